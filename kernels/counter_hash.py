@@ -1,0 +1,46 @@
+"""Random numbers by counting: the n-th number of a stream is a hash of (key, n).
+
+Nothing is kept and nothing is drawn in order, so a stream has the same values on every backend, for any number of
+threads, and can be recomputed in the backward pass. The functions are written for ``numpy.uint64`` so that NumPy (on
+arrays) and Numba (on scalars) run the same source.
+"""
+
+import numpy as np
+
+GOLDEN = np.uint64(0x9E3779B97F4A7C15)
+_MIX_1 = np.uint64(0xBF58476D1CE4E5B9)
+_MIX_2 = np.uint64(0x94D049BB133111EB)
+_S30, _S27, _S31 = np.uint64(30), np.uint64(27), np.uint64(31)
+_MASK = (1 << 64) - 1
+
+UNIFORM_BITS = 24  # a float32 holds integers up to 2**24 exactly
+
+
+def mix(z):
+    """SplitMix64's finaliser: a bijection of 64 bits in which every input bit stirs every output bit.
+
+    Source: Steele, Lea & Flood, "Fast splittable pseudorandom number generators", OOPSLA 2014, section 3
+    (constants: Stafford's variant 13).
+    """
+    z = (z ^ (z >> _S30)) * _MIX_1
+    z = (z ^ (z >> _S27)) * _MIX_2
+    return z ^ (z >> _S31)
+
+
+def key_of(*words: int) -> np.uint64:
+    """One 64-bit key from any number of integers (seed, step, …); order matters.
+
+    Examples
+    --------
+    >>> key_of(42, 0) == key_of(42, 0), key_of(42, 0) == key_of(0, 42)
+    (True, False)
+    """
+    key = np.zeros(1, np.uint64)
+    for word in words:
+        key = mix((key ^ np.uint64(word & _MASK)) + GOLDEN)
+    return key[0]
+
+
+def keep_threshold(rate: float) -> int:
+    """The smallest 24-bit draw that survives dropout at ``rate``."""
+    return round(rate * (1 << UNIFORM_BITS))

@@ -1,0 +1,56 @@
+"""Where a window lies: the shape arithmetic that layers and kernels share."""
+
+from typing import NamedTuple
+
+Pair = tuple[int, int]
+Pads = tuple[int, int, int, int]
+
+
+class Window(NamedTuple):
+    """A sliding window over the two spatial axes."""
+
+    size: Pair
+    strides: Pair
+    pads: Pads
+    dilation: Pair = (1, 1)
+
+    def output_size(self, input_size: Pair) -> Pair:
+        """Number of window positions in each direction, ``(OH, OW)``; not positive where no window fits.
+
+        ``OH = (H + top + bottom - d*(KH - 1) - 1) // s + 1`` (Dumoulin & Visin, "A guide to convolution
+        arithmetic for deep learning", 2016, relationship 15).
+
+        Examples
+        --------
+        >>> Window(size=(3, 3), strides=(1, 1), pads=(0, 0, 0, 0)).output_size((28, 28))
+        (26, 26)
+        """
+        top, bottom, left, right = self.pads
+        extents = self.extent()
+        rows = (input_size[0] + top + bottom - extents[0]) // self.strides[0] + 1
+        columns = (input_size[1] + left + right - extents[1]) // self.strides[1] + 1
+        return rows, columns
+
+    def extent(self) -> Pair:
+        """Input pixels from a window's first tap to its last, both counted."""
+        return tuple(d * (k - 1) + 1 for k, d in zip(self.size, self.dilation, strict=True))  # type: ignore[return-value]
+
+
+def same_pads(input_size: Pair, size: Pair, strides: Pair, dilation: Pair = (1, 1)) -> Pads:
+    """Pads that make ``OH = ceil(H / s)``; an odd total puts the extra row or column at the bottom or right.
+
+    That is TensorFlow's and Keras's rule ("Neural network ops: notes on padding").
+
+    Examples
+    --------
+    >>> same_pads((28, 28), size=(3, 3), strides=(1, 1))
+    (1, 1, 1, 1)
+    >>> same_pads((5, 5), size=(2, 2), strides=(1, 1))
+    (0, 1, 0, 1)
+    """
+    pads: list[int] = []
+    for length, kernel, stride, gap in zip(input_size, size, strides, dilation, strict=True):
+        outputs = -(-length // stride)
+        total = max(0, (outputs - 1) * stride + gap * (kernel - 1) + 1 - length)
+        pads += [total // 2, total - total // 2]
+    return tuple(pads)  # type: ignore[return-value]
