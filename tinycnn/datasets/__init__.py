@@ -1,0 +1,100 @@
+"""Data sets as modules, each with ``load_data()``, ``class_names`` and ``title``.
+
+``digits`` is drawn here and always available. ``mnist``, ``fashion_mnist`` and ``cifar10`` are read from the folder
+that the environment variable ``TINYCNN_DATA`` names, else from the platform's cache folder, else downloaded into it.
+
+>>> from tinycnn import datasets
+>>> datasets.names()
+('digits', 'mnist', 'fashion_mnist', 'cifar10')
+>>> datasets.get("fashion-mnist").class_names[9]
+'Ankle boot'
+"""
+
+from __future__ import annotations
+
+import difflib
+from types import ModuleType
+
+from . import cifar10, digits, fashion_mnist, mnist
+from ._fetch import DownloadError
+from ._formats import DataFileError, DataSet, read_idx
+
+__all__ = [
+    "DataFileError",
+    "DownloadError",
+    "cifar10",
+    "digits",
+    "fashion_mnist",
+    "get",
+    "load",
+    "mnist",
+    "names",
+    "read_idx",
+]
+
+_MODULES: dict[str, ModuleType] = {
+    "digits": digits,
+    "mnist": mnist,
+    "fashion_mnist": fashion_mnist,
+    "cifar10": cifar10,
+}
+
+
+def names() -> tuple[str, ...]:
+    """Names of the data sets, as :func:`get` and :func:`load` take them."""
+    return tuple(_MODULES)
+
+
+def get(name: str) -> ModuleType:
+    """The module of a data set.
+
+    Parameters
+    ----------
+    name
+        One of :func:`names`. Case, hyphens and underscores do not matter: ``"CIFAR-10"`` is ``"cifar10"``.
+
+    Returns
+    -------
+    module
+        With ``load_data()``, ``class_names`` and ``title``.
+
+    Raises
+    ------
+    ValueError
+        There is no such data set; the message names the nearest one and all of them.
+    """
+    plain = {_plain(key): module for key, module in _MODULES.items()}
+    if _plain(name) in plain:
+        return plain[_plain(name)]
+    # A cutoff of 0 always finds one, and a wrong guess beside the full list does no harm.
+    [nearest] = difflib.get_close_matches(_plain(name), plain, n=1, cutoff=0)
+    suggestion = names()[list(plain).index(nearest)]
+    raise ValueError(f"unknown data set {name!r}; did you mean {suggestion!r}? There are: {', '.join(names())}")
+
+
+def load(name: str) -> DataSet:
+    """Load a data set by name: ``get(name).load_data()``.
+
+    Parameters
+    ----------
+    name
+        As for :func:`get`.
+
+    Returns
+    -------
+    tuple
+        ``((x_train, y_train), (x_test, y_test))``: uint8 images (N, H, W) or (N, H, W, C), int64 labels (N,).
+
+    Raises
+    ------
+    ValueError
+        There is no such data set, or (`DataFileError`) one of its files is not what it should be.
+    OSError
+        A file cannot be read, or (`DownloadError`) not be downloaded.
+    """
+    data: DataSet = get(name).load_data()
+    return data
+
+
+def _plain(name: str) -> str:
+    return name.lower().replace("-", "").replace("_", "")

