@@ -1,0 +1,307 @@
+"""Finding and downloading the published files, with a web server on this machine in place of the mirrors."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import http.server
+import io
+import struct
+import tarfile
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pooch
+import pytest
+
+from tinycnn.datasets import DataFileError, DownloadError, cifar10, fashion_mnist, mnist
+from tinycnn.datasets._fetch import fetch
+
+
+class Web:
+    """A web server: `pages` maps paths to what they deliver, everything else is a 404; `asked` logs the requests."""
+
+    def __init__(self) -> None:
+        self.pages: dict[str, bytes] = {}
+        self.asked: list[str] = []
+        web = self
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                web.asked.append(self.path)
+                body = web.pages.get(self.path)
+                self.send_response(404 if body is None else 200)
+                self.send_header("Content-Length", str(len(body or b"")))
+                self.end_headers()
+                self.wfile.write(body or b"")
+
+            def log_message(self, format: str, *args: object) -> None:
+                pass
+
+        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self.server.server_port}"
+
+
+@pytest.fixture
+def web(monkeypatch) -> Iterator[Web]:
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    web = Web()
+    thread = threading.Thread(target=web.server.serve_forever, kwargs={"poll_interval": 0.01})
+    thread.start()
+    yield web
+    web.server.shutdown()
+    thread.join()
+    web.server.server_close()
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path: Path, monkeypatch) -> Path:
+    monkeypatch.delenv("TINYCNN_DATA", raising=False)
+    monkeypatch.setattr(pooch, "os_cache", lambda project: tmp_path / "cache" / project)
+    return tmp_path / "cache" / "tinycnn"
+
+
+def sha256(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()
+
+
+def no_network(*_: object, **__: object) -> str:
+    raise OSError("no network in this test")
+
+
+def test_fetch_goes_on_to_the_next_mirror_and_stays_there(web: Web, tmp_path: Path) -> None:
+    files = {"a": b"first", "b": b"second"}
+    web.pages = {f"/good/{name}": data for name, data in files.items()} | {"/lies/a": b"wrong bytes"}
+    mirrors = [f"{web.url}/gone/", f"{web.url}/lies/", f"{web.url}/good/"]
+    checksums = {name: f"sha256:{sha256(data)}" for name, data in files.items()}
+
+    fetch(checksums, mirrors, tmp_path / "new" / "folder")
+
+    assert {p.name: p.read_bytes() for p in (tmp_path / "new" / "folder").iterdir()} == files
+    assert web.asked == ["/gone/a", "/lies/a", "/good/a", "/good/b"]
+
+    fetch(checksums, mirrors, tmp_path / "new" / "folder")
+    assert len(web.asked) == 4, "a verified file is downloaded again"
+
+
+def test_fetch_replaces_a_damaged_file(web: Web, tmp_path: Path) -> None:
+    web.pages = {"/a": b"good"}
+    (tmp_path / "a").write_bytes(b"bad")
+    fetch({"a": f"sha256:{sha256(b'good')}"}, [f"{web.url}/"], tmp_path)
+    assert (tmp_path / "a").read_bytes() == b"good"
+
+
+def test_fetch_reports_every_attempt_and_keeps_nothing_wrong(web: Web, tmp_path: Path) -> None:
+    web.pages = {"/lies/a": b"wrong bytes"}
+    with pytest.raises(DownloadError) as raised:
+        fetch({"a": f"sha256:{sha256(b'good')}"}, [f"{web.url}/gone/", f"{web.url}/lies/"], tmp_path)
+    message = str(raised.value)
+    assert isinstance(raised.value, OSError)
+    assert f"{web.url}/gone/a: HTTPError: 404" in message
+    assert f"{web.url}/lies/a: ValueError: SHA256 hash" in message
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("module", "folder"), [(mnist, "mnist"), (fashion_mnist, "fashion-mnist"), (cifar10, "cifar-10")]
+)
+def test_the_final_message_says_what_was_tried_and_the_ways_out(module, folder, tmp_path, cache, monkeypatch) -> None:
+    monkeypatch.setattr(pooch, "retrieve", no_network)
+    own = tmp_path / "own"
+    monkeypatch.setenv("TINYCNN_DATA", str(own))
+
+    with pytest.raises(DownloadError) as raised:
+        module.load_data()
+
+    message = str(raised.value)
+    assert module.title in message
+    assert len(module.MIRRORS) >= 2
+    for mirror in module.MIRRORS:
+        assert f"  {mirror}" in message
+    assert message.count("no network in this test") == len(module.MIRRORS)
+    assert f"{own / folder}" in message
+    assert f"into {cache / folder}" in message
+    assert "set TINYCNN_DATA" in message
+    assert "--data digits" in message
+
+
+def test_a_damaged_file_in_the_cache_is_named_when_it_cannot_be_replaced(cache: Path, monkeypatch) -> None:
+    monkeypatch.setattr(pooch, "retrieve", no_network)
+    (cache / "mnist").mkdir(parents=True)
+    damaged = cache / "mnist" / "train-images-idx3-ubyte.gz"
+    damaged.write_bytes(b"damaged")
+    with pytest.raises(DownloadError, match="not the published file") as raised:
+        mnist.load_data()
+    assert str(damaged) in str(raised.value)
+
+
+@pytest.fixture(scope="module")
+def idx_files() -> dict[str, bytes]:
+    """Four files in MNIST's layout: image i is filled with its label, i modulo 10."""
+    files = {}
+    for part, n in (("train", 60_000), ("t10k", 10_000)):
+        labels = (np.arange(n) % 10).astype(np.uint8)
+        images = struct.pack(">HBB3I", 0, 8, 3, n, 28, 28) + np.repeat(labels, 28 * 28).tobytes()
+        files[f"{part}-images-idx3-ubyte.gz"] = gzip.compress(images, 1)
+        files[f"{part}-labels-idx1-ubyte.gz"] = gzip.compress(struct.pack(">HBBI", 0, 8, 1, n) + labels.tobytes(), 1)
+    return files
+
+
+def write_files(folder: Path, files: dict[str, bytes]) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, data in files.items():
+        (folder / name).write_bytes(data)
+
+
+@pytest.mark.parametrize(("module", "folder"), [(mnist, "mnist"), (fashion_mnist, "fashion-mnist")])
+def test_idx_data_sets_are_downloaded_once(module, folder, idx_files, web: Web, cache, monkeypatch) -> None:
+    web.pages = {f"/{name}": data for name, data in idx_files.items()}
+    monkeypatch.setattr(module, "MIRRORS", (f"{web.url}/gone/", f"{web.url}/"))
+    monkeypatch.setattr(module, "CHECKSUMS", {name: f"sha256:{sha256(data)}" for name, data in idx_files.items()})
+
+    (x_train, y_train), (x_test, y_test) = module.load_data()
+
+    assert (x_train.shape, y_train.shape) == ((60_000, 28, 28), (60_000,))
+    assert (x_test.shape, y_test.shape) == ((10_000, 28, 28), (10_000,))
+    assert {x_train.dtype, x_test.dtype, y_train.dtype, y_test.dtype} == {np.dtype(np.uint8), np.dtype(np.int64)}
+    for x, y in ((x_train, y_train), (x_test, y_test)):
+        assert (x == y[:, None, None]).all()
+    assert len(web.asked) == 5
+    assert sorted(p.name for p in (cache / folder).iterdir()) == sorted(idx_files)
+
+
+def test_the_users_folder_comes_first_and_needs_no_checksum(tmp_path: Path, idx_files, monkeypatch) -> None:
+    monkeypatch.setattr(pooch, "retrieve", no_network)
+    monkeypatch.setenv("TINYCNN_DATA", str(tmp_path))
+    write_files(tmp_path / "mnist", idx_files)
+    (_, y_train), _ = mnist.load_data()
+    assert y_train[:11].tolist() == [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 0]
+
+
+def test_half_of_the_users_files_are_not_mixed_with_published_ones(tmp_path, idx_files, cache, monkeypatch) -> None:
+    monkeypatch.setattr(mnist, "CHECKSUMS", {name: f"sha256:{sha256(data)}" for name, data in idx_files.items()})
+    monkeypatch.setenv("TINYCNN_DATA", str(tmp_path))
+    write_files(tmp_path / "mnist", {"train-images-idx3-ubyte.gz": b"never read"})
+    write_files(cache / "mnist", idx_files)
+    (x_train, _), _ = mnist.load_data()
+    assert x_train[9, 0, 0] == 9
+
+
+@pytest.mark.parametrize(
+    ("swap", "fault"),
+    [
+        (("train-images-idx3-ubyte.gz", "t10k-images-idx3-ubyte.gz"), r"\(10000, 28, 28\) found, \(60000, 28, 28\)"),
+        (("train-labels-idx1-ubyte.gz", "t10k-labels-idx1-ubyte.gz"), r"\(10000,\) found, \(60000,\) expected"),
+    ],
+)
+def test_users_files_of_another_structure_are_refused_by_name(tmp_path, idx_files, monkeypatch, swap, fault) -> None:
+    monkeypatch.setenv("TINYCNN_DATA", str(tmp_path))
+    write_files(tmp_path / "mnist", idx_files | {swap[0]: idx_files[swap[1]]})
+    with pytest.raises(DataFileError, match=fault) as raised:
+        mnist.load_data()
+    assert str(tmp_path / "mnist" / swap[0]) in str(raised.value)
+
+
+def test_labels_beyond_nine_are_refused(tmp_path: Path, idx_files, monkeypatch) -> None:
+    monkeypatch.setenv("TINYCNN_DATA", str(tmp_path))
+    labels = struct.pack(">HBBI", 0, 8, 1, 10_000) + bytes(9_999) + b"\x0a"
+    write_files(tmp_path / "mnist", idx_files | {"t10k-labels-idx1-ubyte.gz": gzip.compress(labels)})
+    with pytest.raises(DataFileError, match="label 10 found at index 9999"):
+        mnist.load_data()
+
+
+def small_cifar(monkeypatch) -> dict[str, bytes]:
+    """CIFAR-10 with 20 records a file: record i of file k has label i modulo 10 and pixels k."""
+    names = list(cifar10.MEMBERS)
+    files = {n: b"".join(bytes([i % 10]) + bytes([k]) * 3072 for i in range(20)) for k, n in enumerate(names)}
+    files["batches.meta.txt"] = b"airplane\n"
+    monkeypatch.setattr(cifar10, "RECORDS", 20)
+    monkeypatch.setattr(cifar10, "BATCH_BYTES", 20 * 3073)
+    monkeypatch.setattr(cifar10, "MEMBERS", {name: (len(data), sha256(data)) for name, data in files.items()})
+    return files
+
+
+def tar(members: dict[str, bytes], *, links: dict[str, str] | None = None) -> bytes:
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w:gz") as archive:
+        for name, data in members.items():
+            info = tarfile.TarInfo(name)
+            info.size = len(data)
+            archive.addfile(info, io.BytesIO(data))
+        for name, target in (links or {}).items():
+            info = tarfile.TarInfo(name)
+            info.type, info.linkname = tarfile.SYMTYPE, target
+            archive.addfile(info)
+    return buffer.getvalue()
+
+
+def test_cifar10_is_downloaded_and_extracted_once(web: Web, cache: Path, monkeypatch) -> None:
+    files = small_cifar(monkeypatch)
+    strangers = {"cifar-10-batches-bin/readme.html": b"hello", "../../evil": b"evil", "data_batch_1.bin": b"evil"}
+    archive = tar(strangers | {f"cifar-10-batches-bin/{name}": data for name, data in files.items()})
+    web.pages = {"/cifar-10-binary.tar.gz": archive}
+    monkeypatch.setattr(cifar10, "MIRRORS", (f"{web.url}/gone/", f"{web.url}/"))
+    monkeypatch.setattr(cifar10, "ARCHIVE_CHECKSUM", f"md5:{hashlib.md5(archive).hexdigest()}")
+
+    for _ in range(2):
+        (x_train, y_train), (x_test, y_test) = cifar10.load_data()
+
+    assert len(web.asked) == 2
+    assert (x_train.shape, x_test.shape) == ((100, 32, 32, 3), (20, 32, 32, 3))
+    assert (x_train[:, 0, 0, 0] == np.repeat([1, 2, 3, 4, 5], 20)).all()
+    assert (x_test == 6).all()
+    assert y_train.tolist() == list(range(10)) * 10
+    assert y_test.tolist() == list(range(10)) * 2
+    on_disk = {p.relative_to(cache).as_posix() for p in cache.parent.parent.rglob("*") if p.is_file()}
+    assert on_disk == {f"cifar-10/cifar-10-batches-bin/{name}" for name in files}
+
+
+@pytest.mark.parametrize(
+    "case", ["wrong bytes", "wrong size", "link", "missing", "oversized stranger", "cut", "no tar"]
+)
+def test_cifar10_refuses_other_archives_by_name(case: str, tmp_path: Path, monkeypatch) -> None:
+    files = small_cifar(monkeypatch)
+    members = {f"cifar-10-batches-bin/{name}": data for name, data in files.items()}
+    batch = "cifar-10-batches-bin/data_batch_3.bin"
+    links: dict[str, str] = {}
+    fault = f"member '{batch}' is not the published file"
+    if case == "wrong bytes":
+        members[batch] = bytes(len(members[batch]))
+    elif case == "wrong size":
+        members[batch] = members[batch][:-1]
+    elif case == "link":
+        del members[batch]
+        links[batch] = "data_batch_1.bin"
+    elif case == "missing":
+        del members[batch]
+        fault = "lacks data_batch_3.bin"
+    elif case == "oversized stranger":
+        members = {"stranger": bytes(20 * 3073 + 1)} | members
+        fault = "member 'stranger' has 61461 bytes"
+    archive = tar(members, links=links)
+    if case == "cut":
+        archive, fault = archive[: len(archive) // 2], "corrupt archive"
+    elif case == "no tar":
+        archive, fault = b"<html>", "corrupt archive"
+    file = tmp_path / "cifar-10-binary.tar.gz"
+    file.write_bytes(archive)
+
+    with pytest.raises(DataFileError, match=fault) as raised:
+        cifar10.extract(file, tmp_path / "out")
+
+    assert str(file) in str(raised.value)
+    assert not (tmp_path / "out" / "data_batch_3.bin").exists() or case == "cut"
+
+
+def test_a_truncated_cifar10_file_in_the_cache_is_fetched_again(web: Web, cache: Path, monkeypatch) -> None:
+    files = small_cifar(monkeypatch)
+    folder = cache / "cifar-10" / "cifar-10-batches-bin"
+    write_files(folder, files | {"test_batch.bin": b""})
+    archive = tar({f"cifar-10-batches-bin/{name}": data for name, data in files.items()})
+    web.pages = {"/cifar-10-binary.tar.gz": archive}
+    monkeypatch.setattr(cifar10, "MIRRORS", (f"{web.url}/",))
+    monkeypatch.setattr(cifar10, "ARCHIVE_CHECKSUM", f"md5:{hashlib.md5(archive).hexdigest()}")
+    cifar10.load_data()
+    assert (folder / "test_batch.bin").read_bytes() == files["test_batch.bin"]
