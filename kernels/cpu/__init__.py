@@ -1,0 +1,44 @@
+"""The fast backend: Numba, parallel over chunks whose number depends on shapes only.
+
+Same names, signatures and meanings as ``reference``, whose docstrings hold the formulas; here they tell what makes a
+kernel fast. Each kernel is a thin Python function (checks, layouts, memory) around a jitted one. The same inputs give
+the same bits for any number of threads.
+"""
+
+from .activation import relu_backward, relu_forward, softmax_backward, softmax_forward
+from .batchnorm import (
+    batch_norm_backward,
+    batch_norm_forward,
+    batch_norm_inference_backward,
+    batch_norm_inference_forward,
+)
+from .conv import conv2d_backward_input, conv2d_backward_weights, conv2d_forward
+from .dense import dense_backward_input, dense_backward_weights, dense_forward
+from .dropout import dropout
+from .loss import softmax_cross_entropy_backward, softmax_cross_entropy_forward
+from .optimizer import adam_update, sgd_update
+from .pool import max_pool2d_backward, max_pool2d_forward
+
+__all__ = [
+    "adam_update",
+    "batch_norm_backward",
+    "batch_norm_forward",
+    "batch_norm_inference_backward",
+    "batch_norm_inference_forward",
+    "conv2d_backward_input",
+    "conv2d_backward_weights",
+    "conv2d_forward",
+    "dense_backward_input",
+    "dense_backward_weights",
+    "dense_forward",
+    "dropout",
+    "max_pool2d_backward",
+    "max_pool2d_forward",
+    "relu_backward",
+    "relu_forward",
+    "sgd_update",
+    "softmax_backward",
+    "softmax_cross_entropy_backward",
+    "softmax_cross_entropy_forward",
+    "softmax_forward",
+]

@@ -1,0 +1,143 @@
+"""How every parallel function of this backend is compiled, cached on disk and launched."""
+
+import functools
+import hashlib
+import os
+import stat
+import sys
+import tempfile
+import threading
+from pathlib import Path
+
+import numba
+from numba.np.ufunc import parallel as numba_threads
+
+from ..threads import one_blas_thread
+
+# NaN and infinity keep their meaning ("nnan" and "ninf" are left out): a model that diverges must show it.
+FASTMATH = {"contract", "nsz", "arcp", "reassoc"}
+
+FORK_MESSAGE = (
+    "this process was forked from one in which Numba's threads were already running, and threads do not survive a "
+    "fork. Start worker processes with the 'spawn' method: multiprocessing.get_context('spawn')"
+)
+
+
+def kernel(*, blas=False):
+    """Compile a function whose ``prange`` loops run in parallel, and make calling it safe.
+
+    A call holds the launch lock, because Numba's "workqueue" threads die when two Python threads enter at once, and
+    refuses to run in a process forked after the threads had started, where GNU OpenMP would end the process.
+
+    ``reduction`` and ``numpy`` parallelism stay off: they would split sums by the number of threads, and results must
+    not depend on it.
+
+    Parameters
+    ----------
+    blas : bool
+        The function calls BLAS: hold that to one thread meanwhile.
+    """
+
+    def decorate(function):
+        jitted = _cached_njit(function)
+
+        @functools.wraps(function)
+        def launch(*arguments):
+            if _forked:
+                raise RuntimeError(FORK_MESSAGE)
+            if blas:
+                with one_blas_thread(), _launch_lock:
+                    return jitted(*arguments)
+            with _launch_lock:
+                return jitted(*arguments)
+
+        launch.jitted = jitted
+        return launch
+
+    return decorate
+
+
+def helper(function):
+    """Compile a function that is called from kernels only; it becomes part of them, in the cache too."""
+    return numba.njit(error_model="numpy", fastmath=FASTMATH, nogil=True)(function)
+
+
+def _cached_njit(function):
+    """``numba.njit`` with the options of this backend; Numba picks a function's cache folder when it decorates it."""
+    before, folder = numba.config.CACHE_DIR, cache_folder()
+    numba.config.CACHE_DIR = folder or before
+    try:
+        return numba.njit(
+            parallel={"reduction": False, "numpy": False},
+            cache=folder is not None,
+            nogil=True,
+            error_model="numpy",
+            fastmath=FASTMATH,
+        )(function)
+    finally:
+        numba.config.CACHE_DIR = before
+
+
+@functools.cache
+def cache_folder():
+    """Where compiled kernels are kept between runs, or None where no safe place is writable.
+
+    The folder's name is a hash of all kernel sources. Numba itself notices an edit in a function's own file only, and
+    would go on running old code after an edit in a helper elsewhere. ``NUMBA_CACHE_DIR`` is respected as the base.
+    """
+    name = f"kernels-{_source_hash()}"
+    for base in _cache_bases():
+        folder = base / name
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError:
+            continue
+        if os.access(folder, os.W_OK | os.X_OK) and _is_ours(folder):
+            return str(folder)
+    return None
+
+
+def _cache_bases():
+    """Candidate places, best first: the user's choice, the user's cache folder, a private temporary folder."""
+    if numba.config.CACHE_DIR:
+        yield Path(numba.config.CACHE_DIR)
+    else:
+        yield Path(os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")) / "tinycnn"
+    temporary = Path(tempfile.gettempdir()) / f"tinycnn-{os.getuid() if hasattr(os, 'getuid') else 'cache'}"
+    try:
+        temporary.mkdir(mode=0o700, exist_ok=True)
+    except OSError:
+        return
+    if _is_ours(temporary):
+        yield temporary
+
+
+def _is_ours(folder):
+    """A cache holds code that will be run: nobody else may own the folder or write to it."""
+    if not hasattr(os, "getuid"):
+        return True
+    status = folder.stat()
+    return status.st_uid == os.getuid() and not status.st_mode & (stat.S_IWGRP | stat.S_IWOTH)
+
+
+def _source_hash():
+    """Hash of every kernel source and of what compiles it."""
+    root = Path(__file__).resolve().parent.parent
+    digest = hashlib.sha256(f"{sys.version} {numba.__version__}".encode())
+    for path in sorted(root.rglob("*.py")):
+        digest.update(path.relative_to(root).as_posix().encode() + b"\0" + path.read_bytes() + b"\0")
+    return digest.hexdigest()[:16]
+
+
+_launch_lock = threading.RLock()
+_forked = False
+
+
+def _in_forked_child():
+    global _launch_lock, _forked
+    _launch_lock = threading.RLock()  # the old one may be held by a thread that does not exist here
+    _forked = _forked or getattr(numba_threads, "_is_initialized", True)
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_in_forked_child)

@@ -1,0 +1,93 @@
+"""Three instructions that jitted code uses on flat arrays at offsets: matrix product, copy, clear.
+
+Numba's ``np.dot`` takes whole contiguous matrices only and always overwrites. What it calls, BLAS's ``gemm``, can do
+more: read a matrix that lies inside a larger one (its rows ``ld`` elements apart) and add to its result. These
+intrinsics write the same call that ``np.dot`` compiles to, with those two freedoms; thus no operand has to be cut out
+and copied, and sums over tiles need no buffer. As the calls are written directly, they also compile fast.
+
+Nothing is checked here: offsets and sizes come from the wrappers, which know the shapes. Sizes must be positive.
+"""
+
+from llvmlite import ir
+from numba import types
+from numba.core import cgutils
+from numba.extending import intrinsic
+
+_CHAR, _INT, _INDEX = ir.IntType(8), ir.IntType(32), ir.IntType(64)
+_POINTER = ir.PointerType(_CHAR)
+
+
+def _address(context, builder, array_type, array, offset):
+    """Pointer to element ``offset`` of a flat contiguous array."""
+    data = context.make_array(array_type)(context, builder, array).data
+    return builder.gep(data, [offset])
+
+
+@intrinsic
+def matmul_add(typingctx, m, n, k, a, a_start, a_row, a_flip, b, b_start, b_row, b_flip, c, c_start, c_row):
+    """``C += op(A) @ op(B)``: op(A) is (m, k), op(B) is (k, n), C is (m, n), all row-major in flat arrays.
+
+    ``*_start`` is the offset of a matrix's first element, ``*_row`` the distance between its rows as stored,
+    ``*_flip`` whether the stored matrix is to be read transposed.
+    """
+    number, index = a.dtype, types.intp
+    arguments = [index] * 3 + [a, index, index, types.boolean, b, index, index, types.boolean, c, index, index]
+    signature = types.void(*arguments)
+    if not number == b.dtype == c.dtype:
+        return None
+
+    def generate(context, builder, signature, args):
+        m, n, k, a, a_start, a_row, a_flip, b, b_start, b_row, b_flip, c, c_start, c_row = args
+        array_types = signature.args[3], signature.args[7], signature.args[11]
+        pointers = [
+            builder.bitcast(_address(context, builder, *operand), _POINTER)
+            for operand in zip(array_types, (a, b, c), (a_start, b_start, c_start), strict=True)
+        ]
+        one = context.get_constant(number, 1.0)
+        factor = builder.bitcast(cgutils.alloca_once_value(builder, one), _POINTER)
+        kind = ir.Constant(_CHAR, ord("s" if number == types.float32 else "d"))
+        flips = [
+            builder.select(flip, ir.Constant(_CHAR, ord("t")), ir.Constant(_CHAR, ord("n")))
+            for flip in (a_flip, b_flip)
+        ]
+        # BLAS thinks in columns: a row-major C = A B is a column-major C^T = B^T A^T, so the operands change places.
+        layout = [_CHAR] * 3 + [_INDEX] * 3 + [_POINTER, _POINTER, _INDEX, _POINTER, _INDEX, _POINTER, _POINTER, _INDEX]
+        gemm = cgutils.get_or_insert_function(builder.module, ir.FunctionType(_INT, layout), "numba_xxgemm")
+        a_pointer, b_pointer, c_pointer = pointers
+        operands = [factor, b_pointer, b_row, a_pointer, a_row, factor, c_pointer, c_row]
+        builder.call(gemm, [kind, flips[1], flips[0], n, m, k, *operands])
+        return context.get_dummy_value()
+
+    return signature, generate
+
+
+@intrinsic
+def copy(typingctx, target, target_start, source, source_start, count):
+    """``target[target_start : target_start + count] = source[source_start : source_start + count]``."""
+    index = types.intp
+    signature = types.void(target, index, source, index, index)
+
+    def generate(context, builder, signature, args):
+        target, target_start, source, source_start, count = args
+        to = _address(context, builder, signature.args[0], target, target_start)
+        origin = _address(context, builder, signature.args[2], source, source_start)
+        cgutils.raw_memcpy(builder, to, origin, count, signature.args[0].dtype.bitwidth // 8)
+        return context.get_dummy_value()
+
+    return signature, generate
+
+
+@intrinsic
+def clear(typingctx, target, start, count):
+    """``target[start : start + count] = 0``."""
+    index = types.intp
+    signature = types.void(target, index, index)
+
+    def generate(context, builder, signature, args):
+        target, start, count = args
+        to = _address(context, builder, signature.args[0], target, start)
+        size = builder.mul(count, ir.Constant(_INDEX, signature.args[0].dtype.bitwidth // 8))
+        cgutils.memset(builder, to, size, 0)
+        return context.get_dummy_value()
+
+    return signature, generate

@@ -1,0 +1,115 @@
+"""Activations in fixed chunks of elements or rows. See ``reference.activation`` for the meaning."""
+
+import math
+
+from numba import prange
+
+from ._arrays import deliver, operand, pieces, target
+from ._jit import helper, kernel
+
+CHUNK = 16_384  # elements; a chunk's reads and writes stay in the nearest caches
+
+
+def relu_forward(x, out=None, work=None):
+    """Pass x where it is positive or NaN; see :func:`reference.relu_forward`. ``out`` may be x."""
+    x = operand("x", x)
+    y = target("out", out, x.shape, x.dtype, (x,), elementwise=True)
+    _gate(x.reshape(-1), x.reshape(-1), True, y.reshape(-1))
+    return deliver(y, out)
+
+
+def relu_backward(dy, y, out=None, work=None):
+    """Pass dy where y is positive; see :func:`reference.relu_backward`. ``out`` may be dy."""
+    dy = operand("dy", dy)
+    y = operand("y", y, dtype=dy.dtype, shape=dy.shape)
+    dx = target("out", out, dy.shape, dy.dtype, (dy, y), elementwise=True)
+    _gate(dy.reshape(-1), y.reshape(-1), False, dx.reshape(-1))
+    return deliver(dx, out)
+
+
+def softmax_forward(x, out=None, work=None):
+    """Row by row; see :func:`reference.softmax_forward`. ``out`` may be x."""
+    x = operand("x", x)
+    y = target("out", out, x.shape, x.dtype, (x,), elementwise=True)
+    if x.size:
+        _softmax(x.reshape(-1), y.reshape(-1), x.shape[-1])
+    return deliver(y, out)
+
+
+def softmax_backward(dy, y, out=None, work=None):
+    """Row by row; see :func:`reference.softmax_backward`. ``out`` may be dy."""
+    dy = operand("dy", dy)
+    y = operand("y", y, dtype=dy.dtype, shape=dy.shape)
+    dx = target("out", out, dy.shape, dy.dtype, (dy, y), elementwise=True)
+    if dy.size:
+        _softmax_gradient(dy.reshape(-1), y.reshape(-1), dx.reshape(-1), dy.shape[-1])
+    return deliver(dx, out)
+
+
+@kernel()
+def _gate(value, condition, keep_nan, result):
+    """``result = value`` where ``condition > 0`` (or is NaN, if wanted), else 0: both directions of ReLU."""
+    for chunk in prange(pieces_of(value.size, CHUNK)):
+        start, stop = chunk * CHUNK, min(value.size, (chunk + 1) * CHUNK)
+        gate(value[start:stop], condition[start:stop], keep_nan, result[start:stop])
+
+
+@helper
+def gate(value, condition, keep_nan, result):
+    """One chunk of :func:`_gate`."""
+    nothing = value.dtype.type(0)
+    if keep_nan:
+        for i in range(value.size):
+            result[i] = nothing if condition[i] <= nothing else value[i]
+    else:
+        for i in range(value.size):
+            result[i] = value[i] if condition[i] > nothing else nothing
+
+
+@kernel()
+def _softmax(x, y, classes):
+    """Chunks of whole rows."""
+    rows, per_chunk = x.size // classes, max(1, CHUNK // classes)
+    for chunk in prange(pieces_of(rows, per_chunk)):
+        for row in range(chunk * per_chunk, min(rows, (chunk + 1) * per_chunk)):
+            start, stop = row * classes, (row + 1) * classes
+            softmax_row(x[start:stop], y[start:stop])
+
+
+@helper
+def softmax_row(x, y):
+    """Softmax of one row; returns the largest element and the sum of the shifted exponentials."""
+    largest = x[0]
+    for k in range(x.size):
+        if not x[k] <= largest:  # true of a NaN, which must come out as the result
+            largest = x[k]
+    total = x.dtype.type(0)
+    for k in range(x.size):
+        y[k] = math.exp(x[k] - largest)
+        total += y[k]
+    for k in range(x.size):
+        y[k] /= total
+    return largest, total
+
+
+@kernel()
+def _softmax_gradient(dy, y, dx, classes):
+    """Chunks of whole rows; a row's sum is complete before its first element is overwritten."""
+    rows, per_chunk = dy.size // classes, max(1, CHUNK // classes)
+    for chunk in prange(pieces_of(rows, per_chunk)):
+        for row in range(chunk * per_chunk, min(rows, (chunk + 1) * per_chunk)):
+            start, stop = row * classes, (row + 1) * classes
+            softmax_gradient_row(dy[start:stop], y[start:stop], dx[start:stop])
+
+
+@helper
+def softmax_gradient_row(dy, y, dx):
+    """One row of :func:`_softmax_gradient`."""
+    mean = dy.dtype.type(0)
+    for k in range(dy.size):
+        mean += dy[k] * y[k]
+    for k in range(dy.size):
+        dx[k] = y[k] * (dy[k] - mean)
+
+
+pieces_of = helper(pieces)

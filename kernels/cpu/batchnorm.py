@@ -1,0 +1,196 @@
+"""Batch normalisation with sums taken chunk by chunk and combined in order, in float64.
+
+A mean and a sum of squared deviations from it are computed per chunk while the chunk is in the cache; the chunks'
+pairs are then combined (Chan, Golub & LeVeque, "Updating formulae and a pairwise algorithm for computing sample
+variances", 1979, equation 2.1). So x is read once for both statistics, and nothing is lost to cancellation, as it is
+in ``E[x^2] - E[x]^2``. See ``reference.batchnorm`` for the meaning.
+"""
+
+import numpy as np
+from numba import prange
+
+from ._arrays import deliver, operand, pieces, several, target
+from ._jit import helper, kernel
+
+CHUNK = 65_536  # values per chunk, roughly
+
+
+def batch_norm_forward(x, gamma, beta, epsilon, out=None, work=None):
+    """Statistics in one reading of x, the result in a second; see :func:`reference.batch_norm_forward`."""
+    x, gamma, beta = _operands(x, gamma=gamma, beta=beta)
+    _check_not_empty("x", x)
+    outs = several(out, 3)
+    y = target("out[0]", outs[0], x.shape, x.dtype, (x, gamma, beta))
+    mean = target("out[1]", outs[1], gamma.shape, x.dtype, (x, gamma, beta, y))
+    variance = target("out[2]", outs[2], gamma.shape, x.dtype, (x, gamma, beta, y, mean))
+    M = x.size // x.shape[-1]
+    rows, chunks = _chunks(x)
+    means, squares = (work or np.empty)((2, chunks, x.shape[-1]), np.float64)
+    _moments(x.reshape(M, -1), means, squares, rows)
+    counts = np.full((chunks, 1), rows, np.float64)
+    counts[-1] = M - rows * (chunks - 1)
+    exact_mean = (counts * means).sum(axis=0) / M
+    exact_variance = (squares + counts * np.square(means - exact_mean)).sum(axis=0) / M
+    mean[...], variance[...] = exact_mean, exact_variance
+    _linear(x, mean, gamma / np.sqrt(variance + x.dtype.type(epsilon)), beta, y)
+    return deliver(y, outs[0]), deliver(mean, outs[1]), deliver(variance, outs[2])
+
+
+def batch_norm_backward(dy, x, gamma, mean, variance, epsilon, out=None, work=None):
+    """Both sums in one reading of dy and x; see :func:`reference.batch_norm_backward`.
+
+    ``dx = a*dy + k*(x - mean) + l`` with one a, k and l per channel.
+    """
+    dy, x, gamma, mean, variance = _gradient_operands(dy, x, gamma, mean, variance)
+    _check_not_empty("x", x)
+    outs = several(out, 3)
+    dx = target("out[0]", outs[0], x.shape, x.dtype, (dy, x, gamma, mean, variance))
+    dgamma, dbeta, exact, inverse = _parameter_gradients(dy, x, mean, variance, epsilon, outs, dx, work)
+    M = x.size // x.shape[-1]
+    scale = (gamma * inverse).astype(np.float64)
+    slope, shift = -scale * exact[0] / M * inverse, -scale * exact[1] / M
+    if x.size:
+        flat = (array.reshape(M, -1) for array in (dy, x, dx))
+        _input_gradient(*flat, mean, *(c.astype(x.dtype) for c in (scale, slope, shift)), _chunks(x)[0])
+    return deliver(dx, outs[0]), deliver(dgamma, outs[1]), deliver(dbeta, outs[2])
+
+
+def batch_norm_inference_forward(x, gamma, beta, mean, variance, epsilon, out=None, work=None):
+    """One affine map per channel; see :func:`reference.batch_norm_inference_forward`. ``out`` may be x."""
+    x, gamma, beta, mean, variance = _operands(x, gamma=gamma, beta=beta, mean=mean, variance=variance)
+    y = target("out", out, x.shape, x.dtype, (x,), elementwise=True)
+    _linear(x, mean, gamma / np.sqrt(variance + x.dtype.type(epsilon)), beta, y)
+    return deliver(y, out)
+
+
+def batch_norm_inference_backward(dy, x, gamma, mean, variance, epsilon, out=None, work=None):
+    """dy scaled per channel; see :func:`reference.batch_norm_inference_backward`."""
+    dy, x, gamma, mean, variance = _gradient_operands(dy, x, gamma, mean, variance)
+    outs = several(out, 3)
+    dx = target("out[0]", outs[0], x.shape, x.dtype, (dy, x, gamma, mean, variance))
+    dgamma, dbeta, _, inverse = _parameter_gradients(dy, x, mean, variance, epsilon, outs, dx, work)
+    nothing = np.zeros_like(gamma)
+    _linear(dy, nothing, gamma * inverse, nothing, dx)
+    return deliver(dx, outs[0]), deliver(dgamma, outs[1]), deliver(dbeta, outs[2])
+
+
+def _operands(x, **channelwise):
+    """x and the arrays of one value per channel, checked."""
+    x = operand("x", x)
+    if x.ndim < 1:
+        raise ValueError("x must have a channel axis")
+    return x, *(operand(name, array, 1, x.dtype, x.shape[-1:]) for name, array in channelwise.items())
+
+
+def _gradient_operands(dy, x, gamma, mean, variance):
+    x, *channelwise = _operands(x, gamma=gamma, mean=mean, variance=variance)
+    return operand("dy", dy, dtype=x.dtype, shape=x.shape), x, *channelwise
+
+
+def _check_not_empty(name, x):
+    if not x.size and x.shape[-1]:
+        raise ValueError(f"{name} of shape {x.shape} has no values to take statistics of")
+
+
+def _chunks(x):
+    """Rows per chunk and number of chunks, from the shape alone."""
+    C = max(1, x.shape[-1])
+    rows = max(1, CHUNK // C)
+    return rows, pieces(x.size // C, rows)
+
+
+def _parameter_gradients(dy, x, mean, variance, epsilon, outs, dx, work):
+    """dgamma, dbeta, the same two in float64, and ``1 / sqrt(variance + epsilon)``."""
+    C = x.shape[-1]
+    dgamma = target("out[1]", outs[1], (C,), x.dtype, (dy, x, mean, variance, dx))
+    dbeta = target("out[2]", outs[2], (C,), x.dtype, (dy, x, mean, variance, dx, dgamma))
+    inverse = 1 / np.sqrt(variance + x.dtype.type(epsilon))
+    rows, chunks = _chunks(x)
+    sums = (work or np.empty)((2, chunks, C), np.float64)
+    if x.size:
+        _gradient_sums(dy.reshape(-1, C), x.reshape(-1, C), mean, inverse, *sums, rows)
+    exact = sums.sum(axis=1)
+    dgamma[...], dbeta[...] = exact
+    return dgamma, dbeta, exact, inverse
+
+
+def _linear(x, mean, scale, shift, y):
+    """``y = (x - mean) * scale + shift`` per channel."""
+    if x.size:
+        C = x.shape[-1]
+        _affine(x.reshape(-1, C), mean, scale, shift, y.reshape(-1, C), _chunks(x)[0])
+
+
+@kernel()
+def _moments(x, means, squares, rows):
+    """Mean and sum of squared deviations of each chunk of rows."""
+    for chunk in prange(means.shape[0]):
+        first, last = chunk * rows, min(x.shape[0], (chunk + 1) * rows)
+        moments(x[first:last], means[chunk], squares[chunk])
+
+
+@helper
+def moments(x, mean, square):
+    """One chunk of :func:`_moments`: two passes over rows that are in the cache."""
+    mean[:] = 0
+    square[:] = 0
+    for m in range(x.shape[0]):
+        for c in range(mean.size):
+            mean[c] += x[m, c]
+    for c in range(mean.size):
+        mean[c] /= x.shape[0]
+    for m in range(x.shape[0]):
+        for c in range(mean.size):
+            deviation = x[m, c] - mean[c]
+            square[c] += deviation * deviation
+
+
+@kernel()
+def _gradient_sums(dy, x, mean, inverse, dgamma, dbeta, rows):
+    """Sums of ``dy * xhat`` and of dy for each chunk of rows."""
+    for chunk in prange(dgamma.shape[0]):
+        first, last = chunk * rows, min(x.shape[0], (chunk + 1) * rows)
+        gradient_sums(dy[first:last], x[first:last], mean, inverse, dgamma[chunk], dbeta[chunk])
+
+
+@helper
+def gradient_sums(dy, x, mean, inverse, dgamma, dbeta):
+    """One chunk of :func:`_gradient_sums`."""
+    dgamma[:] = 0
+    dbeta[:] = 0
+    for m in range(x.shape[0]):
+        for c in range(mean.size):
+            dgamma[c] += dy[m, c] * ((x[m, c] - mean[c]) * inverse[c])
+            dbeta[c] += dy[m, c]
+
+
+@kernel()
+def _affine(x, mean, scale, shift, y, rows):
+    """See :func:`_linear`."""
+    for chunk in prange(-(-x.shape[0] // rows)):
+        first, last = chunk * rows, min(x.shape[0], (chunk + 1) * rows)
+        affine(x[first:last], mean, scale, shift, y[first:last])
+
+
+@helper
+def affine(x, mean, scale, shift, y):
+    """One chunk of :func:`_affine`."""
+    for m in range(x.shape[0]):
+        for c in range(mean.size):
+            y[m, c] = (x[m, c] - mean[c]) * scale[c] + shift[c]
+
+
+@kernel()
+def _input_gradient(dy, x, dx, mean, scale, slope, shift, rows):
+    """``dx = scale*dy + slope*(x - mean) + shift`` per channel."""
+    for chunk in prange(-(-x.shape[0] // rows)):
+        first, last = chunk * rows, min(x.shape[0], (chunk + 1) * rows)
+        input_gradient(dy[first:last], x[first:last], dx[first:last], mean, scale, slope, shift)
+
+
+@helper
+def input_gradient(dy, x, dx, mean, scale, slope, shift):
+    """One chunk of :func:`_input_gradient`."""
+    for m in range(x.shape[0]):
+        for c in range(mean.size):
+            dx[m, c] = scale[c] * dy[m, c] + slope[c] * (x[m, c] - mean[c]) + shift[c]

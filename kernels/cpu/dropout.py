@@ -1,0 +1,39 @@
+"""Dropout whose mask is a hash of each element's number: no memory, no order. See ``reference.dropout``."""
+
+import numpy as np
+from numba import prange
+
+from ..counter_hash import GOLDEN, UNIFORM_BITS, keep_threshold, key_of, mix
+from ._arrays import deliver, operand, target
+from ._jit import helper, kernel
+from .activation import CHUNK, pieces_of
+
+SHIFT = np.uint64(64 - UNIFORM_BITS)
+hash_of = helper(mix)  # the very source that NumPy runs
+
+
+def dropout(x, rate, seed, step, out=None, work=None):
+    """Hash, compare and scale in one pass; see :func:`reference.dropout`. ``out`` may be x."""
+    x = operand("x", x)
+    if not 0 <= rate < 1:
+        raise ValueError(f"rate must lie in [0, 1), not {rate}")
+    y = target("out", out, x.shape, x.dtype, (x,), elementwise=True)
+    scale, threshold = x.dtype.type(1 / (1 - rate)), np.uint64(keep_threshold(rate))
+    _dropout(x.reshape(-1), y.reshape(-1), scale, threshold, key_of(seed, step))
+    return deliver(y, out)
+
+
+@kernel()
+def _dropout(x, y, scale, threshold, key):
+    """Fixed chunks of elements; each knows the number of its first one."""
+    for chunk in prange(pieces_of(x.size, CHUNK)):
+        start, stop = chunk * CHUNK, min(x.size, (chunk + 1) * CHUNK)
+        drop(x[start:stop], y[start:stop], scale, threshold, key + np.uint64(start + 1) * GOLDEN)
+
+
+@helper
+def drop(x, y, scale, threshold, counter):
+    """One chunk; ``counter`` is the hash's argument for its first element, the next one's is GOLDEN further."""
+    for i in range(x.size):
+        draw = hash_of(counter + np.uint64(i) * GOLDEN) >> SHIFT
+        y[i] = x[i] * scale if draw >= threshold else x.dtype.type(0)

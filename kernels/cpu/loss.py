@@ -1,0 +1,72 @@
+"""Softmax and cross-entropy, row by row. See ``reference.loss`` for the meaning."""
+
+import math
+
+import numpy as np
+from numba import prange
+
+from ._arrays import deliver, operand, several, target
+from ._jit import kernel
+from .activation import CHUNK, pieces_of, softmax_row
+
+
+def softmax_cross_entropy_forward(logits, labels, out=None, work=None):
+    """One pass over each row; see :func:`reference.softmax_cross_entropy_forward`. ``out[1]`` may be the logits."""
+    logits = operand("logits", logits, 2)
+    labels = _labels(labels, logits.shape)
+    outs = several(out, 2)
+    losses = target("out[0]", outs[0], logits.shape[:1], logits.dtype, (logits,))
+    p = target("out[1]", outs[1], logits.shape, logits.dtype, (logits, losses), elementwise=True)
+    if logits.size:
+        _forward(logits.reshape(-1), labels, losses, p.reshape(-1))
+    return deliver(losses, outs[0]), deliver(p, outs[1])
+
+
+def softmax_cross_entropy_backward(p, labels, weights, out=None, work=None):
+    """See :func:`reference.softmax_cross_entropy_backward`. ``out`` may be p."""
+    p = operand("p", p, 2)
+    labels = _labels(labels, p.shape)
+    weights = operand("weights", weights, 1, p.dtype, p.shape[:1])
+    dlogits = target("out", out, p.shape, p.dtype, (p, weights), elementwise=True)
+    if p.size:
+        _backward(p.reshape(-1), labels, weights, dlogits.reshape(-1))
+    return deliver(dlogits, out)
+
+
+def _labels(labels, shape):
+    """Labels as jitted code takes them: int64, one per row, each the number of a class."""
+    if not isinstance(labels, np.ndarray) or labels.dtype.kind not in "iu":
+        raise TypeError("labels must be a NumPy array of integers")
+    if labels.shape != shape[:1]:
+        raise ValueError(f"labels must have shape {shape[:1]}, not {labels.shape}")
+    if labels.size and not 0 <= labels.min() <= labels.max() < shape[1]:
+        raise ValueError(f"labels must lie in [0, {shape[1]}), not in [{labels.min()}, {labels.max()}]")
+    return operand("labels", labels.astype(np.int64, copy=False), 1, np.int64)
+
+
+@kernel()
+def _forward(logits, labels, losses, p):
+    """Chunks of whole rows; the true class's logit is read before p, which may be the same memory, is written."""
+    rows = losses.size
+    classes = logits.size // rows
+    per_chunk = max(1, CHUNK // classes)
+    for chunk in prange(pieces_of(rows, per_chunk)):
+        for row in range(chunk * per_chunk, min(rows, (chunk + 1) * per_chunk)):
+            start, stop = row * classes, (row + 1) * classes
+            true = logits[start + labels[row]]
+            largest, total = softmax_row(logits[start:stop], p[start:stop])
+            losses[row] = math.log(total) - (true - largest)
+
+
+@kernel()
+def _backward(p, labels, weights, dlogits):
+    """Chunks of whole rows."""
+    rows = weights.size
+    classes = p.size // rows
+    per_chunk = max(1, CHUNK // classes)
+    one = p.dtype.type(1)
+    for chunk in prange(pieces_of(rows, per_chunk)):
+        for row in range(chunk * per_chunk, min(rows, (chunk + 1) * per_chunk)):
+            weight, start, true = weights[row], row * classes, row * classes + labels[row]
+            for k in range(start, start + classes):
+                dlogits[k] = weight * (p[k] - one if k == true else p[k])

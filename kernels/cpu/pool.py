@@ -1,0 +1,130 @@
+"""Max-pooling, a window at a time, the inner loop over channels: neighbours in memory, so it runs in vectors.
+
+See ``reference.pool`` for the meaning.
+"""
+
+from numba import prange
+
+from ..geometry import Window
+from ..reference.pool import argmax_dtype
+from ._arrays import deliver, integers, operand, pieces, several, target
+from ._jit import helper, kernel
+from ._memory import clear
+
+CHUNK = 16_384  # output values per chunk, roughly
+
+
+def max_pool2d_forward(x, pool_size, strides, pads, out=None, work=None):
+    """Parallel over output rows; see :func:`reference.max_pool2d_forward`."""
+    x = operand("x", x, 4)
+    window = _window(pool_size, strides, pads)
+    N, H, W, C = x.shape
+    OH, OW = _output_size(window, (H, W))
+    outs, shape = several(out, 2), (N, OH, OW, C)
+    y = target("out[0]", outs[0], shape, x.dtype, (x,))
+    argmax = target("out[1]", outs[1], shape, argmax_dtype(window.size), (x, y))
+    if y.size:
+        chunks = pieces(N * OH, max(1, CHUNK // (OW * C)))
+        top, _, left, _ = window.pads
+        _forward(x, y, argmax, window.size, window.strides, (top, left), chunks)
+    return deliver(y, outs[0]), deliver(argmax, outs[1])
+
+
+def max_pool2d_backward(dy, argmax, input_size, pool_size, strides, pads, out=None, work=None):
+    """Parallel over images, whose windows may overlap; see :func:`reference.max_pool2d_backward`."""
+    dy, input_size = operand("dy", dy, 4), integers("input_size", input_size, 2, 1)
+    window = _window(pool_size, strides, pads)
+    expected = (len(dy), *_output_size(window, input_size), dy.shape[-1])
+    if dy.shape != expected:
+        raise ValueError(f"dy must have shape {expected}, not {dy.shape}")
+    argmax = operand("argmax", argmax, 4, argmax_dtype(window.size), dy.shape)
+    dx = target("out", out, (len(dy), *input_size, dy.shape[-1]), dy.dtype, (dy, argmax))
+    if dx.size:
+        top, _, left, _ = window.pads
+        _backward(dy, argmax, dx, window.size, window.strides, (top, left))
+    return deliver(dx, out)
+
+
+def _window(pool_size, strides, pads):
+    """The window's description, checked."""
+    size = integers("pool_size", pool_size, 2, 1)
+    window = Window(size, integers("strides", strides, 2, 1), integers("pads", pads, 4, 0))
+    if max(window.pads[:2]) >= size[0] or max(window.pads[2:]) >= size[1]:
+        raise ValueError(f"pads {window.pads} must be smaller than the window {size}")
+    return window
+
+
+def _output_size(window, input_size):
+    """``(OH, OW)``, or a complaint that no window fits."""
+    size = window.output_size(input_size)
+    if min(size) < 1:
+        raise ValueError(f"x of size {input_size} is smaller than the window {window}")
+    return size
+
+
+@kernel()
+def _forward(x, y, argmax, pool_size, strides, pads, chunks):
+    """Rows of all images are numbered through, r = n*OH + i; a window is cut to its pixels inside the image."""
+    N, H, W, C = x.shape
+    OH, OW = y.shape[1:3]
+    (KH, KW), (top, left) = pool_size, pads
+    images, result, winners = x.reshape(-1), y.reshape(-1), argmax.reshape(-1)
+    for chunk in prange(chunks):
+        for r in range(chunk * (N * OH) // chunks, (chunk + 1) * (N * OH) // chunks):
+            i = r % OH * strides[0] - top
+            for j in range(OW):
+                column, at = j * strides[1] - left, (r * OW + j) * C
+                best, winner = result[at : at + C], winners[at : at + C]
+                fresh = True
+                for p in range(max(0, -i), min(KH, H - i)):
+                    for q in range(max(0, -column), min(KW, W - column)):
+                        pixel = ((r // OH * H + i + p) * W + column + q) * C
+                        challenge(images[pixel : pixel + C], best, winner, p * KW + q, fresh)
+                        fresh = False
+
+
+@helper
+def challenge(values, best, winner, tap, fresh):
+    """Keep the larger of each channel's value and its best so far, and that one's tap.
+
+    The first of equals stays. A NaN beats every number, and nothing beats it.
+    """
+    number = winner.dtype.type(tap)
+    if fresh:
+        for c in range(values.size):
+            best[c] = values[c]
+            winner[c] = number
+    else:
+        for c in range(values.size):
+            value, champion = values[c], best[c]
+            wins = (not value <= champion) & (champion == champion)
+            best[c] = value if wins else champion
+            winner[c] = number if wins else winner[c]
+
+
+@kernel()
+def _backward(dy, argmax, dx, pool_size, strides, pads):
+    """Every tap of a window takes the gradient where it won and adds nothing where it did not."""
+    N, OH, OW, C = dy.shape
+    H, W = dx.shape[1:3]
+    (KH, KW), (top, left) = pool_size, pads
+    gradient, winners, result = dy.reshape(-1), argmax.reshape(-1), dx.reshape(-1)
+    for n in prange(N):
+        clear(result, n * H * W * C, H * W * C)
+        for i in range(OH):
+            row = i * strides[0] - top
+            for j in range(OW):
+                column, at = j * strides[1] - left, ((n * OH + i) * OW + j) * C
+                value, winner = gradient[at : at + C], winners[at : at + C]
+                for p in range(max(0, -row), min(KH, H - row)):
+                    for q in range(max(0, -column), min(KW, W - column)):
+                        pixel = ((n * H + row + p) * W + column + q) * C
+                        add_where(result[pixel : pixel + C], value, winner, p * KW + q)
+
+
+@helper
+def add_where(total, value, winner, tap):
+    """``total += value`` where ``winner == tap``."""
+    number, nothing = winner.dtype.type(tap), value.dtype.type(0)
+    for c in range(total.size):
+        total[c] += value[c] if winner[c] == number else nothing
