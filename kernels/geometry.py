@@ -2,6 +2,8 @@
 
 from typing import NamedTuple
 
+import numpy as np
+
 Pair = tuple[int, int]
 Pads = tuple[int, int, int, int]
 
@@ -54,3 +56,8 @@ def same_pads(input_size: Pair, size: Pair, strides: Pair, dilation: Pair = (1, 
         total = max(0, (outputs - 1) * stride + gap * (kernel - 1) + 1 - length)
         pads += [total // 2, total - total // 2]
     return tuple(pads)  # type: ignore[return-value]
+
+
+def argmax_dtype(pool_size: Pair) -> type[np.integer]:
+    """The smallest of uint8 and int32 that numbers the taps of a window: one byte a pixel for the usual sizes."""
+    return np.uint8 if pool_size[0] * pool_size[1] <= 256 else np.int32

@@ -5,14 +5,9 @@ Shapes: x (N, H, W, C), y (N, OH, OW, C).
 
 import numpy as np
 
-from ..geometry import Window
+from ..geometry import Window, argmax_dtype
 from ._out import deliver, deliver_all
 from .conv import tap_slices
-
-
-def argmax_dtype(pool_size):
-    """The smallest of uint8 and int32 that numbers the taps of a window: a cache of one byte for the usual sizes."""
-    return np.uint8 if pool_size[0] * pool_size[1] <= 256 else np.int32
 
 
 def max_pool2d_forward(x, pool_size, strides, pads, out=None, work=None):

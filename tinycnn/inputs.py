@@ -1,0 +1,67 @@
+"""Checks and batches of what a user hands to fit, evaluate and predict."""
+
+import warnings
+from typing import Any
+
+import numpy as np
+
+from ._types import Array, Shape
+from .workspace import Workspace
+
+
+def check_images(x: Any, input_shape: Shape, *, check_finite: bool = True, name: str = "x") -> Array:
+    """x as an array of numbers (N, \\*input_shape); it stays in its own dtype, batches are converted one by one.
+
+    Raises
+    ------
+    TypeError
+        If x does not hold numbers.
+    ValueError
+        If its shape is another, or it holds NaN or infinity (unless ``check_finite`` is False).
+
+    Warns
+    -----
+    UserWarning
+        For integer images that were not scaled to [0, 1].
+    """
+    array = np.asarray(x)
+    if array.dtype.kind not in "fiub":
+        raise TypeError(f"{name}: expected an array of numbers, got dtype {array.dtype}")
+    if array.shape[1:] != input_shape or array.ndim == 0:
+        wanted = ", ".join(map(str, input_shape))
+        raise ValueError(f"{name}: expected shape (N, {wanted}), got {array.shape}{_cure(array.shape, input_shape)}")
+    if array.dtype.kind == "f":
+        if check_finite and not _all_finite(array):
+            where = tuple(int(i) for i in np.argwhere(~np.isfinite(array))[0])
+            raise ValueError(f"{name} holds {array[where]} at index {where}; pass check_finite=False to train anyway")
+    elif array.size and array.dtype.kind in "iu" and array.max() > 1:
+        warnings.warn(
+            f"{name} holds integers up to {array.max()}; networks train badly on unscaled images: "
+            f"divide by 255 (x.astype('float32') / 255)",
+            UserWarning,
+            stacklevel=4,
+        )
+    return array
+
+
+def _cure(shape: Shape, input_shape: Shape) -> str:
+    if (*shape[1:], 1) == input_shape:
+        return "; add the channel axis: x[..., None]"
+    if shape == input_shape:
+        return "; add the batch axis: x[None]"
+    if len(shape) == 4 and len(input_shape) == 3 and (shape[2], shape[3], shape[1]) == input_shape:
+        return "; channels come last: x.transpose(0, 2, 3, 1)"
+    return ""
+
+
+def _all_finite(array: Array) -> bool:
+    """In blocks, so that no boolean array as long as the data is made."""
+    return all(np.isfinite(array[i : i + 1024]).all() for i in range(0, len(array), 1024))
+
+
+def take(x: Array, index: Array | slice, ws: Workspace, dtype: str) -> Array:
+    """The chosen samples as a C-ordered batch of ``dtype``, in the workspace."""
+    chosen = x[index]
+    batch = ws.keep("fit", "x", chosen.shape, dtype)
+    np.copyto(batch, chosen, casting="unsafe")
+    return batch

@@ -1,0 +1,45 @@
+"""Ctrl-C between two steps, never inside one."""
+
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+
+class Interrupt:
+    """Remembers that Ctrl-C was pressed."""
+
+    pressed = False
+
+    def check(self) -> None:
+        """Raise KeyboardInterrupt if it was; called where nothing is half done."""
+        if self.pressed:
+            raise KeyboardInterrupt
+
+
+@contextmanager
+def deferred_interrupt() -> Iterator[Interrupt]:
+    """Inside the block Ctrl-C waits for :meth:`Interrupt.check`; pressed twice it acts at once.
+
+    Weights are updated one parameter after another, so an interrupt at any moment could leave half a step behind.
+    Python delivers signals to the main thread only; in another thread this does nothing.
+    """
+    interrupt = Interrupt()
+    replaceable = threading.current_thread() is threading.main_thread() and (
+        signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    )
+    if not replaceable:
+        yield interrupt
+        return
+
+    def note(number: int, frame: FrameType | None) -> None:
+        if interrupt.pressed:
+            signal.default_int_handler(number, frame)
+        interrupt.pressed = True
+
+    signal.signal(signal.SIGINT, note)
+    try:
+        yield interrupt
+    finally:
+        signal.signal(signal.SIGINT, signal.default_int_handler)

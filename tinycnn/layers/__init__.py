@@ -1,0 +1,62 @@
+"""The layers, and the registry that loading, documentation and the generic tests walk."""
+
+from typing import Any
+
+from .._checks import unknown
+from .._types import Config
+from .activation import Activation, ReLU, Softmax
+from .base import ActivatedLayer, Layer, Parameter
+from .batchnorm import BatchNormalization
+from .conv import Conv2D
+from .core import Flatten, Input
+from .dense import Dense
+from .dropout import Dropout
+from .pool import MaxPool2D, MaxPooling2D
+
+#: Every layer by its class name. A layer listed here is gradient-checked, parity-checked and documented.
+LAYERS: dict[str, type[Layer]] = {
+    cls.__name__: cls
+    for cls in (
+        Activation,
+        BatchNormalization,
+        Conv2D,
+        Dense,
+        Dropout,
+        Flatten,
+        MaxPooling2D,
+        ReLU,
+        Softmax,
+    )
+}
+
+__all__ = ["LAYERS", "ActivatedLayer", "Input", "Layer", "MaxPool2D", "Parameter", "deserialize", "serialize", *LAYERS]
+
+
+def serialize(layer: Layer) -> Config:
+    """A layer as ``{"class_name": …, "config": …}``, ready for JSON."""
+    return {"class_name": type(layer).__name__, "config": layer.get_config()}
+
+
+def deserialize(config: Any, custom_objects: dict[str, type[Layer]] | None = None) -> Layer:
+    """The layer that :func:`serialize` described, not built.
+
+    Parameters
+    ----------
+    config : dict
+    custom_objects : dict of str to class, optional
+        Layers that are not tinycnn's own, by class name.
+
+    Raises
+    ------
+    ValueError
+        If the description is malformed or its class unknown.
+    TypeError
+        If the class does not take the arguments.
+    """
+    if not isinstance(config, dict) or not isinstance(config.get("config"), dict):
+        raise ValueError(f"a layer is described by {{'class_name': name, 'config': arguments}}; got {config!r:.200}")
+    known = LAYERS | (custom_objects or {})
+    name = config.get("class_name")
+    if not isinstance(name, str) or name not in known:
+        raise unknown("layer", name, known)
+    return known[name].from_config(config["config"])

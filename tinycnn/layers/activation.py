@@ -1,0 +1,78 @@
+"""Activations as layers of their own."""
+
+from typing import Any, NamedTuple
+
+from .. import activations
+from .._types import Array
+from ..workspace import Workspace
+from .base import Layer
+
+
+class ActivationCache(NamedTuple):
+    """``y``: the result."""
+
+    y: Array
+
+
+class Activation(Layer):
+    """Apply a function to every number (softmax: to every last axis).
+
+    Parameters
+    ----------
+    activation : str
+        One of the names in :data:`tinycnn.activations.ACTIVATIONS`.
+    **base
+        ``name``, ``input_shape``, ``trainable``: see :class:`Layer`.
+
+    Examples
+    --------
+    >>> from tinycnn import layers
+    >>> layers.Activation("relu").output_shape((28, 28, 8))
+    (28, 28, 8)
+    """
+
+    def __init__(self, activation: Any, **base: Any) -> None:
+        super().__init__(**base)
+        self.activation = activations.get(activation)
+
+    def forward(
+        self, x: Array, *, training: bool = False, step: int = 0, ws: Workspace | None = None
+    ) -> tuple[Array, ActivationCache | None]:
+        self.check_input(x)
+        y = self.activation.forward(self.kernels, x, out=self.result(ws, len(x), training=training))
+        return y, (ActivationCache(y) if training else None)
+
+    def backward(self, dy: Array, cache: ActivationCache, *, ws: Workspace | None = None) -> Array:
+        self.check_gradient(dy)
+        return self.activation.backward(self.kernels, dy, cache.y, out=None if ws is None else dy)
+
+
+class ReLU(Activation):
+    """``y = max(x, 0)`` as a layer."""
+
+    def __init__(self, **base: Any) -> None:
+        super().__init__("relu", **base)
+
+    def get_config(self) -> dict[str, Any]:
+        return {key: value for key, value in super().get_config().items() if key != "activation"}
+
+
+class Softmax(Activation):
+    """``y_k = exp(x_k) / sum_j exp(x_j)`` over the last axis, as a layer.
+
+    Parameters
+    ----------
+    axis : int
+        Only the last (-1) is supported.
+    **base
+        ``name``, ``input_shape``, ``trainable``: see :class:`Layer`.
+    """
+
+    def __init__(self, axis: int = -1, **base: Any) -> None:
+        super().__init__("softmax", **base)
+        if axis != -1:
+            raise ValueError(f"axis must be -1: tinycnn keeps classes last; got {axis!r}")
+        self.axis = -1
+
+    def get_config(self) -> dict[str, Any]:
+        return {key: value for key, value in super().get_config().items() if key != "activation"}

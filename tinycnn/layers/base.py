@@ -1,0 +1,339 @@
+"""What a layer is: a shape rule, parameters, and which kernels to call."""
+
+import inspect
+import re
+from typing import Any, ClassVar, NamedTuple
+
+import numpy as np
+
+from .. import activations, initializers, seeding
+from .._checks import boolean, optional_name, shape
+from .._types import Array, Config, Shape
+from ..backend import Backend, get_backend
+from ..kernels.geometry import Window
+from ..workspace import Workspace
+
+Cache = Any  # a NamedTuple of the layer's own; what backward needs of forward
+
+
+class Parameter:
+    """A trained array and its gradient.
+
+    Attributes
+    ----------
+    value : array
+        Updated in place by the optimizer.
+    grad : array
+        Overwritten by each backward.
+    trainable : bool
+    """
+
+    def __init__(self, value: Array, trainable: bool = True) -> None:
+        self.value = value
+        self.grad = np.zeros_like(value)
+        self.trainable = trainable
+
+    def __repr__(self) -> str:
+        return f"Parameter(shape={self.value.shape}, dtype={self.value.dtype}, trainable={self.trainable})"
+
+
+class Layer:
+    """Base of all layers.
+
+    A layer of your own defines :meth:`output_shape`, :meth:`forward`, :meth:`backward` and, if it has parameters,
+    :meth:`create`. Store every constructor argument under its own name and saving and loading work too.
+
+    Parameters
+    ----------
+    name : str, optional
+        By default the class's name in snake case, numbered within a model.
+    input_shape : tuple of int, optional
+        The shape of one sample; makes an ``Input`` before a first layer unnecessary.
+    trainable : bool
+        False freezes the layer's parameters.
+
+    Attributes
+    ----------
+    params : dict of str to Parameter
+    buffers : dict of str to array
+        State that is saved but not trained (moving statistics).
+    built_input_shape, built_output_shape : tuple of int
+        Known once built; without the batch axis.
+    """
+
+    #: The sliding window, for layers that have one; a receptive field is computed from these.
+    window: Window | None = None
+    #: Whether every output sees all of the input.
+    sees_everything: ClassVar[bool] = False
+
+    def __init__(self, *, name: str | None = None, input_shape: Shape | None = None, trainable: bool = True) -> None:
+        self.name = optional_name(name)
+        self.input_shape = None if input_shape is None else shape(input_shape, "input_shape")
+        self.params: dict[str, Parameter] = {}
+        self.buffers: dict[str, Array] = {}
+        self.built = False
+        self.trainable = trainable
+
+    @property
+    def trainable(self) -> bool:
+        """Whether the optimizer moves this layer's parameters; may be set at any time."""
+        return self._trainable
+
+    @trainable.setter
+    def trainable(self, value: bool) -> None:
+        self._trainable = boolean(value, "trainable")
+        for parameter in self.params.values():
+            parameter.trainable = value
+
+    # What a layer defines -------------------------------------------------------------------------------------
+
+    def output_shape(self, input_shape: Shape) -> Shape:
+        """The shape of one result for the shape of one sample; pure. Raises ValueError where none fits."""
+        return input_shape
+
+    def create(self, input_shape: Shape, rng: np.random.Generator) -> None:
+        """Make parameters and buffers with :meth:`add_parameter` and :meth:`add_buffer`; none by default."""
+
+    def forward(
+        self, x: Array, *, training: bool = False, step: int = 0, ws: Workspace | None = None
+    ) -> tuple[Array, Cache | None]:
+        """The result for a batch, and what backward needs (None unless ``training``).
+
+        Parameters
+        ----------
+        x : (N, \\*input_shape) array
+        training : bool
+        step : int
+            The optimizer step; names the masks of layers with randomness.
+        ws : Workspace, optional
+            Memory to reuse; without it every result is a fresh array.
+        """
+        raise NotImplementedError(f"{type(self).__name__} does not define forward")
+
+    def backward(self, dy: Array, cache: Cache, *, ws: Workspace | None = None) -> Array:
+        """dx, the gradient by the input; overwrites the gradient of each parameter on the way.
+
+        Parameters
+        ----------
+        dy : (N, \\*output_shape) array
+            The gradient of the loss by this layer's result. With ``ws`` given it may be overwritten.
+        cache
+            From the forward with ``training=True``.
+        ws : Workspace, optional
+        """
+        raise NotImplementedError(f"{type(self).__name__} does not define backward")
+
+    def backward_parameters(self, dy: Array, cache: Cache, *, ws: Workspace | None = None) -> None:
+        """:meth:`backward` for a caller that has no use for dx: the first layer of a network in training."""
+        self.backward(dy, cache, ws=ws)
+
+    # What a layer is given ------------------------------------------------------------------------------------
+
+    def build(
+        self,
+        input_shape: Shape,
+        *,
+        rng: np.random.Generator | None = None,
+        dtype: str = "float32",
+        backend: Backend | None = None,
+    ) -> Shape:
+        """Fix shapes, dtype and backend, make the parameters, and return the output shape.
+
+        Parameters
+        ----------
+        input_shape : tuple of int
+            Without the batch axis.
+        rng : numpy.random.Generator, optional
+            Draws initial values; by default one from :func:`tinycnn.set_seed`'s stream.
+        dtype : {"float32", "float64"}
+        backend : Backend, optional
+            By default the current one.
+
+        Raises
+        ------
+        ValueError
+            If the layer cannot take ``input_shape``.
+        """
+        self.name = self.name or snake_case(type(self).__name__)
+        self.backend = backend or get_backend()
+        self.dtype = np.dtype(dtype).name
+        self.built_input_shape = shape(input_shape, "input_shape")
+        self.built_output_shape = self.output_shape(self.built_input_shape)
+        self.params, self.buffers = {}, {}
+        if rng is None:
+            rng = seeding.generator(seeding.new_model_seed(), seeding.Stream.INITIALISE, 0)
+        self.create(self.built_input_shape, rng)
+        self.built = True
+        return self.built_output_shape
+
+    def add_parameter(
+        self, name: str, shape: Shape, initializer: initializers.Initializer, rng: np.random.Generator
+    ) -> None:
+        """Make ``params[name]``, drawn by ``initializer``."""
+        value = self.backend.array(initializer(shape, rng), self.dtype)
+        self.params[name] = Parameter(value, self.trainable)
+
+    def add_buffer(self, name: str, shape: Shape, initializer: initializers.Initializer) -> None:
+        """Make ``buffers[name]``; its initializer draws nothing random."""
+        self.buffers[name] = self.backend.array(initializer(shape, np.random.default_rng(0)), self.dtype)
+
+    # Help for forward and backward ----------------------------------------------------------------------------
+
+    @property
+    def kernels(self) -> Any:
+        """The kernel functions of this layer's backend."""
+        return self.backend.kernels
+
+    def check_input(self, x: Array) -> None:
+        """Raise unless x is a batch of what the layer was built for."""
+        if not self.built:
+            raise RuntimeError(f"{self.label}: not built yet; call build(input_shape) or put it into a Sequential")
+        self._check(x, "x", self.built_input_shape)
+
+    def check_gradient(self, dy: Array) -> None:
+        """Raise unless dy is a batch of gradients of this layer's results."""
+        self._check(dy, "dy", self.built_output_shape)
+
+    def result(self, ws: Workspace | None, batch: int, *, training: bool) -> Array | None:
+        """Memory for this layer's result, or None where the kernel is to make a fresh array."""
+        if ws is None:
+            return None
+        shape = (batch, *self.built_output_shape)
+        return ws.keep(self, "y", shape, self.dtype) if training else ws.flow(shape, self.dtype)
+
+    def input_gradient(self, ws: Workspace | None, batch: int) -> Array | None:
+        """Memory for dx, or None where the kernel is to make a fresh array."""
+        return None if ws is None else ws.flow((batch, *self.built_input_shape), self.dtype)
+
+    @property
+    def label(self) -> str:
+        """How errors call this layer."""
+        kind = type(self).__name__
+        return f"{kind} {self.name!r}" if self.name else kind
+
+    def _check(self, array: Array, what: str, sample_shape: Shape) -> None:
+        self.backend.check(array, f"{self.label}: {what}")
+        if array.shape[1:] != sample_shape or array.ndim == 0:
+            wanted = ", ".join(map(str, sample_shape))
+            raise ValueError(f"{self.label}: expected {what} of shape (N, {wanted}), got {array.shape}")
+        if array.dtype != self.dtype:
+            raise TypeError(f"{self.label}: expected {what} of dtype {self.dtype}, got {array.dtype}")
+
+    # Weights and configuration --------------------------------------------------------------------------------
+
+    def weights(self) -> dict[str, Array]:
+        """Parameters, then buffers, in Keras's order."""
+        return {name: p.value for name, p in self.params.items()} | self.buffers
+
+    def count_params(self) -> int:
+        """Numbers held: parameters and buffers."""
+        return sum(int(value.size) for value in self.weights().values())
+
+    def get_config(self) -> Config:
+        """The constructor's arguments, ready for JSON.
+
+        Raises
+        ------
+        TypeError
+            If an argument was not stored under its own name.
+        """
+        config: Config = {}
+        for name in constructor_arguments(type(self)):
+            if not hasattr(self, name):
+                raise TypeError(f"{self.label}: cannot be saved, because __init__ does not keep its argument {name!r}")
+            config[name] = _plain(getattr(self, name))
+        return config
+
+    @classmethod
+    def from_config(cls, config: Config) -> "Layer":
+        """The layer that :meth:`get_config` described, not built."""
+        return cls(**config)
+
+    def __repr__(self) -> str:
+        arguments = ", ".join(f"{key}={value!r}" for key, value in self.get_config().items() if value is not None)
+        return f"{type(self).__name__}({arguments})"
+
+
+class ActivatedCache(NamedTuple):
+    """``inner``: the cache of the linear part; ``y``: the activation's result."""
+
+    inner: Any
+    y: Array
+
+
+class ActivatedLayer(Layer):
+    """A layer that is linear in its input and ends in an activation: ``y = activation(linear(x))``.
+
+    Subclasses define :meth:`linear_forward`, :meth:`linear_backward_input` and :meth:`linear_backward_parameters`,
+    and set ``self.activation``. A loss that fuses with a final softmax uses the linear part alone.
+    """
+
+    activation: activations.ActivationFunction
+
+    def linear_forward(self, x: Array, *, training: bool, ws: Workspace | None) -> tuple[Array, Cache | None]:
+        """The result before the activation, and the cache."""
+        raise NotImplementedError
+
+    def linear_backward_input(self, dz: Array, cache: Cache, *, ws: Workspace | None) -> Array:
+        """dx from the gradient before the activation."""
+        raise NotImplementedError
+
+    def linear_backward_parameters(self, dz: Array, cache: Cache, *, ws: Workspace | None) -> None:
+        """Overwrite the parameters' gradients."""
+        raise NotImplementedError
+
+    def forward(
+        self, x: Array, *, training: bool = False, step: int = 0, ws: Workspace | None = None
+    ) -> tuple[Array, ActivatedCache | None]:
+        z, inner = self.linear_forward(x, training=training, ws=ws)
+        y = self.activation.forward(self.kernels, z, out=z)
+        return y, (ActivatedCache(inner, y) if training else None)
+
+    def backward(self, dy: Array, cache: ActivatedCache, *, ws: Workspace | None = None) -> Array:
+        dz = self._through_activation(dy, cache, ws)
+        if self.trainable:
+            self.linear_backward_parameters(dz, cache.inner, ws=ws)
+        return self.linear_backward_input(dz, cache.inner, ws=ws)
+
+    def backward_parameters(self, dy: Array, cache: ActivatedCache, *, ws: Workspace | None = None) -> None:
+        if self.trainable:
+            self.linear_backward_parameters(self._through_activation(dy, cache, ws), cache.inner, ws=ws)
+
+    def _through_activation(self, dy: Array, cache: ActivatedCache, ws: Workspace | None) -> Array:
+        self.check_gradient(dy)
+        return self.activation.backward(self.kernels, dy, cache.y, out=None if ws is None else dy)
+
+
+def snake_case(name: str) -> str:
+    """Keras's way from a class to a layer's name.
+
+    Examples
+    --------
+    >>> snake_case("BatchNormalization"), snake_case("Conv2D"), snake_case("MaxPooling2D"), snake_case("ReLU")
+    ('batch_normalization', 'conv2d', 'max_pooling2d', 're_lu')
+    """
+    name = re.sub(r"(.)([A-Z][a-z0-9]+)", r"\1_\2", name)
+    name = re.sub(r"([a-z])([A-Z])", r"\1_\2", name).lower()
+    return name.replace("_2d", "2d")
+
+
+def constructor_arguments(cls: type) -> list[str]:
+    """Names of all arguments that a class and its bases take, in order, the class's own first."""
+    names: dict[str, None] = {}
+    for base in cls.__mro__:
+        if "__init__" in base.__dict__ and base is not object:
+            for parameter in list(inspect.signature(base.__init__).parameters.values())[1:]:
+                if parameter.kind not in (parameter.VAR_KEYWORD, parameter.VAR_POSITIONAL):
+                    names.setdefault(parameter.name)
+    return list(names)
+
+
+def _plain(value: Any) -> Any:
+    """A constructor argument as JSON can hold it."""
+    if isinstance(value, activations.ActivationFunction):
+        return value.name
+    if isinstance(value, initializers.Initializer):
+        return {"class_name": type(value).__name__, "config": value.get_config()}
+    if isinstance(value, tuple):
+        return list(value)
+    return value

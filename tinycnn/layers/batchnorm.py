@@ -1,0 +1,135 @@
+"""Batch normalisation."""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from .. import initializers
+from .._checks import boolean, integer, real
+from .._types import Array, Shape
+from ..workspace import Workspace
+from .base import Layer
+
+
+class BatchNormCache(NamedTuple):
+    """``x``: the input; ``mean``, ``variance``: the statistics it was normalised by; ``by_batch``: whether its own."""
+
+    x: Array
+    mean: Array
+    variance: Array
+    by_batch: bool
+
+
+class BatchNormalization(Layer):
+    """Give every channel mean beta and standard deviation gamma over the batch.
+
+    In training the statistics are the batch's own and move the running averages
+    (``moving = momentum * moving + (1 - momentum) * batch``); in inference, and when the layer is frozen
+    (``trainable=False``), the running averages are used. Source: Ioffe & Szegedy, 2015, algorithms 1 and 2.
+
+    Parameters
+    ----------
+    axis : int
+        The axis of channels; only the last (-1) is supported.
+    momentum : float in [0, 1]
+        Of the running averages.
+    epsilon : float > 0
+        Added to the variance.
+    center, scale : bool
+        Whether there is a beta, a gamma.
+    beta_initializer, gamma_initializer, moving_mean_initializer, moving_variance_initializer : str or Initializer
+    **base
+        ``name``, ``input_shape``, ``trainable``: see :class:`Layer`.
+
+    Examples
+    --------
+    >>> from tinycnn import layers
+    >>> layer = layers.BatchNormalization()
+    >>> layer.build((26, 26, 32))
+    (26, 26, 32)
+    >>> list(layer.weights())
+    ['gamma', 'beta', 'moving_mean', 'moving_variance']
+    """
+
+    def __init__(
+        self,
+        axis: int = -1,
+        momentum: float = 0.99,
+        epsilon: float = 1e-3,
+        center: bool = True,
+        scale: bool = True,
+        beta_initializer: Any = "zeros",
+        gamma_initializer: Any = "ones",
+        moving_mean_initializer: Any = "zeros",
+        moving_variance_initializer: Any = "ones",
+        **base: Any,
+    ) -> None:
+        super().__init__(**base)
+        if integer(axis, "axis", minimum=-1) != -1:
+            raise ValueError(f"axis must be -1: tinycnn keeps channels last; got {axis}")
+        self.axis = -1
+        self.momentum = real(momentum, "momentum", 0, 1)
+        self.epsilon = real(epsilon, "epsilon", above=0)
+        self.center = boolean(center, "center")
+        self.scale = boolean(scale, "scale")
+        self.beta_initializer = initializers.get(beta_initializer)
+        self.gamma_initializer = initializers.get(gamma_initializer)
+        self.moving_mean_initializer = initializers.get(moving_mean_initializer)
+        self.moving_variance_initializer = initializers.get(moving_variance_initializer)
+
+    def create(self, input_shape: Shape, rng: np.random.Generator) -> None:
+        channels = input_shape[-1:]
+        if self.scale:
+            self.add_parameter("gamma", channels, self.gamma_initializer, rng)
+        if self.center:
+            self.add_parameter("beta", channels, self.beta_initializer, rng)
+        self.add_buffer("moving_mean", channels, self.moving_mean_initializer)
+        self.add_buffer("moving_variance", channels, self.moving_variance_initializer)
+        # What stands in for a gamma or beta that the layer does not have.
+        self._one = self.backend.array(np.ones(channels), self.dtype)
+        self._zero = self.backend.array(np.zeros(channels), self.dtype)
+
+    def forward(
+        self, x: Array, *, training: bool = False, step: int = 0, ws: Workspace | None = None
+    ) -> tuple[Array, BatchNormCache | None]:
+        self.check_input(x)
+        by_batch = training and self.trainable
+        y = self.result(ws, len(x), training=training)
+        gamma, beta = self._gamma(), self.params["beta"].value if self.center else self._zero
+        if by_batch:
+            if x.size == 0:
+                raise ValueError(f"{self.label}: an empty batch has no mean; training needs at least one sample")
+            out = None if ws is None else (y, *(ws.keep(self, s, gamma.shape, self.dtype) for s in ("mean", "var")))
+            y, mean, variance = self.kernels.batch_norm_forward(
+                x, gamma, beta, self.epsilon, out=out, work=ws and ws.scratch()
+            )
+            self._move_averages(mean, variance)
+        else:
+            mean, variance = self.buffers["moving_mean"], self.buffers["moving_variance"]
+            y = self.kernels.batch_norm_inference_forward(
+                x, gamma, beta, mean, variance, self.epsilon, out=y, work=ws and ws.scratch()
+            )
+        return y, (BatchNormCache(x, mean, variance, by_batch) if training else None)
+
+    def backward(self, dy: Array, cache: BatchNormCache, *, ws: Workspace | None = None) -> Array:
+        self.check_gradient(dy)
+        k = self.kernels
+        kernel = k.batch_norm_backward if cache.by_batch else k.batch_norm_inference_backward
+        gamma = self._gamma()
+        dx = self.input_gradient(ws, len(dy))
+        gradients = [
+            self.params[name].grad if name in self.params else np.empty_like(gamma) for name in ("gamma", "beta")
+        ]
+        out = (np.empty_like(dy) if dx is None else dx, *gradients)
+        return kernel(dy, cache.x, gamma, cache.mean, cache.variance, self.epsilon, out=out, work=ws and ws.scratch())[
+            0
+        ]
+
+    def _gamma(self) -> Array:
+        return self.params["gamma"].value if self.scale else self._one
+
+    def _move_averages(self, mean: Array, variance: Array) -> None:
+        for name, batch in (("moving_mean", mean), ("moving_variance", variance)):
+            moving = self.buffers[name]
+            moving *= self.momentum
+            moving += (1 - self.momentum) * batch

@@ -1,0 +1,184 @@
+"""Convolution."""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from .. import activations, initializers
+from .._checks import boolean, choice, integer, pair
+from .._types import Array, Shape
+from ..kernels.geometry import Window, same_pads
+from ..workspace import Workspace
+from .base import ActivatedLayer
+
+
+class ConvCache(NamedTuple):
+    """``x``: the input."""
+
+    x: Array
+
+
+class Conv2D(ActivatedLayer):
+    """Slide F filters of KH×KW pixels over an image; each gives one channel of the result.
+
+    ``y[n,i,j,f] = activation(b[f] + sum_{p,q,c} xpad[n, i*s + p*d, j*s + q*d, c] * w[p,q,c,f])``
+
+    Source: LeCun et al., "Gradient-based learning applied to document recognition", 1998. The arithmetic is in
+    ``kernels/reference/conv.py``.
+
+    Parameters
+    ----------
+    filters : int
+        F, channels of the result.
+    kernel_size : int or (int, int)
+        KH and KW.
+    strides : int or (int, int)
+        Pixels from one window to the next.
+    padding : {"valid", "same"}
+        ``valid``: windows lie inside the image. ``same``: zeros around it so that OH = ceil(H / stride).
+    dilation_rate : int or (int, int)
+        Pixels from one tap of the window to the next.
+    groups : int
+        Cuts channels and filters into groups that do not see each other; divides both.
+    activation : str, optional
+    use_bias : bool
+    kernel_initializer, bias_initializer : str or Initializer
+    **base
+        ``name``, ``input_shape``, ``trainable``: see :class:`Layer`.
+
+    Raises
+    ------
+    TypeError
+        For a third positional integer: in Keras 1 ``Convolution2D(16, 3, 3)`` was a 3×3 kernel, read today it would
+        be stride 3.
+    ValueError
+        If the kernel is larger than the (padded) input, or ``groups`` does not divide channels and filters.
+
+    Examples
+    --------
+    >>> from tinycnn import layers
+    >>> layers.Conv2D(32, 3).output_shape((28, 28, 1))
+    (26, 26, 32)
+    """
+
+    def __init__(
+        self,
+        filters: int,
+        kernel_size: int | tuple[int, int],
+        *positional: Any,
+        strides: int | tuple[int, int] = (1, 1),
+        padding: str = "valid",
+        dilation_rate: int | tuple[int, int] = (1, 1),
+        groups: int = 1,
+        activation: Any = None,
+        use_bias: bool = True,
+        kernel_initializer: Any = "glorot_uniform",
+        bias_initializer: Any = "zeros",
+        **base: Any,
+    ) -> None:
+        super().__init__(**base)
+        if positional:
+            raise _positional_error(filters, kernel_size, positional)
+        self.filters = integer(filters, "filters")
+        self.kernel_size = pair(kernel_size, "kernel_size")
+        self.strides = pair(strides, "strides")
+        self.padding = choice(padding, ("valid", "same"), "padding")
+        self.dilation_rate = pair(dilation_rate, "dilation_rate")
+        self.groups = integer(groups, "groups")
+        self.activation = activations.get(activation)
+        self.use_bias = boolean(use_bias, "use_bias")
+        self.kernel_initializer = initializers.get(kernel_initializer)
+        self.bias_initializer = initializers.get(bias_initializer)
+        if self.filters % self.groups:
+            raise ValueError(f"groups must divide filters; got groups={self.groups}, filters={self.filters}")
+
+    def output_shape(self, input_shape: Shape) -> Shape:
+        size, channels = image_size(self, input_shape)
+        if channels % self.groups:
+            raise ValueError(f"{self.label}: groups={self.groups} does not divide the input's {channels} channels")
+        return (*fitting_output_size(self, self.window_over(size), size), self.filters)
+
+    def window_over(self, size: tuple[int, int]) -> Window:
+        """The window with the pads it needs on an image of ``size``."""
+        pads = (0, 0, 0, 0)
+        if self.padding == "same":
+            pads = same_pads(size, self.kernel_size, self.strides, self.dilation_rate)
+        return Window(self.kernel_size, self.strides, pads, self.dilation_rate)
+
+    def create(self, input_shape: Shape, rng: np.random.Generator) -> None:
+        self.window = self.window_over(input_shape[:2])
+        kernel_shape = (*self.kernel_size, input_shape[2] // self.groups, self.filters)
+        self.add_parameter("kernel", kernel_shape, self.kernel_initializer, rng)
+        if self.use_bias:
+            self.add_parameter("bias", (self.filters,), self.bias_initializer, rng)
+
+    def linear_forward(self, x: Array, *, training: bool, ws: Workspace | None) -> tuple[Array, ConvCache | None]:
+        self.check_input(x)
+        bias = self.params["bias"].value if self.use_bias else None
+        y = self.kernels.conv2d_forward(
+            x,
+            self.params["kernel"].value,
+            bias,
+            *self._geometry(),
+            out=self.result(ws, len(x), training=training),
+            work=ws and ws.scratch(),
+        )
+        return y, (ConvCache(x) if training else None)
+
+    def linear_backward_input(self, dz: Array, cache: ConvCache, *, ws: Workspace | None) -> Array:
+        return self.kernels.conv2d_backward_input(
+            dz,
+            self.params["kernel"].value,
+            self.built_input_shape[:2],
+            *self._geometry(),
+            out=self.input_gradient(ws, len(dz)),
+            work=ws and ws.scratch(),
+        )
+
+    def linear_backward_parameters(self, dz: Array, cache: ConvCache, *, ws: Workspace | None) -> None:
+        self.kernels.conv2d_backward_weights(
+            dz,
+            cache.x,
+            self.kernel_size,
+            *self._geometry(),
+            out=weight_gradients(self),
+            work=ws and ws.scratch(),
+        )
+
+    def _geometry(self) -> tuple[Any, ...]:
+        assert self.window is not None
+        return self.strides, self.window.pads, self.dilation_rate, self.groups
+
+
+def weight_gradients(layer: ActivatedLayer) -> tuple[Array, Array]:
+    """Where a kernel is to write (dw, db); without a bias the second is written and dropped."""
+    kernel, bias = layer.params["kernel"].grad, layer.params.get("bias")
+    return kernel, (np.empty(kernel.shape[-1], kernel.dtype) if bias is None else bias.grad)
+
+
+def image_size(layer: Any, input_shape: Shape) -> tuple[tuple[int, int], int]:
+    """((H, W), C) of an image's shape, or an error that says what came instead."""
+    if len(input_shape) != 3:
+        hint = "; a grey image needs a channel axis: x[..., None]" if len(input_shape) == 2 else ""
+        raise ValueError(f"{layer.label}: expected images (H, W, C), got a sample of shape {input_shape}{hint}")
+    H, W, C = input_shape
+    return (H, W), C
+
+
+def fitting_output_size(layer: Any, window: Window, size: tuple[int, int]) -> tuple[int, int]:
+    """(OH, OW), or an error if the window does not fit."""
+    OH, OW = window.output_size(size)
+    if OH < 1 or OW < 1:
+        (h, w), (H, W) = window.extent(), size
+        raise ValueError(f"{layer.label}: a window of {h}×{w} pixels does not fit into an input of {H}×{W}")
+    return OH, OW
+
+
+def _positional_error(filters: Any, kernel_size: Any, rest: tuple[Any, ...]) -> TypeError:
+    if isinstance(rest[0], int):
+        return TypeError(
+            f"Conv2D({filters}, {kernel_size}, {rest[0]}): three positional integers are ambiguous. For a "
+            f"{kernel_size}×{rest[0]} kernel (as in Keras 1) write Conv2D({filters}, ({kernel_size}, {rest[0]})); "
+            f"for a stride write Conv2D({filters}, {kernel_size}, strides={rest[0]})"
+        )
+    return TypeError(f"Conv2D takes filters and kernel_size by position, the rest by name; got also {rest!r}")

@@ -1,0 +1,93 @@
+"""The fully connected layer."""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from .. import activations, initializers
+from .._checks import boolean, integer
+from .._types import Array, Shape
+from ..workspace import Workspace
+from .base import ActivatedLayer
+from .conv import weight_gradients
+
+
+class DenseCache(NamedTuple):
+    """``x``: the input as a matrix."""
+
+    x: Array
+
+
+class Dense(ActivatedLayer):
+    """``y = activation(x @ w + b)`` over the last axis: every output sees every input.
+
+    Parameters
+    ----------
+    units : int
+        Length of the result.
+    activation : str, optional
+    use_bias : bool
+    kernel_initializer, bias_initializer : str or Initializer
+    **base
+        ``name``, ``input_shape``, ``trainable``: see :class:`Layer`.
+
+    Examples
+    --------
+    >>> from tinycnn import layers
+    >>> layers.Dense(10).output_shape((784,))
+    (10,)
+    """
+
+    sees_everything = True
+
+    def __init__(
+        self,
+        units: int,
+        activation: Any = None,
+        use_bias: bool = True,
+        kernel_initializer: Any = "glorot_uniform",
+        bias_initializer: Any = "zeros",
+        **base: Any,
+    ) -> None:
+        super().__init__(**base)
+        self.units = integer(units, "units")
+        self.activation = activations.get(activation)
+        self.use_bias = boolean(use_bias, "use_bias")
+        self.kernel_initializer = initializers.get(kernel_initializer)
+        self.bias_initializer = initializers.get(bias_initializer)
+
+    def output_shape(self, input_shape: Shape) -> Shape:
+        return (*input_shape[:-1], self.units)
+
+    def create(self, input_shape: Shape, rng: np.random.Generator) -> None:
+        self.add_parameter("kernel", (input_shape[-1], self.units), self.kernel_initializer, rng)
+        if self.use_bias:
+            self.add_parameter("bias", (self.units,), self.bias_initializer, rng)
+
+    def linear_forward(self, x: Array, *, training: bool, ws: Workspace | None) -> tuple[Array, DenseCache | None]:
+        self.check_input(x)
+        rows = x.reshape(-1, x.shape[-1])
+        out = self.result(ws, len(x), training=training)
+        y = self.kernels.dense_forward(
+            rows,
+            self.params["kernel"].value,
+            self.params["bias"].value if self.use_bias else None,
+            out=None if out is None else out.reshape(-1, self.units),
+            work=ws and ws.scratch(),
+        )
+        return y.reshape(len(x), *self.built_output_shape), (DenseCache(rows) if training else None)
+
+    def linear_backward_input(self, dz: Array, cache: DenseCache, *, ws: Workspace | None) -> Array:
+        out = self.input_gradient(ws, len(dz))
+        dx = self.kernels.dense_backward_input(
+            dz.reshape(-1, self.units),
+            self.params["kernel"].value,
+            out=None if out is None else out.reshape(-1, out.shape[-1]),
+            work=ws and ws.scratch(),
+        )
+        return dx.reshape(len(dz), *self.built_input_shape)
+
+    def linear_backward_parameters(self, dz: Array, cache: DenseCache, *, ws: Workspace | None) -> None:
+        self.kernels.dense_backward_weights(
+            dz.reshape(-1, self.units), cache.x, out=weight_gradients(self), work=ws and ws.scratch()
+        )

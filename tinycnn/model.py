@@ -1,0 +1,429 @@
+"""Sequential: a list of layers that is built, compiled, trained and asked."""
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import numpy as np
+
+from . import checkpoint, losses, metrics, optimizers, seeding, summary, training
+from . import layers as layers_module
+from ._checks import choice, integer, optional_name, unknown
+from ._types import Array, Config, Shape
+from .backend import Backend, get_backend
+from .callbacks import Callback, History, Logs
+from .head import training_chain
+from .layers.base import Layer, Parameter, snake_case
+
+
+class Sequential:
+    """Layers in a row: each one's result is the next one's input.
+
+    Parameters
+    ----------
+    layers : iterable of Layer or Input
+        An ``Input`` first (or ``input_shape=`` on the first layer) builds the model at once; without it the first
+        ``fit`` does.
+    name : str, optional
+    dtype : {"float32", "float64"}
+        float64 is for checking gradients.
+
+    Attributes
+    ----------
+    layers : list of Layer
+    seed : int
+        Everything random in this model follows from it; drawn from :func:`tinycnn.set_seed`, or fresh.
+    backend : Backend
+        The one that was active when the model was built.
+    input_shape, output_shape : tuple of int
+        Of one sample.
+    optimizer, loss, metrics
+        Set by :meth:`compile`.
+    stop_training : bool
+        A callback sets it to end ``fit`` after the epoch.
+
+    Examples
+    --------
+    >>> from tinycnn import Sequential, layers
+    >>> model = Sequential([
+    ...     layers.Input((28, 28, 1)),
+    ...     layers.Conv2D(8, 3, activation="relu"),
+    ...     layers.MaxPooling2D(2),
+    ...     layers.Flatten(),
+    ...     layers.Dense(10, activation="softmax"),
+    ... ])
+    >>> model.count_params()
+    13610
+    """
+
+    def __init__(
+        self, layers: Iterable[Layer | layers_module.Input] = (), name: str | None = None, *, dtype: str = "float32"
+    ) -> None:
+        self.name = optional_name(name) or snake_case(type(self).__name__)
+        self.dtype = choice(dtype, ("float32", "float64"), "dtype")
+        self.seed = seeding.new_model_seed()
+        self.layers: list[Layer] = []
+        self.built = False
+        self.compiled = False
+        self.stop_training = False
+        self._input_shape: Shape | None = None
+        for layer in layers:
+            self.add(layer)
+
+    # Building -------------------------------------------------------------------------------------------------
+
+    def add(self, layer: Layer | layers_module.Input) -> None:
+        """Append a layer; it is built at once if the shape of its input is known.
+
+        Raises
+        ------
+        TypeError
+            If it is not a layer.
+        ValueError
+            If it does not fit, is part of a model already, or its name is taken.
+        """
+        if isinstance(layer, layers_module.Input):
+            if self.layers or self._input_shape is not None:
+                raise ValueError("an Input stands first in a Sequential, and only once")
+            self._input_shape = layer.shape
+            return
+        if not isinstance(layer, Layer):
+            hint = "; write an instance, with parentheses" if isinstance(layer, type) else ""
+            raise TypeError(f"a Sequential takes layers; got {layer!r}{hint}")
+        if layer.built or any(layer is other for other in self.layers):
+            raise ValueError(f"{layer.label} is built already: a layer belongs to one model, at one place")
+        if not self.layers and layer.input_shape is not None and self._input_shape is None:
+            self._input_shape = layer.input_shape
+        self._give_name(layer)
+        if self._input_shape is not None:
+            self._build_layer(layer, len(self.layers))
+        self.layers.append(layer)
+        self.compiled = False
+
+    def build(self, input_shape: Shape) -> None:
+        """Build all layers for samples of ``input_shape``; needed only where no ``Input`` gave it."""
+        if self._input_shape is not None:
+            raise RuntimeError(f"{self.name} is built already, for samples of shape {self._input_shape}")
+        try:
+            self._input_shape = layers_module.Input(input_shape).shape
+            for index, layer in enumerate(self.layers):
+                self._build_layer(layer, index)
+        except Exception:
+            self._input_shape = None
+            for layer in self.layers:
+                layer.built = False
+            raise
+
+    def _build_layer(self, layer: Layer, index: int) -> None:
+        if index == 0:
+            self.backend: Backend = get_backend()
+        previous = self.layers[index - 1].built_output_shape if index else self._input_shape
+        assert previous is not None
+        rng = seeding.generator(self.seed, seeding.Stream.INITIALISE, index)
+        layer.build(previous, rng=rng, dtype=self.dtype, backend=self.backend)
+        self.built = True
+
+    def _give_name(self, layer: Layer) -> None:
+        taken = {other.name for other in self.layers}
+        if layer.name is None:
+            base = snake_case(type(layer).__name__)
+            count = 0
+            while (name := f"{base}_{count}" if count else base) in taken:
+                count += 1
+            layer.name = name
+        elif layer.name in taken:
+            raise ValueError(f"two layers are called {layer.name!r}; names within a model differ")
+
+    @property
+    def input_shape(self) -> Shape:
+        """Shape of one sample."""
+        self._need_build()
+        assert self._input_shape is not None
+        return self._input_shape
+
+    @property
+    def output_shape(self) -> Shape:
+        """Shape of one result."""
+        self._need_build()
+        return self.layers[-1].built_output_shape
+
+    def _need_build(self) -> None:
+        if not self.layers:
+            raise RuntimeError(f"{self.name} has no layers yet; add some")
+        if not self.built:
+            raise RuntimeError(f"{self.name} is not built: begin with layers.Input(shape), or call build(shape) or fit")
+
+    # Training and asking --------------------------------------------------------------------------------------
+
+    def compile(self, optimizer: Any = "adam", loss: Any = None, metrics: Sequence[Any] = ()) -> None:
+        """Choose how to train.
+
+        Parameters
+        ----------
+        optimizer : str or Optimizer
+        loss : str or Loss
+        metrics : sequence of str or Metric
+
+        Raises
+        ------
+        ValueError
+            For an unknown name (with the nearest valid one), or a loss that does not fit the last layer: a softmax
+            with ``from_logits=True``, no softmax with ``from_logits=False``, two softmaxes in a row.
+        """
+        if loss is None:
+            raise ValueError("compile needs a loss, for example loss='sparse_categorical_crossentropy'")
+        self.optimizer = optimizers.get(optimizer)
+        self.loss = losses.get(loss)
+        if isinstance(metrics, str):
+            metrics = [metrics]
+        chosen = [metrics_by_name(metric) for metric in metrics]
+        self.metrics = dict(chosen)
+        self.compiled = True
+        self._chain: list[Any] | None = None
+        if self.built:
+            self._make_chain()
+
+    def _make_chain(self) -> None:
+        self._chain, self.chain_loss = training_chain(self.layers, self.loss)
+        if self.optimizer.slots and self.optimizer.slots.keys() - self.parameters().keys():
+            raise ValueError("the optimizer has been used by another model; make a new one")
+
+    @property
+    def chain(self) -> list[Any]:
+        """The layers as training runs them: without a final softmax that the loss took over."""
+        assert self._chain is not None
+        return self._chain
+
+    def parameters(self) -> dict[str, Parameter]:
+        """All parameters by ``layer/parameter``."""
+        return {f"{layer.name}/{key}": p for layer in self.layers for key, p in layer.params.items()}
+
+    def first_trained(self) -> int:
+        """Index of the first layer with something to train: backward need not go below it."""
+        for index, layer in enumerate(self.layers):
+            if any(parameter.trainable for parameter in layer.params.values()):
+                return index
+        return len(self.layers)
+
+    def _ready(self, x: Any) -> None:
+        if not self.compiled:
+            raise RuntimeError(
+                f"{self.name} is not compiled: call model.compile(optimizer='adam', "
+                "loss='sparse_categorical_crossentropy', metrics=['accuracy']) first"
+            )
+        if not self.built:
+            if not self.layers:
+                raise RuntimeError(f"{self.name} has no layers yet; add some")
+            self.build(np.shape(x)[1:])
+        if self._chain is None:
+            self._make_chain()
+
+    def fit(
+        self,
+        x: Any,
+        y: Any,
+        batch_size: int = 32,
+        epochs: int = 1,
+        verbose: int = 1,
+        callbacks: Sequence[Callback] = (),
+        validation_data: tuple[Any, Any] | None = None,
+        shuffle: bool = True,
+        initial_epoch: int = 0,
+        check_finite: bool = True,
+    ) -> History:
+        """Train.
+
+        Parameters
+        ----------
+        x : (N, \\*input_shape) array
+            Any real dtype; batches are converted to the model's.
+        y : (N,) or (N, 1) array
+            Labels; nothing is broadcast.
+        batch_size : int
+            Images per optimizer step; the last batch of an epoch may be smaller.
+        epochs : int
+            The epoch to stop before, counted from 0: ``initial_epoch=3, epochs=5`` runs two.
+        verbose : {0, 1, 2}
+            0 silent; 1 a bar in a terminal, one line per epoch elsewhere; 2 one line per epoch.
+        callbacks : sequence of Callback
+        validation_data : (x, y), optional
+            Evaluated after every epoch.
+        shuffle : bool
+            A new order each epoch, by the model's seed.
+        initial_epoch : int
+        check_finite : bool
+            Look for NaN and infinity in the inputs once, before training.
+
+        Returns
+        -------
+        History
+            ``history.history`` has ``loss``, ``accuracy``, ``val_loss``, ``val_accuracy`` and ``learning_rate``, a
+            value per epoch.
+
+        Raises
+        ------
+        RuntimeError
+            If the model is not compiled.
+        TypeError, ValueError
+            For data that does not fit the model; the message says what was expected and what came.
+        KeyboardInterrupt
+            After Ctrl-C, at the end of the step that was running.
+        """
+        self._ready(x)
+        return training.fit(
+            self,
+            x,
+            y,
+            batch_size=batch_size,
+            epochs=epochs,
+            verbose=verbose,
+            callbacks=callbacks or (),
+            validation_data=validation_data,
+            shuffle=shuffle,
+            initial_epoch=initial_epoch,
+            check_finite=check_finite,
+        )
+
+    def train_on_batch(self, x: Any, y: Any) -> Logs:
+        """One optimizer step on one batch; returns its ``{"loss": …, "accuracy": …}`` before the step."""
+        self._ready(x)
+        return training.train_on_batch(self, x, y)
+
+    def evaluate(
+        self,
+        x: Any,
+        y: Any,
+        batch_size: int | None = None,
+        verbose: int = 1,
+        return_dict: bool = False,
+        check_finite: bool = True,
+    ) -> Any:
+        """Loss and metrics on a data set, exactly as ``fit`` logs them for ``validation_data``.
+
+        Parameters
+        ----------
+        x, y
+            As in :meth:`fit`.
+        batch_size : ignored
+            Evaluation goes in fixed blocks, so that its result does not depend on this.
+        verbose : {0, 1, 2}
+            0 prints nothing.
+        return_dict : bool
+            A dict by name instead of a list.
+
+        Returns
+        -------
+        list of float or dict
+            ``[loss, *metrics]``; the loss alone where there are no metrics.
+        """
+        self._ready(x)
+        results = training.evaluate(self, x, y, verbose=verbose, check_finite=check_finite)
+        if return_dict:
+            return results
+        return list(results.values()) if len(results) > 1 else results["loss"]
+
+    def predict(self, x: Any, batch_size: int | None = None, verbose: int = 0, check_finite: bool = True) -> Array:
+        """The network's results for a batch, (N, \\*output_shape); prints nothing.
+
+        Parameters
+        ----------
+        x : (N, \\*input_shape) array
+        batch_size, verbose : ignored
+            Taken for Keras's sake.
+        """
+        self._need_build()
+        return training.predict(self, x, check_finite=check_finite)
+
+    # Looking --------------------------------------------------------------------------------------------------
+
+    def count_params(self) -> int:
+        """All numbers the model holds, trained or not."""
+        self._need_build()
+        return sum(layer.count_params() for layer in self.layers)
+
+    def count_trainable_params(self) -> int:
+        """The numbers that training moves."""
+        self._need_build()
+        return sum(int(p.value.size) for p in self.parameters().values() if p.trainable)
+
+    def summary(self) -> None:
+        """Print a table: each layer's name, output shape, parameters, receptive field, and cache per image."""
+        self._need_build()
+        print(summary.table(self))
+
+    def get_layer(self, name: str) -> Layer:
+        """The layer of that name."""
+        for layer in self.layers:
+            if layer.name == name:
+                return layer
+        raise unknown("layer", name, [str(layer.name) for layer in self.layers])
+
+    # Weights and files ----------------------------------------------------------------------------------------
+
+    def weights(self) -> dict[str, Array]:
+        """Parameters and buffers by ``layer/parameter``, in order; the arrays themselves, not copies."""
+        self._need_build()
+        return {f"{layer.name}/{key}": value for layer in self.layers for key, value in layer.weights().items()}
+
+    def get_weights(self) -> list[Array]:
+        """Copies of all weights: per layer kernel, bias, or gamma, beta, moving mean, moving variance."""
+        return [self.backend.to_numpy(value).copy() for value in self.weights().values()]
+
+    def set_weights(self, weights: Sequence[Array]) -> None:
+        """Overwrite all weights; the inverse of :meth:`get_weights`.
+
+        Raises
+        ------
+        ValueError
+            If their number or a shape differs; nothing is changed then.
+        """
+        targets = self.weights()
+        if len(weights) != len(targets):
+            raise ValueError(f"{self.name} has {len(targets)} weight arrays; got {len(weights)}")
+        arrays = [np.asarray(weight) for weight in weights]
+        for (key, target), array in zip(targets.items(), arrays, strict=True):
+            if array.shape != target.shape:
+                raise ValueError(f"{key}: expected shape {target.shape}, got {array.shape}")
+            if array.dtype.kind not in "fiu":
+                raise TypeError(f"{key}: expected numbers, got dtype {array.dtype}")
+        for target, array in zip(targets.values(), arrays, strict=True):
+            target[...] = array
+
+    def save(self, path: Any) -> None:
+        """Write configuration, weights, and the state of training to one safetensors file, whole or not at all.
+
+        Raises
+        ------
+        OSError
+            If the file cannot be written; an older file of that name is left as it was.
+        """
+        checkpoint.save_model(self, path)
+
+    def get_config(self) -> Config:
+        """What :meth:`from_config` needs to make the same model, ready for JSON; without weights."""
+        return {
+            "name": self.name,
+            "dtype": self.dtype,
+            "seed": self.seed,
+            "input_shape": None if self._input_shape is None else list(self._input_shape),
+            "layers": [layers_module.serialize(layer) for layer in self.layers],
+        }
+
+    @classmethod
+    def from_config(cls, config: Config, custom_objects: dict[str, type[Layer]] | None = None) -> "Sequential":
+        """The model that :meth:`get_config` described, with fresh weights by the same seed."""
+        model = cls(name=config["name"], dtype=config["dtype"])
+        model.seed = integer(config["seed"], "seed", minimum=0)
+        if config["input_shape"] is not None:
+            model.add(layers_module.Input(tuple(config["input_shape"])))
+        for layer in config["layers"]:
+            model.add(layers_module.deserialize(layer, custom_objects))
+        return model
+
+    def __repr__(self) -> str:
+        return f"<Sequential {self.name!r}: {len(self.layers)} layers>"
+
+
+def metrics_by_name(metric: Any) -> tuple[str, Any]:
+    """(key in the logs, metric): the key is the word the user chose."""
+    resolved = metrics.get(metric)
+    return (metric if isinstance(metric, str) else resolved.name), resolved

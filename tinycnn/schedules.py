@@ -1,0 +1,483 @@
+"""Learning-rate schedules: small functions with a configuration that can be saved.
+
+Two clocks exist, and each has its own kind of schedule:
+
+* the **step** clock counts optimizer steps from 0. A :class:`LearningRateSchedule` is called ``schedule(step)`` and is
+  passed to an optimizer: ``optimizers.SGD(learning_rate=schedules.CosineDecay(0.1, 1000))``;
+* the **epoch** clock counts epochs from 0. :class:`InverseEpochDecay` is called ``schedule(epoch)`` or
+  ``schedule(epoch, lr)`` and is passed to ``callbacks.LearningRateScheduler``, which sets the rate at the start of
+  each epoch.
+
+The names, arguments and formulas are those of Keras 3, in double precision. Schedules are immutable values: two with
+equal arguments are equal, and none remembers the steps it was asked for, so a resumed run continues exactly.
+
+A schedule of your own is a frozen dataclass with one method:
+
+>>> from dataclasses import dataclass
+>>> @dataclass(frozen=True)
+... class Halving(LearningRateSchedule):
+...     initial_learning_rate: float
+...     every: int
+...     def rate(self, step):
+...         return self.initial_learning_rate * 0.5 ** (step // self.every)
+>>> schedule = Halving(0.8, every=10)
+>>> [schedule(step) for step in (0, 9, 10, 25)]
+[0.8, 0.8, 0.4, 0.2]
+>>> deserialize(serialize(schedule)) == schedule
+True
+"""
+
+import dataclasses
+import math
+from bisect import bisect_left
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any, ClassVar, Self
+
+from ._checks import boolean, integer, real, unknown
+
+__all__ = [
+    "Constant",
+    "CosineDecay",
+    "ExponentialDecay",
+    "InverseEpochDecay",
+    "InverseTimeDecay",
+    "LearningRateSchedule",
+    "OneCycle",
+    "PiecewiseConstantDecay",
+    "deserialize",
+    "serialize",
+]
+
+
+class _Configured:
+    """What every schedule has: a configuration, a place in the registry, and a check of the rates it gives."""
+
+    _registry: ClassVar[dict[str, type["_Configured"]]] = {}
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        known = _Configured._registry.get(cls.__name__)
+        if known is not None and (known.__module__, known.__qualname__) != (cls.__module__, cls.__qualname__):
+            raise ValueError(
+                f"a schedule named {cls.__name__!r} exists already, in {known.__module__}; choose another name"
+            )
+        _Configured._registry[cls.__name__] = cls
+
+    def get_config(self) -> dict[str, Any]:
+        """Return the constructor's arguments as values that JSON can hold.
+
+        Dataclasses need not override this; any other subclass must.
+        """
+        if not dataclasses.is_dataclass(self):
+            raise NotImplementedError(f"{type(self).__name__} is not a dataclass: give it a get_config of its own")
+        config = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
+        return {name: list(value) if isinstance(value, tuple) else value for name, value in config.items()}
+
+    @classmethod
+    def from_config(cls, config: Mapping[str, Any]) -> Self:
+        """Make a schedule from what :meth:`get_config` returned."""
+        return cls(**config)
+
+    def _checked(self, compute: Callable[[int], float], clock: str, at: int) -> float:
+        """Return ``compute(at)`` as a float, or raise if the time or the rate makes no sense."""
+        if not at >= 0:
+            raise ValueError(f"{self!r}: {clock} must be 0 or more, got {at}")
+        try:
+            rate = float(compute(at))
+        except ArithmeticError as error:
+            raise ValueError(f"{self!r} has no learning rate at {clock} {at}: {error}") from error
+        if not 0 <= rate < math.inf:
+            raise ValueError(
+                f"{self!r} gives the learning rate {rate} at {clock} {at}; it must be finite and not negative"
+            )
+        return rate
+
+
+class LearningRateSchedule(_Configured):
+    """A learning rate as a function of the optimizer step, counted from 0.
+
+    Subclasses define :meth:`rate`; calling the schedule checks what it returns. Every subclass can be found again by
+    its class name (:func:`serialize`, :func:`deserialize`).
+    """
+
+    def __call__(self, step: int) -> float:
+        """Return the learning rate of one optimizer step.
+
+        Parameters
+        ----------
+        step : int
+            Steps taken before this one: the first step of a training run is 0.
+
+        Returns
+        -------
+        float
+
+        Raises
+        ------
+        ValueError
+            The step is negative, or the rate is negative, infinite or not a number.
+        """
+        return self._checked(self.rate, "step", step)
+
+    def rate(self, step: int) -> float:
+        """Return the formula's value, unchecked. To be defined by each subclass."""
+        raise NotImplementedError(f"{type(self).__name__} must define rate(step)")
+
+
+@dataclass(frozen=True)
+class Constant(LearningRateSchedule):
+    """The same learning rate at every step.
+
+    Parameters
+    ----------
+    learning_rate : float
+    """
+
+    learning_rate: float
+
+    def __post_init__(self) -> None:
+        _real(self, "learning_rate", minimum=0)
+
+    def rate(self, step: int) -> float:
+        """``learning_rate``"""
+        return self.learning_rate
+
+
+@dataclass(frozen=True)
+class InverseTimeDecay(LearningRateSchedule):
+    """Decay like 1 / time.
+
+    ``initial_learning_rate / (1 + decay_rate * step / decay_steps)``; with `staircase` the quotient is rounded down.
+
+    Parameters
+    ----------
+    initial_learning_rate : float
+    decay_steps : float
+        Steps per unit of time; the number of steps in an epoch makes the epoch the unit.
+    decay_rate : float
+    staircase : bool
+        Change the rate only after each whole unit of time.
+
+    Examples
+    --------
+    >>> schedule = InverseTimeDecay(0.1, decay_steps=10, decay_rate=1.0)
+    >>> [round(schedule(step), 4) for step in (0, 5, 10, 30)]
+    [0.1, 0.0667, 0.05, 0.025]
+    """
+
+    initial_learning_rate: float
+    decay_steps: float
+    decay_rate: float
+    staircase: bool = False
+
+    def __post_init__(self) -> None:
+        _real(self, "initial_learning_rate", minimum=0)
+        _real(self, "decay_steps", above=0)
+        _real(self, "decay_rate", minimum=0)
+        boolean(self.staircase, "staircase")
+
+    def rate(self, step: int) -> float:
+        """``initial_learning_rate / (1 + decay_rate * step / decay_steps)``"""
+        return self.initial_learning_rate / (1 + self.decay_rate * _units(step, self.decay_steps, self.staircase))
+
+
+@dataclass(frozen=True)
+class ExponentialDecay(LearningRateSchedule):
+    """Multiply the rate by the same factor in every `decay_steps` steps.
+
+    ``initial_learning_rate * decay_rate ** (step / decay_steps)``; with `staircase` the quotient is rounded down.
+
+    Parameters
+    ----------
+    initial_learning_rate : float
+    decay_steps : float
+    decay_rate : float
+        The factor. Above 1 the rate grows, as a search for the largest usable rate wants it.
+    staircase : bool
+        Change the rate only after each whole `decay_steps`.
+
+    Examples
+    --------
+    >>> schedule = ExponentialDecay(0.1, decay_steps=10, decay_rate=0.25)
+    >>> [schedule(step) for step in (0, 5, 10)]
+    [0.1, 0.05, 0.025]
+    """
+
+    initial_learning_rate: float
+    decay_steps: float
+    decay_rate: float
+    staircase: bool = False
+
+    def __post_init__(self) -> None:
+        _real(self, "initial_learning_rate", minimum=0)
+        _real(self, "decay_steps", above=0)
+        _real(self, "decay_rate", above=0)
+        boolean(self.staircase, "staircase")
+
+    def rate(self, step: int) -> float:
+        """``initial_learning_rate * decay_rate ** (step / decay_steps)``"""
+        return self.initial_learning_rate * self.decay_rate ** _units(step, self.decay_steps, self.staircase)
+
+
+@dataclass(frozen=True)
+class PiecewiseConstantDecay(LearningRateSchedule):
+    """One constant rate up to and including each boundary, the last one for ever after.
+
+    Parameters
+    ----------
+    boundaries : sequence of int
+        Strictly increasing. The step that equals a boundary still has the rate before it, as in Keras.
+    values : sequence of float
+        One more than there are boundaries.
+
+    Examples
+    --------
+    >>> schedule = PiecewiseConstantDecay([100, 200], [0.1, 0.01, 0.001])
+    >>> [schedule(step) for step in (0, 100, 101, 200, 201)]
+    [0.1, 0.1, 0.01, 0.01, 0.001]
+    """
+
+    boundaries: Sequence[int]
+    values: Sequence[float]
+
+    def __post_init__(self) -> None:
+        boundaries = tuple(integer(b, f"boundaries[{i}]", 0) for i, b in enumerate(self.boundaries))
+        values = tuple(real(v, f"values[{i}]", 0) for i, v in enumerate(self.values))
+        if len(values) != len(boundaries) + 1:
+            raise ValueError(
+                "values must have one item more than boundaries; "
+                f"got {len(values)} values and {len(boundaries)} boundaries"
+            )
+        if any(after <= before for before, after in pairwise(boundaries)):
+            raise ValueError(f"boundaries must increase strictly; got {list(boundaries)}")
+        _replace(self, "boundaries", boundaries)
+        _replace(self, "values", values)
+
+    def rate(self, step: int) -> float:
+        """``values[i]``, where i counts the boundaries below `step`."""
+        return self.values[bisect_left(self.boundaries, step)]
+
+
+@dataclass(frozen=True)
+class CosineDecay(LearningRateSchedule):
+    """Half a cosine wave from the full rate down to `alpha` times it, after an optional linear warm-up.
+
+    Without `warmup_target`, with ``t = min(step / decay_steps, 1)``, the rate is
+    ``initial_learning_rate * ((1 - alpha) * (1 + cos(pi * t)) / 2 + alpha)``. With it, the rate first goes in a
+    straight line from `initial_learning_rate` to `warmup_target` in `warmup_steps` steps, and the wave starts there.
+
+    Parameters
+    ----------
+    initial_learning_rate : float
+        The rate of step 0.
+    decay_steps : float
+        The length of the wave, not counting the warm-up.
+    alpha : float
+        The final rate as a fraction of the wave's first.
+    warmup_target : float, optional
+    warmup_steps : float
+        Needs `warmup_target`. Keras ignores it silently without; here that is an error.
+
+    References
+    ----------
+    Loshchilov & Hutter, "SGDR: Stochastic gradient descent with warm restarts", 2017, equation 5, without restarts.
+
+    Examples
+    --------
+    >>> schedule = CosineDecay(0.0, decay_steps=100, warmup_target=0.2, warmup_steps=10)
+    >>> [round(schedule(step), 4) for step in (0, 5, 10, 60, 110, 500)]
+    [0.0, 0.1, 0.2, 0.1, 0.0, 0.0]
+    """
+
+    initial_learning_rate: float
+    decay_steps: float
+    alpha: float = 0.0
+    warmup_target: float | None = None
+    warmup_steps: float = 0
+
+    def __post_init__(self) -> None:
+        _real(self, "initial_learning_rate", minimum=0)
+        _real(self, "decay_steps", above=0)
+        _real(self, "alpha", minimum=0, maximum=1)
+        _real(self, "warmup_steps", minimum=0)
+        if self.warmup_target is not None:
+            _real(self, "warmup_target", minimum=0)
+        elif self.warmup_steps > 0:
+            raise ValueError("warmup_steps needs a warmup_target, the rate at which the warm-up ends")
+
+    def rate(self, step: int) -> float:
+        """The warm-up's line, then ``peak * ((1 - alpha) * (1 + cos(pi * t)) / 2 + alpha)``."""
+        peak = self.initial_learning_rate if self.warmup_target is None else self.warmup_target
+        if step < self.warmup_steps:
+            return self.initial_learning_rate + (peak - self.initial_learning_rate) * step / self.warmup_steps
+        t = min((step - self.warmup_steps) / self.decay_steps, 1.0)
+        return peak * _cosine(1.0, self.alpha, t)
+
+
+@dataclass(frozen=True)
+class OneCycle(LearningRateSchedule):
+    """Up to a large rate, then down to almost nothing, once in the whole training.
+
+    From ``max_learning_rate / div_factor`` half a cosine wave rises to `max_learning_rate`, which is reached at step
+    ``pct_start * total_steps - 1``; a second one falls to ``max_learning_rate / (div_factor * final_div_factor)`` at
+    step ``total_steps - 1``. Later steps keep that last rate (PyTorch raises there).
+
+    Parameters
+    ----------
+    max_learning_rate : float
+    total_steps : int
+        Epochs times steps per epoch.
+    pct_start : float
+        The fraction of the steps on the way up; more than one step.
+    div_factor, final_div_factor : float
+
+    References
+    ----------
+    Smith & Topin, "Super-convergence: very fast training of neural networks using large learning rates", 2017,
+    section 3. The paper's phases are straight lines; the two cosine phases and the argument names are those of
+    PyTorch's ``OneCycleLR``. The momentum is left alone.
+
+    Examples
+    --------
+    >>> schedule = OneCycle(1.0, total_steps=21, pct_start=0.5238095238095238, div_factor=10.0, final_div_factor=10.0)
+    >>> [round(schedule(step), 4) for step in (0, 5, 10, 15, 20, 99)]
+    [0.1, 0.55, 1.0, 0.505, 0.01, 0.01]
+    """
+
+    max_learning_rate: float
+    total_steps: int
+    pct_start: float = 0.3
+    div_factor: float = 25.0
+    final_div_factor: float = 1e4
+
+    def __post_init__(self) -> None:
+        _real(self, "max_learning_rate", minimum=0)
+        _replace(self, "total_steps", integer(self.total_steps, "total_steps"))
+        _real(self, "pct_start", above=0, below=1)
+        _real(self, "div_factor", above=0)
+        _real(self, "final_div_factor", above=0)
+        if self.pct_start * self.total_steps <= 1:
+            raise ValueError(
+                f"pct_start must leave more than one step for the way up; got {self.pct_start} "
+                f"of total_steps = {self.total_steps}"
+            )
+
+    def rate(self, step: int) -> float:
+        """Half a cosine wave up, half a cosine wave down."""
+        first = self.max_learning_rate / self.div_factor
+        top = self.pct_start * self.total_steps - 1
+        if step <= top:
+            return _cosine(first, self.max_learning_rate, step / top)
+        t = min((step - top) / (self.total_steps - 1 - top), 1.0)
+        return _cosine(self.max_learning_rate, first / self.final_div_factor, t)
+
+
+@dataclass(frozen=True)
+class InverseEpochDecay(_Configured):
+    """Decay like 1 / epoch, one rate for each epoch: the schedule of the documented small networks.
+
+    ``round(initial_learning_rate / (1 + decay_rate * epoch), digits)``, epochs counted from 0. It belongs in
+    ``callbacks.LearningRateScheduler``, not in an optimizer, which counts steps. The same for an optimizer, apart from
+    the rounding, is ``InverseTimeDecay(initial_learning_rate, steps_per_epoch, decay_rate, staircase=True)``.
+
+    Parameters
+    ----------
+    initial_learning_rate : float
+    decay_rate : float
+    digits : int
+        Decimal places that are kept.
+
+    Examples
+    --------
+    >>> schedule = InverseEpochDecay(0.003, 0.319)
+    >>> [schedule(epoch) for epoch in range(3)]
+    [0.003, 0.0022744503, 0.0018315018]
+    >>> print(schedule)
+    round(0.003 / (1 + 0.319 * epoch), 10), epoch from 0, set at the start of each epoch
+    """
+
+    initial_learning_rate: float
+    decay_rate: float
+    digits: int = 10
+
+    def __post_init__(self) -> None:
+        _real(self, "initial_learning_rate", minimum=0)
+        _real(self, "decay_rate", minimum=0)
+        _replace(self, "digits", integer(self.digits, "digits", 0))
+
+    def __call__(self, epoch: int, lr: float | None = None) -> float:
+        """Return the learning rate of one epoch.
+
+        Parameters
+        ----------
+        epoch : int
+            Counted from 0.
+        lr : float, optional
+            The rate so far. Ignored: Keras hands it to every epoch schedule.
+
+        Returns
+        -------
+        float
+
+        Raises
+        ------
+        ValueError
+            The epoch is negative.
+        """
+        return self._checked(self._rate, "epoch", epoch)
+
+    def _rate(self, epoch: int) -> float:
+        return round(self.initial_learning_rate / (1 + self.decay_rate * epoch), self.digits)
+
+    def __str__(self) -> str:
+        formula = f"round({self.initial_learning_rate} / (1 + {self.decay_rate} * epoch), {self.digits})"
+        return f"{formula}, epoch from 0, set at the start of each epoch"
+
+
+def serialize(schedule: LearningRateSchedule | InverseEpochDecay) -> dict[str, Any]:
+    """Describe a schedule in values that JSON can hold.
+
+    Returns
+    -------
+    dict
+        ``{"class_name": ..., "config": ...}``, as in Keras.
+    """
+    return {"class_name": type(schedule).__name__, "config": schedule.get_config()}
+
+
+def deserialize(description: Mapping[str, Any]) -> Any:
+    """Make a schedule from what :func:`serialize` returned.
+
+    Raises
+    ------
+    ValueError
+        No schedule has that class name. One of your own must be defined (imported) first.
+    """
+    name = description["class_name"]
+    known = set(_Configured._registry) - {"LearningRateSchedule"}
+    if name not in known:
+        raise unknown("schedule", name, known)
+    return _Configured._registry[name].from_config(description["config"])
+
+
+def _units(step: int, decay_steps: float, staircase: bool) -> float:
+    """``step / decay_steps``, rounded down on a staircase."""
+    units = step / decay_steps
+    return math.floor(units) if staircase else units
+
+
+def _cosine(start: float, end: float, t: float) -> float:
+    """Half a cosine wave from `start` at t = 0 to `end` at t = 1."""
+    return end + (start - end) * (1 + math.cos(math.pi * t)) / 2
+
+
+def _replace(schedule: _Configured, name: str, value: Any) -> None:
+    """Put an argument's normal form in its place while a frozen schedule is being made."""
+    object.__setattr__(schedule, name, value)
+
+
+def _real(schedule: _Configured, name: str, **limits: float) -> None:
+    """Check the number ``schedule.name`` and make it a plain float."""
+    _replace(schedule, name, real(getattr(schedule, name), name, **limits))

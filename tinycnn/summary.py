@@ -1,0 +1,136 @@
+"""The table that ``model.summary()`` prints."""
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ._types import Array, Shape
+from .backend import Backend
+
+if TYPE_CHECKING:
+    from .layers.base import Layer
+    from .model import Sequential
+
+_HEADINGS = ("Layer (type)", "Output shape", "Params", "Receptive field", "Cache/image")
+_FOOTNOTE = (
+    "Receptive field: input pixels that one output can see. Cache/image: bytes that backward needs of one image;\n"
+    "what two layers share is counted at the first."
+)
+
+
+def table(model: "Sequential") -> str:
+    """Keras's table with full names, and what each layer sees and keeps."""
+    fields = receptive_fields(model.layers, model.input_shape)
+    rows = [
+        (
+            f"{layer.name} ({type(layer).__name__})",
+            _shape_text(layer.built_output_shape),
+            f"{layer.count_params():,}",
+            "×".join(map(str, field)) if field else "—",
+            f"{size:,} B",
+        )
+        for layer, field, size in zip(model.layers, fields, cache_bytes(model), strict=True)
+    ]
+    widths = [max(len(row[column]) for row in (_HEADINGS, *rows)) for column in range(len(_HEADINGS))]
+    total, trainable = model.count_params(), model.count_trainable_params()
+    item = np.dtype(model.dtype).itemsize
+    lines = [
+        f"Model: {model.name!r}, input {_shape_text(model.input_shape)}, {model.dtype}, {model.backend.name} backend",
+        _line(_HEADINGS, widths),
+        "  ".join("─" * width for width in widths),
+        *(_line(row, widths) for row in rows),
+        "  ".join("─" * width for width in widths),
+        f"Total params: {total:,} ({_bytes_text(total * item)})",
+        f"Trainable params: {trainable:,} ({_bytes_text(trainable * item)})",
+        f"Non-trainable params: {total - trainable:,} ({_bytes_text((total - trainable) * item)})",
+        _FOOTNOTE,
+    ]
+    return "\n".join(lines)
+
+
+def receptive_fields(layers: "list[Layer]", input_shape: Shape) -> list[tuple[int, int] | None]:
+    """For each layer, how many input pixels (high, wide) one of its outputs can depend on; None if not images.
+
+    Each window adds ``(extent - 1) * jump`` pixels, where ``jump`` is the product of the strides before it (Dumoulin &
+    Visin, 2016; Araujo, Norris & Sim, "Computing receptive fields of convolutional neural networks", 2019). Never more
+    than the image; a dense layer over all of it sees all of it.
+    """
+    if len(input_shape) != 3:
+        return [None] * len(layers)
+    field, jump = [1, 1], [1, 1]
+    fields: list[tuple[int, int] | None] = []
+    for layer in layers:
+        if layer.window is not None:
+            for axis, extent in enumerate(layer.window.extent()):
+                field[axis] += (extent - 1) * jump[axis]
+                jump[axis] *= layer.window.strides[axis]
+        elif layer.sees_everything and len(layer.built_input_shape) == 1:
+            field = list(input_shape[:2])
+        field = [min(seen, length) for seen, length in zip(field, input_shape, strict=False)]
+        fields.append((field[0], field[1]))
+    return fields
+
+
+def cache_bytes(model: "Sequential") -> list[int]:
+    """Measured, not estimated: the arrays in each layer's cache after a forward of two black images, per image.
+
+    On the reference backend, and with the moving statistics put back.
+    """
+    reference, batch = Backend("reference"), 2
+    x: Array = np.zeros((batch, *model.input_shape), model.dtype)
+    seen: set[int] = set()
+    sizes = []
+    for layer in model.layers:
+        buffers = {name: value.copy() for name, value in layer.buffers.items()}
+        backend, layer.backend = layer.backend, reference
+        try:
+            x, cache = layer.forward(x, training=True)
+        finally:
+            layer.backend = backend
+            for name, value in buffers.items():
+                layer.buffers[name][...] = value
+        sizes.append(sum(_new_bytes(array, batch, seen) for array in _arrays(cache)))
+    return sizes
+
+
+def _new_bytes(array: Array, batch: int, seen: set[int]) -> int:
+    """Bytes per image of an array that holds images and was not counted yet."""
+    address = array.__array_interface__["data"][0]
+    if address in seen or not array.ndim or array.shape[0] % batch or array.ndim == 1:
+        return 0
+    seen.add(address)
+    return array.nbytes // batch
+
+
+def _arrays(cache: Any) -> list[Array]:
+    if isinstance(cache, np.ndarray):
+        return [cache]
+    if isinstance(cache, tuple | list):
+        return [array for item in cache for array in _arrays(item)]
+    return []
+
+
+def _shape_text(shape: Shape) -> str:
+    return "(N, " + ", ".join(map(str, shape)) + ")"
+
+
+def _bytes_text(count: float) -> str:
+    """Bytes in the unit that a person would use.
+
+    Examples
+    --------
+    >>> _bytes_text(999), _bytes_text(256_728)
+    ('999 B', '250.7 KiB')
+    """
+    for unit in ("B", "KiB", "MiB"):
+        if count < 1024:
+            return f"{count:.0f} B" if unit == "B" else f"{count:.1f} {unit}"
+        count /= 1024
+    return f"{count:.1f} GiB"
+
+
+def _line(cells: Any, widths: list[int]) -> str:
+    """Text to the left, numbers to the right."""
+    name, shape, *numbers = cells
+    parts = [f"{name:<{widths[0]}}", f"{shape:<{widths[1]}}"]
+    return "  ".join(parts + [f"{cell:>{width}}" for cell, width in zip(numbers, widths[2:], strict=True)])

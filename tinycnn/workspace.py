@@ -1,0 +1,62 @@
+"""Memory that a training run uses again and again, so that a step allocates nothing that grows with the batch."""
+
+from collections.abc import Hashable
+
+import numpy as np
+
+from ._types import Array, Shape
+
+
+class Workspace:
+    """Buffers that live from step to step.
+
+    Three kinds, by how long what they hold is needed:
+
+    * :meth:`keep`: until the same owner asks again: what backward will read (results, caches).
+    * :meth:`flow`: until the call after the next: an array on its way from one layer to its neighbour.
+    * :meth:`scratch`: until a kernel returns.
+
+    Not for two threads at once: each fit, evaluate or predict call has its own.
+    """
+
+    def __init__(self) -> None:
+        self._buffers: dict[Hashable, Array] = {}
+        self._turn = 0
+
+    def keep(self, owner: Hashable, name: str, shape: Shape, dtype: np.typing.DTypeLike) -> Array:
+        """The buffer that belongs to ``(owner, name)``, uninitialised at its first use."""
+        return self._take((owner, name), shape, np.dtype(dtype))
+
+    def flow(self, shape: Shape, dtype: np.typing.DTypeLike) -> Array:
+        """One of two buffers in turn: a layer reads its input from one and writes its result to the other."""
+        self._turn = 1 - self._turn
+        return self._take(("flow", self._turn), shape, np.dtype(dtype))
+
+    def scratch(self) -> "Scratch":
+        """A fresh allocator for one kernel call; what it gave out before is free again."""
+        return Scratch(self)
+
+    def nbytes(self) -> int:
+        """Bytes held by all buffers together."""
+        return sum(buffer.nbytes for buffer in self._buffers.values())
+
+    def _take(self, key: Hashable, shape: Shape, dtype: np.dtype) -> Array:
+        count = int(np.prod(shape))
+        key = (key, dtype.str)
+        buffer = self._buffers.get(key)
+        if buffer is None or buffer.size < count:
+            buffer = self._buffers[key] = np.empty(count, dtype)
+        return buffer[:count].reshape(shape)
+
+
+class Scratch:
+    """Called like :func:`numpy.empty`: the n-th array of every kernel call is the n-th buffer of the workspace."""
+
+    def __init__(self, workspace: Workspace) -> None:
+        self._workspace = workspace
+        self._count = 0
+
+    def __call__(self, shape: Shape | int, dtype: np.typing.DTypeLike = np.float32) -> Array:
+        self._count += 1
+        shape = (shape,) if isinstance(shape, int) else shape
+        return self._workspace._take(("scratch", self._count), shape, np.dtype(dtype))
