@@ -5,9 +5,7 @@ from __future__ import annotations
 import gzip
 import hashlib
 import http.server
-import io
 import struct
-import tarfile
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -210,98 +208,3 @@ def test_labels_beyond_nine_are_refused(tmp_path: Path, idx_files, monkeypatch) 
     write_files(tmp_path / "mnist", idx_files | {"t10k-labels-idx1-ubyte.gz": gzip.compress(labels)})
     with pytest.raises(DataFileError, match="label 10 found at index 9999"):
         mnist.load_data()
-
-
-def small_cifar(monkeypatch) -> dict[str, bytes]:
-    """CIFAR-10 with 20 records a file: record i of file k has label i modulo 10 and pixels k."""
-    names = list(cifar10.MEMBERS)
-    files = {n: b"".join(bytes([i % 10]) + bytes([k]) * 3072 for i in range(20)) for k, n in enumerate(names)}
-    files["batches.meta.txt"] = b"airplane\n"
-    monkeypatch.setattr(cifar10, "RECORDS", 20)
-    monkeypatch.setattr(cifar10, "BATCH_BYTES", 20 * 3073)
-    monkeypatch.setattr(cifar10, "MEMBERS", {name: (len(data), sha256(data)) for name, data in files.items()})
-    return files
-
-
-def tar(members: dict[str, bytes], *, links: dict[str, str] | None = None) -> bytes:
-    buffer = io.BytesIO()
-    with tarfile.open(fileobj=buffer, mode="w:gz") as archive:
-        for name, data in members.items():
-            info = tarfile.TarInfo(name)
-            info.size = len(data)
-            archive.addfile(info, io.BytesIO(data))
-        for name, target in (links or {}).items():
-            info = tarfile.TarInfo(name)
-            info.type, info.linkname = tarfile.SYMTYPE, target
-            archive.addfile(info)
-    return buffer.getvalue()
-
-
-def test_cifar10_is_downloaded_and_extracted_once(web: Web, cache: Path, monkeypatch) -> None:
-    files = small_cifar(monkeypatch)
-    strangers = {"cifar-10-batches-bin/readme.html": b"hello", "../../evil": b"evil", "data_batch_1.bin": b"evil"}
-    archive = tar(strangers | {f"cifar-10-batches-bin/{name}": data for name, data in files.items()})
-    web.pages = {"/cifar-10-binary.tar.gz": archive}
-    monkeypatch.setattr(cifar10, "MIRRORS", (f"{web.url}/gone/", f"{web.url}/"))
-    monkeypatch.setattr(cifar10, "ARCHIVE_CHECKSUM", f"md5:{hashlib.md5(archive).hexdigest()}")
-
-    for _ in range(2):
-        (x_train, y_train), (x_test, y_test) = cifar10.load_data()
-
-    assert len(web.asked) == 2
-    assert (x_train.shape, x_test.shape) == ((100, 32, 32, 3), (20, 32, 32, 3))
-    assert (x_train[:, 0, 0, 0] == np.repeat([1, 2, 3, 4, 5], 20)).all()
-    assert (x_test == 6).all()
-    assert y_train.tolist() == list(range(10)) * 10
-    assert y_test.tolist() == list(range(10)) * 2
-    on_disk = {p.relative_to(cache).as_posix() for p in cache.parent.parent.rglob("*") if p.is_file()}
-    assert on_disk == {f"cifar-10/cifar-10-batches-bin/{name}" for name in files}
-
-
-@pytest.mark.parametrize(
-    "case", ["wrong bytes", "wrong size", "link", "missing", "oversized stranger", "cut", "no tar"]
-)
-def test_cifar10_refuses_other_archives_by_name(case: str, tmp_path: Path, monkeypatch) -> None:
-    files = small_cifar(monkeypatch)
-    members = {f"cifar-10-batches-bin/{name}": data for name, data in files.items()}
-    batch = "cifar-10-batches-bin/data_batch_3.bin"
-    links: dict[str, str] = {}
-    fault = f"member '{batch}' is not the published file"
-    if case == "wrong bytes":
-        members[batch] = bytes(len(members[batch]))
-    elif case == "wrong size":
-        members[batch] = members[batch][:-1]
-    elif case == "link":
-        del members[batch]
-        links[batch] = "data_batch_1.bin"
-    elif case == "missing":
-        del members[batch]
-        fault = "lacks data_batch_3.bin"
-    elif case == "oversized stranger":
-        members = {"stranger": bytes(20 * 3073 + 1)} | members
-        fault = "member 'stranger' has 61461 bytes"
-    archive = tar(members, links=links)
-    if case == "cut":
-        archive, fault = archive[: len(archive) // 2], "corrupt archive"
-    elif case == "no tar":
-        archive, fault = b"<html>", "corrupt archive"
-    file = tmp_path / "cifar-10-binary.tar.gz"
-    file.write_bytes(archive)
-
-    with pytest.raises(DataFileError, match=fault) as raised:
-        cifar10.extract(file, tmp_path / "out")
-
-    assert str(file) in str(raised.value)
-    assert not (tmp_path / "out" / "data_batch_3.bin").exists() or case == "cut"
-
-
-def test_a_truncated_cifar10_file_in_the_cache_is_fetched_again(web: Web, cache: Path, monkeypatch) -> None:
-    files = small_cifar(monkeypatch)
-    folder = cache / "cifar-10" / "cifar-10-batches-bin"
-    write_files(folder, files | {"test_batch.bin": b""})
-    archive = tar({f"cifar-10-batches-bin/{name}": data for name, data in files.items()})
-    web.pages = {"/cifar-10-binary.tar.gz": archive}
-    monkeypatch.setattr(cifar10, "MIRRORS", (f"{web.url}/",))
-    monkeypatch.setattr(cifar10, "ARCHIVE_CHECKSUM", f"md5:{hashlib.md5(archive).hexdigest()}")
-    cifar10.load_data()
-    assert (folder / "test_batch.bin").read_bytes() == files["test_batch.bin"]
