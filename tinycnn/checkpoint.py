@@ -168,7 +168,7 @@ def _load_arrays(file: Any, model: "Sequential", path: Any) -> None:
 def _slot_targets(file: Any, model: "Sequential") -> dict[str, Array]:
     """Fresh optimizer slots for the parameters that the file has some for."""
     names = model.optimizer.slot_names
-    targets = {}
+    targets: dict[str, Array] = {}
     stored = set(file.keys())
     for key, parameter in model.parameters().items():
         wanted = [f"{_SLOT}{key}/{name}" for name in names]

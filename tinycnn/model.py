@@ -38,6 +38,8 @@ class Sequential:
         Of one sample.
     optimizer, loss, metrics
         Set by :meth:`compile`.
+    history : History or None
+        Of the last ``fit``.
     stop_training : bool
         A callback sets it to end ``fit`` after the epoch.
 
@@ -65,6 +67,7 @@ class Sequential:
         self.built = False
         self.compiled = False
         self.stop_training = False
+        self.history: History | None = None
         self._input_shape: Shape | None = None
         for layer in layers:
             self.add(layer)

@@ -322,7 +322,7 @@ def constructor_arguments(cls: type) -> list[str]:
     names: dict[str, None] = {}
     for base in cls.__mro__:
         if "__init__" in base.__dict__ and base is not object:
-            for parameter in list(inspect.signature(base.__init__).parameters.values())[1:]:
+            for parameter in list(inspect.signature(base.__dict__["__init__"]).parameters.values())[1:]:
                 if parameter.kind not in (parameter.VAR_KEYWORD, parameter.VAR_POSITIONAL):
                     names.setdefault(parameter.name)
     return list(names)

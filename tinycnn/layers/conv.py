@@ -106,7 +106,7 @@ class Conv2D(ActivatedLayer):
         return Window(self.kernel_size, self.strides, pads, self.dilation_rate)
 
     def create(self, input_shape: Shape, rng: np.random.Generator) -> None:
-        self.window = self.window_over(input_shape[:2])
+        self.window = self.window_over(image_size(self, input_shape)[0])
         kernel_shape = (*self.kernel_size, input_shape[2] // self.groups, self.filters)
         self.add_parameter("kernel", kernel_shape, self.kernel_initializer, rng)
         if self.use_bias:

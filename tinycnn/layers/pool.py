@@ -63,7 +63,7 @@ class MaxPooling2D(Layer):
         return Window(self.pool_size, self.strides, pads)
 
     def create(self, input_shape: Shape, rng: np.random.Generator) -> None:
-        self.window = self.window_over(input_shape[:2])
+        self.window = self.window_over(image_size(self, input_shape)[0])
 
     def forward(
         self, x: Array, *, training: bool = False, step: int = 0, ws: Workspace | None = None
@@ -71,8 +71,8 @@ class MaxPooling2D(Layer):
         self.check_input(x)
         out = None
         if ws is not None:
-            y = self.result(ws, len(x), training=training)
-            out = (y, ws.keep(self, "argmax", y.shape, argmax_dtype(self.pool_size)))
+            argmax = ws.keep(self, "argmax", (len(x), *self.built_output_shape), argmax_dtype(self.pool_size))
+            out = (self.result(ws, len(x), training=training), argmax)
         y, argmax = self.kernels.max_pool2d_forward(
             x, self.pool_size, self.strides, self._pads(), out=out, work=ws and ws.scratch()
         )
