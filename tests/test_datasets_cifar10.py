@@ -119,6 +119,18 @@ def test_cifar10_refuses_other_archives_by_name(case: str, tmp_path: Path, monke
     assert not (tmp_path / "out" / "data_batch_3.bin").exists() or case == "cut"
 
 
+def test_the_six_batches_put_into_the_cache_by_hand_are_enough(cache: Path, monkeypatch) -> None:
+    files = small_cifar(monkeypatch)
+    folder = cache / "cifar-10" / "cifar-10-batches-bin"
+    folder.mkdir(parents=True)
+    for name in cifar10.BATCHES:
+        (folder / name).write_bytes(files[name])
+    asked = deliver(b"", monkeypatch)
+    (_, y_train), _ = cifar10.load_data()
+    assert len(y_train) == 100
+    assert asked == []
+
+
 def test_a_truncated_file_in_the_cache_is_fetched_again(cache: Path, monkeypatch) -> None:
     files = small_cifar(monkeypatch)
     folder = cache / "cifar-10" / "cifar-10-batches-bin"

@@ -49,6 +49,7 @@ def test_read_idx_returns_the_array(tmp_path: Path, pack, shape) -> None:
         (idx(ARRAY[:1]), r"shape \(1, 3, 4\) found, \(2, 3, 4\) expected"),
         (idx(ARRAY.reshape(2, 12)), r"shape \(2, 12\) found"),
     ],
+    ids=["empty", "3 bytes", "magic", "type", "0 dims", "dims cut", "short", "long", "fewer images", "2 dims"],
 )
 @pytest.mark.parametrize("pack", [bytes, gzip.compress], ids=["plain", "gzip"])
 def test_read_idx_refuses_other_content_by_name(tmp_path: Path, pack, content, fault) -> None:
@@ -127,6 +128,7 @@ def test_read_records_moves_the_channels_last(tmp_path: Path) -> None:
         (bytes(2 * 13 + 1), "trailing bytes"),
         (bytes(13) + b"\x0a" + bytes(12), "label 10 found at index 1, 0 to 9 expected"),
     ],
+    ids=["short", "long", "label"],
 )
 def test_read_records_refuses_other_content_by_name(tmp_path: Path, content, fault) -> None:
     file = tmp_path / "batch.bin"

@@ -56,6 +56,8 @@ MEMBERS: dict[str, tuple[int, str]] = {
 }
 TRAIN_BATCHES = tuple(f"data_batch_{i}.bin" for i in range(1, 6))
 TEST_BATCH = "test_batch.bin"
+#: What is read; ``batches.meta.txt`` only repeats the class names.
+BATCHES = (*TRAIN_BATCHES, TEST_BATCH)
 
 
 def load_data() -> DataSet:
@@ -74,7 +76,7 @@ def load_data() -> DataSet:
     DownloadError
         Not on this machine, and no mirror delivered it.
     """
-    where = locate(title, f"cifar-10/{FOLDER}", (*TRAIN_BATCHES, TEST_BATCH), _fill_cache)
+    where = locate(title, f"cifar-10/{FOLDER}", BATCHES, _fill_cache)
     batches = [read_records(where / name, count=RECORDS, shape=SHAPE) for name in TRAIN_BATCHES]
     x_train = np.concatenate([images for images, _ in batches])
     y_train = np.concatenate([labels for _, labels in batches])
@@ -83,7 +85,8 @@ def load_data() -> DataSet:
 
 def _fill_cache(cached: Path) -> None:
     # The files were verified when they were extracted; their sizes show whether they are still whole.
-    if all((cached / name).is_file() and (cached / name).stat().st_size == size for name, (size, _) in MEMBERS.items()):
+    files = [cached / name for name in BATCHES]
+    if all(file.is_file() and file.stat().st_size == BATCH_BYTES for file in files):
         return
     fetch({ARCHIVE: ARCHIVE_CHECKSUM}, MIRRORS, cached.parent)
     extract(cached.parent / ARCHIVE, cached)
