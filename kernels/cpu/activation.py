@@ -2,19 +2,21 @@
 
 import math
 
+import numpy as np
 from numba import prange
 
 from ._arrays import deliver, operand, pieces, target
 from ._jit import helper, kernel
+from ._memory import copy
 
-CHUNK = 16_384  # elements; a chunk's reads and writes stay in the nearest caches
+CHUNK = 8_192  # elements: a chunk stays in the nearest cache
 
 
 def relu_forward(x, out=None, work=None):
     """Pass x where it is positive or NaN; see :func:`reference.relu_forward`. ``out`` may be x."""
     x = operand("x", x)
     y = target("out", out, x.shape, x.dtype, (x,), elementwise=True)
-    _gate(x.reshape(-1), x.reshape(-1), True, y.reshape(-1))
+    _gate(x.reshape(-1), x.reshape(-1), True, np.may_share_memory(x, y), y.reshape(-1))
     return deliver(y, out)
 
 
@@ -23,7 +25,7 @@ def relu_backward(dy, y, out=None, work=None):
     dy = operand("dy", dy)
     y = operand("y", y, dtype=dy.dtype, shape=dy.shape)
     dx = target("out", out, dy.shape, dy.dtype, (dy, y), elementwise=True)
-    _gate(dy.reshape(-1), y.reshape(-1), False, dx.reshape(-1))
+    _gate(dy.reshape(-1), y.reshape(-1), False, np.may_share_memory(dy, dx), dx.reshape(-1))
     return deliver(dx, out)
 
 
@@ -47,23 +49,38 @@ def softmax_backward(dy, y, out=None, work=None):
 
 
 @kernel()
-def _gate(value, condition, keep_nan, result):
-    """``result = value`` where ``condition > 0`` (or is NaN, if wanted), else 0: both directions of ReLU."""
+def _gate(value, condition, keep_nan, in_place, result):
+    """``result = value`` where ``condition > 0`` (or is NaN, if wanted), else 0: both directions of ReLU.
+
+    Each chunk is copied unless the caller wants the result in place, and then changed where it lies. LLVM makes
+    vectors of a loop only where it sees that no write meets a later read: one name for one memory shows it, two
+    names do not. The copy costs little, as the chunk stays in the nearest cache.
+    """
     for chunk in prange(pieces_of(value.size, CHUNK)):
         start, stop = chunk * CHUNK, min(value.size, (chunk + 1) * CHUNK)
-        gate(value[start:stop], condition[start:stop], keep_nan, result[start:stop])
+        if not in_place:
+            copy(result, start, value, start, stop - start)
+        if keep_nan:
+            positive_part(result[start:stop])
+        else:
+            clear_where_negative(result[start:stop], condition[start:stop])
 
 
 @helper
-def gate(value, condition, keep_nan, result):
-    """One chunk of :func:`_gate`."""
-    nothing = value.dtype.type(0)
-    if keep_nan:
-        for i in range(value.size):
-            result[i] = nothing if condition[i] <= nothing else value[i]
-    else:
-        for i in range(value.size):
-            result[i] = value[i] if condition[i] > nothing else nothing
+def positive_part(y):
+    """One chunk of ReLU."""
+    nothing = y.dtype.type(0)
+    for i in range(y.size):
+        y[i] = nothing if y[i] <= nothing else y[i]
+
+
+@helper
+def clear_where_negative(dx, y):
+    """One chunk of ReLU's gradient."""
+    nothing = dx.dtype.type(0)
+    for i in range(dx.size):
+        value = dx[i]  # read on both ways, so that the choice is a selection and not a jump
+        dx[i] = value if y[i] > nothing else nothing
 
 
 @kernel()

@@ -6,6 +6,7 @@ from numba import prange
 from ..counter_hash import GOLDEN, UNIFORM_BITS, keep_threshold, key_of, mix
 from ._arrays import deliver, operand, target
 from ._jit import helper, kernel
+from ._memory import copy
 from .activation import CHUNK, pieces_of
 
 SHIFT = np.uint64(64 - UNIFORM_BITS)
@@ -19,21 +20,24 @@ def dropout(x, rate, seed, step, out=None, work=None):
         raise ValueError(f"rate must lie in [0, 1), not {rate}")
     y = target("out", out, x.shape, x.dtype, (x,), elementwise=True)
     scale, threshold = x.dtype.type(1 / (1 - rate)), np.uint64(keep_threshold(rate))
-    _dropout(x.reshape(-1), y.reshape(-1), scale, threshold, key_of(seed, step))
+    _dropout(x.reshape(-1), np.may_share_memory(x, y), y.reshape(-1), scale, threshold, key_of(seed, step))
     return deliver(y, out)
 
 
 @kernel()
-def _dropout(x, y, scale, threshold, key):
-    """Fixed chunks of elements; each knows the number of its first one."""
+def _dropout(x, in_place, y, scale, threshold, key):
+    """Fixed chunks of elements, copied and then changed in place (see ``activation._gate``)."""
     for chunk in prange(pieces_of(x.size, CHUNK)):
         start, stop = chunk * CHUNK, min(x.size, (chunk + 1) * CHUNK)
-        drop(x[start:stop], y[start:stop], scale, threshold, key + np.uint64(start + 1) * GOLDEN)
+        if not in_place:
+            copy(y, start, x, start, stop - start)
+        drop(y[start:stop], scale, threshold, key + np.uint64(start + 1) * GOLDEN)
 
 
 @helper
-def drop(x, y, scale, threshold, counter):
+def drop(y, scale, threshold, counter):
     """One chunk; ``counter`` is the hash's argument for its first element, the next one's is GOLDEN further."""
-    for i in range(x.size):
+    for i in range(y.size):
         draw = hash_of(counter + np.uint64(i) * GOLDEN) >> SHIFT
-        y[i] = x[i] * scale if draw >= threshold else x.dtype.type(0)
+        value = y[i] * scale  # computed on both ways: a selection, not a jump
+        y[i] = value if draw >= threshold else y.dtype.type(0)

@@ -5,8 +5,7 @@ See ``reference.pool`` for the meaning.
 
 from numba import prange
 
-from ..geometry import Window
-from ..reference.pool import argmax_dtype
+from ..geometry import Window, argmax_dtype
 from ._arrays import deliver, integers, operand, pieces, several, target
 from ._jit import helper, kernel
 from ._memory import clear
