@@ -1,0 +1,83 @@
+"""The documented networks by name, with their recipes.
+
+>>> from tinycnn import models
+>>> models.names()[:4]
+['fashion_base', 'fashion_improved', 'mnist_cnn', 'cifar10_cnn']
+>>> models.build("ladder_02").count_params()
+1710
+>>> models.recipe("go_crazy").schedule(1)
+0.0022744503
+
+One file for each document holds its networks. To add one, write a function that returns its layers under a family's
+decorator :meth:`~tinycnn.models.family.Family.network`.
+"""
+
+from .._checks import unknown
+from ..layers import Input
+from ..model import Sequential
+from . import eip, fashion, ladder, mnist_cifar, small
+from .family import Network
+from .recipe import ParameterCount, Recipe
+
+__all__ = ["ParameterCount", "Recipe", "build", "names", "recipe"]
+
+_NETWORKS: dict[str, Network] = {
+    network.recipe.name: network
+    for document in (fashion, mnist_cifar, ladder, small, eip)
+    for network in document.FAMILY.networks
+}
+
+
+def names() -> list[str]:
+    """Return the names of the networks, in the order of the documents."""
+    return list(_NETWORKS)
+
+
+def build(name: str) -> Sequential:
+    """Build a documented network; it is not compiled.
+
+    The weights come from the seed that ``tinycnn.set_seed`` has set, the backend is the active one.
+
+    Parameters
+    ----------
+    name : str
+        One of :func:`names`.
+
+    Returns
+    -------
+    Sequential
+        Built, with `name` as its name; its output has shape (N, 10).
+
+    Raises
+    ------
+    ValueError
+        There is no such network; the message has the nearest name and all of them.
+    """
+    network = _find(name)
+    return Sequential([Input(network.recipe.input_shape), *network.make_layers()], name=name)
+
+
+def recipe(name: str) -> Recipe:
+    """Return how a network is trained, and what its document reports.
+
+    Parameters
+    ----------
+    name : str
+        One of :func:`names`.
+
+    Returns
+    -------
+    Recipe
+
+    Raises
+    ------
+    ValueError
+        There is no such network; the message has the nearest name and all of them.
+    """
+    return _find(name).recipe
+
+
+def _find(name: str) -> Network:
+    if name not in _NETWORKS:
+        raise unknown("model", name, _NETWORKS)
+    return _NETWORKS[name]

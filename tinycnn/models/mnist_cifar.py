@@ -1,0 +1,62 @@
+"""Document B, "Convolutional Neural Network": one network for MNIST, a deeper one for CIFAR-10."""
+
+from ..layers import BatchNormalization, Dense, Dropout, Flatten, Layer
+from .blocks import conv, pool
+from .family import Family
+
+FAMILY = Family(
+    document="Convolutional Neural Network",
+    optimizer="Adam",
+    optimizer_config={"learning_rate": 0.001},
+    chosen=(
+        "Activations: relu, and softmax at the end.",
+        "Loss: sparse categorical cross-entropy.",
+        "Optimizer: Adam with learning rate 0.001.",
+        "Seed: 42.",
+    ),
+    notes=("The total of the parameters is derived from the printed counts of the layers.",),
+)
+
+
+@FAMILY.network(
+    params=1_625_866,
+    data="mnist",
+    epochs=10,
+    batch_size=128,
+    documented={"last_val_accuracy": 0.992},
+    chosen=("Dropout rates: 0.25 after the pooling, 0.5 after Flatten.",),
+)
+def mnist_cnn() -> list[Layer]:
+    """Two convolutions, one pooling, one hidden dense layer."""
+    return [
+        conv(32, padding="same"), conv(64, padding="same"), pool(2), Dropout(0.25),
+        Flatten(), Dropout(0.5), Dense(128, activation="relu"), Dense(10, activation="softmax"),
+    ]  # fmt: skip
+
+
+@FAMILY.network(
+    params=551_466,
+    non_trainable=448,
+    data="cifar10",
+    epochs=100,
+    batch_size=64,
+    documented={"last_val_accuracy": 0.8687},
+    chosen=(
+        "Dropout rates: 0.2, 0.3 and 0.4 after the three poolings, 0.5 after the dense layer.",
+        "Augmentation: none; the recipe trains on the images as they are.",
+        "Batch normalization: Keras's defaults (momentum 0.99, epsilon 0.001).",
+    ),
+)
+def cifar10_cnn() -> list[Layer]:
+    """Three stages of two convolutions, with more dropout the deeper the stage."""
+    return [
+        *_stage(32), pool(2), Dropout(0.2),
+        *_stage(64), pool(2), Dropout(0.3),
+        *_stage(128), pool(2), Dropout(0.4),
+        Flatten(), Dense(128, activation="relu"), Dropout(0.5), Dense(10, activation="softmax"),
+    ]  # fmt: skip
+
+
+def _stage(filters: int) -> list[Layer]:
+    """Two convolutions, then one batch normalization."""
+    return [conv(filters, padding="same"), conv(filters, padding="same"), BatchNormalization()]

@@ -1,0 +1,139 @@
+"""What a document says about a network beside its layers: how it was trained, and what came out."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from .. import schedules
+
+if TYPE_CHECKING:
+    from ..callbacks import Callback
+    from ..optimizers import Optimizer
+
+INPUT_SHAPES: Mapping[str, tuple[int, int, int]] = MappingProxyType(
+    {"mnist": (28, 28, 1), "fashion_mnist": (28, 28, 1), "cifar10": (32, 32, 3)}
+)
+
+
+class ParameterCount(NamedTuple):
+    """Numbers in a network: all, those that gradient steps change, and the moving statistics."""
+
+    total: int
+    trainable: int
+    non_trainable: int
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """The training settings and the documented results of one network. Immutable.
+
+    To change a setting, ``dataclasses.replace(recipe, epochs=2)``.
+
+    Attributes
+    ----------
+    name : str
+    document : str
+        Title of the document that the network comes from.
+    data : {"mnist", "fashion_mnist", "cifar10"}
+        Module of ``tinycnn.datasets`` with the images. Their values are expected in [0, 1].
+    epochs, batch_size : int
+    optimizer : str
+        Class name in ``tinycnn.optimizers``.
+    optimizer_config : mapping
+        Its arguments.
+    params : ParameterCount
+        Exact.
+    loss : str
+    schedule : InverseEpochDecay or None
+        Called with the epoch, counted from 0, at the start of each; None leaves the optimizer's rate alone.
+    restore_best : bool
+        Whether the documented result is that of the best epoch, whose weights were restored, or that of the last.
+    seed : int
+        For ``tinycnn.set_seed`` before the model is built.
+    documented : mapping
+        The document's figures. Keys in use: ``train_accuracy``, ``train_loss``, ``val_loss``, ``val_accuracy`` (the
+        document does not say of which epoch), ``best_val_accuracy``, ``last_val_accuracy``,
+        ``val_accuracy_by_epoch`` and ``per_class_accuracy`` (tuples), ``errors_in_first_100``.
+    chosen : tuple of str
+        One sentence for each value that the document leaves open and that was chosen here. To be shown wherever the
+        values are shown.
+    notes : tuple of str
+        What else a reader of the figures should know.
+    """
+
+    name: str
+    document: str
+    data: str
+    epochs: int
+    batch_size: int
+    optimizer: str
+    optimizer_config: Mapping[str, Any] = field(hash=False)
+    params: ParameterCount
+    loss: str = "sparse_categorical_crossentropy"
+    schedule: schedules.InverseEpochDecay | None = None
+    restore_best: bool = False
+    seed: int = 42
+    documented: Mapping[str, float | tuple[float, ...]] = field(default_factory=dict, hash=False)
+    chosen: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        for name in ("optimizer_config", "documented"):
+            object.__setattr__(self, name, MappingProxyType(dict(getattr(self, name))))
+
+    @property
+    def input_shape(self) -> tuple[int, int, int]:
+        """Shape (H, W, C) of one image."""
+        return INPUT_SHAPES[self.data]
+
+    @property
+    def documented_accuracy(self) -> float | None:
+        """The documented test accuracy to compare a run of this recipe with; None where the document gives none.
+
+        The best epoch's if its weights are restored, otherwise the last epoch's.
+        """
+        first = "best_val_accuracy" if self.restore_best else "last_val_accuracy"
+        value = self.documented.get(first, self.documented.get("val_accuracy"))
+        assert not isinstance(value, tuple)
+        return value
+
+    def make_optimizer(self) -> "Optimizer":
+        """Make a fresh optimizer: one keeps moments, so no two trainings may share it."""
+        from .. import optimizers
+
+        return getattr(optimizers, self.optimizer)(**self.optimizer_config)
+
+    def make_callbacks(self) -> "list[Callback]":
+        """Make fresh callbacks: the epoch schedule, and the early stopping that restores the best weights."""
+        from .. import callbacks
+
+        made: list[Callback] = []
+        if self.schedule is not None:
+            made.append(callbacks.LearningRateScheduler(self.schedule))
+        if self.restore_best:
+            made.append(
+                callbacks.EarlyStopping(monitor="val_accuracy", mode="max", patience=10, restore_best_weights=True)
+            )
+        return made
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return everything as values that JSON can hold."""
+        schedule = self.schedule and {**schedules.serialize(self.schedule), "description": str(self.schedule)}
+        return {
+            "name": self.name,
+            "document": self.document,
+            "data": self.data,
+            "input_shape": list(self.input_shape),
+            "params": self.params._asdict(),
+            "epochs": self.epochs,
+            "batch_size": self.batch_size,
+            "optimizer": {"class_name": self.optimizer, "config": dict(self.optimizer_config)},
+            "loss": self.loss,
+            "schedule": schedule,
+            "restore_best": self.restore_best,
+            "seed": self.seed,
+            "documented": {k: list(v) if isinstance(v, tuple) else v for k, v in self.documented.items()},
+            "chosen": list(self.chosen),
+            "notes": list(self.notes),
+        }
