@@ -23,3 +23,5 @@ def find_kernels() -> None:
     module = importlib.util.module_from_spec(spec)
     sys.modules["tinycnn.kernels"] = module
     spec.loader.exec_module(module)
+    # What an import statement does after loading a submodule, so that `tinycnn.kernels` is an attribute too.
+    setattr(sys.modules[__package__], "kernels", module)  # noqa: B010  (mypy knows no such attribute)
