@@ -1,0 +1,17 @@
+"""Pictures of a training run: curves, mistakes by class, and the images themselves.
+
+Each function draws into the Axes it is given, or into a new figure, and returns the Axes; ``ax.figure.savefig(path)``
+keeps the picture. Colours are those of Okabe & Ito ("Color universal design", 2008), and nothing is told by colour
+alone.
+
+>>> from tinycnn import plotting
+>>> panels = plotting.history({"loss": [0.9, 0.4], "accuracy": [0.7, 0.9]})
+>>> [panel.get_title() for panel in panels]
+['Loss', 'Accuracy']
+"""
+
+from .classes import confusion_matrix, per_class_accuracy
+from .curves import history
+from .images import predictions, samples_per_class
+
+__all__ = ["confusion_matrix", "history", "per_class_accuracy", "predictions", "samples_per_class"]

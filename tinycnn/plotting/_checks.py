@@ -1,0 +1,106 @@
+"""What the plotting functions share: checks of arguments, a palette, a figure where none was given."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from .._types import Array
+
+#: Okabe & Ito's palette without yellow, which is too light for lines on white.
+PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000")
+#: For mistakes; always with a mark beside it.
+RED = "#C1121F"
+GREY = "#555555"
+
+
+def axes_or_new(ax: Any, width: float, height: float) -> Axes:
+    """The given Axes; or new ones of so many inches, in the given empty Figure or in a new one."""
+    if ax is None or isinstance(ax, Figure):
+        return new_axes(ax, 1, width, height)[0]
+    if not isinstance(ax, Axes):
+        raise ValueError(f"ax must be matplotlib Axes or a Figure; got {type(ax).__name__}")
+    return ax
+
+
+def new_axes(figure: Figure | None, count: int, width: float, height: float) -> Array:
+    """Axes side by side in a figure of so many inches, made where none is given."""
+    if figure is None:
+        # pyplot, so that plt.show() finds the figure; imported late because it chooses a backend.
+        from matplotlib import pyplot as plt
+
+        figure = plt.figure()
+    figure.set_size_inches(width, height)
+    figure.set_layout_engine("constrained")
+    return figure.subplots(1, count, squeeze=False)[0]
+
+
+def labels(values: Any, name: str) -> Array:
+    """Class numbers (N,), from (N,) or (N, 1) whole numbers."""
+    array = np.asarray(values)
+    if array.ndim == 2 and array.shape[1] == 1:
+        array = array[:, 0]
+    if array.ndim != 1 or not array.size:
+        raise ValueError(f"{name} must hold class numbers, shape (N,), at least one; got shape {array.shape}")
+    if array.dtype.kind not in "iu" or array.min() < 0:
+        raise ValueError(f"{name} must hold class numbers: integers from 0; got {array.dtype} from {array.min()}")
+    return array.astype(np.int64)
+
+
+def predicted_labels(values: Any, name: str) -> Array:
+    """Class numbers (N,), from class numbers or from probabilities (N, classes)."""
+    array = np.asarray(values)
+    if array.ndim == 2 and array.shape[1] > 1:
+        return probabilities(array, name).argmax(axis=1)
+    return labels(array, name)
+
+
+def probabilities(values: Any, name: str) -> Array:
+    """An array (N, classes) of finite numbers in [0, 1]."""
+    array = np.asarray(values)
+    if array.ndim != 2 or array.shape[1] < 2 or array.dtype.kind not in "fiu":
+        raise ValueError(f"{name} must be numbers of shape (N, classes); got {array.dtype} of shape {array.shape}")
+    if not len(array) or not (np.isfinite(array).all() and array.min() >= 0 and array.max() <= 1 + 1e-5):
+        raise ValueError(f"{name} must hold probabilities, from 0 to 1; a model that ends in softmax predicts them")
+    return array
+
+
+def same_length(**arrays: Array) -> None:
+    """Raise ValueError unless the arrays have as many rows."""
+    if len({len(array) for array in arrays.values()}) > 1:
+        lengths = ", ".join(f"{name} has {len(array)}" for name, array in arrays.items())
+        raise ValueError(f"{' and '.join(arrays)} must be equally long; {lengths}")
+
+
+def names_of(class_names: Sequence[str] | None, classes: int) -> list[str]:
+    """A name for each class: those given, or its number."""
+    if class_names is None:
+        return [str(number) for number in range(classes)]
+    if isinstance(class_names, str) or len(class_names) < classes:
+        raise ValueError(f"class_names must be a sequence of at least {classes} names; got {class_names!r}")
+    return [str(name) for name in class_names]
+
+
+def images(x: Any, name: str = "x") -> Array:
+    """RGB images (N, H, W, 3) in [0, 1], from (N, H, W) or (N, H, W, 1 or 3) of bytes or of floats.
+
+    Floats outside [0, 1] (normalised images, say) are stretched to it, all by the same amount.
+    """
+    array = np.asarray(x)
+    if array.ndim == 3:
+        array = array[..., np.newaxis]
+    if array.ndim != 4 or array.shape[-1] not in (1, 3) or not array.size or array.dtype.kind not in "fiub":
+        raise ValueError(
+            f"{name} must hold images, shape (N, H, W), (N, H, W, 1) or (N, H, W, 3); "
+            f"got {array.dtype} of shape {np.shape(x)}"
+        )
+    if array.dtype == np.uint8:
+        array = array / 255
+    low, high = float(array.min()), float(array.max())
+    if not np.isfinite([low, high]).all():
+        raise ValueError(f"{name} holds NaN or infinity")
+    if low < 0 or high > 1:
+        array = (array - low) / ((high - low) or 1)
+    return np.broadcast_to(array, (*array.shape[:3], 3))

@@ -1,0 +1,134 @@
+"""How loss and accuracy went, epoch by epoch."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+from .._types import Array
+from ._checks import PALETTE, axes_or_new, new_axes
+
+_TITLES = {"loss": ("Loss", "mean loss per image"), "accuracy": ("Accuracy", "share of images correct")}
+_MARKERS = "os^Dv<>P*"
+#: Lines of a run: prefix of the key, name, how it is drawn.
+_STYLES: dict[str, tuple[str, dict[str, Any]]] = {
+    "": ("train", {"linestyle": "--", "fillstyle": "none"}),
+    "val_": ("validation", {"linestyle": "-"}),
+}
+
+
+def history(history: Any, ax: Any = None) -> Array:
+    """Draw loss and accuracy, training against validation.
+
+    Parameters
+    ----------
+    history : History, mapping, or mapping of named runs
+        What ``fit`` returned; or its ``history``, ``{"loss": [...], "val_loss": [...], ...}``; or several of either by
+        name, ``{"ladder_00": ..., "ladder_01": ...}``, to compare.
+    ax : Axes, sequence of Axes, or Figure, optional
+        Axes for each panel; single ones are divided. An empty Figure gets Axes of its own, like a new one.
+
+    Returns
+    -------
+    (P,) array of Axes
+        One panel for each of loss and accuracy that was logged.
+
+    Raises
+    ------
+    ValueError
+        For anything else than histories, with the argument's name.
+    """
+    runs = _runs(history)
+    keys = [key for key in _TITLES if any(key in run or f"val_{key}" in run for run in runs.values())]
+    if not keys:
+        raise ValueError("history holds neither 'loss' nor 'accuracy'; was the model trained?")
+    panels = _panels(ax, len(keys))
+    for panel, key in zip(panels, keys, strict=True):
+        for number, (name, run) in enumerate(runs.items()):
+            _draw(panel, key, run, name, number)
+        title, unit = _TITLES[key]
+        panel.set(title=title, xlabel="epoch", ylabel=unit)
+        panel.xaxis.set_major_locator(MaxNLocator("auto", integer=True, min_n_ticks=1))
+        panel.grid(alpha=0.3)
+        panel.spines[["top", "right"]].set_visible(False)
+    _legend(panels, runs)
+    return panels
+
+
+def _draw(panel: Axes, key: str, run: dict[str, Array], name: str, number: int) -> None:
+    drawn = {prefix: run[prefix + key] for prefix in _STYLES if prefix + key in run}
+    for line, (prefix, values) in enumerate(drawn.items()):
+        part, style = _STYLES[prefix]
+        # One run alone: the colour tells training from validation. Several: the colour tells the run.
+        look = number if name else line
+        named = name if prefix == list(drawn)[-1] else "_"
+        panel.plot(
+            run["epoch"],
+            values,
+            color=PALETTE[look % len(PALETTE)],
+            marker=_MARKERS[look % len(_MARKERS)],
+            markersize=4,
+            linewidth=1.5,
+            label=named if name else part,
+            **style,
+        )
+
+
+def _legend(panels: Array, runs: dict[str, Any]) -> None:
+    """One for all panels; where runs are compared it stands beside them, so that it hides no curve."""
+    if "" in runs:
+        panels[-1].legend(frameon=False, loc="best")
+        return
+    panels[-1].legend(
+        frameon=False,
+        loc="upper left",
+        bbox_to_anchor=(1.02, 1),
+        borderaxespad=0,
+        fontsize="small",
+        title="filled: validation\nhollow: train",
+        title_fontsize="small",
+        alignment="left",
+    )
+
+
+def _runs(history: Any) -> dict[str, dict[str, Array]]:
+    """Runs by name; a run alone is called "". Each has an "epoch", counted from 1."""
+    history = getattr(history, "history", history)
+    if not isinstance(history, Mapping) or not history:
+        raise ValueError(f"history must be what fit returned, or a mapping of such by name; got {history!r}")
+    inner = [getattr(value, "history", value) for value in history.values()]
+    if any(isinstance(value, Mapping) for value in inner):
+        return {str(name): _run(run, f"history[{name!r}]") for name, run in zip(history, inner, strict=True)}
+    return {"": _run(history, "history")}
+
+
+def _run(run: Any, name: str) -> dict[str, Array]:
+    if not isinstance(run, Mapping):
+        raise ValueError(f"{name} must be a history, with lists by 'loss' and the like; got {run!r}")
+    try:
+        values = {str(key): np.asarray(column, dtype=np.float64) for key, column in run.items()}
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"{name} must hold lists of numbers: {error}") from error
+    shapes = {column.shape for column in values.values()}
+    if len(shapes) != 1 or len(next(iter(shapes))) != 1:
+        raise ValueError(f"{name} must hold equally long lists, a number for each epoch; got shapes {shapes}")
+    [(length,)] = shapes
+    values["epoch"] = values.get("epoch", np.arange(length, dtype=np.float64)) + 1
+    return values
+
+
+def _panels(ax: Any, count: int) -> Array:
+    if ax is None or isinstance(ax, Figure):
+        return new_axes(ax, count, 4 * count, 3.2)
+    if isinstance(ax, Axes):
+        if count == 1:
+            return np.array([ax])
+        ax.set_axis_off()
+        width = 1 / (count + 0.25 * (count - 1))
+        return np.array([ax.inset_axes((1.25 * width * panel, 0, width, 1)) for panel in range(count)])
+    if not isinstance(ax, Sequence | np.ndarray) or len(ax) != count:
+        raise ValueError(f"ax must be Axes, or a sequence of {count}, one for each panel; got {ax!r}")
+    return np.array([axes_or_new(panel, 0, 0) for panel in ax])

@@ -1,0 +1,237 @@
+"""The images themselves, with what the network says about them.
+
+A picture of many images is one array, drawn once, with captions between: a hundred Axes would take seconds.
+"""
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.patches import Rectangle
+
+from .._checks import choice, integer
+from .._types import Array
+from ._checks import GREY, RED, axes_or_new, images, labels, names_of, same_length
+from ._checks import probabilities as checked_probabilities
+
+#: Inches of a new picture: its width, its title, its margin.
+_WIDTH, _TITLE, _MARGIN = 8.0, 0.36, 0.06
+#: The gap between images, in image widths.
+_GAP = 0.16
+#: Height and width of a character, in its points per inch.
+_LINE, _CHARACTER = 1.25 / 72, 0.62 / 72
+
+
+class _Caption(NamedTuple):
+    text: str
+    wrong: bool = False
+
+
+def predictions(
+    x: Any,
+    y_true: Any,
+    probabilities: Any,
+    which: str = "best",
+    class_names: Sequence[str] | None = None,
+    count: int | None = None,
+    ax: Any = None,
+) -> Axes:
+    """Draw images with what was predicted for them.
+
+    Parameters
+    ----------
+    x : (N, H, W), (N, H, W, 1) or (N, H, W, 3) array
+        Bytes, or floats in [0, 1].
+    y_true : (N,) or (N, 1) integers
+    probabilities : (N, classes) array
+        What ``predict`` returned.
+    which : {"best", "worst", "first_100"}
+        The correct ones the network is surest of; the wrong ones it is surest of; or the first hundred in their order,
+        10 × 10, mistakes red, framed and marked ✗.
+    class_names : sequence of str, optional
+    count : int, optional
+        How many at most; 10, or 100 for ``first_100``.
+    ax : Axes or empty Figure, optional
+
+    Returns
+    -------
+    Axes
+
+    Raises
+    ------
+    ValueError
+        With the name of the argument that does not fit.
+    """
+    which = choice(which, ("best", "worst", "first_100"), "which")
+    x, y_true, p = np.asarray(x), labels(y_true, "y_true"), checked_probabilities(probabilities, "probabilities")
+    same_length(x=x, y_true=y_true, probabilities=p)
+    names = names_of(class_names, max(p.shape[1], int(y_true.max()) + 1))
+    count = (100 if which == "first_100" else 10) if count is None else _count(count)
+    predicted, sure = p.argmax(axis=1), p.max(axis=1)
+    wrong = predicted != y_true
+    if which == "first_100":
+        chosen = np.arange(min(count, len(x)))
+        title = f"First {len(chosen)} images: {wrong[chosen].sum()} wrong (red, framed, ✗)"
+    else:
+        candidates = np.flatnonzero(wrong if which == "worst" else ~wrong)
+        # A stable sort: of equally sure ones the first.
+        chosen = candidates[np.argsort(-sure[candidates], kind="stable")][:count]
+        kind = "wrong" if which == "worst" else "correct"
+        title = f"Most confidently {kind} ({len(candidates):,} of {len(x):,} images are {kind})"
+
+    between = " " if max(map(len, names)) <= 2 else "\n"
+
+    def caption(image: int) -> _Caption:
+        said, true = names[predicted[image]], names[y_true[image]]
+        if which == "first_100":
+            return _Caption(f"✗ {said}{between}(is {true})", wrong=True) if wrong[image] else _Caption(said)
+        if wrong[image]:
+            return _Caption(f"true: {true}\n✗ {said}, {sure[image]:.2%}", wrong=True)
+        return _Caption(f"{said}\n{sure[image]:.2%}")
+
+    columns = 10 if which == "first_100" else 5
+    return _grid(x, [(image, caption(image)) for image in chosen.tolist()], columns, title, ax)
+
+
+def samples_per_class(
+    x: Any,
+    y: Any,
+    class_names: Sequence[str] | None = None,
+    count: int = 10,
+    ax: Any = None,
+) -> Axes:
+    """Draw the first images of each class, a row each.
+
+    Parameters
+    ----------
+    x : (N, H, W), (N, H, W, 1) or (N, H, W, 3) array
+        Bytes, or floats in [0, 1].
+    y : (N,) or (N, 1) integers
+    class_names : sequence of str, optional
+    count : int
+        Images in a row, at most.
+    ax : Axes or empty Figure, optional
+
+    Returns
+    -------
+    Axes
+
+    Raises
+    ------
+    ValueError
+        With the name of the argument that does not fit.
+    """
+    x, y, count = np.asarray(x), labels(y, "y"), _count(count)
+    same_length(x=x, y=y)
+    names = names_of(class_names, int(y.max()) + 1)
+    rows = [np.flatnonzero(y == number)[:count] for number in range(len(names))]
+    cells = [(image, row, column) for row, chosen in enumerate(rows) for column, image in enumerate(chosen)]
+    shown = images(x[[image for image, _, _ in cells]])
+    room = max(map(len, names)) * 9 * _CHARACTER
+    sheet = _Sheet.of(shown, len(names), max(5, *map(len, rows)), left=room)
+    ax = sheet.draw(shown, [cell[1:] for cell in cells], ax)
+    for row, name in enumerate(names):
+        ax.text(
+            -0.07 * sheet.left, sheet.corner(row, 0)[1] + sheet.height / 2, name, ha="right", va="center", fontsize=9
+        )
+    ax.set_title("Images of each class")
+    return ax
+
+
+def _grid(x: Array, cells: list[tuple[int, _Caption]], columns: int, title: str, ax: Any) -> Axes:
+    """Images row by row, each with its caption below."""
+    if not cells:
+        ax = axes_or_new(ax, _WIDTH, 1.2)
+        ax.set_axis_off()
+        ax.text(0.5, 0.5, "none", ha="center", va="center", color=GREY, transform=ax.transAxes)
+        ax.set_title(title)
+        return ax
+    shown = images(x[[image for image, _ in cells]])
+    size = 9 if columns <= 5 else 7
+    lines = max(caption.text.count("\n") + 1 for _, caption in cells)
+    sheet = _Sheet.of(shown, -(-len(cells) // columns), columns, below=lines * size * _LINE)
+    positions = [divmod(cell, columns) for cell in range(len(cells))]
+    ax = sheet.draw(shown, positions, ax)
+    for (_, caption), (row, column) in zip(cells, positions, strict=True):
+        left, top = sheet.corner(row, column)
+        ax.text(
+            left + sheet.width / 2,
+            top + 1.04 * sheet.height,
+            caption.text,
+            ha="center",
+            va="top",
+            fontsize=size,
+            color=RED if caption.wrong else "k",
+            weight="bold" if caption.wrong else "normal",
+        )
+        if caption.wrong:
+            frame = Rectangle((left, top), sheet.width, sheet.height, fill=False, edgecolor=RED, linewidth=2)
+            frame.set_clip_on(False)
+            ax.add_patch(frame)
+    ax.set_title(title)
+    return ax
+
+
+class _Sheet(NamedTuple):
+    """Where the images of a picture lie; lengths in pixels of theirs.
+
+    Attributes
+    ----------
+    height, width : int
+        Of an image.
+    rows, columns : int
+    down, across : int
+        From one image to the next.
+    left : float
+        Room for text before the first column.
+    """
+
+    height: int
+    width: int
+    rows: int
+    columns: int
+    down: int
+    across: int
+    left: float
+
+    @classmethod
+    def of(cls, shown: Array, rows: int, columns: int, *, below: float = 0, left: float = 0) -> "_Sheet":
+        """Lay out images with so many inches for text below and to the left, in a picture of the usual width."""
+        height, width = shown.shape[1:3]
+        gap = _GAP * width
+        pixels_per_inch = (columns * (width + gap) - gap) / (_WIDTH - 2 * _MARGIN - left)
+        down = height + gap + below * pixels_per_inch
+        return cls(height, width, rows, columns, round(down), round(width + gap), left * pixels_per_inch)
+
+    def corner(self, row: int, column: int) -> tuple[int, int]:
+        """Left and top of an image."""
+        return column * self.across, row * self.down
+
+    def draw(self, shown: Array, positions: Sequence[tuple[int, ...]], ax: Any) -> Axes:
+        """Draw the images into one white array, in the given Axes or in a new figure of fitting height."""
+        # The last column needs no gap after it, which would push the picture off centre.
+        height, width = self.rows * self.down, (self.columns - 1) * self.across + self.width
+        canvas = np.ones((height, width, 3))
+        for image, (row, column) in zip(shown, positions, strict=True):
+            left, top = self.corner(row, column)
+            canvas[top : top + self.height, left : left + self.width] = image
+        if not isinstance(ax, Axes):
+            inside = _WIDTH - 2 * _MARGIN
+            inches = inside * height / (width + self.left)
+            total = inches + _TITLE + _MARGIN
+            ax = axes_or_new(ax, _WIDTH, total)
+            # Set by hand: a layout engine does not know how high the images' aspect makes the Axes.
+            ax.figure.set_layout_engine("none")
+            ax.set_position((_MARGIN / _WIDTH, _MARGIN / total, inside / _WIDTH, inches / total))
+        ax.imshow(canvas, interpolation="nearest", extent=(0, width, height, 0))
+        ax.set_xlim(-self.left, width)
+        ax.set_axis_off()
+        return ax
+
+
+def _count(value: Any) -> int:
+    try:
+        return integer(value, "count")
+    except TypeError as error:
+        raise ValueError(str(error)) from error
