@@ -9,6 +9,7 @@ from . import (  # noqa: E402  (the kernels have to be found first)
     layers,
     losses,
     metrics,
+    models,
     optimizers,
     schedules,
 )
@@ -28,6 +29,7 @@ __all__ = [
     "load_model",
     "losses",
     "metrics",
+    "models",
     "optimizers",
     "schedules",
     "set_seed",

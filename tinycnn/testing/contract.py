@@ -1,0 +1,184 @@
+"""What every layer promises, checked at once."""
+
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from .._types import Array, Shape
+from ..backend import BACKENDS, Backend
+from ..checkpoint import load_model
+from ..layers.base import Layer
+from ..model import Sequential
+
+#: Largest difference, relative to the largest result, that rounding may make in each dtype.
+ROUNDING = {"float32": 2e-5, "float64": 1e-11}
+
+
+def assert_layer_contract(
+    make: Callable[..., Layer],
+    input_shape: Shape,
+    *,
+    batch: int = 3,
+    seed: int = 0,
+    backends: tuple[str, ...] = BACKENDS,
+    **arguments: Any,
+) -> None:
+    """Check everything but gradients that a layer promises (see :func:`check_gradients` for those).
+
+    The shape rule is what forward returns; two forwards and two backwards work in any order; backward is idempotent;
+    no cache without training; inputs and gradients stay as they are; strided and Fortran-ordered arrays give the same
+    result; batches of 1 and of 0; float32 and float64; the same result on every backend; saving and loading.
+
+    Parameters
+    ----------
+    make : Layer class or callable
+        ``make(**arguments)`` gives a fresh layer each time.
+    input_shape : tuple of int
+        Of one sample.
+    batch, seed : int
+    backends : tuple of str
+    **arguments
+        For the constructor.
+
+    Raises
+    ------
+    AssertionError
+        Naming the layer and the promise that is not kept.
+    """
+    contract = _Contract(lambda: make(**arguments), tuple(input_shape), batch, seed)
+    for name in backends:
+        for dtype in ROUNDING:
+            layer, x, dy = contract.case(name, dtype)
+            contract.shapes(layer, x)
+            contract.no_cache_without_training(layer, x)
+            contract.order_of_calls(layer, x, dy)
+            contract.memory_layout(layer, x, dy, ROUNDING[dtype])
+            contract.small_batches(layer, x, dy)
+    contract.same_on_every_backend(backends)
+    contract.saved_and_loaded()
+
+
+class _Contract:
+    def __init__(self, make: Callable[[], Layer], input_shape: Shape, batch: int, seed: int) -> None:
+        self._make, self._input_shape, self._batch, self._seed = make, input_shape, batch, seed
+        self._label = make().label
+
+    def case(self, backend: str, dtype: str) -> tuple[Layer, Array, Array]:
+        """A built layer, an input and a cotangent: the same numbers for every backend and dtype."""
+        layer = self._make()
+        shape = layer.build(
+            self._input_shape, rng=np.random.default_rng(self._seed), dtype=dtype, backend=Backend(backend)
+        )
+        rng = np.random.default_rng(self._seed + 1)
+        x = rng.normal(size=(self._batch, *self._input_shape)).astype(dtype)
+        return layer, x, rng.normal(size=(self._batch, *shape)).astype(dtype)
+
+    def fail(self, promise: str) -> AssertionError:
+        return AssertionError(f"{self._label}: {promise}")
+
+    def shapes(self, layer: Layer, x: Array) -> None:
+        y, _ = layer.forward(x.copy(), training=True)
+        expected = (len(x), *layer.output_shape(self._input_shape))
+        if y.shape != expected:
+            raise self.fail(f"output_shape says {expected}, forward returned {y.shape}")
+        if y.dtype != x.dtype:
+            raise self.fail(f"forward returned {y.dtype} for an input of {x.dtype}")
+
+    def no_cache_without_training(self, layer: Layer, x: Array) -> None:
+        if layer.forward(x, training=False)[1] is not None:
+            raise self.fail("forward returned a cache without training")
+        if layer.forward(x, training=True)[1] is None:
+            raise self.fail("forward returned no cache in training")
+
+    def order_of_calls(self, layer: Layer, x: Array, dy: Array) -> None:
+        """Caches are the caller's: a second forward must not touch what the first one returned."""
+        other, other_dy = x[::-1] * 1.5, dy[::-1] * 0.5
+        first = self._backward(layer, layer.forward(x, training=True, step=1)[1], dy)
+        second = self._backward(layer, layer.forward(other.copy(), training=True, step=2)[1], other_dy.copy())
+        before_x, before_dy = x.copy(), dy.copy()
+        _, cache_1 = layer.forward(x, training=True, step=1)
+        _, cache_2 = layer.forward(other.copy(), training=True, step=2)
+        for cache, cotangent, expected, what in (
+            (cache_1, dy, first, "after another forward, backward of the first gave other gradients"),
+            (cache_2, other_dy.copy(), second, "backward of a second forward gave other gradients"),
+            (cache_1, dy, first, "backward twice gave other gradients: it must overwrite, not add"),
+        ):
+            self._equal(self._backward(layer, cache, cotangent), expected, what)
+        if not (np.array_equal(x, before_x) and np.array_equal(dy, before_dy)):
+            raise self.fail("forward or backward changed its argument")
+
+    def memory_layout(self, layer: Layer, x: Array, dy: Array, rounding: float) -> None:
+        """NumPy adds up a Fortran-ordered array in another order, so the last bits may differ."""
+        expected = self._all_results(layer, x, dy)
+        wide_x, wide_dy = np.repeat(x, 2, axis=0), np.repeat(dy, 2, axis=-1)
+        strided = self._all_results(layer, wide_x[::2], wide_dy[..., ::2])
+        self._equal(strided, expected, "a strided array gave another result", tolerance=rounding)
+        fortran = self._all_results(layer, np.asfortranarray(x), np.asfortranarray(dy))
+        self._equal(fortran, expected, "a Fortran-ordered array gave another result", tolerance=rounding)
+
+    def small_batches(self, layer: Layer, x: Array, dy: Array) -> None:
+        y, cache = layer.forward(x[:1], training=True)
+        if layer.backward(dy[:1], cache).shape != x[:1].shape or y.shape[0] != 1:
+            raise self.fail("a batch of one gave results of another shape")
+        if layer.forward(x[:0], training=False)[0].shape[0] != 0:
+            raise self.fail("an empty batch gave a result that is not empty")
+        try:
+            y, cache = layer.forward(x[:0], training=True)
+        except ValueError:
+            return  # batch statistics do not exist for an empty batch
+        gradients = self._backward(layer, cache, dy[:0])
+        if y.shape[0] != 0 or gradients["dx"].shape != x[:0].shape:
+            raise self.fail("an empty batch gave results that are not empty")
+        if any(np.any(gradient) for gradient in gradients.values()):
+            raise self.fail("an empty batch gave gradients that are not zero")
+
+    def same_on_every_backend(self, backends: tuple[str, ...]) -> None:
+        for dtype, rounding in ROUNDING.items():
+            results = {name: self._all_results(*self.case(name, dtype)) for name in backends}
+            reference = results[backends[0]]
+            for name in backends[1:]:
+                what = f"{name} and {backends[0]} differ in {dtype}"
+                self._equal(results[name], reference, what, tolerance=rounding)
+
+    def saved_and_loaded(self) -> None:
+        layer = self._make()
+        kind = type(layer)
+        model = Sequential([layer], name="contract")
+        model.build(self._input_shape)
+        x = np.random.default_rng(self._seed).normal(size=(2, *self._input_shape)).astype(np.float32)
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / "model.safetensors"
+            model.save(path)
+            loaded = load_model(path, {kind.__name__: kind})
+        if loaded.layers[0].get_config() != layer.get_config():
+            raise self.fail(f"loaded with {loaded.layers[0].get_config()}, saved with {layer.get_config()}")
+        expected, found = (
+            self._all_results(m.layers[0], x, np.ones((2, *m.output_shape), np.float32)) for m in (model, loaded)
+        )
+        self._equal(found, expected, "loaded from a file it gives another result")
+
+    def _all_results(self, layer: Layer, x: Array, dy: Array) -> dict[str, Array]:
+        buffers = {key: value.copy() for key, value in layer.buffers.items()}
+        y, cache = layer.forward(x, training=True, step=3)
+        y = y.copy()
+        moved = {key: value.copy() for key, value in layer.buffers.items()}
+        for key, value in buffers.items():
+            layer.buffers[key][...] = value
+        return {"y": y, **self._backward(layer, cache, dy), **moved}
+
+    def _backward(self, layer: Layer, cache: Any, dy: Array) -> dict[str, Array]:
+        dx = layer.backward(dy, cache).copy()
+        return {"dx": dx} | {name: p.grad.copy() for name, p in layer.params.items()}
+
+    def _equal(
+        self, found: dict[str, Array], expected: dict[str, Array], promise: str, *, tolerance: float = 0.0
+    ) -> None:
+        for name, value in expected.items():
+            other = found[name]
+            scale = float(np.abs(value).max(initial=0.0))
+            error = float(np.abs(other - value).max(initial=0.0)) if other.shape == value.shape else np.inf
+            if not error <= tolerance * max(scale, 1.0):
+                raise self.fail(f"{promise} ({name}: largest difference {error:.2g})")

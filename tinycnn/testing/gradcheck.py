@@ -1,0 +1,384 @@
+"""Gradients against central differences, in float64, with a random cotangent.
+
+For a layer with result y and a cotangent dy (random numbers of y's shape) the scalar ``L = sum(dy * y)`` has the
+gradient that ``backward(dy)`` must return. Every element v of the input and of each parameter is moved by ±h and
+``(L(v + h) - L(v - h)) / 2h`` compared. The cotangent is random because an all-ones one is blind: the result of a
+batch-norm, for example, always has the same sum. float64, because in float32 rounding hides errors of a percent.
+
+Where the slopes on the two sides differ however small the step, there is no derivative (a ReLU at 0, a tie in a
+max-pool): such a point is counted as a kink, and the gradient has to lie between the two slopes. Source of the idea:
+Chainer's ``gradient_check.numerical_grad``.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from .._types import Array
+from ..backend import get_backend
+from ..layers.base import Layer
+from ..losses import Loss
+from ..model import Sequential
+from .report import GradientReport, Row
+
+#: Steps tried in turn until analytic and numeric agree: the first is best for smooth functions, the others serve
+#: where a kink is near or the curvature is high. No wrong gradient agrees at any of them.
+STEPS = (1e-5, 1e-6, 1e-7)
+RTOL = 1e-5
+ATOL = 1e-6
+
+
+def check_gradients(
+    subject: Any,
+    x: Any,
+    y: Any = None,
+    *,
+    training: bool = True,
+    seed: int = 0,
+    rtol: float = RTOL,
+    atol: float = ATOL,
+    max_elements: int | None = None,
+) -> GradientReport:
+    """Compare every element of dx and of each trainable parameter's gradient with central differences.
+
+    An element passes when ``|analytic - numeric| <= rtol * max(|analytic|, |numeric|) + atol * rms + noise``, where
+    ``rms`` is the root mean square of that array's gradient and ``noise`` bounds the rounding of the difference
+    itself: an error of 0.1 % of a gradient fails. NaN fails.
+
+    Parameters
+    ----------
+    subject : Layer, Sequential or Loss
+        A layer that is not built yet is built for x, in float64. A built layer or model must be float64
+        (``Sequential(…, dtype="float64")``).
+    x : (N, …) float64 array
+        Inputs; for a loss, predictions.
+    y : (N,) array, optional
+        Labels: needed for a loss; a compiled model is checked together with its loss when they are given.
+    training : bool
+        False checks layers as they are when frozen (batch-norm with its moving statistics).
+    seed : int
+        Of the cotangent.
+    rtol, atol : float
+    max_elements : int, optional
+        Check that many drawn elements of each array instead of all.
+
+    Returns
+    -------
+    GradientReport
+
+    Raises
+    ------
+    AssertionError
+        If a gradient is wrong; names layer, array, index, both values and the largest relative error.
+    TypeError, ValueError
+        If x is not float64, its shape does not fit, or it is not finite.
+    RuntimeError
+        If two forwards of the same input differ.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from tinycnn import layers, testing
+    >>> print(testing.check_gradients(layers.Dense(2), np.ones((1, 3))).ok)
+    True
+    """
+    x = _checked_input(x)
+    function = _function_of(subject, x, y, training)
+    report = GradientReport(f"Gradient check of {function.name} (float64, central differences, cotangent seed {seed})")
+    with function.frozen():
+        compare(function, report, seed=seed, rtol=rtol, atol=atol, max_elements=max_elements)
+    if report.failures:
+        raise AssertionError("\n".join(report.failures))
+    return report
+
+
+@dataclass
+class Function:
+    """A subject seen as a function from arrays, which may be moved in place, to a result.
+
+    Attributes
+    ----------
+    name : str
+    arrays : dict of str to array
+        What is moved: ``dx`` for the input, each parameter by its name.
+    forward : callable
+        ``forward()`` gives the result for the arrays as they stand now.
+    gradients : callable
+        ``gradients(dy)`` gives the analytic gradient of each array, by the same names.
+    state : list of Layer
+        Layers whose buffers a training forward moves.
+    frozen_layers : list of Layer
+        Layers to freeze for the time of the check.
+    """
+
+    name: str
+    arrays: dict[str, Array]
+    forward: Callable[[], Array]
+    gradients: Callable[[Array], dict[str, Array]]
+    state: list[Layer]
+    frozen_layers: list[Layer]
+
+    def frozen(self) -> "_Frozen":
+        """A context in which buffers are put back afterwards and ``frozen_layers`` are frozen."""
+        return _Frozen(self)
+
+
+class _Frozen:
+    def __init__(self, function: Function) -> None:
+        self._function = function
+
+    def __enter__(self) -> None:
+        self._buffers = [{k: v.copy() for k, v in layer.buffers.items()} for layer in self._function.state]
+        self._trainable = [layer.trainable for layer in self._function.frozen_layers]
+        for layer in self._function.frozen_layers:
+            layer.trainable = False
+
+    def __exit__(self, *error: object) -> None:
+        for layer, trainable in zip(self._function.frozen_layers, self._trainable, strict=True):
+            layer.trainable = trainable
+        for layer, buffers in zip(self._function.state, self._buffers, strict=True):
+            for key, value in buffers.items():
+                layer.buffers[key][...] = value
+
+
+def compare(
+    function: Function,
+    report: GradientReport,
+    *,
+    seed: int,
+    rtol: float,
+    atol: float,
+    max_elements: int | None = None,
+    layer_name: str | None = None,
+    note: str = "",
+) -> None:
+    """Check a function's gradients and add a row per array to the report, a line per wrong array to its failures."""
+    rng = np.random.default_rng(seed)
+    y0 = function.forward().copy()  # some layers hand their input on
+    if not np.array_equal(y0, function.forward(), equal_nan=True):
+        raise RuntimeError(f"{function.name}: two forwards of the same input differ; a check needs a deterministic one")
+    dy = rng.normal(size=y0.shape)
+    analytic = {name: gradient.copy() for name, gradient in function.gradients(dy.copy()).items()}
+    for name, array in function.arrays.items():
+        gradient = analytic[name]
+        if gradient.shape != array.shape:
+            report.failures.append(
+                f"{function.name}: the gradient of {name} has shape {gradient.shape}, the array {array.shape}"
+            )
+            continue
+        probe = _Probe(function.forward, y0, dy, array)
+        elements = np.arange(array.size)
+        if max_elements is not None and array.size > max_elements:
+            elements = np.sort(rng.choice(array.size, max_elements, replace=False))
+        result = probe.compare(gradient.reshape(-1), elements, rtol, atol)
+        report.rows.append(
+            Row(
+                layer_name or function.name, name, array.shape, result.checked, result.kinks, result.largest_error, note
+            )
+        )
+        if result.wrong:
+            report.failures.append(_describe(function.name, name, array.shape, result, seed))
+
+
+@dataclass
+class _Result:
+    checked: int = 0
+    kinks: int = 0
+    largest_error: float = 0.0
+    #: (element, analytic, numeric, relative error)
+    wrong: list[tuple[int, float, float, float]] = field(default_factory=list)
+
+
+class _Probe:
+    """Moves one array element by element and watches ``sum(dy * y)``."""
+
+    def __init__(self, forward: Callable[[], Array], y0: Array, dy: Array, array: Array) -> None:
+        self._forward, self._y0, self._dy = forward, y0, dy
+        self._flat = array.reshape(-1)
+        if array.size and not np.shares_memory(self._flat, array):
+            raise ValueError("the array to check is not contiguous")
+        # The result's own rounding, carried into the difference quotient.
+        self._rounding = np.finfo(np.float64).eps * float(np.abs(dy * y0).sum() + np.abs(dy).sum())
+
+    def compare(self, analytic: Array, elements: Array, rtol: float, atol: float) -> _Result:
+        result = _Result()
+        slopes = {int(e): self._slopes(np.array([e]), STEPS[0]) for e in elements}
+        central = np.array([(low + high) / 2 for low, high, _, _ in slopes.values()])
+        rms = float(np.sqrt(np.mean(np.square(central)))) if central.size else 0.0
+        kinks = []
+        for element, first in slopes.items():
+            value = float(analytic[element])
+            agrees, numeric, kink = self._judge(np.array([element]), value, first, rtol, atol * rms)
+            error = abs(value - numeric) / max(abs(value), abs(numeric), rms, np.finfo(float).tiny)
+            if kink and agrees:
+                result.kinks += 1
+                kinks.append(element)
+                continue
+            result.checked += 1
+            if agrees:
+                result.largest_error = max(result.largest_error, error)
+            else:
+                result.wrong.append((element, value, numeric, error))
+        self._judge_together(kinks, analytic, rtol, atol * rms, result)
+        return result
+
+    def _judge(
+        self, elements: Array, value: float, first: tuple[float, float, float, float], rtol: float, atol: float
+    ) -> tuple[bool, float, bool]:
+        """(whether the analytic value is right, numeric value, whether this is a kink)."""
+        left, right, low, high = first
+        numeric = (left + right) / 2
+        for h in STEPS:
+            if h != STEPS[0]:
+                left, right, low, high = self._slopes(elements, h)
+            central = (left + right) / 2
+            noise = 4 * self._rounding / h
+            tolerance = rtol * max(abs(value), abs(central)) + atol + noise
+            gap = abs(right - left)
+            smooth = gap <= 1e-2 * max(abs(left), abs(right)) + 10 * tolerance
+            if smooth and abs(value - central) <= tolerance:
+                return True, central, False
+            if h == STEPS[0] or smooth:
+                numeric = central
+        if smooth:
+            return False, numeric, False
+        # The slopes still differ at the smallest step: a kink, where any slope between the two is a gradient.
+        return bool(low - tolerance <= value <= high + tolerance), central, True
+
+    def _judge_together(self, kinks: list[int], analytic: Array, rtol: float, atol: float, result: _Result) -> None:
+        """Ties move together without a kink, so along that direction the gradients of all must add up to the slope."""
+        if len(kinks) < 2:
+            return
+        elements, value = np.array(kinks), float(analytic[kinks].sum())
+        agrees, numeric, kink = self._judge(elements, value, self._slopes(elements, STEPS[0]), rtol, atol)
+        if not agrees and not kink:
+            result.wrong.append((kinks[0], value, numeric, abs(value - numeric) / max(abs(value), abs(numeric))))
+
+    def _slopes(self, elements: Array, h: float) -> tuple[float, float, float, float]:
+        """Slopes of ``sum(dy * y)`` to the left and right, and the bounds of any mixture of them, output by output."""
+        before = self._flat[elements]
+        steps = h * np.maximum(1, np.abs(before).max())
+        self._flat[elements] = before + steps
+        up = (self._forward() - self._y0) * self._dy / steps
+        self._flat[elements] = before - steps
+        down = (self._y0 - self._forward()) * self._dy / steps
+        self._flat[elements] = before
+        low, high = np.minimum(up, down), np.maximum(up, down)
+        return float(down.sum()), float(up.sum()), float(low.sum()), float(high.sum())
+
+
+def _describe(function: str, array: str, shape: tuple[int, ...], result: _Result, seed: int) -> str:
+    element, analytic, numeric, error = max(result.wrong, key=lambda wrong: (np.isnan(wrong[3]), wrong[3]))
+    index = ", ".join(map(str, np.unravel_index(element, shape)))
+    return (
+        f"{function}: the gradient of {array} is wrong at [{index}]: backward says {analytic:.9g}, "
+        f"the difference quotient {numeric:.9g}; relative error {error:.2g}, the largest of "
+        f"{len(result.wrong)} wrong elements in {result.checked + result.kinks} (cotangent seed {seed})"
+    )
+
+
+def _checked_input(x: Any) -> Array:
+    array = np.asarray(x)
+    if array.dtype != np.float64:
+        raise TypeError(
+            f"check_gradients needs x in float64, got {array.dtype}: in float32 rounding hides errors of a percent; "
+            "use x.astype('float64')"
+        )
+    if not np.isfinite(array).all():
+        raise ValueError("x holds NaN or infinity; there is no gradient to check")
+    return np.array(array, order="C")
+
+
+def _function_of(subject: Any, x: Array, y: Any, training: bool) -> Function:
+    if isinstance(subject, Layer):
+        return layer_function(subject, x, training)
+    if isinstance(subject, Sequential):
+        return _model_function(subject, x, y, training)
+    if isinstance(subject, Loss):
+        return _loss_function(subject, x, y)
+    hint = "; write an instance, with parentheses" if isinstance(subject, type) else ""
+    raise TypeError(f"check_gradients takes a layer, a Sequential or a loss; got {subject!r}{hint}")
+
+
+def layer_function(layer: Layer, x: Array, training: bool = True) -> Function:
+    """A layer as a function of its input and its parameters."""
+    if not layer.built:
+        layer.build(x.shape[1:], dtype="float64")
+    _check_dtype(layer.dtype, layer.label)
+    if x.shape[1:] != layer.built_input_shape:
+        raise ValueError(f"{layer.label}: built for samples of shape {layer.built_input_shape}, x has {x.shape[1:]}")
+    trained = {name: p.value for name, p in layer.params.items() if p.trainable and training}
+
+    def gradients(dy: Array) -> dict[str, Array]:
+        _, cache = layer.forward(x, training=True)
+        dx = layer.backward(dy, cache)
+        return {"dx": dx} | {name: layer.params[name].grad for name in trained}
+
+    return Function(
+        layer.label,
+        {"dx": x} | trained,
+        lambda: layer.forward(x, training=True)[0],
+        gradients,
+        [layer],
+        [] if training else [layer],
+    )
+
+
+def _model_function(model: Sequential, x: Array, y: Any, training: bool) -> Function:
+    if not model.built:
+        model.build(x.shape[1:])
+    _check_dtype(model.dtype, f"model {model.name!r}")
+    if x.shape[1:] != model.input_shape:
+        raise ValueError(f"{model.name}: built for samples of shape {model.input_shape}, x has {x.shape[1:]}")
+    with_loss = y is not None
+    if with_loss and not model.compiled:
+        raise ValueError(f"{model.name} is not compiled; labels are of use only with a loss")
+    targets = model.loss.check_targets(y, len(x), model.output_shape) if with_loss else np.empty(0)
+    chain = model.chain if with_loss else model.layers
+    trained = {name: p.value for name, p in model.parameters().items() if p.trainable and training}
+
+    def forward() -> tuple[Array, list[Any], Any]:
+        value, caches = x, []
+        for layer in chain:
+            value, cache = layer.forward(value, training=True)
+            caches.append(cache)
+        if not with_loss:
+            return value, caches, None
+        losses, loss_cache = model.chain_loss.forward(value, targets, model.backend)
+        return losses, caches, loss_cache
+
+    def gradients(dy: Array) -> dict[str, Array]:
+        _, caches, loss_cache = forward()
+        if with_loss:
+            dy = model.chain_loss.backward(loss_cache, dy, model.backend)
+        for layer, cache in zip(reversed(chain), reversed(caches), strict=True):
+            dy = layer.backward(dy, cache)
+        parameters = model.parameters()
+        return {"dx": dy} | {name: parameters[name].grad for name in trained}
+
+    frozen = [] if training else list(model.layers)
+    return Function(model.name, {"dx": x} | trained, lambda: forward()[0], gradients, list(model.layers), frozen)
+
+
+def _loss_function(loss: Loss, x: Array, y: Any) -> Function:
+    if y is None:
+        raise ValueError(f"check_gradients of the loss {loss.name} needs labels: check_gradients(loss, predictions, y)")
+    targets, backend = loss.check_targets(y, len(x), x.shape[1:]), get_backend()
+    return Function(
+        loss.name,
+        {"dx": x},
+        lambda: loss.forward(x, targets, backend)[0],
+        lambda dy: {"dx": loss.backward(loss.forward(x, targets, backend)[1], dy, backend)},
+        [],
+        [],
+    )
+
+
+def _check_dtype(dtype: str, what: str) -> None:
+    if dtype != "float64":
+        raise TypeError(
+            f"{what} was built in {dtype}; gradients are checked in float64, because in float32 rounding hides errors: "
+            "build it with dtype='float64'"
+        )

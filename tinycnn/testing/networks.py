@@ -1,0 +1,204 @@
+"""Gradient checks of whole networks: one random direction, drawn elements, and a report for a documented model."""
+
+import time
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from .._types import Array
+from ..kernels.threads import one_blas_thread
+from ..layers import serialize
+from ..layers.base import Layer
+from ..model import Sequential
+from .gradcheck import ATOL, RTOL, STEPS, Function, compare, layer_function
+from .report import GradientReport, Row
+
+#: Relative error that a directional check lets pass: through many layers of ReLU some kinks lie within every step.
+DIRECTIONAL_RTOL = 1e-4
+
+
+def check_directional(model: Sequential, x: Any, y: Any, *, seed: int = 0, rtol: float = DIRECTIONAL_RTOL) -> float:
+    """Compare the loss's slope along one random direction through all parameters at once with ``gradient · direction``.
+
+    Costs two forwards however many parameters there are. A single wrong element among millions can hide; use it beside
+    :func:`check_gradients`, not instead of it.
+
+    Parameters
+    ----------
+    model : Sequential
+        Compiled, ``dtype="float64"``.
+    x : (N, \\*input_shape) float64 array
+    y : (N,) array
+    seed : int
+        Of the direction.
+    rtol : float
+
+    Returns
+    -------
+    float
+        The relative error.
+
+    Raises
+    ------
+    AssertionError
+        If it is larger than ``rtol``.
+    TypeError
+        If the model or x is not float64.
+    """
+    network = _Network(model, x, y)
+    error, slope, expected = network.directional(seed)
+    if not error <= rtol:
+        raise AssertionError(
+            f"{model.name}: along a random direction (seed {seed}) the loss changes by {slope:.9g}, the gradients say "
+            f"{expected:.9g}; relative error {error:.2g}"
+        )
+    return error
+
+
+def model_report(name: str, *, elements: int = 200, seed: int = 0) -> GradientReport:
+    """What ``tinycnn gradcheck NAME`` prints: three checks of one documented model.
+
+    Every element of dx and of each parameter for each layer at a reduced width; then, for the network as documented,
+    one random direction through all parameters, and ``elements`` drawn elements of each parameter.
+
+    Parameters
+    ----------
+    name : str
+        One of :func:`tinycnn.models.names`.
+    elements : int
+    seed : int
+
+    Returns
+    -------
+    GradientReport
+        With ``ok`` and ``failures`` instead of an exception.
+    """
+    from .. import models
+
+    started = time.perf_counter()
+    documented = models.build(name)
+    report = GradientReport(f"Gradients of {name}: float64, central differences, random cotangents (seed {seed})")
+    rng = np.random.default_rng(seed)
+    with one_blas_thread():
+        for layer in documented.layers:
+            _check_reduced(layer, report, rng, seed)
+        model = Sequential.from_config(documented.get_config() | {"dtype": "float64"})
+        model.compile("sgd", "sparse_categorical_crossentropy")
+        x = rng.uniform(0, 1, (3, *model.input_shape))
+        network = _Network(model, x, rng.integers(0, model.output_shape[0], len(x)))
+        error, _, _ = network.directional(seed)
+        size = model.count_trainable_params()
+        report.rows.append(Row("whole network", "one direction", (size,), 1, 0, error, "random direction"))
+        if not error <= DIRECTIONAL_RTOL:
+            report.failures.append(f"{name}: relative error {error:.2g} along a random direction")
+        network.drawn_elements(report, elements, seed)
+    report.title += f", {time.perf_counter() - started:.1f} s"
+    return report
+
+
+def _check_reduced(layer: Layer, report: GradientReport, rng: np.random.Generator, seed: int) -> None:
+    """Every element of a narrow copy of a layer on a small input."""
+    description = serialize(layer)
+    config = description["config"] | {"name": layer.name, "input_shape": None}
+    for width in ("filters", "units"):
+        if width in config:
+            config[width] = min(config[width], 4)
+    shape = layer.built_input_shape
+    if layer.window is not None:
+        extent = layer.window.extent()
+        small = [min(length, size + 3) for length, size in zip(shape, extent, strict=False)]
+        shape = (*small, min(shape[-1], 3))
+    elif len(shape) == 3:
+        shape = (min(shape[0], 4), min(shape[1], 4), min(shape[2], 3))
+    elif layer.params:
+        shape = (min(shape[0], 24),)
+    copy = type(layer).from_config(config)
+    x = rng.normal(size=(3, *shape))
+    function = layer_function(copy, x)
+    with function.frozen():
+        compare(function, report, seed=seed, rtol=RTOL, atol=ATOL, layer_name=layer.name, note="every element, reduced")
+
+
+class _Network:
+    """A compiled float64 model on one batch, with the inputs of all layers kept, so that a change is run from there."""
+
+    def __init__(self, model: Sequential, x: Any, y: Any) -> None:
+        if model.dtype != "float64":
+            raise TypeError(f"{model.name} was built in {model.dtype}; gradients are checked in float64")
+        if np.asarray(x).dtype != np.float64:
+            raise TypeError(f"gradients are checked in float64; x is {np.asarray(x).dtype}")
+        if not model.compiled:
+            raise ValueError(f"{model.name} is not compiled; a directional check needs a loss")
+        self.model = model
+        self.y = model.loss.check_targets(y, len(x), model.output_shape)
+        self.parameters = {key: p for key, p in model.parameters().items() if p.trainable}
+        self._inputs, self._caches = [np.ascontiguousarray(x)], []
+        for layer in model.chain:
+            value, cache = layer.forward(self._inputs[-1], training=True)
+            self._inputs.append(value)
+            self._caches.append(cache)
+        _, self._loss_cache = model.chain_loss.forward(self._inputs[-1], self.y, model.backend)
+
+    def losses(self, first: int = 0) -> Array:
+        """Loss of each sample, run from layer ``first`` on."""
+        value = self._inputs[first]
+        for layer in self.model.chain[first:]:
+            value, _ = layer.forward(value, training=True)
+        return self.model.chain_loss.forward(value, self.y, self.model.backend)[0]
+
+    def gradients(self, weights: Array) -> dict[str, Array]:
+        """Gradient of ``sum_n weights[n] * loss[n]`` by each parameter."""
+        dy = self.model.chain_loss.backward(self._loss_cache, weights, self.model.backend)
+        for layer, cache in zip(reversed(self.model.chain), reversed(self._caches), strict=True):
+            dy = layer.backward(dy, cache)
+        return {key: p.grad.copy() for key, p in self.parameters.items()}
+
+    def directional(self, seed: int) -> tuple[float, float, float]:
+        """(smallest relative error over the steps, slope, gradient · direction)."""
+        rng = np.random.default_rng(seed)
+        direction = {key: rng.normal(size=p.value.shape) for key, p in self.parameters.items()}
+        length = np.sqrt(sum(np.square(d).sum() for d in direction.values()))
+        gradients = self.gradients(np.full(len(self.y), 1 / len(self.y)))
+        expected = float(sum((gradients[key] * d).sum() for key, d in direction.items()) / length)
+        attempts = []
+        for h in STEPS:
+            ahead, behind = (self._moved_losses(direction, sign * h / length) for sign in (1, -1))
+            slope = float((ahead - behind).mean() / (2 * h))
+            attempts.append((abs(slope - expected) / max(abs(slope), abs(expected), 1e-300), slope))
+        error, slope = min(attempts)
+        return error, slope, expected
+
+    def _moved_losses(self, direction: dict[str, Array], distance: float) -> Array:
+        before = {key: p.value.copy() for key, p in self.parameters.items()}
+        try:
+            for key, p in self.parameters.items():
+                p.value += distance * direction[key]
+            return self.losses()
+        finally:
+            for key, p in self.parameters.items():
+                p.value[...] = before[key]
+
+    def drawn_elements(self, report: GradientReport, elements: int, seed: int) -> None:
+        """Rows for drawn elements of each parameter."""
+        for index, layer in enumerate(self.model.chain):
+            trained = {key: p.value for key, p in layer.params.items() if p.trainable}
+            name = str(self.model.layers[index].name)
+
+            def gradients(dy: Array, name: str = name, keys: tuple[str, ...] = tuple(trained)) -> dict[str, Array]:
+                by_name = self.gradients(dy)
+                return {key: by_name[f"{name}/{key}"] for key in keys}
+
+            function = Function(
+                f"{self.model.name}, layer {name!r}", trained, partial(self.losses, index), gradients, [], []
+            )
+            compare(
+                function,
+                report,
+                seed=seed,
+                rtol=RTOL,
+                atol=ATOL,
+                max_elements=elements,
+                layer_name=name,
+                note="drawn elements, full network",
+            )
