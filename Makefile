@@ -1,0 +1,26 @@
+# Short names for what is written out elsewhere; nothing needs make.
+.PHONY: setup test slow lint types docs-check ci
+
+setup:  ## a virtual environment with everything for development
+	python3 -m venv .venv
+	.venv/bin/pip install -q -e ".[dev]"
+	.venv/bin/pre-commit install
+
+test:  ## the quick tests
+	.venv/bin/python -m pytest
+
+slow:  ## the others
+	.venv/bin/python -m pytest -m slow
+
+lint:
+	.venv/bin/ruff check .
+	.venv/bin/ruff format --check .
+
+types:
+	.venv/bin/mypy
+
+docs-check:  ## examples in docstrings and documents run, links lead somewhere
+	.venv/bin/python -m pytest tests/test_docs.py -m "slow or not slow"
+
+ci:  ## all of it, in a fresh copy
+	.ci/run
