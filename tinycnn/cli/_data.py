@@ -1,0 +1,47 @@
+"""Data sets as the networks take them."""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from .._types import Array, Shape
+from ..models.recipe import INPUT_SHAPES
+from ._arguments import UsageError
+
+
+class Data(NamedTuple):
+    """A data set, its images as float32 in [0, 1], (N, H, W, C)."""
+
+    name: str
+    title: str
+    class_names: tuple[str, ...]
+    x_train: Array
+    y_train: Array
+    x_test: Array
+    y_test: Array
+
+
+def load(name: str) -> Data:
+    """Load a data set by its module's name."""
+    from .. import datasets
+
+    module = datasets.get(name)
+    (x_train, y_train), (x_test, y_test) = module.load_data()
+    return Data(name, module.title, tuple(module.class_names), scaled(x_train), y_train, scaled(x_test), y_test)
+
+
+def scaled(images: Array) -> Array:
+    """Bytes (N, H, W[, C]) as float32 in [0, 1], with a channel axis."""
+    images = images[..., np.newaxis] if images.ndim == 3 else images
+    return np.divide(images, 255, dtype=np.float32)
+
+
+def check_fit(model: str, input_shape: Shape, data: str) -> None:
+    """Refuse images of another shape than the network's, before anything is downloaded."""
+    shape = (28, 28, 1) if data == "digits" else INPUT_SHAPES[data]
+    if shape != input_shape:
+        raise UsageError(f"{model} takes images of {_text(input_shape)}, and those of {data} are {_text(shape)}")
+
+
+def _text(shape: Shape) -> str:
+    return "×".join(map(str, shape))

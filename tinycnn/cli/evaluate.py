@@ -1,0 +1,39 @@
+"""``tinycnn evaluate DIR``: a trained network on the test set."""
+
+import argparse
+from pathlib import Path
+
+from ._arguments import add_run_folder
+
+HELP = "Evaluate a trained network on its test set, by class"
+EXAMPLE = "tinycnn evaluate runs/ladder_03-mnist"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """DIR."""
+    add_run_folder(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Print loss, accuracy, and the accuracy of each class."""
+    import tinycnn
+
+    from . import _data, _runs
+
+    folder = Path(args.folder)
+    description = _runs.read_description(folder)
+    with tinycnn.use_backend(description["backend"]):
+        model = tinycnn.load_model(folder / _runs.MODEL)
+        data = _data.load(description["data"])
+        loss, accuracy = model.evaluate(data.x_test, data.y_test, verbose=0)
+        predicted = model.predict(data.x_test).argmax(axis=1)
+    print(f"{description['model']} on the test set of {data.title}, {len(data.y_test):,} images")
+    print(f"loss      {loss:.4f}\naccuracy  {accuracy:.4f}\n")
+    width = max(len("Class"), *map(len, data.class_names))
+    print(f"{'Class':<{width}}  Images  Errors  Accuracy")
+    for number, name in enumerate(data.class_names):
+        of_class = data.y_test == number
+        images, errors = int(of_class.sum()), int((predicted[of_class] != number).sum())
+        share = f"{1 - errors / images:.4f}" if images else "none"
+        print(f"{name:<{width}}  {images:>6}  {errors:>6}  {share:>8}")
+    return 0

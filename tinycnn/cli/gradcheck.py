@@ -1,0 +1,22 @@
+"""``tinycnn gradcheck NAME``: are a network's gradients right?"""
+
+import argparse
+
+from ._arguments import add_model_name
+
+HELP = "Check a network's gradients against finite differences"
+EXAMPLE = "tinycnn gradcheck ladder_02"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """NAME."""
+    add_model_name(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Print the report; 1 if a gradient is wrong."""
+    from .. import testing
+
+    report = testing.model_report(args.name)
+    print(report)
+    return 0 if report.ok else 1

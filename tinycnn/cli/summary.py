@@ -1,0 +1,62 @@
+"""``tinycnn summary NAME``: a network's layers, recipe and documented results."""
+
+import argparse
+from typing import Any
+
+from ._arguments import add_model_name
+
+HELP = "Show a network's layers, recipe and documented results"
+EXAMPLE = "tinycnn summary ladder_10"
+
+_TITLES = {
+    "train_accuracy": "train accuracy",
+    "train_loss": "train loss",
+    "val_loss": "validation loss",
+    "val_accuracy": "validation accuracy",
+    "best_val_accuracy": "validation accuracy, best epoch",
+    "last_val_accuracy": "validation accuracy, last epoch",
+    "val_accuracy_by_epoch": "validation accuracy by epoch",
+    "per_class_accuracy": "accuracy by class",
+    "errors_in_first_100": "errors in the first 100 test images",
+}
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """NAME."""
+    add_model_name(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Print the summary."""
+    from .. import models
+
+    recipe = models.recipe(args.name)
+    models.build(args.name).summary()
+    settings = ", ".join(f"{key} {value}" for key, value in recipe.optimizer_config.items())
+    print(f"\nRecipe, from {recipe.document!r}")
+    _line("data", recipe.data)
+    _line("epochs", recipe.epochs)
+    _line("batch size", recipe.batch_size)
+    _line("optimizer", f"{recipe.optimizer} ({settings})".replace("learning_rate", "learning rate"))
+    if recipe.schedule is not None:
+        _line("learning rate", recipe.schedule)
+    _line("loss", recipe.loss)
+    _line("seed", recipe.seed)
+    _line("weights kept", "those of the best epoch" if recipe.restore_best else "those of the last epoch")
+    _list("Chosen here, because the document leaves it open", recipe.chosen)
+    _list("Documented", [f"{_TITLES.get(key, key)}: {_figures(value)}" for key, value in recipe.documented.items()])
+    _list("Notes", recipe.notes)
+    return 0
+
+
+def _line(title: str, value: Any) -> None:
+    print(f"  {title:<14}{value}")
+
+
+def _list(title: str, lines: Any) -> None:
+    if lines:
+        print(f"\n{title}", *(f"  - {line}" for line in lines), sep="\n")
+
+
+def _figures(value: Any) -> str:
+    return " ".join(map(str, value)) if isinstance(value, tuple) else str(value)

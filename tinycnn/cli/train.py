@@ -1,0 +1,256 @@
+"""``tinycnn train NAME``: train a documented network by its recipe."""
+
+import argparse
+import os
+import platform
+import statistics
+import sys
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+from ..backend import BACKENDS
+from ._arguments import DATA, UsageError, add_model_name, whole_number
+
+HELP = "Train a network by its recipe; keep model and figures"
+EXAMPLE = "tinycnn train ladder_03 --data digits --epochs 3 --out runs/try"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """NAME and the settings that may differ from the recipe's."""
+    add_model_name(parser)
+    parser.add_argument("--data", choices=DATA, help="data set instead of the recipe's; digits needs no download")
+    parser.add_argument("--epochs", type=whole_number(1), metavar="N", help="epochs in all, resumed ones included")
+    parser.add_argument("--batch-size", type=whole_number(1), metavar="N", help="images per step")
+    parser.add_argument("--seed", type=whole_number(0), metavar="S", help="same seed, same result, to the bit")
+    parser.add_argument("--backend", choices=BACKENDS, help="kernels to run on (default: cpu)")
+    parser.add_argument("--threads", type=whole_number(1, 256), metavar="N", help="threads of the cpu backend")
+    parser.add_argument("--out", metavar="DIR", type=Path, help="folder to write into (default: runs/NAME-DATA)")
+    parser.add_argument("--resume", action="store_true", help="go on after the last finished epoch in that folder")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Train; 130 after Ctrl-C."""
+    from .. import models
+    from . import _data, _runs
+
+    recipe = models.recipe(args.name)
+    folder = args.out or Path("runs") / f"{args.name}-{args.data or recipe.data}"
+    before = _runs.read_checkpoint(folder) if args.resume else None
+    settings = _resumed(args, before[0], folder) if before else _fresh(args, recipe)
+    progress = before[1] if before else _runs.Progress()
+    _data.check_fit(args.name, recipe.input_shape, settings.data)
+    done = progress.stopped or progress.epochs >= settings.epochs
+    if done and _is_finished(folder, progress):
+        why = "stopped early" if progress.stopped else f"{settings.epochs} were asked for"
+        print(f"The run in {folder} is finished: it has {progress.epochs} epochs ({why}).")
+        return 0
+    _runs.prepare(folder)
+    threads = _set_threads(args.threads, settings.backend)
+    return _train(folder, settings, progress, threads)
+
+
+def _fresh(args: argparse.Namespace, recipe: Any) -> Any:
+    """The recipe's settings, where the arguments do not say otherwise."""
+    from ._runs import Settings
+
+    return Settings(
+        model=args.name,
+        data=args.data or recipe.data,
+        epochs=args.epochs or recipe.epochs,
+        batch_size=args.batch_size or recipe.batch_size,
+        seed=recipe.seed if args.seed is None else args.seed,
+        backend=args.backend or "cpu",
+    )
+
+
+def _resumed(args: argparse.Namespace, saved: Any, folder: Path) -> Any:
+    """The settings of the run in the folder; other ones are refused, only ``--epochs`` may change."""
+    asked = {"model": args.name, "data": args.data, "batch_size": args.batch_size, "seed": args.seed}
+    for key, value in (asked | {"backend": args.backend}).items():
+        if value is not None and value != getattr(saved, key):
+            raise UsageError(
+                f"cannot resume: the run in {folder} has {key.replace('_', ' ')} {getattr(saved, key)}, "
+                f"and {value} is asked for; leave that out, or choose another --out"
+            )
+    return replace(saved, epochs=args.epochs or saved.epochs)
+
+
+def _is_finished(folder: Path, progress: Any) -> bool:
+    """Whether the last files to be written are there and tell of all the epochs."""
+    from . import _runs
+
+    try:
+        description = _runs.read_description(folder)
+    except (OSError, ValueError):
+        return False
+    results = description.get("results", {})
+    return description.get("status") == "finished" and results.get("epochs") == progress.epochs
+
+
+def _set_threads(count: int | None, backend: str) -> int:
+    """Tell Numba how many threads to use; returns how many there are."""
+    if backend != "cpu":
+        return 1
+    if count is not None and "numba" not in sys.modules:
+        # More threads than cores are possible only if Numba learns of them before it is imported.
+        os.environ["NUMBA_NUM_THREADS"] = str(count)
+    import numba
+
+    if count is not None:
+        try:
+            numba.set_num_threads(count)
+        except ValueError as error:
+            raise UsageError(f"--threads {count}: {error}") from error
+    return int(numba.get_num_threads())
+
+
+def _train(folder: Path, settings: Any, progress: Any, threads: int) -> int:
+    import tinycnn
+
+    from .. import models
+    from ..callbacks import EarlyStopping
+    from . import _data, _runs
+
+    data = _data.load(settings.data)
+    recipe = models.recipe(settings.model)
+    with tinycnn.use_backend(settings.backend):
+        if progress.epochs:
+            print(f"Going on in {folder} after {progress.epochs} epochs.")
+            model = tinycnn.load_model(folder / _runs.CHECKPOINT)
+        else:
+            if any((folder / name).exists() for name in (_runs.MODEL, _runs.HISTORY, _runs.RUN, _runs.CHECKPOINT)):
+                print(f"{folder} holds an earlier run: its files are overwritten, one by one.")
+            _runs.forget_checkpoints(folder)
+            tinycnn.set_seed(settings.seed)
+            model = models.build(settings.model)
+            model.compile(recipe.make_optimizer(), recipe.loss, ["accuracy"])
+        callbacks = recipe.make_callbacks()
+        stopping = next((callback for callback in callbacks if isinstance(callback, EarlyStopping)), None)
+        callbacks.append(_runs.Recorder(folder, settings, progress, stopping))
+        print(
+            f"Training {settings.model} ({model.count_params():,} parameters) on {data.title}, "
+            f"{len(data.x_train):,} images, {settings.backend} backend, {threads} thread{'s' if threads > 1 else ''}"
+        )
+        try:
+            model.fit(
+                data.x_train,
+                data.y_train,
+                batch_size=settings.batch_size,
+                # A run that stopped early is not to go on, only to restore its best weights.
+                epochs=progress.epochs if progress.stopped else settings.epochs,
+                initial_epoch=progress.epochs,
+                validation_data=(data.x_test, data.y_test),
+                callbacks=callbacks,
+            )
+        except KeyboardInterrupt:
+            kept = _runs.read_checkpoint(folder)
+            if kept is None:
+                print("\nInterrupted before the end of the first epoch: there is nothing to keep.")
+                return 130
+            again = f"tinycnn train {settings.model} --data {settings.data} --out {folder} --resume"
+            print(f"\nInterrupted; keeping {kept[1].epochs} finished epochs. Go on with:\n  {again}")
+            model = tinycnn.load_model(folder / _runs.CHECKPOINT)
+            _finish(folder, settings, kept[1], threads, model, data, interrupted=True)
+            return 130
+        _finish(folder, settings, progress, threads, model, data)
+    return 0
+
+
+def _finish(
+    folder: Path, settings: Any, progress: Any, threads: int, model: Any, data: Any, interrupted: bool = False
+) -> None:
+    """Test the model, write what the run leaves, and tell."""
+    from . import _figures, _runs
+
+    loss, accuracy = model.evaluate(data.x_test, data.y_test, verbose=0)
+    probabilities = model.predict(data.x_test)
+    errors = int((probabilities[:100].argmax(axis=1) != data.y_test[:100]).sum())
+    best = None if interrupted else progress.best_epoch
+    speed = statistics.median(len(data.x_train) / max(seconds, 1e-9) for seconds in progress.train_seconds)
+    results = {
+        "epochs": progress.epochs,
+        "stopped_early": progress.stopped,
+        "weights_of_epoch": progress.epochs - 1 if best is None else best,
+        "params": model.count_params(),
+        "test_loss": loss,
+        "test_accuracy": accuracy,
+        "errors_in_first_100": errors,
+        "last_epoch": progress.logs(progress.epochs - 1),
+    }
+    model.save(folder / _runs.MODEL)
+    _runs.write_history(folder, progress)
+    _runs.write_description(
+        folder,
+        {
+            **asdict(settings),
+            "status": "interrupted" if interrupted else "finished",
+            "command": _command(settings),
+            "threads": threads,
+            "results": results,
+            "images_per_second": round(speed, 1),
+            "wall_time_s": round(sum(progress.seconds), 3),
+            "versions": _versions(),
+            "machine": _machine(),
+            "recipe": _recipe(settings.model),
+        },
+    )
+    pictures = _figures.draw_all(folder, progress.history, data, probabilities)
+
+    kept = f"epoch {results['weights_of_epoch'] + 1} of {progress.epochs}"
+    documented = _documented(settings)
+    print(
+        f"\n{settings.model} on {data.title}: {kept}, {sum(progress.seconds):.1f} s, {speed:,.0f} images/s in training"
+    )
+    print(f"  test accuracy {accuracy:.4f}, test loss {loss:.4f}{documented}")
+    print(
+        f"  complexity {model.count_params():,} parameters / accuracy {accuracy:.4f} / "
+        f"errors {errors} in the first {min(100, len(data.x_test))} test images"
+    )
+    print(f"  in {folder}: {', '.join([_runs.MODEL, _runs.HISTORY, _runs.RUN, *pictures])}")
+
+
+def _documented(settings: Any) -> str:
+    """The figure to compare with, if the run is on the document's data."""
+    from .. import models
+
+    recipe = models.recipe(settings.model)
+    if recipe.documented_accuracy is None or settings.data != recipe.data:
+        return ""
+    return f" (the document reports an accuracy of {recipe.documented_accuracy:.4g})"
+
+
+def _command(settings: Any) -> str:
+    """What to type for the same figures; without ``--out``, which is nobody else's business."""
+    return (
+        f"tinycnn train {settings.model} --data {settings.data} --epochs {settings.epochs} "
+        f"--batch-size {settings.batch_size} --seed {settings.seed} --backend {settings.backend}"
+    )
+
+
+def _recipe(name: str) -> dict[str, Any]:
+    from .. import models
+
+    return models.recipe(name).to_dict()
+
+
+def _versions() -> dict[str, str]:
+    from importlib.metadata import version
+
+    import numpy
+
+    from .. import __version__
+
+    versions = {"tinycnn": __version__, "python": platform.python_version(), "numpy": numpy.__version__}
+    return versions | {name: version(name) for name in ("numba", "scipy")}
+
+
+def _machine() -> dict[str, Any]:
+    """What the speed depends on; no name of the machine or its user."""
+    processor = platform.processor() or platform.machine()
+    try:
+        lines = Path("/proc/cpuinfo").read_text("utf-8").splitlines()
+        processor = next(line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
+    except (OSError, StopIteration):  # not Linux, or a processor without that line
+        pass
+    return {"system": platform.platform(), "processor": processor, "cores": os.cpu_count()}
