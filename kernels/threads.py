@@ -15,35 +15,46 @@ class _OneBlasThread:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._users = 0
-        self._controller = None
-        self._limit = None
+        self._libraries: list | None = None
+        self._before: list[int] = []
 
     def __enter__(self) -> None:
         with self._lock:
             if self._users == 0:
-                if self._controller is None:
-                    self._controller = _find_blas()
-                self._limit = self._controller.limit(limits=1, user_api="blas")
+                if self._libraries is None:
+                    self._libraries = _find_blas()
+                self._before = [library.get_num_threads() for library in self._libraries]
+                for library in self._libraries:
+                    _set_threads(library, 1)
             self._users += 1
 
     def __exit__(self, *_: object) -> None:
         with self._lock:
             self._users -= 1
             if self._users == 0:
-                limit, self._limit = self._limit, None
-                limit.restore_original_limits()
+                for library, count in zip(self._libraries or (), self._before, strict=True):
+                    _set_threads(library, count)
 
     def _renew_lock(self) -> None:
         """In a forked child: the lock may have been held by a thread that does not exist there."""
         self._lock = threading.Lock()
 
 
-def _find_blas():
+def _find_blas() -> list:
     """Every BLAS in the process. SciPy's own copy is loaded first: it is the one that jitted code calls."""
     import scipy.linalg.cython_blas  # noqa: F401
     from threadpoolctl import ThreadpoolController
 
-    return ThreadpoolController()
+    return [library for library in ThreadpoolController().lib_controllers if library.user_api == "blas"]
+
+
+def _set_threads(library, count: int) -> None:
+    """Set a library's number of threads, from whichever Python thread.
+
+    Since version 3.8 or before, threadpoolctl lets the first thread that sets a limit on OpenBLAS be the only one to
+    do so and ignores the others, silently. Our users are counted under a lock, so the setter behind that is called.
+    """
+    getattr(library, "_real_set_num_threads", library.set_num_threads)(count)
 
 
 _one_blas_thread = _OneBlasThread()

@@ -40,11 +40,11 @@ def integers(name, values, count, least):
     return numbers
 
 
-def target(name, out, shape, dtype, inputs, elementwise=False):
+def target(name, out, shape, dtype, inputs, same=()):
     """Memory for a result: ``out`` where jitted code can write there, else a fresh array for :func:`deliver`.
 
-    A result must not overlap what it is computed from, unless the kernel goes element by element and the two are the
-    very same memory (``relu_forward(x, out=x)``).
+    A result must not overlap the ``inputs`` it is computed from. It may be the very memory of the arrays in ``same``,
+    which the kernel reads element by element (``relu_forward(x, out=x)``).
     """
     if out is None:
         return np.empty(shape, dtype)
@@ -58,10 +58,9 @@ def target(name, out, shape, dtype, inputs, elementwise=False):
         raise ValueError(f"{name} is read-only")
     if not out.flags.carray or type(out) is not np.ndarray:
         return np.empty(shape, dtype)
-    for array in inputs:
-        if np.may_share_memory(array, out) and not (elementwise and array.ctypes.data == out.ctypes.data):
-            return np.empty(shape, dtype)
-    return out
+    overlaps = any(np.may_share_memory(array, out) for array in inputs)
+    shifted = any(np.may_share_memory(array, out) and array.ctypes.data != out.ctypes.data for array in same)
+    return np.empty(shape, dtype) if overlaps or shifted else out
 
 
 def deliver(result, out):

@@ -15,7 +15,7 @@ CHUNK = 8_192  # elements: a chunk stays in the nearest cache
 def relu_forward(x, out=None, work=None):
     """Pass x where it is positive or NaN; see :func:`reference.relu_forward`. ``out`` may be x."""
     x = operand("x", x)
-    y = target("out", out, x.shape, x.dtype, (x,), elementwise=True)
+    y = target("out", out, x.shape, x.dtype, (), same=(x,))
     _gate(x.reshape(-1), x.reshape(-1), True, np.may_share_memory(x, y), y.reshape(-1))
     return deliver(y, out)
 
@@ -24,7 +24,7 @@ def relu_backward(dy, y, out=None, work=None):
     """Pass dy where y is positive; see :func:`reference.relu_backward`. ``out`` may be dy."""
     dy = operand("dy", dy)
     y = operand("y", y, dtype=dy.dtype, shape=dy.shape)
-    dx = target("out", out, dy.shape, dy.dtype, (dy, y), elementwise=True)
+    dx = target("out", out, dy.shape, dy.dtype, (y,), same=(dy,))
     _gate(dy.reshape(-1), y.reshape(-1), False, np.may_share_memory(dy, dx), dx.reshape(-1))
     return deliver(dx, out)
 
@@ -32,7 +32,7 @@ def relu_backward(dy, y, out=None, work=None):
 def softmax_forward(x, out=None, work=None):
     """Row by row; see :func:`reference.softmax_forward`. ``out`` may be x."""
     x = operand("x", x)
-    y = target("out", out, x.shape, x.dtype, (x,), elementwise=True)
+    y = target("out", out, x.shape, x.dtype, (), same=(x,))
     if x.size:
         _softmax(x.reshape(-1), y.reshape(-1), x.shape[-1])
     return deliver(y, out)
@@ -42,7 +42,7 @@ def softmax_backward(dy, y, out=None, work=None):
     """Row by row; see :func:`reference.softmax_backward`. ``out`` may be dy."""
     dy = operand("dy", dy)
     y = operand("y", y, dtype=dy.dtype, shape=dy.shape)
-    dx = target("out", out, dy.shape, dy.dtype, (dy, y), elementwise=True)
+    dx = target("out", out, dy.shape, dy.dtype, (), same=(dy, y))
     if dy.size:
         _softmax_gradient(dy.reshape(-1), y.reshape(-1), dx.reshape(-1), dy.shape[-1])
     return deliver(dx, out)

@@ -45,7 +45,7 @@ def batch_norm_backward(dy, x, gamma, mean, variance, epsilon, out=None, work=No
     _check_not_empty("x", x)
     outs = several(out, 3)
     dx = target("out[0]", outs[0], x.shape, x.dtype, (dy, x, gamma, mean, variance))
-    dgamma, dbeta, exact, inverse = _parameter_gradients(dy, x, mean, variance, epsilon, outs, dx, work)
+    dgamma, dbeta, exact, inverse = _parameter_gradients(dy, x, gamma, mean, variance, epsilon, outs, dx, work)
     M = x.size // x.shape[-1]
     scale = (gamma * inverse).astype(np.float64)
     slope, shift = -scale * exact[0] / M * inverse, -scale * exact[1] / M
@@ -58,7 +58,7 @@ def batch_norm_backward(dy, x, gamma, mean, variance, epsilon, out=None, work=No
 def batch_norm_inference_forward(x, gamma, beta, mean, variance, epsilon, out=None, work=None):
     """One affine map per channel; see :func:`reference.batch_norm_inference_forward`. ``out`` may be x."""
     x, gamma, beta, mean, variance = _operands(x, gamma=gamma, beta=beta, mean=mean, variance=variance)
-    y = target("out", out, x.shape, x.dtype, (x,), elementwise=True)
+    y = target("out", out, x.shape, x.dtype, (gamma, beta, mean, variance), same=(x,))
     _linear(x, mean, gamma / np.sqrt(variance + x.dtype.type(epsilon)), beta, y)
     return deliver(y, out)
 
@@ -68,7 +68,7 @@ def batch_norm_inference_backward(dy, x, gamma, mean, variance, epsilon, out=Non
     dy, x, gamma, mean, variance = _gradient_operands(dy, x, gamma, mean, variance)
     outs = several(out, 3)
     dx = target("out[0]", outs[0], x.shape, x.dtype, (dy, x, gamma, mean, variance))
-    dgamma, dbeta, _, inverse = _parameter_gradients(dy, x, mean, variance, epsilon, outs, dx, work)
+    dgamma, dbeta, _, inverse = _parameter_gradients(dy, x, gamma, mean, variance, epsilon, outs, dx, work)
     nothing = np.zeros_like(gamma)
     _linear(dy, nothing, gamma * inverse, nothing, dx)
     return deliver(dx, outs[0]), deliver(dgamma, outs[1]), deliver(dbeta, outs[2])
@@ -99,11 +99,11 @@ def _chunks(x):
     return rows, pieces(x.size // C, rows)
 
 
-def _parameter_gradients(dy, x, mean, variance, epsilon, outs, dx, work):
+def _parameter_gradients(dy, x, gamma, mean, variance, epsilon, outs, dx, work):
     """dgamma, dbeta, the same two in float64, and ``1 / sqrt(variance + epsilon)``."""
-    C = x.shape[-1]
-    dgamma = target("out[1]", outs[1], (C,), x.dtype, (dy, x, mean, variance, dx))
-    dbeta = target("out[2]", outs[2], (C,), x.dtype, (dy, x, mean, variance, dx, dgamma))
+    C, inputs = x.shape[-1], (dy, x, gamma, mean, variance, dx)
+    dgamma = target("out[1]", outs[1], (C,), x.dtype, inputs)
+    dbeta = target("out[2]", outs[2], (C,), x.dtype, (*inputs, dgamma))
     inverse = 1 / np.sqrt(variance + x.dtype.type(epsilon))
     rows, chunks = _chunks(x)
     sums = (work or np.empty)((2, chunks, C), np.float64)

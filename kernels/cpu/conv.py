@@ -45,6 +45,7 @@ def conv2d_backward_input(dy, w, input_size, strides, pads, dilation, groups, ou
     dy, w = operand("dy", dy, 4), operand("w", w, 4, dy.dtype)
     (KH, KW, CG, F), input_size = w.shape, integers("input_size", input_size, 2, 1)
     window = _window((KH, KW), strides, pads, dilation)
+    (groups,) = integers("groups", (groups,), 1, 1)
     C = CG * groups
     groups = _groups(groups, C, F, w)
     _check_gradient(dy, window, input_size, F)
@@ -77,7 +78,7 @@ def conv2d_backward_weights(dy, x, kernel_size, strides, pads, dilation, groups,
     partial = empty((chunks, depth * F), x.dtype)
     partial_bias = empty((chunks, F), x.dtype)
     if dy.size and x.size:
-        in_place = _reads_in_place(window, (1, 1))
+        in_place = _reads_in_place(kernel_size, window.strides, window.pads, (H, W), dy.shape[1:3])
         cols = empty((chunks, 1 if in_place else rows * dy.shape[2] * depth), x.dtype)
         ones = np.ones(rows * dy.shape[2], x.dtype)
         top, _, left, _ = window.pads
@@ -103,7 +104,7 @@ def _convolve(x, w, b, y, strides, dilation, pads, spread, groups, work):
         return
     depth = KH * KW * CG
     rows, tiles, chunks = _tiling(len(y) * OH, OW, depth, y.itemsize)
-    in_place = _reads_in_place(Window((KH, KW), strides, (*pads, *pads)), spread)
+    in_place = spread == (1, 1) and _reads_in_place((KH, KW), strides, pads, x.shape[1:3], (OH, OW))
     cols = (work or np.empty)((chunks, 1 if in_place else rows * OW * depth), y.dtype)
     _forward(x, w, b, y, cols, strides, dilation, pads, spread, groups, rows, tiles, in_place)
 
@@ -150,9 +151,9 @@ def _tiling(rows, columns, depth, itemsize):
     return per_tile, tiles, min(tiles, CHUNKS)
 
 
-def _reads_in_place(window, spread):
-    """For one tap without strides or pads the image itself is the im2col matrix."""
-    return window.size == window.strides == spread == (1, 1) and not any(window.pads)
+def _reads_in_place(size, strides, pads, input_size, output_size):
+    """For one tap without strides or pads on any side the image itself is the im2col matrix."""
+    return size == strides == (1, 1) and not any(pads) and input_size == output_size
 
 
 @kernel(blas=True)

@@ -18,7 +18,7 @@ def dropout(x, rate, seed, step, out=None, work=None):
     x = operand("x", x)
     if not 0 <= rate < 1:
         raise ValueError(f"rate must lie in [0, 1), not {rate}")
-    y = target("out", out, x.shape, x.dtype, (x,), elementwise=True)
+    y = target("out", out, x.shape, x.dtype, (), same=(x,))
     scale, threshold = x.dtype.type(1 / (1 - rate)), np.uint64(keep_threshold(rate))
     _dropout(x.reshape(-1), np.may_share_memory(x, y), y.reshape(-1), scale, threshold, key_of(seed, step))
     return deliver(y, out)

@@ -16,7 +16,7 @@ def softmax_cross_entropy_forward(logits, labels, out=None, work=None):
     labels = _labels(labels, logits.shape)
     outs = several(out, 2)
     losses = target("out[0]", outs[0], logits.shape[:1], logits.dtype, (logits,))
-    p = target("out[1]", outs[1], logits.shape, logits.dtype, (logits, losses), elementwise=True)
+    p = target("out[1]", outs[1], logits.shape, logits.dtype, (losses,), same=(logits,))
     if logits.size:
         _forward(logits.reshape(-1), labels, losses, p.reshape(-1))
     return deliver(losses, outs[0]), deliver(p, outs[1])
@@ -27,7 +27,7 @@ def softmax_cross_entropy_backward(p, labels, weights, out=None, work=None):
     p = operand("p", p, 2)
     labels = _labels(labels, p.shape)
     weights = operand("weights", weights, 1, p.dtype, p.shape[:1])
-    dlogits = target("out", out, p.shape, p.dtype, (p, weights), elementwise=True)
+    dlogits = target("out", out, p.shape, p.dtype, (weights,), same=(p,))
     if p.size:
         _backward(p.reshape(-1), labels, weights, dlogits.reshape(-1))
     return deliver(dlogits, out)

@@ -6,12 +6,18 @@ from ._out import deliver
 
 
 def relu_forward(x, out=None, work=None):
-    """``y = max(x, 0)``; NaN stays NaN (Nair & Hinton, "Rectified linear units improve RBMs", 2010)."""
+    """``y = max(x, 0)``; NaN stays NaN (Nair & Hinton, "Rectified linear units improve RBMs", 2010).
+
+    ``out`` may be x itself.
+    """
     return deliver(np.maximum(x, 0), out)
 
 
 def relu_backward(dy, y, out=None, work=None):
-    """``dx = dy`` where ``y > 0``, else 0: at the kink the slope is taken as 0."""
+    """``dx = dy`` where ``y > 0``, else 0: at the kink the slope is taken as 0.
+
+    ``out`` may be dy itself.
+    """
     return deliver(np.where(y > 0, dy, 0), out)
 
 
@@ -19,6 +25,7 @@ def softmax_forward(x, out=None, work=None):
     """``y_k = exp(x_k - m) / sum_j exp(x_j - m)`` with ``m = max_j x_j``, over the last axis.
 
     Softmax does not change when all its inputs shift together, and after this shift no exponential can overflow.
+    ``out`` may be x itself.
     """
     e = np.exp(x - x.max(axis=-1, keepdims=True))
     return deliver(e / e.sum(axis=-1, keepdims=True), out)

@@ -41,7 +41,8 @@ def conv2d_forward(x, w, b, strides, pads, dilation, groups, out=None, work=None
     y = np.empty((N, OH, OW, F), x.dtype)
     for channels, filters in group_slices(groups, CG, F // groups):
         rows = cols[..., channels].reshape(N * OH * OW, KH * KW * CG)
-        y[..., filters] = (rows @ w[..., filters].reshape(KH * KW * CG, -1)).reshape(N, OH, OW, -1)
+        matrix = w[..., filters].reshape(KH * KW * CG, F // groups)
+        y[..., filters] = (rows @ matrix).reshape(N, OH, OW, F // groups)
     if b is not None:
         y += b
     return deliver(y, out)
@@ -70,8 +71,8 @@ def conv2d_backward_input(dy, w, input_size, strides, pads, dilation, groups, ou
     N, OH, OW, _ = dy.shape
     dcols = np.empty((N, OH, OW, KH, KW, CG * groups), dy.dtype)
     for channels, filters in group_slices(groups, CG, F // groups):
-        rows = dy[..., filters].reshape(N * OH * OW, -1)
-        matrix = w[..., filters].reshape(KH * KW * CG, -1)
+        rows = dy[..., filters].reshape(N * OH * OW, F // groups)
+        matrix = w[..., filters].reshape(KH * KW * CG, F // groups)
         dcols[..., channels] = (rows @ matrix.T).reshape(N, OH, OW, KH, KW, CG)
     return deliver(col2im(dcols, input_size, Window((KH, KW), strides, pads, dilation)), out)
 
@@ -102,7 +103,7 @@ def conv2d_backward_weights(dy, x, kernel_size, strides, pads, dilation, groups,
     dw = np.empty((KH, KW, CG, F), x.dtype)
     for channels, filters in group_slices(groups, CG, F // groups):
         rows = cols[..., channels].reshape(-1, KH * KW * CG)
-        dw[..., filters] = (rows.T @ dy[..., filters].reshape(len(rows), -1)).reshape(KH, KW, CG, -1)
+        dw[..., filters] = (rows.T @ dy[..., filters].reshape(len(rows), F // groups)).reshape(KH, KW, CG, F // groups)
     return deliver_all((dw, dy.sum(axis=(0, 1, 2))), out)
 
 

@@ -21,6 +21,7 @@ def dropout(x, rate, seed, step, out=None, work=None):
     seed, step : int
         Name the mask: the same pair gives the same mask on every backend.
     out : array like x, optional
+        May be x itself.
     work : ignored here
 
     Returns

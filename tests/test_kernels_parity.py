@@ -1,0 +1,493 @@
+"""Every cpu kernel against the reference in float64, over drawn shapes, layouts, and memory brought by the caller.
+
+``CASES`` holds one strategy per kernel, which draws its arguments; a kernel without one fails the first test.
+"""
+
+import hypothesis.strategies as st
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+
+from tinycnn.kernels import cpu, reference
+from tinycnn.kernels.geometry import argmax_dtype
+
+UPDATES_IN_PLACE = {"sgd_update", "adam_update"}
+# Largest error over the largest result (or 1): a few roundings of each dtype, more where sums are long.
+TOLERANCE = {np.float32: 3e-5, np.float64: 1e-12}
+
+CASES = {}
+
+
+def case(name):
+    """Register a strategy that draws a kernel's arguments, ``out`` and ``work`` left out."""
+
+    def register(function):
+        CASES[name] = st.composite(function)()
+        return function
+
+    return register
+
+
+small = st.integers(1, 5)
+batches = st.sampled_from([0, 1, 2, 3, 7])
+seeds = st.integers(0, 2**32 - 1)
+
+
+def values(draw, *shape):
+    """Normal values; now and then small integers, among which there are ties and zeros."""
+    rng = np.random.default_rng(draw(seeds))
+    return rng.integers(-2, 3, shape).astype(float) if draw(st.booleans()) else rng.standard_normal(shape)
+
+
+def positive(draw, *shape):
+    return np.random.default_rng(draw(seeds)).uniform(0.1, 2, shape)
+
+
+def window(draw, pads_below_size=False, longest_dilation=1):
+    """Size, strides, pads, dilation, output size, and the input size that they give: nothing has to be rejected."""
+    size, output = (draw(small), draw(small)), (draw(small), draw(small))
+    strides = draw(st.integers(1, 3)), draw(st.integers(1, 3))
+    dilation = draw(st.integers(1, longest_dilation)), draw(st.integers(1, longest_dilation))
+    pads, inputs = [], []
+    for k, o, s, d in zip(size, output, strides, dilation, strict=True):
+        extent = (o - 1) * s + d * (k - 1) + 1  # padded pixels that the windows cover
+        length = extent + draw(st.integers(0, s - 1))  # and some that no window reaches
+        most = min(length - 1, k - 1 if pads_below_size else length - 1)
+        before = draw(st.integers(0, most))
+        after = draw(st.integers(0, min(length - 1 - before, most)))
+        pads += [before, after]
+        inputs.append(length - before - after)
+    return size, strides, tuple(pads), dilation, output, tuple(inputs)
+
+
+def convolution(draw):
+    size, strides, pads, dilation, output, inputs = window(draw, longest_dilation=3)
+    groups = draw(st.integers(1, 3))
+    return size, (strides, pads, dilation, groups), output, inputs, draw(small), draw(small), groups
+
+
+@case("conv2d_forward")
+def _(draw):
+    size, geometry, _, inputs, CG, FG, groups = convolution(draw)
+    x, w = values(draw, draw(batches), *inputs, CG * groups), values(draw, *size, CG, FG * groups)
+    return x, w, draw(st.sampled_from([None, values(draw, FG * groups)])), *geometry
+
+
+@case("conv2d_backward_input")
+def _(draw):
+    size, geometry, output, inputs, CG, FG, groups = convolution(draw)
+    dy, w = values(draw, draw(batches), *output, FG * groups), values(draw, *size, CG, FG * groups)
+    return dy, w, inputs, *geometry
+
+
+@case("conv2d_backward_weights")
+def _(draw):
+    size, geometry, output, inputs, CG, FG, groups = convolution(draw)
+    N = draw(batches)
+    return values(draw, N, *output, FG * groups), values(draw, N, *inputs, CG * groups), size, *geometry
+
+
+@case("max_pool2d_forward")
+def _(draw):
+    size, strides, pads, _, _, inputs = window(draw, pads_below_size=True)
+    return values(draw, draw(batches), *inputs, draw(small)), size, strides, pads
+
+
+@case("max_pool2d_backward")
+def _(draw):
+    size, strides, pads, _, _, inputs = window(draw, pads_below_size=True)
+    y, argmax = reference.max_pool2d_forward(values(draw, draw(batches), *inputs, draw(small)), size, strides, pads)
+    return values(draw, *y.shape), argmax, inputs, size, strides, pads
+
+
+@case("dense_forward")
+def _(draw):
+    N, inputs, outputs = draw(batches), draw(st.integers(1, 150)), draw(st.integers(1, 150))
+    bias = draw(st.sampled_from([None, values(draw, outputs)]))
+    return values(draw, N, inputs), values(draw, inputs, outputs), bias
+
+
+@case("dense_backward_input")
+def _(draw):
+    inputs, outputs = draw(st.integers(1, 150)), draw(st.integers(1, 150))
+    return values(draw, draw(batches), outputs), values(draw, inputs, outputs)
+
+
+@case("dense_backward_weights")
+def _(draw):
+    N = draw(batches)
+    return values(draw, N, draw(st.integers(1, 150))), values(draw, N, draw(st.integers(1, 150)))
+
+
+def channelled(draw, least=0):
+    """A shape whose last axis is the channels'; sometimes more rows than fit one chunk."""
+    C = draw(st.integers(1, 9))
+    rows = draw(st.sampled_from([(1,), (3, 2, 5), (40_000 // C,), (0,), (7, 1)]))
+    return (*rows, C) if np.prod(rows) >= least else (1, C)
+
+
+@case("batch_norm_forward")
+def _(draw):
+    shape = channelled(draw, least=1)
+    return 3 + values(draw, *shape), values(draw, shape[-1]), values(draw, shape[-1]), 1e-3
+
+
+@case("batch_norm_backward")
+def _(draw):
+    shape = channelled(draw, least=1)
+    C = shape[-1]
+    return values(draw, *shape), values(draw, *shape), values(draw, C), values(draw, C), positive(draw, C), 1e-3
+
+
+@case("batch_norm_inference_forward")
+def _(draw):
+    shape = channelled(draw)
+    C = shape[-1]
+    return values(draw, *shape), values(draw, C), values(draw, C), values(draw, C), positive(draw, C), 1e-3
+
+
+@case("batch_norm_inference_backward")
+def _(draw):
+    shape = channelled(draw)
+    C = shape[-1]
+    return values(draw, *shape), values(draw, *shape), values(draw, C), values(draw, C), positive(draw, C), 1e-3
+
+
+def any_shape(draw):
+    return draw(st.sampled_from([(), (1,), (0, 3), (5, 7), (2, 3, 3, 2), (20_011,)]))
+
+
+@case("relu_forward")
+def _(draw):
+    return (values(draw, *any_shape(draw)),)
+
+
+@case("relu_backward")
+def _(draw):
+    shape = any_shape(draw)
+    return values(draw, *shape), values(draw, *shape)
+
+
+@case("dropout")
+def _(draw):
+    rate = draw(st.sampled_from([0.0, 0.25, 0.5, 0.999]))
+    return values(draw, *any_shape(draw)), rate, draw(st.integers(0, 2**63)), draw(st.integers(0, 10**6))
+
+
+def rows_of_classes(draw):
+    return draw(st.sampled_from([0, 1, 3, 2_000])), draw(st.sampled_from([1, 2, 10]))
+
+
+@case("softmax_forward")
+def _(draw):
+    return (
+        draw(st.sampled_from([1, 50, 1000]))
+        * values(draw, *draw(st.sampled_from([(), (2, 3)])), *rows_of_classes(draw)),
+    )
+
+
+@case("softmax_backward")
+def _(draw):
+    shape = rows_of_classes(draw)
+    return values(draw, *shape), reference.softmax_forward(values(draw, *shape))
+
+
+@case("softmax_cross_entropy_forward")
+def _(draw):
+    N, K = rows_of_classes(draw)
+    return values(draw, N, K), np.random.default_rng(draw(seeds)).integers(0, K, N)
+
+
+@case("softmax_cross_entropy_backward")
+def _(draw):
+    N, K = rows_of_classes(draw)
+    labels = np.random.default_rng(draw(seeds)).integers(0, K, N)
+    return reference.softmax_forward(values(draw, N, K)), labels, values(draw, N)
+
+
+@case("sgd_update")
+def _(draw):
+    shape = any_shape(draw)
+    velocity = values(draw, *shape) if draw(st.booleans()) else None
+    return values(draw, *shape), values(draw, *shape), velocity, 0.1, 0.9, draw(st.booleans())
+
+
+@case("adam_update")
+def _(draw):
+    shape = any_shape(draw)
+    arrays = values(draw, *shape), values(draw, *shape), values(draw, *shape), positive(draw, *shape)
+    return *arrays, draw(st.integers(1, 10**5)), 1e-3, 0.9, 0.999, 1e-7
+
+
+def convert(arguments, dtype):
+    """The arguments with their floating arrays (zero-dimensional ones too) in ``dtype``."""
+    return tuple(
+        np.asarray(a, dtype) if isinstance(a, (np.ndarray, np.float64)) and a.dtype.kind == "f" else a
+        for a in arguments
+    )
+
+
+def call(backend, name, arguments, **memory):
+    """The kernel's results as a tuple; what it updates in place counts as results."""
+    if name in UPDATES_IN_PLACE:
+        arguments = tuple(a.copy() if isinstance(a, np.ndarray) else a for a in arguments)
+        assert getattr(backend, name)(*arguments) is None
+        return tuple(a for a in arguments if isinstance(a, np.ndarray))
+    result = getattr(backend, name)(*arguments, **memory)
+    return result if isinstance(result, tuple) else (result,)
+
+
+def assert_close(actual, expected, dtype):
+    """Every element finite where the reference's is, and near it; argmax exactly equal."""
+    assert len(actual) == len(expected)
+    for a, e in zip(actual, expected, strict=True):
+        assert a.shape == e.shape
+        if e.dtype.kind != "f":
+            np.testing.assert_array_equal(a, e, strict=True)
+            continue
+        assert a.dtype == dtype
+        assert np.isfinite(a).all()
+        assert np.isfinite(e).all()
+        assert np.max(np.abs(a - e), initial=0) <= TOLERANCE[dtype] * np.max(np.abs(e), initial=1)
+
+
+def poisoned(shape, dtype):
+    """Memory in which every unwritten element shows."""
+    return np.full(shape, np.nan if np.dtype(dtype).kind == "f" else 255, dtype)
+
+
+def test_every_kernel_has_a_case():
+    assert sorted(CASES) == sorted(reference.__all__)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("name", reference.__all__)
+@settings(deadline=None, max_examples=30, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+@given(data=st.data())
+def test_equals_the_reference(name, dtype, data):
+    assert name in CASES, f"write a case for {name}"
+    arguments = convert(data.draw(CASES[name]), dtype)
+    before = [a.copy() if isinstance(a, np.ndarray) else a for a in arguments]
+    expected = call(reference, name, convert(arguments, np.float64))
+    memory, lent = {}, []
+    if name not in UPDATES_IN_PLACE and data.draw(st.booleans(), label="memory brought"):
+        outs = tuple(poisoned(e.shape, dtype if e.dtype.kind == "f" else e.dtype) for e in expected)
+
+        def work(shape, kind):
+            lent.append(poisoned(shape, kind))
+            return lent[-1]
+
+        memory = {"out": outs if len(outs) > 1 else outs[0], "work": work}
+    actual = call(cpu, name, arguments, **memory)
+    if memory:
+        assert all(a is o for a, o in zip(actual, outs, strict=True))
+        assert not any(np.may_share_memory(a, scratch) for a in actual for scratch in lent)
+    assert_close(actual, expected, dtype)
+    for a, b in zip(arguments, before, strict=True):  # inputs are left as they were
+        np.testing.assert_array_equal(a, b)
+
+
+@pytest.mark.parametrize("name", sorted(set(reference.__all__) - UPDATES_IN_PLACE))
+@settings(deadline=None, max_examples=10)
+@given(data=st.data())
+def test_any_layout(name, data):
+    """Fortran order, strides, read-only memory and results brought in such a layout change nothing."""
+    arguments = convert(data.draw(CASES[name]), np.float32)
+    expected = call(cpu, name, arguments)
+
+    def twisted(array):
+        copy = np.zeros((*array.shape, 2), array.dtype, order="F")[..., 0]
+        copy[...] = array
+        copy.flags.writeable = False
+        return copy
+
+    strange = tuple(twisted(a) if isinstance(a, np.ndarray) else a for a in arguments)
+    outs = tuple(np.zeros(e.shape[::-1], e.dtype).T for e in expected)
+    actual = call(cpu, name, strange, out=outs if len(outs) > 1 else outs[0])
+    for a, o, e in zip(actual, outs, expected, strict=True):
+        assert a is o
+        np.testing.assert_array_equal(a, e)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize(
+    ("name", "position"),
+    [("relu_forward", 0), ("relu_backward", 0), ("dropout", 0), ("softmax_forward", 0), ("softmax_backward", 0)],
+)
+@settings(deadline=None, max_examples=20)
+@given(data=st.data())
+def test_in_place(name, position, dtype, data):
+    arguments = convert(data.draw(CASES[name]), dtype)
+    expected = call(cpu, name, arguments)[0]
+    for backend in (cpu, reference):
+        mine = [a.copy() if isinstance(a, np.ndarray) else a for a in arguments]
+        result = getattr(backend, name)(*mine, out=mine[position])
+        assert result is mine[position]
+        assert_close((result,), (expected,), dtype)
+
+
+def test_a_result_laid_over_an_input_is_still_right():
+    rng = np.random.default_rng(0)
+    x, w = rng.standard_normal((2, 5, 5, 3)), rng.standard_normal((3, 3, 3, 3))
+    expected = reference.conv2d_forward(x, w, None, (1, 1), (1, 1, 1, 1), (1, 1), 1)
+    assert cpu.conv2d_forward(x, w, None, (1, 1), (1, 1, 1, 1), (1, 1), 1, out=x) is x
+    np.testing.assert_allclose(x, expected)
+    line = rng.standard_normal(50_000)
+    expected = reference.relu_forward(line[:-1])
+    np.testing.assert_array_equal(cpu.relu_forward(line[:-1], out=line[1:]), expected)
+    dy, y = rng.standard_normal((2, 100))
+    expected = reference.relu_backward(dy, y)
+    np.testing.assert_array_equal(cpu.relu_backward(dy, y, out=y), expected)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize(
+    ("shape", "filters", "size", "strides", "groups"),
+    [
+        ((3, 28, 28, 32), 64, (3, 3), (1, 1), 1),  # several tiles per image
+        ((70, 8, 8, 16), 16, (3, 3), (1, 1), 1),  # several images per tile
+        ((9, 26, 26, 1), 32, (9, 9), (1, 1), 1),
+        ((5, 14, 14, 24), 20, (1, 1), (1, 1), 2),  # read in place, in groups
+        ((5, 14, 14, 24), 20, (1, 1), (2, 2), 1),
+        ((40, 13, 13, 12), 24, (3, 3), (2, 2), 4),
+    ],
+)
+def test_convolution_of_the_usual_sizes(shape, filters, size, strides, groups, dtype):
+    """Random drawing meets small shapes only: these fill several tiles and chunks."""
+    rng = np.random.default_rng(1)
+    x = rng.standard_normal(shape).astype(dtype)
+    w = rng.standard_normal((*size, shape[-1] // groups, filters)).astype(dtype)
+    geometry = strides, tuple(k // 2 for k in size for _ in range(2)), (1, 1), groups
+    y = reference.conv2d_forward(x.astype(float), w.astype(float), None, *geometry)
+    dy = rng.standard_normal(y.shape).astype(dtype)
+    for name, arguments in {
+        "conv2d_forward": (x, w, None),
+        "conv2d_backward_input": (dy, w, shape[1:3]),
+        "conv2d_backward_weights": (dy, x, size),
+    }.items():
+        expected = call(reference, name, (*convert(arguments, np.float64), *geometry))
+        assert_close(call(cpu, name, (*arguments, *geometry)), expected, dtype)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_pool_of_ties_infinities_and_nan(dtype):
+    """The same winner as the reference's where a plain comparison would be wrong."""
+    rng = np.random.default_rng(2)
+    x = rng.choice([0, 1, -np.inf, np.inf, np.nan], (6, 9, 8, 5)).astype(dtype)
+    for size, strides, pads in [
+        ((2, 2), (2, 2), (0, 0, 0, 0)),
+        ((3, 3), (2, 1), (2, 1, 1, 2)),
+        ((1, 2), (1, 1), (0,) * 4),
+    ]:
+        for a, e in zip(
+            cpu.max_pool2d_forward(x, size, strides, pads),
+            reference.max_pool2d_forward(x, size, strides, pads),
+            strict=True,
+        ):
+            np.testing.assert_array_equal(a, e, strict=True)
+
+
+def test_pool_with_more_taps_than_a_byte_counts():
+    x = np.random.default_rng(3).standard_normal((2, 20, 20, 3)).astype(np.float32)
+    for size in [(16, 16), (17, 16)]:
+        y, argmax = cpu.max_pool2d_forward(x, size, (1, 1), (0, 0, 0, 0))
+        assert argmax.dtype == argmax_dtype(size)
+        expected = reference.max_pool2d_forward(x, size, (1, 1), (0, 0, 0, 0))
+        np.testing.assert_array_equal(y, expected[0])
+        np.testing.assert_array_equal(argmax, expected[1], strict=True)
+        dx = cpu.max_pool2d_backward(y, argmax, (20, 20), size, (1, 1), (0, 0, 0, 0))
+        np.testing.assert_allclose(
+            dx, reference.max_pool2d_backward(*expected, (20, 20), size, (1, 1), (0, 0, 0, 0)), rtol=1e-5
+        )
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+def test_what_is_not_finite_stays_visible(bad):
+    """A diverging model must show it: fast arithmetic may not assume that NaN and infinity do not occur."""
+    x = np.ones((3, 4, 4, 2), np.float32)
+    x[1, 2, 2, 1] = bad
+    w, ones = np.ones((3, 3, 2, 2), np.float32), np.ones(2, np.float32)
+    geometry = (1, 1), (1, 1, 1, 1), (1, 1), 1
+    calls = {
+        "conv2d_forward": (x, w, None, *geometry),
+        "conv2d_backward_input": (x, w, (4, 4), *geometry),
+        "conv2d_backward_weights": (x, x, (3, 3), *geometry),
+        "dense_forward": (x.reshape(3, -1), np.ones((32, 5), np.float32), None),
+        "relu_forward": (x,),
+        "relu_backward": (x, np.ones_like(x)),
+        "dropout": (x, 0.0, 1, 1),
+        "softmax_forward": (x,),
+        "softmax_cross_entropy_forward": (x.reshape(3, -1), np.array([0, 13, 1])),
+        "batch_norm_forward": (x, ones, ones, 1e-3),
+        "batch_norm_inference_forward": (x, ones, ones, ones, ones, 1e-3),
+    }
+    for name, arguments in calls.items():
+        with np.errstate(invalid="ignore"):
+            expected = call(reference, name, arguments)
+            actual = call(cpu, name, arguments)
+        for a, e in zip(actual, expected, strict=True):
+            np.testing.assert_array_equal(np.isfinite(a), np.isfinite(e), err_msg=name)
+            np.testing.assert_array_equal(np.isnan(a), np.isnan(e), err_msg=name)
+    assert np.isnan(cpu.relu_forward(np.full(5, np.nan))).all()
+    assert not np.isfinite(cpu.softmax_forward(x)[1, 2, 2]).any()
+
+
+def test_batch_norm_does_not_cancel():
+    """A mean far from zero: the difference of two large squares would lose the variance altogether."""
+    x = (1e4 + np.random.default_rng(4).standard_normal((50_000, 3))).astype(np.float32)
+    ones = np.ones(3, np.float32)
+    _, mean, variance = cpu.batch_norm_forward(x, ones, ones, 1e-3)
+    np.testing.assert_allclose(mean, x.mean(axis=0, dtype=float), rtol=1e-7)
+    np.testing.assert_allclose(variance, x.var(axis=0, dtype=float), rtol=1e-5)
+
+
+ONE_BY_ONE = (1, 1), (0, 0, 0, 0), (1, 1)  # strides, pads, dilation
+IMAGE, WEIGHTS = np.ones((1, 4, 4, 3)), np.ones((3, 3, 1, 4))
+TWO = np.ones(2)
+
+
+@pytest.mark.parametrize(
+    ("error", "message", "name", "arguments"),
+    [
+        (TypeError, "x must be float32 or float64", "relu_forward", (np.ones(3, int),)),
+        (TypeError, "x must be a NumPy array", "relu_forward", ([1.0, 2.0],)),
+        (TypeError, "w must be float32", "dense_forward", (np.ones((2, 3), np.float32), np.ones((3, 4)), None)),
+        (ValueError, "do not fit", "dense_forward", (np.ones((2, 3)), np.ones((4, 4)), None)),
+        (ValueError, "b must have shape", "dense_forward", (np.ones((2, 3)), np.ones((3, 4)), np.ones(3))),
+        (ValueError, "x must have 4 dim", "max_pool2d_forward", (np.ones((2, 3)), (2, 2), (2, 2), (0,) * 4)),
+        (ValueError, "smaller than the window", "max_pool2d_forward", (IMAGE, (2, 2), (2, 2), (2, 0, 0, 0))),
+        (TypeError, "strides must be 2 integers", "max_pool2d_forward", (IMAGE, (2, 2), (2.5, 2), (0,) * 4)),
+        (ValueError, "labels must lie", "softmax_cross_entropy_forward", (np.ones((2, 3)), np.array([0, 3]))),
+        (TypeError, "labels", "softmax_cross_entropy_forward", (np.ones((2, 3)), np.array([0.0, 1.0]))),
+        (ValueError, "groups must divide", "conv2d_forward", (IMAGE, WEIGHTS, None, *ONE_BY_ONE, 2)),
+        (TypeError, "groups must be", "conv2d_backward_input", (IMAGE, WEIGHTS, (6, 6), *ONE_BY_ONE, 1.5)),
+        (ValueError, "channels per group", "conv2d_forward", (IMAGE, WEIGHTS, None, *ONE_BY_ONE, 1)),
+        (ValueError, "smaller than the window", "conv2d_forward", (IMAGE[:, :2, :, :1], WEIGHTS, None, *ONE_BY_ONE, 1)),
+        (ValueError, "dy must have shape", "conv2d_backward_input", (IMAGE, WEIGHTS, (9, 9), *ONE_BY_ONE, 1)),
+        (ValueError, "no values", "batch_norm_forward", (np.ones((0, 2)), TWO, TWO, 1e-3)),
+        (ValueError, "rate", "dropout", (TWO, 1.0, 0, 0)),
+        (ValueError, "m must have shape", "adam_update", (TWO, TWO, np.ones(3), TWO, 1, 0.1, 0.9, 0.99, 1e-7)),
+    ],
+)
+def test_errors_name_the_argument(error, message, name, arguments):
+    with pytest.raises(error, match=message):
+        getattr(cpu, name)(*arguments)
+
+
+def test_a_wrong_out_is_refused():
+    for backend in (cpu, reference):
+        with pytest.raises(ValueError, match="out"):
+            backend.relu_forward(np.ones((2, 3)), out=np.ones((3, 2)))
+        with pytest.raises(TypeError):
+            backend.relu_forward(np.ones((2, 3)), out=np.ones((2, 3), np.float32))
+
+
+def test_updates_reach_arrays_of_any_layout():
+    rng = np.random.default_rng(5)
+    big = rng.standard_normal((6, 8)).astype(np.float32)
+    parameter, gradient = big[:, ::2], rng.standard_normal((6, 4)).astype(np.float32)
+    expected = parameter - np.float32(0.5) * gradient
+    untouched = big[:, 1::2].copy()
+    cpu.sgd_update(parameter, gradient, None, 0.5, 0.0, False)
+    np.testing.assert_allclose(big[:, ::2], expected, rtol=1e-6)
+    np.testing.assert_array_equal(big[:, 1::2], untouched)

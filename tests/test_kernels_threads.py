@@ -1,0 +1,268 @@
+"""What runs in parallel: the same bits for any number of threads, safe launches, one BLAS thread, the compile cache."""
+
+import json
+import os
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import numpy as np
+import pytest
+from threadpoolctl import threadpool_info
+
+from tinycnn.kernels import cpu, reference
+from tinycnn.kernels.cpu import _jit
+from tinycnn.kernels.threads import one_blas_thread
+
+ROOT = Path(__file__).parent.parent
+
+
+def run_python(code, **environment):
+    """Standard output of a fresh interpreter that finds the package as this one does."""
+    search = os.pathsep.join([str(ROOT), str(Path(__file__).parent)])
+    variables = {**os.environ, "PYTHONPATH": search, **environment}
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=300, env=variables)
+    assert result.returncode == 0, result.stderr
+    return result.stdout
+
+
+def large_arguments():
+    """For each kernel, arguments that fill many chunks, the last of them not quite."""
+    rng = np.random.default_rng(0)
+
+    def draw(*shape):
+        return rng.standard_normal(shape).astype(np.float32)
+
+    x, w, b, dy = draw(37, 17, 17, 12), draw(3, 3, 12, 20), draw(20), draw(37, 17, 17, 20)
+    geometry = (1, 1), (1, 1, 1, 1), (1, 1), 1
+    pool = (3, 3), (2, 2), (1, 1, 1, 1)
+    y, argmax = reference.max_pool2d_forward(x, *pool)
+    features, matrix, scores = draw(131, 700), draw(700, 130), draw(20_001, 10)
+    labels, flat, channel = rng.integers(0, 10, 20_001), draw(100_003), np.abs(draw(12))
+    return {
+        "conv2d_forward": (x, w, b, *geometry),
+        "conv2d_backward_input": (dy, w, (17, 17), *geometry),
+        "conv2d_backward_weights": (dy, x, (3, 3), *geometry),
+        "max_pool2d_forward": (x, *pool),
+        "max_pool2d_backward": (y, argmax, (17, 17), *pool),
+        "dense_forward": (features, matrix, None),
+        "dense_backward_input": (features @ matrix, matrix),
+        "dense_backward_weights": (features @ matrix, features),
+        "batch_norm_forward": (x, channel, channel, 1e-3),
+        "batch_norm_backward": (x[::-1].copy(), x, channel, channel, channel, 1e-3),
+        "batch_norm_inference_forward": (x, channel, channel, channel, channel, 1e-3),
+        "batch_norm_inference_backward": (x[::-1].copy(), x, channel, channel, channel, 1e-3),
+        "relu_forward": (flat,),
+        "relu_backward": (flat[::-1].copy(), flat),
+        "dropout": (flat, 0.4, 3, 4),
+        "softmax_forward": (scores,),
+        "softmax_backward": (scores[::-1].copy(), scores),
+        "softmax_cross_entropy_forward": (scores, labels),
+        "softmax_cross_entropy_backward": (scores, labels, draw(20_001)),
+        "sgd_update": (flat.copy(), flat, flat.copy(), 0.1, 0.9, True),
+        "adam_update": (flat.copy(), flat, flat.copy(), np.abs(flat), 3, 1e-3, 0.9, 0.999, 1e-7),
+    }
+
+
+def digests(name, arguments):
+    """One kernel's result as bytes."""
+    arguments = tuple(a.copy() if isinstance(a, np.ndarray) else a for a in arguments)
+    result = getattr(cpu, name)(*arguments)
+    results = arguments if result is None else result if isinstance(result, tuple) else (result,)
+    return [a.tobytes() for a in results if isinstance(a, np.ndarray)]
+
+
+def compare_thread_counts():
+    """Runs in a process of its own: for each kernel the numbers of threads whose bits differ from one thread's."""
+    import numba
+
+    different = {}
+    for name, arguments in large_arguments().items():
+        results = []
+        for threads in (1, 2, 3, 4):
+            numba.set_num_threads(threads)
+            results.append(digests(name, arguments))
+        different[name] = [threads for threads, r in enumerate(results, 1) if r != results[0]]
+    return different
+
+
+def test_bits_do_not_depend_on_the_number_of_threads():
+    assert sorted(large_arguments()) == sorted(reference.__all__), "every kernel needs an entry in large_arguments"
+    code = "import json, test_kernels_threads as t; print(json.dumps(t.compare_thread_counts()))"
+    different = json.loads(run_python(code, NUMBA_NUM_THREADS="4"))
+    assert different == {name: [] for name in reference.__all__}
+
+
+def test_bits_do_not_depend_on_memory_brought():
+    arguments = large_arguments()["conv2d_backward_weights"]
+    dw, db = cpu.conv2d_backward_weights(*arguments)
+    outs = np.empty_like(dw), np.empty_like(db)
+    cpu.conv2d_backward_weights(*arguments, out=outs, work=lambda shape, dtype: np.full(shape, np.nan, dtype))
+    assert np.array_equal(dw, outs[0])
+    assert np.array_equal(db, outs[1])
+
+
+@pytest.mark.parametrize("layer", ["omp", "workqueue"])
+def test_two_python_threads_at_once(layer):
+    """Numba's workqueue ends the process when two threads enter at once; the launch lock keeps them apart."""
+    code = """
+import threading, numpy as np
+from tinycnn.kernels import cpu
+import test_kernels_threads as t
+names = ["relu_forward", "dense_forward", "conv2d_backward_weights", "dropout"]
+arguments = t.large_arguments()
+expected = {name: t.digests(name, arguments[name]) for name in names}
+wrong = []
+def work():
+    for _ in range(15):
+        for name in names:
+            if t.digests(name, arguments[name]) != expected[name]:
+                wrong.append(name)
+workers = [threading.Thread(target=work) for _ in range(3)]
+[w.start() for w in workers]
+[w.join() for w in workers]
+print("wrong:", wrong)
+"""
+    if layer == "omp":
+        pytest.importorskip("numba.np.ufunc.omppool")
+    assert run_python(code, NUMBA_THREADING_LAYER=layer).strip() == "wrong: []"
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this platform cannot fork")
+@pytest.mark.parametrize("layer", ["omp", "workqueue"])
+def test_a_forked_child_is_told_the_cure(layer):
+    code = """
+import os, sys, numpy as np
+from tinycnn.kernels import cpu
+cpu.relu_forward(np.ones(5))
+sys.stdout.flush()
+child = os.fork()
+if child == 0:
+    try:
+        cpu.relu_forward(np.ones(5))
+    except RuntimeError as error:
+        print(error, flush=True)
+        os._exit(7)
+    os._exit(1)
+print("exit", os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+cpu.relu_forward(np.ones(5))
+"""
+    if layer == "omp":
+        pytest.importorskip("numba.np.ufunc.omppool")
+    output = run_python(code, NUMBA_THREADING_LAYER=layer, PYTHONWARNINGS="ignore")
+    assert "'spawn'" in output
+    assert "exit 7" in output
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this platform cannot fork")
+def test_a_child_forked_before_the_first_launch_may_launch():
+    code = """
+import os, numpy as np
+from tinycnn.kernels import cpu
+child = os.fork()
+if child == 0:
+    os._exit(int(cpu.relu_forward(np.full(5, -1.0)).sum()))
+print("exit", os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+"""
+    assert "exit 0" in run_python(code)
+
+
+def blas_threads():
+    return [library["num_threads"] for library in threadpool_info() if library["user_api"] == "blas"]
+
+
+def test_one_blas_thread_nests_and_restores():
+    with one_blas_thread():  # so that SciPy's BLAS is loaded before the first look
+        pass
+    before = blas_threads()
+    with one_blas_thread():
+        assert set(blas_threads()) == {1}
+        with one_blas_thread():
+            cpu.dense_forward(np.ones((2, 3)), np.ones((3, 2)), None)
+        assert set(blas_threads()) == {1}
+    assert blas_threads() == before
+    with pytest.raises(ZeroDivisionError), one_blas_thread():
+        raise ZeroDivisionError
+    assert blas_threads() == before
+
+
+def test_one_blas_thread_is_shared_by_python_threads():
+    """The limit is the process's: it stays until the last user has left."""
+    with one_blas_thread():
+        pass
+    before = blas_threads()
+    entered, leave = threading.Event(), threading.Event()
+
+    def other():
+        with one_blas_thread():
+            entered.set()
+            leave.wait(10)
+
+    worker = threading.Thread(target=other)
+    with one_blas_thread():
+        worker.start()
+        assert entered.wait(10)
+    assert set(blas_threads()) == {1}
+    leave.set()
+    worker.join()
+    assert blas_threads() == before
+
+
+RELU_TWICE = """
+import sys, numba, numpy as np
+before = numba.config.CACHE_DIR
+from tinycnn.kernels import cpu
+from tinycnn.kernels.cpu import activation
+assert numba.config.CACHE_DIR == before  # a user's own functions are cached where they were
+cpu.relu_forward(np.ones(5, np.float32))
+stats = activation._gate.jitted.stats
+print(sum(stats.cache_hits.values()), sum(stats.cache_misses.values()))
+"""
+
+
+def test_a_second_process_compiles_nothing(tmp_path):
+    assert run_python(RELU_TWICE, NUMBA_CACHE_DIR=str(tmp_path)).split() == ["0", "1"]
+    assert run_python(RELU_TWICE, NUMBA_CACHE_DIR=str(tmp_path)).split() == ["1", "0"]
+    (folder,) = tmp_path.iterdir()
+    assert folder.name == Path(_jit.cache_folder()).name  # named by the sources' hash
+
+
+def test_the_cache_falls_back_to_a_private_folder(tmp_path):
+    """A home that cannot be written to costs nothing but the place."""
+    blocked = tmp_path / "a file"
+    blocked.touch()
+    code = "from tinycnn.kernels.cpu import _jit; print(_jit.cache_folder())"
+    variables = {
+        "XDG_CACHE_HOME": str(blocked),
+        "NUMBA_CACHE_DIR": "",
+        "TMPDIR": str(tmp_path),
+        "PYTHONWARNINGS": "error",
+    }
+    folder = Path(run_python(code, **variables).strip())
+    assert folder.parent.parent == tmp_path
+    assert folder.parent.stat().st_mode & 0o77 == 0
+
+
+def test_a_folder_that_others_may_write_to_is_not_used(tmp_path):
+    """Cached code is run: it must not come from a folder in which anyone can put it."""
+    assert _jit._is_ours(tmp_path)
+    tmp_path.chmod(0o777)
+    assert not _jit._is_ours(tmp_path)
+
+
+def test_every_source_counts_in_the_cache_name():
+    """Numba does not see an edit in a helper of another file; the folder's name must."""
+    before = _jit._source_hash()
+    sources = list(Path(_jit.__file__).parent.parent.rglob("*.py"))
+    assert any(path.name == "counter_hash.py" for path in sources)
+    extra = Path(_jit.__file__).parent / "_temporary_for_a_test.py"
+    try:
+        extra.write_text("# not empty")
+    except OSError:
+        pytest.skip("the installation is read-only")
+    try:
+        assert _jit._source_hash() != before
+    finally:
+        extra.unlink()
+    assert _jit._source_hash() == before
