@@ -73,8 +73,12 @@ def main(argv=None):
     stopping = callbacks.EarlyStopping(monitor="val_accuracy", mode="max", patience=10, restore_best_weights=True)
     climbed = {name: climb(name, data, args.epochs, stopping, args.out) for name in args.only}
 
-    histories = {name: history for name, (history, _) in climbed.items()}
-    plotting.history(histories, Figure())[0].figure.savefig(args.out / "ladder.png", dpi=150)
+    # Validation alone: thirteen more curves would hide what is to be compared.
+    curves = {
+        name: {key: values for key, values in history.history.items() if key.startswith("val_")}
+        for name, (history, _) in climbed.items()
+    }
+    plotting.history(curves, Figure())[0].figure.savefig(args.out / "ladder.png", dpi=150)
     for name, (_, line) in climbed.items():
         print(f"{name}: {line}")
     print(f"pictures in {args.out}")

@@ -82,13 +82,14 @@ def _legend(panels: Array, runs: dict[str, Any]) -> None:
     if "" in runs:
         panels[-1].legend(frameon=False, loc="best")
         return
+    both = {prefix for run in runs.values() for prefix in _STYLES for key in _TITLES if prefix + key in run}
     panels[-1].legend(
         frameon=False,
         loc="upper left",
         bbox_to_anchor=(1.02, 1),
         borderaxespad=0,
         fontsize="small",
-        title="filled: validation\nhollow: train",
+        title="filled: validation\nhollow: train" if len(both) == 2 else None,
         title_fontsize="small",
         alignment="left",
     )

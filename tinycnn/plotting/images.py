@@ -3,6 +3,7 @@
 A picture of many images is one array, drawn once, with captions between: a hundred Axes would take seconds.
 """
 
+import math
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -80,12 +81,12 @@ def predictions(
         kind = "wrong" if which == "worst" else "correct"
         title = f"Most confidently {kind} ({len(candidates):,} of {len(x):,} images are {kind})"
 
-    between = " " if max(map(len, names)) <= 2 else "\n"
+    correction = "✗ {} (is {})" if max(map(len, names)) <= 2 else "✗ {}\nis {}"
 
     def caption(image: int) -> _Caption:
         said, true = names[predicted[image]], names[y_true[image]]
         if which == "first_100":
-            return _Caption(f"✗ {said}{between}(is {true})", wrong=True) if wrong[image] else _Caption(said)
+            return _Caption(correction.format(said, true), wrong=True) if wrong[image] else _Caption(said)
         if wrong[image]:
             return _Caption(f"true: {true}\n✗ {said}, {sure[image]:.2%}", wrong=True)
         return _Caption(f"{said}\n{sure[image]:.2%}")
@@ -148,9 +149,12 @@ def _grid(x: Array, cells: list[tuple[int, _Caption]], columns: int, title: str,
         ax.set_title(title)
         return ax
     shown = images(x[[image for image, _ in cells]])
-    size = 9 if columns <= 5 else 7
-    lines = max(caption.text.count("\n") + 1 for _, caption in cells)
-    sheet = _Sheet.of(shown, -(-len(cells) // columns), columns, below=lines * size * _LINE)
+    lines = [caption.text.split("\n") for _, caption in cells]
+    longest = max(len(line) for caption in lines for line in caption)
+    # As large as neighbours leave room for.
+    size = min(9 if columns <= 5 else 7, (_WIDTH - 2 * _MARGIN) / columns / (longest * _CHARACTER))
+    below = max(map(len, lines)) * size * _LINE
+    sheet = _Sheet.of(shown, -(-len(cells) // columns), columns, below=below)
     positions = [divmod(cell, columns) for cell in range(len(cells))]
     ax = sheet.draw(shown, positions, ax)
     for (_, caption), (row, column) in zip(cells, positions, strict=True):
@@ -163,7 +167,6 @@ def _grid(x: Array, cells: list[tuple[int, _Caption]], columns: int, title: str,
             va="top",
             fontsize=size,
             color=RED if caption.wrong else "k",
-            weight="bold" if caption.wrong else "normal",
         )
         if caption.wrong:
             frame = Rectangle((left, top), sheet.width, sheet.height, fill=False, edgecolor=RED, linewidth=2)
@@ -199,10 +202,10 @@ class _Sheet(NamedTuple):
     def of(cls, shown: Array, rows: int, columns: int, *, below: float = 0, left: float = 0) -> "_Sheet":
         """Lay out images with so many inches for text below and to the left, in a picture of the usual width."""
         height, width = shown.shape[1:3]
-        gap = _GAP * width
+        gap = math.ceil(_GAP * width)
         pixels_per_inch = (columns * (width + gap) - gap) / (_WIDTH - 2 * _MARGIN - left)
-        down = height + gap + below * pixels_per_inch
-        return cls(height, width, rows, columns, round(down), round(width + gap), left * pixels_per_inch)
+        down = height + gap + math.ceil(below * pixels_per_inch)
+        return cls(height, width, rows, columns, down, width + gap, left * pixels_per_inch)
 
     def corner(self, row: int, column: int) -> tuple[int, int]:
         """Left and top of an image."""
