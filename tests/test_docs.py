@@ -115,6 +115,24 @@ def test_the_two_lines_that_set_everything_up() -> None:
     subprocess.run(["bash", "-n", str(ROOT / ".ci" / "run")], check=True)
 
 
+def test_the_page_on_the_command_line_is_complete() -> None:
+    import argparse
+
+    from tinycnn import cli
+
+    page = (ROOT / "docs" / "command_line.md").read_text("utf-8")
+    [commands] = [action for action in cli._parser()._actions if isinstance(action, argparse._SubParsersAction)]
+    assert set(re.findall(r"^\| `tinycnn (\w+)", page, re.MULTILINE)) == set(commands.choices)
+    options = {
+        option
+        for command in commands.choices.values()
+        for action in command._actions
+        for option in action.option_strings
+        if option.startswith("--") and option != "--help"
+    }
+    assert set(re.findall(r"^\| `(--[\w-]+)", page, re.MULTILINE)) == options
+
+
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_links_within_the_repository_lead_somewhere(page: Path) -> None:
     for target in re.findall(r"\]\(([^)#\s]+)", page.read_text("utf-8")):
