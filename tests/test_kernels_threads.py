@@ -232,7 +232,7 @@ def test_the_cache_falls_back_to_a_private_folder(tmp_path):
     """A home that cannot be written to costs nothing but the place."""
     blocked = tmp_path / "a file"
     blocked.touch()
-    code = "from tinycnn.kernels.cpu import _jit; print(_jit.cache_folder())"
+    code = "import os; os.umask(0o002)\nfrom tinycnn.kernels.cpu import _jit; print(_jit.cache_folder())"
     variables = {
         "XDG_CACHE_HOME": str(blocked),
         "NUMBA_CACHE_DIR": "",

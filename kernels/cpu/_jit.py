@@ -89,7 +89,7 @@ def cache_folder():
     for base in _cache_bases():
         folder = base / name
         try:
-            folder.mkdir(parents=True, exist_ok=True)
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         except OSError:
             continue
         if os.access(folder, os.W_OK | os.X_OK) and _is_ours(folder):
