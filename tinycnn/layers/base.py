@@ -296,7 +296,9 @@ class ActivatedLayer(Layer):
         return self.linear_backward_input(dz, cache.inner, ws=ws)
 
     def backward_parameters(self, dy: Array, cache: ActivatedCache, *, ws: Workspace | None = None) -> None:
-        if self.trainable:
+        if type(self).backward is not ActivatedLayer.backward:
+            self.backward(dy, cache, ws=ws)  # a subclass's own backward always runs
+        elif self.trainable:
             self.linear_backward_parameters(self._through_activation(dy, cache, ws), cache.inner, ws=ws)
 
     def _through_activation(self, dy: Array, cache: ActivatedCache, ws: Workspace | None) -> Array:

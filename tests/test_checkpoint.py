@@ -1,0 +1,215 @@
+"""Model files: whole or not at all, the same model back, nothing else let in."""
+
+import json
+import os
+import stat
+
+import numpy as np
+import pytest
+import safetensors.numpy
+
+import tinycnn
+from tinycnn import Sequential, layers, load_model, optimizers, schedules
+from tinycnn.checkpoint import write_whole
+
+
+def trained(optimizer="adam"):
+    tinycnn.set_seed(5)
+    model = Sequential(
+        [
+            layers.Input((6, 6, 1)),
+            layers.Conv2D(3, 3, activation="relu"),
+            layers.BatchNormalization(),
+            layers.Dropout(0.3),
+            layers.Flatten(),
+            layers.Dense(4, activation="softmax"),
+        ],
+        name="kept",
+    )
+    model.compile(optimizer, "sparse_categorical_crossentropy", ["accuracy"])
+    model.fit(*data(), epochs=1, verbose=0)
+    return model
+
+
+def data(n=60):
+    rng = np.random.default_rng(0)
+    return rng.uniform(0, 1, (n, 6, 6, 1)).astype(np.float32), rng.integers(0, 4, n)
+
+
+def assert_same_weights(model, other):
+    assert list(model.weights()) == list(other.weights())
+    for ours, theirs in zip(model.get_weights(), other.get_weights(), strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+
+
+def test_comes_back_as_it_was(tmp_path):
+    model = trained()
+    model.save(tmp_path / "model.safetensors")
+    loaded = load_model(tmp_path / "model.safetensors")
+    assert_same_weights(model, loaded)
+    assert loaded.name == "kept"
+    assert loaded.evaluate(*data(), verbose=0) == model.evaluate(*data(), verbose=0)
+    np.testing.assert_array_equal(loaded.predict(data()[0]), model.predict(data()[0]))
+
+
+@pytest.mark.parametrize(
+    "optimizer",
+    [
+        lambda: "adam",
+        lambda: optimizers.SGD(0.1, momentum=0.9, nesterov=True),
+        lambda: optimizers.Adam(schedules.ExponentialDecay(0.01, 5, 0.5)),
+    ],
+)
+def test_training_goes_on_to_the_same_bits(tmp_path, optimizer):
+    model = trained(optimizer())
+    model.save(tmp_path / "model.safetensors")
+    loaded = load_model(tmp_path / "model.safetensors")
+    histories = [m.fit(*data(), epochs=2, verbose=0).history for m in (model, loaded)]
+    assert histories[0] == histories[1]
+    assert_same_weights(model, loaded)
+
+
+def test_the_same_model_gives_the_same_bytes(tmp_path):
+    for name in ("a", "b"):
+        trained().save(tmp_path / name)
+    assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
+
+
+def test_an_uncompiled_model_stays_uncompiled(tmp_path):
+    model = Sequential([layers.Input((3,)), layers.Dense(2)])
+    model.save(tmp_path / "m")
+    assert not load_model(tmp_path / "m").compiled
+
+
+class Scale(layers.Layer):
+    """A user's layer: saved because it keeps its argument under its own name."""
+
+    def __init__(self, factor, **base):
+        super().__init__(**base)
+        self.factor = factor
+
+    def forward(self, x, *, training=False, step=0, ws=None):
+        return x * np.float32(self.factor), (() if training else None)
+
+    def backward(self, dy, cache, *, ws=None):
+        return dy * np.float32(self.factor)
+
+
+def test_a_users_layer_needs_its_class(tmp_path):
+    model = Sequential([layers.Input((3,)), Scale(2.0)])
+    model.save(tmp_path / "m")
+    with pytest.raises(ValueError, match="unknown layer 'Scale'"):
+        load_model(tmp_path / "m")
+    loaded = load_model(tmp_path / "m", {"Scale": Scale})
+    np.testing.assert_array_equal(loaded.predict(np.ones((1, 3))), 2)
+
+
+class Forgetful(Scale):
+    """A user's layer that does not keep its argument."""
+
+    def __init__(self, amount, **base):
+        super().__init__(amount, **base)
+
+
+def test_a_layer_that_forgets_its_argument_cannot_be_saved(tmp_path):
+    model = Sequential([layers.Input((3,)), Forgetful(2.0)])
+    with pytest.raises(TypeError, match="does not keep its argument 'amount'"):
+        model.save(tmp_path / "m")
+    assert list(tmp_path.iterdir()) == []
+
+
+# What is not a model
+
+
+def test_missing_folder_and_wrong_files(tmp_path):
+    with pytest.raises(FileNotFoundError, match="no such file"):
+        load_model(tmp_path / "nothing")
+    with pytest.raises(IsADirectoryError, match="a model is a file"):
+        load_model(tmp_path)
+    for name, content in {"empty": b"", "text": b"hello, world" * 10, "zeros": bytes(100)}.items():
+        (tmp_path / name).write_bytes(content)
+        with pytest.raises(ValueError, match=f"{name} is not a tinycnn model"):
+            load_model(tmp_path / name)
+    safetensors.numpy.save_file({"a": np.ones(3)}, tmp_path / "other")
+    with pytest.raises(ValueError, match="lack the key 'tinycnn'"):
+        load_model(tmp_path / "other")
+
+
+def test_a_truncated_file_is_refused(tmp_path):
+    trained().save(tmp_path / "model")
+    content = (tmp_path / "model").read_bytes()
+    for length in (7, 100, len(content) // 2, len(content) - 1):
+        (tmp_path / "cut").write_bytes(content[:length])
+        with pytest.raises(ValueError, match="not a tinycnn model"):
+            load_model(tmp_path / "cut")
+
+
+def edited(path, change_description=None, change_arrays=None):
+    """A model file with its description or arrays changed."""
+    with safetensors.safe_open(path, framework="numpy") as file:
+        description = json.loads(file.metadata()["tinycnn"])
+        arrays = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118  (not a dict)
+    if change_description:
+        change_description(description)
+    if change_arrays:
+        change_arrays(arrays)
+    safetensors.numpy.save_file(arrays, path, metadata={"tinycnn": json.dumps(description)})
+    return path
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda d: d.update(format=2), "has format 2; this version of tinycnn reads 1 to 1"),
+        (lambda d: d.update(format="1"), "has format '1'"),
+        (lambda d: d["model"]["layers"][0].update(class_name="os.system"), "unknown layer 'os.system'"),
+        (lambda d: d["model"]["layers"][0]["config"].update(filters=-1), "filters must be at least 1"),
+        (lambda d: d["model"]["layers"][0]["config"].update(surprise=1), "surprise"),
+        (lambda d: d["model"].pop("seed"), "seed"),
+        (lambda d: d["model"]["layers"][0]["config"].update(filters=4), "shape"),
+        (lambda d: d["model"]["layers"].pop(1), "unexpected .*batch_normalization"),
+    ],
+)
+def test_a_configuration_that_does_not_fit(tmp_path, change, message):
+    trained().save(tmp_path / "model")
+    with pytest.raises(ValueError, match=message):
+        load_model(edited(tmp_path / "model", change))
+
+
+def test_missing_and_surplus_weights(tmp_path):
+    trained().save(tmp_path / "model")
+    path = edited(tmp_path / "model", change_arrays=lambda arrays: arrays.pop("weights/dense/bias"))
+    with pytest.raises(ValueError, match=r"missing \['weights/dense/bias'\]"):
+        load_model(path)
+
+
+# Whole or not at all
+
+
+def test_a_failed_write_leaves_the_old_file(tmp_path, monkeypatch):
+    model = trained()
+    path = tmp_path / "model"
+    model.save(path)
+    before = path.read_bytes()
+    model.fit(*data(), verbose=0)
+
+    def full(descriptor):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(OSError, match="No space left"):
+        model.save(path)
+    assert path.read_bytes() == before
+    assert [p.name for p in tmp_path.iterdir()] == ["model"]
+
+
+def test_a_missing_folder_is_named(tmp_path):
+    with pytest.raises(OSError, match=r"cannot write .*missing"):
+        write_whole(tmp_path / "missing" / "file", b"")
+
+
+def test_file_mode_follows_the_umask(tmp_path):
+    write_whole(tmp_path / "file", b"content")
+    mask = os.umask(0)
+    os.umask(mask)
+    assert stat.S_IMODE((tmp_path / "file").stat().st_mode) == 0o666 & ~mask

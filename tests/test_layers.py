@@ -1,0 +1,240 @@
+"""Every layer of the registry: gradients on both backends, and everything else a layer promises."""
+
+import inspect
+import json
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+import tinycnn
+from tinycnn import layers, testing
+from tinycnn.backend import BACKENDS
+
+LAYERS = pytest.mark.parametrize("layer_class", layers.LAYERS.values(), ids=layers.LAYERS.keys())
+BACKEND = pytest.mark.parametrize("backend", BACKENDS)
+EXAMPLES = settings(max_examples=25, suppress_health_check=[HealthCheck.too_slow])
+
+
+@LAYERS
+@BACKEND
+def test_gradients(layer_class, backend):
+    @EXAMPLES
+    @given(testing.strategies.layers_with_inputs(layer_class), st.integers(0, 99))
+    def check(case, seed):
+        with tinycnn.use_backend(backend):
+            testing.check_gradients(*case, seed=seed)
+
+    check()
+
+
+@LAYERS
+def test_gradients_when_frozen(layer_class):
+    @settings(EXAMPLES, max_examples=10)
+    @given(testing.strategies.layers_with_inputs(layer_class))
+    def check(case):
+        testing.check_gradients(*case, training=False)
+
+    check()
+
+
+@LAYERS
+def test_contract(layer_class):
+    @settings(EXAMPLES, max_examples=8)
+    @given(testing.strategies.layers_with_inputs(layer_class))
+    def check(case):
+        layer, x = case
+        testing.assert_layer_contract(layer_class.from_config, x.shape[1:], config=layer.get_config())
+
+    check()
+
+
+@LAYERS
+def test_is_documented(layer_class):
+    text = inspect.getdoc(layer_class)
+    arguments = set(layers.base.constructor_arguments(layer_class)) - {"name", "input_shape", "trainable"}
+    missing = [name for name in arguments if name not in text]
+    if issubclass(layer_class, layers.Activation) and layer_class is not layers.Activation:
+        missing = [name for name in missing if name != "activation"]
+    assert not missing, f"{layer_class.__name__}'s docstring does not speak of {missing}"
+
+
+@LAYERS
+def test_config_survives_json(layer_class):
+    @settings(EXAMPLES, max_examples=10)
+    @given(testing.strategies.layers_with_inputs(layer_class))
+    def check(case):
+        described = layers.serialize(case[0])
+        again = layers.deserialize(json.loads(json.dumps(described)))
+        assert type(again) is layer_class
+        assert layers.serialize(again) == described
+
+    check()
+
+
+def test_every_public_layer_is_in_the_registry():
+    public = {
+        name
+        for name, value in vars(layers).items()
+        if inspect.isclass(value) and issubclass(value, layers.Layer) and value.__name__ == name
+    }
+    assert public - {"Layer", "ActivatedLayer"} == set(layers.LAYERS)
+
+
+# Convolution
+
+
+@pytest.mark.parametrize(
+    ("padding", "strides", "size", "expected"),
+    [("valid", 1, 28, 26), ("same", 1, 28, 28), ("same", 2, 7, 4), ("valid", 2, 8, 3), ("same", 3, 7, 3)],
+)
+def test_conv2d_output_size(padding, strides, size, expected):
+    layer = layers.Conv2D(2, 3, strides=strides, padding=padding)
+    assert layer.output_shape((size, size, 1)) == (expected, expected, 2)
+
+
+def test_three_positional_integers_explain_themselves():
+    with pytest.raises(TypeError, match=r"Conv2D\(16, 3, 3\).*strides=3"):
+        layers.Conv2D(16, 3, 3)
+
+
+@pytest.mark.parametrize(
+    ("make", "shape", "message"),
+    [
+        (lambda: layers.Conv2D(4, 5), (4, 9, 1), "window of 5×5 pixels does not fit into an input of 4×9"),
+        (lambda: layers.MaxPooling2D(3), (2, 2, 1), "window of 3×3 pixels does not fit into an input of 2×2"),
+        (lambda: layers.Conv2D(4, 3), (28, 28), r"a grey image needs a channel axis: x\[..., None\]"),
+        (lambda: layers.Conv2D(4, 3, groups=2), (5, 5, 3), "groups=2 does not divide the input's 3 channels"),
+    ],
+)
+def test_inputs_that_do_not_fit_name_the_layer(make, shape, message):
+    layer = make()
+    with pytest.raises(ValueError, match=message) as error:
+        layer.build(shape)
+    assert type(layer).__name__ in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("call", "kind", "message"),
+    [
+        (lambda: layers.Conv2D(0, 3), ValueError, "filters must be at least 1; got 0"),
+        (lambda: layers.Conv2D(2.5, 3), TypeError, "filters must be an integer"),
+        (lambda: layers.Conv2D(4, (3, 3, 3)), TypeError, "kernel_size must be an integer or a pair"),
+        (lambda: layers.Conv2D(4, 3, padding="full"), ValueError, "padding must be one of 'valid', 'same'"),
+        (lambda: layers.Conv2D(4, 3, activation="rleu"), ValueError, "did you mean 'relu'"),
+        (lambda: layers.Conv2D(4, 3, kernel_initializer="glorot"), ValueError, "did you mean 'glorot_uniform'"),
+        (lambda: layers.Conv2D(3, 3, groups=2), ValueError, "groups must divide filters"),
+        (lambda: layers.Dropout(1.0), ValueError, "rate must be >= 0 and < 1; got 1.0"),
+        (lambda: layers.Dropout("half"), TypeError, "rate must be a number"),
+        (lambda: layers.BatchNormalization(epsilon=0), ValueError, "epsilon must be > 0"),
+        (lambda: layers.BatchNormalization(axis=1), ValueError, "axis must be -1"),
+        (lambda: layers.Dense(True), TypeError, "units must be an integer"),
+        (lambda: layers.Input((28, -1)), ValueError, r"shape\[1\] must be at least 1"),
+        (lambda: layers.Flatten(name="a/b"), ValueError, "without '/'"),
+        (lambda: layers.ReLU(trainable="no"), TypeError, "trainable must be True or False"),
+    ],
+)
+def test_bad_arguments_are_named(call, kind, message):
+    with pytest.raises(kind, match=message):
+        call()
+
+
+def test_forward_refuses_what_it_was_not_built_for():
+    layer = layers.Conv2D(2, 3, name="first")
+    with pytest.raises(RuntimeError, match="Conv2D 'first': not built"):
+        layer.forward(np.zeros((1, 5, 5, 1), np.float32))
+    layer.build((5, 5, 1))
+    with pytest.raises(ValueError, match=r"Conv2D 'first': expected x of shape \(N, 5, 5, 1\), got \(1, 5, 5, 2\)"):
+        layer.forward(np.zeros((1, 5, 5, 2), np.float32))
+    with pytest.raises(TypeError, match="dtype float32, got float64"):
+        layer.forward(np.zeros((1, 5, 5, 1)))
+    _, cache = layer.forward(np.zeros((2, 5, 5, 1), np.float32), training=True)
+    with pytest.raises(ValueError, match=r"expected dy of shape \(N, 3, 3, 2\)"):
+        layer.backward(np.zeros((2, 3, 3, 1), np.float32), cache)
+    with pytest.raises(TypeError, match="takes NumPy arrays; got list"):
+        layer.forward([[1.0]])
+
+
+# Initial values
+
+
+def test_glorot_uniform_fills_its_interval():
+    layer = layers.Conv2D(64, 3)
+    layer.build((8, 8, 32), rng=np.random.default_rng(0))
+    kernel, limit = layer.params["kernel"].value, np.sqrt(6 / (288 + 576))
+    assert np.abs(kernel).max() <= limit
+    assert np.abs(kernel).max() > 0.99 * limit
+    assert kernel.std() == pytest.approx(limit / np.sqrt(3), rel=0.02)
+    assert not layer.params["bias"].value.any()
+
+
+# Batch normalisation
+
+
+@BACKEND
+def test_batch_norm_moves_its_averages_by_keras_rule(backend):
+    with tinycnn.use_backend(backend):
+        layer = layers.BatchNormalization(momentum=0.9)
+        layer.build((4, 4, 3), dtype="float64")
+    x = np.random.default_rng(0).normal(2, 3, (5, 4, 4, 3))
+    y, _ = layer.forward(x, training=True)
+    np.testing.assert_allclose(layer.buffers["moving_mean"], 0.1 * x.mean((0, 1, 2)))
+    np.testing.assert_allclose(layer.buffers["moving_variance"], 0.9 + 0.1 * x.var((0, 1, 2)))
+    np.testing.assert_allclose(y.mean((0, 1, 2)), 0, atol=1e-12)
+    np.testing.assert_allclose(y.var((0, 1, 2)), 1, rtol=1e-3)
+
+
+def test_frozen_batch_norm_uses_and_keeps_its_averages():
+    layer = layers.BatchNormalization(trainable=False)
+    layer.build((3,), dtype="float64")
+    x = np.random.default_rng(0).normal(size=(6, 3))
+    y, _ = layer.forward(x, training=True)
+    np.testing.assert_allclose(y, x / np.sqrt(1 + 1e-3))
+    assert not layer.buffers["moving_mean"].any()
+    assert not layer.params["gamma"].trainable
+
+
+def test_batch_norm_of_an_empty_training_batch_raises():
+    layer = layers.BatchNormalization()
+    layer.build((3,))
+    with pytest.raises(ValueError, match="empty batch has no mean"):
+        layer.forward(np.zeros((0, 3), np.float32), training=True)
+
+
+# Dropout
+
+
+@BACKEND
+def test_dropout_masks_follow_the_step(backend):
+    with tinycnn.use_backend(backend):
+        layer = layers.Dropout(0.4)
+        layer.build((1000,), rng=np.random.default_rng(7))
+    x = np.ones((4, 1000), np.float32)
+    y0, cache = layer.forward(x, training=True, step=0)
+    y1, _ = layer.forward(x, training=True, step=1)
+    assert set(np.unique(y0)) == {np.float32(0), np.float32(1 / 0.6)}
+    assert (y0 == 0).mean() == pytest.approx(0.4, abs=0.03)
+    assert (y0 != y1).mean() == pytest.approx(2 * 0.4 * 0.6, abs=0.03)
+    np.testing.assert_array_equal(layer.backward(x, cache), y0)
+    np.testing.assert_array_equal(layer.forward(x, training=False)[0], x)
+
+
+def test_dropout_layers_of_one_model_have_different_masks():
+    model = tinycnn.Sequential([layers.Input((500,)), layers.Dropout(0.5), layers.Dropout(0.5)])
+    first, second = (layer.forward(np.ones((1, 500), np.float32), training=True)[0] for layer in model.layers)
+    assert (first != second).any()
+
+
+# Freezing
+
+
+def test_trainable_can_be_set_after_building():
+    layer = layers.Dense(2)
+    layer.build((3,))
+    layer.trainable = False
+    assert not any(parameter.trainable for parameter in layer.params.values())
+    gradient = layer.params["kernel"].grad.copy()
+    _, cache = layer.forward(np.ones((1, 3), np.float32), training=True)
+    layer.backward(np.ones((1, 2), np.float32), cache)
+    np.testing.assert_array_equal(layer.params["kernel"].grad, gradient)

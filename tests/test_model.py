@@ -1,0 +1,260 @@
+"""Sequential: building, compiling, weights, the summary."""
+
+import numpy as np
+import pytest
+
+import tinycnn
+from tinycnn import Sequential, layers, losses, optimizers
+
+
+def small(*, dtype="float32", last="softmax"):
+    return Sequential(
+        [
+            layers.Input((6, 6, 1)),
+            layers.Conv2D(3, 3, activation="relu"),
+            layers.BatchNormalization(),
+            layers.MaxPooling2D(2),
+            layers.Flatten(),
+            layers.Dense(4, activation=last),
+        ],
+        name="small",
+        dtype=dtype,
+    )
+
+
+def test_input_shape_on_the_first_layer_is_an_input():
+    model = Sequential([layers.Conv2D(2, 3, input_shape=(5, 5, 1)), layers.Flatten()])
+    assert (model.input_shape, model.output_shape) == ((5, 5, 1), (18,))
+
+
+def test_a_model_without_input_is_built_by_fit():
+    model = Sequential([layers.Flatten(), layers.Dense(2, activation="softmax")])
+    with pytest.raises(RuntimeError, match="not built"):
+        model.count_params()
+    model.compile("sgd", "sparse_categorical_crossentropy")
+    model.fit(np.ones((4, 3, 3, 1)), [0, 1, 0, 1], verbose=0)
+    assert model.count_params() == 20
+
+
+def test_names_are_keras_names_and_unique():
+    model = Sequential([layers.Input((8,)), layers.Dense(2), layers.Dense(2), layers.ReLU(), layers.Dense(2, name="x")])
+    assert [layer.name for layer in model.layers] == ["dense", "dense_1", "re_lu", "x"]
+    with pytest.raises(ValueError, match="two layers are called 'x'"):
+        model.add(layers.Dense(1, name="x"))
+
+
+def test_a_layer_belongs_to_one_model():
+    layer = layers.Dense(2)
+    Sequential([layers.Input((3,)), layer])
+    with pytest.raises(ValueError, match="belongs to one model"):
+        Sequential([layers.Input((3,)), layer])
+
+
+@pytest.mark.parametrize(
+    ("item", "message"), [(layers.Dense, "with parentheses"), ("dense", "takes layers"), (None, "takes layers")]
+)
+def test_only_layers_can_be_added(item, message):
+    with pytest.raises(TypeError, match=message):
+        Sequential([item])
+
+
+def test_a_second_input_is_refused():
+    with pytest.raises(ValueError, match="only once"):
+        Sequential([layers.Input((3,)), layers.Input((3,))])
+
+
+def test_a_failed_build_can_be_tried_again():
+    model = Sequential([layers.Conv2D(2, 3), layers.Flatten()])
+    with pytest.raises(ValueError, match="does not fit"):
+        model.build((2, 2, 1))
+    model.build((4, 4, 1))
+    assert model.output_shape == (8,)
+
+
+def test_weights_are_in_keras_order():
+    model = small()
+    assert list(model.weights()) == [
+        "conv2d/kernel",
+        "conv2d/bias",
+        "batch_normalization/gamma",
+        "batch_normalization/beta",
+        "batch_normalization/moving_mean",
+        "batch_normalization/moving_variance",
+        "dense/kernel",
+        "dense/bias",
+    ]
+    assert [w.shape for w in model.get_weights()[:3]] == [(3, 3, 1, 3), (3,), (3,)]
+
+
+def test_get_and_set_weights():
+    model, other = small(), small()
+    assert not np.array_equal(model.get_weights()[0], other.get_weights()[0])
+    other.set_weights(model.get_weights())
+    for ours, theirs in zip(model.get_weights(), other.get_weights(), strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+    copies = model.get_weights()
+    copies[0][...] = 99
+    assert not (model.get_weights()[0] == 99).any()
+
+
+def test_set_weights_changes_nothing_when_something_is_wrong():
+    model = small()
+    before = model.get_weights()
+    wrong = [np.ones_like(weight) for weight in before]
+    wrong[-1] = np.ones(5)
+    with pytest.raises(ValueError, match=r"dense/bias: expected shape \(4,\), got \(5,\)"):
+        model.set_weights(wrong)
+    with pytest.raises(ValueError, match="8 weight arrays; got 1"):
+        model.set_weights(before[:1])
+    for now, then in zip(model.get_weights(), before, strict=True):
+        np.testing.assert_array_equal(now, then)
+
+
+def test_get_layer():
+    model = small()
+    assert model.get_layer("dense") is model.layers[-1]
+    with pytest.raises(ValueError, match="did you mean 'dense'"):
+        model.get_layer("dens")
+
+
+# Seeds and backends
+
+
+def test_seeds_name_models():
+    tinycnn.set_seed(42)
+    first, second = small(), small()
+    tinycnn.set_seed(42)
+    again = small()
+    np.testing.assert_array_equal(first.get_weights()[0], again.get_weights()[0])
+    assert not np.array_equal(first.get_weights()[0], second.get_weights()[0])
+
+
+@pytest.mark.parametrize(("seed", "kind"), [(-1, ValueError), (1.5, TypeError), (None, TypeError)])
+def test_bad_seeds(seed, kind):
+    with pytest.raises(kind, match="seed"):
+        tinycnn.set_seed(seed)
+
+
+def test_a_model_keeps_its_backend():
+    with tinycnn.use_backend("reference"):
+        model = small()
+        assert tinycnn.get_backend().name == "reference"
+    assert tinycnn.get_backend().name == "cpu"
+    assert model.backend.name == "reference"
+    assert {layer.backend.name for layer in model.layers} == {"reference"}
+
+
+def test_unknown_backend():
+    with pytest.raises(ValueError, match="unknown backend 'gpu'"), tinycnn.use_backend("gpu"):
+        pass
+
+
+# Compile
+
+
+def test_compile_refuses_a_softmax_before_a_loss_on_logits():
+    with pytest.raises(ValueError, match="is a softmax already"):
+        small().compile("sgd", losses.SparseCategoricalCrossentropy(from_logits=True))
+
+
+def test_compile_refuses_a_linear_end_and_names_both_cures():
+    with pytest.raises(ValueError, match=r"activation='softmax', or use .*from_logits=True"):
+        small(last=None).compile("sgd", "sparse_categorical_crossentropy")
+
+
+def test_compile_refuses_two_softmaxes():
+    model = small()
+    model.add(layers.Softmax())
+    with pytest.raises(ValueError, match="two softmaxes in a row: Dense 'dense' and Softmax 'softmax'"):
+        model.compile("sgd", "sparse_categorical_crossentropy")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"optimizer": "adamm", "loss": "sparse_categorical_crossentropy"}, "did you mean 'adam'"),
+        ({"loss": "sparse_crossentropy"}, "did you mean 'sparse_categorical_crossentropy'"),
+        ({"loss": "sparse_categorical_crossentropy", "metrics": ["acuracy"]}, "did you mean 'accuracy'"),
+        ({}, "compile needs a loss"),
+    ],
+)
+def test_compile_suggests_the_nearest_name(arguments, message):
+    with pytest.raises(ValueError, match=message):
+        small().compile(**arguments)
+
+
+def test_fit_before_compile():
+    with pytest.raises(RuntimeError, match=r"not compiled: call model\.compile"):
+        small().fit(np.ones((1, 6, 6, 1)), [0])
+
+
+class Halved(layers.Dense):
+    """A user's layer whose backward is not the built-in one."""
+
+    def backward(self, dy, cache, *, ws=None):
+        return super().backward(dy / 2, cache, ws=ws)
+
+
+@pytest.mark.parametrize("end", ["activation", "layer"])
+def test_fused_and_unfused_endings_agree(end):
+    """The same network with softmax inside Dense, as a layer, and on logits has the same loss and gradients."""
+    x, y = np.random.default_rng(0).normal(size=(5, 8)), np.array([0, 1, 2, 3, 0])
+    results = []
+    for ending, loss in [(end, "sparse_categorical_crossentropy"), ("logits", None)]:
+        tinycnn.set_seed(3)
+        model = Sequential([layers.Input((8,))], dtype="float64")
+        model.add(layers.Dense(4, activation="softmax" if ending == "activation" else None))
+        if ending == "layer":
+            model.add(layers.Softmax())
+        model.compile("sgd", loss or losses.SparseCategoricalCrossentropy(from_logits=True))
+        logs = model.train_on_batch(x, y)
+        results.append((logs["loss"], model.get_weights()[0]))
+    assert results[0][0] == results[1][0]
+    np.testing.assert_array_equal(results[0][1], results[1][1])
+
+
+def test_a_subclass_is_never_taken_apart():
+    """Its softmax runs, and its backward too: half the gradient, half the step."""
+    x, y, steps = np.random.default_rng(0).normal(size=(5, 8)), np.array([0, 1, 2, 3, 0]), []
+    for kind in (layers.Dense, Halved):
+        tinycnn.set_seed(3)
+        model = Sequential([layers.Input((8,)), kind(4, activation="softmax")], dtype="float64")
+        before = model.get_weights()[0]
+        model.compile(optimizers.SGD(0.1), "sparse_categorical_crossentropy")
+        model.train_on_batch(x, y)
+        steps.append(model.get_weights()[0] - before)
+    np.testing.assert_allclose(steps[1], steps[0] / 2, rtol=1e-6)
+
+
+# The summary
+
+
+def test_summary(capsys):
+    model = small()
+    model.summary()
+    text = capsys.readouterr().out
+    assert "batch_normalization (BatchNormalization)" in text
+    assert "Total params: 94" in text
+    assert "Trainable params: 88" in text
+    assert "Non-trainable params: 6" in text
+    rows = {line.split()[0]: line for line in text.splitlines() if "(N, " in line}
+    assert "3×3" in rows["conv2d"]
+    assert "4×4" in rows["max_pooling2d"]
+    assert "6×6" in rows["dense"]
+    # The input (36 floats) and the activation's result (16 * 3) of each image; then one byte per pooled number.
+    assert f"{4 * (36 + 48)} B" in rows["conv2d"]
+    assert f"{2 * 2 * 3} B" in rows["max_pooling2d"]
+    np.testing.assert_array_equal(model.layers[1].buffers["moving_variance"], 1)
+
+
+def test_receptive_field_counts_strides_and_dilation():
+    model = Sequential(
+        [
+            layers.Input((40, 40, 1)),
+            layers.Conv2D(1, 3),
+            layers.MaxPooling2D(2),
+            layers.Conv2D(1, 3, dilation_rate=2),
+        ]
+    )
+    fields = tinycnn.summary.receptive_fields(model.layers, model.input_shape)
+    assert fields == [(3, 3), (4, 4), (12, 12)]

@@ -1,0 +1,371 @@
+"""fit, evaluate, predict: what they compute, what they print, what they refuse."""
+
+import os
+import signal
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+import tinycnn
+from tinycnn import Sequential, callbacks, layers, models, optimizers, schedules
+from tinycnn.callbacks import Callback
+
+
+def toy_data(n=300, seed=0):
+    """Images whose class is where their bright quarter is."""
+    rng = np.random.default_rng(seed)
+    y = rng.integers(0, 4, n)
+    x = rng.uniform(0, 0.5, (n, 8, 8, 1))
+    for i, label in enumerate(y):
+        row, column = divmod(label, 2)
+        x[i, 4 * row : 4 * row + 4, 4 * column : 4 * column + 4] += 0.5
+    return x.astype(np.float32), y
+
+
+def toy_model(optimizer="adam", seed=1):
+    tinycnn.set_seed(seed)
+    model = Sequential(
+        [
+            layers.Input((8, 8, 1)),
+            layers.Conv2D(4, 3, padding="same", activation="relu"),
+            layers.BatchNormalization(),
+            layers.MaxPooling2D(2),
+            layers.Dropout(0.2),
+            layers.Flatten(),
+            layers.Dense(4, activation="softmax"),
+        ]
+    )
+    model.compile(optimizer, "sparse_categorical_crossentropy", ["accuracy"])
+    return model
+
+
+def test_learns_and_logs():
+    x, y = toy_data()
+    model = toy_model(optimizers.Adam(0.01))
+    history = model.fit(x, y, batch_size=32, epochs=6, validation_data=toy_data(100, 1), verbose=0)
+    assert list(history.history) == ["loss", "accuracy", "val_loss", "val_accuracy", "learning_rate"]
+    assert history.epoch == [0, 1, 2, 3, 4, 5]
+    assert history is model.history
+    assert history.history["loss"][-1] < 0.5 * history.history["loss"][0]
+    assert model.evaluate(x, y, verbose=0)[1] > 0.9
+
+
+def test_evaluate_is_exactly_the_logged_validation():
+    x, y = toy_data(700)
+    model = toy_model()
+    history = model.fit(x, y, epochs=1, batch_size=64, validation_data=(x, y), verbose=0)
+    for batch_size in (1, 32, 10_000):
+        loss, accuracy = model.evaluate(x, y, batch_size=batch_size, verbose=0)
+        assert (loss, accuracy) == (history.history["val_loss"][0], history.history["val_accuracy"][0])
+
+
+def test_predict_agrees_with_evaluate(capsys):
+    x, y = toy_data(300)
+    model = toy_model()
+    model.fit(x, y, verbose=0)
+    p = model.predict(x)
+    assert p.shape == (300, 4)
+    assert p.dtype == np.float32
+    np.testing.assert_allclose(p.sum(axis=1), 1, rtol=1e-6)
+    loss, accuracy = model.evaluate(x, y, verbose=0)
+    assert (p.argmax(axis=1) == y).mean() == accuracy
+    assert -np.log(p[np.arange(300), y]).mean() == pytest.approx(loss, rel=1e-5)
+    assert capsys.readouterr().out == ""
+
+
+def test_predict_of_nothing_is_empty():
+    assert toy_model().predict(np.zeros((0, 8, 8, 1))).shape == (0, 4)
+
+
+def test_the_loss_is_that_of_each_image_before_its_step():
+    x, y = toy_data(96)
+    model = toy_model(optimizers.SGD(0.0))
+    model.layers[3].rate = 0.0
+    for layer in model.layers:
+        layer.trainable = False  # batch-norm by its averages: training and inference are the same function
+    history = model.fit(x, y, batch_size=40, epochs=1, verbose=0)
+    loss, accuracy = model.evaluate(x, y, verbose=0)
+    assert history.history["loss"][0] == pytest.approx(loss, rel=1e-6)
+    assert history.history["accuracy"][0] == accuracy
+
+
+def test_frozen_layers_do_not_move():
+    x, y = toy_data(64)
+    model = toy_model()
+    model.layers[0].trainable = False
+    before = model.get_weights()
+    model.fit(x, y, verbose=0)
+    after = model.get_weights()
+    np.testing.assert_array_equal(before[0], after[0])
+    assert not np.array_equal(before[-2], after[-2])
+
+
+def test_train_on_batch_takes_one_step():
+    x, y = toy_data(32)
+    model = toy_model()
+    logs = model.train_on_batch(x, y)
+    assert set(logs) == {"loss", "accuracy"}
+    assert model.optimizer.iterations == 1
+    assert model.train_on_batch(x, y)["loss"] < logs["loss"]
+
+
+def test_initial_epoch_counts_on():
+    x, y = toy_data(32)
+    assert toy_model().fit(x, y, initial_epoch=3, epochs=5, verbose=0).epoch == [3, 4]
+
+
+def test_integer_and_column_labels_are_the_same():
+    x, y = toy_data(64)
+    results = []
+    for labels in (y, y[:, None], y.astype(np.uint8), y.astype(float), list(y)):
+        model = toy_model()
+        results.append(model.fit(x, labels, verbose=0).history["loss"])
+    assert results.count(results[0]) == len(results)
+
+
+def test_input_dtypes_give_the_same_training():
+    rng = np.random.default_rng(0)
+    x, y = rng.integers(0, 2, (64, 8, 8, 1)), rng.integers(0, 4, 64)
+    losses = {
+        dtype: toy_model().fit(x.astype(dtype), y, verbose=0).history["loss"][0]
+        for dtype in ("float32", "float64", "uint8", "bool")
+    }
+    assert len(set(losses.values())) == 1
+
+
+# Determinism
+
+
+@pytest.mark.parametrize("backend", tinycnn.backend.BACKENDS)
+def test_same_seed_same_bits(backend):
+    x, y = toy_data(200)
+    runs = []
+    for epochs_before in (0, 1):
+        with tinycnn.use_backend(backend):
+            if epochs_before:
+                toy_model(seed=99).fit(x, y, epochs=1, verbose=0)  # what ran before does not matter
+            model = toy_model()
+        validation = (x, y) if epochs_before else None
+        model.fit(x, y, batch_size=32, epochs=2, validation_data=validation, verbose=0)
+        runs.append(model.get_weights())
+    for first, second in zip(*runs, strict=True):
+        np.testing.assert_array_equal(first, second)
+
+
+def test_another_seed_gives_another_run():
+    x, y = toy_data(64)
+    first, second = toy_model(seed=1), toy_model(seed=2)
+    second.set_weights(first.get_weights())
+    assert first.fit(x, y, verbose=0).history["loss"] != second.fit(x, y, verbose=0).history["loss"]
+
+
+_TRAIN = """
+import hashlib, sys
+sys.path[:0] = [{tests!r}]
+from test_training import toy_data, toy_model
+import numba
+numba.set_num_threads({threads})
+model = toy_model()
+x, y = toy_data(200)
+model.fit(x, y, batch_size=48, epochs=2, validation_data=(x, y), verbose=0)
+digest = hashlib.sha256(b"".join(weight.tobytes() for weight in model.get_weights()))
+print(digest.hexdigest())
+"""
+
+
+def test_same_bits_for_any_number_of_threads(request):
+    """In processes of their own: the number of threads cannot exceed what Numba was started with."""
+    digests = set()
+    for threads, hash_seed in ((1, "0"), (2, "1"), (4, "2")):
+        script = _TRAIN.format(tests=str(request.path.parent), threads=threads)
+        environment = {**os.environ, "NUMBA_NUM_THREADS": "4", "PYTHONHASHSEED": hash_seed}
+        result = subprocess.run(
+            [sys.executable, "-c", script],
+            env=environment,
+            capture_output=True,
+            text=True,
+            check=False,
+            cwd=request.config.rootpath,
+        )
+        assert result.returncode == 0, result.stderr
+        digests.add(result.stdout.strip())
+    assert len(digests) == 1
+
+
+def test_backends_take_the_same_steps():
+    """Gradients are compared, not weights after many steps: Adam turns rounding of tiny gradients into full steps."""
+    x, y = toy_data(64)
+    gradients = {}
+    for backend in tinycnn.backend.BACKENDS:
+        with tinycnn.use_backend(backend):
+            model = toy_model("sgd")
+        model.train_on_batch(x, y)
+        gradients[backend] = {key: p.grad for key, p in model.parameters().items()}
+    for key, gradient in gradients["reference"].items():
+        np.testing.assert_allclose(gradients["cpu"][key], gradient, rtol=1e-3, atol=1e-6)
+
+
+# What is printed
+
+
+def test_lines_where_there_is_no_terminal(capsys):
+    x, y = toy_data(64)
+    toy_model().fit(x, y, epochs=2, validation_data=(x, y))
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == 2
+    assert lines[0].startswith("Epoch 1/2  ")
+    for word in ("images/s", "loss", "accuracy", "val_loss", "val_accuracy", "learning_rate"):
+        assert word in lines[1]
+
+
+def test_silence(capsys):
+    x, y = toy_data(64)
+    model = toy_model()
+    model.fit(x, y, verbose=0)
+    model.evaluate(x, y, verbose=0)
+    assert capsys.readouterr() == ("", "")
+
+
+# Bad input
+
+
+@pytest.mark.parametrize(
+    ("x", "y", "kind", "message"),
+    [
+        (np.zeros((4, 8, 8)), [0] * 4, ValueError, r"add the channel axis: x\[..., None\]"),
+        (np.zeros((8, 8, 1)), [0], ValueError, r"add the batch axis: x\[None\]"),
+        (np.zeros((4, 8, 8, 3)), [0] * 4, ValueError, r"expected shape \(N, 8, 8, 1\), got \(4, 8, 8, 3\)"),
+        (np.zeros((4, 8, 8, 1)), [0] * 3, ValueError, r"expected 4 integer labels of shape \(4,\)"),
+        (np.zeros((4, 8, 8, 1)), np.eye(4), ValueError, "one-hot rows: use y.argmax"),
+        (np.zeros((4, 8, 8, 1)), [0, 1, 2, 4], ValueError, "label 4 is outside 0 … 3"),
+        (np.zeros((4, 8, 8, 1)), [0, 1, 2, -1], ValueError, "label -1 is outside"),
+        (np.zeros((4, 8, 8, 1)), [0.5] * 4, ValueError, "not whole numbers"),
+        (np.full((4, 8, 8, 1), np.nan), [0] * 4, ValueError, r"x holds nan at index \(0, 0, 0, 0\)"),
+        (np.zeros((0, 8, 8, 1)), [], ValueError, "x is empty"),
+        (np.array([["a"]]), [0], TypeError, "array of numbers"),
+        (None, None, TypeError, "array of numbers"),
+    ],
+)
+def test_data_that_does_not_fit(x, y, kind, message):
+    with pytest.raises(kind, match=message):
+        toy_model().fit(x, y, verbose=0)
+
+
+def test_infinity_is_found_wherever_it_is_and_can_be_let_through():
+    x, y = toy_data(1500)
+    x[1400, 3, 2, 0] = np.inf
+    with pytest.raises(ValueError, match=r"inf at index \(1400, 3, 2, 0\); pass check_finite=False"):
+        toy_model().evaluate(x, y, verbose=0)
+    with np.errstate(invalid="ignore"):
+        toy_model().predict(x, check_finite=False)
+
+
+def test_unscaled_images_warn():
+    x = np.full((4, 8, 8, 1), 255, np.uint8)
+    with pytest.warns(UserWarning, match="divide by 255"):
+        toy_model().fit(x, [0, 1, 2, 3], verbose=0)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "kind", "message"),
+    [
+        ({"batch_size": 0}, ValueError, "batch_size must be at least 1"),
+        ({"batch_size": 2.5}, TypeError, "batch_size must be an integer"),
+        ({"epochs": -1}, ValueError, "epochs must be at least 0"),
+        ({"verbose": 3}, ValueError, "verbose must be 0, 1 or 2"),
+        ({"shuffle": "yes"}, TypeError, "shuffle must be True or False"),
+        ({"validation_data": 5}, TypeError, r"must be a pair \(x, y\)"),
+        ({"validation_data": (np.zeros((1, 8, 8, 2)), [0])}, ValueError, "validation x: expected shape"),
+        ({"callbacks": [print]}, TypeError, "must be Callback objects"),
+    ],
+)
+def test_bad_arguments_of_fit(arguments, kind, message):
+    x, y = toy_data(8)
+    with pytest.raises(kind, match=message):
+        toy_model().fit(x, y, **({"verbose": 0} | arguments))
+
+
+# Ctrl-C
+
+
+class PressCtrlC(Callback):
+    def on_train_batch_end(self, batch, logs):
+        if batch == 1:
+            signal.raise_signal(signal.SIGINT)
+            self.iterations = self.model.optimizer.iterations  # still here: the step is finished first
+
+
+def test_ctrl_c_ends_training_after_the_step():
+    x, y = toy_data(128)
+    model, press = toy_model(), PressCtrlC()
+    with pytest.raises(KeyboardInterrupt):
+        model.fit(x, y, batch_size=32, epochs=3, callbacks=[press], verbose=0)
+    assert model.optimizer.iterations == press.iterations == 2
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+# Workspaces
+
+
+def test_a_users_layer_needs_no_workspace():
+    """A layer that ignores ``ws`` and returns fresh arrays trains to the same bits as one that uses it."""
+
+    class Plain(layers.Dense):
+        def forward(self, x, *, training=False, step=0, ws=None):
+            return super().forward(x, training=training)
+
+        def backward(self, dy, cache, *, ws=None):
+            return super().backward(dy.copy(), cache)
+
+    x, y = toy_data(100)
+    results = []
+    for kind in (layers.Dense, Plain):
+        tinycnn.set_seed(0)
+        model = Sequential(
+            [layers.Input((8, 8, 1)), layers.Flatten(), kind(16, activation="relu"), layers.Dense(4, "softmax")]
+        )
+        model.compile("adam", "sparse_categorical_crossentropy")
+        model.fit(x, y, epochs=2, verbose=0)
+        results.append(model.get_weights())
+    for ours, theirs in zip(*results, strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+
+
+def test_fit_and_train_on_batch_take_the_same_steps():
+    """With and without a workspace: what is reused must not be needed any more."""
+    x, y = toy_data(96)
+    by_fit, by_hand = toy_model(), toy_model()
+    by_fit.fit(x, y, batch_size=40, shuffle=False, epochs=2, verbose=0)
+    for _ in range(2):
+        for start in range(0, 96, 40):
+            by_hand.train_on_batch(x[start : start + 40], y[start : start + 40])
+    for ours, theirs in zip(by_fit.get_weights(), by_hand.get_weights(), strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+
+
+# Schedules and documented models
+
+
+def test_a_schedule_gives_each_step_its_rate():
+    x, y = toy_data(64)
+    schedule = schedules.PiecewiseConstantDecay([2], [0.5, 0.25])
+    model = toy_model(optimizers.SGD(schedule))
+    seen = []
+    watch = callbacks.Callback()
+    watch.on_train_batch_end = lambda batch, logs: seen.append(model.optimizer.learning_rate)
+    model.fit(x, y, batch_size=16, verbose=0, callbacks=[watch])
+    assert seen == [schedule(step) for step in (1, 2, 3, 4)]
+    with pytest.raises(TypeError, match="given by PiecewiseConstantDecay"):
+        model.optimizer.learning_rate = 0.1
+
+
+@pytest.mark.parametrize("name", ["ladder_03", "go_crazy", "eip4"])
+def test_documented_models_take_a_step(name):
+    model = models.build(name)
+    model.compile("adam", "sparse_categorical_crossentropy", ["accuracy"])
+    rng = np.random.default_rng(0)
+    x, y = rng.uniform(0, 1, (8, *model.input_shape)), rng.integers(0, 10, 8)
+    first = model.train_on_batch(x, y)["loss"]
+    assert np.isfinite(first)
