@@ -258,7 +258,7 @@ def test_samples_have_a_row_for_each_class(sure):
         np.random.default_rng(0).random((100, 4, 4, 1)),
         np.random.default_rng(0).random((100, 5, 4, 3)),
         np.random.default_rng(0).normal(size=(100, 4, 4)),
-        np.zeros((100, 1, 1), bool),
+        np.zeros((100, 3, 3), bool),
     ],
 )
 @pytest.mark.parametrize("which", ["best", "worst", "first_100"])

@@ -77,7 +77,7 @@ def _resumed(args: argparse.Namespace, saved: Any, folder: Path) -> Any:
 
 
 def _is_finished(folder: Path, progress: Any) -> bool:
-    """Whether the last files to be written are there and tell of all the epochs."""
+    """Whether the last file to be written is there and tells of all the epochs."""
     from . import _runs
 
     try:
@@ -85,7 +85,8 @@ def _is_finished(folder: Path, progress: Any) -> bool:
     except (OSError, ValueError):
         return False
     results = description.get("results", {})
-    return description.get("status") == "finished" and results.get("epochs") == progress.epochs
+    told = description.get("status") == "finished" and results.get("epochs") == progress.epochs
+    return told and (folder / _runs.MODEL).is_file()
 
 
 def _set_threads(count: int | None, backend: str) -> int:
@@ -180,6 +181,8 @@ def _finish(
     }
     model.save(folder / _runs.MODEL)
     _runs.write_history(folder, progress)
+    pictures = _figures.draw_all(folder, progress.history, data, probabilities)
+    # Last: it says that all the others are there.
     _runs.write_description(
         folder,
         {
@@ -195,8 +198,6 @@ def _finish(
             "recipe": _recipe(settings.model),
         },
     )
-    pictures = _figures.draw_all(folder, progress.history, data, probabilities)
-
     kept = f"epoch {results['weights_of_epoch'] + 1} of {progress.epochs}"
     documented = _documented(settings)
     print(

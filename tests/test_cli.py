@@ -1,0 +1,610 @@
+"""The command line, from its arguments to the files it leaves."""
+
+import csv
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import tinycnn
+from tinycnn import datasets, testing, training
+from tinycnn.callbacks import Callback
+from tinycnn.checkpoint import save_model
+from tinycnn.cli import _figures, _picture, _runs, main, predict
+from tinycnn.model import Sequential
+
+ROOT = Path(__file__).parent.parent
+EVALUATE = training._evaluate
+PICTURES = {"curves.png", "confusion_matrix.png", "best_predictions.png", "worst_predictions.png", "first_100.png"}
+FILES = PICTURES | {"model.safetensors", "history.csv", "run.json", "checkpoint.safetensors"}
+
+
+@pytest.fixture(autouse=True)
+def few_digits(monkeypatch, tmp_path):
+    """200 + 120 digits, and a folder of its own."""
+    (x, y), (x_test, y_test) = datasets.digits.load_data()
+    monkeypatch.setattr(datasets.digits, "load_data", lambda: ((x[:200], y[:200]), (x_test[:120], y_test[:120])))
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.fixture
+def no_pictures(monkeypatch):
+    """They take most of the time of a small run."""
+    monkeypatch.setattr(_figures, "draw_all", lambda *a: [])
+
+
+def train(*arguments, name="ladder_03", data="digits", backend="reference"):
+    extra = [word for key, value in (("--data", data), ("--backend", backend)) if value for word in (key, value)]
+    return main(["train", name, *extra, *map(str, arguments)])
+
+
+def weights(folder, file="model.safetensors"):
+    return tinycnn.load_model(Path(folder) / file).get_weights()
+
+
+def assert_same_run(one, other):
+    for a, b in zip(weights(one), weights(other), strict=True):
+        np.testing.assert_array_equal(a, b)
+    assert (Path(one) / "history.csv").read_bytes() == (Path(other) / "history.csv").read_bytes()
+    results = [_runs.read_description(Path(folder))["results"] for folder in (one, other)]
+    assert results[0] == results[1]
+
+
+class InterruptAt(Callback):
+    """Ctrl-C in the middle of an epoch."""
+
+    def __init__(self, epoch):
+        self.target = epoch
+
+    def on_epoch_begin(self, epoch):
+        self.epoch = epoch
+
+    def on_train_batch_end(self, batch, logs):
+        if self.epoch == self.target and batch == 1:
+            signal.raise_signal(signal.SIGINT)
+
+
+def interrupt_at(monkeypatch, epoch):
+    fit = Sequential.fit
+
+    def interrupted(self, *args, callbacks, **kwargs):
+        return fit(self, *args, callbacks=[*callbacks, InterruptAt(epoch)], **kwargs)
+
+    monkeypatch.setattr(Sequential, "fit", interrupted)
+
+
+def fake_accuracies(monkeypatch, *figures):
+    """The next evaluations report these, the last one being that of the finished model."""
+    left = iter(figures)
+    monkeypatch.setattr(training, "_evaluate", lambda *a: EVALUATE(*a) | {"accuracy": next(left)})
+
+
+# What a training leaves -----------------------------------------------------------------------------------------
+
+
+def test_train_leaves_what_it_says(capsys):
+    assert train("--epochs", 2, "--seed", 7) == 0
+    folder = Path("runs/ladder_03-digits")
+    assert {path.name for path in folder.iterdir()} - {"checkpoint-best.safetensors"} == FILES
+    for path in folder.glob("*.png"):
+        with Image.open(path) as picture:
+            assert picture.width >= 1200
+    for path in folder.rglob("*.safetensors"):
+        assert path.name == "model.safetensors" or "checkpoint" in path.name
+
+    with (folder / "history.csv").open(newline="") as file:
+        rows = list(csv.reader(file))
+    assert rows[0] == ["epoch", "loss", "accuracy", "val_loss", "val_accuracy", "learning_rate"]
+    assert [row[0] for row in rows[1:]] == ["0", "1"]
+
+    text = (folder / "run.json").read_text("utf-8")
+    run = json.loads(text)
+    assert str(Path.cwd()) not in text
+    assert (run["model"], run["data"], run["seed"], run["epochs"], run["batch_size"]) == (
+        "ladder_03",
+        "digits",
+        7,
+        2,
+        128,
+    )
+    assert run["recipe"]["chosen"]
+    assert run["versions"].keys() >= {"python", "numpy", "numba", "tinycnn"}
+    assert run["images_per_second"] > 0
+
+    # The figures are those of the model in the file, to the last digit.
+    with tinycnn.use_backend("reference"):
+        model = tinycnn.load_model(folder / "model.safetensors")
+    _, (x, y) = datasets.digits.load_data()
+    loss, accuracy = model.evaluate(x[..., None].astype("float32") / np.float32(255), y, verbose=0)
+    assert (run["results"]["test_loss"], run["results"]["test_accuracy"]) == (loss, accuracy)
+    best = max(float(row[4]) for row in rows[1:])
+    assert accuracy == best
+
+    out = capsys.readouterr().out
+    errors = run["results"]["errors_in_first_100"]
+    assert f"complexity 54,410 parameters / accuracy {accuracy:.4f} / errors {errors} in the first 100" in out
+    assert "images/s" in out
+    assert str(folder) in out
+
+
+@pytest.mark.usefixtures("no_pictures")
+def test_the_same_seed_gives_the_same_bits():
+    for folder, seed in (("a", 1), ("b", 1), ("c", 2)):
+        assert train("--epochs", 1, "--seed", seed, "--out", folder, name="ladder_04") == 0
+    assert_same_run("a", "b")
+    assert (weights("a")[0] != weights("c")[0]).any()
+
+
+@pytest.mark.usefixtures("no_pictures")
+def test_training_again_says_that_it_overwrites(capsys):
+    train("--epochs", 2, "--out", "a", name="ladder_02")
+    Path("a/notes.txt").write_text("mine")
+    assert train("--epochs", 1, "--out", "a", name="ladder_02") == 0
+    assert "overwritten" in capsys.readouterr().out
+    assert len(Path("a/history.csv").read_text().splitlines()) == 2
+    assert Path("a/notes.txt").read_text() == "mine"
+
+
+def test_a_run_that_diverges_is_kept(monkeypatch, capsys):
+    """NaN everywhere: JSON has none, and there is nothing to draw but the curves."""
+    fit = Sequential.fit
+
+    def poisoned(self, *args, **kwargs):
+        self.set_weights([np.full_like(weight, np.nan) for weight in self.get_weights()])
+        return fit(self, *args, **kwargs)
+
+    monkeypatch.setattr(Sequential, "fit", poisoned)
+    with np.errstate(all="ignore"):
+        assert train("--epochs", 1, "--out", "a") == 0
+        assert train("--epochs", 1, "--out", "a", "--resume") == 0
+    assert "finished" in capsys.readouterr().out
+    assert json.loads(Path("a/run.json").read_text())["results"]["test_loss"] is None
+    assert "nan" in Path("a/history.csv").read_text()
+
+
+# Resuming -------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["ladder_04", "go_crazy"])
+@pytest.mark.usefixtures("no_pictures")
+def test_resumed_run_has_the_bits_of_an_uninterrupted_one(name):
+    """Dropout and EarlyStopping in one, batch normalization and an epoch schedule in the other."""
+    epochs = (4, 2) if name == "ladder_04" else (2, 1)
+    assert train("--epochs", epochs[0], "--out", "whole", name=name) == 0
+    assert train("--epochs", epochs[1], "--out", "parts", name=name) == 0
+    assert train("--epochs", epochs[0], "--out", "parts", "--resume", name=name) == 0
+    assert_same_run("whole", "parts")
+    for a, b in zip(weights("whole", _runs.CHECKPOINT), weights("parts", _runs.CHECKPOINT), strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_interrupted_run_goes_on_with_the_same_bits(monkeypatch, capsys):
+    assert train("--epochs", 3, "--out", "whole") == 0
+    with monkeypatch.context() as patch:
+        interrupt_at(patch, epoch=1)
+        assert train("--epochs", 3, "--out", "parts") == 130
+    out = capsys.readouterr().out
+    assert "keeping 1 finished epochs" in out
+    assert "--resume" in out
+    # What is kept is the state after the last finished epoch, not the middle of the next.
+    run = _runs.read_description(Path("parts"))
+    assert (run["status"], run["results"]["epochs"]) == ("interrupted", 1)
+    for a, b in zip(weights("parts"), weights("parts", _runs.CHECKPOINT), strict=True):
+        np.testing.assert_array_equal(a, b)
+    assert {path.name for path in Path("parts").iterdir()} >= FILES
+    # Without --epochs: as many as were asked for at first.
+    assert train("--out", "parts", "--resume") == 0
+    assert_same_run("whole", "parts")
+
+
+@pytest.mark.usefixtures("no_pictures")
+def test_best_weights_survive_an_interruption(monkeypatch):
+    """The best epoch is the last one before the interruption."""
+    fake_accuracies(monkeypatch, 0.5, 0.9, 0.4, 0.0)
+    assert train("--epochs", 3, "--out", "whole") == 0
+    fake_accuracies(monkeypatch, 0.5, 0.9, 0.0)
+    with monkeypatch.context() as patch:
+        interrupt_at(patch, epoch=2)
+        assert train("--epochs", 3, "--out", "parts") == 130
+    fake_accuracies(monkeypatch, 0.4, 0.0)
+    assert train("--epochs", 3, "--out", "parts", "--resume") == 0
+    assert _runs.read_description(Path("parts"))["results"]["weights_of_epoch"] == 1
+    assert_same_run("whole", "parts")
+
+
+@pytest.mark.usefixtures("no_pictures")
+def test_best_weights_of_an_earlier_epoch_survive(monkeypatch):
+    fake_accuracies(monkeypatch, 0.9, 0.5, 0.4, 0.3, 0.0)
+    assert train("--epochs", 4, "--out", "whole") == 0
+    fake_accuracies(monkeypatch, 0.9, 0.5, 0.4, 0.0)
+    assert train("--epochs", 3, "--out", "parts") == 0
+    fake_accuracies(monkeypatch, 0.3, 0.0)
+    assert train("--epochs", 4, "--out", "parts", "--resume") == 0
+    assert _runs.read_description(Path("parts"))["results"]["weights_of_epoch"] == 0
+    assert_same_run("whole", "parts")
+
+
+@pytest.mark.usefixtures("no_pictures")
+def test_early_stopping_goes_on_counting(monkeypatch):
+    """Ten epochs without improvement end a run, also if a resumption lies among them."""
+    fake_accuracies(monkeypatch, *[0.5] * 100)
+    assert train("--epochs", 6, "--out", "a", name="ladder_00") == 0
+    assert train("--epochs", 30, "--out", "a", "--resume", name="ladder_00") == 0
+    results = _runs.read_description(Path("a"))["results"]
+    assert (results["epochs"], results["stopped_early"], results["weights_of_epoch"]) == (11, True, 0)
+
+
+@pytest.mark.usefixtures("no_pictures")
+def test_interruption_in_the_first_epoch_keeps_nothing(monkeypatch, capsys):
+    with monkeypatch.context() as patch:
+        interrupt_at(patch, epoch=0)
+        assert train("--epochs", 1, "--out", "a") == 130
+    assert "nothing to keep" in capsys.readouterr().out
+    assert list(Path("a").iterdir()) == []
+    assert train("--epochs", 1, "--out", "a", "--resume") == 0
+
+
+@pytest.mark.usefixtures("no_pictures")
+def test_a_finished_run_says_so(capsys):
+    train("--epochs", 1, "--out", "a")
+    before = {path: path.stat().st_mtime_ns for path in Path("a").iterdir()}
+    capsys.readouterr()
+    for epochs in ([], ["--epochs", 1]):
+        assert train(*epochs, "--out", "a", "--resume") == 0
+        assert "is finished: it has 1 epochs" in capsys.readouterr().out
+    assert {path: path.stat().st_mtime_ns for path in Path("a").iterdir()} == before
+
+
+@pytest.mark.usefixtures("no_pictures")
+def test_a_run_killed_before_its_last_files_gets_them():
+    train("--epochs", 2, "--out", "whole")
+    train("--epochs", 2, "--out", "a")
+    for name in ("run.json", "model.safetensors"):
+        Path("a", name).unlink()
+        assert train("--out", "a", "--resume") == 0
+        assert_same_run("whole", "a")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--seed", 8], ["seed 42", "8"]),
+        (["--batch-size", 5], ["batch size 128", "5"]),
+        (["--backend", "cpu"], ["backend reference", "cpu"]),
+        (["--data", "mnist"], ["data digits", "mnist"]),
+    ],
+)
+@pytest.mark.usefixtures("no_pictures")
+def test_resume_refuses_other_settings(arguments, words, capsys):
+    train("--epochs", 1, "--out", "a", name="ladder_02")
+    capsys.readouterr()
+    assert main(["train", "ladder_02", "--out", "a", "--resume", *map(str, arguments)]) == 2
+    err = capsys.readouterr().err
+    assert len(err.splitlines()) == 1
+    for word in words:
+        assert word in err
+
+
+@pytest.mark.usefixtures("no_pictures")
+def test_resume_refuses_another_model_and_foreign_files(capsys):
+    train("--epochs", 1, "--out", "a", name="ladder_02")
+    assert train("--out", "a", "--resume", name="ladder_01") == 2
+    assert "model ladder_02" in capsys.readouterr().err
+    path = Path("a/checkpoint.safetensors")
+    save_model(tinycnn.load_model(path), path, {"progress": 3})
+    assert train("--out", "a", "--resume", name="ladder_02") == 1
+    path.write_bytes(b"nonsense")
+    assert train("--out", "a", "--resume", name="ladder_02") == 1
+    assert "Traceback" not in capsys.readouterr().err
+
+
+# Refusals -------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.usefixtures("no_pictures")
+def test_a_folder_that_cannot_be_written_is_refused_before_training(monkeypatch, capsys):
+    Path("file").write_text("")
+    monkeypatch.setattr(Sequential, "fit", lambda *a, **k: pytest.fail("trained"))
+    for out in ("file", "file/sub"):
+        assert train("--out", out) == 1
+        err = capsys.readouterr().err
+        assert "cannot write into the folder" in err
+        assert len(err.splitlines()) == 1
+
+
+@pytest.mark.usefixtures("no_pictures")
+def test_images_of_another_shape_are_refused(capsys):
+    assert train(name="cifar10_cnn") == 2
+    err = capsys.readouterr().err
+    assert "cifar10_cnn" in err
+    assert "digits" in err
+    assert "32×32×3" in err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "word"),
+    [
+        ([], "COMMAND"),
+        (["trian"], "trian"),
+        (["train"], "NAME"),
+        (["train", "ladder_3"], "ladder_03"),
+        (["train", "ladder_03", "--epochs", "0"], "--epochs"),
+        (["train", "ladder_03", "--epochs", "two"], "--epochs"),
+        (["train", "ladder_03", "--batch-size", "-1"], "--batch-size"),
+        (["train", "ladder_03", "--seed", "-1"], "--seed"),
+        (["train", "ladder_03", "--threads", "0"], "--threads"),
+        (["train", "ladder_03", "--data", "imagenet"], "imagenet"),
+        (["train", "ladder_03", "--backend", "tpu"], "tpu"),
+        (["train", "ladder_03", "--epoch", "1"], "--epoch"),
+        (["summary", "resnet"], "resnet"),
+        (["predict", "runs"], "IMAGE"),
+    ],
+)
+def test_wrong_usage_is_one_line_and_2(arguments, word, capsys):
+    assert main(arguments) == 2
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert len(captured.err.splitlines()) == 1
+    assert word in captured.err
+
+
+def test_every_help_fits_a_screen_and_has_an_example(capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    for command in ([], ["models"], ["summary"], ["train"], ["evaluate"], ["predict"], ["gradcheck"]):
+        assert main([*command, "--help"]) == 0
+        out = capsys.readouterr().out
+        assert len(out.splitlines()) <= 30
+        assert max(map(len, out.splitlines())) <= 80
+        assert "example:\n  tinycnn " in out
+
+
+# Looking --------------------------------------------------------------------------------------------------------
+
+
+def test_models_lists_all(capsys):
+    assert main(["models"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert sum("mnist" in line or "cifar10" in line for line in lines[1:26]) == 25
+    assert lines[11].split() == ["ladder_06", "264,214", "mnist", "0.991"]
+
+
+def test_summary_shows_what_was_chosen(capsys):
+    assert main(["summary", "variant_1"]) == 0
+    out = capsys.readouterr().out
+    for text in (
+        "Total params: 20,010",
+        "Non-trainable params: 268",
+        "as go_crazy",
+        "best epoch: 0.9943",
+        "0.319 * epoch",
+    ):
+        assert text in out
+
+
+@pytest.mark.parametrize(("ok", "code"), [(True, 0), (False, 1)])
+def test_gradcheck_tells_by_its_code(ok, code, monkeypatch, capsys):
+    class Report:
+        def __init__(self, name):
+            self.ok, self.name = ok, name
+
+        def __str__(self):
+            return f"table of {self.name}"
+
+    monkeypatch.setattr(testing, "model_report", Report, raising=False)
+    assert main(["gradcheck", "ladder_02"]) == code
+    assert capsys.readouterr().out == "table of ladder_02\n"
+
+
+@pytest.mark.usefixtures("no_pictures")
+def test_evaluate_repeats_the_run(capsys):
+    train("--epochs", 1, "--out", "a", name="ladder_02")
+    results = _runs.read_description(Path("a"))["results"]
+    capsys.readouterr()
+    assert main(["evaluate", "a"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[1].split() == ["loss", f"{results['test_loss']:.4f}"]
+    assert lines[2].split() == ["accuracy", f"{results['test_accuracy']:.4f}"]
+    rows = [line.split() for line in lines[5:]]
+    assert sum(int(row[1]) for row in rows) == 120
+    assert sum(int(row[2]) for row in rows) == round(120 * (1 - results["test_accuracy"]))
+
+
+@pytest.mark.parametrize("command", [["evaluate"], ["predict", "0"]])
+def test_a_folder_without_a_run_is_refused(command, capsys):
+    name, *rest = command
+    assert main([name, "nowhere", *rest]) == 1
+    assert "nowhere" in capsys.readouterr().err
+    Path("broken").mkdir()
+    for text in ("{", "[]", '{"model": 3}'):
+        Path("broken/run.json").write_text(text)
+        assert main([name, "broken", *rest]) == 1
+        assert "run.json" in capsys.readouterr().err
+    Path("broken/run.json").write_text('{"model": "ladder_02", "data": "digits", "backend": "reference"}')
+    assert main([name, "broken", *rest]) == 1
+    assert "model.safetensors" in capsys.readouterr().err
+
+
+# Predicting -----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.usefixtures("no_pictures")
+def test_predict_pictures_and_numbers(capsys):
+    train("--epochs", 1, "--out", "a", name="ladder_03")
+    _, (x, y) = datasets.digits.load_data()
+    Image.fromarray(x[5]).save("five.png")
+    capsys.readouterr()
+    assert main(["predict", "a", "5", "five.png"]) == 0
+    charts = capsys.readouterr().out.splitlines()
+    first, second = charts[:11], charts[11:]
+    assert f"test image 5 (true class {y[5]})" in first[0]
+    # A picture of the right size is taken as it is.
+    assert second[0].startswith("five.png: ")
+    assert first[1:] == second[1:]
+    shares = [float(line.split()[1]) for line in first[1:]]
+    assert shares == sorted(shares, reverse=True)
+    assert sum(shares) == pytest.approx(100, abs=0.1)
+
+
+@pytest.mark.usefixtures("no_pictures")
+def test_predict_refuses(capsys):
+    train("--epochs", 1, "--out", "a", name="ladder_02")
+    Path("text.png").write_text("hello")
+    Image.effect_noise((100, 100), 50).save("whole.png")
+    data = Path("whole.png").read_bytes()
+    Path("cut.png").write_bytes(data[: len(data) // 2])
+    Image.new("L", (30, 30)).save("moving.gif")
+    Path("folder").mkdir()
+    capsys.readouterr()
+    for image, code, word in [
+        ("120", 2, "0 to 119"),
+        ("-1", 2, "0 to 119"),
+        ("no.png", 1, "no such file"),
+        ("folder", 1, "no such file"),
+        ("text.png", 1, "not a PNG or JPEG"),
+        ("moving.gif", 1, "not a PNG or JPEG"),
+        ("cut.png", 1, "cut.png cannot be read"),
+    ]:
+        assert main(["predict", "a", image]) == code, image
+        captured = capsys.readouterr()
+        assert word in captured.err
+        assert len(captured.err.splitlines()) == 1
+        assert captured.out == ""
+
+
+def test_pictures_that_claim_too_many_pixels_are_refused_undecoded(monkeypatch):
+    Image.new("1", (20_000, 20_000)).save("bomb.png")
+    monkeypatch.setattr(Image.Image, "load", lambda *a: pytest.fail("decoded"))
+    with pytest.raises(ValueError, match="pixels"):
+        _picture.read(Path("bomb.png"), (28, 28, 1))
+    monkeypatch.undo()
+
+
+@pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "RGB", "RGBA", "CMYK", "I;16"])
+@pytest.mark.parametrize("shape", [(28, 28, 1), (32, 32, 3)])
+def test_pictures_of_any_mode(mode, shape, tmp_path):
+    square = np.zeros((60, 60), np.uint8)
+    square[20:40, 20:40] = 255
+    picture = Image.fromarray(square)
+    picture = Image.fromarray(square.astype(np.uint16) * 257) if mode == "I;16" else picture.convert(mode)
+    path = tmp_path / ("a.jpg" if mode == "CMYK" else "a.png")
+    picture.save(path)
+    image, _ = _picture.read(path, shape)
+    assert image.shape == shape
+    assert image.dtype == np.float32
+    middle = shape[0] // 2
+    np.testing.assert_allclose(image[middle, middle], 1, atol=0.05)
+    np.testing.assert_allclose(image[2, 2], 0, atol=0.05)
+
+
+def test_dark_on_light_is_inverted_for_grey_networks_only():
+    page = np.full((50, 50), 240, np.uint8)
+    page[15:35, 15:35] = 20
+    Image.fromarray(page).save("page.png")
+    grey, done = _picture.read(Path("page.png"), (28, 28, 1))
+    assert "inverted" in " ".join(done)
+    assert grey[14, 14, 0] > 0.9 > 0.1 > grey[1, 1, 0]
+    colour, done = _picture.read(Path("page.png"), (32, 32, 3))
+    assert "inverted" not in " ".join(done)
+    assert colour[16, 16, 0] < 0.1
+
+
+@pytest.mark.parametrize("ink", [0, 255])
+def test_transparent_pictures_show_their_ink(ink):
+    picture = np.zeros((40, 40, 4), np.uint8)
+    picture[12:28, 12:28] = [ink, ink, ink, 255]
+    Image.fromarray(picture).save("ink.png")
+    image, done = _picture.read(Path("ink.png"), (28, 28, 1))
+    assert "transparent" in done[0]
+    assert image[14, 14, 0] > 0.95
+    assert image[1, 1, 0] < 0.05
+
+
+def test_resizing_averages_and_keeps_the_aspect():
+    board = (np.indices((280, 280)).sum(axis=0) % 2 * 255).astype(np.uint8)
+    Image.fromarray(board).save("board.png")
+    image, _ = _picture.read(Path("board.png"), (28, 28, 1))
+    # Every tenth pixel alone would be all black or all white.
+    assert np.abs(image[2:-2, 2:-2] - 0.5).max() < 0.05
+    Image.fromarray(np.full((3000, 1), 255, np.uint8)).save("line.png")
+    assert _picture.read(Path("line.png"), (28, 28, 1))[0].shape == (28, 28, 1)
+    wide = np.zeros((20, 200), np.uint8)
+    wide[5:15] = 255
+    Image.fromarray(wide).save("wide.png")
+    image, _ = _picture.read(Path("wide.png"), (28, 28, 1))
+    assert image[:10].max() == image[18:].max() == 0
+
+
+def test_a_turned_photograph_is_turned_back():
+    photo = np.zeros((64, 64, 3), np.uint8)
+    photo[:16] = 255
+    exif = Image.Exif()
+    exif[0x0112] = 3  # upside down
+    Image.fromarray(photo).save("photo.jpg", exif=exif, quality=95)
+    image, _ = _picture.read(Path("photo.jpg"), (32, 32, 3))
+    assert image[-3].min() > 0.9 > 0.1 > image[3].max()
+
+
+def test_bars_fall_back_to_ascii():
+    p = np.array([0.5, 0.499, 0.001])
+    unicode = predict.chart(p, ["a", "b", "c"], "utf-8").splitlines()
+    assert unicode[0].endswith("█" * 20)
+    assert unicode[1].endswith("█" * 19 + "▉") or unicode[1].endswith("█" * 20)
+    ascii_only = predict.chart(p, ["a", "b", "c"], "ascii")
+    assert ascii_only.isascii()
+    assert ascii_only.splitlines()[0].endswith(" " + "#" * 20)
+
+
+# The process ----------------------------------------------------------------------------------------------------
+
+
+def command(*arguments, **environment):
+    return subprocess.run(
+        [sys.executable, "-m", "tinycnn", *arguments],
+        capture_output=True,
+        text=True,
+        env=os.environ | {"PYTHONPATH": str(ROOT)} | environment,
+        timeout=100,
+    )
+
+
+def test_module_is_the_command():
+    result = command("--version")
+    assert result.stdout.split() == ["tinycnn", tinycnn.__version__]
+    assert command("summary").returncode == 2
+
+
+def test_a_terminal_without_unicode_is_no_error():
+    result = command("summary", "ladder_00", PYTHONIOENCODING="ascii")
+    assert result.returncode == 0
+    assert "Total params: 7,852" in result.stdout
+
+
+def test_help_imports_nothing_slow():
+    code = "import sys; from tinycnn.cli import main; main(['--help']); print(*sys.modules)"
+    result = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, env=os.environ | {"PYTHONPATH": str(ROOT)}
+    )
+    modules = set(result.stdout.split())
+    assert not modules & {"numba", "matplotlib", "PIL", "pooch"}
+
+
+def test_more_threads_than_cores_and_a_closed_pipe():
+    code = (
+        "import os, sys; from tinycnn.cli.train import _set_threads;"
+        "print(_set_threads(os.cpu_count() + 3, 'cpu') - os.cpu_count(), _set_threads(5, 'reference'))"
+    )
+    result = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, env=os.environ | {"PYTHONPATH": str(ROOT)}
+    )
+    assert result.stdout.split() == ["3", "1"]
+    shell = f"'{sys.executable}' -m tinycnn models | true"
+    result = subprocess.run(
+        shell, shell=True, capture_output=True, text=True, env=os.environ | {"PYTHONPATH": str(ROOT)}
+    )
+    assert result.stderr == ""
