@@ -1,0 +1,147 @@
+"""What the comparisons share: asking for the other package, tolerances, what is drawn for optimizers and convolutions."""
+
+import importlib
+import inspect
+import os
+import re
+
+import hypothesis.strategies as st
+import numpy as np
+import pytest
+
+from tinycnn import layers, optimizers
+from tinycnn.kernels import cpu, reference
+from tinycnn.testing import strategies
+
+REQUIRE = "TINYCNN_REQUIRE_COMPAT"
+
+#: Largest error over the largest result (or 1). Both sides round in their own order, and some results are sums of
+#: large terms that cancel; a wrong formula is off by 1e-3 or more.
+TOLERANCE = {"float64": 1e-10, "float32": 1e-4}
+
+
+def require(package):
+    """The package, or the test file is skipped as a whole; with ``TINYCNN_REQUIRE_COMPAT=1`` it fails instead."""
+    if os.environ.get(REQUIRE) == "1":
+        return importlib.import_module(package)
+    return pytest.importorskip(package, reason=f'needs {package}: pip install "tinycnn[compat]"')
+
+
+def assert_close(found, expected, what, tolerance=TOLERANCE["float64"]):
+    """Same shape, and equal up to rounding; NaN equals nothing."""
+    found, expected = np.asarray(found), np.asarray(expected)
+    assert found.shape == expected.shape, f"{what}: shape {found.shape}, expected {expected.shape}"
+    error = np.abs(found - expected).max(initial=0.0)
+    scale = max(1.0, float(np.abs(expected).max(initial=0.0)))
+    assert error <= tolerance * scale, f"{what}: off by {error:.3g}, where the largest is {scale:.3g}"
+
+
+def constructor_arguments(cls):
+    """The names that a class takes, those that all of its kind take (``**base``) left out."""
+    parameters = list(inspect.signature(cls.__init__).parameters.values())[1:]
+    return [p.name for p in parameters if p.kind not in (p.VAR_KEYWORD, p.VAR_POSITIONAL)]
+
+
+# What is drawn for an optimizer; the names are Keras's. A tinycnn optimizer or option that is missing here fails.
+_RATE = st.floats(1e-3, 0.1)
+_MOMENTUM = st.sampled_from([0.0, 0.5, 0.9])
+_EPSILON = st.sampled_from([1e-7, 1e-3, 0.1])
+_ADAM = {"learning_rate": _RATE, "beta_1": st.floats(0, 0.95), "beta_2": st.floats(0.5, 0.9999), "epsilon": _EPSILON}
+OPTIMIZER_OPTIONS = {
+    "SGD": {"learning_rate": _RATE, "momentum": _MOMENTUM, "nesterov": st.booleans()},
+    "Adam": _ADAM,
+    "AdamW": _ADAM | {"weight_decay": st.sampled_from([0.0, 0.004, 0.5])},
+    "RMSprop": {
+        "learning_rate": _RATE,
+        "rho": st.floats(0.5, 0.99),
+        "momentum": _MOMENTUM,
+        "epsilon": _EPSILON,
+        "centered": st.booleans(),
+    },
+}
+
+
+def optimizer_options(name):
+    """A strategy of constructor arguments: each that the optimizer has, or a failure where one is not known here."""
+    known = OPTIMIZER_OPTIONS.get(name)
+    if known is None:
+        pytest.fail(f"optimizer {name} has no entry in OPTIMIZER_OPTIONS, so that nothing compares it with others")
+    arguments = constructor_arguments(optimizers.OPTIMIZERS[name])
+    if unknown := set(arguments) - set(known):
+        pytest.fail(f"optimizer {name}: nothing is drawn for {sorted(unknown)}; complete OPTIMIZER_OPTIONS")
+    return st.fixed_dictionaries({argument: known[argument] for argument in arguments})
+
+
+STEPS = 50
+
+
+class Valley:
+    """Gradients that depend on where one stands, so that an error in a step is carried on, and on noise.
+
+    The same object gives the same numbers to both sides.
+    """
+
+    def __init__(self, seed):
+        self._rng = np.random.default_rng(seed)
+        self.start = {"w": self._rng.normal(size=(3, 4)), "b": self._rng.normal(size=5)}
+        self._noise = {key: self._rng.normal(size=(STEPS, *value.shape)) for key, value in self.start.items()}
+
+    def gradient(self, key, value, step):
+        return np.sin(value) + self._noise[key][step]
+
+
+def trajectory(optimizer, valley, backend):
+    """Where an optimizer of tinycnn gets in ``STEPS`` steps, after each of them."""
+    from tinycnn.layers import Parameter
+
+    parameters = {key: Parameter(value.copy()) for key, value in valley.start.items()}
+    for step in range(STEPS):
+        for key, parameter in parameters.items():
+            parameter.grad[...] = valley.gradient(key, parameter.value, step)
+        optimizer.step(parameters, backend)
+        yield {key: parameter.value for key, parameter in parameters.items()}
+
+
+def conv_algorithms():
+    """What Conv2D's argument ``algorithm`` may be: ``[None]`` while there is no such argument.
+
+    The names are read from the error for a wrong one (``algorithm must be one of 'a', 'b'; got …``), which every
+    argument with a few choices gives.
+    """
+    if "algorithm" not in constructor_arguments(layers.Conv2D):
+        kernels = [f"{m.__name__}.{n}" for m in (reference, cpu) for n in m.__all__ if "algorithm" in _arguments(m, n)]
+        assert not kernels, f"{kernels} take an algorithm, but Conv2D does not: draw it here"
+        return [None]
+    with pytest.raises(ValueError, match="algorithm must be one of") as error:
+        layers.Conv2D(1, 1, algorithm="none has this name")
+    names = re.findall(r"'(\w+)'", str(error.value).split("; got")[0])
+    assert len(names) > 1, f"no algorithms found in {error.value}"
+    return names
+
+
+def _arguments(module, name):
+    return inspect.signature(getattr(module, name)).parameters
+
+
+def every_convolution():
+    """Geometries of every kind, half of them of the kind that fast algorithms are made for (3×3, stride 1)."""
+    plain = strategies.conv_geometries(max_stride=1, max_dilation=1, max_group=1, max_output=7, max_channels=5)
+    three = plain.map(lambda g: g._replace(kernel_size=(3, 3), input_size=_three(g), pads=_clipped(g)))
+    return st.one_of(strategies.conv_geometries(), three)
+
+
+def _clipped(g):
+    return tuple(min(pad, 2) for pad in g.pads)
+
+
+def _three(g):
+    top, bottom, left, right = _clipped(g)
+    # At least one pixel; then the result may be larger than the drawn one.
+    return max(1, g.output_size[0] + 2 - top - bottom), max(1, g.output_size[1] + 2 - left - right)
+
+
+def with_pads(layer, pads):
+    """A layer, not built yet, that uses these pads instead of those that its argument ``padding`` gives."""
+    window_over = layer.window_over
+    layer.window_over = lambda size: window_over(size)._replace(pads=tuple(pads))
+    return layer
