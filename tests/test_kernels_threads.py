@@ -103,6 +103,77 @@ def test_bits_do_not_depend_on_memory_brought():
     assert np.array_equal(db, outs[1])
 
 
+def small_arguments():
+    """The first few of every array of :func:`large_arguments`, where compiled loops run mostly in their remainders."""
+    rng = np.random.default_rng(1)
+
+    def draw(*shape):
+        return rng.standard_normal(shape).astype(np.float32)
+
+    x, y, rows, labels, flat = draw(3, 5, 5, 3), draw(3, 5, 5, 4), draw(3, 7), np.array([0, 6, 2]), draw(11)
+    geometry, channel = ((1, 1), (1, 1, 1, 1), (1, 1), 1), np.abs(draw(3))
+    return {
+        "conv2d_forward": (x, draw(3, 3, 3, 4), draw(4), *geometry),
+        "conv2d_backward_input": (y, draw(3, 3, 3, 4), (5, 5), *geometry),
+        "conv2d_backward_weights": (y, x, (3, 3), *geometry),
+        "dense_forward": (rows, draw(7, 5), draw(5)),
+        "dense_backward_input": (draw(3, 5), draw(7, 5)),
+        "dense_backward_weights": (draw(3, 5), rows),
+        "batch_norm_forward": (x, channel, channel, 1e-3),
+        "batch_norm_backward": (x[::-1].copy(), x, channel, channel, channel, 1e-3),
+        "batch_norm_inference_backward": (x[::-1].copy(), x, channel, channel, channel, 1e-3),
+        "softmax_forward": (rows,),
+        "softmax_backward": (rows[::-1].copy(), rows),
+        "softmax_cross_entropy_forward": (rows, labels),
+        "softmax_cross_entropy_backward": (rows, labels, draw(3)),
+        "adam_update": (flat.copy(), flat[::-1].copy(), flat.copy(), np.abs(flat), 3, 1e-3, 0.9, 0.999, 1e-7),
+    }
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("arguments_of", [large_arguments, small_arguments])
+def test_bits_do_not_depend_on_where_arrays_lie(arguments_of, dtype):
+    """Compiled code may take another path for another alignment or distance between arrays, with other roundings."""
+    different = []
+    for name, arguments in arguments_of().items():
+        kernel, results = getattr(cpu, name), set()
+        arguments = [a.astype(dtype) if is_real(a) else a for a in arguments]
+        outs = kernel(*[a.copy() if is_real(a) else a for a in arguments])
+        for trial in range(12):
+            arena, start = np.empty(3_000_000, dtype), trial
+
+            def place(array, gap=(trial * 5) % 17):
+                nonlocal start
+                if not is_real(array):
+                    return array
+                spot = arena[start : start + array.size].reshape(array.shape)
+                spot[...] = array
+                start += array.size + gap
+                return spot
+
+            placed = [place(a) for a in arguments]
+            if outs is None:
+                kernel(*placed)
+                outputs = placed
+            else:
+                brought = tuple(place(o) for o in outs) if isinstance(outs, tuple) else place(outs)
+                outputs = kernel(*placed, out=brought)
+            results.add(
+                b"".join(
+                    a.tobytes()
+                    for a in (outputs if outs is None or isinstance(outs, tuple) else [outputs])
+                    if is_real(a)
+                )
+            )
+        if len(results) > 1:
+            different.append(name)
+    assert different == []
+
+
+def is_real(value):
+    return isinstance(value, np.ndarray) and value.dtype.kind == "f"
+
+
 @pytest.mark.parametrize("layer", ["omp", "workqueue"])
 def test_two_python_threads_at_once(layer):
     """Numba's workqueue ends the process when two threads enter at once; the launch lock keeps them apart."""

@@ -14,8 +14,10 @@ from numba.np.ufunc import parallel as numba_threads
 
 from ..threads import one_blas_thread
 
-# NaN and infinity keep their meaning ("nnan" and "ninf" are left out): a model that diverges must show it.
-FASTMATH = {"contract", "nsz", "arcp", "reassoc"}
+# "reassoc" and "arcp" are left out: with them a loop's vector form rounds otherwise than its scalar form, and which of
+# the two runs can depend on where in memory the arrays happen to lie. So are "nnan" and "ninf": NaN and infinity keep
+# their meaning, because a model that diverges must show it.
+FASTMATH = {"contract", "nsz"}
 
 FORK_MESSAGE = (
     "this process was forked from one in which Numba's threads were already running, and threads do not survive a "
