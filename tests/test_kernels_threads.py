@@ -140,17 +140,7 @@ def test_bits_do_not_depend_on_where_arrays_lie(arguments_of, dtype):
         arguments = [a.astype(dtype) if is_real(a) else a for a in arguments]
         outs = kernel(*[a.copy() if is_real(a) else a for a in arguments])
         for trial in range(12):
-            arena, start = np.empty(3_000_000, dtype), trial
-
-            def place(array, gap=(trial * 5) % 17):
-                nonlocal start
-                if not is_real(array):
-                    return array
-                spot = arena[start : start + array.size].reshape(array.shape)
-                spot[...] = array
-                start += array.size + gap
-                return spot
-
+            place = placer(trial, dtype)
             placed = [place(a) for a in arguments]
             if outs is None:
                 kernel(*placed)
@@ -158,16 +148,27 @@ def test_bits_do_not_depend_on_where_arrays_lie(arguments_of, dtype):
             else:
                 brought = tuple(place(o) for o in outs) if isinstance(outs, tuple) else place(outs)
                 outputs = kernel(*placed, out=brought)
-            results.add(
-                b"".join(
-                    a.tobytes()
-                    for a in (outputs if outs is None or isinstance(outs, tuple) else [outputs])
-                    if is_real(a)
-                )
-            )
+            outputs = outputs if isinstance(outputs, tuple | list) else [outputs]
+            results.add(b"".join(a.tobytes() for a in outputs if is_real(a)))
         if len(results) > 1:
             different.append(name)
     assert different == []
+
+
+def placer(trial, dtype):
+    """A function that copies one array after another into one stretch of memory, with gaps that depend on the trial."""
+    arena, start = np.empty(3_000_000, dtype), trial
+
+    def place(array):
+        nonlocal start
+        if not is_real(array):
+            return array
+        spot = arena[start : start + array.size].reshape(array.shape)
+        spot[...] = array
+        start += array.size + (trial * 5) % 17
+        return spot
+
+    return place
 
 
 def is_real(value):

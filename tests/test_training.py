@@ -369,3 +369,17 @@ def test_documented_models_take_a_step(name):
     x, y = rng.uniform(0, 1, (8, *model.input_shape)), rng.integers(0, 10, 8)
     first = model.train_on_batch(x, y)["loss"]
     assert np.isfinite(first)
+
+
+def test_the_first_run_says_that_it_compiles(tmp_path, request):
+    script = "import sys; sys.path[:0] = [{!r}]; from test_training import *; toy_model().fit(*toy_data(8))"
+    for expected in (True, False):
+        result = subprocess.run(
+            [sys.executable, "-c", script.format(str(request.path.parent))],
+            env={**os.environ, "NUMBA_CACHE_DIR": str(tmp_path)},
+            capture_output=True,
+            text=True,
+            check=True,
+            cwd=request.config.rootpath,
+        )
+        assert ("Compiling the kernels" in result.stdout) == expected

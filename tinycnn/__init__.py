@@ -4,15 +4,10 @@ from ._checkout import find_kernels
 
 find_kernels()
 
-from . import (  # noqa: E402  (the kernels have to be found first)
-    callbacks,
-    layers,
-    losses,
-    metrics,
-    models,
-    optimizers,
-    schedules,
-)
+import importlib  # noqa: E402  (the kernels have to be found first)
+from types import ModuleType  # noqa: E402
+
+from . import callbacks, layers, losses, metrics, models, optimizers, schedules  # noqa: E402
 from .backend import get_backend, use_backend  # noqa: E402
 from .checkpoint import load_model  # noqa: E402
 from .model import Sequential  # noqa: E402
@@ -20,10 +15,14 @@ from .seeding import set_seed  # noqa: E402
 
 __version__ = "0.1.0"
 
+#: Imported when first used: they bring matplotlib, pooch or Hypothesis along, which training does not need.
+_LAZY = ("datasets", "plotting", "testing")
+
 __all__ = [
     "Sequential",
     "__version__",
     "callbacks",
+    "datasets",
     "get_backend",
     "layers",
     "load_model",
@@ -31,7 +30,15 @@ __all__ = [
     "metrics",
     "models",
     "optimizers",
+    "plotting",
     "schedules",
     "set_seed",
+    "testing",
     "use_backend",
 ]
+
+
+def __getattr__(name: str) -> ModuleType:
+    if name in _LAZY:
+        return importlib.import_module(f".{name}", __name__)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

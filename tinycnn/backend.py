@@ -34,6 +34,12 @@ class Backend:
         """The module with the kernel functions; imported when first asked for (Numba takes a moment)."""
         return _load(self.name)
 
+    def has_to_compile(self) -> bool:
+        """Whether the kernels are about to be compiled, as on the first run after an installation."""
+        if self.name != "cpu":
+            return False
+        return not importlib.import_module("tinycnn.kernels.cpu._jit").compiled_before()
+
     def array(self, values: Any, dtype: str) -> Array:
         """A fresh C-ordered array of this backend."""
         return np.array(values, dtype=dtype, order="C")

@@ -60,6 +60,10 @@ def fit(
     model.stop_training = False
     model.history = history
     ws, progress = Workspace(), Progress(verbose, epochs)
+    if verbose and model.backend.has_to_compile():
+        print(
+            "Compiling the kernels for this processor: once after an installation, for about half a minute", flush=True
+        )
     with one_blas_thread(), deferred_interrupt() as interrupt:
         for follower in followers:
             follower.on_train_begin()

@@ -99,6 +99,12 @@ def cache_folder():
     return None
 
 
+def compiled_before():
+    """Whether the cache folder holds compiled kernels; if not, the first calls take some seconds each."""
+    folder = cache_folder()
+    return folder is not None and any(Path(folder).rglob("*.nbc"))
+
+
 def _cache_bases():
     """Candidate places, best first: the user's choice, the user's cache folder, a private temporary folder."""
     if numba.config.CACHE_DIR:
