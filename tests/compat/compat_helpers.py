@@ -1,4 +1,4 @@
-"""What the comparisons share: asking for the other package, tolerances, what is drawn for optimizers and convolutions."""
+"""What the comparisons share: asking for the other package, tolerances, what is drawn."""
 
 import importlib
 import inspect
@@ -37,8 +37,9 @@ def assert_close(found, expected, what, tolerance=TOLERANCE["float64"]):
 
 
 def constructor_arguments(cls):
-    """The names that a class takes, those that all of its kind take (``**base``) left out."""
-    parameters = list(inspect.signature(cls.__init__).parameters.values())[1:]
+    """The names that a class takes, those that every layer takes left out."""
+    common = set(inspect.signature(layers.Layer.__init__).parameters)
+    parameters = [p for p in inspect.signature(cls.__init__).parameters.values() if p.name not in common]
     return [p.name for p in parameters if p.kind not in (p.VAR_KEYWORD, p.VAR_POSITIONAL)]
 
 

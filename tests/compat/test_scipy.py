@@ -45,7 +45,7 @@ def test_convolution(kernels, g, seed):
     dx = kernels.conv2d_backward_input(dy, w, g.input_size, *geometry)
     dw, db = kernels.conv2d_backward_weights(dy, x, g.kernel_size, *geometry)
 
-    (H, W), (top, bottom, left, right) = g.input_size, g.pads
+    (H, W), (top, _, left, _) = g.input_size, g.pads
     y_expected, dx_expected, dw_expected = np.zeros_like(y), np.zeros_like(x), np.zeros_like(w)
     y_expected += b
     for n in range(g.batch):

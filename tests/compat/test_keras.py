@@ -1,0 +1,368 @@
+"""Everything that bears a Keras name against Keras 3 itself: same name, same arguments, same numbers.
+
+Keras runs on PyTorch here, whose autograd gives the gradients. What stands in one of tinycnn's registries is looked up
+in Keras by its name, so a new layer is compared the day it comes.
+"""
+
+import inspect
+import math
+import os
+import tempfile
+
+import numpy as np
+import pytest
+from compat_helpers import (
+    STEPS,
+    Valley,
+    assert_close,
+    constructor_arguments,
+    optimizer_options,
+    require,
+    trajectory,
+)
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+from scipy import stats
+
+from tinycnn import activations, callbacks, initializers, layers, losses, optimizers, schedules
+from tinycnn.backend import BACKENDS, Backend
+from tinycnn.kernels.geometry import same_pads
+from tinycnn.testing import strategies
+
+torch = require("torch")
+# Keras reads both when it is imported: no settings of the user's, and nothing is written into their home.
+os.environ["KERAS_BACKEND"] = "torch"
+with tempfile.TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
+    patch.setenv("KERAS_HOME", folder)
+    keras = require("keras")
+torch.set_num_threads(1)  # the tensors are tiny
+
+# Keras's own: it warns of a softmax over one class, and has not caught up with NumPy 2.
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:You are using a softmax over axis"),
+    pytest.mark.filterwarnings("ignore:__array__ implementation"),
+]
+EVERY_BACKEND = pytest.mark.parametrize("backend", BACKENDS)
+SEEDS = st.integers(0, 2**16)
+
+#: Arguments that Keras does not have.
+OUR_ARGUMENTS = {"algorithm"}
+
+WITHOUT_COUNTERPART = {
+    "Dropout": "random; its arithmetic is compared in test_pytorch.py",
+    "Constant": "Keras takes a number for it",
+    "OneCycle": "PyTorch's; compared in test_pytorch.py",
+    "InverseEpochDecay": "the documented small networks' own",
+}
+
+
+@pytest.fixture(autouse=True, scope="module")
+def keras_settings():
+    """Double precision, which Keras uses even for an optimizer's rate; and convolutions that PyTorch can take.
+
+    Keras hands PyTorch transposed arrays; the gradients of some of these PyTorch (2.13) refuses to compute in float64:
+    "slow_conv2d: grad_weight must be contiguous".
+    """
+    before, conv2d = keras.config.floatx(), torch.nn.functional.conv2d
+    keras.config.set_floatx("float64")
+    with pytest.MonkeyPatch.context() as patch:
+        contiguous = lambda x, w, *rest, **options: conv2d(x.contiguous(), w.contiguous(), *rest, **options)  # noqa: E731
+        patch.setattr(torch.nn.functional, "conv2d", contiguous)
+        yield
+    keras.config.set_floatx(before)
+
+
+def in_keras(module, name):
+    found = getattr(module, name, None)
+    if found is None:
+        pytest.fail(f"Keras has no {module.__name__}.{name}: say why in WITHOUT_COUNTERPART")
+    return found
+
+
+def of(registry):
+    return sorted(registry.keys() - WITHOUT_COUNTERPART.keys())
+
+
+def schedule_classes():
+    """The schedules by name: what ``tinycnn.schedules`` offers, the base left out."""
+    offered = {name: getattr(schedules, name) for name in schedules.__all__}
+    return {n: c for n, c in offered.items() if inspect.isclass(c) and n != "LearningRateSchedule"}
+
+
+def test_the_exceptions_exist():
+    known = layers.LAYERS.keys() | schedule_classes().keys()
+    assert WITHOUT_COUNTERPART.keys() <= known, "an entry of WITHOUT_COUNTERPART names nothing"
+
+
+# Layers --------------------------------------------------------------------------------------------------------
+
+
+def keras_layer(layer):
+    """The layer of the same name with the same arguments."""
+    config = layer.get_config()
+    dropped = {"name", "trainable", "input_shape"} | OUR_ARGUMENTS
+    arguments = {k: v for k, v in config.items() if k not in dropped and not k.endswith("_initializer")}
+    return in_keras(keras.layers, type(layer).__name__)(**arguments, dtype="float64")
+
+
+def compare(layer, x, seed, backend):
+    """Forward, dx, each gradient, moving statistics, and inference."""
+    rng = np.random.default_rng(seed)
+    layer.build(x.shape[1:], rng=rng, dtype="float64", backend=Backend(backend))
+    for name, value in layer.weights().items():
+        value[...] = rng.uniform(0.5, 2, value.shape) if name == "moving_variance" else rng.normal(size=value.shape)
+    theirs = keras_layer(layer)
+    theirs.build(x.shape)
+    if layer.weights():
+        theirs.set_weights(list(layer.weights().values()))
+    assert theirs.compute_output_shape(x.shape)[1:] == layer.built_output_shape
+    y, _ = layer.forward(x, training=False)
+    assert_close(y, theirs(torch.tensor(x), training=False).detach(), "y of inference")
+
+    x_torch = torch.tensor(x, requires_grad=True)
+    y_torch = theirs(x_torch, training=True)
+    y, cache = layer.forward(x, training=True)
+    assert_close(y, y_torch.detach(), "y")
+    dy = rng.normal(size=y.shape)
+    y_torch.backward(torch.tensor(dy))
+    assert_close(layer.backward(dy, cache), x_torch.grad, "dx")
+    for (name, parameter), variable in zip(layer.params.items(), theirs.trainable_weights, strict=True):
+        assert_close(parameter.grad, variable.value.grad, f"gradient of {name}")
+    for (name, value), other in zip(layer.weights().items(), theirs.get_weights(), strict=True):
+        assert_close(value, other, f"{name} after a forward pass")
+
+
+@EVERY_BACKEND
+@pytest.mark.parametrize("name", of(layers.LAYERS))
+@settings(max_examples=20)
+@given(data=st.data())
+def test_layer(name, backend, data):
+    layer, x = data.draw(strategies.layers_with_inputs(layers.LAYERS[name]))
+    if name == "AveragePooling2D" and layer.padding == "same":
+        # On PyTorch, Keras repeats the edge where the pads differ from side to side; TensorFlow leaves pads out.
+        top, bottom, left, right = same_pads(x.shape[1:3], layer.pool_size, layer.strides)
+        assume(top == bottom and left == right)
+    compare(layer, x, data.draw(SEEDS), backend)
+
+
+@EVERY_BACKEND
+@pytest.mark.parametrize("size", [5, 6, 7, 8])
+@pytest.mark.parametrize("kernel", [1, 2, 3, 4])
+def test_same_with_stride_two(kernel, size, backend):
+    """Where Keras pads more at the bottom and right, PyTorch alike on all sides; convolution and pooling."""
+    x = np.random.default_rng(size).permutation(2 * size * size * 2).reshape(2, size, size, 2) / 100.0
+    for layer in (
+        layers.Conv2D(3, kernel, strides=2, padding="same"),
+        layers.MaxPooling2D(kernel, 2, "same"),
+        *([layers.LAYERS["AveragePooling2D"](kernel, 2, "same")] if "AveragePooling2D" in layers.LAYERS else []),
+    ):
+        total = max(0, (math.ceil(size / 2) - 1) * 2 + kernel - size)
+        if type(layer).__name__ != "AveragePooling2D" or total % 2 == 0:  # see test_layer
+            compare(layer, x, kernel, backend)
+
+
+@pytest.mark.parametrize("kind", ["layers", "optimizers", "losses", "callbacks"])
+def test_defaults(kind):
+    """What is left unsaid means the same: every argument of tinycnn's exists in Keras with the same default."""
+    ours, theirs = {
+        "layers": (layers.LAYERS, keras.layers),
+        "optimizers": (optimizers.OPTIMIZERS, keras.optimizers),
+        "losses": ({cls.__name__: cls for cls in losses.LOSSES.values()}, keras.losses),
+        "callbacks": ({c.__name__: c for c in (callbacks.EarlyStopping, callbacks.CSVLogger)}, keras.callbacks),
+    }[kind]
+    different = []
+    for name, cls in ours.items():
+        parameters, expected = (inspect.signature(c.__init__).parameters for c in (cls, in_keras(theirs, name)))
+        for argument in constructor_arguments(cls):
+            if argument in OUR_ARGUMENTS:
+                continue
+            if argument not in expected:
+                different.append(f"{name} has no argument {argument} in Keras")
+            elif _plain(parameters[argument].default) != _plain(expected[argument].default):
+                different.append(f"{name}.{argument}: {parameters[argument].default}, {expected[argument].default}")
+    assert not different, "\n".join(different)
+
+
+def _plain(default):
+    """``(1, 1)`` and 1 mean the same."""
+    return default[0] if isinstance(default, tuple) and len(set(default)) == 1 else default
+
+
+@EVERY_BACKEND
+@pytest.mark.parametrize("name", of(activations.ACTIVATIONS))
+def test_activation(name, backend):
+    """By Keras's name, with Keras's constants."""
+    x = np.linspace(-30, 30, 240).reshape(3, 4, 20)
+    layer = layers.Activation(name)
+    layer.build(x.shape[1:], dtype="float64", backend=Backend(backend))
+    expected = keras.activations.get(name)(torch.tensor(x))
+    assert_close(layer.forward(x)[0], expected, name)
+
+
+# Losses and optimizers -----------------------------------------------------------------------------------------
+
+
+@EVERY_BACKEND
+@pytest.mark.parametrize("name", of(losses.LOSSES))
+@settings(max_examples=20)
+@given(data=st.data())
+def test_loss(name, backend, data):
+    """With everything the constructor takes; probabilities that are exactly 0 too."""
+    known = {"from_logits": st.booleans(), "label_smoothing": st.sampled_from([0.0, 0.1, 0.5])}
+    cls = losses.LOSSES[name]
+    options = {argument: data.draw(known[argument]) for argument in constructor_arguments(cls)}
+    n, k = data.draw(st.integers(1, 5)), data.draw(st.integers(2, 6))
+    rng = np.random.default_rng(data.draw(SEEDS))
+    y = rng.normal(scale=3, size=(n, k))
+    if not options.get("from_logits", True):
+        y = np.exp(y)
+        if data.draw(st.booleans()):
+            y[:, 0] = 0
+        y /= y.sum(axis=-1, keepdims=True)
+    targets = rng.integers(0, k, n)
+    if not name.startswith("sparse_"):
+        targets = np.eye(k)[targets]
+    ours = cls(**options)
+    per_sample, _ = ours.forward(y, ours.check_targets(targets, n, (k,)), Backend(backend))
+    expected = in_keras(keras.losses, cls.__name__)(reduction=None, **options)(targets, torch.tensor(y))
+    # Both clip probabilities at 1e-7, Keras before it takes logarithms, tinycnn before it divides by their sum.
+    assert_close(per_sample, expected, "losses", 1e-6 if y.min() == 0 else 1e-10)
+
+
+@EVERY_BACKEND
+@pytest.mark.parametrize("name", of(optimizers.OPTIMIZERS))
+@settings(max_examples=5)
+@given(data=st.data())
+def test_optimizer(name, backend, data):
+    """Fifty steps, at a constant rate and under a schedule, with the very same arguments."""
+    options = data.draw(optimizer_options(name))
+    valley = Valley(data.draw(SEEDS))
+    ours_rate = theirs_rate = options.pop("learning_rate")
+    if data.draw(st.booleans()):
+        arguments = ours_rate, 20, 0.5
+        ours_rate = schedules.ExponentialDecay(*arguments)
+        theirs_rate = keras.optimizers.schedules.ExponentialDecay(*arguments)
+    ours = optimizers.OPTIMIZERS[name](learning_rate=ours_rate, **options)
+    theirs = in_keras(keras.optimizers, name)(learning_rate=theirs_rate, **options)
+    variables = {key: keras.Variable(value.copy(), dtype="float64", name=key) for key, value in valley.start.items()}
+    for step, position in enumerate(trajectory(ours, valley, Backend(backend))):
+        gradients = [torch.tensor(valley.gradient(key, v.value.detach().numpy(), step)) for key, v in variables.items()]
+        theirs.apply(gradients, list(variables.values()))
+        for key, v in variables.items():
+            assert_close(position[key], v.value.detach(), f"{key} after step {step + 1}")
+    assert step == STEPS - 1
+
+
+# Initialisers --------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("shape", [(300, 200), (3, 3, 40, 150), (5, 2, 300, 20)], ids=str)
+@pytest.mark.parametrize("name", of(initializers.INITIALIZERS))
+def test_initializer(name, shape):
+    """The same distribution: equal constants, or the same extremes, spread and shape (Kolmogorov and Smirnov)."""
+    ours = initializers.get(name)(shape, np.random.default_rng(0)).ravel()
+    theirs = keras.initializers.get(name)(shape, dtype="float64")
+    theirs = np.asarray(theirs.detach()).ravel()
+    if np.ptp(theirs) == 0:
+        assert np.array_equal(ours, theirs)
+        return
+    # Of 50,000 uniform numbers the largest is within 0.1 % of the limit; a normal's lies anywhere beyond 4 sigma.
+    bounded = np.abs(theirs).max() < 2.5 * theirs.std()
+    assert np.abs(ours).max() == pytest.approx(np.abs(theirs).max(), rel=2e-3 if bounded else 0.5)
+    assert ours.std() == pytest.approx(theirs.std(), rel=0.02)
+    assert abs(ours.mean()) < 0.02 * ours.std()
+    assert stats.ks_2samp(ours, theirs).pvalue > 1e-4
+
+
+# Schedules and callbacks ---------------------------------------------------------------------------------------
+
+_RATE = st.floats(1e-4, 1)
+_LENGTH = st.integers(1, 60)
+SCHEDULES = {
+    "CosineDecay": st.fixed_dictionaries(
+        {"initial_learning_rate": _RATE, "decay_steps": _LENGTH, "alpha": st.floats(0, 1)}
+    ).flatmap(
+        lambda plain: st.one_of(
+            st.just(plain),
+            st.fixed_dictionaries({"warmup_target": _RATE, "warmup_steps": _LENGTH}).map(lambda warm: plain | warm),
+        )
+    ),
+    "ExponentialDecay": st.fixed_dictionaries(
+        {
+            "initial_learning_rate": _RATE,
+            "decay_steps": _LENGTH,
+            "decay_rate": st.floats(0.1, 1),
+            "staircase": st.booleans(),
+        }
+    ),
+    "InverseTimeDecay": st.fixed_dictionaries(
+        {
+            "initial_learning_rate": _RATE,
+            "decay_steps": _LENGTH,
+            "decay_rate": st.floats(0.1, 2),
+            "staircase": st.booleans(),
+        }
+    ),
+    "PiecewiseConstantDecay": st.lists(st.integers(0, 60), min_size=1, max_size=4, unique=True).flatmap(
+        lambda b: st.fixed_dictionaries(
+            {"boundaries": st.just(sorted(b)), "values": st.lists(_RATE, min_size=len(b) + 1, max_size=len(b) + 1)}
+        )
+    ),
+}
+
+
+@pytest.mark.parametrize("name", of(schedule_classes()))
+@settings(max_examples=20)
+@given(data=st.data())
+def test_schedule(name, data):
+    if name not in SCHEDULES:
+        pytest.fail(f"say in SCHEDULES what to draw for {name}")
+    arguments = data.draw(SCHEDULES[name])
+    ours = schedule_classes()[name](**arguments)
+    theirs = in_keras(keras.optimizers.schedules, name)(**arguments)
+    for step in range(100):
+        assert ours(step) == pytest.approx(float(theirs(step)), rel=1e-9, abs=1e-15), f"step {step}"
+
+
+class Recorded:
+    """What a callback sees of a model: weights that tell the epoch, and whether training is to stop."""
+
+    def __init__(self):
+        self.weights, self.stop_training = [np.array(-1)], False
+
+    def get_weights(self):
+        return [weight.copy() for weight in self.weights]
+
+    def set_weights(self, weights):
+        self.weights = weights
+
+
+def replay(callback, model, history):
+    """Run a callback over a recorded history; what it did."""
+    callback.on_train_begin()
+    for epoch, value in enumerate(history):
+        model.weights = [np.array(epoch)]
+        callback.on_epoch_end(epoch, {"val_loss": value})
+        if model.stop_training:
+            break
+    callback.on_train_end()
+    return epoch, callback.stopped_epoch, callback.best, callback.best_epoch, int(model.weights[0])
+
+
+@settings(max_examples=150)
+@given(
+    history=st.lists(st.sampled_from([0.1, 0.2, 0.3, 0.35, 0.4, 0.5, 1.0]), min_size=6, max_size=12),
+    mode=st.sampled_from(["min", "max"]),
+    min_delta=st.sampled_from([0, 0.07]),
+    patience=st.integers(0, 4),
+    baseline=st.sampled_from([None, 0.25, 0.45]),
+    restore_best_weights=st.booleans(),
+    start_from_epoch=st.integers(0, 3),
+)
+def test_early_stopping(history, **arguments):
+    """The epoch it stops after, the best one, and whose weights remain."""
+    ours, theirs = callbacks.EarlyStopping(**arguments), keras.callbacks.EarlyStopping(**arguments)
+    ours.model = Recorded()
+    model = Recorded()
+    theirs.set_model(model)
+    assert replay(ours, ours.model, history) == replay(theirs, model, history)
