@@ -13,6 +13,7 @@ from .backend import Backend, get_backend
 from .callbacks import Callback, History, Logs
 from .head import training_chain
 from .layers.base import Layer, Parameter, snake_case
+from .trace import Trace, trace
 
 
 class Sequential:
@@ -337,6 +338,34 @@ class Sequential:
         return training.predict(self, x, check_finite=check_finite)
 
     # Looking --------------------------------------------------------------------------------------------------
+
+    def trace(self, x: Any, y: Any = None) -> Trace:
+        """Every array of the training pass that this batch would cause: nothing fused, nothing stepped.
+
+        Parameters
+        ----------
+        x : (N, \\*input_shape) array
+        y : (N,) array, optional
+            With labels (and a compiled model) the way back is traced too.
+
+        Returns
+        -------
+        Trace
+            Per layer ``x``, ``y``, ``cache``, ``dy``, ``dx``, ``parameters``, ``gradients``; prints as a table.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from tinycnn import Sequential, layers
+        >>> model = Sequential([layers.Input((4, 4, 1)), layers.Conv2D(2, 3, activation="relu"), layers.Flatten()])
+        >>> [entry.y.shape for entry in model.trace(np.ones((1, 4, 4, 1)))]
+        [(1, 2, 2, 2), (1, 8)]
+        """
+        if y is None:
+            self._need_build()
+        else:
+            self._ready(x)
+        return trace(self, x, y)
 
     def count_params(self) -> int:
         """All numbers the model holds, trained or not."""

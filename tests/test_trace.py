@@ -1,0 +1,82 @@
+"""model.trace: what it shows is what training does."""
+
+import numpy as np
+import pytest
+
+import tinycnn
+from tinycnn import Sequential, layers
+
+
+def make():
+    tinycnn.set_seed(0)
+    model = Sequential(
+        [
+            layers.Input((6, 6, 1)),
+            layers.Conv2D(3, 3, activation="relu"),
+            layers.BatchNormalization(),
+            layers.Dropout(0.3),
+            layers.Flatten(),
+            layers.Dense(4, activation="softmax"),
+        ]
+    )
+    model.compile("sgd", "sparse_categorical_crossentropy")
+    rng = np.random.default_rng(0)
+    return model, rng.normal(size=(5, 6, 6, 1)), rng.integers(0, 4, 5)
+
+
+def test_arrays_hang_together():
+    model, x, y = make()
+    trace = model.trace(x, y)
+    assert len(trace) == 5
+    for before, after in zip(trace.layers, trace.layers[1:], strict=False):
+        assert after.x is before.y
+        assert before.dy is after.dx
+    for entry in trace:
+        assert entry.dx.shape == entry.x.shape
+        assert entry.dy.shape == entry.y.shape
+        assert entry.gradients.keys() == entry.parameters.keys()
+    assert trace["conv2d"] is trace[0]
+    assert trace[0].cache.y is trace[0].y
+
+
+def test_gradients_and_loss_are_those_of_the_training_step():
+    """Without fusing softmax and loss the same numbers come out, up to rounding."""
+    model, x, y = make()
+    trace = model.trace(x, y)
+    logs = model.train_on_batch(x, y)
+    assert trace.loss == pytest.approx(logs["loss"], rel=1e-5)
+    for key, parameter in model.parameters().items():
+        layer, name = key.split("/")
+        np.testing.assert_allclose(trace[layer].gradients[name], parameter.grad, rtol=1e-3, atol=1e-6)
+
+
+def test_changes_nothing_but_gradients():
+    model, x, y = make()
+    before = model.get_weights()
+    model.trace(x, y)
+    for now, then in zip(model.get_weights(), before, strict=True):
+        np.testing.assert_array_equal(now, then)
+    assert model.optimizer.iterations == 0
+
+
+def test_without_labels_there_is_no_way_back():
+    model, x, _ = make()
+    trace = model.trace(x)
+    assert trace.loss is None
+    assert all(entry.dy is None and entry.dx is None and not entry.gradients for entry in trace)
+
+
+def test_prints_as_a_table():
+    model, x, y = make()
+    text = str(model.trace(x, y))
+    lines = text.splitlines()
+    assert len(lines) == 2 + 5 + 1
+    assert "batch_normalization" in text
+    assert "gamma" in text
+    assert lines[-1].startswith("loss ")
+
+
+def test_unknown_layer():
+    model, x, _ = make()
+    with pytest.raises(ValueError, match="did you mean 'dense'"):
+        model.trace(x)["dens"]
