@@ -14,6 +14,8 @@ _S30, _S27, _S31 = np.uint64(30), np.uint64(27), np.uint64(31)
 _MASK = (1 << 64) - 1
 
 UNIFORM_BITS = 24  # a float32 holds integers up to 2**24 exactly
+WIDE_SHIFT = np.uint64(11)  # leaves 53 bits: a float64 holds integers up to 2**53 exactly
+HALF_OPEN = 2.0**-53  # times such a draw: a number in [0, 1)
 
 
 def mix(z):

@@ -11,6 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from tinycnn.kernels import cpu, reference
 from tinycnn.kernels.geometry import argmax_dtype
 
+ACTIVATIONS = ["elu", "gelu", "leaky_relu", "relu", "sigmoid", "softmax", "tanh"]
 UPDATES_IN_PLACE = {"sgd_update", "adam_update"}
 # Largest error over the largest result (or 1): a few roundings of each dtype, more where sums are long.
 TOLERANCE = {np.float32: 3e-5, np.float64: 1e-12}
@@ -100,6 +101,18 @@ def _(draw):
     return values(draw, *y.shape), argmax, inputs, size, strides, pads
 
 
+@case("average_pool2d_forward")
+def _(draw):
+    size, strides, pads, _, _, inputs = window(draw, pads_below_size=True)
+    return values(draw, draw(batches), *inputs, draw(small)), size, strides, pads
+
+
+@case("average_pool2d_backward")
+def _(draw):
+    size, strides, pads, _, output, inputs = window(draw, pads_below_size=True)
+    return values(draw, draw(batches), *output, draw(small)), inputs, size, strides, pads
+
+
 @case("dense_forward")
 def _(draw):
     N, inputs, outputs = draw(batches), draw(st.integers(1, 150)), draw(st.integers(1, 150))
@@ -166,6 +179,32 @@ def _(draw):
 def _(draw):
     shape = any_shape(draw)
     return values(draw, *shape), values(draw, *shape)
+
+
+def curve_case(name, *constants):
+    """Cases for an element-wise function: small and large x, and a backward that draws what the forward keeps."""
+
+    @case(f"{name}_forward")
+    def _(draw):
+        return draw(st.sampled_from([1, 30, 1000])) * values(draw, *any_shape(draw)), *draw(st.tuples(*constants))
+
+    @case(f"{name}_backward")
+    def _(draw):
+        shape = any_shape(draw)
+        return values(draw, *shape), values(draw, *shape), *draw(st.tuples(*constants))
+
+
+curve_case("leaky_relu", st.sampled_from([0.0, 0.2, 1.5]))
+curve_case("elu", st.sampled_from([0.0, 0.5, 1.0]))
+curve_case("sigmoid")
+curve_case("tanh")
+curve_case("gelu")
+
+
+@case("gaussian_noise")
+def _(draw):
+    stddev = draw(st.sampled_from([0.0, 0.1, 2.0]))
+    return values(draw, *any_shape(draw)), stddev, draw(st.integers(0, 2**63)), draw(st.integers(0, 10**6))
 
 
 @case("dropout")
@@ -311,18 +350,19 @@ def test_any_layout(name, data):
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize(
-    ("name", "position"),
-    [("relu_forward", 0), ("relu_backward", 0), ("dropout", 0), ("softmax_forward", 0), ("softmax_backward", 0)],
+    "name",
+    ["dropout", "gaussian_noise"] + [f"{f}_{way}" for f in ACTIVATIONS for way in ("forward", "backward")],
 )
 @settings(deadline=None, max_examples=20)
 @given(data=st.data())
-def test_in_place(name, position, dtype, data):
+def test_in_place(name, dtype, data):
+    """The result may take the place of x, or of dy."""
     arguments = convert(data.draw(CASES[name]), dtype)
     expected = call(cpu, name, arguments)[0]
     for backend in (cpu, reference):
         mine = [a.copy() if isinstance(a, np.ndarray) else a for a in arguments]
-        result = getattr(backend, name)(*mine, out=mine[position])
-        assert result is mine[position]
+        result = getattr(backend, name)(*mine, out=mine[0])
+        assert result is mine[0]
         assert_close((result,), (expected,), dtype)
 
 
@@ -415,7 +455,16 @@ def test_what_is_not_finite_stays_visible(bad):
         "dense_forward": (x.reshape(3, -1), np.ones((32, 5), np.float32), None),
         "relu_forward": (x,),
         "relu_backward": (x, np.ones_like(x)),
+        "leaky_relu_forward": (x, 0.2),
+        "elu_forward": (x, 1.0),
+        "sigmoid_forward": (x,),
+        "tanh_forward": (x,),
+        "gelu_forward": (x,),
+        "gelu_backward": (np.ones_like(x), x),
+        "average_pool2d_forward": (x, (2, 2), (2, 2), (1, 1, 1, 1)),
+        "average_pool2d_backward": (x, (8, 8), (2, 2), (2, 2), (0, 0, 0, 0)),
         "dropout": (x, 0.0, 1, 1),
+        "gaussian_noise": (x, 0.5, 1, 1),
         "softmax_forward": (x,),
         "softmax_cross_entropy_forward": (x.reshape(3, -1), np.array([0, 13, 1])),
         "batch_norm_forward": (x, ones, ones, 1e-3),
@@ -465,7 +514,11 @@ TWO = np.ones(2)
         (ValueError, "smaller than the window", "conv2d_forward", (IMAGE[:, :2, :, :1], WEIGHTS, None, *ONE_BY_ONE, 1)),
         (ValueError, "dy must have shape", "conv2d_backward_input", (IMAGE, WEIGHTS, (9, 9), *ONE_BY_ONE, 1)),
         (ValueError, "no values", "batch_norm_forward", (np.ones((0, 2)), TWO, TWO, 1e-3)),
+        (ValueError, "smaller than the window", "average_pool2d_forward", (IMAGE, (2, 2), (2, 2), (2, 0, 0, 0))),
+        (ValueError, "dy must have", "average_pool2d_backward", (IMAGE, (6, 6), (2, 2), (2, 2), (0,) * 4)),
+        (ValueError, "x must have shape", "gelu_backward", (TWO, np.ones(3))),
         (ValueError, "rate", "dropout", (TWO, 1.0, 0, 0)),
+        (ValueError, "stddev", "gaussian_noise", (TWO, -0.5, 0, 0)),
         (ValueError, "m must have shape", "adam_update", (TWO, TWO, np.ones(3), TWO, 1, 0.1, 0.9, 0.99, 1e-7)),
     ],
 )

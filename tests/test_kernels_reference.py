@@ -1,14 +1,20 @@
 """The reference kernels against what does not share their code: SciPy, brute force, identities, hand calculation."""
 
+import math
+from statistics import NormalDist
+
 import hypothesis.strategies as st
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from scipy.signal import correlate2d
+from scipy.stats import kstest
 from test_kernels_parity import convolution, values, window
 
 from tinycnn.kernels import reference
 from tinycnn.kernels.counter_hash import key_of, mix
+
+POINTS = [-2.0, -0.5, 0.0, 0.5, 2.0]
 
 
 @settings(deadline=None, max_examples=60)
@@ -98,6 +104,24 @@ def test_pool_gradient_goes_to_the_winner(data):
     np.testing.assert_allclose(dx[0, ..., 0], expected, atol=1e-12)
 
 
+@settings(deadline=None, max_examples=50)
+@given(data=st.data())
+def test_average_pool_equals_brute_force(data):
+    """The mean of the pixels inside, window by window; and the gradient is the adjoint of that linear map."""
+    size, strides, pads, _, output, inputs = window(data.draw, pads_below_size=True)
+    image = values(data.draw, *inputs)
+    expected = np.empty(output)
+    for i, j in np.ndindex(output):
+        row, column = i * strides[0] - pads[0], j * strides[1] - pads[2]
+        inside = image[max(0, row) : row + size[0], max(0, column) : column + size[1]]
+        expected[i, j] = inside.mean()
+    y = reference.average_pool2d_forward(image[None, :, :, None], size, strides, pads)
+    np.testing.assert_allclose(y[0, ..., 0], expected, atol=1e-12)
+    dy = values(data.draw, *y.shape)
+    dx = reference.average_pool2d_backward(dy, inputs, size, strides, pads)
+    assert np.vdot(image, dx) == pytest.approx(np.vdot(y, dy), rel=1e-9, abs=1e-9)
+
+
 def test_dense_gradients_are_adjoint():
     rng = np.random.default_rng(0)
     x, w, dy = rng.standard_normal((5, 7)), rng.standard_normal((7, 3)), rng.standard_normal((5, 3))
@@ -127,6 +151,40 @@ def test_dropout_masks_are_independent():
         for b in masks[:i]:
             assert abs(np.count_nonzero(a == b) - count / 2) < bound
     np.testing.assert_array_equal(masks[0], reference.dropout(np.ones(count), 0.5, 1, 1) > 0)
+
+
+def test_gaussian_noise_is_normal_and_independent():
+    """Kolmogorov and Smirnov's test of one stream, and no correlation between neighbours, steps and seeds."""
+    count = 100_000
+    streams = [reference.gaussian_noise(np.zeros(count), 2.0, *name) / 2 for name in [(1, 1), (1, 2), (2, 1), (0, 0)]]
+    assert kstest(streams[0], "norm").pvalue > 1e-3
+    bound = 5 / np.sqrt(count)
+    for i, a in enumerate(streams):
+        assert abs(np.corrcoef(a[1:], a[:-1])[0, 1]) < bound
+        assert all(abs(np.corrcoef(a, b)[0, 1]) < bound for b in streams[:i])
+    np.testing.assert_array_equal(reference.gaussian_noise(np.full(count, 3.0), 2.0, 1, 1), 3 + 2 * streams[0])
+
+
+@pytest.mark.parametrize(
+    ("name", "constants", "expected"),
+    [
+        ("leaky_relu", (0.2,), [-0.4, -0.1, 0, 0.5, 2]),
+        ("elu", (1.5,), [1.5 * (math.exp(-2) - 1), 1.5 * (math.exp(-0.5) - 1), 0, 0.5, 2]),
+        ("sigmoid", (), [1 / (1 + math.exp(-x)) for x in POINTS]),
+        ("tanh", (), [math.tanh(x) for x in POINTS]),
+        ("gelu", (), [x * NormalDist().cdf(x) for x in POINTS]),
+    ],
+)
+def test_activations_by_their_formulas(name, constants, expected):
+    """Values by the standard library, slopes by differences."""
+    x, h = np.array(POINTS), 1e-6
+    forward, backward = getattr(reference, f"{name}_forward"), getattr(reference, f"{name}_backward")
+    y = forward(x, *constants)
+    np.testing.assert_allclose(y, expected, rtol=1e-14)
+    smooth = x != 0  # two of them have a kink there
+    slope = (forward(x + h, *constants) - forward(x - h, *constants)) / (2 * h)
+    dx = backward(np.array([3.0, -1.0, 2.0, 0.5, -2.0]), x if name == "gelu" else y, *constants)
+    np.testing.assert_allclose(dx[smooth], (slope * [3.0, -1.0, 2.0, 0.5, -2.0])[smooth], rtol=1e-8)
 
 
 def test_the_hash_is_splitmix64():

@@ -55,7 +55,11 @@ def large_arguments():
         "batch_norm_inference_backward": (x[::-1].copy(), x, channel, channel, channel, 1e-3),
         "relu_forward": (flat,),
         "relu_backward": (flat[::-1].copy(), flat),
+        "average_pool2d_forward": (x, *pool),
+        "average_pool2d_backward": (y, (17, 17), *pool),
+        **curve_arguments(flat[::-1].copy(), flat),
         "dropout": (flat, 0.4, 3, 4),
+        "gaussian_noise": (flat, 0.4, 3, 4),
         "softmax_forward": (scores,),
         "softmax_backward": (scores[::-1].copy(), scores),
         "softmax_cross_entropy_forward": (scores, labels),
@@ -63,6 +67,13 @@ def large_arguments():
         "sgd_update": (flat.copy(), flat, flat.copy(), 0.1, 0.9, True),
         "adam_update": (flat.copy(), flat, flat.copy(), np.abs(flat), 3, 1e-3, 0.9, 0.999, 1e-7),
     }
+
+
+def curve_arguments(dy, x):
+    """Arguments of the element-wise functions that have a launcher in common."""
+    constants = {"elu": (1.0,), "gelu": (), "leaky_relu": (0.2,), "sigmoid": (), "tanh": ()}
+    forward = {f"{name}_forward": (x, *constant) for name, constant in constants.items()}
+    return forward | {f"{name}_backward": (dy, x, *constant) for name, constant in constants.items()}
 
 
 def digests(name, arguments):
@@ -122,6 +133,10 @@ def small_arguments():
         "batch_norm_forward": (x, channel, channel, 1e-3),
         "batch_norm_backward": (x[::-1].copy(), x, channel, channel, channel, 1e-3),
         "batch_norm_inference_backward": (x[::-1].copy(), x, channel, channel, channel, 1e-3),
+        "average_pool2d_forward": (x, (3, 3), (2, 2), (1, 1, 1, 1)),
+        "average_pool2d_backward": (draw(3, 3, 3, 3), (5, 5), (3, 3), (2, 2), (1, 1, 1, 1)),
+        **curve_arguments(flat[::-1].copy(), flat),
+        "gaussian_noise": (flat, 0.4, 3, 4),
         "softmax_forward": (rows,),
         "softmax_backward": (rows[::-1].copy(), rows),
         "softmax_cross_entropy_forward": (rows, labels),

@@ -5,7 +5,22 @@ kernel fast. Each kernel is a thin Python function (checks, layouts, memory) aro
 the same bits for any number of threads.
 """
 
-from .activation import relu_backward, relu_forward, softmax_backward, softmax_forward
+from .activation import (
+    elu_backward,
+    elu_forward,
+    gelu_backward,
+    gelu_forward,
+    leaky_relu_backward,
+    leaky_relu_forward,
+    relu_backward,
+    relu_forward,
+    sigmoid_backward,
+    sigmoid_forward,
+    softmax_backward,
+    softmax_forward,
+    tanh_backward,
+    tanh_forward,
+)
 from .batchnorm import (
     batch_norm_backward,
     batch_norm_forward,
@@ -14,13 +29,15 @@ from .batchnorm import (
 )
 from .conv import conv2d_backward_input, conv2d_backward_weights, conv2d_forward
 from .dense import dense_backward_input, dense_backward_weights, dense_forward
-from .dropout import dropout
+from .dropout import dropout, gaussian_noise
 from .loss import softmax_cross_entropy_backward, softmax_cross_entropy_forward
 from .optimizer import adam_update, sgd_update
-from .pool import max_pool2d_backward, max_pool2d_forward
+from .pool import average_pool2d_backward, average_pool2d_forward, max_pool2d_backward, max_pool2d_forward
 
 __all__ = [
     "adam_update",
+    "average_pool2d_backward",
+    "average_pool2d_forward",
     "batch_norm_backward",
     "batch_norm_forward",
     "batch_norm_inference_backward",
@@ -32,13 +49,24 @@ __all__ = [
     "dense_backward_weights",
     "dense_forward",
     "dropout",
+    "elu_backward",
+    "elu_forward",
+    "gaussian_noise",
+    "gelu_backward",
+    "gelu_forward",
+    "leaky_relu_backward",
+    "leaky_relu_forward",
     "max_pool2d_backward",
     "max_pool2d_forward",
     "relu_backward",
     "relu_forward",
     "sgd_update",
+    "sigmoid_backward",
+    "sigmoid_forward",
     "softmax_backward",
     "softmax_cross_entropy_backward",
     "softmax_cross_entropy_forward",
     "softmax_forward",
+    "tanh_backward",
+    "tanh_forward",
 ]

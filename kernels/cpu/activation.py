@@ -10,6 +10,8 @@ from ._jit import helper, kernel
 from ._memory import copy
 
 CHUNK = 8_192  # elements: a chunk stays in the nearest cache
+LEAKY_RELU, ELU, SIGMOID, TANH, GELU = range(5)  # what :func:`_bend` is told to compute
+ROOT_HALF, ROOT_TWO_PI = math.sqrt(0.5), math.sqrt(2 * math.pi)
 
 
 def relu_forward(x, out=None, work=None):
@@ -48,6 +50,75 @@ def softmax_backward(dy, y, out=None, work=None):
     return deliver(dx, out)
 
 
+def leaky_relu_forward(x, negative_slope, out=None, work=None):
+    """See :func:`reference.leaky_relu_forward`. ``out`` may be x."""
+    return _curve(LEAKY_RELU, x, negative_slope, out)
+
+
+def leaky_relu_backward(dy, y, negative_slope, out=None, work=None):
+    """See :func:`reference.leaky_relu_backward`. ``out`` may be dy."""
+    return _slope(LEAKY_RELU, dy, "y", y, negative_slope, out)
+
+
+def elu_forward(x, alpha, out=None, work=None):
+    """See :func:`reference.elu_forward`. ``out`` may be x."""
+    return _curve(ELU, x, alpha, out)
+
+
+def elu_backward(dy, y, alpha, out=None, work=None):
+    """See :func:`reference.elu_backward`. ``out`` may be dy."""
+    return _slope(ELU, dy, "y", y, alpha, out)
+
+
+def sigmoid_forward(x, out=None, work=None):
+    """See :func:`reference.sigmoid_forward`. ``out`` may be x."""
+    return _curve(SIGMOID, x, 0, out)
+
+
+def sigmoid_backward(dy, y, out=None, work=None):
+    """See :func:`reference.sigmoid_backward`. ``out`` may be dy."""
+    return _slope(SIGMOID, dy, "y", y, 0, out)
+
+
+def tanh_forward(x, out=None, work=None):
+    """See :func:`reference.tanh_forward`. ``out`` may be x."""
+    return _curve(TANH, x, 0, out)
+
+
+def tanh_backward(dy, y, out=None, work=None):
+    """See :func:`reference.tanh_backward`. ``out`` may be dy."""
+    return _slope(TANH, dy, "y", y, 0, out)
+
+
+def gelu_forward(x, out=None, work=None):
+    """See :func:`reference.gelu_forward`. ``out`` may be x."""
+    return _curve(GELU, x, 0, out)
+
+
+def gelu_backward(dy, x, out=None, work=None):
+    """See :func:`reference.gelu_backward`. ``out`` may be dy."""
+    return _slope(GELU, dy, "x", x, 0, out)
+
+
+def _curve(kind, x, constant, out):
+    """Launch :func:`_bend` upwards: y from x."""
+    x = operand("x", x)
+    y = target("out", out, x.shape, x.dtype, (), same=(x,))
+    flat, constant = x.reshape(-1), x.dtype.type(constant)
+    _bend(kind, False, flat, flat, constant, np.may_share_memory(x, y), y.reshape(-1))
+    return deliver(y, out)
+
+
+def _slope(kind, dy, name, kept, constant, out):
+    """Launch :func:`_bend` downwards: dx from dy and what was kept of the forward pass, called ``name``."""
+    dy = operand("dy", dy)
+    kept = operand(name, kept, dtype=dy.dtype, shape=dy.shape)
+    dx = target("out", out, dy.shape, dy.dtype, (kept,), same=(dy,))
+    constant = dy.dtype.type(constant)
+    _bend(kind, True, dy.reshape(-1), kept.reshape(-1), constant, np.may_share_memory(dy, dx), dx.reshape(-1))
+    return deliver(dx, out)
+
+
 @kernel()
 def _gate(value, condition, keep_nan, in_place, result):
     """``result = value`` where ``condition > 0`` (or is NaN, if wanted), else 0: both directions of ReLU.
@@ -81,6 +152,71 @@ def clear_where_negative(dx, y):
     for i in range(dx.size):
         value = dx[i]  # read on both ways, so that the choice is a selection and not a jump
         dx[i] = value if y[i] > nothing else nothing
+
+
+@kernel()
+def _bend(kind, backward, value, kept, constant, in_place, result):
+    """All other element-wise functions, both ways: one function to compile, as each alone costs almost as much.
+
+    Chunks are copied and then changed in place (see :func:`_gate`).
+    """
+    for chunk in prange(pieces_of(value.size, CHUNK)):
+        start, stop = chunk * CHUNK, min(value.size, (chunk + 1) * CHUNK)
+        if not in_place:
+            copy(result, start, value, start, stop - start)
+        if backward:
+            multiply_by_slope(kind, result[start:stop], kept[start:stop], constant)
+        else:
+            apply_curve(kind, result[start:stop], constant)
+
+
+@helper
+def apply_curve(kind, y, constant):
+    """One chunk: x, which lies in y, becomes y."""
+    nothing, one, half, root_half = y.dtype.type(0), y.dtype.type(1), y.dtype.type(0.5), y.dtype.type(ROOT_HALF)
+    if kind == LEAKY_RELU:
+        for i in range(y.size):
+            x, scaled = y[i], constant * y[i]  # both computed: a selection, not a jump
+            y[i] = x if x > nothing else scaled
+    elif kind == ELU:
+        for i in range(y.size):
+            y[i] = y[i] if y[i] > nothing else constant * math.expm1(y[i])
+    elif kind == SIGMOID:
+        for i in range(y.size):
+            e = math.exp(-abs(y[i]))
+            y[i] = (e if y[i] < nothing else one) / (one + e)
+    elif kind == TANH:
+        for i in range(y.size):
+            y[i] = math.tanh(y[i])
+    else:
+        for i in range(y.size):
+            y[i] = y[i] * (half * math.erfc(-y[i] * root_half))
+
+
+@helper
+def multiply_by_slope(kind, dx, kept, constant):
+    """One chunk: dy, which lies in dx, becomes dx. ``kept`` is y, for gelu x."""
+    nothing, one, half = dx.dtype.type(0), dx.dtype.type(1), dx.dtype.type(0.5)
+    root_half, root_two_pi = dx.dtype.type(ROOT_HALF), dx.dtype.type(ROOT_TWO_PI)
+    if kind == LEAKY_RELU:
+        for i in range(dx.size):
+            dy, scaled = dx[i], constant * dx[i]
+            dx[i] = dy if kept[i] > nothing else scaled
+    elif kind == ELU:
+        for i in range(dx.size):
+            dy, scaled = dx[i], dx[i] * (kept[i] + constant)
+            dx[i] = dy if kept[i] > nothing else scaled
+    elif kind == SIGMOID:
+        for i in range(dx.size):
+            dx[i] *= kept[i] * (one - kept[i])
+    elif kind == TANH:
+        for i in range(dx.size):
+            dx[i] *= one - kept[i] * kept[i]
+    else:
+        for i in range(dx.size):
+            x = kept[i]
+            share = half * math.erfc(-x * root_half)
+            dx[i] *= share + x * math.exp(-half * x * x) / root_two_pi
 
 
 @kernel()

@@ -1,9 +1,11 @@
-"""Dropout whose mask is a hash of each element's number: no memory, no order. See ``reference.dropout``."""
+"""Noise that is a hash of each element's number: no memory, no order. See ``reference.dropout``."""
+
+import math
 
 import numpy as np
 from numba import prange
 
-from ..counter_hash import GOLDEN, UNIFORM_BITS, keep_threshold, key_of, mix
+from ..counter_hash import GOLDEN, HALF_OPEN, UNIFORM_BITS, WIDE_SHIFT, keep_threshold, key_of, mix
 from ._arrays import deliver, operand, target
 from ._jit import helper, kernel
 from ._memory import copy
@@ -24,6 +26,16 @@ def dropout(x, rate, seed, step, out=None, work=None):
     return deliver(y, out)
 
 
+def gaussian_noise(x, stddev, seed, step, out=None, work=None):
+    """Hash twice, transform and add in one pass; see :func:`reference.gaussian_noise`. ``out`` may be x."""
+    x = operand("x", x)
+    if not 0 <= stddev < math.inf:
+        raise ValueError(f"stddev must be finite and not negative, not {stddev}")
+    y = target("out", out, x.shape, x.dtype, (), same=(x,))
+    _gaussian_noise(x.reshape(-1), y.reshape(-1), float(stddev), key_of(seed, step))
+    return deliver(y, out)
+
+
 @kernel()
 def _dropout(x, in_place, y, scale, threshold, key):
     """Fixed chunks of elements, copied and then changed in place (see ``activation._gate``)."""
@@ -41,3 +53,15 @@ def drop(y, scale, threshold, counter):
         draw = hash_of(counter + np.uint64(i) * GOLDEN) >> SHIFT
         value = y[i] * scale  # computed on both ways: a selection, not a jump
         y[i] = value if draw >= threshold else y.dtype.type(0)
+
+
+@kernel()
+def _gaussian_noise(x, y, stddev, key):
+    """Fixed chunks of elements; two draws for each, in float64 whatever x is."""
+    for chunk in prange(pieces_of(x.size, CHUNK)):
+        for i in range(chunk * CHUNK, min(x.size, (chunk + 1) * CHUNK)):
+            counter = key + np.uint64(2 * i + 1) * GOLDEN
+            u = (np.float64(hash_of(counter) >> WIDE_SHIFT) + 1.0) * HALF_OPEN
+            v = np.float64(hash_of(counter + GOLDEN) >> WIDE_SHIFT) * HALF_OPEN
+            normal = math.sqrt(-2.0 * math.log(u)) * math.cos(2.0 * math.pi * v)
+            y[i] = x[i] + y.dtype.type(stddev * normal)

@@ -1,16 +1,17 @@
-"""Max-pooling, a window at a time, the inner loop over channels: neighbours in memory, so it runs in vectors.
+"""Pooling, a window at a time, the inner loop over channels: neighbours in memory, so it runs in vectors.
 
 See ``reference.pool`` for the meaning.
 """
 
+import numpy as np
 from numba import prange
 
 from ..geometry import Window, argmax_dtype
 from ._arrays import deliver, integers, operand, pieces, several, target
 from ._jit import helper, kernel
-from ._memory import clear
+from ._memory import clear, copy
 
-CHUNK = 16_384  # output values per chunk, roughly
+CHUNK = 65_536  # pixels times channels that the windows of one chunk read, roughly
 
 
 def max_pool2d_forward(x, pool_size, strides, pads, out=None, work=None):
@@ -23,25 +24,58 @@ def max_pool2d_forward(x, pool_size, strides, pads, out=None, work=None):
     y = target("out[0]", outs[0], shape, x.dtype, (x,))
     argmax = target("out[1]", outs[1], shape, argmax_dtype(window.size), (x, y))
     if y.size:
-        chunks = pieces(N * OH, max(1, CHUNK // (OW * C)))
         top, _, left, _ = window.pads
-        _forward(x, y, argmax, window.size, window.strides, (top, left), chunks)
+        _forward(x, y, argmax, window.size, window.strides, (top, left), _chunks(y.shape, window))
     return deliver(y, outs[0]), deliver(argmax, outs[1])
 
 
 def max_pool2d_backward(dy, argmax, input_size, pool_size, strides, pads, out=None, work=None):
     """Parallel over images, whose windows may overlap; see :func:`reference.max_pool2d_backward`."""
-    dy, input_size = operand("dy", dy, 4), integers("input_size", input_size, 2, 1)
-    window = _window(pool_size, strides, pads)
-    expected = (len(dy), *_output_size(window, input_size), dy.shape[-1])
-    if dy.shape != expected:
-        raise ValueError(f"dy must have shape {expected}, not {dy.shape}")
+    dy, input_size, window = _gradient_operands(dy, input_size, pool_size, strides, pads)
     argmax = operand("argmax", argmax, 4, argmax_dtype(window.size), dy.shape)
     dx = target("out", out, (len(dy), *input_size, dy.shape[-1]), dy.dtype, (dy, argmax))
     if dx.size:
         top, _, left, _ = window.pads
         _backward(dy, argmax, dx, window.size, window.strides, (top, left))
     return deliver(dx, out)
+
+
+def average_pool2d_forward(x, pool_size, strides, pads, out=None, work=None):
+    """Parallel over output rows; see :func:`reference.average_pool2d_forward`."""
+    x = operand("x", x, 4)
+    window = _window(pool_size, strides, pads)
+    N, H, W, C = x.shape
+    y = target("out", out, (N, *_output_size(window, (H, W)), C), x.dtype, (x,))
+    if y.size:
+        top, _, left, _ = window.pads
+        _average(x, y, window.size, window.strides, (top, left), _chunks(y.shape, window))
+    return deliver(y, out)
+
+
+def average_pool2d_backward(dy, input_size, pool_size, strides, pads, out=None, work=None):
+    """Parallel over images, whose windows may overlap; see :func:`reference.average_pool2d_backward`."""
+    dy, input_size, window = _gradient_operands(dy, input_size, pool_size, strides, pads)
+    dx = target("out", out, (len(dy), *input_size, dy.shape[-1]), dy.dtype, (dy,))
+    if dx.size:
+        top, _, left, _ = window.pads
+        _share_out(dy, dx, window.size, window.strides, (top, left))
+    return deliver(dx, out)
+
+
+def _gradient_operands(dy, input_size, pool_size, strides, pads):
+    """dy, the input's size and the window of a backward kernel, checked."""
+    dy, input_size = operand("dy", dy, 4), integers("input_size", input_size, 2, 1)
+    window = _window(pool_size, strides, pads)
+    expected = (len(dy), *_output_size(window, input_size), dy.shape[-1])
+    if dy.shape != expected:
+        raise ValueError(f"dy must have shape {expected}, not {dy.shape}")
+    return dy, input_size, window
+
+
+def _chunks(output_shape, window):
+    """How many chunks the output rows of all images are cut into."""
+    N, OH, OW, C = output_shape
+    return pieces(N * OH, max(1, CHUNK // (OW * C * window.size[0] * window.size[1])))
 
 
 def _window(pool_size, strides, pads):
@@ -127,3 +161,66 @@ def add_where(total, value, winner, tap):
     number, nothing = winner.dtype.type(tap), value.dtype.type(0)
     for c in range(total.size):
         total[c] += value[c] if winner[c] == number else nothing
+
+
+@kernel()
+def _average(x, y, pool_size, strides, pads, chunks):
+    """As :func:`_forward`, but the pixels are added up and divided by their number."""
+    N, H, W, C = x.shape
+    OH, OW = y.shape[1:3]
+    (KH, KW), (top, left) = pool_size, pads
+    images, result = x.reshape(-1), y.reshape(-1)
+    for chunk in prange(chunks):
+        for r in range(chunk * (N * OH) // chunks, (chunk + 1) * (N * OH) // chunks):
+            i = r % OH * strides[0] - top
+            rows = min(KH, H - i) - max(0, -i)
+            for j in range(OW):
+                column, at = j * strides[1] - left, (r * OW + j) * C
+                total = result[at : at + C]
+                clear(result, at, C)
+                for p in range(max(0, -i), min(KH, H - i)):
+                    for q in range(max(0, -column), min(KW, W - column)):
+                        pixel = ((r // OH * H + i + p) * W + column + q) * C
+                        add(total, images[pixel : pixel + C])
+                divide(total, rows * (min(KW, W - column) - max(0, -column)))
+
+
+@kernel()
+def _share_out(dy, dx, pool_size, strides, pads):
+    """As :func:`_backward`, but every pixel of a window takes the same part of the gradient.
+
+    That part is dy divided by the number of pixels, which stands in a row of its own while the window is visited.
+    """
+    N, OH, OW, C = dy.shape
+    H, W = dx.shape[1:3]
+    (KH, KW), (top, left) = pool_size, pads
+    gradient, result = dy.reshape(-1), dx.reshape(-1)
+    for n in prange(N):
+        clear(result, n * H * W * C, H * W * C)
+        share = np.empty(C, dy.dtype)
+        for i in range(OH):
+            row = i * strides[0] - top
+            rows = min(KH, H - row) - max(0, -row)
+            for j in range(OW):
+                column = j * strides[1] - left
+                copy(share, 0, gradient, ((n * OH + i) * OW + j) * C, C)
+                divide(share, rows * (min(KW, W - column) - max(0, -column)))
+                for p in range(max(0, -row), min(KH, H - row)):
+                    for q in range(max(0, -column), min(KW, W - column)):
+                        pixel = ((n * H + row + p) * W + column + q) * C
+                        add(result[pixel : pixel + C], share)
+
+
+@helper
+def add(total, values):
+    """``total += values``."""
+    for c in range(total.size):
+        total[c] += values[c]
+
+
+@helper
+def divide(values, count):
+    """``values /= count``."""
+    number = values.dtype.type(count)
+    for c in range(values.size):
+        values[c] /= number

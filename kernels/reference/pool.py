@@ -1,4 +1,4 @@
-"""Max-pooling: the largest value of every window, and where it stood.
+"""Pooling: the largest value of every window and where it stood, or the average.
 
 Shapes: x (N, H, W, C), y (N, OH, OW, C).
 """
@@ -7,7 +7,7 @@ import numpy as np
 
 from ..geometry import Window, argmax_dtype
 from ._out import deliver, deliver_all
-from .conv import tap_slices
+from .conv import col2im, im2col, tap_slices
 
 
 def max_pool2d_forward(x, pool_size, strides, pads, out=None, work=None):
@@ -62,12 +62,59 @@ def max_pool2d_backward(dy, argmax, input_size, pool_size, strides, pads, out=No
     -------
     (N, H, W, C) array
     """
-    KH, KW = pool_size
-    N, OH, OW, C = dy.shape
-    (H, W), (top, bottom, left, right) = input_size, pads
+    tap = np.arange(pool_size[0] * pool_size[1]).reshape(*pool_size, 1)
+    dcols = np.where(argmax[:, :, :, None, None] == tap, dy[:, :, :, None, None], 0)
+    return deliver(col2im(dcols, input_size, Window(pool_size, strides, pads)), out)
+
+
+def average_pool2d_forward(x, pool_size, strides, pads, out=None, work=None):
+    """Average of each window's pixels; pads do not count, so at an edge fewer pixels are averaged.
+
+    ``y[n,i,j,c] = sum_{p,q} xpad[n, i*s + p, j*s + q, c] / count[i,j]``, where ``count[i,j]`` is how many of the
+    window's taps meet a pixel. Source: LeCun et al., "Gradient-based learning applied to document recognition", 1998,
+    section II.B (there with a trained factor); the count is TensorFlow's.
+
+    Parameters
+    ----------
+    x : (N, H, W, C) array
+    pool_size, strides : (int, int)
+    pads : (top, bottom, left, right)
+        Each smaller than the window, so that every window holds a pixel.
+    out : (N, OH, OW, C) array, optional
+    work : ignored here
+
+    Returns
+    -------
+    (N, OH, OW, C) array
+    """
     window = Window(pool_size, strides, pads)
-    dxpad = np.zeros((N, H + top + bottom, W + left + right, C), dy.dtype)
-    for p in range(KH):
-        for q in range(KW):
-            dxpad[:, *tap_slices(p, q, (OH, OW), window)] += np.where(argmax == p * KW + q, dy, 0)
-    return deliver(np.ascontiguousarray(dxpad[:, top : top + H, left : left + W]), out)
+    return deliver(im2col(x, window).sum(axis=(3, 4)) / pixel_counts(x.shape[1:3], window, x.dtype), out)
+
+
+def average_pool2d_backward(dy, input_size, pool_size, strides, pads, out=None, work=None):
+    """Each output's gradient is shared out equally among the pixels of its window.
+
+    ``dxpad[n, i*s + p, j*s + q, c] += dy[n,i,j,c] / count[i,j]``, and the pads are cut off.
+
+    Parameters
+    ----------
+    dy : (N, OH, OW, C) array
+    input_size : (H, W)
+    pool_size, strides, pads, work
+        As in :func:`average_pool2d_forward`.
+    out : (N, H, W, C) array, optional
+
+    Returns
+    -------
+    (N, H, W, C) array
+    """
+    window = Window(pool_size, strides, pads)
+    share = dy / pixel_counts(input_size, window, dy.dtype)
+    N, OH, OW, C = dy.shape
+    dcols = np.broadcast_to(share[:, :, :, None, None], (N, OH, OW, *pool_size, C))
+    return deliver(col2im(dcols, input_size, window), out)
+
+
+def pixel_counts(input_size, window, dtype):
+    """How many taps of each window meet a pixel, not a pad: (OH, OW, 1)."""
+    return im2col(np.ones((1, *input_size, 1), dtype), window).sum(axis=(0, 3, 4))
