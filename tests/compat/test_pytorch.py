@@ -115,6 +115,11 @@ def dropout(layer, x, p):
     return x * torch.tensor(kept) / (1 - layer.rate)
 
 
+def gaussian_noise(layer, x, p):
+    """The noise too is tinycnn's own."""
+    return x + torch.tensor(layer.kernels.gaussian_noise(np.zeros(x.shape), layer.stddev, layer.noise_seed, STEP[0]))
+
+
 STEP = [0]  # the optimizer step, which names the mask of a dropout
 
 LAYERS = {
@@ -126,6 +131,7 @@ LAYERS = {
     "Dropout": dropout,
     "ELU": lambda layer, x, p: F.elu(x, layer.alpha),
     "Flatten": lambda layer, x, p: torch.flatten(x, 1),
+    "GaussianNoise": gaussian_noise,
     "GlobalAveragePooling2D": lambda layer, x, p: x.mean((1, 2), keepdim=getattr(layer, "keepdims", False)),
     "GlobalMaxPooling2D": lambda layer, x, p: x.flatten(1, 2).max(1).values.reshape(len(x), *layer.built_output_shape),
     "LeakyReLU": lambda layer, x, p: F.leaky_relu(x, layer.negative_slope),
