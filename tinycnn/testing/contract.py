@@ -12,6 +12,7 @@ from ..backend import BACKENDS, Backend
 from ..checkpoint import load_model
 from ..layers.base import Layer
 from ..model import Sequential
+from ..workspace import Workspace
 
 #: Largest difference, relative to the largest result, that rounding may make in each dtype.
 ROUNDING = {"float32": 2e-5, "float64": 1e-11}
@@ -29,8 +30,9 @@ def assert_layer_contract(
     """Check everything but gradients that a layer promises (see :func:`check_gradients` for those).
 
     The shape rule is what forward returns; two forwards and two backwards work in any order; backward is idempotent;
-    no cache without training; inputs and gradients stay as they are; strided and Fortran-ordered arrays give the same
-    result; batches of 1 and of 0; float32 and float64; the same result on every backend; saving and loading.
+    no cache without training; inputs and gradients stay as they are; a workspace changes nothing, also when used
+    again; ``backward_parameters`` gives backward's gradients; strided and Fortran-ordered arrays give the same result;
+    batches of 1 and of 0; float32 and float64; the same result on every backend; saving and loading.
 
     Parameters
     ----------
@@ -52,9 +54,71 @@ def assert_layer_contract(
     for name in backends:
         for dtype in ROUNDING:
             layer, x, dy = contract.case(name, dtype)
+            before_x, before_dy = x.copy(), dy.copy()  # before any call: a change may be one that happens only once
             contract.shapes(layer, x)
             contract.no_cache_without_training(layer, x)
             contract.order_of_calls(layer, x, dy)
+            if not (np.array_equal(x, before_x) and np.array_equal(dy, before_dy)):
+                raise contract.fail("forward or backward changed its argument")
+            contract.workspace(layer, x, dy, ROUNDING[dtype])
+            contract.parameters_alone(layer, x, dy)
+            contract.memory_layout(layer, x, dy, ROUNDING[dtype])
+            contract.small_batches(layer, x, dy)
+    contract.same_on_every_backend(backends)
+    contract.saved_and_loaded()
+
+
+class _Contract:
+    def __init__(self, make: Callable[[], Layer], input_shape: Shape, batch: int, seed: int) -> None:
+        self._make, self._input_shape, self._batch, self._seed = make, input_shape, batch, seed
+        self._label = make().label
+
+    def case(self, backend: str, dtype: str) -> tuple[Layer, Array, Array]:
+        """A built layer, an input and a cotangent: the same numbers for every backend and dtype."""
+        layer = self._make()
+        shape = layer.build(
+            self._input_shape, rng=np.random.default_rng(self._seed), dtype=dtype, backend=Backend(backend)
+        )
+        rng = np.random.default_rng(self._seed + 1)
+        x = rng.normal(size=(self._batch, *self._input_shape)).astype(dtype)
+        return layer, x, rng.normal(size=(self._batch, *shape)).astype(dtype)
+
+    def fail(self, promise: str) -> AssertionError:
+        return AssertionError(f"{self._label}: {promise}")
+
+    def shapes(self, layer: Layer, x: Array) -> None:
+        y, _ = layer.forward(x.copy(), training=True)
+        expected = (len(x), *layer.output_shape(self._input_shape))
+        if y.shape != expected:
+            raise self.fail(f"output_shape says {expected}, forward returned {y.shape}")
+        if y.dtype != x.dtype:
+            raise self.fail(f"forward returned {y.dtype} for an input of {x.dtype}")
+
+    def no_cache_without_training(self, layer: Layer, x: Array) -> None:
+        if layer.forward(x, training=False)[1] is not None:
+            raise self.fail("forward returned a cache without training")
+        if layer.forward(x, training=True)[1] is None:
+            raise self.fail("forward returned no cache in training")
+
+    def order_of_calls(self, layer: Layer, x: Array, dy: Array) -> None:
+        """Caches are the caller's: a second forward must not touch what the first one returned."""
+        other, other_dy = x[::-1] * 1.5, dy[::-1] * 0.5
+        before_x, before_dy = x.copy(), dy.copy()
+        _, cache_1 = layer.forward(x, training=True, step=1)
+        first = self._backward(layer, cache_1, dy)
+        again = self._backward(layer, cache_1, dy)
+        self._equal(again, first, "backward twice gave other gradients: it must overwrite, not add")
+        second = self._backward(layer, layer.forward(other.copy(), training=True, step=2)[1], other_dy.copy())
+        _, cache_1 = layer.forward(x, training=True, step=1)
+        _, cache_2 = layer.forward(other.copy(), training=True, step=2)
+        found = self._backward(layer, cache_1, dy)
+        self._equal(found, first, "after another forward, backward of the first gave other gradients")
+        found = self._backward(layer, cache_2, other_dy.copy())
+        self._equal(found, second, "backward of a second forward gave other gradients")
+        if not (np.array_equal(x, before_x) and np.array_equal(dy, before_dy)):
+                raise contract.fail("forward or backward changed its argument")
+            contract.workspace(layer, x, dy, ROUNDING[dtype])
+            contract.parameters_alone(layer, x, dy)
             contract.memory_layout(layer, x, dy, ROUNDING[dtype])
             contract.small_batches(layer, x, dy)
     contract.same_on_every_backend(backends)
@@ -98,7 +162,6 @@ class _Contract:
         other, other_dy = x[::-1] * 1.5, dy[::-1] * 0.5
         first = self._backward(layer, layer.forward(x, training=True, step=1)[1], dy)
         second = self._backward(layer, layer.forward(other.copy(), training=True, step=2)[1], other_dy.copy())
-        before_x, before_dy = x.copy(), dy.copy()
         _, cache_1 = layer.forward(x, training=True, step=1)
         _, cache_2 = layer.forward(other.copy(), training=True, step=2)
         for cache, cotangent, expected, what in (
@@ -107,8 +170,24 @@ class _Contract:
             (cache_1, dy, first, "backward twice gave other gradients: it must overwrite, not add"),
         ):
             self._equal(self._backward(layer, cache, cotangent), expected, what)
-        if not (np.array_equal(x, before_x) and np.array_equal(dy, before_dy)):
-            raise self.fail("forward or backward changed its argument")
+
+    def workspace(self, layer: Layer, x: Array, dy: Array, rounding: float) -> None:
+        """Training brings memory in which the last batch's numbers still lie."""
+        expected, ws = self._all_results(layer, x, dy), Workspace()
+        self._all_results(layer, x * 2, dy * 2, ws)
+        found = self._all_results(layer, x, dy.copy(), ws)  # with a workspace dy may be overwritten
+        self._equal(found, expected, "with a workspace that was used before it gave another result", tolerance=rounding)
+
+    def parameters_alone(self, layer: Layer, x: Array, dy: Array) -> None:
+        """What the first layer of a network runs in place of backward."""
+        _, cache = layer.forward(x, training=True, step=1)
+        expected = self._backward(layer, cache, dy)
+        for parameter in layer.params.values():
+            if parameter.trainable:
+                parameter.grad.fill(np.nan)
+        layer.backward_parameters(dy.copy(), cache)
+        found = {name: p.grad for name, p in layer.params.items()}
+        self._equal(expected | found, expected, "backward_parameters gave other gradients than backward")
 
     def memory_layout(self, layer: Layer, x: Array, dy: Array, rounding: float) -> None:
         """NumPy adds up a Fortran-ordered array in another order, so the last bits may differ."""
@@ -160,17 +239,17 @@ class _Contract:
         )
         self._equal(found, expected, "loaded from a file it gives another result")
 
-    def _all_results(self, layer: Layer, x: Array, dy: Array) -> dict[str, Array]:
+    def _all_results(self, layer: Layer, x: Array, dy: Array, ws: Workspace | None = None) -> dict[str, Array]:
         buffers = {key: value.copy() for key, value in layer.buffers.items()}
-        y, cache = layer.forward(x, training=True, step=3)
+        y, cache = layer.forward(x, training=True, step=3, ws=ws)
         y = y.copy()
         moved = {key: value.copy() for key, value in layer.buffers.items()}
         for key, value in buffers.items():
             layer.buffers[key][...] = value
-        return {"y": y, **self._backward(layer, cache, dy), **moved}
+        return {"y": y, **self._backward(layer, cache, dy, ws), **moved}
 
-    def _backward(self, layer: Layer, cache: Any, dy: Array) -> dict[str, Array]:
-        dx = layer.backward(dy, cache).copy()
+    def _backward(self, layer: Layer, cache: Any, dy: Array, ws: Workspace | None = None) -> dict[str, Array]:
+        dx = layer.backward(dy, cache, ws=ws).copy()
         return {"dx": dx} | {name: p.grad.copy() for name, p in layer.params.items()}
 
     def _equal(

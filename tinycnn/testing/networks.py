@@ -1,5 +1,6 @@
 """Gradient checks of whole networks: one random direction, drawn elements, and a report for a documented model."""
 
+import functools
 import time
 from functools import partial
 from typing import Any
@@ -11,14 +12,16 @@ from ..kernels.threads import one_blas_thread
 from ..layers import serialize
 from ..layers.base import Layer
 from ..model import Sequential
-from .gradcheck import ATOL, RTOL, STEPS, Function, compare, layer_function
+from .gradcheck import ATOL, RTOL, Function, Slopes, compare, judge, layer_function
 from .report import GradientReport, Row
 
 #: Relative error that a directional check lets pass: through many layers of ReLU some kinks lie within every step.
 DIRECTIONAL_RTOL = 1e-4
 
 
-def check_directional(model: Sequential, x: Any, y: Any, *, seed: int = 0, rtol: float = DIRECTIONAL_RTOL) -> float:
+def check_directional(
+    model: Sequential, x: Any, y: Any, *, seed: int = 0, rtol: float = DIRECTIONAL_RTOL
+) -> GradientReport:
     """Compare the loss's slope along one random direction through all parameters at once with ``gradient · direction``.
 
     Costs two forwards however many parameters there are. A single wrong element among millions can hide; use it beside
@@ -36,24 +39,22 @@ def check_directional(model: Sequential, x: Any, y: Any, *, seed: int = 0, rtol:
 
     Returns
     -------
-    float
-        The relative error.
+    GradientReport
+        One row.
 
     Raises
     ------
     AssertionError
-        If it is larger than ``rtol``.
+        If the relative error is larger than ``rtol`` (where there is no derivative along the direction: if the
+        gradient's slope does not lie between those of the two sides).
     TypeError
         If the model or x is not float64.
     """
-    network = _Network(model, x, y)
-    error, slope, expected = network.directional(seed)
-    if not error <= rtol:
-        raise AssertionError(
-            f"{model.name}: along a random direction (seed {seed}) the loss changes by {slope:.9g}, the gradients say "
-            f"{expected:.9g}; relative error {error:.2g}"
-        )
-    return error
+    report = GradientReport(f"Directional check of {model.name} (float64, direction seed {seed})")
+    _Network(model, x, y).directional(report, seed, rtol)
+    if report.failures:
+        raise AssertionError("\n".join(report.failures))
+    return report
 
 
 def model_report(name: str, *, elements: int = 200, seed: int = 0) -> GradientReport:
@@ -87,11 +88,7 @@ def model_report(name: str, *, elements: int = 200, seed: int = 0) -> GradientRe
         model.compile("sgd", "sparse_categorical_crossentropy")
         x = rng.uniform(0, 1, (3, *model.input_shape))
         network = _Network(model, x, rng.integers(0, model.output_shape[0], len(x)))
-        error, _, _ = network.directional(seed)
-        size = model.count_trainable_params()
-        report.rows.append(Row("whole network", "one direction", (size,), 1, 0, error, "random direction"))
-        if not error <= DIRECTIONAL_RTOL:
-            report.failures.append(f"{name}: relative error {error:.2g} along a random direction")
+        network.directional(report, seed, DIRECTIONAL_RTOL)
         network.drawn_elements(report, elements, seed)
     report.title += f", {time.perf_counter() - started:.1f} s"
     return report
@@ -154,20 +151,30 @@ class _Network:
             dy = layer.backward(dy, cache)
         return {key: p.grad.copy() for key, p in self.parameters.items()}
 
-    def directional(self, seed: int) -> tuple[float, float, float]:
-        """(smallest relative error over the steps, slope, gradient · direction)."""
+    def directional(self, report: GradientReport, seed: int, rtol: float) -> None:
+        """A row for one direction through all parameters."""
         rng = np.random.default_rng(seed)
         direction = {key: rng.normal(size=p.value.shape) for key, p in self.parameters.items()}
         length = np.sqrt(sum(np.square(d).sum() for d in direction.values()))
         gradients = self.gradients(np.full(len(self.y), 1 / len(self.y)))
         expected = float(sum((gradients[key] * d).sum() for key, d in direction.items()) / length)
-        attempts = []
-        for h in STEPS:
+        here = self.losses()
+
+        @functools.cache
+        def slopes(h: float) -> Slopes:
             ahead, behind = (self._moved_losses(direction, sign * h / length) for sign in (1, -1))
-            slope = float((ahead - behind).mean() / (2 * h))
-            attempts.append((abs(slope - expected) / max(abs(slope), abs(expected), 1e-300), slope))
-        error, slope = min(attempts)
-        return error, slope, expected
+            return Slopes.of((here - behind) / (h * len(here)), (ahead - here) / (h * len(here)))
+
+        rounding = float(np.finfo(np.float64).eps * np.abs(here).mean())
+        agrees, slope, kink = judge(expected, slopes, rtol, 0.0, rounding)
+        error = 0.0 if kink else abs(slope - expected) / max(abs(slope), abs(expected), 1e-300)
+        size = (sum(p.value.size for p in self.parameters.values()),)
+        report.rows.append(Row("whole network", "one direction", size, 1, int(kink), error, "random direction"))
+        if not agrees:
+            report.failures.append(
+                f"{self.model.name}: along a random direction (seed {seed}) the loss changes by {slope:.9g}, the "
+                f"gradients say {expected:.9g}; relative error {error:.2g}"
+            )
 
     def _moved_losses(self, direction: dict[str, Array], distance: float) -> Array:
         before = {key: p.value.copy() for key, p in self.parameters.items()}

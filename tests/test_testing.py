@@ -1,0 +1,307 @@
+"""tinycnn.testing itself: what it reports, what it refuses, what its strategies draw."""
+
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, find, given, settings
+from hypothesis import strategies as st
+
+import tinycnn
+from tinycnn import Sequential, layers, losses, testing
+from tinycnn.testing import strategies
+
+X = np.random.default_rng(0).normal(size=(2, 4, 4, 2))
+
+
+class Wrong(layers.Dense):
+    """A dense layer whose weight gradient is 0.1 % too large."""
+
+    def backward(self, dy, cache, *, ws=None):
+        dx = super().backward(dy, cache, ws=ws)
+        self.params["kernel"].grad *= 1.001
+        return dx
+
+
+class Nonsense(layers.Layer):
+    """What a user's mistakes look like."""
+
+    def __init__(self, mistake, **base):
+        super().__init__(**base)
+        self.mistake = mistake
+        self.calls = 0
+
+    def forward(self, x, *, training=False, step=0, ws=None):
+        self.calls += 1
+        if self.mistake == "random":
+            return x * self.calls, (x,)
+        if self.mistake == "mutates":
+            x += 1
+        if self.mistake == "shape":
+            return x[..., :1], (x,)
+        return 2 * x, ((x,) if training or self.mistake == "cache" else None)
+
+    def backward(self, dy, cache, *, ws=None):
+        if self.mistake == "nan":
+            return dy * np.nan
+        if self.mistake == "narrow":
+            return dy[..., :1]
+        return 2 * dy
+
+
+# Reports
+
+
+def test_a_report_is_a_table():
+    report = testing.check_gradients(layers.Conv2D(3, 2, activation="relu"), X)
+    assert report.ok
+    assert [row.array for row in report.rows] == ["dx", "kernel", "bias"]
+    assert [row.checked + row.kinks for row in report.rows] == [X.size, 24, 3]
+    assert report.largest_error < 1e-6
+    text = str(report)
+    assert "cotangent seed 0" in text
+    assert "2×4×4×2" in text
+    assert text.splitlines()[-1] == f"all {X.size + 27} elements agree"
+
+
+def test_a_failure_names_everything():
+    with pytest.raises(AssertionError) as error:
+        testing.check_gradients(Wrong(3, name="mine"), X[:, 0, 0], seed=7)
+    text = str(error.value)
+    assert "Wrong 'mine': the gradient of kernel is wrong at [" in text
+    assert "backward says" in text
+    assert "the difference quotient" in text
+    assert "relative error 0.001" in text
+    assert "6 wrong elements in 6 (cotangent seed 7)" in text
+    assert "bias" not in text
+
+
+def test_nan_and_shapes_fail():
+    with pytest.raises(AssertionError, match="backward says nan"):
+        testing.check_gradients(Nonsense("nan"), X)
+    with pytest.raises(AssertionError, match=r"gradient of dx has shape \(2, 4, 4, 1\), the array \(2, 4, 4, 2\)"):
+        testing.check_gradients(Nonsense("narrow"), X)
+
+
+def test_kinks_are_counted_and_not_skipped():
+    x = np.array([[0.0, 1.0, -2.0, 0.0]])
+    report = testing.check_gradients(layers.ReLU(), x)
+    assert (report.kinks, report.rows[0].checked) == (2, 2)
+
+    class Slope3(layers.ReLU):
+        """At the kink any slope from 0 to 1 is a gradient; 3 is not."""
+
+        def backward(self, dy, cache, *, ws=None):
+            return np.where(x > 0, dy, 3 * dy * (x == 0))
+
+    with pytest.raises(AssertionError, match=r"wrong at \[0, 0\]|wrong at \[0, 3\]"):
+        testing.check_gradients(Slope3(), x)
+
+
+def test_ties_of_a_pool_are_kinks_that_add_up():
+    x = np.zeros((1, 2, 2, 1))
+    assert testing.check_gradients(layers.MaxPooling2D(2), x).kinks == 4
+
+    class ToBoth(layers.MaxPooling2D):
+        def backward(self, dy, cache, *, ws=None):
+            return np.broadcast_to(dy, (1, 2, 2, 1)).copy()
+
+    with pytest.raises(AssertionError, match="gradient of dx is wrong"):
+        testing.check_gradients(ToBoth(2), x)
+
+
+def test_a_kink_near_by_is_no_excuse():
+    x = np.array([[3e-6, 1.0]])  # within the first step of ReLU's kink, not at it
+    report = testing.check_gradients(layers.ReLU(), x)
+    assert (report.kinks, report.rows[0].checked) == (0, 2)
+
+
+def test_dead_pixels_in_a_network_are_kinks():
+    """Biases of 0 behind a dead ReLU put whole layers exactly at the kink."""
+    model = Sequential([layers.Input((4, 4, 1))], dtype="float64")
+    model.add(layers.Conv2D(2, 3, activation="relu", kernel_initializer="ones"))
+    model.add(layers.Conv2D(2, 2, activation="relu", bias_initializer="zeros"))
+    model.add(layers.Flatten())
+    model.add(layers.Dense(3, activation="softmax"))
+    model.compile("sgd", "sparse_categorical_crossentropy")
+    x = np.full((1, 4, 4, 1), -1.0)
+    report = testing.check_gradients(model, x, [1])
+    assert report.kinks > 0
+    assert testing.check_directional(model, x, [1]).rows[0].checked == 1
+
+
+# Refusals
+
+
+@pytest.mark.parametrize(
+    ("call", "kind", "message"),
+    [
+        (lambda: testing.check_gradients(layers.ReLU(), X.astype("float32")), TypeError, "rounding hides errors"),
+        (lambda: testing.check_gradients(layers.ReLU(), X * np.inf), ValueError, "holds NaN or infinity"),
+        (lambda: testing.check_gradients(layers.ReLU, X), TypeError, "with parentheses"),
+        (lambda: testing.check_gradients("relu", X), TypeError, "takes a layer, a Sequential or a loss"),
+        (lambda: testing.check_gradients(Nonsense("random"), X), RuntimeError, "two forwards of the same input differ"),
+        (
+            lambda: testing.check_gradients(losses.SparseCategoricalCrossentropy(), X[:, 0, 0]),
+            ValueError,
+            "needs labels",
+        ),
+    ],
+)
+def test_refusals(call, kind, message):
+    with pytest.raises(kind, match=message):
+        call()
+
+
+def test_a_layer_built_in_float32_or_for_another_shape_is_refused():
+    layer = layers.Dense(2)
+    layer.build((3,))
+    with pytest.raises(TypeError, match="built in float32"):
+        testing.check_gradients(layer, np.ones((1, 3)))
+    layer = layers.Dense(2)
+    layer.build((3,), dtype="float64")
+    with pytest.raises(ValueError, match=r"built for samples of shape \(3,\), x has \(4,\)"):
+        testing.check_gradients(layer, np.ones((1, 4)))
+
+
+def test_directional_check_finds_a_wrong_layer():
+    model = Sequential([layers.Input((4,)), Wrong(8, "relu"), layers.Dense(3, "softmax")], dtype="float64")
+    model.compile("sgd", "sparse_categorical_crossentropy")
+    x, y = np.random.default_rng(1).normal(size=(6, 4)), [0, 1, 2, 0, 1, 2]
+    with pytest.raises(AssertionError, match="along a random direction"):
+        testing.check_directional(model, x, y, rtol=1e-5)
+
+
+# The contract
+
+
+@pytest.mark.parametrize(
+    ("mistake", "promise"),
+    [
+        ("mutates", "changed its argument|gave other gradients"),
+        ("shape", "output_shape says"),
+        ("cache", "returned a cache without training"),
+    ],
+)
+def test_contract_finds(mistake, promise):
+    with pytest.raises(AssertionError, match=promise):
+        testing.assert_layer_contract(Nonsense, (3,), mistake=mistake)
+
+
+def test_contract_finds_gradients_that_add_up():
+    class Adds(layers.Dense):
+        def backward(self, dy, cache, *, ws=None):
+            before = self.params["kernel"].grad.copy()
+            dx = super().backward(dy, cache, ws=ws)
+            self.params["kernel"].grad += before
+            return dx
+
+    with pytest.raises(AssertionError, match="must overwrite, not add"):
+        testing.assert_layer_contract(Adds, (3,), units=2)
+
+
+def test_contract_finds_a_cache_that_goes_stale():
+    class Stale(layers.Dense):
+        def forward(self, x, **arguments):
+            y, cache = super().forward(x, **arguments)
+            self.last = cache
+            return y, cache
+
+        def backward(self, dy, cache, *, ws=None):
+            return super().backward(dy, self.last, ws=ws)
+
+    with pytest.raises(AssertionError, match="after another forward"):
+        testing.assert_layer_contract(Stale, (3,), units=2, activation="relu")
+
+
+# Strategies
+
+
+@given(strategies.conv_geometries())
+def test_conv_geometries_are_valid(g):
+    layer = layers.Conv2D(1, g.kernel_size, strides=g.strides, dilation_rate=g.dilation)
+    window = tinycnn.kernels.geometry.Window(g.kernel_size, g.strides, g.pads, g.dilation)
+    assert window.output_size(g.input_size) == g.output_size
+    assert min(g.output_size) >= 1
+    assert min(g.input_size) >= 1
+    assert g.channels % g.groups == g.filters % g.groups == 0
+    assert layer.kernel_size == g.kernel_size
+
+
+@pytest.mark.parametrize(
+    "wanted",
+    [
+        lambda g: g.strides[0] > 1 and g.dilation[1] > 1,
+        lambda g: g.pads[0] != g.pads[1] and g.groups > 1,
+        lambda g: g.kernel_size[0] % 2 == 0 and g.kernel_size[0] != g.kernel_size[1],
+    ],
+)
+def test_conv_geometries_reach_the_corners(wanted):
+    find(strategies.conv_geometries(), wanted, settings=settings(max_examples=2000))
+
+
+def test_failures_shrink_to_something_small():
+    """The smallest convolution that has two filters: one pixel, one channel."""
+    g = find(strategies.conv_geometries(), lambda g: g.filters >= 2)
+    assert (g.batch, g.input_size, g.channels, g.kernel_size, g.filters) == (1, (1, 1), 1, (1, 1), 2)
+
+
+@given(strategies.separated_arrays((3, 5, 2)))
+def test_separated_arrays_have_neither_ties_nor_zeros(x):
+    assert np.diff(np.sort(x, axis=None)).min() > 0.05
+    assert np.abs(x).min() > 0.01
+
+
+@settings(suppress_health_check=[HealthCheck.too_slow])
+@given(strategies.layers_with_inputs())
+def test_drawn_inputs_fit_their_layers(case):
+    layer, x = case
+    assert not layer.built
+    assert x.dtype == np.float64
+    assert layer.output_shape(x.shape[1:])
+
+
+def test_a_class_that_needs_arguments_asks_to_be_registered():
+    with pytest.raises(LookupError, match=r"Nonsense cannot be made without arguments.*register"):
+        strategies.layers_with_inputs(Nonsense)
+    strategies.register(Nonsense, lambda: st.just((Nonsense("none"), X)))
+    try:
+        layer, _ = find(strategies.layers_with_inputs(Nonsense), lambda case: True)
+        assert isinstance(layer, Nonsense)
+    finally:
+        del strategies._LAYER_STRATEGIES[Nonsense]
+
+
+def test_check_gradients_needs_no_hypothesis():
+    script = (
+        "import sys; sys.modules['hypothesis'] = None\n"
+        "import numpy as np; from tinycnn import layers, testing\n"
+        "testing.check_gradients(layers.ReLU(), np.ones((1, 2)))\n"
+        "try: testing.strategies\n"
+        "except ModuleNotFoundError as error: print(error)"
+    )
+    result = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert 'pip install "tinycnn[test]"' in result.stdout
+
+
+# The report of a documented model
+
+
+def test_model_report():
+    report = testing.model_report("ladder_02", elements=20)
+    assert report.ok
+    text = str(report)
+    for words in ("every element, reduced", "random direction", "drawn elements, full network"):
+        assert words in text
+    assert [row.array for row in report.rows[:3]] == ["dx", "kernel", "bias"]
+
+
+def test_model_report_of_a_wrong_kernel(monkeypatch):
+    from tinycnn.kernels import cpu
+
+    right = cpu.relu_backward
+    monkeypatch.setattr(cpu, "relu_backward", lambda dy, y, out=None, work=None: right(dy, y) * 1.01)
+    report = testing.model_report("ladder_02", elements=20)
+    assert not report.ok
+    assert any("wrong" in line for line in report.failures)
