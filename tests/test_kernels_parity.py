@@ -12,7 +12,7 @@ from tinycnn.kernels import cpu, reference
 from tinycnn.kernels.geometry import argmax_dtype
 
 ACTIVATIONS = ["elu", "gelu", "leaky_relu", "relu", "sigmoid", "softmax", "tanh"]
-UPDATES_IN_PLACE = {"sgd_update", "adam_update"}
+UPDATES_IN_PLACE = {"adam_update", "rmsprop_update", "sgd_update"}
 # Largest error over the largest result (or 1): a few roundings of each dtype, more where sums are long.
 TOLERANCE = {np.float32: 3e-5, np.float64: 1e-12}
 
@@ -135,7 +135,7 @@ def _(draw):
 def channelled(draw, least=0):
     """A shape whose last axis is the channels'; sometimes more rows than fit one chunk."""
     C = draw(st.integers(1, 9))
-    rows = draw(st.sampled_from([(1,), (3, 2, 5), (40_000 // C,), (0,), (7, 1)]))
+    rows = draw(st.sampled_from([(1,), (3, 2, 5), (150_000 // C,), (0,), (7, 1)]))
     return (*rows, C) if np.prod(rows) >= least else (1, C)
 
 
@@ -244,6 +244,40 @@ def _(draw):
     return reference.softmax_forward(values(draw, N, K)), labels, values(draw, N)
 
 
+def shares(draw, N, K):
+    """Rows with the sum 1, or one-hot."""
+    rng = np.random.default_rng(draw(seeds))
+    return rng.multinomial(1, np.full(K, 1 / K), N).astype(float) if draw(st.booleans()) else rng.dirichlet([1] * K, N)
+
+
+@case("categorical_cross_entropy_forward")
+def _(draw):
+    N, K = rows_of_classes(draw)
+    return draw(st.sampled_from([1, 1000])) * values(draw, N, K), shares(draw, N, K)
+
+
+@case("categorical_cross_entropy_backward")
+def _(draw):
+    N, K = rows_of_classes(draw)
+    return reference.softmax_forward(values(draw, N, K)), shares(draw, N, K), values(draw, N)
+
+
+def rows_of_numbers(draw):
+    return draw(st.sampled_from([(0, 3), (1, 1), (3, 7), (2, 20_011), (2_000, 10)]))
+
+
+@case("mean_squared_error_forward")
+def _(draw):
+    shape = rows_of_numbers(draw)
+    return values(draw, *shape), values(draw, *shape)
+
+
+@case("mean_squared_error_backward")
+def _(draw):
+    shape = rows_of_numbers(draw)
+    return values(draw, *shape), values(draw, *shape), values(draw, shape[0])
+
+
 @case("sgd_update")
 def _(draw):
     shape = any_shape(draw)
@@ -256,6 +290,29 @@ def _(draw):
     shape = any_shape(draw)
     arrays = values(draw, *shape), values(draw, *shape), values(draw, *shape), positive(draw, *shape)
     return *arrays, draw(st.integers(1, 10**5)), 1e-3, 0.9, 0.999, 1e-7
+
+
+@case("rmsprop_update")
+def _(draw):
+    shape = any_shape(draw)
+    mean = 0.1 * values(draw, *shape) if draw(st.booleans()) else None
+    velocity = values(draw, *shape) if draw(st.booleans()) else None
+    return values(draw, *shape), values(draw, *shape), positive(draw, *shape), mean, velocity, 0.01, 0.9, 0.8, 1e-7
+
+
+@case("gradient_norm")
+def _(draw):
+    return (values(draw, *any_shape(draw)),)
+
+
+@case("scale_gradient")
+def _(draw):
+    return values(draw, *any_shape(draw)), draw(st.sampled_from([0.0, 0.3, 7.0]))
+
+
+@case("clip_gradient")
+def _(draw):
+    return values(draw, *any_shape(draw)), draw(st.sampled_from([0.1, 1.0]))
 
 
 def convert(arguments, dtype):
@@ -348,10 +405,20 @@ def test_any_layout(name, data):
         np.testing.assert_array_equal(a, e)
 
 
+IN_PLACE = [
+    "categorical_cross_entropy_backward",
+    "clip_gradient",
+    "dropout",
+    "gaussian_noise",
+    "mean_squared_error_backward",
+    "scale_gradient",
+]
+
+
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize(
     "name",
-    ["dropout", "gaussian_noise"] + [f"{f}_{way}" for f in ACTIVATIONS for way in ("forward", "backward")],
+    IN_PLACE + [f"{f}_{way}" for f in ACTIVATIONS for way in ("forward", "backward")],
 )
 @settings(deadline=None, max_examples=20)
 @given(data=st.data())
@@ -467,6 +534,10 @@ def test_what_is_not_finite_stays_visible(bad):
         "gaussian_noise": (x, 0.5, 1, 1),
         "softmax_forward": (x,),
         "softmax_cross_entropy_forward": (x.reshape(3, -1), np.array([0, 13, 1])),
+        "categorical_cross_entropy_forward": (x.reshape(3, -1), np.full((3, 32), 1 / 32, np.float32)),
+        "mean_squared_error_forward": (x.reshape(3, -1), np.zeros((3, 32), np.float32)),
+        "gradient_norm": (x,),
+        "scale_gradient": (x, 2.0),
         "batch_norm_forward": (x, ones, ones, 1e-3),
         "batch_norm_inference_forward": (x, ones, ones, ones, ones, 1e-3),
     }
@@ -478,6 +549,8 @@ def test_what_is_not_finite_stays_visible(bad):
             np.testing.assert_array_equal(np.isfinite(a), np.isfinite(e), err_msg=name)
             np.testing.assert_array_equal(np.isnan(a), np.isnan(e), err_msg=name)
     assert np.isnan(cpu.relu_forward(np.full(5, np.nan))).all()
+    for backend in (cpu, reference):
+        np.testing.assert_array_equal(backend.clip_gradient(np.array([np.nan, np.inf, -np.inf]), 2.0), [np.nan, 2, -2])
     assert not np.isfinite(cpu.softmax_forward(x)[1, 2, 2]).any()
 
 
@@ -519,12 +592,32 @@ TWO = np.ones(2)
         (ValueError, "x must have shape", "gelu_backward", (TWO, np.ones(3))),
         (ValueError, "rate", "dropout", (TWO, 1.0, 0, 0)),
         (ValueError, "stddev", "gaussian_noise", (TWO, -0.5, 0, 0)),
+        (ValueError, "shares must have shape", "categorical_cross_entropy_forward", (np.ones((2, 3)), np.ones((2, 1)))),
+        (ValueError, "targets must have shape", "mean_squared_error_forward", (np.ones((2, 3)), np.ones((1, 3)))),
         (ValueError, "m must have shape", "adam_update", (TWO, TWO, np.ones(3), TWO, 1, 0.1, 0.9, 0.99, 1e-7)),
     ],
 )
 def test_errors_name_the_argument(error, message, name, arguments):
     with pytest.raises(error, match=message):
         getattr(cpu, name)(*arguments)
+
+
+@pytest.mark.parametrize("backend", [cpu, reference])
+def test_a_class_without_a_share_may_have_any_logit(backend):
+    """0 times infinity is not a number, but such a class says nothing about the loss."""
+    losses, p = backend.categorical_cross_entropy_forward(np.array([[0.0, -np.inf, 0.0]]), np.array([[0.5, 0.0, 0.5]]))
+    np.testing.assert_allclose(losses, np.log(2))
+    np.testing.assert_allclose(p, [[0.5, 0, 0.5]])
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("backend", [cpu, reference])
+def test_centered_rmsprop_survives_a_gradient_that_does_not_change(backend, dtype):
+    """Then the variance is 0, and rounding makes it less: the root of which is not a number."""
+    w, mean_square, mean = np.zeros((3, 5), dtype)
+    for gradient in [np.array([10, 0.1, 1e3, 7, 3], dtype)] * 400:
+        backend.rmsprop_update(w, gradient, mean_square, mean, None, 1e-3, 0.9, 0.0, 1e-7)
+    assert np.isfinite(w).all()
 
 
 def test_a_wrong_out_is_refused():

@@ -40,6 +40,7 @@ def large_arguments():
     y, argmax = reference.max_pool2d_forward(x, *pool)
     features, matrix, scores = draw(131, 700), draw(700, 130), draw(20_001, 10)
     labels, flat, channel = rng.integers(0, 10, 20_001), draw(100_003), np.abs(draw(12))
+    shares = np.exp(scores) / np.exp(scores).sum(axis=1, keepdims=True)
     return {
         "conv2d_forward": (x, w, b, *geometry),
         "conv2d_backward_input": (dy, w, (17, 17), *geometry),
@@ -64,7 +65,15 @@ def large_arguments():
         "softmax_backward": (scores[::-1].copy(), scores),
         "softmax_cross_entropy_forward": (scores, labels),
         "softmax_cross_entropy_backward": (scores, labels, draw(20_001)),
+        "categorical_cross_entropy_forward": (scores, shares),
+        "categorical_cross_entropy_backward": (scores, shares, draw(20_001)),
+        "mean_squared_error_forward": (scores, shares),
+        "mean_squared_error_backward": (scores, shares, draw(20_001)),
         "sgd_update": (flat.copy(), flat, flat.copy(), 0.1, 0.9, True),
+        "rmsprop_update": (flat.copy(), flat, np.abs(flat), flat * 0.1, flat.copy(), 1e-2, 0.9, 0.8, 1e-7),
+        "gradient_norm": (flat,),
+        "scale_gradient": (flat, 0.3),
+        "clip_gradient": (flat, 0.5),
         "adam_update": (flat.copy(), flat, flat.copy(), np.abs(flat), 3, 1e-3, 0.9, 0.999, 1e-7),
     }
 
@@ -141,6 +150,12 @@ def small_arguments():
         "softmax_backward": (rows[::-1].copy(), rows),
         "softmax_cross_entropy_forward": (rows, labels),
         "softmax_cross_entropy_backward": (rows, labels, draw(3)),
+        "categorical_cross_entropy_forward": (rows, np.abs(rows)),
+        "categorical_cross_entropy_backward": (rows, np.abs(rows), draw(3)),
+        "mean_squared_error_forward": (rows, rows[::-1].copy()),
+        "mean_squared_error_backward": (rows, rows[::-1].copy(), draw(3)),
+        "rmsprop_update": (flat.copy(), flat[::-1].copy(), np.abs(flat), flat * 0.1, flat.copy(), 0.1, 0.9, 0.8, 1e-7),
+        "gradient_norm": (flat,),
         "adam_update": (flat.copy(), flat[::-1].copy(), flat.copy(), np.abs(flat), 3, 1e-3, 0.9, 0.999, 1e-7),
     }
 

@@ -1,4 +1,4 @@
-"""Softmax and cross-entropy, row by row. See ``reference.loss`` for the meaning."""
+"""Losses, row by row. See ``reference.loss`` for the meaning."""
 
 import math
 
@@ -6,7 +6,7 @@ import numpy as np
 from numba import prange
 
 from ._arrays import deliver, operand, several, target
-from ._jit import kernel
+from ._jit import helper, kernel
 from .activation import CHUNK, pieces_of, softmax_row
 
 
@@ -31,6 +31,50 @@ def softmax_cross_entropy_backward(p, labels, weights, out=None, work=None):
     if p.size:
         _backward(p.reshape(-1), labels, weights, dlogits.reshape(-1))
     return deliver(dlogits, out)
+
+
+def categorical_cross_entropy_forward(logits, shares, out=None, work=None):
+    """See :func:`reference.categorical_cross_entropy_forward`."""
+    logits = operand("logits", logits, 2)
+    shares = operand("shares", shares, 2, logits.dtype, logits.shape)
+    outs = several(out, 2)
+    losses = target("out[0]", outs[0], logits.shape[:1], logits.dtype, (logits, shares))
+    p = target("out[1]", outs[1], logits.shape, logits.dtype, (logits, shares, losses))
+    if logits.size:
+        _shares_forward(logits.reshape(-1), shares.reshape(-1), losses, p.reshape(-1))
+    return deliver(losses, outs[0]), deliver(p, outs[1])
+
+
+def categorical_cross_entropy_backward(p, shares, weights, out=None, work=None):
+    """See :func:`reference.categorical_cross_entropy_backward`. ``out`` may be p."""
+    p = operand("p", p, 2)
+    shares = operand("shares", shares, 2, p.dtype, p.shape)
+    weights = operand("weights", weights, 1, p.dtype, p.shape[:1])
+    dlogits = target("out", out, p.shape, p.dtype, (shares, weights), same=(p,))
+    if p.size:
+        _shares_backward(p.reshape(-1), shares.reshape(-1), weights, dlogits.reshape(-1))
+    return deliver(dlogits, out)
+
+
+def mean_squared_error_forward(y, targets, out=None, work=None):
+    """Sums in double precision, row by row; see :func:`reference.mean_squared_error_forward`."""
+    y = operand("y", y, 2)
+    targets = operand("targets", targets, 2, y.dtype, y.shape)
+    losses = target("out", out, y.shape[:1], y.dtype, (y, targets))
+    if y.size:
+        _squares_forward(y.reshape(-1), targets.reshape(-1), losses)
+    return deliver(losses, out)
+
+
+def mean_squared_error_backward(y, targets, weights, out=None, work=None):
+    """See :func:`reference.mean_squared_error_backward`. ``out`` may be y."""
+    y = operand("y", y, 2)
+    targets = operand("targets", targets, 2, y.dtype, y.shape)
+    weights = operand("weights", weights, 1, y.dtype, y.shape[:1])
+    dy = target("out", out, y.shape, y.dtype, (weights,), same=(y, targets))
+    if y.size:
+        _squares_backward(y.reshape(-1), targets.reshape(-1), weights, dy.reshape(-1))
+    return deliver(dy, out)
 
 
 def _labels(labels, shape):
@@ -70,3 +114,72 @@ def _backward(p, labels, weights, dlogits):
             weight, start, true = weights[row], row * classes, row * classes + labels[row]
             for k in range(start, start + classes):
                 dlogits[k] = weight * (p[k] - one if k == true else p[k])
+
+
+@kernel()
+def _shares_forward(logits, shares, losses, p):
+    """Chunks of whole rows."""
+    rows = losses.size
+    classes = logits.size // rows
+    per_chunk = max(1, CHUNK // classes)
+    for chunk in prange(pieces_of(rows, per_chunk)):
+        for row in range(chunk * per_chunk, min(rows, (chunk + 1) * per_chunk)):
+            start, stop = row * classes, (row + 1) * classes
+            largest, total = softmax_row(logits[start:stop], p[start:stop])
+            losses[row] = surprise_row(logits[start:stop], shares[start:stop], largest, total)
+
+
+@helper
+def surprise_row(logits, shares, largest, total):
+    """Cross-entropy of one row."""
+    nothing = logits.dtype.type(0)
+    log_total, loss = math.log(total), nothing
+    for k in range(logits.size):
+        if shares[k] != nothing:
+            loss += shares[k] * (log_total - (logits[k] - largest))
+    return loss
+
+
+@kernel()
+def _shares_backward(p, shares, weights, dlogits):
+    """Chunks of whole rows."""
+    rows = weights.size
+    classes = p.size // rows
+    per_chunk = max(1, CHUNK // classes)
+    for chunk in prange(pieces_of(rows, per_chunk)):
+        for row in range(chunk * per_chunk, min(rows, (chunk + 1) * per_chunk)):
+            start, stop = row * classes, (row + 1) * classes
+            whole = p.dtype.type(0)
+            for k in range(start, stop):
+                whole += shares[k]
+            for k in range(start, stop):
+                dlogits[k] = weights[row] * (p[k] * whole - shares[k])
+
+
+@kernel()
+def _squares_forward(y, targets, losses):
+    """Chunks of whole rows. The sum is in double precision: a row may be an image."""
+    rows = losses.size
+    width = y.size // rows
+    per_chunk = max(1, CHUNK // width)
+    for chunk in prange(pieces_of(rows, per_chunk)):
+        for row in range(chunk * per_chunk, min(rows, (chunk + 1) * per_chunk)):
+            total = 0.0
+            for d in range(row * width, (row + 1) * width):
+                error = y[d] - targets[d]
+                total += error * error
+            losses[row] = total / width
+
+
+@kernel()
+def _squares_backward(y, targets, weights, dy):
+    """Chunks of whole rows."""
+    rows = weights.size
+    width = y.size // rows
+    per_chunk = max(1, CHUNK // width)
+    share = y.dtype.type(2 / width)
+    for chunk in prange(pieces_of(rows, per_chunk)):
+        for row in range(chunk * per_chunk, min(rows, (chunk + 1) * per_chunk)):
+            scale = weights[row] * share
+            for d in range(row * width, (row + 1) * width):
+                dy[d] = scale * (y[d] - targets[d])

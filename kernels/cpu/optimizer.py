@@ -5,7 +5,7 @@ import math
 import numpy as np
 from numba import prange
 
-from ._arrays import operand
+from ._arrays import deliver, operand, pieces, target
 from ._jit import helper, kernel
 from .activation import CHUNK, pieces_of
 
@@ -32,6 +32,57 @@ def adam_update(parameter, gradient, m, v, step, learning_rate, beta_1, beta_2, 
         flat[0], gradient.reshape(-1), flat[1], flat[2], rate, number(1 - beta_1), number(1 - beta_2), number(epsilon)
     )
     _store(arrays, state)
+
+
+def rmsprop_update(parameter, gradient, mean_square, mean, velocity, learning_rate, rho, momentum, epsilon):
+    """See :func:`reference.rmsprop_update`."""
+    state = {"parameter": parameter, "mean_square": mean_square, "mean": mean, "velocity": velocity}
+    state = {name: array for name, array in state.items() if array is not None}
+    arrays, gradient = _prepare(state, gradient)
+    number = gradient.dtype.type
+    flat = {name: array.reshape(-1) for name, array in zip(state, arrays, strict=True)}
+    unused = np.empty(0, gradient.dtype)
+    _rmsprop(
+        flat["parameter"],
+        gradient.reshape(-1),
+        flat["mean_square"],
+        flat.get("mean", unused),
+        flat.get("velocity", unused),
+        number(learning_rate),
+        number(rho),
+        number(1 - rho),
+        number(momentum),
+        number(epsilon),
+        mean is not None,
+        velocity is not None,
+    )
+    _store(arrays, state)
+
+
+def gradient_norm(gradient, out=None, work=None):
+    """Sums of chunks, added in order; see :func:`reference.gradient_norm`."""
+    gradient = operand("gradient", gradient)
+    norm = target("out", out, (), gradient.dtype, (gradient,))
+    sums = np.zeros(pieces(gradient.size, CHUNK))
+    _squares(gradient.reshape(-1), sums)
+    norm[...] = math.sqrt(sum(sums.tolist()))
+    return deliver(norm, out)
+
+
+def scale_gradient(gradient, factor, out=None, work=None):
+    """See :func:`reference.scale_gradient`. ``out`` may be the gradient."""
+    gradient = operand("gradient", gradient)
+    scaled = target("out", out, gradient.shape, gradient.dtype, (), same=(gradient,))
+    _scale(gradient.reshape(-1), gradient.dtype.type(factor), scaled.reshape(-1))
+    return deliver(scaled, out)
+
+
+def clip_gradient(gradient, limit, out=None, work=None):
+    """See :func:`reference.clip_gradient`. ``out`` may be the gradient."""
+    gradient = operand("gradient", gradient)
+    clipped = target("out", out, gradient.shape, gradient.dtype, (), same=(gradient,))
+    _clip(gradient.reshape(-1), gradient.dtype.type(limit), clipped.reshape(-1))
+    return deliver(clipped, out)
 
 
 def _prepare(state, gradient):
@@ -96,3 +147,65 @@ def adam_chunk(parameter, gradient, m, v, rate, rest_1, rest_2, epsilon):
         m[i] += rest_1 * (g - m[i])
         v[i] += rest_2 * (g * g - v[i])
         parameter[i] -= rate * m[i] / (math.sqrt(v[i]) + epsilon)
+
+
+@kernel()
+def _rmsprop(w, g, mean_square, mean, velocity, rate, rho, rest, momentum, epsilon, centered, has_velocity):
+    """Fixed chunks of elements; ``rest`` is ``1 - rho``. Arrays that the form does not need are not touched."""
+    nothing = w.dtype.type(0)
+    for chunk in prange(pieces_of(w.size, CHUNK)):
+        start, stop = chunk * CHUNK, min(w.size, (chunk + 1) * CHUNK)
+        square_chunk(mean_square[start:stop], g[start:stop], rho, rest)
+        if centered:
+            mean_chunk(mean[start:stop], g[start:stop], rho, rest)
+        for i in range(start, stop):
+            variance = mean_square[i]
+            if centered:
+                variance -= mean[i] * mean[i]
+                if variance < nothing:  # not true of a NaN, which must stay one
+                    variance = nothing
+            step = rate * g[i] / math.sqrt(variance + epsilon)
+            if has_velocity:
+                step += momentum * velocity[i]
+                velocity[i] = step
+            w[i] -= step
+
+
+@helper
+def square_chunk(mean_square, g, rho, rest):
+    """One chunk of the running mean of squares."""
+    for i in range(g.size):
+        mean_square[i] = rho * mean_square[i] + rest * (g[i] * g[i])
+
+
+@helper
+def mean_chunk(mean, g, rho, rest):
+    """One chunk of the running mean."""
+    for i in range(g.size):
+        mean[i] = rho * mean[i] + rest * g[i]
+
+
+@kernel()
+def _squares(x, sums):
+    """Each chunk's sum of squares, in double precision."""
+    for chunk in prange(sums.size):
+        total = 0.0
+        for i in range(chunk * CHUNK, min(x.size, (chunk + 1) * CHUNK)):
+            total += np.float64(x[i]) * np.float64(x[i])
+        sums[chunk] = total
+
+
+@kernel()
+def _scale(x, factor, y):
+    """Fixed chunks of elements."""
+    for chunk in prange(pieces_of(x.size, CHUNK)):
+        for i in range(chunk * CHUNK, min(x.size, (chunk + 1) * CHUNK)):
+            y[i] = factor * x[i]
+
+
+@kernel()
+def _clip(x, limit, y):
+    """Fixed chunks of elements; a NaN is neither above nor below."""
+    for chunk in prange(pieces_of(x.size, CHUNK)):
+        for i in range(chunk * CHUNK, min(x.size, (chunk + 1) * CHUNK)):
+            y[i] = limit if x[i] > limit else -limit if x[i] < -limit else x[i]

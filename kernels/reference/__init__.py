@@ -28,8 +28,15 @@ from .batchnorm import (
 from .conv import conv2d_backward_input, conv2d_backward_weights, conv2d_forward
 from .dense import dense_backward_input, dense_backward_weights, dense_forward
 from .dropout import dropout, gaussian_noise
-from .loss import softmax_cross_entropy_backward, softmax_cross_entropy_forward
-from .optimizer import adam_update, sgd_update
+from .loss import (
+    categorical_cross_entropy_backward,
+    categorical_cross_entropy_forward,
+    mean_squared_error_backward,
+    mean_squared_error_forward,
+    softmax_cross_entropy_backward,
+    softmax_cross_entropy_forward,
+)
+from .optimizer import adam_update, clip_gradient, gradient_norm, rmsprop_update, scale_gradient, sgd_update
 from .pool import average_pool2d_backward, average_pool2d_forward, max_pool2d_backward, max_pool2d_forward
 
 __all__ = [
@@ -40,6 +47,9 @@ __all__ = [
     "batch_norm_forward",
     "batch_norm_inference_backward",
     "batch_norm_inference_forward",
+    "categorical_cross_entropy_backward",
+    "categorical_cross_entropy_forward",
+    "clip_gradient",
     "conv2d_backward_input",
     "conv2d_backward_weights",
     "conv2d_forward",
@@ -52,12 +62,17 @@ __all__ = [
     "gaussian_noise",
     "gelu_backward",
     "gelu_forward",
+    "gradient_norm",
     "leaky_relu_backward",
     "leaky_relu_forward",
     "max_pool2d_backward",
     "max_pool2d_forward",
+    "mean_squared_error_backward",
+    "mean_squared_error_forward",
     "relu_backward",
     "relu_forward",
+    "rmsprop_update",
+    "scale_gradient",
     "sgd_update",
     "sigmoid_backward",
     "sigmoid_forward",

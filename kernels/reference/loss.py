@@ -1,6 +1,8 @@
-"""Softmax and cross-entropy in one: stable for any logits, and its gradient is ``p - y``.
+"""Losses: a number per sample, and the gradient of their weighted sum.
 
-Shapes: logits, p (N, K); labels (N,) integers in [0, K).
+Softmax and cross-entropy are one kernel: stable for any logits, and the gradient is ``p - y``.
+
+Shapes: logits, p (N, K); labels (N,) integers in [0, K); shares (N, K), of each row's 1 what every class gets.
 """
 
 import numpy as np
@@ -56,3 +58,86 @@ def softmax_cross_entropy_backward(p, labels, weights, out=None, work=None):
     dlogits[np.arange(len(p)), labels] -= 1
     dlogits *= weights[:, None]
     return deliver(dlogits, out)
+
+
+def categorical_cross_entropy_forward(logits, shares, out=None, work=None):
+    """Cross-entropy between given shares (a one-hot row, say) and the softmax of the logits.
+
+    ``loss[n] = sum_k t_k * (log(sum_j exp(z_j - m)) - (z_k - m))`` with ``z = logits[n]``, ``m = max_k z_k``,
+    ``t = shares[n]``: no term is negative, so nothing cancels. A class with no share adds nothing, not even where its
+    logit is -inf.
+    Source: Bishop, "Pattern recognition and machine learning", 2006, equation 4.108.
+
+    Parameters
+    ----------
+    logits, shares : (N, K) arrays
+    out : pair of arrays, optional
+        ``(losses, p)``.
+    work : ignored here
+
+    Returns
+    -------
+    losses : (N,) array
+    p : (N, K) array
+        The softmax of the logits.
+    """
+    z = logits - logits.max(axis=-1, keepdims=True)
+    e = np.exp(z)
+    total = e.sum(axis=-1, keepdims=True)
+    terms = np.multiply(shares, np.log(total) - z, out=np.zeros_like(z), where=shares != 0)
+    return deliver_all((terms.sum(axis=-1), e / total), out)
+
+
+def categorical_cross_entropy_backward(p, shares, weights, out=None, work=None):
+    """``dlogits[n,k] = weights[n] * (p[n,k] * sum_j t_j - t_k)`` with ``t = shares[n]``, whose sum is 1 or nearly.
+
+    Parameters
+    ----------
+    p, shares : (N, K) arrays
+    weights : (N,) array
+        What each sample's loss counts in the total: ``1 / N`` for a mean.
+    out : (N, K) array, optional
+    work : ignored here
+
+    Returns
+    -------
+    (N, K) array
+    """
+    return deliver(weights[:, None] * (p * shares.sum(axis=-1, keepdims=True) - shares), out)
+
+
+def mean_squared_error_forward(y, targets, out=None, work=None):
+    """``loss[n] = 1/D * sum_d (y[n,d] - t[n,d])**2``.
+
+    Source: Bishop, "Pattern recognition and machine learning", 2006, section 1.5.5, as a mean over the outputs.
+
+    Parameters
+    ----------
+    y, targets : (N, D) arrays
+    out : (N,) array, optional
+    work : ignored here
+
+    Returns
+    -------
+    (N,) array
+    """
+    return deliver(np.square(y - targets).mean(axis=-1), out)
+
+
+def mean_squared_error_backward(y, targets, weights, out=None, work=None):
+    """``dy[n,d] = weights[n] * 2/D * (y[n,d] - t[n,d])``.
+
+    Parameters
+    ----------
+    y, targets : (N, D) arrays
+    weights : (N,) array
+        What each sample's loss counts in the total: ``1 / N`` for a mean.
+    out : (N, D) array, optional
+    work : ignored here
+
+    Returns
+    -------
+    (N, D) array
+    """
+    scale = weights * weights.dtype.type(2 / y.shape[1])
+    return deliver(scale[:, None] * (y - targets), out)

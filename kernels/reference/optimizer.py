@@ -1,6 +1,8 @@
-"""One optimizer step for one parameter, in place, by Keras 3's formulas."""
+"""One optimizer step for one parameter, in place, by Keras 3's formulas; and the clipping of gradients before it."""
 
 import numpy as np
+
+from ._out import deliver
 
 
 def sgd_update(parameter, gradient, velocity, learning_rate, momentum, nesterov):
@@ -50,3 +52,93 @@ def adam_update(parameter, gradient, m, v, step, learning_rate, beta_1, beta_2, 
     m += number(1 - beta_1) * (gradient - m)
     v += number(1 - beta_2) * (gradient * gradient - v)
     parameter -= rate * m / (np.sqrt(v) + number(epsilon))
+
+
+def rmsprop_update(parameter, gradient, mean_square, mean, velocity, learning_rate, rho, momentum, epsilon):
+    """RMSprop: a step divided by the root of a running mean of the squared gradients.
+
+    ``s = rho * s + (1 - rho) * g*g``; ``u = learning_rate * g / sqrt(s + epsilon)``; ``w -= u``. Where ``mean`` is
+    given (the centered form), ``m = rho * m + (1 - rho) * g``, and the variance ``s - m*m`` takes the place of s; it
+    is no less than 0, also where rounding would have it so. Where ``velocity`` is given,
+    ``v = momentum * v + u`` and ``w -= v``.
+    Source: Hinton, "Neural networks for machine learning", 2012, lecture 6e; Graves, "Generating sequences with
+    recurrent neural networks", 2013, equations 38 to 41 (centered, with momentum), in the form of Keras 3.
+
+    Parameters
+    ----------
+    parameter, gradient, mean_square : arrays of one shape
+        All but the gradient are updated in place.
+    mean, velocity : array like parameter, or None
+        Updated in place.
+    learning_rate, rho, momentum, epsilon : float
+    """
+    number = parameter.dtype.type
+    mean_square *= number(rho)
+    mean_square += number(1 - rho) * (gradient * gradient)
+    variance = mean_square
+    if mean is not None:
+        mean *= number(rho)
+        mean += number(1 - rho) * gradient
+        variance = np.maximum(mean_square - mean * mean, 0)
+    step = number(learning_rate) * gradient / np.sqrt(variance + number(epsilon))
+    if velocity is None:
+        parameter -= step
+        return
+    velocity *= number(momentum)
+    velocity += step
+    parameter -= velocity
+
+
+def gradient_norm(gradient, out=None, work=None):
+    """The length of a gradient, ``sqrt(sum_i g_i**2)``, summed in double precision.
+
+    Parameters
+    ----------
+    gradient : array
+    out : () array, optional
+    work : ignored here
+
+    Returns
+    -------
+    () array
+    """
+    norm = np.sqrt(np.square(gradient, dtype=np.float64).sum())
+    return deliver(np.asarray(norm, gradient.dtype), out)
+
+
+def scale_gradient(gradient, factor, out=None, work=None):
+    """``factor * g``, which makes a long gradient as short as it should be.
+
+    Source: Pascanu, Mikolov & Bengio, "On the difficulty of training recurrent neural networks", 2013, algorithm 1.
+
+    Parameters
+    ----------
+    gradient : array
+    factor : float
+    out : array like gradient, optional
+    work : ignored here
+
+    Returns
+    -------
+    array like gradient
+    """
+    return deliver(gradient * gradient.dtype.type(factor), out)
+
+
+def clip_gradient(gradient, limit, out=None, work=None):
+    """``min(max(g, -limit), limit)``, element by element; NaN stays NaN.
+
+    Parameters
+    ----------
+    gradient : array
+    limit : float
+        Positive.
+    out : array like gradient, optional
+    work : ignored here
+
+    Returns
+    -------
+    array like gradient
+    """
+    limit = gradient.dtype.type(limit)
+    return deliver(np.clip(gradient, -limit, limit), out)
