@@ -58,6 +58,62 @@ def assert_layer_contract(
             contract.shapes(layer, x)
             contract.no_cache_without_training(layer, x)
             contract.order_of_calls(layer, x, dy)
+            if not (np.array_equal(x, before_x) and np.array_equal(dy, before_dy)):
+                raise contract.fail("forward or backward changed its argument")
+            contract.workspace(layer, x, dy, ROUNDING[dtype])
+            contract.parameters_alone(layer, x, dy)
+            contract.memory_layout(layer, x, dy, ROUNDING[dtype])
+            contract.small_batches(layer, x, dy)
+    contract.same_on_every_backend(backends)
+    contract.saved_and_loaded()
+
+
+class _Contract:
+    def __init__(self, make: Callable[[], Layer], input_shape: Shape, batch: int, seed: int) -> None:
+        self._make, self._input_shape, self._batch, self._seed = make, input_shape, batch, seed
+        self._label = make().label
+
+    def case(self, backend: str, dtype: str) -> tuple[Layer, Array, Array]:
+        """A built layer, an input and a cotangent: the same numbers for every backend and dtype."""
+        layer = self._make()
+        shape = layer.build(
+            self._input_shape, rng=np.random.default_rng(self._seed), dtype=dtype, backend=Backend(backend)
+        )
+        rng = np.random.default_rng(self._seed + 1)
+        x = rng.normal(size=(self._batch, *self._input_shape)).astype(dtype)
+        return layer, x, rng.normal(size=(self._batch, *shape)).astype(dtype)
+
+    def fail(self, promise: str) -> AssertionError:
+        return AssertionError(f"{self._label}: {promise}")
+
+    def shapes(self, layer: Layer, x: Array) -> None:
+        y, _ = layer.forward(x.copy(), training=True)
+        expected = (len(x), *layer.output_shape(self._input_shape))
+        if y.shape != expected:
+            raise self.fail(f"output_shape says {expected}, forward returned {y.shape}")
+        if y.dtype != x.dtype:
+            raise self.fail(f"forward returned {y.dtype} for an input of {x.dtype}")
+
+    def no_cache_without_training(self, layer: Layer, x: Array) -> None:
+        if layer.forward(x, training=False)[1] is not None:
+            raise self.fail("forward returned a cache without training")
+        if layer.forward(x, training=True)[1] is None:
+            raise self.fail("forward returned no cache in training")
+
+    def order_of_calls(self, layer: Layer, x: Array, dy: Array) -> None:
+        """Caches are the caller's: a second forward must not touch what the first one returned."""
+        other, other_dy = x[::-1] * 1.5, dy[::-1] * 0.5
+        _, cache_1 = layer.forward(x, training=True, step=1)
+        first = self._backward(layer, cache_1, dy)
+        again = self._backward(layer, cache_1, dy)
+        self._equal(again, first, "backward twice gave other gradients: it must overwrite, not add")
+        second = self._backward(layer, layer.forward(other.copy(), training=True, step=2)[1], other_dy.copy())
+        _, cache_1 = layer.forward(x, training=True, step=1)
+        _, cache_2 = layer.forward(other.copy(), training=True, step=2)
+        found = self._backward(layer, cache_1, dy)
+        self._equal(found, first, "after another forward, backward of the first gave other gradients")
+        found = self._backward(layer, cache_2, other_dy.copy())
+        self._equal(found, second, "backward of a second forward gave other gradients")
 
     def workspace(self, layer: Layer, x: Array, dy: Array, rounding: float) -> None:
         """Training brings memory in which the last batch's numbers still lie."""
