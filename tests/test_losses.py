@@ -1,58 +1,220 @@
-"""Losses: gradients, stability, refusal of what is no label."""
+"""Losses: what each of the registry must do, formulas by hand, stability, refusal of what is no target."""
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import tinycnn
-from tinycnn import losses, testing
-from tinycnn.backend import BACKENDS
+from tinycnn import Sequential, layers, losses, optimizers, testing
+from tinycnn.backend import BACKENDS, Backend
+from tinycnn.testing import strategies
+
+EVERY_LOSS = pytest.mark.parametrize("name", losses.LOSSES)
+EVERY_BACKEND = pytest.mark.parametrize("backend", BACKENDS)
+ROW = [0.2, 0.3, 0.5]
 
 
-@st.composite
-def predictions(draw, *, probabilities):
-    """(predictions, labels) of a drawn size."""
-    rng = np.random.default_rng(draw(st.integers(0, 2**16)))
-    shape = draw(st.integers(1, 5)), draw(st.integers(2, 6))
-    z = rng.normal(size=shape)
-    if probabilities:
-        z = np.exp(z) / np.exp(z).sum(axis=1, keepdims=True)
-    return z, rng.integers(0, shape[1], shape[0])
+def cases(name):
+    """(loss, predictions, targets); a LookupError for a loss that nobody said how to draw."""
+    return strategies.losses_with_inputs(losses.LOSSES[name])
 
 
-@pytest.mark.parametrize("name", losses.LOSSES)
-@pytest.mark.parametrize("backend", BACKENDS)
-@pytest.mark.parametrize("from_logits", [True, False])
-def test_gradients(name, backend, from_logits):
-    @given(predictions(probabilities=not from_logits), st.integers(0, 99))
+# Every loss of the registry ------------------------------------------------------------------------------------
+
+
+@EVERY_LOSS
+@EVERY_BACKEND
+def test_gradients(name, backend):
+    @given(cases(name), st.integers(0, 99))
     def check(case, seed):
         with tinycnn.use_backend(backend):
-            testing.check_gradients(losses.LOSSES[name](from_logits=from_logits), *case, seed=seed)
+            testing.check_gradients(*case, seed=seed)
 
     check()
 
 
-@pytest.mark.parametrize("backend", BACKENDS)
-@pytest.mark.parametrize("size", [1e4, -1e4])
-def test_extreme_logits(backend, size):
-    logits = np.array([[size, 0.0], [0.0, size]], np.float32)
+@EVERY_LOSS
+def test_backends_agree(name):
+    @settings(max_examples=20)
+    @given(cases(name))
+    def check(case):
+        loss, y_pred, y = case
+        targets = loss.check_targets(y, len(y_pred), y_pred.shape[1:])
+        weights = np.linspace(0.1, 1, len(y_pred))
+        results = []
+        for backend in map(Backend, BACKENDS):
+            per_sample, cache = loss.forward(y_pred, targets, backend)
+            results.append((per_sample, cache.p, loss.backward(cache, weights, backend)))
+            assert per_sample.shape == (len(y_pred),)
+            assert cache.p.shape == y_pred.shape
+        for ours, theirs in zip(*results, strict=True):
+            np.testing.assert_allclose(ours, theirs, rtol=1e-12, atol=1e-14)
+        assert loss(y, y_pred) == pytest.approx(results[0][0].mean(), rel=1e-12)
+
+    check()
+
+
+@EVERY_LOSS
+@EVERY_BACKEND
+def test_float32_and_layouts(name, backend):
+    """Targets of another dtype, read-only, strided: nothing is written to them and results stay float32."""
+
+    @settings(max_examples=20)
+    @given(cases(name))
+    def check(case):
+        loss, y_pred, y = case
+        strided = np.repeat(y, 2, axis=0)[::2]
+        strided.flags.writeable = False
+        prediction = y_pred.astype(np.float32)
+        per_sample, cache = loss.forward(
+            prediction, loss.check_targets(strided, len(y), y_pred.shape[1:]), Backend(backend)
+        )
+        dy = loss.backward(cache, np.full(len(y), 1 / len(y), np.float32), Backend(backend))
+        assert per_sample.dtype == dy.dtype == np.float32
+        assert dy.shape == y_pred.shape
+        with tinycnn.use_backend(backend):
+            assert per_sample.mean() == pytest.approx(loss(y, y_pred), rel=1e-4, abs=1e-5)
+
+    check()
+
+
+@EVERY_LOSS
+def test_targets_of_another_shape_or_not_finite_are_refused(name):
+    """Nothing is broadcast: not one sample over many, not a missing axis."""
+
+    @settings(max_examples=20)
+    @given(cases(name))
+    def check(case):
+        loss, y_pred, y = case
+        doubled = np.concatenate([y_pred, y_pred])
+        for wrong, prediction in [
+            (y[:1], np.concatenate([doubled, doubled])),
+            (y, doubled),
+            (np.stack([y, y], axis=-1), y_pred),
+            (y.ravel()[0], y_pred),
+            (None, y_pred),
+        ]:
+            with pytest.raises(ValueError, match="y: expected"):
+                loss(wrong, prediction)
+        for bad in (np.nan, np.inf):
+            spoiled = y.astype(float)
+            spoiled.flat[-1] = bad
+            with pytest.raises(ValueError, match=r"^y: "):
+                loss(spoiled, y_pred)
+        with pytest.raises(ValueError, match=r"^y: "):
+            loss(np.full(y.shape, "a"), y_pred)
+
+    check()
+
+
+@EVERY_LOSS
+def test_config_makes_the_same_loss(name):
+    @settings(max_examples=20)
+    @given(cases(name))
+    def check(case):
+        loss, y_pred, y = case
+        again = losses.get({"class_name": type(loss).__name__, "config": loss.get_config()})
+        assert again.get_config() == loss.get_config()
+        assert again(y, y_pred) == loss(y, y_pred)
+
+    check()
+
+
+@EVERY_LOSS
+@EVERY_BACKEND
+@pytest.mark.parametrize("end", [["softmax"], [None, layers.Softmax]])
+def test_a_network_that_ends_in_softmax(name, backend, end):
+    """Whether compile fuses the two or not: gradients of the whole, and training that goes down."""
+    rng = np.random.default_rng(0)
+    x, labels = rng.normal(size=(6, 4)), rng.integers(0, 3, 6)
+    y = labels if name.startswith("sparse") else np.eye(3)[labels]
     with tinycnn.use_backend(backend):
-        loss = losses.SparseCategoricalCrossentropy(from_logits=True)
-        assert loss([0, 1], logits) == (0 if size > 0 else 1e4)
+        model = Sequential([layers.Input((4,)), layers.Dense(3, end[0])], dtype="float64")
+        for layer in end[1:]:
+            model.add(layer())
+        model.compile(optimizers.SGD(0.5), name, ["accuracy"])
+    assert len(model.chain) == 1 + (name == "mean_squared_error" and len(end) > 1)
+    testing.check_gradients(model, x, y)
+    history = model.fit(x, y, epochs=20, verbose=0).history
+    assert history["loss"][-1] < history["loss"][0]
+    loss, accuracy = model.evaluate(x, y, verbose=0)
+    assert loss == pytest.approx(model.loss(y, model.predict(x)), rel=1e-9)
+    assert accuracy == (model.predict(x).argmax(axis=1) == labels).mean()
+
+
+def test_a_loss_that_nobody_draws_fails():
+    class Forgotten(losses.Loss):
+        name = "forgotten"
+
+    with pytest.raises(LookupError, match="say how to draw Forgotten"):
+        strategies.losses_with_inputs(Forgotten)
+
+
+@pytest.mark.parametrize("name", ["mse", "mean_squared_error", "MeanSquaredError"])
+def test_names(name):
+    assert type(losses.get(name)) is losses.MeanSquaredError
+
+
+# Formulas ------------------------------------------------------------------------------------------------------
 
 
 def test_from_probabilities_is_from_logits_of_the_softmax():
     z = np.random.default_rng(0).normal(size=(6, 4))
     p = np.exp(z) / np.exp(z).sum(axis=1, keepdims=True)
-    y = [0, 1, 2, 3, 0, 1]
-    on_p, on_z = (losses.SparseCategoricalCrossentropy(from_logits=flag) for flag in (False, True))
-    assert on_p(y, p) == pytest.approx(on_z(y, z), rel=1e-12)
-    assert on_p(y, p) == pytest.approx(-np.log(p[np.arange(6), y]).mean(), rel=1e-12)
+    y = np.array([0, 1, 2, 3, 0, 1])
+    for cls, targets in (
+        (losses.SparseCategoricalCrossentropy, y),
+        (losses.CategoricalCrossentropy, np.eye(4)[y]),
+    ):
+        on_p, on_z = (cls(from_logits=flag) for flag in (False, True))
+        assert on_p(targets, p) == pytest.approx(on_z(targets, z), rel=1e-12)
+        assert on_p(targets, p) == pytest.approx(-np.log(p[np.arange(6), y]).mean(), rel=1e-12)
 
 
-def test_a_probability_of_zero_is_a_large_finite_loss():
-    assert losses.SparseCategoricalCrossentropy()([0], [[0.0, 1.0]]) == pytest.approx(-np.log(1e-7), rel=1e-3)
+def test_categorical_crossentropy_by_hand():
+    loss = losses.CategoricalCrossentropy()
+    assert loss([[0.25, 0.25, 0.5]], [ROW]) == pytest.approx(
+        -0.25 * np.log(0.2) - 0.25 * np.log(0.3) - 0.5 * np.log(0.5)
+    )
+    # A third of 0.3 for each class: [0.1, 0.1, 0.8].
+    smooth = losses.CategoricalCrossentropy(label_smoothing=0.3)
+    assert smooth([[0, 0, 1]], [ROW]) == pytest.approx(-0.1 * np.log(0.2) - 0.1 * np.log(0.3) - 0.8 * np.log(0.5))
+
+
+@EVERY_BACKEND
+def test_mean_squared_error_by_hand(backend):
+    with tinycnn.use_backend(backend):
+        assert losses.MeanSquaredError()([[1, 2], [3, 4]], [[1, 4], [0, 4]]) == (0 + 4 + 9 + 0) / 4
+        images = np.arange(24.0).reshape(2, 2, 2, 3)
+        assert losses.MeanSquaredError()(images, images + 3) == 9
+        assert losses.MeanSquaredError()(np.uint8([[200]]), [[100]]) == 100**2  # bytes do not wrap round
+
+
+# Stability -----------------------------------------------------------------------------------------------------
+
+
+@EVERY_BACKEND
+@pytest.mark.parametrize("size", [1e4, -1e4])
+@pytest.mark.parametrize("sparse", [True, False])
+def test_extreme_logits(backend, size, sparse):
+    logits = np.array([[size, 0.0], [0.0, size]], np.float32)
+    loss = (losses.SparseCategoricalCrossentropy if sparse else losses.CategoricalCrossentropy)(from_logits=True)
+    y = np.array([0, 1]) if sparse else np.eye(2)
+    with tinycnn.use_backend(backend):
+        assert loss(y, logits) == (0 if size > 0 else 1e4)
+    _, cache = loss.forward(logits, loss.check_targets(y, 2, (2,)), Backend(backend))
+    dy = loss.backward(cache, np.ones(2, np.float32), Backend(backend))
+    np.testing.assert_array_equal(dy, np.zeros((2, 2)) if size > 0 else [[-1, 1], [1, -1]])
+
+
+@pytest.mark.parametrize("loss", [losses.SparseCategoricalCrossentropy(), losses.CategoricalCrossentropy()])
+def test_a_probability_of_zero_is_a_large_finite_loss(loss):
+    y = [0] if loss.name.startswith("sparse") else [[1, 0]]
+    assert loss(y, [[0.0, 1.0]]) == pytest.approx(-np.log(1e-7), rel=1e-3)
+
+
+# Refusals ------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -60,6 +222,7 @@ def test_a_probability_of_zero_is_a_large_finite_loss():
     [
         ([0, 1, 2], "expected 2 integer labels"),
         ([[0, 1]], "expected 2 integer labels"),
+        ([[0, 0, 1], [0, 1, 0]], r"one-hot rows: use y\.argmax\(axis=1\), or the loss categorical_crossentropy"),
         ([0, 9], "label 9 is outside 0 … 2"),
         ([0.5, 1], "not whole numbers"),
         ([np.nan, 1], "not whole numbers"),
@@ -69,9 +232,60 @@ def test_a_probability_of_zero_is_a_large_finite_loss():
 )
 def test_labels_that_are_none(y, message):
     with pytest.raises(ValueError, match=message):
-        losses.SparseCategoricalCrossentropy()(y, [[0.2, 0.3, 0.5]] * 2)
+        losses.SparseCategoricalCrossentropy()(y, [ROW] * 2)
 
 
-def test_predictions_that_are_images_are_refused():
+@pytest.mark.parametrize(
+    ("y", "message"),
+    [
+        ([0, 1], r"one-hot rows of shape \(2, 3\), got \(2,\); these look like labels: use the loss sparse_"),
+        ([[0], [1]], "these look like labels"),
+        ([[1, 0, 0]], r"got \(1, 3\)$"),
+        ([[1, 0, 0], [0, -0.5, 1.5]], r"negative number -0\.5"),
+        ([[1, 0, 0], [0, 0.5, 0.6]], r"row 1 has 1\.1"),
+        ([[1, 0, 0], [0, 0, 0]], r"row 1 has 0"),
+        ([[1, 0, 0], [0, np.nan, 1]], "NaN or infinity"),
+        ([[1, 0, 0], [0, 1j, 1]], "real numbers, got complex128"),
+    ],
+)
+def test_rows_that_are_none(y, message):
+    with pytest.raises(ValueError, match=message):
+        losses.CategoricalCrossentropy()(y, [ROW] * 2)
+
+
+def test_rows_that_sum_to_one_nearly():
+    """Probabilities in single precision, or printed to four places, are meant."""
+    assert losses.CategoricalCrossentropy()([[0.3333, 0.3333, 0.3333]], [ROW]) > 0
+
+
+@pytest.mark.parametrize(
+    ("y", "message"),
+    [
+        ([1.0, 2.0], r"the shape of the predictions, \(2, 1\), got \(2,\); y\.reshape\(2, 1\) may be meant"),
+        ([[1.0]], r"got \(1, 1\)$"),
+        (3.0, r"got \(\)$"),
+        ([[1.0], [np.inf]], "NaN or infinity"),
+    ],
+)
+def test_numbers_that_are_none(y, message):
+    with pytest.raises(ValueError, match=message):
+        losses.MeanSquaredError()(y, [[1.0], [2.0]])
+
+
+@pytest.mark.parametrize("name", ["sparse_categorical_crossentropy", "categorical_crossentropy"])
+def test_predictions_that_are_images_are_refused(name):
     with pytest.raises(ValueError, match="end it with Flatten or Dense"):
-        losses.SparseCategoricalCrossentropy()([0], np.zeros((1, 2, 2, 3)))
+        losses.get(name)([0], np.zeros((1, 2, 2, 3)))
+
+
+@pytest.mark.parametrize(
+    ("call", "kind", "message"),
+    [
+        (lambda: losses.CategoricalCrossentropy(label_smoothing=1.1), ValueError, "label_smoothing must be >= 0 and"),
+        (lambda: losses.CategoricalCrossentropy(from_logits=1), TypeError, "from_logits must be True or False"),
+        (lambda: losses.get("categorical_crossentropi"), ValueError, "did you mean 'categorical_crossentropy'"),
+    ],
+)
+def test_bad_arguments(call, kind, message):
+    with pytest.raises(kind, match=message):
+        call()

@@ -16,6 +16,7 @@ import numpy as np
 import safetensors
 import safetensors.numpy
 
+from . import metrics
 from ._types import Array
 from .layers.base import Layer
 
@@ -36,7 +37,7 @@ def save_model(model: "Sequential", path: Any, extra: Mapping[str, Any] | None =
             "optimizer": {"class_name": type(model.optimizer).__name__, "config": model.optimizer.get_config()},
             "iterations": model.optimizer.iterations,
             "loss": {"class_name": type(model.loss).__name__, "config": model.loss.get_config()},
-            "metrics": list(model.metrics),
+            "metrics": metrics.serialize(model.metrics),
         }
         for key, slots in model.optimizer.slots.items():
             for name, slot in zip(model.optimizer.slot_names, slots, strict=True):

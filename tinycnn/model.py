@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from . import checkpoint, losses, metrics, optimizers, seeding, summary, training
+from . import checkpoint, losses, optimizers, seeding, summary, training
 from . import layers as layers_module
 from ._checks import choice, integer, optional_name, unknown
 from ._types import Array, Config, Shape
@@ -13,6 +13,7 @@ from .backend import Backend, get_backend
 from .callbacks import Callback, History, Logs
 from .head import training_chain
 from .layers.base import Layer, Parameter, snake_case
+from .metrics import by_name as metrics_by_name
 from .trace import Trace, trace
 
 
@@ -177,10 +178,7 @@ class Sequential:
             raise ValueError("compile needs a loss, for example loss='sparse_categorical_crossentropy'")
         self.optimizer = optimizers.get(optimizer)
         self.loss = losses.get(loss)
-        if isinstance(metrics, str):
-            metrics = [metrics]
-        chosen = [metrics_by_name(metric) for metric in metrics]
-        self.metrics = dict(chosen)
+        self.metrics = metrics_by_name(metrics)
         self.compiled = True
         self._chain: list[Any] | None = None
         if self.built:
@@ -453,9 +451,3 @@ class Sequential:
 
     def __repr__(self) -> str:
         return f"<Sequential {self.name!r}: {len(self.layers)} layers>"
-
-
-def metrics_by_name(metric: Any) -> tuple[str, Any]:
-    """(key in the logs, metric): the key is the word the user chose."""
-    resolved = metrics.get(metric)
-    return (metric if isinstance(metric, str) else resolved.name), resolved

@@ -7,8 +7,11 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from .. import metrics
 from .._types import Array
 
+#: What counting wants, drawing wants too.
+labels, probabilities = metrics.class_numbers, metrics.probabilities
 #: Okabe & Ito's palette without yellow, which is too light for lines on white.
 PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000")
 #: For mistakes; always with a mark beside it.
@@ -35,36 +38,6 @@ def new_axes(figure: Figure | None, count: int, width: float, height: float) -> 
     figure.set_size_inches(width, height)
     figure.set_layout_engine("constrained")
     return figure.subplots(1, count, squeeze=False)[0]
-
-
-def labels(values: Any, name: str) -> Array:
-    """Class numbers (N,), from (N,) or (N, 1) whole numbers."""
-    array = np.asarray(values)
-    if array.ndim == 2 and array.shape[1] == 1:
-        array = array[:, 0]
-    if array.ndim != 1 or not array.size:
-        raise ValueError(f"{name} must hold class numbers, shape (N,), at least one; got shape {array.shape}")
-    if array.dtype.kind not in "iu" or array.min() < 0:
-        raise ValueError(f"{name} must hold class numbers: integers from 0; got {array.dtype} from {array.min()}")
-    return array.astype(np.int64)
-
-
-def predicted_labels(values: Any, name: str) -> Array:
-    """Class numbers (N,), from class numbers or from probabilities (N, classes)."""
-    array = np.asarray(values)
-    if array.ndim == 2 and array.shape[1] > 1:
-        return probabilities(array, name).argmax(axis=1)
-    return labels(array, name)
-
-
-def probabilities(values: Any, name: str) -> Array:
-    """An array (N, classes) of finite numbers in [0, 1]."""
-    array = np.asarray(values)
-    if array.ndim != 2 or array.shape[1] < 2 or array.dtype.kind not in "fiu":
-        raise ValueError(f"{name} must be numbers of shape (N, classes); got {array.dtype} of shape {array.shape}")
-    if not len(array) or not (np.isfinite(array).all() and array.min() >= 0 and array.max() <= 1 + 1e-5):
-        raise ValueError(f"{name} must hold probabilities, from 0 to 1; a model that ends in softmax predicts them")
-    return array
 
 
 def same_length(**arrays: Array) -> None:

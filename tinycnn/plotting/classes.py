@@ -6,8 +6,9 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 
+from .. import metrics
 from .._types import Array
-from ._checks import GREY, PALETTE, axes_or_new, labels, names_of, predicted_labels, same_length
+from ._checks import GREY, PALETTE, axes_or_new, names_of
 
 
 def confusion_matrix(y_true: Any, y_pred: Any, class_names: Sequence[str] | None = None, ax: Any = None) -> Axes:
@@ -31,9 +32,7 @@ def confusion_matrix(y_true: Any, y_pred: Any, class_names: Sequence[str] | None
     ValueError
         With the name of the argument that does not fit.
     """
-    y_true, y_pred, names = _checked(y_true, y_pred, class_names)
-    counts = np.zeros((len(names), len(names)), np.int64)
-    np.add.at(counts, (y_true, y_pred), 1)
+    counts, names = _counted(y_true, y_pred, class_names)
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
     ax = axes_or_new(ax, 5.6, 5.2)
     ax.imshow(shares, cmap="Blues", vmin=0, vmax=1)
@@ -75,11 +74,9 @@ def per_class_accuracy(y_true: Any, y_pred: Any, class_names: Sequence[str] | No
     ValueError
         With the name of the argument that does not fit.
     """
-    y_true, y_pred, names = _checked(y_true, y_pred, class_names)
-    images = np.bincount(y_true, minlength=len(names))
-    right = np.bincount(y_true[y_true == y_pred], minlength=len(names))
-    accuracy = np.divide(right, images, out=np.full(len(names), np.nan), where=images > 0)
-    overall = float(right.sum() / images.sum())
+    counts, names = _counted(y_true, y_pred, class_names)
+    accuracy = metrics.recall(counts)
+    overall = float(counts.trace() / counts.sum())
     ax = axes_or_new(ax, 5.6, 3.6)
     rows = np.arange(len(names))
     ax.barh(rows, np.nan_to_num(accuracy), height=0.7, color=PALETTE[0])
@@ -97,12 +94,11 @@ def per_class_accuracy(y_true: Any, y_pred: Any, class_names: Sequence[str] | No
     return ax
 
 
-def _checked(y_true: Any, y_pred: Any, class_names: Sequence[str] | None) -> tuple[Array, Array, list[str]]:
-    classes = np.shape(y_pred)[1] if np.ndim(y_pred) == 2 else 0
-    y_true, y_pred = labels(y_true, "y_true"), predicted_labels(y_pred, "y_pred")
-    same_length(y_true=y_true, y_pred=y_pred)
-    classes = max(classes, int(y_true.max()) + 1, int(y_pred.max()) + 1)
-    return y_true, y_pred, names_of(class_names, classes)
+def _counted(y_true: Any, y_pred: Any, class_names: Sequence[str] | None) -> tuple[Array, list[str]]:
+    """The confusion matrix, with a row and a column for each name, and the names."""
+    counts = metrics.confusion_matrix(y_true, y_pred)
+    names = names_of(class_names, len(counts))
+    return np.pad(counts, (0, len(names) - len(counts))), names
 
 
 def _slanted(names: Sequence[str]) -> str:

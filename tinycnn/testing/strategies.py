@@ -1,4 +1,4 @@
-"""Hypothesis strategies: geometries, layers with inputs that fit them, small networks.
+"""Hypothesis strategies: geometries, layers and losses with inputs that fit them, small networks.
 
 Nothing is drawn and thrown away: output sizes are drawn and inputs derived, so every example is a valid one and
 shrinking ends at a small case. Values come from a seed, because gradients need numbers in general position, which
@@ -19,9 +19,11 @@ import numpy as np
 from hypothesis import strategies as st
 
 from .. import layers as layers_module
+from .. import losses as losses_module
 from .._types import Array, Shape
 from ..kernels.geometry import Pads, Pair, Window
 from ..layers.base import Layer
+from ..losses import Loss
 from ..model import Sequential
 
 Draw = Callable[..., Any]
@@ -321,6 +323,87 @@ register(
 register(
     layers_module.Flatten, lambda: st.tuples(st.builds(layers_module.Flatten), _batches().flatmap(separated_arrays))
 )
+
+
+# Losses -------------------------------------------------------------------------------------------------------
+
+LossCase = tuple[Loss, Array, Array]
+_LOSS_STRATEGIES: dict[type[Loss], Callable[[], st.SearchStrategy[LossCase]]] = {}
+
+
+def register_loss(loss_class: type[Loss], strategy: Callable[[], st.SearchStrategy[LossCase]]) -> None:
+    """Tell :func:`losses_with_inputs` how to draw a loss.
+
+    Parameters
+    ----------
+    loss_class : type
+    strategy : callable
+        Gives a strategy of (loss, float64 predictions, targets that fit them).
+    """
+    _LOSS_STRATEGIES[loss_class] = strategy
+
+
+def losses_with_inputs(*loss_classes: type[Loss]) -> st.SearchStrategy[LossCase]:
+    """A loss with drawn settings, float64 predictions (N, …), and targets that fit them.
+
+    Parameters
+    ----------
+    *loss_classes : type
+        By default all of :data:`tinycnn.losses.LOSSES`.
+
+    Returns
+    -------
+    strategy of (Loss, array, array)
+
+    Raises
+    ------
+    LookupError
+        For a class that was not given to :func:`register_loss`.
+    """
+    classes = loss_classes or tuple(losses_module.LOSSES.values())
+    for loss_class in classes:
+        if loss_class not in _LOSS_STRATEGIES:
+            raise LookupError(
+                f"say how to draw {loss_class.__name__}, with predictions and targets: "
+                "testing.strategies.register_loss(loss_class, strategy)"
+            )
+    return st.one_of([_LOSS_STRATEGIES[loss_class]() for loss_class in classes])
+
+
+def _scores(draw: Draw, from_logits: bool) -> tuple[Array, np.random.Generator]:
+    """Logits or probabilities (N, classes), and what to draw targets with."""
+    rng = np.random.default_rng(draw(_SEEDS))
+    scores = rng.normal(size=(draw(st.integers(1, 5)), draw(st.integers(2, 6))))
+    if not from_logits:
+        scores = np.exp(scores) / np.exp(scores).sum(axis=1, keepdims=True)
+    return scores, rng
+
+
+@st.composite
+def _sparse_crossentropy(draw: Draw) -> LossCase:
+    loss = losses_module.SparseCategoricalCrossentropy(draw(st.booleans()))
+    scores, rng = _scores(draw, loss.from_logits)
+    return loss, scores, rng.integers(0, scores.shape[1], len(scores))
+
+
+@st.composite
+def _categorical_crossentropy(draw: Draw) -> LossCase:
+    loss = losses_module.CategoricalCrossentropy(draw(st.booleans()), draw(st.sampled_from([0.0, 0.1, 1.0])))
+    scores, rng = _scores(draw, loss.from_logits)
+    N, K = scores.shape
+    one_hot = draw(st.booleans())
+    return loss, scores, np.eye(K)[rng.integers(0, K, N)] if one_hot else rng.dirichlet(np.ones(K), N)
+
+
+@st.composite
+def _mean_squared_error(draw: Draw) -> LossCase:
+    y_pred, y = draw(arrays((2, *draw(_batches()))))  # of one seed: two could be the same, where there is no slope
+    return losses_module.MeanSquaredError(), y_pred, y
+
+
+register_loss(losses_module.SparseCategoricalCrossentropy, _sparse_crossentropy)
+register_loss(losses_module.CategoricalCrossentropy, _categorical_crossentropy)
+register_loss(losses_module.MeanSquaredError, _mean_squared_error)
 
 
 # Networks -----------------------------------------------------------------------------------------------------
