@@ -82,6 +82,21 @@ def test_every_public_layer_is_in_the_registry():
     assert public - {"Layer", "ActivatedLayer"} == set(layers.LAYERS)
 
 
+@pytest.mark.parametrize(
+    ("alias", "name"),
+    [
+        ("AvgPool2D", "AveragePooling2D"),
+        ("Convolution2D", "Conv2D"),
+        ("GlobalAvgPool2D", "GlobalAveragePooling2D"),
+        ("GlobalMaxPool2D", "GlobalMaxPooling2D"),
+        ("MaxPool2D", "MaxPooling2D"),
+    ],
+)
+def test_keras_other_names(alias, name):
+    assert getattr(layers, alias) is layers.LAYERS[name]
+    assert alias in layers.__all__
+
+
 # Convolution
 
 
@@ -106,6 +121,11 @@ def test_three_positional_integers_explain_themselves():
         (lambda: layers.MaxPooling2D(3), (2, 2, 1), "window of 3×3 pixels does not fit into an input of 2×2"),
         (lambda: layers.Conv2D(4, 3), (28, 28), r"a grey image needs a channel axis: x\[..., None\]"),
         (lambda: layers.Conv2D(4, 3, groups=2), (5, 5, 3), "groups=2 does not divide the input's 3 channels"),
+        (lambda: layers.DepthwiseConv2D(3), (2, 5, 3), "window of 3×3 pixels does not fit into an input of 2×5"),
+        (lambda: layers.AveragePooling2D(4), (3, 9, 1), "window of 4×4 pixels does not fit into an input of 3×9"),
+        (lambda: layers.GlobalAveragePooling2D(), (10,), r"expected images \(H, W, C\), got a sample of shape \(10,\)"),
+        (lambda: layers.ZeroPadding2D(), (28, 28), "a grey image needs a channel axis"),
+        (lambda: layers.Reshape((3, -1)), (4, 4), r"the 16 numbers of a sample of shape \(4, 4\) do not fill"),
     ],
 )
 def test_inputs_that_do_not_fit_name_the_layer(make, shape, message):
@@ -123,7 +143,8 @@ def test_inputs_that_do_not_fit_name_the_layer(make, shape, message):
         (lambda: layers.Conv2D(4, (3, 3, 3)), TypeError, "kernel_size must be an integer or a pair"),
         (lambda: layers.Conv2D(4, 3, padding="full"), ValueError, "padding must be one of 'valid', 'same'"),
         (lambda: layers.Conv2D(4, 3, activation="rleu"), ValueError, "did you mean 'relu'"),
-        (lambda: layers.Conv2D(4, 3, kernel_initializer="glorot"), ValueError, "did you mean 'glorot_uniform'"),
+        (lambda: layers.Conv2D(4, 3, kernel_initializer="glorot_unif"), ValueError, "did you mean 'glorot_uniform'"),
+        (lambda: layers.Conv2D(4, 3, kernel_regularizer="l3"), ValueError, "unknown regularizer 'l3'; did you mean"),
         (lambda: layers.Conv2D(3, 3, groups=2), ValueError, "groups must divide filters"),
         (lambda: layers.Dropout(1.0), ValueError, "rate must be >= 0 and < 1; got 1.0"),
         (lambda: layers.Dropout("half"), TypeError, "rate must be a number"),
@@ -133,6 +154,17 @@ def test_inputs_that_do_not_fit_name_the_layer(make, shape, message):
         (lambda: layers.Input((28, -1)), ValueError, r"shape\[1\] must be at least 1"),
         (lambda: layers.Flatten(name="a/b"), ValueError, "without '/'"),
         (lambda: layers.ReLU(trainable="no"), TypeError, "trainable must be True or False"),
+        (lambda: layers.DepthwiseConv2D(3, depth_multiplier=0), ValueError, "depth_multiplier must be at least 1"),
+        (lambda: layers.GlobalMaxPooling2D(keepdims=1), TypeError, "keepdims must be True or False; got 1"),
+        (lambda: layers.GaussianNoise(1.5), ValueError, "stddev must be >= 0 and <= 1; got 1.5"),
+        (lambda: layers.LeakyReLU(-0.1), ValueError, "negative_slope must be >= 0; got -0.1"),
+        (lambda: layers.ELU(alpha="1"), TypeError, "alpha must be a number"),
+        (lambda: layers.Rescaling(float("nan")), ValueError, "scale must be finite"),
+        (lambda: layers.Reshape(4), TypeError, "target_shape must be a tuple of integers without the batch axis"),
+        (lambda: layers.Reshape((-1, 2, -1)), ValueError, "with at most one -1"),
+        (lambda: layers.Reshape((3, 0)), ValueError, "target_shape must be positive"),
+        (lambda: layers.ZeroPadding2D((1, 2, 3)), TypeError, "padding must be an integer, a pair, or a pair of pairs"),
+        (lambda: layers.ZeroPadding2D(((0, -1), 2)), ValueError, r"padding\[0\]\[1\] must be at least 0; got -1"),
     ],
 )
 def test_bad_arguments_are_named(call, kind, message):
@@ -154,6 +186,51 @@ def test_forward_refuses_what_it_was_not_built_for():
         layer.backward(np.zeros((2, 3, 3, 1), np.float32), cache)
     with pytest.raises(TypeError, match="takes NumPy arrays; got list"):
         layer.forward([[1.0]])
+
+
+@BACKEND
+def test_depthwise_convolution_is_one_convolution_per_channel(backend):
+    """Channel c of the input, with its M filters, gives channels c*M … c*M + M-1 of the result."""
+    with tinycnn.use_backend(backend):
+        layer, single = layers.DepthwiseConv2D(3, 2, "same", depth_multiplier=3), layers.Conv2D(3, 3, strides=2)
+        layer.build((7, 6, 4), dtype="float64")
+        single.padding = "same"
+        single.build((7, 6, 1), dtype="float64")
+    assert layer.params["kernel"].value.shape == (3, 3, 4, 3)
+    x = np.random.default_rng(0).normal(size=(2, 7, 6, 4))
+    y, _ = layer.forward(x)
+    for c in range(4):
+        single.params["kernel"].value[...] = layer.params["kernel"].value[:, :, c : c + 1]
+        expected, _ = single.forward(np.ascontiguousarray(x[..., c : c + 1]))
+        np.testing.assert_allclose(y[..., 3 * c : 3 * c + 3], expected, atol=1e-12)
+
+
+# Pooling
+
+
+@BACKEND
+@pytest.mark.parametrize("keepdims", [False, True])
+def test_global_pools(backend, keepdims):
+    x = np.random.default_rng(0).permutation(2 * 20 * 20 * 3).reshape(2, 20, 20, 3).astype(float)
+    for layer_class, function in ((layers.GlobalMaxPooling2D, np.max), (layers.GlobalAveragePooling2D, np.mean)):
+        with tinycnn.use_backend(backend):
+            layer = layer_class(keepdims=keepdims)
+            assert layer.build((20, 20, 3), dtype="float64") == ((1, 1, 3) if keepdims else (3,))
+        np.testing.assert_allclose(layer.forward(x)[0], function(x, axis=(1, 2), keepdims=keepdims), rtol=1e-12)
+
+
+def test_what_a_global_pool_sees():
+    """All that the windows before it can reach; a frame of zeros moves nothing."""
+    model = tinycnn.Sequential(
+        [
+            layers.Input((20, 20, 1)),
+            layers.ZeroPadding2D(2),
+            layers.Conv2D(2, 3, strides=2),
+            layers.GlobalAveragePooling2D(),
+            layers.Dense(2),
+        ]
+    )
+    assert tinycnn.summary.receptive_fields(model.layers, model.input_shape) == [(1, 1), (3, 3), (20, 20), (20, 20)]
 
 
 # Initial values
@@ -224,6 +301,21 @@ def test_dropout_layers_of_one_model_have_different_masks():
     model = tinycnn.Sequential([layers.Input((500,)), layers.Dropout(0.5), layers.Dropout(0.5)])
     first, second = (layer.forward(np.ones((1, 500), np.float32), training=True)[0] for layer in model.layers)
     assert (first != second).any()
+
+
+@BACKEND
+def test_gaussian_noise_follows_the_step_and_leaves_inference_alone(backend):
+    with tinycnn.use_backend(backend):
+        layer = layers.GaussianNoise(0.5)
+        layer.build((10_000,), rng=np.random.default_rng(7))
+    x = np.full((2, 10_000), 3, np.float32)
+    y0, cache = layer.forward(x, training=True, step=0)
+    y1, _ = layer.forward(x, training=True, step=1)
+    assert (y0 != y1).all()
+    assert y0.mean() == pytest.approx(3, abs=0.02)
+    assert y0.std() == pytest.approx(0.5, rel=0.03)
+    np.testing.assert_array_equal(layer.backward(x, cache), x)
+    np.testing.assert_array_equal(layer.forward(x, training=False)[0], x)
 
 
 # Freezing

@@ -68,13 +68,13 @@ def boolean(value: Any, name: str) -> bool:
     return value
 
 
-def pair(value: Any, name: str) -> tuple[int, int]:
-    """One positive integer for both directions, or two."""
+def pair(value: Any, name: str, minimum: int = 1) -> tuple[int, int]:
+    """One integer for both directions, or two, none below ``minimum``."""
     if isinstance(value, numbers.Integral) and not isinstance(value, bool):
         value = (value, value)
     if not isinstance(value, tuple | list) or len(value) != 2:
         raise TypeError(f"{name} must be an integer or a pair of integers; got {value!r}")
-    return integer(value[0], f"{name}[0]"), integer(value[1], f"{name}[1]")
+    return integer(value[0], f"{name}[0]", minimum), integer(value[1], f"{name}[1]", minimum)
 
 
 def shape(value: Any, name: str) -> Shape:

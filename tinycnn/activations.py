@@ -1,27 +1,35 @@
 """Element-wise functions (and softmax) that end a layer. Each names its kernels and what its backward reads."""
 
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
-from ._checks import unknown
+from ._checks import real
+from ._named import Named, find
 from ._types import Array
 
 
-class ActivationFunction:
-    """A function with a derivative, as two kernels.
+class ActivationFunction(Named):
+    """A function with a derivative, as two kernels, which take the constructor's arguments after the arrays.
 
-    ``forward`` maps x to y; ``backward`` maps (dy, y) to dx. Both may work in place (``out`` may be the input): a
-    layer keeps y only.
+    ``forward`` maps x to y; ``backward`` maps dy and one of the two to dx: the one that ``keeps`` names, and that a
+    layer keeps for it. Both may work in place: ``out`` may be x in forward (unless x is to be kept), dy in backward.
     """
 
     name: ClassVar[str]
+    #: What backward reads. The result where it tells the slope, because a layer then need not keep x.
+    keeps: ClassVar[Literal["x", "y"]] = "y"
 
     def forward(self, kernels: Any, x: Array, out: Array | None = None) -> Array:
         """y of the shape of x."""
-        return getattr(kernels, f"{self.name}_forward")(x, out=out)
+        return getattr(kernels, f"{self.name}_forward")(x, *self.get_config().values(), out=out)
 
-    def backward(self, kernels: Any, dy: Array, y: Array, out: Array | None = None) -> Array:
-        """dx from dy and the forward's result y."""
-        return getattr(kernels, f"{self.name}_backward")(dy, y, out=out)
+    def backward(self, kernels: Any, dy: Array, kept: Array, out: Array | None = None) -> Array:
+        """dx from dy and from what ``keeps`` names."""
+        return getattr(kernels, f"{self.name}_backward")(dy, kept, *self.get_config().values(), out=out)
+
+    def describe(self) -> Any:
+        """The name; a configuration where an argument is not the default, or the class not tinycnn's."""
+        known = type(self) is ACTIVATIONS.get(self.name)
+        return self.name if known and self.get_config() == type(self)().get_config() else super().describe()
 
 
 class Linear(ActivationFunction):
@@ -32,7 +40,7 @@ class Linear(ActivationFunction):
     def forward(self, kernels: Any, x: Array, out: Array | None = None) -> Array:
         return x
 
-    def backward(self, kernels: Any, dy: Array, y: Array, out: Array | None = None) -> Array:
+    def backward(self, kernels: Any, dy: Array, kept: Array, out: Array | None = None) -> Array:
         return dy
 
 
@@ -42,26 +50,71 @@ class ReLU(ActivationFunction):
     name = "relu"
 
 
+class LeakyReLU(ActivationFunction):
+    """``y = x`` where ``x > 0``, else ``negative_slope * x``.
+
+    Parameters
+    ----------
+    negative_slope : float, not negative
+        In the layer of this name the default is another, as in Keras.
+    """
+
+    name = "leaky_relu"
+
+    def __init__(self, negative_slope: float = 0.2) -> None:
+        self.negative_slope = real(negative_slope, "negative_slope", 0)
+
+
+class ELU(ActivationFunction):
+    """``y = x`` where ``x > 0``, else ``alpha * (exp(x) - 1)``.
+
+    Parameters
+    ----------
+    alpha : float, not negative
+    """
+
+    name = "elu"
+
+    def __init__(self, alpha: float = 1.0) -> None:
+        self.alpha = real(alpha, "alpha", 0)
+
+
+class GELU(ActivationFunction):
+    """``y = x * P(x)``, with P the distribution function of the standard normal; falls, then rises, so it keeps x."""
+
+    name = "gelu"
+    keeps = "x"
+
+
+class Sigmoid(ActivationFunction):
+    """``y = 1 / (1 + exp(-x))``."""
+
+    name = "sigmoid"
+
+
+class Tanh(ActivationFunction):
+    """``y = tanh(x)``."""
+
+    name = "tanh"
+
+
 class Softmax(ActivationFunction):
     """``y_k = exp(x_k) / sum_j exp(x_j)`` over the last axis."""
 
     name = "softmax"
 
 
-ACTIVATIONS: dict[str, type[ActivationFunction]] = {cls.name: cls for cls in (Linear, ReLU, Softmax)}
+ACTIVATIONS: dict[str, type[ActivationFunction]] = {
+    cls.name: cls for cls in (ELU, GELU, LeakyReLU, Linear, ReLU, Sigmoid, Softmax, Tanh)
+}
 
 
 def get(activation: Any) -> ActivationFunction:
-    """An activation from its name; None is ``linear``.
+    """An activation from its name, its class name, its configuration, or itself; None is ``linear``.
 
     Raises
     ------
     ValueError
         If the name is unknown.
     """
-    if isinstance(activation, ActivationFunction):
-        return activation
-    name = "linear" if activation is None else activation
-    if not isinstance(name, str) or name not in ACTIVATIONS:
-        raise unknown("activation", name, ACTIVATIONS)
-    return ACTIVATIONS[name]()
+    return find("activation", "linear" if activation is None else activation, ActivationFunction, ACTIVATIONS)

@@ -4,12 +4,12 @@ import copy
 from typing import Any
 
 from ._types import Array
-from .layers import LAYERS, Activation, Conv2D, Dense, Flatten, Softmax
+from .layers import LAYERS, Activation, Flatten, Reshape, Softmax
 from .layers.base import ActivatedLayer, Cache, Layer, Parameter
 from .losses import Loss
 from .workspace import Workspace
 
-_SHAPE_ONLY = (Flatten,)
+_SHAPE_ONLY = (Flatten, Reshape)
 
 
 class WithoutActivation:
@@ -72,8 +72,7 @@ def training_chain(layers: list[Layer], loss: Loss) -> tuple[list[Any], Loss]:
     last = layers[-1]
     if type(last) in (Softmax, Activation) and ends_in_softmax(last):
         return layers[:-1], _on_logits(loss)
-    if type(last) in (Dense, Conv2D) and ends_in_softmax(last):
-        assert isinstance(last, ActivatedLayer)
+    if isinstance(last, ActivatedLayer) and type(last) in LAYERS.values() and ends_in_softmax(last):
         return [*layers[:-1], WithoutActivation(last)], _on_logits(loss)
     return list(layers), loss
 

@@ -1,24 +1,21 @@
 """Initial values of parameters, with Keras's names and formulas."""
 
 import math
-from typing import Any
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 
-from ._checks import unknown
-from ._types import Array, Config, Shape
+from ._checks import real
+from ._named import Named, find
+from ._types import Array, Shape
 
 
-class Initializer:
+class Initializer(Named):
     """Draws the first value of a parameter; called with a shape and a generator."""
 
     def __call__(self, shape: Shape, rng: np.random.Generator) -> Array:
         """A float64 array of ``shape``; the layer rounds it to its own dtype."""
         raise NotImplementedError(f"{type(self).__name__} does not say what it draws: define __call__(shape, rng)")
-
-    def get_config(self) -> Config:
-        """The constructor's arguments."""
-        return {}
 
 
 class Zeros(Initializer):
@@ -35,17 +32,148 @@ class Ones(Initializer):
         return np.ones(shape)
 
 
-class GlorotUniform(Initializer):
+class Constant(Initializer):
+    """All ``value``.
+
+    Parameters
+    ----------
+    value : float
+    """
+
+    def __init__(self, value: float = 0.0) -> None:
+        self.value = real(value, "value")
+
+    def __call__(self, shape: Shape, rng: np.random.Generator) -> Array:
+        return np.full(shape, self.value)
+
+
+class RandomUniform(Initializer):
+    """Uniform in ``[minval, maxval)``.
+
+    Parameters
+    ----------
+    minval, maxval : float
+    """
+
+    def __init__(self, minval: float = -0.05, maxval: float = 0.05) -> None:
+        self.minval = real(minval, "minval")
+        self.maxval = real(maxval, "maxval", self.minval)
+
+    def __call__(self, shape: Shape, rng: np.random.Generator) -> Array:
+        return rng.uniform(self.minval, self.maxval, shape)
+
+
+class RandomNormal(Initializer):
+    """Normal.
+
+    Parameters
+    ----------
+    mean, stddev : float
+    """
+
+    def __init__(self, mean: float = 0.0, stddev: float = 0.05) -> None:
+        self.mean = real(mean, "mean")
+        self.stddev = real(stddev, "stddev", 0)
+
+    def __call__(self, shape: Shape, rng: np.random.Generator) -> Array:
+        return rng.normal(self.mean, self.stddev, shape)
+
+
+class TruncatedNormal(RandomNormal):
+    """Normal, but what lies beyond two standard deviations is drawn again.
+
+    Parameters
+    ----------
+    mean, stddev : float
+        Before the tails are cut off; after that the standard deviation is 0.88 times as large.
+    """
+
+    def __call__(self, shape: Shape, rng: np.random.Generator) -> Array:
+        return self.mean + self.stddev * truncated_normal(shape, rng)
+
+
+class VarianceScaling(Initializer):
+    """Base of those whose variance is ``scale / fan``, so that signals (or gradients) neither swell nor fade."""
+
+    scale: ClassVar[float]
+    fan: ClassVar[Literal["in", "average"]]
+    distribution: ClassVar[Literal["uniform", "truncated normal"]]
+
+    def __call__(self, shape: Shape, rng: np.random.Generator) -> Array:
+        fan_in, fan_out = fans(shape)
+        variance = self.scale / (fan_in if self.fan == "in" else (fan_in + fan_out) / 2)
+        if self.distribution == "uniform":
+            limit = math.sqrt(3 * variance)
+            return rng.uniform(-limit, limit, shape)
+        return math.sqrt(variance) / TRUNCATED_STDDEV * truncated_normal(shape, rng)
+
+
+class GlorotUniform(VarianceScaling):
     """Uniform in ``±sqrt(6 / (fan_in + fan_out))``: keeps the variance of signals and of gradients level.
 
     Source: Glorot & Bengio, "Understanding the difficulty of training deep feedforward neural networks", 2010,
     equation 16.
     """
 
-    def __call__(self, shape: Shape, rng: np.random.Generator) -> Array:
-        fan_in, fan_out = fans(shape)
-        limit = math.sqrt(6 / (fan_in + fan_out))
-        return rng.uniform(-limit, limit, shape)
+    scale, fan, distribution = 1, "average", "uniform"
+
+
+class GlorotNormal(VarianceScaling):
+    """Truncated normal with the variance ``2 / (fan_in + fan_out)``.
+
+    Source: Glorot & Bengio, 2010, equation 12.
+    """
+
+    scale, fan, distribution = 1, "average", "truncated normal"
+
+
+class HeUniform(VarianceScaling):
+    """Uniform in ``±sqrt(6 / fan_in)``: as :class:`HeNormal`."""
+
+    scale, fan, distribution = 2, "in", "uniform"
+
+
+class HeNormal(VarianceScaling):
+    """Truncated normal with the variance ``2 / fan_in``: for ReLU, which stops half of the signal.
+
+    Source: He, Zhang, Ren & Sun, "Delving deep into rectifiers", 2015, equation 10.
+    """
+
+    scale, fan, distribution = 2, "in", "truncated normal"
+
+
+class LecunUniform(VarianceScaling):
+    """Uniform in ``±sqrt(3 / fan_in)``: as :class:`LecunNormal`."""
+
+    scale, fan, distribution = 1, "in", "uniform"
+
+
+class LecunNormal(VarianceScaling):
+    """Truncated normal with the variance ``1 / fan_in``.
+
+    Source: LeCun, Bottou, Orr & Müller, "Efficient backprop", 1998, equation 16.
+    """
+
+    scale, fan, distribution = 1, "in", "truncated normal"
+
+
+#: Standard deviation of a standard normal variable cut off at ±2.
+TRUNCATED_STDDEV = 0.87962566103423978
+
+
+def truncated_normal(shape: Shape, rng: np.random.Generator) -> Array:
+    """Standard normal numbers between -2 and 2; one in 22 has to be drawn again.
+
+    Examples
+    --------
+    >>> x = truncated_normal((1000,), np.random.default_rng(0))
+    >>> bool(1.9 < abs(x).max() <= 2)
+    True
+    """
+    values = rng.standard_normal(shape)
+    while (outside := np.abs(values) > 2).any():
+        values[outside] = rng.standard_normal(np.count_nonzero(outside))
+    return values
 
 
 def fans(shape: Shape) -> tuple[int, int]:
@@ -65,7 +193,16 @@ def fans(shape: Shape) -> tuple[int, int]:
 INITIALIZERS: dict[str, type[Initializer]] = {
     "zeros": Zeros,
     "ones": Ones,
+    "constant": Constant,
+    "random_uniform": RandomUniform,
+    "random_normal": RandomNormal,
+    "truncated_normal": TruncatedNormal,
     "glorot_uniform": GlorotUniform,
+    "glorot_normal": GlorotNormal,
+    "he_uniform": HeUniform,
+    "he_normal": HeNormal,
+    "lecun_uniform": LecunUniform,
+    "lecun_normal": LecunNormal,
 }
 
 
@@ -77,13 +214,4 @@ def get(initializer: Any) -> Initializer:
     ValueError
         If the name is unknown.
     """
-    if isinstance(initializer, Initializer):
-        return initializer
-    config: Config = {}
-    name = initializer
-    if isinstance(initializer, dict) and initializer.keys() == {"class_name", "config"}:
-        name, config = initializer["class_name"], initializer["config"]
-    by_name = INITIALIZERS | {cls.__name__: cls for cls in INITIALIZERS.values()}
-    if not isinstance(name, str) or name not in by_name:
-        raise unknown("initializer", name, INITIALIZERS)
-    return by_name[name](**config)
+    return find("initializer", initializer, Initializer, INITIALIZERS)

@@ -142,7 +142,10 @@ def train_step(model: "Sequential", x: Array, y: Array, meters: "Meters", ws: Wo
         dy = model.chain[index].backward(dy, caches.pop(), ws=ws)
     if first < len(model.chain):
         model.chain[first].backward_parameters(dy, caches.pop(), ws=ws)
-    model.optimizer.step(model.parameters(), backend)
+    parameters = model.parameters()
+    for parameter in parameters.values():
+        parameter.add_penalty_gradient()
+    model.optimizer.step(parameters, backend)
 
 
 def train_on_batch(model: "Sequential", x: Any, y: Any) -> "Logs":
@@ -200,10 +203,10 @@ def _evaluate(model: "Sequential", x: Array, y: Array, ws: Workspace) -> "Logs":
 
 
 class Meters:
-    """The mean loss and the metrics of the images seen so far."""
+    """The mean loss, with the penalties on weights, and the metrics of the images seen so far."""
 
     def __init__(self, model: "Sequential") -> None:
-        self._backend = model.backend
+        self._backend, self._parameters = model.backend, model.parameters()
         self._loss, self._count = 0.0, 0
         self._metrics = {name: metrics_module.get(metric) for name, metric in model.metrics.items()}
         for metric in self._metrics.values():
@@ -211,7 +214,8 @@ class Meters:
 
     def update(self, losses: Array, y_true: Array, y_pred: Array) -> None:
         """Add a batch: the loss of each sample, labels, predictions."""
-        self._loss += float(self._backend.to_numpy(losses).sum(dtype=np.float64))
+        penalty = sum(parameter.penalty() for parameter in self._parameters.values())
+        self._loss += float(self._backend.to_numpy(losses).sum(dtype=np.float64)) + len(losses) * penalty
         self._count += len(losses)
         for metric in self._metrics.values():
             metric.update(y_true, self._backend.to_numpy(y_pred))

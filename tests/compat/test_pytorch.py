@@ -111,7 +111,7 @@ def batch_normalization(layer, x, p):
 
 def dropout(layer, x, p):
     """The mask is tinycnn's own (no other package draws it), the arithmetic is not."""
-    kept = layer.kernels.dropout(np.ones(x.shape), layer.rate, layer.mask_seed, STEP[0]) != 0
+    kept = layer.kernels.dropout(np.ones(x.shape), layer.rate, layer.noise_seed, STEP[0]) != 0
     return x * torch.tensor(kept) / (1 - layer.rate)
 
 

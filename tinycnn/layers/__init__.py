@@ -4,32 +4,65 @@ from typing import Any
 
 from .._checks import unknown
 from .._types import Config
-from .activation import Activation, ReLU, Softmax
+from .activation import ELU, Activation, LeakyReLU, ReLU, Softmax
 from .base import ActivatedLayer, Layer, Parameter
 from .batchnorm import BatchNormalization
-from .conv import Conv2D
-from .core import Flatten, Input
+from .conv import Conv2D, Convolution2D, DepthwiseConv2D
+from .core import Flatten, Input, Rescaling, Reshape, ZeroPadding2D
 from .dense import Dense
-from .dropout import Dropout
-from .pool import MaxPool2D, MaxPooling2D
+from .dropout import Dropout, GaussianNoise
+from .pool import (
+    AveragePooling2D,
+    AvgPool2D,
+    GlobalAveragePooling2D,
+    GlobalAvgPool2D,
+    GlobalMaxPool2D,
+    GlobalMaxPooling2D,
+    MaxPool2D,
+    MaxPooling2D,
+)
 
 #: Every layer by its class name. A layer listed here is gradient-checked, parity-checked and documented.
 LAYERS: dict[str, type[Layer]] = {
     cls.__name__: cls
     for cls in (
         Activation,
+        AveragePooling2D,
         BatchNormalization,
         Conv2D,
         Dense,
+        DepthwiseConv2D,
         Dropout,
+        ELU,
         Flatten,
+        GaussianNoise,
+        GlobalAveragePooling2D,
+        GlobalMaxPooling2D,
+        LeakyReLU,
         MaxPooling2D,
         ReLU,
+        Rescaling,
+        Reshape,
         Softmax,
+        ZeroPadding2D,
     )
 }
 
-__all__ = ["LAYERS", "ActivatedLayer", "Input", "Layer", "MaxPool2D", "Parameter", "deserialize", "serialize", *LAYERS]
+__all__ = [
+    "LAYERS",
+    "ActivatedLayer",
+    "AvgPool2D",
+    "Convolution2D",
+    "GlobalAvgPool2D",
+    "GlobalMaxPool2D",
+    "Input",
+    "Layer",
+    "MaxPool2D",
+    "Parameter",
+    "deserialize",
+    "serialize",
+    *LAYERS,
+]
 
 
 def serialize(layer: Layer) -> Config:

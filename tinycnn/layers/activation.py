@@ -9,9 +9,9 @@ from .base import Layer
 
 
 class ActivationCache(NamedTuple):
-    """``y``: the result."""
+    """``kept``: the result, or the input where the function needs that for its slope (gelu)."""
 
-    y: Array
+    kept: Array
 
 
 class Activation(Layer):
@@ -19,8 +19,8 @@ class Activation(Layer):
 
     Parameters
     ----------
-    activation : str
-        One of the names in :data:`tinycnn.activations.ACTIVATIONS`.
+    activation : str or ActivationFunction
+        One of the names in :data:`tinycnn.activations.ACTIVATIONS`, or such a function with other constants.
     **base
         ``name``, ``input_shape``, ``trainable``: see :class:`Layer`.
 
@@ -40,24 +40,62 @@ class Activation(Layer):
     ) -> tuple[Array, ActivationCache | None]:
         self.check_input(x)
         y = self.activation.forward(self.kernels, x, out=self.result(ws, len(x), training=training))
-        return y, (ActivationCache(y) if training else None)
+        return y, (ActivationCache(x if self.activation.keeps == "x" else y) if training else None)
 
     def backward(self, dy: Array, cache: ActivationCache, *, ws: Workspace | None = None) -> Array:
         self.check_gradient(dy)
-        return self.activation.backward(self.kernels, dy, cache.y, out=None if ws is None else dy)
+        return self.activation.backward(self.kernels, dy, cache.kept, out=None if ws is None else dy)
 
 
-class ReLU(Activation):
-    """``y = max(x, 0)`` as a layer."""
-
-    def __init__(self, **base: Any) -> None:
-        super().__init__("relu", **base)
+class _OneActivation(Activation):
+    """Base of the layers that are named after their function, which is therefore none of their arguments."""
 
     def get_config(self) -> dict[str, Any]:
         return {key: value for key, value in super().get_config().items() if key != "activation"}
 
 
-class Softmax(Activation):
+class ReLU(_OneActivation):
+    """``y = max(x, 0)`` as a layer."""
+
+    def __init__(self, **base: Any) -> None:
+        super().__init__("relu", **base)
+
+
+class LeakyReLU(_OneActivation):
+    """``y = x`` where ``x > 0``, else ``negative_slope * x``, as a layer.
+
+    Parameters
+    ----------
+    negative_slope : float, not negative
+        By default 0.3, while ``activation="leaky_relu"`` has 0.2: Keras's defaults both.
+    **base
+        ``name``, ``input_shape``, ``trainable``: see :class:`Layer`.
+    """
+
+    def __init__(self, negative_slope: float = 0.3, **base: Any) -> None:
+        function = activations.LeakyReLU(negative_slope)
+        super().__init__(function, **base)
+        self.negative_slope = function.negative_slope
+
+
+class ELU(_OneActivation):
+    """``y = x`` where ``x > 0``, else ``alpha * (exp(x) - 1)``, as a layer.
+
+    Parameters
+    ----------
+    alpha : float, not negative
+        Minus the limit for small x.
+    **base
+        ``name``, ``input_shape``, ``trainable``: see :class:`Layer`.
+    """
+
+    def __init__(self, alpha: float = 1.0, **base: Any) -> None:
+        function = activations.ELU(alpha)
+        super().__init__(function, **base)
+        self.alpha = function.alpha
+
+
+class Softmax(_OneActivation):
     """``y_k = exp(x_k) / sum_j exp(x_j)`` over the last axis, as a layer.
 
     Parameters
@@ -73,6 +111,3 @@ class Softmax(Activation):
         if axis != -1:
             raise ValueError(f"axis must be -1: tinycnn keeps classes last; got {axis!r}")
         self.axis = -1
-
-    def get_config(self) -> dict[str, Any]:
-        return {key: value for key, value in super().get_config().items() if key != "activation"}

@@ -6,8 +6,9 @@ from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
-from .. import activations, initializers, seeding
+from .. import activations, initializers, regularizers, seeding
 from .._checks import boolean, optional_name, shape
+from .._named import Named
 from .._types import Array, Config, Shape
 from ..backend import Backend, get_backend
 from ..kernels.geometry import Window
@@ -26,12 +27,26 @@ class Parameter:
     grad : array
         Overwritten by each backward.
     trainable : bool
+    regularizer : Regularizer or None
+        Its penalty on the value is part of the loss while the parameter is trainable.
     """
 
-    def __init__(self, value: Array, trainable: bool = True) -> None:
+    def __init__(
+        self, value: Array, trainable: bool = True, regularizer: regularizers.Regularizer | None = None
+    ) -> None:
         self.value = value
         self.grad = np.zeros_like(value)
         self.trainable = trainable
+        self.regularizer = regularizer
+
+    def penalty(self) -> float:
+        """What the regularizer adds to the loss."""
+        return self.regularizer.penalty(self.value) if self.regularizer and self.trainable else 0.0
+
+    def add_penalty_gradient(self) -> None:
+        """Add the regularizer's gradient to what backward has written; once for each backward."""
+        if self.regularizer and self.trainable:
+            self.grad += self.regularizer.gradient(self.value)
 
     def __repr__(self) -> str:
         return f"Parameter(shape={self.value.shape}, dtype={self.value.dtype}, trainable={self.trainable})"
@@ -167,11 +182,16 @@ class Layer:
         return self.built_output_shape
 
     def add_parameter(
-        self, name: str, shape: Shape, initializer: initializers.Initializer, rng: np.random.Generator
+        self,
+        name: str,
+        shape: Shape,
+        initializer: initializers.Initializer,
+        rng: np.random.Generator,
+        regularizer: regularizers.Regularizer | None = None,
     ) -> None:
         """Make ``params[name]``, drawn by ``initializer``."""
         value = self.backend.array(initializer(shape, rng), self.dtype)
-        self.params[name] = Parameter(value, self.trainable)
+        self.params[name] = Parameter(value, self.trainable, regularizer)
 
     def add_buffer(self, name: str, shape: Shape, initializer: initializers.Initializer) -> None:
         """Make ``buffers[name]``; its initializer draws nothing random."""
@@ -254,11 +274,15 @@ class Layer:
         return f"{type(self).__name__}({arguments})"
 
 
+class Nothing(NamedTuple):
+    """The cache of a layer whose backward needs nothing of its forward."""
+
+
 class ActivatedCache(NamedTuple):
-    """``inner``: the cache of the linear part; ``y``: the activation's result."""
+    """``inner``: the cache of the linear part; ``kept``: the activation's result, or what it was given (gelu)."""
 
     inner: Any
-    y: Array
+    kept: Array
 
 
 class ActivatedLayer(Layer):
@@ -286,6 +310,9 @@ class ActivatedLayer(Layer):
         self, x: Array, *, training: bool = False, step: int = 0, ws: Workspace | None = None
     ) -> tuple[Array, ActivatedCache | None]:
         z, inner = self.linear_forward(x, training=training, ws=ws)
+        if training and self.activation.keeps == "x":
+            out = None if ws is None else ws.keep(self, "activated", z.shape, self.dtype)
+            return self.activation.forward(self.kernels, z, out=out), ActivatedCache(inner, z)
         y = self.activation.forward(self.kernels, z, out=z)
         return y, (ActivatedCache(inner, y) if training else None)
 
@@ -303,7 +330,7 @@ class ActivatedLayer(Layer):
 
     def _through_activation(self, dy: Array, cache: ActivatedCache, ws: Workspace | None) -> Array:
         self.check_gradient(dy)
-        return self.activation.backward(self.kernels, dy, cache.y, out=None if ws is None else dy)
+        return self.activation.backward(self.kernels, dy, cache.kept, out=None if ws is None else dy)
 
 
 def snake_case(name: str) -> str:
@@ -332,10 +359,8 @@ def constructor_arguments(cls: type) -> list[str]:
 
 def _plain(value: Any) -> Any:
     """A constructor argument as JSON can hold it."""
-    if isinstance(value, activations.ActivationFunction):
-        return value.name
-    if isinstance(value, initializers.Initializer):
-        return {"class_name": type(value).__name__, "config": value.get_config()}
+    if isinstance(value, Named):
+        return value.describe()
     if isinstance(value, tuple):
-        return list(value)
+        return [_plain(item) for item in value]
     return value

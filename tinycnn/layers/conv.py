@@ -4,7 +4,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from .. import activations, initializers
+from .. import activations, initializers, regularizers
 from .._checks import boolean, choice, integer, pair
 from .._types import Array, Shape
 from ..kernels.geometry import Window, same_pads
@@ -18,7 +18,113 @@ class ConvCache(NamedTuple):
     x: Array
 
 
-class Conv2D(ActivatedLayer):
+class _Convolution2D(ActivatedLayer):
+    """Base of the convolutions: a window, weights, and the kernels that slide one over the other.
+
+    Subclasses define :meth:`filters_and_groups` and :meth:`create`. Their parameter ``kernel`` has the shape that Keras
+    gives it; seen as (KH, KW, C // groups, F) it is what the kernels take, without a copy.
+    """
+
+    def __init__(
+        self,
+        *,
+        kernel_size: int | tuple[int, int],
+        strides: int | tuple[int, int],
+        padding: str,
+        dilation_rate: int | tuple[int, int],
+        activation: Any,
+        use_bias: bool,
+        bias_initializer: Any,
+        bias_regularizer: Any,
+        **base: Any,
+    ) -> None:
+        super().__init__(**base)
+        self.kernel_size = pair(kernel_size, "kernel_size")
+        self.strides = pair(strides, "strides")
+        self.padding = choice(padding, ("valid", "same"), "padding")
+        self.dilation_rate = pair(dilation_rate, "dilation_rate")
+        self.activation = activations.get(activation)
+        self.use_bias = boolean(use_bias, "use_bias")
+        self.bias_initializer = initializers.get(bias_initializer)
+        self.bias_regularizer = regularizers.get(bias_regularizer)
+
+    def filters_and_groups(self, channels: int) -> tuple[int, int]:
+        """F and the number of groups for an input of C channels; ValueError where there are none that fit."""
+        raise NotImplementedError
+
+    def output_shape(self, input_shape: Shape) -> Shape:
+        size, channels = image_size(self, input_shape)
+        filters, _ = self.filters_and_groups(channels)
+        return (*fitting_output_size(self, self.window_over(size), size), filters)
+
+    def window_over(self, size: tuple[int, int]) -> Window:
+        """The window with the pads it needs on an image of ``size``."""
+        pads = (0, 0, 0, 0)
+        if self.padding == "same":
+            pads = same_pads(size, self.kernel_size, self.strides, self.dilation_rate)
+        return Window(self.kernel_size, self.strides, pads, self.dilation_rate)
+
+    def create_weights(
+        self,
+        input_shape: Shape,
+        kernel_shape: Shape,
+        initializer: initializers.Initializer,
+        regularizer: regularizers.Regularizer | None,
+        rng: np.random.Generator,
+    ) -> None:
+        """Fix the window and make the kernel and the bias."""
+        size, channels = image_size(self, input_shape)
+        self.window = self.window_over(size)
+        self.add_parameter("kernel", kernel_shape, initializer, rng, regularizer)
+        if self.use_bias:
+            filters, _ = self.filters_and_groups(channels)
+            self.add_parameter("bias", (filters,), self.bias_initializer, rng, self.bias_regularizer)
+
+    def linear_forward(self, x: Array, *, training: bool, ws: Workspace | None) -> tuple[Array, ConvCache | None]:
+        self.check_input(x)
+        y = self.kernels.conv2d_forward(
+            x,
+            self._hwio(self.params["kernel"].value),
+            self.params["bias"].value if self.use_bias else None,
+            *self._geometry(),
+            out=self.result(ws, len(x), training=training),
+            work=ws and ws.scratch(),
+        )
+        return y, (ConvCache(x) if training else None)
+
+    def linear_backward_input(self, dz: Array, cache: ConvCache, *, ws: Workspace | None) -> Array:
+        return self.kernels.conv2d_backward_input(
+            dz,
+            self._hwio(self.params["kernel"].value),
+            self.built_input_shape[:2],
+            *self._geometry(),
+            out=self.input_gradient(ws, len(dz)),
+            work=ws and ws.scratch(),
+        )
+
+    def linear_backward_parameters(self, dz: Array, cache: ConvCache, *, ws: Workspace | None) -> None:
+        kernel, bias = weight_gradients(self)
+        self.kernels.conv2d_backward_weights(
+            dz,
+            cache.x,
+            self.kernel_size,
+            *self._geometry(),
+            out=(self._hwio(kernel), bias),
+            work=ws and ws.scratch(),
+        )
+
+    def _hwio(self, kernel: Array) -> Array:
+        channels = self.built_input_shape[2]
+        filters, groups = self.filters_and_groups(channels)
+        return kernel.reshape(*self.kernel_size, channels // groups, filters)
+
+    def _geometry(self) -> tuple[Any, ...]:
+        assert self.window is not None
+        _, groups = self.filters_and_groups(self.built_input_shape[2])
+        return self.strides, self.window.pads, self.dilation_rate, groups
+
+
+class Conv2D(_Convolution2D):
     """Slide F filters of KH×KW pixels over an image; each gives one channel of the result.
 
     ``y[n,i,j,f] = activation(b[f] + sum_{p,q,c} xpad[n, i*s + p*d, j*s + q*d, c] * w[p,q,c,f])``
@@ -43,6 +149,8 @@ class Conv2D(ActivatedLayer):
     activation : str, optional
     use_bias : bool
     kernel_initializer, bias_initializer : str or Initializer
+    kernel_regularizer, bias_regularizer : str or Regularizer, optional
+        A penalty on large weights, part of the loss.
     **base
         ``name``, ``input_shape``, ``trainable``: see :class:`Layer`.
 
@@ -74,86 +182,129 @@ class Conv2D(ActivatedLayer):
         use_bias: bool = True,
         kernel_initializer: Any = "glorot_uniform",
         bias_initializer: Any = "zeros",
+        kernel_regularizer: Any = None,
+        bias_regularizer: Any = None,
         **base: Any,
     ) -> None:
-        super().__init__(**base)
         if positional:
             raise _positional_error(filters, kernel_size, positional)
+        super().__init__(
+            kernel_size=kernel_size,
+            strides=strides,
+            padding=padding,
+            dilation_rate=dilation_rate,
+            activation=activation,
+            use_bias=use_bias,
+            bias_initializer=bias_initializer,
+            bias_regularizer=bias_regularizer,
+            **base,
+        )
         self.filters = integer(filters, "filters")
-        self.kernel_size = pair(kernel_size, "kernel_size")
-        self.strides = pair(strides, "strides")
-        self.padding = choice(padding, ("valid", "same"), "padding")
-        self.dilation_rate = pair(dilation_rate, "dilation_rate")
         self.groups = integer(groups, "groups")
-        self.activation = activations.get(activation)
-        self.use_bias = boolean(use_bias, "use_bias")
         self.kernel_initializer = initializers.get(kernel_initializer)
-        self.bias_initializer = initializers.get(bias_initializer)
+        self.kernel_regularizer = regularizers.get(kernel_regularizer)
         if self.filters % self.groups:
             raise ValueError(f"groups must divide filters; got groups={self.groups}, filters={self.filters}")
 
-    def output_shape(self, input_shape: Shape) -> Shape:
-        size, channels = image_size(self, input_shape)
+    def filters_and_groups(self, channels: int) -> tuple[int, int]:
         if channels % self.groups:
             raise ValueError(f"{self.label}: groups={self.groups} does not divide the input's {channels} channels")
-        return (*fitting_output_size(self, self.window_over(size), size), self.filters)
-
-    def window_over(self, size: tuple[int, int]) -> Window:
-        """The window with the pads it needs on an image of ``size``."""
-        pads = (0, 0, 0, 0)
-        if self.padding == "same":
-            pads = same_pads(size, self.kernel_size, self.strides, self.dilation_rate)
-        return Window(self.kernel_size, self.strides, pads, self.dilation_rate)
+        return self.filters, self.groups
 
     def create(self, input_shape: Shape, rng: np.random.Generator) -> None:
-        self.window = self.window_over(image_size(self, input_shape)[0])
-        kernel_shape = (*self.kernel_size, input_shape[2] // self.groups, self.filters)
-        self.add_parameter("kernel", kernel_shape, self.kernel_initializer, rng)
-        if self.use_bias:
-            self.add_parameter("bias", (self.filters,), self.bias_initializer, rng)
+        shape = (*self.kernel_size, input_shape[2] // self.groups, self.filters)
+        self.create_weights(input_shape, shape, self.kernel_initializer, self.kernel_regularizer, rng)
 
-    def linear_forward(self, x: Array, *, training: bool, ws: Workspace | None) -> tuple[Array, ConvCache | None]:
-        self.check_input(x)
-        bias = self.params["bias"].value if self.use_bias else None
-        y = self.kernels.conv2d_forward(
-            x,
-            self.params["kernel"].value,
-            bias,
-            *self._geometry(),
-            out=self.result(ws, len(x), training=training),
-            work=ws and ws.scratch(),
+
+class DepthwiseConv2D(_Convolution2D):
+    """Slide over each channel filters of its own, M of them: a convolution in as many groups as there are channels.
+
+    ``y[n,i,j,c*M+m] = activation(b[c*M+m] + sum_{p,q} xpad[n, i*s + p, j*s + q, c] * w[p,q,c,m])``
+
+    Followed by a 1×1 convolution it does nearly what a full one does with far fewer products.
+    Source: Howard et al., "MobileNets: efficient convolutional neural networks for mobile vision applications", 2017,
+    section 3.1.
+
+    Parameters
+    ----------
+    kernel_size : int or (int, int)
+        KH and KW.
+    strides : int or (int, int)
+        Pixels from one window to the next.
+    padding : {"valid", "same"}
+        ``valid``: windows lie inside the image. ``same``: zeros around it so that OH = ceil(H / stride).
+    depth_multiplier : int
+        M, filters for each channel; the result has C * M channels.
+    dilation_rate : int or (int, int)
+        Pixels from one tap of the window to the next.
+    activation : str, optional
+    use_bias : bool
+    depthwise_initializer, bias_initializer : str or Initializer
+    depthwise_regularizer, bias_regularizer : str or Regularizer, optional
+        A penalty on large weights, part of the loss.
+    **base
+        ``name``, ``input_shape``, ``trainable``: see :class:`Layer`.
+
+    Raises
+    ------
+    ValueError
+        If the kernel is larger than the (padded) input.
+
+    Examples
+    --------
+    >>> from tinycnn import layers
+    >>> layer = layers.DepthwiseConv2D(3, depth_multiplier=2)
+    >>> layer.build((28, 28, 8))
+    (26, 26, 16)
+    >>> layer.params["kernel"].value.shape
+    (3, 3, 8, 2)
+    """
+
+    def __init__(
+        self,
+        kernel_size: int | tuple[int, int],
+        strides: int | tuple[int, int] = (1, 1),
+        padding: str = "valid",
+        depth_multiplier: int = 1,
+        dilation_rate: int | tuple[int, int] = (1, 1),
+        activation: Any = None,
+        use_bias: bool = True,
+        depthwise_initializer: Any = "glorot_uniform",
+        bias_initializer: Any = "zeros",
+        depthwise_regularizer: Any = None,
+        bias_regularizer: Any = None,
+        **base: Any,
+    ) -> None:
+        super().__init__(
+            kernel_size=kernel_size,
+            strides=strides,
+            padding=padding,
+            dilation_rate=dilation_rate,
+            activation=activation,
+            use_bias=use_bias,
+            bias_initializer=bias_initializer,
+            bias_regularizer=bias_regularizer,
+            **base,
         )
-        return y, (ConvCache(x) if training else None)
+        self.depth_multiplier = integer(depth_multiplier, "depth_multiplier")
+        self.depthwise_initializer = initializers.get(depthwise_initializer)
+        self.depthwise_regularizer = regularizers.get(depthwise_regularizer)
 
-    def linear_backward_input(self, dz: Array, cache: ConvCache, *, ws: Workspace | None) -> Array:
-        return self.kernels.conv2d_backward_input(
-            dz,
-            self.params["kernel"].value,
-            self.built_input_shape[:2],
-            *self._geometry(),
-            out=self.input_gradient(ws, len(dz)),
-            work=ws and ws.scratch(),
-        )
+    def filters_and_groups(self, channels: int) -> tuple[int, int]:
+        return channels * self.depth_multiplier, channels
 
-    def linear_backward_parameters(self, dz: Array, cache: ConvCache, *, ws: Workspace | None) -> None:
-        self.kernels.conv2d_backward_weights(
-            dz,
-            cache.x,
-            self.kernel_size,
-            *self._geometry(),
-            out=weight_gradients(self),
-            work=ws and ws.scratch(),
-        )
+    def create(self, input_shape: Shape, rng: np.random.Generator) -> None:
+        shape = (*self.kernel_size, input_shape[2], self.depth_multiplier)
+        self.create_weights(input_shape, shape, self.depthwise_initializer, self.depthwise_regularizer, rng)
 
-    def _geometry(self) -> tuple[Any, ...]:
-        assert self.window is not None
-        return self.strides, self.window.pads, self.dilation_rate, self.groups
+
+Convolution2D = Conv2D
 
 
 def weight_gradients(layer: ActivatedLayer) -> tuple[Array, Array]:
     """Where a kernel is to write (dw, db); without a bias the second is written and dropped."""
     kernel, bias = layer.params["kernel"].grad, layer.params.get("bias")
-    return kernel, (np.empty(kernel.shape[-1], kernel.dtype) if bias is None else bias.grad)
+    return kernel, (np.empty(layer.built_output_shape[-1], kernel.dtype) if bias is None else bias.grad)
 
 
 def image_size(layer: Any, input_shape: Shape) -> tuple[tuple[int, int], int]:

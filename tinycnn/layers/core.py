@@ -1,12 +1,16 @@
-"""Where a network begins, and layers that only change a shape."""
+"""Where a network begins, and layers that only move numbers or change their scale."""
 
 import math
-from typing import NamedTuple
+from typing import Any
 
+import numpy as np
+
+from .._checks import integer, pair, real
 from .._checks import shape as checked_shape
 from .._types import Array, Config, Shape
 from ..workspace import Workspace
-from .base import Layer
+from .base import Layer, Nothing
+from .conv import image_size
 
 
 class Input:
@@ -37,13 +41,21 @@ class Input:
         return f"Input({self.shape})"
 
 
-class FlattenCache(NamedTuple):
-    """``shape``: of the batch before it was flattened."""
+class _ShapeOnly(Layer):
+    """Base of the layers that give the same numbers, in memory order, another shape."""
 
-    shape: Shape
+    def forward(
+        self, x: Array, *, training: bool = False, step: int = 0, ws: Workspace | None = None
+    ) -> tuple[Array, Nothing | None]:
+        self.check_input(x)
+        return x.reshape(len(x), *self.built_output_shape), (Nothing() if training else None)
+
+    def backward(self, dy: Array, cache: Nothing, *, ws: Workspace | None = None) -> Array:
+        self.check_gradient(dy)
+        return dy.reshape(len(dy), *self.built_input_shape)
 
 
-class Flatten(Layer):
+class Flatten(_ShapeOnly):
     """Each sample as one row of numbers, in memory order: (N, H, W, C) → (N, H*W*C).
 
     Examples
@@ -56,12 +68,136 @@ class Flatten(Layer):
     def output_shape(self, input_shape: Shape) -> Shape:
         return (math.prod(input_shape),)
 
+
+class Reshape(_ShapeOnly):
+    """Each sample in another shape, its numbers in memory order.
+
+    Parameters
+    ----------
+    target_shape : tuple of int
+        Without the batch axis; one entry may be -1 and is worked out.
+    **base
+        ``name``, ``input_shape``, ``trainable``: see :class:`Layer`.
+
+    Raises
+    ------
+    ValueError
+        If the numbers of a sample do not fill ``target_shape``.
+
+    Examples
+    --------
+    >>> from tinycnn import layers
+    >>> layers.Reshape((4, 4, -1)).output_shape((256,))
+    (4, 4, 16)
+    """
+
+    def __init__(self, target_shape: Shape, **base: Any) -> None:
+        super().__init__(**base)
+        if not isinstance(target_shape, tuple | list) or not target_shape:
+            raise TypeError(f"target_shape must be a tuple of integers without the batch axis; got {target_shape!r}")
+        self.target_shape = tuple(integer(n, f"target_shape[{i}]", minimum=-1) for i, n in enumerate(target_shape))
+        if 0 in self.target_shape or self.target_shape.count(-1) > 1:
+            raise ValueError(f"target_shape must be positive, with at most one -1; got {target_shape!r}")
+
+    def output_shape(self, input_shape: Shape) -> Shape:
+        count, given = math.prod(input_shape), abs(math.prod(self.target_shape))
+        shape = tuple(count // given if length == -1 else length for length in self.target_shape)
+        if math.prod(shape) != count:
+            raise ValueError(
+                f"{self.label}: the {count} numbers of a sample of shape {input_shape} do not fill "
+                f"target_shape={self.target_shape}"
+            )
+        return shape
+
+
+class ZeroPadding2D(Layer):
+    """A frame of zeros around each image.
+
+    Parameters
+    ----------
+    padding : int, (int, int) or ((int, int), (int, int))
+        Rows and columns on all sides; rows above and below and columns left and right; or
+        ``((top, bottom), (left, right))``.
+    **base
+        ``name``, ``input_shape``, ``trainable``: see :class:`Layer`.
+
+    Examples
+    --------
+    >>> from tinycnn import layers
+    >>> layers.ZeroPadding2D(((1, 0), (2, 2))).output_shape((28, 28, 1))
+    (29, 32, 1)
+    """
+
+    def __init__(self, padding: Any = (1, 1), **base: Any) -> None:
+        super().__init__(**base)
+        both = padding if isinstance(padding, tuple | list) else (padding, padding)
+        if len(both) != 2:
+            raise TypeError(f"padding must be an integer, a pair, or a pair of pairs of integers; got {padding!r}")
+        self.padding = tuple(pair(sides, f"padding[{axis}]", minimum=0) for axis, sides in enumerate(both))
+
+    def output_shape(self, input_shape: Shape) -> Shape:
+        (H, W), C = image_size(self, input_shape)
+        (top, bottom), (left, right) = self.padding
+        return H + top + bottom, W + left + right, C
+
     def forward(
         self, x: Array, *, training: bool = False, step: int = 0, ws: Workspace | None = None
-    ) -> tuple[Array, FlattenCache | None]:
+    ) -> tuple[Array, Nothing | None]:
         self.check_input(x)
-        return x.reshape(len(x), *self.built_output_shape), (FlattenCache(x.shape) if training else None)
+        y = self.result(ws, len(x), training=training)
+        if y is None:
+            y = np.empty((len(x), *self.built_output_shape), x.dtype)
+        y[...] = 0
+        self._inside(y)[...] = x
+        return y, (Nothing() if training else None)
 
-    def backward(self, dy: Array, cache: FlattenCache, *, ws: Workspace | None = None) -> Array:
+    def backward(self, dy: Array, cache: Nothing, *, ws: Workspace | None = None) -> Array:
         self.check_gradient(dy)
-        return dy.reshape(cache.shape)
+        dx = self.input_gradient(ws, len(dy))
+        if dx is None:
+            return self._inside(dy).copy()
+        dx[...] = self._inside(dy)
+        return dx
+
+    def _inside(self, y: Array) -> Array:
+        """The images within their frames."""
+        (top, _), (left, _) = self.padding
+        H, W, _ = self.built_input_shape
+        return y[:, top : top + H, left : left + W]
+
+
+class Rescaling(Layer):
+    """``y = scale * x + offset``; ``Rescaling(1 / 255)`` as a first layer takes pixels of 0 … 255.
+
+    Parameters
+    ----------
+    scale, offset : float
+    **base
+        ``name``, ``input_shape``, ``trainable``: see :class:`Layer`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from tinycnn import layers
+    >>> layer = layers.Rescaling(1 / 127.5, offset=-1)
+    >>> _ = layer.build((3,))
+    >>> layer.forward(np.array([[0, 127.5, 255]], np.float32))[0].tolist()
+    [[-1.0, 0.0, 1.0]]
+    """
+
+    def __init__(self, scale: float, offset: float = 0.0, **base: Any) -> None:
+        super().__init__(**base)
+        self.scale = real(scale, "scale")
+        self.offset = real(offset, "offset")
+
+    def forward(
+        self, x: Array, *, training: bool = False, step: int = 0, ws: Workspace | None = None
+    ) -> tuple[Array, Nothing | None]:
+        self.check_input(x)
+        y = np.multiply(x, self.scale, out=self.result(ws, len(x), training=training))
+        y += self.offset
+        return y, (Nothing() if training else None)
+
+    def backward(self, dy: Array, cache: Nothing, *, ws: Workspace | None = None) -> Array:
+        self.check_gradient(dy)
+        return np.multiply(dy, self.scale, out=None if ws is None else dy)

@@ -4,7 +4,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from .. import activations, initializers
+from .. import activations, initializers, regularizers
 from .._checks import boolean, integer
 from .._types import Array, Shape
 from ..workspace import Workspace
@@ -28,6 +28,8 @@ class Dense(ActivatedLayer):
     activation : str, optional
     use_bias : bool
     kernel_initializer, bias_initializer : str or Initializer
+    kernel_regularizer, bias_regularizer : str or Regularizer, optional
+        A penalty on large weights, part of the loss.
     **base
         ``name``, ``input_shape``, ``trainable``: see :class:`Layer`.
 
@@ -47,6 +49,8 @@ class Dense(ActivatedLayer):
         use_bias: bool = True,
         kernel_initializer: Any = "glorot_uniform",
         bias_initializer: Any = "zeros",
+        kernel_regularizer: Any = None,
+        bias_regularizer: Any = None,
         **base: Any,
     ) -> None:
         super().__init__(**base)
@@ -55,14 +59,17 @@ class Dense(ActivatedLayer):
         self.use_bias = boolean(use_bias, "use_bias")
         self.kernel_initializer = initializers.get(kernel_initializer)
         self.bias_initializer = initializers.get(bias_initializer)
+        self.kernel_regularizer = regularizers.get(kernel_regularizer)
+        self.bias_regularizer = regularizers.get(bias_regularizer)
 
     def output_shape(self, input_shape: Shape) -> Shape:
         return (*input_shape[:-1], self.units)
 
     def create(self, input_shape: Shape, rng: np.random.Generator) -> None:
-        self.add_parameter("kernel", (input_shape[-1], self.units), self.kernel_initializer, rng)
+        kernel_shape = (input_shape[-1], self.units)
+        self.add_parameter("kernel", kernel_shape, self.kernel_initializer, rng, self.kernel_regularizer)
         if self.use_bias:
-            self.add_parameter("bias", (self.units,), self.bias_initializer, rng)
+            self.add_parameter("bias", (self.units,), self.bias_initializer, rng, self.bias_regularizer)
 
     def linear_forward(self, x: Array, *, training: bool, ws: Workspace | None) -> tuple[Array, DenseCache | None]:
         self.check_input(x)

@@ -1,4 +1,4 @@
-"""Dropout."""
+"""Layers that disturb their input in training: dropout and Gaussian noise."""
 
 from typing import Any, NamedTuple
 
@@ -7,7 +7,7 @@ import numpy as np
 from .._checks import integer, real
 from .._types import Array, Shape
 from ..workspace import Workspace
-from .base import Layer
+from .base import Layer, Nothing
 
 
 class DropoutCache(NamedTuple):
@@ -16,7 +16,25 @@ class DropoutCache(NamedTuple):
     step: int
 
 
-class Dropout(Layer):
+class _Noise(Layer):
+    """Base: a seed, from which kernels compute the noise of each step and element.
+
+    Parameters
+    ----------
+    seed : int or None
+        None draws one from the model's seed.
+    """
+
+    def __init__(self, seed: int | None, **base: Any) -> None:
+        super().__init__(**base)
+        self.seed = None if seed is None else integer(seed, "seed", minimum=0)
+
+    def create(self, input_shape: Shape, rng: np.random.Generator) -> None:
+        drawn = int(rng.integers(2**63))
+        self.noise_seed = drawn if self.seed is None else self.seed
+
+
+class Dropout(_Noise):
     """Zero each number with probability ``rate`` in training, and scale the others so that the mean stays.
 
     The mask is a hash of (seed, step, element): nothing is stored, and it is the same on every backend.
@@ -39,13 +57,8 @@ class Dropout(Layer):
     """
 
     def __init__(self, rate: float, seed: int | None = None, **base: Any) -> None:
-        super().__init__(**base)
+        super().__init__(seed, **base)
         self.rate = real(rate, "rate", 0, below=1)
-        self.seed = None if seed is None else integer(seed, "seed", minimum=0)
-
-    def create(self, input_shape: Shape, rng: np.random.Generator) -> None:
-        drawn = int(rng.integers(2**63))
-        self.mask_seed = drawn if self.seed is None else self.seed
 
     def forward(
         self, x: Array, *, training: bool = False, step: int = 0, ws: Workspace | None = None
@@ -60,4 +73,45 @@ class Dropout(Layer):
         return self._mask(dy, cache.step, None if ws is None else dy)
 
     def _mask(self, x: Array, step: int, out: Array | None) -> Array:
-        return self.kernels.dropout(x, self.rate, self.mask_seed, step, out=out)
+        return self.kernels.dropout(x, self.rate, self.noise_seed, step, out=out)
+
+
+class GaussianNoise(_Noise):
+    """Add normal noise to each number in training; nothing in inference.
+
+    ``y = x + stddev * n`` with n standard normal, from a hash of (seed, step, element): see
+    ``kernels/reference/dropout.py``. Its gradient passes unchanged.
+    Source: Bishop, "Training with noise is equivalent to Tikhonov regularization", 1995.
+
+    Parameters
+    ----------
+    stddev : float in [0, 1]
+        Standard deviation of the noise.
+    seed : int, optional
+        By default drawn from the model's seed.
+    **base
+        ``name``, ``input_shape``, ``trainable``: see :class:`Layer`.
+
+    Examples
+    --------
+    >>> from tinycnn import layers
+    >>> layers.GaussianNoise(0.1).output_shape((28, 28, 1))
+    (28, 28, 1)
+    """
+
+    def __init__(self, stddev: float, seed: int | None = None, **base: Any) -> None:
+        super().__init__(seed, **base)
+        self.stddev = real(stddev, "stddev", 0, 1)
+
+    def forward(
+        self, x: Array, *, training: bool = False, step: int = 0, ws: Workspace | None = None
+    ) -> tuple[Array, Nothing | None]:
+        self.check_input(x)
+        if not training:
+            return x, None
+        out = self.result(ws, len(x), training=True)
+        return self.kernels.gaussian_noise(x, self.stddev, self.noise_seed, step, out=out), Nothing()
+
+    def backward(self, dy: Array, cache: Nothing, *, ws: Workspace | None = None) -> Array:
+        self.check_gradient(dy)
+        return dy

@@ -253,31 +253,51 @@ def _batches() -> st.SearchStrategy[Shape]:
 
 
 _ACTIVATION_NAMES = st.sampled_from(sorted(layers_module.base.activations.ACTIVATIONS))
+_PADDING = st.sampled_from(["valid", "same"])
+_REGULARIZERS = st.sampled_from([None, "l2", {"class_name": "L2", "config": {"l2": 0.5}}])
+
+
+def _convolution_arguments(draw: Draw, g: ConvGeometry) -> dict[str, Any]:
+    """What both convolutions take. ``same`` makes pads of its own; Keras has no strides together with dilation."""
+    return {
+        "kernel_size": g.kernel_size,
+        "strides": g.strides if g.dilation == (1, 1) else (1, 1),
+        "padding": draw(_PADDING),
+        "dilation_rate": g.dilation,
+        "activation": draw(_ACTIVATION_NAMES),
+        "use_bias": draw(st.booleans()),
+        "bias_initializer": "glorot_uniform",
+        "bias_regularizer": draw(_REGULARIZERS),
+    }
 
 
 @st.composite
 def _conv2d(draw: Draw) -> tuple[Layer, Array]:
-    """The window's size, strides, dilation and groups of a drawn geometry; ``same`` makes pads of its own."""
     g = draw(conv_geometries(pads=False))
-    strides = g.strides if g.dilation == (1, 1) else (1, 1)
     layer = layers_module.Conv2D(
         g.filters,
-        g.kernel_size,
-        strides=strides,
-        padding=draw(st.sampled_from(["valid", "same"])),
-        dilation_rate=g.dilation,
         groups=g.groups,
-        activation=draw(_ACTIVATION_NAMES),
-        use_bias=draw(st.booleans()),
-        bias_initializer="glorot_uniform",
+        kernel_regularizer=draw(_REGULARIZERS),
+        **_convolution_arguments(draw, g),
     )
     return layer, draw(arrays(g.input_shape))
 
 
 @st.composite
-def _max_pooling(draw: Draw) -> tuple[Layer, Array]:
+def _depthwise_conv2d(draw: Draw) -> tuple[Layer, Array]:
+    g = draw(conv_geometries(pads=False, max_group=1))
+    layer = layers_module.DepthwiseConv2D(
+        depth_multiplier=g.filters,
+        depthwise_regularizer=draw(_REGULARIZERS),
+        **_convolution_arguments(draw, g),
+    )
+    return layer, draw(arrays(g.input_shape))
+
+
+@st.composite
+def _pooling(draw: Draw, layer_class: Callable[..., Layer]) -> tuple[Layer, Array]:
     g = draw(pool_geometries())
-    layer = layers_module.MaxPooling2D(g.pool_size, g.strides, draw(st.sampled_from(["valid", "same"])))
+    layer = layer_class(g.pool_size, g.strides, draw(_PADDING))
     size = tuple(max(length, pool) for length, pool in zip(g.input_size, g.pool_size, strict=True))
     return layer, draw(separated_arrays((g.batch, *size, g.channels)))
 
@@ -289,6 +309,8 @@ def _dense(draw: Draw) -> tuple[Layer, Array]:
         activation=draw(_ACTIVATION_NAMES),
         use_bias=draw(st.booleans()),
         bias_initializer="glorot_uniform",
+        kernel_regularizer=draw(_REGULARIZERS),
+        bias_regularizer=draw(_REGULARIZERS),
     )
     return layer, draw(_batches().flatmap(arrays))
 
@@ -305,24 +327,45 @@ def _batch_norm(draw: Draw) -> tuple[Layer, Array]:
     return layer, draw(_batches().flatmap(arrays))
 
 
+@st.composite
+def _reshape(draw: Draw) -> tuple[Layer, Array]:
+    """A sample's axes in another order, as a shape; one of them perhaps left to be worked out."""
+    shape = draw(_batches())
+    target = draw(st.permutations(shape[1:]))
+    if draw(st.booleans()):
+        target[draw(st.integers(0, len(target) - 1))] = -1
+    return layers_module.Reshape(tuple(target)), draw(separated_arrays(shape))
+
+
+def _on(
+    shapes: st.SearchStrategy[Shape], layer_class: Callable[..., Layer], *arguments: Any, **named: Any
+) -> Callable[[], st.SearchStrategy[tuple[Layer, Array]]]:
+    """A layer of drawn arguments and a batch of drawn shape, without ties or kinks."""
+    return lambda: st.tuples(st.builds(layer_class, *arguments, **named), shapes.flatmap(separated_arrays))
+
+
+_sides = st.integers(0, 2)
+_frames = st.one_of(_sides, st.tuples(_sides, _sides), st.tuples(*[st.tuples(_sides, _sides)] * 2))
+_positive = st.floats(0, 2)
+_rates = st.sampled_from([0.0, 0.1, 0.5, 0.9])
+
 register(layers_module.Conv2D, _conv2d)
-register(layers_module.MaxPooling2D, _max_pooling)
+register(layers_module.DepthwiseConv2D, _depthwise_conv2d)
+register(layers_module.MaxPooling2D, lambda: _pooling(layers_module.MaxPooling2D))
+register(layers_module.AveragePooling2D, lambda: _pooling(layers_module.AveragePooling2D))
+for _pool in (layers_module.GlobalMaxPooling2D, layers_module.GlobalAveragePooling2D):
+    register(_pool, _on(_images(), _pool, keepdims=st.booleans()))
 register(layers_module.Dense, _dense)
 register(layers_module.BatchNormalization, _batch_norm)
-register(
-    layers_module.Dropout,
-    lambda: st.tuples(
-        st.builds(layers_module.Dropout, st.sampled_from([0.0, 0.1, 0.5, 0.9]), seed=_SEEDS),
-        _batches().flatmap(arrays),
-    ),
-)
-register(
-    layers_module.Activation,
-    lambda: st.tuples(st.builds(layers_module.Activation, _ACTIVATION_NAMES), _batches().flatmap(separated_arrays)),
-)
-register(
-    layers_module.Flatten, lambda: st.tuples(st.builds(layers_module.Flatten), _batches().flatmap(separated_arrays))
-)
+register(layers_module.Dropout, _on(_batches(), layers_module.Dropout, _rates, seed=_SEEDS))
+register(layers_module.GaussianNoise, _on(_batches(), layers_module.GaussianNoise, st.floats(0, 1), seed=_SEEDS))
+register(layers_module.Activation, _on(_batches(), layers_module.Activation, _ACTIVATION_NAMES))
+register(layers_module.LeakyReLU, _on(_batches(), layers_module.LeakyReLU, _positive))
+register(layers_module.ELU, _on(_batches(), layers_module.ELU, _positive))
+register(layers_module.Flatten, _on(_batches(), layers_module.Flatten))
+register(layers_module.Reshape, _reshape)
+register(layers_module.ZeroPadding2D, _on(_images(), layers_module.ZeroPadding2D, _frames))
+register(layers_module.Rescaling, _on(_batches(), layers_module.Rescaling, st.floats(-3, 3), st.floats(-3, 3)))
 
 
 # Losses -------------------------------------------------------------------------------------------------------

@@ -1,0 +1,66 @@
+"""Penalties on weights, with Keras's names and formulas.
+
+A training step adds a penalty's gradient to the one that the layers' backward gives, and ``loss`` and ``val_loss`` are
+reported with the penalty of all trainable weights, as Keras does. Layers themselves know nothing of it: their backward
+is the derivative of their forward.
+"""
+
+from typing import Any
+
+import numpy as np
+
+from ._checks import real
+from ._named import Named, find
+from ._types import Array
+
+
+class Regularizer(Named):
+    """Base: a number that grows with the weights, and its derivative."""
+
+    def penalty(self, value: Array) -> float:
+        """What these weights add to the loss."""
+        raise NotImplementedError(f"{type(self).__name__} does not say what weights cost: define penalty(value)")
+
+    def gradient(self, value: Array) -> Array:
+        """The derivative of :meth:`penalty` by each weight."""
+        raise NotImplementedError(f"{type(self).__name__} does not say its slope: define gradient(value)")
+
+
+class L2(Regularizer):
+    """``l2 * sum(w**2)``, with the gradient ``2 * l2 * w``: large weights cost more than several small ones.
+
+    Source: Krogh & Hertz, "A simple weight decay can improve generalization", 1992 (there with a factor 1/2).
+
+    Parameters
+    ----------
+    l2 : float, not negative
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> L2(0.1).penalty(np.array([3.0, -4.0]))
+    2.5
+    """
+
+    def __init__(self, l2: float = 0.01) -> None:
+        self.l2 = real(l2, "l2", 0)
+
+    def penalty(self, value: Array) -> float:
+        return self.l2 * float(np.vdot(value, value))
+
+    def gradient(self, value: Array) -> Array:
+        return 2 * self.l2 * value
+
+
+REGULARIZERS: dict[str, type[Regularizer]] = {"l2": L2}
+
+
+def get(regularizer: Any) -> Regularizer | None:
+    """A regularizer from its name, its class name, its configuration, or itself; None is none.
+
+    Raises
+    ------
+    ValueError
+        If the name is unknown.
+    """
+    return None if regularizer is None else find("regularizer", regularizer, Regularizer, REGULARIZERS)
