@@ -25,6 +25,7 @@ def data(input_shape: tuple[int, ...], batch_size: int, batches: int = 8) -> lis
 def tinycnn_step(name: str, batch_size: int, threads: int) -> Step:
     """A step as ``fit`` runs it."""
     import tinycnn
+    from tinycnn.batches import Batch
     from tinycnn.inputs import take
     from tinycnn.kernels.threads import one_blas_thread
     from tinycnn.training import Meters, train_step
@@ -40,7 +41,7 @@ def tinycnn_step(name: str, batch_size: int, threads: int) -> Step:
         x, y = batches[turn[0] % len(batches)]
         turn[0] += 1
         with one_blas_thread():
-            train_step(model, take(x, everything, ws, model.dtype), y, meters, ws)
+            train_step(model, Batch(take(x, everything, ws, model.dtype), y, None), meters, ws)
 
     return step
 

@@ -278,6 +278,28 @@ def _(draw):
     return values(draw, *shape), values(draw, *shape), values(draw, shape[0])
 
 
+def images(draw):
+    return values(draw, draw(batches), draw(small), draw(small), draw(small))
+
+
+@case("warp_images")
+def _(draw):
+    x = images(draw)
+    return x, values(draw, len(x), 2, 3)
+
+
+@case("blur_images")
+def _(draw):
+    x = images(draw)
+    return x, draw(st.sampled_from([0.0, 0.4, 1.5])) * positive(draw, len(x))
+
+
+@case("cut_out_images")
+def _(draw):
+    x = images(draw)
+    return x, np.random.default_rng(draw(seeds)).integers(-2, 8, (len(x), 4))
+
+
 @case("sgd_update")
 def _(draw):
     shape = any_shape(draw)

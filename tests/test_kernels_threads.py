@@ -69,6 +69,9 @@ def large_arguments():
         "categorical_cross_entropy_backward": (scores, shares, draw(20_001)),
         "mean_squared_error_forward": (scores, shares),
         "mean_squared_error_backward": (scores, shares, draw(20_001)),
+        "warp_images": (x, draw(37, 2, 3)),
+        "blur_images": (x, np.abs(draw(37))),
+        "cut_out_images": (x, rng.integers(-3, 20, (37, 4))),
         "sgd_update": (flat.copy(), flat, flat.copy(), 0.1, 0.9, True),
         "rmsprop_update": (flat.copy(), flat, np.abs(flat), flat * 0.1, flat.copy(), 1e-2, 0.9, 0.8, 1e-7),
         "gradient_norm": (flat,),
@@ -156,6 +159,8 @@ def small_arguments():
         "mean_squared_error_backward": (rows, rows[::-1].copy(), draw(3)),
         "rmsprop_update": (flat.copy(), flat[::-1].copy(), np.abs(flat), flat * 0.1, flat.copy(), 0.1, 0.9, 0.8, 1e-7),
         "gradient_norm": (flat,),
+        "warp_images": (x, draw(3, 2, 3)),
+        "blur_images": (x, channel),
         "adam_update": (flat.copy(), flat[::-1].copy(), flat.copy(), np.abs(flat), 3, 1e-3, 0.9, 0.999, 1e-7),
     }
 

@@ -245,7 +245,9 @@ def test_silence(capsys):
         (np.full((4, 8, 8, 1), np.nan), [0] * 4, ValueError, r"x holds nan at index \(0, 0, 0, 0\)"),
         (np.zeros((0, 8, 8, 1)), [], ValueError, "x is empty"),
         (np.array([["a"]]), [0], TypeError, "array of numbers"),
-        (None, None, TypeError, "array of numbers"),
+        (None, [0], TypeError, "array of numbers"),
+        (np.zeros((4, 8, 8, 1)), None, ValueError, "y is missing"),
+        (None, None, ValueError, "y is missing"),
     ],
 )
 def test_data_that_does_not_fit(x, y, kind, message):
@@ -383,3 +385,125 @@ def test_the_first_run_says_that_it_compiles(tmp_path, request):
             cwd=request.config.rootpath,
         )
         assert ("Compiling the kernels" in result.stdout) == expected
+
+
+# Where batches come from
+
+
+def batches_of(x, y, size=32):
+    return [(x[start : start + size], y[start : start + size]) for start in range(0, len(x), size)]
+
+
+def weights_after(**arguments):
+    model = toy_model()
+    model.fit(verbose=0, **arguments)
+    return model.get_weights()
+
+
+def assert_same(ours, theirs):
+    for one, other in zip(ours, theirs, strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+def test_a_list_and_a_generator_are_the_same_as_arrays():
+    x, y = toy_data(96)
+    arrays = weights_after(x=x, y=y, batch_size=32, shuffle=False, epochs=2)
+    assert_same(weights_after(x=batches_of(x, y), epochs=2), arrays)
+
+    def endless():
+        while True:
+            yield from batches_of(x, y)
+
+    assert_same(weights_after(x=endless(), steps_per_epoch=3, epochs=2), arrays)
+
+
+def test_steps_per_epoch_cuts_an_epoch_of_arrays_short():
+    x, y = toy_data(96)
+    model = toy_model()
+    model.fit(x, y, batch_size=32, steps_per_epoch=2, verbose=0)
+    assert model.optimizer.iterations == 2
+    with pytest.raises(ValueError, match="steps_per_epoch is 4, but 96 images in batches of 32 make 3"):
+        model.fit(x, y, batch_size=32, steps_per_epoch=4, verbose=0)
+
+
+@pytest.mark.parametrize(
+    ("make", "arguments", "kind", "message"),
+    [
+        (lambda x, y: iter(batches_of(x, y)), {"epochs": 2}, ValueError, "ran out in epoch 2 of this fit after 0"),
+        (lambda x, y: batches_of(x, y), {"steps_per_epoch": 5}, ValueError, "after 3, wanted steps_per_epoch=5"),
+        (lambda x, y: [x], {}, TypeError, r"batch 0 of epoch 1: expected \(x, y\)"),
+        (lambda x, y: [(x, y), (x[:, :4], y)], {}, ValueError, "batch 1 of epoch 1: x: expected shape"),
+        (lambda x, y: [(x, y[:5])], {}, ValueError, "expected 96 integer labels"),
+        (lambda x, y: [(x[:0], y[:0])], {}, ValueError, "batch 0 of epoch 1: x is empty"),
+        (lambda x, y: [(x * np.nan, y)], {}, ValueError, "batch 0 of epoch 1: x holds nan"),
+        (lambda x, y: batches_of(x, y), {"validation_split": 0.1}, ValueError, "validation_split is for arrays"),
+        (lambda x, y: batches_of(x, y), {"sample_weight": [1]}, ValueError, "sample_weight is for arrays"),
+        (lambda x, y: [(x, y, np.ones(3))], {}, ValueError, r"sample_weight must have shape \(96,\)"),
+    ],
+)
+def test_batches_that_do_not_fit(make, arguments, kind, message):
+    with pytest.raises(kind, match=message):
+        toy_model().fit(make(*toy_data(96)), verbose=0, **arguments)
+
+
+def test_validation_split_holds_out_the_last():
+    x, y = toy_data(100)
+    model, other = toy_model(), toy_model()
+    history = model.fit(x, y, validation_split=0.25, verbose=0)
+    expected = other.fit(x[:75], y[:75], validation_data=(x[75:], y[75:]), verbose=0)
+    assert history.history == expected.history
+    with pytest.raises(ValueError, match="both given"):
+        model.fit(x, y, validation_split=0.25, validation_data=(x, y))
+    with pytest.raises(ValueError, match="validation_split must be"):
+        model.fit(x, y, validation_split=1.5)
+
+
+def test_weights_of_samples_and_classes():
+    """A weight of 0 is a sample that is not there, up to the division by N; class weights are sample weights."""
+    x, y = toy_data(64)
+    table = {0: 0.5, 1: 2.0, 2: 0.0, 3: 1.0}
+    by_class = weights_after(x=x, y=y, class_weight=table)
+    by_sample = weights_after(x=x, y=y, sample_weight=[table[label] for label in y])
+    in_batches = weights_after(x=[(x, y, np.array([table[label] for label in y]))])
+    assert_same(by_class, by_sample)
+    assert_same(weights_after(x=x, y=y, batch_size=64, shuffle=False, class_weight=table), in_batches)
+    assert_same(weights_after(x=x, y=y, sample_weight=np.ones(64)), weights_after(x=x, y=y))
+
+
+def test_the_weighted_loss_is_keras_loss():
+    """``sum(weight * loss) / N``: the weights are not normalised."""
+    x, y = toy_data(64)
+    logs = [
+        toy_model("sgd").fit(x, y, batch_size=64, verbose=0, sample_weight=np.full(64, weight)).history["loss"][0]
+        for weight in (1, 3)
+    ]
+    assert logs[1] == pytest.approx(3 * logs[0], rel=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "kind", "message"),
+    [
+        ({"class_weight": {0: 1.0, 1: 1.0}}, ValueError, "no weight for class 2, 3"),
+        ({"class_weight": [1, 1, 1, 1]}, TypeError, "must be a dict"),
+        ({"class_weight": {7: 1.0}}, ValueError, "7 is not a class from 0 to 3"),
+        ({"class_weight": dict.fromkeys(range(4), -1)}, ValueError, "class_weight of class 0"),
+        ({"sample_weight": [1.0]}, ValueError, r"sample_weight must have shape \(8,\)"),
+        ({"sample_weight": [np.nan] * 8}, ValueError, "finite and not negative"),
+        ({"steps_per_epoch": 0}, ValueError, "steps_per_epoch must be at least 1"),
+        ({"augment": "flip"}, TypeError, "augment must be an Augmentation"),
+    ],
+)
+def test_bad_weights_and_steps(arguments, kind, message):
+    x, y = toy_data(8)
+    y[:4] = [0, 1, 2, 3]
+    with pytest.raises(kind, match=message):
+        toy_model().fit(x, y, verbose=0, **arguments)
+
+
+def test_a_callback_can_stop_within_an_epoch():
+    x, y = toy_data(96)
+    model, stop = toy_model(), Callback()
+    stop.on_train_batch_end = lambda batch, logs: setattr(model, "stop_training", batch == 1)
+    history = model.fit(x, y, batch_size=16, epochs=3, callbacks=[stop], verbose=0)
+    assert model.optimizer.iterations == 2
+    assert history.epoch == [0]

@@ -8,6 +8,7 @@ import importlib  # noqa: E402  (the kernels have to be found first)
 from types import ModuleType  # noqa: E402
 
 from . import callbacks, layers, losses, metrics, models, optimizers, schedules  # noqa: E402
+from .augmentation import Augmentation  # noqa: E402
 from .backend import get_backend, use_backend  # noqa: E402
 from .checkpoint import load_model  # noqa: E402
 from .model import Sequential  # noqa: E402
@@ -19,6 +20,7 @@ __version__ = "0.1.0"
 _LAZY = ("datasets", "plotting", "testing")
 
 __all__ = [
+    "Augmentation",
     "Sequential",
     "__version__",
     "callbacks",

@@ -1,12 +1,15 @@
 """Checks and batches of what a user hands to fit, evaluate and predict."""
 
 import warnings
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ._types import Array, Shape
 from .workspace import Workspace
+
+if TYPE_CHECKING:
+    from .model import Sequential
 
 
 def check_images(x: Any, input_shape: Shape, *, check_finite: bool = True, name: str = "x") -> Array:
@@ -57,6 +60,21 @@ def _cure(shape: Shape, input_shape: Shape) -> str:
 def _all_finite(array: Array) -> bool:
     """In blocks, so that no boolean array as long as the data is made."""
     return all(np.isfinite(array[i : i + 1024]).all() for i in range(0, len(array), 1024))
+
+
+def checked_data(model: "Sequential", x: Any, y: Any, check_finite: bool = True, what: str = "") -> tuple[Array, Array]:
+    """Images and targets as the model takes them, or an error that says what is wrong with them."""
+    x = check_images(x, model.input_shape, check_finite=check_finite, name=f"{what}x")
+    return x, model.loss.check_targets(y, len(x), model.output_shape)
+
+
+def verbosity(verbose: Any) -> int:
+    """0, 1 or 2; Keras's "auto" is 1."""
+    if verbose == "auto":
+        return 1
+    if verbose not in (0, 1, 2):
+        raise ValueError(f"verbose must be 0, 1 or 2; got {verbose!r}")
+    return int(verbose)
 
 
 def take(x: Array, index: Array | slice, ws: Workspace, dtype: str) -> Array:

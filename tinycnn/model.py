@@ -5,10 +5,11 @@ from typing import Any
 
 import numpy as np
 
-from . import checkpoint, losses, optimizers, seeding, summary, training
+from . import checkpoint, fitting, losses, optimizers, seeding, summary, training
 from . import layers as layers_module
 from ._checks import choice, integer, optional_name, unknown
 from ._types import Array, Config, Shape
+from .augmentation import Augmentation
 from .backend import Backend, get_backend
 from .callbacks import Callback, History, Logs
 from .head import training_chain
@@ -222,38 +223,54 @@ class Sequential:
     def fit(
         self,
         x: Any,
-        y: Any,
+        y: Any = None,
         batch_size: int = 32,
         epochs: int = 1,
         verbose: int = 1,
-        callbacks: Sequence[Callback] = (),
+        callbacks: Sequence[Callback] | None = None,
+        validation_split: float = 0.0,
         validation_data: tuple[Any, Any] | None = None,
         shuffle: bool = True,
+        class_weight: dict[int, float] | None = None,
+        sample_weight: Any = None,
         initial_epoch: int = 0,
+        steps_per_epoch: int | None = None,
         check_finite: bool = True,
+        augment: Augmentation | None = None,
     ) -> History:
         """Train.
 
         Parameters
         ----------
-        x : (N, \\*input_shape) array
-            Any real dtype; batches are converted to the model's.
+        x : (N, \\*input_shape) array, or iterable of batches
+            Any real dtype; batches are converted to the model's. An iterable or generator yields ``(x, y)`` or
+            ``(x, y, sample_weight)``; then ``y`` is left out.
         y : (N,) or (N, 1) array
-            Labels; nothing is broadcast.
+            Labels, or what the loss takes; nothing is broadcast.
         batch_size : int
             Images per optimizer step; the last batch of an epoch may be smaller.
         epochs : int
             The epoch to stop before, counted from 0: ``initial_epoch=3, epochs=5`` runs two.
         verbose : {0, 1, 2}
             0 silent; 1 a bar in a terminal, one line per epoch elsewhere; 2 one line per epoch.
-        callbacks : sequence of Callback
+        callbacks : sequence of Callback, optional
+        validation_split : float in [0, 1)
+            Hold out that share of the images, the last ones, as validation data.
         validation_data : (x, y), optional
             Evaluated after every epoch.
         shuffle : bool
             A new order each epoch, by the model's seed.
+        class_weight : dict of int to float, optional
+            What the loss of each class counts; every class of the labels needs one.
+        sample_weight : (N,) array, optional
+            What the loss of each sample counts. The loss is ``sum(weight * loss) / N``, as in Keras.
         initial_epoch : int
+        steps_per_epoch : int, optional
+            End an epoch after that many batches; needed for a generator that never ends.
         check_finite : bool
             Look for NaN and infinity in the inputs once, before training.
+        augment : Augmentation, optional
+            Changes every training batch.
 
         Returns
         -------
@@ -270,8 +287,10 @@ class Sequential:
         KeyboardInterrupt
             After Ctrl-C, at the end of the step that was running.
         """
+        if y is None and self.layers:
+            self._need_build()  # batches tell their shape too late
         self._ready(x)
-        return training.fit(
+        prepared = fitting.prepared(
             self,
             x,
             y,
@@ -279,11 +298,17 @@ class Sequential:
             epochs=epochs,
             verbose=verbose,
             callbacks=callbacks or (),
+            validation_split=validation_split,
             validation_data=validation_data,
             shuffle=shuffle,
+            class_weight=class_weight,
+            sample_weight=sample_weight,
             initial_epoch=initial_epoch,
+            steps_per_epoch=steps_per_epoch,
             check_finite=check_finite,
+            augment=augment,
         )
+        return training.fit(self, **prepared)
 
     def train_on_batch(self, x: Any, y: Any) -> Logs:
         """One optimizer step on one batch; returns its ``{"loss": …, "accuracy": …}`` before the step."""

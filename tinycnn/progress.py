@@ -25,9 +25,9 @@ class Progress:
         self._epochs = epochs
         self._bar: Any = None
 
-    def start(self, epoch: int, images: int) -> None:
-        """Begin an epoch of ``images`` training images."""
-        self._started, self._images, self._epoch = time.perf_counter(), images, epoch
+    def start(self, epoch: int, images: int | None) -> None:
+        """Begin an epoch of ``images`` training images, None if nobody knows how many."""
+        self._started, self._images, self._epoch = time.perf_counter(), 0, epoch
         if self._bars:
             self._bar = tqdm(
                 total=images,
@@ -41,6 +41,7 @@ class Progress:
 
     def advance(self, images: int, logs: Logs) -> None:
         """Another batch is done; ``logs`` are the epoch's figures so far."""
+        self._images += images
         if self._bar is not None:
             self._bar.set_postfix_str(figures(logs), refresh=False)
             self._bar.update(images)

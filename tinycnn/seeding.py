@@ -21,6 +21,7 @@ class Stream(IntEnum):
     MODEL = 1
     INITIALISE = 2
     SHUFFLE = 3
+    AUGMENT = 4
 
 
 class _Source:

@@ -1,6 +1,5 @@
 """How a model trains: the loop over epochs and batches, one step, and evaluation."""
 
-import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -8,13 +7,13 @@ import numpy as np
 
 from . import callbacks as callbacks_module
 from . import metrics as metrics_module
-from ._checks import boolean, choice, integer
 from ._types import Array
-from .inputs import check_images, take
-from .interrupt import deferred_interrupt
+from .augmentation import Augmentation
+from .batches import Batch, Batches
+from .inputs import check_images, checked_data, take, verbosity
+from .interrupt import Interrupt, deferred_interrupt
 from .kernels.threads import one_blas_thread
 from .progress import Progress
-from .seeding import Stream, generator
 from .workspace import Workspace
 
 if TYPE_CHECKING:
@@ -28,35 +27,21 @@ BLOCK = 256
 
 def fit(
     model: "Sequential",
-    x: Any,
-    y: Any,
+    batches: Batches,
     *,
-    batch_size: int,
     epochs: int,
     verbose: int,
     callbacks: "Sequence[Callback]",
-    validation_data: tuple[Any, Any] | None,
-    shuffle: bool,
+    validation_data: tuple[Array, Array] | None,
     initial_epoch: int,
-    check_finite: bool,
+    augment: Augmentation | None,
 ) -> "History":
-    """See :meth:`Sequential.fit`."""
-    batch_size, epochs = integer(batch_size, "batch_size"), integer(epochs, "epochs", minimum=0)
-    initial_epoch, shuffle = integer(initial_epoch, "initial_epoch", minimum=0), boolean(shuffle, "shuffle")
-    verbose = _verbosity(verbose)
-    x, y = _checked_data(model, x, y, check_finite, "")
-    if not len(x):
-        raise ValueError("x is empty: there is nothing to train on")
-    if validation_data is not None:
-        validation_data = _checked_data(model, *_pair(validation_data), check_finite, "validation ")
+    """See :meth:`Sequential.fit`; what it takes is checked already (:func:`tinycnn.fitting.prepared`)."""
     history = callbacks_module.History()
     followers = [history, *callbacks]
     for follower in followers:
-        if not isinstance(follower, callbacks_module.Callback):
-            raise TypeError(f"callbacks must be Callback objects; got {follower!r}")
         follower.model = model
-        follower.params = {"epochs": epochs, "steps": math.ceil(len(x) / batch_size), "verbose": verbose}
-
+        follower.params = {"epochs": epochs, "steps": batches.steps, "verbose": verbose}
     model.stop_training = False
     model.history = history
     ws, progress = Workspace(), Progress(verbose, epochs)
@@ -71,8 +56,8 @@ def fit(
             for epoch in range(initial_epoch, epochs):
                 for follower in followers:
                     follower.on_epoch_begin(epoch)
-                progress.start(epoch, len(x))
-                logs = _train_epoch(model, x, y, batch_size, shuffle, ws, progress, followers, interrupt)
+                progress.start(epoch, batches.images)
+                logs = _train_epoch(model, batches, augment, ws, progress, followers, interrupt)
                 progress.trained()
                 if validation_data is not None:
                     results = _evaluate(model, *validation_data, ws)
@@ -93,33 +78,31 @@ def fit(
 
 def _train_epoch(
     model: "Sequential",
-    x: Array,
-    y: Array,
-    batch_size: int,
-    shuffle: bool,
+    batches: Batches,
+    augment: Augmentation | None,
     ws: Workspace,
     progress: Progress,
     followers: "Sequence[Callback]",
-    interrupt: Any,
+    interrupt: Interrupt,
 ) -> "Logs":
     """One pass over the data; the figures are means over all its images, each seen before its step."""
     meters = Meters(model)
-    order = np.arange(len(x))
-    if shuffle:
-        generator(model.seed, Stream.SHUFFLE, model.optimizer.iterations).shuffle(order)
-    for batch, start in enumerate(range(0, len(x), batch_size)):
-        index = order[start : start + batch_size] if shuffle else slice(start, start + batch_size)
-        labels = y[index]
-        train_step(model, take(x, index, ws, model.dtype), labels, meters, ws)
+    for number, batch in enumerate(batches.epoch(ws)):
+        if augment is not None:
+            changed = augment(batch.x, seed=model.seed, step=model.optimizer.iterations, backend=model.backend, ws=ws)
+            batch = batch._replace(x=changed)
+        train_step(model, batch, meters, ws)
         logs = meters.results()
         for follower in followers:
-            follower.on_train_batch_end(batch, logs)
-        progress.advance(len(labels), logs)
+            follower.on_train_batch_end(number, logs)
+        progress.advance(len(batch.y), logs)
         interrupt.check()
+        if model.stop_training:
+            break
     return meters.results()
 
 
-def train_step(model: "Sequential", x: Array, y: Array, meters: "Meters", ws: Workspace | None) -> None:
+def train_step(model: "Sequential", batch: Batch, meters: "Meters", ws: Workspace | None) -> None:
     """Forward, loss, backward, one optimizer step.
 
     The whole of learning: x goes down the list of layers, each keeping what its backward needs; the loss says how
@@ -127,14 +110,16 @@ def train_step(model: "Sequential", x: Array, y: Array, meters: "Meters", ws: Wo
     it the gradients of its own parameters and handing on the gradient of its input.
     """
     step, backend = model.optimizer.iterations, model.backend
-    caches = []
+    x, caches = batch.x, []
     for layer in model.chain:
         x, cache = layer.forward(x, training=True, step=step, ws=ws)
         caches.append(cache)
 
-    losses, loss_cache = model.chain_loss.forward(x, y, backend)
-    meters.update(losses, y, loss_cache.p)
-    weights = np.full(len(y), 1 / len(y), model.dtype)
+    losses, loss_cache = model.chain_loss.forward(x, batch.y, backend)
+    meters.update(losses, batch.y, loss_cache.p, batch.weight)
+    weights = np.full(len(losses), 1 / len(losses), model.dtype)
+    if batch.weight is not None:
+        weights *= batch.weight
     dy = model.chain_loss.backward(loss_cache, weights, backend)
 
     first = model.first_trained()
@@ -150,19 +135,19 @@ def train_step(model: "Sequential", x: Array, y: Array, meters: "Meters", ws: Wo
 
 def train_on_batch(model: "Sequential", x: Any, y: Any) -> "Logs":
     """See :meth:`Sequential.train_on_batch`."""
-    x, y = _checked_data(model, x, y, True, "")
+    x, y = checked_data(model, x, y)
     if not len(x):
         raise ValueError("x is empty: there is nothing to train on")
     meters = Meters(model)
     with one_blas_thread():
-        train_step(model, np.ascontiguousarray(x, dtype=model.dtype), y, meters, None)
+        train_step(model, Batch(np.ascontiguousarray(x, dtype=model.dtype), y, None), meters, None)
     return meters.results()
 
 
 def evaluate(model: "Sequential", x: Any, y: Any, *, verbose: int, check_finite: bool) -> "Logs":
     """See :meth:`Sequential.evaluate`."""
-    verbose = _verbosity(verbose)
-    x, y = _checked_data(model, x, y, check_finite, "")
+    verbose = verbosity(verbose)
+    x, y = checked_data(model, x, y, check_finite)
     if not len(x):
         raise ValueError("x is empty: there is nothing to evaluate")
     with one_blas_thread():
@@ -212,10 +197,12 @@ class Meters:
         for metric in self._metrics.values():
             metric.reset()
 
-    def update(self, losses: Array, y_true: Array, y_pred: Array) -> None:
-        """Add a batch: the loss of each sample, labels, predictions."""
+    def update(self, losses: Array, y_true: Array, y_pred: Array, weight: Array | None = None) -> None:
+        """Add a batch: the loss of each sample, labels, predictions, and what each sample's loss counts."""
         penalty = sum(parameter.penalty() for parameter in self._parameters.values())
-        self._loss += float(self._backend.to_numpy(losses).sum(dtype=np.float64)) + len(losses) * penalty
+        losses = self._backend.to_numpy(losses)
+        total = losses.sum(dtype=np.float64) if weight is None else losses @ weight
+        self._loss += float(total) + len(losses) * penalty
         self._count += len(losses)
         for metric in self._metrics.values():
             metric.update(y_true, self._backend.to_numpy(y_pred))
@@ -223,23 +210,3 @@ class Meters:
     def results(self) -> "Logs":
         """``loss`` and each metric."""
         return {"loss": self._loss / self._count} | {name: m.result() for name, m in self._metrics.items()}
-
-
-def _checked_data(model: "Sequential", x: Any, y: Any, check_finite: bool, what: str) -> tuple[Array, Array]:
-    x = check_images(x, model.input_shape, check_finite=check_finite, name=f"{what}x")
-    return x, model.loss.check_targets(y, len(x), model.output_shape)
-
-
-def _pair(data: Any) -> tuple[Any, Any]:
-    if not isinstance(data, tuple | list) or len(data) != 2:
-        raise TypeError(f"validation_data must be a pair (x, y); got {type(data).__name__}")
-    return data[0], data[1]
-
-
-def _verbosity(verbose: Any) -> int:
-    if isinstance(verbose, str):
-        choice(verbose, ("auto",), "verbose")
-        return 1
-    if verbose not in (0, 1, 2):
-        raise ValueError(f"verbose must be 0, 1 or 2; got {verbose!r}")
-    return int(verbose)

@@ -19,6 +19,7 @@ from .activation import (
     tanh_backward,
     tanh_forward,
 )
+from .augment import blur_images, cut_out_images, warp_images
 from .batchnorm import (
     batch_norm_backward,
     batch_norm_forward,
@@ -47,12 +48,14 @@ __all__ = [
     "batch_norm_forward",
     "batch_norm_inference_backward",
     "batch_norm_inference_forward",
+    "blur_images",
     "categorical_cross_entropy_backward",
     "categorical_cross_entropy_forward",
     "clip_gradient",
     "conv2d_backward_input",
     "conv2d_backward_weights",
     "conv2d_forward",
+    "cut_out_images",
     "dense_backward_input",
     "dense_backward_weights",
     "dense_forward",
@@ -82,4 +85,5 @@ __all__ = [
     "softmax_forward",
     "tanh_backward",
     "tanh_forward",
+    "warp_images",
 ]

@@ -1,0 +1,98 @@
+"""Changes of images, parallel over the images of a batch; see ``reference.augment`` for the meaning."""
+
+import math
+
+import numpy as np
+from numba import prange
+
+from ..reference.augment import gaussian_weights
+from ._arrays import deliver, operand, target
+from ._jit import kernel
+
+
+def warp_images(x, maps, out=None, work=None):
+    """Pixel by pixel, its four sources weighted; see :func:`reference.warp_images`."""
+    x = operand("x", x, 4)
+    maps = operand("maps", maps, 3, x.dtype, (len(x), 2, 3))
+    y = target("out", out, x.shape, x.dtype, (x, maps))
+    _warp(x, maps, y)
+    return deliver(y, out)
+
+
+def blur_images(x, sigmas, out=None, work=None):
+    """Columns into a scratch image, rows from there into the result; see :func:`reference.blur_images`."""
+    x = operand("x", x, 4)
+    sigmas = operand("sigmas", sigmas, 1, x.dtype, (len(x),))
+    y = target("out", out, x.shape, x.dtype, (x, sigmas))
+    all_weights = [gaussian_weights(float(sigma)) for sigma in sigmas]
+    radii = np.array([len(weights) // 2 for weights in all_weights], np.int64)
+    weights = np.zeros((len(x), 2 * int(radii.max(initial=0)) + 1), x.dtype)
+    for row, values in zip(weights, all_weights, strict=True):
+        row[: len(values)] = values
+    _blur(x, radii, weights, (work or np.empty)(x.shape, x.dtype), y)
+    return deliver(y, out)
+
+
+def cut_out_images(x, boxes, out=None, work=None):
+    """Copied, then cleared; see :func:`reference.cut_out_images`."""
+    x = operand("x", x, 4)
+    boxes = operand("boxes", boxes, 2, np.dtype(np.int64), (len(x), 4))
+    y = target("out", out, x.shape, x.dtype, (), (x,))
+    _cut_out(x, boxes, y)
+    return deliver(y, out)
+
+
+@kernel()
+def _warp(x, maps, y):
+    N, H, W, C = x.shape
+    one = x.dtype.type(1)
+    for n in prange(N):
+        for i in range(H):
+            for j in range(W):
+                u = maps[n, 0, 0] * i + maps[n, 0, 1] * j + maps[n, 0, 2]
+                v = maps[n, 1, 0] * i + maps[n, 1, 1] * j + maps[n, 1, 2]
+                row, column = math.floor(u), math.floor(v)
+                down, across = x.dtype.type(u - row), x.dtype.type(v - column)
+                for c in range(C):
+                    y[n, i, j, c] = 0
+                for a in range(2):
+                    for b in range(2):
+                        if 0 <= row + a < H and 0 <= column + b < W:
+                            weight = (down if a else one - down) * (across if b else one - across)
+                            for c in range(C):
+                                y[n, i, j, c] += weight * x[n, row + a, column + b, c]
+
+
+@kernel()
+def _blur(x, radii, weights, half, y):
+    N, H, W, C = x.shape
+    nothing = x.dtype.type(0)
+    for n in prange(N):
+        radius = radii[n]
+        for i in range(H):
+            for j in range(W):
+                for c in range(C):
+                    half[n, i, j, c] = nothing
+                for k in range(2 * radius + 1):
+                    row = min(max(i + k - radius, 0), H - 1)
+                    for c in range(C):
+                        half[n, i, j, c] += weights[n, k] * x[n, row, j, c]
+        for i in range(H):
+            for j in range(W):
+                for c in range(C):
+                    y[n, i, j, c] = nothing
+                for k in range(2 * radius + 1):
+                    column = min(max(j + k - radius, 0), W - 1)
+                    for c in range(C):
+                        y[n, i, j, c] += weights[n, k] * half[n, i, column, c]
+
+
+@kernel()
+def _cut_out(x, boxes, y):
+    N, H, W, C = x.shape
+    for n in prange(N):
+        for i in range(H):
+            for j in range(W):
+                hidden = boxes[n, 0] <= i < boxes[n, 1] and boxes[n, 2] <= j < boxes[n, 3]
+                for c in range(C):
+                    y[n, i, j, c] = 0 if hidden else x[n, i, j, c]

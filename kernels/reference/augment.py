@@ -1,0 +1,110 @@
+"""Changes of images that leave their class: warped, blurred, partly hidden. Shapes: x, y (N, H, W, C)."""
+
+import numpy as np
+
+from ._out import deliver
+
+
+def warp_images(x, maps, out=None, work=None):
+    """Move every image's pixels by an affine map, between pixels by bilinear interpolation.
+
+    ``y[n,i,j,c] = sum_{a,b in {0,1}} weight * x[n, floor(u) + a, floor(v) + b, c]`` with
+    ``(u, v) = maps[n] @ (i, j, 1)``, weights ``1 - |u - row|`` times ``1 - |v - column|``, and 0 outside the image.
+
+    Parameters
+    ----------
+    x : (N, H, W, C) array
+    maps : (N, 2, 3) array
+        From a pixel of the result to where its value comes from, in pixels.
+    out : (N, H, W, C) array, optional
+        Not x itself.
+    work : ignored here
+
+    Returns
+    -------
+    (N, H, W, C) array
+    """
+    N, H, W, _ = x.shape
+    i, j = np.meshgrid(np.arange(H), np.arange(W), indexing="ij")
+    places = maps @ np.stack([i, j, np.ones_like(i)]).reshape(3, -1).astype(x.dtype)
+    u, v = places.reshape(N, 2, H, W).transpose(1, 0, 2, 3)
+    y = np.zeros_like(x)
+    for a in (0, 1):
+        for b in (0, 1):
+            row, column = np.floor(u) + a, np.floor(v) + b
+            weight = (1 - np.abs(u - row)) * (1 - np.abs(v - column))
+            weight = np.where((row >= 0) & (row < H) & (column >= 0) & (column < W), weight, 0)
+            rows, columns = (np.clip(k, 0, s - 1).astype(int) for k, s in ((row, H), (column, W)))
+            y += weight[..., None] * x[np.arange(N)[:, None, None], rows, columns]
+    return deliver(y, out)
+
+
+def blur_images(x, sigmas, out=None, work=None):
+    """Average each pixel with its neighbours, weighted by a Gaussian: first down the columns, then along the rows.
+
+    ``g[k] = exp(-k*k / (2*sigma*sigma)) / sum`` for ``|k| <= ceil(3*sigma)``; beyond the border the border's pixels go
+    on. A sigma of 0 leaves the image as it is.
+
+    Parameters
+    ----------
+    x : (N, H, W, C) array
+    sigmas : (N,) array
+        In pixels.
+    out : (N, H, W, C) array, optional
+        Not x itself.
+    work : ignored here
+
+    Returns
+    -------
+    (N, H, W, C) array
+    """
+    y = x.copy()
+    for image, sigma in zip(y, sigmas, strict=True):
+        weights = gaussian_weights(float(sigma)).astype(x.dtype)
+        for axis in (0, 1):
+            image[...] = blur_axis(image, weights, axis)
+    return deliver(y, out)
+
+
+def gaussian_weights(sigma):
+    """``g[-R] … g[R]`` with ``R = ceil(3*sigma)``, adding up to 1."""
+    radius = int(np.ceil(3 * sigma))
+    k = np.arange(-radius, radius + 1)
+    weights = np.exp(-0.5 * np.square(k / sigma)) if radius else np.ones(1)
+    return weights / weights.sum()
+
+
+def blur_axis(image, weights, axis):
+    """One image's weighted average along one axis, the border's pixels repeated beyond it."""
+    radius, length = len(weights) // 2, image.shape[axis]
+    total = np.zeros_like(image)
+    for k, weight in enumerate(weights, start=-radius):
+        total += weight * image.take(np.clip(np.arange(length) + k, 0, length - 1), axis=axis)
+    return total
+
+
+def cut_out_images(x, boxes, out=None, work=None):
+    """Set a rectangle of each image to 0.
+
+    ``y[n,i,j,c] = 0`` where ``top <= i < bottom`` and ``left <= j < right``, else ``x[n,i,j,c]``.
+    Source: DeVries & Taylor, "Improved regularization of convolutional neural networks with cutout", 2017.
+
+    Parameters
+    ----------
+    x : (N, H, W, C) array
+    boxes : (N, 4) int64 array
+        ``(top, bottom, left, right)``; may reach beyond the image.
+    out : (N, H, W, C) array, optional
+        May be x itself.
+    work : ignored here
+
+    Returns
+    -------
+    (N, H, W, C) array
+    """
+    H, W = x.shape[1:3]
+    top, bottom, left, right = (edge[:, None] for edge in boxes.T)
+    rows, columns = np.arange(H), np.arange(W)
+    hidden_rows, hidden_columns = (top <= rows) & (rows < bottom), (left <= columns) & (columns < right)
+    hidden = hidden_rows[:, :, None] & hidden_columns[:, None, :]
+    return deliver(np.where(hidden[..., None], 0, x), out)

@@ -1,0 +1,176 @@
+"""Where training batches come from: arrays, cut and shuffled here, or an iterator of the user's."""
+
+import math
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+
+import numpy as np
+
+from ._types import Array
+from .inputs import check_images, take
+from .seeding import Stream, generator
+from .workspace import Workspace
+
+if TYPE_CHECKING:
+    from .model import Sequential
+
+
+class Batch(NamedTuple):
+    """``x`` in the model's dtype, checked targets ``y``, and a weight per sample or None."""
+
+    x: Array
+    y: Array
+    weight: Array | None
+
+
+class Batches(Protocol):
+    """What an epoch is made of."""
+
+    #: Images and steps of an epoch; None where only the end will tell.
+    images: int | None
+    steps: int | None
+
+    def epoch(self, ws: Workspace) -> Iterator[Batch]:
+        """The batches of the next epoch; each is valid until the next is asked for."""
+        ...
+
+
+class ArrayBatches:
+    """Batches of arrays that are checked already.
+
+    Parameters
+    ----------
+    model : Sequential
+        Its seed and the steps taken so far give each epoch's order.
+    x, y : arrays of one length
+    weight : array or None
+    batch_size : int
+    shuffle : bool
+    steps : int, optional
+        End an epoch after that many batches.
+    """
+
+    def __init__(
+        self,
+        model: "Sequential",
+        x: Array,
+        y: Array,
+        weight: Array | None,
+        batch_size: int,
+        shuffle: bool,
+        steps: int | None = None,
+    ) -> None:
+        self._model, self._x, self._y, self._weight = model, x, y, weight
+        self._batch_size, self._shuffle = batch_size, shuffle
+        available = math.ceil(len(x) / batch_size)
+        if steps is not None and steps > available:
+            raise ValueError(
+                f"steps_per_epoch is {steps}, but {len(x)} images in batches of {batch_size} make {available} steps"
+            )
+        self.steps: int | None = available if steps is None else steps
+        self._end = min(len(x), self.steps * batch_size)
+        self.images: int | None = self._end
+
+    def epoch(self, ws: Workspace) -> Iterator[Batch]:
+        order = np.arange(len(self._x))
+        if self._shuffle:
+            generator(self._model.seed, Stream.SHUFFLE, self._model.optimizer.iterations).shuffle(order)
+        for start in range(0, self._end, self._batch_size):
+            index: Any = slice(start, start + self._batch_size)
+            if self._shuffle:
+                index = order[index]
+            weight = None if self._weight is None else self._weight[index]
+            yield Batch(take(self._x, index, ws, self._model.dtype), self._y[index], weight)
+
+
+class IteratorBatches:
+    """Batches that a user's iterator or iterable yields: ``(x, y)`` or ``(x, y, sample_weight)``.
+
+    An iterable (a list, or an object whose ``__iter__`` begins anew) is gone through once an epoch. An iterator goes
+    on from epoch to epoch, ``steps`` batches each.
+
+    Parameters
+    ----------
+    model : Sequential
+    source : iterable
+    steps : int or None
+    class_weight : array or None
+        Weight of each class.
+    check_finite : bool
+    """
+
+    def __init__(
+        self, model: "Sequential", source: Iterable[Any], steps: int | None, class_weight: Any, check_finite: bool
+    ) -> None:
+        self._model, self._source, self._class_weight = model, source, class_weight
+        self._check_finite = check_finite
+        self.steps = steps
+        self.images: int | None = None
+        self._epochs = 0
+
+    def epoch(self, ws: Workspace) -> Iterator[Batch]:
+        self._epochs += 1
+        count = 0
+        # An iterator is its own ``iter``: it goes on where the last epoch ended.
+        for item in iter(self._source):
+            yield self._checked(item, count, ws)
+            count += 1
+            if count == self.steps:
+                return
+        if self.steps is not None or count == 0:
+            wanted = "at least one" if self.steps is None else f"steps_per_epoch={self.steps}"
+            raise ValueError(
+                f"the batches ran out in epoch {self._epochs} of this fit after {count}, wanted {wanted}: give an "
+                "iterable that begins anew each epoch (a list, or a class with __iter__), or a generator that never "
+                "ends with steps_per_epoch"
+            )
+
+    def _checked(self, item: Any, number: int, ws: Workspace) -> Batch:
+        name = f"batch {number} of epoch {self._epochs}"
+        if not isinstance(item, tuple | list) or len(item) not in (2, 3):
+            raise TypeError(f"{name}: expected (x, y) or (x, y, sample_weight), got {type(item).__name__}")
+        x = check_images(item[0], self._model.input_shape, check_finite=self._check_finite, name=f"{name}: x")
+        if not len(x):
+            raise ValueError(f"{name}: x is empty")
+        y = self._model.loss.check_targets(item[1], len(x), self._model.output_shape)
+        given = item[2] if len(item) == 3 else None
+        weight = sample_weights(given, self._class_weight, y, self._model.output_shape[-1], name=name)
+        return Batch(take(x, slice(None), ws, self._model.dtype), y, weight)
+
+
+def sample_weights(given: Any, class_weight: Any, y: Array, classes: int, name: str = "fit") -> Array | None:
+    """The weight of each sample from ``sample_weight`` and ``class_weight``; None where all are 1.
+
+    Raises
+    ------
+    TypeError, ValueError
+        For weights of another length, negative or not finite, or classes without a weight.
+    """
+    weight = None
+    if given is not None:
+        weight = np.asarray(given, dtype=np.float64)
+        if weight.shape != (len(y),):
+            raise ValueError(f"{name}: sample_weight must have shape ({len(y)},), got {weight.shape}")
+        if not (np.isfinite(weight).all() and (weight >= 0).all()):
+            raise ValueError(f"{name}: sample_weight must be finite and not negative")
+    if class_weight is not None:
+        labels = y if y.ndim == 1 else y.argmax(axis=-1)
+        by_class = _class_weights(class_weight, labels, classes)[labels]
+        weight = by_class if weight is None else weight * by_class
+    return weight
+
+
+def _class_weights(class_weight: Any, labels: Array, classes: int) -> Array:
+    if not isinstance(class_weight, dict):
+        raise TypeError(f"class_weight must be a dict from class to weight; got {type(class_weight).__name__}")
+    table = np.full(classes, np.nan)
+    for label, weight in class_weight.items():
+        if not isinstance(label, int | np.integer) or not 0 <= label < classes:
+            raise ValueError(f"class_weight: {label!r} is not a class from 0 to {classes - 1}")
+        if not isinstance(weight, int | float | np.number) or not 0 <= float(weight) < math.inf:
+            raise ValueError(f"class_weight of class {label} must be finite and not negative; got {weight!r}")
+        table[label] = weight
+    missing = np.flatnonzero(np.isnan(table) & (np.bincount(labels, minlength=classes) > 0))
+    if len(missing):
+        raise ValueError(f"class_weight has no weight for class {', '.join(map(str, missing))}, which the labels hold")
+    return table

@@ -1,0 +1,92 @@
+"""What ``fit`` is given, checked and put into the form that the training loop takes."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from . import augmentation
+from . import callbacks as callbacks_module
+from ._checks import boolean, integer, real
+from ._types import Array
+from .batches import ArrayBatches, Batches, IteratorBatches, sample_weights
+from .inputs import checked_data, verbosity
+
+if TYPE_CHECKING:
+    from .callbacks import Callback
+    from .model import Sequential
+
+
+def prepared(
+    model: "Sequential",
+    x: Any,
+    y: Any,
+    *,
+    batch_size: int,
+    epochs: int,
+    verbose: Any,
+    callbacks: "Sequence[Callback]",
+    validation_split: float,
+    validation_data: Any,
+    shuffle: bool,
+    class_weight: Any,
+    sample_weight: Any,
+    initial_epoch: int,
+    steps_per_epoch: int | None,
+    check_finite: bool,
+    augment: Any,
+) -> dict[str, Any]:
+    """The arguments of :func:`tinycnn.training.fit`; raises for what makes no sense."""
+    for callback in callbacks:
+        if not isinstance(callback, callbacks_module.Callback):
+            raise TypeError(f"callbacks must be Callback objects; got {callback!r}")
+    steps = None if steps_per_epoch is None else integer(steps_per_epoch, "steps_per_epoch")
+    validation = _validation(model, validation_data, check_finite)
+    batches: Batches
+    if y is None:
+        _refuse_with_batches(x, validation_split=validation_split, sample_weight=sample_weight)
+        batches = IteratorBatches(model, x, steps, class_weight, check_finite)
+    else:
+        x, y = checked_data(model, x, y, check_finite)
+        weight = sample_weights(sample_weight, class_weight, y, model.output_shape[-1])
+        count = len(x)
+        if validation_split:
+            if validation is not None:
+                raise ValueError("validation_data and validation_split are both given; give one of them")
+            # The last ones, before any shuffling, as in Keras.
+            count = int(len(x) * (1 - real(validation_split, "validation_split", 0, below=1)))
+            validation = x[count:], y[count:]
+        if not count:
+            raise ValueError("x is empty: there is nothing to train on")
+        weight = None if weight is None else weight[:count]
+        size, shuffled = integer(batch_size, "batch_size"), boolean(shuffle, "shuffle")
+        batches = ArrayBatches(model, x[:count], y[:count], weight, size, shuffled, steps)
+    return {
+        "batches": batches,
+        "epochs": integer(epochs, "epochs", minimum=0),
+        "verbose": verbosity(verbose),
+        "callbacks": callbacks,
+        "validation_data": validation,
+        "initial_epoch": integer(initial_epoch, "initial_epoch", minimum=0),
+        "augment": augmentation.check(augment),
+    }
+
+
+def _validation(model: "Sequential", data: Any, check_finite: bool) -> tuple[Array, Array] | None:
+    if data is None:
+        return None
+    if not isinstance(data, tuple | list) or len(data) != 2:
+        raise TypeError(f"validation_data must be a pair (x, y); got {type(data).__name__}")
+    images, targets = checked_data(model, data[0], data[1], check_finite, "validation ")
+    if not len(images):
+        raise ValueError("validation_data is empty")
+    return images, targets
+
+
+def _refuse_with_batches(source: Any, **unsuitable: Any) -> None:
+    if not hasattr(source, "__iter__") or hasattr(source, "dtype"):
+        raise ValueError(
+            f"y is missing: fit(x, y) takes arrays, fit(batches) takes an iterable of (x, y) pairs; "
+            f"got {type(source).__name__} alone"
+        )
+    for name, value in unsuitable.items():
+        if value is not None and value != 0.0:
+            raise ValueError(f"{name} is for arrays; let the batches themselves carry it")
