@@ -1,5 +1,5 @@
 # Short names for what is written out elsewhere; nothing needs make.
-.PHONY: setup test slow lint types docs-check ci
+.PHONY: setup test slow coverage lint types docs-check ci
 
 setup:  ## a virtual environment with everything for development
 	python3 -m venv .venv
@@ -11,6 +11,12 @@ test:  ## the quick tests
 
 slow:  ## the others
 	.venv/bin/python -m pytest -m slow
+
+coverage:  ## of lines, the Numba kernels included: they also run as plain Python
+	.venv/bin/python -m pytest -q --cov --cov-report=
+	NUMBA_DISABLE_JIT=1 .venv/bin/python -m pytest -q --cov --cov-append --cov-report= -W "ignore::RuntimeWarning" \
+	    tests/test_kernels_parity.py tests/test_augmentation.py
+	.venv/bin/coverage report --fail-under=95
 
 lint:
 	.venv/bin/ruff check .

@@ -8,6 +8,8 @@ and copied, and sums over tiles need no buffer. As the calls are written directl
 Nothing is checked here: offsets and sizes come from the wrappers, which know the shapes. Sizes must be positive.
 """
 
+import numba
+import numpy as np
 from llvmlite import ir
 from numba import types
 from numba.core import cgutils
@@ -91,3 +93,29 @@ def clear(typingctx, target, start, count):
         return context.get_dummy_value()
 
     return signature, generate
+
+def _python_forms():
+    """The same three as plain Python, for a debugger and for coverage: what runs under ``NUMBA_DISABLE_JIT=1``."""
+
+    def matrix(flat, start, rows, columns, row, flip):
+        if flip:
+            rows, columns = columns, rows
+        item = flat.itemsize
+        view = np.lib.stride_tricks.as_strided(flat[start:], (rows, columns), (row * item, item))
+        return view.T if flip else view
+
+    def matmul_add(m, n, k, a, a_start, a_row, a_flip, b, b_start, b_row, b_flip, c, c_start, c_row):
+        product = matrix(a, a_start, m, k, a_row, a_flip) @ matrix(b, b_start, k, n, b_row, b_flip)
+        matrix(c, c_start, m, n, c_row, False)[...] += product
+
+    def copy(target, target_start, source, source_start, count):
+        target[target_start : target_start + count] = source[source_start : source_start + count]
+
+    def clear(target, start, count):
+        target[start : start + count] = 0
+
+    return matmul_add, copy, clear
+
+
+if numba.config.DISABLE_JIT:
+    matmul_add, copy, clear = _python_forms()
