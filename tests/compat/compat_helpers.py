@@ -61,6 +61,8 @@ OPTIMIZER_OPTIONS = {
     },
 }
 
+CLIPPING = {"clipnorm", "clipvalue", "global_clipnorm"}
+
 
 def optimizer_options(name):
     """A strategy of constructor arguments: each that the optimizer has, or a failure where one is not known here."""
@@ -68,9 +70,24 @@ def optimizer_options(name):
     if known is None:
         pytest.fail(f"optimizer {name} has no entry in OPTIMIZER_OPTIONS, so that nothing compares it with others")
     arguments = constructor_arguments(optimizers.OPTIMIZERS[name])
-    if unknown := set(arguments) - set(known):
+    if unknown := set(arguments) - set(known) - CLIPPING:
         pytest.fail(f"optimizer {name}: nothing is drawn for {sorted(unknown)}; complete OPTIMIZER_OPTIONS")
-    return st.fixed_dictionaries({argument: known[argument] for argument in arguments})
+    options = st.fixed_dictionaries({argument: known[argument] for argument in arguments if argument in known})
+    clipping = st.sampled_from([{}, *({argument: 1.0} for argument in arguments if argument in CLIPPING)])
+    return st.tuples(options, clipping).map(lambda both: both[0] | both[1])
+
+
+def clipped(gradients, options):
+    """What Keras's arguments for clipping make of the gradients, of which at most one may be given."""
+    if bound := options.get("clipvalue"):
+        return {key: np.clip(gradient, -bound, bound) for key, gradient in gradients.items()}
+    lengths = {key: np.sqrt(np.sum(gradient**2)) for key, gradient in gradients.items()}
+    if bound := options.get("clipnorm"):
+        return {key: gradient * min(1.0, bound / lengths[key]) for key, gradient in gradients.items()}
+    if bound := options.get("global_clipnorm"):
+        factor = min(1.0, bound / np.sqrt(sum(length**2 for length in lengths.values())))
+        return {key: gradient * factor for key, gradient in gradients.items()}
+    return gradients
 
 
 STEPS = 50

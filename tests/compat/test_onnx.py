@@ -1,8 +1,8 @@
 """The operator test cases of the ONNX standard, which the ``onnx`` package builds in memory.
 
 They are in float32 and channels first. Every case whose attributes tinycnn has an equivalent for runs, on every
-backend; the others stand in ``UNSUPPORTED`` with the reason, and operators whose layer does not exist yet in
-``NO_SUCH_LAYER_YET``. Both lists are checked, so that nothing drops out of the comparison unseen.
+backend; the others stand in ``UNSUPPORTED`` with the reason. That list is checked, so that nothing drops out of the
+comparison unseen.
 """
 
 import math
@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from compat_helpers import require, with_pads
 
-from tinycnn import activations, layers, losses, optimizers
+from tinycnn import layers, losses, optimizers
 from tinycnn.backend import BACKENDS, Backend
 from tinycnn.kernels.geometry import same_pads
 
@@ -25,7 +25,7 @@ MINIMUM = {
     "AveragePool": 9,
     "BatchNormalization": 4,
     "Conv": 6,
-    "Elu": 1,
+    "Elu": 3,
     "Gelu": 2,
     "Gemm": 7,
     "GlobalAveragePool": 2,
@@ -40,17 +40,6 @@ MINIMUM = {
     "Tanh": 2,
 }
 
-NO_SUCH_LAYER_YET = {
-    "AveragePool": "layers.AveragePooling2D",
-    "Elu": "activations elu",
-    "Gelu": "activations gelu",
-    "GlobalAveragePool": "layers.GlobalAveragePooling2D",
-    "GlobalMaxPool": "layers.GlobalMaxPooling2D",
-    "LeakyRelu": "layers.LeakyReLU",
-    "Sigmoid": "activations sigmoid",
-    "Tanh": "activations tanh",
-}
-
 NOT_AN_IMAGE = "one or three spatial axes; tinycnn has images"
 DILATED_POOL = "dilated pooling"
 COUNTED_PADS = "pads that count in the average; in Keras they never do"
@@ -60,7 +49,6 @@ SCALED = "alpha or beta"
 BIAS_BY_SAMPLE = "a bias of its own for each sample"
 INTEGERS = "integers; kernels take floats"
 OTHER_AXIS = "an axis other than the last"
-OTHER_ALPHA = "alpha other than 1"
 GELU_BY_TANH = "the approximation by tanh"
 DAMPENING = "a weight of the gradient in the momentum (beta)"
 
@@ -77,10 +65,6 @@ UNSUPPORTED = {
         "test_averagepool_2d_precomputed_pads_count_include_pad": COUNTED_PADS,
         "test_averagepool_2d_pads_count_include_pad": COUNTED_PADS,
         "test_averagepool_2d_ceil_last_window_starts_on_pad": COUNTED_PADS,
-    },
-    "Elu": {
-        "test_elu": OTHER_ALPHA,
-        "test_elu_example": OTHER_ALPHA,
     },
     "Gelu": {
         "test_gelu_tanh_1": GELU_BY_TANH,
@@ -176,13 +160,6 @@ def operator(name):
     return register
 
 
-def exists(name):
-    """Whether tinycnn has what an operator is compared with."""
-    layer_or_activation = NO_SUCH_LAYER_YET.get(name, "")
-    kind, _, wanted = layer_or_activation.replace(".", " ").partition(" ")
-    return wanted in {"layers": layers.LAYERS, "activations": activations.ACTIVATIONS, "": {""}}[kind]
-
-
 def outcome(case, name, backend):
     """None where a case passes, or what is wrong with it; raises UnsupportedError."""
     for found, expected in OPERATORS[name](case, backend):
@@ -194,7 +171,7 @@ def outcome(case, name, backend):
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
-@pytest.mark.parametrize("name", sorted(MINIMUM.keys() - NO_SUCH_LAYER_YET.keys()))
+@pytest.mark.parametrize("name", sorted(MINIMUM))
 def test_operator(name, backend, cases):
     ran, wrong = 0, []
     for case in cases(name):
@@ -210,9 +187,6 @@ def test_operator(name, backend, cases):
 
 @pytest.mark.parametrize("name", sorted(MINIMUM))
 def test_what_does_not_run_is_listed(name, cases):
-    if name in NO_SUCH_LAYER_YET:
-        assert not exists(name), f"{NO_SUCH_LAYER_YET[name]} exists now: take {name} from NO_SUCH_LAYER_YET"
-        return
     unsupported = {}
     for case in cases(name):
         try:
@@ -320,19 +294,19 @@ def max_pool(case, backend):
 def average_pool(case, backend):
     if case.inputs[0].ndim == 4 and case.attributes.get("count_include_pad"):
         raise UnsupportedError(COUNTED_PADS)
-    yield pool(layers.LAYERS["AveragePooling2D"], case, backend)[0], case.outputs[0]
+    yield pool(layers.AveragePooling2D, case, backend)[0], case.outputs[0]
 
 
 def global_pool(layer_class):
     def run(case, backend):
-        y, _ = forward(layers.LAYERS[layer_class](), channels_last(case.inputs[0]), backend)
+        y, _ = forward(layer_class(), channels_last(case.inputs[0]), backend)
         yield y.reshape(*y.shape[:1], -1), case.outputs[0][:, :, 0, 0]
 
     return run
 
 
-operator("GlobalAveragePool")(global_pool("GlobalAveragePooling2D"))
-operator("GlobalMaxPool")(global_pool("GlobalMaxPooling2D"))
+operator("GlobalAveragePool")(global_pool(layers.GlobalAveragePooling2D))
+operator("GlobalMaxPool")(global_pool(layers.GlobalMaxPooling2D))
 
 
 @operator("BatchNormalization")
@@ -383,9 +357,9 @@ operator("Tanh")(activation("tanh"))
 
 @operator("Elu")
 def elu(case, backend):
-    if case.attributes.get("alpha", 1.0) != 1:
-        raise UnsupportedError(OTHER_ALPHA)
-    yield from activation("elu")(case, backend)
+    layer = layers.ELU(alpha=case.attributes.get("alpha", 1.0))
+    y, _ = forward(layer, np.atleast_2d(case.inputs[0]), backend)
+    yield y.reshape(case.outputs[0].shape), case.outputs[0]
 
 
 @operator("Gelu")
@@ -397,7 +371,7 @@ def gelu(case, backend):
 
 @operator("LeakyRelu")
 def leaky_relu(case, backend):
-    layer = layers.LAYERS["LeakyReLU"](negative_slope=case.attributes.get("alpha", 0.01))
+    layer = layers.LeakyReLU(negative_slope=case.attributes.get("alpha", 0.01))
     y, _ = forward(layer, np.atleast_2d(case.inputs[0]), backend)
     yield y.reshape(case.outputs[0].shape), case.outputs[0]
 
