@@ -1,4 +1,4 @@
-"""Pictures of a training run: curves, mistakes by class, and the images themselves.
+"""Pictures of a training run: curves, mistakes by class, the images themselves, and the inside of the network.
 
 Each function draws into the Axes it is given, or into a new figure, and returns the Axes; ``ax.figure.savefig(path)``
 keeps the picture. Colours are those of Okabe & Ito ("Color universal design", 2008), and nothing is told by colour
@@ -12,6 +12,20 @@ alone.
 
 from .classes import confusion_matrix, per_class_accuracy
 from .curves import history
+from .gradients import gradient_flow, saliency
 from .images import predictions, samples_per_class
+from .layers import feature_maps, filters
+from .receptive import receptive_field
 
-__all__ = ["confusion_matrix", "history", "per_class_accuracy", "predictions", "samples_per_class"]
+__all__ = [
+    "confusion_matrix",
+    "feature_maps",
+    "filters",
+    "gradient_flow",
+    "history",
+    "per_class_accuracy",
+    "predictions",
+    "receptive_field",
+    "saliency",
+    "samples_per_class",
+]

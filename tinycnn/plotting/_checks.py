@@ -8,6 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from .. import metrics
+from .._checks import integer
 from .._types import Array
 
 #: What counting wants, drawing wants too.
@@ -38,6 +39,29 @@ def new_axes(figure: Figure | None, count: int, width: float, height: float) -> 
     figure.set_size_inches(width, height)
     figure.set_layout_engine("constrained")
     return figure.subplots(1, count, squeeze=False)[0]
+
+
+def panels_of(ax: Any, count: int, width: float = 4, height: float = 3.2) -> Array:
+    """Axes for panels of so many inches side by side: new ones, those given, or parts of the one given."""
+    if ax is None or isinstance(ax, Figure):
+        return new_axes(ax, count, width * count, height)
+    if isinstance(ax, Axes):
+        if count == 1:
+            return np.array([ax])
+        ax.set_axis_off()
+        share = 1 / (count + 0.25 * (count - 1))
+        return np.array([ax.inset_axes((1.25 * share * panel, 0, share, 1)) for panel in range(count)])
+    if not isinstance(ax, Sequence | np.ndarray) or len(ax) != count:
+        raise ValueError(f"ax must be Axes, or a sequence of {count}, one for each panel; got {ax!r}")
+    return np.array([axes_or_new(panel, 0, 0) for panel in ax])
+
+
+def whole_count(value: Any, name: str = "count") -> int:
+    """A whole number from 1, or a ValueError."""
+    try:
+        return integer(value, name)
+    except TypeError as error:
+        raise ValueError(str(error)) from error
 
 
 def same_length(**arrays: Array) -> None:

@@ -1,15 +1,14 @@
 """How loss and accuracy went, epoch by epoch."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from .._types import Array
-from ._checks import PALETTE, axes_or_new, new_axes
+from ._checks import PALETTE, panels_of
 
 _TITLES = {"loss": ("Loss", "mean loss per image"), "accuracy": ("Accuracy", "share of images correct")}
 _MARKERS = "os^Dv<>P*"
@@ -45,7 +44,7 @@ def history(history: Any, ax: Any = None) -> Array:
     keys = [key for key in _TITLES if any(key in run or f"val_{key}" in run for run in runs.values())]
     if not keys:
         raise ValueError("history holds neither 'loss' nor 'accuracy'; was the model trained?")
-    panels = _panels(ax, len(keys))
+    panels = panels_of(ax, len(keys))
     for panel, key in zip(panels, keys, strict=True):
         for number, (name, run) in enumerate(runs.items()):
             _draw(panel, key, run, name, number)
@@ -119,17 +118,3 @@ def _run(run: Any, name: str) -> dict[str, Array]:
     [(length,)] = shapes
     values["epoch"] = values.get("epoch", np.arange(length, dtype=np.float64)) + 1
     return values
-
-
-def _panels(ax: Any, count: int) -> Array:
-    if ax is None or isinstance(ax, Figure):
-        return new_axes(ax, count, 4 * count, 3.2)
-    if isinstance(ax, Axes):
-        if count == 1:
-            return np.array([ax])
-        ax.set_axis_off()
-        width = 1 / (count + 0.25 * (count - 1))
-        return np.array([ax.inset_axes((1.25 * width * panel, 0, width, 1)) for panel in range(count)])
-    if not isinstance(ax, Sequence | np.ndarray) or len(ax) != count:
-        raise ValueError(f"ax must be Axes, or a sequence of {count}, one for each panel; got {ax!r}")
-    return np.array([axes_or_new(panel, 0, 0) for panel in ax])

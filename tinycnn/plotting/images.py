@@ -1,9 +1,5 @@
-"""The images themselves, with what the network says about them.
+"""The images themselves, with what the network says about them."""
 
-A picture of many images is one array, drawn once, with captions between: a hundred Axes would take seconds.
-"""
-
-import math
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -11,17 +7,11 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.patches import Rectangle
 
-from .._checks import choice, integer
+from .._checks import choice
 from .._types import Array
-from ._checks import GREY, RED, axes_or_new, images, labels, names_of, same_length
+from ._checks import GREY, RED, axes_or_new, images, labels, names_of, same_length, whole_count
 from ._checks import probabilities as checked_probabilities
-
-#: Inches of a new picture: its width, its title, its margin.
-_WIDTH, _TITLE, _MARGIN = 8.0, 0.36, 0.06
-#: The gap between images, in image widths.
-_GAP = 0.16
-#: Height and width of a character, in its points per inch.
-_LINE, _CHARACTER = 1.25 / 72, 0.62 / 72
+from ._sheet import CHARACTER, LINE, MARGIN, WIDTH, Sheet
 
 
 class _Caption(NamedTuple):
@@ -68,7 +58,7 @@ def predictions(
     x, y_true, p = np.asarray(x), labels(y_true, "y_true"), checked_probabilities(probabilities, "probabilities")
     same_length(x=x, y_true=y_true, probabilities=p)
     names = names_of(class_names, max(p.shape[1], int(y_true.max()) + 1))
-    count = (100 if which == "first_100" else 10) if count is None else _count(count)
+    count = (100 if which == "first_100" else 10) if count is None else whole_count(count)
     predicted, sure = p.argmax(axis=1), p.max(axis=1)
     wrong = predicted != y_true
     if which == "first_100":
@@ -123,14 +113,14 @@ def samples_per_class(
     ValueError
         With the name of the argument that does not fit.
     """
-    x, y, count = np.asarray(x), labels(y, "y"), _count(count)
+    x, y, count = np.asarray(x), labels(y, "y"), whole_count(count)
     same_length(x=x, y=y)
     names = names_of(class_names, int(y.max()) + 1)
     rows = [np.flatnonzero(y == number)[:count] for number in range(len(names))]
     cells = [(image, row, column) for row, chosen in enumerate(rows) for column, image in enumerate(chosen)]
     shown = images(x[[image for image, _, _ in cells]])
-    room = max(map(len, names)) * 9 * _CHARACTER
-    sheet = _Sheet.of(shown, len(names), max(5, *map(len, rows)), left=room)
+    room = max(map(len, names)) * 9 * CHARACTER
+    sheet = Sheet.of(shown, len(names), max(5, *map(len, rows)), left=room)
     ax = sheet.draw(shown, [cell[1:] for cell in cells], ax)
     for row, name in enumerate(names):
         ax.text(
@@ -143,7 +133,7 @@ def samples_per_class(
 def _grid(x: Array, cells: list[tuple[int, _Caption]], columns: int, title: str, ax: Any) -> Axes:
     """Images row by row, each with its caption below."""
     if not cells:
-        ax = axes_or_new(ax, _WIDTH, 1.2)
+        ax = axes_or_new(ax, WIDTH, 1.2)
         ax.set_axis_off()
         ax.text(0.5, 0.5, "none", ha="center", va="center", color=GREY, transform=ax.transAxes)
         ax.set_title(title)
@@ -152,9 +142,9 @@ def _grid(x: Array, cells: list[tuple[int, _Caption]], columns: int, title: str,
     lines = [caption.text.split("\n") for _, caption in cells]
     longest = max(len(line) for caption in lines for line in caption)
     # As large as neighbours leave room for.
-    size = min(9 if columns <= 5 else 7, (_WIDTH - 2 * _MARGIN) / columns / (longest * _CHARACTER))
-    below = max(map(len, lines)) * size * _LINE
-    sheet = _Sheet.of(shown, -(-len(cells) // columns), columns, below=below)
+    size = min(9 if columns <= 5 else 7, (WIDTH - 2 * MARGIN) / columns / (longest * CHARACTER))
+    below = max(map(len, lines)) * size * LINE
+    sheet = Sheet.of(shown, -(-len(cells) // columns), columns, below=below)
     positions = [divmod(cell, columns) for cell in range(len(cells))]
     ax = sheet.draw(shown, positions, ax)
     for (_, caption), (row, column) in zip(cells, positions, strict=True):
@@ -174,67 +164,3 @@ def _grid(x: Array, cells: list[tuple[int, _Caption]], columns: int, title: str,
             ax.add_patch(frame)
     ax.set_title(title)
     return ax
-
-
-class _Sheet(NamedTuple):
-    """Where the images of a picture lie; lengths in pixels of theirs.
-
-    Attributes
-    ----------
-    height, width : int
-        Of an image.
-    rows, columns : int
-    down, across : int
-        From one image to the next.
-    left : float
-        Room for text before the first column.
-    """
-
-    height: int
-    width: int
-    rows: int
-    columns: int
-    down: int
-    across: int
-    left: float
-
-    @classmethod
-    def of(cls, shown: Array, rows: int, columns: int, *, below: float = 0, left: float = 0) -> "_Sheet":
-        """Lay out images with so many inches for text below and to the left, in a picture of the usual width."""
-        height, width = shown.shape[1:3]
-        gap = math.ceil(_GAP * width)
-        pixels_per_inch = (columns * (width + gap) - gap) / (_WIDTH - 2 * _MARGIN - left)
-        down = height + gap + math.ceil(below * pixels_per_inch)
-        return cls(height, width, rows, columns, down, width + gap, left * pixels_per_inch)
-
-    def corner(self, row: int, column: int) -> tuple[int, int]:
-        """Left and top of an image."""
-        return column * self.across, row * self.down
-
-    def draw(self, shown: Array, positions: Sequence[tuple[int, ...]], ax: Any) -> Axes:
-        """Draw the images into one white array, in the given Axes or in a new figure of fitting height."""
-        # The last column needs no gap after it, which would push the picture off centre.
-        height, width = self.rows * self.down, (self.columns - 1) * self.across + self.width
-        canvas = np.ones((height, width, 3))
-        for image, (row, column) in zip(shown, positions, strict=True):
-            left, top = self.corner(row, column)
-            canvas[top : top + self.height, left : left + self.width] = image
-        if not isinstance(ax, Axes):
-            inside = _WIDTH - 2 * _MARGIN
-            inches = inside * height / (width + self.left)
-            total = inches + _TITLE + _MARGIN
-            ax = axes_or_new(ax, _WIDTH, total)
-            # Set by hand: a layout engine does not know how high the images' aspect makes the Axes.
-            ax.figure.set_layout_engine("none")
-            ax.set_position((_MARGIN / _WIDTH, _MARGIN / total, inside / _WIDTH, inches / total))
-        ax.imshow(canvas, interpolation="nearest", extent=(0, width, height, 0))
-        ax.set_xlim(-self.left, width)
-        ax.set_axis_off()
-        return ax
-
-
-def _count(value: Any) -> int:
-    try:
-        return integer(value, "count")
-    except TypeError as error:
-        raise ValueError(str(error)) from error

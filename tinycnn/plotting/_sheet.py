@@ -1,0 +1,114 @@
+"""A picture of many small pictures, as one array with captions between: a hundred Axes would take seconds."""
+
+import math
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+from matplotlib.axes import Axes
+
+from .._types import Array
+from ._checks import axes_or_new
+
+#: Inches of a new picture: its width, its title, its margin.
+WIDTH, TITLE, MARGIN = 8.0, 0.36, 0.06
+#: Height and width of a character, in its points per inch.
+LINE, CHARACTER = 1.25 / 72, 0.62 / 72
+#: Inches for a bar of colours with its numbers and label below the images.
+BAR = 0.62
+#: The gap between images, in image widths.
+_GAP = 0.16
+
+
+class Sheet(NamedTuple):
+    """Where the images of a picture lie; lengths in pixels of theirs.
+
+    Attributes
+    ----------
+    height, width : int
+        Of an image.
+    rows, columns : int
+    down, across : int
+        From one image to the next.
+    left, foot, side : float
+        Room for text before the first column and below the last row, and to leave free on both sides.
+    inch : float
+        How many pixels an inch has.
+    """
+
+    height: int
+    width: int
+    rows: int
+    columns: int
+    down: int
+    across: int
+    left: float
+    foot: float
+    side: float
+    inch: float
+
+    @classmethod
+    def of(
+        cls,
+        shown: Array,
+        rows: int,
+        columns: int,
+        *,
+        below: float = 0,
+        left: float = 0,
+        foot: float = 0,
+        fewest: int = 1,
+    ) -> "Sheet":
+        """Lay out images with so many inches for text below each, to the left, and at the foot of the picture.
+
+        Less than ``fewest`` columns stand in the middle, no larger than so many would be.
+        """
+        height, width = shown.shape[1:3]
+        gap = math.ceil(_GAP * width)
+        across = width + gap
+        inch = (max(columns, fewest) * across - gap) / (WIDTH - 2 * MARGIN - left)
+        down = height + gap + math.ceil(below * inch)
+        side = max(0, fewest - columns) * across / 2
+        return cls(height, width, rows, columns, down, across, left * inch, foot * inch, side, inch)
+
+    def corner(self, row: int, column: int) -> tuple[int, int]:
+        """Left and top of an image."""
+        return column * self.across, row * self.down
+
+    def size(self) -> tuple[int, int]:
+        """Height and width of all images; the last column needs no gap after it, which would push it off centre."""
+        return self.rows * self.down, (self.columns - 1) * self.across + self.width
+
+    def draw(self, shown: Array, positions: Sequence[tuple[int, ...]], ax: Any, **style: Any) -> Axes:
+        """Draw the images into one white array, in the given Axes or in a new figure of fitting height.
+
+        Images (N, H, W, 3) have colours; images (N, H, W) have numbers, whose colours ``style`` tells ``imshow``.
+        """
+        height, width = self.size()
+        blank = 1.0 if shown.ndim == 4 else np.nan
+        canvas = np.full((height, width, *shown.shape[3:]), blank)
+        for image, (row, column) in zip(shown, positions, strict=True):
+            left, top = self.corner(row, column)
+            canvas[top : top + self.height, left : left + self.width] = image
+        if not isinstance(ax, Axes):
+            inside = WIDTH - 2 * MARGIN
+            inches = inside * (height + self.foot) / (width + self.left + 2 * self.side)
+            total = inches + TITLE + MARGIN
+            ax = axes_or_new(ax, WIDTH, total)
+            # Set by hand: a layout engine does not know how high the images' aspect makes the Axes.
+            ax.figure.set_layout_engine("none")
+            ax.set_position((MARGIN / WIDTH, MARGIN / total, inside / WIDTH, inches / total))
+        ax.imshow(canvas, interpolation="nearest", extent=(0, width, height, 0), **style)
+        ax.set_xlim(-self.left - self.side, width + self.side)
+        ax.set_ylim(height + self.foot, 0)
+        ax.set_axis_off()
+        return ax
+
+    def colour_bar(self, ax: Axes, label: str) -> None:
+        """Say at the foot what the colours of the numbers mean."""
+        total = self.size()[0] + self.foot
+        # Its numbers and label come below it.
+        bar = ax.inset_axes((0.25, 0.42 * self.inch / total, 0.5, 0.12 * self.inch / total))
+        ax.figure.colorbar(ax.images[0], cax=bar, orientation="horizontal")
+        bar.tick_params(labelsize=8)
+        bar.set_xlabel(label, fontsize=8)

@@ -1,0 +1,201 @@
+"""How the gradient flows: down to each layer in training, and to each pixel of an image."""
+
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+
+from .._types import Array
+from ..model import Sequential
+from ..trace import LayerTrace, Trace
+from ._checks import GREY, PALETTE, RED, axes_or_new, panels_of
+from ._inside import backdrop, check_model, copies_up_to_scores, gradient_by_input, image_shape, one_image, run
+
+_RESULT = "result"
+#: How each parameter is drawn; those of a layer of one's own share the last.
+_LOOKS = {
+    _RESULT: ("o", PALETTE[6]),
+    "kernel": ("s", PALETTE[0]),
+    "bias": ("^", PALETTE[4]),
+    "gamma": ("D", PALETTE[1]),
+    "beta": ("v", PALETTE[3]),
+    "": ("P", PALETTE[2]),
+}
+
+
+def gradient_flow(trace_or_model: Any, x: Any = None, y: Any = None, ax: Any = None) -> Axes:
+    """Draw how large the gradients are in each layer, from the first at the top to the last.
+
+    The line: the loss's gradient by each layer's result. Beside it the gradients by the layer's parameters. All as the
+    root of the mean square (rms), on a logarithmic axis: a line that falls by powers of ten towards the first layer is
+    a vanishing gradient, one that rises an exploding one.
+
+    Parameters
+    ----------
+    trace_or_model : Trace or Sequential
+        What ``model.trace(x, y)`` returned; or a compiled model, to trace it now. Its gradients stay as they are.
+    x, y : array
+        With a model: a batch as ``fit`` takes it.
+    ax : Axes or empty Figure, optional
+
+    Returns
+    -------
+    Axes
+
+    Raises
+    ------
+    ValueError
+        With the name of the argument that does not fit.
+    """
+    trace = _traced(trace_or_model, x, y)
+    ax = axes_or_new(ax, 6.4, 1.6 + 0.24 * len(trace))
+    values = [_rms_by_name(entry) for entry in trace]
+    numbers = np.array([value for by_name in values for value in by_name.values()])
+    shown = numbers[np.isfinite(numbers) & (numbers > 0)]
+    # Zero has no place on a logarithmic axis, and NaN on none: both get one at its left end.
+    low, high = (shown.min() / 10, shown.max() * 3) if shown.size else (0.1, 10.0)
+    rows = np.arange(len(values))
+    line = np.array([by_name[_RESULT] for by_name in values])
+    line[~(line > 0)] = np.nan
+    ax.plot(line, rows, color=GREY, linewidth=1, zorder=1)
+    labelled: set[str] = set()
+    for row, by_name in zip(rows, values, strict=True):
+        for name, value in by_name.items():
+            marker, colour = _LOOKS.get(name, _LOOKS[""])
+            label = name if name in _LOOKS else "other parameters"
+            fine = np.isfinite(value) and value > 0
+            ax.plot(
+                value if fine else low,
+                row,
+                marker,
+                color=colour if fine else RED,
+                fillstyle="full" if fine else "none",
+                markersize=5,
+                linestyle="none",
+                label="_" if label in labelled or not fine else label,
+                clip_on=False,
+            )
+            if fine:
+                labelled.add(label)
+        bad = [f"{name}: {'0' if value == 0 else value}" for name, value in by_name.items() if not 0 < value < np.inf]
+        if bad:
+            ax.text(low * (high / low) ** 0.02, row, ", ".join(bad), va="center", fontsize=7, color=RED)
+    ax.set_xscale("log")
+    ax.set_xlim(low, high)
+    ax.set_yticks(rows, [entry.name for entry in trace], fontsize=8)
+    ax.set_ylim(len(rows) - 0.5, -0.5)
+    ax.set(title=f"Gradient flow, loss {trace.loss:.4g}", xlabel="rms of the gradient of the loss (logarithmic)")
+    ax.grid(alpha=0.3)
+    ax.spines[["top", "right"]].set_visible(False)
+    if labelled:
+        ax.legend(
+            title="gradient by",
+            loc="upper left",
+            bbox_to_anchor=(1.01, 1),
+            borderaxespad=0,
+            frameon=False,
+            fontsize=8,
+            title_fontsize=8,
+            alignment="left",
+        )
+    return ax
+
+
+def saliency(model: Any, image: Any, label: Any = None, ax: Any = None) -> Array:
+    """Draw which pixels the score of a class depends on: the image, and beside it |d score / d pixel|.
+
+    The score is what goes into the final softmax; of the channels of a pixel the largest counts. As in inference:
+    without dropout, batch normalisation by its moving statistics. Source: Simonyan, Vedaldi & Zisserman, "Deep inside
+    convolutional networks: visualising image classification models and saliency maps", 2013, section 3.
+
+    Parameters
+    ----------
+    model : Sequential
+    image : (H, W, C), (1, H, W, C) or, with one channel, (H, W) array
+        One image as the model takes it.
+    label : int, optional
+        The class; by default the one with the highest score.
+    ax : Axes, sequence of two Axes, or Figure, optional
+        Single ones are divided. An empty Figure gets Axes of its own, like a new one.
+
+    Returns
+    -------
+    (2,) array of Axes
+        Of the image, and of the map, whose numbers are ``axes[1].images[0].get_array()``.
+
+    Raises
+    ------
+    ValueError
+        With the name of the argument that does not fit.
+    """
+    model = check_model(model)
+    image_shape(model)
+    if len(model.output_shape) != 1:
+        raise ValueError(f"model must give a score for each class; {model.name} gives {model.output_shape}")
+    classes = model.output_shape[0]
+    if label is not None and (
+        isinstance(label, bool) or not isinstance(label, int | np.integer) or not 0 <= label < classes
+    ):
+        raise ValueError(f"label must be a class, from 0 to {classes - 1}; got {label!r}")
+    x = one_image(model, image)
+    steps = run(copies_up_to_scores(model), x)
+    scores = steps[-1].y[0] if steps else x[0]
+    chosen = int(scores.argmax()) if label is None else int(label)
+    dy = np.zeros((1, classes), model.dtype)
+    dy[0, chosen] = 1
+    strength = np.abs(gradient_by_input(steps, dy)[0]).max(axis=-1)
+    if not np.isfinite(strength).all():
+        raise ValueError("model gives NaN or infinity for this image")
+
+    left, right = panels_of(ax, 2, 3.6, 3.6)
+    left.imshow(backdrop(x))
+    left.set_title("Image", fontsize=10)
+    drawn = right.imshow(strength, cmap="magma", vmin=0, vmax=float(strength.max()) or 1.0)
+    which = f"class {chosen}" + (" (highest score)" if chosen == int(scores.argmax()) else "")
+    right.set_title(f"Saliency for {which}", fontsize=10)
+    bar = right.inset_axes((1.04, 0, 0.05, 1))
+    right.figure.colorbar(drawn, cax=bar)
+    bar.tick_params(labelsize=8)
+    bar.set_ylabel("|d score / d pixel|", fontsize=8)
+    for panel in (left, right):
+        panel.set_xticks([])
+        panel.set_yticks([])
+    return np.array([left, right])
+
+
+def _traced(trace_or_model: Any, x: Any, y: Any) -> Trace:
+    if isinstance(trace_or_model, Trace):
+        if x is not None or y is not None:
+            raise ValueError(f"{'x' if x is not None else 'y'} is for models; a trace has its batch already")
+        trace = trace_or_model
+    elif isinstance(trace_or_model, Sequential):
+        trace = _trace_now(check_model(trace_or_model, "trace_or_model"), x, y)
+    else:
+        raise ValueError(f"trace_or_model must be a Trace or a Sequential; got {type(trace_or_model).__name__}")
+    if trace.loss is None or not len(trace):
+        raise ValueError("trace_or_model holds no gradients; trace with labels: model.trace(x, y)")
+    return trace
+
+
+def _trace_now(model: Sequential, x: Any, y: Any) -> Trace:
+    """The trace of a batch, with the gradients that the parameters hold put back."""
+    for name, value in (("x", x), ("y", y)):
+        if value is None:
+            raise ValueError(f"{name} must be given with a model: gradient_flow(model, x, y)")
+    if not model.compiled:
+        raise ValueError(f"trace_or_model must be compiled, because a gradient is that of a loss; {model.name} is not")
+    parameters = list(model.parameters().values())
+    saved = [parameter.grad.copy() for parameter in parameters]
+    try:
+        return model.trace(x, y)
+    except TypeError as error:
+        raise ValueError(str(error)) from error
+    finally:
+        for parameter, grad in zip(parameters, saved, strict=True):
+            parameter.grad[...] = grad
+
+
+def _rms_by_name(entry: LayerTrace) -> dict[str, float]:
+    arrays: Iterable[tuple[str, Any]] = [(_RESULT, entry.dy), *entry.gradients.items()]
+    return {name: float(np.sqrt(np.mean(np.square(array, dtype=np.float64)))) for name, array in arrays}

@@ -1,0 +1,187 @@
+"""The pixels that an output of a layer sees: by geometry, and measured by the gradient."""
+
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.collections import LineCollection
+
+from .._types import Array
+from ..head import ends_in_softmax
+from ..kernels.geometry import Window
+from ..layers import Dense, Flatten, Layer, Reshape, ZeroPadding2D
+from ..model import Sequential
+from ._checks import PALETTE, axes_or_new
+from ._inside import (
+    backdrop,
+    check_model,
+    copies_up_to_scores,
+    gradient_by_input,
+    image_shape,
+    layer_index,
+    one_image,
+    run,
+)
+
+_FRAME = PALETTE[1]
+
+
+def receptive_field(
+    model: Any, layer: Any, position: Any = None, image: Any = None, measured: bool = False, ax: Any = None
+) -> Axes:
+    """Draw which pixels of the input one output of a layer can depend on: its receptive field.
+
+    Framed and bright: the field by geometry, from window sizes, strides, pads and dilations (Dumoulin & Visin, "A guide
+    to convolution arithmetic for deep learning", 2016). With ``measured`` the gradient of the output by each pixel is
+    drawn over it, the stronger the more orange (Luo et al., "Understanding the effective receptive field in deep
+    convolutional neural networks", 2016). It is never zero where the output depends on the pixel, so never outside the
+    frame; inside it is zero where, for this image, a relu or a max-pooling lets nothing through.
+
+    Parameters
+    ----------
+    model : Sequential
+    layer : str, int or Layer
+        The layer's name, number, or itself.
+    position : (row, column), (row, column, channel) or int, optional
+        Which of the layer's outputs: of an image, all channels unless one is given; of a flat result, its number. By
+        default the one in the middle.
+    image : (H, W, C), (1, H, W, C) or, with one channel, (H, W) array, optional
+        One image as the model takes it; without it the pixels are blank, and a gradient is measured on noise.
+    measured : bool
+        Draw the gradient too, as in inference. Without a channel given it is that of a random mix of the channels;
+        where the network ends in softmax, that of the score before it.
+    ax : Axes or empty Figure, optional
+
+    Returns
+    -------
+    Axes
+
+    Raises
+    ------
+    ValueError
+        With the name of the argument that does not fit.
+    """
+    model = check_model(model)
+    H, W, _ = image_shape(model)
+    index = layer_index(model, layer)
+    chosen = model.layers[index]
+    asked = _asked(chosen, position)
+    field = field_by_geometry(model, index, asked)
+    x = None if image is None else one_image(model, image)
+    if not isinstance(measured, bool | np.bool_):
+        raise ValueError(f"measured must be True or False; got {measured!r}")
+    ax = axes_or_new(ax, 4.8, 5.0)
+
+    picture = np.full((H, W, 3), 0.75) if x is None else backdrop(x)
+    # Outside the field the picture fades, towards grey so that both black and white do.
+    ax.imshow(np.where(field[..., None], picture, 0.25 * picture + 0.75 * 0.5 + 0.1), extent=(0, W, H, 0))
+    rows, columns = (np.flatnonzero(field.any(axis=axis)) for axis in (1, 0))
+    seen = f"sees {len(rows)}×{len(columns)} of {H}×{W} pixels"
+    if measured:
+        gradient = field_by_gradient(model, index, asked, x)
+        strongest = float(gradient.max()) or 1.0
+        overlay = np.zeros((H, W, 4))
+        # The root, because the middle of a field is easily a hundred times as strong as its rim.
+        overlay[..., :3], overlay[..., 3] = _rgb(_FRAME), np.sqrt(gradient / strongest)
+        ax.imshow(overlay, extent=(0, W, H, 0))
+        seen += f"\nby gradient {np.count_nonzero(gradient)} of these {np.count_nonzero(field)}"
+    ax.add_collection(LineCollection(_outline(field), colors=_FRAME, linewidths=2, clip_on=False))
+    ax.set(title=f"{chosen.name}, {_where(chosen, asked)}\n{seen}", xlabel="column (pixels)", ylabel="row (pixels)")
+    ax.title.set_fontsize(10)
+    ax.set_xlim(0, W)
+    ax.set_ylim(H, 0)
+    return ax
+
+
+def field_by_geometry(model: Sequential, index: int, asked: tuple[Any, ...]) -> Array:
+    """Which pixels (H, W) the asked outputs of a layer can depend on, walking up from it."""
+    seen = np.zeros(model.layers[index].built_output_shape, bool)
+    seen[asked] = True
+    for layer in reversed(model.layers[: index + 1]):
+        seen = _seen_by(layer, seen)
+    return np.any(seen, axis=-1)
+
+
+def field_by_gradient(model: Sequential, index: int, asked: tuple[Any, ...], x: Array | None) -> Array:
+    """|gradient| (H, W) of the asked outputs of a layer by each pixel, the largest of its channels."""
+    twins = copies_up_to_scores(model)[: index + 1]
+    rng = np.random.default_rng(0)
+    if x is None:
+        x = rng.random((1, *model.input_shape)).astype(model.dtype)
+    steps = run(twins, x)
+    # Of several outputs a random mix: in their plain sum gradients may cancel.
+    dy = np.zeros((1, *model.layers[index].built_output_shape), model.dtype)
+    one = np.ones_like(dy[0][asked])
+    dy[0][asked] = one if one.size == 1 else rng.uniform(0.5, 1.5, one.shape)
+    return np.abs(gradient_by_input(steps, dy)[0]).max(axis=-1).astype(np.float64)
+
+
+def _seen_by(layer: Layer, out: Array) -> Array:
+    """Which inputs of a layer some of its outputs depend on; both without a batch axis."""
+    shape = layer.built_input_shape
+    if layer.window is not None:
+        positions = np.any(out.reshape(*layer.window.output_size(shape[:2]), -1), axis=-1)
+        return np.broadcast_to(_under_windows(layer.window, positions, shape)[..., None], shape)
+    if isinstance(layer, Flatten | Reshape):
+        return out.reshape(shape)
+    if isinstance(layer, ZeroPadding2D):
+        (top, _), (left, _) = layer.padding
+        return out[top : top + shape[0], left : left + shape[1]]
+    if isinstance(layer, Dense) or ends_in_softmax(layer):
+        return np.broadcast_to(out.any(axis=-1, keepdims=True), shape)
+    if layer.sees_everything:
+        return np.full(shape, out.any())
+    if out.shape == shape:
+        return out
+    raise ValueError(
+        f"layer: {layer.label} makes {out.shape} of {shape} and has no window, so which inputs an output of it sees is "
+        "not known"
+    )
+
+
+def _under_windows(window: Window, positions: Array, shape: tuple[int, ...]) -> Array:
+    """Pixels (H, W) under some window: tap (p, q) of window (i, j) lies at ``(i*s + p*d - top, j*s + q*d - left)``."""
+    (top, bottom, left, right), (H, W) = window.pads, shape[:2]
+    padded = np.zeros((H + top + bottom, W + left + right), bool)
+    OH, OW = positions.shape
+    (KH, KW), (sh, sw), (dh, dw) = window.size, window.strides, window.dilation
+    for p in range(KH):
+        for q in range(KW):
+            taps = padded[p * dh :: sh, q * dw :: sw][:OH, :OW]
+            taps |= positions
+    return padded[top : top + H, left : left + W]
+
+
+def _asked(layer: Layer, position: Any) -> tuple[Any, ...]:
+    """An index into one result of a layer."""
+    shape = layer.built_output_shape
+    if position is None:
+        return tuple(length // 2 for length in shape[: max(1, len(shape) - 1)])
+    numbers = position if isinstance(position, tuple | list | np.ndarray) else (position,)
+    wanted = (len(shape) - 1, len(shape)) if len(shape) > 1 else (1,)
+    whole = [isinstance(number, int | np.integer) and not isinstance(number, bool) for number in numbers]
+    if len(numbers) in wanted and all(whole):
+        asked = tuple(int(number) for number in numbers)
+        if all(0 <= number < length for number, length in zip(asked, shape, strict=False)):
+            return asked
+    form = "(row, column) or (row, column, channel)" if len(shape) == 3 else "a number"
+    raise ValueError(f"position must be {form} within the result {shape} of {layer.name!r}; got {position!r}")
+
+
+def _where(layer: Layer, asked: tuple[Any, ...]) -> str:
+    if len(layer.built_output_shape) < 3:
+        return "output " + ", ".join(map(str, asked))
+    row, column, *channel = asked
+    return f"row {row}, column {column}" + (f", channel {channel[0]}" if channel else "")
+
+
+def _outline(field: Array) -> list[list[tuple[int, int]]]:
+    """The lines between pixels in the field and pixels out of it."""
+    padded = np.pad(field, 1)
+    across = np.argwhere(padded[1:, 1:-1] != padded[:-1, 1:-1])
+    down = np.argwhere(padded[1:-1, 1:] != padded[1:-1, :-1])
+    return [[(c, r), (c + 1, r)] for r, c in across.tolist()] + [[(c, r), (c, r + 1)] for r, c in down.tolist()]
+
+
+def _rgb(colour: str) -> list[float]:
+    return [int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)]
