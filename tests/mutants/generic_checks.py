@@ -1,0 +1,343 @@
+"""The checks that a wrong backward has to pass: one fixed list, which knows nothing of any mutant.
+
+Each check walks a registry (layers, losses, optimizers, kernels), so what is added there is checked as well. Cases are
+drawn by Hypothesis once, always the same ones, and used for every mutant: only the code under test differs.
+"""
+
+import contextlib
+import functools
+import inspect
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
+
+import numpy as np
+import test_kernels_parity as parity
+from hypothesis import HealthCheck, Phase, given, seed, settings
+from hypothesis import strategies as st
+
+import tinycnn
+from tinycnn import Sequential, layers, losses, optimizers, schedules, testing
+from tinycnn.backend import BACKENDS, Backend
+from tinycnn.kernels import cpu, reference
+from tinycnn.testing.gradcheck import STEPS
+
+#: Drawn cases per check: enough for every kind of geometry, few enough for a minute in all.
+LAYER_CASES, CONTRACT_CASES, LOSS_CASES, NETWORK_CASES, KERNEL_CASES = 24, 3, 4, 5, 14
+#: Examples of one of Hypothesis's runs; see :func:`drawn`.
+RUN = 4
+#: Elements compared per array: the larger arrays of a case would take most of the time and say little more.
+ELEMENTS = 40
+#: The optimizer step at which networks are trained; not 0, which code that forgets the step uses as well.
+STEP = 5
+
+
+class Check(NamedTuple):
+    """A generic check. ``run()`` raises AssertionError where something is wrong."""
+
+    name: str
+    run: Callable[[], None]
+
+
+@functools.cache
+def all_checks() -> tuple[Check, ...]:
+    """Every check, in the order in which they are tried."""
+    return tuple(
+        Check(name, functools.partial(_on_each, function, cases, arguments))
+        for name, function, cases, *arguments in _list()
+    )
+
+
+def _list() -> Iterator[tuple[Any, ...]]:
+    for name, layer_class in layers.LAYERS.items():
+        cases = drawn(testing.strategies.layers_with_inputs(layer_class), LAYER_CASES)
+        for backend in BACKENDS:
+            yield f"gradients of {name} ({backend})", gradients, cases, backend, True
+        yield f"gradients of {name}, frozen", gradients, cases[: LAYER_CASES // 2], BACKENDS[-1], False
+    for name, loss_class in losses.LOSSES.items():
+        for backend in BACKENDS:
+            yield f"gradients of {name} ({backend})", loss_gradients, list(range(LOSS_CASES)), backend, loss_class
+    for name, layer_class in layers.LAYERS.items():
+        cases = drawn(testing.strategies.layers_with_inputs(layer_class), CONTRACT_CASES)
+        yield f"contract of {name}", contract, cases
+    networks = drawn(testing.strategies.small_networks(), NETWORK_CASES)
+    for backend in BACKENDS:
+        yield f"gradients of networks with their loss ({backend})", network_gradients, networks, backend
+        yield f"a training step is the slope of the mean loss ({backend})", step_is_the_slope, networks, backend
+        yield f"a step takes each image once ({backend})", images_count_alike, networks, backend
+        yield f"fit and single steps train alike ({backend})", memory_changes_nothing, networks, backend
+    for name in optimizers.OPTIMIZERS:
+        for backend in BACKENDS:
+            cases = [(config, rate) for config in CONFIGS.get(name, [{}]) for rate in RATES]
+            yield f"formula of {name} ({backend})", formula, cases, backend, name
+    for name in reference.__all__:
+        yield f"cpu equals reference: {name}", equal_kernels, drawn(parity.CASES[name], KERNEL_CASES), name
+    yield "cpu equals reference: convolutions of the usual sizes", usual_convolution, _usual_convolutions()
+
+
+def _on_each(function: Callable[..., None], cases: list[Any], arguments: list[Any]) -> None:
+    for case in cases:
+        tinycnn.set_seed(0)  # initial values are drawn from it
+        function(case, *arguments)
+
+
+def drawn(strategy: st.SearchStrategy[Any], count: int) -> list[Any]:
+    """The same ``count`` examples on every run.
+
+    They come from short runs with seeds of their own: within a run Hypothesis likes to vary what it drew before, and
+    begins with the simplest example, of which one is enough.
+    """
+    found: list[Any] = []
+    for run in range(-(-count // RUN)):
+        examples = _examples(strategy, RUN + 1, run)
+        found += examples[1:] if run else examples[:RUN]
+    return found[:count]
+
+
+def _examples(strategy: st.SearchStrategy[Any], count: int, number: int) -> list[Any]:
+    examples: list[Any] = []
+
+    @seed(number)
+    @settings(
+        max_examples=count,
+        database=None,
+        deadline=None,
+        phases=[Phase.generate],
+        suppress_health_check=list(HealthCheck),
+    )
+    @given(strategy)
+    def collect(example: Any) -> None:
+        examples.append(example)
+
+    collect()
+    return examples
+
+
+# Layers and losses --------------------------------------------------------------------------------------------
+
+
+def gradients(case: Any, backend: str, training: bool) -> None:
+    """``check_gradients`` of a fresh copy of the layer."""
+    layer, x = case
+    with tinycnn.use_backend(backend):
+        fresh = type(layer).from_config(layer.get_config())
+        testing.check_gradients(fresh, x, training=training, max_elements=ELEMENTS)
+
+
+def loss_gradients(case: int, backend: str, loss_class: type[losses.Loss]) -> None:
+    """``check_gradients`` of a loss, by logits and by probabilities where it knows both."""
+    rng = np.random.default_rng(case)
+    shape = int(rng.integers(1, 6)), int(rng.integers(2, 7))
+    z, labels = rng.normal(size=shape), rng.integers(0, shape[1], shape[0])
+    p = np.exp(z) / np.exp(z).sum(axis=1, keepdims=True)
+    knows_both = "from_logits" in inspect.signature(loss_class).parameters
+    made = [(loss_class(from_logits=flag), z if flag else p) for flag in (True, False)] if knows_both else []
+    for loss, predictions in made or [(loss_class(), z)]:
+        try:
+            y = loss.check_targets(labels, *shape[:1], shape[1:])
+        except ValueError:  # a row of numbers per sample, then
+            y = 0.7 * np.eye(shape[1])[labels] + 0.3 * np.eye(shape[1])[::-1][labels]
+        with tinycnn.use_backend(backend):
+            testing.check_gradients(loss, predictions, y)
+
+
+def contract(case: Any) -> None:
+    """``assert_layer_contract`` of the layer."""
+    layer, x = case
+    testing.assert_layer_contract(type(layer).from_config, x.shape[1:], config=layer.get_config())
+
+
+# Networks -----------------------------------------------------------------------------------------------------
+
+
+def copy_of(model: Sequential, backend: str, optimizer: Any = "sgd") -> Sequential:
+    """A network with the same initial weights, compiled."""
+    with tinycnn.use_backend(backend):
+        copy = Sequential.from_config(model.get_config())
+    copy.compile(optimizer, "sparse_categorical_crossentropy")
+    copy.optimizer.iterations = STEP
+    return copy
+
+
+def network_gradients(case: Any, backend: str) -> None:
+    """``check_gradients`` of a network together with its loss."""
+    model, x, y = case
+    testing.check_gradients(copy_of(model, backend), x, y, max_elements=ELEMENTS // 4)
+
+
+def step_is_the_slope(case: Any, backend: str) -> None:
+    """Gradient descent at rate 1 moves each parameter by the slope of the batch's mean loss, and no frozen one."""
+    drawn_model, x, y = case
+    for frozen in (None, -1, 0):  # nothing, the last layer, the first: those between have to learn all the same
+        model = copy_of(drawn_model, backend, optimizers.SGD(1.0))
+        if frozen is not None:
+            model.layers[frozen].trainable = False
+        before = {key: value.copy() for key, value in model.weights().items()}
+        model.train_on_batch(x, y)
+        moved = {key: before[key] - p.value for key, p in model.parameters().items()}
+        _restore(model, before)
+        rng = np.random.default_rng(0)
+        for key, p in model.parameters().items():
+            if not p.trainable:
+                assert not moved[key].any(), f"{key} is frozen, but a training step moved it"
+                continue
+            direction = rng.normal(size=p.value.shape)
+            expected, errors = float((moved[key] * direction).sum()), []
+            for h in STEPS:
+                ends = []
+                for sign in (1, -1):
+                    p.value += sign * h * direction
+                    ends.append(_mean_loss(model, x, y))
+                    _restore(model, before)
+                slope = (ends[0] - ends[1]) / (2 * h)
+                errors.append((abs(slope - expected) - 1e-15 / h) / max(abs(slope), abs(expected), 1e-8))
+            assert min(errors) < 1e-4, (
+                f"a step moved {key} otherwise than by its slope: relative error {min(errors):.2g}"
+            )
+
+
+def _restore(model: Sequential, weights: dict[str, Any]) -> None:
+    for key, value in model.weights().items():
+        value[...] = weights[key]
+
+
+def _mean_loss(model: Sequential, x: Any, y: Any) -> float:
+    value = x
+    for layer in model.chain:
+        value, _ = layer.forward(value, training=True, step=STEP)
+    # Regularizers, where there are any, add their penalty to the loss.
+    penalty = sum(p.penalty() for p in model.parameters().values() if hasattr(p, "penalty"))
+    return float(model.chain_loss.forward(value, y, model.backend)[0].mean()) + penalty
+
+
+def images_count_alike(case: Any, backend: str) -> None:
+    """A batch in reverse order, and one in which each image comes twice, lead to the same step."""
+    drawn_model, x, y = case
+    steps = []
+    for order in (slice(None), slice(None, None, -1), [*range(len(x)), *range(len(x))]):
+        model = copy_of(drawn_model, backend, optimizers.SGD(1.0))
+        for layer in model.layers:
+            for noise in {"rate", "stddev"} & vars(layer).keys():
+                setattr(layer, noise, 0.0)  # it differs from image to image
+        model.train_on_batch(x[order], y[order])
+        steps.append(model.get_weights())
+    for other, what in ((steps[1], "in reverse order"), (steps[2], "with each image twice")):
+        for a, b in zip(steps[0], other, strict=True):
+            error = np.abs(a - b).max(initial=0)
+            assert error <= 1e-9, f"a batch {what} leads to another step: largest difference {error:.2g}"
+
+
+def memory_changes_nothing(case: Any, backend: str) -> None:
+    """``fit`` uses memory again and again, ``train_on_batch`` does not; both train alike."""
+    drawn_model, x, y = case
+    x, y = np.concatenate([x, -x, 2 * x]), np.concatenate([y, y, y])
+    size = len(x) * 2 // 5 + 1  # the last batch is a smaller one
+    batches = [slice(start, start + size) for start in range(0, len(x), size)]
+    by_fit, by_hand = (copy_of(drawn_model, backend, optimizers.SGD(0.1, momentum=0.9)) for _ in range(2))
+    by_fit.fit(x, y, batch_size=size, epochs=2, shuffle=False, verbose=0)
+    for batch in batches * 2:
+        by_hand.train_on_batch(x[batch], y[batch])
+    for key, value in by_fit.weights().items():
+        error = np.abs(value - by_hand.weights()[key]).max(initial=0)
+        assert error <= 1e-9, f"fit leads to another {key} than single steps: largest difference {error:.2g}"
+
+
+# Optimizers: Keras 3's formulas once more, written for reading, in float64 -----------------------------------
+
+
+def _sgd(w: Any, g: Any, state: dict[str, Any], rate: float, t: int, momentum: float = 0.0, nesterov: bool = False):
+    state["v"] = momentum * state.get("v", 0.0) - rate * g
+    return w + (momentum * state["v"] - rate * g if nesterov else state["v"])
+
+
+def _adam(w: Any, g: Any, state: dict[str, Any], rate: float, t: int, beta_1=0.9, beta_2=0.999, epsilon=1e-7):
+    state["m"] = beta_1 * state.get("m", 0.0) + (1 - beta_1) * g
+    state["v"] = beta_2 * state.get("v", 0.0) + (1 - beta_2) * g**2
+    return w - rate * np.sqrt(1 - beta_2**t) / (1 - beta_1**t) * state["m"] / (np.sqrt(state["v"]) + epsilon)
+
+
+def _adamw(w: Any, g: Any, state: dict[str, Any], rate: float, t: int, weight_decay: float = 0.004, **config: float):
+    return _adam(w - rate * weight_decay * w, g, state, rate, t, **config)
+
+
+def _rmsprop(
+    w: Any, g: Any, state: dict[str, Any], rate: float, t: int, rho=0.9, momentum=0.0, epsilon=1e-7, centered=False
+):
+    state["s"] = rho * state.get("s", 0.0) + (1 - rho) * g**2
+    state["m"] = rho * state.get("m", 0.0) + (1 - rho) * g
+    variance = state["s"] - state["m"] ** 2 if centered else state["s"]
+    state["v"] = momentum * state.get("v", 0.0) + rate * g / np.sqrt(variance + epsilon)
+    return w - state["v"]
+
+
+#: One of each for every optimizer of the registry; without it the check fails.
+FORMULAS: dict[str, Callable[..., Any]] = {"SGD": _sgd, "Adam": _adam, "AdamW": _adamw, "RMSprop": _rmsprop}
+CONFIGS: dict[str, list[dict[str, Any]]] = {
+    "SGD": [{}, {"momentum": 0.9}, {"momentum": 0.8, "nesterov": True}],
+    "Adam": [{}, {"beta_1": 0.8, "beta_2": 0.95, "epsilon": 1e-3}],
+    "AdamW": [{}, {"beta_1": 0.8, "weight_decay": 0.1}],
+    "RMSprop": [{}, {"rho": 0.8, "momentum": 0.9, "epsilon": 1e-3}, {"centered": True}],
+}
+RATES = (0.1, schedules.ExponentialDecay(0.1, 2, 0.5))
+
+
+def formula(case: Any, backend: str, name: str) -> None:
+    """Some steps of gradients of every size on several parameters, one of them frozen, two of one shape."""
+    assert name in FORMULAS, f"write the formula of {name} for FORMULAS in {__name__}"
+    config, rate = case
+    optimizer = optimizers.OPTIMIZERS[name](learning_rate=rate, **config)
+    rng = np.random.default_rng(0)
+    shapes = {"a": (3,), "b": (2, 3), "c": (3,), "frozen": (3,)}
+    parameters = {key: layers.Parameter(rng.normal(size=shape), key != "frozen") for key, shape in shapes.items()}
+    values, states = {key: p.value.copy() for key, p in parameters.items()}, {key: {} for key in shapes}
+    for t in range(1, 7):
+        rate_now = rate(t - 1) if callable(rate) else rate
+        for key, p in parameters.items():
+            gradient = rng.normal(size=shapes[key]) * 10.0 ** rng.uniform(-8, 1, shapes[key])
+            p.grad[...] = gradient
+            if p.trainable:
+                values[key] = FORMULAS[name](values[key], gradient, states[key], rate_now, t, **config)
+        gradients = {key: p.grad.copy() for key, p in parameters.items()}
+        optimizer.step(parameters, Backend(backend))
+        for key, p in parameters.items():
+            assert np.array_equal(p.grad, gradients[key]), f"{name}: step {t} changed the gradient of {key}"
+            error = np.abs(p.value - values[key]).max()
+            assert error <= 1e-12, f"{name}({config}): parameter {key} is off by {error:.2g} after step {t}"
+
+
+# Kernels ------------------------------------------------------------------------------------------------------
+
+
+def equal_kernels(case: Any, name: str) -> None:
+    """The parity test of this kernel, with and without memory brought by the caller."""
+    for dtype in (np.float64, np.float32):
+        arguments = parity.convert(case, dtype)
+        expected = parity.call(reference, name, parity.convert(arguments, np.float64))
+        with _saying(f"cpu and reference differ in {np.dtype(dtype)}"):
+            parity.assert_close(parity.call(cpu, name, arguments), expected, dtype)
+        if name not in parity.UPDATES_IN_PLACE:
+            outs = tuple(parity.poisoned(e.shape, dtype if e.dtype.kind == "f" else e.dtype) for e in expected)
+            memory = {"out": outs if len(outs) > 1 else outs[0], "work": parity.poisoned}
+            with _saying(f"cpu and reference differ in {np.dtype(dtype)}, in memory brought by the caller"):
+                parity.assert_close(parity.call(cpu, name, arguments, **memory), expected, dtype)
+
+
+@contextlib.contextmanager
+def _saying(message: str) -> Iterator[None]:
+    """Bare assertions say nothing outside pytest."""
+    try:
+        yield
+    except AssertionError as error:
+        raise AssertionError(message) from error
+
+
+def _usual_convolutions() -> list[Any]:
+    """The shapes that the parity test of large convolutions is parametrized with."""
+    marks = parity.test_convolution_of_the_usual_sizes.pytestmark
+    [sizes] = [mark.args[1] for mark in marks if "shape" in mark.args[0]]
+    return sizes
+
+
+def usual_convolution(case: Any) -> None:
+    """The parity test of large convolutions."""
+    with _saying(f"cpu and reference differ for x of shape {case[0]}"):
+        parity.test_convolution_of_the_usual_sizes(*case, np.float32)
