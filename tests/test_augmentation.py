@@ -1,5 +1,7 @@
 """Augmentation: what each change does, and that it repeats to the bit."""
 
+import time
+
 import numpy as np
 import pytest
 import scipy.ndimage
@@ -154,3 +156,22 @@ def test_bad_amounts(arguments, kind, message):
 def test_only_images_can_be_augmented():
     with pytest.raises(ValueError, match=r"images \(N, H, W, C\); got an array of shape \(4, 7\)"):
         Augmentation(flip=True)(np.zeros((4, 7)), seed=0, step=0)
+
+
+@pytest.mark.slow
+def test_all_changes_together_cost_less_than_a_training_step():
+    """Of ``mnist_cnn``, whose step is the one that matters: medians of alternating turns."""
+    model = tinycnn.models.build("mnist_cnn")
+    model.compile("adam", "sparse_categorical_crossentropy")
+    x = np.random.default_rng(0).uniform(0, 1, (128, 28, 28, 1)).astype(np.float32)
+    y = np.arange(128) % 10
+    augment = Augmentation(shift=0.1, flip=True, rotation=15, blur=1, cutout=0.3)
+    seconds = {"augment": [], "step": []}
+    for step in range(7):
+        started = time.perf_counter()
+        augment(x, seed=0, step=step)
+        between = time.perf_counter()
+        model.train_on_batch(x, y)
+        seconds["augment"].append(between - started)
+        seconds["step"].append(time.perf_counter() - between)
+    assert np.median(seconds["augment"]) < np.median(seconds["step"])
