@@ -1,5 +1,7 @@
 """Optimizers: Keras 3's formulas by hand, state, and what every optimizer of the registry must do."""
 
+import json
+
 import numpy as np
 import pytest
 
@@ -7,7 +9,30 @@ import tinycnn
 from tinycnn import layers, optimizers, schedules
 from tinycnn.backend import BACKENDS, Backend
 
-OPTIMIZERS = pytest.mark.parametrize("name", optimizers.OPTIMIZERS)
+#: Settings that give each optimizer of the registry every path it has; one that is missing here fails.
+SETTINGS = {
+    "SGD": [{}, {"momentum": 0.9}, {"momentum": 0.9, "nesterov": True}],
+    "RMSprop": [{}, {"momentum": 0.5}, {"centered": True}, {"momentum": 0.5, "centered": True}],
+    "Adam": [{}],
+    "AdamW": [{}, {"weight_decay": 0.1}],
+}
+#: For any optimizer.
+BASE = [{"weight_decay": 0.01}, {"clipnorm": 0.1}, {"clipvalue": 0.1}, {"global_clipnorm": 0.1}]
+EVERY_OPTIMIZER = pytest.mark.parametrize(
+    ("name", "settings"),
+    [(name, own) for name, choices in SETTINGS.items() for own in choices]
+    + [(name, SETTINGS[name][-1] | base) for name in SETTINGS for base in BASE],
+    ids=str,
+)
+EVERY_BACKEND = pytest.mark.parametrize("backend", BACKENDS)
+
+
+def make(name, settings, rate=0.05):
+    return optimizers.OPTIMIZERS[name](learning_rate=rate, **settings)
+
+
+def test_every_optimizer_has_settings():
+    assert SETTINGS.keys() == optimizers.OPTIMIZERS.keys()
 
 
 def run(optimizer, gradients, start=1.0, backend="cpu"):
@@ -44,49 +69,171 @@ def test_adam_by_hand():
     assert second == pytest.approx(0.9 - 0.1 * m / np.sqrt(v))
 
 
-@OPTIMIZERS
-@pytest.mark.parametrize("backend", BACKENDS)
-def test_comes_down_a_bowl(name, backend):
-    optimizer = optimizers.get({"class_name": name, "config": {"learning_rate": 0.05}})
-    parameter = layers.Parameter(np.array([3.0, -2.0]))
-    for _ in range(400):
+def test_adamw_by_hand():
+    # w -= w * 0.5 * 0.1, then Adam's first step, which is the rate.
+    assert run(optimizers.AdamW(0.1, weight_decay=0.5, epsilon=1e-12), [4.0]) == pytest.approx([1 - 0.05 - 0.1])
+
+
+def test_rmsprop_by_hand():
+    # s = 0.9 s + 0.1 g²: 0.4, 0.46
+    u1, u2 = 0.1 * 2 / np.sqrt(0.4), 0.1 * -1 / np.sqrt(0.46)
+    rest = {"learning_rate": 0.1, "epsilon": 1e-12}
+    assert run(optimizers.RMSprop(**rest), [2, -1]) == pytest.approx([1 - u1, 1 - u1 - u2])
+    # v = 0.5 v + u: u1, 0.5 u1 + u2
+    expected = [1 - u1, 1 - u1 - (0.5 * u1 + u2)]
+    assert run(optimizers.RMSprop(momentum=0.5, **rest), [2, -1]) == pytest.approx(expected)
+    # m = 0.9 m + 0.1 g: 0.2, 0.08; s - m²: 0.36, 0.4536
+    u1, u2 = 0.1 * 2 / np.sqrt(0.36), 0.1 * -1 / np.sqrt(0.4536)
+    assert run(optimizers.RMSprop(centered=True, **rest), [2, -1]) == pytest.approx([1 - u1, 1 - u1 - u2])
+
+
+def test_rmsprop_adds_epsilon_under_the_root():
+    assert run(optimizers.RMSprop(0.1, rho=0.9, epsilon=0.6), [2])[0] == pytest.approx(1 - 0.1 * 2 / 1.0)
+
+
+# Every optimizer of the registry -------------------------------------------------------------------------------
+
+
+@EVERY_OPTIMIZER
+@EVERY_BACKEND
+def test_comes_down_a_bowl(name, settings, backend):
+    optimizer = make(name, settings, rate=0.02)
+    parameter = layers.Parameter(np.array([1.0, -0.7]))
+    for _ in range(1000):
         parameter.grad[...] = parameter.value * [1, 4]
         optimizer.step({"w": parameter}, Backend(backend))
     assert np.abs(parameter.value).max() < 0.05
 
 
-@OPTIMIZERS
-def test_backends_agree(name):
+@EVERY_OPTIMIZER
+def test_backends_agree(name, settings):
     gradients = np.random.default_rng(0).normal(size=30)
-    ours, theirs = (run(optimizers.get(name), gradients, backend=backend) for backend in BACKENDS)
+    ours, theirs = (run(make(name, settings), gradients, backend=backend) for backend in BACKENDS)
     np.testing.assert_allclose(ours, theirs, rtol=1e-12)
 
 
-@OPTIMIZERS
-def test_config_makes_the_same_optimizer(name):
+@EVERY_OPTIMIZER
+def test_config_makes_the_same_optimizer(name, settings):
     for rate in (0.02, schedules.ExponentialDecay(0.1, 10, 0.5)):
-        optimizer = optimizers.OPTIMIZERS[name](learning_rate=rate)
-        again = optimizers.get({"class_name": name, "config": optimizer.get_config()})
+        optimizer = make(name, settings, rate)
+        again = optimizers.get({"class_name": name, "config": json.loads(json.dumps(optimizer.get_config()))})
         assert again.get_config() == optimizer.get_config()
+        assert again.slot_names == optimizer.slot_names
         gradients = np.random.default_rng(0).normal(size=20)
         assert run(optimizer, gradients) == run(again, gradients)
 
 
-@OPTIMIZERS
-def test_leaves_frozen_parameters_alone(name):
+@EVERY_OPTIMIZER
+def test_leaves_frozen_parameters_alone(name, settings):
     parameter = layers.Parameter(np.ones(3), trainable=False)
     parameter.grad[...] = 1
-    optimizers.get(name).step({"w": parameter}, tinycnn.get_backend())
+    make(name, settings).step({"w": parameter}, tinycnn.get_backend())
     np.testing.assert_array_equal(parameter.value, 1)
 
 
-@OPTIMIZERS
-def test_does_not_change_the_gradient(name):
+@EVERY_OPTIMIZER
+@EVERY_BACKEND
+def test_does_not_change_the_gradient(name, settings, backend):
     parameter = layers.Parameter(np.ones(5))
     parameter.grad[...] = np.arange(5)
+    optimizer = make(name, settings)
     for _ in range(3):
-        optimizers.get(name).step({"w": parameter}, tinycnn.get_backend())
+        optimizer.step({"w": parameter}, Backend(backend))
     np.testing.assert_array_equal(parameter.grad, np.arange(5))
+
+
+@EVERY_OPTIMIZER
+def test_a_gradient_that_is_not_finite_shows(name, settings):
+    """Also where it is clipped: a scale of 0 would hide it."""
+    parameter = layers.Parameter(np.ones(3))
+    parameter.grad[...] = [1, np.nan, 1]
+    make(name, settings).step({"w": parameter}, tinycnn.get_backend())
+    assert np.isnan(parameter.value[1])
+
+
+@EVERY_OPTIMIZER
+def test_goes_on_from_a_file_to_the_same_bits(name, settings, tmp_path):
+    tinycnn.set_seed(3)
+    rng = np.random.default_rng(0)
+    x, y = rng.normal(size=(40, 4)), rng.integers(0, 3, 40)
+    model = tinycnn.Sequential([layers.Input((4,)), layers.Dense(3, "softmax")])
+    model.compile(make(name, settings), "sparse_categorical_crossentropy")
+    model.fit(x, y, verbose=0)
+    model.save(tmp_path / "model.safetensors")
+    loaded = tinycnn.load_model(tmp_path / "model.safetensors")
+    for each in (model, loaded):
+        each.fit(x, y, epochs=2, verbose=0)
+    for ours, theirs in zip(model.get_weights(), loaded.get_weights(), strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+
+
+# Decay and clipping --------------------------------------------------------------------------------------------
+
+
+def step_of(gradients, backend="cpu", dtype="float32", frozen=(), **settings):
+    """How plain descent at rate 1 moves parameters with these gradients."""
+    parameters = {
+        key: layers.Parameter(np.zeros(np.shape(g), dtype), trainable=key not in frozen) for key, g in gradients.items()
+    }
+    for key, gradient in gradients.items():
+        parameters[key].grad[...] = gradient
+    optimizers.SGD(1.0, **settings).step(parameters, Backend(backend))
+    return {key: (-parameter.value).tolist() for key, parameter in parameters.items()}
+
+
+@EVERY_BACKEND
+def test_clipping_by_hand(backend):
+    gradients = {"a": [[3.0, 0.0]], "b": [4.0], "c": [0.1]}
+    assert step_of(gradients, backend, "float64", clipnorm=1) == {"a": [[1.0, 0.0]], "b": [1.0], "c": [0.1]}
+    assert step_of(gradients, backend, "float64", clipvalue=0.5) == {"a": [[0.5, 0.0]], "b": [0.5], "c": [0.1]}
+    assert step_of({"a": [-2.0, 1.0]}, backend, clipvalue=1.5) == {"a": [-1.5, 1.0]}
+    del gradients["c"]
+    together = step_of(gradients, backend, "float64", global_clipnorm=1)
+    np.testing.assert_allclose(together["a"], [[0.6, 0]])
+    np.testing.assert_allclose(together["b"], [0.8])
+
+
+@EVERY_BACKEND
+@pytest.mark.parametrize("limit", ["clipnorm", "clipvalue", "global_clipnorm"])
+def test_small_gradients_are_not_touched(backend, limit):
+    """To the last bit: a factor that is nearly 1 would move them."""
+    gradient = np.random.default_rng(0).normal(size=100)
+    assert step_of({"w": gradient}, backend, **{limit: 1e3}) == step_of({"w": gradient}, backend)
+
+
+def test_frozen_parameters_do_not_count_in_the_global_norm():
+    moved = step_of({"a": [3.0], "b": [4.0]}, frozen=("b",), global_clipnorm=3)
+    assert moved == {"a": [3.0], "b": [0.0]}
+
+
+def test_weight_decay_by_hand():
+    # w -= w * 0.1 * 0.5 before the step of 0.1 * g; Keras reckons alike for every optimizer.
+    assert run(optimizers.SGD(0.1, weight_decay=0.5), [1, 1]) == pytest.approx([0.85, 0.85 * 0.95 - 0.1])
+
+
+def test_weight_decay_goes_by_the_schedule():
+    halved = schedules.PiecewiseConstantDecay([0], [0.1, 0.05])
+    assert run(optimizers.SGD(halved, weight_decay=0.5), [0, 0]) == pytest.approx([0.95, 0.95 * 0.975])
+
+
+def test_small_decay_in_single_precision():
+    """1 - rate * decay has only a few digits left of a small decay; the product of it and the weight has them all."""
+    parameter = layers.Parameter(np.full(1, 1e-3, np.float32))
+    parameter.grad[...] = 0
+    optimizers.SGD(1e-3, weight_decay=4e-2).step({"w": parameter}, Backend("cpu"))
+    assert 1e-3 - float(parameter.value[0]) == pytest.approx(4e-8, rel=0.01)
+
+
+def test_clipping_keeps_its_memory():
+    parameters = {key: layers.Parameter(np.ones(size)) for key, size in (("a", (2, 3)), ("b", (50,)), ("c", (7,)))}
+    for parameter in parameters.values():
+        parameter.grad[...] = 1
+    optimizer = optimizers.Adam(clipvalue=0.5)
+    optimizer.step(parameters, Backend("cpu"))
+    memory = optimizer._memory
+    assert memory.size == 50
+    optimizer.step(parameters, Backend("cpu"))
+    assert optimizer._memory is memory
 
 
 def test_an_optimizer_belongs_to_one_model():
@@ -110,6 +257,13 @@ def test_an_optimizer_belongs_to_one_model():
         (lambda: optimizers.SGD(nesterov=1), TypeError, "nesterov must be True or False"),
         (lambda: optimizers.Adam(beta_1=1), ValueError, "beta_1"),
         (lambda: optimizers.Adam(epsilon=0), ValueError, "epsilon must be > 0"),
+        (lambda: optimizers.RMSprop(rho=1), ValueError, "rho must be >= 0 and < 1"),
+        (lambda: optimizers.RMSprop(centered="no"), TypeError, "centered must be True or False"),
+        (lambda: optimizers.AdamW(weight_decay=None), TypeError, "weight_decay must be a number; got None"),
+        (lambda: optimizers.SGD(weight_decay=-1), ValueError, "weight_decay must be >= 0"),
+        (lambda: optimizers.Adam(clipnorm=0), ValueError, "clipnorm must be > 0"),
+        (lambda: optimizers.Adam(clipnorm=1, clipvalue=2), ValueError, "one way only; got clipnorm and clipvalue"),
+        (lambda: optimizers.Adam(decay=1), TypeError, "unexpected keyword argument 'decay'"),
         (lambda: optimizers.get("sdg"), ValueError, "did you mean 'sgd'"),
     ],
 )

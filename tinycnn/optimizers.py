@@ -1,6 +1,7 @@
 """Optimizers, by Keras 3's formulas. The arithmetic of a step is a kernel; an optimizer holds state and rates."""
 
-from typing import Any, ClassVar
+import math
+from typing import Any
 
 import numpy as np
 
@@ -12,12 +13,25 @@ from .layers.base import Parameter
 
 
 class Optimizer:
-    """Base of all optimizers.
+    """Base of all optimizers; every one takes these arguments.
+
+    Before a step the gradients are clipped, if asked, and the weights decay, if asked. Neither changes
+    ``parameter.grad``: what is clipped is a copy, in memory that is kept from step to step.
 
     Parameters
     ----------
     learning_rate : float or LearningRateSchedule
         A schedule is asked for its rate at every step.
+    weight_decay : float, optional
+        Shrink every trained weight, biases too, apart from the gradient: ``w -= w * weight_decay * learning_rate``.
+        Source: Loshchilov & Hutter, "Decoupled weight decay regularization", 2019, algorithm 2.
+    clipnorm : float > 0, optional
+        The longest that the gradient of one parameter may be; a longer one is scaled down.
+    clipvalue : float > 0, optional
+        The largest that an element of a gradient may be, on either side of 0.
+    global_clipnorm : float > 0, optional
+        The longest that all gradients together may be.
+        Source: Pascanu, Mikolov & Bengio, "On the difficulty of training recurrent neural networks", 2013, section 3.2.
 
     Attributes
     ----------
@@ -25,26 +39,50 @@ class Optimizer:
         Steps taken.
     slots : dict of str to list of arrays
         Per parameter, what the optimizer remembers of it (moments, velocity).
+
+    Raises
+    ------
+    ValueError
+        If more than one way to clip is asked for, or a number is out of range.
     """
 
     #: Arrays of a parameter's shape that the optimizer keeps for it.
-    slot_names: ClassVar[tuple[str, ...]] = ()
+    slot_names: tuple[str, ...] = ()
 
-    def __init__(self, learning_rate: Any) -> None:
+    def __init__(
+        self,
+        learning_rate: Any,
+        *,
+        weight_decay: float | None = None,
+        clipnorm: float | None = None,
+        clipvalue: float | None = None,
+        global_clipnorm: float | None = None,
+    ) -> None:
         self._rate = _checked_rate(learning_rate)
+        self.weight_decay = None if weight_decay is None else real(weight_decay, "weight_decay", 0)
+        limits = {"clipnorm": clipnorm, "clipvalue": clipvalue, "global_clipnorm": global_clipnorm}
+        limits = {name: real(limit, name, above=0) for name, limit in limits.items() if limit is not None}
+        if len(limits) > 1:
+            raise ValueError(f"gradients can be clipped in one way only; got {' and '.join(limits)}")
+        self.clipnorm, self.clipvalue = limits.get("clipnorm"), limits.get("clipvalue")
+        self.global_clipnorm = limits.get("global_clipnorm")
         self.iterations = 0
         self.slots: dict[str, list[Array]] = {}
+        self._memory: Array | None = None
+
+    @property
+    def schedule(self) -> schedules.LearningRateSchedule | None:
+        """What rules the learning rate, if not a number."""
+        return self._rate if isinstance(self._rate, schedules.LearningRateSchedule) else None
 
     @property
     def learning_rate(self) -> float:
         """The rate of the next step. Setting it is refused while a schedule rules."""
-        if isinstance(self._rate, schedules.LearningRateSchedule):
-            return self._rate(self.iterations)
-        return self._rate
+        return self._rate if self.schedule is None else self.schedule(self.iterations)
 
     @learning_rate.setter
     def learning_rate(self, value: Any) -> None:
-        if isinstance(self._rate, schedules.LearningRateSchedule):
+        if self.schedule is not None:
             raise TypeError(f"learning_rate is given by {type(self._rate).__name__} and cannot be set by hand as well")
         self._rate = _checked_rate(value)
 
@@ -59,24 +97,61 @@ class Optimizer:
         """
         rate = self.learning_rate
         self.iterations += 1
-        for key, parameter in parameters.items():
-            if not parameter.trainable:
-                continue
+        trained = {key: parameter for key, parameter in parameters.items() if parameter.trainable}
+        scale = self._global_scale(trained, backend)
+        for key, parameter in trained.items():
             slots = self.slots.get(key)
             if slots is None:
                 slots = self.slots[key] = [np.zeros_like(parameter.value) for _ in self.slot_names]
-            self.update(parameter.value, parameter.grad, slots, rate, backend)
+            grad = self._clipped(parameter.grad, scale, backend)
+            if self.weight_decay:
+                # w -= rate * weight_decay * w: plain descent, with the weights in the gradient's place.
+                backend.kernels.sgd_update(parameter.value, parameter.value, None, rate * self.weight_decay, 0.0, False)
+            self.update(parameter.value, grad, slots, rate, backend)
 
     def update(self, value: Array, grad: Array, slots: list[Array], rate: float, backend: Backend) -> None:
-        """Move one parameter in place."""
+        """Move one parameter in place; the gradient is only read."""
         raise NotImplementedError
+
+    def _global_scale(self, trained: dict[str, Parameter], backend: Backend) -> float:
+        """What makes all gradients together short enough."""
+        if self.global_clipnorm is None:
+            return 1.0
+        norms = [float(backend.kernels.gradient_norm(parameter.grad)) for parameter in trained.values()]
+        return _shortening(math.hypot(*norms), self.global_clipnorm)
+
+    def _clipped(self, grad: Array, scale: float, backend: Backend) -> Array:
+        """The gradient itself where it is small enough, else a clipped copy, good until the next one is made."""
+        if self.clipvalue is not None:
+            return backend.kernels.clip_gradient(grad, self.clipvalue, out=self._copy_of(grad))
+        if self.clipnorm is not None:
+            scale = _shortening(float(backend.kernels.gradient_norm(grad)), self.clipnorm)
+        if scale == 1:
+            return grad
+        return backend.kernels.scale_gradient(grad, scale, out=self._copy_of(grad))
+
+    def _copy_of(self, grad: Array) -> Array:
+        """Memory for a gradient's copy: as much as the largest parameter needs, shared by all."""
+        if self._memory is None or self._memory.size < grad.size or self._memory.dtype != grad.dtype:
+            self._memory = np.empty_like(grad).reshape(-1)
+        return self._memory[: grad.size].reshape(grad.shape)
 
     def get_config(self) -> Config:
         """The constructor's arguments, ready for JSON."""
-        rate = self._rate
-        if isinstance(rate, schedules.LearningRateSchedule):
-            return {"learning_rate": schedules.serialize(rate)}
-        return {"learning_rate": rate}
+        return {
+            "learning_rate": self._rate if self.schedule is None else schedules.serialize(self.schedule),
+            "weight_decay": self.weight_decay,
+            "clipnorm": self.clipnorm,
+            "clipvalue": self.clipvalue,
+            "global_clipnorm": self.global_clipnorm,
+        }
+
+
+def _shortening(norm: float, limit: float) -> float:
+    """What to multiply a gradient of length ``norm`` by; NaN if that is not finite, so that it shows."""
+    if not math.isfinite(norm):
+        return math.nan
+    return limit / norm if norm > limit else 1.0
 
 
 class SGD(Optimizer):
@@ -90,13 +165,15 @@ class SGD(Optimizer):
     momentum : float in [0, 1)
     nesterov : bool
         Look ahead: ``w += momentum * v - rate * g``.
+    **base
+        Decay and clipping; see :class:`Optimizer`.
     """
 
-    def __init__(self, learning_rate: Any = 0.01, momentum: float = 0.0, nesterov: bool = False) -> None:
-        super().__init__(learning_rate)
+    def __init__(self, learning_rate: Any = 0.01, momentum: float = 0.0, nesterov: bool = False, **base: Any) -> None:
+        super().__init__(learning_rate, **base)
         self.momentum = real(momentum, "momentum", 0, below=1)
         self.nesterov = boolean(nesterov, "nesterov")
-        self.slot_names = ("velocity",) if self.momentum else ()  # type: ignore[misc]
+        self.slot_names = ("velocity",) if self.momentum else ()
 
     def update(self, value: Array, grad: Array, slots: list[Array], rate: float, backend: Backend) -> None:
         velocity = slots[0] if slots else None
@@ -104,6 +181,56 @@ class SGD(Optimizer):
 
     def get_config(self) -> Config:
         return super().get_config() | {"momentum": self.momentum, "nesterov": self.nesterov}
+
+
+class RMSprop(Optimizer):
+    """Steps divided by the root of a running mean of the squared gradients.
+
+    ``s = rho * s + (1 - rho) * g**2; w -= rate * g / sqrt(s + epsilon)``; with momentum, that step u goes into
+    ``v = momentum * v + u; w -= v``.
+
+    Source: Hinton, "Neural networks for machine learning", 2012, lecture 6e.
+
+    Parameters
+    ----------
+    learning_rate : float or LearningRateSchedule
+    rho : float in [0, 1)
+        Memory of the mean square.
+    momentum : float in [0, 1)
+    epsilon : float > 0
+        Added under the root, as in Keras; PyTorch adds it to the root.
+    centered : bool
+        Divide by the root of the variance: subtract the square of a running mean of the gradients from s.
+        Source: Graves, "Generating sequences with recurrent neural networks", 2013, equations 38 to 41.
+    **base
+        Decay and clipping; see :class:`Optimizer`.
+    """
+
+    def __init__(
+        self,
+        learning_rate: Any = 0.001,
+        rho: float = 0.9,
+        momentum: float = 0.0,
+        epsilon: float = 1e-7,
+        centered: bool = False,
+        **base: Any,
+    ) -> None:
+        super().__init__(learning_rate, **base)
+        self.rho = real(rho, "rho", 0, below=1)
+        self.momentum = real(momentum, "momentum", 0, below=1)
+        self.epsilon = real(epsilon, "epsilon", above=0)
+        self.centered = boolean(centered, "centered")
+        optional = {"mean": self.centered, "velocity": bool(self.momentum)}
+        self.slot_names = ("mean_square", *(name for name, wanted in optional.items() if wanted))
+
+    def update(self, value: Array, grad: Array, slots: list[Array], rate: float, backend: Backend) -> None:
+        state = dict(zip(self.slot_names, slots, strict=True))
+        memories = state["mean_square"], state.get("mean"), state.get("velocity")
+        backend.kernels.rmsprop_update(value, grad, *memories, rate, self.rho, self.momentum, self.epsilon)
+
+    def get_config(self) -> Config:
+        own = {"rho": self.rho, "momentum": self.momentum, "epsilon": self.epsilon, "centered": self.centered}
+        return super().get_config() | own
 
 
 class Adam(Optimizer):
@@ -117,14 +244,21 @@ class Adam(Optimizer):
     beta_1, beta_2 : float in [0, 1)
         Memory of the first and the second moment.
     epsilon : float > 0
+    **base
+        Decay and clipping; see :class:`Optimizer`.
     """
 
     slot_names = ("m", "v")
 
     def __init__(
-        self, learning_rate: Any = 0.001, beta_1: float = 0.9, beta_2: float = 0.999, epsilon: float = 1e-7
+        self,
+        learning_rate: Any = 0.001,
+        beta_1: float = 0.9,
+        beta_2: float = 0.999,
+        epsilon: float = 1e-7,
+        **base: Any,
     ) -> None:
-        super().__init__(learning_rate)
+        super().__init__(learning_rate, **base)
         self.beta_1 = real(beta_1, "beta_1", 0, below=1)
         self.beta_2 = real(beta_2, "beta_2", 0, below=1)
         self.epsilon = real(epsilon, "epsilon", above=0)
@@ -137,7 +271,37 @@ class Adam(Optimizer):
         return super().get_config() | {"beta_1": self.beta_1, "beta_2": self.beta_2, "epsilon": self.epsilon}
 
 
-OPTIMIZERS: dict[str, type[Optimizer]] = {cls.__name__: cls for cls in (SGD, Adam)}
+class AdamW(Adam):
+    """:class:`Adam` with weights that decay apart from its scaled steps.
+
+    Source: Loshchilov & Hutter, "Decoupled weight decay regularization", 2019, algorithm 2.
+
+    Parameters
+    ----------
+    learning_rate : float or LearningRateSchedule
+    weight_decay : float
+        See :class:`Optimizer`.
+    beta_1, beta_2, epsilon
+        See :class:`Adam`.
+    **base
+        Clipping; see :class:`Optimizer`.
+    """
+
+    def __init__(
+        self,
+        learning_rate: Any = 0.001,
+        weight_decay: float = 0.004,
+        beta_1: float = 0.9,
+        beta_2: float = 0.999,
+        epsilon: float = 1e-7,
+        **base: Any,
+    ) -> None:
+        # A number, and not None: an AdamW without decay is an Adam.
+        weight_decay = real(weight_decay, "weight_decay", 0)
+        super().__init__(learning_rate, beta_1, beta_2, epsilon, weight_decay=weight_decay, **base)
+
+
+OPTIMIZERS: dict[str, type[Optimizer]] = {cls.__name__: cls for cls in (SGD, RMSprop, Adam, AdamW)}
 
 
 def get(optimizer: Any) -> Optimizer:
