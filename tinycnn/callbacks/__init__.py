@@ -1,0 +1,23 @@
+"""Callbacks: code that runs at fixed points of a fit, with Keras's names.
+
+Every callback starts afresh in ``on_train_begin``: the same object may serve any number of fits.
+"""
+
+from .base import Callback, History, LambdaCallback, Logs, TerminateOnNaN
+from .files import CSVLogger, ModelCheckpoint
+from .monitor import EarlyStopping, MonitorCallback
+from .rates import LearningRateScheduler, ReduceLROnPlateau
+
+__all__ = [
+    "CSVLogger",
+    "Callback",
+    "EarlyStopping",
+    "History",
+    "LambdaCallback",
+    "LearningRateScheduler",
+    "Logs",
+    "ModelCheckpoint",
+    "MonitorCallback",
+    "ReduceLROnPlateau",
+    "TerminateOnNaN",
+]

@@ -1,0 +1,142 @@
+"""The points of a fit at which callbacks are called, and the simplest callbacks."""
+
+import math
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from ..model import Sequential
+
+Logs = dict[str, float]
+
+
+class Callback:
+    """Base of all callbacks; define the methods you need.
+
+    Attributes
+    ----------
+    model : Sequential
+        Set before ``on_train_begin``.
+    params : dict
+        ``epochs``, ``steps`` (per epoch) and ``verbose`` of the fit.
+    """
+
+    model: "Sequential"
+    params: dict[str, Any]
+
+    def on_train_begin(self) -> None:
+        """Before the first epoch: forget what an earlier fit left."""
+
+    def on_train_end(self) -> None:
+        """After the last epoch, also when training stopped early."""
+
+    def on_epoch_begin(self, epoch: int) -> None:
+        """Before an epoch's first batch."""
+
+    def on_epoch_end(self, epoch: int, logs: Logs) -> None:
+        """After an epoch and its validation.
+
+        Parameters
+        ----------
+        epoch : int
+            Counted from 0.
+        logs : dict
+            ``loss``, ``accuracy``, ``val_loss``, ``val_accuracy``, ``learning_rate``.
+        """
+
+    def on_train_batch_end(self, batch: int, logs: Logs) -> None:
+        """After an optimizer step; ``logs`` are the epoch's figures so far."""
+
+
+class History(Callback):
+    """The figures of every epoch; ``fit`` returns one.
+
+    Attributes
+    ----------
+    epoch : list of int
+    history : dict of str to list of float
+    """
+
+    def on_train_begin(self) -> None:
+        self.epoch: list[int] = []
+        self.history: dict[str, list[float]] = {}
+
+    def on_epoch_end(self, epoch: int, logs: Logs) -> None:
+        self.epoch.append(epoch)
+        for key, value in logs.items():
+            self.history.setdefault(key, []).append(value)
+
+
+class LambdaCallback(Callback):
+    """Functions as a callback; they are called with Keras's arguments.
+
+    Parameters
+    ----------
+    on_epoch_begin, on_epoch_end : callable, optional
+        Called as ``f(epoch, logs)``; before the epoch ``logs`` is empty.
+    on_train_begin, on_train_end : callable, optional
+        Called as ``f(logs)``; ``logs`` is empty.
+    on_train_batch_end : callable, optional
+        Called as ``f(batch, logs)`` after an optimizer step.
+
+    Raises
+    ------
+    TypeError
+        For what cannot be called.
+
+    Examples
+    --------
+    >>> from tinycnn import callbacks
+    >>> tell = callbacks.LambdaCallback(on_epoch_end=lambda epoch, logs: print(epoch, logs["loss"]))
+    >>> tell.on_epoch_end(0, {"loss": 0.5})
+    0 0.5
+    """
+
+    def __init__(
+        self,
+        on_epoch_begin: Callable[[int, Logs], object] | None = None,
+        on_epoch_end: Callable[[int, Logs], object] | None = None,
+        on_train_begin: Callable[[Logs], object] | None = None,
+        on_train_end: Callable[[Logs], object] | None = None,
+        on_train_batch_end: Callable[[int, Logs], object] | None = None,
+    ) -> None:
+        self._functions: dict[str, Callable[..., object] | None] = {
+            "on_epoch_begin": on_epoch_begin,
+            "on_epoch_end": on_epoch_end,
+            "on_train_begin": on_train_begin,
+            "on_train_end": on_train_end,
+            "on_train_batch_end": on_train_batch_end,
+        }
+        for name, function in self._functions.items():
+            if function is not None and not callable(function):
+                raise TypeError(f"{name} must be a function; got {function!r}")
+
+    def _call(self, name: str, *arguments: Any) -> None:
+        function = self._functions[name]
+        if function is not None:
+            function(*arguments)
+
+    def on_train_begin(self) -> None:
+        self._call("on_train_begin", {})
+
+    def on_train_end(self) -> None:
+        self._call("on_train_end", {})
+
+    def on_epoch_begin(self, epoch: int) -> None:
+        self._call("on_epoch_begin", epoch, {})
+
+    def on_epoch_end(self, epoch: int, logs: Logs) -> None:
+        self._call("on_epoch_end", epoch, logs)
+
+    def on_train_batch_end(self, batch: int, logs: Logs) -> None:
+        self._call("on_train_batch_end", batch, logs)
+
+
+class TerminateOnNaN(Callback):
+    """Stop training at the first batch whose loss is NaN or infinite."""
+
+    def on_train_batch_end(self, batch: int, logs: Logs) -> None:
+        # The figure is the mean over the epoch so far, which one such batch spoils.
+        if not math.isfinite(logs["loss"]):
+            print(f"TerminateOnNaN: batch {batch}: the loss is {logs['loss']}; training stops")
+            self.model.stop_training = True

@@ -1,0 +1,187 @@
+"""Callbacks that write files."""
+
+import csv
+from pathlib import Path
+from string import Formatter
+from typing import Any, TextIO
+
+from .._checks import boolean, choice, integer, real
+from .base import Callback, Logs
+from .monitor import MonitorCallback
+
+
+class CSVLogger(Callback):
+    """Write one line per epoch to a CSV file, at once, so that an interrupted run loses nothing.
+
+    Parameters
+    ----------
+    filename : path
+    separator : str
+    append : bool
+        Go on with an existing file instead of starting it afresh; ``fit`` may be called again.
+    """
+
+    def __init__(self, filename: str | Path, separator: str = ",", append: bool = False) -> None:
+        self.filename = Path(filename)
+        self.separator = separator
+        self.append = boolean(append, "append")
+
+    def on_train_begin(self) -> None:
+        self._columns: list[str] | None = None
+        if self.append and self.filename.exists():
+            with self.filename.open(newline="") as file:
+                self._columns = next(csv.reader(file, delimiter=self.separator), None)
+        if self._columns is None:
+            self.filename.write_text("")
+
+    def on_epoch_end(self, epoch: int, logs: Logs) -> None:
+        with self.filename.open("a", newline="") as file:
+            self._write(file, {"epoch": epoch, **logs})
+
+    def _write(self, file: TextIO, row: dict[str, float]) -> None:
+        first = self._columns is None
+        self._columns = self._columns or list(row)
+        writer = csv.DictWriter(file, self._columns, restval="", extrasaction="ignore", delimiter=self.separator)
+        if first:
+            writer.writeheader()
+        writer.writerow(row)
+
+
+class ModelCheckpoint(MonitorCallback):
+    """Save the model after every epoch, or after the best ones, or every so many batches.
+
+    A file is written whole or not at all (:meth:`tinycnn.Sequential.save`), and holds all that training needs to go
+    on. Unlike Keras's, this callback starts each fit afresh, and refuses a figure that is not there instead of saving
+    regardless.
+
+    Parameters
+    ----------
+    filepath : path
+        May hold fields in braces, with a format if wanted: ``{epoch:02d}`` (counted from 1), ``{batch}`` (likewise;
+        only between epochs), and any key of the logs, as ``{val_loss:.4f}``. Folders are made.
+    monitor : str
+        A key of the logs, for ``save_best_only``.
+    verbose : int
+        1 prints a line for each file.
+    save_best_only : bool
+        Save only what is better than all before it in this fit.
+    save_weights_only : False
+        Files always hold the whole model.
+    mode : {"auto", "min", "max"}
+        ``auto``: ``max`` for an accuracy, else ``min``.
+    save_freq : "epoch" or int
+        An integer counts batches, across epochs; the figures are those of the epoch so far.
+    initial_value_threshold : float, optional
+        What the first one has to be better than.
+
+    Attributes
+    ----------
+    best : float
+        The best value of this fit, or the threshold.
+
+    Raises
+    ------
+    ValueError
+        For arguments that make no sense together, a malformed path, or, in ``fit``, a field or figure that is not
+        there.
+    OSError
+        In ``fit``, if a file cannot be written.
+    """
+
+    def __init__(
+        self,
+        filepath: str | Path,
+        monitor: str = "val_loss",
+        verbose: int = 0,
+        save_best_only: bool = False,
+        save_weights_only: bool = False,
+        mode: str = "auto",
+        save_freq: str | int = "epoch",
+        initial_value_threshold: float | None = None,
+    ) -> None:
+        super().__init__(monitor, mode, verbose=verbose)
+        self.filepath = str(filepath)
+        _fields(self.filepath)
+        self.save_best_only = boolean(save_best_only, "save_best_only")
+        if boolean(save_weights_only, "save_weights_only"):
+            raise ValueError("save_weights_only must be False: tinycnn's files always hold the whole model")
+        self.save_freq = _save_freq(save_freq)
+        if self.save_best_only and self.save_freq != "epoch" and monitor.startswith("val_"):
+            raise ValueError(
+                f"monitor {monitor!r} is known at the end of an epoch only; with save_freq={save_freq!r} watch "
+                f"{monitor.removeprefix('val_')!r}, or use save_freq='epoch'"
+            )
+        threshold = initial_value_threshold
+        self.initial_value_threshold = None if threshold is None else real(threshold, "initial_value_threshold")
+
+    def on_train_begin(self) -> None:
+        self.best = self.worst() if self.initial_value_threshold is None else self.initial_value_threshold
+        self._epoch, self._batches = 0, 0
+
+    def on_epoch_begin(self, epoch: int) -> None:
+        self._epoch = epoch
+
+    def on_train_batch_end(self, batch: int, logs: Logs) -> None:
+        self._batches += 1
+        if isinstance(self.save_freq, int) and self._batches % self.save_freq == 0:
+            self._save({"epoch": self._epoch + 1, "batch": batch + 1}, logs)
+
+    def on_epoch_end(self, epoch: int, logs: Logs) -> None:
+        if self.save_freq == "epoch":
+            self._save({"epoch": epoch + 1}, logs)
+
+    def _save(self, when: dict[str, int], logs: Logs) -> None:
+        path = Path(filled(self.filepath, {**logs, **when}))
+        if self.save_best_only:
+            value = self.figure(logs)
+            if not self.better(value, self.best):
+                return
+            self.best = value
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self.model.save(path)
+        self.say(f"epoch {when['epoch']}: saved {path}")
+
+
+def filled(path: str, values: dict[str, Any]) -> str:
+    """A path with its fields filled in. Unlike ``str.format`` it looks up names and nothing else.
+
+    Raises
+    ------
+    ValueError
+        For a field that is no name, or not among the values, or whose format does not suit its value.
+
+    Examples
+    --------
+    >>> filled("run-{epoch:02d}-{loss:.3f}.safetensors", {"epoch": 3, "loss": 0.25})
+    'run-03-0.250.safetensors'
+    """
+    parts = []
+    for text, name, specification in _fields(path):
+        parts.append(text)
+        if name is None:
+            continue
+        if name not in values:
+            raise ValueError(f"filepath {path!r}: there is no {name!r}; there are {', '.join(values)}")
+        try:
+            parts.append(format(values[name], specification))
+        except ValueError as error:
+            raise ValueError(f"filepath {path!r}: {{{name}:{specification}}} with {values[name]!r}: {error}") from error
+    return "".join(parts)
+
+
+def _fields(path: str) -> list[tuple[str, str | None, str]]:
+    """(text before, name, format) of each field; a name is letters, digits and underscores, so it reaches nothing."""
+    try:
+        parsed = list(Formatter().parse(path))
+    except ValueError as error:
+        raise ValueError(f"filepath {path!r}: {error}") from error
+    fields = []
+    for text, name, specification, conversion in parsed:
+        if name is not None and (not name.isidentifier() or conversion or "{" in (specification or "")):
+            raise ValueError(f"filepath {path!r}: a field is a name, with a format at most, as {{epoch:02d}}")
+        fields.append((text, name, specification or ""))
+    return fields
+
+
+def _save_freq(value: Any) -> str | int:
+    return choice(value, ("epoch",), "save_freq") if isinstance(value, str) else integer(value, "save_freq")

@@ -1,0 +1,135 @@
+"""Callbacks that watch a figure: what better means, and stopping when nothing gets better."""
+
+import math
+from typing import Any
+
+from .._checks import boolean, choice, integer, real
+from .._types import Array
+from .base import Callback, Logs
+
+
+class MonitorCallback(Callback):
+    """Base of callbacks that watch one figure of the logs.
+
+    Parameters
+    ----------
+    monitor : str
+        A key of the logs.
+    mode : {"auto", "min", "max"}
+        Whether small or large is good. ``auto``: ``max`` for an accuracy (by the end of its name), else ``min``.
+    min_delta : float
+        Smaller improvements do not count.
+    verbose : int
+        1 prints a line when the callback acts.
+    """
+
+    def __init__(self, monitor: str, mode: str, min_delta: float = 0.0, verbose: int = 0) -> None:
+        self.monitor = monitor
+        self.min_delta = real(min_delta, "min_delta", 0)
+        self.verbose = verbose
+        mode = choice(mode, ("auto", "min", "max"), "mode")
+        self.mode = mode if mode != "auto" else ("max" if monitor.endswith(("accuracy", "acc")) else "min")
+
+    def worst(self) -> float:
+        """What any number is better than."""
+        return math.inf if self.mode == "min" else -math.inf
+
+    def better(self, value: float, than: float) -> bool:
+        """Whether a value is an improvement; NaN never is."""
+        return value < than - self.min_delta if self.mode == "min" else value > than + self.min_delta
+
+    def figure(self, logs: Logs) -> float:
+        """The figure that is watched, or a ValueError that names those there are."""
+        if self.monitor not in logs:
+            raise ValueError(
+                f"{type(self).__name__} watches {self.monitor!r}, which is not among {', '.join(logs)}"
+                + ("; give fit validation_data" if self.monitor.startswith("val_") else "")
+            )
+        return logs[self.monitor]
+
+    def say(self, text: Any) -> None:
+        """Print a line, if lines are wanted."""
+        if self.verbose:
+            print(f"{type(self).__name__}: {text}")
+
+
+class EarlyStopping(MonitorCallback):
+    """Stop when a figure no longer improves, and go back to the best epoch if asked.
+
+    Unlike a well-known ancestor it forgets the best value of an earlier fit, and restores the best epoch's weights
+    also when training ran to its end.
+
+    Parameters
+    ----------
+    monitor : str
+        A key of the logs.
+    min_delta : float
+        Smaller improvements do not count.
+    patience : int
+        Epochs without improvement before stopping.
+    mode : {"auto", "min", "max"}
+        ``auto``: ``max`` for an accuracy, else ``min``.
+    baseline : float, optional
+        Stop also if this value is not passed within ``patience`` epochs.
+    restore_best_weights : bool
+    start_from_epoch : int
+        Earlier epochs neither count nor can be the best.
+    verbose : int
+        1 prints a line when it acts.
+
+    Attributes
+    ----------
+    best : float
+        The best value of this fit.
+    best_epoch : int
+        Its epoch, counted from 0; -1 before there is one.
+    stopped_epoch : int
+        The epoch after which training stopped; 0 if it did not.
+    """
+
+    def __init__(
+        self,
+        monitor: str = "val_loss",
+        min_delta: float = 0,
+        patience: int = 0,
+        verbose: int = 0,
+        mode: str = "auto",
+        baseline: float | None = None,
+        restore_best_weights: bool = False,
+        start_from_epoch: int = 0,
+    ) -> None:
+        super().__init__(monitor, mode, min_delta, verbose)
+        self.patience = integer(patience, "patience", minimum=0)
+        self.baseline = baseline
+        self.restore_best_weights = boolean(restore_best_weights, "restore_best_weights")
+        self.start_from_epoch = integer(start_from_epoch, "start_from_epoch", minimum=0)
+
+    def on_train_begin(self) -> None:
+        self.best = self.worst()
+        self.best_epoch = -1
+        self.stopped_epoch = 0
+        self._wait = 0
+        self._weights: list[Array] | None = None
+
+    def on_epoch_end(self, epoch: int, logs: Logs) -> None:
+        value = self.figure(logs)
+        if epoch < self.start_from_epoch:
+            return
+        self._wait += 1
+        if self.better(value, self.best):
+            self.best, self.best_epoch = value, epoch
+            if self.restore_best_weights:
+                self._weights = [weight.copy() for weight in self.model.get_weights()]
+            if self.baseline is None or self.better(value, self.baseline):
+                self._wait = 0
+            return
+        if self._wait >= self.patience:
+            self.stopped_epoch = epoch
+            self.model.stop_training = True
+            self.say(f"epoch {epoch + 1}: stopped early")
+
+    def on_train_end(self) -> None:
+        if self._weights is not None:
+            self.model.set_weights(self._weights)
+            self.say(f"restored the weights of the best epoch, {self.best_epoch + 1}")
+            self._weights = None

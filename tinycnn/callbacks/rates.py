@@ -1,0 +1,116 @@
+"""Callbacks that set the learning rate."""
+
+from collections.abc import Callable
+
+from .._checks import integer, real
+from .base import Callback, Logs
+from .monitor import MonitorCallback
+
+
+class LearningRateScheduler(Callback):
+    """Set the learning rate at the start of each epoch.
+
+    Parameters
+    ----------
+    schedule : callable
+        ``schedule(epoch, lr)`` gives the new rate; ``epoch`` counts from 0, ``lr`` is the rate until now.
+    verbose : int
+        1 prints the rate.
+
+    Raises
+    ------
+    ValueError
+        In ``fit``, if the schedule gives something that is not a rate.
+    """
+
+    def __init__(self, schedule: Callable[[int, float], float], verbose: int = 0) -> None:
+        if not callable(schedule):
+            raise TypeError(f"schedule must be a function of (epoch, lr); got {schedule!r}")
+        self.schedule = schedule
+        self.verbose = verbose
+
+    def on_epoch_begin(self, epoch: int) -> None:
+        rate = self.schedule(epoch, self.model.optimizer.learning_rate)
+        self.model.optimizer.learning_rate = real(rate, f"the schedule's result for epoch {epoch}", 0)
+        if self.verbose:
+            print(f"epoch {epoch + 1}: learning rate {rate:g}")
+
+
+class ReduceLROnPlateau(MonitorCallback):
+    """Lower the learning rate when a figure no longer improves.
+
+    After ``patience`` epochs without improvement the rate becomes ``max(rate * factor, min_lr)``; the ``cooldown``
+    epochs after that do not count as epochs without improvement.
+
+    Parameters
+    ----------
+    monitor : str
+        A key of the logs.
+    factor : float in (0, 1)
+    patience : int
+    verbose : int
+        1 prints the new rate.
+    mode : {"auto", "min", "max"}
+        ``auto``: ``max`` for an accuracy, else ``min``.
+    min_delta : float
+        Smaller improvements do not count.
+    cooldown : int
+    min_lr : float
+        The rate never gets below this.
+
+    Attributes
+    ----------
+    best : float
+        The best value of this fit.
+
+    Raises
+    ------
+    TypeError
+        In ``fit``, if a schedule rules the optimizer's learning rate.
+    """
+
+    def __init__(
+        self,
+        monitor: str = "val_loss",
+        factor: float = 0.1,
+        patience: int = 10,
+        verbose: int = 0,
+        mode: str = "auto",
+        min_delta: float = 1e-4,
+        cooldown: int = 0,
+        min_lr: float = 0.0,
+    ) -> None:
+        super().__init__(monitor, mode, min_delta, verbose)
+        self.factor = real(factor, "factor", above=0, below=1)
+        self.patience = integer(patience, "patience", minimum=0)
+        self.cooldown = integer(cooldown, "cooldown", minimum=0)
+        self.min_lr = real(min_lr, "min_lr", 0)
+
+    def on_train_begin(self) -> None:
+        schedule = self.model.optimizer.schedule
+        if schedule is not None:
+            raise TypeError(
+                f"ReduceLROnPlateau sets the learning rate, which {type(schedule).__name__} rules already; give the "
+                "optimizer a number, or leave the callback out"
+            )
+        self.best = self.worst()
+        self._wait, self._rest = 0, 0
+
+    def on_epoch_end(self, epoch: int, logs: Logs) -> None:
+        value = self.figure(logs)
+        if self._rest:
+            self._rest -= 1
+            self._wait = 0
+        if self.better(value, self.best):
+            self.best = value
+            self._wait = 0
+        elif not self._rest:
+            self._wait += 1
+            if self._wait >= self.patience and self.model.optimizer.learning_rate > self.min_lr:
+                self._reduce(epoch)
+
+    def _reduce(self, epoch: int) -> None:
+        rate = max(self.model.optimizer.learning_rate * self.factor, self.min_lr)
+        self.model.optimizer.learning_rate = rate
+        self._wait, self._rest = 0, self.cooldown
+        self.say(f"epoch {epoch + 1}: learning rate {rate:g} from now on")
