@@ -69,7 +69,9 @@ def optimizer_options(name):
     known = OPTIMIZER_OPTIONS.get(name)
     if known is None:
         pytest.fail(f"optimizer {name} has no entry in OPTIMIZER_OPTIONS, so that nothing compares it with others")
-    arguments = constructor_arguments(optimizers.OPTIMIZERS[name])
+    base = constructor_arguments(optimizers.Optimizer)  # what every optimizer takes
+    arguments = dict.fromkeys(constructor_arguments(optimizers.OPTIMIZERS[name]) + base)
+    known = {"weight_decay": st.sampled_from([None, 0.004, 0.5])} | known
     if unknown := set(arguments) - set(known) - CLIPPING:
         pytest.fail(f"optimizer {name}: nothing is drawn for {sorted(unknown)}; complete OPTIMIZER_OPTIONS")
     options = st.fixed_dictionaries({argument: known[argument] for argument in arguments if argument in known})

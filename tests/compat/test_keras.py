@@ -8,6 +8,7 @@ import inspect
 import math
 import os
 import tempfile
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -26,7 +27,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from tinycnn import activations, callbacks, initializers, layers, losses, optimizers, schedules
+from tinycnn import activations, callbacks, initializers, layers, losses, metrics, optimizers, schedules
 from tinycnn.backend import BACKENDS, Backend
 from tinycnn.kernels.geometry import same_pads
 from tinycnn.testing import strategies
@@ -57,6 +58,9 @@ WITHOUT_COUNTERPART = {
     "Constant": "Keras takes a number for it",
     "OneCycle": "PyTorch's; compared in test_pytorch.py",
     "InverseEpochDecay": "the documented small networks' own",
+    "MonitorCallback": "a base, which Keras does not offer",
+    "Logs": "a type",
+    "ClassAccuracy": "what Keras makes of the word accuracy; compared as its other two",
 }
 
 
@@ -84,7 +88,11 @@ def in_keras(module, name):
 
 
 def of(registry):
-    return sorted(registry.keys() - WITHOUT_COUNTERPART.keys())
+    return of_names(registry.keys())
+
+
+def of_names(names):
+    return sorted(set(names) - WITHOUT_COUNTERPART.keys())
 
 
 def schedule_classes():
@@ -94,7 +102,8 @@ def schedule_classes():
 
 
 def test_the_exceptions_exist():
-    known = layers.LAYERS.keys() | schedule_classes().keys() | set(dir(keras.layers))
+    known = layers.LAYERS.keys() | schedule_classes().keys() | set(dir(keras.layers)) | set(callbacks.__all__)
+    known |= metric_classes().keys()
     assert WITHOUT_COUNTERPART.keys() <= known, "an entry of WITHOUT_COUNTERPART names nothing"
 
 
@@ -176,9 +185,9 @@ def test_defaults(kind):
     """What is left unsaid means the same: every argument exists in Keras, with the same default if it has one."""
     ours, theirs = {
         "layers": (layers.LAYERS, keras.layers),
-        "optimizers": (optimizers.OPTIMIZERS, keras.optimizers),
+        "optimizers": (optimizers.OPTIMIZERS | {"Optimizer": optimizers.Optimizer}, keras.optimizers),
         "losses": ({cls.__name__: cls for cls in losses.LOSSES.values()}, keras.losses),
-        "callbacks": ({c.__name__: c for c in (callbacks.EarlyStopping, callbacks.CSVLogger)}, keras.callbacks),
+        "callbacks": ({name: getattr(callbacks, name) for name in of_names(callbacks.__all__)}, keras.callbacks),
     }[kind]
     different = []
     for name, cls in ours.items():
@@ -265,6 +274,30 @@ def test_optimizer(name, backend, data):
         for key, v in variables.items():
             assert_close(position[key], v.value.detach(), f"{key} after step {step + 1}", rounding)
     assert step == STEPS - 1
+
+
+def metric_classes():
+    return {cls.__name__: cls for cls in metrics.METRICS.values()}
+
+
+@pytest.mark.parametrize("name", of(metric_classes()))
+@settings(max_examples=40)
+@given(data=st.data())
+def test_metric(name, data):
+    """Over two batches, with few different predictions, so that there are ties on the border of the k largest."""
+    cls = metric_classes()[name]
+    n, classes = data.draw(st.integers(2, 8)), data.draw(st.integers(2, 6))
+    options = {"k": data.draw(st.integers(1, classes))} if "k" in constructor_arguments(cls) else {}
+    ours, theirs = cls(**options), in_keras(keras.metrics, name)(**options)
+    rng = np.random.default_rng(data.draw(SEEDS))
+    labels, y_pred = rng.integers(0, classes, n), rng.integers(0, 4, (n, classes)) / 4
+    if "TopK" not in name:
+        y_pred += rng.uniform(0, 0.1, y_pred.shape)  # which of equal predictions is the largest, nobody says
+    y_true = labels if name.startswith("Sparse") else np.eye(classes)[labels]
+    for block in (slice(0, n // 2), slice(n // 2, n)):
+        ours.update(y_true[block], y_pred[block])
+        theirs.update_state(y_true[block], y_pred[block])
+    assert ours.result() == pytest.approx(float(theirs.result()), rel=1e-6)
 
 
 # Initialisers --------------------------------------------------------------------------------------------------
@@ -381,3 +414,31 @@ def test_early_stopping(history, **arguments):
     model = Recorded()
     theirs.set_model(model)
     assert replay(ours, ours.model, history) == replay(theirs, model, history)
+
+
+@settings(max_examples=150)
+@given(
+    history=st.lists(st.sampled_from([0.1, 0.2, 0.3, 0.35, 0.4, 0.5, 1.0]), min_size=6, max_size=16),
+    mode=st.sampled_from(["min", "max"]),
+    min_delta=st.sampled_from([0, 0.07]),
+    patience=st.integers(0, 4),
+    cooldown=st.integers(0, 3),
+    factor=st.sampled_from([0.1, 0.5]),
+    min_lr=st.sampled_from([0.0, 0.02]),
+)
+def test_reduce_lr_on_plateau(history, **arguments):
+    """The rate after each epoch."""
+    rates = []
+    for module in (callbacks, keras.callbacks):
+        callback, model = module.ReduceLROnPlateau(**arguments), Recorded()
+        model.optimizer = SimpleNamespace(learning_rate=0.1, schedule=None)
+        if module is callbacks:
+            callback.model = model
+        else:
+            callback.set_model(model)
+        callback.on_train_begin()
+        rates.append([])
+        for epoch, value in enumerate(history):
+            callback.on_epoch_end(epoch, {"val_loss": value})
+            rates[-1].append(model.optimizer.learning_rate)
+    assert rates[0] == pytest.approx(rates[1])

@@ -397,6 +397,8 @@ def test_optimizer(name, backend, data):
         gradients = clipped({key: valley.gradient(key, w.numpy(), step) for key, w in weights.items()}, options)
         for key, w in weights.items():
             w.grad = torch.tensor(gradients[key])
+            if name != "AdamW" and options["weight_decay"]:  # by itself PyTorch adds it to the gradient, but in AdamW
+                w *= 1 - options["learning_rate"] * options["weight_decay"]
         translate_epsilon(name, theirs, options, step + 1)
         theirs.step()
         for key, w in weights.items():
