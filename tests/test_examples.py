@@ -4,10 +4,11 @@ import re
 import runpy
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import tinycnn
-from tinycnn import datasets
+from tinycnn import datasets, models
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
 
@@ -63,3 +64,85 @@ def test_ladder_refuses_other_networks(few_digits, capsys):
     with pytest.raises(SystemExit, match="2"):
         ladder["main"](["--only", "go_crazy"])
     assert "ladder_12" in capsys.readouterr().err
+
+
+def test_fashion_pair(few_digits, capsys):
+    pair = runpy.run_path(str(EXAMPLES / "fashion_pair.py"))
+    pair["main"](["--data", "digits", "--epochs", "1", "--limit", "48", "--blur", "--out", "x"])
+    out = capsys.readouterr().out
+    names = ("fashion_base", "fashion_improved", "fashion_blurred")
+    for name in names:
+        pattern = rf"^{name}: train accuracy [01]\.\d{{4}}, validation accuracy [01]\.\d{{4}}$"
+        assert len(re.findall(pattern, out, re.MULTILINE)) == 2
+    assert len(re.findall(r"^by class:( [01]\.\d{3}){10}$", out, re.MULTILINE)) == 3
+    assert {path.name for path in Path("x").iterdir()} == {f"{name}.png" for name in names}
+
+
+def test_fashion_pair_blurs_within_images():
+    blurred = runpy.run_path(str(EXAMPLES / "fashion_pair.py"))["blurred"]
+    x = np.zeros((3, 9, 9, 1), np.float32)
+    x[1, 4, 4] = 1
+    both = blurred(x)
+    assert both.shape == (6, 9, 9, 1)
+    np.testing.assert_array_equal(both[:3], x)
+    assert not both[3].any()
+    assert not both[5].any()
+    assert 0.1 < both[4, 4, 4, 0] < 0.2
+    assert both[4].sum() == pytest.approx(1, abs=1e-3)
+
+
+def test_mnist_and_cifar(few_digits, capsys):
+    example = runpy.run_path(str(EXAMPLES / "mnist_and_cifar.py"))
+    example["main"](["--data", "digits", "--epochs", "1", "--limit", "48", "--out", "x"])
+    out = capsys.readouterr().out
+    assert re.search(r"^mnist_cnn: final accuracy [01]\.\d{4} \(documented: 0\.9920\)$", out, re.MULTILINE)
+    assert re.search(r"^cifar10_cnn: final accuracy [01]\.\d{4} \(documented: 0\.8687\)$", out, re.MULTILINE)
+    assert {path.name for path in Path("x").iterdir()} == {
+        f"{name}_{picture}.png"
+        for name in ("mnist_cnn", "cifar10_cnn")
+        for picture in ("curves", "best", "worst", "classes")
+    }
+
+
+def test_under_15k(few_digits, capsys):
+    example = runpy.run_path(str(EXAMPLES / "under_15k.py"))
+    example["main"](["--data", "digits", "--epochs", "2", "--limit", "64", "--out", "x"])
+    out = capsys.readouterr().out
+    table = re.findall(r"^(\w+) +([\d,]+) +\d+  (none given|0\.\d+)$", out, re.MULTILINE)
+    assert [name for name, _, _ in table] == sorted(
+        example["NETWORKS"], key=lambda name: models.recipe(name).params.total
+    )
+    assert ("go_crazy", "13,880", "0.9945") in table
+    # The document's schedule, set at the start of each epoch.
+    assert re.search(r"Epoch 1/2 .* learning_rate 0\.003\n", out)
+    assert re.search(r"Epoch 2/2 .* learning_rate 0\.00227", out)
+    assert re.search(r"go_crazy: validation accuracy best [01]\.\d{4}, last [01]\.\d{4}", out)
+    assert {path.name for path in Path("x").iterdir()} == {"go_crazy_curves.png", "receptive_fields.png"}
+
+
+def test_the_schedule_of_under_15k_is_the_recipes():
+    schedule = runpy.run_path(str(EXAMPLES / "under_15k.py"))["schedule"]
+    for epoch in range(20):
+        assert schedule(epoch, 1.0) == models.recipe("go_crazy").schedule(epoch)
+
+
+def test_eip4(few_digits, capsys):
+    example = runpy.run_path(str(EXAMPLES / "eip4.py"))
+    example["main"](["--data", "digits", "--epochs", "1", "--limit", "64", "--out", "x"])
+    out = capsys.readouterr().out
+    assert re.search(r"Epoch 1/1 .* accuracy 0\.\d{4} .* val_accuracy 0\.\d{4}", out)
+    words = (
+        "convolution",
+        "filters",
+        "activation",
+        "3×3 convolution",
+        "1×1 convolution",
+        "receptive field",
+        "epochs",
+    )
+    for word in words:
+        assert re.search(rf"^{word}: .+", out, re.MULTILINE)
+    # Numbers that can be done by hand: 16·10 weights and 10 biases; 26²·16 results of 9 products.
+    assert "with 170 parameters" in out
+    assert "97,344 products" in out
+    assert {path.stem for path in Path("x").iterdir()} == {w.replace(" ", "_").replace("×", "x") for w in words}

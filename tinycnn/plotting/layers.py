@@ -199,4 +199,5 @@ def _magnified(pictures: Array) -> Array:
 def _frame(ax: Axes, left: int, top: int, sheet: Sheet) -> None:
     """A thin line around an image, because white is a value."""
     right, bottom = left + sheet.width, top + sheet.height
-    ax.plot([left, right, right, left, left], [top, top, bottom, bottom, top], color="0.75", linewidth=0.5)
+    x, y = [left, right, right, left, left], [top, top, bottom, bottom, top]
+    ax.plot(x, y, color="0.75", linewidth=0.5, clip_on=False)

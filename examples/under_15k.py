@@ -1,0 +1,95 @@
+"""MNIST with fewer than 15,000 parameters: seven networks compared, one of them trained.
+
+    python examples/under_15k.py
+    python examples/under_15k.py --data digits --epochs 2 --limit 2000
+
+Prints what each network costs and what is documented of it, then the layers of the trained one: the column "Receptive
+field" says how many pixels of the image one output of a layer can depend on. Leaves its curves, with the learning rate,
+and a picture of the receptive fields in the folder --out.
+"""
+
+import argparse
+from pathlib import Path
+
+from matplotlib.figure import Figure
+
+import tinycnn
+from tinycnn import callbacks, datasets, models, plotting
+
+NETWORKS = ("vanilla_large", "vanilla", "go_crazy", "variant_1", "variant_2", "variant_3", "variant_4")
+
+
+def schedule(epoch, lr):
+    """A learning rate that falls with each epoch, the fastest at first; epochs count from 0."""
+    return round(0.003 / (1 + 0.319 * epoch), 10)
+
+
+def print_networks():
+    """What the networks cost, the smallest first, and the validation accuracy that the document has for them."""
+    print("network        params  not trained  documented accuracy")
+    for recipe in sorted(map(models.recipe, NETWORKS), key=lambda recipe: recipe.params.total):
+        total, _, fixed = recipe.params
+        accuracy = recipe.documented.get("best_val_accuracy", recipe.documented.get("val_accuracy", "none given"))
+        print(f"{recipe.name:<13}  {total:>6,}  {fixed:>11}  {accuracy}")
+    print()
+
+
+def draw_receptive_fields(model, image):
+    """What one output in the middle of each convolution and pooling sees of an image."""
+    seeing = [layer for layer in model.layers if layer.window]
+    rows = -(-len(seeing) // 3)
+    figure = Figure(figsize=(9, 3.2 * rows), layout="constrained")
+    for place, layer in enumerate(seeing, 1):
+        plotting.receptive_field(model, layer, image=image, ax=figure.add_subplot(rows, 3, place))
+    return figure
+
+
+def main(argv=None):
+    """Compare the networks, train one."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", choices=("mnist", "digits"), default="mnist", help="digits needs no download")
+    parser.add_argument("--name", choices=NETWORKS, default="go_crazy", help="the network to train")
+    parser.add_argument("--epochs", type=int, default=20)
+    parser.add_argument("--limit", type=int, help="use only so many images of each set")
+    parser.add_argument("--out", type=Path, default=Path("runs/under_15k"))
+    args = parser.parse_args(argv)
+
+    args.out.mkdir(parents=True, exist_ok=True)
+    print_networks()
+    sets = [(x[: args.limit, ..., None].astype("float32") / 255, y[: args.limit]) for x, y in datasets.load(args.data)]
+    (x, y), (x_test, y_test) = sets
+    recipe = models.recipe(args.name)
+    tinycnn.set_seed(42)
+    model = models.build(args.name)
+    model.summary()
+    model.compile(recipe.make_optimizer(), recipe.loss, metrics=["accuracy"])
+    # The document trains its two first networks at a constant rate.
+    falling = [callbacks.LearningRateScheduler(schedule, verbose=1)] if recipe.schedule else []
+    history = model.fit(
+        x,
+        y,
+        batch_size=recipe.batch_size,
+        epochs=args.epochs,
+        callbacks=falling,
+        validation_data=(x_test, y_test),
+        verbose=2,
+    )
+
+    draw_receptive_fields(model, x_test[0]).savefig(args.out / "receptive_fields.png", dpi=100)
+
+    figure = Figure(figsize=(12, 3.6), layout="constrained")
+    *curves, rate = figure.subplots(1, 3)
+    plotting.history(history, curves)
+    rate.sharex(curves[0])
+    rate.plot(range(1, args.epochs + 1), history.history["learning_rate"], "o-", color="#0072B2", markersize=4)
+    rate.set(
+        title="Learning rate", xlabel="epoch", ylim=(0, None), xticks=curves[0].get_xticks(), xlim=curves[0].get_xlim()
+    )
+    figure.savefig(args.out / f"{args.name}_curves.png", dpi=150)
+    accuracies = history.history["val_accuracy"]
+    print(f"\n{args.name}: validation accuracy best {max(accuracies):.4f}, last {accuracies[-1]:.4f}")
+    print(f"documented: {dict(recipe.documented)}\npictures in {args.out}")
+
+
+if __name__ == "__main__":
+    main()
