@@ -180,6 +180,12 @@ def _squares_backward(y, targets, weights, dy):
     share = y.dtype.type(2 / width)
     for chunk in prange(pieces_of(rows, per_chunk)):
         for row in range(chunk * per_chunk, min(rows, (chunk + 1) * per_chunk)):
-            scale = weights[row] * share
-            for d in range(row * width, (row + 1) * width):
-                dy[d] = scale * (y[d] - targets[d])
+            start, stop = row * width, (row + 1) * width
+            difference_row(y[start:stop], targets[start:stop], weights[row] * share, dy[start:stop])
+
+
+@helper
+def difference_row(y, targets, scale, dy):
+    """The gradient of one row."""
+    for d in range(y.size):
+        dy[d] = scale * (y[d] - targets[d])

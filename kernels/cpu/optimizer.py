@@ -152,27 +152,22 @@ def adam_chunk(parameter, gradient, m, v, rate, rest_1, rest_2, epsilon):
 @kernel()
 def _rmsprop(w, g, mean_square, mean, velocity, rate, rho, rest, momentum, epsilon, centered, has_velocity):
     """Fixed chunks of elements; ``rest`` is ``1 - rho``. Arrays that the form does not need are not touched."""
-    nothing = w.dtype.type(0)
     for chunk in prange(pieces_of(w.size, CHUNK)):
         start, stop = chunk * CHUNK, min(w.size, (chunk + 1) * CHUNK)
-        square_chunk(mean_square[start:stop], g[start:stop], rho, rest)
+        step = np.empty(stop - start, w.dtype)
+        mean_square_chunk(mean_square[start:stop], g[start:stop], rho, rest)
         if centered:
             mean_chunk(mean[start:stop], g[start:stop], rho, rest)
-        for i in range(start, stop):
-            variance = mean_square[i]
-            if centered:
-                variance -= mean[i] * mean[i]
-                if variance < nothing:  # not true of a NaN, which must stay one
-                    variance = nothing
-            step = rate * g[i] / math.sqrt(variance + epsilon)
-            if has_velocity:
-                step += momentum * velocity[i]
-                velocity[i] = step
-            w[i] -= step
+            centered_step(step, g[start:stop], mean_square[start:stop], mean[start:stop], rate, epsilon)
+        else:
+            plain_step(step, g[start:stop], mean_square[start:stop], rate, epsilon)
+        if has_velocity:
+            velocity_chunk(step, velocity[start:stop], momentum)
+        descent_chunk(w[start:stop], step, w.dtype.type(1))
 
 
 @helper
-def square_chunk(mean_square, g, rho, rest):
+def mean_square_chunk(mean_square, g, rho, rest):
     """One chunk of the running mean of squares."""
     for i in range(g.size):
         mean_square[i] = rho * mean_square[i] + rest * (g[i] * g[i])
@@ -183,6 +178,31 @@ def mean_chunk(mean, g, rho, rest):
     """One chunk of the running mean."""
     for i in range(g.size):
         mean[i] = rho * mean[i] + rest * g[i]
+
+
+@helper
+def plain_step(step, g, mean_square, rate, epsilon):
+    """The gradient over the root of the mean square."""
+    for i in range(g.size):
+        step[i] = rate * g[i] / math.sqrt(mean_square[i] + epsilon)
+
+
+@helper
+def centered_step(step, g, mean_square, mean, rate, epsilon):
+    """The gradient over the root of the variance."""
+    nothing = g.dtype.type(0)
+    for i in range(g.size):
+        variance = mean_square[i] - mean[i] * mean[i]
+        variance = nothing if variance < nothing else variance  # a NaN stays one
+        step[i] = rate * g[i] / math.sqrt(variance + epsilon)
+
+
+@helper
+def velocity_chunk(step, velocity, momentum):
+    """The velocity takes the step up, and takes its place."""
+    for i in range(step.size):
+        velocity[i] = momentum * velocity[i] + step[i]
+        step[i] = velocity[i]
 
 
 @kernel()
@@ -199,13 +219,29 @@ def _squares(x, sums):
 def _scale(x, factor, y):
     """Fixed chunks of elements."""
     for chunk in prange(pieces_of(x.size, CHUNK)):
-        for i in range(chunk * CHUNK, min(x.size, (chunk + 1) * CHUNK)):
-            y[i] = factor * x[i]
+        start, stop = chunk * CHUNK, min(x.size, (chunk + 1) * CHUNK)
+        scale_chunk(x[start:stop], factor, y[start:stop])
+
+
+@helper
+def scale_chunk(x, factor, y):
+    """One chunk of :func:`_scale`."""
+    for i in range(x.size):
+        y[i] = factor * x[i]
 
 
 @kernel()
 def _clip(x, limit, y):
-    """Fixed chunks of elements; a NaN is neither above nor below."""
+    """Fixed chunks of elements."""
     for chunk in prange(pieces_of(x.size, CHUNK)):
-        for i in range(chunk * CHUNK, min(x.size, (chunk + 1) * CHUNK)):
-            y[i] = limit if x[i] > limit else -limit if x[i] < -limit else x[i]
+        start, stop = chunk * CHUNK, min(x.size, (chunk + 1) * CHUNK)
+        clip_chunk(x[start:stop], limit, y[start:stop])
+
+
+@helper
+def clip_chunk(x, limit, y):
+    """One chunk of :func:`_clip`; a NaN is neither above nor below."""
+    for i in range(x.size):
+        value = x[i]
+        value = limit if value > limit else value
+        y[i] = -limit if value < -limit else value
