@@ -1,5 +1,5 @@
 # Short names for what is written out elsewhere; nothing needs make.
-.PHONY: setup test slow coverage lint types docs-check ci
+.PHONY: setup test slow coverage lint types docs docs-check ci
 
 setup:  ## a virtual environment with everything for development
 	python3 -m venv .venv
@@ -24,6 +24,9 @@ lint:
 
 types:
 	.venv/bin/mypy
+
+docs:  ## the site, in docs/_build/html; every warning is an error
+	.venv/bin/sphinx-build -W --keep-going -b html docs docs/_build/html
 
 docs-check:  ## examples in docstrings and documents run, links lead somewhere
 	.venv/bin/python -m pytest tests/test_docs.py -m "slow or not slow"

@@ -5,12 +5,16 @@ from __future__ import annotations
 import ast
 import doctest
 import importlib
+import inspect
 import os
 import pkgutil
 import re
+import shlex
+import shutil
 import subprocess
 import sys
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
@@ -18,7 +22,13 @@ import tinycnn
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text("utf-8")
-PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md"] + [
+    page for page in sorted((ROOT / "docs").rglob("*.md")) if "_build" not in page.parts
+]
+# Pages that a learner pastes from top to bottom say so in a comment; elsewhere each block stands on its own.
+TOGETHER = "The blocks of this page are one program"
+# The code on this page is whole files and edits, which a test below applies to a copy.
+FILES = ROOT / "docs" / "adding_a_layer.md"
 ENGINE = [*sorted((ROOT / "tinycnn").rglob("*.py")), *sorted((ROOT / "kernels").rglob("*.py"))]
 # The backend that needs a machine of its own is imported by its own tests only.
 MODULES = [
@@ -65,7 +75,7 @@ def run_program(text: str, folder: Path) -> str:
     """Output of a program, run in a process and a folder of its own."""
     path = folder / "program.py"
     path.write_text(text, "utf-8")
-    environment = os.environ | {"PYTHONPATH": str(ROOT), "MPLBACKEND": "agg"}
+    environment = os.environ | {"PYTHONPATH": str(ROOT), "MPLBACKEND": "agg", "PYTHONIOENCODING": "utf-8"}
     done = subprocess.run([sys.executable, str(path)], cwd=folder, env=environment, capture_output=True, text=True)
     assert done.returncode == 0, f"{text}\n{done.stderr}"
     return done.stdout
@@ -76,6 +86,7 @@ def run_program(text: str, folder: Path) -> str:
     [
         pytest.param(page, text, marks=pytest.mark.slow if ".fit(" in text else (), id=f"{page.name}-{number}")
         for page in PAGES
+        if page != FILES and TOGETHER not in page.read_text("utf-8")
         for number, text in enumerate(blocks(page, "python"))
     ],
 )
@@ -83,6 +94,159 @@ def test_the_programs_in_the_documents_run(page: Path, program: str, tmp_path: P
     # A test function that a program defines is called, as pytest would.
     calls = [f"{name}()\n" for name in re.findall(r"^def (test_\w+)", program, re.MULTILINE)]
     run_program("\n".join([program, *calls]), tmp_path)
+
+
+def says(expected: str, printed: str) -> bool:
+    """Whether it is what a page shows: "..." stands for anything, and numbers with a point or a % may be a little off.
+
+    Another machine rounds differently, and training enlarges that. Lengths of spaces and rules follow the numbers.
+    """
+    inexact = r"(?<![\w.])(-?\d+\.\d+(?:e-?\d+)?%?|-?\d+%)(?![\w.])"
+    pieces = re.split(inexact, expected.strip())
+    texts = [re.sub(r"(?:\\\s)+", r"\\s+", re.sub("─+", "─+", re.escape(text))) for text in pieces[::2]]
+    pattern = r"(-?\d[\d.e-]*%?)".join(texts).replace(r"\.\.\.", ".*?")
+    match = re.fullmatch(pattern, printed.strip(), re.DOTALL)
+    return match is not None and all(
+        float(found.strip("%")) == pytest.approx(float(shown.strip("%")), rel=0.25 if "." in shown else 0, abs=0.03)
+        or ("%" in shown and abs(float(found.strip("%")) - float(shown.strip("%"))) <= 3)
+        for shown, found in zip(pieces[1::2], match.groups(), strict=True)
+    )
+
+
+def test_what_a_page_shows_is_compared() -> None:
+    assert says("loss 0.25  16%\n──\nTrue ...\n", "loss 0.251   17%\n───\nTrue and more\n")
+    assert says("[0.1, 0.05] (2, 3)", "[0.1, 0.05] (2, 3)")
+    for wrong in ("(2, 4)", "loss 0.9", "(2, 3) more"):
+        assert not says("(2, 3)", wrong)
+    assert not says("loss 0.25", "loss 0.5")
+    assert not says("accuracy 93%", "accuracy 83%")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "page", [page for page in PAGES if TOGETHER in page.read_text("utf-8")], ids=lambda page: page.stem
+)
+def test_the_pages_that_are_one_program_run_and_print_what_they_say(page: Path, tmp_path: Path) -> None:
+    """A ``text`` block right after a program is what it prints."""
+    found = re.findall(
+        r"^```python\n(.*?)^```$(?:\n+^```text\n(.*?)^```$)?", page.read_text("utf-8"), re.DOTALL | re.MULTILINE
+    )
+    assert found
+    end = "end of a block"
+    program = "".join(f"{code}\nprint({end!r})\n" for code, _ in found)
+    outputs = run_program(program, tmp_path).split(f"{end}\n")
+    for (code, expected), printed in zip(found, outputs[:-1], strict=True):
+        if expected:
+            assert says(expected, printed), f"{page.name}:\n{code}\nprints\n{printed}\nbut the page says\n{expected}"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
+def test_the_commands_in_the_documents_parse(page: Path) -> None:
+    from tinycnn import cli, models
+
+    for block in blocks(page, "sh"):
+        subprocess.run(["bash", "-n", "-c", block], check=True)
+        for line in block.splitlines():
+            words = shlex.split(line.rpartition(" && ")[2], comments=True)
+            if words and words[0].rpartition("/")[2] == "tinycnn":
+                arguments = cli._parser().parse_args(words[1:])
+                assert getattr(arguments, "name", models.names()[0]) in models.names(), line
+
+
+def apply(page: str, copy: Path) -> list[str]:
+    """Do in a copy of the checkout what a page says; returns the paths of the new files.
+
+    ``New file `path`:`` stands right before a whole file. The paragraph before a diff names the files that it is for.
+    Its parts, cut at @@, hold one line that is there once (with "…" for its end) and lines to put in before or after.
+    """
+    new = []
+    parts = re.split(r"^```(python|diff|text|sh)\n(.*?)^```$", page, flags=re.DOTALL | re.MULTILINE)
+    for prose, language, code in zip(parts[::3], parts[1::3], parts[2::3], strict=False):
+        paths = re.findall(r"`(\w+/[\w/]+\.\w+)`", prose.rstrip().rpartition("\n\n")[2])
+        if language == "python":
+            (copy / paths[-1]).write_text(code, "utf-8")
+            new.append(paths[-1])
+        for path in paths if language == "diff" else []:
+            text = (copy / path).read_text("utf-8")
+            for part in code.split("@@\n"):
+                added = "".join(line[1:] for line in part.splitlines(True) if line[0] == "+")
+                [known] = [line[1:] for line in part.splitlines() if line[0] == " "]
+                pattern = re.escape(known).replace("…", ".*")
+                [line] = re.findall(rf"^{pattern}\n", text, re.MULTILINE)
+                text = text.replace(line, added + line if part[0] == "+" else line + added)
+            (copy / path).write_text(text, "utf-8")
+    return new
+
+
+@pytest.mark.slow
+def test_the_page_on_adding_a_layer_adds_one(tmp_path: Path) -> None:
+    copy = tmp_path / "tinycnn"
+    for name in ("tinycnn", "kernels", "tests", "docs"):
+        leave = shutil.ignore_patterns("__pycache__", "_build", "compat", "mutants")
+        shutil.copytree(ROOT / name, copy / name, ignore=leave)
+    for name in ("pyproject.toml", "README.md", "CONTRIBUTING.md", "CHANGELOG.md"):
+        shutil.copy(ROOT / name, copy / name)
+    new = apply(FILES.read_text("utf-8"), copy)
+    backends = {path.name for path in (ROOT / "kernels").iterdir() if (path / "conv.py").exists()}
+    assert {Path(path).parts[1] for path in new if path.startswith("kernels")} == backends, "one file per backend"
+    assert len([path for path in new if path.startswith("tinycnn")]) == 1, "one layer file"
+
+    words = "LearnedSwish or learned_swish or every_public or is_listed or same_names or has_a_bound"
+    tests = ["layers", "kernels_signatures", "kernels_parity", "kernels_accuracy", "learned_swish"]
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-k", words]
+        + [f"tests/test_{name}.py" for name in tests],
+        cwd=copy,
+        env={**os.environ, "PYTHONPATH": str(copy), "NUMBA_CACHE_DIR": str(tmp_path / "cache")},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stdout[-5000:]
+    assert int(re.findall(r"(\d+) passed", done.stdout)[0]) >= 20, done.stdout
+
+
+@pytest.mark.slow
+def test_the_site_is_built_without_a_warning_and_describes_every_public_name(tmp_path: Path) -> None:
+    pytest.importorskip("sphinx", reason='needs pip install -e ".[docs]"')
+    from sphinx.util.inventory import InventoryFile
+
+    command = ["-m", "sphinx", "-q", "-W", "--keep-going", "-b", "html", "-d", str(tmp_path / "doctrees")]
+    done = subprocess.run(
+        [sys.executable, *command, "docs", str(tmp_path / "html")], cwd=ROOT, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+
+    with (tmp_path / "html" / "objects.inv").open("rb") as file:
+        inventory = InventoryFile.load(file, "", lambda base, path: path)
+    described = {name for kind, names in inventory.items() if kind.startswith("py:") for name in names}
+    things = {id(thing) for name in described if (thing := named(name)) is not None}
+    for module in map(importlib.import_module, ["tinycnn", "tinycnn.kernels", *MODULES]):
+        public = getattr(module, "__all__", None) or [
+            name
+            for name, thing in vars(module).items()
+            if name[0] != "_" and getattr(thing, "__module__", None) == module.__name__
+            if inspect.isclass(thing) or inspect.isroutine(thing)
+        ]
+        for name in public if not re.search(r"\._", module.__name__) else ():
+            thing = getattr(module, name)
+            known = f"{module.__name__}.{name}" in described or id(thing) in things or name[:2] == "__"
+            assert known or isinstance(thing, ModuleType), f"{module.__name__}.{name} has no place in the reference"
+
+    for page in (tmp_path / "html").rglob("*.html"):
+        fetched = re.findall(r"<(?:script|img|link)[^>]* (?:src|href)=\"(https?:[^\"]*)", page.read_text("utf-8"))
+        assert not fetched, f"{page.name} needs the network"
+
+
+def named(path: str) -> object:
+    """The object of a dotted path, or None; a function goes before a module of the same name."""
+    steps = path.split(".")
+    thing: object = importlib.import_module(steps[0])
+    for index, step in enumerate(steps[1:], 2):
+        try:
+            thing = getattr(thing, step) if hasattr(thing, step) else importlib.import_module(".".join(steps[:index]))
+        except ImportError:
+            return None
+    return thing
 
 
 def test_the_first_program_is_the_one_in_examples() -> None:
@@ -133,11 +297,12 @@ def test_the_page_on_the_command_line_is_complete() -> None:
     assert set(re.findall(r"^\| `(--[\w-]+)", page, re.MULTILINE)) == options
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
 def test_links_within_the_repository_lead_somewhere(page: Path) -> None:
     for target in re.findall(r"\]\(([^)#\s]+)", page.read_text("utf-8")):
         if "://" not in target:
-            assert (page.parent / target).exists(), target
+            places = [page.parent / target, page.parent / f"{target}.rst"]  # Sphinx finds pages without a suffix
+            assert any(place.exists() for place in places), target
 
 
 def test_every_make_target_that_is_named_exists() -> None:

@@ -103,7 +103,7 @@ def gradient_flow(trace_or_model: Any, x: Any = None, y: Any = None, ax: Any = N
 
 
 def saliency(model: Any, image: Any, label: Any = None, ax: Any = None) -> Array:
-    """Draw which pixels the score of a class depends on: the image, and beside it |d score / d pixel|.
+    """Draw which pixels the score of a class depends on: the image, and beside it ``|d score / d pixel|``.
 
     The score is what goes into the final softmax; of the channels of a pixel the largest counts. As in inference:
     without dropout, batch normalisation by its moving statistics. Source: Simonyan, Vedaldi & Zisserman, "Deep inside
