@@ -1,10 +1,13 @@
 """EIP4's network for MNIST, and a walk through its glossary on the trained network.
 
     python examples/eip4.py
-    python examples/eip4.py --data digits --epochs 2 --limit 2000
+    python examples/eip4.py --data digits --epochs 5
 
 Prints the accuracy of each epoch, and for each word of the glossary a number from the network; leaves a picture for
 each in the folder --out.
+
+A very short run looks worse than it is: for the first hundreds of steps the moving statistics of batch normalization,
+which validation uses, are not yet those of the images.
 """
 
 import argparse

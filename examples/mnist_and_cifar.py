@@ -1,10 +1,13 @@
 """One network for MNIST, a deeper one for CIFAR-10, and what they are sure of, rightly and wrongly.
 
     python examples/mnist_and_cifar.py --only mnist_cnn
-    python examples/mnist_and_cifar.py --data digits --epochs 2 --limit 2000      # needs no download
+    python examples/mnist_and_cifar.py --data digits --epochs 5      # needs no download
 
 Leaves for each network the curves, images of each class, and the predictions it was surest of: the correct ones and the
 wrong ones.
+
+A very short run looks worse than it is: for the first hundreds of steps the moving statistics of batch normalization,
+which validation uses, are not yet those of the images.
 """
 
 import argparse

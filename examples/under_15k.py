@@ -1,11 +1,14 @@
 """MNIST with fewer than 15,000 parameters: seven networks compared, one of them trained.
 
     python examples/under_15k.py
-    python examples/under_15k.py --data digits --epochs 2 --limit 2000
+    python examples/under_15k.py --data digits --epochs 5
 
 Prints what each network costs and what is documented of it, then the layers of the trained one: the column "Receptive
 field" says how many pixels of the image one output of a layer can depend on. Leaves its curves, with the learning rate,
 and a picture of the receptive fields in the folder --out.
+
+A very short run looks worse than it is: for the first hundreds of steps the moving statistics of batch normalization,
+which validation uses, are not yet those of the images.
 """
 
 import argparse

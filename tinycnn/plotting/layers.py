@@ -61,7 +61,7 @@ def filters(
     pictures = weights.transpose(3, 2, 0, 1)[:shown]  # (F, C, KH, KW)
     if C == 3:
         colours = 0.5 + 0.5 * pictures.transpose(0, 2, 3, 1) / largest
-        ax = _numbered(colours, f"{what} RGB (grey: 0, brightest and darkest: ±{largest:.2g})", ax)
+        ax = _numbered(colours, f"{what} RGB (grey: 0, range ±{largest:.2g})", ax)
     elif C == 1:
         ax = _numbered(pictures[:, 0], what, ax, "weight", cmap=_DIVERGING, vmin=-largest, vmax=largest)
     else:

@@ -85,7 +85,8 @@ def receptive_field(
         overlay[..., :3], overlay[..., 3] = _rgb(_FRAME), np.sqrt(gradient / strongest)
         ax.imshow(overlay, extent=(0, W, H, 0))
         seen += f"\nby gradient {np.count_nonzero(gradient)} of these {np.count_nonzero(field)}"
-    ax.add_collection(LineCollection(_outline(field), colors=_FRAME, linewidths=2, clip_on=False))
+    lines = LineCollection(_outline(field), colors=_FRAME, linewidths=2, capstyle="projecting", clip_on=False)
+    ax.add_collection(lines)
     ax.set(title=f"{chosen.name}, {_where(chosen, asked)}\n{seen}", xlabel="column (pixels)", ylabel="row (pixels)")
     ax.title.set_fontsize(10)
     ax.set_xlim(0, W)
@@ -103,7 +104,7 @@ def field_by_geometry(model: Sequential, index: int, asked: tuple[Any, ...]) -> 
 
 
 def field_by_gradient(model: Sequential, index: int, asked: tuple[Any, ...], x: Array | None) -> Array:
-    """|gradient| (H, W) of the asked outputs of a layer by each pixel, the largest of its channels."""
+    """``|gradient|`` (H, W) of the asked outputs of a layer by each pixel, the largest of its channels."""
     twins = copies_up_to_scores(model)[: index + 1]
     rng = np.random.default_rng(0)
     if x is None:
