@@ -36,7 +36,7 @@ def test_arrays_hang_together():
         assert entry.dy.shape == entry.y.shape
         assert entry.gradients.keys() == entry.parameters.keys()
     assert trace["conv2d"] is trace[0]
-    assert trace[0].cache.y is trace[0].y
+    assert trace[0].cache.kept is trace[0].y
 
 
 def test_gradients_and_loss_are_those_of_the_training_step():
