@@ -94,6 +94,7 @@ def clear(typingctx, target, start, count):
 
     return signature, generate
 
+
 def _python_forms():
     """The same three as plain Python, for a debugger and for coverage: what runs under ``NUMBA_DISABLE_JIT=1``."""
 
