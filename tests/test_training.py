@@ -266,8 +266,19 @@ def test_infinity_is_found_wherever_it_is_and_can_be_let_through():
 
 def test_unscaled_images_warn():
     x = np.full((4, 8, 8, 1), 255, np.uint8)
-    with pytest.warns(UserWarning, match="divide by 255"):
+    with pytest.warns(UserWarning, match="divide by 255") as record:
         toy_model().fit(x, [0, 1, 2, 3], verbose=0)
+    assert record[0].filename == __file__  # it points at the user's line
+
+
+def test_a_model_that_rescales_takes_bytes_without_a_warning(recwarn):
+    model = Sequential(
+        [layers.Input((2, 2, 1)), layers.Rescaling(1 / 255), layers.Flatten(), layers.Dense(2, "softmax")]
+    )
+    model.compile("sgd", "sparse_categorical_crossentropy")
+    model.fit(np.full((4, 2, 2, 1), 200, np.uint8), [0, 1, 0, 1], verbose=0)
+    model.predict(np.full((4, 2, 2, 1), 200, np.uint8))
+    assert not [w for w in recwarn if "divide by 255" in str(w.message)]
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 import numpy as np
 
 from ._types import Array
-from .inputs import check_images, take
+from .inputs import images_for, take
 from .seeding import Stream, generator
 from .workspace import Workspace
 
@@ -129,7 +129,7 @@ class IteratorBatches:
         name = f"batch {number} of epoch {self._epochs}"
         if not isinstance(item, tuple | list) or len(item) not in (2, 3):
             raise TypeError(f"{name}: expected (x, y) or (x, y, sample_weight), got {type(item).__name__}")
-        x = check_images(item[0], self._model.input_shape, check_finite=self._check_finite, name=f"{name}: x")
+        x = images_for(self._model, item[0], self._check_finite, f"{name}: x")
         if not len(x):
             raise ValueError(f"{name}: x is empty")
         y = self._model.loss.check_targets(item[1], len(x), self._model.output_shape)

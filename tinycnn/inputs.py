@@ -6,13 +6,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ._types import Array, Shape
+from .layers import Rescaling
 from .workspace import Workspace
 
 if TYPE_CHECKING:
     from .model import Sequential
 
 
-def check_images(x: Any, input_shape: Shape, *, check_finite: bool = True, name: str = "x") -> Array:
+def check_images(
+    x: Any, input_shape: Shape, *, check_finite: bool = True, scaled: bool = False, name: str = "x"
+) -> Array:
     """x as an array of numbers (N, \\*input_shape); it stays in its own dtype, batches are converted one by one.
 
     Raises
@@ -25,7 +28,7 @@ def check_images(x: Any, input_shape: Shape, *, check_finite: bool = True, name:
     Warns
     -----
     UserWarning
-        For integer images that were not scaled to [0, 1].
+        For integer images that were not scaled to [0, 1], unless ``scaled`` says that the model does it.
     """
     array = np.asarray(x)
     if array.dtype.kind not in "fiub":
@@ -37,12 +40,12 @@ def check_images(x: Any, input_shape: Shape, *, check_finite: bool = True, name:
         if check_finite and not _all_finite(array):
             where = tuple(int(i) for i in np.argwhere(~np.isfinite(array))[0])
             raise ValueError(f"{name} holds {array[where]} at index {where}; pass check_finite=False to train anyway")
-    elif array.size and array.dtype.kind in "iu" and array.max() > 1:
+    elif not scaled and array.size and array.dtype.kind in "iu" and array.max() > 1:
         warnings.warn(
             f"{name} holds integers up to {array.max()}; networks train badly on unscaled images: "
             f"divide by 255 (x.astype('float32') / 255)",
             UserWarning,
-            stacklevel=4,
+            stacklevel=6,
         )
     return array
 
@@ -62,9 +65,15 @@ def _all_finite(array: Array) -> bool:
     return all(np.isfinite(array[i : i + 1024]).all() for i in range(0, len(array), 1024))
 
 
+def images_for(model: "Sequential", x: Any, check_finite: bool = True, name: str = "x") -> Array:
+    """:func:`check_images` for a model; one that begins with ``Rescaling`` scales images itself."""
+    scaled = isinstance(model.layers[0], Rescaling)
+    return check_images(x, model.input_shape, check_finite=check_finite, scaled=scaled, name=name)
+
+
 def checked_data(model: "Sequential", x: Any, y: Any, check_finite: bool = True, what: str = "") -> tuple[Array, Array]:
     """Images and targets as the model takes them, or an error that says what is wrong with them."""
-    x = check_images(x, model.input_shape, check_finite=check_finite, name=f"{what}x")
+    x = images_for(model, x, check_finite, f"{what}x")
     return x, model.loss.check_targets(y, len(x), model.output_shape)
 
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from ._checks import unknown
 from ._types import Array
-from .inputs import check_images
+from .inputs import images_for
 from .kernels.threads import one_blas_thread
 from .layers.base import Layer
 
@@ -105,7 +105,7 @@ class Trace:
 
 def trace(model: "Sequential", x: Any, y: Any = None) -> Trace:
     """See :meth:`Sequential.trace`."""
-    images = check_images(x, model.input_shape)
+    images = images_for(model, x)
     value = model.backend.array(images, model.dtype)
     targets = None if y is None else model.loss.check_targets(y, len(images), model.output_shape)
     buffers = [{name: array.copy() for name, array in layer.buffers.items()} for layer in model.layers]

@@ -10,7 +10,7 @@ from . import metrics as metrics_module
 from ._types import Array
 from .augmentation import Augmentation
 from .batches import Batch, Batches
-from .inputs import check_images, checked_data, take, verbosity
+from .inputs import checked_data, images_for, take, verbosity
 from .interrupt import Interrupt, deferred_interrupt
 from .kernels.threads import one_blas_thread
 from .progress import Progress
@@ -159,7 +159,7 @@ def evaluate(model: "Sequential", x: Any, y: Any, *, verbose: int, check_finite:
 
 def predict(model: "Sequential", x: Any, *, check_finite: bool) -> Array:
     """See :meth:`Sequential.predict`."""
-    x = check_images(x, model.input_shape, check_finite=check_finite)
+    x = images_for(model, x, check_finite)
     result = np.empty((len(x), *model.output_shape), model.dtype)
     ws = Workspace()
     with one_blas_thread():
