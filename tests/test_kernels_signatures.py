@@ -1,10 +1,12 @@
 """Every backend offers the reference's kernels under the same names and with the same signatures."""
 
+import importlib
 import inspect
+import pkgutil
 
 import pytest
 
-from tinycnn.kernels import cpu, reference
+from tinycnn.kernels import _collect, cpu, reference
 
 
 def test_same_names():
@@ -22,8 +24,21 @@ def test_documented(name):
         assert inspect.getdoc(getattr(backend, name)), f"{backend.__name__}.{name} has no docstring"
 
 
-def test_every_public_function_is_listed():
-    """A kernel written but not listed would escape every test that walks ``__all__``."""
+def test_every_kernel_is_listed():
+    """One written but not listed in its file would escape every test that walks ``__all__``."""
     for backend in (cpu, reference):
-        public = {name for name, value in vars(backend).items() if inspect.isfunction(value) and name[0] != "_"}
-        assert public == set(backend.__all__)
+        for file in pkgutil.iter_modules(backend.__path__):
+            module = importlib.import_module(f"{backend.__name__}.{file.name}")
+            for name, value in vars(module).items():
+                own = inspect.isfunction(value) and value.__module__ == module.__name__ and name[0] != "_"
+                if own and file.name[0] != "_" and {"out", "work"} <= inspect.signature(value).parameters.keys():
+                    assert name in module.__all__, f"{module.__name__} does not list {name}"
+
+
+def test_two_files_with_one_kernel_are_refused(monkeypatch):
+    from tinycnn.kernels.reference import dense
+
+    monkeypatch.setattr(dense, "__all__", [*dense.__all__, "relu_forward"])
+    monkeypatch.setattr(dense, "relu_forward", dense.dense_forward, raising=False)
+    with pytest.raises(ImportError, match="two files have a kernel 'relu_forward'"):
+        _collect.collect("tinycnn.kernels.reference")

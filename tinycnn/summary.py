@@ -79,7 +79,7 @@ def cache_bytes(model: "Sequential") -> list[int]:
     reference, batch = Backend("reference"), 2
     x: Array = np.zeros((batch, *model.input_shape), model.dtype)
     seen: set[int] = set()
-    sizes = []
+    sizes, caches = [], []
     for layer in model.layers:
         buffers = {name: value.copy() for name, value in layer.buffers.items()}
         backend, layer.backend = layer.backend, reference
@@ -89,6 +89,7 @@ def cache_bytes(model: "Sequential") -> list[int]:
             layer.backend = backend
             for name, value in buffers.items():
                 layer.buffers[name][...] = value
+        caches.append(cache)  # alive until the end, so that no two arrays can have had one address
         sizes.append(sum(_new_bytes(array, batch, seen) for array in _arrays(cache)))
     return sizes
 

@@ -9,6 +9,23 @@ from ._arrays import deliver, operand, pieces, target
 from ._jit import helper, kernel
 from ._memory import copy
 
+__all__ = [
+    "elu_backward",
+    "elu_forward",
+    "gelu_backward",
+    "gelu_forward",
+    "leaky_relu_backward",
+    "leaky_relu_forward",
+    "relu_backward",
+    "relu_forward",
+    "sigmoid_backward",
+    "sigmoid_forward",
+    "softmax_backward",
+    "softmax_forward",
+    "tanh_backward",
+    "tanh_forward",
+]
+
 CHUNK = 8_192  # elements: a chunk stays in the nearest cache
 LEAKY_RELU, ELU, SIGMOID, TANH, GELU = range(5)  # what :func:`_bend` is told to compute
 ROOT_HALF, ROOT_TWO_PI = math.sqrt(0.5), math.sqrt(2 * math.pi)

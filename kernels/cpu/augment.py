@@ -9,6 +9,8 @@ from ..reference.augment import gaussian_weights
 from ._arrays import deliver, operand, target
 from ._jit import kernel
 
+__all__ = ["blur_images", "cut_out_images", "warp_images"]
+
 
 def warp_images(x, maps, out=None, work=None):
     """Pixel by pixel, its four sources weighted; see :func:`reference.warp_images`."""

@@ -12,6 +12,8 @@ from numba import prange
 from ._arrays import deliver, operand, pieces, several, target
 from ._jit import helper, kernel
 
+__all__ = ["batch_norm_backward", "batch_norm_forward", "batch_norm_inference_backward", "batch_norm_inference_forward"]
+
 CHUNK = 65_536  # values per chunk, roughly
 
 

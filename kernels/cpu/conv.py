@@ -19,6 +19,8 @@ from ._arrays import deliver, integers, operand, pieces, several, target
 from ._jit import helper, kernel
 from ._memory import clear, copy, matmul_add
 
+__all__ = ["conv2d_backward_input", "conv2d_backward_weights", "conv2d_forward"]
+
 TILE_BYTES = 400_000  # of gathered receptive fields: with the weights they share a second-level cache of 1 MB
 CHUNKS = 32  # at most; each has a buffer of its own
 

@@ -10,6 +10,8 @@ from ._arrays import deliver, operand, several, target
 from ._jit import kernel
 from ._memory import copy, matmul_add
 
+__all__ = ["dense_backward_input", "dense_backward_weights", "dense_forward"]
+
 BLOCK_ROWS, BLOCK_COLUMNS = 64, 64
 
 

@@ -11,6 +11,8 @@ from ._jit import helper, kernel
 from ._memory import copy
 from .activation import CHUNK, pieces_of
 
+__all__ = ["dropout", "gaussian_noise"]
+
 SHIFT = np.uint64(64 - UNIFORM_BITS)
 hash_of = helper(mix)  # the very source that NumPy runs
 

@@ -9,6 +9,15 @@ from ._arrays import deliver, operand, several, target
 from ._jit import helper, kernel
 from .activation import CHUNK, pieces_of, softmax_row
 
+__all__ = [
+    "categorical_cross_entropy_backward",
+    "categorical_cross_entropy_forward",
+    "mean_squared_error_backward",
+    "mean_squared_error_forward",
+    "softmax_cross_entropy_backward",
+    "softmax_cross_entropy_forward",
+]
+
 
 def softmax_cross_entropy_forward(logits, labels, out=None, work=None):
     """One pass over each row; see :func:`reference.softmax_cross_entropy_forward`. ``out[1]`` may be the logits."""

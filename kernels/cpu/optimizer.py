@@ -9,6 +9,8 @@ from ._arrays import deliver, operand, pieces, target
 from ._jit import helper, kernel
 from .activation import CHUNK, pieces_of
 
+__all__ = ["adam_update", "clip_gradient", "gradient_norm", "rmsprop_update", "scale_gradient", "sgd_update"]
+
 
 def sgd_update(parameter, gradient, velocity, learning_rate, momentum, nesterov):
     """See :func:`reference.sgd_update`."""

@@ -11,6 +11,8 @@ from ._arrays import deliver, integers, operand, pieces, several, target
 from ._jit import helper, kernel
 from ._memory import clear, copy
 
+__all__ = ["average_pool2d_backward", "average_pool2d_forward", "max_pool2d_backward", "max_pool2d_forward"]
+
 CHUNK = 65_536  # pixels times channels that the windows of one chunk read, roughly
 
 

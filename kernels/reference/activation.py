@@ -9,6 +9,23 @@ import numpy as np
 
 from ._out import deliver
 
+__all__ = [
+    "elu_backward",
+    "elu_forward",
+    "gelu_backward",
+    "gelu_forward",
+    "leaky_relu_backward",
+    "leaky_relu_forward",
+    "relu_backward",
+    "relu_forward",
+    "sigmoid_backward",
+    "sigmoid_forward",
+    "softmax_backward",
+    "softmax_forward",
+    "tanh_backward",
+    "tanh_forward",
+]
+
 
 def relu_forward(x, out=None, work=None):
     """``y = max(x, 0)``; NaN stays NaN (Nair & Hinton, "Rectified linear units improve RBMs", 2010).

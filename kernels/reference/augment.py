@@ -4,6 +4,8 @@ import numpy as np
 
 from ._out import deliver
 
+__all__ = ["blur_images", "cut_out_images", "warp_images"]
+
 
 def warp_images(x, maps, out=None, work=None):
     """Move every image's pixels by an affine map, between pixels by bilinear interpolation.

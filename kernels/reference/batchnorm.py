@@ -9,6 +9,8 @@ import numpy as np
 
 from ._out import deliver, deliver_all
 
+__all__ = ["batch_norm_backward", "batch_norm_forward", "batch_norm_inference_backward", "batch_norm_inference_forward"]
+
 
 def batch_norm_forward(x, gamma, beta, epsilon, out=None, work=None):
     """Normalise each channel by the statistics of this batch: ``y = gamma * xhat + beta``.

@@ -9,6 +9,8 @@ import numpy as np
 from ..geometry import Window
 from ._out import deliver, deliver_all
 
+__all__ = ["conv2d_backward_input", "conv2d_backward_weights", "conv2d_forward"]
+
 
 def conv2d_forward(x, w, b, strides, pads, dilation, groups, out=None, work=None):
     """Cross-correlate a batch with F filters (what deep learning calls convolution; the filter is not flipped).

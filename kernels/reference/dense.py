@@ -2,6 +2,8 @@
 
 from ._out import deliver, deliver_all
 
+__all__ = ["dense_backward_input", "dense_backward_weights", "dense_forward"]
+
 
 def dense_forward(x, w, b, out=None, work=None):
     """``y[n,o] = b[o] + sum_i x[n,i] * w[i,o]``; ``b`` may be None.

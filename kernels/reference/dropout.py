@@ -7,6 +7,8 @@ import numpy as np
 from ..counter_hash import GOLDEN, HALF_OPEN, UNIFORM_BITS, WIDE_SHIFT, keep_threshold, key_of, mix
 from ._out import deliver
 
+__all__ = ["dropout", "gaussian_noise"]
+
 
 def dropout(x, rate, seed, step, out=None, work=None):
     """Zero each element with probability ``rate`` and scale the others by ``1 / (1 - rate)``.

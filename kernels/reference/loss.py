@@ -9,6 +9,15 @@ import numpy as np
 
 from ._out import deliver, deliver_all
 
+__all__ = [
+    "categorical_cross_entropy_backward",
+    "categorical_cross_entropy_forward",
+    "mean_squared_error_backward",
+    "mean_squared_error_forward",
+    "softmax_cross_entropy_backward",
+    "softmax_cross_entropy_forward",
+]
+
 
 def softmax_cross_entropy_forward(logits, labels, out=None, work=None):
     """Negative log-probability of each sample's true class.

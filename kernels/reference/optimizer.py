@@ -4,6 +4,8 @@ import numpy as np
 
 from ._out import deliver
 
+__all__ = ["adam_update", "clip_gradient", "gradient_norm", "rmsprop_update", "scale_gradient", "sgd_update"]
+
 
 def sgd_update(parameter, gradient, velocity, learning_rate, momentum, nesterov):
     """Gradient descent, with momentum where ``velocity`` is given.

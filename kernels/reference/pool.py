@@ -9,6 +9,8 @@ from ..geometry import Window, argmax_dtype
 from ._out import deliver, deliver_all
 from .conv import col2im, im2col, tap_slices
 
+__all__ = ["average_pool2d_backward", "average_pool2d_forward", "max_pool2d_backward", "max_pool2d_forward"]
+
 
 def max_pool2d_forward(x, pool_size, strides, pads, out=None, work=None):
     """Largest value of each window; pads count as -inf, so they never win; of equal values the first wins.
