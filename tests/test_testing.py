@@ -301,6 +301,15 @@ def test_model_report():
     assert [row.array for row in report.rows[:3]] == ["dx", "kernel", "bias"]
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("name", tinycnn.models.names())
+def test_model_report_of_every_documented_network(name):
+    report = testing.model_report(name)
+    assert report.ok, report.failures
+    seconds = float(report.title.rsplit(", ", 1)[1].removesuffix(" s"))
+    assert seconds < 30
+
+
 def test_model_report_of_a_wrong_kernel(monkeypatch):
     from tinycnn.kernels import cpu
 

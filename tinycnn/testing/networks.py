@@ -88,7 +88,7 @@ def model_report(name: str, *, elements: int = 200, seed: int = 0) -> GradientRe
             _check_reduced(layer, report, rng, seed)
         model = Sequential.from_config(documented.get_config() | {"dtype": "float64"})
         model.compile("sgd", "sparse_categorical_crossentropy")
-        x = rng.uniform(0, 1, (3, *model.input_shape))
+        x = rng.uniform(0, 1, (2, *model.input_shape))
         network = _Network(model, x, rng.integers(0, model.output_shape[0], len(x)))
         network.directional(report, seed, DIRECTIONAL_RTOL)
         network.drawn_elements(report, elements, seed)
@@ -110,7 +110,7 @@ def _check_reduced(layer: Layer, report: GradientReport, rng: np.random.Generato
         shape = (*small, min(shape[-1], 3))
     elif len(shape) == 3:
         shape = (min(shape[0], 4), min(shape[1], 4), min(shape[2], 3))
-    elif layer.params:
+    elif len(shape) == 1:
         shape = (min(shape[0], 24),)
     copy = type(layer).from_config(config)
     x = rng.normal(size=(3, *shape))
