@@ -19,7 +19,7 @@ _CHAR, _INT, _INDEX = ir.IntType(8), ir.IntType(32), ir.IntType(64)
 _POINTER = ir.PointerType(_CHAR)
 
 
-def _address(context, builder, array_type, array, offset):
+def address(context, builder, array_type, array, offset):
     """Pointer to element ``offset`` of a flat contiguous array."""
     data = context.make_array(array_type)(context, builder, array).data
     return builder.gep(data, [offset])
@@ -42,7 +42,7 @@ def matmul_add(typingctx, m, n, k, a, a_start, a_row, a_flip, b, b_start, b_row,
         m, n, k, a, a_start, a_row, a_flip, b, b_start, b_row, b_flip, c, c_start, c_row = args
         array_types = signature.args[3], signature.args[7], signature.args[11]
         pointers = [
-            builder.bitcast(_address(context, builder, *operand), _POINTER)
+            builder.bitcast(address(context, builder, *operand), _POINTER)
             for operand in zip(array_types, (a, b, c), (a_start, b_start, c_start), strict=True)
         ]
         one = context.get_constant(number, 1.0)
@@ -71,8 +71,8 @@ def copy(typingctx, target, target_start, source, source_start, count):
 
     def generate(context, builder, signature, args):
         target, target_start, source, source_start, count = args
-        to = _address(context, builder, signature.args[0], target, target_start)
-        origin = _address(context, builder, signature.args[2], source, source_start)
+        to = address(context, builder, signature.args[0], target, target_start)
+        origin = address(context, builder, signature.args[2], source, source_start)
         cgutils.raw_memcpy(builder, to, origin, count, signature.args[0].dtype.bitwidth // 8)
         return context.get_dummy_value()
 
@@ -87,7 +87,7 @@ def clear(typingctx, target, start, count):
 
     def generate(context, builder, signature, args):
         target, start, count = args
-        to = _address(context, builder, signature.args[0], target, start)
+        to = address(context, builder, signature.args[0], target, start)
         size = builder.mul(count, ir.Constant(_INDEX, signature.args[0].dtype.bitwidth // 8))
         cgutils.memset(builder, to, size, 0)
         return context.get_dummy_value()

@@ -1,0 +1,283 @@
+"""A matrix product whose left factor is never built: the micro-kernel under convolutions and dense layers.
+
+``C[r, f] = max(init[r, f] + sum_s A[r, s] * B[s, f], floor)`` with ``A[r, s] = a[rows[r] + steps[s]]``.
+
+Every matrix that a convolution multiplies has that form: the address of a number in an image is the address of a
+pixel plus that of a tap. With ``rows`` the output pixels and ``steps`` the taps, A is the im2col matrix and C the
+result; with the two tables exchanged, A is its transpose and C the gradient of the weights; and with rows and columns
+in their place, A is an ordinary matrix. Strides, dilation and groups are in the tables, so no code knows of them.
+
+The product goes by tiles of up to 8 rows by 2 vectors of C, which stay in registers while one loop runs over s: it
+loads two vectors of B, then for each row one number of A, spread over a vector, for two fused multiply-adds. That is
+the micro-kernel of Goto & van de Geijn ("Anatomy of high-performance matrix multiplication", 2008) and Van Zee & van
+de Geijn ("BLIS", 2015) with the table of pointers of Dukhan ("The indirect convolution algorithm", 2019) in place of
+a packed A. LLVM does not find this form in a loop nest, so the intrinsic below writes it down, instruction by
+instruction. Eight rows because their eight addresses fit into the integer registers, and because eight sums are the
+fewest that hide the latency of a multiply-add.
+
+Each element of C is summed over s in order, whatever tile it lies in: its bits depend on nothing else.
+"""
+
+import numba
+import numpy as np
+from llvmlite import ir
+from numba import types
+from numba.core import cgutils
+from numba.core.registry import cpu_target
+from numba.extending import intrinsic
+
+from ._jit import helper
+from ._memory import address, copy
+
+_BOOL, _INT, _INDEX = ir.IntType(1), ir.IntType(32), ir.IntType(64)
+
+
+def vector_bytes():
+    """Width of the vector registers that Numba compiles for."""
+    _, name, features = cpu_target.target_context.codegen().magic_tuple()
+    present = {feature for feature in features.split(",") if feature.startswith("+")}
+    if "+avx512f" in present:
+        return 64
+    return 32 if "+avx" in present else 16
+
+
+VECTOR_BYTES = vector_bytes()
+TALL = (8, 4, 2, 1)  # heights of the tiles that are one vector wide
+WIDE = TALL if VECTOR_BYTES == 64 else (6, 4, 2, 1)  # of two vectors: 2 * height + 3 of 32 registers, or of 16
+DEPTH = 256  # steps after which the sums are put down: so many rows of a panel stay in the nearest cache
+
+
+@helper
+def product(m, f, k, a, a_start, rows, row, steps, step, b, b_start, init, i_start, i_row, floor, c, start, c_row):
+    """The product above for m rows, f columns and k > 0 steps, on flat arrays.
+
+    A row r of C begins at ``c[start + r*c_row]``, one of the initial values at ``init[i_start + r*i_row]`` (a bias has
+    ``i_row = 0``; C itself may be given, to add to it). B lies in panels from ``b[b_start]`` on, see :func:`pack`. The
+    tables are read from ``rows[row]`` and ``steps[step]`` on. ``floor`` is 0 for a ReLU, else minus infinity; NaN
+    passes.
+    """
+    lanes = VECTOR_BYTES // c.itemsize
+    for s in range(0, k, DEPTH):
+        depth, bound = min(DEPTH, k - s), floor if s + DEPTH >= k else c.dtype.type(-np.inf)
+        first, first_start, first_row = (init, i_start, i_row) if s == 0 else (c, start, c_row)
+        for column in range(0, f, 2 * lanes):
+            width, r = min(2 * lanes, f - column), 0
+            b_row = 2 * lanes if width > lanes else lanes
+            while r < m:
+                height = tile_height(m - r, width > lanes)
+                tile(
+                    height, width, depth, a, a_start, rows, row + r, steps, step + s,
+                    b, b_start + column * k + s * b_row, b_row, first, first_start + r * first_row + column, first_row,
+                    bound, c, start + r * c_row + column, c_row,
+                )  # fmt: skip
+                r += height
+
+
+@helper
+def tile_height(rows, wide):
+    """The tallest tile that fits."""
+    tallest = WIDE[0] if wide else TALL[0]
+    if rows >= tallest:
+        return tallest
+    return 4 if rows >= 4 else (2 if rows >= 2 else 1)
+
+
+@helper
+def pack(k, f, source, source_start, source_row, panels, start):
+    """Lay B out as :func:`product` reads it: a panel for each two vectors of columns, its k rows one after another.
+
+    In a matrix of 64 or 128 columns the same columns of all rows compete for a few lines of the nearest cache; in a
+    panel they are neighbours. What lies beyond the last column is never stored, and is not set here.
+    """
+    lanes = VECTOR_BYTES // panels.itemsize
+    for column in range(0, f, 2 * lanes):
+        width = min(2 * lanes, f - column)
+        row = 2 * lanes if width > lanes else lanes
+        for s in range(k):
+            copy(panels, start + column * k + s * row, source, source_start + s * source_row + column, width)
+
+
+def packed_size(k, f, dtype):
+    """How many numbers a packed matrix of k rows and f columns takes."""
+    lanes = VECTOR_BYTES // np.dtype(dtype).itemsize
+    return k * -(-f // lanes) * lanes
+
+
+@intrinsic
+def tile(
+    typingctx, m, f, k, a, a_start, rows, row, steps, step, b, b_start, b_row, init, i_start, i_row, floor, c, start,
+    c_row,
+):  # fmt: skip
+    """One tile of :func:`product`: its height m is one of ``TALL`` for one vector of columns, of ``WIDE`` for two."""
+    index = types.intp
+    signature = types.void(
+        index, index, index, a, index, rows, index, steps, index, b, index, index, init, index, index, a.dtype, c,
+        index, index,
+    )  # fmt: skip
+    if not a.dtype == b.dtype == init.dtype == c.dtype:
+        return None
+
+    def generate(context, builder, signature, args):
+        m, f, k, a, a_start, rows, row, steps, step, b, b_start, b_row, init, i_start, i_row, floor, c, start, c_row = (
+            args
+        )
+        kinds = signature.args
+        write = _TileWriter(builder, kinds[3].dtype, f)
+        write.k, write.b_row, write.i_row, write.c_row, write.floor = k, b_row, i_row, c_row, floor
+        write.a = address(context, builder, kinds[3], a, a_start)
+        write.rows = address(context, builder, kinds[5], rows, row)
+        write.steps = address(context, builder, kinds[7], steps, step)
+        write.b = address(context, builder, kinds[9], b, b_start)
+        write.init = address(context, builder, kinds[12], init, i_start)
+        write.c = address(context, builder, kinds[16], c, start)
+        write.all_sizes(m, f)
+        return context.get_dummy_value()
+
+    return signature, generate
+
+
+class _TileWriter:
+    """Writes the instructions of a tile, for every height and both widths, and a switch between them."""
+
+    def __init__(self, builder, dtype, f):
+        self.builder = builder
+        self.number = ir.FloatType() if dtype == types.float32 else ir.DoubleType()
+        self.bytes = dtype.bitwidth // 8
+        self.lanes = VECTOR_BYTES // self.bytes
+        self.vector = ir.VectorType(self.number, self.lanes)
+        self.f = f
+
+    def all_sizes(self, m, f):
+        """One block for each size of a tile; the last vector of each may be partly outside C."""
+        builder = self.builder
+        wide = builder.icmp_signed(">", f, self.constant(self.lanes))
+        end = builder.append_basic_block("end")
+        with builder.if_else(wide) as (then, otherwise):
+            for context, heights, vectors in ((then, WIDE, 2), (otherwise, TALL, 1)):
+                with context:
+                    blocks = [builder.append_basic_block(f"tile_{rows}x{vectors}") for rows in heights]
+                    switch = builder.switch(m, blocks[0])
+                    for rows, block in zip(heights, blocks, strict=True):
+                        if block is not blocks[0]:
+                            switch.add_case(self.constant(rows), block)
+                        builder.position_at_end(block)
+                        self.one_size(rows, vectors)
+                        builder.branch(end)
+                    builder.position_at_end(builder.append_basic_block("never"))
+        builder.branch(end)
+        builder.position_at_end(end)
+
+    def one_size(self, rows, vectors):
+        """The loop over s for a tile of fixed size."""
+        builder = self.builder
+        self.mask = builder.icmp_signed(
+            "<",
+            ir.Constant(ir.VectorType(_INDEX, self.lanes), list(range(self.lanes))),
+            self.spread(builder.sub(self.f, self.constant((vectors - 1) * self.lanes))),
+        )
+        pointers = [builder.gep(self.a, [self.entry(self.rows, self.constant(r))]) for r in range(rows)]
+        first = [self.masked(self.row(self.init, self.i_row, r), vectors) for r in range(rows)]
+        before, loop, after = builder.block, builder.append_basic_block("s"), builder.append_basic_block("done")
+        builder.branch(loop)
+        builder.position_at_end(loop)
+        s, b = builder.phi(_INDEX), builder.phi(self.b.type)
+        sums = [[builder.phi(self.vector) for _ in range(vectors)] for _ in range(rows)]
+        offset = self.entry(self.steps, s)
+        right = [self.load(self.vector_at(b, v)) for v in range(vectors)]
+        fma = self.function("fma", self.vector, [self.vector] * 3)
+        totals = []
+        for pointer, row_sums in zip(pointers, sums, strict=True):
+            left = self.spread(builder.load(builder.gep(pointer, [offset])))
+            totals.append([builder.call(fma, [left, *pair]) for pair in zip(right, row_sums, strict=True)])
+        s_next, b_next = builder.add(s, self.constant(1)), builder.gep(b, [self.b_row])
+        builder.cbranch(builder.icmp_signed("<", s_next, self.k), loop, after)
+        flat = [
+            (s, self.constant(0), s_next),
+            (b, self.b, b_next),
+            *(item for row in zip(sums, first, totals, strict=True) for item in zip(*row, strict=True)),
+        ]
+        for phi, start, end in flat:
+            phi.add_incoming(start, before)
+            phi.add_incoming(end, loop)
+        builder.position_at_end(after)
+        for r in range(rows):
+            self.store(self.row(self.c, self.c_row, r), totals[r])
+
+    def load(self, place):
+        """Load a vector from any address."""
+        value = self.builder.load(place)
+        value.align = self.bytes
+        return value
+
+    def masked(self, pointer, count):
+        """Load neighbouring vectors of a row, the last one as far as C is wide."""
+        places = [self.vector_at(pointer, v) for v in range(count)]
+        nothing = ir.Constant(self.vector, [0.0] * self.lanes)
+        load = self.function("masked.load", self.vector, [places[-1].type, _INT, self.mask.type, self.vector], ".p0")
+        last = self.builder.call(load, [places[-1], self.alignment, self.mask, nothing])
+        return [*(self.load(place) for place in places[:-1]), last]
+
+    def store(self, pointer, values):
+        """Store a row of C, no number below the floor; a comparison with NaN is false, so NaN stays."""
+        builder, floor = self.builder, self.spread(self.floor)
+        values = [builder.select(builder.fcmp_ordered("<", value, floor), floor, value) for value in values]
+        places = [self.vector_at(pointer, v) for v in range(len(values))]
+        for value, place in zip(values[:-1], places[:-1], strict=True):
+            builder.store(value, place).align = self.bytes
+        kinds = [self.vector, places[-1].type, _INT, self.mask.type]
+        save = self.function("masked.store", ir.VoidType(), kinds, ".p0")
+        builder.call(save, [values[-1], places[-1], self.alignment, self.mask])
+
+    def entry(self, table, index):
+        return self.builder.load(self.builder.gep(table, [index]))
+
+    def row(self, pointer, distance, r):
+        return self.builder.gep(pointer, [self.builder.mul(distance, self.constant(r))])
+
+    def vector_at(self, pointer, v):
+        place = self.builder.gep(pointer, [self.constant(v * self.lanes)])
+        return self.builder.bitcast(place, self.vector.as_pointer())
+
+    def spread(self, scalar):
+        """A vector of equal numbers."""
+        kind = ir.VectorType(scalar.type, self.lanes)
+        single = self.builder.insert_element(ir.Constant(kind, ir.Undefined), scalar, ir.Constant(_INT, 0))
+        places = ir.Constant(ir.VectorType(_INT, self.lanes), [0] * self.lanes)
+        return self.builder.shuffle_vector(single, ir.Constant(kind, ir.Undefined), places)
+
+    def constant(self, value):
+        return ir.Constant(_INDEX, value)
+
+    @property
+    def alignment(self):
+        return ir.Constant(_INT, self.bytes)
+
+    def function(self, name, result, arguments, suffix=""):
+        """An LLVM intrinsic on this writer's vectors."""
+        kind = f"v{self.lanes}f{self.bytes * 8}"
+        return cgutils.get_or_insert_function(
+            self.builder.module, ir.FunctionType(result, arguments), f"llvm.{name}.{kind}{suffix}"
+        )
+
+
+def _python_form():
+    """The definition in NumPy, for a debugger and for coverage: what runs under ``NUMBA_DISABLE_JIT=1``."""
+
+    def matrix(flat, start, rows, columns, row):
+        item = flat.itemsize
+        return np.lib.stride_tricks.as_strided(flat[start:], (rows, columns), (row * item, item))
+
+    def product(m, f, k, a, a_start, rows, row, steps, step, b, b_start, init, i_start, i_row, floor, c, start, c_row):
+        left = a[a_start + rows[row : row + m, None] + steps[step : step + k]]
+        lanes = VECTOR_BYTES // c.itemsize
+        for column in range(0, f, 2 * lanes):
+            width = min(2 * lanes, f - column)
+            right = matrix(b, b_start + column * k, k, width, packed_size(1, width, c.dtype))
+            total = matrix(init, i_start + column, m, width, i_row) + left @ right
+            matrix(c, start + column, m, width, c_row)[...] = np.where(total < floor, floor, total)
+
+    return product
+
+
+if numba.config.DISABLE_JIT:
+    product = _python_form()
