@@ -48,13 +48,15 @@ DEPTH = 256  # steps after which the sums are put down: so many rows of a panel 
 
 
 @helper
-def product(m, f, k, a, a_start, rows, row, steps, step, b, b_start, init, i_start, i_row, floor, c, start, c_row):
+def product(
+    m, f, k, a, a_start, rows, row, steps, step, b, b_start, b_row, init, i_start, i_row, floor, c, start, c_row
+):
     """The product above for m rows, f columns and k > 0 steps, on flat arrays.
 
     A row r of C begins at ``c[start + r*c_row]``, one of the initial values at ``init[i_start + r*i_row]`` (a bias has
-    ``i_row = 0``; C itself may be given, to add to it). B lies in panels from ``b[b_start]`` on, see :func:`pack`. The
-    tables are read from ``rows[row]`` and ``steps[step]`` on. ``floor`` is 0 for a ReLU, else minus infinity; NaN
-    passes.
+    ``i_row = 0``; C itself may be given, to add to it), row s of B at ``b[b_start + s*b_row]`` if B is at most
+    ``PANEL`` bytes wide; a wider one lies in panels, see :func:`pack`. The tables are read from ``rows[row]`` and
+    ``steps[step]`` on. ``floor`` is 0 for a ReLU, else minus infinity; NaN passes.
     """
     lanes = VECTOR_BYTES // c.itemsize
     for s in range(0, k, DEPTH):
@@ -62,7 +64,6 @@ def product(m, f, k, a, a_start, rows, row, steps, step, b, b_start, init, i_sta
         first, first_start, first_row = (init, i_start, i_row) if s == 0 else (c, start, c_row)
         for column in range(0, f, 2 * lanes):
             width, r = min(2 * lanes, f - column), 0
-            b_row = 2 * lanes if width > lanes else lanes
             while r < m:
                 height = tile_height(m - r, width > lanes)
                 tile(
@@ -83,24 +84,29 @@ def tile_height(rows, wide):
 
 
 @helper
+def panel_width(dtype_bytes):
+    """Columns of a panel: two vectors."""
+    return 2 * VECTOR_BYTES // dtype_bytes
+
+
+@helper
 def pack(k, f, source, source_start, source_row, panels, start):
-    """Lay B out as :func:`product` reads it: a panel for each two vectors of columns, its k rows one after another.
+    """Lay a wide B out as :func:`product` reads it: panels of two vectors, the k rows of each one after another.
 
     In a matrix of 64 or 128 columns the same columns of all rows compete for a few lines of the nearest cache; in a
     panel they are neighbours. What lies beyond the last column is never stored, and is not set here.
     """
-    lanes = VECTOR_BYTES // panels.itemsize
-    for column in range(0, f, 2 * lanes):
-        width = min(2 * lanes, f - column)
-        row = 2 * lanes if width > lanes else lanes
+    panel = panel_width(panels.itemsize)
+    for column in range(0, f, panel):
         for s in range(k):
-            copy(panels, start + column * k + s * row, source, source_start + s * source_row + column, width)
+            at = start + column * k + s * panel
+            copy(panels, at, source, source_start + s * source_row + column, min(panel, f - column))
 
 
-def packed_size(k, f, dtype):
-    """How many numbers a packed matrix of k rows and f columns takes."""
-    lanes = VECTOR_BYTES // np.dtype(dtype).itemsize
-    return k * -(-f // lanes) * lanes
+def packed_size(k, f, itemsize):
+    """How many numbers a B of k rows and f columns takes in panels; 0 where it needs none."""
+    panel = 2 * VECTOR_BYTES // itemsize
+    return k * -(-f // panel) * panel if f > panel else 0
 
 
 @intrinsic
@@ -183,7 +189,7 @@ class _TileWriter:
         s, b = builder.phi(_INDEX), builder.phi(self.b.type)
         sums = [[builder.phi(self.vector) for _ in range(vectors)] for _ in range(rows)]
         offset = self.entry(self.steps, s)
-        right = [self.load(self.vector_at(b, v)) for v in range(vectors)]
+        right = self.masked(b, vectors)
         fma = self.function("fma", self.vector, [self.vector] * 3)
         totals = []
         for pointer, row_sums in zip(pointers, sums, strict=True):
@@ -267,12 +273,14 @@ def _python_form():
         item = flat.itemsize
         return np.lib.stride_tricks.as_strided(flat[start:], (rows, columns), (row * item, item))
 
-    def product(m, f, k, a, a_start, rows, row, steps, step, b, b_start, init, i_start, i_row, floor, c, start, c_row):
+    def product(
+        m, f, k, a, a_start, rows, row, steps, step, b, b_start, b_row, init, i_start, i_row, floor, c, start, c_row
+    ):
         left = a[a_start + rows[row : row + m, None] + steps[step : step + k]]
-        lanes = VECTOR_BYTES // c.itemsize
-        for column in range(0, f, 2 * lanes):
-            width = min(2 * lanes, f - column)
-            right = matrix(b, b_start + column * k, k, width, packed_size(1, width, c.dtype))
+        panel = panel_width(c.itemsize)
+        for column in range(0, f, panel):
+            width = min(panel, f - column)
+            right = matrix(b, b_start + column * k, k, width, b_row)
             total = matrix(init, i_start + column, m, width, i_row) + left @ right
             matrix(c, start + column, m, width, c_row)[...] = np.where(total < floor, floor, total)
 
