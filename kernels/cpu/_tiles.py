@@ -34,7 +34,7 @@ _BOOL, _INT, _INDEX = ir.IntType(1), ir.IntType(32), ir.IntType(64)
 
 def vector_bytes():
     """Width of the vector registers that Numba compiles for."""
-    _, name, features = cpu_target.target_context.codegen().magic_tuple()
+    _, _, features = cpu_target.target_context.codegen().magic_tuple()
     present = {feature for feature in features.split(",") if feature.startswith("+")}
     if "+avx512f" in present:
         return 64

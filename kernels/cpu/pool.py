@@ -3,6 +3,8 @@
 See ``reference.pool`` for the meaning.
 """
 
+from typing import NamedTuple
+
 import numpy as np
 from numba import prange
 
@@ -16,6 +18,28 @@ __all__ = ["average_pool2d_backward", "average_pool2d_forward", "max_pool2d_back
 CHUNK = 65_536  # pixels times channels that the windows of one chunk read, roughly
 
 
+class Pooling(NamedTuple):
+    """A pooling's window, as jitted code takes it; no pooling if OH is 0."""
+
+    OH: int
+    OW: int
+    rows: int
+    columns: int
+    row_stride: int
+    column_stride: int
+    top: int
+    left: int
+
+
+NO_POOL = Pooling(0, 0, 0, 0, 0, 0, 0, 0)
+
+
+def pooling(window, input_size):
+    """The :class:`Pooling` of a window over images of a size."""
+    top, _, left, _ = window.pads
+    return Pooling(*_output_size(window, input_size), *window.size, *window.strides, top, left)
+
+
 def max_pool2d_forward(x, pool_size, strides, pads, out=None, work=None):
     """Parallel over output rows; see :func:`reference.max_pool2d_forward`."""
     x = operand("x", x, 4)
@@ -26,8 +50,8 @@ def max_pool2d_forward(x, pool_size, strides, pads, out=None, work=None):
     y = target("out[0]", outs[0], shape, x.dtype, (x,))
     argmax = target("out[1]", outs[1], shape, argmax_dtype(window.size), (x, y))
     if y.size:
-        top, _, left, _ = window.pads
-        _forward(x, y, argmax, window.size, window.strides, (top, left), _chunks(y.shape, window))
+        p, chunks = pooling(window, (H, W)), _chunks(y.shape, window)
+        _forward(p, x.reshape(-1), H, W, C, y.reshape(-1), argmax.reshape(-1), N, chunks)
     return deliver(y, outs[0]), deliver(argmax, outs[1])
 
 
@@ -37,8 +61,8 @@ def max_pool2d_backward(dy, argmax, input_size, pool_size, strides, pads, out=No
     argmax = operand("argmax", argmax, 4, argmax_dtype(window.size), dy.shape)
     dx = target("out", out, (len(dy), *input_size, dy.shape[-1]), dy.dtype, (dy, argmax))
     if dx.size:
-        top, _, left, _ = window.pads
-        _backward(dy, argmax, dx, window.size, window.strides, (top, left))
+        N, H, W, C = dx.shape
+        _backward(pooling(window, input_size), dy.reshape(-1), argmax.reshape(-1), N, H, W, C, dx.reshape(-1))
     return deliver(dx, out)
 
 
@@ -98,24 +122,60 @@ def _output_size(window, input_size):
 
 
 @kernel()
-def _forward(x, y, argmax, pool_size, strides, pads, chunks):
-    """Rows of all images are numbered through, r = n*OH + i; a window is cut to its pixels inside the image."""
-    N, H, W, C = x.shape
-    OH, OW = y.shape[1:3]
-    (KH, KW), (top, left) = pool_size, pads
-    images, result, winners = x.reshape(-1), y.reshape(-1), argmax.reshape(-1)
+def _forward(p, x, H, W, C, y, argmax, N, chunks):
+    """Rows of all images are numbered through, r = n*OH + i."""
+    rows = N * p.OH
     for chunk in prange(chunks):
-        for r in range(chunk * (N * OH) // chunks, (chunk + 1) * (N * OH) // chunks):
-            i = r % OH * strides[0] - top
-            for j in range(OW):
-                column, at = j * strides[1] - left, (r * OW + j) * C
-                best, winner = result[at : at + C], winners[at : at + C]
-                fresh = True
-                for p in range(max(0, -i), min(KH, H - i)):
-                    for q in range(max(0, -column), min(KW, W - column)):
-                        pixel = ((r // OH * H + i + p) * W + column + q) * C
-                        challenge(images[pixel : pixel + C], best, winner, p * KW + q, fresh)
-                        fresh = False
+        for r in range(chunk * rows // chunks, (chunk + 1) * rows // chunks):
+            n, i = r // p.OH, r % p.OH
+            pool_rows(p, x, n * H * W * C, H, W, C, i, i + 1, y, argmax, n)
+
+
+@helper
+def pool_rows(p, images, start, H, W, C, first, last, y, argmax, n):
+    """Rows first … last-1 of the result of image n, which begins at ``images[start]``.
+
+    A window is cut to its pixels inside the image.
+    """
+    whole = p.rows == p.columns == p.row_stride == p.column_stride == 2 and p.top == p.left == 0
+    for i in range(first, last):
+        row = i * p.row_stride - p.top
+        for j in range(p.OW):
+            column, at = j * p.column_stride - p.left, ((n * p.OH + i) * p.OW + j) * C
+            best, winner = y[at : at + C], argmax[at : at + C]
+            if whole:
+                pixel = start + (row * W + column) * C
+                best_of_four(images[pixel : pixel + 2 * C], images[pixel + W * C : pixel + (W + 2) * C], best, winner)
+                continue
+            fresh = True
+            for p_row in range(max(0, -row), min(p.rows, H - row)):
+                for q in range(max(0, -column), min(p.columns, W - column)):
+                    pixel = start + ((row + p_row) * W + column + q) * C
+                    challenge(images[pixel : pixel + C], best, winner, p_row * p.columns + q, fresh)
+                    fresh = False
+
+
+@helper
+def best_of_four(upper, lower, best, winner):
+    """The commonest window, 2×2, in one pass: :func:`challenge` for its four pixels."""
+    C, tap = best.size, winner.dtype.type
+    first, second, third, fourth = tap(0), tap(1), tap(2), tap(3)
+    for c in range(C):
+        champion, number = upper[c], first
+        wins = beats(upper[C + c], champion)
+        champion, number = (upper[C + c], second) if wins else (champion, number)
+        wins = beats(lower[c], champion)
+        champion, number = (lower[c], third) if wins else (champion, number)
+        wins = beats(lower[C + c], champion)
+        champion, number = (lower[C + c], fourth) if wins else (champion, number)
+        best[c] = champion
+        winner[c] = number
+
+
+@helper
+def beats(value, champion):
+    """Larger, or the first NaN."""
+    return (not value <= champion) & (champion == champion)
 
 
 @helper
@@ -132,37 +192,43 @@ def challenge(values, best, winner, tap, fresh):
     else:
         for c in range(values.size):
             value, champion = values[c], best[c]
-            wins = (not value <= champion) & (champion == champion)
+            wins = beats(value, champion)
             best[c] = value if wins else champion
             winner[c] = number if wins else winner[c]
 
 
 @kernel()
-def _backward(dy, argmax, dx, pool_size, strides, pads):
-    """Every tap of a window takes the gradient where it won and adds nothing where it did not."""
-    N, OH, OW, C = dy.shape
-    H, W = dx.shape[1:3]
-    (KH, KW), (top, left) = pool_size, pads
-    gradient, winners, result = dy.reshape(-1), argmax.reshape(-1), dx.reshape(-1)
+def _backward(p, dy, argmax, N, H, W, C, dx):
+    """Image by image, as windows may overlap."""
     for n in prange(N):
-        clear(result, n * H * W * C, H * W * C)
-        for i in range(OH):
-            row = i * strides[0] - top
-            for j in range(OW):
-                column, at = j * strides[1] - left, ((n * OH + i) * OW + j) * C
-                value, winner = gradient[at : at + C], winners[at : at + C]
-                for p in range(max(0, -row), min(KH, H - row)):
-                    for q in range(max(0, -column), min(KW, W - column)):
-                        pixel = ((n * H + row + p) * W + column + q) * C
-                        add_where(result[pixel : pixel + C], value, winner, p * KW + q)
+        unpool(p, dy, argmax, dy, False, n, H, W, C, dx, n * H * W * C)
 
 
 @helper
-def add_where(total, value, winner, tap):
-    """``total += value`` where ``winner == tap``."""
+def unpool(p, dy, argmax, y, relu, n, H, W, C, dx, start):
+    """Image n's gradient: every tap of a window takes dy where it won, and nothing where it did not.
+
+    With ``relu``, what was pooled had been through a ReLU: dy passes where the result y is positive.
+    """
+    clear(dx, start, H * W * C)
+    for i in range(p.OH):
+        row = i * p.row_stride - p.top
+        for j in range(p.OW):
+            column, at = j * p.column_stride - p.left, ((n * p.OH + i) * p.OW + j) * C
+            value, winner, result = dy[at : at + C], argmax[at : at + C], y[at : at + C]
+            for p_row in range(max(0, -row), min(p.rows, H - row)):
+                for q in range(max(0, -column), min(p.columns, W - column)):
+                    pixel = start + ((row + p_row) * W + column + q) * C
+                    add_where(dx[pixel : pixel + C], value, winner, p_row * p.columns + q, result, relu)
+
+
+@helper
+def add_where(total, value, winner, tap, result, relu):
+    """``total += value`` where ``winner == tap`` and the ReLU let it pass."""
     number, nothing = winner.dtype.type(tap), value.dtype.type(0)
     for c in range(total.size):
-        total[c] += value[c] if winner[c] == number else nothing
+        passes = (winner[c] == number) & ((not relu) | (result[c] > nothing))
+        total[c] += value[c] if passes else nothing
 
 
 @kernel()

@@ -1,0 +1,317 @@
+"""One convolution with all that stands around it, image by image, so that what it makes is used while it is near.
+
+Forward: zeros around an image, the convolution, bias, ReLU, max-pooling. Backward: the same in reverse, and from the
+gradient of one image both gradients of the convolution. Everything between the input and the pooled result lies in a
+chunk's own scratch memory, which stays in the second-level cache; a whole batch's would go to memory and back. The
+kernels of ``conv`` are this without ReLU and pooling, those of ``fused`` with them.
+
+The convolution itself is a product of :mod:`._tiles`, of an image with zeros around it (a *canvas*), or
+Winograd's (:mod:`._winograd`).
+
+The input gradient is a convolution as well: of dy, with ``strides - 1`` zeros between its pixels, by the flipped
+weights (Dumoulin & Visin, 2016, section 4.6). Input row h met tap p of output row i where ``i*s + p*d = h + top``.
+With ``p' = KH-1-p`` that is ``i*s = h + p'*d - (d*(KH-1) - top)``: a stride of 1, the same dilation, and another pad.
+"""
+
+import functools
+from typing import NamedTuple
+
+import numpy as np
+from numba import prange
+
+from ._arrays import pieces
+from ._jit import helper, kernel
+from ._memory import clear, copy
+from ._tiles import pack, packed_size, panel_width, product
+from .pool import NO_POOL, Pooling, pool_rows, unpool
+
+CHUNKS = 32  # at most; each has scratch memory of its own
+PARTIAL_BYTES = 4_000_000  # of all chunks' weight gradients together, roughly
+
+
+class Canvas(NamedTuple):
+    """An image of ``height × width`` pixels with the content's first pixel at ``(top, left)``, ``spread`` apart.
+
+    ``in_place``: that is the content itself, so nothing has to be copied.
+    """
+
+    height: int
+    width: int
+    top: int
+    left: int
+    spread_rows: int
+    spread_columns: int
+    in_place: bool
+
+
+class Sizes(NamedTuple):
+    """What a launch needs to know of shapes, and how the work is cut into pieces."""
+
+    N: int
+    H: int
+    W: int
+    C: int
+    OH: int
+    OW: int
+    F: int
+    taps: int
+    groups: int
+    row_stride: int
+    row_extent: int
+    parts: int  # each image's output rows are cut into so many pieces of work, where there are few images
+    chunks: int
+    chunks_backward: int
+
+
+class Plan(NamedTuple):
+    """All that follows from shapes: made once for each combination, by :func:`plan`.
+
+    Jitted code takes its parts one by one, as Numba cannot hand a tuple in a tuple to a parallel loop.
+    """
+
+    sizes: Sizes
+    canvas: Canvas  # of x
+    back: Canvas  # of dy, for the input gradient
+    pooling: Pooling
+    tables: tuple  # of offsets: pixels and taps of the forward product, and of the input gradient's
+
+
+@functools.lru_cache(maxsize=1024)
+def plan(x_shape, filters, window, groups, pooling=NO_POOL, itemsize=4):
+    """The plan of a convolution, with the pooling behind it."""
+    N, H, W, C = x_shape
+    (KH, KW), (sh, sw), (top, bottom, left, right), (dh, dw) = window
+    OH, OW = window.output_size((H, W))
+    eh, ew = window.extent()
+    CG, FG = C // groups, filters // groups
+    padded = any(window.pads)
+    canvas = Canvas((OH - 1) * sh + eh, (OW - 1) * sw + ew, top, left, 1, 1, False) if padded else (
+        Canvas(H, W, 0, 0, 1, 1, True)
+    )  # fmt: skip
+    same = (sh, sw) == (eh, ew) == (1, 1) and not padded
+    back = Canvas(H + eh - 1, W + ew - 1, eh - 1 - top, ew - 1 - left, sh, sw, same)
+    parts = min(pooling.OH or OH, pieces(16, N)) if N else 1
+    weights = KH * KW * CG * filters * itemsize
+    sizes = Sizes(
+        N, H, W, C, OH, OW, filters, KH * KW, groups, sh, eh, parts,
+        min(N * parts, CHUNKS), max(1, min(N, CHUNKS, max(4, PARTIAL_BYTES // max(1, weights)))),
+    )  # fmt: skip
+    tables = (
+        _grid((OH, OW), (sh, sw), canvas.width, C, 1),
+        _grid((KH, KW), (dh, dw), canvas.width, C, CG),
+        _grid((H, W), (1, 1), back.width, filters, 1),
+        _grid((KH, KW), (dh, dw), back.width, filters, FG),
+    )
+    return Plan(sizes, canvas, back, pooling, tables)
+
+
+def _grid(counts, distances, width, channels, depth):
+    """Offsets of a grid of pixels, ``distances`` apart, in an image; of the first ``depth`` channels of each."""
+    rows, columns = (np.arange(count, dtype=np.int64) * d for count, d in zip(counts, distances, strict=True))
+    pixels = (rows[:, None] * width + columns) * channels
+    return (pixels[..., None] + np.arange(depth)).reshape(-1)
+
+
+def scratch_sizes(plan, itemsize):
+    """Numbers of scratch memory: for a chunk's x canvas, z, its panels, its dz canvas; and for packed weights."""
+    p = plan.sizes
+    CG, FG = p.C // p.groups, p.F // p.groups
+    canvas = 0 if plan.canvas.in_place else plan.canvas.height * plan.canvas.width * p.C
+    back = 0 if plan.back.in_place else plan.back.height * plan.back.width * p.F
+    return (
+        canvas, p.OH * p.OW * p.F, packed_size(p.OH * p.OW, FG, itemsize), back,
+        p.groups * packed_size(p.taps * CG, FG, itemsize), p.groups * packed_size(p.taps * FG, CG, itemsize),
+    )  # fmt: skip
+
+
+@kernel()
+def forward(p, canvas, pooling, x, w, b, floor, y, winners, pixels, taps, panels, work, canvas_size):
+    """Pieces of work are rows of one image each, pooled ones where there is pooling."""
+    K, FG = p.taps * (p.C // p.groups), p.F // p.groups
+    weights, weights_row = w, p.F
+    if FG > panel_width(w.itemsize):
+        weights, weights_row = panels, panel_width(w.itemsize)
+        for g in range(p.groups):
+            pack(K, FG, w, g * FG, p.F, panels, g * (panels.size // p.groups))
+    items = p.N * p.parts
+    for chunk in prange(p.chunks):
+        start = chunk * (work.size // p.chunks)
+        if not canvas.in_place:
+            clear(work, start, canvas_size)
+        for item in range(chunk * items // p.chunks, (chunk + 1) * items // p.chunks):
+            forward_rows(
+                p, canvas, pooling, item // p.parts, item % p.parts, x, weights, weights_row, b, floor, y, winners, pixels, taps, work,
+                start, start + canvas_size,
+            )  # fmt: skip
+
+
+@helper
+def forward_rows(
+    p, canvas, pooling, n, part, x, w, w_row, b, floor, y, winners, pixels, taps, work, start, scratch
+):  # fmt: skip
+    """One piece: a part of the result's rows of image n."""
+    CG, FG, pooled = p.C // p.groups, p.F // p.groups, pooling.OH > 0
+    rows = pooling.OH if pooled else p.OH
+    first, last = part * rows // p.parts, (part + 1) * rows // p.parts
+    z, z_start, i, end = y, (n * p.OH + first) * p.OW * p.F, first, last
+    if pooled:
+        z, z_start = work, scratch
+        i = max(0, first * pooling.row_stride - pooling.top)
+        end = min(p.OH, (last - 1) * pooling.row_stride - pooling.top + pooling.rows)
+    image, image_start = x, n * p.H * p.W * p.C
+    if not canvas.in_place:
+        place(canvas, x, image_start, p.H, p.W, p.C, i * p.row_stride, (end - 1) * p.row_stride + p.row_extent,
+              work, start)  # fmt: skip
+        image, image_start = work, start
+    for g in range(p.groups):
+        w_start = g * (w.size // p.groups if w_row != p.F else FG)
+        product(
+            (end - i) * p.OW, FG, p.taps * CG, image, image_start + g * CG, pixels, i * p.OW, taps, 0,
+            w, w_start, w_row, b, g * FG, 0, floor, z, z_start + g * FG, p.F,
+        )  # fmt: skip
+    if pooled:
+        pool_rows(pooling, z, z_start - i * p.OW * p.F, p.OH, p.OW, p.F, first, last, y, winners, n)
+
+
+@helper
+def place(canvas, image, start, H, W, C, first, last, target, target_start):
+    """Copy an image's pixels to their places on rows first … last-1 of a canvas whose other pixels are zeros."""
+    for h in range(H):
+        row = h * canvas.spread_rows + canvas.top
+        if first <= row < last:
+            origin, to = start + h * W * C, target_start + row * canvas.width * C
+            if canvas.spread_columns == 1:
+                # Columns may be cut off: an input's last ones that no window reaches, or pads that exceed the window.
+                before = max(0, -canvas.left)
+                count = min(W, canvas.width - canvas.left) - before
+                if count > 0:
+                    copy(target, to + (canvas.left + before) * C, image, origin + before * C, count * C)
+            else:
+                for j in range(W):
+                    column = j * canvas.spread_columns + canvas.left
+                    if 0 <= column < canvas.width:
+                        copy(target, to + column * C, image, origin + j * C, C)
+
+
+@kernel()
+def backward(
+    p, canvas, back, pooling, dy, y, winners, relu, x, w, dx, dw, db, wants, pixels, taps, back_pixels, back_taps, zeros, flipped, panels,
+    partial, work, offsets,
+):  # fmt: skip
+    """Pieces of work are images; each chunk adds up a dw and a db of its own, which are then summed in order.
+
+    ``wants`` says which of the two gradients, by the input and by the weights, are asked for.
+    """
+    CG, FG = p.C // p.groups, p.F // p.groups
+    K, chunks, size = p.taps * CG, p.chunks_backward, p.taps * CG * p.F + p.F
+    wide = CG > panel_width(w.itemsize)
+    if wants[0]:
+        for tap in prange(p.taps):
+            flip_tap(w, flipped, tap, p.taps, CG, FG, p.groups)
+        if wide:
+            for g in range(p.groups):
+                pack(p.taps * FG, CG, flipped, g * CG, p.C, panels, g * (panels.size // p.groups))
+    for chunk in prange(chunks):
+        start = chunk * (work.size // chunks)
+        if not canvas.in_place:
+            clear(work, start, offsets[0])
+        if not back.in_place:
+            clear(work, start + offsets[2], offsets[3] - offsets[2])
+        if wants[1]:
+            clear(partial, chunk * size, size)
+        for n in range(chunk * p.N // chunks, (chunk + 1) * p.N // chunks):
+            dz, dz_start = dy, n * p.OH * p.OW * p.F
+            if pooling.OH > 0:
+                dz, dz_start = work, start + offsets[0]
+                unpool(pooling, dy, winners, y, relu, n, p.OH, p.OW, p.F, dz, dz_start)
+            elif relu:
+                dz, dz_start = work, start + offsets[0]
+                gate(dy, y, n * p.OH * p.OW * p.F, p.OH * p.OW * p.F, dz, dz_start)
+            if wants[1]:
+                weight_gradient(
+                    p, canvas, n, dz, dz_start, x, partial, chunk * size, pixels, taps, work, start, start + offsets[1]
+                )  # fmt: skip
+            if wants[0]:
+                image, image_start = dz, dz_start
+                if not back.in_place:
+                    image, image_start = work, start + offsets[2]
+                    place(back, dz, dz_start, p.OH, p.OW, p.F, 0, back.height, image, image_start)
+                for g in range(p.groups):
+                    factor, factor_start, factor_row = flipped, g * CG, p.C
+                    if wide:
+                        factor, factor_row = panels, panel_width(w.itemsize)
+                        factor_start = g * (panels.size // p.groups)
+                    product(
+                        p.H * p.W, CG, p.taps * FG, image, image_start + g * FG, back_pixels, 0, back_taps, 0,
+                        factor, factor_start, factor_row, zeros, 0, 0, w.dtype.type(-np.inf),
+                        dx, n * p.H * p.W * p.C + g * CG, p.C,
+                    )  # fmt: skip
+    if wants[1]:
+        for block in prange(16):
+            add_up(partial, chunks, size, block * size // 16, (block + 1) * size // 16, dw, db)
+
+
+@helper
+def weight_gradient(p, canvas, n, dz, dz_start, x, partial, total, pixels, taps, work, start, panels):
+    """Add one image's part: a product whose rows are the taps and whose steps are the pixels."""
+    CG, FG, T = p.C // p.groups, p.F // p.groups, p.OH * p.OW
+    K = p.taps * CG
+    none = dz.dtype.type(-np.inf)
+    image, image_start = x, n * p.H * p.W * p.C
+    if not canvas.in_place:
+        place(canvas, x, image_start, p.H, p.W, p.C, 0, canvas.height, work, start)
+        image, image_start = work, start
+    for g in range(p.groups):
+        factor, factor_start, factor_row = dz, dz_start + g * FG, p.F
+        if FG > panel_width(dz.itemsize):
+            pack(T, FG, dz, dz_start + g * FG, p.F, work, panels)
+            factor, factor_start, factor_row = work, panels, panel_width(dz.itemsize)
+        product(
+            K, FG, T, image, image_start + g * CG, taps, 0, pixels, 0, factor, factor_start, factor_row,
+            partial, total + g * FG, p.F, none, partial, total + g * FG, p.F,
+        )  # fmt: skip
+    add_columns(dz, dz_start, T, p.F, partial, total + K * p.F)
+
+
+@helper
+def add_columns(values, start, rows, columns, total, total_start):
+    """``total += values.sum(axis=0)``, row after row."""
+    sums = total[total_start : total_start + columns]
+    for r in range(rows):
+        row = values[start + r * columns : start + (r + 1) * columns]
+        for f in range(columns):
+            sums[f] += row[f]
+
+
+@helper
+def gate(dy, y, start, count, dz, dz_start):
+    """dy where the ReLU's result is positive."""
+    gradient, result, gated = dy[start : start + count], y[start : start + count], dz[dz_start : dz_start + count]
+    nothing = dy.dtype.type(0)
+    for i in range(count):
+        gated[i] = gradient[i] if result[i] > nothing else nothing
+
+
+@helper
+def flip_tap(w, flipped, tap, taps, CG, FG, groups):
+    """``flipped[taps-1-tap, f, g*CG + c] = w[tap, c, g*FG + f]``."""
+    F, C = FG * groups, CG * groups
+    for g in range(groups):
+        for f in range(FG):
+            at = ((taps - 1 - tap) * FG + f) * C + g * CG
+            for c in range(CG):
+                flipped[at + c] = w[(tap * CG + c) * F + g * FG + f]
+
+
+@helper
+def add_up(partial, chunks, size, first, last, dw, db):
+    """Sum elements first … last-1 of all chunks, chunk after chunk, and deliver them."""
+    weights = dw.size
+    for i in range(first, last):
+        total = partial[i]
+        for chunk in range(1, chunks):
+            total += partial[chunk * size + i]
+        if i < weights:
+            dw[i] = total
+        else:
+            db[i - weights] = total
