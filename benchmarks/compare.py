@@ -1,127 +1,125 @@
-"""Train a documented network with tinycnn and with the frameworks a user would pick instead, side by side.
+"""Train documented networks with tinycnn and with the frameworks a user would pick instead, side by side.
 
-    python benchmarks/compare.py                     # mnist_cnn
-    python benchmarks/compare.py ladder_09 go_crazy --rounds 9 --json out.json
+    python benchmarks/compare.py                                # training, the eight published networks
+    python benchmarks/compare.py mnist_cnn --mode inference --rounds 3 --json out.json
+    python benchmarks/compare.py --mode latency                 # predictions, one image at a time
 
-Each peer runs in a process of its own with the same number of threads; the parent lets them work in turn, one round
-each, so that a machine whose speed drifts slows all of them alike. A round is a few whole training steps (forward,
-loss, backward, Adam) on images that lie ready in memory. Warm-up rounds, compilation included, are not counted. Every
-round gives the ratio of its own times; quoted is the median of the ratios. A peer that is not installed is named.
+Each peer runs in a process of its own, on the same cores and number of threads; the parent lets them work in turn, one
+round each. A round is whole training steps (forward, loss, backward, Adam; the batch sizes of the networks' documents)
+or predictions, on float32 images that lie ready in memory. Warm-up, compilation included, is not counted. Quoted is the
+ratio of medians, and the lowest and highest ratio of a round. A peer that is not installed, or fails, is named with
+its reason.
 """
 
 import argparse
-import importlib.util
-import json
-import os
-import platform
 import statistics
-import subprocess
-import sys
-from datetime import date
-from importlib.metadata import version
-from pathlib import Path
+from typing import Any, NamedTuple
 
-import peers
+import figures
+import record
+import targets
+from networks import PUBLISHED
+from peers import OURS, PEERS, PREDICTORS, TRAINERS
+from turns import take_turns
 
-
-class Worker:
-    """One peer in a process of its own."""
-
-    def __init__(self, peer: str, model: str, batch_size: int, threads: int) -> None:
-        variables = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")
-        environment = {**os.environ, **dict.fromkeys(variables, str(threads))}
-        command = [sys.executable, str(Path(peers.__file__)), peer, model, str(batch_size), str(threads)]
-        self._process = subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment
-        )
-
-    def seconds(self, steps: int) -> float:
-        """Train ``steps`` steps; seconds per step."""
-        assert self._process.stdin is not None
-        assert self._process.stdout is not None
-        self._process.stdin.write(f"{steps}\n")
-        self._process.stdin.flush()
-        answer = self._process.stdout.readline()
-        if not answer:
-            raise RuntimeError(f"a worker ended with code {self._process.wait()}")
-        return float(answer) / steps
-
-    def close(self) -> None:
-        """Let the process end."""
-        assert self._process.stdin is not None
-        self._process.stdin.close()
-        self._process.wait()
+from tinycnn import models
 
 
-def compare(model: str, names: list[str], rounds: int, steps: int, threads: int) -> dict[str, object]:
-    """Seconds per step of each peer, round by round."""
-    from tinycnn import models
+class Mode(NamedTuple):
+    """What is compared: networks, peers, training or prediction, and the batch size where no document says it."""
 
-    batch_size = models.recipe(model).batch_size
-    workers = {name: Worker(name, model, batch_size, threads) for name in names}
-    times: dict[str, list[float]] = {name: [] for name in names}
-    try:
-        for worker in workers.values():
-            worker.seconds(2)
-        for turn in range(rounds):
-            # Another one begins each time, so that none always follows the same neighbour.
-            for name in names[turn % len(names) :] + names[: turn % len(names)]:
-                times[name].append(workers[name].seconds(steps))
-    finally:
-        for worker in workers.values():
-            worker.close()
-    return {"model": model, "batch_size": batch_size, "seconds_per_step": times}
+    networks: tuple[str, ...]
+    peers: tuple[str, ...]
+    training: bool
+    batch_size: int | None
+    batches: int
 
 
-def table(result: dict) -> str:
-    """Images per second (median), and tinycnn's ratio to each peer with its spread."""
-    times, batch_size = result["seconds_per_step"], result["batch_size"]
-    lines = [f"{result['model']}, batch {batch_size}", f"{'':22}{'images/s':>10}   tinycnn is faster by"]
-    for name, seconds in times.items():
-        rate = batch_size / statistics.median(seconds)
-        line = f"{peers.PEERS[name].title:22}{rate:>10,.0f}"
-        if name != "tinycnn":
-            ratios = sorted(theirs / ours for ours, theirs in zip(times["tinycnn"], seconds, strict=True))
-            line += f"   {statistics.median(ratios):.2f}× ({ratios[0]:.2f} to {ratios[-1]:.2f})"
-        lines.append(line)
+MODES = {
+    "training": Mode(PUBLISHED, TRAINERS, True, None, 128),
+    "inference": Mode(PUBLISHED, PREDICTORS, False, 128, 16),
+    "latency": Mode(PUBLISHED, PREDICTORS, False, 1, 64),
+    "teaching": Mode(("mnist_cnn",), ("numpy_teaching",), True, None, 8),
+}
+
+
+def compare(network: str, mode: Mode, peers: list[str], rounds: int, seconds: float, threads: int) -> dict[str, Any]:
+    """Seconds per step of tinycnn and its peers for one network, round by round."""
+    job = {
+        "network": network,
+        "batch_size": mode.batch_size or models.recipe(network).batch_size,
+        "training": mode.training,
+        "threads": threads,
+        "batches": mode.batches,
+    }
+    times, missing = take_turns({peer: (peer, job) for peer in (OURS, *peers)}, rounds, seconds)
+    return {"network": network, "batch_size": job["batch_size"], "seconds_per_step": times, "missing": missing}
+
+
+def ratios(kept: dict[str, Any]) -> dict[str, figures.Ratio]:
+    """By network: tinycnn against the fastest peer. Networks for which either is missing are left out."""
+    found = {}
+    for result in kept["results"]:
+        times = result["seconds_per_step"]
+        best = figures.fastest(times, OURS)
+        if best and OURS in times:
+            found[result["network"]] = figures.ratio(times[OURS], times[best])
+    return found
+
+
+def tables(kept: dict[str, Any]) -> str:
+    """Images per second, tinycnn's ratio to the fastest peer (in bold), who is missing, and the targets."""
+    peers, faster = kept["peers"], ratios(kept)
+    header = ["network (batch)", *(PEERS[name].title for name in (OURS, *peers)), "tinycnn is faster by"]
+    rows = []
+    for result in kept["results"]:
+        best = figures.fastest(result["seconds_per_step"], OURS)
+        rates = [_rate(result, name, name == best) for name in (OURS, *peers)]
+        rows.append([f"{result['network']} ({result['batch_size']})", *rates, str(faster.get(result["network"], "–"))])
+    lines = ["Images per second:", "", figures.table(header, rows)]
+    absent = _absent(kept)
+    if absent:
+        lines += ["", "Not measured:", "", *absent]
+    if faster:
+        values = {network: value.value for network, value in faster.items()}
+        lines += ["", targets.table(targets.COMPARISONS[kept["kind"]](values))]
     return "\n".join(lines)
 
 
-def machine() -> dict[str, str]:
-    """What the figures were measured on."""
-    cpu = next(
-        (line.split(":")[1].strip() for line in Path("/proc/cpuinfo").read_text().splitlines() if "model name" in line),
-        platform.processor(),
-    )
-    packages = {name: version(name) for name in ("numpy", "numba", "torch") if importlib.util.find_spec(name)}
-    return {"cpu": cpu, "cores": str(os.cpu_count()), "python": platform.python_version(), **packages}
+def _rate(result: dict[str, Any], name: str, best: bool) -> str:
+    seconds = result["seconds_per_step"].get(name)
+    if seconds is None:
+        return "–"
+    rate = f"{result['batch_size'] / statistics.median(seconds):,.0f}"
+    return f"**{rate}**" if best else rate
+
+
+def _absent(kept: dict[str, Any]) -> list[str]:
+    """A line for each reason why a peer has no figures, with the networks that it is the reason for."""
+    reasons: dict[tuple[str, str], list[str]] = {}
+    for result in kept["results"]:
+        for name, reason in result["missing"].items():
+            reasons.setdefault((name, reason), []).append(result["network"])
+    return [f"- {PEERS[name].title} ({', '.join(networks)}): {reason}" for (name, reason), networks in reasons.items()]
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("models", nargs="*", default=["mnist_cnn"], help="documented networks")
-    parser.add_argument("--rounds", type=int, default=7)
-    parser.add_argument("--steps", type=int, default=4, help="training steps in a round")
-    parser.add_argument("--threads", type=int, default=os.cpu_count())
-    parser.add_argument("--json", type=Path, help="also write the figures to this file")
+    parser.add_argument("networks", nargs="*", help="documented networks (default: those of the mode)")
+    parser.add_argument("--mode", choices=MODES, default="training")
+    parser.add_argument("--peers", nargs="*", choices=PEERS, help="default: those of the mode")
+    parser.add_argument("--seconds", type=float, default=0.5, help="about how long a round is (default 0.5)")
+    record.add_arguments(parser, rounds=7)
     arguments = parser.parse_args()
-    installed = [name for name, peer in peers.PEERS.items() if importlib.util.find_spec(peer.package)]
-    for name in peers.PEERS.keys() - set(installed):
-        print(f"{peers.PEERS[name].title} is left out: {peers.PEERS[name].package} is not installed")
-    record = {
-        "date": date.today().isoformat(),
-        "command": "python benchmarks/" + " ".join([Path(sys.argv[0]).name, *sys.argv[1:]]),
-        "machine": machine(),
-        "threads": arguments.threads,
-        "results": [],
-    }
-    print(f"{record['date']}, {record['machine']}, {arguments.threads} threads\n")
-    for model in arguments.models:
-        result = compare(model, installed, arguments.rounds, arguments.steps, arguments.threads)
-        record["results"].append(result)
-        print(table(result) + "\n", flush=True)
-    if arguments.json:
-        arguments.json.write_text(json.dumps(record, indent=1) + "\n")
+    mode = MODES[arguments.mode]
+    peers = list(mode.peers) if arguments.peers is None else arguments.peers
+    results = []
+    for network in arguments.networks or mode.networks:
+        print(f"{network} …", flush=True)
+        results.append(compare(network, mode, peers, arguments.rounds, arguments.seconds, arguments.threads))
+    kept = record.new(arguments.mode, arguments.threads, results, peers=peers)
+    print(f"\n{record.origin(kept)}\n\n{tables(kept)}")
+    record.write(kept, arguments)
 
 
 if __name__ == "__main__":

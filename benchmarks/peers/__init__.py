@@ -1,0 +1,60 @@
+"""The frameworks that work in turn. Each makes the network that it is named, in its own words, and never stops.
+
+A peer's ``run(job, tick)`` builds the network, then repeats its step (a training step: forward, loss, backward, Adam;
+or one prediction) on float32 images that lie ready in memory, in the layout that it likes best, and calls ``tick``
+after each step, when the result is there. ``tick`` ends it by raising SystemExit. Each is written the fastest of the
+ways that its users would write it; where there were several, they were measured, and the module says so.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import partial
+from typing import TYPE_CHECKING
+
+from . import numpy_teaching, on_keras, on_onnxruntime, on_tinycnn, on_torch
+
+if TYPE_CHECKING:
+    from networks import Job
+
+OURS = "tinycnn"
+
+
+@dataclass(frozen=True)
+class Peer:
+    """A framework as it takes part.
+
+    Attributes
+    ----------
+    title : str
+        Its name in tables.
+    imports : tuple of str
+        Modules that it needs.
+    run : callable
+        ``run(job, tick)``.
+    environment : mapping
+        Variables to be set before the imports.
+    """
+
+    title: str
+    imports: tuple[str, ...]
+    run: Callable[["Job", Callable[[], None]], None]
+    environment: Mapping[str, str] = field(default_factory=dict)
+
+
+def _keras(title: str, backend: str, run: Callable[["Job", Callable[[], None]], None]) -> Peer:
+    return Peer(title, (backend, "keras"), run, {"KERAS_BACKEND": backend})
+
+
+PEERS = {
+    OURS: Peer("tinycnn", ("tinycnn",), on_tinycnn.run),
+    "torch_nchw": Peer("PyTorch, NCHW", ("torch",), on_torch.run),
+    "torch_nhwc": Peer("PyTorch, NHWC", ("torch",), partial(on_torch.run, channels_last=True)),
+    "torch_compile": Peer("torch.compile, NHWC", ("torch",), partial(on_torch.run, channels_last=True, compiled=True)),
+    "keras_tensorflow": _keras("Keras on TensorFlow", "tensorflow", on_keras.run_tensorflow),
+    "keras_jax": _keras("Keras on JAX", "jax", on_keras.run_jax),
+    "onnxruntime": Peer("ONNX Runtime", ("onnx", "onnxruntime"), on_onnxruntime.run),
+    "numpy_teaching": Peer("NumPy, as in a textbook", ("numpy",), numpy_teaching.run),
+}
+
+TRAINERS = ("torch_nchw", "torch_nhwc", "torch_compile", "keras_tensorflow", "keras_jax")
+PREDICTORS = (*TRAINERS, "onnxruntime")

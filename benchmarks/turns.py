@@ -1,0 +1,143 @@
+"""The parent's side: workers that take turns, so that a machine whose speed drifts slows all of them alike."""
+
+import json
+import re
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Hashable
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import machine
+from peers import PEERS
+
+#: Steps of a peer before anything is counted, beside the very first: some compile again when they see a second batch.
+WARM_UP = 3
+
+
+class PeerError(RuntimeError):
+    """A peer is not installed, or cannot do the job; the message says why in a line."""
+
+
+class Worker:
+    """One peer at one job, in a process of its own."""
+
+    def __init__(self, peer: str, job: dict[str, Any]) -> None:
+        missing = [name for name in PEERS[peer].imports if find_spec(name) is None]
+        if missing:
+            raise PeerError(f"{', '.join(missing)} not installed")
+        self.peer, self.job = peer, job
+        self._errors = tempfile.TemporaryFile("w+")  # noqa: SIM115  (until close)
+        self._process = subprocess.Popen(
+            [sys.executable, str(Path(__file__).with_name("worker.py")), peer, json.dumps(job)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self._errors,
+            text=True,
+            env=machine.environment(job["threads"]),
+        )
+
+    def answer(self) -> dict[str, Any]:
+        """Wait for the next line; PeerError if the process has ended or says that it failed."""
+        assert self._process.stdout is not None
+        line = self._process.stdout.readline()
+        answer = json.loads(line) if line else {"failed": self._last_words()}
+        if "failed" in answer:
+            raise PeerError(in_one_line(answer["failed"]))
+        return answer
+
+    def seconds(self, steps: int) -> float:
+        """Seconds per step of a round of ``steps``."""
+        return self.round(steps)["seconds"] / steps
+
+    def round(self, steps: int) -> dict[str, Any]:
+        """Let it do ``steps`` steps; ``seconds``, and in bytes ``peak`` and ``baseline`` (after the imports)."""
+        assert self._process.stdin is not None
+        try:
+            self._process.stdin.write(f"{steps}\n")
+            self._process.stdin.flush()
+        except BrokenPipeError:
+            pass  # the answer, or that there is none, says more
+        return self.answer()
+
+    def close(self) -> None:
+        """Let the process end."""
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        try:
+            self._process.stdin.close()
+            self._process.wait(timeout=30)
+        except (BrokenPipeError, subprocess.TimeoutExpired):
+            self._process.kill()
+            self._process.wait()
+        self._process.stdout.close()
+        self._errors.close()
+
+    def _last_words(self) -> str:
+        code = self._process.wait()
+        self._errors.seek(0)
+        lines = [line.strip() for line in self._errors if line.strip()]
+        return f"ended with code {code}" + (f": {lines[-1]}" if lines else "")
+
+
+def in_one_line(reason: str, length: int = 160) -> str:
+    """An error as a table can show it: no line breaks, and no folders of the machine that it happened on."""
+    reason = re.sub(r"(?:/[\w.+-]+)+/", "", " ".join(reason.split()))
+    return reason if len(reason) <= length else reason[: length - 1] + "…"
+
+
+def take_turns(
+    jobs: dict[Hashable, tuple[str, dict[str, Any]]], rounds: int, seconds: float
+) -> tuple[dict[Hashable, list[float]], dict[Hashable, str]]:
+    """Let workers work in turn.
+
+    Parameters
+    ----------
+    jobs : dict of key to (peer, job)
+    rounds : int
+        How many turns each gets.
+    seconds : float
+        About how long a turn is; at least one step.
+
+    Returns
+    -------
+    times : dict of key to list of float
+        Seconds per step, one for each round.
+    missing : dict of key to str
+        Why a worker has no times.
+    """
+    times: dict[Hashable, list[float]] = {}
+    missing: dict[Hashable, str] = {}
+    workers: dict[Hashable, Worker] = {}
+    steps: dict[Hashable, int] = {}
+    try:
+        for key, (peer, job) in jobs.items():
+            try:
+                workers[key] = Worker(peer, job)
+                workers[key].answer()
+                steps[key] = _steps(workers[key], seconds)
+                times[key] = []
+            except PeerError as error:
+                missing[key] = str(error)
+        for turn in range(rounds):
+            # Another one begins each time, so that none always follows the same neighbour.
+            order = list(times)
+            for key in order[turn % len(order) :] + order[: turn % len(order)]:
+                times[key].append(workers[key].seconds(steps[key]))
+    finally:
+        for worker in workers.values():
+            worker.close()
+    return times, missing
+
+
+def _steps(worker: Worker, seconds: float) -> int:
+    """How many steps fill a turn. Also the end of the warm-up: a machine clocks up, a library makes up its mind."""
+    worker.seconds(WARM_UP)
+    started, durations = time.perf_counter(), []
+    while not durations or time.perf_counter() - started < seconds / 2:
+        durations.append(worker.seconds(1))
+    return max(1, round(seconds / statistics.median(durations)))
