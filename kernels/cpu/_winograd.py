@@ -356,7 +356,7 @@ def convolve_block(
     block = min(F, COLUMNS)
     v_step, m_step = point_step(run, C, out.itemsize), point_step(run, block, out.itemsize)
     zeros, v = s_start, s_start + whole_panels(block, out.itemsize)
-    m = v + POINTS * v_step
+    m, none = v + POINTS * v_step, out.dtype.type(-np.inf)
     u_step = C * whole_panels(F, out.itemsize)
     clear(scratch, zeros, block)
     for first in range(0, tiles, run):
@@ -367,7 +367,7 @@ def convolve_block(
             for e in range(POINTS):
                 product(
                     last - first, width, C, scratch, v + e * v_step, tile_rows, 0, channel_steps, 0,
-                    u, u_start + e * u_step + column * C, panel_width(u.itemsize), scratch, zeros, 0, out.dtype.type(-np.inf),
+                    u, u_start + e * u_step + column * C, panel_width(u.itemsize), scratch, zeros, 0, none,
                     scratch, m + e * m_step, block,
                 )  # fmt: skip
             for t in range(first, last):
@@ -420,8 +420,7 @@ def weights_block(
     row = min(C, COLUMNS)
     v_step = point_step(run, row, du.itemsize)
     z_step = point_step(run, whole_panels(filters, du.itemsize), du.itemsize)
-    v = s_start
-    z = v + POINTS * v_step
+    v, z, none = s_start, s_start + POINTS * v_step, du.dtype.type(-np.inf)
     for first in range(0, tiles, run):
         last = min(tiles, first + run)
         transform_inputs(
@@ -432,7 +431,7 @@ def weights_block(
             place = du_start + e * channels * filters
             product(
                 channels, filters, last - first, scratch, v + e * v_step, channel_rows, 0, tile_steps, 0,
-                scratch, z + e * z_step, panel_width(du.itemsize), du, place, filters, du.dtype.type(-np.inf), du, place, filters,
+                scratch, z + e * z_step, panel_width(du.itemsize), du, place, filters, none, du, place, filters,
             )  # fmt: skip
 
 
@@ -477,3 +476,21 @@ def run_length(C, itemsize):
 def tables(run, channels):
     """The tables of :func:`product` for ``run`` rows of ``channels`` numbers: where rows begin, and columns."""
     return np.arange(run, dtype=np.int64) * channels, np.arange(channels, dtype=np.int64)
+
+
+def filters_size(C, F, itemsize):
+    """How many numbers the 36 packed matrices of :func:`transform_filters` take: C rows, F columns each."""
+    return POINTS * C * whole_panels(F, itemsize)
+
+
+def forward_scratch(run, C, F, itemsize):
+    """Numbers of scratch memory for :func:`convolve_block`."""
+    block = min(F, COLUMNS)
+    steps = point_step(run, C, itemsize) + point_step(run, block, itemsize)
+    return whole_panels(block, itemsize) + POINTS * steps
+
+
+def weights_scratch(run, C, F, itemsize):
+    """Numbers of scratch memory for :func:`weights_block`."""
+    columns = whole_panels(min(F, COLUMNS), itemsize)
+    return POINTS * (point_step(run, min(C, COLUMNS), itemsize) + point_step(run, columns, itemsize))
