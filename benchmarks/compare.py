@@ -77,9 +77,9 @@ def tables(kept: dict[str, Any]) -> str:
         rates = [_rate(result, name, name == best) for name in (OURS, *peers)]
         rows.append([f"{result['network']} ({result['batch_size']})", *rates, str(faster.get(result["network"], "–"))])
     lines = ["Images per second:", "", figures.table(header, rows)]
-    absent = _absent(kept)
+    absent = record.absent(kept)
     if absent:
-        lines += ["", "Not measured:", "", *absent]
+        lines += ["", absent]
     if faster:
         values = {network: value.value for network, value in faster.items()}
         lines += ["", targets.table(targets.COMPARISONS[kept["kind"]](values))]
@@ -92,15 +92,6 @@ def _rate(result: dict[str, Any], name: str, best: bool) -> str:
         return "–"
     rate = f"{result['batch_size'] / statistics.median(seconds):,.0f}"
     return f"**{rate}**" if best else rate
-
-
-def _absent(kept: dict[str, Any]) -> list[str]:
-    """A line for each reason why a peer has no figures, with the networks that it is the reason for."""
-    reasons: dict[tuple[str, str], list[str]] = {}
-    for result in kept["results"]:
-        for name, reason in result["missing"].items():
-            reasons.setdefault((name, reason), []).append(result["network"])
-    return [f"- {PEERS[name].title} ({', '.join(networks)}): {reason}" for (name, reason), networks in reasons.items()]
 
 
 def main() -> None:
@@ -117,9 +108,7 @@ def main() -> None:
     for network in arguments.networks or mode.networks:
         print(f"{network} …", flush=True)
         results.append(compare(network, mode, peers, arguments.rounds, arguments.seconds, arguments.threads))
-    kept = record.new(arguments.mode, arguments.threads, results, peers=peers)
-    print(f"\n{record.origin(kept)}\n\n{tables(kept)}")
-    record.write(kept, arguments)
+    record.report(record.new(arguments.mode, arguments.threads, results, peers=peers), tables, arguments)
 
 
 if __name__ == "__main__":

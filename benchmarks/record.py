@@ -4,20 +4,23 @@ import argparse
 import json
 import shlex
 import sys
+from collections.abc import Callable
 from datetime import date
 from pathlib import Path
 from typing import Any
 
 import machine
+from peers import PEERS
 
 RESULTS = Path(__file__).with_name("results")
 
 _meanwhile = machine.OtherWork()  # since the script began
 
 
-def add_arguments(parser: argparse.ArgumentParser, *, rounds: int) -> None:
-    """The options that the scripts share."""
-    parser.add_argument("--rounds", type=int, default=rounds, help=f"how often each is measured (default {rounds})")
+def add_arguments(parser: argparse.ArgumentParser, *, rounds: int | None = None) -> None:
+    """The options that the scripts share; ``--rounds`` where something is measured more than once."""
+    if rounds is not None:
+        parser.add_argument("--rounds", type=int, default=rounds, help=f"how often each is measured (default {rounds})")
     parser.add_argument("--threads", type=int, default=machine.cores(), help="of each worker (default: all cores)")
     parser.add_argument("--save", action="store_true", help="keep the record in benchmarks/results/")
     parser.add_argument("--json", type=Path, help="write the record to this file")
@@ -37,8 +40,9 @@ def new(kind: str, threads: int, results: Any, **more: Any) -> dict[str, Any]:
     }
 
 
-def write(record: dict[str, Any], arguments: argparse.Namespace) -> None:
-    """Write it where the command line says."""
+def report(record: dict[str, Any], tables: Callable[[dict[str, Any]], str], arguments: argparse.Namespace) -> None:
+    """Print a record as tables, and write it where the command line says."""
+    print(f"\n{origin(record)}\n\n{tables(record)}")
     paths = [arguments.json] if arguments.json else []
     if arguments.save:
         RESULTS.mkdir(exist_ok=True)
@@ -61,3 +65,13 @@ def origin(record: dict[str, Any]) -> str:
     threads = f"{record['threads']} thread{'s' * (record['threads'] != 1)}"
     others = f"other processes used {record['others']:.0%} of the cores meanwhile"
     return f"{record['date']}, {hardware}, {threads}, float32; {versions}; {others}. `{record['command']}`"
+
+
+def absent(record: dict[str, Any]) -> str:
+    """Every reason why a peer has no figures, with the networks that it is the reason for; empty if there is none."""
+    reasons: dict[tuple[str, str], list[str]] = {}
+    for result in record["results"]:
+        for name, reason in result["missing"].items():
+            reasons.setdefault((name, reason), []).append(result["network"])
+    lines = [f"- {PEERS[name].title} ({', '.join(networks)}): {reason}" for (name, reason), networks in reasons.items()]
+    return "\n".join(["Not measured:", "", *lines]) if lines else ""

@@ -46,7 +46,7 @@ def _keras(title: str, backend: str, run: Callable[["Job", Callable[[], None]], 
 
 
 PEERS = {
-    OURS: Peer("tinycnn", ("tinycnn",), on_tinycnn.run),
+    OURS: Peer("tinycnn", ("tinycnn", "tinycnn.kernels.cpu"), on_tinycnn.run),
     "torch_nchw": Peer("PyTorch, NCHW", ("torch",), on_torch.run),
     "torch_nhwc": Peer("PyTorch, NHWC", ("torch",), partial(on_torch.run, channels_last=True)),
     "torch_compile": Peer("torch.compile, NHWC", ("torch",), partial(on_torch.run, channels_last=True, compiled=True)),
