@@ -1,0 +1,311 @@
+"""Every core kernel of the documented networks against its ceiling: a roofline.
+
+    python benchmarks/kernels.py
+    python benchmarks/kernels.py ladder_10 --rounds 3 --plot roofline.png
+
+Products (convolutions and dense layers, each of the three passes) are held against NumPy's sgemm, everything else
+against the bytes that a large copy reads and writes. A kernel and its ceiling are measured in turn, on the same threads;
+quoted is the ratio of medians. The rate of a convolution is that of the plain sum, whatever the algorithm: Winograd's
+can be above the ceiling. Bytes are the least that have to be moved; for the kernels that the memory bounds the batch is
+made so large that no cache holds it. A kernel that works in place can be above the ceiling too: the processor reads
+what a copy is about to overwrite, which nobody counts.
+"""
+
+import argparse
+import inspect
+import statistics
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import figures
+import numba
+import numpy as np
+import record
+import targets
+from networks import PUBLISHED, Operation, operations
+from threadpoolctl import threadpool_limits
+
+from tinycnn import models
+from tinycnn.kernels import cpu
+from tinycnn.kernels.threads import one_blas_thread
+from tinycnn.workspace import Workspace
+
+PASSES = {"forward": "forward", "backward_input": "input gradient", "backward_weights": "weight gradient"}
+SGEMM, COPY = "sgemm", "copy"
+#: Elements of one array of a kernel that the memory bounds: 64 MB.
+LARGE = 16 * 2**20
+#: Seconds that a kernel is repeated for at least, so that reading the clock costs nothing.
+MEASURED = 0.02
+#: Seconds until the threads of the library that ran before have stopped waiting busily for more: OpenBLAS's keep a core
+#: from everyone else for that long.
+SETTLED = 0.05
+
+
+@dataclass(frozen=True)
+class Case:
+    """A kernel on arrays of a certain shape.
+
+    Attributes
+    ----------
+    kernel : str
+    what : str
+        The shape, in words.
+    ceiling : {"sgemm", "copy"}
+    flops, bytes : float
+        Of one call: operations of the plain formula, and the least that is moved.
+    run : callable
+    window : (KH, KW, C, F)
+        Of a convolution.
+    """
+
+    kernel: str
+    what: str
+    ceiling: str
+    flops: float
+    bytes: float
+    run: Callable[[], Any]
+    window: tuple[int, int, int, int] | None = None
+
+    @property
+    def work(self) -> float:
+        """What the ceiling counts."""
+        return self.flops if self.ceiling == SGEMM else self.bytes
+
+
+def products(networks: list[str], algorithm: str | None) -> Iterator[Case]:
+    """The convolutions and dense layers of networks, each shape once, at the documented batch sizes."""
+    seen = set()
+    for network in networks:
+        batch_size = models.recipe(network).batch_size
+        for index, operation in enumerate(operations(models.build(network), softmax=True)):
+            if operation.kind in _PRODUCTS and (operation, batch_size) not in seen:
+                seen.add((operation, batch_size))
+                # The gradient of the images themselves is never needed.
+                passes = [name for name in PASSES if index or name != "backward_input"]
+                yield from _PRODUCTS[operation.kind](operation, batch_size, passes, algorithm)
+
+
+def _convolution(operation: Operation, N: int, passes: list[str], algorithm: str | None) -> Iterator[Case]:
+    (H, W, C), F, (KH, KW) = operation.shape, operation.units, operation.size
+    top, bottom, left, right = operation.pads
+    OH, OW = H + top + bottom - KH + 1, W + left + right - KW + 1
+    x, w, b, dy = map(_random, ((N, H, W, C), (KH, KW, C, F), (F,), (N, OH, OW, F)))
+    geometry = ((1, 1), operation.pads, (1, 1), 1)
+    arguments = {
+        "forward": ((x, w, b, *geometry), np.empty_like(dy)),
+        "backward_input": ((dy, w, (H, W), *geometry), np.empty_like(x)),
+        "backward_weights": ((dy, x, (KH, KW), *geometry), (np.empty_like(w), np.empty_like(b))),
+    }
+    what = f"{KH}×{KW}, {C}→{F} at {H}×{W}, batch {N}"
+    flops, moved = 2.0 * dy.size * KH * KW * C, x.nbytes + w.nbytes + dy.nbytes
+    for name in passes:
+        run = _call(f"conv2d_{name}", *arguments[name], algorithm=algorithm)
+        yield Case(f"conv2d_{name}", what, SGEMM, flops, moved, run, (KH, KW, C, F))
+
+
+def _dense(operation: Operation, N: int, passes: list[str], algorithm: str | None) -> Iterator[Case]:
+    inputs, units = operation.channels, operation.units
+    x, w, b, dy = map(_random, ((N, inputs), (inputs, units), (units,), (N, units)))
+    arguments = {
+        "forward": ((x, w, b), np.empty_like(dy)),
+        "backward_input": ((dy, w), np.empty_like(x)),
+        "backward_weights": ((dy, x), (np.empty_like(w), np.empty_like(b))),
+    }
+    for name in passes:
+        run, moved = _call(f"dense_{name}", *arguments[name]), x.nbytes + w.nbytes + dy.nbytes
+        yield Case(f"dense_{name}", f"{inputs}→{units}, batch {N}", SGEMM, 2.0 * x.size * units, moved, run)
+
+
+_PRODUCTS = {"conv": _convolution, "dense": _dense}
+
+
+def streams(elements: int) -> Iterator[Case]:
+    """The kernels that do little with much memory. Additions, products, comparisons and roots count one each."""
+    C = 32
+    x, dy, y = (_random((elements // (28 * 28 * C) or 1, 28, 28, C)) for _ in range(3))
+    gamma, beta, mean, variance = (np.full(C, value, np.float32) for value in (1, 0, 0.5, 0.1))
+    size, pool = x.size, ((2, 2), (2, 2), (0, 0, 0, 0))
+    small = np.empty((len(x), 14, 14, C), np.float32), np.zeros((len(x), 14, 14, C), np.uint8)
+    per_channel = np.empty_like(mean), np.empty_like(mean)
+
+    def case(kernel: str, flops: float, moved: float, arguments: tuple[Any, ...], out: Any) -> Case:
+        """Operations per element, and arrays of that size moved."""
+        run = _call(kernel, arguments, out)
+        return Case(kernel, f"{size:,} elements", COPY, flops * size, moved * x.nbytes, run)
+
+    yield case("relu_forward", 1, 2, (x,), y)
+    yield case("relu_backward", 1, 3, (dy, x), y)
+    yield case("max_pool2d_forward", 0.75, 1 + 1.25 / 4, (x, *pool), small)
+    yield case("max_pool2d_backward", 0.75, 1 + 1.25 / 4, (*small, (28, 28), *pool), y)
+    yield case("dropout", 2, 2, (x, 0.25, 1, 1), y)
+    yield case("batch_norm_forward", 6, 3, (x, gamma, beta, 1e-3), (y, *per_channel))
+    yield case("batch_norm_backward", 10, 5, (dy, x, gamma, mean, variance, 1e-3), (y, *per_channel))
+    yield case("batch_norm_inference_forward", 2, 2, (x, gamma, beta, mean, variance, 1e-3), y)
+    m, v = np.zeros_like(x), np.zeros_like(x)
+    adam = partial(cpu.adam_update, y, dy, m, v, 1, 0.001, 0.9, 0.999, 1e-7)
+    yield Case("adam_update", f"{size:,} elements", COPY, 12.0 * size, 7.0 * x.nbytes, adam)
+
+
+def _random(shape: tuple[int, ...]) -> np.ndarray:
+    return np.random.default_rng(0).random(shape, np.float32)
+
+
+def _call(kernel: str, arguments: tuple[Any, ...], out: Any, **options: Any) -> Callable[[], Any]:
+    """A kernel as a layer calls it in training: into memory that is there, with scratch memory that stays."""
+    function, workspace = getattr(cpu, kernel), Workspace()
+    given = {name: value for name, value in options.items() if value is not None}
+    return lambda: function(*arguments, out=out, work=workspace.scratch(), **given)
+
+
+def ceilings(threads: int, elements: int) -> dict[str, Callable[[], float]]:
+    """What the machine can do at this moment: FLOP/s of sgemm, bytes per second of a copy."""
+    a = _random((1024, 1024))
+    product = np.empty_like(a)
+    source = _random((elements,))
+    target = np.empty_like(source)
+
+    def sgemm() -> float:
+        with threadpool_limits(threads, "blas"):
+            return 2 * len(a) ** 3 / seconds(lambda: np.dot(a, a, product))
+
+    return {SGEMM: sgemm, COPY: lambda: 2 * source.nbytes / seconds(lambda: _copy(source, target))}
+
+
+@numba.njit(parallel=True)
+def _copy(source, target):
+    for i in numba.prange(len(source)):
+        target[i] = source[i]
+
+
+def seconds(run: Callable[[], Any]) -> float:
+    """Seconds of a call, over as many as take a while; the first is not counted."""
+    time.sleep(SETTLED)
+    run()
+    calls, started = 0, time.perf_counter()
+    while calls == 0 or time.perf_counter() - started < MEASURED:
+        run()
+        calls += 1
+    return (time.perf_counter() - started) / calls
+
+
+def measure(case: Case, ceiling: Callable[[], float], rounds: int) -> dict[str, Any]:
+    """Seconds of the kernel and the ceiling's rate, in turn."""
+    times, rates = [], []
+    for _ in range(rounds):
+        rates.append(ceiling())
+        with one_blas_thread():
+            times.append(seconds(case.run))
+    facts = {name: getattr(case, name) for name in ("kernel", "what", "ceiling", "flops", "bytes", "window")}
+    return facts | {"work": case.work, "seconds": times, "ceiling_rate": rates}
+
+
+def rate(result: dict[str, Any]) -> float:
+    """FLOP/s or bytes per second, as the ceiling counts."""
+    return result["work"] / statistics.median(result["seconds"])
+
+
+def fraction(result: dict[str, Any]) -> float:
+    """The kernel's rate over its ceiling's."""
+    return rate(result) / statistics.median(result["ceiling_rate"])
+
+
+def tables(kept: dict[str, Any]) -> str:
+    """Rates, ceilings and fractions, and the targets."""
+    rows = []
+    for result in kept["results"]:
+        unit = "GFLOP/s" if result["ceiling"] == SGEMM else "GB/s"
+        ceiling = statistics.median(result["ceiling_rate"]) / 1e9
+        achieved = f"{rate(result) / 1e9:,.1f} {unit}"
+        row = (f"`{result['kernel']}`", result["what"], achieved, f"{ceiling:,.1f}", f"{fraction(result):.2f}")
+        rows.append(row)
+    header = ("kernel", "shape", "achieved", "ceiling", "fraction")
+    text = f"Algorithm of the convolutions: {kept['algorithm']}.\n\n{figures.table(header, rows)}"
+    found = checks(kept["results"])
+    return f"{text}\n\n{targets.table(found)}" if found else text
+
+
+def checks(results: list[dict[str, Any]]) -> list[targets.Check]:
+    """For each pass, the slowest 3×3 convolution of many channels, and of few."""
+    found = []
+    for what, wanted, must, aim in (
+        ("≥ 32 channels", lambda channels: channels >= 32, 1.3, 2.0),
+        ("8 to 20 channels", lambda channels: 8 <= channels <= 20, 0.75, 0.95),
+    ):
+        for name, title in PASSES.items():
+            shares = [
+                fraction(r) for r in results if r["kernel"] == f"conv2d_{name}" and _is_three(r["window"], wanted)
+            ]
+            if shares:
+                found.append(targets.Check(f"3×3, {what} in and out, {title} (slowest)", must, aim, min(shares), ""))
+    return found
+
+
+def _is_three(window: list[int], wanted: Callable[[int], bool]) -> bool:
+    KH, KW, C, F = window
+    return (KH, KW) == (3, 3) and wanted(C) and wanted(F)
+
+
+def plot(kept: dict[str, Any], path: Path) -> None:
+    """The roofline: operations per second over operations per byte, both axes logarithmic."""
+    from matplotlib.figure import Figure
+
+    results = kept["results"]
+    tops = {name: _top(results, name) for name in (SGEMM, COPY)}
+    figure = Figure(figsize=(8, 4.8), layout="constrained")
+    axes = figure.add_subplot(xscale="log", yscale="log", xlabel="operations per byte", ylabel="GFLOP/s")
+    intensities = np.geomspace(0.08, 1000, 200)
+    roof = np.minimum(tops[SGEMM], intensities * tops[COPY]) / 1e9
+    axes.plot(intensities, roof, color="black", linewidth=1.5)
+    axes.text(900, tops[SGEMM] / 1e9 * 1.12, f"sgemm {tops[SGEMM] / 1e9:,.0f} GFLOP/s", ha="right")
+    axes.text(0.3, tops[COPY] / 1e9 * 0.55, f"copy {tops[COPY] / 1e9:,.0f} GB/s", ha="right")
+    for label, marker, colour, belongs in _GROUPS:
+        group = [result for result in results if belongs(result["kernel"])]
+        xs = [result["flops"] / result["bytes"] for result in group]
+        ys = [result["flops"] / statistics.median(result["seconds"]) / 1e9 for result in group]
+        axes.plot(xs, ys, marker, color=colour, label=label, markersize=7, markeredgecolor="white")
+    axes.legend(loc="lower right", frameon=False)
+    axes.grid(alpha=0.3)
+    axes.spines[["top", "right"]].set_visible(False)
+    figure.savefig(path, dpi=125)
+
+
+def _top(results: list[dict[str, Any]], ceiling: str) -> float:
+    return statistics.median(rate for r in results if r["ceiling"] == ceiling for rate in r["ceiling_rate"])
+
+
+# Colours of Okabe & Ito, "Color universal design", 2008; each group has a marker of its own too.
+_GROUPS = (
+    ("convolution, forward", "o", "#0072B2", lambda kernel: kernel == "conv2d_forward"),
+    ("convolution, input gradient", "^", "#D55E00", lambda kernel: kernel == "conv2d_backward_input"),
+    ("convolution, weight gradient", "s", "#009E73", lambda kernel: kernel == "conv2d_backward_weights"),
+    ("dense", "P", "#CC79A7", lambda kernel: kernel.startswith("dense")),
+    ("all others", "D", "#E69F00", lambda kernel: not kernel.startswith(("conv2d", "dense"))),
+)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("networks", nargs="*", default=PUBLISHED, help="whose shapes are measured")
+    parser.add_argument("--plot", type=Path, help="draw the roofline into this file")
+    parser.add_argument("--elements", type=int, default=LARGE, help="of an array that the memory bounds")
+    if "algorithm" in inspect.signature(cpu.conv2d_forward).parameters:
+        parser.add_argument("--algorithm", help="of the convolutions (default: their own choice)")
+    parser.set_defaults(algorithm=None)
+    record.add_arguments(parser, rounds=5)
+    arguments = parser.parse_args()
+    numba.set_num_threads(arguments.threads)
+    limits = ceilings(arguments.threads, arguments.elements)
+    cases = (*products(arguments.networks, arguments.algorithm), *streams(arguments.elements))
+    results = [measure(case, limits[case.ceiling], arguments.rounds) for case in cases]
+    kept = record.new("kernels", arguments.threads, results, algorithm=arguments.algorithm or "default")
+    record.report(kept, tables, arguments)
+    if arguments.plot:
+        plot(kept, arguments.plot)
+
+
+if __name__ == "__main__":
+    main()
