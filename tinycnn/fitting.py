@@ -33,6 +33,7 @@ def prepared(
     steps_per_epoch: int | None,
     check_finite: bool,
     augment: Any,
+    fuse: Any,
 ) -> dict[str, Any]:
     """The arguments of :func:`tinycnn.training.fit`; raises for what makes no sense."""
     for callback in callbacks:
@@ -67,6 +68,7 @@ def prepared(
         "validation_data": validation,
         "initial_epoch": integer(initial_epoch, "initial_epoch", minimum=0),
         "augment": augmentation.check(augment),
+        "fuse": boolean(fuse, "fuse"),
     }
 
 

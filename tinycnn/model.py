@@ -15,6 +15,7 @@ from .callbacks import Callback, History, Logs
 from .head import training_chain
 from .layers.base import Layer, Parameter, snake_case
 from .metrics import by_name as metrics_by_name
+from .plan import fused
 from .trace import Trace, trace
 
 
@@ -187,6 +188,7 @@ class Sequential:
 
     def _make_chain(self) -> None:
         self._chain, self.chain_loss = training_chain(self.layers, self.loss)
+        self._plan = fused(self._chain, self.backend)
         if self.optimizer.slots and self.optimizer.slots.keys() - self.parameters().keys():
             raise ValueError("the optimizer has been used by another model; make a new one")
 
@@ -196,16 +198,15 @@ class Sequential:
         assert self._chain is not None
         return self._chain
 
+    @property
+    def plan(self) -> list[Any]:
+        """The chain with steps in place of the layers that run as one, see :mod:`tinycnn.plan`."""
+        assert self._chain is not None
+        return self._plan
+
     def parameters(self) -> dict[str, Parameter]:
         """All parameters by ``layer/parameter``."""
         return {f"{layer.name}/{key}": p for layer in self.layers for key, p in layer.params.items()}
-
-    def first_trained(self) -> int:
-        """Index of the first layer with something to train: backward need not go below it."""
-        for index, layer in enumerate(self.layers):
-            if any(parameter.trainable for parameter in layer.params.values()):
-                return index
-        return len(self.layers)
 
     def _ready(self, x: Any) -> None:
         if not self.compiled:
@@ -237,6 +238,7 @@ class Sequential:
         steps_per_epoch: int | None = None,
         check_finite: bool = True,
         augment: Augmentation | None = None,
+        fuse: bool = True,
     ) -> History:
         """Train.
 
@@ -271,6 +273,9 @@ class Sequential:
             Look for NaN and infinity in the inputs once, before training.
         augment : Augmentation, optional
             Changes every training batch.
+        fuse : bool
+            Let neighbouring layers run as one where the backend can (see ``summary(plan=True)``); False runs every
+            layer by itself, with the same result up to rounding.
 
         Returns
         -------
@@ -307,6 +312,7 @@ class Sequential:
             steps_per_epoch=steps_per_epoch,
             check_finite=check_finite,
             augment=augment,
+            fuse=fuse,
         )
         return training.fit(self, **prepared)
 

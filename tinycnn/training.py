@@ -13,6 +13,7 @@ from .batches import Batch, Batches
 from .inputs import checked_data, images_for, take, verbosity
 from .interrupt import Interrupt, deferred_interrupt
 from .kernels.threads import one_blas_thread
+from .plan import fused
 from .progress import Progress
 from .workspace import Workspace
 
@@ -35,6 +36,7 @@ def fit(
     validation_data: tuple[Array, Array] | None,
     initial_epoch: int,
     augment: Augmentation | None,
+    fuse: bool,
 ) -> "History":
     """See :meth:`Sequential.fit`; what it takes is checked already (:func:`tinycnn.fitting.prepared`)."""
     history = callbacks_module.History()
@@ -44,6 +46,7 @@ def fit(
         follower.params = {"epochs": epochs, "steps": batches.steps, "verbose": verbose}
     model.stop_training = False
     model.history = history
+    chain = model.plan if fuse else model.chain
     ws, progress = Workspace(), Progress(verbose, epochs)
     if verbose and model.backend.has_to_compile():
         print(
@@ -57,10 +60,10 @@ def fit(
                 for follower in followers:
                     follower.on_epoch_begin(epoch)
                 progress.start(epoch, batches.images)
-                logs = _train_epoch(model, batches, augment, ws, progress, followers, interrupt)
+                logs = _train_epoch(model, chain, batches, augment, ws, progress, followers, interrupt)
                 progress.trained()
                 if validation_data is not None:
-                    results = _evaluate(model, *validation_data, ws)
+                    results = _evaluate(model, chain, *validation_data, ws)
                     logs |= {f"val_{name}": value for name, value in results.items()}
                 logs["learning_rate"] = model.optimizer.learning_rate
                 for follower in followers:
@@ -78,6 +81,7 @@ def fit(
 
 def _train_epoch(
     model: "Sequential",
+    chain: list[Any],
     batches: Batches,
     augment: Augmentation | None,
     ws: Workspace,
@@ -91,7 +95,7 @@ def _train_epoch(
         if augment is not None:
             changed = augment(batch.x, seed=model.seed, step=model.optimizer.iterations, backend=model.backend, ws=ws)
             batch = batch._replace(x=changed)
-        train_step(model, batch, meters, ws)
+        train_step(model, chain, batch, meters, ws)
         logs = meters.results()
         for follower in followers:
             follower.on_train_batch_end(number, logs)
@@ -102,7 +106,7 @@ def _train_epoch(
     return meters.results()
 
 
-def train_step(model: "Sequential", batch: Batch, meters: "Meters", ws: Workspace | None) -> None:
+def train_step(model: "Sequential", chain: list[Any], batch: Batch, meters: "Meters", ws: Workspace | None) -> None:
     """Forward, loss, backward, one optimizer step.
 
     The whole of learning: x goes down the list of layers, each keeping what its backward needs; the loss says how
@@ -111,7 +115,7 @@ def train_step(model: "Sequential", batch: Batch, meters: "Meters", ws: Workspac
     """
     step, backend = model.optimizer.iterations, model.backend
     x, caches = batch.x, []
-    for layer in model.chain:
+    for layer in chain:
         x, cache = layer.forward(x, training=True, step=step, ws=ws)
         caches.append(cache)
 
@@ -122,15 +126,23 @@ def train_step(model: "Sequential", batch: Batch, meters: "Meters", ws: Workspac
         weights *= batch.weight
     dy = model.chain_loss.backward(loss_cache, weights, backend)
 
-    first = model.first_trained()
-    for index in range(len(model.chain) - 1, first, -1):
-        dy = model.chain[index].backward(dy, caches.pop(), ws=ws)
-    if first < len(model.chain):
-        model.chain[first].backward_parameters(dy, caches.pop(), ws=ws)
+    first = _first_trained(chain)
+    for index in range(len(chain) - 1, first, -1):
+        dy = chain[index].backward(dy, caches.pop(), ws=ws)
+    if first < len(chain):
+        chain[first].backward_parameters(dy, caches.pop(), ws=ws)
     parameters = model.parameters()
     for parameter in parameters.values():
         parameter.add_penalty_gradient()
     model.optimizer.step(parameters, backend)
+
+
+def _first_trained(chain: list[Any]) -> int:
+    """Index of the first layer with something to train: backward need not go below it."""
+    for index, layer in enumerate(chain):
+        if any(parameter.trainable for parameter in layer.params.values()):
+            return index
+    return len(chain)
 
 
 def train_on_batch(model: "Sequential", x: Any, y: Any) -> "Logs":
@@ -140,7 +152,7 @@ def train_on_batch(model: "Sequential", x: Any, y: Any) -> "Logs":
         raise ValueError("x is empty: there is nothing to train on")
     meters = Meters(model)
     with one_blas_thread():
-        train_step(model, Batch(np.ascontiguousarray(x, dtype=model.dtype), y, None), meters, None)
+        train_step(model, model.plan, Batch(np.ascontiguousarray(x, dtype=model.dtype), y, None), meters, None)
     return meters.results()
 
 
@@ -151,7 +163,7 @@ def evaluate(model: "Sequential", x: Any, y: Any, *, verbose: int, check_finite:
     if not len(x):
         raise ValueError("x is empty: there is nothing to evaluate")
     with one_blas_thread():
-        results = _evaluate(model, x, y, Workspace())
+        results = _evaluate(model, model.plan, x, y, Workspace())
     if verbose:
         print("  ".join(f"{name} {value:.4f}" for name, value in results.items()))
     return results
@@ -161,11 +173,11 @@ def predict(model: "Sequential", x: Any, *, check_finite: bool) -> Array:
     """See :meth:`Sequential.predict`."""
     x = images_for(model, x, check_finite)
     result = np.empty((len(x), *model.output_shape), model.dtype)
-    ws = Workspace()
+    ws, chain = Workspace(), fused(model.layers, model.backend)
     with one_blas_thread():
         for start in range(0, len(x), BLOCK):
             block = slice(start, start + BLOCK)
-            y = run(model.layers, take(x, block, ws, model.dtype), ws)
+            y = run(chain, take(x, block, ws, model.dtype), ws)
             result[block] = model.backend.to_numpy(y)
     return result
 
@@ -177,11 +189,11 @@ def run(layers: "Sequence[Any]", x: Array, ws: Workspace | None = None) -> Array
     return x
 
 
-def _evaluate(model: "Sequential", x: Array, y: Array, ws: Workspace) -> "Logs":
+def _evaluate(model: "Sequential", chain: list[Any], x: Array, y: Array, ws: Workspace) -> "Logs":
     meters = Meters(model)
     for start in range(0, len(x), BLOCK):
         block = slice(start, start + BLOCK)
-        y_pred = run(model.chain, take(x, block, ws, model.dtype), ws)
+        y_pred = run(chain, take(x, block, ws, model.dtype), ws)
         losses, cache = model.chain_loss.forward(y_pred, y[block], model.backend)
         meters.update(losses, y[block], cache.p)
     return meters.results()

@@ -1,0 +1,82 @@
+"""Several core kernels in one: private to this backend, each defined as a composition of core kernels.
+
+What a layer makes and its neighbour uses at once need not go to memory in between. ``tinycnn.plan`` decides which
+layers run this way; the reference backend, which has none of this, is what they are tested against.
+"""
+
+import numpy as np
+
+from ..geometry import argmax_dtype
+from ._arrays import deliver, operand, several, target
+from ._stage import plan
+from .conv import NO_WINNERS, launch_backward, launch_forward
+from .pool import NO_POOL, pooling
+
+
+def conv2d_stage_forward(x, w, b, window, groups, relu, pool, out=None, work=None):
+    """``max_pool2d_forward(relu_forward(conv2d_forward(x, w, b)))``, with or without ReLU and pooling.
+
+    Parameters
+    ----------
+    x, w, b, groups
+        As in :func:`reference.conv2d_forward`.
+    window : Window
+    relu : bool
+    pool : Window or None
+    out : pair of arrays, optional
+        ``(y, argmax)``; without pooling the second is ignored.
+
+    Returns
+    -------
+    y, argmax : arrays
+        As :func:`reference.max_pool2d_forward` returns them; without pooling the second is empty.
+    """
+    x, w = operand("x", x, 4), operand("w", w, 4, x.dtype)
+    F = w.shape[-1]
+    b = np.zeros(F, x.dtype) if b is None else operand("b", b, 1, x.dtype, (F,))
+    shaped = _plan(x.shape, F, window, groups, pool)
+    outs, p = several(out, 2), shaped.sizes
+    shape = (p.N, shaped.pooling.OH or p.OH, shaped.pooling.OW or p.OW, F)
+    y = target("out[0]", outs[0], shape, x.dtype, (x, w, b))
+    argmax = NO_WINNERS
+    if pool is not None:
+        argmax = target("out[1]", outs[1], shape, argmax_dtype(pool.size), (x, w, b, y))
+    launch_forward(shaped, x, w, b, 0.0 if relu else -np.inf, y, argmax, work)
+    return deliver(y, outs[0]), argmax if pool is None else deliver(argmax, outs[1])
+
+
+def conv2d_stage_backward(dy, y, argmax, x, w, window, groups, relu, pool, wants, out=None, work=None):
+    """The gradients of :func:`conv2d_stage_forward`.
+
+    Parameters
+    ----------
+    dy, y, argmax : arrays
+        The gradient by the stage's results, and these.
+    x, w, window, groups, relu, pool
+        As given to the forward.
+    wants : (bool, bool)
+        Whether dx, and whether dw and db, are computed.
+    out : triple of arrays, optional
+        ``(dx, dw, db)``.
+
+    Returns
+    -------
+    dx, dw, db : arrays
+        Empty where not asked for.
+    """
+    dy, x = operand("dy", dy, 4), operand("x", x, 4, dy.dtype)
+    y, w = operand("y", y, 4, dy.dtype, dy.shape), operand("w", w, 4, dy.dtype)
+    outs, nothing = several(out, 3), np.empty(0, dy.dtype)
+    shapes = [x.shape, w.shape, w.shape[-1:]]
+    wanted = [wants[0], wants[1], wants[1]]
+    gradients = [
+        target(f"out[{i}]", outs[i], shapes[i], dy.dtype, (dy, y, x, w)) if wanted[i] else nothing for i in range(3)
+    ]
+    shaped = _plan(x.shape, w.shape[-1], window, groups, pool)
+    launch_backward(shaped, dy, y, argmax, relu, x, w, *gradients, work)
+    return tuple(deliver(g, o) if want else g for g, o, want in zip(gradients, outs, wanted, strict=True))
+
+
+def _plan(x_shape, filters, window, groups, pool):
+    size = window.output_size(x_shape[1:3])
+    return plan(x_shape, filters, window, groups, NO_POOL if pool is None else pooling(pool, size))
