@@ -1,5 +1,6 @@
 """Memory that a training run uses again and again, so that a step allocates nothing that grows with the batch."""
 
+import math
 from collections.abc import Hashable
 
 import numpy as np
@@ -41,7 +42,7 @@ class Workspace:
         return sum(buffer.nbytes for buffer in self._buffers.values())
 
     def _take(self, key: Hashable, shape: Shape, dtype: np.dtype) -> Array:
-        count = int(np.prod(shape))
+        count = math.prod(shape)
         key = (key, dtype.str)
         buffer = self._buffers.get(key)
         if buffer is None or buffer.size < count:

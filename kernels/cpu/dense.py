@@ -1,78 +1,153 @@
-"""The fully connected layer: three matrix products, each cut into blocks of its result. See ``reference.dense``.
+"""The fully connected layer: three matrix products by the micro-kernel of :mod:`._tiles`. See ``reference.dense``.
 
-Every block is one BLAS call that reads rows of one operand and columns of the other where they lie.
+Each is cut into blocks of its result, a panel of two vectors wide where the weights are large. A block brings the
+numbers that it reads again and again next to each other first (Goto & van de Geijn, "Anatomy of high-performance
+matrix multiplication", 2008, section 4): in place they lie in a few lines of the nearest cache, which they would
+compete for.
 """
+
+import functools
 
 import numpy as np
 from numba import prange
 
-from ._arrays import deliver, operand, several, target
-from ._jit import kernel
-from ._memory import copy, matmul_add
+from ._arrays import deliver, operand, pieces, several, target
+from ._jit import helper, kernel
+from ._memory import copy
+from ._tiles import DEPTH, VECTOR_BYTES, pack, packed_size, product
 
 __all__ = ["dense_backward_input", "dense_backward_weights", "dense_forward"]
 
-BLOCK_ROWS, BLOCK_COLUMNS = 64, 64
+TALL, LOW = 128, 32  # rows of a block whose panel of w is packed, and of one that reads a narrow w in place
+DEEP = 64  # rows of a block of dw
 
 
 def dense_forward(x, w, b, out=None, work=None):
-    """``x @ w + b`` in blocks; see :func:`reference.dense_forward`."""
+    """``x @ w + b``; see :func:`reference.dense_forward`."""
     x, w = operand("x", x, 2), operand("w", w, 2, x.dtype)
     if x.shape[1] != w.shape[0]:
         raise ValueError(f"x of shape {x.shape} and w of shape {w.shape} do not fit")
     b = np.zeros(w.shape[1], x.dtype) if b is None else operand("b", b, 1, x.dtype, w.shape[1:])
     y = target("out", out, (len(x), w.shape[1]), x.dtype, (x, w, b))
-    _product(x, False, w, False, b, y)
+    if not (x.size and w.size):
+        y[...] = b
+        return deliver(y, out)
+    (N, K), F, panel = x.shape, w.shape[1], _panel(x)
+    block = TALL if F > panel else LOW
+    panels = (work or np.empty)((pieces(N, block) * pieces(F, panel), DEPTH * panel), x.dtype)
+    _forward(
+        x.reshape(-1), w.reshape(-1), b, y.reshape(-1), N, K, F, block, panel, offsets(block, K), offsets(DEPTH, 1),
+        panels.reshape(-1),
+    )  # fmt: skip
     return deliver(y, out)
 
 
 def dense_backward_input(dy, w, out=None, work=None):
-    """``dy @ w.T`` in blocks; see :func:`reference.dense_backward_input`."""
+    """``dy @ w.T``, with panels of w turned round; see :func:`reference.dense_backward_input`."""
     dy, w = operand("dy", dy, 2), operand("w", w, 2, dy.dtype)
     if dy.shape[1] != w.shape[1]:
         raise ValueError(f"dy of shape {dy.shape} and w of shape {w.shape} do not fit")
     dx = target("out", out, (len(dy), len(w)), dy.dtype, (dy, w))
-    _product(dy, False, w, True, np.zeros(len(w), dy.dtype), dx)
+    if not (dy.size and w.size):
+        dx[...] = 0
+        return deliver(dx, out)
+    (N, F), K, panel = dy.shape, len(w), _panel(dy)
+    panels = (work or np.empty)((pieces(K, panel), F * panel), dy.dtype)
+    _input_gradient(
+        dy.reshape(-1), w.reshape(-1), dx.reshape(-1), N, K, F, panel, offsets(N, F), offsets(F, 1), panels.reshape(-1),
+        np.zeros(panel, dy.dtype),
+    )  # fmt: skip
     return deliver(dx, out)
 
 
 def dense_backward_weights(dy, x, out=None, work=None):
-    """``x.T @ dy`` in blocks; see :func:`reference.dense_backward_weights`."""
+    """``x.T @ dy``; see :func:`reference.dense_backward_weights`."""
     dy, x = operand("dy", dy, 2), operand("x", x, 2, dy.dtype)
     if len(dy) != len(x):
         raise ValueError(f"dy of shape {dy.shape} and x of shape {x.shape} do not fit")
+    (N, F), K = dy.shape, x.shape[1]
     outs = several(out, 2)
-    dw = target("out[0]", outs[0], (x.shape[1], dy.shape[1]), dy.dtype, (dy, x))
-    db = target("out[1]", outs[1], dy.shape[1:], dy.dtype, (dy, x, dw))
-    _product(x, True, dy, False, np.zeros(dy.shape[1], dy.dtype), dw)
+    dw = target("out[0]", outs[0], (K, F), dy.dtype, (dy, x))
+    db = target("out[1]", outs[1], (F,), dy.dtype, (dy, x, dw))
+    if not (dy.size and x.size):
+        dw[...] = 0
+    else:
+        empty = work or np.empty
+        columns, panels = empty((pieces(K, DEEP), N * DEEP), dy.dtype), empty((packed_size(N, F, x.itemsize),), x.dtype)
+        _weight_gradient(
+            x.reshape(-1), dy.reshape(-1), dw.reshape(-1), N, K, F, _panel(dy), offsets(DEEP, 1), offsets(N, DEEP),
+            columns.reshape(-1), panels, np.zeros(F, dy.dtype),
+        )  # fmt: skip
     np.sum(dy, axis=0, out=db)
     return deliver(dw, outs[0]), deliver(db, outs[1])
 
 
-def _product(a, a_flip, b, b_flip, bias, c):
-    """``c = op(a) @ op(b) + bias``; a sum of nothing is the bias."""
-    depth = a.shape[0] if a_flip else a.shape[1]
-    if not c.size or not depth:
-        c[...] = bias
-        return
-    # Few wide blocks read each operand least; at least eight of them keep several threads busy.
-    _blocks(a, a_flip, b, b_flip, bias, c, depth, BLOCK_ROWS, BLOCK_COLUMNS)
+def _panel(array):
+    """Columns of a panel."""
+    return 2 * VECTOR_BYTES // array.itemsize
 
 
-@kernel(blas=True)
-def _blocks(a, a_flip, b, b_flip, bias, c, depth, block_rows, block_columns):
-    """One block of c per step: the bias laid down first, the product added."""
-    rows, columns = c.shape
-    down, across = -(-rows // block_rows), -(-columns // block_columns)
-    a_row, b_row = a.shape[1], b.shape[1]
-    left, right, result = a.reshape(-1), b.reshape(-1), c.reshape(-1)
-    for block in prange(down * across):
-        i, j = block // across * block_rows, block % across * block_columns
-        m, n = min(block_rows, rows - i), min(block_columns, columns - j)
-        for row in range(i, i + m):
-            copy(result, row * columns + j, bias, j, n)
-        a_start = i if a_flip else i * a_row
-        b_start = j * b_row if b_flip else j
-        matmul_add(
-            m, n, depth, left, a_start, a_row, a_flip, right, b_start, b_row, b_flip, result, i * columns + j, columns
+@functools.lru_cache(maxsize=1024)
+def offsets(count, distance):
+    """A table for :func:`._tiles.product`: ``count`` places, ``distance`` numbers apart."""
+    return np.arange(count, dtype=np.int64) * distance
+
+
+@kernel()
+def _forward(x, w, b, y, N, K, F, block, panel, rows, steps, panels):
+    """A block of y goes through x and w ``DEPTH`` numbers at a time."""
+    across = -(-F // panel)
+    for item in prange(-(-N // block) * across):
+        n, f = item // across * block, item % across * panel
+        height, width, buffer = min(block, N - n), min(panel, F - f), item * DEPTH * panel
+        for k in range(0, K, DEPTH):
+            depth = min(DEPTH, K - k)
+            factor, start, row = w, k * F, F
+            if F > panel:
+                factor, start, row = panels, buffer, panel
+                for s in range(depth):
+                    copy(panels, buffer + s * panel, w, (k + s) * F + f, width)
+            first, first_start, first_row = (b, f, 0) if k == 0 else (y, n * F + f, F)
+            product(
+                height, width, depth, x, n * K + k, rows, 0, steps, 0, factor, start, row,
+                first, first_start, first_row, x.dtype.type(-np.inf), y, n * F + f, F,
+            )  # fmt: skip
+
+
+@kernel()
+def _input_gradient(dy, w, dx, N, K, F, panel, rows, steps, panels, zeros):
+    """Each block is a panel of dx, for which that part of w is turned round."""
+    for item in prange(-(-K // panel)):
+        k, start = item * panel, item * F * panel
+        width = min(panel, K - k)
+        turn(w, k * F, width, F, panels, start, panel)
+        product(
+            N, width, F, dy, 0, rows, 0, steps, 0, panels, start, panel, zeros, 0, 0, dy.dtype.type(-np.inf), dx, k, K
         )
+
+
+@helper
+def turn(matrix, start, rows, columns, turned, turned_start, turned_row):
+    """Transpose: ``turned[j, i] = matrix[i, j]``."""
+    for j in range(columns):
+        row = turned[turned_start + j * turned_row : turned_start + j * turned_row + rows]
+        for i in range(rows):
+            row[i] = matrix[start + i * columns + j]
+
+
+@kernel()
+def _weight_gradient(x, dy, dw, N, K, F, panel, rows, steps, columns, panels, zeros):
+    """Each block is some rows of dw, for which those columns of x are copied together."""
+    factor, factor_row = dy, F
+    if F > panel:
+        pack(N, F, dy, 0, F, panels, 0)
+        factor, factor_row = panels, panel
+    for item in prange(-(-K // DEEP)):
+        k, start = item * DEEP, item * N * DEEP
+        height = min(DEEP, K - k)
+        for n in range(N):
+            copy(columns, start + n * DEEP, x, n * K + k, height)
+        product(
+            height, F, N, columns, start, rows, 0, steps, 0, factor, 0, factor_row, zeros, 0, 0,
+            x.dtype.type(-np.inf), dw, k * F, F,
+        )  # fmt: skip
