@@ -15,6 +15,7 @@ from ._jit import helper, kernel
 __all__ = ["batch_norm_backward", "batch_norm_forward", "batch_norm_inference_backward", "batch_norm_inference_forward"]
 
 CHUNK = 65_536  # values per chunk, roughly
+WIDE = 128  # numbers in a row as jitted code sees it, at most: rows of few channels are taken several at a time
 
 
 def batch_norm_forward(x, gamma, beta, epsilon, out=None, work=None):
@@ -25,12 +26,13 @@ def batch_norm_forward(x, gamma, beta, epsilon, out=None, work=None):
     y = target("out[0]", outs[0], x.shape, x.dtype, (x, gamma, beta))
     mean = target("out[1]", outs[1], gamma.shape, x.dtype, (x, gamma, beta, y))
     variance = target("out[2]", outs[2], gamma.shape, x.dtype, (x, gamma, beta, y, mean))
-    M = x.size // x.shape[-1]
-    rows, chunks = _chunks(x)
-    means, squares = (work or np.empty)((2, chunks, x.shape[-1]), np.float64)
-    _moments(x.reshape(M, -1), means, squares, rows)
-    counts = np.full((chunks, 1), rows, np.float64)
-    counts[-1] = M - rows * (chunks - 1)
+    C, wide = x.shape[-1], _wide(x)
+    M, (rows, chunks) = x.size // C, _chunks(wide)
+    means, squares = (work or np.empty)((2, chunks, wide.shape[1]), np.float64)
+    _moments(wide, means, squares, rows)
+    counts = np.full((chunks, wide.shape[1] // C, 1), rows, np.float64)
+    counts[-1] = len(wide) - rows * (chunks - 1)
+    means, squares, counts = means.reshape(-1, C), squares.reshape(-1, C), counts.reshape(-1, 1)
     exact_mean = (counts * means).sum(axis=0) / M
     exact_variance = (squares + counts * np.square(means - exact_mean)).sum(axis=0) / M
     mean[...], variance[...] = exact_mean, exact_variance
@@ -52,8 +54,9 @@ def batch_norm_backward(dy, x, gamma, mean, variance, epsilon, out=None, work=No
     scale = (gamma * inverse).astype(np.float64)
     slope, shift = -scale * exact[0] / M * inverse, -scale * exact[1] / M
     if x.size:
-        flat = (array.reshape(M, -1) for array in (dy, x, dx))
-        _input_gradient(*flat, mean, *(c.astype(x.dtype) for c in (scale, slope, shift)), _chunks(x)[0])
+        channelwise = (mean, *(c.astype(x.dtype) for c in (scale, slope, shift)))
+        wide = [_wide(array) for array in (dy, x, dx)]
+        _input_gradient(*wide, *_repeated(channelwise, wide[0]), _chunks(wide[0])[0])
     return deliver(dx, outs[0]), deliver(dgamma, outs[1]), deliver(dbeta, outs[2])
 
 
@@ -94,11 +97,23 @@ def _check_not_empty(name, x):
         raise ValueError(f"{name} of shape {x.shape} has no values to take statistics of")
 
 
-def _chunks(x):
-    """Rows per chunk and number of chunks, from the shape alone."""
+def _wide(x):
+    """x as a matrix of rows that are long enough for vectors: several pixels, where one has few channels."""
     C = max(1, x.shape[-1])
-    rows = max(1, CHUNK // C)
-    return rows, pieces(x.size // C, rows)
+    M = x.size // C
+    together = next((count for count in range(max(1, WIDE // C), 1, -1) if M % count == 0), 1)
+    return x.reshape(M // together, together * C)
+
+
+def _repeated(channelwise, wide):
+    """Arrays of one value per channel, as many times as a wide row holds pixels."""
+    return (np.tile(array, wide.shape[1] // array.size) for array in channelwise)
+
+
+def _chunks(wide):
+    """Rows per chunk and number of chunks, from the shape alone."""
+    rows = max(1, CHUNK // max(1, wide.shape[1]))
+    return rows, pieces(len(wide), rows)
 
 
 def _parameter_gradients(dy, x, gamma, mean, variance, epsilon, outs, dx, work):
@@ -107,11 +122,12 @@ def _parameter_gradients(dy, x, gamma, mean, variance, epsilon, outs, dx, work):
     dgamma = target("out[1]", outs[1], (C,), x.dtype, inputs)
     dbeta = target("out[2]", outs[2], (C,), x.dtype, (*inputs, dgamma))
     inverse = 1 / np.sqrt(variance + x.dtype.type(epsilon))
-    rows, chunks = _chunks(x)
-    sums = (work or np.empty)((2, chunks, C), np.float64)
+    wide = _wide(x)
+    rows, chunks = _chunks(wide)
+    sums = (work or np.empty)((2, chunks, wide.shape[1]), np.float64)
     if x.size:
-        _gradient_sums(dy.reshape(-1, C), x.reshape(-1, C), mean, inverse, *sums, rows)
-    exact = sums.sum(axis=1)
+        _gradient_sums(_wide(dy), wide, *_repeated((mean, inverse), wide), *sums, rows)
+    exact = sums.reshape(2, -1, C).sum(axis=1)
     dgamma[...], dbeta[...] = exact
     return dgamma, dbeta, exact, inverse
 
@@ -119,8 +135,8 @@ def _parameter_gradients(dy, x, gamma, mean, variance, epsilon, outs, dx, work):
 def _linear(x, mean, scale, shift, y):
     """``y = (x - mean) * scale + shift`` per channel."""
     if x.size:
-        C = x.shape[-1]
-        _affine(x.reshape(-1, C), mean, scale, shift, y.reshape(-1, C), _chunks(x)[0])
+        wide = _wide(x)
+        _affine(wide, *_repeated((mean, scale, shift), wide), _wide(y), _chunks(wide)[0])
 
 
 @kernel()
