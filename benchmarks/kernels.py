@@ -4,7 +4,7 @@
     python benchmarks/kernels.py ladder_10 --rounds 3 --plot roofline.png
 
 Products (convolutions and dense layers, each of the three passes) are held against NumPy's sgemm, everything else
-against the bytes that a large copy reads and writes. A kernel and its ceiling are measured in turn, on the same threads;
+against the bytes that a large copy reads and writes. A kernel and its ceiling take turns, on the same threads;
 quoted is the ratio of medians. The rate of a convolution is that of the plain sum, whatever the algorithm: Winograd's
 can be above the ceiling. Bytes are the least that have to be moved; for the kernels that the memory bounds the batch is
 made so large that no cache holds it. A kernel that works in place can be above the ceiling too: the processor reads
