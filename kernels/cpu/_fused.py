@@ -34,7 +34,7 @@ def conv2d_stage_forward(x, w, b, window, groups, relu, pool, out=None, work=Non
     x, w = operand("x", x, 4), operand("w", w, 4, x.dtype)
     F = w.shape[-1]
     b = np.zeros(F, x.dtype) if b is None else operand("b", b, 1, x.dtype, (F,))
-    shaped = _plan(x.shape, F, window, groups, pool)
+    shaped = _plan(x, F, window, groups, pool)
     outs, p = several(out, 2), shaped.sizes
     shape = (p.N, shaped.pooling.OH or p.OH, shaped.pooling.OW or p.OW, F)
     y = target("out[0]", outs[0], shape, x.dtype, (x, w, b))
@@ -72,11 +72,11 @@ def conv2d_stage_backward(dy, y, argmax, x, w, window, groups, relu, pool, wants
     gradients = [
         target(f"out[{i}]", outs[i], shapes[i], dy.dtype, (dy, y, x, w)) if wanted[i] else nothing for i in range(3)
     ]
-    shaped = _plan(x.shape, w.shape[-1], window, groups, pool)
+    shaped = _plan(x, w.shape[-1], window, groups, pool)
     launch_backward(shaped, dy, y, argmax, relu, x, w, *gradients, work)
     return tuple(deliver(g, o) if want else g for g, o, want in zip(gradients, outs, wanted, strict=True))
 
 
-def _plan(x_shape, filters, window, groups, pool):
-    size = window.output_size(x_shape[1:3])
-    return plan(x_shape, filters, window, groups, NO_POOL if pool is None else pooling(pool, size))
+def _plan(x, filters, window, groups, pool):
+    size = window.output_size(x.shape[1:3])
+    return plan(x.shape, filters, window, groups, NO_POOL if pool is None else pooling(pool, size), x.itemsize)

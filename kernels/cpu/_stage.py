@@ -26,6 +26,7 @@ from ._tiles import pack, packed_size, panel_width, product
 from .pool import NO_POOL, Pooling, pool_rows, unpool
 
 CHUNKS = 32  # at most; each has scratch memory of its own
+LANES = 128  # numbers that sums over pixels are taken of side by side, at most, where there are few filters
 PARTIAL_BYTES = 4_000_000  # of all chunks' weight gradients together, roughly
 
 
@@ -63,6 +64,17 @@ class Sizes(NamedTuple):
     chunks_backward: int
 
 
+class Scratch(NamedTuple):
+    """Numbers of scratch memory that a chunk needs, and that a launch needs for weights."""
+
+    canvas: int  # x with zeros around it
+    z: int  # before the pooling, and its gradient
+    panels: int  # the gradient as a right factor, and sums of its columns
+    back: int  # the gradient with zeros around it
+    weights: int  # packed
+    flipped: int  # packed, for the input gradient
+
+
 class Plan(NamedTuple):
     """All that follows from shapes: made once for each combination, by :func:`plan`.
 
@@ -74,6 +86,7 @@ class Plan(NamedTuple):
     back: Canvas  # of dy, for the input gradient
     pooling: Pooling
     tables: tuple  # of offsets: pixels and taps of the forward product, and of the input gradient's
+    scratch: Scratch
 
 
 @functools.lru_cache(maxsize=1024)
@@ -102,7 +115,7 @@ def plan(x_shape, filters, window, groups, pooling=NO_POOL, itemsize=4):
         _grid((H, W), (1, 1), back.width, filters, 1),
         _grid((KH, KW), (dh, dw), back.width, filters, FG),
     )
-    return Plan(sizes, canvas, back, pooling, tables)
+    return Plan(sizes, canvas, back, pooling, tables, _scratch(sizes, canvas, back, itemsize))
 
 
 def _grid(counts, distances, width, channels, depth):
@@ -112,16 +125,16 @@ def _grid(counts, distances, width, channels, depth):
     return (pixels[..., None] + np.arange(depth)).reshape(-1)
 
 
-def scratch_sizes(plan, itemsize):
-    """Numbers of scratch memory: for a chunk's x canvas, z, its panels, its dz canvas; and for packed weights."""
-    p = plan.sizes
+def _scratch(p, canvas, back, itemsize):
     CG, FG = p.C // p.groups, p.F // p.groups
-    canvas = 0 if plan.canvas.in_place else plan.canvas.height * plan.canvas.width * p.C
-    back = 0 if plan.back.in_place else plan.back.height * plan.back.width * p.F
-    return (
-        canvas, p.OH * p.OW * p.F, packed_size(p.OH * p.OW, FG, itemsize), back,
-        p.groups * packed_size(p.taps * CG, FG, itemsize), p.groups * packed_size(p.taps * FG, CG, itemsize),
-    )  # fmt: skip
+    return Scratch(
+        0 if canvas.in_place else canvas.height * canvas.width * p.C,
+        p.OH * p.OW * p.F,
+        max(packed_size(p.OH * p.OW, FG, itemsize), LANES, p.F),
+        0 if back.in_place else back.height * back.width * p.F,
+        p.groups * packed_size(p.taps * CG, FG, itemsize),
+        p.groups * packed_size(p.taps * FG, CG, itemsize),
+    )
 
 
 @kernel()
@@ -270,17 +283,24 @@ def weight_gradient(p, canvas, n, dz, dz_start, x, partial, total, pixels, taps,
             K, FG, T, image, image_start + g * CG, taps, 0, pixels, 0, factor, factor_start, factor_row,
             partial, total + g * FG, p.F, none, partial, total + g * FG, p.F,
         )  # fmt: skip
-    add_columns(dz, dz_start, T, p.F, partial, total + K * p.F)
+    add_columns(dz, dz_start, T, p.F, partial, total + K * p.F, work, panels)
 
 
 @helper
-def add_columns(values, start, rows, columns, total, total_start):
-    """``total += values.sum(axis=0)``, row after row."""
-    sums = total[total_start : total_start + columns]
-    for r in range(rows):
-        row = values[start + r * columns : start + (r + 1) * columns]
-        for f in range(columns):
-            sums[f] += row[f]
+def add_columns(values, start, rows, columns, total, total_start, lanes, lanes_start):
+    """``total += values.sum(axis=0)``; rows of few columns are taken several at a time, to fill vectors."""
+    together = max(1, LANES // columns)
+    while rows % together:
+        together -= 1
+    width = together * columns
+    sums = lanes[lanes_start : lanes_start + width]
+    sums[:] = 0
+    for r in range(rows // together):
+        row = values[start + r * width : start + (r + 1) * width]
+        for i in range(width):
+            sums[i] += row[i]
+    for i in range(width):
+        total[total_start + i % columns] += sums[i]
 
 
 @helper

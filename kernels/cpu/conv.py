@@ -10,7 +10,7 @@ import numpy as np
 
 from ..geometry import Window
 from ._arrays import deliver, integers, operand, several, target
-from ._stage import backward, forward, plan, scratch_sizes
+from ._stage import backward, forward, plan
 
 __all__ = ["conv2d_backward_input", "conv2d_backward_weights", "conv2d_forward"]
 
@@ -23,7 +23,7 @@ def conv2d_forward(x, w, b, strides, pads, dilation, groups, out=None, work=None
     OH, OW = _output_size(window, (H, W))
     b = np.zeros(F, x.dtype) if b is None else operand("b", b, 1, x.dtype, (F,))
     y = target("out", out, (N, OH, OW, F), x.dtype, (x, w, b))
-    launch_forward(plan(x.shape, F, window, groups), x, w, b, -np.inf, y, NO_WINNERS, work)
+    launch_forward(plan(x.shape, F, window, groups, itemsize=x.itemsize), x, w, b, -np.inf, y, NO_WINNERS, work)
     return deliver(y, out)
 
 
@@ -38,7 +38,7 @@ def conv2d_backward_input(dy, w, input_size, strides, pads, dilation, groups, ou
     _check_gradient(dy, window, input_size, F)
     dx = target("out", out, (len(dy), *input_size, C), dy.dtype, (dy, w))
     nothing = np.empty(0, dy.dtype)
-    shaped = plan(dx.shape, F, window, groups)
+    shaped = plan(dx.shape, F, window, groups, itemsize=dx.itemsize)
     launch_backward(shaped, dy, dy, NO_WINNERS, False, nothing, w, dx, nothing, nothing, work)
     return deliver(dx, out)
 
@@ -58,7 +58,19 @@ def conv2d_backward_weights(dy, x, kernel_size, strides, pads, dilation, groups,
     dw = target("out[0]", outs[0], shape, x.dtype, (dy, x))
     db = target("out[1]", outs[1], (F,), x.dtype, (dy, x, dw))
     nothing = np.empty(0, dy.dtype)
-    launch_backward(plan(x.shape, F, window, groups), dy, dy, NO_WINNERS, False, x, nothing, nothing, dw, db, work)
+    launch_backward(
+        plan(x.shape, F, window, groups, itemsize=x.itemsize),
+        dy,
+        dy,
+        NO_WINNERS,
+        False,
+        x,
+        nothing,
+        nothing,
+        dw,
+        db,
+        work,
+    )
     return deliver(dw, outs[0]), deliver(db, outs[1])
 
 
@@ -67,38 +79,35 @@ NO_WINNERS = np.empty(0, np.uint8)
 
 def launch_forward(shaped, x, w, b, floor, y, winners, work):
     """Give :func:`._stage.forward` its scratch memory and run it."""
-    p, canvas, _, pooling, (pixels, taps, _, _) = shaped
+    p, canvas, _, pooling, (pixels, taps, _, _), sizes = shaped
     if not y.size:
         return
     if not w.size:
         y[...] = np.maximum(b, x.dtype.type(floor))
         return
-    canvas_size, z, _, _, packed, _ = scratch_sizes(shaped, x.itemsize)
     empty = work or np.empty
-    scratch = empty((p.chunks, canvas_size + (z if pooling.OH else 0)), x.dtype)
-    panels = empty((packed,), x.dtype)
+    scratch = empty((p.chunks, sizes.canvas + (sizes.z if pooling.OH else 0)), x.dtype)
+    panels = empty((sizes.weights,), x.dtype)
     forward(
         p, canvas, pooling, x.reshape(-1), w.reshape(-1), b, x.dtype.type(floor), y.reshape(-1), winners.reshape(-1),
-        pixels, taps, panels, scratch.reshape(-1), canvas_size,
+        pixels, taps, panels, scratch.reshape(-1), sizes.canvas,
     )  # fmt: skip
 
 
 def launch_backward(shaped, dy, y, winners, relu, x, w, dx, dw, db, work):
     """Give :func:`._stage.backward` its scratch memory and run it; an empty dx or dw is not computed."""
-    p, canvas, back, pooling, tables = shaped
+    p, canvas, back, pooling, tables, sizes = shaped
     if not (dy.size and p.C and p.taps):
         for gradient in (dx, dw, db):
             gradient[...] = 0
         return
-    *sizes, _, packed = scratch_sizes(shaped, dy.itemsize)
-    if pooling.OH == 0 and not relu:
-        sizes[1] = 0
-    offsets = tuple(itertools.accumulate(sizes))
+    z = sizes.z if pooling.OH or relu else 0
+    offsets = tuple(itertools.accumulate((sizes.canvas, z, sizes.panels, sizes.back)))
     empty = work or np.empty
     scratch = empty((p.chunks_backward, offsets[3]), dy.dtype)
     weights = p.taps * (p.C // p.groups) * p.F
     partial = empty((p.chunks_backward, weights + p.F if dw.size else 0), dy.dtype)
-    flipped, packed_flipped = empty((weights if dx.size else 0,), dy.dtype), empty((packed,), dy.dtype)
+    flipped, packed_flipped = empty((weights if dx.size else 0,), dy.dtype), empty((sizes.flipped,), dy.dtype)
     arrays = (array.reshape(-1) for array in (dy, y, winners))
     gradients = (array.reshape(-1) for array in (x, w, dx, dw, db))
     backward(
