@@ -179,3 +179,24 @@ def test_scratch_and_outputs_are_used_within_their_bounds():
     )  # fmt: skip
     for array in (memory, u, scratch):
         assert (array[-64:] == 7).all()
+
+
+def test_preferred_by_shape():
+    def preferred(kernel=(3, 3), strides=(1, 1), dilation=(1, 1), groups=1, C=32, F=64, OH=28, OW=28, N=64):
+        return winograd.preferred(kernel, strides, dilation, groups, C, F, OH, OW, N)
+
+    assert preferred()
+    assert preferred(OH=7, OW=7)
+    for other in [
+        {"kernel": (5, 5)}, {"strides": (1, 2)}, {"dilation": (2, 1)}, {"groups": 2}, {"C": 3}, {"F": 8},
+        {"OH": 2, "OW": 2}, {"OH": 7, "OW": 7, "N": 1},
+    ]:  # fmt: skip
+        assert not preferred(**other), other
+
+
+def test_block_sizes():
+    assert winograd.run_length(32, 4) == 64
+    assert winograd.run_length(4096, 8) == 16
+    assert winograd.images_per_block(128, 7, 7, 64) == 16
+    assert winograd.images_per_block(64, 7, 7, 64) == 8
+    assert winograd.images_per_block(1, 7, 7, 64) == winograd.images_per_block(64, 28, 56, 64) == 1

@@ -13,8 +13,11 @@ The sum over channels comes before the transform back, so that at each of the 36
 The input gradient is the same convolution of dy by the filter turned round. The weight gradient is the transposed
 algorithm, ``dg = G^T [ (A dY A^T) * (B^T d B) ] G`` or F(3×3, 4×4); it sums over tiles before it transforms back.
 
-The points are 0, ±1/√2, ±√2 and infinity. Rounding is amplified by the spread of their powers: Lavin & Gray's 0, ±1, ±2
-reach 8 where these reach 2.8, and as pairs ±p they also share the sums over even and over odd powers.
+The points are 0, ±1/√2, ±√2 and infinity. Rounding is amplified by the spread of their powers: the usual 0, ±1, ±2
+reach 8 where these reach 2.8, and as pairs ±p they also share the sums over even and over odd powers. The largest error
+against float64, relative to the largest result, is 1e-6 to 3e-6 in float32 and 2e-15 to 6e-15 in float64, at 32 to 128
+channels; the direct product's is 0.3e-6 to 1.3e-6. A NaN or an infinity makes NaN of all results of its tiles, not only
+of those whose window it lies in.
 """
 
 import functools
@@ -35,8 +38,10 @@ _INT, _INDEX = ir.IntType(32), ir.IntType(64)
 POINTS = 36
 P = 0.5**0.5  # the points are ±P and ±2P; of their squares, 1/2 and 2, the product is 1
 STAGGER = 64  # bytes between the matrices of two points: powers of two apart, they would compete for cache lines
-RUN_BYTES = 300_000  # of transformed tiles at a time; as much again of products shares the second-level cache
-COLUMNS = 64  # filters, and for the weight gradient channels, at a time
+RUN = 64  # tiles at a time: each reads all transformed filters, which lie in a farther cache
+RUN_BYTES = 1_200_000  # of transformed tiles: with more channels fewer tiles
+COLUMNS = 64  # filters, and for the weight gradient channels, at a time: their 36 sums take half a second-level cache
+BLOCKS = 8  # of images, where there are so many: work for as many threads
 
 
 def values_of_inputs(d):
@@ -467,9 +472,33 @@ def weights_from(du, du_start, parts, channel, channels, F, filter, filters, C, 
         filter_gradient_tile(filters, du, du_start + c * filters, 6 * size, size, dw, place, 3 * C * F, C * F, 6, 6)
 
 
+def preferred(kernel, strides, dilation, groups, C, F, OH, OW, N):
+    """Whether Winograd's convolution is expected to be faster than the direct product; by the shapes alone.
+
+    Transforms are linear in the channels, the products they save are quadratic: it takes enough channels. Tiles that
+    stick out of small images are work in vain: of the 16 results of a tile 6 must exist, on the average, for a gain of
+    1.5 in multiplications. And the filters' transform needs enough tiles to be worth it.
+    """
+    tiles = -(-OH // 4) * -(-OW // 4)
+    return (
+        kernel == (3, 3)
+        and strides == dilation == (1, 1)
+        and groups == 1
+        and min(C, F) >= 16
+        and tiles * 6 <= OH * OW
+        and N * tiles >= 32
+    )
+
+
 def run_length(C, itemsize):
-    """How many tiles are transformed at a time."""
-    return max(8, RUN_BYTES // (POINTS * C * itemsize) // 8 * 8)
+    """How many tiles are transformed at a time, C channels of each."""
+    return max(16, min(RUN, RUN_BYTES // (POINTS * C * itemsize) // 8 * 8))
+
+
+def images_per_block(N, OH, OW, run):
+    """How many images to convolve in one call: enough for a run of tiles, but not so many that threads have no work."""
+    tiles = -(-OH // 4) * -(-OW // 4)
+    return max(1, min(-(-run // tiles), N // BLOCKS))
 
 
 @functools.cache
