@@ -69,6 +69,7 @@ class Optimizer:
         self.iterations = 0
         self.slots: dict[str, list[Array]] = {}
         self._memory: Array | None = None
+        self._together: Any = None
 
     @property
     def schedule(self) -> schedules.LearningRateSchedule | None:
@@ -98,16 +99,28 @@ class Optimizer:
         rate = self.learning_rate
         self.iterations += 1
         trained = {key: parameter for key, parameter in parameters.items() if parameter.trainable}
+        for key, parameter in trained.items():
+            if key not in self.slots:
+                self.slots[key] = [np.zeros_like(parameter.value) for _ in self.slot_names]
+        if self._changes_gradients() or not self.update_together(trained, rate, backend):
+            self._update_one_by_one(trained, rate, backend)
+
+    def _changes_gradients(self) -> bool:
+        """Whether weights decay or gradients may be clipped before an update."""
+        return bool(self.weight_decay) or not (self.clipnorm is self.clipvalue is self.global_clipnorm is None)
+
+    def _update_one_by_one(self, trained: dict[str, Parameter], rate: float, backend: Backend) -> None:
         scale = self._global_scale(trained, backend)
         for key, parameter in trained.items():
-            slots = self.slots.get(key)
-            if slots is None:
-                slots = self.slots[key] = [np.zeros_like(parameter.value) for _ in self.slot_names]
             grad = self._clipped(parameter.grad, scale, backend)
             if self.weight_decay:
                 # w -= rate * weight_decay * w: plain descent, with the weights in the gradient's place.
                 backend.kernels.sgd_update(parameter.value, parameter.value, None, rate * self.weight_decay, 0.0, False)
-            self.update(parameter.value, grad, slots, rate, backend)
+            self.update(parameter.value, grad, self.slots[key], rate, backend)
+
+    def update_together(self, trained: dict[str, Parameter], rate: float, backend: Backend) -> bool:
+        """Move all parameters in one go, where optimizer and backend can; says whether it did."""
+        return False
 
     def update(self, value: Array, grad: Array, slots: list[Array], rate: float, backend: Backend) -> None:
         """Move one parameter in place; the gradient is only read."""
@@ -266,6 +279,19 @@ class Adam(Optimizer):
     def update(self, value: Array, grad: Array, slots: list[Array], rate: float, backend: Backend) -> None:
         m, v = slots
         backend.kernels.adam_update(value, grad, m, v, self.iterations, rate, self.beta_1, self.beta_2, self.epsilon)
+
+    def update_together(self, trained: dict[str, Parameter], rate: float, backend: Backend) -> bool:
+        fused = getattr(backend.kernels, "fused", None)
+        if fused is None or type(self).update is not Adam.update:  # a subclass's own update always runs
+            return False
+        moments = ([self.slots[key][slot] for key in trained] for slot in (0, 1))
+        arrays = [p.value for p in trained.values()], [p.grad for p in trained.values()], *moments
+        if self._together is None or not self._together.holds(*arrays):
+            if not fused.AdamTogether.fits(*arrays):
+                return False
+            self._together = fused.AdamTogether(*arrays)
+        self._together.step(self.iterations, rate, self.beta_1, self.beta_2, self.epsilon)
+        return True
 
     def get_config(self) -> Config:
         return super().get_config() | {"beta_1": self.beta_1, "beta_2": self.beta_2, "epsilon": self.epsilon}

@@ -9,8 +9,11 @@ import numpy as np
 from ..geometry import argmax_dtype
 from ._arrays import deliver, operand, several, target
 from ._stage import plan
+from ._together import AdamTogether
 from .conv import NO_WINNERS, launch_backward, launch_forward
 from .pool import NO_POOL, pooling
+
+__all__ = ["AdamTogether", "conv2d_stage_backward", "conv2d_stage_forward"]
 
 
 def conv2d_stage_forward(x, w, b, window, groups, relu, pool, out=None, work=None):

@@ -93,7 +93,7 @@ class Plan(NamedTuple):
 def plan(x_shape, filters, window, groups, pooling=NO_POOL, itemsize=4):
     """The plan of a convolution, with the pooling behind it."""
     N, H, W, C = x_shape
-    (KH, KW), (sh, sw), (top, bottom, left, right), (dh, dw) = window
+    (KH, KW), (sh, sw), (top, _, left, _), (dh, dw) = window
     OH, OW = window.output_size((H, W))
     eh, ew = window.extent()
     CG, FG = C // groups, filters // groups
@@ -101,14 +101,17 @@ def plan(x_shape, filters, window, groups, pooling=NO_POOL, itemsize=4):
     canvas = Canvas((OH - 1) * sh + eh, (OW - 1) * sw + ew, top, left, 1, 1, False) if padded else (
         Canvas(H, W, 0, 0, 1, 1, True)
     )  # fmt: skip
-    same = (sh, sw) == (eh, ew) == (1, 1) and not padded
+    same = window.strides == window.extent() == (1, 1) and not padded
     back = Canvas(H + eh - 1, W + ew - 1, eh - 1 - top, ew - 1 - left, sh, sw, same)
     parts = min(pooling.OH or OH, pieces(16, N)) if N else 1
-    weights = KH * KW * CG * filters * itemsize
+    weights = KH * KW * CG * filters
+    # A chunk's own dw has to be cleared and added up: worth it for a million multiplications, and not beyond the cache.
+    chunks_backward = min(
+        N, CHUNKS, max(4, min(PARTIAL_BYTES // (weights * itemsize + 1), N * OH * OW * weights >> 20))
+    )
     sizes = Sizes(
-        N, H, W, C, OH, OW, filters, KH * KW, groups, sh, eh, parts,
-        min(N * parts, CHUNKS), max(1, min(N, CHUNKS, max(4, PARTIAL_BYTES // max(1, weights)))),
-    )  # fmt: skip
+        N, H, W, C, OH, OW, filters, KH * KW, groups, sh, eh, parts, min(N * parts, CHUNKS), max(1, chunks_backward)
+    )
     tables = (
         _grid((OH, OW), (sh, sw), canvas.width, C, 1),
         _grid((KH, KW), (dh, dw), canvas.width, C, CG),

@@ -1,0 +1,107 @@
+"""One launch for many small arrays: an Adam step over all parameters of a network.
+
+A launch of its own for each bias of ten numbers costs more than its arithmetic. Jitted code cannot take a list of
+arrays of many shapes cheaply, but a table of their addresses.
+"""
+
+import ctypes
+
+import numba
+import numpy as np
+from numba import prange, types
+from numba.extending import intrinsic
+
+from ._arrays import FLOATS
+from ._jit import helper, kernel
+from .activation import CHUNK
+from .optimizer import adam_chunk
+
+
+class AdamTogether:
+    """Adam steps for parameters whose arrays stay where they are.
+
+    Parameters
+    ----------
+    parameters, gradients, ms, vs : lists of arrays
+        C-ordered, of one dtype; the n-th of each list belong together. Defined as ``adam_update`` of each.
+    """
+
+    def __init__(self, parameters, gradients, ms, vs):
+        self._arrays = list(zip(parameters, gradients, ms, vs, strict=True))
+        self._number = np.dtype(parameters[0].dtype).type
+        self._addresses = np.array([[array.ctypes.data for array in row] for row in self._arrays], np.int64)
+        pieces = [
+            (index, start, min(CHUNK, array.size - start))
+            for index, array in enumerate(parameters)
+            for start in range(0, array.size, CHUNK)
+        ]
+        self._pieces = np.array(pieces, np.int64).reshape(-1, 3)
+        self._example = np.empty(0, self._number)
+
+    @staticmethod
+    def fits(parameters, gradients, ms, vs):
+        """Whether all arrays can be taken as they are."""
+        arrays = [*parameters, *gradients, *ms, *vs]
+        return bool(arrays) and all(
+            type(array) is np.ndarray and array.flags.carray and array.dtype == arrays[0].dtype for array in arrays
+        ) and arrays[0].dtype in FLOATS  # fmt: skip
+
+    def holds(self, parameters, gradients, ms, vs):
+        """Whether these are the arrays that it was made for."""
+        rows = zip(parameters, gradients, ms, vs, strict=True)
+        return len(parameters) == len(self._arrays) and all(
+            new is old
+            for row, known in zip(rows, self._arrays, strict=True)
+            for new, old in zip(row, known, strict=True)
+        )
+
+    def step(self, step, learning_rate, beta_1, beta_2, epsilon):
+        """As :func:`reference.adam_update`, for all of them."""
+        number = self._number
+        rate = number(learning_rate * (1 - beta_2**step) ** 0.5 / (1 - beta_1**step))
+        _adam_together(
+            self._addresses, self._pieces, self._example, rate, number(1 - beta_1), number(1 - beta_2), number(epsilon)
+        )
+
+
+@kernel()
+def _adam_together(addresses, pieces, example, rate, rest_1, rest_2, epsilon):
+    """A piece is a part of one parameter: its number, where the part begins, how long it is."""
+    for i in prange(pieces.shape[0]):
+        piece(addresses[pieces[i, 0]], pieces[i, 1], pieces[i, 2], example, rate, rest_1, rest_2, epsilon)
+
+
+@helper
+def piece(addresses, start, count, example, rate, rest_1, rest_2, epsilon):
+    """One part of one parameter."""
+    parameter = array_at(addresses[0], start, count, example)
+    gradient = array_at(addresses[1], start, count, example)
+    m, v = array_at(addresses[2], start, count, example), array_at(addresses[3], start, count, example)
+    adam_chunk(parameter, gradient, m, v, rate, rest_1, rest_2, epsilon)
+
+
+@helper
+def array_at(address, start, count, example):
+    """``count`` numbers of the example's dtype, from number ``start`` of what lies at an address."""
+    return numba.carray(pointer(address + start * example.itemsize, example), (count,))
+
+
+@intrinsic
+def pointer(typingctx, address, example):
+    """An address as a pointer to numbers of the example's dtype."""
+    signature = types.CPointer(example.dtype)(address, example)
+
+    def generate(context, builder, signature, args):
+        return builder.inttoptr(args[0], context.get_value_type(signature.return_type))
+
+    return signature, generate
+
+
+def _python_form(address, start, count, example):
+    size = count * example.itemsize
+    memory = (ctypes.c_char * size).from_address(int(address) + int(start) * example.itemsize)
+    return np.frombuffer(memory, example.dtype)
+
+
+if numba.config.DISABLE_JIT:
+    array_at = _python_form
