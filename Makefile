@@ -1,5 +1,5 @@
 # Short names for what is written out elsewhere; nothing needs make.
-.PHONY: setup test slow coverage lint types docs docs-check ci
+.PHONY: setup test slow coverage lint types docs docs-check bench ci
 
 setup:  ## a virtual environment with everything for development
 	python3 -m venv .venv
@@ -30,6 +30,15 @@ docs:  ## the site, in docs/_build/html; every warning is an error
 
 docs-check:  ## examples in docstrings and documents run, links lead somewhere
 	.venv/bin/python -m pytest tests/test_docs.py -m "slow or not slow"
+
+PYTHON = .venv/bin/python
+bench:  ## everything that is measured, with records, and the page on it; needs pip install -e ".[bench]"
+	for mode in training inference latency teaching; do $(PYTHON) benchmarks/compare.py --mode $$mode --save || exit; done
+	$(PYTHON) benchmarks/kernels.py --save
+	$(PYTHON) benchmarks/memory.py --save
+	$(PYTHON) benchmarks/scaling.py --save
+	$(PYTHON) benchmarks/startup.py --save
+	$(PYTHON) benchmarks/report.py
 
 ci:  ## all of it, in a fresh copy
 	.ci/run

@@ -36,13 +36,14 @@ from tinycnn.workspace import Workspace
 
 PASSES = {"forward": "forward", "backward_input": "input gradient", "backward_weights": "weight gradient"}
 SGEMM, COPY = "sgemm", "copy"
+ROOFLINE = Path(__file__).parent.parent / "docs" / "images" / "roofline.png"
 #: Elements of one array of a kernel that the memory bounds: 64 MB.
 LARGE = 16 * 2**20
 #: Seconds that a kernel is repeated for at least, so that reading the clock costs nothing.
 MEASURED = 0.02
-#: Seconds until the threads of the library that ran before have stopped waiting busily for more: OpenBLAS's keep a core
-#: from everyone else for that long.
-SETTLED = 0.05
+#: Seconds after sgemm until OpenBLAS's threads have stopped waiting for more. They wait busily: for so long they keep a
+#: core from the kernel's threads, and the smallest kernels took 8 ms instead of 10 µs.
+SETTLED = 0.2
 
 
 @dataclass(frozen=True)
@@ -183,7 +184,6 @@ def _copy(source, target):
 
 def seconds(run: Callable[[], Any]) -> float:
     """Seconds of a call, over as many as take a while; the first is not counted."""
-    time.sleep(SETTLED)
     run()
     calls, started = 0, time.perf_counter()
     while calls == 0 or time.perf_counter() - started < MEASURED:
@@ -197,6 +197,7 @@ def measure(case: Case, ceiling: Callable[[], float], rounds: int) -> dict[str, 
     times, rates = [], []
     for _ in range(rounds):
         rates.append(ceiling())
+        time.sleep(SETTLED)
         with one_blas_thread():
             times.append(seconds(case.run))
     facts = {name: getattr(case, name) for name in ("kernel", "what", "ceiling", "flops", "bytes", "window")}
@@ -290,7 +291,7 @@ _GROUPS = (
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("networks", nargs="*", default=PUBLISHED, help="whose shapes are measured")
-    parser.add_argument("--plot", type=Path, help="draw the roofline into this file")
+    parser.add_argument("--plot", type=Path, help="draw the roofline into this file (--save: docs/images/roofline.png)")
     parser.add_argument("--elements", type=int, default=LARGE, help="of an array that the memory bounds")
     if "algorithm" in inspect.signature(cpu.conv2d_forward).parameters:
         parser.add_argument("--algorithm", help="of the convolutions (default: their own choice)")
@@ -303,8 +304,8 @@ def main() -> None:
     results = [measure(case, limits[case.ceiling], arguments.rounds) for case in cases]
     kept = record.new("kernels", arguments.threads, results, algorithm=arguments.algorithm or "default")
     record.report(kept, tables, arguments)
-    if arguments.plot:
-        plot(kept, arguments.plot)
+    for path in [arguments.plot] * bool(arguments.plot) + [ROOFLINE] * arguments.save:
+        plot(kept, path)
 
 
 if __name__ == "__main__":

@@ -1,0 +1,65 @@
+"""Fill docs/benchmarks.md from the newest records in benchmarks/results/.
+
+    python benchmarks/report.py
+
+A comment ``<!-- record KIND -->`` and the next ``<!-- end -->`` enclose what is written here; the rest of the page is
+written by hand and stays.
+"""
+
+import argparse
+import re
+import sys
+from pathlib import Path
+
+import compare
+import memory
+import record
+import scaling
+import startup
+import targets
+
+import kernels
+
+PAGE = Path(__file__).parent.parent / "docs" / "benchmarks.md"
+TABLES = {
+    **dict.fromkeys(targets.COMPARISONS, compare.tables),
+    "kernels": kernels.tables,
+    "memory": memory.tables,
+    "scaling": scaling.tables,
+    "startup": startup.tables,
+}
+ROOFLINE = """![Operations per second of every kernel over its operations per byte, both axes logarithmic, below the roof that \
+sgemm and the memory make.](images/roofline.png)"""
+
+
+def filled(page: str, folder: Path = record.RESULTS) -> str:
+    """The page with the newest record of each kind in its place; KeyError for a kind that there is not."""
+    return re.sub(
+        r"(<!-- record (\w+) -->\n).*?(<!-- end -->)",
+        lambda found: f"{found[1]}\n{_section(found[2], folder)}\n\n{found[3]}",
+        page,
+        flags=re.DOTALL,
+    )
+
+
+def _section(kind: str, folder: Path) -> str:
+    tables, newest = TABLES[kind], record.latest(kind, folder)
+    if newest is None:
+        return "Not measured yet."
+    picture = f"{ROOFLINE}\n\n" if kind == "kernels" else ""
+    return f"{picture}{tables(newest)}\n\n{record.origin(newest)}."
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--check", action="store_true", help="change nothing; fail if the page is out of date")
+    arguments = parser.parse_args()
+    before = PAGE.read_text("utf-8")
+    after = filled(before)
+    if arguments.check:
+        sys.exit(0 if before == after else f"{PAGE.name} is out of date: run python benchmarks/report.py")
+    PAGE.write_text(after, "utf-8")
+
+
+if __name__ == "__main__":
+    main()

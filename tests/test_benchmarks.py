@@ -1,0 +1,227 @@
+"""The benchmarks run, at their smallest, and their arithmetic is right; how fast anything is, no test asks."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import os
+import statistics
+import subprocess
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import numpy as np
+import pytest
+
+from tinycnn import models
+from tinycnn.kernels import reference
+
+ROOT = Path(__file__).parent.parent
+BENCHMARKS = ROOT / "benchmarks"
+
+
+def script(name: str, *arguments: str) -> str:
+    """What a benchmark prints, run as a user runs it."""
+    environment = os.environ | {"PYTHONPATH": str(ROOT), "PYTHONIOENCODING": "utf-8"}
+    command = [sys.executable, str(BENCHMARKS / f"{name}.py"), *arguments]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+@pytest.fixture
+def module(monkeypatch: pytest.MonkeyPatch):
+    """Import a module of the benchmarks as the scripts do, from their folder."""
+    monkeypatch.syspath_prepend(BENCHMARKS)
+
+    def load(name: str) -> ModuleType:
+        return importlib.import_module(name)
+
+    return load
+
+
+def test_a_comparison_keeps_every_time_and_names_who_is_missing(tmp_path: Path) -> None:
+    # ONNX Runtime is not installed, or if it is, cannot train.
+    printed = script(
+        *("compare", "ladder_03", "--peers", "numpy_teaching", "onnxruntime"),
+        *("--rounds", "2", "--seconds", "0.01", "--json", str(tmp_path / "record.json")),
+    )
+    record = json.loads((tmp_path / "record.json").read_text())
+    [result] = record["results"]
+    ours, theirs = (result["seconds_per_step"][name] for name in ("tinycnn", "numpy_teaching"))
+    assert len(ours) == len(theirs) == 2
+    assert min(ours + theirs) > 0
+    assert result["batch_size"] == models.recipe("ladder_03").batch_size
+    assert f"{statistics.median(theirs) / statistics.median(ours):.2f}× (" in printed
+    assert f"**{result['batch_size'] / statistics.median(theirs):,.0f}**" in printed
+    assert list(result["missing"]) == ["onnxruntime"]
+    assert f"ONNX Runtime (ladder_03): {result['missing']['onnxruntime']}" in printed
+    assert record["machine"]["numpy"] == np.__version__
+
+
+def test_a_comparison_without_peers_has_no_ratio() -> None:
+    printed = script("compare", "ladder_03", "--mode", "latency", "--peers", "--rounds", "1", "--seconds", "0.01")
+    [row] = [line for line in printed.splitlines() if line.startswith("| ladder_03 (1)")]
+    assert row.endswith("– |")
+
+
+def test_each_kernel_is_held_against_its_ceiling(tmp_path: Path) -> None:
+    script(
+        *("kernels", "ladder_03", "--elements", "30000", "--rounds", "1"),
+        *("--json", str(tmp_path / "record.json"), "--plot", str(tmp_path / "roofline.png")),
+    )
+    results = json.loads((tmp_path / "record.json").read_text())["results"]
+    by_kernel = {result["kernel"]: result for result in results}
+    assert "conv2d_backward_input" not in by_kernel, "the first layer of a network has no use for it"
+    convolution = by_kernel["conv2d_backward_weights"]
+    assert convolution["flops"] == convolution["work"] == 2 * 128 * 26 * 26 * 32 * 9
+    assert convolution["bytes"] == 4 * (128 * 28 * 28 + 9 * 32 + 128 * 26 * 26 * 32)
+    assert by_kernel["relu_backward"]["work"] == by_kernel["relu_backward"]["bytes"] == 3 * 4 * 28 * 28 * 32
+    assert {"dense_forward", "max_pool2d_backward", "dropout", "batch_norm_forward", "adam_update"} < by_kernel.keys()
+    assert all(result["seconds"][0] > 0 and result["ceiling_rate"][0] > 0 for result in results)
+    assert (tmp_path / "roofline.png").read_bytes()[:4] == b"\x89PNG"
+
+
+def test_memory_counts_what_comes_after_the_imports(tmp_path: Path) -> None:
+    arguments = ("--peers", "numpy_teaching", "onnxruntime", "--json", str(tmp_path / "record.json"))
+    printed = script("memory", "ladder_03", *arguments)
+    [result] = json.loads((tmp_path / "record.json").read_text())["results"]
+    for found in result["bytes"].values():
+        images = 8 * 128 * 28 * 28 * 4
+        assert found["peak"] > found["baseline"] + images
+        assert f"{found['peak'] / 1e6:,.0f} ({(found['peak'] - found['baseline']) / 1e6:,.0f})" in printed
+    assert "ONNX Runtime (ladder_03): " in printed
+
+
+def test_scaling_goes_by_images(tmp_path: Path) -> None:
+    arguments = ("--batches", "8", "64", "--threads", "1", "--rounds", "1", "--seconds", "0.01")
+    printed = script("scaling", "ladder_03", *arguments, "--json", str(tmp_path / "record.json"))
+    result = json.loads((tmp_path / "record.json").read_text())["results"]
+    speeds = {size: 1 / seconds[0] for size, seconds in result["batch"].items()}
+    assert list(speeds) == ["8", "64"]
+    assert f"| {min(speeds.values()) / max(speeds.values()):.2f} |" in printed
+    assert list(result["threads"]) == ["1"]
+
+
+def test_a_start_is_measured_from_outside(tmp_path: Path) -> None:
+    script("startup", "ladder_03", "--rounds", "1", "--first-runs", "0", "--json", str(tmp_path / "record.json"))
+    result = json.loads((tmp_path / "record.json").read_text())["results"]
+    assert 0 < result["import"][0] < result["warm"]["ladder_03"][0]
+
+
+def test_ratios_are_of_medians(module) -> None:
+    figures = module("figures")
+    ratio = figures.ratio([1.0, 2.0, 4.0], [3.0, 3.0, 3.0])
+    assert ratio == (1.5, 0.75, 3.0)
+    assert str(ratio) == "1.50× (0.75 to 3.00)"
+    assert figures.geometric_mean([2, 8]) == pytest.approx(4)
+    assert figures.geometric_mean([5, 1 / 5]) == pytest.approx(1)
+    times = {"tinycnn": [1.0], "slow": [9.0, 0.1, 9.0], "fast": [2.0, 8.0, 2.0]}
+    assert figures.fastest(times, "tinycnn") == "fast"
+    assert figures.fastest({"tinycnn": [1.0]}, "tinycnn") is None
+
+
+def test_targets_are_checked(module) -> None:
+    targets = module("targets")
+    found = targets.training({"vanilla": 4.0, "mnist_cnn": 1.6, "fashion_base": 1.0})
+    assert [(check.measured, check.verdict) for check in found] == [
+        (pytest.approx(6.4 ** (1 / 3)), "missed"),
+        (1.0, "missed"),
+        (1.6, "missed"),
+        (4.0, "aim"),
+    ]
+    assert targets.Check("", must=1, aim=2, measured=1.5).verdict == "reached"
+    assert targets.Check("", must=1, aim=2, measured=float("nan")).verdict == "missed"
+    verdicts = [targets.Check("", 25, 12, seconds, at_most=True).verdict for seconds in (12, 12.1, 25.1)]
+    assert verdicts == ["aim", "reached", "missed"]
+
+
+@pytest.mark.parametrize("factor", [1, 3])
+def test_the_work_of_others_is_a_share_of_all_cores(module, monkeypatch: pytest.MonkeyPatch, factor: int) -> None:
+    other = module("machine").OtherWork
+    cores = os.cpu_count() or 1
+    readings = iter([(0.0, 0.0, 0.0), (10.0, 2.0 + factor * cores, 2.0)])
+    monkeypatch.setattr(other, "_now", staticmethod(lambda: next(readings)))
+    assert other().share() == pytest.approx(factor / 10)
+
+
+@pytest.mark.parametrize("name", models.names())
+def test_what_the_peers_are_told_is_the_network(module, name: str) -> None:
+    networks = module("networks")
+    assert set(networks.PUBLISHED) <= set(models.names())
+    model = models.build(name)
+    operations = networks.operations(model, softmax=True)
+    weights = {
+        "conv": lambda o: (o.size[0] * o.size[1] * o.channels + 1) * o.units,
+        "dense": lambda o: (o.channels + 1) * o.units,
+        "batchnorm": lambda o: 2 * o.channels,
+    }
+    assert sum(weights[o.kind](o) for o in operations if o.kind in weights) == models.recipe(name).params.trainable
+    assert operations[-1].kind == "softmax"
+    assert networks.operations(model, softmax=False) == operations[:-1]
+    activated = sum(getattr(layer, "activation", None) is not None for layer in model.layers)
+    assert 0 < sum(o.kind == "relu" for o in operations) <= activated
+
+
+def test_an_error_becomes_a_line_without_folders(module) -> None:
+    in_one_line = module("turns").in_one_line
+    assert in_one_line("OSError:\n  no /opt/some-where/x.so") == "OSError: no x.so"
+    assert len(in_one_line("word " * 100)) == 160
+
+
+def test_the_textbook_engine_computes_what_the_reference_does(module) -> None:
+    teaching = module("peers.numpy_teaching")
+    rng = np.random.default_rng(0)
+    x, w = rng.normal(size=(2, 5, 6, 3)), rng.normal(size=(3, 3, 3, 4))
+    first = teaching.Convolution(w.transpose(3, 2, 0, 1), pad=1)
+    geometry = ((1, 1), (1, 1, 1, 1), (1, 1), 1)
+    y = reference.conv2d_forward(x, w, None, *geometry)
+    np.testing.assert_allclose(first.forward(x.transpose(0, 3, 1, 2)).transpose(0, 2, 3, 1), y)
+    dy = rng.normal(size=y.shape)
+    dx = first.backward(dy.transpose(0, 3, 1, 2)).transpose(0, 2, 3, 1)
+    np.testing.assert_allclose(dx, reference.conv2d_backward_input(dy, w, (5, 6), *geometry))
+    dw, db = reference.conv2d_backward_weights(dy, x, (3, 3), *geometry)
+    np.testing.assert_allclose(first.grads[0].transpose(2, 3, 1, 0), dw)
+    np.testing.assert_allclose(first.grads[1], db)
+
+    pool, (y, argmax) = teaching.Pooling(2), reference.max_pool2d_forward(x[:, :4], (2, 2), (2, 2), (0, 0, 0, 0))
+    np.testing.assert_array_equal(pool.forward(x[:, :4].transpose(0, 3, 1, 2)).transpose(0, 2, 3, 1), y)
+    dx = reference.max_pool2d_backward(y, argmax, (4, 6), (2, 2), (2, 2), (0, 0, 0, 0))
+    np.testing.assert_array_equal(pool.backward(y.transpose(0, 3, 1, 2)).transpose(0, 2, 3, 1), dx)
+
+    logits, labels = rng.normal(size=(4, 3)), np.array([0, 2, 1, 1])
+    _, p = reference.softmax_cross_entropy_forward(logits, labels)
+    expected = reference.softmax_cross_entropy_backward(p, labels, np.full(4, 0.25))
+    np.testing.assert_allclose(teaching.softmax_with_loss(logits, labels)[1], expected)
+
+
+def test_the_page_is_made_of_the_newest_records(module, tmp_path: Path) -> None:
+    # Not imported: its own `kernels` would hide the folder kernels/.
+    program = (
+        "import sys, pathlib, report\n"
+        "print(report.filled('a\\n<!-- record teaching -->\\nold\\n<!-- end -->\\nb', pathlib.Path(sys.argv[1])))\n"
+    )
+    for day, seconds in (("01", 2.0), ("02", 1.0)):
+        result = {"network": "mnist_cnn", "batch_size": 128, "missing": {}}
+        result["seconds_per_step"] = {"tinycnn": [seconds / 16], "numpy_teaching": [seconds]}
+        record = {"kind": "teaching", "date": f"2026-01-{day}", "command": "c", "threads": 2, "others": 0.0}
+        record |= {"machine": {"cpu": "X", "cores": "2"}, "peers": ["numpy_teaching"], "results": [result]}
+        (tmp_path / f"2026-01-{day}-teaching.json").write_text(json.dumps(record))
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(map(str, (BENCHMARKS, ROOT)))}
+    done = subprocess.run(
+        [sys.executable, "-c", program, str(tmp_path)], env=environment, capture_output=True, text=True, cwd=tmp_path
+    )
+    assert done.returncode == 0, done.stderr
+    page = done.stdout
+    assert page.startswith("a\n<!-- record teaching -->\n")
+    assert page.rstrip().endswith("<!-- end -->\nb")
+    assert "old" not in page
+    assert "2026-01-02, 2 cores of X" in page
+    assert "2026-01-01" not in page
+    assert "16.00× (16.00 to 16.00)" in page
+    assert "2,048" in page
+
+
+def test_the_page_in_the_repository_is_up_to_date() -> None:
+    script("report", "--check")
