@@ -596,8 +596,8 @@ def test_help_imports_nothing_slow():
 
 def test_more_threads_than_cores_and_a_closed_pipe():
     code = (
-        "import os, sys; from tinycnn.cli.train import _set_threads;"
-        "print(_set_threads(os.cpu_count() + 3, 'cpu') - os.cpu_count(), _set_threads(5, 'reference'))"
+        "import os, sys; from tinycnn.cli._arguments import set_threads;"
+        "print(set_threads(os.cpu_count() + 3, 'cpu') - os.cpu_count(), set_threads(5, 'reference'))"
     )
     result = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, env=os.environ | {"PYTHONPATH": str(ROOT)}

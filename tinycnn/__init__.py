@@ -17,7 +17,7 @@ from .seeding import set_seed  # noqa: E402
 __version__ = "0.1.0"
 
 #: Imported when first used: they bring matplotlib, pooch or Hypothesis along, which training does not need.
-_LAZY = ("datasets", "plotting", "testing")
+_LAZY = ("datasets", "plotting", "profile", "testing")
 
 __all__ = [
     "Augmentation",
@@ -33,6 +33,7 @@ __all__ = [
     "models",
     "optimizers",
     "plotting",
+    "profile",
     "schedules",
     "set_seed",
     "testing",

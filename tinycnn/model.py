@@ -7,7 +7,7 @@ import numpy as np
 
 from . import checkpoint, fitting, losses, optimizers, seeding, summary, training
 from . import layers as layers_module
-from ._checks import choice, integer, optional_name, unknown
+from ._checks import boolean, choice, integer, optional_name, unknown
 from ._types import Array, Config, Shape
 from .augmentation import Augmentation
 from .backend import Backend, get_backend
@@ -406,10 +406,19 @@ class Sequential:
         self._need_build()
         return sum(int(p.value.size) for p in self.parameters().values() if p.trainable)
 
-    def summary(self) -> None:
-        """Print a table: each layer's name, output shape, parameters, receptive field, and cache per image."""
+    def summary(self, plan: bool = False) -> None:
+        """Print a table: each layer's name, output shape, parameters, receptive field, and cache per image.
+
+        Parameters
+        ----------
+        plan : bool
+            Add a column with the number of the step that a layer is part of in training: layers of one number run as
+            one kernel (see :mod:`tinycnn.plan`).
+        """
         self._need_build()
-        print(summary.table(self))
+        if self.compiled and self._chain is None:
+            self._make_chain()
+        print(summary.table(self, boolean(plan, "plan")))
 
     def get_layer(self, name: str) -> Layer:
         """The layer of that name."""

@@ -6,9 +6,11 @@ import numpy as np
 
 from ._types import Array, Shape
 from .backend import Backend
+from .head import WithoutActivation
+from .layers.base import Layer
+from .plan import fused
 
 if TYPE_CHECKING:
-    from .layers.base import Layer
     from .model import Sequential
 
 _HEADINGS = ("Layer (type)", "Output shape", "Params", "Receptive field", "Cache/image")
@@ -16,10 +18,16 @@ _FOOTNOTE = (
     "Receptive field: input pixels that one output can see. Cache/image: bytes that backward needs of one image;\n"
     "what two layers share is counted at the first."
 )
+_PLAN_FOOTNOTE = (
+    "Step: in training, layers of one number run as one kernel, which keeps less than they do one by one;\n"
+    'fit(fuse=False) runs each by itself. "loss": a softmax that is computed together with the loss.'
+)
 
 
-def table(model: "Sequential") -> str:
-    """Keras's table with full names, and what each layer sees and keeps."""
+def table(model: "Sequential", plan: bool = False) -> str:
+    """Keras's table with full names, what each layer sees and keeps, and perhaps as which step of training it runs."""
+    headings = (*_HEADINGS, "Step") if plan else _HEADINGS
+    steps = step_labels(model) if plan else {}
     fields = receptive_fields(model.layers, model.input_shape)
     rows = [
         (
@@ -28,15 +36,16 @@ def table(model: "Sequential") -> str:
             f"{layer.count_params():,}",
             "×".join(map(str, field)) if field else "—",
             f"{size:,} B",
+            *([steps[id(layer)]] if plan else []),
         )
         for layer, field, size in zip(model.layers, fields, cache_bytes(model), strict=True)
     ]
-    widths = [max(len(row[column]) for row in (_HEADINGS, *rows)) for column in range(len(_HEADINGS))]
+    widths = [max(len(row[column]) for row in (headings, *rows)) for column in range(len(headings))]
     total, trainable = model.count_params(), model.count_trainable_params()
     item = np.dtype(model.dtype).itemsize
     lines = [
         f"Model: {model.name!r}, input {_shape_text(model.input_shape)}, {model.dtype}, {model.backend.name} backend",
-        _line(_HEADINGS, widths),
+        _line(headings, widths),
         "  ".join("─" * width for width in widths),
         *(_line(row, widths) for row in rows),
         "  ".join("─" * width for width in widths),
@@ -44,8 +53,33 @@ def table(model: "Sequential") -> str:
         f"Trainable params: {trainable:,} ({_bytes_text(trainable * item)})",
         f"Non-trainable params: {total - trainable:,} ({_bytes_text((total - trainable) * item)})",
         _FOOTNOTE,
+        *([_PLAN_FOOTNOTE] if plan else []),
     ]
     return "\n".join(lines)
+
+
+def step_labels(model: "Sequential") -> dict[int, str]:
+    """For each layer, by its ``id``, the number of its step in training, from 1; "loss" where the loss takes it over.
+
+    Of a model that is not compiled nobody knows the loss: its plan is that of all layers.
+    """
+    labels = {id(layer): "loss" for layer in model.layers}
+    plan = model.plan if model.compiled else fused(model.layers, model.backend)
+    for number, step in enumerate(plan, 1):
+        for part in parts_of(step):
+            taken = " + loss" if isinstance(part, WithoutActivation) else ""
+            labels[id(layer_of(part))] = f"{number}{taken}"
+    return labels
+
+
+def parts_of(step: Any) -> list[Any]:
+    """What runs together in a step of a plan: layers, and perhaps a last one that lost its softmax to the loss."""
+    return [step] if isinstance(step, Layer | WithoutActivation) else list(step.layers)
+
+
+def layer_of(part: Any) -> Layer:
+    """The layer itself, where it has lost its softmax to the loss."""
+    return part.layer if isinstance(part, WithoutActivation) else part
 
 
 def receptive_fields(layers: "list[Layer]", input_shape: Shape) -> list[tuple[int, int] | None]:

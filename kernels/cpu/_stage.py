@@ -145,7 +145,7 @@ def forward(p, canvas, pooling, x, w, b, floor, y, winners, pixels, taps, panels
     """Pieces of work are rows of one image each, pooled ones where there is pooling."""
     K, FG = p.taps * (p.C // p.groups), p.F // p.groups
     weights, weights_row = w, p.F
-    if FG > panel_width(w.itemsize):
+    if panel_width(w.itemsize) < FG:
         weights, weights_row = panels, panel_width(w.itemsize)
         for g in range(p.groups):
             pack(K, FG, w, g * FG, p.F, panels, g * (panels.size // p.groups))
@@ -156,8 +156,8 @@ def forward(p, canvas, pooling, x, w, b, floor, y, winners, pixels, taps, panels
             clear(work, start, canvas_size)
         for item in range(chunk * items // p.chunks, (chunk + 1) * items // p.chunks):
             forward_rows(
-                p, canvas, pooling, item // p.parts, item % p.parts, x, weights, weights_row, b, floor, y, winners, pixels, taps, work,
-                start, start + canvas_size,
+                p, canvas, pooling, item // p.parts, item % p.parts, x, weights, weights_row, b, floor, y, winners,
+                pixels, taps, work, start, start + canvas_size,
             )  # fmt: skip
 
 
@@ -211,16 +211,16 @@ def place(canvas, image, start, H, W, C, first, last, target, target_start):
 
 @kernel()
 def backward(
-    p, canvas, back, pooling, dy, y, winners, relu, x, w, dx, dw, db, wants, pixels, taps, back_pixels, back_taps, zeros, flipped, panels,
-    partial, work, offsets,
+    p, canvas, back, pooling, dy, y, winners, relu, x, w, dx, dw, db, wants, pixels, taps, back_pixels, back_taps,
+    zeros, flipped, panels, partial, work, offsets,
 ):  # fmt: skip
     """Pieces of work are images; each chunk adds up a dw and a db of its own, which are then summed in order.
 
     ``wants`` says which of the two gradients, by the input and by the weights, are asked for.
     """
     CG, FG = p.C // p.groups, p.F // p.groups
-    K, chunks, size = p.taps * CG, p.chunks_backward, p.taps * CG * p.F + p.F
-    wide = CG > panel_width(w.itemsize)
+    chunks, size = p.chunks_backward, p.taps * CG * p.F + p.F
+    wide = panel_width(w.itemsize) < CG
     if wants[0]:
         for tap in prange(p.taps):
             flip_tap(w, flipped, tap, p.taps, CG, FG, p.groups)
@@ -279,7 +279,7 @@ def weight_gradient(p, canvas, n, dz, dz_start, x, partial, total, pixels, taps,
         image, image_start = work, start
     for g in range(p.groups):
         factor, factor_start, factor_row = dz, dz_start + g * FG, p.F
-        if FG > panel_width(dz.itemsize):
+        if panel_width(dz.itemsize) < FG:
             pack(T, FG, dz, dz_start + g * FG, p.F, work, panels)
             factor, factor_start, factor_row = work, panels, panel_width(dz.itemsize)
         product(

@@ -111,8 +111,8 @@ def launch_backward(shaped, dy, y, winners, relu, x, w, dx, dw, db, work):
     arrays = (array.reshape(-1) for array in (dy, y, winners))
     gradients = (array.reshape(-1) for array in (x, w, dx, dw, db))
     backward(
-        p, canvas, back, pooling, *arrays, relu, *gradients, (dx.size > 0, dw.size > 0), *tables, np.zeros(p.C, dy.dtype), flipped,
-        packed_flipped, partial.reshape(-1), scratch.reshape(-1), offsets,
+        p, canvas, back, pooling, *arrays, relu, *gradients, (dx.size > 0, dw.size > 0), *tables,
+        np.zeros(p.C, dy.dtype), flipped, packed_flipped, partial.reshape(-1), scratch.reshape(-1), offsets,
     )  # fmt: skip
 
 

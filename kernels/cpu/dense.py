@@ -33,7 +33,7 @@ def dense_forward(x, w, b, out=None, work=None):
         y[...] = b
         return deliver(y, out)
     (N, K), F, panel = x.shape, w.shape[1], _panel(x)
-    block = TALL if F > panel else LOW
+    block = TALL if panel < F else LOW
     panels = (work or np.empty)((pieces(N, block) * pieces(F, panel), DEPTH * panel), x.dtype)
     _forward(
         x.reshape(-1), w.reshape(-1), b, y.reshape(-1), N, K, F, block, panel, offsets(block, K), offsets(DEPTH, 1),
@@ -103,7 +103,7 @@ def _forward(x, w, b, y, N, K, F, block, panel, rows, steps, panels):
         for k in range(0, K, DEPTH):
             depth = min(DEPTH, K - k)
             factor, start, row = w, k * F, F
-            if F > panel:
+            if panel < F:
                 factor, start, row = panels, buffer, panel
                 for s in range(depth):
                     copy(panels, buffer + s * panel, w, (k + s) * F + f, width)
@@ -139,7 +139,7 @@ def turn(matrix, start, rows, columns, turned, turned_start, turned_row):
 def _weight_gradient(x, dy, dw, N, K, F, panel, rows, steps, columns, panels, zeros):
     """Each block is some rows of dw, for which those columns of x are copied together."""
     factor, factor_row = dy, F
-    if F > panel:
+    if panel < F:
         pack(N, F, dy, 0, F, panels, 0)
         factor, factor_row = panels, panel
     for item in prange(-(-K // DEEP)):

@@ -1,6 +1,8 @@
 """Arguments that several commands share, and their checks."""
 
 import argparse
+import os
+import sys
 from collections.abc import Callable
 
 DATA = ("mnist", "fashion_mnist", "cifar10", "digits")
@@ -22,6 +24,34 @@ def add_run_folder(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "folder", metavar="DIR", help="the folder that 'tinycnn train' left, such as runs/ladder_03-mnist"
     )
+
+
+def add_threads(parser: argparse.ArgumentParser) -> None:
+    """The option --threads."""
+    parser.add_argument("--threads", type=whole_number(1, 256), metavar="N", help="threads of the cpu backend")
+
+
+def set_threads(count: int | None, backend: str) -> int:
+    """Tell Numba how many threads to use, one per core where ``count`` is None; returns how many there are.
+
+    Raises
+    ------
+    UsageError
+        If Numba was imported before and cannot have so many any more.
+    """
+    if backend != "cpu":
+        return 1
+    if count is not None and "numba" not in sys.modules:
+        # More threads than cores are possible only if Numba learns of them before it is imported.
+        os.environ["NUMBA_NUM_THREADS"] = str(count)
+    import numba
+
+    if count is not None:
+        try:
+            numba.set_num_threads(count)
+        except ValueError as error:
+            raise UsageError(f"--threads {count}: {error}") from error
+    return int(numba.get_num_threads())
 
 
 def whole_number(minimum: int, maximum: int = 2**63 - 1) -> Callable[[str], int]:

@@ -3,15 +3,16 @@
 import argparse
 from pathlib import Path
 
-from ._arguments import add_run_folder
+from ._arguments import add_run_folder, add_threads, set_threads
 
 HELP = "Evaluate a trained network on its test set, by class"
 EXAMPLE = "tinycnn evaluate runs/ladder_03-mnist"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """DIR."""
+    """DIR and --threads."""
     add_run_folder(parser)
+    add_threads(parser)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -22,6 +23,7 @@ def run(args: argparse.Namespace) -> int:
 
     folder = Path(args.folder)
     description = _runs.read_description(folder)
+    set_threads(args.threads, description["backend"])
     with tinycnn.use_backend(description["backend"]):
         model = tinycnn.load_model(folder / _runs.MODEL)
         data = _data.load(description["data"])

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from .._types import Array
-from ._arguments import UsageError, add_run_folder
+from ._arguments import UsageError, add_run_folder, add_threads, set_threads
 
 HELP = "Show what a trained network says about pictures"
 EXAMPLE = "tinycnn predict runs/ladder_03-mnist seven.png 0"
@@ -16,8 +16,9 @@ _EIGHTHS = " ▏▎▍▌▋▊▉"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """DIR and IMAGE…"""
+    """DIR, IMAGE…, and --threads."""
     add_run_folder(parser)
+    add_threads(parser)
     parser.add_argument(
         "images",
         metavar="IMAGE",
@@ -38,6 +39,7 @@ def run(args: argparse.Namespace) -> int:
     folder = Path(args.folder)
     description = _runs.read_description(folder)
     names = datasets.get(description["data"]).class_names
+    set_threads(args.threads, description["backend"])
     with tinycnn.use_backend(description["backend"]):
         model = tinycnn.load_model(folder / _runs.MODEL)
         found = _find(args.images, description["data"], model.input_shape)

@@ -22,8 +22,9 @@ _TITLES = {
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """NAME."""
+    """NAME and --plan."""
     add_model_name(parser)
+    parser.add_argument("--plan", action="store_true", help="say which layers run as one in training")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -31,7 +32,10 @@ def run(args: argparse.Namespace) -> int:
     from .. import models
 
     recipe = models.recipe(args.name)
-    models.build(args.name).summary()
+    model = models.build(args.name)
+    if args.plan:
+        model.compile(recipe.make_optimizer(), recipe.loss)
+    model.summary(plan=args.plan)
     settings = ", ".join(f"{key} {value}" for key, value in recipe.optimizer_config.items())
     print(f"\nRecipe, from {recipe.document!r}")
     _line("data", recipe.data)

@@ -4,13 +4,12 @@ import argparse
 import os
 import platform
 import statistics
-import sys
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 from ..backend import BACKENDS
-from ._arguments import DATA, UsageError, add_model_name, whole_number
+from ._arguments import DATA, UsageError, add_model_name, add_threads, set_threads, whole_number
 
 HELP = "Train a network by its recipe; keep model and figures"
 EXAMPLE = "tinycnn train ladder_03 --data digits --epochs 3 --out runs/try"
@@ -24,7 +23,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--batch-size", type=whole_number(1), metavar="N", help="images per step")
     parser.add_argument("--seed", type=whole_number(0), metavar="S", help="same seed, same result, to the bit")
     parser.add_argument("--backend", choices=BACKENDS, help="kernels to run on (default: cpu)")
-    parser.add_argument("--threads", type=whole_number(1, 256), metavar="N", help="threads of the cpu backend")
+    add_threads(parser)
     parser.add_argument("--out", metavar="DIR", type=Path, help="folder to write into (default: runs/NAME-DATA)")
     parser.add_argument("--resume", action="store_true", help="go on after the last finished epoch in that folder")
 
@@ -46,7 +45,7 @@ def run(args: argparse.Namespace) -> int:
         print(f"The run in {folder} is finished: it has {progress.epochs} epochs ({why}).")
         return 0
     _runs.prepare(folder)
-    threads = _set_threads(args.threads, settings.backend)
+    threads = set_threads(args.threads, settings.backend)
     return _train(folder, settings, progress, threads)
 
 
@@ -87,23 +86,6 @@ def _is_finished(folder: Path, progress: Any) -> bool:
     results = description.get("results", {})
     told = description.get("status") == "finished" and results.get("epochs") == progress.epochs
     return told and (folder / _runs.MODEL).is_file()
-
-
-def _set_threads(count: int | None, backend: str) -> int:
-    """Tell Numba how many threads to use; returns how many there are."""
-    if backend != "cpu":
-        return 1
-    if count is not None and "numba" not in sys.modules:
-        # More threads than cores are possible only if Numba learns of them before it is imported.
-        os.environ["NUMBA_NUM_THREADS"] = str(count)
-    import numba
-
-    if count is not None:
-        try:
-            numba.set_num_threads(count)
-        except ValueError as error:
-            raise UsageError(f"--threads {count}: {error}") from error
-    return int(numba.get_num_threads())
 
 
 def _train(folder: Path, settings: Any, progress: Any, threads: int) -> int:
