@@ -157,6 +157,9 @@ def test_nan_surfaces(floor):
     assert np.isnan(weights(dz, np.ones_like(x))[..., 3]).all()
 
 
+@pytest.mark.skipif(
+    bool(numba.config.DISABLE_JIT), reason="the product's Python form is BLAS, whose sums depend on sizes"
+)
 def test_bits_do_not_depend_on_how_the_batch_is_cut():
     x, w, b = drawn(3, (7, 9, 6, 33), (3, 3, 33, 65), (65,), dtype=np.float32)
     expected = forward(x, w, b, unit=7, run=16)
