@@ -1,0 +1,52 @@
+"""``tinycnn profile NAME``: where the time of a training step goes."""
+
+import argparse
+from pathlib import Path
+
+from ._arguments import add_model_name, add_threads, set_threads, whole_number
+
+HELP = "Measure where the time of a training step goes, layer by layer"
+EXAMPLE = "tinycnn profile ladder_10 --out runs/profile"
+
+PICTURE = "profile.png"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """NAME, and how to measure."""
+    add_model_name(parser)
+    parser.add_argument(
+        "--batch-size", type=whole_number(1), metavar="N", help="images per step (default: the recipe's)"
+    )
+    parser.add_argument(
+        "--repeats", type=whole_number(1), metavar="N", default=20, help="steps to take the median of (default: 20)"
+    )
+    add_threads(parser)
+    parser.add_argument("--no-fuse", action="store_true", help="run every layer by itself")
+    parser.add_argument("--out", metavar="DIR", type=Path, help=f"folder to draw {PICTURE} into")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Print the table; draw the bars where asked."""
+    set_threads(args.threads, "cpu")
+    from .. import models, use_backend
+    from ..profile import profile
+    from . import _runs
+
+    if args.out is not None:
+        _runs.prepare(args.out)
+    recipe = models.recipe(args.name)
+    with use_backend("cpu"):
+        model = models.build(args.name)
+    model.compile(recipe.make_optimizer(), recipe.loss, ["accuracy"])
+    if model.backend.has_to_compile():
+        print("Compiling the kernels for this processor, once after an installation", flush=True)
+    result = profile(model, args.batch_size or recipe.batch_size, args.repeats, fuse=not args.no_fuse)
+    print(result)
+    if args.out is not None:
+        from matplotlib.figure import Figure
+
+        from . import _figures
+
+        _figures.save(result.plot(Figure()).figure, args.out / PICTURE)
+        print(f"  in {args.out}: {PICTURE}")
+    return 0
