@@ -28,8 +28,8 @@ TABLES = {
     "scaling": scaling.tables,
     "startup": startup.tables,
 }
-ROOFLINE = """![Operations per second of every kernel over its operations per byte, both axes logarithmic, below the roof that \
-sgemm and the memory make.](images/roofline.png)"""
+ROOFLINE = """![Operations per second of every kernel over its operations per byte, both axes logarithmic, below
+the roof that sgemm and the memory make.](images/roofline.png)"""
 
 
 def filled(page: str, folder: Path = record.RESULTS) -> str:
