@@ -43,6 +43,7 @@ class ConvStage:
         self._geometry = (
             conv.window,
             conv.groups,
+            conv.algorithm,
             type(conv.activation) is ReLU,
             None if pool is None else pool.window,
         )
@@ -139,7 +140,7 @@ def fused(chain: list[Any], backend: Backend) -> list[Any]:
 
 def _conv_stage(ahead: list[Any]) -> ConvStage | None:
     conv = ahead[0]
-    if type(conv) is not Conv2D or type(conv.activation) not in (ReLU, Linear):
+    if type(conv) is not Conv2D or type(conv.activation) not in (ReLU, Linear) or conv.algorithm == "im2col":
         return None
     pooled = len(ahead) > 1 and type(ahead[1]) is MaxPooling2D
     return ConvStage(conv, ahead[1] if pooled else None)

@@ -8,15 +8,14 @@ import numpy as np
 
 from ..geometry import argmax_dtype
 from ._arrays import deliver, operand, several, target
-from ._stage import plan
 from ._together import AdamTogether
-from .conv import NO_WINNERS, launch_backward, launch_forward
+from .conv import NO_WINNERS, choose, launch_backward, launch_forward
 from .pool import NO_POOL, pooling
 
 __all__ = ["AdamTogether", "conv2d_stage_backward", "conv2d_stage_forward"]
 
 
-def conv2d_stage_forward(x, w, b, window, groups, relu, pool, out=None, work=None):
+def conv2d_stage_forward(x, w, b, window, groups, algorithm, relu, pool, out=None, work=None):
     """``max_pool2d_forward(relu_forward(conv2d_forward(x, w, b)))``, with or without ReLU and pooling.
 
     Parameters
@@ -24,6 +23,8 @@ def conv2d_stage_forward(x, w, b, window, groups, relu, pool, out=None, work=Non
     x, w, b, groups
         As in :func:`reference.conv2d_forward`.
     window : Window
+    algorithm : {"auto", "direct", "winograd"}
+        See :mod:`.conv`.
     relu : bool
     pool : Window or None
     out : pair of arrays, optional
@@ -37,7 +38,7 @@ def conv2d_stage_forward(x, w, b, window, groups, relu, pool, out=None, work=Non
     x, w = operand("x", x, 4), operand("w", w, 4, x.dtype)
     F = w.shape[-1]
     b = np.zeros(F, x.dtype) if b is None else operand("b", b, 1, x.dtype, (F,))
-    shaped = _plan(x, F, window, groups, pool)
+    shaped = _plan(x, F, window, groups, algorithm, pool)
     outs, p = several(out, 2), shaped.sizes
     shape = (p.N, shaped.pooling.OH or p.OH, shaped.pooling.OW or p.OW, F)
     y = target("out[0]", outs[0], shape, x.dtype, (x, w, b))
@@ -48,14 +49,14 @@ def conv2d_stage_forward(x, w, b, window, groups, relu, pool, out=None, work=Non
     return deliver(y, outs[0]), argmax if pool is None else deliver(argmax, outs[1])
 
 
-def conv2d_stage_backward(dy, y, argmax, x, w, window, groups, relu, pool, wants, out=None, work=None):
+def conv2d_stage_backward(dy, y, argmax, x, w, window, groups, algorithm, relu, pool, wants, out=None, work=None):
     """The gradients of :func:`conv2d_stage_forward`.
 
     Parameters
     ----------
     dy, y, argmax : arrays
         The gradient by the stage's results, and these.
-    x, w, window, groups, relu, pool
+    x, w, window, groups, algorithm, relu, pool
         As given to the forward.
     wants : (bool, bool)
         Whether dx, and whether dw and db, are computed.
@@ -75,11 +76,13 @@ def conv2d_stage_backward(dy, y, argmax, x, w, window, groups, relu, pool, wants
     gradients = [
         target(f"out[{i}]", outs[i], shapes[i], dy.dtype, (dy, y, x, w)) if wanted[i] else nothing for i in range(3)
     ]
-    shaped = _plan(x, w.shape[-1], window, groups, pool)
+    shaped = _plan(x, w.shape[-1], window, groups, algorithm, pool)
     launch_backward(shaped, dy, y, argmax, relu, x, w, *gradients, work)
     return tuple(deliver(g, o) if want else g for g, o, want in zip(gradients, outs, wanted, strict=True))
 
 
-def _plan(x, filters, window, groups, pool):
+def _plan(x, filters, window, groups, algorithm, pool):
     size = window.output_size(x.shape[1:3])
-    return plan(x.shape, filters, window, groups, NO_POOL if pool is None else pooling(pool, size), x.itemsize)
+    return choose(
+        algorithm, x.shape, filters, window, groups, x.itemsize, NO_POOL if pool is None else pooling(pool, size)
+    )

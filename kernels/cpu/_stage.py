@@ -14,6 +14,7 @@ With ``p' = KH-1-p`` that is ``i*s = h + p'*d - (d*(KH-1) - top)``: a stride of 
 """
 
 import functools
+import itertools
 from typing import NamedTuple
 
 import numpy as np
@@ -138,6 +139,36 @@ def _scratch(p, canvas, back, itemsize):
         p.groups * packed_size(p.taps * CG, FG, itemsize),
         p.groups * packed_size(p.taps * FG, CG, itemsize),
     )
+
+
+def launch_forward(shaped, x, w, b, floor, y, winners, work):
+    """Give :func:`forward` its scratch memory and run it."""
+    p, canvas, _, pooling, (pixels, taps, _, _), sizes = shaped
+    empty = work or np.empty
+    scratch = empty((p.chunks, sizes.canvas + (sizes.z if pooling.OH else 0)), x.dtype)
+    panels = empty((sizes.weights,), x.dtype)
+    forward(
+        p, canvas, pooling, x.reshape(-1), w.reshape(-1), b, x.dtype.type(floor), y.reshape(-1), winners.reshape(-1),
+        pixels, taps, panels, scratch.reshape(-1), sizes.canvas,
+    )  # fmt: skip
+
+
+def launch_backward(shaped, dy, y, winners, relu, x, w, dx, dw, db, work):
+    """Give :func:`backward` its scratch memory and run it; an empty dx or dw is not computed."""
+    p, canvas, back, pooling, tables, sizes = shaped
+    z = sizes.z if pooling.OH or relu else 0
+    offsets = tuple(itertools.accumulate((sizes.canvas, z, sizes.panels, sizes.back)))
+    empty = work or np.empty
+    scratch = empty((p.chunks_backward, offsets[3]), dy.dtype)
+    weights = p.taps * (p.C // p.groups) * p.F
+    partial = empty((p.chunks_backward, weights + p.F if dw.size else 0), dy.dtype)
+    flipped, packed_flipped = empty((weights if dx.size else 0,), dy.dtype), empty((sizes.flipped,), dy.dtype)
+    arrays = (array.reshape(-1) for array in (dy, y, winners))
+    gradients = (array.reshape(-1) for array in (x, w, dx, dw, db))
+    backward(
+        p, canvas, back, pooling, *arrays, relu, *gradients, (dx.size > 0, dw.size > 0), *tables,
+        np.zeros(p.C, dy.dtype), flipped, packed_flipped, partial.reshape(-1), scratch.reshape(-1), offsets,
+    )  # fmt: skip
 
 
 @kernel()

@@ -1,21 +1,29 @@
-"""Convolution without a matrix of receptive fields: the stages of :mod:`._stage` with nothing around them.
+"""Convolution: the stages of :mod:`._stage` and :mod:`._winograd_stage` with nothing around them.
 
-The reference copies every receptive field into a row and multiplies the rows by the weights. Here the same product is
-taken with its left factor read where it lies, see :mod:`._tiles`. Shapes and meanings: see ``reference.conv``.
+Which algorithm runs follows from the shapes alone, or is asked for by name:
+
+* ``direct``: the product of the reference, im2col times weights, with its left factor read where it lies
+  (:mod:`._tiles`); any window;
+* ``winograd``: a quarter of the multiplications for 3×3 windows (:mod:`._winograd`); chosen where there are enough
+  channels;
+* ``im2col``: receptive fields copied into a buffer and multiplied by BLAS (:mod:`._im2col`); never chosen, kept to be
+  compared with.
+
+Shapes and meanings: see ``reference.conv``.
 """
-
-import itertools
 
 import numpy as np
 
 from ..geometry import Window
+from . import _im2col, _stage, _winograd_stage
+from . import _winograd as winograd
 from ._arrays import deliver, integers, operand, several, target
-from ._stage import backward, forward, plan
+from .pool import NO_POOL
 
 __all__ = ["conv2d_backward_input", "conv2d_backward_weights", "conv2d_forward"]
 
 
-def conv2d_forward(x, w, b, strides, pads, dilation, groups, out=None, work=None):
+def conv2d_forward(x, w, b, strides, pads, dilation, groups, algorithm="auto", out=None, work=None):
     """Image by image; see :func:`reference.conv2d_forward`."""
     x, w = operand("x", x, 4), operand("w", w, 4, x.dtype)
     (KH, KW, _, F), (N, H, W, C) = w.shape, x.shape
@@ -23,11 +31,15 @@ def conv2d_forward(x, w, b, strides, pads, dilation, groups, out=None, work=None
     OH, OW = _output_size(window, (H, W))
     b = np.zeros(F, x.dtype) if b is None else operand("b", b, 1, x.dtype, (F,))
     y = target("out", out, (N, OH, OW, F), x.dtype, (x, w, b))
-    launch_forward(plan(x.shape, F, window, groups, itemsize=x.itemsize), x, w, b, -np.inf, y, NO_WINNERS, work)
+    plan = choose(algorithm, x.shape, F, window, groups, x.itemsize)
+    if plan == "im2col" and y.size and w.size:
+        _im2col.forward(x, w, b, y, window, groups, work)
+    else:
+        launch_forward(plan, x, w, b, -np.inf, y, NO_WINNERS, work)
     return deliver(y, out)
 
 
-def conv2d_backward_input(dy, w, input_size, strides, pads, dilation, groups, out=None, work=None):
+def conv2d_backward_input(dy, w, input_size, strides, pads, dilation, groups, algorithm="auto", out=None, work=None):
     """A convolution of dy by the flipped weights; see :func:`reference.conv2d_backward_input`."""
     dy, w = operand("dy", dy, 4), operand("w", w, 4, dy.dtype)
     (KH, KW, CG, F), input_size = w.shape, integers("input_size", input_size, 2, 1)
@@ -38,12 +50,15 @@ def conv2d_backward_input(dy, w, input_size, strides, pads, dilation, groups, ou
     _check_gradient(dy, window, input_size, F)
     dx = target("out", out, (len(dy), *input_size, C), dy.dtype, (dy, w))
     nothing = np.empty(0, dy.dtype)
-    shaped = plan(dx.shape, F, window, groups, itemsize=dx.itemsize)
-    launch_backward(shaped, dy, dy, NO_WINNERS, False, nothing, w, dx, nothing, nothing, work)
+    plan = choose(algorithm, dx.shape, F, window, groups, dx.itemsize)
+    if plan == "im2col" and dy.size and w.size:
+        _im2col.input_gradient(dy, w, dx, window, groups, work)
+    else:
+        launch_backward(plan, dy, dy, NO_WINNERS, False, nothing, w, dx, nothing, nothing, work)
     return deliver(dx, out)
 
 
-def conv2d_backward_weights(dy, x, kernel_size, strides, pads, dilation, groups, out=None, work=None):
+def conv2d_backward_weights(dy, x, kernel_size, strides, pads, dilation, groups, algorithm="auto", out=None, work=None):
     """Each chunk of images adds up a dw of its own; these are then summed in order.
 
     See :func:`reference.conv2d_backward_weights`.
@@ -58,62 +73,55 @@ def conv2d_backward_weights(dy, x, kernel_size, strides, pads, dilation, groups,
     dw = target("out[0]", outs[0], shape, x.dtype, (dy, x))
     db = target("out[1]", outs[1], (F,), x.dtype, (dy, x, dw))
     nothing = np.empty(0, dy.dtype)
-    launch_backward(
-        plan(x.shape, F, window, groups, itemsize=x.itemsize),
-        dy,
-        dy,
-        NO_WINNERS,
-        False,
-        x,
-        nothing,
-        nothing,
-        dw,
-        db,
-        work,
-    )
+    plan = choose(algorithm, x.shape, F, window, groups, x.itemsize)
+    if plan == "im2col" and dy.size and x.size:
+        _im2col.weight_gradient(dy, x, dw, db, window, groups, work)
+    else:
+        launch_backward(plan, dy, dy, NO_WINNERS, False, x, nothing, nothing, dw, db, work)
     return deliver(dw, outs[0]), deliver(db, outs[1])
 
 
 NO_WINNERS = np.empty(0, np.uint8)
+ALGORITHMS = ("auto", "direct", "winograd", "im2col")
 
 
-def launch_forward(shaped, x, w, b, floor, y, winners, work):
-    """Give :func:`._stage.forward` its scratch memory and run it."""
-    p, canvas, _, pooling, (pixels, taps, _, _), sizes = shaped
+def choose(algorithm, x_shape, filters, window, groups, itemsize, pooling=NO_POOL):
+    """The plan of the direct product or of Winograd's, by the shapes alone; "im2col" as it is."""
+    if algorithm not in ALGORITHMS:
+        raise ValueError(f"algorithm must be one of {', '.join(ALGORITHMS)}, not {algorithm!r}")
+    (N, H, W, C), size = x_shape, window.output_size(x_shape[1:3])
+    shape = window.size, window.strides, window.dilation, groups
+    if algorithm == "winograd" and shape != ((3, 3), (1, 1), (1, 1), 1):
+        raise ValueError(
+            f"Winograd's algorithm is for 3×3 windows with stride 1, dilation 1 and one group, not for {window} and "
+            f"{groups} groups"
+        )
+    if algorithm == "im2col":
+        return algorithm
+    if algorithm == "winograd" or (algorithm == "auto" and winograd.preferred(*shape, C, filters, *size, N)):
+        return _winograd_stage.plan(x_shape, filters, window, pooling, itemsize)
+    return _stage.plan(x_shape, filters, window, groups, pooling, itemsize)
+
+
+def launch_forward(plan, x, w, b, floor, y, winners, work):
+    """One stage forward, by the algorithm of its plan; without a product to take, the bias is the result."""
     if not y.size:
         return
     if not w.size:
         y[...] = np.maximum(b, x.dtype.type(floor))
         return
-    empty = work or np.empty
-    scratch = empty((p.chunks, sizes.canvas + (sizes.z if pooling.OH else 0)), x.dtype)
-    panels = empty((sizes.weights,), x.dtype)
-    forward(
-        p, canvas, pooling, x.reshape(-1), w.reshape(-1), b, x.dtype.type(floor), y.reshape(-1), winners.reshape(-1),
-        pixels, taps, panels, scratch.reshape(-1), sizes.canvas,
-    )  # fmt: skip
+    module = _winograd_stage if isinstance(plan, _winograd_stage.WinogradPlan) else _stage
+    module.launch_forward(plan, x, w, b, floor, y, winners, work)
 
 
-def launch_backward(shaped, dy, y, winners, relu, x, w, dx, dw, db, work):
-    """Give :func:`._stage.backward` its scratch memory and run it; an empty dx or dw is not computed."""
-    p, canvas, back, pooling, tables, sizes = shaped
-    if not (dy.size and p.C and p.taps):
+def launch_backward(plan, dy, y, winners, relu, x, w, dx, dw, db, work):
+    """One stage backward, by the algorithm of its plan; an empty dx or dw is not computed."""
+    if not dy.size or not max(x.size, w.size):
         for gradient in (dx, dw, db):
             gradient[...] = 0
         return
-    z = sizes.z if pooling.OH or relu else 0
-    offsets = tuple(itertools.accumulate((sizes.canvas, z, sizes.panels, sizes.back)))
-    empty = work or np.empty
-    scratch = empty((p.chunks_backward, offsets[3]), dy.dtype)
-    weights = p.taps * (p.C // p.groups) * p.F
-    partial = empty((p.chunks_backward, weights + p.F if dw.size else 0), dy.dtype)
-    flipped, packed_flipped = empty((weights if dx.size else 0,), dy.dtype), empty((sizes.flipped,), dy.dtype)
-    arrays = (array.reshape(-1) for array in (dy, y, winners))
-    gradients = (array.reshape(-1) for array in (x, w, dx, dw, db))
-    backward(
-        p, canvas, back, pooling, *arrays, relu, *gradients, (dx.size > 0, dw.size > 0), *tables,
-        np.zeros(p.C, dy.dtype), flipped, packed_flipped, partial.reshape(-1), scratch.reshape(-1), offsets,
-    )  # fmt: skip
+    module = _winograd_stage if isinstance(plan, _winograd_stage.WinogradPlan) else _stage
+    module.launch_backward(plan, dy, y, winners, relu, x, w, dx, dw, db, work)
 
 
 def _window(size, strides, pads, dilation):

@@ -12,7 +12,7 @@ from ._out import deliver, deliver_all
 __all__ = ["conv2d_backward_input", "conv2d_backward_weights", "conv2d_forward"]
 
 
-def conv2d_forward(x, w, b, strides, pads, dilation, groups, out=None, work=None):
+def conv2d_forward(x, w, b, strides, pads, dilation, groups, algorithm="auto", out=None, work=None):
     """Cross-correlate a batch with F filters (what deep learning calls convolution; the filter is not flipped).
 
     ``y[n,i,j,f] = b[f] + sum_{p,q,c} xpad[n, i*s + p*d, j*s + q*d, c] * w[p,q,c,f]``
@@ -30,8 +30,9 @@ def conv2d_forward(x, w, b, strides, pads, dilation, groups, out=None, work=None
         Zeros added around each image; may differ from side to side.
     groups : int
         Divides both C and F.
+    algorithm, work : ignored here
+        There is one way in the textbook; see the backend for what it offers.
     out : (N, OH, OW, F) array, optional
-    work : ignored here
 
     Returns
     -------
@@ -50,7 +51,7 @@ def conv2d_forward(x, w, b, strides, pads, dilation, groups, out=None, work=None
     return deliver(y, out)
 
 
-def conv2d_backward_input(dy, w, input_size, strides, pads, dilation, groups, out=None, work=None):
+def conv2d_backward_input(dy, w, input_size, strides, pads, dilation, groups, algorithm="auto", out=None, work=None):
     """Gradient of the loss by the input: each output pixel sends its gradient back along the taps it came from.
 
     ``dxpad[n, i*s + p*d, j*s + q*d, c] += sum_f dy[n,i,j,f] * w[p,q,c,f]``, and the pads are cut off.
@@ -61,7 +62,7 @@ def conv2d_backward_input(dy, w, input_size, strides, pads, dilation, groups, ou
     w : (KH, KW, C // groups, F) array
     input_size : (H, W)
         Needed because several input sizes can give the same output size.
-    strides, pads, dilation, groups, work
+    strides, pads, dilation, groups, algorithm, work
         As in :func:`conv2d_forward`.
     out : (N, H, W, C) array, optional
 
@@ -79,7 +80,7 @@ def conv2d_backward_input(dy, w, input_size, strides, pads, dilation, groups, ou
     return deliver(col2im(dcols, input_size, Window((KH, KW), strides, pads, dilation)), out)
 
 
-def conv2d_backward_weights(dy, x, kernel_size, strides, pads, dilation, groups, out=None, work=None):
+def conv2d_backward_weights(dy, x, kernel_size, strides, pads, dilation, groups, algorithm="auto", out=None, work=None):
     """Gradients of the loss by the weights and by the bias.
 
     ``dw[p,q,c,f] = sum_{n,i,j} xpad[n, i*s + p*d, j*s + q*d, c] * dy[n,i,j,f]``, ``db[f] = sum_{n,i,j} dy[n,i,j,f]``
@@ -89,7 +90,7 @@ def conv2d_backward_weights(dy, x, kernel_size, strides, pads, dilation, groups,
     dy : (N, OH, OW, F) array
     x : (N, H, W, C) array
     kernel_size : (KH, KW)
-    strides, pads, dilation, groups, work
+    strides, pads, dilation, groups, algorithm, work
         As in :func:`conv2d_forward`.
     out : pair of arrays, optional
         ``(dw, db)``.

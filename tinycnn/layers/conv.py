@@ -48,6 +48,9 @@ class _Convolution2D(ActivatedLayer):
         self.bias_initializer = initializers.get(bias_initializer)
         self.bias_regularizer = regularizers.get(bias_regularizer)
 
+    #: How the backend is to compute it; see :class:`Conv2D`.
+    algorithm = "auto"
+
     def filters_and_groups(self, channels: int) -> tuple[int, int]:
         """F and the number of groups for an input of C channels; ValueError where there are none that fit."""
         raise NotImplementedError
@@ -121,7 +124,7 @@ class _Convolution2D(ActivatedLayer):
     def _geometry(self) -> tuple[Any, ...]:
         assert self.window is not None
         _, groups = self.filters_and_groups(self.built_input_shape[2])
-        return self.strides, self.window.pads, self.dilation_rate, groups
+        return self.strides, self.window.pads, self.dilation_rate, groups, self.algorithm
 
 
 class Conv2D(_Convolution2D):
@@ -151,6 +154,9 @@ class Conv2D(_Convolution2D):
     kernel_initializer, bias_initializer : str or Initializer
     kernel_regularizer, bias_regularizer : str or Regularizer, optional
         A penalty on large weights, part of the loss.
+    algorithm : {"auto", "direct", "winograd", "im2col"}
+        How the ``cpu`` backend computes it: by the shapes, or one to compare with the others. Their results differ in
+        rounding. ``winograd`` is for 3×3 kernels with stride 1 alone. Other backends have one way each.
     **base
         ``name``, ``input_shape``, ``trainable``: see :class:`Layer`.
 
@@ -184,6 +190,7 @@ class Conv2D(_Convolution2D):
         bias_initializer: Any = "zeros",
         kernel_regularizer: Any = None,
         bias_regularizer: Any = None,
+        algorithm: str = "auto",
         **base: Any,
     ) -> None:
         if positional:
@@ -201,8 +208,16 @@ class Conv2D(_Convolution2D):
         )
         self.filters = integer(filters, "filters")
         self.groups = integer(groups, "groups")
+        self.algorithm = choice(algorithm, ("auto", "direct", "winograd", "im2col"), "algorithm")
         self.kernel_initializer = initializers.get(kernel_initializer)
         self.kernel_regularizer = regularizers.get(kernel_regularizer)
+        plain = self.kernel_size, self.strides, self.dilation_rate, self.groups
+        if self.algorithm == "winograd" and plain != ((3, 3), (1, 1), (1, 1), 1):
+            raise ValueError(
+                "algorithm='winograd' is for a kernel_size of 3 with strides, dilation_rate and groups of 1; got "
+                f"kernel_size={self.kernel_size}, strides={self.strides}, dilation_rate={self.dilation_rate}, "
+                f"groups={self.groups}"
+            )
         if self.filters % self.groups:
             raise ValueError(f"groups must divide filters; got groups={self.groups}, filters={self.filters}")
 

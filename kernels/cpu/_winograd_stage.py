@@ -1,0 +1,247 @@
+"""The stages of :mod:`._stage` with Winograd's convolution, for several images at a time.
+
+A few small images together make enough tiles for whole products; that is why a piece of work here is a block of
+images. The transformed filters are made first, by all threads, and read by all.
+"""
+
+import functools
+from typing import NamedTuple
+
+import numpy as np
+from numba import prange
+
+from . import _winograd as winograd
+from ._arrays import pieces
+from ._jit import helper, kernel
+from ._memory import clear
+from ._stage import LANES, Canvas, add_columns, gate, place
+from ._winograd import COLUMNS, POINTS, convolve_block, transform_filters, weights_block, weights_from
+from .pool import NO_POOL, Pooling, pool_rows, unpool
+
+CHUNKS = winograd.BLOCKS  # each has scratch memory of its own, and 36 matrices for the weight gradient
+PIECES = 16  # that the filters' transforms are cut into
+
+
+class Sizes(NamedTuple):
+    """What a launch needs to know of shapes, and how the work is cut into pieces."""
+
+    N: int
+    H: int
+    W: int
+    C: int
+    OH: int
+    OW: int
+    F: int
+    images: int  # of a block
+    blocks: int
+    chunks: int
+    run: int  # tiles taken at a time: forward and for the weights
+    run_back: int  # and for the input gradient
+
+
+class WinogradPlan(NamedTuple):
+    """All that follows from shapes: made once for each combination, by :func:`plan`."""
+
+    sizes: Sizes
+    canvas: Canvas  # of x
+    back: Canvas  # of dy, for the input gradient
+    pooling: Pooling
+    itemsize: int
+
+
+@functools.lru_cache(maxsize=1024)
+def plan(x_shape, filters, window, pooling=NO_POOL, itemsize=4):
+    """The plan of a 3×3 convolution with stride 1, with the pooling behind it."""
+    N, H, W, C = x_shape
+    OH, OW = window.output_size((H, W))
+    top, _, left, _ = window.pads
+    run, run_back = winograd.run_length(C, itemsize), winograd.run_length(filters, itemsize)
+    images = winograd.images_per_block(N, OH, OW, run)
+    blocks = pieces(N, images)
+    sizes = Sizes(N, H, W, C, OH, OW, filters, images, blocks, min(blocks, CHUNKS), run, run_back)
+    canvas = Canvas(_whole_tiles(OH), _whole_tiles(OW), top, left, 1, 1, False)
+    back = Canvas(_whole_tiles(H), _whole_tiles(W), 2 - top, 2 - left, 1, 1, False)
+    return WinogradPlan(sizes, canvas, back, pooling, itemsize)
+
+
+def _whole_tiles(results):
+    """Rows or columns of a canvas from which so many results are computed, four at a time."""
+    return pieces(results, 4) * 4 + 2
+
+
+def launch_forward(shaped, x, w, b, floor, y, winners, work):
+    """Give :func:`forward` its scratch memory and run it."""
+    p, canvas, _, pooling, itemsize = shaped
+    empty = work or np.empty
+    z = p.images * p.OH * p.OW * p.F if pooling.OH else 0
+    offsets = p.images * canvas.height * canvas.width * p.C, z
+    size = sum(offsets) + winograd.forward_scratch(p.run, p.C, p.F, itemsize)
+    scratch = empty((p.chunks, size), x.dtype)
+    u = empty((winograd.filters_size(p.C, p.F, itemsize),), x.dtype)
+    filter_scratch = empty((PIECES, 9 * p.F), x.dtype)
+    forward(
+        p, canvas, pooling, x.reshape(-1), w.reshape(-1), b, x.dtype.type(floor), y.reshape(-1), winners.reshape(-1),
+        u, filter_scratch, *winograd.tables(p.run, p.C), scratch.reshape(-1), offsets,
+    )  # fmt: skip
+
+
+def launch_backward(shaped, dy, y, winners, relu, x, w, dx, dw, db, work):
+    """Give :func:`backward` its scratch memory and run it; an empty dx or dw is not computed."""
+    p, canvas, back, pooling, itemsize = shaped
+    empty, wants = work or np.empty, (dx.size > 0, dw.size > 0)
+    sizes = (
+        p.images * canvas.height * canvas.width * p.C if wants[1] else 0,
+        p.images * p.OH * p.OW * p.F if pooling.OH or relu else 0,
+        p.images * back.height * back.width * p.F if wants[0] else 0,
+    )
+    scratch_size = max(
+        winograd.forward_scratch(p.run_back, p.F, p.C, itemsize) if wants[0] else 0,
+        winograd.weights_scratch(p.run, p.C, p.F, itemsize) if wants[1] else 0,
+        LANES,
+        p.F,
+    )
+    scratch = empty((p.chunks, sum(sizes) + scratch_size), dy.dtype)
+    u = empty((winograd.filters_size(p.F, p.C, itemsize) if wants[0] else 0,), dy.dtype)
+    filter_scratch = empty((PIECES, 9 * p.C), dy.dtype)
+    du = empty((p.chunks * POINTS * p.C * p.F if wants[1] else 0,), dy.dtype)
+    biases = empty((p.chunks, p.F), dy.dtype)
+    arrays = (array.reshape(-1) for array in (dy, y, winners))
+    gradients = (array.reshape(-1) for array in (x, w, dx, dw, db))
+    backward(
+        p, canvas, back, pooling, *arrays, relu, *gradients, wants, np.zeros(p.C, dy.dtype),
+        *winograd.tables(p.run, min(p.C, COLUMNS)), *winograd.tables(p.run_back, p.F), u, filter_scratch, du, biases,
+        scratch.reshape(-1), sizes,
+    )  # fmt: skip
+
+
+@kernel()
+def forward(p, canvas, pooling, x, w, b, floor, y, winners, u, filter_scratch, rows, steps, work, offsets):
+    """Pieces of work are blocks of images."""
+    for i in prange(PIECES):
+        transform_filters(
+            w, 0, p.C, p.F, False, u, 0, i * p.C // PIECES, (i + 1) * p.C // PIECES, filter_scratch[i], 0
+        )  # fmt: skip
+    size = canvas.height * canvas.width * p.C
+    for chunk in prange(p.chunks):
+        start = chunk * (work.size // p.chunks)
+        clear(work, start, p.images * size)
+        for block in range(chunk * p.blocks // p.chunks, (chunk + 1) * p.blocks // p.chunks):
+            first = block * p.images
+            count = min(p.images, p.N - first)
+            for i in range(count):
+                place(canvas, x, (first + i) * p.H * p.W * p.C, p.H, p.W, p.C, 0, canvas.height, work, start + i * size)
+            z, z_start = y, first * p.OH * p.OW * p.F
+            if pooling.OH > 0:
+                z, z_start = work, start + offsets[0]
+            convolve_block(
+                work, start, size, canvas.width, p.C, count, p.OH, p.OW, u, 0, p.F, b, 0, floor, z, z_start,
+                p.run, rows, steps, work, start + offsets[0] + offsets[1],
+            )  # fmt: skip
+            if pooling.OH > 0:
+                for i in range(count):
+                    image = z_start + i * p.OH * p.OW * p.F
+                    pool_rows(pooling, z, image, p.OH, p.OW, p.F, 0, pooling.OH, y, winners, first + i)
+
+
+@kernel()
+def backward(
+    p, canvas, back, pooling, dy, y, winners, relu, x, w, dx, dw, db, wants, zeros, rows, steps, back_rows, back_steps,
+    u, filter_scratch, du, biases, work, sizes,
+):  # fmt: skip
+    """Pieces of work are blocks of images; each chunk adds up a dU and a db of its own, summed in order at the end."""
+    if wants[0]:
+        for i in prange(PIECES):
+            transform_filters(
+                w, 0, p.C, p.F, True, u, 0, i * p.F // PIECES, (i + 1) * p.F // PIECES, filter_scratch[i], 0
+            )  # fmt: skip
+    for chunk in prange(p.chunks):
+        start = chunk * (work.size // p.chunks)
+        clear(work, start, sizes[0])
+        clear(work, start + sizes[0] + sizes[1], sizes[2])
+        if wants[1]:
+            clear_blocks(p, du, chunk)
+            clear(biases.reshape(-1), chunk * p.F, p.F)
+        for block in range(chunk * p.blocks // p.chunks, (chunk + 1) * p.blocks // p.chunks):
+            first = block * p.images
+            count = min(p.images, p.N - first)
+            dz, dz_start = dy, first * p.OH * p.OW * p.F
+            if relu or pooling.OH > 0:
+                dz, dz_start = work, start + sizes[0]
+                gradient_before(p, pooling, dy, y, winners, relu, first, count, dz, dz_start)
+            scratch = start + sizes[0] + sizes[1] + sizes[2]
+            if wants[1]:
+                weight_gradient(
+                    p, canvas, first, count, x, dz, dz_start, du, biases, chunk, rows, steps, work, start, scratch
+                )
+            if wants[0]:
+                canvases, size = start + sizes[0] + sizes[1], back.height * back.width * p.F
+                for i in range(count):
+                    image = dz_start + i * p.OH * p.OW * p.F
+                    place(back, dz, image, p.OH, p.OW, p.F, 0, back.height, work, canvases + i * size)
+                convolve_block(
+                    work, canvases, size, back.width, p.F, count, p.H, p.W, u, 0, p.C, zeros, 0,
+                    dy.dtype.type(-np.inf), dx, first * p.H * p.W * p.C, p.run_back, back_rows, back_steps, work,
+                    scratch,
+                )  # fmt: skip
+    if wants[1]:
+        for piece in prange(PIECES):
+            deliver_weights(p, du, piece, dw)
+        for chunk in range(p.chunks):
+            for f in range(p.F):
+                db[f] = biases[chunk, f] + (db[f] if chunk else 0)
+
+
+@helper
+def gradient_before(p, pooling, dy, y, winners, relu, first, count, dz, dz_start):
+    """dz of a block of images: back through the pooling and the ReLU."""
+    size = p.OH * p.OW * p.F
+    if pooling.OH > 0:
+        for i in range(count):
+            unpool(pooling, dy, winners, y, relu, first + i, p.OH, p.OW, p.F, dz, dz_start + i * size)
+    else:
+        gate(dy, y, first * size, count * size, dz, dz_start)
+
+
+@helper
+def weight_gradient(p, canvas, first, count, x, dz, dz_start, du, biases, chunk, rows, steps, work, canvases, scratch):
+    """Add a block's part to the chunk's dU, a square of channels and filters after the other, and to its db."""
+    size, results = canvas.height * canvas.width * p.C, p.OH * p.OW * p.F
+    for i in range(count):
+        place(canvas, x, (first + i) * p.H * p.W * p.C, p.H, p.W, p.C, 0, canvas.height, work, canvases + i * size)
+        add_columns(
+            dz, dz_start + i * results, p.OH * p.OW, p.F, biases.reshape(-1), chunk * p.F, work, scratch
+        )  # fmt: skip
+    for c in range(0, p.C, COLUMNS):
+        for f in range(0, p.F, COLUMNS):
+            channels, filters = min(COLUMNS, p.C - c), min(COLUMNS, p.F - f)
+            weights_block(
+                work, canvases, size, canvas.width, p.C, c, channels, count, p.OH, p.OW, dz, dz_start, p.F, f, filters,
+                du, square(p, c, f) + chunk * POINTS * channels * filters, p.run, rows, steps, work, scratch,
+            )  # fmt: skip
+
+
+@helper
+def square(p, c, f):
+    """Where dU of the square of channels from c and filters from f begins: all chunks' one after another."""
+    return p.chunks * POINTS * (c * p.F + min(COLUMNS, p.C - c) * f)
+
+
+@helper
+def clear_blocks(p, du, chunk):
+    """Zeros for a chunk's part of each square."""
+    for c in range(0, p.C, COLUMNS):
+        for f in range(0, p.F, COLUMNS):
+            size = POINTS * min(COLUMNS, p.C - c) * min(COLUMNS, p.F - f)
+            clear(du, square(p, c, f) + chunk * size, size)
+
+
+@helper
+def deliver_weights(p, du, piece, dw):
+    """A part of each square's rows: the chunks' sums together, and back from the points to the taps."""
+    for c in range(0, p.C, COLUMNS):
+        for f in range(0, p.F, COLUMNS):
+            channels, filters = min(COLUMNS, p.C - c), min(COLUMNS, p.F - f)
+            weights_from(
+                du, square(p, c, f), p.chunks, c, channels, p.F, f, filters, p.C, dw, 0,
+                piece * channels // PIECES, (piece + 1) * channels // PIECES,
+            )  # fmt: skip
