@@ -68,15 +68,18 @@ def test_a_comparison_without_peers_has_no_ratio() -> None:
 
 def test_each_kernel_is_held_against_its_ceiling(tmp_path: Path) -> None:
     script(
-        *("kernels", "ladder_03", "--elements", "30000", "--rounds", "1"),
+        *("kernels", "ladder_09", "--elements", "30000", "--rounds", "1"),
         *("--json", str(tmp_path / "record.json"), "--plot", str(tmp_path / "roofline.png")),
     )
     results = json.loads((tmp_path / "record.json").read_text())["results"]
     by_kernel = {result["kernel"]: result for result in results}
-    assert "conv2d_backward_input" not in by_kernel, "the first layer of a network has no use for it"
+    kernels = [result["kernel"] for result in results]
+    assert kernels.count("conv2d_forward") == 2
+    assert kernels.count("conv2d_backward_input") == 1, "the first layer of a network has no use for it"
     convolution = by_kernel["conv2d_backward_weights"]
-    assert convolution["flops"] == convolution["work"] == 2 * 128 * 26 * 26 * 32 * 9
-    assert convolution["bytes"] == 4 * (128 * 28 * 28 + 9 * 32 + 128 * 26 * 26 * 32)
+    assert convolution["window"] == [3, 3, 32, 32]
+    assert convolution["flops"] == convolution["work"] == 2 * 128 * 8 * 8 * 32 * 9 * 32
+    assert convolution["bytes"] == 4 * (128 * 10 * 10 * 32 + 9 * 32 * 32 + 128 * 8 * 8 * 32)
     assert by_kernel["relu_backward"]["work"] == by_kernel["relu_backward"]["bytes"] == 3 * 4 * 28 * 28 * 32
     assert {"dense_forward", "max_pool2d_backward", "dropout", "batch_norm_forward", "adam_update"} < by_kernel.keys()
     assert all(result["seconds"][0] > 0 and result["ceiling_rate"][0] > 0 for result in results)
@@ -101,6 +104,18 @@ def test_scaling_goes_by_images(tmp_path: Path) -> None:
     assert list(speeds) == ["8", "64"]
     assert f" {min(speeds.values()) / max(speeds.values()):.2f} |" in printed
     assert list(result["threads"]) == ["1"]
+
+
+def test_the_time_of_a_batch_is_shared_among_its_images(module, monkeypatch: pytest.MonkeyPatch) -> None:
+    def take_turns(jobs: dict, rounds: int, seconds: float) -> tuple[dict, dict]:
+        return {key: [0.5 * job["batch_size"] / job["threads"]] for key, (_, job) in jobs.items()}, {}
+
+    scaling = module("scaling")
+    monkeypatch.setattr(scaling, "take_turns", take_turns)
+    result = scaling.measure("mnist_cnn", [32, 1024], rounds=1, seconds=1.0, threads=2)
+    assert result["batch"] == {"32": [0.25], "1024": [0.25]}
+    assert result["threads"] == {"1": [0.5], "2": [0.25]}
+    assert [check.measured for check in scaling.checks(result)] == [1, 2]
 
 
 def test_a_start_is_measured_from_outside(tmp_path: Path) -> None:
