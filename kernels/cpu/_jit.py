@@ -1,5 +1,6 @@
 """How every parallel function of this backend is compiled, cached on disk and launched."""
 
+import contextlib
 import functools
 import hashlib
 import os
@@ -65,17 +66,34 @@ def helper(function):
 
 
 def _cached_njit(function):
-    """``numba.njit`` with the options of this backend; Numba picks a function's cache folder when it decorates it."""
-    before, folder = numba.config.CACHE_DIR, cache_folder()
-    numba.config.CACHE_DIR = folder or before
-    try:
+    """``numba.njit`` with the options of this backend."""
+    with _in_cache_folder() as cached:
         return numba.njit(
             parallel={"reduction": False, "numpy": False},
-            cache=folder is not None,
+            cache=cached,
             nogil=True,
             error_model="numpy",
             fastmath=FASTMATH,
         )(function)
+
+
+def by_itself(signature, function):
+    """Compile a function by itself; its ``address`` is for :func:`._tiles.product` to call.
+
+    What a jitted function calls becomes part of it and is compiled again with each caller. That takes seconds for code
+    as large as the micro-kernel, which many kernels use; called by its address, it is compiled once.
+    """
+    with _in_cache_folder() as cached:
+        return numba.cfunc(signature, cache=cached, error_model="numpy", fastmath=FASTMATH)(function)
+
+
+@contextlib.contextmanager
+def _in_cache_folder():
+    """Numba picks a function's cache folder when it decorates it; yields whether there is one."""
+    before, folder = numba.config.CACHE_DIR, cache_folder()
+    numba.config.CACHE_DIR = folder or before
+    try:
+        yield folder is not None
     finally:
         numba.config.CACHE_DIR = before
 

@@ -23,7 +23,7 @@ from numba import prange
 from ._arrays import pieces
 from ._jit import helper, kernel
 from ._memory import clear, copy
-from ._tiles import pack, packed_size, panel_width, product
+from ._tiles import micro_kernel, pack, packed_size, panel_width, product
 from .pool import NO_POOL, Pooling, pool_rows, unpool
 
 CHUNKS = 32  # at most; each has scratch memory of its own
@@ -148,8 +148,8 @@ def launch_forward(shaped, x, w, b, floor, y, winners, work):
     scratch = empty((p.chunks, sizes.canvas + (sizes.z if pooling.OH else 0)), x.dtype)
     panels = empty((sizes.weights,), x.dtype)
     forward(
-        p, canvas, pooling, x.reshape(-1), w.reshape(-1), b, x.dtype.type(floor), y.reshape(-1), winners.reshape(-1),
-        pixels, taps, panels, scratch.reshape(-1), sizes.canvas,
+        micro_kernel(x.dtype), p, canvas, pooling, x.reshape(-1), w.reshape(-1), b, x.dtype.type(floor), y.reshape(-1),
+        winners.reshape(-1), pixels, taps, panels, scratch.reshape(-1), sizes.canvas,
     )  # fmt: skip
 
 
@@ -166,35 +166,42 @@ def launch_backward(shaped, dy, y, winners, relu, x, w, dx, dw, db, work):
     arrays = (array.reshape(-1) for array in (dy, y, winners))
     gradients = (array.reshape(-1) for array in (x, w, dx, dw, db))
     backward(
-        p, canvas, back, pooling, *arrays, relu, *gradients, (dx.size > 0, dw.size > 0), *tables,
-        np.zeros(p.C, dy.dtype), flipped, packed_flipped, partial.reshape(-1), scratch.reshape(-1), offsets,
+        micro_kernel(dy.dtype), p, canvas, back, pooling, *arrays, relu, *gradients, (dx.size > 0, dw.size > 0),
+        *tables, np.zeros(p.C, dy.dtype), flipped, packed_flipped, partial.reshape(-1), scratch.reshape(-1), offsets,
     )  # fmt: skip
 
 
 @kernel()
-def forward(p, canvas, pooling, x, w, b, floor, y, winners, pixels, taps, panels, work, canvas_size):
+def forward(micro, p, canvas, pooling, x, w, b, floor, y, winners, pixels, taps, panels, work, canvas_size):
     """Pieces of work are rows of one image each, pooled ones where there is pooling."""
     K, FG = p.taps * (p.C // p.groups), p.F // p.groups
     weights, weights_row = w, p.F
-    if panel_width(w.itemsize) < FG:
+    if panels.size:
         weights, weights_row = panels, panel_width(w.itemsize)
         for g in range(p.groups):
             pack(K, FG, w, g * FG, p.F, panels, g * (panels.size // p.groups))
-    items = p.N * p.parts
     for chunk in prange(p.chunks):
-        start = chunk * (work.size // p.chunks)
-        if not canvas.in_place:
-            clear(work, start, canvas_size)
-        for item in range(chunk * items // p.chunks, (chunk + 1) * items // p.chunks):
-            forward_rows(
-                p, canvas, pooling, item // p.parts, item % p.parts, x, weights, weights_row, b, floor, y, winners,
-                pixels, taps, work, start, start + canvas_size,
-            )  # fmt: skip
+        forward_chunk(
+            micro, p, canvas, pooling, chunk, x, weights, weights_row, b, floor, y, winners, pixels, taps, work,
+            canvas_size,
+        )  # fmt: skip
+
+
+@helper
+def forward_chunk(micro, p, canvas, pooling, chunk, x, w, w_row, b, floor, y, winners, pixels, taps, work, canvas_size):
+    """The pieces of a chunk."""
+    items, start = p.N * p.parts, chunk * (work.size // p.chunks)
+    clear(work, start, canvas_size)
+    for item in range(chunk * items // p.chunks, (chunk + 1) * items // p.chunks):
+        forward_rows(
+            micro, p, canvas, pooling, item // p.parts, item % p.parts, x, w, w_row, b, floor, y, winners, pixels, taps,
+            work, start, start + canvas_size,
+        )  # fmt: skip
 
 
 @helper
 def forward_rows(
-    p, canvas, pooling, n, part, x, w, w_row, b, floor, y, winners, pixels, taps, work, start, scratch
+    micro, p, canvas, pooling, n, part, x, w, w_row, b, floor, y, winners, pixels, taps, work, start, scratch
 ):  # fmt: skip
     """One piece: a part of the result's rows of image n."""
     CG, FG, pooled = p.C // p.groups, p.F // p.groups, pooling.OH > 0
@@ -213,7 +220,7 @@ def forward_rows(
     for g in range(p.groups):
         w_start = g * (w.size // p.groups if w_row != p.F else FG)
         product(
-            (end - i) * p.OW, FG, p.taps * CG, image, image_start + g * CG, pixels, i * p.OW, taps, 0,
+            micro, (end - i) * p.OW, FG, p.taps * CG, image, image_start + g * CG, pixels, i * p.OW, taps, 0,
             w, w_start, w_row, b, g * FG, 0, floor, z, z_start + g * FG, p.F,
         )  # fmt: skip
     if pooled:
@@ -242,64 +249,85 @@ def place(canvas, image, start, H, W, C, first, last, target, target_start):
 
 @kernel()
 def backward(
-    p, canvas, back, pooling, dy, y, winners, relu, x, w, dx, dw, db, wants, pixels, taps, back_pixels, back_taps,
-    zeros, flipped, panels, partial, work, offsets,
+    micro, p, canvas, back, pooling, dy, y, winners, relu, x, w, dx, dw, db, wants, pixels, taps, back_pixels,
+    back_taps, zeros, flipped, panels, partial, work, offsets,
 ):  # fmt: skip
     """Pieces of work are images; each chunk adds up a dw and a db of its own, which are then summed in order.
 
     ``wants`` says which of the two gradients, by the input and by the weights, are asked for.
     """
     CG, FG = p.C // p.groups, p.F // p.groups
-    chunks, size = p.chunks_backward, p.taps * CG * p.F + p.F
-    wide = panel_width(w.itemsize) < CG
     if wants[0]:
         for tap in prange(p.taps):
             flip_tap(w, flipped, tap, p.taps, CG, FG, p.groups)
-        if wide:
+        if panels.size:
             for g in range(p.groups):
                 pack(p.taps * FG, CG, flipped, g * CG, p.C, panels, g * (panels.size // p.groups))
-    for chunk in prange(chunks):
-        start = chunk * (work.size // chunks)
-        if not canvas.in_place:
-            clear(work, start, offsets[0])
-        if not back.in_place:
-            clear(work, start + offsets[2], offsets[3] - offsets[2])
-        if wants[1]:
-            clear(partial, chunk * size, size)
-        for n in range(chunk * p.N // chunks, (chunk + 1) * p.N // chunks):
-            dz, dz_start = dy, n * p.OH * p.OW * p.F
-            if pooling.OH > 0:
-                dz, dz_start = work, start + offsets[0]
-                unpool(pooling, dy, winners, y, relu, n, p.OH, p.OW, p.F, dz, dz_start)
-            elif relu:
-                dz, dz_start = work, start + offsets[0]
-                gate(dy, y, n * p.OH * p.OW * p.F, p.OH * p.OW * p.F, dz, dz_start)
-            if wants[1]:
-                weight_gradient(
-                    p, canvas, n, dz, dz_start, x, partial, chunk * size, pixels, taps, work, start, start + offsets[1]
-                )  # fmt: skip
-            if wants[0]:
-                image, image_start = dz, dz_start
-                if not back.in_place:
-                    image, image_start = work, start + offsets[2]
-                    place(back, dz, dz_start, p.OH, p.OW, p.F, 0, back.height, image, image_start)
-                for g in range(p.groups):
-                    factor, factor_start, factor_row = flipped, g * CG, p.C
-                    if wide:
-                        factor, factor_row = panels, panel_width(w.itemsize)
-                        factor_start = g * (panels.size // p.groups)
-                    product(
-                        p.H * p.W, CG, p.taps * FG, image, image_start + g * FG, back_pixels, 0, back_taps, 0,
-                        factor, factor_start, factor_row, zeros, 0, 0, w.dtype.type(-np.inf),
-                        dx, n * p.H * p.W * p.C + g * CG, p.C,
-                    )  # fmt: skip
+    for chunk in prange(p.chunks_backward):
+        backward_chunk(
+            micro, p, canvas, back, pooling, chunk, dy, y, winners, relu, x, dx, wants, pixels, taps, back_pixels,
+            back_taps, zeros, flipped, panels, partial, work, offsets,
+        )  # fmt: skip
     if wants[1]:
+        size = p.taps * CG * p.F + p.F
         for block in prange(16):
-            add_up(partial, chunks, size, block * size // 16, (block + 1) * size // 16, dw, db)
+            add_up(partial, p.chunks_backward, size, block * size // 16, (block + 1) * size // 16, dw, db)
 
 
 @helper
-def weight_gradient(p, canvas, n, dz, dz_start, x, partial, total, pixels, taps, work, start, panels):
+def backward_chunk(
+    micro, p, canvas, back, pooling, chunk, dy, y, winners, relu, x, dx, wants, pixels, taps, back_pixels, back_taps,
+    zeros, flipped, panels, partial, work, offsets,
+):  # fmt: skip
+    """The images of a chunk."""
+    start, results = chunk * (work.size // p.chunks_backward), p.OH * p.OW * p.F
+    size = p.taps * (p.C // p.groups) * p.F + p.F
+    clear(work, start, offsets[0])
+    clear(work, start + offsets[2], offsets[3] - offsets[2])
+    if wants[1]:
+        clear(partial, chunk * size, size)
+    for n in range(chunk * p.N // p.chunks_backward, (chunk + 1) * p.N // p.chunks_backward):
+        dz, dz_start = dy, n * results
+        if pooling.OH > 0:
+            dz, dz_start = work, start + offsets[0]
+            unpool(pooling, dy, winners, y, relu, n, p.OH, p.OW, p.F, dz, dz_start)
+        elif relu:
+            dz, dz_start = work, start + offsets[0]
+            gate(dy, y, n * results, results, dz, dz_start)
+        if wants[1]:
+            weight_gradient(
+                micro, p, canvas, n, dz, dz_start, x, partial, chunk * size, pixels, taps, work, start,
+                start + offsets[1],
+            )  # fmt: skip
+        if wants[0]:
+            input_gradient(
+                micro, p, back, n, dz, dz_start, dx, back_pixels, back_taps, zeros, flipped, panels, work,
+                start + offsets[2],
+            )  # fmt: skip
+
+
+@helper
+def input_gradient(micro, p, back, n, dz, dz_start, dx, pixels, taps, zeros, flipped, panels, work, canvas):
+    """One image's dx: a convolution of its dz by the flipped weights."""
+    CG, FG = p.C // p.groups, p.F // p.groups
+    image, image_start = dz, dz_start
+    if not back.in_place:
+        image, image_start = work, canvas
+        place(back, dz, dz_start, p.OH, p.OW, p.F, 0, back.height, work, canvas)
+    for g in range(p.groups):
+        factor, factor_start, factor_row = flipped, g * CG, p.C
+        if panels.size:
+            factor, factor_start = panels, g * (panels.size // p.groups)
+            factor_row = panel_width(dz.itemsize)
+        product(
+            micro, p.H * p.W, CG, p.taps * FG, image, image_start + g * FG, pixels, 0, taps, 0,
+            factor, factor_start, factor_row, zeros, 0, 0, dz.dtype.type(-np.inf),
+            dx, n * p.H * p.W * p.C + g * CG, p.C,
+        )  # fmt: skip
+
+
+@helper
+def weight_gradient(micro, p, canvas, n, dz, dz_start, x, partial, total, pixels, taps, work, start, panels):
     """Add one image's part: a product whose rows are the taps and whose steps are the pixels."""
     CG, FG, T = p.C // p.groups, p.F // p.groups, p.OH * p.OW
     K = p.taps * CG
@@ -314,7 +342,7 @@ def weight_gradient(p, canvas, n, dz, dz_start, x, partial, total, pixels, taps,
             pack(T, FG, dz, dz_start + g * FG, p.F, work, panels)
             factor, factor_start, factor_row = work, panels, panel_width(dz.itemsize)
         product(
-            K, FG, T, image, image_start + g * CG, taps, 0, pixels, 0, factor, factor_start, factor_row,
+            micro, K, FG, T, image, image_start + g * CG, taps, 0, pixels, 0, factor, factor_start, factor_row,
             partial, total + g * FG, p.F, none, partial, total + g * FG, p.F,
         )  # fmt: skip
     add_columns(dz, dz_start, T, p.F, partial, total + K * p.F, work, panels)

@@ -18,6 +18,8 @@ fewest that hide the latency of a multiply-add.
 Each element of C is summed over s in order, whatever tile it lies in: its bits depend on nothing else.
 """
 
+import functools
+
 import numba
 import numpy as np
 from llvmlite import ir
@@ -26,7 +28,7 @@ from numba.core import cgutils
 from numba.core.registry import cpu_target
 from numba.extending import intrinsic
 
-from ._jit import helper
+from ._jit import by_itself, helper
 from ._memory import address, copy
 
 _BOOL, _INT, _INDEX = ir.IntType(1), ir.IntType(32), ir.IntType(64)
@@ -47,31 +49,77 @@ WIDE = TALL if VECTOR_BYTES == 64 else (6, 4, 2, 1)  # of two vectors: 2 * heigh
 DEPTH = 256  # steps after which the sums are put down: so many rows of a panel stay in the nearest cache
 
 
-@helper
+@intrinsic
 def product(
-    m, f, k, a, a_start, rows, row, steps, step, b, b_start, b_row, init, i_start, i_row, floor, c, start, c_row
-):
+    typingctx, micro, m, f, k, a, a_start, rows, row, steps, step, b, b_start, b_row, init, i_start, i_row, floor, c,
+    start, c_row,
+):  # fmt: skip
     """The product above for m rows, f columns and k > 0 steps, on flat arrays.
 
-    A row r of C begins at ``c[start + r*c_row]``, one of the initial values at ``init[i_start + r*i_row]`` (a bias has
-    ``i_row = 0``; C itself may be given, to add to it), row s of B at ``b[b_start + s*b_row]`` if B is at most
-    ``PANEL`` bytes wide; a wider one lies in panels, see :func:`pack`. The tables are read from ``rows[row]`` and
-    ``steps[step]`` on. ``floor`` is 0 for a ReLU, else minus infinity; NaN passes.
+    ``micro`` is :func:`micro_kernel` of the arrays' dtype. A row r of C begins at ``c[start + r*c_row]``, one of the
+    initial values at ``init[i_start + r*i_row]`` (a bias has ``i_row = 0``; C itself may be given, to add to it), row s
+    of B at ``b[b_start + s*b_row]`` if B is no wider than a panel; a wider one lies in panels, see :func:`pack`. The
+    tables are read from ``rows[row]`` and ``steps[step]`` on. ``floor`` is 0 for a ReLU, else minus infinity; NaN
+    passes.
     """
-    lanes = VECTOR_BYTES // c.itemsize
-    for s in range(0, k, DEPTH):
-        depth, bound = min(DEPTH, k - s), floor if s + DEPTH >= k else c.dtype.type(-np.inf)
-        first, first_start, first_row = (init, i_start, i_row) if s == 0 else (c, start, c_row)
-        for column in range(0, f, 2 * lanes):
-            width, r = min(2 * lanes, f - column), 0
-            while r < m:
-                height = tile_height(m - r, width > lanes)
-                tile(
-                    height, width, depth, a, a_start, rows, row + r, steps, step + s,
-                    b, b_start + column * k + s * b_row, b_row, first, first_start + r * first_row + column, first_row,
-                    bound, c, start + r * c_row + column, c_row,
-                )  # fmt: skip
-                r += height
+    index, number = types.intp, a.dtype
+    signature = types.void(
+        index, index, index, index, a, index, rows, index, steps, index, b, index, index, init, index, index, number,
+        c, index, index,
+    )  # fmt: skip
+    if not number == b.dtype == init.dtype == c.dtype:
+        return None
+
+    def generate(context, builder, signature, args):
+        micro, m, f, k, a, a_start, rows, row, steps, step, b, b_start, b_row, init, i_start, i_row, floor = args[:17]
+        c, start, c_row = args[17:]
+        kinds = signature.args
+        pairs = zip(
+            (kinds[4], kinds[6], kinds[8], kinds[10], kinds[13], kinds[17]), (a, rows, steps, b, init, c),
+            (a_start, row, step, b_start, i_start, start), strict=True,
+        )  # fmt: skip
+        a, rows, steps, b, init, c = (address(context, builder, *pair) for pair in pairs)
+        arguments = [m, f, k, a, rows, steps, b, b_row, init, i_row, floor, c, c_row]
+        layout = ir.FunctionType(ir.VoidType(), [argument.type for argument in arguments])
+        builder.call(builder.inttoptr(micro, layout.as_pointer()), arguments)
+        return context.get_dummy_value()
+
+    return signature, generate
+
+
+@functools.cache
+def micro_kernel(dtype):
+    """Address of the compiled micro-kernel for arrays of a dtype; compiled when first asked for."""
+    if numba.config.DISABLE_JIT:
+        return 0
+    return _compiled(numba.from_dtype(np.dtype(dtype))).address
+
+
+@functools.cache
+def _compiled(number):
+    pointer, index = types.CPointer(number), types.intp
+    table = types.CPointer(types.int64)
+    lanes = VECTOR_BYTES * 8 // number.bitwidth
+    none = np.dtype(number.name).type(-np.inf)
+
+    def micro_kernel(m, f, k, a, rows, steps, b, b_row, init, i_row, floor, c, c_row):
+        for s in range(0, k, DEPTH):
+            depth, bound = min(DEPTH, k - s), floor if s + DEPTH >= k else none
+            first, first_row = (init, i_row) if s == 0 else (c, c_row)
+            for column in range(0, f, 2 * lanes):
+                width, r = min(2 * lanes, f - column), 0
+                while r < m:
+                    height = tile_height(m - r, width > lanes)
+                    tile(
+                        height, width, depth, a, rows, r, steps, s, b, s * b_row + column * k, b_row,
+                        first, r * first_row + column, first_row, bound, c, r * c_row + column, c_row,
+                    )  # fmt: skip
+                    r += height
+
+    signature = types.void(
+        index, index, index, pointer, table, table, pointer, index, pointer, index, number, pointer, index
+    )
+    return by_itself(signature, micro_kernel)
 
 
 @helper
@@ -111,31 +159,20 @@ def packed_size(k, f, itemsize):
 
 @intrinsic
 def tile(
-    typingctx, m, f, k, a, a_start, rows, row, steps, step, b, b_start, b_row, init, i_start, i_row, floor, c, start,
-    c_row,
-):  # fmt: skip
-    """One tile of :func:`product`: its height m is one of ``TALL`` for one vector of columns, of ``WIDE`` for two."""
+    typingctx, m, f, k, a, rows, row, steps, step, b, b_start, b_row, init, i_start, i_row, floor, c, start, c_row
+):
+    """One tile of a product, on pointers: its height m is one of ``TALL`` for one vector, of ``WIDE`` for two."""
     index = types.intp
     signature = types.void(
-        index, index, index, a, index, rows, index, steps, index, b, index, index, init, index, index, a.dtype, c,
-        index, index,
-    )  # fmt: skip
-    if not a.dtype == b.dtype == init.dtype == c.dtype:
-        return None
+        index, index, index, a, rows, index, steps, index, b, index, index, init, index, index, floor, c, index, index
+    )
 
     def generate(context, builder, signature, args):
-        m, f, k, a, a_start, rows, row, steps, step, b, b_start, b_row, init, i_start, i_row, floor, c, start, c_row = (
-            args
-        )
-        kinds = signature.args
-        write = _TileWriter(builder, kinds[3].dtype, f)
+        m, f, k, a, rows, row, steps, step, b, b_start, b_row, init, i_start, i_row, floor, c, start, c_row = args
+        write = _TileWriter(builder, signature.args[3].dtype, f)
         write.k, write.b_row, write.i_row, write.c_row, write.floor = k, b_row, i_row, c_row, floor
-        write.a = address(context, builder, kinds[3], a, a_start)
-        write.rows = address(context, builder, kinds[5], rows, row)
-        write.steps = address(context, builder, kinds[7], steps, step)
-        write.b = address(context, builder, kinds[9], b, b_start)
-        write.init = address(context, builder, kinds[12], init, i_start)
-        write.c = address(context, builder, kinds[16], c, start)
+        write.a, write.rows, write.steps = a, builder.gep(rows, [row]), builder.gep(steps, [step])
+        write.b, write.init, write.c = builder.gep(b, [b_start]), builder.gep(init, [i_start]), builder.gep(c, [start])
         write.all_sizes(m, f)
         return context.get_dummy_value()
 
@@ -274,8 +311,9 @@ def _python_form():
         return np.lib.stride_tricks.as_strided(flat[start:], (rows, columns), (row * item, item))
 
     def product(
-        m, f, k, a, a_start, rows, row, steps, step, b, b_start, b_row, init, i_start, i_row, floor, c, start, c_row
-    ):
+        micro, m, f, k, a, a_start, rows, row, steps, step, b, b_start, b_row, init, i_start, i_row, floor, c, start,
+        c_row
+    ):  # fmt: skip
         left = a[a_start + rows[row : row + m, None] + steps[step : step + k]]
         panel = panel_width(c.itemsize)
         for column in range(0, f, panel):

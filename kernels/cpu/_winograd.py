@@ -347,8 +347,8 @@ def transform_filters(w, w_start, C, F, flipped, u, u_start, first, last, scratc
 
 @helper
 def convolve_block(
-    images, start, image_size, canvas_width, C, count, OH, OW, u, u_start, F, bias, b_start, floor, out, out_start, run,
-    tile_rows, channel_steps, scratch, s_start,
+    micro, images, start, image_size, canvas_width, C, count, OH, OW, u, u_start, F, bias, b_start, floor, out,
+    out_start, run, tile_rows, channel_steps, scratch, s_start,
 ):  # fmt: skip
     """Convolve ``count`` images, each on a canvas of zeros, by transformed filters.
 
@@ -371,7 +371,7 @@ def convolve_block(
             width = min(block, F - column)
             for e in range(POINTS):
                 product(
-                    last - first, width, C, scratch, v + e * v_step, tile_rows, 0, channel_steps, 0,
+                    micro, last - first, width, C, scratch, v + e * v_step, tile_rows, 0, channel_steps, 0,
                     u, u_start + e * u_step + column * C, panel_width(u.itemsize), scratch, zeros, 0, none,
                     scratch, m + e * m_step, block,
                 )  # fmt: skip
@@ -412,8 +412,8 @@ def transform_inputs(
 
 @helper
 def weights_block(
-    images, start, image_size, canvas_width, C, channel, channels, count, OH, OW, dz, dz_start, F, filter, filters, du,
-    du_start, run, tile_steps, channel_rows, scratch, s_start,
+    micro, images, start, image_size, canvas_width, C, channel, channels, count, OH, OW, dz, dz_start, F, filter,
+    filters, du, du_start, run, tile_steps, channel_rows, scratch, s_start,
 ):  # fmt: skip
     """Add to ``du``, 36 matrices of (channels, filters), what ``count`` images contribute: ``dU[e] += V[e]^T Z[e]``.
 
@@ -435,7 +435,7 @@ def weights_block(
         for e in range(POINTS):
             place = du_start + e * channels * filters
             product(
-                channels, filters, last - first, scratch, v + e * v_step, channel_rows, 0, tile_steps, 0,
+                micro, channels, filters, last - first, scratch, v + e * v_step, channel_rows, 0, tile_steps, 0,
                 scratch, z + e * z_step, panel_width(du.itemsize), du, place, filters, none, du, place, filters,
             )  # fmt: skip
 

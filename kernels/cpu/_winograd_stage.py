@@ -15,6 +15,7 @@ from ._arrays import pieces
 from ._jit import helper, kernel
 from ._memory import clear
 from ._stage import LANES, Canvas, add_columns, gate, place
+from ._tiles import micro_kernel
 from ._winograd import COLUMNS, POINTS, convolve_block, transform_filters, weights_block, weights_from
 from .pool import NO_POOL, Pooling, pool_rows, unpool
 
@@ -80,8 +81,8 @@ def launch_forward(shaped, x, w, b, floor, y, winners, work):
     u = empty((winograd.filters_size(p.C, p.F, itemsize),), x.dtype)
     filter_scratch = empty((PIECES, 9 * p.F), x.dtype)
     forward(
-        p, canvas, pooling, x.reshape(-1), w.reshape(-1), b, x.dtype.type(floor), y.reshape(-1), winners.reshape(-1),
-        u, filter_scratch, *winograd.tables(p.run, p.C), scratch.reshape(-1), offsets,
+        micro_kernel(x.dtype), p, canvas, pooling, x.reshape(-1), w.reshape(-1), b, x.dtype.type(floor), y.reshape(-1),
+        winners.reshape(-1), u, filter_scratch, *winograd.tables(p.run, p.C), scratch.reshape(-1), offsets,
     )  # fmt: skip
 
 
@@ -108,87 +109,112 @@ def launch_backward(shaped, dy, y, winners, relu, x, w, dx, dw, db, work):
     arrays = (array.reshape(-1) for array in (dy, y, winners))
     gradients = (array.reshape(-1) for array in (x, w, dx, dw, db))
     backward(
-        p, canvas, back, pooling, *arrays, relu, *gradients, wants, np.zeros(p.C, dy.dtype),
-        *winograd.tables(p.run, min(p.C, COLUMNS)), *winograd.tables(p.run_back, p.F), u, filter_scratch, du, biases,
-        scratch.reshape(-1), sizes,
+        micro_kernel(dy.dtype), p, canvas, back, pooling, *arrays, relu, *gradients, wants, np.zeros(p.C, dy.dtype),
+        *winograd.tables(p.run, min(p.C, COLUMNS)), *winograd.tables(p.run_back, p.F), u, filter_scratch, du,
+        biases.reshape(-1), scratch.reshape(-1), sizes,
     )  # fmt: skip
 
 
 @kernel()
-def forward(p, canvas, pooling, x, w, b, floor, y, winners, u, filter_scratch, rows, steps, work, offsets):
+def forward(micro, p, canvas, pooling, x, w, b, floor, y, winners, u, filter_scratch, rows, steps, work, offsets):
     """Pieces of work are blocks of images."""
-    for i in prange(PIECES):
-        transform_filters(
-            w, 0, p.C, p.F, False, u, 0, i * p.C // PIECES, (i + 1) * p.C // PIECES, filter_scratch[i], 0
-        )  # fmt: skip
-    size = canvas.height * canvas.width * p.C
+    for piece in prange(PIECES):
+        transform_piece(w, p.C, p.F, False, u, piece, filter_scratch)
     for chunk in prange(p.chunks):
-        start = chunk * (work.size // p.chunks)
-        clear(work, start, p.images * size)
-        for block in range(chunk * p.blocks // p.chunks, (chunk + 1) * p.blocks // p.chunks):
-            first = block * p.images
-            count = min(p.images, p.N - first)
+        forward_chunk(micro, p, canvas, pooling, chunk, x, b, floor, y, winners, u, rows, steps, work, offsets)
+
+
+@helper
+def transform_piece(w, C, F, flipped, u, piece, scratch):
+    """Some of the rows of the filters' 36 matrices."""
+    rows = F if flipped else C
+    first, last = piece * rows // PIECES, (piece + 1) * rows // PIECES
+    transform_filters(w, 0, C, F, flipped, u, 0, first, last, scratch.reshape(-1), piece * scratch.shape[1])
+
+
+@helper
+def forward_chunk(micro, p, canvas, pooling, chunk, x, b, floor, y, winners, u, rows, steps, work, offsets):
+    """The blocks of a chunk."""
+    start, size = chunk * (work.size // p.chunks), canvas.height * canvas.width * p.C
+    clear(work, start, p.images * size)
+    for block in range(chunk * p.blocks // p.chunks, (chunk + 1) * p.blocks // p.chunks):
+        first = block * p.images
+        count = min(p.images, p.N - first)
+        place_all(canvas, x, first * p.H * p.W * p.C, count, p.H, p.W, p.C, work, start)
+        z, z_start = y, first * p.OH * p.OW * p.F
+        if pooling.OH > 0:
+            z, z_start = work, start + offsets[0]
+        convolve_block(
+            micro, work, start, size, canvas.width, p.C, count, p.OH, p.OW, u, 0, p.F, b, 0, floor, z, z_start,
+            p.run, rows, steps, work, start + offsets[0] + offsets[1],
+        )  # fmt: skip
+        if pooling.OH > 0:
             for i in range(count):
-                place(canvas, x, (first + i) * p.H * p.W * p.C, p.H, p.W, p.C, 0, canvas.height, work, start + i * size)
-            z, z_start = y, first * p.OH * p.OW * p.F
-            if pooling.OH > 0:
-                z, z_start = work, start + offsets[0]
-            convolve_block(
-                work, start, size, canvas.width, p.C, count, p.OH, p.OW, u, 0, p.F, b, 0, floor, z, z_start,
-                p.run, rows, steps, work, start + offsets[0] + offsets[1],
-            )  # fmt: skip
-            if pooling.OH > 0:
-                for i in range(count):
-                    image = z_start + i * p.OH * p.OW * p.F
-                    pool_rows(pooling, z, image, p.OH, p.OW, p.F, 0, pooling.OH, y, winners, first + i)
+                image = z_start + i * p.OH * p.OW * p.F
+                pool_rows(pooling, z, image, p.OH, p.OW, p.F, 0, pooling.OH, y, winners, first + i)
+
+
+@helper
+def place_all(canvas, images, start, count, H, W, C, work, canvases):
+    """Put ``count`` images on canvases, one after another."""
+    for i in range(count):
+        target = canvases + i * canvas.height * canvas.width * C
+        place(canvas, images, start + i * H * W * C, H, W, C, 0, canvas.height, work, target)
 
 
 @kernel()
 def backward(
-    p, canvas, back, pooling, dy, y, winners, relu, x, w, dx, dw, db, wants, zeros, rows, steps, back_rows, back_steps,
-    u, filter_scratch, du, biases, work, sizes,
+    micro, p, canvas, back, pooling, dy, y, winners, relu, x, w, dx, dw, db, wants, zeros, rows, steps, back_rows,
+    back_steps, u, filter_scratch, du, biases, work, sizes,
 ):  # fmt: skip
     """Pieces of work are blocks of images; each chunk adds up a dU and a db of its own, summed in order at the end."""
     if wants[0]:
-        for i in prange(PIECES):
-            transform_filters(
-                w, 0, p.C, p.F, True, u, 0, i * p.F // PIECES, (i + 1) * p.F // PIECES, filter_scratch[i], 0
-            )  # fmt: skip
+        for piece in prange(PIECES):
+            transform_piece(w, p.C, p.F, True, u, piece, filter_scratch)
     for chunk in prange(p.chunks):
-        start = chunk * (work.size // p.chunks)
-        clear(work, start, sizes[0])
-        clear(work, start + sizes[0] + sizes[1], sizes[2])
-        if wants[1]:
-            clear_blocks(p, du, chunk)
-            clear(biases.reshape(-1), chunk * p.F, p.F)
-        for block in range(chunk * p.blocks // p.chunks, (chunk + 1) * p.blocks // p.chunks):
-            first = block * p.images
-            count = min(p.images, p.N - first)
-            dz, dz_start = dy, first * p.OH * p.OW * p.F
-            if relu or pooling.OH > 0:
-                dz, dz_start = work, start + sizes[0]
-                gradient_before(p, pooling, dy, y, winners, relu, first, count, dz, dz_start)
-            scratch = start + sizes[0] + sizes[1] + sizes[2]
-            if wants[1]:
-                weight_gradient(
-                    p, canvas, first, count, x, dz, dz_start, du, biases, chunk, rows, steps, work, start, scratch
-                )
-            if wants[0]:
-                canvases, size = start + sizes[0] + sizes[1], back.height * back.width * p.F
-                for i in range(count):
-                    image = dz_start + i * p.OH * p.OW * p.F
-                    place(back, dz, image, p.OH, p.OW, p.F, 0, back.height, work, canvases + i * size)
-                convolve_block(
-                    work, canvases, size, back.width, p.F, count, p.H, p.W, u, 0, p.C, zeros, 0,
-                    dy.dtype.type(-np.inf), dx, first * p.H * p.W * p.C, p.run_back, back_rows, back_steps, work,
-                    scratch,
-                )  # fmt: skip
+        backward_chunk(
+            micro, p, canvas, back, pooling, chunk, dy, y, winners, relu, x, dx, wants, zeros, rows, steps, back_rows,
+            back_steps, u, du, biases, work, sizes,
+        )  # fmt: skip
     if wants[1]:
         for piece in prange(PIECES):
             deliver_weights(p, du, piece, dw)
         for chunk in range(p.chunks):
             for f in range(p.F):
-                db[f] = biases[chunk, f] + (db[f] if chunk else 0)
+                db[f] = biases[chunk * p.F + f] + (db[f] if chunk else 0)
+
+
+@helper
+def backward_chunk(
+    micro, p, canvas, back, pooling, chunk, dy, y, winners, relu, x, dx, wants, zeros, rows, steps, back_rows,
+    back_steps, u, du, biases, work, sizes,
+):  # fmt: skip
+    """The blocks of a chunk."""
+    start, none = chunk * (work.size // p.chunks), dy.dtype.type(-np.inf)
+    back_start = start + sizes[0] + sizes[1]
+    scratch = back_start + sizes[2]
+    clear(work, start, sizes[0])
+    clear(work, back_start, sizes[2])
+    if wants[1]:
+        clear_blocks(p, du, chunk)
+        clear(biases, chunk * p.F, p.F)
+    for block in range(chunk * p.blocks // p.chunks, (chunk + 1) * p.blocks // p.chunks):
+        first = block * p.images
+        count = min(p.images, p.N - first)
+        dz, dz_start = dy, first * p.OH * p.OW * p.F
+        if relu or pooling.OH > 0:
+            dz, dz_start = work, start + sizes[0]
+            gradient_before(p, pooling, dy, y, winners, relu, first, count, dz, dz_start)
+        if wants[1]:
+            weight_gradient(
+                micro, p, canvas, first, count, x, dz, dz_start, du, biases, chunk, rows, steps, work, start, scratch
+            )
+        if wants[0]:
+            place_all(back, dz, dz_start, count, p.OH, p.OW, p.F, work, back_start)
+            convolve_block(
+                micro, work, back_start, back.height * back.width * p.F, back.width, p.F, count, p.H, p.W, u, 0, p.C,
+                zeros, 0, none, dx, first * p.H * p.W * p.C, p.run_back, back_rows, back_steps, work, scratch,
+            )  # fmt: skip
 
 
 @helper
@@ -203,20 +229,19 @@ def gradient_before(p, pooling, dy, y, winners, relu, first, count, dz, dz_start
 
 
 @helper
-def weight_gradient(p, canvas, first, count, x, dz, dz_start, du, biases, chunk, rows, steps, work, canvases, scratch):
+def weight_gradient(
+    micro, p, canvas, first, count, x, dz, dz_start, du, biases, chunk, rows, steps, work, canvases, scratch
+):  # fmt: skip
     """Add a block's part to the chunk's dU, a square of channels and filters after the other, and to its db."""
-    size, results = canvas.height * canvas.width * p.C, p.OH * p.OW * p.F
-    for i in range(count):
-        place(canvas, x, (first + i) * p.H * p.W * p.C, p.H, p.W, p.C, 0, canvas.height, work, canvases + i * size)
-        add_columns(
-            dz, dz_start + i * results, p.OH * p.OW, p.F, biases.reshape(-1), chunk * p.F, work, scratch
-        )  # fmt: skip
+    size, results = canvas.height * canvas.width * p.C, p.OH * p.OW
+    place_all(canvas, x, first * p.H * p.W * p.C, count, p.H, p.W, p.C, work, canvases)
+    add_columns(dz, dz_start, count * results, p.F, biases, chunk * p.F, work, scratch)
     for c in range(0, p.C, COLUMNS):
         for f in range(0, p.F, COLUMNS):
             channels, filters = min(COLUMNS, p.C - c), min(COLUMNS, p.F - f)
             weights_block(
-                work, canvases, size, canvas.width, p.C, c, channels, count, p.OH, p.OW, dz, dz_start, p.F, f, filters,
-                du, square(p, c, f) + chunk * POINTS * channels * filters, p.run, rows, steps, work, scratch,
+                micro, work, canvases, size, canvas.width, p.C, c, channels, count, p.OH, p.OW, dz, dz_start, p.F, f,
+                filters, du, square(p, c, f) + chunk * POINTS * channels * filters, p.run, rows, steps, work, scratch,
             )  # fmt: skip
 
 

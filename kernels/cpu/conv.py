@@ -89,7 +89,7 @@ def choose(algorithm, x_shape, filters, window, groups, itemsize, pooling=NO_POO
     """The plan of the direct product or of Winograd's, by the shapes alone; "im2col" as it is."""
     if algorithm not in ALGORITHMS:
         raise ValueError(f"algorithm must be one of {', '.join(ALGORITHMS)}, not {algorithm!r}")
-    (N, H, W, C), size = x_shape, window.output_size(x_shape[1:3])
+    N, C, size = x_shape[0], x_shape[3], window.output_size(x_shape[1:3])
     shape = window.size, window.strides, window.dilation, groups
     if algorithm == "winograd" and shape != ((3, 3), (1, 1), (1, 1), 1):
         raise ValueError(

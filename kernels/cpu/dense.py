@@ -14,7 +14,7 @@ from numba import prange
 from ._arrays import deliver, operand, pieces, several, target
 from ._jit import helper, kernel
 from ._memory import copy
-from ._tiles import DEPTH, VECTOR_BYTES, pack, packed_size, product
+from ._tiles import DEPTH, VECTOR_BYTES, micro_kernel, pack, packed_size, product
 
 __all__ = ["dense_backward_input", "dense_backward_weights", "dense_forward"]
 
@@ -36,8 +36,8 @@ def dense_forward(x, w, b, out=None, work=None):
     block = TALL if panel < F else LOW
     panels = (work or np.empty)((pieces(N, block) * pieces(F, panel), DEPTH * panel), x.dtype)
     _forward(
-        x.reshape(-1), w.reshape(-1), b, y.reshape(-1), N, K, F, block, panel, offsets(block, K), offsets(DEPTH, 1),
-        panels.reshape(-1),
+        micro_kernel(x.dtype), x.reshape(-1), w.reshape(-1), b, y.reshape(-1), N, K, F, block, panel, offsets(block,
+        K), offsets(DEPTH, 1), panels.reshape(-1),
     )  # fmt: skip
     return deliver(y, out)
 
@@ -54,8 +54,8 @@ def dense_backward_input(dy, w, out=None, work=None):
     (N, F), K, panel = dy.shape, len(w), _panel(dy)
     panels = (work or np.empty)((pieces(K, panel), F * panel), dy.dtype)
     _input_gradient(
-        dy.reshape(-1), w.reshape(-1), dx.reshape(-1), N, K, F, panel, offsets(N, F), offsets(F, 1), panels.reshape(-1),
-        np.zeros(panel, dy.dtype),
+        micro_kernel(dy.dtype), dy.reshape(-1), w.reshape(-1), dx.reshape(-1), N, K, F, panel, offsets(N, F),
+        offsets(F, 1), panels.reshape(-1), np.zeros(panel, dy.dtype),
     )  # fmt: skip
     return deliver(dx, out)
 
@@ -75,8 +75,8 @@ def dense_backward_weights(dy, x, out=None, work=None):
         empty = work or np.empty
         columns, panels = empty((pieces(K, DEEP), N * DEEP), dy.dtype), empty((packed_size(N, F, x.itemsize),), x.dtype)
         _weight_gradient(
-            x.reshape(-1), dy.reshape(-1), dw.reshape(-1), N, K, F, _panel(dy), offsets(DEEP, 1), offsets(N, DEEP),
-            columns.reshape(-1), panels, np.zeros(F, dy.dtype),
+            micro_kernel(x.dtype), x.reshape(-1), dy.reshape(-1), dw.reshape(-1), N, K, F, _panel(dy), offsets(DEEP,
+            1), offsets(N, DEEP), columns.reshape(-1), panels, np.zeros(F, dy.dtype),
         )  # fmt: skip
     np.sum(dy, axis=0, out=db)
     return deliver(dw, outs[0]), deliver(db, outs[1])
@@ -94,7 +94,7 @@ def offsets(count, distance):
 
 
 @kernel()
-def _forward(x, w, b, y, N, K, F, block, panel, rows, steps, panels):
+def _forward(micro, x, w, b, y, N, K, F, block, panel, rows, steps, panels):
     """A block of y goes through x and w ``DEPTH`` numbers at a time."""
     across = -(-F // panel)
     for item in prange(-(-N // block) * across):
@@ -109,21 +109,22 @@ def _forward(x, w, b, y, N, K, F, block, panel, rows, steps, panels):
                     copy(panels, buffer + s * panel, w, (k + s) * F + f, width)
             first, first_start, first_row = (b, f, 0) if k == 0 else (y, n * F + f, F)
             product(
-                height, width, depth, x, n * K + k, rows, 0, steps, 0, factor, start, row,
+                micro, height, width, depth, x, n * K + k, rows, 0, steps, 0, factor, start, row,
                 first, first_start, first_row, x.dtype.type(-np.inf), y, n * F + f, F,
             )  # fmt: skip
 
 
 @kernel()
-def _input_gradient(dy, w, dx, N, K, F, panel, rows, steps, panels, zeros):
+def _input_gradient(micro, dy, w, dx, N, K, F, panel, rows, steps, panels, zeros):
     """Each block is a panel of dx, for which that part of w is turned round."""
     for item in prange(-(-K // panel)):
         k, start = item * panel, item * F * panel
         width = min(panel, K - k)
         turn(w, k * F, width, F, panels, start, panel)
         product(
-            N, width, F, dy, 0, rows, 0, steps, 0, panels, start, panel, zeros, 0, 0, dy.dtype.type(-np.inf), dx, k, K
-        )
+            micro, N, width, F, dy, 0, rows, 0, steps, 0, panels, start, panel, zeros, 0, 0, dy.dtype.type(-np.inf),
+            dx, k, K
+        )  # fmt: skip
 
 
 @helper
@@ -136,7 +137,7 @@ def turn(matrix, start, rows, columns, turned, turned_start, turned_row):
 
 
 @kernel()
-def _weight_gradient(x, dy, dw, N, K, F, panel, rows, steps, columns, panels, zeros):
+def _weight_gradient(micro, x, dy, dw, N, K, F, panel, rows, steps, columns, panels, zeros):
     """Each block is some rows of dw, for which those columns of x are copied together."""
     factor, factor_row = dy, F
     if panel < F:
@@ -148,6 +149,6 @@ def _weight_gradient(x, dy, dw, N, K, F, panel, rows, steps, columns, panels, ze
         for n in range(N):
             copy(columns, start + n * DEEP, x, n * K + k, height)
         product(
-            height, F, N, columns, start, rows, 0, steps, 0, factor, 0, factor_row, zeros, 0, 0,
+            micro, height, F, N, columns, start, rows, 0, steps, 0, factor, 0, factor_row, zeros, 0, 0,
             x.dtype.type(-np.inf), dw, k * F, F,
         )  # fmt: skip
