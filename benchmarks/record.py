@@ -14,6 +14,9 @@ from peers import PEERS
 
 RESULTS = Path(__file__).with_name("results")
 
+#: Share of the cores that others may use. When two threads get less than two cores each waits for the other at the end
+#: of every kernel, and times grow tenfold.
+BUSY = 0.1
 _meanwhile = machine.OtherWork()  # since the script began
 
 
@@ -43,6 +46,10 @@ def new(kind: str, threads: int, results: Any, **more: Any) -> dict[str, Any]:
 def report(record: dict[str, Any], tables: Callable[[dict[str, Any]], str], arguments: argparse.Namespace) -> None:
     """Print a record as tables, and write it where the command line says."""
     print(f"\n{origin(record)}\n\n{tables(record)}")
+    if record["others"] > BUSY:
+        print(
+            f"\nOther processes used {record['others']:.0%} of the cores: these figures are worth nothing. Run it again."
+        )
     paths = [arguments.json] if arguments.json else []
     if arguments.save:
         RESULTS.mkdir(exist_ok=True)
