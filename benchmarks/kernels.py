@@ -2,6 +2,7 @@
 
     python benchmarks/kernels.py
     python benchmarks/kernels.py ladder_10 --rounds 3 --plot roofline.png
+    python benchmarks/kernels.py mnist_cnn --algorithms auto direct winograd im2col
 
 Products (convolutions and dense layers, each of the three passes) are held against NumPy's sgemm, everything else
 against the bytes that a large copy reads and writes. A kernel and its ceiling take turns, on the same threads;
@@ -12,7 +13,6 @@ what a copy is about to overwrite, which nobody counts.
 """
 
 import argparse
-import inspect
 import statistics
 import time
 from collections.abc import Callable, Iterator
@@ -61,6 +61,8 @@ class Case:
     run : callable
     window : (KH, KW, C, F)
         Of a convolution.
+    algorithm : str
+        Of a convolution: "auto" is the one that it chooses by itself.
     """
 
     kernel: str
@@ -70,6 +72,7 @@ class Case:
     bytes: float
     run: Callable[[], Any]
     window: tuple[int, int, int, int] | None = None
+    algorithm: str = ""
 
     @property
     def work(self) -> float:
@@ -77,7 +80,7 @@ class Case:
         return self.flops if self.ceiling == SGEMM else self.bytes
 
 
-def products(networks: list[str], algorithm: str | None) -> Iterator[Case]:
+def products(networks: list[str], algorithms: list[str]) -> Iterator[Case]:
     """The convolutions and dense layers of networks, each shape once, at the documented batch sizes."""
     seen = set()
     for network in networks:
@@ -87,10 +90,10 @@ def products(networks: list[str], algorithm: str | None) -> Iterator[Case]:
                 seen.add((operation, batch_size))
                 # The gradient of the images themselves is never needed.
                 passes = [name for name in PASSES if index or name != "backward_input"]
-                yield from _PRODUCTS[operation.kind](operation, batch_size, passes, algorithm)
+                yield from _PRODUCTS[operation.kind](operation, batch_size, passes, algorithms)
 
 
-def _convolution(operation: Operation, N: int, passes: list[str], algorithm: str | None) -> Iterator[Case]:
+def _convolution(operation: Operation, N: int, passes: list[str], algorithms: list[str]) -> Iterator[Case]:
     (H, W, C), F, (KH, KW) = operation.shape, operation.units, operation.size
     top, bottom, left, right = operation.pads
     OH, OW = H + top + bottom - KH + 1, W + left + right - KW + 1
@@ -104,11 +107,14 @@ def _convolution(operation: Operation, N: int, passes: list[str], algorithm: str
     what = f"{KH}×{KW}, {C}→{F} at {H}×{W}, batch {N}"
     flops, moved = 2.0 * dy.size * KH * KW * C, x.nbytes + w.nbytes + dy.nbytes
     for name in passes:
-        run = _call(f"conv2d_{name}", *arguments[name], algorithm=algorithm)
-        yield Case(f"conv2d_{name}", what, SGEMM, flops, moved, run, (KH, KW, C, F))
+        for algorithm in algorithms:
+            if algorithm == "winograd" and (KH, KW) != (3, 3):
+                continue
+            run = _call(f"conv2d_{name}", *arguments[name], algorithm=algorithm)
+            yield Case(f"conv2d_{name}", what, SGEMM, flops, moved, run, (KH, KW, C, F), algorithm)
 
 
-def _dense(operation: Operation, N: int, passes: list[str], algorithm: str | None) -> Iterator[Case]:
+def _dense(operation: Operation, N: int, passes: list[str], algorithms: list[str]) -> Iterator[Case]:
     inputs, units = operation.channels, operation.units
     x, w, b, dy = map(_random, ((N, inputs), (inputs, units), (units,), (N, units)))
     arguments = {
@@ -158,8 +164,7 @@ def _random(shape: tuple[int, ...]) -> np.ndarray:
 def _call(kernel: str, arguments: tuple[Any, ...], out: Any, **options: Any) -> Callable[[], Any]:
     """A kernel as a layer calls it in training: into memory that is there, with scratch memory that stays."""
     function, workspace = getattr(cpu, kernel), Workspace()
-    given = {name: value for name, value in options.items() if value is not None}
-    return lambda: function(*arguments, out=out, work=workspace.scratch(), **given)
+    return lambda: function(*arguments, out=out, work=workspace.scratch(), **options)
 
 
 def ceilings(threads: int, elements: int) -> dict[str, Callable[[], float]]:
@@ -200,7 +205,9 @@ def measure(case: Case, ceiling: Callable[[], float], rounds: int) -> dict[str, 
         time.sleep(SETTLED)
         with one_blas_thread():
             times.append(seconds(case.run))
-    facts = {name: getattr(case, name) for name in ("kernel", "what", "ceiling", "flops", "bytes", "window")}
+    facts = {
+        name: getattr(case, name) for name in ("kernel", "what", "algorithm", "ceiling", "flops", "bytes", "window")
+    }
     return facts | {"work": case.work, "seconds": times, "ceiling_rate": rates}
 
 
@@ -221,10 +228,17 @@ def tables(kept: dict[str, Any]) -> str:
         unit = "GFLOP/s" if result["ceiling"] == SGEMM else "GB/s"
         ceiling = statistics.median(result["ceiling_rate"]) / 1e9
         achieved = f"{rate(result) / 1e9:,.1f} {unit}"
-        row = (f"`{result['kernel']}`", result["what"], achieved, f"{ceiling:,.1f}", f"{fraction(result):.2f}")
+        row = (
+            f"`{result['kernel']}`",
+            result["what"],
+            result["algorithm"],
+            achieved,
+            f"{ceiling:,.1f}",
+            f"{fraction(result):.2f}",
+        )
         rows.append(row)
-    header = ("kernel", "shape", "achieved", "ceiling", "fraction")
-    text = f"Algorithm of the convolutions: {kept['algorithm']}.\n\n{figures.table(header, rows)}"
+    header = ("kernel", "shape", "algorithm", "achieved", "ceiling", "fraction")
+    text = figures.table(header, rows)
     found = checks(kept["results"])
     return f"{text}\n\n{targets.table(found)}" if found else text
 
@@ -293,16 +307,14 @@ def main() -> None:
     parser.add_argument("networks", nargs="*", default=PUBLISHED, help="whose shapes are measured")
     parser.add_argument("--plot", type=Path, help="draw the roofline into this file (--save: docs/images/roofline.png)")
     parser.add_argument("--elements", type=int, default=LARGE, help="of an array that the memory bounds")
-    if "algorithm" in inspect.signature(cpu.conv2d_forward).parameters:
-        parser.add_argument("--algorithm", help="of the convolutions (default: their own choice)")
-    parser.set_defaults(algorithm=None)
+    parser.add_argument("--algorithms", nargs="+", default=["auto"], help="of the convolutions (default: auto)")
     record.add_arguments(parser, rounds=5)
     arguments = parser.parse_args()
     numba.set_num_threads(arguments.threads)
     limits = ceilings(arguments.threads, arguments.elements)
-    cases = (*products(arguments.networks, arguments.algorithm), *streams(arguments.elements))
+    cases = (*products(arguments.networks, arguments.algorithms), *streams(arguments.elements))
     results = [measure(case, limits[case.ceiling], arguments.rounds) for case in cases]
-    kept = record.new("kernels", arguments.threads, results, algorithm=arguments.algorithm or "default")
+    kept = record.new("kernels", arguments.threads, results)
     record.report(kept, tables, arguments)
     for path in [arguments.plot] * bool(arguments.plot) + [ROOFLINE] * arguments.save:
         plot(kept, path)

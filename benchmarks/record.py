@@ -47,9 +47,7 @@ def report(record: dict[str, Any], tables: Callable[[dict[str, Any]], str], argu
     """Print a record as tables, and write it where the command line says."""
     print(f"\n{origin(record)}\n\n{tables(record)}")
     if record["others"] > BUSY:
-        print(
-            f"\nOther processes used {record['others']:.0%} of the cores: these figures are worth nothing. Run it again."
-        )
+        print(f"\nOther processes used {record['others']:.0%} of the cores: worthless figures, run it again.")
     paths = [arguments.json] if arguments.json else []
     if arguments.save:
         RESULTS.mkdir(exist_ok=True)
