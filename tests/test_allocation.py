@@ -1,0 +1,108 @@
+"""A training step allocates nothing that grows with the batch: what it needs is in the workspace after the first."""
+
+import tracemalloc
+
+import numpy as np
+import pytest
+
+import tinycnn
+from tinycnn import Sequential, layers
+from tinycnn.batches import Batch
+from tinycnn.training import Meters, train_step
+from tinycnn.workspace import Workspace
+
+SMALL, LARGE = 16, 128
+#: What a step may allocate more for each more image, in bytes. The loss gives fresh arrays: its gradient and the
+#: probabilities are ten numbers of four bytes each, and the image's loss and weight one. An array of a single channel
+#: of a single 8×8 image would be 256.
+PER_IMAGE = 96
+#: Python's own objects come and go.
+SLACK = 4_000
+
+NETWORKS = {
+    "as mnist_cnn": lambda: [
+        layers.Conv2D(8, 3, padding="same", activation="relu"),
+        layers.Conv2D(16, 3, padding="same", activation="relu"),
+        layers.MaxPooling2D(2),
+        layers.Dropout(0.25),
+        layers.Flatten(),
+        layers.Dropout(0.5),
+        layers.Dense(32, activation="relu"),
+        layers.Dense(10, activation="softmax"),
+    ],
+    "as go_crazy": lambda: [
+        layers.Conv2D(6, 3, activation="relu"),
+        layers.BatchNormalization(),
+        layers.Dropout(0.1),
+        layers.Conv2D(8, 3, activation="relu"),
+        layers.BatchNormalization(),
+        layers.Dropout(0.1),
+        layers.Conv2D(6, 1, activation="relu"),
+        layers.MaxPooling2D(2),
+        layers.Conv2D(8, 3, activation="relu"),
+        layers.BatchNormalization(),
+        layers.Conv2D(10, 4),
+        layers.Flatten(),
+        layers.Softmax(),
+    ],
+    "many channels": lambda: [
+        layers.Conv2D(32, 3, padding="same", activation="relu"),
+        layers.Conv2D(32, 3, padding="same", activation="relu"),
+        layers.MaxPooling2D(2),
+        layers.Flatten(),
+        layers.Dense(10, activation="softmax"),
+    ],
+}
+
+
+def peak(network, images, fuse):
+    """Bytes that a step holds at most beyond what was there before it, the smallest of some steps."""
+    tinycnn.set_seed(0)
+    model = Sequential([layers.Input((16, 16, 1)), *NETWORKS[network]()])
+    model.compile("adam", "sparse_categorical_crossentropy", ["accuracy"])
+    rng = np.random.default_rng(0)
+    batch = Batch(rng.random((images, 16, 16, 1), dtype=np.float32), rng.integers(0, 10, images), None)
+    meters, ws, chain = Meters(model), Workspace(), model.plan if fuse else model.chain
+    for _ in range(3):
+        train_step(model, chain, batch, meters, ws)
+    peaks = []
+    tracemalloc.start()
+    try:
+        for _ in range(5):
+            tracemalloc.reset_peak()
+            before, _ = tracemalloc.get_traced_memory()
+            train_step(model, chain, batch, meters, ws)
+            peaks.append(tracemalloc.get_traced_memory()[1] - before)
+    finally:
+        tracemalloc.stop()
+    return min(peaks)
+
+
+@pytest.mark.parametrize("fuse", [True, False])
+@pytest.mark.parametrize("network", NETWORKS)
+def test_a_step_allocates_nothing_that_grows_with_the_batch(network, fuse):
+    growth = peak(network, LARGE, fuse) - peak(network, SMALL, fuse)
+    assert growth <= (LARGE - SMALL) * PER_IMAGE + SLACK
+
+
+def test_the_measurement_sees_an_array_of_one_channel():
+    """A layer that makes one new array of 8×8 numbers for each image is over the bound."""
+
+    class Careless(layers.Layer):
+        def forward(self, x, *, training=False, step=0, ws=None):
+            return x + np.float32(0), None
+
+        def backward(self, dy, cache, *, ws=None):
+            return dy
+
+    NETWORKS["careless"] = lambda: [
+        layers.MaxPooling2D(2),
+        Careless(),
+        layers.Flatten(),
+        layers.Dense(10, activation="softmax"),
+    ]
+    try:
+        growth = peak("careless", LARGE, True) - peak("careless", SMALL, True)
+    finally:
+        del NETWORKS["careless"]
+    assert growth > (LARGE - SMALL) * PER_IMAGE + SLACK
