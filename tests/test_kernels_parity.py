@@ -30,6 +30,7 @@ def case(name):
 
 
 small = st.integers(1, 5)
+channels = st.one_of(small, small, st.sampled_from([8, 16, 20, 33]))
 batches = st.sampled_from([0, 1, 2, 3, 7])
 seeds = st.integers(0, 2**32 - 1)
 
@@ -44,8 +45,23 @@ def positive(draw, *shape):
     return np.random.default_rng(draw(seeds)).uniform(0.1, 2, shape)
 
 
+def common_window(draw):
+    """What networks are made of, which kernels have short cuts for: pads of nothing or "same", strides of 1 or size."""
+    size, inputs = (draw(st.sampled_from([1, 2, 2, 3, 3])),) * 2, (draw(st.integers(3, 9)), draw(st.integers(3, 9)))
+    strides = draw(st.sampled_from([(1, 1), size]))
+    same = draw(st.booleans())
+    pads, output = [], []
+    for k, length, s in zip(size, inputs, strides, strict=True):
+        output.append(-(-length // s) if same else (length - k) // s + 1)
+        missing = max(0, (output[-1] - 1) * s + k - length) if same else 0
+        pads += [missing // 2, missing - missing // 2]
+    return size, strides, tuple(pads), (1, 1), tuple(output), inputs
+
+
 def window(draw, pads_below_size=False, longest_dilation=1):
     """Size, strides, pads, dilation, output size, and the input size that they give: nothing has to be rejected."""
+    if draw(st.booleans()):
+        return common_window(draw)
     size, output = (draw(small), draw(small)), (draw(small), draw(small))
     strides = draw(st.integers(1, 3)), draw(st.integers(1, 3))
     dilation = draw(st.integers(1, longest_dilation)), draw(st.integers(1, longest_dilation))
@@ -63,8 +79,10 @@ def window(draw, pads_below_size=False, longest_dilation=1):
 
 def convolution(draw):
     size, strides, pads, dilation, output, inputs = window(draw, longest_dilation=3)
-    groups = draw(st.integers(1, 3))
-    return size, (strides, pads, dilation, groups), output, inputs, draw(small), draw(small), groups
+    groups = draw(st.sampled_from([1, 1, 2, 3]))
+    simple = (size, strides, dilation, groups) == ((3, 3), (1, 1), (1, 1), 1)
+    algorithm = draw(st.sampled_from(["auto", "direct", "im2col", *["winograd"] * 2 * simple]))
+    return size, (strides, pads, dilation, groups, algorithm), output, inputs, draw(channels), draw(channels), groups
 
 
 @case("conv2d_forward")
@@ -91,7 +109,7 @@ def _(draw):
 @case("max_pool2d_forward")
 def _(draw):
     size, strides, pads, _, _, inputs = window(draw, pads_below_size=True)
-    return values(draw, draw(batches), *inputs, draw(small)), size, strides, pads
+    return values(draw, draw(batches), *inputs, draw(channels)), size, strides, pads
 
 
 @case("max_pool2d_backward")
@@ -104,7 +122,7 @@ def _(draw):
 @case("average_pool2d_forward")
 def _(draw):
     size, strides, pads, _, _, inputs = window(draw, pads_below_size=True)
-    return values(draw, draw(batches), *inputs, draw(small)), size, strides, pads
+    return values(draw, draw(batches), *inputs, draw(channels)), size, strides, pads
 
 
 @case("average_pool2d_backward")

@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tinycnn.kernels.cpu import _winograd as winograd
+from tinycnn.kernels.cpu._tiles import micro_kernel
 from tinycnn.kernels.reference import conv as reference
 
 BOUND = {np.float32: 1e-5, np.float64: 1e-13}  # largest error, relative to the largest result
@@ -22,16 +23,18 @@ def filters_driver(w, C, F, flipped, u, scratch):
 
 
 @numba.njit(error_model="numpy")
-def forward_driver(canvas, size, width, C, N, unit, OH, OW, u, F, bias, floor, out, run, rows, channels, scratch):
+def forward_driver(
+    micro, canvas, size, width, C, N, unit, OH, OW, u, F, bias, floor, out, run, rows, channels, scratch
+):
     for n in range(0, N, unit):
         winograd.convolve_block(
-            canvas, n * size, size, width, C, min(unit, N - n), OH, OW, u, 0, F, bias, 0, floor, out, n * OH * OW * F,
-            run, rows, channels, scratch, 5,
+            micro, canvas, n * size, size, width, C, min(unit, N - n), OH, OW, u, 0, F, bias, 0, floor, out,
+            n * OH * OW * F, run, rows, channels, scratch, 5,
         )  # fmt: skip
 
 
 @numba.njit(error_model="numpy")
-def weights_driver(canvas, size, width, C, N, unit, OH, OW, dz, F, du, dw, run, tiles, channels, scratch):
+def weights_driver(micro, canvas, size, width, C, N, unit, OH, OW, dz, F, du, dw, run, tiles, channels, scratch):
     block = winograd.COLUMNS
     for c in range(0, C, block):
         for f in range(0, F, block):
@@ -40,8 +43,8 @@ def weights_driver(canvas, size, width, C, N, unit, OH, OW, dz, F, du, dw, run, 
             half = 36 * cs * fs
             for n in range(0, N, unit):  # every other unit goes to a second part of the sum
                 winograd.weights_block(
-                    canvas, n * size, size, width, C, c, cs, min(unit, N - n), OH, OW, dz, n * OH * OW * F, F, f, fs,
-                    du, n // unit % 2 * half, run, tiles, channels, scratch, 5,
+                    micro, canvas, n * size, size, width, C, c, cs, min(unit, N - n), OH, OW, dz, n * OH * OW * F, F, f,
+                    fs, du, n // unit % 2 * half, run, tiles, channels, scratch, 5,
                 )  # fmt: skip
             winograd.weights_from(du, 0, 2, c, cs, F, f, fs, C, dw, 0, 0, cs // 2)
             winograd.weights_from(du, 0, 2, c, cs, F, f, fs, C, dw, 0, cs // 2, cs)
@@ -70,8 +73,8 @@ def forward(x, w, b, floor=-np.inf, unit=2, run=8, flipped=False):
     filters_driver(w.reshape(-1), *w.shape[2:], flipped, u, scratch)
     out = np.empty((N, OH, OW, F), x.dtype)
     forward_driver(
-        canvas.reshape(-1), canvas[0].size, canvas.shape[2], C, N, unit, OH, OW, u, F, b, x.dtype.type(floor),
-        out.reshape(-1), run, *winograd.tables(run, C), scratch,
+        micro_kernel(x.dtype), canvas.reshape(-1), canvas[0].size, canvas.shape[2], C, N, unit, OH, OW, u, F, b,
+        x.dtype.type(floor), out.reshape(-1), run, *winograd.tables(run, C), scratch,
     )  # fmt: skip
     return out
 
@@ -83,8 +86,9 @@ def weights(dz, x, unit=2, run=8):
     dw = np.empty((3, 3, C, F), x.dtype)
     du = np.empty(2 * 36 * row * min(F, winograd.COLUMNS), x.dtype)
     weights_driver(
-        canvas.reshape(-1), canvas[0].size, canvas.shape[2], C, N, unit, OH, OW, dz.reshape(-1), F, du, dw.reshape(-1),
-        run, *winograd.tables(run, row), unset(winograd.weights_scratch(run, C, F, x.itemsize), x.dtype),
+        micro_kernel(x.dtype), canvas.reshape(-1), canvas[0].size, canvas.shape[2], C, N, unit, OH, OW, dz.reshape(-1),
+        F, du, dw.reshape(-1), run, *winograd.tables(run, row),
+        unset(winograd.weights_scratch(run, C, F, x.itemsize), x.dtype),
     )  # fmt: skip
     return dw
 
@@ -177,8 +181,8 @@ def test_scratch_and_outputs_are_used_within_their_bounds():
     scratch = np.full(5 + size + 64, 7, np.float32)
     filters_driver(w.reshape(-1), 17, 33, False, u, np.empty(3 + 9 * 33, np.float32))
     forward_driver(
-        canvas.reshape(-1), canvas[0].size, canvas.shape[2], 17, 3, 3, 6, 5, u, 33, b, np.float32(-np.inf), memory, 8,
-        *winograd.tables(8, 17), scratch,
+        micro_kernel(x.dtype), canvas.reshape(-1), canvas[0].size, canvas.shape[2], 17, 3, 3, 6, 5, u, 33, b,
+        np.float32(-np.inf), memory, 8, *winograd.tables(8, 17), scratch,
     )  # fmt: skip
     for array in (memory, u, scratch):
         assert (array[-64:] == 7).all()

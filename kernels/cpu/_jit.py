@@ -11,6 +11,7 @@ import threading
 from pathlib import Path
 
 import numba
+from numba.extending import register_jitable
 from numba.np.ufunc import parallel as numba_threads
 
 from ..threads import one_blas_thread
@@ -63,6 +64,11 @@ def kernel(*, blas=False):
 def helper(function):
     """Compile a function that is called from kernels only; it becomes part of them, in the cache too."""
     return numba.njit(error_model="numpy", fastmath=FASTMATH, nogil=True)(function)
+
+
+def arithmetic(function):
+    """A helper for few numbers that Python calls as well, as it is: to compile it for that would take longer."""
+    return register_jitable(error_model="numpy", fastmath=FASTMATH)(function)
 
 
 def _cached_njit(function):

@@ -18,15 +18,16 @@ import itertools
 from typing import NamedTuple
 
 import numpy as np
-from numba import prange
 
 from ._arrays import pieces
-from ._jit import helper, kernel
+from ._jit import helper
 from ._memory import clear, copy
-from ._tiles import micro_kernel, pack, packed_size, panel_width, product
+from ._parallel import parallel
+from ._tiles import VECTOR_BYTES, micro_kernel, pack, packed_size, panel_width, product
 from .pool import NO_POOL, Pooling, pool_rows, unpool
 
 CHUNKS = 32  # at most; each has scratch memory of its own
+PIECES = 16  # that the sum of the chunks' gradients is cut into
 LANES = 128  # numbers that sums over pixels are taken of side by side, at most, where there are few filters
 PARTIAL_BYTES = 4_000_000  # of all chunks' weight gradients together, roughly
 
@@ -145,11 +146,15 @@ def launch_forward(shaped, x, w, b, floor, y, winners, work):
     """Give :func:`forward` its scratch memory and run it."""
     p, canvas, _, pooling, (pixels, taps, _, _), sizes = shaped
     empty = work or np.empty
-    scratch = empty((p.chunks, sizes.canvas + (sizes.z if pooling.OH else 0)), x.dtype)
-    panels = empty((sizes.weights,), x.dtype)
-    forward(
-        micro_kernel(x.dtype), p, canvas, pooling, x.reshape(-1), w.reshape(-1), b, x.dtype.type(floor), y.reshape(-1),
-        winners.reshape(-1), pixels, taps, panels, scratch.reshape(-1), sizes.canvas,
+    scratch = empty((p.chunks, sizes.canvas + (sizes.z if pooling.OH else 0)), x.dtype).reshape(-1)
+    weights, row = w.reshape(-1), p.F
+    if sizes.weights:
+        panels = empty((sizes.weights,), x.dtype)
+        pack_group.launch(p.groups, p.taps * (p.C // p.groups), p.F // p.groups, weights, p.F, panels, p.groups)
+        weights, row = panels, 2 * VECTOR_BYTES // x.itemsize
+    forward.launch(
+        p.chunks, micro_kernel(x.dtype), p, canvas, pooling, x.reshape(-1), weights, row, b, x.dtype.type(floor),
+        y.reshape(-1), winners.reshape(-1), pixels, taps, scratch, sizes.canvas,
     )  # fmt: skip
 
 
@@ -158,38 +163,30 @@ def launch_backward(shaped, dy, y, winners, relu, x, w, dx, dw, db, work):
     p, canvas, back, pooling, tables, sizes = shaped
     z = sizes.z if pooling.OH or relu else 0
     offsets = tuple(itertools.accumulate((sizes.canvas, z, sizes.panels, sizes.back)))
-    empty = work or np.empty
-    scratch = empty((p.chunks_backward, offsets[3]), dy.dtype)
-    weights = p.taps * (p.C // p.groups) * p.F
-    partial = empty((p.chunks_backward, weights + p.F if dw.size else 0), dy.dtype)
-    flipped, packed_flipped = empty((weights if dx.size else 0,), dy.dtype), empty((sizes.flipped,), dy.dtype)
-    arrays = (array.reshape(-1) for array in (dy, y, winners))
-    gradients = (array.reshape(-1) for array in (x, w, dx, dw, db))
-    backward(
-        micro_kernel(dy.dtype), p, canvas, back, pooling, *arrays, relu, *gradients, (dx.size > 0, dw.size > 0),
-        *tables, np.zeros(p.C, dy.dtype), flipped, packed_flipped, partial.reshape(-1), scratch.reshape(-1), offsets,
+    empty, wants = work or np.empty, (dx.size > 0, dw.size > 0)
+    CG, FG = p.C // p.groups, p.F // p.groups
+    size = p.taps * CG * p.F + p.F  # of dw and db together
+    scratch = empty((p.chunks_backward, offsets[3]), dy.dtype).reshape(-1)
+    partial = empty((p.chunks_backward, size if wants[1] else 0), dy.dtype).reshape(-1)
+    flipped, row = empty((size - p.F if wants[0] else 0,), dy.dtype), p.C
+    if wants[0]:
+        flip_tap.launch(p.taps, w.reshape(-1), flipped, p.taps, CG, FG, p.groups)
+        if sizes.flipped:
+            panels, row = empty((sizes.flipped,), dy.dtype), 2 * VECTOR_BYTES // dy.itemsize
+            pack_group.launch(p.groups, p.taps * FG, CG, flipped, p.C, panels, p.groups)
+            flipped = panels
+    backward.launch(
+        p.chunks_backward, micro_kernel(dy.dtype), p, canvas, back, pooling, dy.reshape(-1), y.reshape(-1),
+        winners.reshape(-1), relu, x.reshape(-1), dx.reshape(-1), wants, *tables, np.zeros(p.C, dy.dtype), flipped, row,
+        partial, scratch, offsets,
     )  # fmt: skip
+    if wants[1]:
+        add_up.launch(PIECES, partial, p.chunks_backward, size, dw.reshape(-1), db)
 
 
-@kernel()
-def forward(micro, p, canvas, pooling, x, w, b, floor, y, winners, pixels, taps, panels, work, canvas_size):
+@parallel
+def forward(chunk, micro, p, canvas, pooling, x, w, w_row, b, floor, y, winners, pixels, taps, work, canvas_size):
     """Pieces of work are rows of one image each, pooled ones where there is pooling."""
-    K, FG = p.taps * (p.C // p.groups), p.F // p.groups
-    weights, weights_row = w, p.F
-    if panels.size:
-        weights, weights_row = panels, panel_width(w.itemsize)
-        for g in range(p.groups):
-            pack(K, FG, w, g * FG, p.F, panels, g * (panels.size // p.groups))
-    for chunk in prange(p.chunks):
-        forward_chunk(
-            micro, p, canvas, pooling, chunk, x, weights, weights_row, b, floor, y, winners, pixels, taps, work,
-            canvas_size,
-        )  # fmt: skip
-
-
-@helper
-def forward_chunk(micro, p, canvas, pooling, chunk, x, w, w_row, b, floor, y, winners, pixels, taps, work, canvas_size):
-    """The pieces of a chunk."""
     items, start = p.N * p.parts, chunk * (work.size // p.chunks)
     clear(work, start, canvas_size)
     for item in range(chunk * items // p.chunks, (chunk + 1) * items // p.chunks):
@@ -197,6 +194,12 @@ def forward_chunk(micro, p, canvas, pooling, chunk, x, w, w_row, b, floor, y, wi
             micro, p, canvas, pooling, item // p.parts, item % p.parts, x, w, w_row, b, floor, y, winners, pixels, taps,
             work, start, start + canvas_size,
         )  # fmt: skip
+
+
+@parallel
+def pack_group(g, k, f, matrix, row, panels, groups):
+    """One group's columns of a matrix of weights in panels."""
+    pack(k, f, matrix, g * f, row, panels, g * (panels.size // groups))
 
 
 @helper
@@ -247,39 +250,15 @@ def place(canvas, image, start, H, W, C, first, last, target, target_start):
                         copy(target, to + column * C, image, origin + j * C, C)
 
 
-@kernel()
+@parallel
 def backward(
-    micro, p, canvas, back, pooling, dy, y, winners, relu, x, w, dx, dw, db, wants, pixels, taps, back_pixels,
-    back_taps, zeros, flipped, panels, partial, work, offsets,
+    chunk, micro, p, canvas, back, pooling, dy, y, winners, relu, x, dx, wants, pixels, taps, back_pixels, back_taps,
+    zeros, flipped, flipped_row, partial, work, offsets,
 ):  # fmt: skip
-    """Pieces of work are images; each chunk adds up a dw and a db of its own, which are then summed in order.
+    """Pieces of work are images; each chunk adds up a dw and a db of its own.
 
     ``wants`` says which of the two gradients, by the input and by the weights, are asked for.
     """
-    CG, FG = p.C // p.groups, p.F // p.groups
-    if wants[0]:
-        for tap in prange(p.taps):
-            flip_tap(w, flipped, tap, p.taps, CG, FG, p.groups)
-        if panels.size:
-            for g in range(p.groups):
-                pack(p.taps * FG, CG, flipped, g * CG, p.C, panels, g * (panels.size // p.groups))
-    for chunk in prange(p.chunks_backward):
-        backward_chunk(
-            micro, p, canvas, back, pooling, chunk, dy, y, winners, relu, x, dx, wants, pixels, taps, back_pixels,
-            back_taps, zeros, flipped, panels, partial, work, offsets,
-        )  # fmt: skip
-    if wants[1]:
-        size = p.taps * CG * p.F + p.F
-        for block in prange(16):
-            add_up(partial, p.chunks_backward, size, block * size // 16, (block + 1) * size // 16, dw, db)
-
-
-@helper
-def backward_chunk(
-    micro, p, canvas, back, pooling, chunk, dy, y, winners, relu, x, dx, wants, pixels, taps, back_pixels, back_taps,
-    zeros, flipped, panels, partial, work, offsets,
-):  # fmt: skip
-    """The images of a chunk."""
     start, results = chunk * (work.size // p.chunks_backward), p.OH * p.OW * p.F
     size = p.taps * (p.C // p.groups) * p.F + p.F
     clear(work, start, offsets[0])
@@ -301,13 +280,13 @@ def backward_chunk(
             )  # fmt: skip
         if wants[0]:
             input_gradient(
-                micro, p, back, n, dz, dz_start, dx, back_pixels, back_taps, zeros, flipped, panels, work,
+                micro, p, back, n, dz, dz_start, dx, back_pixels, back_taps, zeros, flipped, flipped_row, work,
                 start + offsets[2],
             )  # fmt: skip
 
 
 @helper
-def input_gradient(micro, p, back, n, dz, dz_start, dx, pixels, taps, zeros, flipped, panels, work, canvas):
+def input_gradient(micro, p, back, n, dz, dz_start, dx, pixels, taps, zeros, flipped, flipped_row, work, canvas):
     """One image's dx: a convolution of its dz by the flipped weights."""
     CG, FG = p.C // p.groups, p.F // p.groups
     image, image_start = dz, dz_start
@@ -315,13 +294,10 @@ def input_gradient(micro, p, back, n, dz, dz_start, dx, pixels, taps, zeros, fli
         image, image_start = work, canvas
         place(back, dz, dz_start, p.OH, p.OW, p.F, 0, back.height, work, canvas)
     for g in range(p.groups):
-        factor, factor_start, factor_row = flipped, g * CG, p.C
-        if panels.size:
-            factor, factor_start = panels, g * (panels.size // p.groups)
-            factor_row = panel_width(dz.itemsize)
+        flipped_start = g * CG if flipped_row == p.C else g * (flipped.size // p.groups)
         product(
             micro, p.H * p.W, CG, p.taps * FG, image, image_start + g * FG, pixels, 0, taps, 0,
-            factor, factor_start, factor_row, zeros, 0, 0, dz.dtype.type(-np.inf),
+            flipped, flipped_start, flipped_row, zeros, 0, 0, dz.dtype.type(-np.inf),
             dx, n * p.H * p.W * p.C + g * CG, p.C,
         )  # fmt: skip
 
@@ -374,8 +350,8 @@ def gate(dy, y, start, count, dz, dz_start):
         gated[i] = gradient[i] if result[i] > nothing else nothing
 
 
-@helper
-def flip_tap(w, flipped, tap, taps, CG, FG, groups):
+@parallel
+def flip_tap(tap, w, flipped, taps, CG, FG, groups):
     """``flipped[taps-1-tap, f, g*CG + c] = w[tap, c, g*FG + f]``."""
     F, C = FG * groups, CG * groups
     for g in range(groups):
@@ -385,11 +361,11 @@ def flip_tap(w, flipped, tap, taps, CG, FG, groups):
                 flipped[at + c] = w[(tap * CG + c) * F + g * FG + f]
 
 
-@helper
-def add_up(partial, chunks, size, first, last, dw, db):
-    """Sum elements first … last-1 of all chunks, chunk after chunk, and deliver them."""
+@parallel
+def add_up(piece, partial, chunks, size, dw, db):
+    """A piece of the sum of all chunks' gradients, chunk after chunk, delivered."""
     weights = dw.size
-    for i in range(first, last):
+    for i in range(piece * size // PIECES, (piece + 1) * size // PIECES):
         total = partial[i]
         for chunk in range(1, chunks):
             total += partial[chunk * size + i]

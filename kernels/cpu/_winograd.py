@@ -29,7 +29,7 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-from ._jit import helper
+from ._jit import arithmetic, helper
 from ._memory import address, clear
 from ._tiles import VECTOR_BYTES, panel_width, product
 
@@ -140,16 +140,12 @@ class _Writer:
         self.zeros = cgutils.alloca_once_value(builder, ir.Constant(self.vector, [0.0] * self.lanes))
 
     def loop(self, count, body):
-        """``body(channel)`` for each vector of channels, with ``self.mask`` set for the last if it is not whole."""
-        builder, lanes = self.builder, ir.Constant(_INDEX, self.lanes)
-        rest = builder.srem(count, lanes)
-        whole = builder.sub(count, rest)
-        with cgutils.for_range_slice(builder, ir.Constant(_INDEX, 0), whole, lanes, _INDEX) as (channel, _):
+        """``body(channel)`` for each vector of channels, with ``self.mask`` set: the last may not be whole."""
+        lanes, first = ir.Constant(_INDEX, self.lanes), ir.Constant(_INDEX, 0)
+        places = ir.Constant(ir.VectorType(_INDEX, self.lanes), list(range(self.lanes)))
+        with cgutils.for_range_slice(self.builder, first, count, lanes, _INDEX) as (channel, _):
+            self.mask = self.builder.icmp_signed("<", places, self.spread(self.builder.sub(count, channel)))
             body(channel)
-        with builder.if_then(builder.icmp_signed(">", rest, ir.Constant(_INDEX, 0))):
-            places = ir.Constant(ir.VectorType(_INDEX, self.lanes), list(range(self.lanes)))
-            self.mask = builder.icmp_signed("<", places, self.spread(rest))
-            body(whole)
 
     def place(self, array, row, column, i, j, channel):
         """Address of the vector at row i and column j."""
@@ -159,23 +155,15 @@ class _Writer:
         return builder.bitcast(pointer, self.vector.as_pointer())
 
     def load(self, place):
-        if self.mask is None:
-            value = self.builder.load(place)
-            value.align = self.bytes
-        else:
-            nothing = ir.Constant(self.vector, [0.0] * self.lanes)
-            value = self.call("masked.load", self.vector, place, self.alignment, self.mask, nothing)
-        return _Vector(self.builder, value)
+        nothing = ir.Constant(self.vector, [0.0] * self.lanes)
+        return _Vector(self.builder, self.call("masked.load", self.vector, place, self.alignment, self.mask, nothing))
 
     def load_if(self, condition, place):
         """The vector there, or zeros: then nothing is read."""
         return self.load(self.builder.select(condition, place, self.zeros))
 
     def store(self, value, place):
-        if self.mask is None:
-            self.builder.store(value, place).align = self.bytes
-        else:
-            self.call("masked.store", ir.VoidType(), value, place, self.alignment, self.mask)
+        self.call("masked.store", ir.VoidType(), value, place, self.alignment, self.mask)
 
     def at_least(self, value, floor):
         """No number below the floor; a comparison with NaN is false, so NaN stays."""
@@ -318,7 +306,7 @@ if numba.config.DISABLE_JIT:
     result_tile = _result_tile_in_python
 
 
-@helper
+@arithmetic
 def whole_panels(columns, itemsize):
     """``columns`` rounded up to whole panels."""
     return -(-columns // panel_width(itemsize)) * panel_width(itemsize)
@@ -391,7 +379,7 @@ def tile_place(t, OH, OW):
     return t // (down * across), t // across % down * 4, t % across * 4
 
 
-@helper
+@arithmetic
 def point_step(rows, columns, itemsize):
     """Distance between the matrices of two points."""
     return whole_panels(rows * columns, itemsize) + STAGGER // itemsize

@@ -8,12 +8,12 @@ import functools
 from typing import NamedTuple
 
 import numpy as np
-from numba import prange
 
 from . import _winograd as winograd
 from ._arrays import pieces
-from ._jit import helper, kernel
+from ._jit import helper
 from ._memory import clear
+from ._parallel import parallel
 from ._stage import LANES, Canvas, add_columns, gate, place
 from ._tiles import micro_kernel
 from ._winograd import COLUMNS, POINTS, convolve_block, transform_filters, weights_block, weights_from
@@ -80,9 +80,10 @@ def launch_forward(shaped, x, w, b, floor, y, winners, work):
     scratch = empty((p.chunks, size), x.dtype)
     u = empty((winograd.filters_size(p.C, p.F, itemsize),), x.dtype)
     filter_scratch = empty((PIECES, 9 * p.F), x.dtype)
-    forward(
-        micro_kernel(x.dtype), p, canvas, pooling, x.reshape(-1), w.reshape(-1), b, x.dtype.type(floor), y.reshape(-1),
-        winners.reshape(-1), u, filter_scratch, *winograd.tables(p.run, p.C), scratch.reshape(-1), offsets,
+    transform_piece.launch(PIECES, w.reshape(-1), p.C, p.F, False, u, filter_scratch)
+    forward.launch(
+        p.chunks, micro_kernel(x.dtype), p, canvas, pooling, x.reshape(-1), b, x.dtype.type(floor), y.reshape(-1),
+        winners.reshape(-1), u, *winograd.tables(p.run, p.C), scratch.reshape(-1), offsets,
     )  # fmt: skip
 
 
@@ -106,35 +107,30 @@ def launch_backward(shaped, dy, y, winners, relu, x, w, dx, dw, db, work):
     filter_scratch = empty((PIECES, 9 * p.C), dy.dtype)
     du = empty((p.chunks * POINTS * p.C * p.F if wants[1] else 0,), dy.dtype)
     biases = empty((p.chunks, p.F), dy.dtype)
-    arrays = (array.reshape(-1) for array in (dy, y, winners))
-    gradients = (array.reshape(-1) for array in (x, w, dx, dw, db))
-    backward(
-        micro_kernel(dy.dtype), p, canvas, back, pooling, *arrays, relu, *gradients, wants, np.zeros(p.C, dy.dtype),
-        *winograd.tables(p.run, min(p.C, COLUMNS)), *winograd.tables(p.run_back, p.F), u, filter_scratch, du,
-        biases.reshape(-1), scratch.reshape(-1), sizes,
+    if wants[0]:
+        transform_piece.launch(PIECES, w.reshape(-1), p.C, p.F, True, u, filter_scratch)
+    backward.launch(
+        p.chunks, micro_kernel(dy.dtype), p, canvas, back, pooling, dy.reshape(-1), y.reshape(-1), winners.reshape(-1),
+        relu, x.reshape(-1), dx.reshape(-1), wants, np.zeros(p.C, dy.dtype),
+        *winograd.tables(p.run, min(p.C, COLUMNS)), *winograd.tables(p.run_back, p.F), u, du, biases.reshape(-1),
+        scratch.reshape(-1), sizes,
     )  # fmt: skip
+    if wants[1]:
+        deliver_weights.launch(PIECES, p, du, dw.reshape(-1))
+        np.sum(biases, axis=0, out=db)  # row by row: in the order of the chunks
 
 
-@kernel()
-def forward(micro, p, canvas, pooling, x, w, b, floor, y, winners, u, filter_scratch, rows, steps, work, offsets):
-    """Pieces of work are blocks of images."""
-    for piece in prange(PIECES):
-        transform_piece(w, p.C, p.F, False, u, piece, filter_scratch)
-    for chunk in prange(p.chunks):
-        forward_chunk(micro, p, canvas, pooling, chunk, x, b, floor, y, winners, u, rows, steps, work, offsets)
-
-
-@helper
-def transform_piece(w, C, F, flipped, u, piece, scratch):
+@parallel
+def transform_piece(piece, w, C, F, flipped, u, scratch):
     """Some of the rows of the filters' 36 matrices."""
     rows = F if flipped else C
     first, last = piece * rows // PIECES, (piece + 1) * rows // PIECES
     transform_filters(w, 0, C, F, flipped, u, 0, first, last, scratch.reshape(-1), piece * scratch.shape[1])
 
 
-@helper
-def forward_chunk(micro, p, canvas, pooling, chunk, x, b, floor, y, winners, u, rows, steps, work, offsets):
-    """The blocks of a chunk."""
+@parallel
+def forward(chunk, micro, p, canvas, pooling, x, b, floor, y, winners, u, rows, steps, work, offsets):
+    """Pieces of work are blocks of images."""
     start, size = chunk * (work.size // p.chunks), canvas.height * canvas.width * p.C
     clear(work, start, p.images * size)
     for block in range(chunk * p.blocks // p.chunks, (chunk + 1) * p.blocks // p.chunks):
@@ -162,34 +158,12 @@ def place_all(canvas, images, start, count, H, W, C, work, canvases):
         place(canvas, images, start + i * H * W * C, H, W, C, 0, canvas.height, work, target)
 
 
-@kernel()
+@parallel
 def backward(
-    micro, p, canvas, back, pooling, dy, y, winners, relu, x, w, dx, dw, db, wants, zeros, rows, steps, back_rows,
-    back_steps, u, filter_scratch, du, biases, work, sizes,
-):  # fmt: skip
-    """Pieces of work are blocks of images; each chunk adds up a dU and a db of its own, summed in order at the end."""
-    if wants[0]:
-        for piece in prange(PIECES):
-            transform_piece(w, p.C, p.F, True, u, piece, filter_scratch)
-    for chunk in prange(p.chunks):
-        backward_chunk(
-            micro, p, canvas, back, pooling, chunk, dy, y, winners, relu, x, dx, wants, zeros, rows, steps, back_rows,
-            back_steps, u, du, biases, work, sizes,
-        )  # fmt: skip
-    if wants[1]:
-        for piece in prange(PIECES):
-            deliver_weights(p, du, piece, dw)
-        for chunk in range(p.chunks):
-            for f in range(p.F):
-                db[f] = biases[chunk * p.F + f] + (db[f] if chunk else 0)
-
-
-@helper
-def backward_chunk(
-    micro, p, canvas, back, pooling, chunk, dy, y, winners, relu, x, dx, wants, zeros, rows, steps, back_rows,
+    chunk, micro, p, canvas, back, pooling, dy, y, winners, relu, x, dx, wants, zeros, rows, steps, back_rows,
     back_steps, u, du, biases, work, sizes,
 ):  # fmt: skip
-    """The blocks of a chunk."""
+    """Pieces of work are blocks of images; each chunk adds up a dU and a db of its own."""
     start, none = chunk * (work.size // p.chunks), dy.dtype.type(-np.inf)
     back_start = start + sizes[0] + sizes[1]
     scratch = back_start + sizes[2]
@@ -260,8 +234,8 @@ def clear_blocks(p, du, chunk):
             clear(du, square(p, c, f) + chunk * size, size)
 
 
-@helper
-def deliver_weights(p, du, piece, dw):
+@parallel
+def deliver_weights(piece, p, du, dw):
     """A part of each square's rows: the chunks' sums together, and back from the points to the taps."""
     for c in range(0, p.C, COLUMNS):
         for f in range(0, p.F, COLUMNS):

@@ -9,11 +9,11 @@ compete for.
 import functools
 
 import numpy as np
-from numba import prange
 
 from ._arrays import deliver, operand, pieces, several, target
-from ._jit import helper, kernel
+from ._jit import helper
 from ._memory import copy
+from ._parallel import parallel
 from ._tiles import DEPTH, VECTOR_BYTES, micro_kernel, pack, packed_size, product
 
 __all__ = ["dense_backward_input", "dense_backward_weights", "dense_forward"]
@@ -35,9 +35,9 @@ def dense_forward(x, w, b, out=None, work=None):
     (N, K), F, panel = x.shape, w.shape[1], _panel(x)
     block = TALL if panel < F else LOW
     panels = (work or np.empty)((pieces(N, block) * pieces(F, panel), DEPTH * panel), x.dtype)
-    _forward(
-        micro_kernel(x.dtype), x.reshape(-1), w.reshape(-1), b, y.reshape(-1), N, K, F, block, panel, offsets(block,
-        K), offsets(DEPTH, 1), panels.reshape(-1),
+    _forward.launch(
+        pieces(N, block) * pieces(F, panel), micro_kernel(x.dtype), x.reshape(-1), w.reshape(-1), b, y.reshape(-1), N,
+        K, F, block, panel, offsets(block, K), offsets(DEPTH, 1), panels.reshape(-1),
     )  # fmt: skip
     return deliver(y, out)
 
@@ -53,9 +53,9 @@ def dense_backward_input(dy, w, out=None, work=None):
         return deliver(dx, out)
     (N, F), K, panel = dy.shape, len(w), _panel(dy)
     panels = (work or np.empty)((pieces(K, panel), F * panel), dy.dtype)
-    _input_gradient(
-        micro_kernel(dy.dtype), dy.reshape(-1), w.reshape(-1), dx.reshape(-1), N, K, F, panel, offsets(N, F),
-        offsets(F, 1), panels.reshape(-1), np.zeros(panel, dy.dtype),
+    _input_gradient.launch(
+        pieces(K, panel), micro_kernel(dy.dtype), dy.reshape(-1), w.reshape(-1), dx.reshape(-1), N, K, F, panel,
+        offsets(N, F), offsets(F, 1), panels.reshape(-1), np.zeros(panel, dy.dtype),
     )  # fmt: skip
     return deliver(dx, out)
 
@@ -74,9 +74,13 @@ def dense_backward_weights(dy, x, out=None, work=None):
     else:
         empty = work or np.empty
         columns, panels = empty((pieces(K, DEEP), N * DEEP), dy.dtype), empty((packed_size(N, F, x.itemsize),), x.dtype)
-        _weight_gradient(
-            micro_kernel(x.dtype), x.reshape(-1), dy.reshape(-1), dw.reshape(-1), N, K, F, _panel(dy), offsets(DEEP,
-            1), offsets(N, DEEP), columns.reshape(-1), panels, np.zeros(F, dy.dtype),
+        factor, factor_row = dy.reshape(-1), F
+        if panels.size:
+            _pack.launch(1, N, F, factor, panels)
+            factor, factor_row = panels, _panel(dy)
+        _weight_gradient.launch(
+            pieces(K, DEEP), micro_kernel(x.dtype), x.reshape(-1), dw.reshape(-1), N, K, F, offsets(DEEP, 1),
+            offsets(N, DEEP), columns.reshape(-1), factor, factor_row, np.zeros(F, dy.dtype),
         )  # fmt: skip
     np.sum(dy, axis=0, out=db)
     return deliver(dw, outs[0]), deliver(db, outs[1])
@@ -93,38 +97,36 @@ def offsets(count, distance):
     return np.arange(count, dtype=np.int64) * distance
 
 
-@kernel()
-def _forward(micro, x, w, b, y, N, K, F, block, panel, rows, steps, panels):
+@parallel
+def _forward(item, micro, x, w, b, y, N, K, F, block, panel, rows, steps, panels):
     """A block of y goes through x and w ``DEPTH`` numbers at a time."""
     across = -(-F // panel)
-    for item in prange(-(-N // block) * across):
-        n, f = item // across * block, item % across * panel
-        height, width, buffer = min(block, N - n), min(panel, F - f), item * DEPTH * panel
-        for k in range(0, K, DEPTH):
-            depth = min(DEPTH, K - k)
-            factor, start, row = w, k * F, F
-            if panel < F:
-                factor, start, row = panels, buffer, panel
-                for s in range(depth):
-                    copy(panels, buffer + s * panel, w, (k + s) * F + f, width)
-            first, first_start, first_row = (b, f, 0) if k == 0 else (y, n * F + f, F)
-            product(
-                micro, height, width, depth, x, n * K + k, rows, 0, steps, 0, factor, start, row,
-                first, first_start, first_row, x.dtype.type(-np.inf), y, n * F + f, F,
-            )  # fmt: skip
-
-
-@kernel()
-def _input_gradient(micro, dy, w, dx, N, K, F, panel, rows, steps, panels, zeros):
-    """Each block is a panel of dx, for which that part of w is turned round."""
-    for item in prange(-(-K // panel)):
-        k, start = item * panel, item * F * panel
-        width = min(panel, K - k)
-        turn(w, k * F, width, F, panels, start, panel)
+    n, f = item // across * block, item % across * panel
+    height, width, buffer = min(block, N - n), min(panel, F - f), item * DEPTH * panel
+    for k in range(0, K, DEPTH):
+        depth = min(DEPTH, K - k)
+        factor, start, row = w, k * F, F
+        if panel < F:
+            factor, start, row = panels, buffer, panel
+            for s in range(depth):
+                copy(panels, buffer + s * panel, w, (k + s) * F + f, width)
+        first, first_start, first_row = (b, f, 0) if k == 0 else (y, n * F + f, F)
         product(
-            micro, N, width, F, dy, 0, rows, 0, steps, 0, panels, start, panel, zeros, 0, 0, dy.dtype.type(-np.inf),
-            dx, k, K
+            micro, height, width, depth, x, n * K + k, rows, 0, steps, 0, factor, start, row,
+            first, first_start, first_row, x.dtype.type(-np.inf), y, n * F + f, F,
         )  # fmt: skip
+
+
+@parallel
+def _input_gradient(item, micro, dy, w, dx, N, K, F, panel, rows, steps, panels, zeros):
+    """A block is a panel of dx, for which that part of w is turned round."""
+    k, start = item * panel, item * F * panel
+    width = min(panel, K - k)
+    turn(w, k * F, width, F, panels, start, panel)
+    product(
+        micro, N, width, F, dy, 0, rows, 0, steps, 0, panels, start, panel, zeros, 0, 0, dy.dtype.type(-np.inf),
+        dx, k, K,
+    )  # fmt: skip
 
 
 @helper
@@ -136,19 +138,20 @@ def turn(matrix, start, rows, columns, turned, turned_start, turned_row):
             row[i] = matrix[start + i * columns + j]
 
 
-@kernel()
-def _weight_gradient(micro, x, dy, dw, N, K, F, panel, rows, steps, columns, panels, zeros):
-    """Each block is some rows of dw, for which those columns of x are copied together."""
-    factor, factor_row = dy, F
-    if panel < F:
-        pack(N, F, dy, 0, F, panels, 0)
-        factor, factor_row = panels, panel
-    for item in prange(-(-K // DEEP)):
-        k, start = item * DEEP, item * N * DEEP
-        height = min(DEEP, K - k)
-        for n in range(N):
-            copy(columns, start + n * DEEP, x, n * K + k, height)
-        product(
-            micro, height, F, N, columns, start, rows, 0, steps, 0, factor, 0, factor_row, zeros, 0, 0,
-            x.dtype.type(-np.inf), dw, k * F, F,
-        )  # fmt: skip
+@parallel
+def _pack(item, N, F, dy, panels):
+    """dy in panels."""
+    pack(N, F, dy, 0, F, panels, 0)
+
+
+@parallel
+def _weight_gradient(item, micro, x, dw, N, K, F, rows, steps, columns, dy, dy_row, zeros):
+    """A block is some rows of dw, for which those columns of x are copied together."""
+    k, start = item * DEEP, item * N * DEEP
+    height = min(DEEP, K - k)
+    for n in range(N):
+        copy(columns, start + n * DEEP, x, n * K + k, height)
+    product(
+        micro, height, F, N, columns, start, rows, 0, steps, 0, dy, 0, dy_row, zeros, 0, 0, x.dtype.type(-np.inf),
+        dw, k * F, F,
+    )  # fmt: skip

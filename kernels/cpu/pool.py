@@ -62,7 +62,7 @@ def max_pool2d_backward(dy, argmax, input_size, pool_size, strides, pads, out=No
     dx = target("out", out, (len(dy), *input_size, dy.shape[-1]), dy.dtype, (dy, argmax))
     if dx.size:
         N, H, W, C = dx.shape
-        _backward(pooling(window, input_size), dy.reshape(-1), argmax.reshape(-1), N, H, W, C, dx.reshape(-1))
+        _backward(pooling(window, input_size), dy.reshape(-1), argmax.reshape(-1), False, N, H, W, C, dx.reshape(-1))
     return deliver(dx, out)
 
 
@@ -126,7 +126,7 @@ def _forward(p, x, H, W, C, y, argmax, N, chunks):
     """Rows of all images are numbered through, r = n*OH + i."""
     rows = N * p.OH
     for chunk in prange(chunks):
-        for r in range(chunk * rows // chunks, (chunk + 1) * rows // chunks):
+        for r in range(np.int64(chunk) * rows // chunks, (np.int64(chunk) + 1) * rows // chunks):
             n, i = r // p.OH, r % p.OH
             pool_rows(p, x, n * H * W * C, H, W, C, i, i + 1, y, argmax, n)
 
@@ -137,13 +137,13 @@ def pool_rows(p, images, start, H, W, C, first, last, y, argmax, n):
 
     A window is cut to its pixels inside the image.
     """
-    whole = p.rows == p.columns == p.row_stride == p.column_stride == 2 and p.top == p.left == 0
+    common = p.rows == p.columns == p.row_stride == p.column_stride == 2 and p.top == p.left == 0
     for i in range(first, last):
         row = i * p.row_stride - p.top
         for j in range(p.OW):
             column, at = j * p.column_stride - p.left, ((n * p.OH + i) * p.OW + j) * C
             best, winner = y[at : at + C], argmax[at : at + C]
-            if whole:
+            if common and row + 1 < H and column + 1 < W:
                 pixel = start + (row * W + column) * C
                 best_of_four(images[pixel : pixel + 2 * C], images[pixel + W * C : pixel + (W + 2) * C], best, winner)
                 continue
@@ -198,10 +198,10 @@ def challenge(values, best, winner, tap, fresh):
 
 
 @kernel()
-def _backward(p, dy, argmax, N, H, W, C, dx):
+def _backward(p, dy, argmax, relu, N, H, W, C, dx):
     """Image by image, as windows may overlap."""
     for n in prange(N):
-        unpool(p, dy, argmax, dy, False, n, H, W, C, dx, n * H * W * C)
+        unpool(p, dy, argmax, dy, relu, np.int64(n), H, W, C, dx, np.int64(n) * H * W * C)
 
 
 @helper

@@ -18,7 +18,6 @@ from tinycnn import layers, losses, optimizers, training
 from tinycnn.kernels import cpu, reference
 from tinycnn.kernels.reference.conv import tap_slices
 from tinycnn.layers.base import ActivatedLayer
-from tinycnn.model import Sequential
 from tinycnn.workspace import Workspace
 
 #: The reference's kernels as they are here, when nothing is replaced yet; they do not insist on shapes that fit.
@@ -267,16 +266,16 @@ def conv_dw_accumulates(right, *arguments, out=None, work=None):
 # Convolution: errors of one backend ---------------------------------------------------------------------------
 
 
-@mutant(CONV, "cpu only: the last, incomplete tile is left out", (cpu.conv, "_tiling"))
-def cpu_conv_last_tile_missing(right, rows, columns, depth, itemsize):
-    per_tile, _, chunks = right(rows, columns, depth, itemsize)
-    tiles = max(1, rows // per_tile)
-    return per_tile, tiles, min(chunks, tiles)
+@mutant(CONV, "cpu only: the last of several images is left out", (cpu._stage, "launch_forward"))
+def cpu_conv_last_image_missing(right, plan, *rest):
+    sizes = plan.sizes
+    right(plan._replace(sizes=sizes._replace(N=max(1, sizes.N - 1))), *rest)
 
 
-@mutant(CONV, "cpu only: pads wider than the window are cut to it", (cpu.conv, "_convolve"))
-def cpu_conv_no_negative_pads(right, x, w, b, y, strides, dilation, pads, *rest):
-    right(x, w, b, y, strides, dilation, tuple(max(0, pad) for pad in pads), *rest)
+@mutant(CONV, "cpu only: pads wider than the window are cut to it", (cpu._stage, "plan"))
+def cpu_conv_no_negative_pads(right, *arguments):
+    plan = right(*arguments)
+    return plan._replace(back=plan.back._replace(top=max(0, plan.back.top), left=max(0, plan.back.left)))
 
 
 # Max-pooling --------------------------------------------------------------------------------------------------
@@ -552,11 +551,12 @@ def dense_dw_accumulates(right, dy, x, out=None, work=None):
 @mutant(
     DENSE,
     "cpu only: a result's blocks that are neither in the first row nor the first column stay empty",
-    (cpu.dense, "_blocks"),
+    (cpu, "dense_forward"),
 )
-def cpu_dense_inner_blocks_missing(right, a, a_flip, b, b_flip, bias, c, depth, block_rows, block_columns):
-    right(a, a_flip, b, b_flip, bias, c, depth, block_rows, block_columns)
-    c[block_rows:, block_columns:] = 0
+def cpu_dense_inner_blocks_missing(right, x, w, b, **memory):
+    y = right(x, w, b, **memory)
+    y[cpu.dense.TALL :, cpu.dense._panel(x) :] = 0
+    return y
 
 
 # Activations --------------------------------------------------------------------------------------------------
@@ -959,9 +959,9 @@ def step_before_backward(right, model, *rest):
         right(model, *rest)
 
 
-@mutant(TRAINING, "backward ends one layer early", (Sequential, "first_trained"))
-def backward_ends_early(right, self):
-    return min(right(self) + 1, len(self.layers))
+@mutant(TRAINING, "backward ends one layer early", (training, "_first_trained"))
+def backward_ends_early(right, chain):
+    return min(right(chain) + 1, len(chain))
 
 
 @mutant(TRAINING, "layers share the memory of what they keep for backward", (Workspace, "keep"))

@@ -1,0 +1,114 @@
+"""Parallel loops that compile fast: one loop for all kernels, which calls a kernel's chunks by their address.
+
+Numba compiles what a ``prange`` contains four times over (as a function, two wrappers of it, and part of its caller),
+and again for every caller. That is nothing for a line of arithmetic and seconds for a convolution. Here the loop is
+compiled once; what it runs is a function of a chunk's number and arguments, compiled by itself, and all that passes
+between them is two addresses: that function's, and that of its arguments.
+"""
+
+import hashlib
+import types as python_types
+
+import numba
+from llvmlite import ir
+from numba import prange, types
+from numba.core import cgutils
+from numba.core.imputils import impl_ret_borrowed
+from numba.extending import intrinsic
+
+from ._jit import by_itself, helper, kernel
+
+_INDEX = ir.IntType(64)
+_POINTER = ir.IntType(8).as_pointer()
+
+
+class parallel:  # noqa: N801 - a decorator
+    """Decorate ``f(chunk, *arguments)``; ``f.launch(chunks, *arguments)`` then calls it for each chunk, in parallel.
+
+    Arguments are arrays, numbers, and tuples of numbers. f itself can be called from other jitted functions.
+    """
+
+    def __init__(self, function):
+        self.function = function
+        self.body = helper(function)
+        self._addresses = {}
+
+    def launch(self, chunks, *arguments):
+        """Call the function for chunks 0 … chunks-1; which thread takes which is open."""
+        if numba.config.DISABLE_JIT:
+            for chunk in range(chunks):
+                self.function(chunk, *arguments)
+            return
+        kinds = tuple(map(_kind, arguments))
+        address = self._addresses.get(kinds)
+        if address is None:
+            address = self._addresses[kinds] = self._compile(tuple(map(numba.typeof, arguments)))
+        _launch(chunks, address, arguments)
+
+    def _compile(self, kinds):
+        """The address of a function of a chunk's number and the address of the arguments."""
+        names = {"body": self.body, "arguments_at": _arguments_at(types.Tuple(kinds))}
+        digest = hashlib.sha256(str(kinds).encode()).hexdigest()[:16]
+        # Numba's cache knows a function by its file and qualified name; these must tell the kernels apart.
+        code = _entry.__code__.replace(co_filename=self.function.__code__.co_filename)
+        entry = python_types.FunctionType(code, names, self.function.__name__)
+        entry.__qualname__ = f"{self.function.__qualname__}_{digest}"
+        entry.__module__ = self.function.__module__
+        return by_itself(types.void(types.int64, types.int64), entry).address
+
+
+def _kind(argument):
+    """What of an argument decides its type; far quicker than asking Numba."""
+    if isinstance(argument, tuple):
+        return type(argument), *map(type, argument)
+    dtype = getattr(argument, "dtype", None)
+    return type(argument) if dtype is None else (type(argument), dtype.char, argument.ndim)
+
+
+def _entry(chunk, address):
+    body(chunk, *arguments_at(address))  # noqa: F821 - both names are given to it in _compile
+
+
+def _arguments_at(kind):
+    """An intrinsic that reads a tuple of arguments of known types."""
+
+    @intrinsic
+    def arguments_at(typingctx, address):
+        def generate(context, builder, signature, args):
+            pointer = builder.inttoptr(args[0], context.get_value_type(kind).as_pointer())
+            return impl_ret_borrowed(context, builder, kind, builder.load(pointer))
+
+        return kind(types.int64), generate
+
+    return arguments_at
+
+
+@intrinsic
+def _address_of(typingctx, arguments):
+    """Put a tuple on the stack; the address is good until the caller returns."""
+
+    def generate(context, builder, signature, args):
+        return builder.ptrtoint(cgutils.alloca_once_value(builder, args[0]), _INDEX)
+
+    return types.int64(arguments), generate
+
+
+@intrinsic
+def _call(typingctx, function, chunk, arguments):
+    """Call a function by its address."""
+
+    def generate(context, builder, signature, args):
+        function, chunk, arguments = args
+        kind = ir.FunctionType(ir.VoidType(), [_INDEX, _INDEX])
+        builder.call(builder.inttoptr(function, kind.as_pointer()), [chunk, arguments])
+        return context.get_dummy_value()
+
+    return types.void(types.int64, types.int64, types.int64), generate
+
+
+@kernel()
+def _launch(chunks, function, arguments):
+    """The one parallel loop."""
+    address = _address_of(arguments)
+    for chunk in prange(chunks):
+        _call(function, chunk, address)
