@@ -4,11 +4,12 @@ Nothing in the file is ever executed. The metadata has one key, ``tinycnn``, bec
 random order and the same model is to give the same bytes.
 """
 
+import errno
 import json
 import os
 import tempfile
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,14 +25,22 @@ if TYPE_CHECKING:
     from .model import Sequential
 
 FORMAT = 1
+#: How the name of a file ends that is still being written; one that was left behind by a crash may be deleted.
+PART = ".part"
 _KEY = "tinycnn"
 _WEIGHT, _SLOT = "weights/", "optimizer/"
 
 
 def save_model(model: "Sequential", path: Any, extra: Mapping[str, Any] | None = None) -> None:
     """See :meth:`Sequential.save`; ``extra`` is further JSON, given back by :func:`read_extra`."""
+    arrays, description = contents(model)
+    write_whole(path, packed(arrays, description | {"extra": dict(extra or {})}))
+
+
+def contents(model: "Sequential") -> tuple[dict[str, Array], dict[str, Any]]:
+    """All that a model is: its arrays by their names in the file, and everything else, ready for JSON."""
     arrays = {_WEIGHT + key: model.backend.to_numpy(value) for key, value in model.weights().items()}
-    description: dict[str, Any] = {"format": FORMAT, "model": model.get_config(), "extra": dict(extra or {})}
+    description: dict[str, Any] = {"format": FORMAT, "model": model.get_config()}
     if model.compiled:
         description["training"] = {
             "optimizer": {"class_name": type(model.optimizer).__name__, "config": model.optimizer.get_config()},
@@ -42,10 +51,14 @@ def save_model(model: "Sequential", path: Any, extra: Mapping[str, Any] | None =
         for key, slots in model.optimizer.slots.items():
             for name, slot in zip(model.optimizer.slot_names, slots, strict=True):
                 arrays[f"{_SLOT}{key}/{name}"] = model.backend.to_numpy(slot)
+    return arrays, description
+
+
+def packed(arrays: Mapping[str, Array], description: Mapping[str, Any]) -> bytes:
+    """The bytes of a file."""
     # safetensors writes sliced and Fortran-ordered arrays silently wrong.
     arrays = {key: np.ascontiguousarray(value) for key, value in arrays.items()}
-    data = safetensors.numpy.save(arrays, metadata={_KEY: json.dumps(description, allow_nan=False)})
-    write_whole(path, data)
+    return safetensors.numpy.save(arrays, metadata={_KEY: json.dumps(description, allow_nan=False)})
 
 
 def load_model(path: Any, custom_objects: dict[str, type[Layer]] | None = None) -> "Sequential":
@@ -82,12 +95,26 @@ def read_extra(path: Any) -> dict[str, Any]:
 
 
 def write_whole(path: Any, data: bytes) -> None:
-    """Write a file completely or not at all: to a temporary name beside it, flushed to the disk, then renamed."""
+    """Write a file completely or not at all.
+
+    To a temporary name beside it, flushed to the disk, then renamed; then the folder is flushed too, because the new
+    name is part of it. Whatever fails before the renaming leaves an older file of that name as it was.
+
+    Raises
+    ------
+    OSError
+        That says which file could not be written, and why.
+    """
     path = Path(path)
     try:
-        handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent)
+        _write_whole(path, data)
     except OSError as error:
-        raise type(error)(error.errno, f"cannot write {path}: {error.strerror}") from error
+        reason = error.strerror or str(error)
+        raise type(error)(error.errno, f"cannot write {path}: {reason}") from error
+
+
+def _write_whole(path: Path, data: bytes) -> None:
+    handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", suffix=PART, dir=path.parent)
     try:
         with os.fdopen(handle, "wb") as file:
             file.write(data)
@@ -96,8 +123,24 @@ def write_whole(path: Any, data: bytes) -> None:
         os.chmod(temporary, 0o666 & ~_umask())
         os.replace(temporary, path)
     except BaseException:
-        Path(temporary).unlink(missing_ok=True)
+        # What went wrong is what matters, not that the folder is gone as well.
+        with suppress(OSError):
+            os.unlink(temporary)
         raise
+    flush_folder(path.parent)
+
+
+def flush_folder(folder: Path) -> None:
+    """Have the disk note which files a folder holds."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    except OSError as error:
+        # Some network file systems know no such thing for folders.
+        if error.errno not in (errno.EINVAL, errno.ENOTSUP):
+            raise
+    finally:
+        os.close(handle)
 
 
 def _umask() -> int:
