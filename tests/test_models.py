@@ -9,7 +9,7 @@ import json
 import numpy as np
 import pytest
 
-from tinycnn import Sequential, callbacks, layers, models, optimizers, set_seed, use_backend
+from tinycnn import Augmentation, Sequential, callbacks, layers, models, optimizers, set_seed, use_backend
 
 # Name: parameters in total, those not trainable, and the layers. C n k: convolution (relu, valid unless said),
 # P: max-pooling, D: dropout, F: flatten, FC: dense (relu unless said).
@@ -81,16 +81,17 @@ DOCUMENTED = {
     ),
 }
 
-# Name: epochs, batch size, optimizer, its rate, by the epoch schedule or not, best epoch's weights restored or not.
-FASHION = (128, "Adam", 0.001, False, False)
-LADDER_BEST = (10, 128, "Adam", 0.001, False, True)
-LADDER_LAST = (128, "Adam", 0.001, False, False)
-BY_EPOCH = (20, 128, "Adam", 0.003, True, False)
+# Name: epochs, batch size, optimizer, its rate, the epoch schedule, best epoch's weights restored or not.
+COSINE = "half a cosine"
+LADDER_BEST = (10, 128, "Adam", 0.001, None, True)
+LADDER_LAST = (128, "Adam", 0.001, None, False)
+INVERSE = "the inverse of the epoch"
+BY_EPOCH = (20, 128, "Adam", 0.003, INVERSE, False)
 TRAINING = {
-    "fashion_base": (20, *FASHION),
-    "fashion_improved": (30, *FASHION),
-    "mnist_cnn": (10, 128, "Adam", 0.001, False, False),
-    "cifar10_cnn": (100, 64, "Adam", 0.001, False, False),
+    "fashion_base": (20, 128, "Adam", 0.001, None, False),
+    "fashion_improved": (30, 128, "Adam", 0.001, COSINE, False),
+    "mnist_cnn": (10, 128, "Adam", 0.001, None, False),
+    "cifar10_cnn": (100, 64, "Adam", 0.001, COSINE, False),
     "ladder_00": LADDER_BEST,
     "ladder_01": (10, *LADDER_LAST),
     "ladder_02": (10, *LADDER_LAST),
@@ -104,8 +105,8 @@ TRAINING = {
     "ladder_10": (7, *LADDER_LAST),
     "ladder_11": (10, *LADDER_LAST),
     "ladder_12": (9, *LADDER_LAST),
-    "vanilla_large": (20, 64, "SGD", 0.01, False, False),
-    "vanilla": (20, 64, "SGD", 0.01, False, False),
+    "vanilla_large": (20, 64, "SGD", 0.01, None, False),
+    "vanilla": (20, 64, "SGD", 0.01, None, False),
     "go_crazy": BY_EPOCH,
     "variant_1": BY_EPOCH,
     "variant_2": BY_EPOCH,
@@ -211,7 +212,7 @@ def test_a_built_model_is_named_uncompiled_and_has_ten_outputs(name: str) -> Non
 @every_name
 def test_recipes_are_the_documented_training(name: str) -> None:
     recipe = models.recipe(name)
-    epochs, batch_size, optimizer, rate, by_epoch, restore_best = TRAINING[name]
+    epochs, batch_size, optimizer, rate, schedule, restore_best = TRAINING[name]
     assert (recipe.name, recipe.epochs, recipe.batch_size) == (name, epochs, batch_size)
     assert (recipe.loss, recipe.seed) == ("sparse_categorical_crossentropy", 42)
     made = recipe.make_optimizer()
@@ -219,10 +220,28 @@ def test_recipes_are_the_documented_training(name: str) -> None:
     assert made.learning_rate == rate
     assert made is not recipe.make_optimizer()
     assert recipe.restore_best is restore_best
-    if by_epoch:
+    if schedule is INVERSE:
         assert [recipe.schedule(epoch) for epoch in range(3)] == [0.003, 0.0022744503, 0.0018315018]
+    elif schedule is COSINE:
+        assert [recipe.schedule(share * epochs) for share in (0, 0.5, 1)] == [rate, pytest.approx(rate / 2), 0]
     else:
         assert recipe.schedule is None
+
+
+def test_variations_train_the_layers_of_a_network_in_another_way() -> None:
+    assert not set(models.variations()) & set(models.names())
+    for name in models.variations():
+        varied, model = models.recipe(name), models.build(name)
+        network = models.recipe(varied.variation_of)
+        assert model.name == name
+        assert model.count_params() == network.params.total
+        assert varied.augment != network.augment
+    assert models.recipe("cifar10_cnn_noaug").augment is None
+    assert models.recipe("cifar10_cnn").augment == Augmentation(shift=0.1, flip=True)
+    assert models.recipe("fashion_improved_blur").augment == Augmentation(blur=1.0)
+    said = [models.recipe(name).chosen[0] for name in ("cifar10_cnn_noaug", "cifar10_cnn")]
+    assert said[0] == "Augmentation: none."
+    assert "mirrored" in said[1]
 
 
 @every_name

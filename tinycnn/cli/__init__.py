@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from types import ModuleType
 from typing import Any, NoReturn
 
-from . import evaluate, gradcheck, models, predict, profile, summary, train
+from . import evaluate, gradcheck, models, predict, profile, reproduce, summary, train
 from ._arguments import UsageError
 
 __all__ = ["main"]
@@ -25,6 +25,7 @@ _COMMANDS: dict[str, ModuleType] = {
     "predict": predict,
     "gradcheck": gradcheck,
     "profile": profile,
+    "reproduce": reproduce,
 }
 _EXAMPLE = "tinycnn train ladder_03 --data digits --epochs 3"
 

@@ -22,5 +22,7 @@ def run(args: argparse.Namespace) -> int:
         )
     for name, parameters, data, documented in rows:
         print(f"{name:<17}{parameters:>10}  {data:<15}{documented:>19}")
-    print("\nThe accuracy is of the document's own run; 'tinycnn summary NAME' tells the rest of what it reports.")
+    for recipe in map(models.recipe, models.variations()):
+        print(f"\n{recipe.name} is {recipe.variation_of}, trained in another way.", end="")
+    print("\n\nThe accuracy is of the document's own run; 'tinycnn summary NAME' tells the rest of what it reports.")
     return 0

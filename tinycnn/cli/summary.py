@@ -30,6 +30,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Print the summary."""
     from .. import models
+    from ..schedules import InverseEpochDecay
 
     recipe = models.recipe(args.name)
     model = models.build(args.name)
@@ -43,7 +44,11 @@ def run(args: argparse.Namespace) -> int:
     _line("batch size", recipe.batch_size)
     _line("optimizer", f"{recipe.optimizer} ({settings})".replace("learning_rate", "learning rate"))
     if recipe.schedule is not None:
-        _line("learning rate", recipe.schedule)
+        by_epoch = isinstance(recipe.schedule, InverseEpochDecay)
+        _line("learning rate", recipe.schedule if by_epoch else f"{recipe.schedule}, by epoch")
+    if recipe.augment is not None:
+        changes = {key: value for key, value in recipe.augment.get_config().items() if value}
+        _line("augmentation", ", ".join(f"{key} {value}" for key, value in changes.items()))
     _line("loss", recipe.loss)
     _line("seed", recipe.seed)
     _line("weights kept", "those of the best epoch" if recipe.restore_best else "those of the last epoch")

@@ -1,8 +1,6 @@
 """``tinycnn train NAME``: train a documented network by its recipe."""
 
 import argparse
-import os
-import platform
 import statistics
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -125,6 +123,7 @@ def _train(folder: Path, settings: Any, progress: Any, threads: int) -> int:
                 initial_epoch=progress.epochs,
                 validation_data=(data.x_test, data.y_test),
                 callbacks=callbacks,
+                augment=recipe.augment,
             )
         except KeyboardInterrupt:
             kept = _runs.read_checkpoint(folder)
@@ -144,7 +143,7 @@ def _finish(
     folder: Path, settings: Any, progress: Any, threads: int, model: Any, data: Any, interrupted: bool = False
 ) -> None:
     """Test the model, write what the run leaves, and tell."""
-    from . import _figures, _runs
+    from . import _about, _figures, _runs
 
     loss, accuracy = model.evaluate(data.x_test, data.y_test, verbose=0)
     probabilities = model.predict(data.x_test)
@@ -175,8 +174,8 @@ def _finish(
             "results": results,
             "images_per_second": round(speed, 1),
             "wall_time_s": round(sum(progress.seconds), 3),
-            "versions": _versions(),
-            "machine": _machine(),
+            "versions": _about.versions(),
+            "machine": _about.machine(),
             "recipe": _recipe(settings.model),
         },
     )
@@ -215,25 +214,3 @@ def _recipe(name: str) -> dict[str, Any]:
     from .. import models
 
     return models.recipe(name).to_dict()
-
-
-def _versions() -> dict[str, str]:
-    from importlib.metadata import version
-
-    import numpy
-
-    from .. import __version__
-
-    versions = {"tinycnn": __version__, "python": platform.python_version(), "numpy": numpy.__version__}
-    return versions | {name: version(name) for name in ("numba", "scipy")}
-
-
-def _machine() -> dict[str, Any]:
-    """What the speed depends on; no name of the machine or its user."""
-    processor = platform.processor() or platform.machine()
-    try:
-        lines = Path("/proc/cpuinfo").read_text("utf-8").splitlines()
-        processor = next(line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
-    except (OSError, StopIteration):  # not Linux, or a processor without that line
-        pass
-    return {"system": platform.platform(), "processor": processor, "cores": os.cpu_count()}

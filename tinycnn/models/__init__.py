@@ -8,6 +8,9 @@
 >>> models.recipe("go_crazy").schedule(1)
 0.0022744503
 
+Some are trained a second time, in another way: :func:`variations` names those recipes, and :func:`build` and
+:func:`recipe` take these names too.
+
 One file for each document holds its networks. To add one, write a function that returns its layers under a family's
 decorator :meth:`~tinycnn.models.family.Family.network`.
 """
@@ -19,18 +22,30 @@ from . import eip, fashion, ladder, mnist_cifar, small
 from .family import Network
 from .recipe import ParameterCount, Recipe
 
-__all__ = ["ParameterCount", "Recipe", "build", "names", "recipe"]
+__all__ = ["ParameterCount", "Recipe", "build", "names", "recipe", "variations"]
 
+_DOCUMENTS = (fashion, mnist_cifar, ladder, small, eip)
 _NETWORKS: dict[str, Network] = {
-    network.recipe.name: network
-    for document in (fashion, mnist_cifar, ladder, small, eip)
-    for network in document.FAMILY.networks
+    network.recipe.name: network for document in _DOCUMENTS for network in document.FAMILY.networks
+}
+_VARIATIONS: dict[str, Network] = {
+    network.recipe.name: network for document in _DOCUMENTS for network in document.FAMILY.variations
 }
 
 
 def names() -> list[str]:
     """Return the names of the networks, in the order of the documents."""
     return list(_NETWORKS)
+
+
+def variations() -> list[str]:
+    """Return the names of the recipes that train one of the networks in another way.
+
+    >>> from tinycnn import models
+    >>> {name: models.recipe(name).variation_of for name in models.variations()}
+    {'fashion_improved_blur': 'fashion_improved', 'cifar10_cnn_noaug': 'cifar10_cnn'}
+    """
+    return list(_VARIATIONS)
 
 
 def build(name: str) -> Sequential:
@@ -41,7 +56,7 @@ def build(name: str) -> Sequential:
     Parameters
     ----------
     name : str
-        One of :func:`names`.
+        One of :func:`names` or :func:`variations`.
 
     Returns
     -------
@@ -63,7 +78,7 @@ def recipe(name: str) -> Recipe:
     Parameters
     ----------
     name : str
-        One of :func:`names`.
+        One of :func:`names` or :func:`variations`.
 
     Returns
     -------
@@ -78,6 +93,7 @@ def recipe(name: str) -> Recipe:
 
 
 def _find(name: str) -> Network:
-    if name not in _NETWORKS:
-        raise unknown("model", name, _NETWORKS)
-    return _NETWORKS[name]
+    known = _NETWORKS | _VARIATIONS
+    if name not in known:
+        raise unknown("model", name, known)
+    return known[name]

@@ -1,6 +1,7 @@
 """A family is the networks of one document: what they share, and the list of them."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 from ..layers import Layer
@@ -32,6 +33,7 @@ class Family:
         self.chosen = chosen
         self.shared = shared
         self.networks: list[Network] = []
+        self.variations: list[Network] = []
 
     def network(
         self, *, params: int, non_trainable: int = 0, chosen: tuple[str, ...] = (), **settings: Any
@@ -59,3 +61,21 @@ class Family:
             return make_layers
 
         return enter
+
+    def variation(self, name: str, *, of: str, chosen: tuple[str, ...], **changes: Any) -> None:
+        """Enter another way to train a network of this document.
+
+        Parameters
+        ----------
+        name : str
+            The variation's.
+        of : str
+            The network, entered before.
+        chosen : tuple of str
+            As in :meth:`network`.
+        **changes
+            Fields of :class:`Recipe` that differ.
+        """
+        recipe, make_layers = next(network for network in self.networks if network.recipe.name == of)
+        changed = replace(recipe, name=name, variation_of=of, chosen=chosen + self.chosen, **changes)
+        self.variations.append(Network(changed, make_layers))

@@ -6,6 +6,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from .. import schedules
+from ..augmentation import Augmentation
 
 if TYPE_CHECKING:
     from ..callbacks import Callback
@@ -45,12 +46,19 @@ class Recipe:
     params : ParameterCount
         Exact.
     loss : str
-    schedule : InverseEpochDecay or None
-        Called with the epoch, counted from 0, at the start of each; None leaves the optimizer's rate alone.
+    schedule : schedule or None
+        Of ``tinycnn.schedules``. Called with the epoch, counted from 0, at the start of each; None leaves the
+        optimizer's rate alone.
+    augment : Augmentation or None
+        What happens to training images.
     restore_best : bool
         Whether the documented result is that of the best epoch, whose weights were restored, or that of the last.
     seed : int
         For ``tinycnn.set_seed`` before the model is built.
+    runs : int
+        How many times ``tinycnn reproduce`` trains it, with seeds from 0.
+    variation_of : str
+        The network whose layers are trained, where the recipe is a variation of that network's; else empty.
     documented : mapping
         The document's figures. Keys in use: ``train_accuracy``, ``train_loss``, ``val_loss``, ``val_accuracy`` (the
         document does not say of which epoch), ``best_val_accuracy``, ``last_val_accuracy``,
@@ -71,9 +79,12 @@ class Recipe:
     optimizer_config: Mapping[str, Any] = field(hash=False)
     params: ParameterCount
     loss: str = "sparse_categorical_crossentropy"
-    schedule: schedules.InverseEpochDecay | None = None
+    schedule: schedules.InverseEpochDecay | schedules.LearningRateSchedule | None = None
+    augment: Augmentation | None = None
     restore_best: bool = False
     seed: int = 42
+    runs: int = 3
+    variation_of: str = ""
     documented: Mapping[str, float | tuple[float, ...]] = field(default_factory=dict, hash=False)
     chosen: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
@@ -110,7 +121,9 @@ class Recipe:
 
         made: list[Callback] = []
         if self.schedule is not None:
-            made.append(callbacks.LearningRateScheduler(self.schedule))
+            schedule = self.schedule
+            # The schedules that optimizers count steps with take one number; here it is the epoch.
+            made.append(callbacks.LearningRateScheduler(lambda epoch, rate: schedule(epoch)))
         if self.restore_best:
             made.append(
                 callbacks.EarlyStopping(monitor="val_accuracy", mode="max", patience=10, restore_best_weights=True)
@@ -131,8 +144,11 @@ class Recipe:
             "optimizer": {"class_name": self.optimizer, "config": dict(self.optimizer_config)},
             "loss": self.loss,
             "schedule": schedule,
+            "augment": self.augment and self.augment.get_config(),
             "restore_best": self.restore_best,
             "seed": self.seed,
+            "runs": self.runs,
+            "variation_of": self.variation_of,
             "documented": {k: list(v) if isinstance(v, tuple) else v for k, v in self.documented.items()},
             "chosen": list(self.chosen),
             "notes": list(self.notes),

@@ -1,0 +1,133 @@
+"""Records: one JSON file for each run, ``NAME-seedS.json``."""
+
+import json
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from ... import checkpoint
+
+FORMAT = 1
+#: One figure per epoch, as ``fit`` logs them.
+CURVES = ("loss", "accuracy", "val_loss", "val_accuracy", "learning_rate")
+_FIELDS: dict[str, type | tuple[type, ...]] = {
+    "name": str,
+    "seed": int,
+    "data": str,
+    "params": int,
+    "epochs": int,
+    **dict.fromkeys(CURVES, list),
+    "best_epoch": int,
+    "best_val_accuracy": float,
+    "last_val_accuracy": float,
+    "weights_of_epoch": int,
+    "test_accuracy": float,
+    "test_loss": (float, type(None)),
+    "first_100_errors": int,
+    "per_class_accuracy": list,
+    "confusion_matrix": list,
+    "predicted": str,
+    "most_confident_correct": list,
+    "most_confident_wrong": list,
+    "first_layer_filters": list,
+    "seconds": (int, float),
+    "images_per_second": (int, float),
+    "backend": str,
+    "threads": int,
+    "versions": dict,
+    "machine": dict,
+    "command": str,
+    "date": str,
+    "recipe": dict,
+}
+#: What a recipe says about how it trains, rather than about its document.
+_TRAINING = ("data", "epochs", "batch_size", "optimizer", "loss", "schedule", "augment", "restore_best", "params")
+
+
+def path_of(folder: Path, name: str, seed: int) -> Path:
+    """Where the record of a run is."""
+    return folder / f"{name}-seed{seed}.json"
+
+
+def write(path: Path, record: Mapping[str, Any]) -> None:
+    """Write a record, whole or not at all.
+
+    Each field has a line, so that the file can be read and compared; rows of numbers are not spread over lines.
+    """
+    lines = [
+        f"  {json.dumps(key)}: {json.dumps(_without_nan(value), ensure_ascii=False, allow_nan=False)}"
+        for key, value in record.items()
+    ]
+    checkpoint.write_whole(path, ("{\n" + ",\n".join(lines) + "\n}\n").encode())
+
+
+def read(path: Path) -> dict[str, Any]:
+    """Read a record and make sure that it is one.
+
+    Raises
+    ------
+    OSError
+        If it cannot be read.
+    ValueError
+        If it is damaged, of another version, or under another run's name.
+    """
+    try:
+        record = json.loads(path.read_bytes())
+    except (ValueError, RecursionError) as error:
+        raise _damaged(path, f"it is not JSON ({error})") from error
+    if not isinstance(record, dict) or record.get("format") != FORMAT:
+        found = record.get("format") if isinstance(record, dict) else type(record).__name__
+        raise _damaged(path, f"its format should be {FORMAT} and is {found!r}")
+    for key, kind in _FIELDS.items():
+        if key not in record:
+            raise _damaged(path, f"it lacks {key!r}")
+        if not isinstance(record[key], kind) or isinstance(record[key], bool):
+            raise _damaged(path, f"its {key!r} is a {type(record[key]).__name__}")
+    for key in CURVES:
+        if len(record[key]) != record["epochs"]:
+            raise _damaged(path, f"its {key!r} has {len(record[key])} epochs of {record['epochs']}")
+    named = path_of(path.parent, record["name"], record["seed"])
+    if named != path:
+        raise _damaged(path, f"what it holds belongs into {named.name}")
+    return record
+
+
+def read_all(folder: Path) -> dict[str, list[dict[str, Any]]]:
+    """All records of a folder by name, each name's by seed.
+
+    Raises
+    ------
+    OSError
+        If there is no such folder.
+    ValueError
+        If a file is not a record.
+    """
+    if not folder.is_dir():
+        raise NotADirectoryError(f"{folder} is not a folder of records; 'tinycnn reproduce --out {folder}' makes one")
+    found: dict[str, list[dict[str, Any]]] = {}
+    for record in sorted(map(read, folder.glob("*.json")), key=lambda record: record["seed"]):
+        found.setdefault(record["name"], []).append(record)
+    return found
+
+
+def differences(record: Mapping[str, Any], recipe: Mapping[str, Any]) -> list[str]:
+    """The settings of training in which a record's recipe differs from another (``Recipe.to_dict``)."""
+    return [key for key in _TRAINING if record["recipe"].get(key) != recipe.get(key)]
+
+
+def _damaged(path: Path, what: str) -> ValueError:
+    return ValueError(
+        f"{path} is not a record of 'tinycnn reproduce': {what}; restore it, or delete it and run that again"
+    )
+
+
+def _without_nan(value: Any) -> Any:
+    """JSON has no NaN and no infinity: null stands for them."""
+    if isinstance(value, Mapping):
+        return {key: _without_nan(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_without_nan(item) for item in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value

@@ -1,0 +1,258 @@
+"""One run: trained, tested and recorded. Interrupted at any point, the same call goes on where it was."""
+
+import json
+import shutil
+import statistics
+import time
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import tinycnn
+
+from ... import metrics, models
+from ..._types import Array
+from ...callbacks import BackupAndRestore, Callback, Logs
+from ...checkpoint import write_whole
+from ...layers import Conv2D
+from ...model import Sequential
+from ...models.recipe import Recipe
+from .. import _about
+from .._data import Data
+from . import records
+
+#: What is not to be committed, in the folder of the records.
+WORK = ".work"
+#: From one backup to the next, so that even a machine that fails costs no more.
+SAVE_SECONDS = 60
+#: Standard deviations, in pixels, of the blur that test images are tried with.
+BLURS = (0.5, 1.0, 1.5, 2.0, 3.0, 4.0)
+CLASSES = 10
+SHOWN = 10
+
+
+class Logbook(Callback):
+    """The figures of each epoch, and the time it took; an interruption's pause does not count.
+
+    Attributes
+    ----------
+    history : dict of str to list of float
+    train_seconds, seconds : list of float
+        For each epoch: the time of its training steps; and with validation.
+    """
+
+    def on_train_begin(self) -> None:
+        self.history: dict[str, list[float]] = {}
+        self.train_seconds: list[float] = []
+        self.seconds: list[float] = []
+        self._trained = 0.0
+        self._go_on(0.0)
+
+    def _go_on(self, spent: float) -> None:
+        """The clock of an epoch starts, or goes on after so many seconds."""
+        self._spent, self._since = spent, time.perf_counter()
+
+    def _elapsed(self) -> float:
+        return self._spent + time.perf_counter() - self._since
+
+    def on_train_batch_end(self, batch: int, logs: Logs) -> None:
+        self._trained = self._elapsed()
+
+    def on_epoch_end(self, epoch: int, logs: Logs) -> None:
+        for key, value in logs.items():
+            self.history.setdefault(key, []).append(float(value))
+        self.train_seconds.append(self._trained)
+        self.seconds.append(self._elapsed())
+        self._go_on(0.0)
+
+    def get_state(self) -> dict[str, Any]:
+        return {
+            "history": {key: list(values) for key, values in self.history.items()},
+            "train_seconds": list(self.train_seconds),
+            "seconds": list(self.seconds),
+            "trained": self._trained,
+            "elapsed": self._elapsed(),
+        }
+
+    def set_state(self, state: dict[str, Any]) -> None:
+        self.history = {key: list(values) for key, values in state["history"].items()}
+        self.train_seconds, self.seconds = list(state["train_seconds"]), list(state["seconds"])
+        self._trained = state["trained"]
+        self._go_on(state["elapsed"])
+
+
+def hold_out(data: Data, count: int) -> Data:
+    """The data for choosing settings: the last images of the training set take the place of the test set."""
+    if not 0 < count < len(data.x_train):
+        raise ValueError(f"--hold-out must be from 1 to {len(data.x_train) - 1:,}, and leave images; got {count}")
+    kept = slice(None, -count)
+    return data._replace(
+        title=f"{data.title}, {count:,} images held out",
+        x_train=data.x_train[kept],
+        y_train=data.y_train[kept],
+        x_test=data.x_train[-count:],
+        y_test=data.y_train[-count:],
+    )
+
+
+def reproduce(recipe: Recipe, seed: int, data: Data, folder: Path, threads: int, command: str) -> dict[str, Any]:
+    """Train by a recipe, going on with what an interrupted call left, and write the record.
+
+    Parameters
+    ----------
+    recipe : Recipe
+    seed : int
+    data : Data
+    folder : Path
+        For the record. In its subfolder ``.work`` are backups and the trained model, which are not to be committed.
+    threads : int
+        To be recorded.
+    command : str
+        What repeats the run.
+
+    Returns
+    -------
+    dict
+        The record.
+
+    Raises
+    ------
+    ValueError
+        If the work that an earlier call left was begun with other settings.
+    """
+    work = folder / WORK / f"{recipe.name}-seed{seed}"
+    _begin(work, recipe)
+    backup = work / "backup"
+    model, logbook = _train(recipe, seed, data, backup)
+    # The model is kept before the record, which says that everything is done.
+    model.save(work / "model.safetensors")
+    record = _record(recipe, seed, data, model, logbook, threads, command)
+    records.write(records.path_of(folder, recipe.name, seed), record)
+    shutil.rmtree(backup, ignore_errors=True)
+    return record
+
+
+def _begin(work: Path, recipe: Recipe) -> None:
+    """Make the folder for a run's work, or make sure that the work in it is of the same settings."""
+    work.mkdir(parents=True, exist_ok=True)
+    # The folder hides itself from git, wherever it is.
+    (work.parent / ".gitignore").write_text("*\n")
+    path, settings = work / "recipe.json", recipe.to_dict()
+    if path.exists() and (work / "backup").exists():
+        differing = records.differences({"recipe": json.loads(path.read_bytes())}, settings)
+        if differing:
+            raise ValueError(
+                f"{work} holds an unfinished run of another recipe (another {', '.join(differing)}); "
+                "delete that folder to begin again"
+            )
+    write_whole(path, json.dumps(settings).encode())
+
+
+def _train(recipe: Recipe, seed: int, data: Data, backup: Path) -> tuple[Sequential, Logbook]:
+    tinycnn.set_seed(seed)
+    model = models.build(recipe.name)
+    model.compile(recipe.make_optimizer(), recipe.loss, ["accuracy"])
+    logbook = Logbook()
+    model.fit(
+        data.x_train,
+        data.y_train,
+        batch_size=recipe.batch_size,
+        epochs=recipe.epochs,
+        validation_data=(data.x_test, data.y_test),
+        callbacks=[*recipe.make_callbacks(), logbook, BackupAndRestore(backup, save_seconds=SAVE_SECONDS)],
+        augment=recipe.augment,
+    )
+    return model, logbook
+
+
+def _record(
+    recipe: Recipe, seed: int, data: Data, model: Sequential, logbook: Logbook, threads: int, command: str
+) -> dict[str, Any]:
+    accuracies = logbook.history["val_accuracy"]
+    best = int(np.argmax(accuracies))  # the first of equals, as EarlyStopping has it
+    epochs = len(accuracies)
+    speed = statistics.median(len(data.x_train) / max(seconds, 1e-9) for seconds in logbook.train_seconds)
+    return {
+        "format": records.FORMAT,
+        "name": recipe.name,
+        "seed": seed,
+        "data": data.title,
+        "params": model.count_params(),
+        "epochs": epochs,
+        "best_epoch": best + 1,
+        "best_val_accuracy": accuracies[best],
+        "last_val_accuracy": accuracies[-1],
+        "weights_of_epoch": best + 1 if recipe.restore_best else epochs,
+        **_tested(model, data),
+        **{key: logbook.history[key] for key in records.CURVES},
+        "seconds": round(sum(logbook.seconds), 3),
+        "seconds_by_epoch": [round(seconds, 3) for seconds in logbook.seconds],
+        "images_per_second": round(speed, 1),
+        "backend": model.backend.name,
+        "threads": threads,
+        "versions": _about.versions(),
+        "machine": _about.machine(),
+        "command": command,
+        "date": date.today().isoformat(),
+        "recipe": recipe.to_dict(),
+        "first_layer_filters": _filters(model),
+    }
+
+
+def _tested(model: Sequential, data: Data) -> dict[str, Any]:
+    """What the trained network makes of the test images, in so few numbers that every figure can be drawn again."""
+    loss, accuracy = model.evaluate(data.x_test, data.y_test, verbose=0)
+    p = model.predict(data.x_test)
+    predicted = p.argmax(axis=1)
+    correct = predicted == data.y_test
+    counts = metrics.confusion_matrix(data.y_test, predicted, CLASSES)
+    tested = {
+        "test_accuracy": accuracy,
+        "test_loss": loss,
+        "first_100_errors": int((~correct[:100]).sum()),
+        "per_class_accuracy": metrics.recall(counts).tolist(),
+        "confusion_matrix": counts.tolist(),
+        "most_confident_correct": _surest(p, data.y_test, np.flatnonzero(correct)),
+        "most_confident_wrong": _surest(p, data.y_test, np.flatnonzero(~correct)),
+        "predicted": "".join(map(str, predicted.tolist())),
+    }
+    if data.name == "fashion_mnist":
+        tested["test_accuracy_if"] = _accuracy_if(model, data)
+    return tested
+
+
+def _surest(p: Array, y: Array, images: Array) -> list[dict[str, Any]]:
+    """Of some images those that the network is surest of; of equally sure ones the first."""
+    chosen = images[np.argsort(-p[images].max(axis=1), kind="stable")][:SHOWN]
+    return [
+        {"image": int(n), "true": int(y[n]), "predicted": int(p[n].argmax()), "probability": float(p[n].max())}
+        for n in chosen
+    ]
+
+
+def _accuracy_if(model: Sequential, data: Data) -> dict[str, float]:
+    """Test accuracy on images that are out of focus, or not as the network was given them in training.
+
+    The document of the Fashion-MNIST networks trains one on blurred images, and prints an accuracy for another that its
+    own figures contradict. These figures tell what such images cost.
+    """
+    x = data.x_test
+    changed = {f"blurred by {sigma} px": _blurred(model, x, sigma) for sigma in BLURS}
+    changed |= {"not divided by 255": x * np.float32(255), "divided by 255 twice": x / np.float32(255)}
+    changed |= {"inverted": 1 - x}
+    return {name: model.evaluate(images, data.y_test, verbose=0)[1] for name, images in changed.items()}
+
+
+def _blurred(model: Sequential, x: Array, sigma: float) -> Array:
+    blurred: Array = model.backend.kernels.blur_images(x, np.full(len(x), sigma, x.dtype))
+    return blurred
+
+
+def _filters(model: Sequential) -> list[Any]:
+    """The kernel of the first convolution, (KH, KW, C, F), to four digits."""
+    first = next(layer for layer in model.layers if isinstance(layer, Conv2D))
+    weights = model.backend.to_numpy(first.params["kernel"].value)
+    rounded: list[Any] = np.vectorize(lambda value: float(f"{value:.4g}"), otypes=[float])(weights).tolist()
+    return rounded
