@@ -3,10 +3,36 @@
 import difflib
 import math
 import numbers
+import os
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Any
 
 from ._types import Shape
+
+#: The largest whole number that any argument takes: what an array's length, or a seed, can be.
+LARGEST = 2**63 - 1
+#: Characters of a value that an error shows: what came may be a whole data set, or a hostile file's.
+_SHOWN = 100
+
+
+def shown(value: Any) -> str:
+    """``repr(value)`` for an error: one line, not too long, and never an error itself.
+
+    Examples
+    --------
+    >>> shown("relu"), len(shown("x" * 10**6))
+    ("'relu'", 100)
+    """
+    if isinstance(value, numbers.Integral) and not -LARGEST <= int(value) <= LARGEST:
+        return f"a number of {int(value).bit_length()} bits"  # Python refuses to write out more than 4300 digits
+    if isinstance(value, str | bytes):
+        value = value[:_SHOWN]
+    try:
+        text = " ".join(repr(value).split())
+    except Exception:  # a user's object may fail in any way, and lists may be nested too deeply
+        text = f"<{type(value).__name__}>"
+    return text if len(text) <= _SHOWN else f"{text[: _SHOWN - 1]}…"
 
 
 def unknown(kind: str, name: Any, known: Iterable[str]) -> ValueError:
@@ -18,26 +44,30 @@ def unknown(kind: str, name: Any, known: Iterable[str]) -> ValueError:
     ValueError("unknown layer 'Conv2'; did you mean 'Conv2D'? Known: Conv2D, Dense")
     """
     names = sorted(known)
-    near = difflib.get_close_matches(str(name).lower(), [n.lower() for n in names], n=1, cutoff=0.5)
+    asked = name[:_SHOWN].lower() if isinstance(name, str) else ""
+    near = difflib.get_close_matches(asked, [n.lower() for n in names], n=1, cutoff=0.5)
     hint = next((f" did you mean {n!r}?" for n in names if near and n.lower() == near[0]), "")
-    return ValueError(f"unknown {kind} {name!r};{hint} Known: {', '.join(names)}")
+    return ValueError(f"unknown {kind} {shown(name)};{hint} Known: {', '.join(names)}")
 
 
 def choice(value: Any, options: Iterable[str], name: str) -> str:
     """One of a few words, in any case."""
     options = tuple(options)
     if not isinstance(value, str) or value.lower() not in options:
-        raise ValueError(f"{name} must be one of {', '.join(map(repr, options))}; got {value!r}")
+        raise ValueError(f"{name} must be one of {', '.join(map(repr, options))}; got {shown(value)}")
     return value.lower()
 
 
-def integer(value: Any, name: str, minimum: int = 1) -> int:
-    """A whole number not under ``minimum``; True is not a number."""
+def integer(value: Any, name: str, minimum: int = 1, maximum: int = LARGEST) -> int:
+    """A whole number from ``minimum`` to ``maximum``; True is not a number."""
     if isinstance(value, bool) or not isinstance(value, numbers.Integral):
-        raise TypeError(f"{name} must be an integer; got {value!r}")
-    if value < minimum:
-        raise ValueError(f"{name} must be at least {minimum}; got {value}")
-    return int(value)
+        raise TypeError(f"{name} must be an integer; got {shown(value)}")
+    number = int(value)
+    if number < minimum:
+        raise ValueError(f"{name} must be at least {minimum}; got {shown(value)}")
+    if number > maximum:
+        raise ValueError(f"{name} must be at most {maximum}; got {shown(value)}")
+    return number
 
 
 def real(
@@ -51,20 +81,23 @@ def real(
 ) -> float:
     """A finite number in ``[minimum, maximum]``, above ``above`` and below ``below``."""
     if isinstance(value, bool) or not isinstance(value, numbers.Real):
-        raise TypeError(f"{name} must be a number; got {value!r}")
-    number = float(value)
+        raise TypeError(f"{name} must be a number; got {shown(value)}")
+    try:
+        number = float(value)
+    except OverflowError:  # an integer or a fraction beyond the largest float
+        number = math.inf
     if not (math.isfinite(number) and minimum <= number <= maximum and above < number < below):
         low = f"> {above:g}" if above > minimum else f">= {minimum:g}"
         high = f"< {below:g}" if below < maximum else f"<= {maximum:g}"
         wanted = " and ".join(bound for bound in (low, high) if "inf" not in bound) or "finite"
-        raise ValueError(f"{name} must be {wanted}; got {value!r}")
+        raise ValueError(f"{name} must be {wanted}; got {shown(value)}")
     return number
 
 
 def boolean(value: Any, name: str) -> bool:
     """True or False themselves: a truthy string is more likely a misplaced argument."""
     if not isinstance(value, bool):
-        raise TypeError(f"{name} must be True or False; got {value!r}")
+        raise TypeError(f"{name} must be True or False; got {shown(value)}")
     return value
 
 
@@ -73,7 +106,7 @@ def pair(value: Any, name: str, minimum: int = 1) -> tuple[int, int]:
     if isinstance(value, numbers.Integral) and not isinstance(value, bool):
         value = (value, value)
     if not isinstance(value, tuple | list) or len(value) != 2:
-        raise TypeError(f"{name} must be an integer or a pair of integers; got {value!r}")
+        raise TypeError(f"{name} must be an integer or a pair of integers; got {shown(value)}")
     return integer(value[0], f"{name}[0]", minimum), integer(value[1], f"{name}[1]", minimum)
 
 
@@ -82,12 +115,29 @@ def shape(value: Any, name: str) -> Shape:
     if isinstance(value, numbers.Integral) and not isinstance(value, bool):
         value = (value,)
     if not isinstance(value, tuple | list) or not value:
-        raise TypeError(f"{name} must be a tuple of positive integers without the batch axis; got {value!r}")
+        raise TypeError(f"{name} must be a tuple of positive integers without the batch axis; got {shown(value)}")
     return tuple(integer(length, f"{name}[{axis}]") for axis, length in enumerate(value))
 
 
 def optional_name(value: Any) -> str | None:
-    """A name for a layer or model: text without a slash (weights are stored as ``layer/parameter``)."""
-    if value is not None and (not isinstance(value, str) or not value or "/" in value):
-        raise ValueError(f"name must be a non-empty string without '/'; got {value!r}")
+    """A name for a layer or model: printable text without a slash (weights are stored as ``layer/parameter``)."""
+    if value is None:
+        return None
+    if not isinstance(value, str) or not value or "/" in value or not value.isprintable() or len(value) > _SHOWN:
+        raise ValueError(
+            f"name must be a non-empty string of at most {_SHOWN} printable characters without '/'; got {shown(value)}"
+        )
     return value
+
+
+def path(value: Any, name: str = "path") -> Path:
+    """Where a file or folder is: text, or an object that stands for it."""
+    try:
+        text = os.fspath(value)
+    except TypeError:
+        text = None
+    if not isinstance(text, str):
+        raise TypeError(f"{name} must be a string or a pathlib.Path; got {shown(value)}")
+    if not text or "\0" in text:
+        raise ValueError(f"{name} must be the name of a file or folder; got {shown(text)}")
+    return Path(text)

@@ -8,7 +8,7 @@ import errno
 import json
 import os
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,18 +17,25 @@ import numpy as np
 import safetensors
 import safetensors.numpy
 
-from . import metrics
-from ._types import Array
+from . import losses, metrics, optimizers
+from ._checks import boolean, integer, shown
+from ._checks import path as checked_path
+from ._reading import check_plain_file, parse_json
+from ._types import Array, Shape
 from .layers.base import Layer
 
 if TYPE_CHECKING:
     from .model import Sequential
 
+#: Of the files that are written. All formats up to it are read: tests/fixtures has a file of each.
 FORMAT = 1
+#: The largest file, and the largest header in it, that is read. A file is mapped, so its size alone takes no memory.
+MAX_BYTES, MAX_HEADER_BYTES = 4 * 2**30, 64 * 2**20
 #: How the name of a file ends that is still being written; one that was left behind by a crash may be deleted.
 PART = ".part"
 _KEY = "tinycnn"
 _WEIGHT, _SLOT = "weights/", "optimizer/"
+_DTYPES = {"float32": "F32", "float64": "F64"}
 
 
 def save_model(model: "Sequential", path: Any, extra: Mapping[str, Any] | None = None) -> None:
@@ -61,14 +68,22 @@ def packed(arrays: Mapping[str, Array], description: Mapping[str, Any]) -> bytes
     return safetensors.numpy.save(arrays, metadata={_KEY: json.dumps(description, allow_nan=False)})
 
 
-def load_model(path: Any, custom_objects: dict[str, type[Layer]] | None = None) -> "Sequential":
+def load_model(
+    path: Any, custom_objects: dict[str, type[Layer]] | None = None, *, check_finite: bool = True
+) -> "Sequential":
     """Read a model that :meth:`Sequential.save` wrote; one that was compiled can go on training.
+
+    The file may be anybody's. Nothing in it is executed, names in it are never paths, and its weights are compared
+    with its configuration before memory is taken for them. Limits: 4 GiB a file, 64 MiB its header, 1000 layers,
+    2**28 numbers an array.
 
     Parameters
     ----------
     path : path
     custom_objects : dict of str to class, optional
         Layers that are not tinycnn's own, by class name.
+    check_finite : bool
+        Refuse weights that are NaN or infinite; False reads them, to look at a model whose training diverged.
 
     Returns
     -------
@@ -82,16 +97,26 @@ def load_model(path: Any, custom_objects: dict[str, type[Layer]] | None = None) 
     ValueError, TypeError, KeyError
         If it is not a tinycnn model, or its weights do not fit its configuration.
     """
+    boolean(check_finite, "check_finite")
     with _opened(path) as (file, description):
-        model = _model_of(description, custom_objects, path)
-        _load_arrays(file, model, path)
+        model, input_shape, training = _described(description, _checked_classes(custom_objects), path)
+        _check_arrays(file, model, input_shape, training, path)
+        with _named_errors(path):
+            model.build(input_shape)
+            if training is not None:
+                model.compile(*training)
+        for key, target in _targets(file, model).items():
+            _fill(target, file.get_tensor(key), f"{path}: {key}", check_finite)
     return model
 
 
 def read_extra(path: Any) -> dict[str, Any]:
     """The ``extra`` that :func:`save_model` was given."""
     with _opened(path) as (_, description):
-        return description.get("extra", {})
+        extra = description.get("extra", {})
+    if not isinstance(extra, dict):
+        raise ValueError(f"{path}: its 'extra' must be an object; got {shown(extra)}")
+    return extra
 
 
 def write_whole(path: Any, data: bytes) -> None:
@@ -152,71 +177,144 @@ def _umask() -> int:
 
 @contextmanager
 def _opened(path: Any) -> Iterator[tuple[Any, dict[str, Any]]]:
-    path = Path(path)
+    path = checked_path(path)
     if path.is_dir():
         raise IsADirectoryError(f"{path} is a folder; a model is a file, for example {path / 'model.safetensors'}")
-    if not path.exists():
-        raise FileNotFoundError(f"no such file: {path}")
+    description = _description(_read_header(path), path)
     try:
         with safetensors.safe_open(path, framework="numpy") as file:
-            yield file, _description(file, path)
+            yield file, description
     except safetensors.SafetensorError as error:
         raise ValueError(f"{path} is not a tinycnn model: {error}") from error
 
 
-def _description(file: Any, path: Path) -> dict[str, Any]:
-    text = (file.metadata() or {}).get(_KEY)
-    if text is None:
+def _read_header(path: Path) -> dict[str, Any]:
+    """The safetensors header, read strictly; whether its offsets make sense is left to safetensors.
+
+    Source: https://github.com/huggingface/safetensors, section "Format": eight bytes for a length, then JSON.
+    """
+    size = check_plain_file(path, MAX_BYTES)
+    with path.open("rb") as file:
+        length = int.from_bytes(file.read(8), "little")
+        if size < 8 or length > min(MAX_HEADER_BYTES, size - 8):
+            raise ValueError(
+                f"{path} is not a tinycnn model: a file of {size} bytes cannot have a header of {length} "
+                f"(at most {MAX_HEADER_BYTES} are read)"
+            )
+        text = file.read(length)
+    try:
+        header = parse_json(text)
+    except ValueError as error:
+        raise ValueError(f"{path} is not a tinycnn model: its header is not JSON: {error}") from error
+    if not isinstance(header, dict):
+        raise ValueError(f"{path} is not a tinycnn model: its header is not a JSON object")
+    return header
+
+
+def _description(header: dict[str, Any], path: Path) -> dict[str, Any]:
+    metadata = header.get("__metadata__")
+    text = metadata.get(_KEY) if isinstance(metadata, dict) else None
+    if not isinstance(text, str):
         raise ValueError(f"{path} is not a tinycnn model: its metadata lack the key {_KEY!r}")
     try:
-        description = json.loads(text)
-    except (json.JSONDecodeError, RecursionError) as error:
+        description = parse_json(text)
+    except ValueError as error:
         raise ValueError(f"{path}: its configuration is not readable JSON: {error}") from error
     number = description.get("format") if isinstance(description, dict) else None
-    if not isinstance(number, int) or not 1 <= number <= FORMAT:
-        raise ValueError(f"{path} has format {number!r}; this version of tinycnn reads 1 to {FORMAT}")
+    if type(number) is not int or not 1 <= number <= FORMAT:
+        raise ValueError(f"{path} has format {shown(number)}; this version of tinycnn reads 1 to {FORMAT}")
     return description
 
 
-def _model_of(description: dict[str, Any], custom_objects: dict[str, type[Layer]] | None, path: Any) -> "Sequential":
+@contextmanager
+def _named_errors(path: Any) -> Iterator[None]:
+    """Whatever a configuration raises becomes a ValueError that names the file."""
+    try:
+        yield
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError, RecursionError) as error:
+        reason = f"it lacks {error}" if isinstance(error, KeyError) else error
+        raise ValueError(f"{path}: its configuration does not make a model: {reason}") from error
+
+
+def _described(
+    description: dict[str, Any], custom_objects: dict[str, type[Layer]] | None, path: Any
+) -> tuple["Sequential", Shape, tuple[Any, Any, Any] | None]:
+    """The model, not built; the shape to build it for; and what to compile it with, if it was compiled."""
     from .model import Sequential
 
-    try:
-        model = Sequential.from_config(description["model"], custom_objects)
+    with _named_errors(path):
+        model, input_shape = Sequential._described(description["model"], custom_objects)
+        if input_shape is None:
+            raise ValueError("it has no input_shape")
         training = description.get("training")
-        if training is not None:
-            model.compile(training["optimizer"], training["loss"], training["metrics"])
-            model.optimizer.iterations = int(training["iterations"])
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise ValueError(f"{path}: its configuration does not make a model: {error}") from error
-    return model
+        if training is None:
+            return model, input_shape, None
+        if not isinstance(training, dict):
+            raise TypeError(f"training must be an object; got {shown(training)}")
+        optimizer = optimizers.get(training["optimizer"])
+        optimizer.iterations = integer(training["iterations"], "iterations", minimum=0)
+        return model, input_shape, (optimizer, losses.get(training["loss"]), training["metrics"])
 
 
-def _load_arrays(file: Any, model: "Sequential", path: Any) -> None:
-    """Check every name and shape first, then fill the model."""
+def _check_arrays(
+    file: Any, model: "Sequential", input_shape: Shape, training: tuple[Any, ...] | None, path: Any
+) -> None:
+    """Compare every name, shape and dtype with the configuration; takes no memory for any array."""
+    with _named_errors(path):
+        shapes = model._weight_shapes(input_shape)
+    wanted = {_WEIGHT + key: shape for key, shape in shapes.items()}
+    stored = set(file.keys())
+    if training is not None:
+        wanted |= {key: shapes[of] for key, of, _ in _slots(shapes, training[0], stored)}
+    if stored != wanted.keys():
+        missing, surplus = sorted(wanted.keys() - stored), sorted(stored - wanted.keys())
+        raise ValueError(
+            f"{path}: the weights do not fit the configuration; missing {shown(missing)}, unexpected {shown(surplus)}"
+        )
+    for key, shape in wanted.items():
+        part = file.get_slice(key)
+        found, dtype = tuple(part.get_shape()), part.get_dtype()
+        if found != shape:
+            raise ValueError(f"{path}: {key} has shape {shown(found)}, the configuration wants {shape}")
+        if dtype != _DTYPES[model.dtype]:
+            raise ValueError(f"{path}: {key} has dtype {dtype}, the configuration wants {_DTYPES[model.dtype]}")
+
+
+def _slots(parameters: Iterable[str], optimizer: Any, stored: set[str]) -> Iterator[tuple[str, str, int]]:
+    """Name in the file, parameter and number of each optimizer slot, for the parameters that the file has some for."""
+    for key in parameters:
+        names = [f"{_SLOT}{key}/{name}" for name in optimizer.slot_names]
+        if any(name in stored for name in names):
+            yield from ((name, key, number) for number, name in enumerate(names))
+
+
+def _targets(file: Any, model: "Sequential") -> dict[str, Array]:
+    """The arrays to fill, by their names in the file; optimizer slots are made here."""
     targets: dict[str, Array] = {_WEIGHT + key: value for key, value in model.weights().items()}
     if model.compiled:
-        targets |= _slot_targets(file, model)
-    stored = set(file.keys())
-    if stored != targets.keys():
-        missing, surplus = sorted(targets.keys() - stored), sorted(stored - targets.keys())
-        raise ValueError(f"{path}: the weights do not fit the configuration; missing {missing}, unexpected {surplus}")
-    for key, target in targets.items():
-        shape = tuple(file.get_slice(key).get_shape())
-        if shape != target.shape:
-            raise ValueError(f"{path}: {key} has shape {shape}, the configuration wants {target.shape}")
-    for key, target in targets.items():
-        target[...] = file.get_tensor(key)
-
-
-def _slot_targets(file: Any, model: "Sequential") -> dict[str, Array]:
-    """Fresh optimizer slots for the parameters that the file has some for."""
-    names = model.optimizer.slot_names
-    targets: dict[str, Array] = {}
-    stored = set(file.keys())
-    for key, parameter in model.parameters().items():
-        wanted = [f"{_SLOT}{key}/{name}" for name in names]
-        if wanted and wanted[0] in stored:
-            model.optimizer.slots[key] = [np.zeros_like(parameter.value) for _ in names]
-            targets |= dict(zip(wanted, model.optimizer.slots[key], strict=True))
+        parameters, optimizer = model.parameters(), model.optimizer
+        for name, key, number in _slots(parameters, optimizer, set(file.keys())):
+            if number == 0:
+                optimizer.slots[key] = [np.zeros_like(parameters[key].value) for _ in optimizer.slot_names]
+            targets[name] = optimizer.slots[key][number]
     return targets
+
+
+def _fill(target: Array, values: Array, name: str, check_finite: bool) -> None:
+    if check_finite and not np.isfinite(values).all():
+        raise ValueError(
+            f"{name} holds NaN or infinity: the training diverged, or the file is damaged; "
+            "load_model(path, check_finite=False) reads it all the same"
+        )
+    target[...] = values
+
+
+def _checked_classes(custom_objects: Any) -> dict[str, type[Layer]] | None:
+    good = custom_objects is None or (
+        isinstance(custom_objects, dict)
+        and all(isinstance(key, str) for key in custom_objects)
+        and all(isinstance(cls, type) and issubclass(cls, Layer) for cls in custom_objects.values())
+    )
+    if not good:
+        raise TypeError(f"custom_objects must be a dict of names to Layer classes; got {shown(custom_objects)}")
+    return custom_objects

@@ -1,18 +1,24 @@
 """What a layer is: a shape rule, parameters, and which kernels to call."""
 
+import copy
 import inspect
+import math
 import re
 from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
 from .. import activations, initializers, regularizers, seeding
-from .._checks import boolean, optional_name, shape
+from .._checks import boolean, optional_name, shape, shown
 from .._named import Named
 from .._types import Array, Config, Shape
 from ..backend import Backend, get_backend
 from ..kernels.geometry import Window
 from ..workspace import Workspace
+
+#: The most numbers that one array of weights, or one sample between two layers, may hold: 1 GiB of float32. VGG16's
+#: largest, which is not a small network's, is a third of it.
+MAX_NUMBERS = 2**28
 
 Cache = Any  # a NamedTuple of the layer's own; what backward needs of forward
 
@@ -167,19 +173,28 @@ class Layer:
         Raises
         ------
         ValueError
-            If the layer cannot take ``input_shape``.
+            If the layer cannot take ``input_shape``, or an array would hold more than 2**28 numbers.
         """
         self.name = self.name or snake_case(type(self).__name__)
         self.backend = backend or get_backend()
         self.dtype = np.dtype(dtype).name
-        self.built_input_shape = shape(input_shape, "input_shape")
-        self.built_output_shape = self.output_shape(self.built_input_shape)
+        self._fix_shapes(input_shape)
         self.params, self.buffers = {}, {}
         if rng is None:
             rng = seeding.generator(seeding.new_model_seed(), seeding.Stream.INITIALISE, 0)
         self.create(self.built_input_shape, rng)
         self.built = True
         return self.built_output_shape
+
+    def _fix_shapes(self, input_shape: Shape) -> None:
+        self.built_input_shape = shape(input_shape, "input_shape")
+        self._check_size(self.built_input_shape, "a sample")
+        self.built_output_shape = self.output_shape(self.built_input_shape)
+        self._check_size(self.built_output_shape, "a result")
+
+    def _check_size(self, shape: Shape, what: str) -> None:
+        if math.prod(shape) > MAX_NUMBERS:
+            raise ValueError(f"{self.label}: {what} of shape {shown(shape)} is more than the limit of 2**28 numbers")
 
     def add_parameter(
         self,
@@ -190,12 +205,22 @@ class Layer:
         regularizer: regularizers.Regularizer | None = None,
     ) -> None:
         """Make ``params[name]``, drawn by ``initializer``."""
-        value = self.backend.array(initializer(shape, rng), self.dtype)
-        self.params[name] = Parameter(value, self.trainable, regularizer)
+        self.params[name] = self._parameter(self._array(shape, initializer, rng), regularizer)
 
     def add_buffer(self, name: str, shape: Shape, initializer: initializers.Initializer) -> None:
         """Make ``buffers[name]``; its initializer draws nothing random."""
-        self.buffers[name] = self.backend.array(initializer(shape, np.random.default_rng(0)), self.dtype)
+        self.buffers[name] = self.constant(shape, initializer)
+
+    def constant(self, shape: Shape, initializer: initializers.Initializer) -> Array:
+        """An array of this layer's backend and dtype; its initializer draws nothing random."""
+        return self._array(shape, initializer, np.random.default_rng(0))
+
+    def _array(self, shape: Shape, initializer: initializers.Initializer, rng: np.random.Generator) -> Array:
+        self._check_size(shape, "an array of weights")
+        return self.backend.array(initializer(shape, rng), self.dtype)
+
+    def _parameter(self, value: Array, regularizer: regularizers.Regularizer | None) -> Parameter:
+        return Parameter(value, self.trainable, regularizer)
 
     # Help for forward and backward ----------------------------------------------------------------------------
 
@@ -240,6 +265,34 @@ class Layer:
             raise TypeError(f"{self.label}: expected {what} of dtype {self.dtype}, got {array.dtype}")
 
     # Weights and configuration --------------------------------------------------------------------------------
+
+    def weight_shapes(self, input_shape: Shape) -> dict[str, Shape]:
+        """Shapes of the parameters, then buffers, for samples of ``input_shape``; takes no memory for them.
+
+        Raises
+        ------
+        ValueError
+            If the layer cannot take ``input_shape``, or an array would hold more than 2**28 numbers.
+
+        Examples
+        --------
+        >>> from tinycnn import layers
+        >>> layers.Dense(100_000).weight_shapes((784,))
+        {'kernel': (784, 100000), 'bias': (100000,)}
+        """
+        sketch = copy.copy(self)
+        sketch.params, sketch.buffers = {}, {}
+        sketch.backend, sketch.dtype = get_backend(), "float32"
+        sketch._fix_shapes(input_shape)
+        sketch._array = sketch._sketched_array  # type: ignore[method-assign]
+        sketch._parameter = _sketched_parameter  # type: ignore[method-assign]
+        sketch.create(sketch.built_input_shape, np.random.default_rng(0))
+        return {name: tuple(array.shape) for name, array in sketch.weights().items()}
+
+    def _sketched_array(self, shape: Shape, initializer: initializers.Initializer, rng: np.random.Generator) -> Array:
+        """An array of any shape in the memory of one number, which stands at every place."""
+        self._check_size(shape, "an array of weights")
+        return np.lib.stride_tricks.as_strided(np.zeros(1, np.float32), shape, strides=(0,) * len(shape))
 
     def weights(self) -> dict[str, Array]:
         """Parameters, then buffers, in Keras's order."""
@@ -331,6 +384,13 @@ class ActivatedLayer(Layer):
     def _through_activation(self, dy: Array, cache: ActivatedCache, ws: Workspace | None) -> Array:
         self.check_gradient(dy)
         return self.activation.backward(self.kernels, dy, cache.kept, out=None if ws is None else dy)
+
+
+def _sketched_parameter(value: Array, regularizer: regularizers.Regularizer | None) -> Parameter:
+    """A parameter whose gradient takes no memory either."""
+    parameter = Parameter(np.zeros(1, np.float32), regularizer=regularizer)
+    parameter.value = parameter.grad = value
+    return parameter
 
 
 def snake_case(name: str) -> str:

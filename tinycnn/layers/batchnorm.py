@@ -86,8 +86,8 @@ class BatchNormalization(Layer):
         self.add_buffer("moving_mean", channels, self.moving_mean_initializer)
         self.add_buffer("moving_variance", channels, self.moving_variance_initializer)
         # What stands in for a gamma or beta that the layer does not have.
-        self._one = self.backend.array(np.ones(channels), self.dtype)
-        self._zero = self.backend.array(np.zeros(channels), self.dtype)
+        self._one = self.constant(channels, initializers.Ones())
+        self._zero = self.constant(channels, initializers.Zeros())
 
     def forward(
         self, x: Array, *, training: bool = False, step: int = 0, ws: Workspace | None = None
