@@ -517,6 +517,21 @@ def test_convolution_of_the_usual_sizes(shape, filters, size, strides, groups, d
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize(("N", "K", "F"), [(1, 784, 10), (150, 300, 70), (260, 65, 128), (37, 513, 33), (300, 1152, 10)])
+def test_dense_of_the_usual_sizes(N, K, F, dtype):
+    """Several blocks of rows, panels of columns and runs of the sum, the last of each incomplete."""
+    rng = np.random.default_rng(1)
+    x, w, b, dy = (rng.standard_normal(shape).astype(dtype) for shape in ((N, K), (K, F), (F,), (N, F)))
+    for name, arguments in {
+        "dense_forward": (x, w, b),
+        "dense_backward_input": (dy, w),
+        "dense_backward_weights": (dy, x),
+    }.items():
+        expected = call(reference, name, convert(arguments, np.float64))
+        assert_close(call(cpu, name, arguments), expected, dtype)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_pool_of_ties_infinities_and_nan(dtype):
     """The same winner as the reference's where a plain comparison would be wrong."""
     rng = np.random.default_rng(2)

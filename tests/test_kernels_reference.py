@@ -22,7 +22,7 @@ POINTS = [-2.0, -0.5, 0.0, 0.5, 2.0]
 def test_convolution_equals_scipy(data):
     """Every output pixel of every filter: SciPy's correlation of the padded image with the dilated filter, strided."""
     size, geometry, output, inputs, CG, FG, groups = convolution(data.draw)
-    strides, (top, bottom, left, right), dilation, _ = geometry
+    strides, (top, bottom, left, right), dilation, *_ = geometry
     x = values(data.draw, 2, *inputs, CG * groups)
     w = values(data.draw, *size, CG, FG * groups)
     b = values(data.draw, FG * groups)

@@ -65,8 +65,17 @@ def activate(layer, y):
 
 
 def images(function):
-    """Let a function of (N, C, H, W) work on (N, H, W, C)."""
-    return lambda x: function(x.permute(0, 3, 1, 2).contiguous()).permute(0, 2, 3, 1)
+    """Let a function of (N, C, H, W) work on (N, H, W, C).
+
+    By ``clone``: of one channel ``contiguous`` leaves the strides (25, 1, 5, 1) as they are, with which PyTorch 2.13 on
+    x86 convolves memory that it never set (float32, a 4×4 filter, strides (1, 2)).
+    """
+
+    def channels_last(x):
+        x = x.permute(0, 3, 1, 2).clone(memory_format=torch.contiguous_format)
+        return function(x).permute(0, 2, 3, 1)
+
+    return channels_last
 
 
 def pad(x, pads, value=0.0):
@@ -252,7 +261,7 @@ def test_layer(name, backend, dtype, data):
 @given(data=st.data())
 def test_convolution(algorithm, backend, dtype, data):
     """Strides, dilation, groups, four different pads; every algorithm that the layer may be told to use."""
-    g = data.draw(every_convolution())
+    g = data.draw(every_convolution(algorithm))
     layer = layers.Conv2D(
         g.filters,
         g.kernel_size,

@@ -71,7 +71,9 @@ def _list() -> Iterator[tuple[Any, ...]]:
             yield f"formula of {name} ({backend})", formula, cases, backend, name
     for name in reference.__all__:
         yield f"cpu equals reference: {name}", equal_kernels, drawn(parity.CASES[name], KERNEL_CASES), name
-    yield "cpu equals reference: convolutions of the usual sizes", usual_convolution, _usual_convolutions()
+    for test in (parity.test_convolution_of_the_usual_sizes, parity.test_dense_of_the_usual_sizes):
+        what = test.__name__.removeprefix("test_").replace("_", " ")
+        yield f"cpu equals reference: {what}", usual_sizes, _usual_sizes(test), test
 
 
 def _on_each(function: Callable[..., None], cases: list[Any], arguments: list[Any]) -> None:
@@ -330,14 +332,13 @@ def _saying(message: str) -> Iterator[None]:
         raise AssertionError(message) from error
 
 
-def _usual_convolutions() -> list[Any]:
-    """The shapes that the parity test of large convolutions is parametrized with."""
-    marks = parity.test_convolution_of_the_usual_sizes.pytestmark
-    [sizes] = [mark.args[1] for mark in marks if "shape" in mark.args[0]]
+def _usual_sizes(test: Any) -> list[Any]:
+    """What a parity test of large arrays is parametrized with."""
+    [sizes] = [mark.args[1] for mark in test.pytestmark if isinstance(mark.args[0], tuple)]
     return sizes
 
 
-def usual_convolution(case: Any) -> None:
-    """The parity test of large convolutions."""
-    with _saying(f"cpu and reference differ for x of shape {case[0]}"):
-        parity.test_convolution_of_the_usual_sizes(*case, np.float32)
+def usual_sizes(case: Any, test: Any) -> None:
+    """A parity test of large arrays."""
+    with _saying(f"cpu and reference differ for sizes {case}"):
+        test(*case, np.float32)
