@@ -47,10 +47,11 @@ class parallel:  # noqa: N801 - a decorator
             for chunk in range(chunks):
                 self.function(chunk, 0, *arguments)
             return
-        kinds = tuple(map(_kind, arguments))
-        address = self._addresses.get(kinds)
+        # Each argument is always of one kind, but for the dtype of numbers and arrays.
+        dtypes = tuple([getattr(argument, "dtype", None) for argument in arguments])
+        address = self._addresses.get(dtypes)
         if address is None:
-            address = self._addresses[kinds] = self._compile(tuple(map(numba.typeof, arguments)))
+            address = self._addresses[dtypes] = self._compile(tuple(map(numba.typeof, arguments)))
         _launch(lanes(chunks), chunks, address, arguments)
 
     def _compile(self, kinds):
@@ -63,14 +64,6 @@ class parallel:  # noqa: N801 - a decorator
         entry.__qualname__ = f"{self.function.__qualname__}_{digest}"
         entry.__module__ = self.function.__module__
         return by_itself(types.void(types.int64, types.int64, types.int64), entry).address
-
-
-def _kind(argument):
-    """What of an argument decides its type; far quicker than asking Numba."""
-    if isinstance(argument, tuple):
-        return type(argument), *map(type, argument)
-    dtype = getattr(argument, "dtype", None)
-    return type(argument) if dtype is None else (type(argument), dtype.char, argument.ndim)
 
 
 def _entry(chunk, lane, address):
