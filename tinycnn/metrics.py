@@ -44,6 +44,14 @@ class Metric:
         """The mean over all samples so far; NaN before the first."""
         return self.total / self.count if self.count else float("nan")
 
+    def get_state(self) -> dict[str, Any]:
+        """What was gathered so far, ready for JSON: a fit that goes on in the middle of an epoch needs it."""
+        return {"total": self.total, "count": self.count}
+
+    def set_state(self, state: dict[str, Any]) -> None:
+        """Take up what :meth:`get_state` gave."""
+        self.total, self.count = state["total"], state["count"]
+
     def get_config(self) -> Config:
         """The constructor's arguments, ready for JSON."""
         return {"name": self.name}

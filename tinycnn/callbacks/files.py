@@ -38,6 +38,18 @@ class CSVLogger(Callback):
         with self.filename.open("a", newline="") as file:
             self._write(file, {"epoch": epoch, **logs})
 
+    def get_state(self) -> dict[str, Any]:
+        if not self.filename.exists():
+            return {"columns": self._columns, "text": ""}
+        with self.filename.open(newline="") as file:
+            return {"columns": self._columns, "text": file.read()}
+
+    def set_state(self, state: dict[str, Any]) -> None:
+        # Rows of epochs that are to be trained again are dropped; nothing is missing, though the file was emptied.
+        self._columns = state["columns"]
+        with self.filename.open("w", newline="") as file:
+            file.write(state["text"])
+
     def _write(self, file: TextIO, row: dict[str, float]) -> None:
         first = self._columns is None
         self._columns = self._columns or list(row)
@@ -129,6 +141,12 @@ class ModelCheckpoint(MonitorCallback):
     def on_epoch_end(self, epoch: int, logs: Logs) -> None:
         if self.save_freq == "epoch":
             self._save({"epoch": epoch + 1}, logs)
+
+    def get_state(self) -> dict[str, Any]:
+        return {"best": self.best, "batches": self._batches}
+
+    def set_state(self, state: dict[str, Any]) -> None:
+        self.best, self._batches = state["best"], state["batches"]
 
     def _save(self, when: dict[str, int], logs: Logs) -> None:
         path = Path(filled(self.filepath, {**logs, **when}))
