@@ -3,7 +3,6 @@
 import json
 import os
 import stat
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -91,15 +90,10 @@ def _refuse_constant(name: str) -> None:
 
 def _check_depth(value: Any) -> None:
     """Level by level, not by recursion, which is what deep nesting breaks."""
-    level: list[Any] = [value]
+    level = [value]
     for _ in range(MAX_DEPTH + 1):
-        level = [item for group in level for item in _items(group)]
+        level = [item for item in level if isinstance(item, dict | list)]
         if not level:
             return
+        level = [item for group in level for item in (group.values() if isinstance(group, dict) else group)]
     raise ValueError(f"nested more than {MAX_DEPTH} deep")
-
-
-def _items(value: Any) -> Iterable[Any]:
-    if isinstance(value, dict):
-        return value.values()
-    return value if isinstance(value, list) else ()

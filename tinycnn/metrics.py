@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from ._checks import integer, optional_name, unknown
+from ._checks import integer, optional_name, shown, unknown
 from ._types import Array, Config
 
 
@@ -226,7 +226,10 @@ def by_name(metrics: Any) -> dict[str, Metric]:
         If a name is unknown, or two have the same one.
     """
     chosen: dict[str, Metric] = {}
-    for metric in [metrics] if isinstance(metrics, str | Metric) else metrics:
+    wanted = [metrics] if isinstance(metrics, str | Metric) else metrics
+    if not isinstance(wanted, list | tuple):
+        raise TypeError(f"metrics must be a list of names or Metric objects; got {shown(metrics)}")
+    for metric in wanted:
         resolved = get(metric)
         key = metric if isinstance(metric, str) else resolved.name
         if key in chosen or key == "loss":
