@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from .training import Session
 
 FORMAT = 1
-_ARRAYS = "state/"
 
 
 class Saved(NamedTuple):
@@ -140,7 +139,7 @@ def _named_state(follower: "Callback") -> dict[str, Any]:
 def _encoded(value: Any, arrays: dict[str, Array], path: str) -> Any:
     """A value as JSON can hold it; arrays go into ``arrays`` and a reference takes their place."""
     if isinstance(value, np.ndarray):
-        arrays[key := f"{_ARRAYS}{len(arrays)}"] = value
+        arrays[key := f"{checkpoint.STATE}{len(arrays)}"] = value
         return {"$array": key}
     if isinstance(value, np.generic):
         value = value.item()
@@ -260,7 +259,7 @@ def _restore_model(model: "Sequential", saved: Saved) -> None:
     model.optimizer.iterations = training["iterations"]
     if model.optimizer.schedule is None:
         model.optimizer.learning_rate = training["optimizer"]["config"]["learning_rate"]
-    _fill(model, {key: array for key, array in saved.arrays.items() if not key.startswith(_ARRAYS)})
+    _fill(model, {key: array for key, array in saved.arrays.items() if not key.startswith(checkpoint.STATE)})
 
 
 def _draw_anew(model: "Sequential", seed: int) -> None:

@@ -95,6 +95,11 @@ class StateFolder:
                 old.unlink(missing_ok=True)
         return path
 
+    def clear(self) -> None:
+        """Delete all states, the newest last, so that no older one can pass for it."""
+        for path in self._paths():
+            path.unlink(missing_ok=True)
+
     def _paths(self) -> list[Path]:
         """By number, the newest last."""
         if not self.folder.is_dir():
