@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from types import ModuleType
 from typing import Any, NoReturn
 
-from . import evaluate, gradcheck, models, predict, profile, reproduce, summary, train
+from . import evaluate, gradcheck, models, predict, profile, report, reproduce, summary, train
 from ._arguments import UsageError
 
 __all__ = ["main"]
@@ -26,6 +26,7 @@ _COMMANDS: dict[str, ModuleType] = {
     "gradcheck": gradcheck,
     "profile": profile,
     "reproduce": reproduce,
+    "report": report,
 }
 _EXAMPLE = "tinycnn train ladder_03 --data digits --epochs 3"
 
