@@ -278,7 +278,7 @@ def _fill(model: "Sequential", arrays: Mapping[str, Array]) -> None:
     slots: dict[str, list[Array]] = {}
     for key, parameter in parameters.items():
         names = [f"{checkpoint._SLOT}{key}/{name}" for name in optimizer.slot_names]
-        if any(name in arrays for name in names) or (not names and key in optimizer.slots):
+        if any(name in arrays for name in names):
             slots[key] = [np.zeros_like(parameter.value) for _ in names]
             targets |= dict(zip(names, slots[key], strict=True))
     if arrays.keys() != targets.keys():

@@ -92,13 +92,13 @@ class StateFolder:
         self._good = [*self._good, path][-KEPT:]
         for old in paths:
             if old not in self._good:
-                old.unlink(missing_ok=True)
+                _delete(old)
         return path
 
     def clear(self) -> None:
         """Delete all states, the newest last, so that no older one can pass for it."""
         for path in self._paths():
-            path.unlink(missing_ok=True)
+            _delete(path)
 
     def _paths(self) -> list[Path]:
         """By number, the newest last."""
@@ -106,6 +106,13 @@ class StateFolder:
             return []
         found = {int(match[1]): path for path in self.folder.iterdir() if (match := _NAME.fullmatch(path.name))}
         return [found[number] for number in sorted(found)]
+
+
+def _delete(path: Path) -> None:
+    try:
+        path.unlink(missing_ok=True)
+    except OSError as error:
+        raise type(error)(error.errno, f"cannot delete {path}: {error.strerror}") from error
 
 
 def sealed(arrays: Mapping[str, Array], description: Mapping[str, Any]) -> bytes:

@@ -185,7 +185,9 @@ def _train_epoch(session: Session, progress: Progress, interrupt: Interrupt) -> 
             step, backend = model.optimizer.iterations, model.backend
             batch = batch._replace(x=session.augment(batch.x, seed=model.seed, step=step, backend=backend, ws=ws))
         try:
-            train_step(model, session.chain, batch, session.meters, ws)
+            # NaN and infinity are looked for here; NumPy's warnings would come first and say less.
+            with np.errstate(over="ignore", invalid="ignore"):
+                train_step(model, session.chain, batch, session.meters, ws)
         except numeric.LossNotFiniteError as error:
             raise numeric.error_of_loss(model, batch, session.epoch, session.batch, error.value) from None
         progress.advance(len(batch.y), session.end_batch())

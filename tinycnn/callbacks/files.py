@@ -6,6 +6,7 @@ from string import Formatter
 from typing import Any, TextIO
 
 from .._checks import boolean, choice, integer, real
+from ..numeric import bad_weight
 from .base import Callback, Logs
 from .monitor import MonitorCallback
 
@@ -64,7 +65,7 @@ class ModelCheckpoint(MonitorCallback):
 
     A file is written whole or not at all (:meth:`tinycnn.Sequential.save`), and holds all that training needs to go
     on. Unlike Keras's, this callback starts each fit afresh, and refuses a figure that is not there instead of saving
-    regardless.
+    regardless. A model with a weight that is NaN or infinite is not saved, so that the last good file stays.
 
     Parameters
     ----------
@@ -150,6 +151,9 @@ class ModelCheckpoint(MonitorCallback):
 
     def _save(self, when: dict[str, int], logs: Logs) -> None:
         path = Path(filled(self.filepath, {**logs, **when}))
+        if bad_weight(self.model) is not None:
+            self.say(f"epoch {when['epoch']}: not saved, a weight is not finite")
+            return
         if self.save_best_only:
             value = self.figure(logs)
             if not self.better(value, self.best):
