@@ -20,6 +20,7 @@ Runs = Sequence[Record]
 
 #: For pages that show a picture some 880 pixels wide.
 DPI = 110
+LARGE = 120_000  # bytes
 _SMALL_PANELS = 4
 
 
@@ -30,11 +31,15 @@ def data_of(name: str) -> _data.Data:
 
 
 def png(figure: Figure) -> bytes:
-    """A figure's file, with no more than 256 colours, which suffice here and save half of it."""
+    """A figure's file; a large one, of colour images, with 256 colours, which nobody will miss there."""
     buffer, small = io.BytesIO(), io.BytesIO()
     figure.savefig(buffer, format="png", dpi=DPI, metadata={"Software": None})
-    with Image.open(buffer) as image:
-        image.convert("RGB").quantize(256, dither=Image.Dither.NONE).save(small, "PNG", optimize=True)
+    with Image.open(buffer) as opened:
+        image = opened.convert("RGB")
+    image.save(small, "PNG", optimize=True)
+    if small.tell() > LARGE:
+        small = io.BytesIO()
+        image.quantize(256, dither=Image.Dither.NONE).save(small, "PNG", optimize=True)
     return small.getvalue()
 
 
@@ -157,10 +162,10 @@ def _document(panel: Any, name: str) -> None:
     by_epoch = recipe.documented.get("val_accuracy_by_epoch")
     if isinstance(by_epoch, tuple):
         epochs = range(1, len(by_epoch) + 1)
-        panel.plot(epochs, by_epoch, "x", color="k", markersize=7, markeredgewidth=1.6, label="document", zorder=5)
+        panel.plot(epochs, by_epoch, "x", color="k", markersize=7, markeredgewidth=1.6, label="document, each epoch", zorder=5)
     elif recipe.documented_accuracy is not None and name != "fashion_base":
         # The printed accuracy of fashion_base is contradicted by its own classes; their mean is what can be compared.
-        panel.axhline(recipe.documented_accuracy, color=GREY, linestyle=":", linewidth=1.5, label="document's result")
+        panel.axhline(recipe.documented_accuracy, color=GREY, linestyle=":", linewidth=1.5, label="document's accuracy")
     elif name == "fashion_base":
         classes = np.mean(recipe.documented["per_class_accuracy"])
         panel.axhline(classes, color=GREY, linestyle=":", linewidth=1.5, label="mean of the document's classes")
