@@ -204,6 +204,8 @@ def decoded(arrays: dict[str, Array], description: dict[str, Any], path: Any) ->
     for key, kind in _FIELDS.items():
         if type(state.get(key)) not in kind:
             raise ValueError(f"{path} is no state of a training: its {key!r} is {shown(state.get(key))}")
+    if min(state["epoch"], state["batch"], state["steps"]) < 0:
+        raise ValueError(f"{path} is no state of a training: it counts batches from below 0")
     for entry in state["callbacks"]:
         if not isinstance(entry, dict) or entry.keys() != {"class_name", "state"} or not _is_state(entry["state"]):
             raise ValueError(f"{path} is no state of a training: its 'callbacks' hold {shown(entry)}")
@@ -267,6 +269,8 @@ def restore(session: "Session", saved: Saved, path: Any) -> None:
         session.new_meters()
         if session.batch:
             _check_like(state["meters"], session.meters.get_state(), "meters")
+            if state["meters"]["count"] < 1:
+                raise ValueError("its meters have seen no sample")
             session.meters.set_state(state["meters"])
         session.batches.skip(session.epoch - session.initial_epoch, session.steps)
     except (KeyError, TypeError, AttributeError, ValueError) as error:

@@ -280,7 +280,7 @@ def png(data: bytes, rng: random.Random, others: Sequence[bytes]) -> bytes:
         index = rng.randrange(len(chunks))
         kind, content = chunks[index]
         what = rng.random()
-        if kind == b"IHDR" and what < 0.7:
+        if kind == b"IHDR" and len(content) == 13 and what < 0.7:
             content = bytearray(content)
             if rng.random() < 0.5:
                 begin = rng.choice((0, 4))  # width or height

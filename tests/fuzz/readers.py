@@ -24,6 +24,7 @@ from tinycnn.cli import _picture, _runs
 from tinycnn.cli._results import records
 from tinycnn.datasets import cifar10, read_idx
 from tinycnn.datasets._formats import read_records
+from tinycnn.numeric import NumericError
 
 from . import mutations
 
@@ -260,7 +261,14 @@ READERS = {
     "model": Reader(model_files, mutations.model_file, read_model),
     "model_extra": Reader(model_files, mutations.model_file, checkpoint.read_extra),
     "state": Reader(state_contents, mutations.state_file, read_state),
-    "resume": Reader(state_contents, mutations.state_file, resume, "checkpoint-000001.safetensors", names_file=False),
+    "resume": Reader(
+        state_contents,
+        mutations.state_file,
+        resume,
+        "checkpoint-000001.safetensors",
+        (*DOCUMENTED, NumericError),
+        False,
+    ),
     "idx": Reader(idx_files, mutations.idx, read_idx),
     "idx_gzip": Reader(
         lambda: [gzip.compress(f, mtime=0) for f in idx_files()], mutations.zipped(mutations.idx), read_idx
