@@ -42,6 +42,7 @@ def train(name, title, data, class_names, epochs, out, *, blur=False):
         batch_size=recipe.batch_size,
         epochs=epochs or recipe.epochs,
         validation_data=(x_test, y_test),
+        callbacks=recipe.make_callbacks(),
         verbose=2,
     )
 

@@ -33,7 +33,7 @@ def in_colour(x):
     return x * ink + (1 - x) * ground
 
 
-def train(name, data, class_names, epochs, out):
+def train(name, data, class_names, epochs, out, augment):
     """Train one network and draw what it does; returns the line that says what it reached."""
     (x, y), (x_test, y_test) = data
     recipe = models.recipe(name)
@@ -47,6 +47,8 @@ def train(name, data, class_names, epochs, out):
         batch_size=recipe.batch_size,
         epochs=epochs or recipe.epochs,
         validation_data=(x_test, y_test),
+        callbacks=recipe.make_callbacks(),
+        augment=augment,
         verbose=2,
     )
 
@@ -82,7 +84,9 @@ def main(argv=None):
         class_names, data = load("digits" if args.data == "digits" else wanted, args.limit)
         if args.data == "digits" and wanted == "cifar10":
             data = [(in_colour(x), y) for x, y in data]
-        lines.append(train(name, data, class_names, args.epochs, args.out))
+        # A mirrored car is a car; a mirrored digit is none.
+        augment = None if args.data == "digits" else models.recipe(name).augment
+        lines.append(train(name, data, class_names, args.epochs, args.out, augment))
     print(*lines, f"pictures in {args.out}", sep="\n")
 
 

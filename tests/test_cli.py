@@ -13,8 +13,8 @@ import pytest
 from PIL import Image
 
 import tinycnn
-from tinycnn import datasets, testing, training
-from tinycnn.callbacks import Callback
+from tinycnn import datasets, models, testing, training
+from tinycnn.callbacks import BackupAndRestore, Callback, LambdaCallback
 from tinycnn.checkpoint import save_model
 from tinycnn.cli import _figures, _picture, _runs, main, predict
 from tinycnn.model import Sequential
@@ -22,7 +22,7 @@ from tinycnn.model import Sequential
 ROOT = Path(__file__).parent.parent
 EVALUATE = training._evaluate
 PICTURES = {"curves.png", "confusion_matrix.png", "best_predictions.png", "worst_predictions.png", "first_100.png"}
-FILES = PICTURES | {"model.safetensors", "history.csv", "run.json", "checkpoint.safetensors"}
+FILES = PICTURES | {"model.safetensors", "history.csv", "run.json", "checkpoints"}
 
 
 @pytest.fixture(autouse=True)
@@ -71,12 +71,16 @@ class InterruptAt(Callback):
 
 
 def interrupt_at(monkeypatch, epoch):
+    add_callback(monkeypatch, InterruptAt(epoch))
+
+
+def add_callback(monkeypatch, callback):
     fit = Sequential.fit
 
-    def interrupted(self, *args, callbacks, **kwargs):
-        return fit(self, *args, callbacks=[*callbacks, InterruptAt(epoch)], **kwargs)
+    def more(self, *args, callbacks, **kwargs):
+        return fit(self, *args, callbacks=[*callbacks, callback], **kwargs)
 
-    monkeypatch.setattr(Sequential, "fit", interrupted)
+    monkeypatch.setattr(Sequential, "fit", more)
 
 
 def fake_accuracies(monkeypatch, *figures):
@@ -91,12 +95,13 @@ def fake_accuracies(monkeypatch, *figures):
 def test_train_leaves_what_it_says(capsys):
     assert train("--epochs", 2, "--seed", 7) == 0
     folder = Path("runs/ladder_03-digits")
-    assert {path.name for path in folder.iterdir()} - {"checkpoint-best.safetensors"} == FILES
+    assert {path.name for path in folder.iterdir()} == FILES
     for path in folder.glob("*.png"):
         with Image.open(path) as picture:
             assert picture.width >= 1200
     for path in folder.rglob("*.safetensors"):
         assert path.name == "model.safetensors" or "checkpoint" in path.name
+        tinycnn.load_model(path)
 
     with (folder / "history.csv").open(newline="") as file:
         rows = list(csv.reader(file))
@@ -151,21 +156,22 @@ def test_training_again_says_that_it_overwrites(capsys):
     assert Path("a/notes.txt").read_text() == "mine"
 
 
-def test_a_run_that_diverges_is_kept(monkeypatch, capsys):
-    """NaN everywhere: JSON has none, and there is nothing to draw but the curves."""
-    fit = Sequential.fit
-
-    def poisoned(self, *args, **kwargs):
-        self.set_weights([np.full_like(weight, np.nan) for weight in self.get_weights()])
-        return fit(self, *args, **kwargs)
-
-    monkeypatch.setattr(Sequential, "fit", poisoned)
-    with np.errstate(all="ignore"):
-        assert train("--epochs", 1, "--out", "a") == 0
-        assert train("--epochs", 1, "--out", "a", "--resume") == 0
-    assert "finished" in capsys.readouterr().out
-    assert json.loads(Path("a/run.json").read_text())["results"]["test_loss"] is None
-    assert "nan" in Path("a/history.csv").read_text()
+@pytest.mark.usefixtures("no_pictures")
+def test_a_run_that_diverges_says_where_and_keeps_the_last_good_state(monkeypatch, capsys):
+    poison = LambdaCallback(
+        on_epoch_begin=lambda epoch, logs: epoch == 1 and poison.model.layers[-1].params["kernel"].value.fill(np.nan)
+    )
+    add_callback(monkeypatch, poison)
+    assert train("--epochs", 3, "--out", "a") == 1
+    error = capsys.readouterr().err
+    assert "epoch 1, batch 0" in error
+    assert "Dense" in error
+    assert len(error.splitlines()) == 1
+    assert len(Path("a/history.csv").read_text().splitlines()) == 2
+    assert not Path("a/model.safetensors").exists()
+    kept = _runs.read_state(Path("a"))
+    assert kept.progress.epochs == 1
+    assert all(np.isfinite(weight).all() for weight in tinycnn.load_model(kept.path).get_weights())
 
 
 # Resuming -------------------------------------------------------------------------------------------------------
@@ -180,7 +186,8 @@ def test_resumed_run_has_the_bits_of_an_uninterrupted_one(name):
     assert train("--epochs", epochs[1], "--out", "parts", name=name) == 0
     assert train("--epochs", epochs[0], "--out", "parts", "--resume", name=name) == 0
     assert_same_run("whole", "parts")
-    for a, b in zip(weights("whole", _runs.CHECKPOINT), weights("parts", _runs.CHECKPOINT), strict=True):
+    last = [tinycnn.load_model(_runs.read_state(Path(folder)).path) for folder in ("whole", "parts")]
+    for a, b in zip(*(model.get_weights() for model in last), strict=True):
         np.testing.assert_array_equal(a, b)
 
 
@@ -190,16 +197,16 @@ def test_interrupted_run_goes_on_with_the_same_bits(monkeypatch, capsys):
         interrupt_at(patch, epoch=1)
         assert train("--epochs", 3, "--out", "parts") == 130
     out = capsys.readouterr().out
-    assert "keeping 1 finished epochs" in out
+    assert "Interrupted after 1 epochs; every step is kept" in out
     assert "--resume" in out
-    # What is kept is the state after the last finished epoch, not the middle of the next.
+    # What is kept is the middle of an epoch: two steps of each are done.
     run = _runs.read_description(Path("parts"))
     assert (run["status"], run["results"]["epochs"]) == ("interrupted", 1)
-    for a, b in zip(weights("parts"), weights("parts", _runs.CHECKPOINT), strict=True):
-        np.testing.assert_array_equal(a, b)
+    assert tinycnn.load_model(Path("parts/model.safetensors")).optimizer.iterations == 2 + 2
     assert {path.name for path in Path("parts").iterdir()} >= FILES
     # Without --epochs: as many as were asked for at first.
     assert train("--out", "parts", "--resume") == 0
+    assert "Going on in epoch 2, after 2 batches" in capsys.readouterr().out
     assert_same_run("whole", "parts")
 
 
@@ -241,13 +248,72 @@ def test_early_stopping_goes_on_counting(monkeypatch):
 
 
 @pytest.mark.usefixtures("no_pictures")
-def test_interruption_in_the_first_epoch_keeps_nothing(monkeypatch, capsys):
+def test_interruption_in_the_first_epoch_keeps_the_steps(monkeypatch, capsys):
+    train("--epochs", 1, "--out", "whole")
     with monkeypatch.context() as patch:
         interrupt_at(patch, epoch=0)
         assert train("--epochs", 1, "--out", "a") == 130
-    assert "nothing to keep" in capsys.readouterr().out
-    assert list(Path("a").iterdir()) == []
+    assert "Interrupted after 0 epochs; every step is kept" in capsys.readouterr().out
+    assert [path.name for path in Path("a").iterdir()] == ["checkpoints"]
     assert train("--epochs", 1, "--out", "a", "--resume") == 0
+    assert_same_run("whole", "a")
+
+
+@pytest.mark.usefixtures("no_pictures")
+def test_resume_on_an_empty_or_missing_folder_starts(capsys):
+    Path("empty").mkdir()
+    train("--epochs", 1, "--out", "whole")
+    for folder in ("empty", "missing"):
+        assert train("--epochs", 1, "--out", folder, "--resume") == 0
+        assert_same_run("whole", folder)
+
+
+@pytest.mark.usefixtures("no_pictures")
+def test_a_damaged_state_is_reported_and_the_one_before_is_used(capsys):
+    train("--epochs", 3, "--out", "whole")
+    train("--epochs", 2, "--out", "a")
+    newest = sorted(Path("a/checkpoints").iterdir())[-1]
+    data = bytearray(newest.read_bytes())
+    data[len(data) // 2] ^= 1
+    newest.write_bytes(data)
+    capsys.readouterr()
+    assert train("--epochs", 3, "--out", "a", "--resume") == 0
+    captured = capsys.readouterr()
+    assert [line[:17] for line in captured.err.splitlines()] == ["tinycnn: warning:"]
+    assert f"{newest} is damaged" in captured.err
+    assert "Going on in epoch 2" in captured.out
+    assert_same_run("whole", "a")
+
+
+@pytest.mark.usefixtures("no_pictures")
+def test_a_run_killed_when_it_began_anew_does_not_pass_for_the_finished_one_before(monkeypatch):
+    train("--epochs", 1, "--out", "a", "--seed", 1)
+    train("--epochs", 1, "--out", "whole", "--seed", 2)
+    with monkeypatch.context() as patch:
+        patch.setattr(Sequential, "fit", lambda *a, **k: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            train("--epochs", 1, "--out", "a", "--seed", 2)
+    assert train("--epochs", 1, "--out", "a", "--seed", 2, "--resume") == 0
+    assert_same_run("whole", "a")
+
+
+@pytest.mark.usefixtures("no_pictures")
+def test_a_finished_run_without_its_states_is_still_finished(capsys):
+    train("--epochs", 1, "--out", "a")
+    for path in Path("a/checkpoints").iterdir():
+        path.unlink()
+    assert train("--out", "a", "--resume") == 0
+    assert "is finished: it has 1 epochs" in capsys.readouterr().out
+    assert train("--epochs", 2, "--out", "a", "--resume") == 2
+    assert "none of the states" in capsys.readouterr().err
+
+
+def test_files_that_a_killed_run_left_half_written_are_deleted():
+    Path("a").mkdir()
+    for name in (".model.safetensors.k3_x.part", ".curves.png.abcd.part", ".mine.part"):
+        Path("a", name).write_text("")
+    _runs.prepare(Path("a"))
+    assert [path.name for path in Path("a").iterdir()] == [".mine.part"]
 
 
 @pytest.mark.usefixtures("no_pictures")
@@ -296,12 +362,16 @@ def test_resume_refuses_another_model_and_foreign_files(capsys):
     train("--epochs", 1, "--out", "a", name="ladder_02")
     assert train("--out", "a", "--resume", name="ladder_01") == 2
     assert "model ladder_02" in capsys.readouterr().err
-    path = Path("a/checkpoint.safetensors")
-    save_model(tinycnn.load_model(path), path, {"progress": 3})
+    for path in Path("a/checkpoints").iterdir():
+        save_model(tinycnn.load_model(path), path, {"progress": 3})
     assert train("--out", "a", "--resume", name="ladder_02") == 1
-    path.write_bytes(b"nonsense")
-    assert train("--out", "a", "--resume", name="ladder_02") == 1
-    assert "Traceback" not in capsys.readouterr().err
+    assert "checksum is wrong; there is no state before it" in capsys.readouterr().err
+    (x, y), _ = datasets.digits.load_data()
+    model = models.build("ladder_02")
+    model.compile("adam", "sparse_categorical_crossentropy")
+    model.fit(x[:20, ..., None] / 255, y[:20], verbose=0, callbacks=[BackupAndRestore("b/checkpoints")])
+    assert train("--out", "b", "--resume", name="ladder_02") == 1
+    assert "was not written by 'tinycnn train'" in capsys.readouterr().err
 
 
 # Refusals -------------------------------------------------------------------------------------------------------

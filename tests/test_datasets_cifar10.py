@@ -54,7 +54,7 @@ def deliver(archive: bytes, monkeypatch) -> list[str]:
     """Let every download deliver `archive`; the list that is returned grows by the URL of each."""
     asked: list[str] = []
 
-    def retrieve(url: str, known_hash: str, *, fname: str, path: Path, progressbar: bool) -> None:
+    def retrieve(url: str, known_hash: str, *, fname: str, path: Path, downloader: object) -> None:
         asked.append(url)
         path.mkdir(parents=True, exist_ok=True)
         (path / fname).write_bytes(archive)

@@ -228,6 +228,15 @@ def test_recipes_are_the_documented_training(name: str) -> None:
         assert recipe.schedule is None
 
 
+@pytest.mark.parametrize("name", ["ladder_00", "ladder_01"])
+def test_a_filter_of_one_weight_is_never_dead(name: str) -> None:
+    for seed in (0, 1, 2, 42):
+        set_seed(seed)
+        weight, bias = models.build(name).get_weights()[:2]
+        assert 0 < weight.item() < 1.73
+        assert bias.item() == 0
+
+
 def test_variations_train_the_layers_of_a_network_in_another_way() -> None:
     assert not set(models.variations()) & set(models.names())
     for name in models.variations():

@@ -173,6 +173,16 @@ def test_per_class_accuracy():
     assert_nothing_clipped(ax)
 
 
+def test_per_class_accuracy_beside_others():
+    ax = plotting.per_class_accuracy([0, 0, 1], [0, 1, 1], compared={"documented": [0.75, 0.9]})
+    marks = next(line for line in ax.lines if line.get_label() == "documented")
+    np.testing.assert_array_equal(marks.get_xdata(), [0.75, 0.9])
+    np.testing.assert_array_equal(marks.get_ydata(), [0, 1])
+    assert [text.get_text() for text in ax.get_legend().get_texts()] == ["here", "documented"]
+    with pytest.raises(ValueError, match=r"compared\['theirs'\] must hold 2 accuracies"):
+        plotting.per_class_accuracy([0, 0, 1], [0, 1, 1], compared={"theirs": [0.5]})
+
+
 @pytest.mark.parametrize("draw", [plotting.confusion_matrix, plotting.per_class_accuracy])
 @pytest.mark.parametrize(
     ("name", "arguments"),

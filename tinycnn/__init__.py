@@ -12,6 +12,7 @@ from .augmentation import Augmentation  # noqa: E402
 from .backend import get_backend, use_backend  # noqa: E402
 from .checkpoint import load_model  # noqa: E402
 from .model import Sequential  # noqa: E402
+from .numeric import NumericError  # noqa: E402
 from .seeding import set_seed  # noqa: E402
 
 __version__ = "0.1.0"
@@ -21,6 +22,7 @@ _LAZY = ("datasets", "plotting", "profile", "testing")
 
 __all__ = [
     "Augmentation",
+    "NumericError",
     "Sequential",
     "__version__",
     "callbacks",

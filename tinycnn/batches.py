@@ -1,12 +1,14 @@
 """Where training batches come from: arrays, cut and shuffled here, or an iterator of the user's."""
 
 import math
+import zlib
 from collections.abc import Iterable, Iterator
+from itertools import islice
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import numpy as np
 
-from ._types import Array
+from ._types import Array, Config
 from .inputs import images_for, take
 from .seeding import Stream, generator
 from .workspace import Workspace
@@ -30,8 +32,16 @@ class Batches(Protocol):
     images: int | None
     steps: int | None
 
-    def epoch(self, ws: Workspace) -> Iterator[Batch]:
-        """The batches of the next epoch; each is valid until the next is asked for."""
+    def epoch(self, ws: Workspace, first: int = 0) -> Iterator[Batch]:
+        """The batches of the next epoch, from number ``first`` on; each is valid until the next is asked for."""
+        ...
+
+    def skip(self, epochs: int, steps: int) -> None:
+        """Whole epochs were trained in an earlier process, that many, with so many steps in all."""
+        ...
+
+    def identity(self) -> Config:
+        """What has to be the same for a fit to go on, ready for JSON."""
         ...
 
 
@@ -71,16 +81,31 @@ class ArrayBatches:
         self._end = min(len(x), self.steps * batch_size)
         self.images: int | None = self._end
 
-    def epoch(self, ws: Workspace) -> Iterator[Batch]:
+    def epoch(self, ws: Workspace, first: int = 0) -> Iterator[Batch]:
         order = np.arange(len(self._x))
         if self._shuffle:
-            generator(self._model.seed, Stream.SHUFFLE, self._model.optimizer.iterations).shuffle(order)
-        for start in range(0, self._end, self._batch_size):
+            # The steps taken when the epoch began give its order.
+            generator(self._model.seed, Stream.SHUFFLE, self._model.optimizer.iterations - first).shuffle(order)
+        for start in range(first * self._batch_size, self._end, self._batch_size):
             index: Any = slice(start, start + self._batch_size)
             if self._shuffle:
                 index = order[index]
             weight = None if self._weight is None else self._weight[index]
             yield Batch(take(self._x, index, ws, self._model.dtype), self._y[index], weight)
+
+    def skip(self, epochs: int, steps: int) -> None:
+        """Nothing to do: an epoch's order follows from the steps that the optimizer has taken."""
+
+    def identity(self) -> Config:
+        return {
+            "images": len(self._x),
+            "batch_size": self._batch_size,
+            "shuffle": self._shuffle,
+            "steps_per_epoch": self.steps,
+            "x": checksum(self._x),
+            "y": checksum(self._y),
+            "sample_weight": None if self._weight is None else checksum(self._weight),
+        }
 
 
 class IteratorBatches:
@@ -108,11 +133,14 @@ class IteratorBatches:
         self.images: int | None = None
         self._epochs = 0
 
-    def epoch(self, ws: Workspace) -> Iterator[Batch]:
+    def epoch(self, ws: Workspace, first: int = 0) -> Iterator[Batch]:
         self._epochs += 1
-        count = 0
         # An iterator is its own ``iter``: it goes on where the last epoch ended.
-        for item in iter(self._source):
+        source = iter(self._source)
+        count = sum(1 for _ in islice(source, first))
+        if count == self.steps:
+            return
+        for item in source:
             yield self._checked(item, count, ws)
             count += 1
             if count == self.steps:
@@ -125,6 +153,16 @@ class IteratorBatches:
                 "ends with steps_per_epoch"
             )
 
+    def skip(self, epochs: int, steps: int) -> None:
+        """Go past what an iterator gave to the earlier process; an iterable begins anew each epoch anyway."""
+        self._epochs = epochs
+        if iter(self._source) is self._source:
+            for _ in islice(self._source, steps):
+                pass
+
+    def identity(self) -> Config:
+        return {"source": type(self._source).__name__, "steps_per_epoch": self.steps}
+
     def _checked(self, item: Any, number: int, ws: Workspace) -> Batch:
         name = f"batch {number} of epoch {self._epochs}"
         if not isinstance(item, tuple | list) or len(item) not in (2, 3):
@@ -136,6 +174,14 @@ class IteratorBatches:
         given = item[2] if len(item) == 3 else None
         weight = sample_weights(given, self._class_weight, y, self._model.output_shape[-1], name=name)
         return Batch(take(x, slice(None), ws, self._model.dtype), y, weight)
+
+
+def checksum(array: Array) -> int:
+    """CRC-32 of an array's numbers, in blocks, so that no copy of a data set is made."""
+    value = zlib.crc32(array.dtype.str.encode())
+    for start in range(0, len(array), 1024):
+        value = zlib.crc32(np.ascontiguousarray(array[start : start + 1024]).data, value)
+    return value
 
 
 def sample_weights(given: Any, class_weight: Any, y: Array, classes: int, name: str = "fit") -> Array | None:

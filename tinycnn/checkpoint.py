@@ -35,6 +35,8 @@ MAX_BYTES, MAX_HEADER_BYTES = 4 * 2**30, 64 * 2**20
 PART = ".part"
 _KEY = "tinycnn"
 _WEIGHT, _SLOT = "weights/", "optimizer/"
+#: How names of arrays begin that are no part of the model, see :mod:`tinycnn.fit_state`.
+STATE = "state/"
 _DTYPES = {"float32": "F32", "float64": "F64"}
 
 
@@ -185,7 +187,7 @@ def _opened(path: Any) -> Iterator[tuple[Any, dict[str, Any]]]:
         with safetensors.safe_open(path, framework="numpy") as file:
             yield file, description
     except safetensors.SafetensorError as error:
-        raise ValueError(f"{path} is not a tinycnn model: {error}") from error
+        raise ValueError(f"{path} is not a tinycnn model: {str(error)[:300]}") from error
 
 
 def _read_header(path: Path) -> dict[str, Any]:
@@ -263,7 +265,8 @@ def _check_arrays(
     with _named_errors(path):
         shapes = model._weight_shapes(input_shape)
     wanted = {_WEIGHT + key: shape for key, shape in shapes.items()}
-    stored = set(file.keys())
+    # A state of BackupAndRestore is a model's file too, and holds what callbacks remember beside.
+    stored = {key for key in file.keys() if not key.startswith(STATE)}  # noqa: SIM118  (not a dict)
     if training is not None:
         wanted |= {key: shapes[of] for key, of, _ in _slots(shapes, training[0], stored)}
     if stored != wanted.keys():

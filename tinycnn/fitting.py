@@ -39,6 +39,8 @@ def prepared(
     for callback in callbacks:
         if not isinstance(callback, callbacks_module.Callback):
             raise TypeError(f"callbacks must be Callback objects; got {callback!r}")
+    if sum(isinstance(callback, callbacks_module.BackupAndRestore) for callback in callbacks) > 1:
+        raise ValueError("callbacks hold more than one BackupAndRestore; a fit has one folder for its states")
     steps = None if steps_per_epoch is None else integer(steps_per_epoch, "steps_per_epoch")
     validation = _validation(model, validation_data, check_finite)
     batches: Batches

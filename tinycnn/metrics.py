@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from ._checks import integer, optional_name, unknown
+from ._checks import integer, optional_name, shown, unknown
 from ._types import Array, Config
 
 
@@ -43,6 +43,14 @@ class Metric:
     def result(self) -> float:
         """The mean over all samples so far; NaN before the first."""
         return self.total / self.count if self.count else float("nan")
+
+    def get_state(self) -> dict[str, Any]:
+        """What was gathered so far, ready for JSON: a fit that goes on in the middle of an epoch needs it."""
+        return {"total": self.total, "count": self.count}
+
+    def set_state(self, state: dict[str, Any]) -> None:
+        """Take up what :meth:`get_state` gave."""
+        self.total, self.count = state["total"], state["count"]
 
     def get_config(self) -> Config:
         """The constructor's arguments, ready for JSON."""
@@ -218,7 +226,10 @@ def by_name(metrics: Any) -> dict[str, Metric]:
         If a name is unknown, or two have the same one.
     """
     chosen: dict[str, Metric] = {}
-    for metric in [metrics] if isinstance(metrics, str | Metric) else metrics:
+    wanted = [metrics] if isinstance(metrics, str | Metric) else metrics
+    if not isinstance(wanted, list | tuple):
+        raise TypeError(f"metrics must be a list of names or Metric objects; got {shown(metrics)}")
+    for metric in wanted:
         resolved = get(metric)
         key = metric if isinstance(metric, str) else resolved.name
         if key in chosen or key == "loss":

@@ -25,12 +25,13 @@ class Progress:
         self._epochs = epochs
         self._bar: Any = None
 
-    def start(self, epoch: int, images: int | None) -> None:
-        """Begin an epoch of ``images`` training images, None if nobody knows how many."""
+    def start(self, epoch: int, images: int | None, done: int = 0) -> None:
+        """Begin an epoch of ``images`` training images, None if nobody knows how many, some of them done already."""
         self._started, self._images, self._epoch = time.perf_counter(), 0, epoch
         if self._bars:
             self._bar = tqdm(
                 total=images,
+                initial=done,
                 desc=self._title(),
                 unit=" images",
                 unit_scale=True,

@@ -1,11 +1,13 @@
 """How a model trains: the loop over epochs and batches, one step, and evaluation."""
 
+import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from . import callbacks as callbacks_module
+from . import fit_state, numeric
 from . import metrics as metrics_module
 from ._types import Array
 from .augmentation import Augmentation
@@ -26,6 +28,104 @@ if TYPE_CHECKING:
 BLOCK = 256
 
 
+class Session:
+    """A fit that is running: its parts, and how far it has come.
+
+    Attributes
+    ----------
+    epoch, batch : int
+        The epoch that is under way, or the next, and how many of its batches are done.
+    steps : int
+        Batches in the epochs before it, counted from ``initial_epoch``.
+    stopped : bool
+        It was stopped before it was interrupted: there are no more batches.
+    meters : Meters
+        The epoch's figures so far.
+    identity : dict
+        What has to be the same for a saved state to belong to it; empty without a backup.
+    """
+
+    def __init__(
+        self,
+        model: "Sequential",
+        batches: Batches,
+        followers: "list[Callback]",
+        validation_data: tuple[Array, Array] | None,
+        initial_epoch: int,
+        augment: Augmentation | None,
+        fuse: bool,
+    ) -> None:
+        self.model, self.batches, self.augment = model, batches, augment
+        self.chain = model.plan if fuse else model.chain
+        self.ws = Workspace()
+        self.initial_epoch = self.epoch = initial_epoch
+        self.batch = self.steps = 0
+        self.stopped = False
+        backups = [follower for follower in followers if isinstance(follower, callbacks_module.BackupAndRestore)]
+        self.backup = backups[0] if backups else None
+        # Last: what it saves is what the others have made of a batch or an epoch.
+        self.followers = [*(follower for follower in followers if follower is not self.backup), *backups]
+        # Keras's callback wants to stop by itself, without an error.
+        self.may_raise = not any(isinstance(follower, callbacks_module.TerminateOnNaN) for follower in followers)
+        self.new_meters()
+        self.identity: dict[str, Any] = {}
+        self._saved: Any = None
+        if self.backup is not None:
+            self.identity = fit_state.identity(model, batches, validation_data, augment, fuse, initial_epoch)
+            self._saved = self.backup.begin(self)
+
+    def remembering(self) -> "list[Callback]":
+        """The callbacks whose state counts."""
+        return [follower for follower in self.followers if follower is not self.backup]
+
+    def begin(self) -> None:
+        """Start, or go on from the state that a backup holds."""
+        for follower in self.followers:
+            follower.on_train_begin()
+        if self.backup is None:
+            return
+        if self._saved is None:
+            self.backup.save()
+            return
+        saved, path = self._saved
+        if saved.state["batch"]:
+            for follower in self.followers:
+                follower.on_epoch_begin(saved.state["epoch"])
+        fit_state.restore(self, saved, path)
+        self.backup.restored(path)
+
+    def epochs(self, end: int) -> range:
+        """Those that are left before epoch ``end``."""
+        return range(self.epoch, end if self.batch or not self.stopped else self.epoch)
+
+    def begin_epoch(self) -> None:
+        """Tell the callbacks, unless the epoch has begun before an interruption."""
+        if self.batch:
+            return
+        self.new_meters()
+        for follower in self.followers:
+            follower.on_epoch_begin(self.epoch)
+
+    def new_meters(self) -> None:
+        """Begin to gather an epoch's figures."""
+        self.meters = Meters(self.model, self.may_raise)
+
+    def end_batch(self) -> "Logs":
+        """Tell the callbacks the epoch's figures so far."""
+        self.batch += 1
+        logs = self.meters.results()
+        for follower in self.followers:
+            follower.on_train_batch_end(self.batch - 1, logs)
+        return logs
+
+    def end_epoch(self, logs: "Logs") -> None:
+        """Tell the callbacks; for those that save, the next epoch is the one under way."""
+        epoch = self.epoch
+        self.epoch, self.batch, self.steps = epoch + 1, 0, self.steps + self.batch
+        for follower in self.followers:
+            follower.on_epoch_end(epoch, logs)
+
+
 def fit(
     model: "Sequential",
     batches: Batches,
@@ -40,70 +140,64 @@ def fit(
 ) -> "History":
     """See :meth:`Sequential.fit`; what it takes is checked already (:func:`tinycnn.fitting.prepared`)."""
     history = callbacks_module.History()
-    followers = [history, *callbacks]
-    for follower in followers:
+    model.stop_training = False
+    session = Session(model, batches, [history, *callbacks], validation_data, initial_epoch, augment, fuse)
+    for follower in session.followers:
         follower.model = model
         follower.params = {"epochs": epochs, "steps": batches.steps, "verbose": verbose}
-    model.stop_training = False
     model.history = history
-    chain = model.plan if fuse else model.chain
-    ws, progress = Workspace(), Progress(verbose, epochs)
+    progress = Progress(verbose, epochs)
     if verbose and model.backend.has_to_compile():
         print(
             "Compiling the kernels for this processor: once after an installation, for about half a minute", flush=True
         )
     with one_blas_thread(), deferred_interrupt() as interrupt:
-        for follower in followers:
-            follower.on_train_begin()
+        session.begin()
         try:
-            for epoch in range(initial_epoch, epochs):
-                for follower in followers:
-                    follower.on_epoch_begin(epoch)
-                progress.start(epoch, batches.images)
-                logs = _train_epoch(model, chain, batches, augment, ws, progress, followers, interrupt)
+            for epoch in session.epochs(epochs):
+                session.begin_epoch()
+                progress.start(epoch, batches.images, session.meters.count)
+                _train_epoch(session, progress, interrupt)
                 progress.trained()
+                logs = session.meters.results()
                 if validation_data is not None:
-                    results = _evaluate(model, chain, *validation_data, ws)
+                    results = _evaluate(model, session.chain, *validation_data, session.ws)
                     logs |= {f"val_{name}": value for name, value in results.items()}
                 logs["learning_rate"] = model.optimizer.learning_rate
-                for follower in followers:
-                    follower.on_epoch_end(epoch, logs)
+                session.end_epoch(logs)
                 progress.finish(logs)
                 interrupt.check()
                 if model.stop_training:
                     break
         finally:
             progress.close()
-        for follower in followers:
+        for follower in session.followers:
             follower.on_train_end()
+        interrupt.check()
     return history
 
 
-def _train_epoch(
-    model: "Sequential",
-    chain: list[Any],
-    batches: Batches,
-    augment: Augmentation | None,
-    ws: Workspace,
-    progress: Progress,
-    followers: "Sequence[Callback]",
-    interrupt: Interrupt,
-) -> "Logs":
+def _train_epoch(session: Session, progress: Progress, interrupt: Interrupt) -> None:
     """One pass over the data; the figures are means over all its images, each seen before its step."""
-    meters = Meters(model)
-    for number, batch in enumerate(batches.epoch(ws)):
-        if augment is not None:
-            changed = augment(batch.x, seed=model.seed, step=model.optimizer.iterations, backend=model.backend, ws=ws)
-            batch = batch._replace(x=changed)
-        train_step(model, chain, batch, meters, ws)
-        logs = meters.results()
-        for follower in followers:
-            follower.on_train_batch_end(number, logs)
-        progress.advance(len(batch.y), logs)
+    model, ws = session.model, session.ws
+    for batch in () if session.stopped else session.batches.epoch(ws, session.batch):
+        if session.augment is not None:
+            step, backend = model.optimizer.iterations, model.backend
+            batch = batch._replace(x=session.augment(batch.x, seed=model.seed, step=step, backend=backend, ws=ws))
+        try:
+            # NaN and infinity are looked for here; NumPy's warnings would come first and say less.
+            with np.errstate(over="ignore", invalid="ignore"):
+                train_step(model, session.chain, batch, session.meters, ws)
+        except numeric.LossNotFiniteError as error:
+            raise numeric.error_of_loss(model, batch, session.epoch, session.batch, error.value) from None
+        progress.advance(len(batch.y), session.end_batch())
+        if interrupt.pressed and session.backup is not None:
+            session.backup.save()
         interrupt.check()
         if model.stop_training:
             break
-    return meters.results()
+    if session.may_raise:
+        numeric.check_weights(model, session.epoch, session.batch - 1)
 
 
 def train_step(model: "Sequential", chain: list[Any], batch: Batch, meters: "Meters", ws: Workspace | None) -> None:
@@ -200,11 +294,18 @@ def _evaluate(model: "Sequential", chain: list[Any], x: Array, y: Array, ws: Wor
 
 
 class Meters:
-    """The mean loss, with the penalties on weights, and the metrics of the images seen so far."""
+    """The mean loss, with the penalties on weights, and the metrics of the images seen so far.
 
-    def __init__(self, model: "Sequential") -> None:
-        self._backend, self._parameters = model.backend, model.parameters()
-        self._loss, self._count = 0.0, 0
+    Parameters
+    ----------
+    model : Sequential
+    finite : bool
+        Raise a :class:`tinycnn.numeric.LossNotFiniteError` for a batch whose loss is NaN or infinite.
+    """
+
+    def __init__(self, model: "Sequential", finite: bool = False) -> None:
+        self._backend, self._parameters, self._finite = model.backend, model.parameters(), finite
+        self._loss, self.count = 0.0, 0
         self._metrics = {name: metrics_module.get(metric) for name, metric in model.metrics.items()}
         for metric in self._metrics.values():
             metric.reset()
@@ -214,11 +315,25 @@ class Meters:
         penalty = sum(parameter.penalty() for parameter in self._parameters.values())
         losses = self._backend.to_numpy(losses)
         total = losses.sum(dtype=np.float64) if weight is None else losses @ weight
-        self._loss += float(total) + len(losses) * penalty
-        self._count += len(losses)
+        total = float(total) + len(losses) * penalty
+        if self._finite and not math.isfinite(total):
+            raise numeric.LossNotFiniteError(total / len(losses))
+        self._loss += total
+        self.count += len(losses)
         for metric in self._metrics.values():
             metric.update(y_true, self._backend.to_numpy(y_pred))
 
     def results(self) -> "Logs":
         """``loss`` and each metric."""
-        return {"loss": self._loss / self._count} | {name: m.result() for name, m in self._metrics.items()}
+        return {"loss": self._loss / self.count} | {name: m.result() for name, m in self._metrics.items()}
+
+    def get_state(self) -> dict[str, Any]:
+        """The sums so far, ready for JSON."""
+        metrics = {name: metric.get_state() for name, metric in self._metrics.items()}
+        return {"loss": self._loss, "count": self.count, "metrics": metrics}
+
+    def set_state(self, state: dict[str, Any]) -> None:
+        """Take up what :meth:`get_state` gave."""
+        self._loss, self.count = state["loss"], state["count"]
+        for name, metric in self._metrics.items():
+            metric.set_state(state["metrics"][name])

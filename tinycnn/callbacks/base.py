@@ -13,6 +13,9 @@ Logs = dict[str, float]
 class Callback:
     """Base of all callbacks; define the methods you need.
 
+    One that remembers something from batch to batch or from epoch to epoch also defines :meth:`get_state` and
+    :meth:`set_state`; then a fit that was cut short goes on, with :class:`BackupAndRestore`, as if it had not been.
+
     Attributes
     ----------
     model : Sequential
@@ -47,6 +50,21 @@ class Callback:
     def on_train_batch_end(self, batch: int, logs: Logs) -> None:
         """After an optimizer step; ``logs`` are the epoch's figures so far."""
 
+    def get_state(self) -> dict[str, Any]:
+        """What a fit that goes on after an interruption has to know: by default nothing.
+
+        Numbers, text, None, lists and dicts of them with text as keys, and NumPy arrays anywhere among them. It is
+        asked for after ``on_train_batch_end`` or ``on_epoch_end``.
+        """
+        return {}
+
+    def set_state(self, state: dict[str, Any]) -> None:
+        """Take up what :meth:`get_state` gave.
+
+        Called after ``on_train_begin``, and where a fit goes on in the middle of an epoch, after ``on_epoch_begin`` of
+        that epoch; so these two need not know of it.
+        """
+
 
 class History(Callback):
     """The figures of every epoch; ``fit`` returns one.
@@ -65,6 +83,12 @@ class History(Callback):
         self.epoch.append(epoch)
         for key, value in logs.items():
             self.history.setdefault(key, []).append(value)
+
+    def get_state(self) -> dict[str, Any]:
+        return {"epoch": self.epoch, "history": self.history}
+
+    def set_state(self, state: dict[str, Any]) -> None:
+        self.epoch, self.history = list(state["epoch"]), {key: list(v) for key, v in state["history"].items()}
 
 
 class LambdaCallback(Callback):

@@ -6,6 +6,7 @@ from string import Formatter
 from typing import Any, TextIO
 
 from .._checks import boolean, choice, integer, real
+from ..numeric import bad_weight
 from .base import Callback, Logs
 from .monitor import MonitorCallback
 
@@ -29,14 +30,29 @@ class CSVLogger(Callback):
     def on_train_begin(self) -> None:
         self._columns: list[str] | None = None
         if self.append and self.filename.exists():
-            with self.filename.open(newline="") as file:
-                self._columns = next(csv.reader(file, delimiter=self.separator), None)
+            try:
+                with self.filename.open(newline="", encoding="utf-8") as file:
+                    self._columns = next(csv.reader(file, delimiter=self.separator), None)
+            except (csv.Error, UnicodeDecodeError) as error:
+                raise ValueError(f"{self.filename} is no table that could be added to: {error}") from error
         if self._columns is None:
-            self.filename.write_text("")
+            self.filename.write_text("", encoding="utf-8")
 
     def on_epoch_end(self, epoch: int, logs: Logs) -> None:
-        with self.filename.open("a", newline="") as file:
+        with self.filename.open("a", newline="", encoding="utf-8") as file:
             self._write(file, {"epoch": epoch, **logs})
+
+    def get_state(self) -> dict[str, Any]:
+        if not self.filename.exists():
+            return {"columns": self._columns, "text": ""}
+        with self.filename.open(newline="", encoding="utf-8") as file:
+            return {"columns": self._columns, "text": file.read()}
+
+    def set_state(self, state: dict[str, Any]) -> None:
+        # Rows of epochs that are to be trained again are dropped; nothing is missing, though the file was emptied.
+        self._columns = state["columns"]
+        with self.filename.open("w", newline="", encoding="utf-8") as file:
+            file.write(state["text"])
 
     def _write(self, file: TextIO, row: dict[str, float]) -> None:
         first = self._columns is None
@@ -52,7 +68,7 @@ class ModelCheckpoint(MonitorCallback):
 
     A file is written whole or not at all (:meth:`tinycnn.Sequential.save`), and holds all that training needs to go
     on. Unlike Keras's, this callback starts each fit afresh, and refuses a figure that is not there instead of saving
-    regardless.
+    regardless. A model with a weight that is NaN or infinite is not saved, so that the last good file stays.
 
     Parameters
     ----------
@@ -130,8 +146,17 @@ class ModelCheckpoint(MonitorCallback):
         if self.save_freq == "epoch":
             self._save({"epoch": epoch + 1}, logs)
 
+    def get_state(self) -> dict[str, Any]:
+        return {"best": self.best, "batches": self._batches}
+
+    def set_state(self, state: dict[str, Any]) -> None:
+        self.best, self._batches = state["best"], state["batches"]
+
     def _save(self, when: dict[str, int], logs: Logs) -> None:
         path = Path(filled(self.filepath, {**logs, **when}))
+        if bad_weight(self.model) is not None:
+            self.say(f"epoch {when['epoch']}: not saved, a weight is not finite")
+            return
         if self.save_best_only:
             value = self.figure(logs)
             if not self.better(value, self.best):

@@ -128,6 +128,19 @@ class EarlyStopping(MonitorCallback):
             self.model.stop_training = True
             self.say(f"epoch {epoch + 1}: stopped early")
 
+    def get_state(self) -> dict[str, Any]:
+        return {
+            "best": self.best,
+            "best_epoch": self.best_epoch,
+            "stopped_epoch": self.stopped_epoch,
+            "wait": self._wait,
+            "weights": self._weights,
+        }
+
+    def set_state(self, state: dict[str, Any]) -> None:
+        self.best, self.best_epoch = state["best"], state["best_epoch"]
+        self.stopped_epoch, self._wait, self._weights = state["stopped_epoch"], state["wait"], state["weights"]
+
     def on_train_end(self) -> None:
         if self._weights is not None:
             self.model.set_weights(self._weights)

@@ -1,6 +1,7 @@
 """Callbacks that set the learning rate."""
 
 from collections.abc import Callable
+from typing import Any
 
 from .._checks import integer, real
 from .base import Callback, Logs
@@ -108,6 +109,12 @@ class ReduceLROnPlateau(MonitorCallback):
             self._wait += 1
             if self._wait >= self.patience and self.model.optimizer.learning_rate > self.min_lr:
                 self._reduce(epoch)
+
+    def get_state(self) -> dict[str, Any]:
+        return {"best": self.best, "wait": self._wait, "rest": self._rest}
+
+    def set_state(self, state: dict[str, Any]) -> None:
+        self.best, self._wait, self._rest = state["best"], state["wait"], state["rest"]
 
     def _reduce(self, epoch: int) -> None:
         rate = max(self.model.optimizer.learning_rate * self.factor, self.min_lr)

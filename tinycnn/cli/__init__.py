@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from types import ModuleType
 from typing import Any, NoReturn
 
-from . import evaluate, gradcheck, models, predict, profile, reproduce, summary, train
+from . import evaluate, gradcheck, models, predict, profile, report, reproduce, summary, train
 from ._arguments import UsageError
 
 __all__ = ["main"]
@@ -26,6 +26,7 @@ _COMMANDS: dict[str, ModuleType] = {
     "gradcheck": gradcheck,
     "profile": profile,
     "reproduce": reproduce,
+    "report": report,
 }
 _EXAMPLE = "tinycnn train ladder_03 --data digits --epochs 3"
 
@@ -62,7 +63,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         with contextlib.suppress(OSError, ValueError):
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
-    except (ValueError, OSError, TypeError, KeyError) as error:
+    except (ValueError, OSError, TypeError, KeyError, FloatingPointError) as error:
         return _fail(_text(error), 1)
 
 

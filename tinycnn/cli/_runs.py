@@ -4,20 +4,26 @@ import csv
 import io
 import json
 import math
+import re
 import tempfile
 import time
+import warnings
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
-from .. import checkpoint
+from .. import checkpoint, fit_state
+from .._reading import parse_json, read_whole
 from ..callbacks import Callback, EarlyStopping, Logs
-from ..model import Sequential
+from ..state_files import StateFolder
 
 MODEL, HISTORY, RUN = "model.safetensors", "history.csv", "run.json"
-#: The state after the last finished epoch; and after the best one, where that is an earlier one.
-CHECKPOINT, BEST = "checkpoint.safetensors", "checkpoint-best.safetensors"
+#: The largest ``run.json`` that is read; a real one has some kB.
+MAX_RUN_BYTES = 16 * 2**20
+#: The folder of the states to go on from, see :class:`tinycnn.callbacks.BackupAndRestore`.
+STATES = "checkpoints"
+_HALF_WRITTEN = re.compile(r"\.(model\.safetensors|history\.csv|run\.json|\w+\.png)\.\w+\.part")
 COLUMNS = ("epoch", "loss", "accuracy", "val_loss", "val_accuracy", "learning_rate")
 
 
@@ -66,34 +72,22 @@ class Progress:
 
 
 class Recorder(Callback):
-    """Keeps a run's folder up to date, so that it can go on with the same bits after any interruption.
-
-    Dropout's masks and the order of the images follow from the seed and the number of steps, which stand in the model's
-    file beside weights and moments. What remains is EarlyStopping: it is shown the earlier epochs again.
+    """Keeps ``history.csv`` up to date, and remembers in a run's states what the run is and how far it has come.
 
     Parameters
     ----------
     folder : Path
     settings : Settings
-    progress : Progress
-        What was done before; it is added to.
     stopping : EarlyStopping, optional
         It must stand before this callback in ``fit``'s list.
     """
 
-    def __init__(self, folder: Path, settings: Settings, progress: Progress, stopping: EarlyStopping | None) -> None:
-        self.folder, self.settings, self.progress, self.stopping = folder, settings, progress, stopping
+    def __init__(self, folder: Path, settings: Settings, stopping: EarlyStopping | None) -> None:
+        self.folder, self.settings, self.stopping = folder, settings, stopping
+        self.progress = Progress()
 
     def on_train_begin(self) -> None:
-        if self.stopping is None or self.progress.best_epoch is None:
-            return
-        now = self.model.get_weights()
-        # The weights that EarlyStopping keeps are the model's at that moment; only the best epoch's matter.
-        if self.progress.best_epoch != self.progress.epochs - 1:
-            self.model.set_weights(checkpoint.load_model(self.folder / BEST).get_weights())
-        for epoch in range(self.progress.epochs):
-            self.stopping.on_epoch_end(epoch, self.progress.logs(epoch))
-        self.model.set_weights(now)
+        self._begun = self._trained = time.perf_counter()
 
     def on_epoch_begin(self, epoch: int) -> None:
         self._begun = self._trained = time.perf_counter()
@@ -110,40 +104,57 @@ class Recorder(Callback):
         progress.stopped = self.model.stop_training
         if self.stopping is not None and self.stopping.best_epoch >= 0:
             progress.best_epoch = self.stopping.best_epoch
-            if progress.best_epoch == epoch - 1:
-                # The file about to be replaced holds the best weights so far.
-                checkpoint.write_whole(self.folder / BEST, (self.folder / CHECKPOINT).read_bytes())
-        write_checkpoint(self.folder, self.model, self.settings, progress)
         write_history(self.folder, progress)
 
+    def get_state(self) -> dict[str, Any]:
+        elapsed = time.perf_counter() - self._begun
+        return {"settings": asdict(self.settings), "progress": asdict(self.progress), "elapsed": elapsed}
 
-def write_checkpoint(folder: Path, model: Sequential, settings: Settings, progress: Progress) -> None:
-    """Model, settings and progress in one file, so that they always belong together."""
-    state = asdict(progress)
-    # As text: JSON has no NaN, and a run that diverges is to be kept like any other.
-    state["history"] = {key: [repr(value) for value in values] for key, values in progress.history.items()}
-    extra = {"settings": asdict(settings), "progress": state}
-    checkpoint.save_model(model, folder / CHECKPOINT, extra)
+    def set_state(self, state: dict[str, Any]) -> None:
+        self.progress = Progress(**state["progress"])
+        self._begun = time.perf_counter() - state["elapsed"]
 
 
-def read_checkpoint(folder: Path) -> tuple[Settings, Progress] | None:
-    """What the last finished epoch left; None where none was finished.
+class Found(NamedTuple):
+    """The last whole state in a run's folder: its file, and what :class:`Recorder` remembered in it."""
+
+    path: Path
+    settings: Settings
+    progress: Progress
+
+
+def read_state(folder: Path) -> Found | None:
+    """The state that a run would go on from; None where there is none.
 
     Raises
     ------
     ValueError
-        If the file is damaged, or not from this command.
+        If all states are damaged, or not from this command.
     """
-    path = folder / CHECKPOINT
-    if not path.exists():
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # fit will tell, when it goes on from the state
+        found = StateFolder(folder / STATES).newest()
+    if found is None:
         return None
-    extra = checkpoint.read_extra(path)
+    path, contents = found
     try:
-        state = dict(extra["progress"])
-        state["history"] = {key: [float(value) for value in values] for key, values in state["history"].items()}
-        return Settings(**extra["settings"]), Progress(**state)
+        callbacks = fit_state.decoded(*contents, path).state["callbacks"]
+        [own] = [entry["state"] for entry in callbacks if entry["class_name"] == Recorder.__name__]
+        return Found(path, Settings(**own["settings"]), Progress(**own["progress"]))
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise ValueError(f"{path} was not written by 'tinycnn train': {error!r}") from error
+
+
+def read_finished(folder: Path) -> tuple[Settings, int, bool] | None:
+    """Of a run that has all its files: settings, epochs, and whether it stopped early; else None."""
+    try:
+        description = read_description(folder)
+        settings = Settings(**{item.name: description[item.name] for item in fields(Settings)})
+        results = description["results"]
+        found = settings, int(results["epochs"]), bool(results["stopped_early"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    return found if description.get("status") == "finished" and (folder / MODEL).is_file() else None
 
 
 def prepare(folder: Path) -> None:
@@ -158,14 +169,17 @@ def prepare(folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=folder):
             pass
+        for path in folder.glob(f".*{checkpoint.PART}"):
+            if _HALF_WRITTEN.fullmatch(path.name):  # by a run that was killed
+                path.unlink(missing_ok=True)
     except OSError as error:
         raise OSError(f"cannot write into the folder {folder}: {error.strerror}") from error
 
 
-def forget_checkpoints(folder: Path) -> None:
-    """A new run begins: nothing of an earlier one may be resumed."""
-    for name in (CHECKPOINT, BEST):
-        (folder / name).unlink(missing_ok=True)
+def forget(folder: Path) -> None:
+    """A new run begins: nothing of an earlier one may be resumed, or pass for finished."""
+    (folder / RUN).unlink(missing_ok=True)
+    StateFolder(folder / STATES).clear()
 
 
 def write_history(folder: Path, progress: Progress) -> None:
@@ -199,12 +213,12 @@ def read_description(folder: Path) -> dict[str, Any]:
     if not path.is_file():
         raise FileNotFoundError(f"{folder} is not the folder of a finished run: it has no {RUN}")
     try:
-        description = json.loads(path.read_bytes())
-        for key in ("model", "data", "backend"):
-            if not isinstance(description[key], str):
-                raise TypeError(key)
-    except (ValueError, TypeError, KeyError, RecursionError) as error:
-        raise ValueError(f"{path} is not what 'tinycnn train' writes: {error!r}") from error
+        description = parse_json(read_whole(path, MAX_RUN_BYTES), nan=True)
+    except ValueError as error:
+        raise ValueError(f"{path} is not what 'tinycnn train' writes: {error}") from error
+    for key in ("model", "data", "backend"):
+        if not isinstance(description, dict) or not isinstance(description.get(key), str):
+            raise ValueError(f"{path} is not what 'tinycnn train' writes: it has no text under {key!r}")
     return description
 
 

@@ -2,6 +2,8 @@
 
 import argparse
 import statistics
+import sys
+import warnings
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -10,6 +12,8 @@ from ..backend import BACKENDS
 from ._arguments import DATA, UsageError, add_model_name, add_threads, set_threads, whole_number
 
 HELP = "Train a network by its recipe; keep model and figures"
+#: A state is written after every epoch, and within one when the last is so old: what a killed run loses at most.
+SAVE_SECONDS = 60.0
 EXAMPLE = "tinycnn train ladder_03 --data digits --epochs 3 --out runs/try"
 
 
@@ -23,7 +27,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--backend", choices=BACKENDS, help="kernels to run on (default: cpu)")
     add_threads(parser)
     parser.add_argument("--out", metavar="DIR", type=Path, help="folder to write into (default: runs/NAME-DATA)")
-    parser.add_argument("--resume", action="store_true", help="go on after the last finished epoch in that folder")
+    parser.add_argument("--resume", action="store_true", help="go on where the run in that folder ended")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -33,18 +37,22 @@ def run(args: argparse.Namespace) -> int:
 
     recipe = models.recipe(args.name)
     folder = args.out or Path("runs") / f"{args.name}-{args.data or recipe.data}"
-    before = _runs.read_checkpoint(folder) if args.resume else None
-    settings = _resumed(args, before[0], folder) if before else _fresh(args, recipe)
-    progress = before[1] if before else _runs.Progress()
+    before = _runs.read_state(folder) if args.resume else None
+    finished = _runs.read_finished(folder) if args.resume else None
+    known = before.settings if before else finished[0] if finished else None
+    settings = _resumed(args, known, folder) if known else _fresh(args, recipe)
     _data.check_fit(args.name, recipe.input_shape, settings.data)
-    done = progress.stopped or progress.epochs >= settings.epochs
-    if done and _is_finished(folder, progress):
-        why = "stopped early" if progress.stopped else f"{settings.epochs} were asked for"
-        print(f"The run in {folder} is finished: it has {progress.epochs} epochs ({why}).")
+    if finished and (finished[2] or finished[1] >= settings.epochs):
+        why = "stopped early" if finished[2] else f"{settings.epochs} were asked for"
+        print(f"The run in {folder} is finished: it has {finished[1]} epochs ({why}).")
         return 0
+    if finished and not before:
+        raise UsageError(
+            f"cannot resume: {folder} holds a finished run, but none of the states that it could go on from"
+        )
     _runs.prepare(folder)
     threads = set_threads(args.threads, settings.backend)
-    return _train(folder, settings, progress, threads)
+    return _train(folder, settings, threads, going_on=before is not None)
 
 
 def _fresh(args: argparse.Namespace, recipe: Any) -> Any:
@@ -73,70 +81,71 @@ def _resumed(args: argparse.Namespace, saved: Any, folder: Path) -> Any:
     return replace(saved, epochs=args.epochs or saved.epochs)
 
 
-def _is_finished(folder: Path, progress: Any) -> bool:
-    """Whether the last file to be written is there and tells of all the epochs."""
-    from . import _runs
-
-    try:
-        description = _runs.read_description(folder)
-    except (OSError, ValueError):
-        return False
-    results = description.get("results", {})
-    told = description.get("status") == "finished" and results.get("epochs") == progress.epochs
-    return told and (folder / _runs.MODEL).is_file()
-
-
-def _train(folder: Path, settings: Any, progress: Any, threads: int) -> int:
+def _train(folder: Path, settings: Any, threads: int, going_on: bool) -> int:
     import tinycnn
 
     from .. import models
-    from ..callbacks import EarlyStopping
+    from ..callbacks import BackupAndRestore, EarlyStopping
     from . import _data, _runs
 
     data = _data.load(settings.data)
     recipe = models.recipe(settings.model)
     with tinycnn.use_backend(settings.backend):
-        if progress.epochs:
-            print(f"Going on in {folder} after {progress.epochs} epochs.")
-            model = tinycnn.load_model(folder / _runs.CHECKPOINT)
-        else:
-            if any((folder / name).exists() for name in (_runs.MODEL, _runs.HISTORY, _runs.RUN, _runs.CHECKPOINT)):
+        if not going_on:
+            if any((folder / name).exists() for name in (_runs.MODEL, _runs.HISTORY, _runs.RUN, _runs.STATES)):
                 print(f"{folder} holds an earlier run: its files are overwritten, one by one.")
-            _runs.forget_checkpoints(folder)
-            tinycnn.set_seed(settings.seed)
-            model = models.build(settings.model)
-            model.compile(recipe.make_optimizer(), recipe.loss, ["accuracy"])
+            _runs.forget(folder)
+        tinycnn.set_seed(settings.seed)
+        model = models.build(settings.model)
+        model.compile(recipe.make_optimizer(), recipe.loss, ["accuracy"])
         callbacks = recipe.make_callbacks()
         stopping = next((callback for callback in callbacks if isinstance(callback, EarlyStopping)), None)
-        callbacks.append(_runs.Recorder(folder, settings, progress, stopping))
+        recorder = _runs.Recorder(folder, settings, stopping)
+        callbacks += [recorder, BackupAndRestore(folder / _runs.STATES, save_seconds=SAVE_SECONDS)]
         print(
             f"Training {settings.model} ({model.count_params():,} parameters) on {data.title}, "
             f"{len(data.x_train):,} images, {settings.backend} backend, {threads} thread{'s' if threads > 1 else ''}"
         )
         try:
-            model.fit(
-                data.x_train,
-                data.y_train,
-                batch_size=settings.batch_size,
-                # A run that stopped early is not to go on, only to restore its best weights.
-                epochs=progress.epochs if progress.stopped else settings.epochs,
-                initial_epoch=progress.epochs,
-                validation_data=(data.x_test, data.y_test),
-                callbacks=callbacks,
-                augment=recipe.augment,
-            )
+            with warnings.catch_warnings():
+                warnings.showwarning = _tell_warning
+                model.fit(
+                    data.x_train,
+                    data.y_train,
+                    batch_size=settings.batch_size,
+                    epochs=settings.epochs,
+                    validation_data=(data.x_test, data.y_test),
+                    callbacks=callbacks,
+                    augment=recipe.augment,
+                )
         except KeyboardInterrupt:
-            kept = _runs.read_checkpoint(folder)
-            if kept is None:
-                print("\nInterrupted before the end of the first epoch: there is nothing to keep.")
-                return 130
-            again = f"tinycnn train {settings.model} --data {settings.data} --out {folder} --resume"
-            print(f"\nInterrupted; keeping {kept[1].epochs} finished epochs. Go on with:\n  {again}")
-            model = tinycnn.load_model(folder / _runs.CHECKPOINT)
-            _finish(folder, settings, kept[1], threads, model, data, interrupted=True)
-            return 130
-        _finish(folder, settings, progress, threads, model, data)
+            return _interrupted(folder, settings, threads, data)
+        _finish(folder, settings, recorder.progress, threads, model, data)
     return 0
+
+
+def _tell_warning(message: Warning | str, *where: Any) -> None:
+    """In one line, without the place in the program."""
+    print(f"tinycnn: warning: {message}", file=sys.stderr)
+
+
+def _interrupted(folder: Path, settings: Any, threads: int, data: Any) -> int:
+    """After Ctrl-C: the files of the run as far as it has come, and how to go on."""
+    import tinycnn
+
+    from . import _runs
+
+    kept = _runs.read_state(folder)
+    if kept is None:
+        print("\nInterrupted before the first step: there is nothing to keep.")
+        return 130
+    again = f"tinycnn train {settings.model} --data {settings.data} --out {folder} --resume"
+    print(f"\nInterrupted after {kept.progress.epochs} epochs; every step is kept. Go on with:\n  {again}")
+    if kept.progress.epochs:
+        # Not the model that was in training: pressed twice, Ctrl-C may leave half a step behind.
+        model = tinycnn.load_model(kept.path)
+        _finish(folder, settings, kept.progress, threads, model, data, interrupted=True)
+    return 130
 
 
 def _finish(

@@ -17,16 +17,25 @@ from typing import BinaryIO, TypeAlias, cast
 import numpy as np
 from numpy.typing import NDArray
 
+from .._checks import integer, shown
+from .._checks import path as checked_path
+from .._reading import check_plain_file
+
 Images: TypeAlias = NDArray[np.uint8]
 Labels: TypeAlias = NDArray[np.int64]
 #: What every ``load_data`` returns: ``((x_train, y_train), (x_test, y_test))``.
 DataSet: TypeAlias = tuple[tuple[Images, Labels], tuple[Images, Labels]]
 
-#: Largest array, in bytes, that :func:`read_idx` decompresses. Some ten times MNIST's training images.
-MAX_BYTES = 512 * 2**20
+#: Largest array, in bytes, that :func:`read_idx` reads. Some five times MNIST's training images.
+MAX_BYTES = 256 * 2**20
 
 _IDX_UNSIGNED_BYTE = 0x08
 _GZIP_MAGIC = b"\x1f\x8b"
+_MAX_DIMENSIONS = 32
+_MAX_HEADER = 4 + 4 * 255
+_CHUNK = 2**20
+#: No byte of a deflate stream unpacks to more. Source: https://zlib.net/zlib_tech.html, "Maximum Compression Factor".
+_DEFLATE_RATIO = 1032
 
 
 class DataFileError(ValueError):
@@ -66,22 +75,39 @@ def read_idx(
     -----
     Source: Y. LeCun, C. Cortes, C. J. C. Burges, "The MNIST database of handwritten digits", section "File formats".
     """
-    path = Path(path)
+    path = checked_path(path)
+    if shape is not None:
+        if not isinstance(shape, tuple | list):
+            raise TypeError(f"shape must be a tuple of integers; got {shown(shape)}")
+        shape = tuple(integer(length, f"shape[{axis}]", minimum=0) for axis, length in enumerate(shape))
+    # A file that is larger than what it may unpack to is not read either.
+    size = _plain_file(path, integer(max_bytes, "max_bytes", minimum=0) + _MAX_HEADER)
     with path.open("rb") as raw:
         zipped = raw.read(2) == _GZIP_MAGIC
         raw.seek(0)
         if not zipped:
-            return _parse_idx(path, raw, shape, max_bytes)
+            return _parse_idx(path, raw, shape, max_bytes, size)
         try:
             with gzip.GzipFile(fileobj=raw) as stream:
-                return _parse_idx(path, cast(BinaryIO, stream), shape, max_bytes)
+                return _parse_idx(path, cast(BinaryIO, stream), shape, max_bytes, size * _DEFLATE_RATIO)
         except EOFError as error:
             raise DataFileError(f"{path}: truncated gzip stream ({error})") from error
         except (gzip.BadGzipFile, zlib.error) as error:
             raise DataFileError(f"{path}: corrupt gzip stream ({error})") from error
 
 
-def _parse_idx(path: Path, stream: BinaryIO, shape: tuple[int, ...] | None, max_bytes: int) -> NDArray[np.uint8]:
+def _plain_file(path: Path, max_bytes: int) -> int:
+    """Its size; a pipe, a device or a file beyond the limit is a DataFileError."""
+    try:
+        return check_plain_file(path, max_bytes)
+    except ValueError as error:
+        raise DataFileError(str(error)) from None
+
+
+def _parse_idx(
+    path: Path, stream: BinaryIO, shape: tuple[int, ...] | None, max_bytes: int, available: int
+) -> NDArray[np.uint8]:
+    """Read from the header on; there are at most ``available`` bytes, whatever the header says."""
     magic = stream.read(4)
     if len(magic) < 4:
         raise DataFileError(f"{path}: truncated IDX header, found {len(magic)} bytes where the first 4 were expected")
@@ -98,16 +124,24 @@ def _parse_idx(path: Path, stream: BinaryIO, shape: tuple[int, ...] | None, max_
         raise DataFileError(f"{path}: IDX array of shape {found} found, {shape} expected")
     # Python integers, which do not overflow: 255 dimensions of 2**32 - 1 are a number like any other here.
     n_bytes = math.prod(found)
+    if ndim > _MAX_DIMENSIONS:
+        raise DataFileError(f"{path}: IDX header announces {ndim} dimensions, more than the limit of {_MAX_DIMENSIONS}")
     if n_bytes > max_bytes:
         raise DataFileError(f"{path}: IDX header announces {n_bytes} bytes, more than the limit of {max_bytes}")
-    return np.frombuffer(_read_exactly(path, stream, n_bytes), np.uint8).reshape(found).copy()
+    if n_bytes > available:
+        raise DataFileError(f"{path}: truncated, {available} data bytes at most, {n_bytes} expected")
+    return _read_exactly(path, stream, n_bytes).reshape(found)
 
 
-def _read_exactly(path: Path, stream: BinaryIO, n_bytes: int) -> bytes:
+def _read_exactly(path: Path, stream: BinaryIO, n_bytes: int) -> NDArray[np.uint8]:
     """Read `n_bytes` and make sure that they are the last; a gzip stream verifies its checksum on the way."""
-    data = stream.read(n_bytes)
-    if len(data) < n_bytes:
-        raise DataFileError(f"{path}: truncated, {len(data)} data bytes found, {n_bytes} expected")
+    data = np.empty(n_bytes, np.uint8)
+    found = 0
+    while found < n_bytes:
+        read = stream.readinto(data[found : found + _CHUNK])  # type: ignore[attr-defined]
+        if not read:
+            raise DataFileError(f"{path}: truncated, {found} data bytes found, {n_bytes} expected")
+        found += read
     if stream.read(1):
         raise DataFileError(f"{path}: trailing bytes after the {n_bytes} data bytes expected")
     return data
@@ -141,10 +175,13 @@ def read_records(path: str | os.PathLike[str], *, count: int, shape: tuple[int, 
     -----
     Source: https://www.cs.toronto.edu/~kriz/cifar.html, section "Binary version".
     """
-    path = Path(path)
+    path = checked_path(path)
+    wanted = count * (1 + math.prod(shape))
+    if (size := _plain_file(path, MAX_BYTES)) != wanted:
+        fault = "truncated" if size < wanted else "trailing bytes"
+        raise DataFileError(f"{path}: {fault}, {size} data bytes found, {wanted} expected")
     with path.open("rb") as stream:
-        data = _read_exactly(path, stream, count * (1 + math.prod(shape)))
-    records = np.frombuffer(data, np.uint8).reshape(count, -1)
+        records = _read_exactly(path, stream, wanted).reshape(count, -1)
     images = records[:, 1:].reshape(count, *shape).transpose(0, 2, 3, 1)
     return np.ascontiguousarray(images), checked_labels(path, records[:, 0])
 

@@ -9,8 +9,10 @@ from __future__ import annotations
 import gzip
 import hashlib
 import tarfile
+import tempfile
 import zlib
 from pathlib import Path
+from typing import Any, BinaryIO, cast
 
 import numpy as np
 
@@ -44,6 +46,8 @@ ARCHIVE_CHECKSUM = "md5:c32a1d4ab5d03f1284b67883e8d87530"
 FOLDER = "cifar-10-batches-bin"
 RECORDS, SHAPE = 10_000, (3, 32, 32)
 BATCH_BYTES = RECORDS * (1 + 3 * 32 * 32)
+#: Bytes to unpack at most: the seven files, and room for headers and for files that are not wanted.
+MAX_UNPACKED = 7 * BATCH_BYTES
 #: The archive's seven files that are wanted: size in bytes and SHA-256.
 MEMBERS: dict[str, tuple[int, str]] = {
     "batches.meta.txt": (61, "558e74b5e208382e186da55784b4bac2cd52e558448e1b5800990fdb28ed8033"),
@@ -88,9 +92,11 @@ def _fill_cache(cached: Path) -> None:
     files = [cached / name for name in BATCHES]
     if all(file.is_file() and file.stat().st_size == BATCH_BYTES for file in files):
         return
-    fetch({ARCHIVE: ARCHIVE_CHECKSUM}, MIRRORS, cached.parent)
-    extract(cached.parent / ARCHIVE, cached)
-    (cached.parent / ARCHIVE).unlink()
+    cached.parent.mkdir(parents=True, exist_ok=True)
+    # A folder of its own: another process that does the same must not find this one's archive, or miss it.
+    with tempfile.TemporaryDirectory(prefix=".download-", dir=cached.parent) as folder:
+        fetch({ARCHIVE: ARCHIVE_CHECKSUM}, MIRRORS, Path(folder))
+        extract(Path(folder) / ARCHIVE, cached)
 
 
 def extract(archive: Path, target: Path) -> None:
@@ -113,21 +119,55 @@ def extract(archive: Path, target: Path) -> None:
     """
     missing = dict(MEMBERS)
     try:
-        with tarfile.open(archive, "r:gz") as tar:
+        with gzip.open(archive) as stream, tarfile.open(fileobj=cast(BinaryIO, _Bounded(stream)), mode="r:") as tar:
             for member in tar:
                 folder, _, name = member.name.rpartition("/")
-                # Skipping over a member decompresses it: hence a limit also for those that are not wanted.
                 if member.size > BATCH_BYTES:
                     raise DataFileError(f"{archive}: member {member.name!r} has {member.size} bytes")
                 if folder != FOLDER or name not in missing:
                     continue
                 size, digest = missing.pop(name)
-                stream = tar.extractfile(member) if member.isfile() and member.size == size else None
-                data = stream.read(size) if stream else b""
+                plain = tar.extractfile(member) if member.isreg() and member.size == size else None
+                data = plain.read(size) if plain else b""
                 if hashlib.sha256(data).hexdigest() != digest:
                     raise DataFileError(f"{archive}: member {member.name!r} is not the published file of {size} bytes")
                 write_atomically(target / name, data)
-    except (tarfile.TarError, gzip.BadGzipFile, EOFError, zlib.error) as error:
+    except DataFileError:
+        raise
+    # What a damaged gzip stream raises, and tarfile of a damaged header, beside its own errors.
+    except (tarfile.TarError, EOFError, zlib.error, gzip.BadGzipFile, ValueError, OverflowError) as error:
         raise DataFileError(f"{archive}: corrupt archive ({error})") from error
     if missing:
         raise DataFileError(f"{archive}: lacks {', '.join(missing)}")
+
+
+class _Bounded:
+    """An unpacked archive of limited length: a small file may unpack to any, and tarfile reads long names whole.
+
+    Parameters
+    ----------
+    stream
+        From ``gzip.open``.
+    """
+
+    def __init__(self, stream: Any) -> None:
+        self._stream = stream
+
+    def read(self, size: int) -> bytes:
+        """At most `size` bytes."""
+        self._check(self._stream.tell() + size)
+        data: bytes = self._stream.read(size)
+        return data
+
+    def seek(self, position: int) -> int:
+        """Skipping forward unpacks what is skipped."""
+        self._check(position)
+        return int(self._stream.seek(position))
+
+    def tell(self) -> int:
+        """The position in the unpacked archive."""
+        return int(self._stream.tell())
+
+    def _check(self, end: int) -> None:
+        if not 0 <= end <= MAX_UNPACKED:
+            raise tarfile.ReadError(f"unpacks to more than the limit of {MAX_UNPACKED} bytes")

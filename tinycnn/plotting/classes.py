@@ -1,6 +1,6 @@
 """Where a classifier is right and wrong, class by class."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -57,13 +57,21 @@ def confusion_matrix(y_true: Any, y_pred: Any, class_names: Sequence[str] | None
     return ax
 
 
-def per_class_accuracy(y_true: Any, y_pred: Any, class_names: Sequence[str] | None = None, ax: Any = None) -> Axes:
+def per_class_accuracy(
+    y_true: Any,
+    y_pred: Any,
+    class_names: Sequence[str] | None = None,
+    ax: Any = None,
+    compared: Mapping[str, Sequence[float]] | None = None,
+) -> Axes:
     """Draw the share of each class's images that were classified correctly (the class's recall).
 
     Parameters
     ----------
     y_true, y_pred, class_names, ax
         As for :func:`confusion_matrix`.
+    compared : mapping of str to sequence of float, optional
+        Accuracies of the classes from elsewhere by name, ``{"documented": [0.75, 0.96, ...]}``, marked beside the bars.
 
     Returns
     -------
@@ -83,6 +91,8 @@ def per_class_accuracy(y_true: Any, y_pred: Any, class_names: Sequence[str] | No
     for row, value in zip(rows, accuracy, strict=True):
         text = "no images" if np.isnan(value) else f"{value:.3f}"
         ax.text(1.02, row, text, va="center", fontsize=8, transform=ax.get_yaxis_transform())
+    if compared:
+        _mark(ax, compared, rows)
     ax.axvline(overall, color=GREY, linestyle="--", linewidth=1)
     ax.set_yticks(rows, names)
     ax.set_xticks([0, 0.25, 0.5, 0.75, 1], ["0", "0.25", "0.5", "0.75", "1"])
@@ -92,6 +102,20 @@ def per_class_accuracy(y_true: Any, y_pred: Any, class_names: Sequence[str] | No
     ax.spines[["top", "right"]].set_visible(False)
     ax.tick_params(axis="y", length=0)
     return ax
+
+
+def _mark(ax: Axes, compared: Mapping[str, Sequence[float]], rows: Array) -> None:
+    """Hollow marks at the accuracies of others, and a legend that leaves the bars free."""
+    ax.patches[0].set_label("here")
+    for (name, values), marker in zip(compared.items(), "Dos^v<>", strict=False):
+        accuracies = np.asarray(values, dtype=np.float64)
+        if accuracies.shape != rows.shape:
+            raise ValueError(f"compared[{name!r}] must hold {len(rows)} accuracies, one for each class; got {values!r}")
+        [marks] = ax.plot(accuracies, rows, marker, color=PALETTE[1], label=name, clip_on=False)
+        marks.set(markerfacecolor="w", markeredgewidth=1.5, markersize=6)
+    ax.legend(
+        frameon=False, fontsize=8, ncols=1 + len(compared), loc="upper left", bbox_to_anchor=(0, -0.17), borderaxespad=0
+    )
 
 
 def _counted(y_true: Any, y_pred: Any, class_names: Sequence[str] | None) -> tuple[Array, list[str]]:

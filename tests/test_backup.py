@@ -1,0 +1,746 @@
+"""BackupAndRestore: a fit that is cut short anywhere ends, after going on, with the bits of one that was not."""
+
+import errno
+import os
+import signal
+import tempfile
+import warnings
+
+import numpy as np
+import pytest
+
+import tinycnn
+from tinycnn import Augmentation, Sequential, callbacks, fit_state, layers, load_model, metrics, optimizers, schedules
+from tinycnn.callbacks import BackupAndRestore, Callback, LambdaCallback
+from tinycnn.state_files import StateFolder, read
+
+EPOCHS, BATCHES = 3, 4
+
+
+@pytest.fixture(autouse=True)
+def plain_numpy():
+    """The state of a fit is the same thing on every backend, and these networks are too small for threads."""
+    with tinycnn.use_backend("reference"):
+        yield
+
+
+class Crash(BaseException):
+    """The process ends here, as far as an exception can play that."""
+
+
+def model_of_all_kinds(seed=1, optimizer=None):
+    tinycnn.set_seed(seed)
+    model = Sequential(
+        [
+            layers.Input((8, 8, 2)),
+            layers.ZeroPadding2D(1),
+            layers.Conv2D(4, 3, activation="relu"),
+            layers.BatchNormalization(),
+            layers.GaussianNoise(0.1),
+            layers.Dropout(0.3),
+            layers.MaxPooling2D(2),
+            layers.Flatten(),
+            layers.Dense(3, activation="softmax", kernel_regularizer="l2"),
+        ]
+    )
+    model.compile(optimizer or optimizers.Adam(0.01), "sparse_categorical_crossentropy", ["accuracy"])
+    return model
+
+
+def small_model(seed=1, optimizer="adam", rate=0.3):
+    tinycnn.set_seed(seed)
+    model = Sequential(
+        [
+            layers.Input((8, 8, 2)),
+            layers.Flatten(),
+            layers.Dense(4),
+            layers.BatchNormalization(),
+            layers.Dropout(rate),
+            layers.Dense(3, "softmax"),
+        ]
+    )
+    model.compile(optimizer, "sparse_categorical_crossentropy", ["accuracy"])
+    return model
+
+
+def data(n=30, seed=0):
+    rng = np.random.default_rng(seed)
+    return rng.random((n, 8, 8, 2), dtype=np.float32), rng.integers(0, 3, n)
+
+
+def fit(model, more=(), epochs=EPOCHS, images=None, **arguments):
+    """Four batches an epoch, the last one not full."""
+    x, y = images or data()
+    settings = {"batch_size": 8, "epochs": epochs, "validation_data": data(12, 1), "verbose": 0} | arguments
+    return model.fit(x, y, callbacks=list(more), **settings)
+
+
+class CrashAt(Callback):
+    """After so many batches in this process, before the backup has seen the last of them."""
+
+    def __init__(self, batches, how=Crash):
+        self.left, self.how = batches, how
+
+    def on_train_batch_end(self, batch, logs):
+        self.left -= 1
+        if self.left == 0:
+            if self.how is KeyboardInterrupt:
+                signal.raise_signal(signal.SIGINT)
+            else:
+                raise self.how
+
+
+def everything(model):
+    """All that a fit changes in a model, as bytes."""
+    slots = {key: [slot.tobytes() for slot in group] for key, group in model.optimizer.slots.items() if group}
+    weights = {key: value.tobytes() for key, value in model.weights().items()}
+    return weights, slots, model.optimizer.iterations, model.optimizer.learning_rate, model.history.history
+
+
+def interrupted(make, folder, batches, arguments=dict, how=Crash):
+    """A fit that ends after so many batches in each process, until it is done; the last model, and how many it took."""
+    for attempt in range(1, 100):
+        model = make(attempt + 1)
+        given = arguments()
+        given["more"] = [*given.get("more", ()), CrashAt(batches, how), BackupAndRestore(folder, 1)]
+        try:
+            fit(model, **given)
+        except how:
+            continue
+        return model, attempt
+    raise AssertionError("it does not come to an end")
+
+
+# The same bits --------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("how", [Crash, KeyboardInterrupt])
+@pytest.mark.parametrize("backend", tinycnn.backend.BACKENDS)
+def test_the_bits_of_an_uninterrupted_fit(tmp_path, backend, how):
+    """Everything random is in it, and every process has another seed, as without ``set_seed``."""
+    augmented = {"augment": Augmentation(shift=0.2, flip=True, rotation=10, cutout=0.2)}
+    with tinycnn.use_backend(backend):
+        whole = model_of_all_kinds()
+        fit(whole, **augmented)
+        # The first process has the seed of the whole fit; the others take it from the state.
+        first = model_of_all_kinds()
+        with pytest.raises(how):
+            fit(first, [CrashAt(2, how), BackupAndRestore(tmp_path, 1)], **augmented)
+        model, attempts = interrupted(model_of_all_kinds, tmp_path, 3, lambda: dict(augmented), how)
+    assert attempts > 3
+    assert everything(model) == everything(whole)
+    assert model.seed == whole.seed
+
+
+@pytest.mark.parametrize("save_freq", ["epoch", 3])
+@pytest.mark.parametrize("after", range(1, EPOCHS * BATCHES))
+def test_after_any_batch(tmp_path, after, save_freq):
+    whole = small_model()
+    fit(whole)
+    with pytest.raises(Crash):
+        fit(small_model(), [BackupAndRestore(tmp_path, save_freq), CrashAt(after)])
+    model = small_model(seed=5)
+    fit(model, [BackupAndRestore(tmp_path, save_freq)])
+    assert everything(model) == everything(whole)
+
+
+def test_the_position_within_the_epoch_is_kept(tmp_path):
+    """With ``save_freq=1`` only the batch that was not saved is trained again."""
+    seen = []
+    count = LambdaCallback(on_train_batch_end=lambda batch, logs: seen.append((batch, logs["loss"])))
+    fit(small_model(), [count])
+    whole, seen[:] = list(seen), []
+    with pytest.raises(Crash):
+        fit(small_model(), [count, BackupAndRestore(tmp_path, 1), CrashAt(6)])
+    fit(small_model(), [count, BackupAndRestore(tmp_path, 1)])
+    assert seen == [*whole[:6], *whole[5:]]
+
+
+def stopping():
+    return callbacks.EarlyStopping("val_loss", patience=1, restore_best_weights=True)
+
+
+def plateau():
+    return callbacks.ReduceLROnPlateau("val_loss", factor=0.5, patience=1, min_delta=0.5)
+
+
+@pytest.mark.parametrize("after", [1, 5, 8, 9, 11])
+def test_callbacks_remember(tmp_path, after):
+    def followers(folder):
+        folder.mkdir(exist_ok=True)
+        return [
+            callbacks.LearningRateScheduler(lambda epoch, rate: rate * 0.9),
+            callbacks.EarlyStopping("val_loss", patience=2, restore_best_weights=True),
+            plateau(),
+            callbacks.ModelCheckpoint(folder / "best", save_best_only=True),
+            callbacks.ModelCheckpoint(folder / "{epoch}-{batch}", save_freq=3),
+            callbacks.CSVLogger(folder / "log.csv"),
+        ]
+
+    whole = small_model()
+    kept = followers(tmp_path / "whole")
+    fit(whole, kept, epochs=6)
+    with pytest.raises(Crash):
+        fit(small_model(), [*followers(tmp_path / "parts"), BackupAndRestore(tmp_path / "b"), CrashAt(after)], epochs=6)
+    model, again = small_model(seed=5), followers(tmp_path / "parts")
+    fit(model, [BackupAndRestore(tmp_path / "b"), *again], epochs=6)  # first in the list, and still the last to act
+    assert everything(model) == everything(whole)
+    for one, other in zip(kept, again, strict=True):
+        assert repr(one.get_state()) == repr(other.get_state())
+    assert kept[1].stopped_epoch == again[1].stopped_epoch
+    for path in (tmp_path / "whole").iterdir():
+        assert path.read_bytes() == (tmp_path / "parts" / path.name).read_bytes(), path.name
+
+
+def test_a_callback_of_ones_own_remembers_arrays(tmp_path):
+    class Average(Callback):
+        """Of the weights, over all steps."""
+
+        def on_train_begin(self):
+            self.steps, self.sums, self.best = 0, [np.zeros_like(w) for w in self.model.get_weights()], {"x": -np.inf}
+
+        def on_train_batch_end(self, batch, logs):
+            self.steps += 1
+            self.best["x"] = max(self.best["x"], np.float64(logs["loss"]))
+            for total, weight in zip(self.sums, self.model.get_weights(), strict=True):
+                total += weight
+
+        def get_state(self):
+            return {"steps": np.int64(self.steps), "sums": self.sums, "best": self.best, "pair": (1, None)}
+
+        def set_state(self, state):
+            self.steps, self.sums, self.best = state["steps"], state["sums"], state["best"]
+            assert state["pair"] == [1, None]
+
+    whole, average = Average(), Average()
+    fit(small_model(), [whole])
+    with pytest.raises(Crash):
+        fit(small_model(), [Average(), BackupAndRestore(tmp_path, 2), CrashAt(7)])
+    fit(small_model(), [average, BackupAndRestore(tmp_path, 2)])
+    assert (average.steps, average.best) == (whole.steps, whole.best)
+    for ours, theirs in zip(average.sums, whole.sums, strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+
+
+@pytest.mark.parametrize(
+    ("state", "message"),
+    [
+        ({"x": {1, 2}}, r"state.callbacks\[1\].state.x: a state holds numbers, text, .*got set"),
+        ({3: 1}, "a key of a state is text .*got 3"),
+        ({"$array": 1}, r"got '\$array'"),
+    ],
+)
+def test_a_state_that_cannot_be_kept(tmp_path, state, message):
+    odd = Callback()
+    odd.get_state = lambda: state
+    with pytest.raises(TypeError, match=message):
+        fit(small_model(), [odd, BackupAndRestore(tmp_path)])
+
+
+@pytest.mark.parametrize(
+    "optimizer",
+    [
+        lambda: optimizers.SGD(0.1),
+        lambda: optimizers.SGD(0.1, momentum=0.9, nesterov=True),
+        lambda: optimizers.RMSprop(0.01, momentum=0.5, centered=True),
+        lambda: optimizers.AdamW(0.01, global_clipnorm=1.0),
+        lambda: optimizers.Adam(schedules.CosineDecay(0.01, 10, warmup_steps=3, warmup_target=0.02)),
+    ],
+)
+def test_every_optimizer(tmp_path, optimizer):
+    whole = small_model(optimizer=optimizer())
+    fit(whole)
+    model, _ = interrupted(lambda seed: small_model(optimizer=optimizer()), tmp_path, 5)
+    assert everything(model) == everything(whole)
+
+
+def test_weights_of_samples_and_a_split(tmp_path):
+    weights = np.linspace(0.5, 2, 30)
+    arguments = {"sample_weight": weights, "validation_split": 0.2, "validation_data": None, "shuffle": False}
+    whole = small_model()
+    fit(whole, **arguments)
+    model, _ = interrupted(lambda seed: small_model(), tmp_path, 5, lambda: dict(arguments))
+    assert everything(model) == everything(whole)
+
+
+@pytest.mark.parametrize("kind", ["list", "iterator", "endless"])
+def test_batches_of_an_iterable(tmp_path, kind):
+    x, y = data(40)
+    pieces = [(x[k : k + 8], y[k : k + 8]) for k in range(0, 40, 8)]
+
+    def source():
+        if kind == "list":
+            return {"x": pieces[:4]}
+        many = iter(pieces * 3) if kind == "iterator" else (pieces[k % 5] for k in range(10**6))
+        return {"x": many, "steps_per_epoch": BATCHES}
+
+    def run(model, more):
+        model.fit(**source(), epochs=EPOCHS, verbose=0, callbacks=more)
+
+    whole = small_model()
+    run(whole, [])
+    for after in (3, 2, 5):
+        with pytest.raises(Crash):
+            run(small_model(), [BackupAndRestore(tmp_path, 1), CrashAt(after)])
+    model = small_model(seed=3)
+    run(model, [BackupAndRestore(tmp_path, 1)])
+    assert everything(model) == everything(whole)
+
+
+def test_frozen_layers_and_a_callback_that_thaws_them(tmp_path):
+    def run(more):
+        model = small_model()
+        model.layers[1].trainable = False
+        thaw = Callback()
+
+        def begin(epoch):
+            if epoch == 1:
+                model.layers[1].trainable = True
+
+        thaw.on_epoch_begin = begin
+        fit(model, [thaw, *more])
+        return everything(model)
+
+    whole = run([])
+    with pytest.raises(Crash):
+        run([BackupAndRestore(tmp_path), CrashAt(2 * BATCHES + 2)])
+    assert run([BackupAndRestore(tmp_path)]) == whole
+
+
+def test_a_callback_that_stops_within_an_epoch(tmp_path):
+    """Killed between the stop and the end of the epoch: validation is what remains."""
+
+    def stop_at(batch):
+        return LambdaCallback(on_train_batch_end=lambda number, logs: number == batch and stop())
+
+    def stop():
+        current[0].stop_training = True
+
+    current = [small_model()]
+    fit(current[0], [stop_at(1)])
+    whole = everything(current[0])
+    current[0] = small_model()
+    with pytest.raises(Crash):
+        fit(current[0], [stop_at(1), EndOfEpoch(), BackupAndRestore(tmp_path, 1)])
+    current[0] = small_model()
+    fit(current[0], [stop_at(1), BackupAndRestore(tmp_path, 1)])
+    assert everything(current[0]) == whole
+    assert len(current[0].history.epoch) == 1
+
+
+class EndOfEpoch(Callback):
+    """Crashes there."""
+
+    def on_epoch_end(self, epoch, logs):
+        raise Crash
+
+
+def test_the_same_model_object_goes_on(tmp_path):
+    """In a notebook the same cell is run again: the model is what the interrupted fit left."""
+    whole = small_model()
+    fit(whole, [plateau()])
+    model = small_model()
+    for _ in range(3):
+        with pytest.raises(KeyboardInterrupt):
+            fit(model, [plateau(), BackupAndRestore(tmp_path), CrashAt(3, KeyboardInterrupt)])
+    fit(model, [plateau(), BackupAndRestore(tmp_path)])
+    assert everything(model) == everything(whole)
+
+
+# Where it goes on -----------------------------------------------------------------------------------------------
+
+
+def test_a_finished_fit_says_so_and_may_grow(tmp_path, capsys):
+    whole = small_model()
+    fit(whole, epochs=5)
+    once = small_model()
+    fit(once, [BackupAndRestore(tmp_path)])
+    files = {path: path.read_bytes() for path in tmp_path.iterdir()}
+    again = small_model(seed=9)
+    fit(again, [BackupAndRestore(tmp_path)], verbose=1)
+    assert "all 3 epochs are done; nothing more to do" in capsys.readouterr().out
+    assert everything(again) == everything(once)
+    assert {path: path.read_bytes() for path in tmp_path.iterdir()} == files
+    fit(again, [BackupAndRestore(tmp_path)], epochs=5, verbose=1)
+    assert "Going on in epoch 4, from" in capsys.readouterr().out
+    assert everything(again) == everything(whole)
+
+
+def test_a_fit_that_stopped_early_is_finished_and_has_its_best_weights(tmp_path, capsys):
+    whole, early = small_model(optimizer=optimizers.SGD(0.5)), stopping()
+    fit(whole, [early], epochs=40)
+    assert early.stopped_epoch
+    model = small_model(optimizer=optimizers.SGD(0.5))
+    fit(model, [stopping(), BackupAndRestore(tmp_path)], epochs=40)
+    for epochs in (40, 50):
+        again = small_model(seed=7, optimizer=optimizers.SGD(0.5))
+        fit(again, [stopping(), BackupAndRestore(tmp_path)], epochs=epochs, verbose=1)
+        assert f"stopped after {early.stopped_epoch + 1} epochs; nothing more to do" in capsys.readouterr().out
+        assert everything(again) == everything(whole) == everything(model)
+
+
+def test_two_files_are_kept_and_each_is_a_model(tmp_path):
+    model = small_model()
+    fit(model, [BackupAndRestore(tmp_path, 1), stopping()])
+    # The first before any step, then one a batch and one at the end of each epoch.
+    last = 1 + EPOCHS * (BATCHES + 1)
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        f"checkpoint-{number:06d}.safetensors" for number in (last - 1, last)
+    ]
+    for path in tmp_path.iterdir():
+        assert load_model(path).optimizer.iterations == EPOCHS * BATCHES
+
+
+def test_a_state_is_written_when_the_last_is_old(tmp_path):
+    numbers = []
+    note = LambdaCallback(on_train_batch_end=lambda batch, logs: numbers.append(max(os.listdir(tmp_path))))
+    for seconds in (0, 1000):
+        fit(small_model(), [note, BackupAndRestore(tmp_path, save_seconds=seconds)], epochs=1)
+        assert len(set(numbers)) == (BATCHES if seconds == 0 else 1)
+        numbers.clear()
+        for path in tmp_path.iterdir():
+            path.unlink()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"batch_size": 16}, "data.batch_size was 8 and is 16"),
+        ({"images": data(31)}, "data.images was 30 and is 31"),
+        ({"images": data(30, 5)}, "data.x was"),
+        ({"validation_data": data(12, 5)}, "validation_data.x was"),
+        ({"validation_data": None}, "validation_data was a dict of 2 and is None"),
+        ({"shuffle": False}, "data.shuffle was True and is False"),
+        ({"augment": Augmentation(shift=0.1)}, "augment was None and is a dict"),
+        ({"fuse": False}, "fuse was True and is False"),
+        ({"initial_epoch": 1}, "initial_epoch was 0 and is 1"),
+        ({"steps_per_epoch": 2}, "data.steps_per_epoch was 4 and is 2"),
+        ({"class_weight": {0: 1.0, 1: 2.0, 2: 1.0}}, "data.sample_weight was None and is"),
+    ],
+)
+def test_other_data_or_settings_are_refused(tmp_path, arguments, message):
+    fit(small_model(), [BackupAndRestore(tmp_path)], epochs=1)
+    csv = tmp_path.parent / f"{tmp_path.name}.csv"
+    csv.write_text("mine")
+    with pytest.raises(ValueError, match=f"belongs to another training: {message}.*or another folder"):
+        fit(small_model(), [callbacks.CSVLogger(csv), BackupAndRestore(tmp_path)], **arguments)
+    assert csv.read_text() == "mine"  # nothing has begun
+
+
+@pytest.mark.parametrize(
+    ("model", "message"),
+    [
+        (lambda: small_model(optimizer=optimizers.SGD(0.1)), "optimizer.class_name was 'Adam' and is 'SGD'"),
+        (lambda: small_model(optimizer=optimizers.Adam(beta_1=0.8)), "optimizer.beta_1 was 0.9 and is 0.8"),
+        (lambda: small_model(rate=0.4), r"model.layers\[3\].config.rate was 0.3 and is 0.4"),
+        (model_of_all_kinds, "model.layers was a list of 5 and is a list of 8"),
+    ],
+)
+def test_another_model_is_refused(tmp_path, model, message):
+    fit(small_model(), [BackupAndRestore(tmp_path)], epochs=1)
+    with pytest.raises(ValueError, match=f"belongs to another training: {message}"):
+        fit(model(), [BackupAndRestore(tmp_path)])
+
+
+def test_another_backend_is_refused(tmp_path):
+    fit(small_model(), [BackupAndRestore(tmp_path)], epochs=1)
+    with tinycnn.use_backend("cpu"):
+        model = small_model()
+    with pytest.raises(ValueError, match="backend was 'reference' and is 'cpu'"):
+        fit(model, [BackupAndRestore(tmp_path)])
+
+
+def test_a_callback_that_is_missing_is_named(tmp_path):
+    fit(small_model(), [stopping(), BackupAndRestore(tmp_path)], epochs=1)
+    with pytest.raises(ValueError, match="holds the state of a EarlyStopping, which is not among the callbacks"):
+        fit(small_model(), [BackupAndRestore(tmp_path)])
+    # One that is new starts afresh.
+    fit(small_model(), [stopping(), plateau(), BackupAndRestore(tmp_path)])
+
+
+def test_another_version_is_told(tmp_path, monkeypatch):
+    fit(small_model(), [BackupAndRestore(tmp_path)], epochs=1)
+    monkeypatch.setattr(fit_state, "versions", lambda: {"tinycnn": "9.9"})
+    with pytest.warns(UserWarning, match=r"written with tinycnn .* and now 9.9; the bits may be others"):
+        fit(small_model(), [BackupAndRestore(tmp_path)])
+
+
+@pytest.mark.parametrize(
+    ("call", "kind", "message"),
+    [
+        (lambda: BackupAndRestore("b", "batch"), ValueError, "save_freq must be one of 'epoch'"),
+        (lambda: BackupAndRestore("b", 0), ValueError, "save_freq must be at least 1"),
+        (lambda: BackupAndRestore("b", save_seconds=-1), ValueError, "save_seconds must be >= 0"),
+        (lambda: fit(small_model(), [BackupAndRestore("a"), BackupAndRestore("b")]), ValueError, "more than one"),
+    ],
+)
+def test_bad_arguments(call, kind, message):
+    with pytest.raises(kind, match=message):
+        call()
+
+
+# Damage ---------------------------------------------------------------------------------------------------------
+
+
+def two_states(folder):
+    fit(small_model(), [BackupAndRestore(folder, 2)], epochs=1)
+    return sorted(folder.iterdir())
+
+
+def test_a_flipped_bit_anywhere_is_found(tmp_path):
+    path = two_states(tmp_path)[-1]
+    whole = path.read_bytes()
+    read(path)
+    rng = np.random.default_rng(0)
+    header = 8 + int.from_bytes(whole[:8], "little")
+    places = [*range(600), *range(600, header, 7), *range(header, len(whole), 13), len(whole) - 1]
+    for place in places:
+        broken = bytearray(whole)
+        broken[place] ^= 1 << rng.integers(8)
+        path.write_bytes(broken)
+        with pytest.raises(ValueError, match="is damaged, or no state"):
+            read(path)
+    for broken in (whole[:-1], whole[: len(whole) // 2], whole[:50], b"", whole + b"\0", bytes(len(whole))):
+        path.write_bytes(broken)
+        with pytest.raises(ValueError, match="is damaged, or no state"):
+            read(path)
+
+
+def test_the_one_before_a_damaged_state_is_used(tmp_path):
+    whole = small_model()
+    fit(whole)
+    older, newest = two_states(tmp_path)
+    newest.write_bytes(newest.read_bytes()[:-1])
+    model = small_model(seed=3)
+    with pytest.warns(UserWarning, match=f"{newest.name} is damaged.*going back to {older.name}"):
+        fit(model, [BackupAndRestore(tmp_path)])
+    assert everything(model) == everything(whole)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        StateFolder(tmp_path).newest()
+
+
+def test_the_good_one_is_kept_when_the_damaged_one_is_replaced(tmp_path):
+    older, newest = two_states(tmp_path)
+    newest.write_bytes(b"damaged")
+    with pytest.warns(UserWarning, match="going back"), pytest.raises(Crash):
+        fit(small_model(), [BackupAndRestore(tmp_path, 1), CrashAt(1)])
+    # One more state was written after the one that is gone.
+    assert sorted(path.name for path in tmp_path.iterdir()) == [older.name, "checkpoint-000005.safetensors"]
+
+
+def test_if_all_are_damaged_nothing_is_begun(tmp_path):
+    for path in two_states(tmp_path):
+        path.write_bytes(b"damaged")
+    with (
+        pytest.warns(UserWarning, match="going back"),
+        pytest.raises(ValueError, match="there is no state before it: delete it to begin anew"),
+    ):
+        fit(small_model(), [BackupAndRestore(tmp_path)])
+
+
+# When a file cannot be written ----------------------------------------------------------------------------------
+
+
+class Faults:
+    """Counts what is done to the disk while it is in place, and lets the ``at``-th of it fail.
+
+    ``error`` an OSError: that alone fails. ``error`` Crash: nothing more happens from there on, as in a process that is
+    killed, not even what cleans up. A write that fails has written half.
+    """
+
+    def __init__(self, monkeypatch, at=None, error=None):
+        self.at, self.error, self.done, self.dead = at, error, [], False
+        for module, name in [
+            (tempfile, "mkstemp"),
+            (os, "fdopen"),
+            (os, "fsync"),
+            (os, "chmod"),
+            (os, "replace"),
+            (os, "open"),
+            (os, "unlink"),
+        ]:
+            monkeypatch.setattr(module, name, self.failing(name, getattr(module, name)))
+
+    def step(self, name):
+        if self.dead:
+            raise Crash
+        self.done.append(name)
+        if len(self.done) - 1 == self.at:
+            self.dead = self.error is Crash
+            raise self.error() if self.error is Crash else OSError(self.error, os.strerror(self.error))
+
+    def failing(self, name, function):
+        def called(*args, **kwargs):
+            if name == "open" and not os.path.isdir(args[0]):
+                return function(*args, **kwargs)  # within mkstemp
+            self.step(name)
+            result = function(*args, **kwargs)
+            return File(self, result) if name == "fdopen" else result
+
+        return called
+
+
+class File:
+    """A file whose writes and flushes can fail; a failed one leaves half behind, as a full disk does."""
+
+    def __init__(self, faults, file):
+        self.faults, self.file = faults, file
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *error):
+        self.file.close()
+
+    def write(self, content):
+        try:
+            self.faults.step("write")
+        except BaseException:
+            self.file.write(content[: len(content) // 2])
+            raise
+        return self.file.write(content)
+
+    def flush(self):
+        self.faults.step("flush")
+        self.file.flush()
+
+    def fileno(self):
+        return self.file.fileno()
+
+
+def run_with(faults_at, error, folder, monkeypatch):
+    """A small fit with a disk that fails once; what was done to the disk, and how the fit ended."""
+    ended = None
+    with monkeypatch.context() as patch:
+        faults = Faults(patch, faults_at, error)
+        try:
+            fit(small_model(), [BackupAndRestore(folder, 3)], epochs=2)
+        except (OSError, Crash) as caught:
+            ended = caught
+    return faults.done, ended
+
+
+@pytest.mark.parametrize("error", [errno.ENOSPC, errno.EIO, errno.EROFS, Crash])
+def test_a_fault_at_every_write_flush_and_rename(tmp_path, monkeypatch, error):
+    """After each the folder holds a whole state, of before or after; going on ends with the same bits."""
+    whole = small_model()
+    fit(whole, epochs=2)
+    done, ended = run_with(None, None, tmp_path / "none", monkeypatch)
+    assert ended is None
+    assert {"mkstemp", "fdopen", "write", "flush", "fsync", "chmod", "replace", "open", "unlink"} == set(done)
+    assert done.count("replace") == 5  # first, 3rd batch, end of epoch, 6th batch, end of epoch
+    assert done.count("fsync") == 10  # each file, and each time the folder
+    for at, what in enumerate(done):
+        folder = tmp_path / f"{at}"
+        _, ended = run_with(at, error, folder, monkeypatch)
+        written = done[: at + 1].count("replace") - (what == "replace")
+        if error is Crash:
+            assert type(ended) is Crash
+        else:
+            assert ended.errno == error
+            assert "cannot " in str(ended)
+            assert str(folder) in str(ended)
+            assert not list(folder.glob(".*"))
+        found = StateFolder(folder).newest()
+        assert (found is not None) == bool(written), what
+        if found:
+            assert found[0].name == f"checkpoint-{written:06d}.safetensors"
+        model = small_model(seed=4)
+        if not written:
+            model = small_model()  # nothing is known of the seed yet
+        fit(model, [BackupAndRestore(folder, 3)], epochs=2)
+        assert everything(model) == everything(whole), what
+        # What was left half written is gone; an old state that was not deleted goes with the next that is written.
+        assert not list(folder.glob(".*"))
+        assert len(list(folder.iterdir())) <= 3
+
+
+def test_a_folder_that_is_removed_meanwhile(tmp_path):
+    folder = tmp_path / "gone"
+
+    def remove(epoch, logs):
+        for path in folder.iterdir():
+            path.unlink()
+        folder.rmdir()
+
+    model = small_model()
+    with pytest.raises(FileNotFoundError, match=r"cannot write .*gone"):
+        fit(model, [LambdaCallback(on_epoch_end=remove), BackupAndRestore(folder)])
+    assert model.optimizer.iterations == BATCHES
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="nothing is read-only for root")
+def test_a_folder_that_becomes_read_only(tmp_path):
+    model = small_model()
+    lock = LambdaCallback(on_train_batch_end=lambda batch, logs: tmp_path.chmod(0o500))
+    try:
+        with pytest.raises(PermissionError, match="cannot write"):
+            fit(model, [lock, BackupAndRestore(tmp_path)])
+    finally:
+        tmp_path.chmod(0o700)
+    assert StateFolder(tmp_path).newest() is not None
+
+
+def test_a_folder_that_cannot_be_made(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(OSError, match="cannot make the folder"):
+        fit(small_model(), [BackupAndRestore(tmp_path / "file" / "b")])
+
+
+def test_a_state_with_nan_is_not_written(tmp_path):
+    poison = LambdaCallback(on_train_batch_end=lambda batch, logs: batch == 2 and poisoned())
+    model = small_model()
+
+    def poisoned():
+        model.layers[1].params["kernel"].value[0, 0] = np.nan
+
+    with pytest.raises(tinycnn.NumericError):
+        fit(model, [poison, BackupAndRestore(tmp_path, 1)])
+    _, (arrays, description) = StateFolder(tmp_path).newest()
+    assert description["state"]["batch"] == 2
+    assert all(np.isfinite(array).all() for array in arrays.values())
+
+
+# ModelCheckpoint ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("after", range(1, EPOCHS))
+def test_going_on_from_a_file_of_modelcheckpoint(tmp_path, after):
+    """At the end of an epoch a model's own file is enough: ``load_model(…).fit(initial_epoch=…)``."""
+    augment = Augmentation(shift=0.2, flip=True)
+    whole = model_of_all_kinds()
+    fit(whole, [callbacks.ModelCheckpoint(tmp_path / "{epoch}")], augment=augment)
+    loaded = load_model(tmp_path / str(after))
+    fit(loaded, initial_epoch=after, augment=augment)
+    ours, theirs = everything(whole), everything(loaded)
+    assert ours[:-1] == theirs[:-1]
+    assert {key: values[after:] for key, values in ours[-1].items()} == theirs[-1]
+
+
+def test_modelcheckpoint_does_not_overwrite_what_is_good_with_nan(tmp_path):
+    model = small_model()
+    path = tmp_path / "model"
+
+    def poisoned(batch, logs):
+        if batch == 2:
+            model.layers[-1].params["bias"].value[0] = np.inf
+
+    followers = [LambdaCallback(on_train_batch_end=poisoned), callbacks.ModelCheckpoint(path, save_freq=1)]
+    with pytest.raises(tinycnn.NumericError):
+        fit(model, followers)
+    assert load_model(path).optimizer.iterations == 2
+
+
+def test_a_metric_in_the_middle_of_an_epoch(tmp_path):
+    """Other metrics gather sums as well."""
+
+    def make(seed=1):
+        model = small_model()
+        model.compile("adam", "sparse_categorical_crossentropy", [metrics.SparseTopKCategoricalAccuracy(2), "accuracy"])
+        return model
+
+    whole = make()
+    fit(whole)
+    model, _ = interrupted(make, tmp_path, 3)
+    assert everything(model) == everything(whole)

@@ -1,0 +1,316 @@
+"""What is made of the records: tables, verdicts, sentences, pictures, one page without anything around it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tinycnn import datasets, models
+from tinycnn.cli import _about, main, report
+from tinycnn.cli._results import blocks, figures, page, records, targets
+from tinycnn.layers import Conv2D
+
+ROOT = Path(__file__).parent.parent
+IMAGES = 120
+LABELS = np.arange(IMAGES) % 10
+
+
+@pytest.fixture(autouse=True)
+def few_images(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Bars in place of the published images."""
+    for name, shape in (("mnist", (28, 28)), ("fashion_mnist", (28, 28)), ("cifar10", (32, 32, 3))):
+        x = np.zeros((IMAGES, *shape), np.uint8)
+        for image, label in zip(x, LABELS, strict=True):
+            image[: 2 * label + 1] = 255
+        sets = (x, LABELS)
+        monkeypatch.setattr(getattr(datasets, name), "load_data", lambda sets=sets: (sets, sets))
+    yield
+    figures.data_of.cache_clear()
+
+
+def made(name: str, seed: int = 0, accuracy: float = 0.9, **changes: Any) -> dict[str, Any]:
+    """A record of a run that never was: in every class the same share is right."""
+    recipe = models.recipe(name)
+    epochs = recipe.epochs
+    predicted = LABELS.copy()
+    wrong = np.random.default_rng(seed).permutation(IMAGES)[round(accuracy * IMAGES) :]
+    predicted[wrong] = (predicted[wrong] + 1) % 10
+    correct = predicted == LABELS
+    first = next(layer for layer in models.build(name).layers if isinstance(layer, Conv2D))
+
+    def shown(images: Any) -> list[dict[str, Any]]:
+        return [
+            {"image": n, "true": int(LABELS[n]), "predicted": int(predicted[n]), "probability": 0.99}
+            for n in images[:10].tolist()
+        ]
+
+    curve = np.linspace(accuracy - 0.1, accuracy, epochs)
+    made = {
+        "format": records.FORMAT,
+        "name": name,
+        "seed": seed,
+        "data": "MNIST",
+        "params": recipe.params.total,
+        "epochs": epochs,
+        "best_epoch": epochs,
+        "best_val_accuracy": accuracy,
+        "last_val_accuracy": accuracy,
+        "weights_of_epoch": epochs,
+        "test_accuracy": accuracy,
+        "test_loss": 1 - accuracy,
+        "first_100_errors": int((~correct[:100]).sum()),
+        "per_class_accuracy": [accuracy] * 10,
+        "confusion_matrix": np.eye(10, dtype=int).tolist(),
+        "predicted": "".join(map(str, predicted)),
+        "most_confident_correct": shown(np.flatnonzero(correct)),
+        "most_confident_wrong": shown(np.flatnonzero(~correct)),
+        "first_layer_filters": first.params["kernel"].value.tolist(),
+        "test_accuracy_if": {"blurred by 1.0 px": accuracy - 0.2, "blurred by 2.0 px": 0.4, "inverted": 0.1},
+        **{key: (1 - curve if "loss" in key else curve).tolist() for key in records.CURVES},
+        "seconds": 3725.0,
+        "images_per_second": 1234.5,
+        "backend": "cpu",
+        "threads": 2,
+        "versions": _about.versions(),
+        "machine": _about.machine(),
+        "command": f"tinycnn reproduce {name} --seeds {seed + 1}",
+        "date": "2026-01-01",
+        "recipe": recipe.to_dict(),
+    }
+    return made | changes
+
+
+def written(folder: Path, *made_ones: dict[str, Any]) -> Path:
+    for record in made_ones:
+        records.write(records.path_of(folder, record["name"], record["seed"]), record)
+    return folder
+
+
+def text_of(*made_ones: dict[str, Any]) -> str:
+    """The page of such records, its lines joined."""
+    found: dict[str, list[dict[str, Any]]] = {}
+    for record in made_ones:
+        found.setdefault(record["name"], []).append(record)
+    return " ".join(blocks.markdown(page.blocks(found)).split())
+
+
+class Outside(HTMLParser):
+    """Collects what a page would fetch, and checks that its elements are closed."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.fetched: list[str] = []
+        self.open: list[str] = []
+        self.images: list[dict[str, str | None]] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        values = dict(attrs)
+        self.fetched += [value for key in ("src", "href") if (value := values.get(key)) and tag != "a"]
+        if tag == "img":
+            self.images.append(values)
+        if tag not in ("meta", "img"):
+            self.open.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+
+def test_the_page_needs_nothing_else(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    written(tmp_path, made("ladder_03"), made("ladder_03", 1), made("cifar10_cnn"))
+    assert main(["report", str(tmp_path)]) == 0
+    assert "report.html" in capsys.readouterr().out
+    html = (tmp_path / "report.html").read_text("utf-8")
+    outside = Outside()
+    outside.feed(html)
+    assert not outside.open
+    assert len(outside.images) >= 10
+    assert all(address.startswith("data:image/png;base64,") for address in outside.fetched)
+    assert all(image["alt"] and "`" not in image["alt"] for image in outside.images)
+    assert "@import" not in html
+    assert "url(" not in html
+    assert 'name="viewport"' in html
+    markdown = (tmp_path / "report.md").read_text("utf-8")
+    assert "![" not in markdown
+    assert "| `ladder_03` | 54,410 | 54,410 | 98.30† | 90.00 (90.00 to 90.00) |" in markdown
+    # Its own pages are no records.
+    assert main(["report", str(tmp_path)]) == 0
+
+
+def test_the_documentation_is_written_with_its_pictures(tmp_path: Path) -> None:
+    folder, docs = tmp_path / "records", tmp_path / "docs"
+    folder.mkdir()
+    written(folder, made("ladder_03"))
+    (docs / "images" / "results").mkdir(parents=True)
+    (docs / "images" / "results" / "gone.png").touch()
+    assert main(["report", str(folder), "--docs", str(docs)]) == 0
+    text = (docs / "results.md").read_text("utf-8")
+    linked = re.findall(r"\]\((images/results/[^)]+)\)", text)
+    assert set(linked) == {f"images/results/{path.name}" for path in (docs / "images" / "results").iterdir()}
+    for path in linked:
+        assert 1000 < (docs / path).stat().st_size < 150_000
+    assert {"ladder_03-curves.png", "ladder_03-first-100.png", "ladder_03-filters.png"} <= {
+        Path(p).name for p in linked
+    }
+    # The same records, the same page.
+    assert main(["report", str(folder), "--docs", str(docs)]) == 0
+    assert (docs / "results.md").read_text("utf-8") == text
+    assert all(len(line) <= 120 or line[:2] in ("| ", "![") for line in text.splitlines())
+
+
+def test_without_records_everything_is_not_run_yet(tmp_path: Path) -> None:
+    text = text_of()
+    assert f"0 of {3 * 24 + 3} runs are done" in text
+    assert "0 met, 0 missed, 25 open" in text
+    for name in [*models.names(), *models.variations()]:
+        assert f"`{name}`" in text
+
+
+def test_means_spreads_and_errors() -> None:
+    runs = [
+        made("ladder_09", seed, best_val_accuracy=best, last_val_accuracy=last, first_100_errors=seed)
+        for seed, best, last in ((0, 0.993, 0.991), (1, 0.994, 0.990), (2, 0.995, 0.989))
+    ]
+    text = text_of(*runs)
+    cells = (
+        "| `ladder_09` | 64,182 | 64,182 | 99.30† | 99.40 (99.30 to 99.50) | 99.00 (98.90 to 99.10) | 1 | 0, 1, 2 | 3 |"
+    )
+    assert cells in text
+    assert "1 h 02 min, 1,234 images/s" in text
+    assert "`ladder_09`: complexity 64,182 parameters / accuracy 0.9000 / errors 0, 1, 2 (document: " in text
+    assert "complexity 64,182 / accuracy 0.993 / 1)" in text
+
+
+@pytest.mark.parametrize(
+    ("name", "accuracy", "verdict"),
+    [
+        ("ladder_03", 0.982, "met"),
+        ("ladder_03", 0.9819, "missed"),
+        ("ladder_00", 0.923, "met"),
+        ("ladder_00", 0.9229, "missed"),
+        ("mnist_cnn", 0.992, "met"),
+        ("go_crazy", 0.9934, "missed"),
+        ("variant_1", 0.9933, "met"),
+    ],
+)
+def test_verdicts(name: str, accuracy: float, verdict: str) -> None:
+    runs = [made(name, seed, accuracy) for seed in range(3)]
+    [target] = [target for target in targets.all_targets() if target.name == name]
+    assert target.verdict(runs) == (verdict, f"{100 * accuracy:.2f} %")
+    assert target.verdict(runs[:2]) == ("2 of 3 runs yet", "")
+    assert target.verdict([]) == ("not run yet", "")
+
+
+def test_a_run_under_its_target_is_said_to_have_missed_it() -> None:
+    text = text_of(made("cifar10_cnn", accuracy=0.8))
+    assert "| `cifar10_cnn` | last epoch at least 86.87 % | 80.00 % | **missed** |" in text
+    assert "0 met, 1 missed, 24 open" in text
+
+
+def test_every_network_with_a_target_in_the_documents_has_one() -> None:
+    named = {target.name for target in targets.all_targets()}
+    without = {"vanilla_large", "variant_2"}
+    assert named == set(models.names()) - without
+    assert len(targets.all_targets()) == 25
+
+
+def test_classes_are_judged_by_the_worst() -> None:
+    documented = models.recipe("fashion_base").documented["per_class_accuracy"]
+    assert isinstance(documented, tuple)
+    [target] = [target for target in targets.all_targets() if target.name == "fashion_base"]
+    for under, verdict in ((0.05, ("met", "-5.00")), (0.06, ("missed", "-6.00"))):
+        classes = [*documented[:6], documented[6] - under, *(value + 0.01 for value in documented[7:])]
+        assert target.verdict([made("fashion_base", seed, per_class_accuracy=classes) for seed in range(3)]) == verdict
+
+
+def test_blur_in_words_and_the_printed_accuracy() -> None:
+    sharp = [made("fashion_improved", seed, 0.94, test_accuracy=0.94 + seed / 1000) for seed in range(3)]
+    blurred = made(
+        "fashion_improved_blur",
+        accuracy=0.936,
+        test_accuracy_if={"blurred by 1.0 px": 0.926, "blurred by 2.0 px": 0.8},
+    )
+    text = text_of(*sharp, blurred, made("fashion_base"))
+    assert "training on blurred ones costs 0.50 points (3 runs without blur lie 0.20 points apart)" in text
+    assert "loses 20.1 points, the one that did 1.0." in text
+    assert "| `fashion_improved_blur` | 93.60 | 92.60 | 80.00 |" in text
+    # Loss and accuracy of an epoch, from a straight line from 0.2 to 0.1 over 20 epochs.
+    assert "goes from 0.100 to 0.200, and at 0.2000" in text
+    assert "the accuracy is 0.8000" in text
+    assert "the mean of the document's own is 0.8438" in text
+    assert "inverted 0.1000" in text
+    assert "the validation accuracy is 0.9000. The document's 0.8438 is lower" in text
+
+
+def test_augmentation_in_words() -> None:
+    text = text_of(made("cifar10_cnn", accuracy=0.88), made("cifar10_cnn_noaug", accuracy=0.84))
+    assert "Seed: 42" not in text
+    assert "augmentation gains 4.00 points of test accuracy (84.00 % without it)" in text
+
+
+def test_records_of_an_older_recipe_are_named() -> None:
+    record = made("eip4")
+    record["recipe"] |= {"epochs": 19}
+    assert "By an older recipe than today's: `eip4`." in text_of(record)
+
+
+def test_a_network_that_diverged_can_be_shown(tmp_path: Path) -> None:
+    epochs = models.recipe("fashion_base").epochs
+    surest = [{"image": 0, "true": 0, "predicted": 0, "probability": None}]
+    lost = {"val_loss": [None] * epochs, "most_confident_correct": surest, "most_confident_wrong": []}
+    written(tmp_path, made("fashion_base", **lost), made("eip4", **lost | {"val_loss": [None] * 20}))
+    assert main(["report", str(tmp_path)]) == 0
+    assert "A run of ours diverged" in (tmp_path / "report.md").read_text("utf-8")
+
+
+@pytest.mark.parametrize(
+    ("folder", "said"), [("nowhere", "is not a folder of records; 'tinycnn reproduce --out"), ("damaged", "not JSON")]
+)
+def test_errors(folder: str, said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "damaged").mkdir()
+    (tmp_path / "damaged" / "ladder_03-seed0.json").write_text("{")
+    assert main(["report", str(tmp_path / folder)]) == 1
+    assert said in capsys.readouterr().err
+
+
+def test_a_record_of_other_test_images_is_not_drawn(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    written(tmp_path, made("ladder_03", predicted="01234"))
+    assert main(["report", str(tmp_path)]) == 1
+    assert "is of 5 test images; MNIST has 120" in capsys.readouterr().err
+
+
+def test_html_is_escaped() -> None:
+    shown = [blocks.Text("a < b & `c > d`"), blocks.Table(["x"], [["<script>"]])]
+    html = blocks.page(shown, "<title>", lambda picture: b"")
+    assert "a &lt; b &amp; <code>c &gt; d</code>" in html
+    assert "<script>" not in html
+    assert "<title>&lt;title&gt;</title>" in html
+
+
+# What is committed ----------------------------------------------------------------------------------------------
+
+COMMITTED = records.read_all(ROOT / "results")
+
+
+def test_the_page_on_results_is_that_of_the_records() -> None:
+    expected = report.markdown_page(page.blocks(COMMITTED))
+    assert (ROOT / "docs" / "results.md").read_text("utf-8") == expected, "run tinycnn report results --docs docs"
+
+
+@pytest.mark.parametrize("record", [r for group in COMMITTED.values() for r in group], ids=lambda r: r["command"][18:])
+def test_committed_records_agree_with_themselves(record: dict[str, Any]) -> None:
+    recipe = models.recipe(record["name"])
+    assert not records.differences(record, recipe.to_dict())
+    assert record["seed"] in range(recipe.runs)
+    assert (record["epochs"], record["params"]) == (recipe.epochs, recipe.params.total)
+    counts = np.array(record["confusion_matrix"])
+    assert counts.sum() == len(record["predicted"]) == 10_000
+    assert counts.trace() / counts.sum() == pytest.approx(record["test_accuracy"], abs=1e-9)
+    assert record["val_accuracy"][record["weights_of_epoch"] - 1] == record["test_accuracy"]
+    assert [counts[:, c].sum() for c in range(10)] == [record["predicted"].count(str(c)) for c in range(10)]
+    assert record["best_val_accuracy"] == max(record["val_accuracy"])

@@ -1,0 +1,181 @@
+"""What a report is made of, and how it is written as Markdown and as one HTML page.
+
+In texts `code` stands between backticks and [words](address) are a link; nothing else is special.
+"""
+
+import base64
+import html
+import re
+import textwrap
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+#: Columns of Markdown's lines; tables and links go beyond.
+_WIDTH = 120
+
+
+@dataclass(frozen=True)
+class Heading:
+    """A heading; level 1 is the page's own."""
+
+    level: int
+    text: str
+
+
+@dataclass(frozen=True)
+class Text:
+    """A paragraph."""
+
+    text: str
+
+
+@dataclass(frozen=True)
+class Bullets:
+    """A list."""
+
+    items: Sequence[str]
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table; its first columns are text, the others, from ``numbers`` on, are aligned right."""
+
+    head: Sequence[str]
+    rows: Sequence[Sequence[str]]
+    numbers: int = 1
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A figure.
+
+    Attributes
+    ----------
+    name : str
+        Of its file, without ending.
+    caption : str
+        What is to be seen, for those who see it and for those who do not.
+    draw : callable
+        Makes the figure.
+    """
+
+    name: str
+    caption: str
+    draw: Callable[[], Any]
+
+
+Block = Heading | Text | Bullets | Table | Picture
+
+
+def markdown(blocks: Sequence[Block], images: str | None = None) -> str:
+    """The blocks as Markdown; pictures are those of a folder, or left out."""
+    written = [_markdown(block, images) for block in blocks if images is not None or not isinstance(block, Picture)]
+    return "\n\n".join(written) + "\n"
+
+
+def _markdown(block: Block, images: str | None) -> str:
+    if isinstance(block, Heading):
+        return f"{'#' * block.level} {block.text}"
+    if isinstance(block, Text):
+        return _wrapped(block.text)
+    if isinstance(block, Bullets):
+        return "\n".join(_wrapped(item, "- ", "  ") for item in block.items)
+    if isinstance(block, Table):
+        rule = ["---" if column < block.numbers else "---:" for column in range(len(block.head))]
+        return "\n".join(f"| {' | '.join(row)} |" for row in (block.head, rule, *block.rows))
+    return f"{_wrapped(f'![{_plain(block.caption)}]({images}/{block.name}.png)')}\n\n{_wrapped(f'*{block.caption}*')}"
+
+
+def _wrapped(text: str, first: str = "", rest: str = "") -> str:
+    return textwrap.fill(
+        text,
+        _WIDTH,
+        initial_indent=first,
+        subsequent_indent=rest,
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
+
+
+def page(blocks: Sequence[Block], title: str, png: Callable[[Picture], bytes]) -> str:
+    """The blocks as an HTML page that needs no other file and no network.
+
+    Parameters
+    ----------
+    blocks : sequence of blocks
+    title : str
+    png : callable
+        Gives a picture's file, which becomes part of the page.
+    """
+    body = "\n".join(_html(block, png) for block in blocks)
+    return _PAGE.format(title=html.escape(title), style=_STYLE, body=body)
+
+
+def _html(block: Block, png: Callable[[Picture], bytes]) -> str:
+    if isinstance(block, Heading):
+        anchor = re.sub(r"\W+", "-", block.text.lower()).strip("-")
+        return f'<h{block.level} id="{anchor}">{_inline(block.text)}</h{block.level}>'
+    if isinstance(block, Text):
+        return f"<p>{_inline(block.text)}</p>"
+    if isinstance(block, Bullets):
+        return "<ul>" + "".join(f"<li>{_inline(item)}</li>" for item in block.items) + "</ul>"
+    if isinstance(block, Table):
+        head = _cells("th", block.head, block.numbers)
+        rows = "\n".join(_cells("td", row, block.numbers) for row in block.rows)
+        return f'<div class="wide"><table><thead>{head}</thead><tbody>\n{rows}\n</tbody></table></div>'
+    data = base64.b64encode(png(block)).decode()
+    alternative = html.escape(_plain(block.caption))
+    image = f'<img alt="{alternative}" src="data:image/png;base64,{data}">'
+    return f"<figure>{image}<figcaption>{_inline(block.caption)}</figcaption></figure>"
+
+
+def _cells(kind: str, row: Sequence[str], numbers: int) -> str:
+    classes = ["" if column < numbers else ' class="number"' for column in range(len(row))]
+    return (
+        "<tr>" + "".join(f"<{kind}{c}>{_inline(cell)}</{kind}>" for c, cell in zip(classes, row, strict=True)) + "</tr>"
+    )
+
+
+def _inline(text: str) -> str:
+    text = html.escape(text, quote=False)
+    text = re.sub(r"`([^`]+)`", r"<code>\1</code>", text)
+    return re.sub(r"\[([^\]]+)\]\((https?://[^)\s]+)\)", r'<a href="\2">\1</a>', text)
+
+
+def _plain(text: str) -> str:
+    return text.replace("`", "")
+
+
+_STYLE = """
+:root { color-scheme: light; }
+body { font: 1rem/1.55 system-ui, sans-serif; color: #1b1b1b; background: #fff; max-width: 62rem; margin: 0 auto;
+       padding: 1rem; overflow-wrap: break-word; }
+h1, h2, h3 { line-height: 1.25; margin: 2rem 0 .6rem; }
+h1 { margin-top: .5rem; }
+h2 { border-bottom: 1px solid #ccc; padding-bottom: .2rem; }
+.wide { overflow-x: auto; margin: 1rem 0; }
+table { border-collapse: collapse; font-size: .9rem; font-variant-numeric: tabular-nums; }
+th, td { padding: .3rem .6rem; border-bottom: 1px solid #ddd; text-align: left; vertical-align: top; }
+th { background: #f3f5f7; vertical-align: bottom; }
+.number { text-align: right; }
+tbody tr:hover { background: #f7f9fb; }
+code { background: #f3f5f7; padding: .05em .25em; border-radius: 3px; font-size: .92em; }
+figure { margin: 1.2rem 0; }
+img { max-width: 100%; height: auto; }
+figcaption { color: #444; font-size: .9rem; }
+"""
+
+_PAGE = """<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>{title}</title>
+<style>{style}</style>
+</head>
+<body>
+{body}
+</body>
+</html>
+"""

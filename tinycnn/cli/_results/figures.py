@@ -1,0 +1,208 @@
+"""The figures, drawn again from records and data: nothing is trained for them."""
+
+import functools
+import io
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from matplotlib.figure import Figure
+from PIL import Image
+
+from ... import models, plotting
+from ..._types import Array
+from ...layers import Conv2D
+from ...plotting._checks import GREY
+from .. import _data
+
+Record = Mapping[str, Any]
+Runs = Sequence[Record]
+
+#: For pages that show a picture some 880 pixels wide.
+DPI = 110
+LARGE = 120_000  # bytes
+_SMALL_PANELS = 4
+
+
+@functools.cache
+def data_of(name: str) -> _data.Data:
+    """A data set, loaded once."""
+    return _data.load(name)
+
+
+def png(figure: Figure) -> bytes:
+    """A figure's file; a large one, of colour images, with 256 colours, which nobody will miss there."""
+    buffer, small = io.BytesIO(), io.BytesIO()
+    figure.savefig(buffer, format="png", dpi=DPI, metadata={"Software": None})
+    with Image.open(buffer) as opened:
+        image = opened.convert("RGB")
+    image.save(small, "PNG", optimize=True)
+    if small.tell() > LARGE:
+        small = io.BytesIO()
+        image.quantize(256, dither=Image.Dither.NONE).save(small, "PNG", optimize=True)
+    return small.getvalue()
+
+
+def curves(runs: Runs) -> Figure:
+    """Loss and accuracy by epoch, all runs of a network; what its document gives is drawn over them."""
+    figure = Figure()
+    panels = plotting.history(_histories(runs, ("loss", "accuracy", "val_loss", "val_accuracy")), figure)
+    _document(panels[1], runs[0]["name"])
+    _legend(panels[1])
+    figure.suptitle(runs[0]["name"], fontsize=11)
+    return figure
+
+
+def overview(groups: Sequence[Runs]) -> Figure:
+    """The validation accuracy of several networks by epoch, a small panel for each."""
+    columns = min(_SMALL_PANELS, len(groups))
+    rows = -(-len(groups) // columns)
+    figure = Figure(figsize=(8 if columns > 1 else 5, 1.9 * rows + 0.9), layout="constrained")
+    panels = figure.subplots(rows, columns, squeeze=False).ravel()
+    for panel, runs in zip(panels, groups, strict=False):
+        plotting.history(_histories(runs, ("val_accuracy",)), [panel])
+        _document(panel, runs[0]["name"])
+        panel.get_legend().remove()
+        panel.set(title=runs[0]["name"], xlabel="", ylabel="")
+        panel.title.set_fontsize(9)
+        panel.tick_params(labelsize=7)
+    handles: dict[str, Any] = {}
+    for panel in panels[: len(groups)]:
+        handles |= {text: handle for handle, text in zip(*panel.get_legend_handles_labels(), strict=True)}
+    for panel in panels[len(groups) :]:
+        panel.set_axis_off()
+    for panel in panels[max(0, len(groups) - columns) : len(groups)]:
+        panel.set_xlabel("epoch", fontsize=9)
+    figure.legend(
+        list(handles.values()),
+        list(handles),
+        loc="outside lower center",
+        ncols=3 if columns == 1 else 6,
+        frameon=False,
+        fontsize=8,
+    )
+    figure.supylabel("share of test images correct", fontsize=9)
+    return figure
+
+
+def per_class(runs: Runs) -> Figure:
+    """The mean accuracy of each class, beside what the document gives."""
+    data, recipe = _tested(runs[0]), models.recipe(runs[0]["name"])
+    predicted = np.concatenate([_predicted(record) for record in runs])
+    documented = recipe.documented.get("per_class_accuracy")
+    compared = {"in the document": documented} if isinstance(documented, tuple) else None
+    ax = plotting.per_class_accuracy(
+        np.tile(data.y_test, len(runs)), predicted, data.class_names, Figure(), compared=compared
+    )
+    ax.set_title(f"{recipe.name}: accuracy by class")
+    return _figure(ax)
+
+
+def confusion(record: Record) -> Figure:
+    """What one run takes for what."""
+    data = _tested(record)
+    ax = plotting.confusion_matrix(data.y_test, _predicted(record), data.class_names, Figure())
+    ax.set_title(f"{record['name']}: test images of each class, by prediction")
+    return _figure(ax)
+
+
+def first_100(record: Record) -> Figure:
+    """The first 100 test images with the mistakes in red."""
+    data = _tested(record)
+    said = np.eye(len(data.class_names))[_predicted(record)[:100]]
+    ax = plotting.predictions(data.x_test[:100], data.y_test[:100], said, "first_100", data.class_names, ax=Figure())
+    ax.set_title(f"{record['name']}: {record['first_100_errors']} of the first 100 test images wrong (red, framed, ✗)")
+    return _figure(ax)
+
+
+def surest(record: Record, which: str) -> Figure:
+    """The correct answers ("best") or the mistakes ("worst") that one run is surest of."""
+    data, right = _tested(record), which == "best"
+    shown = record["most_confident_correct" if right else "most_confident_wrong"]
+    images = [entry["image"] for entry in shown]
+    p = np.zeros((len(shown), len(data.class_names)))
+    for row, entry in zip(p, shown, strict=True):
+        row[entry["predicted"]] = entry["probability"]
+    ax = plotting.predictions(data.x_test[images], data.y_test[images], p, which, data.class_names, ax=Figure())
+    count = int((_predicted(record) == data.y_test).sum())
+    kind, number = ("correct predictions", count) if right else ("mistakes", len(data.y_test) - count)
+    ax.set_title(f"{record['name']}: the surest of {number:,} {kind}, with their probabilities")
+    return _figure(ax)
+
+
+def samples(name: str) -> Figure:
+    """Test images of each class of a data set."""
+    data = data_of(name)
+    ax = plotting.samples_per_class(data.x_test, data.y_test, data.class_names, ax=Figure())
+    ax.set_title(f"{data.title}: test images of each class")
+    return _figure(ax)
+
+
+def filters(record: Record) -> Figure:
+    """The first convolution's filters after training."""
+    model = models.build(record["name"])
+    first = next(layer for layer in model.layers if isinstance(layer, Conv2D))
+    first.params["kernel"].value[...] = np.array(record["first_layer_filters"], model.dtype)
+    ax = plotting.filters(model, ax=Figure())
+    ax.set_title(f"{record['name']}: {ax.get_title()}")
+    return _figure(ax)
+
+
+def _histories(runs: Runs, keys: Sequence[str]) -> dict[str, dict[str, list[float]]]:
+    """Runs as ``plotting.history`` takes them; null stands for NaN."""
+    return {
+        f"seed {record['seed']}": {key: [np.nan if v is None else v for v in record[key]] for key in keys}
+        for record in runs
+    }
+
+
+def _document(panel: Any, name: str) -> None:
+    """What the document gives: its accuracy of each epoch, or one accuracy as a line."""
+    recipe = models.recipe(name)
+    by_epoch = recipe.documented.get("val_accuracy_by_epoch")
+    if isinstance(by_epoch, tuple):
+        epochs = range(1, len(by_epoch) + 1)
+        panel.plot(
+            epochs, by_epoch, "x", color="k", markersize=7, markeredgewidth=1.6, label="document, each epoch", zorder=5
+        )
+    elif recipe.documented_accuracy is not None and name != "fashion_base":
+        # The printed accuracy of fashion_base is contradicted by its own classes; their mean is what can be compared.
+        panel.axhline(recipe.documented_accuracy, color=GREY, linestyle=":", linewidth=1.5, label="document's accuracy")
+    elif name == "fashion_base":
+        classes = np.mean(recipe.documented["per_class_accuracy"])
+        panel.axhline(classes, color=GREY, linestyle=":", linewidth=1.5, label="mean of the document's classes")
+
+
+def _legend(panel: Any) -> None:
+    """Again, with what was drawn since."""
+    old = panel.get_legend()
+    panel.legend(
+        frameon=False,
+        loc="upper left",
+        bbox_to_anchor=(1.02, 1),
+        borderaxespad=0,
+        fontsize="small",
+        title=old.get_title().get_text() or None,
+        title_fontsize="small",
+        alignment="left",
+    )
+
+
+def _tested(record: Record) -> _data.Data:
+    """The data that a record is of."""
+    data = data_of(models.recipe(record["name"]).data)
+    if len(data.y_test) != len(record["predicted"]):
+        raise ValueError(
+            f"the record of {record['name']}, seed {record['seed']}, is of {len(record['predicted']):,} test images; "
+            f"{data.title} has {len(data.y_test):,}"
+        )
+    return data
+
+
+def _predicted(record: Record) -> Array:
+    return np.array([int(digit) for digit in record["predicted"]])
+
+
+def _figure(ax: Any) -> Figure:
+    figure: Figure = ax.figure
+    return figure

@@ -1,0 +1,459 @@
+"""The report: which blocks it has, and what they say about the records that there are.
+
+Every figure in its sentences is counted from the records. What has not been run yet is said to be so.
+"""
+
+from collections.abc import Mapping
+from statistics import fmean
+from typing import Any
+
+from ... import datasets, models
+from ...models.recipe import Recipe
+from . import pictures, records
+from .blocks import Block, Bullets, Heading, Table, Text
+from .pictures import Records
+from .targets import Runs, all_targets, by_class
+
+TITLE = "The documented results, reproduced"
+_NOT_RUN = "not run yet"
+#: The validation accuracy that a document prints for fashion_base.
+_PRINTED = 0.4369
+_PRINTED_TRAIN = 0.9333
+
+
+def blocks(found: Records) -> list[Block]:
+    """The whole report.
+
+    Parameters
+    ----------
+    found : mapping of str to sequence of records
+        As :func:`records.read_all` gives them.
+    """
+    return [
+        Heading(1, TITLE),
+        *_introduction(found),
+        Heading(2, "Documented and reproduced"),
+        *_results(found),
+        Heading(2, "Targets"),
+        *_targets(found),
+        Heading(2, "The MNIST ladder"),
+        *_ladder(found),
+        Heading(2, "Fashion-MNIST"),
+        *_fashion(found),
+        Heading(2, "MNIST and CIFAR-10"),
+        *_pair(found),
+        Heading(2, "Small networks"),
+        *_small(found),
+        Heading(2, "How it was made"),
+        *_origin(found),
+    ]
+
+
+def _names() -> list[str]:
+    """Networks and variations, these behind the networks that they vary."""
+    order: list[str] = []
+    for name in models.names():
+        order += [name, *(other for other in models.variations() if models.recipe(other).variation_of == name)]
+    return order
+
+
+# Introduction and tables ----------------------------------------------------------------------------------------
+
+
+def _introduction(found: Records) -> list[Block]:
+    verdicts = [target.verdict(found.get(target.name, ()))[0] for target in all_targets()]
+    open_ones = len(verdicts) - verdicts.count("met") - verdicts.count("missed")
+    runs = sum(map(len, found.values()))
+    planned = sum(models.recipe(name).runs for name in _names())
+    hours = sum(record["seconds"] for group in found.values() for record in group) / 3600
+    return [
+        Text(
+            "Five documents report 25 networks for MNIST, Fashion-MNIST and CIFAR-10. `tinycnn reproduce` trains "
+            "each by its document's recipe on the whole training set and tests it on the whole test set; `tinycnn "
+            f"report` makes this page from the records of the runs. {runs} of {planned} runs are done, {hours:.1f} "
+            f"hours of training. Of {len(verdicts)} targets, set beforehand: {verdicts.count('met')} met, "
+            f"{verdicts.count('missed')} missed, {open_ones} open."
+        ),
+        Text(
+            "Where a document is silent, the setting is ours, and `tinycnn summary NAME` says so. No setting was "
+            "chosen by test accuracy: ours are usual values, and where there was a choice to make, it was made with "
+            "`tinycnn reproduce NAME --hold-out 5000`, which trains without the last 5,000 training images and tests "
+            "on those. The documents used the test set for validation, and some of them chose by it; the table says "
+            "where. Our test accuracy of the best epoch is chosen by the test set too, and stands here only because "
+            "the documents report theirs. The last epoch's is the honest figure."
+        ),
+    ]
+
+
+def _results(found: Records) -> list[Block]:
+    head = [
+        *("Network", "Parameters: document", "ours", "Accuracy in %: document", "ours, best epoch", "ours, last epoch"),
+        *("Errors in the first 100: document", "ours", "Runs", "Time of a run"),
+    ]
+    rows = []
+    for name in _names():
+        recipe, runs = models.recipe(name), found.get(name, ())
+        theirs = "" if recipe.variation_of else f"{recipe.params.total:,}"
+        errors = recipe.documented.get("errors_in_first_100", "–")
+        rows.append(
+            [f"`{name}`", theirs, _params(runs), _documented(recipe)]
+            + [_spread(runs, key) for key in ("best_val_accuracy", "last_val_accuracy")]
+            + [str(errors), _errors(runs), _count(runs, recipe), _time(runs)]
+        )
+    text = [
+        "Ours are means over the runs, the lowest and the highest in brackets; the runs differ in their seed alone, "
+        "which is 0, 1 and 2, or 0 where one run was asked for. Errors are those of each run, by seed, with the "
+        "weights that the document's own result is of. The time includes the test after every epoch.",
+        "† The best of all epochs by the test set. ‡ The last epoch of a second run, whose number of epochs was "
+        "picked on the test set. § As printed; the document's own accuracies by class have the mean "
+        f"{100 * fmean(_documented_classes('fashion_base')):.2f}.",
+    ]
+    return [Table(head, rows), *map(Text, text)]
+
+
+def _documented(recipe: Recipe) -> str:
+    """The document's accuracy or accuracies in percent, with a mark where the test set chose."""
+    if recipe.variation_of and recipe.documented_accuracy is None:
+        return "no number"
+    documented = recipe.documented
+    best, last = (documented.get(f"{which}_val_accuracy") for which in ("best", "last"))
+    if best is not None and last is not None:
+        return f"{_percent(best)}†, last {_percent(last)}"
+    if recipe.documented_accuracy is None:
+        return "none given"
+    mark = "†" if best is not None else "‡" if any("picked on the test" in note for note in recipe.notes) else ""
+    return _percent(recipe.documented_accuracy) + ("§" if recipe.documented_accuracy == _PRINTED else mark)
+
+
+def _targets(found: Records) -> list[Block]:
+    rows = []
+    for target in all_targets():
+        verdict, figure = target.verdict(found.get(target.name, ()))
+        rows.append([f"`{target.name}`", target.wanted, figure, f"**{verdict}**" if verdict == "missed" else verdict])
+    return [
+        Text(
+            "Set before the runs, for means over all runs of a network. `vanilla_large` and `variant_2` have no "
+            "documented accuracy and no target."
+        ),
+        Table(["Network", "Target", "Reached", "Verdict"], rows, numbers=2),
+    ]
+
+
+# The documents --------------------------------------------------------------------------------------------------
+
+
+def _ladder(found: Records) -> list[Block]:
+    names = [name for name in models.names() if name.startswith("ladder_")]
+    sentences = []
+    for name in names:
+        recipe, runs = models.recipe(name), found.get(name, ())
+        errors = recipe.documented["errors_in_first_100"]
+        document = (
+            f"document: complexity {recipe.params.total:,} / accuracy {recipe.documented_accuracy:.3f} / {errors}"
+        )
+        ours = _NOT_RUN
+        if runs:
+            accuracy = fmean(record["test_accuracy"] for record in runs)
+            ours = f"complexity {runs[0]['params']:,} parameters / accuracy {accuracy:.4f} / errors {_errors(runs)}"
+        sentences.append(f"`{name}`: {ours} ({document})")
+    return [
+        Text(
+            "Thirteen networks, each with one idea more than the one before. The notebook's sentence on each, "
+            "complexity / accuracy / errors in the first 100 test images: the accuracy is the best epoch's where the "
+            "notebook restored that epoch's weights, and the last epoch's elsewhere."
+        ),
+        Bullets(sentences),
+        Text(f"Chosen by us for `ladder_00` and `ladder_01`: {models.recipe('ladder_00').chosen[0]}"),
+        *pictures.overview(found, names, "ladder", "The ladder"),
+        *pictures.grids(
+            found, [name for name in names if name in ("ladder_00", "ladder_03", "ladder_09", "ladder_10")]
+        ),
+        *pictures.filters(found, ["ladder_03", "ladder_05"]),
+    ]
+
+
+def _fashion(found: Records) -> list[Block]:
+    names = ["fashion_base", "fashion_improved", "fashion_improved_blur"]
+    head = ["Network", *datasets.fashion_mnist.class_names]
+    rows = []
+    for name in names:
+        documented = models.recipe(name).documented.get("per_class_accuracy")
+        if documented:
+            rows.append([f"`{name}`, document", *map(_percent_1, _documented_classes(name))])
+        ours = map(_percent_1, by_class(found[name])) if name in found else [_NOT_RUN] + [""] * 9
+        rows.append([f"`{name}`, ours", *ours])
+    return [
+        Text("Accuracy of each class in %, in the last epoch; ours are means over the runs."),
+        Table(head, rows),
+        *pictures.by_class(found, names),
+        Heading(3, "What blur does"),
+        *_blur(found),
+        Heading(3, "The printed accuracy 0.4369"),
+        *_printed(found),
+        *pictures.overview(found, names, "fashion", "The networks for Fashion-MNIST"),
+        *pictures.confusions(found, ["fashion_base", "fashion_improved"]),
+        *pictures.surest(found, ["fashion_improved"]),
+        *pictures.samples(found, "fashion_mnist", names),
+        *pictures.filters(found, ["fashion_improved", "fashion_improved_blur"]),
+    ]
+
+
+def _blur(found: Records) -> list[Block]:
+    """A table of test accuracies by blur, and a paragraph in words."""
+    names = ["fashion_base", "fashion_improved", "fashion_improved_blur"]
+    shown: list[Block] = [
+        Text(
+            "The document trains `fashion_improved` a third time, on images augmented with Gaussian blur, and shows "
+            "that accuracy in a figure without a number. Ours blurs every training image anew, with a standard "
+            "deviation drawn evenly from 0 to 1 pixel. Test accuracy in %, by the standard deviation of a blur of "
+            "all test images:"
+        )
+    ]
+    there = [name for name in names if name in found]
+    if not there:
+        return [*shown, Text(f"{_NOT_RUN.capitalize()}.")]
+    sigmas = [key for key in found[there[0]][0]["test_accuracy_if"] if key.startswith("blurred")]
+    rows = [
+        [f"`{name}`", _percent(_clean(found[name])), *(_spread_if(found[name], key) for key in sigmas)]
+        for name in there
+    ]
+    shown.append(Table(["Network", "clean", *(key.removeprefix("blurred by ") for key in sigmas)], rows))
+    if {"fashion_improved", "fashion_improved_blur"} <= found.keys():
+        shown.append(Text(_blur_in_words(found["fashion_improved"], found["fashion_improved_blur"])))
+    return shown
+
+
+def _blur_in_words(sharp: Runs, blurred: Runs) -> str:
+    clean = 100 * (_clean(blurred) - _clean(sharp))
+    worse = "costs" if clean < 0 else "gains"
+    spread = 100 * (max(r["test_accuracy"] for r in sharp) - min(r["test_accuracy"] for r in sharp))
+    noise = f" ({len(sharp)} runs without blur lie {spread:.2f} points apart)" if len(sharp) > 1 else ""
+    losses = [100 * (_clean(runs) - _mean_if(runs, "blurred by 1.0 px")) for runs in (sharp, blurred)]
+    beyond = [100 * (_clean(runs) - _mean_if(runs, "blurred by 2.0 px")) for runs in (sharp, blurred)]
+    return (
+        f"On clean test images, training on blurred ones {worse} {abs(clean):.2f} points{noise}. On test images "
+        f"blurred by 1 pixel, the network that never saw a blurred image loses {losses[0]:.1f} points, the one that "
+        f"did {losses[1]:.1f}. At 2 pixels, beyond anything that it was trained on, it loses {beyond[1]:.1f}, the "
+        f"other {beyond[0]:.1f}. A likely reason: blur takes away the fine texture by which shirts, pullovers and "
+        "coats differ, and a network that has been shown blurred images decides more by outline and brightness, "
+        "which are left."
+    )
+
+
+def _printed(found: Records) -> list[Block]:
+    """What would produce the document's odd figure."""
+    mean = fmean(_documented_classes("fashion_base"))
+    shown: list[Block] = [
+        Text(
+            f"For `fashion_base` the document prints a train accuracy of {_PRINTED_TRAIN} and a validation accuracy of "
+            f"{_PRINTED}. The test set has 1,000 images of each class, so accuracy is the mean of the accuracies by "
+            f"class, and the mean of the document's own is {mean:.4f}. Both cannot be true of the same network and "
+            f"images. What would produce {_PRINTED}?"
+        )
+    ]
+    runs = found.get("fashion_base", ())
+    if not runs:
+        return [*shown, Text(f"{_NOT_RUN.capitalize()}.")]
+    if not all(map(_validation, runs)):
+        return [*shown, Text("A run of ours diverged; it says nothing about this.")]
+    return [
+        *shown,
+        Bullets([_as_a_loss(runs), _as_other_images(runs), _as_training(runs)]),
+        Text(
+            "Which of these happened, the document does not tell, and nothing here proves it. What is to be compared "
+            f"with is its list of classes. {_with_fewer_images(runs)}"
+        ),
+    ]
+
+
+def _as_a_loss(runs: Runs) -> str:
+    losses = [(loss, accuracy) for record in runs for loss, accuracy in _validation(record)]
+    nearest = min(losses, key=lambda pair: abs(pair[0] - _PRINTED))
+    return (
+        "A loss in the place of an accuracy: `evaluate` returns both, the loss first. In our runs the validation "
+        f"loss goes from {min(losses)[0]:.3f} to {max(losses)[0]:.3f}, and at {nearest[0]:.4f}, as near to {_PRINTED} "
+        f"as it comes, the accuracy is {nearest[1]:.4f}. A loss of that size is what such a network has, which makes "
+        "this the simplest explanation."
+    )
+
+
+def _as_other_images(runs: Runs) -> str:
+    cases = [key for key in runs[0]["test_accuracy_if"] if not key.startswith("blurred by 0")]
+    listed = ", ".join(f"{key} {_mean_if(runs, key):.4f}" for key in cases)
+    return (
+        "Test images prepared in another way than training images. Our test accuracy, if the test images are: "
+        f"{listed}. An evaluation on clean images is {_clean(runs):.4f}."
+    )
+
+
+def _as_training(runs: Runs) -> str:
+    lowest = min(accuracy for record in runs for _, accuracy in _validation(record))
+    return f"Bad training: hardly. In no epoch of our runs is the validation accuracy below {lowest:.4f}."
+
+
+def _with_fewer_images(runs: Runs) -> str:
+    """What stands beside the document's train accuracy here."""
+    pairs = [pair for record in runs for pair in zip(record["accuracy"], record["val_accuracy"], strict=True)]
+    train, validation = min(pairs, key=lambda pair: abs(pair[0] - _PRINTED_TRAIN))
+    mean = fmean(_documented_classes("fashion_base"))
+    return (
+        f"In our runs, where the train accuracy is {train:.4f}, as near to the document's {_PRINTED_TRAIN} as it "
+        f"comes, the validation accuracy is {validation:.4f}. The document's {mean:.4f} is "
+        f"{'lower' if mean < validation else 'not lower'}; a smaller training set would be one way to get there."
+    )
+
+
+def _validation(record: Mapping[str, Any]) -> list[tuple[float, float]]:
+    """Loss and accuracy of each epoch; epochs without a finite loss are left out."""
+    pairs = zip(record["val_loss"], record["val_accuracy"], strict=True)
+    return [(loss, accuracy) for loss, accuracy in pairs if loss is not None]
+
+
+def _pair(found: Records) -> list[Block]:
+    names = ["mnist_cnn", "cifar10_cnn", "cifar10_cnn_noaug"]
+    chosen = {name: " ".join(_chosen(name)) for name in names[:2]}
+    return [
+        Text(f"Chosen by us for `mnist_cnn`: {chosen['mnist_cnn']}"),
+        Text(
+            f"Chosen by us for `cifar10_cnn`: {chosen['cifar10_cnn']} `cifar10_cnn_noaug` is the same without "
+            "augmentation. " + _gain_of_augmentation(found)
+        ),
+        *pictures.overview(found, names, "mnist-cifar", "The networks for MNIST and CIFAR-10"),
+        *pictures.surest(found, ["mnist_cnn", "cifar10_cnn"]),
+        *pictures.confusions(found, ["mnist_cnn", "cifar10_cnn"]),
+        *pictures.by_class(found, ["cifar10_cnn"]),
+        *pictures.samples(found, "mnist", ["mnist_cnn"]),
+        *pictures.samples(found, "cifar10", ["cifar10_cnn"]),
+        *pictures.filters(found, ["cifar10_cnn"]),
+    ]
+
+
+def _chosen(name: str) -> list[str]:
+    """What was chosen for a network; its seeds here are others than the recipe's."""
+    return [sentence for sentence in models.recipe(name).chosen if not sentence.startswith("Seed")]
+
+
+def _gain_of_augmentation(found: Records) -> str:
+    if not {"cifar10_cnn", "cifar10_cnn_noaug"} <= found.keys():
+        return "The two are not run yet."
+    (with_it, without) = (found[name][0] for name in ("cifar10_cnn", "cifar10_cnn_noaug"))
+    gain = 100 * (with_it["last_val_accuracy"] - without["last_val_accuracy"])
+    return (
+        f"In the last epoch, augmentation {'gains' if gain >= 0 else 'costs'} {abs(gain):.2f} points of test accuracy "
+        f"({_percent(without['last_val_accuracy'])} % without it); train accuracy, measured in training with dropout, "
+        f"is {_percent(with_it['accuracy'][-1])} % with it and {_percent(without['accuracy'][-1])} % without."
+    )
+
+
+def _small(found: Records) -> list[Block]:
+    names = [name for name in models.names() if models.recipe(name).document.startswith(("Assignment", "EIP4"))]
+    eip = found.get("eip4", ())
+    beside = "not run yet"
+    if eip:
+        ends = [[record[key][-1] for record in eip] for key in ("val_loss", "accuracy", "loss")]
+        # Null stands for the loss of a network that diverged.
+        means = [f"{fmean(values):.4f}" if None not in values else "none" for values in ends]
+        beside = f"{means[0]}, {means[1]} and {means[2]}"
+    return [
+        Text(
+            "Networks for MNIST with fewer than 15,000 parameters, or nearly. For `eip4` its document also gives the "
+            "last epoch's validation loss 0.0200, train accuracy 0.9581 and train loss 0.0901; ours, means over the "
+            f"runs, are {beside}."
+        ),
+        *pictures.overview(found, names, "small", "The small networks"),
+        *pictures.confusions(found, ["go_crazy"]),
+        *pictures.surest(found, ["eip4"]),
+    ]
+
+
+def _origin(found: Records) -> list[Block]:
+    """Machines, versions, commands."""
+    made = sorted({_machine(record) for group in found.values() for record in group})
+    old = [
+        f"`{name}`"
+        for name, group in found.items()
+        if any(records.differences(record, models.recipe(name).to_dict()) for record in group)
+    ]
+    shown: list[Block] = [
+        Text(
+            "Every record is a file `results/NAME-seedS.json` with the figures of each epoch, the settings, the "
+            "versions and the command that repeats it; on the same type of machine, the repetition gives the same "
+            "bits. `tinycnn report results --docs docs` writes this page and its pictures."
+        )
+    ]
+    if made:
+        shown.append(Bullets(made))
+    if old:
+        shown.append(Text(f"By an older recipe than today's: {', '.join(old)}."))
+    return shown
+
+
+def _machine(record: Mapping[str, Any]) -> str:
+    machine, versions = record["machine"], record["versions"]
+    threads = f"{record['threads']} thread{'s' * (record['threads'] != 1)}"
+    packages = ", ".join(f"{name} {number}" for name, number in versions.items())
+    return f"{machine['processor']}, {machine['cores']} cores, {threads}, backend `{record['backend']}`; {packages}"
+
+
+# Figures in words -----------------------------------------------------------------------------------------------
+
+
+def _percent(share: Any) -> str:
+    return f"{100 * share:.2f}"
+
+
+def _percent_1(share: float) -> str:
+    return f"{100 * share:.1f}"
+
+
+def _spread(runs: Runs, key: str) -> str:
+    """Mean (lowest to highest) in percent."""
+    if not runs:
+        return _NOT_RUN
+    values = [record[key] for record in runs]
+    inside = f" ({_percent(min(values))} to {_percent(max(values))})" if len(values) > 1 else ""
+    return _percent(fmean(values)) + inside
+
+
+def _spread_if(runs: Runs, key: str) -> str:
+    return _percent(_mean_if(runs, key))
+
+
+def _mean_if(runs: Runs, key: str) -> float:
+    """Mean test accuracy, if the images are changed in that way."""
+    return fmean(record["test_accuracy_if"][key] for record in runs)
+
+
+def _clean(runs: Runs) -> float:
+    return fmean(record["test_accuracy"] for record in runs)
+
+
+def _documented_classes(name: str) -> tuple[float, ...]:
+    classes = models.recipe(name).documented["per_class_accuracy"]
+    assert isinstance(classes, tuple)
+    return classes
+
+
+def _params(runs: Runs) -> str:
+    return f"{runs[0]['params']:,}" if runs else ""
+
+
+def _errors(runs: Runs) -> str:
+    return ", ".join(str(record["first_100_errors"]) for record in runs)
+
+
+def _count(runs: Runs, recipe: Recipe) -> str:
+    return str(len(runs)) if len(runs) == recipe.runs else f"{len(runs)} of {recipe.runs}"
+
+
+def _time(runs: Runs) -> str:
+    """Mean time of a run, and images a second."""
+    if not runs:
+        return ""
+    minutes, seconds = divmod(round(fmean(record["seconds"] for record in runs)), 60)
+    hours, minutes = divmod(minutes, 60)
+    speed = fmean(record["images_per_second"] for record in runs)
+    length = (
+        f"{hours} h {minutes:02d} min" if hours else f"{minutes} min {seconds:02d} s" if minutes else f"{seconds} s"
+    )
+    return f"{length}, {speed:,.0f} images/s"

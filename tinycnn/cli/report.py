@@ -1,0 +1,66 @@
+"""``tinycnn report DIR``: what came out, documented beside reproduced, as one HTML page and as Markdown."""
+
+import argparse
+import functools
+from pathlib import Path
+from typing import Any
+
+HELP = "Make a page with tables and figures of what 'tinycnn reproduce' recorded"
+EXAMPLE = "tinycnn report results/"
+
+#: In the folder of the records.
+HTML, MARKDOWN = "report.html", "report.md"
+#: In the folder of the documentation.
+PAGE, IMAGES = "results.md", "images/results"
+_NOTE = "<!-- Written by `tinycnn report results --docs docs`; changes here are lost. -->"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """DIR and --docs."""
+    parser.add_argument("folder", metavar="DIR", type=Path, help="the folder of the records, such as results/")
+    parser.add_argument(
+        "--docs",
+        metavar="DIR",
+        type=Path,
+        help=f"write {PAGE} and its pictures into this folder of documentation, instead of a page beside the records",
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    """Write the page."""
+    from ..checkpoint import write_whole
+    from ._results import blocks, figures, page, records
+
+    shown = page.blocks(records.read_all(args.folder))
+    pictures = [block for block in shown if isinstance(block, blocks.Picture)]
+    draw = functools.cache(_drawn)
+    if args.docs:
+        folder = args.docs / IMAGES
+        folder.mkdir(parents=True, exist_ok=True)
+        for picture in pictures:
+            write_whole(folder / f"{picture.name}.png", draw(picture))
+        for old in set(folder.glob("*.png")) - {folder / f"{picture.name}.png" for picture in pictures}:
+            old.unlink()
+        write_whole(args.docs / PAGE, markdown_page(shown).encode())
+        print(f"{args.docs / PAGE}, and {len(pictures)} pictures in {folder}")
+        return 0
+    html = blocks.page(shown, page.TITLE, draw)
+    write_whole(args.folder / HTML, html.encode())
+    write_whole(args.folder / MARKDOWN, blocks.markdown(shown).encode())
+    print(f"{args.folder / HTML} ({len(html) / 1e6:.1f} MB, {len(pictures)} pictures) and {args.folder / MARKDOWN}")
+    figures.data_of.cache_clear()
+    return 0
+
+
+def markdown_page(shown: Any) -> str:
+    """The page of the documentation, pictures included."""
+    from ._results import blocks
+
+    title, *rest = shown
+    return blocks.markdown([title], IMAGES) + f"\n{_NOTE}\n\n" + blocks.markdown(rest, IMAGES)
+
+
+def _drawn(picture: Any) -> bytes:
+    from ._results import figures
+
+    return figures.png(picture.draw())

@@ -1,0 +1,127 @@
+"""When training leaves the numbers: finding the layer where NaN or infinity first appeared."""
+
+import math
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ._types import Array
+from .batches import Batch
+from .layers.base import Layer
+
+if TYPE_CHECKING:
+    from .model import Sequential
+
+
+class NumericError(FloatingPointError):
+    """The loss or a weight became NaN or infinite in ``fit``; training has stopped.
+
+    The usual cures: a lower learning rate, ``clipnorm=1.0`` in the optimizer, images scaled to [0, 1], a
+    ``BatchNormalization`` after each convolution. What a callback saved before is as it was.
+
+    Attributes
+    ----------
+    epoch, batch : int
+        Where, counted from 0.
+    layer : str or None
+        Name of the layer where it began: the first whose result was not finite, or going back, the first whose
+        gradient was not. None if neither was found.
+    what : str
+        What was not finite there, in words.
+    """
+
+    def __init__(self, message: str, *, epoch: int, batch: int, layer: str | None, what: str) -> None:
+        super().__init__(message)
+        self.epoch, self.batch, self.layer, self.what = epoch, batch, layer, what
+
+
+class LossNotFiniteError(ArithmeticError):
+    """Says within ``fit`` that a batch's loss is not a number, before its step is taken."""
+
+    def __init__(self, value: float) -> None:
+        super().__init__(f"the loss is {value}")
+        self.value = value
+
+
+def bad_weight(model: "Sequential") -> tuple[Layer, str, float] | None:
+    """The last layer that holds NaN or infinity, the name of what holds it, and the number; None where all is finite.
+
+    The last, because gradients go up the list: where one is not finite, all those of earlier layers follow.
+    """
+    for layer in reversed(model.layers):
+        for name, value in layer.weights().items():
+            bad = _bad_number(model.backend.to_numpy(value))
+            if bad is not None:
+                return layer, name, bad
+    return None
+
+
+def error_of_loss(model: "Sequential", batch: Batch, epoch: int, number: int, loss: float) -> NumericError:
+    """The error for a batch whose loss is not finite, with the weights as they were before its step."""
+    found = _of_weights(model, "before this batch") or _of_results(model, batch)
+    where, what = found or (None, "the results of all layers are finite")
+    return _error(model, epoch, number, f"the loss is {loss}", where, what)
+
+
+def check_weights(model: "Sequential", epoch: int, number: int) -> None:
+    """After an epoch's last step: raise unless all weights are finite, because no later loss would tell."""
+    found = _of_weights(model, "of this batch")
+    if found is not None:
+        raise _error(model, epoch, number, "a weight is not finite", *found)
+
+
+def _error(model: "Sequential", epoch: int, number: int, problem: str, where: Layer | None, what: str) -> NumericError:
+    place = what if where is None else f"first in {where.label}: {what}"
+    rate = model.optimizer.learning_rate
+    return NumericError(
+        f"training stopped at epoch {epoch}, batch {number} (both counted from 0): {problem}; {place}. "
+        f"Try a learning rate below {rate:g}, clipnorm=1.0 in the optimizer, or inputs scaled to [0, 1]",
+        epoch=epoch,
+        batch=number,
+        layer=None if where is None else where.name,
+        what=what,
+    )
+
+
+def _of_weights(model: "Sequential", which: str) -> tuple[Layer, str] | None:
+    found = bad_weight(model)
+    if found is None:
+        return None
+    layer, name, bad = found
+    return layer, f"its {name} is {bad} since the step {which}, by its gradient or by the size of the step"
+
+
+def _of_results(model: "Sequential", batch: Batch) -> tuple[Layer, str] | None:
+    """Layer by layer, as ``train_step`` goes but unfused: whose result, or whose penalty, is the first bad number?"""
+    buffers = [{name: array.copy() for name, array in layer.buffers.items()} for layer in model.layers]
+    try:
+        with np.errstate(all="ignore"):
+            return _first_result(model, batch.x.copy()) or _first_penalty(model)
+    finally:
+        for layer, saved in zip(model.layers, buffers, strict=True):
+            for name, array in saved.items():
+                layer.buffers[name][...] = array
+
+
+def _first_result(model: "Sequential", x: Array) -> tuple[Layer, str] | None:
+    for layer in model.chain:
+        x, _ = layer.forward(x, training=True, step=model.optimizer.iterations)
+        bad = _bad_number(model.backend.to_numpy(x))
+        if bad is not None:
+            # A layer whose softmax has moved to the loss stands for itself.
+            return (layer if isinstance(layer, Layer) else layer.layer), f"its result holds {bad}"
+    return None
+
+
+def _first_penalty(model: "Sequential") -> tuple[Layer, str] | None:
+    for layer in model.layers:
+        for name, parameter in layer.params.items():
+            if not math.isfinite(parameter.penalty()):
+                return layer, f"the penalty on its {name} is {parameter.penalty()}"
+    return None
+
+
+def _bad_number(array: Array) -> float | None:
+    """The first number that is not finite; None where all are."""
+    finite = np.isfinite(array)
+    return None if finite.all() else float(array[~finite].flat[0])
