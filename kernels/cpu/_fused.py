@@ -9,20 +9,12 @@ import functools
 import numpy as np
 
 from ..geometry import argmax_dtype
-from . import _norm_stage
 from ._arrays import deliver, operand, several, target
 from ._together import AdamTogether
-from .batchnorm import gradient_terms, statistics
 from .conv import NO_WINNERS, choose, launch_backward, launch_forward
 from .pool import NO_POOL, pooling
 
-__all__ = [
-    "AdamTogether",
-    "batch_norm_stage_backward",
-    "batch_norm_stage_forward",
-    "conv2d_stage_backward",
-    "conv2d_stage_forward",
-]
+__all__ = ["AdamTogether", "conv2d_stage_backward", "conv2d_stage_forward"]
 
 
 def conv2d_stage_forward(x, w, b, window, groups, algorithm, relu, pool, out=None, work=None):
@@ -91,84 +83,8 @@ def conv2d_stage_backward(dy, y, argmax, x, w, window, groups, algorithm, relu, 
     return tuple(deliver(g, o) if want else g for g, o, want in zip(gradients, outs, wanted, strict=True))
 
 
-def batch_norm_stage_forward(x, gamma, beta, epsilon, pool, rate, seed, step, out=None, work=None):
-    """``dropout(max_pool2d_forward(batch_norm_forward(x)))``, with or without the pooling.
-
-    Parameters
-    ----------
-    x : (N, H, W, C) array
-        Not empty.
-    gamma, beta, epsilon
-        As in :func:`reference.batch_norm_forward`.
-    pool : Window or None
-    rate, seed, step
-        As in :func:`reference.dropout`; a rate of 0 for none.
-    out : four arrays, optional
-        ``(y, argmax, mean, variance)``; without pooling the second is ignored.
-
-    Returns
-    -------
-    y, argmax, mean, variance : arrays
-        Without pooling the second is empty.
-    """
-    x = operand("x", x, 4)
-    gamma, beta = (operand(name, a, 1, x.dtype, x.shape[-1:]) for name, a in (("gamma", gamma), ("beta", beta)))
-    outs, shaped = several(out, 4), _pooling(pool, x.shape)
-    shape = (len(x), shaped.OH or x.shape[1], shaped.OW or x.shape[2], x.shape[3])
-    y = target("out[0]", outs[0], shape, x.dtype, (x, gamma, beta))
-    argmax = NO_WINNERS
-    if pool is not None:
-        argmax = target("out[1]", outs[1], shape, argmax_dtype(pool.size), (x, gamma, beta, y))
-    mean, variance = (target(f"out[{i}]", outs[i], gamma.shape, x.dtype, (x, gamma, beta, y, argmax)) for i in (2, 3))
-    mean[...], variance[...] = statistics(x, work)
-    scale = gamma / np.sqrt(variance + x.dtype.type(epsilon))
-    _norm_stage.launch_forward(x, mean, scale, beta, shaped, rate, seed, step, y, argmax, work)
-    delivered = argmax if pool is None else deliver(argmax, outs[1])
-    return deliver(y, outs[0]), delivered, deliver(mean, outs[2]), deliver(variance, outs[3])
-
-
-def batch_norm_stage_backward(
-    dy, argmax, x, gamma, mean, variance, epsilon, pool, rate, seed, step, out=None, work=None
-):
-    """The gradients of :func:`batch_norm_stage_forward`.
-
-    Parameters
-    ----------
-    dy, argmax : arrays
-        The gradient by the stage's result, and which taps won.
-    x, gamma, mean, variance, epsilon, pool, rate, seed, step
-        As given to the forward, or as it returned them.
-    out : triple of arrays, optional
-        ``(dx, dgamma, dbeta)``.
-
-    Returns
-    -------
-    dx, dgamma, dbeta : arrays
-    """
-    dy, x = operand("dy", dy, 4), operand("x", x, 4, dy.dtype)
-    gamma, mean, variance = (
-        operand(name, a, 1, x.dtype, x.shape[-1:])
-        for name, a in (("gamma", gamma), ("mean", mean), ("variance", variance))
-    )
-    outs, shaped, inputs = several(out, 3), _pooling(pool, x.shape), (dy, argmax, x, gamma, mean, variance)
-    dx = target("out[0]", outs[0], x.shape, x.dtype, inputs)
-    dgamma = target("out[1]", outs[1], gamma.shape, x.dtype, (*inputs, dx))
-    dbeta = target("out[2]", outs[2], gamma.shape, x.dtype, (*inputs, dx, dgamma))
-    inverse = 1 / np.sqrt(variance + x.dtype.type(epsilon))
-    noise = shaped, rate, seed, step
-    exact = _norm_stage.launch_sums(dy, argmax, x, mean, inverse, *noise, work)
-    dgamma[...], dbeta[...] = exact
-    terms = gradient_terms(x, gamma, mean, inverse, exact)
-    _norm_stage.launch_input_gradient(dy, argmax, x, terms, *noise, dx, work)
-    return deliver(dx, outs[0]), deliver(dgamma, outs[1]), deliver(dbeta, outs[2])
-
-
-@functools.lru_cache(maxsize=1024)
-def _pooling(pool, x_shape):
-    return NO_POOL if pool is None else pooling(pool, x_shape[1:3])
-
-
 @functools.lru_cache(maxsize=1024)
 def _plan(x_shape, itemsize, filters, window, groups, algorithm, pool):
     size = window.output_size(x_shape[1:3])
-    return choose(algorithm, x_shape, filters, window, groups, itemsize, _pooling(pool, (0, *size)))
+    pool = NO_POOL if pool is None else pooling(pool, size)
+    return choose(algorithm, x_shape, filters, window, groups, itemsize, pool)

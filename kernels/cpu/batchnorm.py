@@ -6,8 +6,6 @@ variances", 1979, equation 2.1). So x is read once for both statistics, and noth
 in ``E[x^2] - E[x]^2``. See ``reference.batchnorm`` for the meaning.
 """
 
-import functools
-
 import numpy as np
 from numba import prange
 
@@ -28,13 +26,6 @@ def batch_norm_forward(x, gamma, beta, epsilon, out=None, work=None):
     y = target("out[0]", outs[0], x.shape, x.dtype, (x, gamma, beta))
     mean = target("out[1]", outs[1], gamma.shape, x.dtype, (x, gamma, beta, y))
     variance = target("out[2]", outs[2], gamma.shape, x.dtype, (x, gamma, beta, y, mean))
-    mean[...], variance[...] = statistics(x, work)
-    _linear(x, mean, gamma / np.sqrt(variance + x.dtype.type(epsilon)), beta, y)
-    return deliver(y, outs[0]), deliver(mean, outs[1]), deliver(variance, outs[2])
-
-
-def statistics(x, work):
-    """Mean and variance of each channel, in float64."""
     C, wide = x.shape[-1], _wide(x)
     M, (rows, chunks) = x.size // C, _chunks(wide)
     means, squares = (work or np.empty)((2, chunks, wide.shape[1]), np.float64)
@@ -42,8 +33,11 @@ def statistics(x, work):
     counts = np.full((chunks, wide.shape[1] // C, 1), rows, np.float64)
     counts[-1] = len(wide) - rows * (chunks - 1)
     means, squares, counts = means.reshape(-1, C), squares.reshape(-1, C), counts.reshape(-1, 1)
-    mean = (counts * means).sum(axis=0) / M
-    return mean, (squares + counts * np.square(means - mean)).sum(axis=0) / M
+    exact_mean = (counts * means).sum(axis=0) / M
+    exact_variance = (squares + counts * np.square(means - exact_mean)).sum(axis=0) / M
+    mean[...], variance[...] = exact_mean, exact_variance
+    _linear(x, mean, gamma / np.sqrt(variance + x.dtype.type(epsilon)), beta, y)
+    return deliver(y, outs[0]), deliver(mean, outs[1]), deliver(variance, outs[2])
 
 
 def batch_norm_backward(dy, x, gamma, mean, variance, epsilon, out=None, work=None):
@@ -56,19 +50,14 @@ def batch_norm_backward(dy, x, gamma, mean, variance, epsilon, out=None, work=No
     outs = several(out, 3)
     dx = target("out[0]", outs[0], x.shape, x.dtype, (dy, x, gamma, mean, variance))
     dgamma, dbeta, exact, inverse = _parameter_gradients(dy, x, gamma, mean, variance, epsilon, outs, dx, work)
-    if x.size:
-        wide = [_wide(array) for array in (dy, x, dx)]
-        channelwise = gradient_terms(x, gamma, mean, inverse, exact)
-        _input_gradient(*wide, *repeated(channelwise, wide[0].shape[1]), _chunks(wide[0])[0])
-    return deliver(dx, outs[0]), deliver(dgamma, outs[1]), deliver(dbeta, outs[2])
-
-
-def gradient_terms(x, gamma, mean, inverse, exact):
-    """mean, scale, slope and shift of ``dx = scale*dy + slope*(x - mean) + shift``; ``exact``: dgamma and dbeta."""
     M = x.size // x.shape[-1]
     scale = (gamma * inverse).astype(np.float64)
     slope, shift = -scale * exact[0] / M * inverse, -scale * exact[1] / M
-    return mean, *(c.astype(x.dtype) for c in (scale, slope, shift))
+    if x.size:
+        channelwise = (mean, *(c.astype(x.dtype) for c in (scale, slope, shift)))
+        wide = [_wide(array) for array in (dy, x, dx)]
+        _input_gradient(*wide, *_repeated(channelwise, wide[0]), _chunks(wide[0])[0])
+    return deliver(dx, outs[0]), deliver(dgamma, outs[1]), deliver(dbeta, outs[2])
 
 
 def batch_norm_inference_forward(x, gamma, beta, mean, variance, epsilon, out=None, work=None):
@@ -112,19 +101,13 @@ def _wide(x):
     """x as a matrix of rows that are long enough for vectors: several pixels, where one has few channels."""
     C = max(1, x.shape[-1])
     M = x.size // C
-    wide = wide_rows(M, C)
-    return x.reshape(M * C // wide, wide)
+    together = next((count for count in range(max(1, WIDE // C), 1, -1) if M % count == 0), 1)
+    return x.reshape(M // together, together * C)
 
 
-@functools.lru_cache(maxsize=1024)
-def wide_rows(pixels, C):
-    """How many numbers make a row: of as many whole pixels as fit and divide their number."""
-    return C * next((count for count in range(max(1, WIDE // C), 1, -1) if pixels % count == 0), 1)
-
-
-def repeated(channelwise, wide):
-    """Arrays of one value per channel, as many times as a row of ``wide`` numbers holds pixels."""
-    return (np.tile(array, wide // array.size) for array in channelwise)
+def _repeated(channelwise, wide):
+    """Arrays of one value per channel, as many times as a wide row holds pixels."""
+    return (np.tile(array, wide.shape[1] // array.size) for array in channelwise)
 
 
 def _chunks(wide):
@@ -143,7 +126,7 @@ def _parameter_gradients(dy, x, gamma, mean, variance, epsilon, outs, dx, work):
     rows, chunks = _chunks(wide)
     sums = (work or np.empty)((2, chunks, wide.shape[1]), np.float64)
     if x.size:
-        _gradient_sums(_wide(dy), wide, *repeated((mean, inverse), wide.shape[1]), *sums, rows)
+        _gradient_sums(_wide(dy), wide, *_repeated((mean, inverse), wide), *sums, rows)
     exact = sums.reshape(2, -1, C).sum(axis=1)
     dgamma[...], dbeta[...] = exact
     return dgamma, dbeta, exact, inverse
@@ -153,7 +136,7 @@ def _linear(x, mean, scale, shift, y):
     """``y = (x - mean) * scale + shift`` per channel."""
     if x.size:
         wide = _wide(x)
-        _affine(wide, *repeated((mean, scale, shift), wide.shape[1]), _wide(y), _chunks(wide)[0])
+        _affine(wide, *_repeated((mean, scale, shift), wide), _wide(y), _chunks(wide)[0])
 
 
 @kernel()
@@ -185,14 +168,14 @@ def _gradient_sums(dy, x, mean, inverse, dgamma, dbeta, rows):
     """Sums of ``dy * xhat`` and of dy for each chunk of rows."""
     for chunk in prange(dgamma.shape[0]):
         first, last = chunk * rows, min(x.shape[0], (chunk + 1) * rows)
-        dgamma[chunk] = 0
-        dbeta[chunk] = 0
         gradient_sums(dy[first:last], x[first:last], mean, inverse, dgamma[chunk], dbeta[chunk])
 
 
 @helper
 def gradient_sums(dy, x, mean, inverse, dgamma, dbeta):
-    """Add the rows of one chunk of :func:`_gradient_sums`."""
+    """One chunk of :func:`_gradient_sums`."""
+    dgamma[:] = 0
+    dbeta[:] = 0
     for m in range(x.shape[0]):
         for c in range(mean.size):
             dgamma[c] += dy[m, c] * ((x[m, c] - mean[c]) * inverse[c])
