@@ -19,6 +19,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -38,8 +39,13 @@ class TooSlow(BaseException):
 def made(reader: Any, name: str, seed: int, number: int) -> bytes:
     """Input ``number`` of a reader."""
     rng = random.Random(f"{seed} {name} {number}")
-    seeds = reader.seeds()
+    seeds = _seeds(reader)
     return reader.mutate(rng.choice(seeds), rng, seeds)
+
+
+@cache
+def _seeds(reader: Any) -> list[bytes]:
+    return reader.seeds()
 
 
 def outcome(reader: Any, path: Path) -> str:
