@@ -1,6 +1,7 @@
 """Sequential: a list of layers that is built, compiled, trained and asked."""
 
-from collections.abc import Iterable, Sequence
+import contextlib
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -17,9 +18,12 @@ from .layers.base import Layer, Parameter, snake_case
 from .metrics import by_name as metrics_by_name
 from .plan import fused
 from .trace import Trace, trace
+from .workspace import Workspace
 
 #: Of a model that a configuration describes: building a thousand takes a tenth of a second.
 MAX_LAYERS = 1000
+#: Memory that a model keeps between two predictions, at most.
+IDLE_BYTES = 256 << 20
 
 
 class Sequential:
@@ -76,6 +80,8 @@ class Sequential:
         self.stop_training = False
         self.history: History | None = None
         self._input_shape: Shape | None = None
+        self._idle: list[Workspace] = []
+        self._predicting: list[Layer] = []
         for layer in layers:
             self.add(layer)
 
@@ -192,6 +198,7 @@ class Sequential:
     def _make_chain(self) -> None:
         self._chain, self.chain_loss = training_chain(self.layers, self.loss)
         self._plan = fused(self._chain, self.backend)
+        self._evaluation_plan = fused(self._chain, self.backend, training=False)
         if self.optimizer.slots and self.optimizer.slots.keys() - self.parameters().keys():
             raise ValueError("the optimizer has been used by another model; make a new one")
 
@@ -206,6 +213,31 @@ class Sequential:
         """The chain with steps in place of the layers that run as one, see :mod:`tinycnn.plan`."""
         assert self._chain is not None
         return self._plan
+
+    @contextlib.contextmanager
+    def lent_workspace(self) -> Iterator[Workspace]:
+        """A workspace for one call: the last call's, whose memory the system need not hand out again, if it is free."""
+        try:
+            ws = self._idle.pop()
+        except IndexError:  # the first call, or another thread has it
+            ws = Workspace()
+        yield ws
+        if not self._idle and ws.nbytes() <= IDLE_BYTES:
+            self._idle.append(ws)
+
+    @property
+    def evaluation_plan(self) -> list[Any]:
+        """As :attr:`plan`, for layers that do not train: batch normalisation is a fixed map then."""
+        assert self._chain is not None
+        return self._evaluation_plan
+
+    @property
+    def prediction_plan(self) -> list[Any]:
+        """As :attr:`evaluation_plan`, of all layers: a final softmax too."""
+        if self._predicting != self.layers:
+            self._predicting = list(self.layers)
+            self._prediction_plan = fused(self.layers, self.backend, training=False)
+        return self._prediction_plan
 
     def parameters(self) -> dict[str, Parameter]:
         """All parameters by ``layer/parameter``."""

@@ -15,7 +15,6 @@ from .batches import Batch, Batches
 from .inputs import checked_data, images_for, take, verbosity
 from .interrupt import Interrupt, deferred_interrupt
 from .kernels.threads import one_blas_thread
-from .plan import fused
 from .progress import Progress
 from .workspace import Workspace
 
@@ -57,6 +56,7 @@ class Session:
     ) -> None:
         self.model, self.batches, self.augment = model, batches, augment
         self.chain = model.plan if fuse else model.chain
+        self.evaluation_chain = model.evaluation_plan if fuse else model.chain
         self.ws = Workspace()
         self.initial_epoch = self.epoch = initial_epoch
         self.batch = self.steps = 0
@@ -161,7 +161,7 @@ def fit(
                 progress.trained()
                 logs = session.meters.results()
                 if validation_data is not None:
-                    results = _evaluate(model, session.chain, *validation_data, session.ws)
+                    results = _evaluate(model, session.evaluation_chain, *validation_data, session.ws)
                     logs |= {f"val_{name}": value for name, value in results.items()}
                 logs["learning_rate"] = model.optimizer.learning_rate
                 session.end_epoch(logs)
@@ -256,8 +256,8 @@ def evaluate(model: "Sequential", x: Any, y: Any, *, verbose: int, check_finite:
     x, y = checked_data(model, x, y, check_finite)
     if not len(x):
         raise ValueError("x is empty: there is nothing to evaluate")
-    with one_blas_thread():
-        results = _evaluate(model, model.plan, x, y, Workspace())
+    with one_blas_thread(), model.lent_workspace() as ws:
+        results = _evaluate(model, model.evaluation_plan, x, y, ws)
     if verbose:
         print("  ".join(f"{name} {value:.4f}" for name, value in results.items()))
     return results
@@ -267,8 +267,8 @@ def predict(model: "Sequential", x: Any, *, check_finite: bool) -> Array:
     """See :meth:`Sequential.predict`."""
     x = images_for(model, x, check_finite)
     result = np.empty((len(x), *model.output_shape), model.dtype)
-    ws, chain = Workspace(), fused(model.layers, model.backend)
-    with one_blas_thread():
+    chain = model.prediction_plan
+    with one_blas_thread(), model.lent_workspace() as ws:
         for start in range(0, len(x), BLOCK):
             block = slice(start, start + BLOCK)
             y = run(chain, take(x, block, ws, model.dtype), ws)
