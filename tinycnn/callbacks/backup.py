@@ -119,6 +119,9 @@ class BackupAndRestore(Callback):
     def on_epoch_end(self, epoch: int, logs: Logs) -> None:
         self.save()
 
+    def on_train_end(self) -> None:
+        del self._session  # it holds the data and the memory of the fit
+
     def _warn_of_versions(self, saved: fit_state.Saved, path: Path) -> None:
         then: dict[str, Any] = saved.state.get("versions", {})
         changes = [
