@@ -91,8 +91,8 @@ def use_backend(name: str) -> Iterator[Backend]:
     ...     tinycnn.get_backend().name
     'reference'
     """
-    if name not in BACKENDS:
-        raise unknown("backend", name, BACKENDS)
+    if not isinstance(name, str) or name not in BACKENDS:
+        raise unknown("backend", name, BACKENDS, "name")
     token = _current.set(name)
     try:
         yield get_backend()

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import numpy as np
 
+from ._checks import array, real, shown
 from ._types import Array, Config
 from .inputs import images_for, take
 from .seeding import Stream, generator
@@ -194,7 +195,7 @@ def sample_weights(given: Any, class_weight: Any, y: Array, classes: int, name: 
     """
     weight = None
     if given is not None:
-        weight = np.asarray(given, dtype=np.float64)
+        weight = array(given, f"{name}: sample_weight").astype(np.float64)
         if weight.shape != (len(y),):
             raise ValueError(f"{name}: sample_weight must have shape ({len(y)},), got {weight.shape}")
         if not (np.isfinite(weight).all() and (weight >= 0).all()):
@@ -212,10 +213,8 @@ def _class_weights(class_weight: Any, labels: Array, classes: int) -> Array:
     table = np.full(classes, np.nan)
     for label, weight in class_weight.items():
         if not isinstance(label, int | np.integer) or not 0 <= label < classes:
-            raise ValueError(f"class_weight: {label!r} is not a class from 0 to {classes - 1}")
-        if not isinstance(weight, int | float | np.number) or not 0 <= float(weight) < math.inf:
-            raise ValueError(f"class_weight of class {label} must be finite and not negative; got {weight!r}")
-        table[label] = weight
+            raise ValueError(f"class_weight: {shown(label)} is not a class from 0 to {classes - 1}")
+        table[label] = real(weight, f"class_weight of class {label}", 0)
     missing = np.flatnonzero(np.isnan(table) & (np.bincount(labels, minlength=classes) > 0))
     if len(missing):
         raise ValueError(f"class_weight has no weight for class {', '.join(map(str, missing))}, which the labels hold")

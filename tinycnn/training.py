@@ -9,10 +9,11 @@ import numpy as np
 from . import callbacks as callbacks_module
 from . import fit_state, numeric
 from . import metrics as metrics_module
+from ._checks import verbosity
 from ._types import Array
 from .augmentation import Augmentation
 from .batches import Batch, Batches
-from .inputs import checked_data, images_for, take, verbosity
+from .inputs import checked_data, images_for, take
 from .interrupt import Interrupt, deferred_interrupt
 from .kernels.threads import one_blas_thread
 from .progress import Progress

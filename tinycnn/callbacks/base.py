@@ -4,6 +4,8 @@ import math
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from .._checks import shown
+
 if TYPE_CHECKING:
     from ..model import Sequential
 
@@ -133,7 +135,7 @@ class LambdaCallback(Callback):
         }
         for name, function in self._functions.items():
             if function is not None and not callable(function):
-                raise TypeError(f"{name} must be a function; got {function!r}")
+                raise TypeError(f"{name} must be a function; got {shown(function)}")
 
     def _call(self, name: str, *arguments: Any) -> None:
         function = self._functions[name]

@@ -72,10 +72,10 @@ class BatchNormalization(Layer):
         self.epsilon = real(epsilon, "epsilon", above=0)
         self.center = boolean(center, "center")
         self.scale = boolean(scale, "scale")
-        self.beta_initializer = initializers.get(beta_initializer)
-        self.gamma_initializer = initializers.get(gamma_initializer)
-        self.moving_mean_initializer = initializers.get(moving_mean_initializer)
-        self.moving_variance_initializer = initializers.get(moving_variance_initializer)
+        self.beta_initializer = initializers.get(beta_initializer, "beta_initializer")
+        self.gamma_initializer = initializers.get(gamma_initializer, "gamma_initializer")
+        self.moving_mean_initializer = initializers.get(moving_mean_initializer, "moving_mean_initializer")
+        self.moving_variance_initializer = initializers.get(moving_variance_initializer, "moving_variance_initializer")
 
     def create(self, input_shape: Shape, rng: np.random.Generator) -> None:
         channels = input_shape[-1:]
