@@ -323,7 +323,7 @@ from tinycnn.kernels import cpu
 from tinycnn.kernels.cpu import _jit, _parallel
 assert numba.config.CACHE_DIR == before  # a user's own functions are cached where they were
 cpu.relu_forward(np.ones(5, np.float32))
-launches, chunks = _parallel._launch.jitted.stats, _jit._compiled
+launches, chunks = _parallel._launch.jitted.stats, _jit.COMPILED
 hits = sum(launches.cache_hits.values()), *(function.cache_hits for function in chunks)
 print(*hits, sum(launches.cache_misses.values()))
 """

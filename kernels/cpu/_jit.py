@@ -92,7 +92,12 @@ def by_itself(signature, function):
     as large as the micro-kernel, which many kernels use; called by its address, it is compiled once.
     """
     with _in_cache_folder() as cached:
-        return numba.cfunc(signature, cache=cached, error_model="numpy", fastmath=FASTMATH)(function)
+        compiled = numba.cfunc(signature, cache=cached, error_model="numpy", fastmath=FASTMATH)(function)
+    COMPILED.append(compiled)
+    return compiled
+
+
+COMPILED = []  # keeps code that is known by its address alone: Numba frees what nobody holds
 
 
 @contextlib.contextmanager
