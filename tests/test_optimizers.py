@@ -1,6 +1,8 @@
 """Optimizers: Keras 3's formulas by hand, state, and what every optimizer of the registry must do."""
 
+import copy
 import json
+import pickle
 
 import numpy as np
 import pytest
@@ -236,16 +238,55 @@ def test_clipping_keeps_its_memory():
     assert optimizer._memory is memory
 
 
-def test_an_optimizer_belongs_to_one_model():
-    shared = optimizers.Adam()
-    for units, message in ((2, None), (3, "used by another model")):
-        model = tinycnn.Sequential([layers.Input((4,)), layers.Dense(units, "softmax", name=f"d{units}")])
-        if message is None:
-            model.compile(shared, "sparse_categorical_crossentropy")
-            model.train_on_batch(np.ones((1, 4)), [0])
-        else:
-            with pytest.raises(ValueError, match=message):
-                model.compile(shared, "sparse_categorical_crossentropy")
+def small(units=3, name=None, optimizer="adam"):
+    """A model that is compiled; its layers have the default names unless one is given."""
+    tinycnn.set_seed(0)
+    model = tinycnn.Sequential([layers.Input((4,)), layers.Dense(units, "softmax", name=name)])
+    model.compile(optimizer, "sparse_categorical_crossentropy")
+    return model
+
+
+@pytest.mark.parametrize("second", [{"units": 3}, {"units": 20}, {"name": "other"}])
+@pytest.mark.parametrize("kind", [optimizers.Adam, optimizers.SGD])
+def test_an_optimizer_belongs_to_one_model(kind, second):
+    shared = kind()
+    small(optimizer=shared).train_on_batch(np.ones((1, 4)), [0])
+    if kind is optimizers.SGD and "name" in second:
+        return  # plain descent remembers nothing
+    with pytest.raises(ValueError, match="used by another model"):
+        small(optimizer=shared, **second)
+    late = tinycnn.Sequential([layers.Dense(20, "softmax")])
+    late.compile(shared, "sparse_categorical_crossentropy")
+    with pytest.raises(ValueError, match="used by another model"):
+        late.fit(np.ones((1, 4)), [0], verbose=0)
+
+
+@pytest.mark.parametrize("copied", [copy.deepcopy, lambda model: pickle.loads(pickle.dumps(model))])  # noqa: S301 - our own
+def test_a_copy_of_a_model_is_trained_by_itself(copied):
+    x, y = np.random.default_rng(0).normal(size=(8, 4)), np.arange(8) % 3
+    original, expected = small(), small()
+    for model in (original, expected):
+        model.train_on_batch(x, y)
+    before = original.get_weights()
+    second = copied(original)
+    second.train_on_batch(x, y)
+    expected.train_on_batch(x, y)
+    for weight, kept in zip(original.get_weights(), before, strict=True):
+        np.testing.assert_array_equal(weight, kept)
+    for weight, trained in zip(second.get_weights(), expected.get_weights(), strict=True):
+        np.testing.assert_array_equal(weight, trained)
+
+
+@pytest.mark.parametrize("optimizer", ["adam", "sgd", "rmsprop"])
+def test_a_gradient_of_another_shape_names_its_parameter(optimizer):
+    model = small(optimizer=optimizer)
+    dense = model.layers[0]
+    dense.params["bias"].grad = np.zeros(1, np.float32)
+    with pytest.raises(
+        ValueError, match=r"dense/bias: the gradient must have its parameter's shape \(3,\); got \(1,\)"
+    ):
+        model.optimizer.step(model.parameters(), model.backend)
+    assert model.optimizer.iterations == 0
 
 
 @pytest.mark.parametrize(

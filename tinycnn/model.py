@@ -198,7 +198,9 @@ class Sequential:
         self._chain, self.chain_loss = training_chain(self.layers, self.loss)
         self._plan = fused(self._chain, self.backend)
         self._evaluation_plan = fused(self._chain, self.backend, training=False)
-        if self.optimizer.slots and self.optimizer.slots.keys() - self.parameters().keys():
+        parameters = self.parameters()
+        self.optimizer.check(parameters)
+        if self.optimizer.slots.keys() - parameters.keys():
             raise ValueError("the optimizer has been used by another model; make a new one")
 
     @property

@@ -69,8 +69,13 @@ class Optimizer:
         self.global_clipnorm = limits.get("global_clipnorm")
         self.iterations = 0
         self.slots: dict[str, list[Array]] = {}
+        self._known: dict[str, Parameter] = {}
         self._memory: Array | None = None
         self._together: Any = None
+
+    def __getstate__(self) -> dict[str, Any]:
+        """For a copy: without the addresses of arrays, which are the original's."""
+        return self.__dict__ | {"_memory": None, "_together": None}
 
     @property
     def schedule(self) -> schedules.LearningRateSchedule | None:
@@ -96,15 +101,34 @@ class Optimizer:
         parameters : dict of str to Parameter
             By a name that stays the same from step to step.
         backend : Backend
+
+        Raises
+        ------
+        ValueError
+            If a parameter is not the one that had its name in an earlier step, or a gradient has another shape than
+            its parameter.
         """
+        trained = {key: parameter for key, parameter in parameters.items() if parameter.trainable}
+        self.check(trained)
+        for key, parameter in trained.items():
+            if parameter.grad.shape != parameter.value.shape:
+                raise ValueError(
+                    f"{key}: the gradient must have its parameter's shape {parameter.value.shape}; "
+                    f"got {parameter.grad.shape}"
+                )
+        self._known |= trained
         rate = self.learning_rate
         self.iterations += 1
-        trained = {key: parameter for key, parameter in parameters.items() if parameter.trainable}
         for key, parameter in trained.items():
             if key not in self.slots:
                 self.slots[key] = [np.zeros_like(parameter.value) for _ in self.slot_names]
         if self._changes_gradients() or not self.update_together(trained, rate, backend):
             self._update_one_by_one(trained, rate, backend)
+
+    def check(self, parameters: dict[str, Parameter]) -> None:
+        """Refuse the parameters of another model than the one that the optimizer remembers."""
+        if any(self._known.get(key, parameter) is not parameter for key, parameter in parameters.items()):
+            raise ValueError("the optimizer has been used by another model; make a new one")
 
     def _changes_gradients(self) -> bool:
         """Whether weights decay or gradients may be clipped before an update."""

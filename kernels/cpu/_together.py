@@ -43,9 +43,12 @@ class AdamTogether:
     def fits(parameters, gradients, ms, vs):
         """Whether all arrays can be taken as they are."""
         arrays = [*parameters, *gradients, *ms, *vs]
-        return bool(arrays) and all(
+        if not arrays or arrays[0].dtype not in FLOATS:
+            return False
+        alike = all(len({array.shape for array in row}) == 1 for row in zip(parameters, gradients, ms, vs, strict=True))
+        return alike and all(
             type(array) is np.ndarray and array.flags.carray and array.dtype == arrays[0].dtype for array in arrays
-        ) and arrays[0].dtype in FLOATS  # fmt: skip
+        )
 
     def holds(self, parameters, gradients, ms, vs):
         """Whether these are the arrays that it was made for."""
