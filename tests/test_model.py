@@ -1,10 +1,12 @@
 """Sequential: building, compiling, weights, the summary."""
 
+import tracemalloc
+
 import numpy as np
 import pytest
 
 import tinycnn
-from tinycnn import Sequential, layers, losses, optimizers
+from tinycnn import Sequential, callbacks, layers, losses, models, optimizers, training
 
 
 def small(*, dtype="float32", last="softmax"):
@@ -48,6 +50,55 @@ def test_a_layer_belongs_to_one_model():
     Sequential([layers.Input((3,)), layer])
     with pytest.raises(ValueError, match="belongs to one model"):
         Sequential([layers.Input((3,)), layer])
+
+
+def test_a_layer_in_two_models_that_wait_for_their_input():
+    layer = layers.Dense(2)
+    first, second = Sequential([layer]), Sequential([layer])
+    first.build((3,))
+    weights = first.get_weights()
+    with pytest.raises(ValueError, match="belongs to one model"):
+        second.build((4,))
+    np.testing.assert_array_equal(first.get_weights()[0], weights[0])
+
+
+def test_after_a_shape_that_did_not_fit_another_one_may():
+    model = Sequential([layers.Conv2D(2, 5), layers.Conv2D(2, 5), layers.Flatten(), layers.Dense(2, "softmax")])
+    model.compile("sgd", "sparse_categorical_crossentropy")
+    with pytest.raises(ValueError, match="conv2d_1"):
+        model.fit(np.ones((2, 8, 8, 1)), [0, 1], verbose=0)
+    with pytest.raises(RuntimeError, match="not built"):
+        model.predict(np.ones((2, 8, 8, 1)))
+    model.fit(np.ones((2, 9, 9, 1)), [0, 1], verbose=0)
+    assert model.input_shape == (9, 9, 1)
+
+
+def test_an_evaluation_within_a_fit_has_sums_of_its_own():
+    x, y = np.random.default_rng(0).normal(size=(20, 6, 6, 1)), np.arange(20) % 3
+
+    def history(*watchers):
+        tinycnn.set_seed(0)
+        model = Sequential([layers.Input((6, 6, 1)), layers.Flatten(), layers.Dense(3, activation="softmax")])
+        model.compile("sgd", "sparse_categorical_crossentropy", ["accuracy"])
+        return model.fit(x, y, batch_size=4, epochs=2, verbose=0, callbacks=list(watchers)).history
+
+    class Curious(callbacks.Callback):
+        def on_train_batch_end(self, batch, logs):
+            self.model.evaluate(x[:3], y[:3], verbose=0)
+
+    assert history(Curious()) == history()
+
+
+def test_large_images_are_predicted_few_at_a_time():
+    model = Sequential([layers.Input((256, 256, 1)), layers.Conv2D(8, 1), layers.GlobalAveragePooling2D()])
+    assert training.block_size(model) == 32
+    assert training.block_size(models.build("cifar10_cnn")) == training.block_size(models.build("variant_3")) == 256
+    x = np.random.default_rng(0).random((40, 256, 256, 1), np.float32)
+    tracemalloc.start()
+    y = model.predict(x)
+    assert tracemalloc.get_traced_memory()[1] < 1.5 * (32 * 256 * 256 * 9 * 4)
+    tracemalloc.stop()
+    np.testing.assert_array_equal(y[39:], model.predict(x[32:])[7:])
 
 
 @pytest.mark.parametrize(
@@ -160,6 +211,15 @@ def test_compile_refuses_a_softmax_before_a_loss_on_logits():
 def test_compile_refuses_a_linear_end_and_names_both_cures():
     with pytest.raises(ValueError, match=r"activation='softmax', or use .*from_logits=True"):
         small(last=None).compile("sgd", "sparse_categorical_crossentropy")
+
+
+@pytest.mark.parametrize("behind", [layers.Flatten, lambda: layers.Reshape((12,))])
+def test_a_softmax_over_a_part_of_the_classes_is_refused(behind):
+    model = Sequential([layers.Input((4, 4, 1)), layers.Conv2D(3, 3, activation="softmax"), behind()])
+    with pytest.raises(
+        ValueError, match=r"Conv2D 'conv2d' is a softmax over .* \(2, 2, 3\): .* 4 times 3 probabilities"
+    ):
+        model.compile("sgd", "sparse_categorical_crossentropy")
 
 
 def test_compile_refuses_two_softmaxes():

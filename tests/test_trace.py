@@ -1,10 +1,12 @@
 """model.trace: what it shows is what training does."""
 
+import copy
+
 import numpy as np
 import pytest
 
 import tinycnn
-from tinycnn import Sequential, layers
+from tinycnn import Sequential, layers, losses, regularizers
 
 
 def make():
@@ -39,12 +41,31 @@ def test_arrays_hang_together():
     assert trace[0].cache.kept is trace[0].y
 
 
-def test_gradients_and_loss_are_those_of_the_training_step():
-    """Without fusing softmax and loss the same numbers come out, up to rounding."""
-    model, x, y = make()
+ENDS = {
+    "dense": [layers.Flatten(), layers.Dense(4, activation="softmax")],
+    "activation": [layers.Flatten(), layers.Dense(4), layers.Activation("softmax")],
+    "softmax": [layers.Flatten(), layers.Dense(4), layers.Softmax()],
+    "flattened softmax": [layers.Conv2D(4, 4, activation="softmax"), layers.Flatten()],
+    "reshaped softmax": [layers.Conv2D(4, 4), layers.Softmax(), layers.Reshape((4,))],
+    "logits": [layers.Flatten(), layers.Dense(4)],
+}
+
+
+@pytest.mark.parametrize("end", ENDS)
+def test_gradients_and_loss_are_those_of_the_training_step(end):
+    """Penalties on weights, and images that a network is sure of and wrong about, included."""
+    tinycnn.set_seed(0)
+    start = [layers.Input((6, 6, 1)), layers.Conv2D(3, 3, kernel_regularizer=regularizers.L2(0.5))]
+    model = Sequential([*start, layers.BatchNormalization(), layers.Dropout(0.3), *copy.deepcopy(ENDS[end])])
+    model.compile("sgd", losses.SparseCategoricalCrossentropy(from_logits=end == "logits"))
+    rng = np.random.default_rng(0)
+    x, y = 100 * rng.normal(size=(5, 6, 6, 1)), rng.integers(0, 4, 5)
+    model.set_weights([100 * weight if weight.shape[-1] == 4 else weight for weight in model.get_weights()])
     trace = model.trace(x, y)
     logs = model.train_on_batch(x, y)
     assert trace.loss == pytest.approx(logs["loss"], rel=1e-5)
+    assert trace.loss > 50
+    assert np.abs(trace[0].dy).max() > 0.1
     for key, parameter in model.parameters().items():
         layer, name = key.split("/")
         np.testing.assert_allclose(trace[layer].gradients[name], parameter.grad, rtol=1e-3, atol=1e-6)

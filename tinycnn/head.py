@@ -1,10 +1,11 @@
 """Where a network ends: which final softmax a loss takes over, and which endings make no sense."""
 
 import copy
+import math
 from typing import Any
 
 from ._types import Array
-from .layers import LAYERS, Activation, Flatten, Reshape, Softmax
+from .layers import LAYERS, Activation, Flatten, Reshape
 from .layers.base import ActivatedLayer, Cache, Layer, Parameter
 from .losses import Loss
 from .workspace import Workspace
@@ -49,7 +50,8 @@ def training_chain(layers: list[Layer], loss: Loss) -> tuple[list[Any], Loss]:
     Raises
     ------
     ValueError
-        For two softmaxes in a row, a softmax where the loss wants logits, or none where it wants probabilities.
+        For two softmaxes in a row, a softmax where the loss wants logits, none where it wants probabilities, or
+        one over fewer numbers than there are classes.
     """
     _check_double_softmax(layers)
     from_logits = getattr(loss, "from_logits", None)
@@ -69,12 +71,18 @@ def training_chain(layers: list[Layer], loss: Loss) -> tuple[list[Any], Loss]:
             f"{loss.name} expects probabilities, but the model ends in {name} without a softmax: end it with "
             f"activation='softmax', or use losses.{type(loss).__name__}(from_logits=True)"
         )
-    last = layers[-1]
-    if type(last) in (Softmax, Activation) and ends_in_softmax(last):
-        return layers[:-1], _on_logits(loss)
-    if isinstance(last, ActivatedLayer) and type(last) in LAYERS.values() and ends_in_softmax(last):
-        return [*layers[:-1], WithoutActivation(last)], _on_logits(loss)
-    return list(layers), loss
+    if type(end) not in LAYERS.values():
+        return list(layers), loss
+    before, behind = layers[: layers.index(end)], layers[layers.index(end) + 1 :]
+    shape = end.built_output_shape
+    if behind and math.prod(shape) != shape[-1]:
+        raise ValueError(
+            f"{end.label} is a softmax over the last axis of {shape}: its result is {math.prod(shape[:-1])} times "
+            f"{shape[-1]} probabilities, not {math.prod(shape)} classes; put the softmax behind {behind[-1].label}"
+        )
+    if isinstance(end, ActivatedLayer):
+        return [*before, WithoutActivation(end), *behind], _on_logits(loss)
+    return [*before, *behind], _on_logits(loss)
 
 
 def ends_in_softmax(layer: Layer) -> bool:

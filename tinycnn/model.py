@@ -118,12 +118,15 @@ class Sequential:
         """Build all layers for samples of ``input_shape``; needed only where no ``Input`` gave it."""
         if self._input_shape is not None:
             raise RuntimeError(f"{self.name} is built already, for samples of shape {self._input_shape}")
+        for layer in self.layers:
+            if layer.built:
+                raise ValueError(f"{layer.label} is built already: a layer belongs to one model, at one place")
         try:
             self._input_shape = shape(input_shape, "input_shape")
             for index, layer in enumerate(self.layers):
                 self._build_layer(layer, index)
         except Exception:
-            self._input_shape = None
+            self._input_shape, self.built = None, False
             for layer in self.layers:
                 layer.built = False
             raise

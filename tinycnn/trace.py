@@ -28,7 +28,9 @@ class LayerTrace:
     cache : NamedTuple
         What backward needs.
     dy, dx : array or None
-        Gradients of the loss by ``y`` and by ``x``; None without labels.
+        Gradients of the loss by ``y`` and by ``x``; None without labels. Training hands a final softmax over to the
+        loss; then ``dy`` of the softmax, and of what only reshapes its result, is the gradient by the numbers before
+        it, ``(p - labels) / N``.
     parameters, gradients : dict of str to array
         Copies; ``gradients`` is empty without labels.
     """
@@ -58,7 +60,7 @@ class Trace:
     ----------
     layers : list of LayerTrace
     loss : float or None
-        Mean loss of the batch; None without labels.
+        Mean loss of the batch, with the penalties on weights; None without labels.
     """
 
     layers: list[LayerTrace]
@@ -110,16 +112,24 @@ def trace(model: "Sequential", x: Any, y: Any = None) -> Trace:
     targets = None if y is None else model.loss.check_targets(y, len(images), model.output_shape)
     buffers = [{name: array.copy() for name, array in layer.buffers.items()} for layer in model.layers]
     step = model.optimizer.iterations if model.compiled else 0
-    result = Trace([])
+    result, ways_back = Trace([]), []
+    links = {id(getattr(link, "layer", link)): link for link in (model.chain if targets is not None else model.layers)}
+    trained = value
     try:
         with one_blas_thread():
             for layer in model.layers:
                 outcome, cache = layer.forward(value, training=True, step=step)
                 parameters = {name: p.value.copy() for name, p in layer.params.items()}
                 result.layers.append(LayerTrace(layer, value, outcome, cache, parameters))
+                link = links.get(id(layer))
+                if link is layer and trained is value:
+                    trained = outcome
+                elif link is not None:
+                    trained, cache = link.forward(trained, training=True, step=step)
+                ways_back.append((link, cache))
                 value = outcome
             if targets is not None:
-                _backward(model, result, targets)
+                _backward(model, result, trained, targets, ways_back)
     finally:
         for layer, saved in zip(model.layers, buffers, strict=True):
             for name, array in saved.items():
@@ -127,16 +137,22 @@ def trace(model: "Sequential", x: Any, y: Any = None) -> Trace:
     return result
 
 
-def _backward(model: "Sequential", result: Trace, targets: Array) -> None:
-    """The way back, through every layer: a final softmax is not taken over by the loss here."""
-    losses, cache = model.loss.forward(result.layers[-1].y, targets, model.backend)
-    result.loss = float(model.backend.to_numpy(losses).mean(dtype=np.float64))
+def _backward(
+    model: "Sequential", result: Trace, y_pred: Array, targets: Array, ways_back: list[tuple[Any, Any]]
+) -> None:
+    """The way back as training goes it; no link is a softmax that the loss has taken over."""
+    losses, cache = model.chain_loss.forward(y_pred, targets, model.backend)
+    penalty = sum(parameter.penalty() for parameter in model.parameters().values())
+    result.loss = float(model.backend.to_numpy(losses).mean(dtype=np.float64)) + penalty
     weights = np.full(len(targets), 1 / len(targets), model.dtype)
-    dy = model.loss.backward(cache, weights, model.backend)
-    for entry in reversed(result.layers):
+    dy = model.chain_loss.backward(cache, weights, model.backend)
+    for entry, (link, kept) in zip(reversed(result.layers), reversed(ways_back), strict=True):
         entry.dy = dy
-        entry.dx = dy = entry.layer.backward(dy, entry.cache)
-        entry.gradients = {name: p.grad.copy() for name, p in entry.layer.params.items() if p.trainable}
+        entry.dx = dy = dy if link is None else link.backward(dy, kept)
+        trainable = {name: p for name, p in entry.layer.params.items() if p.trainable}
+        for parameter in trainable.values():
+            parameter.add_penalty_gradient()
+        entry.gradients = {name: p.grad.copy() for name, p in trainable.items()}
 
 
 def _rms(array: Array) -> float:

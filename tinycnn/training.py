@@ -1,5 +1,6 @@
 """How a model trains: the loop over epochs and batches, one step, and evaluation."""
 
+import copy
 import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
 #: Evaluation goes by blocks of this many images whatever ``batch_size`` says: a product's last bits can depend on its
 #: number of rows, and ``evaluate`` is to return exactly what ``fit`` logged.
 BLOCK = 256
+#: Of large images fewer, so that no result between two layers holds more numbers than this; batch_size has no say.
+BLOCK_NUMBERS = 2**24
 
 
 class Session:
@@ -269,12 +272,19 @@ def predict(model: "Sequential", x: Any, *, check_finite: bool) -> Array:
     x = images_for(model, x, check_finite)
     result = np.empty((len(x), *model.output_shape), model.dtype)
     chain = model.prediction_plan
+    size = block_size(model)
     with one_blas_thread(), model.lent_workspace() as ws:
-        for start in range(0, len(x), BLOCK):
-            block = slice(start, start + BLOCK)
+        for start in range(0, len(x), size):
+            block = slice(start, start + size)
             y = run(chain, take(x, block, ws, model.dtype), ws)
             result[block] = model.backend.to_numpy(y)
     return result
+
+
+def block_size(model: "Sequential") -> int:
+    """How many images evaluate and predict take at a time: it follows from the network's shapes alone."""
+    largest = max(math.prod(shape) for shape in (model.input_shape, *(x.built_output_shape for x in model.layers)))
+    return max(1, min(BLOCK, BLOCK_NUMBERS // max(1, largest)))
 
 
 def run(layers: "Sequence[Any]", x: Array, ws: Workspace | None = None) -> Array:
@@ -285,9 +295,9 @@ def run(layers: "Sequence[Any]", x: Array, ws: Workspace | None = None) -> Array
 
 
 def _evaluate(model: "Sequential", chain: list[Any], x: Array, y: Array, ws: Workspace) -> "Logs":
-    meters = Meters(model)
-    for start in range(0, len(x), BLOCK):
-        block = slice(start, start + BLOCK)
+    meters, size = Meters(model), block_size(model)
+    for start in range(0, len(x), size):
+        block = slice(start, start + size)
         y_pred = run(chain, take(x, block, ws, model.dtype), ws)
         losses, cache = model.chain_loss.forward(y_pred, y[block], model.backend)
         meters.update(losses, y[block], cache.p)
@@ -307,7 +317,8 @@ class Meters:
     def __init__(self, model: "Sequential", finite: bool = False) -> None:
         self._backend, self._parameters, self._finite = model.backend, model.parameters(), finite
         self._loss, self.count = 0.0, 0
-        self._metrics = {name: metrics_module.get(metric) for name, metric in model.metrics.items()}
+        # Copies: an evaluation in a callback, or in another thread, has sums of its own.
+        self._metrics = {name: copy.deepcopy(metrics_module.get(metric)) for name, metric in model.metrics.items()}
         for metric in self._metrics.values():
             metric.reset()
 

@@ -98,15 +98,18 @@ def many_models(count: int) -> dict[str, Any]:
 
 
 def several_threads(threads: int = 8, rounds: int = 20) -> dict[str, Any]:
-    """Predictions of one model asked from several threads, while two others train: all as if they were alone."""
-    model, batches = network(), [data(n)[0] for n in (3, 40, 300, 7, 1, 256, 257, 64)][:threads]
-    expected, alone = [model.predict(x) for x in batches], [trained(seed) for seed in (1, 2)]
+    """Predictions and evaluations of one model from several threads, while two others train: all as if alone."""
+    model, batches = network(), [data(n) for n in (3, 40, 300, 7, 1, 256, 257, 64)][:threads]
+    expected = [(model.predict(x), model.evaluate(x, y, verbose=0)) for x, y in batches]
+    alone = [trained(seed) for seed in (1, 2)]
     wrong: list[str] = []
 
-    def ask(x: Any, answer: Any) -> None:
+    def ask(batch: Any, answers: Any) -> None:
         for _ in range(rounds):
-            if not np.array_equal(model.predict(x), answer):
-                wrong.append(f"predict {len(x)}")
+            if not np.array_equal(model.predict(batch[0]), answers[0]):
+                wrong.append(f"predict {len(batch[0])}")
+            if model.evaluate(*batch, verbose=0) != answers[1]:
+                wrong.append(f"evaluate {len(batch[0])}")
 
     def train(seed: int, answer: str) -> None:
         if trained(seed) != answer:
