@@ -51,6 +51,20 @@ class Question(NamedTuple):
     epochs: int | None = None  # instead of the recipe's, where those take too long
 
 
+def _ladder_10(initializer: Any) -> Answer:
+    """``ladder_10``, with other initial weights in the layers with relu."""
+
+    def make_layers() -> list[Layer]:
+        made = models.build("ladder_10").layers
+        configs = [layer.get_config() for layer in made]
+        for config in configs:
+            if config.get("activation") == "relu":
+                config["kernel_initializer"] = initializer
+        return [type(layer).from_config(config) for layer, config in zip(made, configs, strict=True)]
+
+    return Answer(make_layers=make_layers)
+
+
 def _one_filter(initializer: Any) -> Answer:
     """``ladder_02``."""
     return Answer(
@@ -71,6 +85,15 @@ QUESTIONS = {
         {
             f"from {-_LIMIT:.3f} to {_LIMIT:.3f} (Keras's default)": _one_filter(GlorotUniform()),
             f"from 0 to {_LIMIT:.3f}": _one_filter(RandomUniform(0.0, _LIMIT)),
+        },
+    ),
+    "ladder_10": Question(
+        "Initial weights of the layers with relu",
+        4,
+        {
+            "glorot_uniform (Keras's default)": _ladder_10("glorot_uniform"),
+            "he_uniform": _ladder_10("he_uniform"),
+            "he_normal": _ladder_10("he_normal"),
         },
     ),
     "mnist_cnn": Question(
