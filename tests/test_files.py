@@ -304,7 +304,7 @@ def test_a_header_that_lies(tmp_path, content, message):
             "more than the limit",
         ),
         (
-            {"model": config([{"class_name": "Conv2D", "config": {"filters": 2, "kernel_size": 5000,
+            {"model": config([{"class_name": "Conv2D", "config": {"filters": 2, "kernel_size": 200,
                                                                   "padding": "same"}}], (3, 3, 1))},
             "do not fit the configuration",
         ),

@@ -187,7 +187,7 @@ def _opened(path: Any) -> Iterator[tuple[Any, dict[str, Any]]]:
         with safetensors.safe_open(path, framework="numpy") as file:
             yield file, description
     except safetensors.SafetensorError as error:
-        raise ValueError(f"{path} is not a tinycnn model: {error}") from error
+        raise ValueError(f"{path} is not a tinycnn model: {str(error)[:300]}") from error
 
 
 def _read_header(path: Path) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from . import checkpoint, seeding
-from ._checks import integer
+from ._checks import integer, shown
 from ._types import Array, Config
 from .augmentation import Augmentation
 from .batches import Batches, checksum
@@ -25,6 +25,19 @@ if TYPE_CHECKING:
     from .training import Session
 
 FORMAT = 1
+#: What a state holds beside its format, and of which type.
+_FIELDS: dict[str, tuple[type, ...]] = {
+    "identity": (dict,),
+    "versions": (dict,),
+    "epoch": (int,),
+    "batch": (int,),
+    "steps": (int,),
+    "stopped": (bool,),
+    "meters": (dict, type(None)),
+    "frozen": (list,),
+    "frozen_layers": (list,),
+    "callbacks": (list,),
+}
 
 
 class Saved(NamedTuple):
@@ -185,10 +198,22 @@ def decoded(arrays: dict[str, Array], description: dict[str, Any], path: Any) ->
         state = _decoded(description["state"], arrays)
         number = state["format"]
     except (KeyError, TypeError, ValueError, RecursionError) as error:
-        raise ValueError(f"{path} is no state of a training: {error!r}") from error
-    if number != FORMAT:
-        raise ValueError(f"{path} holds a state of format {number!r}; this version of tinycnn reads {FORMAT}")
+        raise ValueError(f"{path} is no state of a training: {shown(error)}") from error
+    if type(number) is not int or number != FORMAT:
+        raise ValueError(f"{path} holds a state of format {shown(number)}; this version of tinycnn reads {FORMAT}")
+    for key, kind in _FIELDS.items():
+        if type(state.get(key)) not in kind:
+            raise ValueError(f"{path} is no state of a training: its {key!r} is {shown(state.get(key))}")
+    if min(state["epoch"], state["batch"], state["steps"]) < 0:
+        raise ValueError(f"{path} is no state of a training: it counts batches from below 0")
+    for entry in state["callbacks"]:
+        if not isinstance(entry, dict) or entry.keys() != {"class_name", "state"} or not _is_state(entry["state"]):
+            raise ValueError(f"{path} is no state of a training: its 'callbacks' hold {shown(entry)}")
     return Saved(arrays, description, state)
+
+
+def _is_state(value: Any) -> bool:
+    return isinstance(value, dict) and all(isinstance(key, str) for key in value)
 
 
 def check_belongs(saved: Saved, now: Config, followers: "Sequence[Callback]", path: Any) -> None:
@@ -236,15 +261,34 @@ def restore(session: "Session", saved: Saved, path: Any) -> None:
     try:
         _restore_model(session.model, saved)
         for follower, own in _pairs(saved, session.remembering(), path):
+            if type(follower).__module__.startswith(f"{__package__}."):  # a user's may change its kind
+                _check_like(own, follower.get_state(), type(follower).__name__)
             follower.set_state(own)
         session.epoch, session.batch, session.steps = state["epoch"], state["batch"], state["steps"]
         session.model.stop_training = session.stopped = state["stopped"]
         session.new_meters()
         if session.batch:
+            _check_like(state["meters"], session.meters.get_state(), "meters")
+            if state["meters"]["count"] < 1:
+                raise ValueError("its meters have seen no sample")
             session.meters.set_state(state["meters"])
         session.batches.skip(session.epoch - session.initial_epoch, session.steps)
     except (KeyError, TypeError, AttributeError, ValueError) as error:
-        raise ValueError(f"{path}: its state does not fit this version of tinycnn: {error!r}") from error
+        raise ValueError(f"{path}: its state does not fit this version of tinycnn: {shown(error)}") from error
+
+
+def _check_like(found: Any, fresh: Any, name: str) -> None:
+    """Compare a state that was read with what its owner would give now: the same keys, and values of the same kind."""
+    if isinstance(found, dict) and isinstance(fresh, dict) and (found.keys() == fresh.keys() or not fresh):
+        for key in fresh:
+            _check_like(found[key], fresh[key], f"{name}.{key}")
+    elif isinstance(fresh, dict) or (found is not None and fresh is not None and _kind(found) is not _kind(fresh)):
+        raise ValueError(f"the state of {name} is {shown(found)}, which is of another kind than {shown(fresh)}")
+
+
+def _kind(value: Any) -> type:
+    """Its type; whole and broken numbers are one."""
+    return float if type(value) is int else type(value)
 
 
 def _restore_model(model: "Sequential", saved: Saved) -> None:

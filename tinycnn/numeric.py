@@ -1,7 +1,7 @@
 """When training leaves the numbers: finding the layer where NaN or infinity first appeared."""
 
 import math
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -58,8 +58,7 @@ def bad_weight(model: "Sequential") -> tuple[Layer, str, float] | None:
 
 def error_of_loss(model: "Sequential", batch: Batch, epoch: int, number: int, loss: float) -> NumericError:
     """The error for a batch whose loss is not finite, with the weights as they were before its step."""
-    found = _of_weights(model, "before this batch") or _of_results(model, batch)
-    where, what = found or (None, "the results of all layers are finite")
+    where, what = _of_weights(model, "before this batch") or _of_pass(model, batch)
     return _error(model, epoch, number, f"the loss is {loss}", where, what)
 
 
@@ -91,26 +90,44 @@ def _of_weights(model: "Sequential", which: str) -> tuple[Layer, str] | None:
     return layer, f"its {name} is {bad} since the step {which}, by its gradient or by the size of the step"
 
 
-def _of_results(model: "Sequential", batch: Batch) -> tuple[Layer, str] | None:
-    """Layer by layer, as ``train_step`` goes but unfused: whose result, or whose penalty, is the first bad number?"""
+def _of_pass(model: "Sequential", batch: Batch) -> tuple[Layer | None, str]:
+    """Forward and then backward, as ``train_step`` goes but unfused: where is the first number that is not finite?"""
     buffers = [{name: array.copy() for name, array in layer.buffers.items()} for layer in model.layers]
     try:
         with np.errstate(all="ignore"):
-            return _first_result(model, batch.x.copy()) or _first_penalty(model)
+            return _first_in_pass(model, batch)
     finally:
         for layer, saved in zip(model.layers, buffers, strict=True):
             for name, array in saved.items():
                 layer.buffers[name][...] = array
 
 
-def _first_result(model: "Sequential", x: Array) -> tuple[Layer, str] | None:
+def _first_in_pass(model: "Sequential", batch: Batch) -> tuple[Layer | None, str]:
+    x, caches = batch.x.copy(), []
     for layer in model.chain:
-        x, _ = layer.forward(x, training=True, step=model.optimizer.iterations)
-        bad = _bad_number(model.backend.to_numpy(x))
-        if bad is not None:
-            # A layer whose softmax has moved to the loss stands for itself.
-            return (layer if isinstance(layer, Layer) else layer.layer), f"its result holds {bad}"
-    return None
+        x, cache = layer.forward(x, training=True, step=model.optimizer.iterations)
+        if (bad := _bad_number(model.backend.to_numpy(x))) is not None:
+            return _own(layer), f"its result holds {bad}"
+        caches.append(cache)
+    penalty = _first_penalty(model)
+    if penalty is not None:
+        return penalty
+    # The loss itself is too large; what comes back from it?
+    _, loss_cache = model.chain_loss.forward(x, batch.y, model.backend)
+    dy = model.chain_loss.backward(loss_cache, np.full(len(x), 1 / len(x), model.dtype), model.backend)
+    for layer, cache in zip(reversed(model.chain), reversed(caches), strict=True):
+        gradients = {"result": dy}
+        dy = layer.backward(dy, cache)
+        gradients |= {name: p.grad for name, p in layer.params.items() if p.trainable} | {"input": dy}
+        for name, gradient in gradients.items():
+            if (bad := _bad_number(model.backend.to_numpy(gradient))) is not None:
+                return _own(layer), f"the gradient of its {name} holds {bad}"
+    return None, "the results of all layers and their gradients are finite"
+
+
+def _own(layer: Any) -> Layer:
+    """The layer itself, where its softmax has moved to the loss."""
+    return layer if isinstance(layer, Layer) else layer.layer
 
 
 def _first_penalty(model: "Sequential") -> tuple[Layer, str] | None:

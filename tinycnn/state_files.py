@@ -6,7 +6,6 @@ file later is found by the checksum, and the state before it is used.
 """
 
 import hashlib
-import json
 import re
 import warnings
 from collections.abc import Mapping
@@ -18,6 +17,7 @@ import safetensors
 import safetensors.numpy
 
 from . import checkpoint
+from ._reading import parse_json, read_whole
 from ._types import Array
 
 KEPT = 2
@@ -132,18 +132,16 @@ def read(path: Path) -> State:
     ValueError
         If anything in it is not as it was written.
     """
-    size = path.stat().st_size
-    if size > MAX_BYTES:
-        raise ValueError(f"{path} has {size} bytes, more than the limit of {MAX_BYTES}")
-    data = path.read_bytes()
+    data = read_whole(path, MAX_BYTES)
     if data[8 : _DIGITS.start] != _BEFORE_DIGITS or data[_DIGITS] != _digest(data):
         raise ValueError(f"{path} is damaged, or no state of a training: its checksum is wrong")
     try:
-        header = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])
-        description = json.loads(header["__metadata__"]["tinycnn"])
+        header = parse_json(data[8 : 8 + int.from_bytes(data[:8], "little")])
+        description = parse_json(header["__metadata__"]["tinycnn"])
         arrays = safetensors.numpy.load(data)
-    except (safetensors.SafetensorError, ValueError, KeyError, TypeError, RecursionError) as error:
-        raise ValueError(f"{path} is no state of a training: {error}") from error
+    # AttributeError: of a dtype that NumPy does not have.
+    except (safetensors.SafetensorError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise ValueError(f"{path} is no state of a training: {str(error)[:300]}") from error
     if not isinstance(description, dict):
         raise ValueError(f"{path} is no state of a training: its description is a {type(description).__name__}")
     return arrays, description

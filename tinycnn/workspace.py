@@ -22,6 +22,7 @@ class Workspace:
 
     def __init__(self) -> None:
         self._buffers: dict[Hashable, Array] = {}
+        self._views: dict[tuple[Hashable, Shape, np.dtype], Array] = {}
         self._turn = 0
 
     def keep(self, owner: Hashable, name: str, shape: Shape, dtype: np.typing.DTypeLike) -> Array:
@@ -42,12 +43,15 @@ class Workspace:
         return sum(buffer.nbytes for buffer in self._buffers.values())
 
     def _take(self, key: Hashable, shape: Shape, dtype: np.dtype) -> Array:
-        count = math.prod(shape)
-        key = (key, dtype.str)
-        buffer = self._buffers.get(key)
-        if buffer is None or buffer.size < count:
-            buffer = self._buffers[key] = np.empty(count, dtype)
-        return buffer[:count].reshape(shape)
+        view = self._views.get((key, shape, dtype))
+        if view is None:
+            count = math.prod(shape)
+            buffer = self._buffers.get((key, dtype))
+            if buffer is None or buffer.size < count:
+                buffer = self._buffers[key, dtype] = np.empty(count, dtype)
+                self._views = {known: view for known, view in self._views.items() if known[::2] != (key, dtype)}
+            view = self._views[key, shape, dtype] = buffer[:count].reshape(shape)
+        return view
 
 
 class Scratch:

@@ -4,6 +4,8 @@ What a layer makes and its neighbour uses at once need not go to memory in betwe
 layers run this way; the reference backend, which has none of this, is what they are tested against.
 """
 
+import functools
+
 import numpy as np
 
 from ..geometry import argmax_dtype
@@ -38,7 +40,7 @@ def conv2d_stage_forward(x, w, b, window, groups, algorithm, relu, pool, out=Non
     x, w = operand("x", x, 4), operand("w", w, 4, x.dtype)
     F = w.shape[-1]
     b = np.zeros(F, x.dtype) if b is None else operand("b", b, 1, x.dtype, (F,))
-    shaped = _plan(x, F, window, groups, algorithm, pool)
+    shaped = _plan(x.shape, x.itemsize, F, window, groups, algorithm, pool)
     outs, p = several(out, 2), shaped.sizes
     shape = (p.N, shaped.pooling.OH or p.OH, shaped.pooling.OW or p.OW, F)
     y = target("out[0]", outs[0], shape, x.dtype, (x, w, b))
@@ -76,13 +78,13 @@ def conv2d_stage_backward(dy, y, argmax, x, w, window, groups, algorithm, relu, 
     gradients = [
         target(f"out[{i}]", outs[i], shapes[i], dy.dtype, (dy, y, x, w)) if wanted[i] else nothing for i in range(3)
     ]
-    shaped = _plan(x, w.shape[-1], window, groups, algorithm, pool)
+    shaped = _plan(x.shape, x.itemsize, w.shape[-1], window, groups, algorithm, pool)
     launch_backward(shaped, dy, y, argmax, relu, x, w, *gradients, work)
     return tuple(deliver(g, o) if want else g for g, o, want in zip(gradients, outs, wanted, strict=True))
 
 
-def _plan(x, filters, window, groups, algorithm, pool):
-    size = window.output_size(x.shape[1:3])
-    return choose(
-        algorithm, x.shape, filters, window, groups, x.itemsize, NO_POOL if pool is None else pooling(pool, size)
-    )
+@functools.lru_cache(maxsize=1024)
+def _plan(x_shape, itemsize, filters, window, groups, algorithm, pool):
+    size = window.output_size(x_shape[1:3])
+    pool = NO_POOL if pool is None else pooling(pool, size)
+    return choose(algorithm, x_shape, filters, window, groups, itemsize, pool)

@@ -10,6 +10,7 @@ import hashlib
 import types as python_types
 
 import numba
+import numpy as np
 from llvmlite import ir
 from numba import prange, types
 from numba.core import cgutils
@@ -22,10 +23,17 @@ _INDEX = ir.IntType(64)
 _POINTER = ir.IntType(8).as_pointer()
 
 
-class parallel:  # noqa: N801 - a decorator
-    """Decorate ``f(chunk, *arguments)``; ``f.launch(chunks, *arguments)`` then calls it for each chunk, in parallel.
+def lanes(chunks):
+    """How many chunks run at the same time: scratch memory is needed for so many, and is near when it is used again."""
+    return min(chunks, numba.get_num_threads())
 
-    Arguments are arrays, numbers, and tuples of numbers. f itself can be called from other jitted functions.
+
+class parallel:  # noqa: N801 - a decorator
+    """Decorate ``f(chunk, lane, *arguments)``; ``f.launch(chunks, *arguments)`` calls it for each chunk, in parallel.
+
+    Chunks with the same number of a lane run one after another. How many lanes there are differs from machine to
+    machine, so results may depend on the chunk, and only scratch memory on the lane. Arguments are arrays, numbers,
+    and tuples of numbers.
     """
 
     def __init__(self, function):
@@ -37,13 +45,14 @@ class parallel:  # noqa: N801 - a decorator
         """Call the function for chunks 0 … chunks-1; which thread takes which is open."""
         if numba.config.DISABLE_JIT:
             for chunk in range(chunks):
-                self.function(chunk, *arguments)
+                self.function(chunk, 0, *arguments)
             return
-        kinds = tuple(map(_kind, arguments))
-        address = self._addresses.get(kinds)
+        # Each argument is always of one kind, but for the dtype of numbers and arrays.
+        dtypes = tuple([getattr(argument, "dtype", None) for argument in arguments])
+        address = self._addresses.get(dtypes)
         if address is None:
-            address = self._addresses[kinds] = self._compile(tuple(map(numba.typeof, arguments)))
-        _launch(chunks, address, arguments)
+            address = self._addresses[dtypes] = self._compile(tuple(map(numba.typeof, arguments)))
+        _launch(lanes(chunks), chunks, address, arguments)
 
     def _compile(self, kinds):
         """The address of a function of a chunk's number and the address of the arguments."""
@@ -54,19 +63,11 @@ class parallel:  # noqa: N801 - a decorator
         entry = python_types.FunctionType(code, names, self.function.__name__)
         entry.__qualname__ = f"{self.function.__qualname__}_{digest}"
         entry.__module__ = self.function.__module__
-        return by_itself(types.void(types.int64, types.int64), entry).address
+        return by_itself(types.void(types.int64, types.int64, types.int64), entry).address
 
 
-def _kind(argument):
-    """What of an argument decides its type; far quicker than asking Numba."""
-    if isinstance(argument, tuple):
-        return type(argument), *map(type, argument)
-    dtype = getattr(argument, "dtype", None)
-    return type(argument) if dtype is None else (type(argument), dtype.char, argument.ndim)
-
-
-def _entry(chunk, address):
-    body(chunk, *arguments_at(address))  # noqa: F821 - both names are given to it in _compile
+def _entry(chunk, lane, address):
+    body(chunk, lane, *arguments_at(address))  # noqa: F821 - both names are given to it in _compile
 
 
 def _arguments_at(kind):
@@ -94,21 +95,23 @@ def _address_of(typingctx, arguments):
 
 
 @intrinsic
-def _call(typingctx, function, chunk, arguments):
+def _call(typingctx, function, chunk, lane, arguments):
     """Call a function by its address."""
 
     def generate(context, builder, signature, args):
-        function, chunk, arguments = args
-        kind = ir.FunctionType(ir.VoidType(), [_INDEX, _INDEX])
-        builder.call(builder.inttoptr(function, kind.as_pointer()), [chunk, arguments])
+        function, *values = args
+        kind = ir.FunctionType(ir.VoidType(), [_INDEX] * 3)
+        builder.call(builder.inttoptr(function, kind.as_pointer()), values)
         return context.get_dummy_value()
 
-    return types.void(types.int64, types.int64, types.int64), generate
+    return types.void(types.int64, types.int64, types.int64, types.int64), generate
 
 
 @kernel()
-def _launch(chunks, function, arguments):
+def _launch(lanes, chunks, function, arguments):
     """The one parallel loop."""
     address = _address_of(arguments)
-    for chunk in prange(chunks):
-        _call(function, chunk, address)
+    for lane in prange(lanes):
+        number = np.int64(lane)
+        for chunk in range(number * chunks // lanes, (number + 1) * chunks // lanes):
+            _call(function, chunk, number, address)

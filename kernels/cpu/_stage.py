@@ -22,11 +22,11 @@ import numpy as np
 from ._arrays import pieces
 from ._jit import helper
 from ._memory import clear, copy
-from ._parallel import parallel
+from ._parallel import lanes, parallel
 from ._tiles import VECTOR_BYTES, micro_kernel, pack, packed_size, panel_width, product
 from .pool import NO_POOL, Pooling, pool_rows, unpool
 
-CHUNKS = 32  # at most; each has scratch memory of its own
+CHUNKS = 32  # at most
 PIECES = 16  # that the sum of the chunks' gradients is cut into
 LANES = 128  # numbers that sums over pixels are taken of side by side, at most, where there are few filters
 PARTIAL_BYTES = 4_000_000  # of all chunks' weight gradients together, roughly
@@ -67,7 +67,7 @@ class Sizes(NamedTuple):
 
 
 class Scratch(NamedTuple):
-    """Numbers of scratch memory that a chunk needs, and that a launch needs for weights."""
+    """Numbers of scratch memory that a lane needs, and that a launch needs for weights."""
 
     canvas: int  # x with zeros around it
     z: int  # before the pooling, and its gradient
@@ -146,7 +146,8 @@ def launch_forward(shaped, x, w, b, floor, y, winners, work):
     """Give :func:`forward` its scratch memory and run it."""
     p, canvas, _, pooling, (pixels, taps, _, _), sizes = shaped
     empty = work or np.empty
-    scratch = empty((p.chunks, sizes.canvas + (sizes.z if pooling.OH else 0)), x.dtype).reshape(-1)
+    share = sizes.canvas + (sizes.z if pooling.OH else 0)
+    scratch = empty((lanes(p.chunks), share), x.dtype).reshape(-1)
     weights, row = w.reshape(-1), p.F
     if sizes.weights:
         panels = empty((sizes.weights,), x.dtype)
@@ -154,7 +155,7 @@ def launch_forward(shaped, x, w, b, floor, y, winners, work):
         weights, row = panels, 2 * VECTOR_BYTES // x.itemsize
     forward.launch(
         p.chunks, micro_kernel(x.dtype), p, canvas, pooling, x.reshape(-1), weights, row, b, x.dtype.type(floor),
-        y.reshape(-1), winners.reshape(-1), pixels, taps, scratch, sizes.canvas,
+        y.reshape(-1), winners.reshape(-1), pixels, taps, scratch, share, sizes.canvas,
     )  # fmt: skip
 
 
@@ -166,7 +167,7 @@ def launch_backward(shaped, dy, y, winners, relu, x, w, dx, dw, db, work):
     empty, wants = work or np.empty, (dx.size > 0, dw.size > 0)
     CG, FG = p.C // p.groups, p.F // p.groups
     size = p.taps * CG * p.F + p.F  # of dw and db together
-    scratch = empty((p.chunks_backward, offsets[3]), dy.dtype).reshape(-1)
+    scratch = empty((lanes(p.chunks_backward), offsets[3]), dy.dtype).reshape(-1)
     partial = empty((p.chunks_backward, size if wants[1] else 0), dy.dtype).reshape(-1)
     flipped, row = empty((size - p.F if wants[0] else 0,), dy.dtype), p.C
     if wants[0]:
@@ -185,9 +186,11 @@ def launch_backward(shaped, dy, y, winners, relu, x, w, dx, dw, db, work):
 
 
 @parallel
-def forward(chunk, micro, p, canvas, pooling, x, w, w_row, b, floor, y, winners, pixels, taps, work, canvas_size):
+def forward(
+    chunk, lane, micro, p, canvas, pooling, x, w, w_row, b, floor, y, winners, pixels, taps, work, share, canvas_size
+):  # fmt: skip
     """Pieces of work are rows of one image each, pooled ones where there is pooling."""
-    items, start = p.N * p.parts, chunk * (work.size // p.chunks)
+    items, start = p.N * p.parts, lane * share
     clear(work, start, canvas_size)
     for item in range(chunk * items // p.chunks, (chunk + 1) * items // p.chunks):
         forward_rows(
@@ -197,7 +200,7 @@ def forward(chunk, micro, p, canvas, pooling, x, w, w_row, b, floor, y, winners,
 
 
 @parallel
-def pack_group(g, k, f, matrix, row, panels, groups):
+def pack_group(g, lane, k, f, matrix, row, panels, groups):
     """One group's columns of a matrix of weights in panels."""
     pack(k, f, matrix, g * f, row, panels, g * (panels.size // groups))
 
@@ -252,14 +255,14 @@ def place(canvas, image, start, H, W, C, first, last, target, target_start):
 
 @parallel
 def backward(
-    chunk, micro, p, canvas, back, pooling, dy, y, winners, relu, x, dx, wants, pixels, taps, back_pixels, back_taps,
-    zeros, flipped, flipped_row, partial, work, offsets,
+    chunk, lane, micro, p, canvas, back, pooling, dy, y, winners, relu, x, dx, wants, pixels, taps, back_pixels,
+    back_taps, zeros, flipped, flipped_row, partial, work, offsets,
 ):  # fmt: skip
     """Pieces of work are images; each chunk adds up a dw and a db of its own.
 
     ``wants`` says which of the two gradients, by the input and by the weights, are asked for.
     """
-    start, results = chunk * (work.size // p.chunks_backward), p.OH * p.OW * p.F
+    start, results = lane * offsets[3], p.OH * p.OW * p.F
     size = p.taps * (p.C // p.groups) * p.F + p.F
     clear(work, start, offsets[0])
     clear(work, start + offsets[2], offsets[3] - offsets[2])
@@ -351,7 +354,7 @@ def gate(dy, y, start, count, dz, dz_start):
 
 
 @parallel
-def flip_tap(tap, w, flipped, taps, CG, FG, groups):
+def flip_tap(tap, lane, w, flipped, taps, CG, FG, groups):
     """``flipped[taps-1-tap, f, g*CG + c] = w[tap, c, g*FG + f]``."""
     F, C = FG * groups, CG * groups
     for g in range(groups):
@@ -362,7 +365,7 @@ def flip_tap(tap, w, flipped, taps, CG, FG, groups):
 
 
 @parallel
-def add_up(piece, partial, chunks, size, dw, db):
+def add_up(piece, lane, partial, chunks, size, dw, db):
     """A piece of the sum of all chunks' gradients, chunk after chunk, delivered."""
     weights = dw.size
     for i in range(piece * size // PIECES, (piece + 1) * size // PIECES):

@@ -26,14 +26,14 @@ import numba
 import numpy as np
 from llvmlite import ir
 from numba import types
-from numba.core import cgutils
 from numba.extending import intrinsic
 
 from ._jit import arithmetic, helper
 from ._memory import address, clear
-from ._tiles import VECTOR_BYTES, panel_width, product
+from ._tiles import panel_width, product
+from ._vectors import VectorWriter
 
-_INT, _INDEX = ir.IntType(32), ir.IntType(64)
+_INDEX = ir.IntType(64)
 
 POINTS = 36
 P = 0.5**0.5  # the points are ±P and ±2P; of their squares, 1/2 and 2, the product is 1
@@ -127,55 +127,11 @@ class _Vector:
         return _Vector(self.builder, self.builder.fmul(self.value, factors, ("contract",)))
 
 
-class _Writer:
-    """Writes a loop over channels, a vector at a time; the last vector is masked."""
-
-    def __init__(self, context, builder, dtype):
-        self.context, self.builder = context, builder
-        self.number = ir.FloatType() if dtype == types.float32 else ir.DoubleType()
-        self.bytes = dtype.bitwidth // 8
-        self.lanes = VECTOR_BYTES // self.bytes
-        self.vector = ir.VectorType(self.number, self.lanes)
-        self.mask = None
-        self.zeros = cgutils.alloca_once_value(builder, ir.Constant(self.vector, [0.0] * self.lanes))
-
-    def loop(self, count, body):
-        """``body(channel)`` for each vector of channels, with ``self.mask`` set: the last may not be whole."""
-        lanes, first = ir.Constant(_INDEX, self.lanes), ir.Constant(_INDEX, 0)
-        places = ir.Constant(ir.VectorType(_INDEX, self.lanes), list(range(self.lanes)))
-        with cgutils.for_range_slice(self.builder, first, count, lanes, _INDEX) as (channel, _):
-            self.mask = self.builder.icmp_signed("<", places, self.spread(self.builder.sub(count, channel)))
-            body(channel)
-
-    def place(self, array, row, column, i, j, channel):
-        """Address of the vector at row i and column j."""
-        builder = self.builder
-        offset = builder.add(builder.mul(row, ir.Constant(_INDEX, i)), builder.mul(column, ir.Constant(_INDEX, j)))
-        pointer = builder.gep(array, [builder.add(offset, channel)])
-        return builder.bitcast(pointer, self.vector.as_pointer())
+class _TileWriter(VectorWriter):
+    """Reads vectors that the formulas can be applied to, from tiles that may stick out of an image."""
 
     def load(self, place):
-        nothing = ir.Constant(self.vector, [0.0] * self.lanes)
-        return _Vector(self.builder, self.call("masked.load", self.vector, place, self.alignment, self.mask, nothing))
-
-    def load_if(self, condition, place):
-        """The vector there, or zeros: then nothing is read."""
-        return self.load(self.builder.select(condition, place, self.zeros))
-
-    def store(self, value, place):
-        self.call("masked.store", ir.VoidType(), value, place, self.alignment, self.mask)
-
-    def at_least(self, value, floor):
-        """No number below the floor; a comparison with NaN is false, so NaN stays."""
-        return self.builder.select(self.builder.fcmp_ordered("<", value, floor), floor, value)
-
-    def spread(self, scalar):
-        """A vector of equal numbers."""
-        kind = ir.VectorType(scalar.type, self.lanes)
-        nothing = ir.Constant(kind, ir.Undefined)
-        single = self.builder.insert_element(nothing, scalar, ir.Constant(_INT, 0))
-        places = ir.Constant(ir.VectorType(_INT, self.lanes), [0] * self.lanes)
-        return self.builder.shuffle_vector(single, nothing, places)
+        return _Vector(self.builder, super().load(place))
 
     def inside(self, i, j, height, width):
         """Whether row i and column j lie within a tile's part of the image."""
@@ -184,15 +140,6 @@ class _Writer:
             builder.icmp_signed(">", height, ir.Constant(_INDEX, i)),
             builder.icmp_signed(">", width, ir.Constant(_INDEX, j)),
         )
-
-    @property
-    def alignment(self):
-        return ir.Constant(_INT, self.bytes)
-
-    def call(self, name, result, *arguments):
-        kind = ir.FunctionType(result, [argument.type for argument in arguments])
-        name = f"llvm.{name}.v{self.lanes}f{self.bytes * 8}.p0"
-        return self.builder.call(cgutils.get_or_insert_function(self.builder.module, kind, name), arguments)
 
 
 def tile_transform(transform, size, part=False):
@@ -212,7 +159,7 @@ def tile_transform(transform, size, part=False):
 
         def generate(context, builder, signature, args):
             count, source, s_start, s_row, s_column, target, t_start, t_row, t_column, height, width = args
-            write = _Writer(context, builder, signature.args[1].dtype)
+            write = _TileWriter(builder, signature.args[1].dtype)
             source = address(context, builder, signature.args[1], source, s_start)
             target = address(context, builder, signature.args[5], target, t_start)
 
@@ -264,7 +211,7 @@ def result_tile(
     def generate(context, builder, signature, args):
         count, source, s_start, s_row, s_column, target, t_start, t_row, t_column, height, width = args[:11]
         bias, b_start, floor = args[11:]
-        write = _Writer(context, builder, signature.args[1].dtype)
+        write = _TileWriter(builder, signature.args[1].dtype)
         source = address(context, builder, signature.args[1], source, s_start)
         target = address(context, builder, signature.args[5], target, t_start)
         bias = address(context, builder, signature.args[11], bias, b_start)

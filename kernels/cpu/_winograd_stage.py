@@ -13,14 +13,14 @@ from . import _winograd as winograd
 from ._arrays import pieces
 from ._jit import helper
 from ._memory import clear
-from ._parallel import parallel
+from ._parallel import lanes, parallel
 from ._stage import LANES, Canvas, add_columns, gate, place
 from ._tiles import micro_kernel
 from ._winograd import COLUMNS, POINTS, convolve_block, transform_filters, weights_block, weights_from
 from .pool import NO_POOL, Pooling, pool_rows, unpool
 
-CHUNKS = winograd.BLOCKS  # each has scratch memory of its own, and 36 matrices for the weight gradient
 PIECES = 16  # that the filters' transforms are cut into
+SUMS_BYTES = 2_400_000  # of all parts' sums for the weight gradient together, roughly: more would leave the caches
 
 
 class Sizes(NamedTuple):
@@ -36,6 +36,7 @@ class Sizes(NamedTuple):
     images: int  # of a block
     blocks: int
     chunks: int
+    parts: int  # of the images, for the weight gradient: each has 36 matrices of its own
     run: int  # tiles taken at a time: forward and for the weights
     run_back: int  # and for the input gradient
 
@@ -59,7 +60,9 @@ def plan(x_shape, filters, window, pooling=NO_POOL, itemsize=4):
     run, run_back = winograd.run_length(C, itemsize), winograd.run_length(filters, itemsize)
     images = winograd.images_per_block(N, OH, OW, run)
     blocks = pieces(N, images)
-    sizes = Sizes(N, H, W, C, OH, OW, filters, images, blocks, min(blocks, CHUNKS), run, run_back)
+    chunks = min(blocks, winograd.BLOCKS)
+    parts = min(chunks, max(2, SUMS_BYTES // (POINTS * C * filters * itemsize)))
+    sizes = Sizes(N, H, W, C, OH, OW, filters, images, blocks, chunks, parts, run, run_back)
     canvas = Canvas(_whole_tiles(OH), _whole_tiles(OW), top, left, 1, 1, False)
     back = Canvas(_whole_tiles(H), _whole_tiles(W), 2 - top, 2 - left, 1, 1, False)
     return WinogradPlan(sizes, canvas, back, pooling, itemsize)
@@ -76,52 +79,53 @@ def launch_forward(shaped, x, w, b, floor, y, winners, work):
     empty = work or np.empty
     z = p.images * p.OH * p.OW * p.F if pooling.OH else 0
     offsets = p.images * canvas.height * canvas.width * p.C, z
-    size = sum(offsets) + winograd.forward_scratch(p.run, p.C, p.F, itemsize)
-    scratch = empty((p.chunks, size), x.dtype)
+    share = sum(offsets) + winograd.forward_scratch(p.run, p.C, p.F, itemsize)
+    scratch = empty((lanes(p.chunks), share), x.dtype)
     u = empty((winograd.filters_size(p.C, p.F, itemsize),), x.dtype)
     filter_scratch = empty((PIECES, 9 * p.F), x.dtype)
     transform_piece.launch(PIECES, w.reshape(-1), p.C, p.F, False, u, filter_scratch)
     forward.launch(
         p.chunks, micro_kernel(x.dtype), p, canvas, pooling, x.reshape(-1), b, x.dtype.type(floor), y.reshape(-1),
-        winners.reshape(-1), u, *winograd.tables(p.run, p.C), scratch.reshape(-1), offsets,
+        winners.reshape(-1), u, *winograd.tables(p.run, p.C), scratch.reshape(-1), share, offsets,
     )  # fmt: skip
 
 
 def launch_backward(shaped, dy, y, winners, relu, x, w, dx, dw, db, work):
-    """Give :func:`backward` its scratch memory and run it; an empty dx or dw is not computed."""
+    """Give :func:`input_gradient` and :func:`weight_gradient` their scratch memory and run what is asked for."""
     p, canvas, back, pooling, itemsize = shaped
     empty, wants = work or np.empty, (dx.size > 0, dw.size > 0)
-    sizes = (
-        p.images * canvas.height * canvas.width * p.C if wants[1] else 0,
-        p.images * p.OH * p.OW * p.F if pooling.OH or relu else 0,
-        p.images * back.height * back.width * p.F if wants[0] else 0,
-    )
-    scratch_size = max(
-        winograd.forward_scratch(p.run_back, p.F, p.C, itemsize) if wants[0] else 0,
-        winograd.weights_scratch(p.run, p.C, p.F, itemsize) if wants[1] else 0,
-        LANES,
-        p.F,
-    )
-    scratch = empty((p.chunks, sum(sizes) + scratch_size), dy.dtype)
-    u = empty((winograd.filters_size(p.F, p.C, itemsize) if wants[0] else 0,), dy.dtype)
-    filter_scratch = empty((PIECES, 9 * p.C), dy.dtype)
-    du = empty((p.chunks * POINTS * p.C * p.F if wants[1] else 0,), dy.dtype)
+    gated = relu or pooling.OH > 0
+    dz = empty((p.N * p.OH * p.OW * p.F,), dy.dtype) if gated else dy.reshape(-1)
     biases = empty((p.chunks, p.F), dy.dtype)
+    canvas_size = p.images * back.height * back.width * p.F if wants[0] else 0
+    share = canvas_size + max(winograd.forward_scratch(p.run_back, p.F, p.C, itemsize) if wants[0] else 0, LANES, p.F)
+    scratch = empty((lanes(p.chunks), share), dy.dtype).reshape(-1)
+    u = empty((winograd.filters_size(p.F, p.C, itemsize) if wants[0] else 0,), dy.dtype)
     if wants[0]:
+        filter_scratch = empty((PIECES, 9 * p.C), dy.dtype)
         transform_piece.launch(PIECES, w.reshape(-1), p.C, p.F, True, u, filter_scratch)
-    backward.launch(
-        p.chunks, micro_kernel(dy.dtype), p, canvas, back, pooling, dy.reshape(-1), y.reshape(-1), winners.reshape(-1),
-        relu, x.reshape(-1), dx.reshape(-1), wants, np.zeros(p.C, dy.dtype),
-        *winograd.tables(p.run, min(p.C, COLUMNS)), *winograd.tables(p.run_back, p.F), u, du, biases.reshape(-1),
-        scratch.reshape(-1), sizes,
+    input_gradient.launch(
+        p.chunks, micro_kernel(dy.dtype), p, back, pooling, dy.reshape(-1), y.reshape(-1), winners.reshape(-1), relu,
+        dz, dx.reshape(-1), wants, np.zeros(p.C, dy.dtype), *winograd.tables(p.run_back, p.F), u, biases.reshape(-1),
+        scratch, share, canvas_size,
     )  # fmt: skip
-    if wants[1]:
-        deliver_weights.launch(PIECES, p, du, dw.reshape(-1))
-        np.sum(biases, axis=0, out=db)  # row by row: in the order of the chunks
+    if not wants[1]:
+        return
+    canvas_size = p.images * canvas.height * canvas.width * p.C
+    share = canvas_size + winograd.weights_scratch(p.run, p.C, p.F, itemsize)
+    squares = pieces(p.C, COLUMNS) * pieces(p.F, COLUMNS)
+    scratch = empty((lanes(p.parts * squares), share), dy.dtype).reshape(-1)
+    du = empty((p.parts * POINTS * p.C * p.F,), dy.dtype)
+    weight_gradient.launch(
+        p.parts * squares, micro_kernel(dy.dtype), p, canvas, x.reshape(-1), dz, du,
+        *winograd.tables(p.run, min(p.C, COLUMNS)), scratch, share, canvas_size,
+    )  # fmt: skip
+    deliver_weights.launch(PIECES, p, du, dw.reshape(-1))
+    np.sum(biases, axis=0, out=db)  # row by row: in the order of the chunks
 
 
 @parallel
-def transform_piece(piece, w, C, F, flipped, u, scratch):
+def transform_piece(piece, lane, w, C, F, flipped, u, scratch):
     """Some of the rows of the filters' 36 matrices."""
     rows = F if flipped else C
     first, last = piece * rows // PIECES, (piece + 1) * rows // PIECES
@@ -129,9 +133,9 @@ def transform_piece(piece, w, C, F, flipped, u, scratch):
 
 
 @parallel
-def forward(chunk, micro, p, canvas, pooling, x, b, floor, y, winners, u, rows, steps, work, offsets):
+def forward(chunk, lane, micro, p, canvas, pooling, x, b, floor, y, winners, u, rows, steps, work, share, offsets):
     """Pieces of work are blocks of images."""
-    start, size = chunk * (work.size // p.chunks), canvas.height * canvas.width * p.C
+    start, size = lane * share, canvas.height * canvas.width * p.C
     clear(work, start, p.images * size)
     for block in range(chunk * p.blocks // p.chunks, (chunk + 1) * p.blocks // p.chunks):
         first = block * p.images
@@ -159,35 +163,27 @@ def place_all(canvas, images, start, count, H, W, C, work, canvases):
 
 
 @parallel
-def backward(
-    chunk, micro, p, canvas, back, pooling, dy, y, winners, relu, x, dx, wants, zeros, rows, steps, back_rows,
-    back_steps, u, du, biases, work, sizes,
+def input_gradient(
+    chunk, lane, micro, p, back, pooling, dy, y, winners, relu, dz, dx, wants, zeros, rows, steps, u, biases, work,
+    share, canvas_size,
 ):  # fmt: skip
-    """Pieces of work are blocks of images; each chunk adds up a dU and a db of its own."""
-    start, none = chunk * (work.size // p.chunks), dy.dtype.type(-np.inf)
-    back_start = start + sizes[0] + sizes[1]
-    scratch = back_start + sizes[2]
-    clear(work, start, sizes[0])
-    clear(work, back_start, sizes[2])
-    if wants[1]:
-        clear_blocks(p, du, chunk)
-        clear(biases, chunk * p.F, p.F)
+    """Pieces of work are blocks of images: dz, if that is not dy, its sums for db, and dx if it is asked for."""
+    start, none = lane * share, dy.dtype.type(-np.inf)
+    clear(work, start, canvas_size)
+    clear(biases, chunk * p.F, p.F)
+    results = p.OH * p.OW
     for block in range(chunk * p.blocks // p.chunks, (chunk + 1) * p.blocks // p.chunks):
         first = block * p.images
-        count = min(p.images, p.N - first)
-        dz, dz_start = dy, first * p.OH * p.OW * p.F
+        count, dz_start = min(p.images, p.N - first), first * results * p.F
         if relu or pooling.OH > 0:
-            dz, dz_start = work, start + sizes[0]
             gradient_before(p, pooling, dy, y, winners, relu, first, count, dz, dz_start)
         if wants[1]:
-            weight_gradient(
-                micro, p, canvas, first, count, x, dz, dz_start, du, biases, chunk, rows, steps, work, start, scratch
-            )
+            add_columns(dz, dz_start, count * results, p.F, biases, chunk * p.F, work, start + canvas_size)
         if wants[0]:
-            place_all(back, dz, dz_start, count, p.OH, p.OW, p.F, work, back_start)
+            place_all(back, dz, dz_start, count, p.OH, p.OW, p.F, work, start)
             convolve_block(
-                micro, work, back_start, back.height * back.width * p.F, back.width, p.F, count, p.H, p.W, u, 0, p.C,
-                zeros, 0, none, dx, first * p.H * p.W * p.C, p.run_back, back_rows, back_steps, work, scratch,
+                micro, work, start, back.height * back.width * p.F, back.width, p.F, count, p.H, p.W, u, 0, p.C,
+                zeros, 0, none, dx, first * p.H * p.W * p.C, p.run_back, rows, steps, work, start + canvas_size,
             )  # fmt: skip
 
 
@@ -202,45 +198,39 @@ def gradient_before(p, pooling, dy, y, winners, relu, first, count, dz, dz_start
         gate(dy, y, first * size, count * size, dz, dz_start)
 
 
-@helper
-def weight_gradient(
-    micro, p, canvas, first, count, x, dz, dz_start, du, biases, chunk, rows, steps, work, canvases, scratch
-):  # fmt: skip
-    """Add a block's part to the chunk's dU, a square of channels and filters after the other, and to its db."""
-    size, results = canvas.height * canvas.width * p.C, p.OH * p.OW
-    place_all(canvas, x, first * p.H * p.W * p.C, count, p.H, p.W, p.C, work, canvases)
-    add_columns(dz, dz_start, count * results, p.F, biases, chunk * p.F, work, scratch)
-    for c in range(0, p.C, COLUMNS):
-        for f in range(0, p.F, COLUMNS):
-            channels, filters = min(COLUMNS, p.C - c), min(COLUMNS, p.F - f)
-            weights_block(
-                micro, work, canvases, size, canvas.width, p.C, c, channels, count, p.OH, p.OW, dz, dz_start, p.F, f,
-                filters, du, square(p, c, f) + chunk * POINTS * channels * filters, p.run, rows, steps, work, scratch,
-            )  # fmt: skip
+@parallel
+def weight_gradient(item, lane, micro, p, canvas, x, dz, du, rows, steps, work, share, canvas_size):
+    """An item is a part of the images, for a square of channels and filters."""
+    start, size = lane * share, canvas.height * canvas.width * p.C
+    part, across = item % p.parts, -(-p.F // COLUMNS)
+    c, f = item // p.parts // across * COLUMNS, item // p.parts % across * COLUMNS
+    channels, filters = min(COLUMNS, p.C - c), min(COLUMNS, p.F - f)
+    total = square(p, c, f) + part * POINTS * channels * filters
+    clear(work, start, canvas_size)
+    clear(du, total, POINTS * channels * filters)
+    for block in range(part * p.blocks // p.parts, (part + 1) * p.blocks // p.parts):
+        first = block * p.images
+        count = min(p.images, p.N - first)
+        place_all(canvas, x, first * p.H * p.W * p.C, count, p.H, p.W, p.C, work, start)
+        weights_block(
+            micro, work, start, size, canvas.width, p.C, c, channels, count, p.OH, p.OW, dz,
+            first * p.OH * p.OW * p.F, p.F, f, filters, du, total, p.run, rows, steps, work, start + canvas_size,
+        )  # fmt: skip
 
 
 @helper
 def square(p, c, f):
-    """Where dU of the square of channels from c and filters from f begins: all chunks' one after another."""
-    return p.chunks * POINTS * (c * p.F + min(COLUMNS, p.C - c) * f)
-
-
-@helper
-def clear_blocks(p, du, chunk):
-    """Zeros for a chunk's part of each square."""
-    for c in range(0, p.C, COLUMNS):
-        for f in range(0, p.F, COLUMNS):
-            size = POINTS * min(COLUMNS, p.C - c) * min(COLUMNS, p.F - f)
-            clear(du, square(p, c, f) + chunk * size, size)
+    """Where dU of the square of channels from c and filters from f begins: all parts' one after another."""
+    return p.parts * POINTS * (c * p.F + min(COLUMNS, p.C - c) * f)
 
 
 @parallel
-def deliver_weights(piece, p, du, dw):
-    """A part of each square's rows: the chunks' sums together, and back from the points to the taps."""
+def deliver_weights(piece, lane, p, du, dw):
+    """Some of each square's rows: the parts' sums together, and back from the points to the taps."""
     for c in range(0, p.C, COLUMNS):
         for f in range(0, p.F, COLUMNS):
             channels, filters = min(COLUMNS, p.C - c), min(COLUMNS, p.F - f)
             weights_from(
-                du, square(p, c, f), p.chunks, c, channels, p.F, f, filters, p.C, dw, 0,
+                du, square(p, c, f), p.parts, c, channels, p.F, f, filters, p.C, dw, 0,
                 piece * channels // PIECES, (piece + 1) * channels // PIECES,
             )  # fmt: skip

@@ -13,7 +13,7 @@ import numpy as np
 from ._arrays import deliver, operand, pieces, several, target
 from ._jit import helper
 from ._memory import copy
-from ._parallel import parallel
+from ._parallel import lanes, parallel
 from ._tiles import DEPTH, VECTOR_BYTES, micro_kernel, pack, packed_size, product
 
 __all__ = ["dense_backward_input", "dense_backward_weights", "dense_forward"]
@@ -34,9 +34,10 @@ def dense_forward(x, w, b, out=None, work=None):
         return deliver(y, out)
     (N, K), F, panel = x.shape, w.shape[1], _panel(x)
     block = TALL if panel < F else LOW
-    panels = (work or np.empty)((pieces(N, block) * pieces(F, panel), DEPTH * panel), x.dtype)
+    blocks = pieces(N, block) * pieces(F, panel)
+    panels = (work or np.empty)((lanes(blocks), DEPTH * panel), x.dtype)
     _forward.launch(
-        pieces(N, block) * pieces(F, panel), micro_kernel(x.dtype), x.reshape(-1), w.reshape(-1), b, y.reshape(-1), N,
+        blocks, micro_kernel(x.dtype), x.reshape(-1), w.reshape(-1), b, y.reshape(-1), N,
         K, F, block, panel, offsets(block, K), offsets(DEPTH, 1), panels.reshape(-1),
     )  # fmt: skip
     return deliver(y, out)
@@ -52,7 +53,7 @@ def dense_backward_input(dy, w, out=None, work=None):
         dx[...] = 0
         return deliver(dx, out)
     (N, F), K, panel = dy.shape, len(w), _panel(dy)
-    panels = (work or np.empty)((pieces(K, panel), F * panel), dy.dtype)
+    panels = (work or np.empty)((lanes(pieces(K, panel)), F * panel), dy.dtype)
     _input_gradient.launch(
         pieces(K, panel), micro_kernel(dy.dtype), dy.reshape(-1), w.reshape(-1), dx.reshape(-1), N, K, F, panel,
         offsets(N, F), offsets(F, 1), panels.reshape(-1), np.zeros(panel, dy.dtype),
@@ -73,7 +74,8 @@ def dense_backward_weights(dy, x, out=None, work=None):
         dw[...] = 0
     else:
         empty = work or np.empty
-        columns, panels = empty((pieces(K, DEEP), N * DEEP), dy.dtype), empty((packed_size(N, F, x.itemsize),), x.dtype)
+        columns = empty((lanes(pieces(K, DEEP)), N * DEEP), dy.dtype)
+        panels = empty((packed_size(N, F, x.itemsize),), x.dtype)
         factor, factor_row = dy.reshape(-1), F
         if panels.size:
             _pack.launch(1, N, F, factor, panels)
@@ -98,11 +100,11 @@ def offsets(count, distance):
 
 
 @parallel
-def _forward(item, micro, x, w, b, y, N, K, F, block, panel, rows, steps, panels):
+def _forward(item, lane, micro, x, w, b, y, N, K, F, block, panel, rows, steps, panels):
     """A block of y goes through x and w ``DEPTH`` numbers at a time."""
     across = -(-F // panel)
     n, f = item // across * block, item % across * panel
-    height, width, buffer = min(block, N - n), min(panel, F - f), item * DEPTH * panel
+    height, width, buffer = min(block, N - n), min(panel, F - f), lane * DEPTH * panel
     for k in range(0, K, DEPTH):
         depth = min(DEPTH, K - k)
         factor, start, row = w, k * F, F
@@ -118,9 +120,9 @@ def _forward(item, micro, x, w, b, y, N, K, F, block, panel, rows, steps, panels
 
 
 @parallel
-def _input_gradient(item, micro, dy, w, dx, N, K, F, panel, rows, steps, panels, zeros):
+def _input_gradient(item, lane, micro, dy, w, dx, N, K, F, panel, rows, steps, panels, zeros):
     """A block is a panel of dx, for which that part of w is turned round."""
-    k, start = item * panel, item * F * panel
+    k, start = item * panel, lane * F * panel
     width = min(panel, K - k)
     turn(w, k * F, width, F, panels, start, panel)
     product(
@@ -139,15 +141,15 @@ def turn(matrix, start, rows, columns, turned, turned_start, turned_row):
 
 
 @parallel
-def _pack(item, N, F, dy, panels):
+def _pack(item, lane, N, F, dy, panels):
     """dy in panels."""
     pack(N, F, dy, 0, F, panels, 0)
 
 
 @parallel
-def _weight_gradient(item, micro, x, dw, N, K, F, rows, steps, columns, dy, dy_row, zeros):
+def _weight_gradient(item, lane, micro, x, dw, N, K, F, rows, steps, columns, dy, dy_row, zeros):
     """A block is some rows of dw, for which those columns of x are copied together."""
-    k, start = item * DEEP, item * N * DEEP
+    k, start = item * DEEP, lane * N * DEEP
     height = min(DEEP, K - k)
     for n in range(N):
         copy(columns, start + n * DEEP, x, n * K + k, height)

@@ -12,6 +12,7 @@ from ..geometry import Window, argmax_dtype
 from ._arrays import deliver, integers, operand, pieces, several, target
 from ._jit import helper, kernel
 from ._memory import clear, copy
+from ._two_by_two import best_of_four, one_of_four
 
 __all__ = ["average_pool2d_backward", "average_pool2d_forward", "max_pool2d_backward", "max_pool2d_forward"]
 
@@ -132,44 +133,31 @@ def _forward(p, x, H, W, C, y, argmax, N, chunks):
 
 
 @helper
+def two_by_two(p):
+    """Whether windows are of the commonest kind, but perhaps for those cut off below and to the right."""
+    return p.rows == p.columns == p.row_stride == p.column_stride == 2 and p.top == p.left == 0
+
+
+@helper
 def pool_rows(p, images, start, H, W, C, first, last, y, argmax, n):
     """Rows first … last-1 of the result of image n, which begins at ``images[start]``.
 
     A window is cut to its pixels inside the image.
     """
-    common = p.rows == p.columns == p.row_stride == p.column_stride == 2 and p.top == p.left == 0
+    common = two_by_two(p)
     for i in range(first, last):
         row = i * p.row_stride - p.top
         for j in range(p.OW):
             column, at = j * p.column_stride - p.left, ((n * p.OH + i) * p.OW + j) * C
-            best, winner = y[at : at + C], argmax[at : at + C]
             if common and row + 1 < H and column + 1 < W:
-                pixel = start + (row * W + column) * C
-                best_of_four(images[pixel : pixel + 2 * C], images[pixel + W * C : pixel + (W + 2) * C], best, winner)
+                best_of_four(C, images, start + (row * W + column) * C, W * C, y, at, argmax, at)
                 continue
-            fresh = True
+            best, winner, fresh = y[at : at + C], argmax[at : at + C], True
             for p_row in range(max(0, -row), min(p.rows, H - row)):
                 for q in range(max(0, -column), min(p.columns, W - column)):
                     pixel = start + ((row + p_row) * W + column + q) * C
                     challenge(images[pixel : pixel + C], best, winner, p_row * p.columns + q, fresh)
                     fresh = False
-
-
-@helper
-def best_of_four(upper, lower, best, winner):
-    """The commonest window, 2×2, in one pass: :func:`challenge` for its four pixels."""
-    C, tap = best.size, winner.dtype.type
-    first, second, third, fourth = tap(0), tap(1), tap(2), tap(3)
-    for c in range(C):
-        champion, number = upper[c], first
-        wins = beats(upper[C + c], champion)
-        champion, number = (upper[C + c], second) if wins else (champion, number)
-        wins = beats(lower[c], champion)
-        champion, number = (lower[c], third) if wins else (champion, number)
-        wins = beats(lower[C + c], champion)
-        champion, number = (lower[C + c], fourth) if wins else (champion, number)
-        best[c] = champion
-        winner[c] = number
 
 
 @helper
@@ -210,11 +198,15 @@ def unpool(p, dy, argmax, y, relu, n, H, W, C, dx, start):
 
     With ``relu``, what was pooled had been through a ReLU: dy passes where the result y is positive.
     """
+    common = two_by_two(p)
     clear(dx, start, H * W * C)
     for i in range(p.OH):
         row = i * p.row_stride - p.top
         for j in range(p.OW):
             column, at = j * p.column_stride - p.left, ((n * p.OH + i) * p.OW + j) * C
+            if common and row + 1 < H and column + 1 < W:
+                one_of_four(C, dy, at, argmax, at, y, relu, dx, start + (row * W + column) * C, W * C)
+                continue
             value, winner, result = dy[at : at + C], argmax[at : at + C], y[at : at + C]
             for p_row in range(max(0, -row), min(p.rows, H - row)):
                 for q in range(max(0, -column), min(p.columns, W - column)):

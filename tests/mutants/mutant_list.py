@@ -273,10 +273,10 @@ def cpu_conv_last_image_missing(right, plan, x, w, b, floor, y, *rest):
         y[-1] = y[-2]
 
 
-@mutant(CONV, "cpu only: pads wider than the window are cut to it", (cpu._stage, "plan"))
-def cpu_conv_no_negative_pads(right, *arguments):
-    plan = right(*arguments)
-    return plan._replace(back=plan.back._replace(top=max(0, plan.back.top), left=max(0, plan.back.left)))
+@mutant(CONV, "cpu only: pads wider than the window are cut to it", (cpu._stage, "launch_backward"))
+def cpu_conv_no_negative_pads(right, plan, *rest):
+    back = plan.back
+    right(plan._replace(back=back._replace(top=max(0, back.top), left=max(0, back.left))), *rest)
 
 
 # Max-pooling --------------------------------------------------------------------------------------------------

@@ -30,25 +30,28 @@ class CSVLogger(Callback):
     def on_train_begin(self) -> None:
         self._columns: list[str] | None = None
         if self.append and self.filename.exists():
-            with self.filename.open(newline="") as file:
-                self._columns = next(csv.reader(file, delimiter=self.separator), None)
+            try:
+                with self.filename.open(newline="", encoding="utf-8") as file:
+                    self._columns = next(csv.reader(file, delimiter=self.separator), None)
+            except (csv.Error, UnicodeDecodeError) as error:
+                raise ValueError(f"{self.filename} is no table that could be added to: {error}") from error
         if self._columns is None:
-            self.filename.write_text("")
+            self.filename.write_text("", encoding="utf-8")
 
     def on_epoch_end(self, epoch: int, logs: Logs) -> None:
-        with self.filename.open("a", newline="") as file:
+        with self.filename.open("a", newline="", encoding="utf-8") as file:
             self._write(file, {"epoch": epoch, **logs})
 
     def get_state(self) -> dict[str, Any]:
         if not self.filename.exists():
             return {"columns": self._columns, "text": ""}
-        with self.filename.open(newline="") as file:
+        with self.filename.open(newline="", encoding="utf-8") as file:
             return {"columns": self._columns, "text": file.read()}
 
     def set_state(self, state: dict[str, Any]) -> None:
         # Rows of epochs that are to be trained again are dropped; nothing is missing, though the file was emptied.
         self._columns = state["columns"]
-        with self.filename.open("w", newline="") as file:
+        with self.filename.open("w", newline="", encoding="utf-8") as file:
             file.write(state["text"])
 
     def _write(self, file: TextIO, row: dict[str, float]) -> None:

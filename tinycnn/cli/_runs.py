@@ -14,10 +14,13 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from .. import checkpoint, fit_state
+from .._reading import parse_json, read_whole
 from ..callbacks import Callback, EarlyStopping, Logs
 from ..state_files import StateFolder
 
 MODEL, HISTORY, RUN = "model.safetensors", "history.csv", "run.json"
+#: The largest ``run.json`` that is read; a real one has some kB.
+MAX_RUN_BYTES = 16 * 2**20
 #: The folder of the states to go on from, see :class:`tinycnn.callbacks.BackupAndRestore`.
 STATES = "checkpoints"
 _HALF_WRITTEN = re.compile(r"\.(model\.safetensors|history\.csv|run\.json|\w+\.png)\.\w+\.part")
@@ -210,12 +213,12 @@ def read_description(folder: Path) -> dict[str, Any]:
     if not path.is_file():
         raise FileNotFoundError(f"{folder} is not the folder of a finished run: it has no {RUN}")
     try:
-        description = json.loads(path.read_bytes())
-        for key in ("model", "data", "backend"):
-            if not isinstance(description[key], str):
-                raise TypeError(key)
-    except (ValueError, TypeError, KeyError, RecursionError) as error:
-        raise ValueError(f"{path} is not what 'tinycnn train' writes: {error!r}") from error
+        description = parse_json(read_whole(path, MAX_RUN_BYTES), nan=True)
+    except ValueError as error:
+        raise ValueError(f"{path} is not what 'tinycnn train' writes: {error}") from error
+    for key in ("model", "data", "backend"):
+        if not isinstance(description, dict) or not isinstance(description.get(key), str):
+            raise ValueError(f"{path} is not what 'tinycnn train' writes: it has no text under {key!r}")
     return description
 
 

@@ -124,7 +124,9 @@ def _train(folder: Path, settings: Any, threads: int, going_on: bool) -> int:
     return 0
 
 
-def _tell_warning(message: Warning | str, *where: Any) -> None:
+def _tell_warning(
+    message: Warning | str, category: type[Warning], filename: str, lineno: int, file: Any = None, line: Any = None
+) -> None:
     """In one line, without the place in the program."""
     print(f"tinycnn: warning: {message}", file=sys.stderr)
 

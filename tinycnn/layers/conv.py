@@ -1,15 +1,20 @@
 """Convolution."""
 
+import math
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from .. import activations, initializers, regularizers
-from .._checks import boolean, choice, integer, pair
+from .._checks import boolean, choice, integer, pair, shown
 from .._types import Array, Shape
 from ..kernels.geometry import Window, same_pads
 from ..workspace import Workspace
 from .base import ActivatedLayer
+
+
+#: Limits of a window that is larger than the image: pixels that it spans in a direction, and pixels that it reads.
+MAX_EXTENT, MAX_TAPS = 4096, 65536
 
 
 class ConvCache(NamedTuple):
@@ -337,7 +342,18 @@ def fitting_output_size(layer: Any, window: Window, size: tuple[int, int]) -> tu
     if OH < 1 or OW < 1:
         (h, w), (H, W) = window.extent(), size
         raise ValueError(f"{layer.label}: a window of {h}×{w} pixels does not fit into an input of {H}×{W}")
+    _check_extent(layer, window, size)
     return OH, OW
+
+
+def _check_extent(layer: Any, window: Window, size: tuple[int, int]) -> None:
+    """With ``padding="same"`` a window may be larger than the image: up to a limit, for most of it sees only zeros."""
+    (h, w), (H, W) = window.extent(), size
+    if h > max(MAX_EXTENT, H) or w > max(MAX_EXTENT, W) or math.prod(window.size) > max(MAX_TAPS, H * W):
+        raise ValueError(
+            f"{layer.label}: a window of {shown(h)}×{shown(w)} pixels on an image of {H}×{W} is more than the limit of "
+            f"{MAX_EXTENT} in a direction and {MAX_TAPS} taps"
+        )
 
 
 def _positional_error(filters: Any, kernel_size: Any, rest: tuple[Any, ...]) -> TypeError:

@@ -162,7 +162,9 @@ def _document(panel: Any, name: str) -> None:
     by_epoch = recipe.documented.get("val_accuracy_by_epoch")
     if isinstance(by_epoch, tuple):
         epochs = range(1, len(by_epoch) + 1)
-        panel.plot(epochs, by_epoch, "x", color="k", markersize=7, markeredgewidth=1.6, label="document, each epoch", zorder=5)
+        panel.plot(
+            epochs, by_epoch, "x", color="k", markersize=7, markeredgewidth=1.6, label="document, each epoch", zorder=5
+        )
     elif recipe.documented_accuracy is not None and name != "fashion_base":
         # The printed accuracy of fashion_base is contradicted by its own classes; their mean is what can be compared.
         panel.axhline(recipe.documented_accuracy, color=GREY, linestyle=":", linewidth=1.5, label="document's accuracy")

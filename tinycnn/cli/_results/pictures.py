@@ -43,10 +43,11 @@ def overview(found: Records, names: Sequence[str], file: str, what: str) -> list
     groups = [found[name] for name in names if name in found]
     if not groups:
         return []
-    caption = (
-        f"{what}: test accuracy after each epoch, a line for each seed. Crosses: the document's accuracy of each "
-        "epoch; dotted: the one accuracy that it gives."
-    )
+    documented = [models.recipe(name).documented for name in names if name in found]
+    drawn = ["a line for each seed", "dotted: the one accuracy that the document gives"]
+    if any("val_accuracy_by_epoch" in figures for figures in documented):
+        drawn.append("crosses: its accuracy of each epoch")
+    caption = f"{what}: test accuracy after each epoch, {'; '.join(drawn)}."
     small = Picture(f"{file}-accuracy", caption, lambda: _figures().overview(groups))
     detailed = [name for name in names if name in found and name in _DETAILED]
     return [small, *_pictures(found, detailed, "curves", _curves_caption, lambda runs: _figures().curves(runs))]

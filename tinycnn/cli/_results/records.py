@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from ... import checkpoint
+from ..._checks import shown
 
 FORMAT = 1
 #: One figure per epoch, as ``fit`` logs them.
@@ -78,7 +79,7 @@ def read(path: Path) -> dict[str, Any]:
         raise _damaged(path, f"it is not JSON ({error})") from error
     if not isinstance(record, dict) or record.get("format") != FORMAT:
         found = record.get("format") if isinstance(record, dict) else type(record).__name__
-        raise _damaged(path, f"its format should be {FORMAT} and is {found!r}")
+        raise _damaged(path, f"its format should be {FORMAT} and is {shown(found)}")
     for key, kind in _FIELDS.items():
         if key not in record:
             raise _damaged(path, f"it lacks {key!r}")

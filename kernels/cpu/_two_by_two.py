@@ -1,0 +1,124 @@
+"""The commonest window of a max-pooling, 2×2 that no other overlaps, all its channels at a time.
+
+What :func:`.pool.challenge` and :func:`.pool.add_where` do for a pixel, with the four pixels of a window in registers:
+each is read once or written once.
+"""
+
+import numba
+import numpy as np
+from llvmlite import ir
+from numba import types
+from numba.extending import intrinsic
+
+from ._memory import address
+from ._vectors import VectorWriter
+
+
+@intrinsic
+def best_of_four(typingctx, count, image, start, below, best, b_start, winner, w_start):
+    """The largest of four pixels, and which it was, for ``count`` channels.
+
+    The upper left pixel begins at ``image[start]``, the lower left one ``below`` numbers further on. The first of
+    equals stays; a NaN beats every number, and nothing beats it.
+    """
+    index = types.intp
+    signature = types.void(index, image, index, index, best, index, winner, index)
+    if image.dtype != best.dtype:
+        return None
+
+    def generate(context, builder, signature, args):
+        count, image, start, below, best, b_start, winner, w_start = args
+        write = VectorWriter(builder, signature.args[1].dtype)
+        image = address(context, builder, signature.args[1], image, start)
+        best = address(context, builder, signature.args[4], best, b_start)
+        winner = address(context, builder, signature.args[6], winner, w_start)
+
+        def body(channel):
+            first, *others = [write.load(write.at(image, place)) for place in corners(builder, channel, count, below)]
+            champion, number = first, tap_of(write, winner, 0)
+            for tap, value in enumerate(others, 1):
+                larger_or_nan = builder.fcmp_unordered(">", value, champion)
+                wins = builder.and_(larger_or_nan, builder.fcmp_ordered("ord", champion, champion))
+                champion = builder.select(wins, value, champion)
+                number = builder.select(wins, tap_of(write, winner, tap), number)
+            write.store(champion, write.at(best, channel))
+            write.store(number, write.at(winner, channel))
+
+        write.loop(count, body)
+        return context.get_dummy_value()
+
+    return signature, generate
+
+
+@intrinsic
+def one_of_four(typingctx, count, dy, d_start, winner, w_start, y, relu, dx, start, below):
+    """The window's gradient: dy for the pixel that won, nothing for the others.
+
+    ``winner`` and y, the result, lie as dy does. With ``relu``, dy passes where y is positive.
+    """
+    index = types.intp
+    signature = types.void(index, dy, index, winner, index, y, types.boolean, dx, index, index)
+    if not dy.dtype == y.dtype == dx.dtype:
+        return None
+
+    def generate(context, builder, signature, args):
+        count, dy, d_start, winner, w_start, y, relu, dx, start, below = args
+        write = VectorWriter(builder, signature.args[1].dtype)
+        dy = address(context, builder, signature.args[1], dy, d_start)
+        winner = address(context, builder, signature.args[3], winner, w_start)
+        y = address(context, builder, signature.args[5], y, d_start)
+        dx = address(context, builder, signature.args[7], dx, start)
+        always = write.spread(builder.not_(relu))
+
+        def body(channel):
+            nothing = write.numbers(0.0)
+            positive = builder.fcmp_ordered(">", write.load(write.at(y, channel)), nothing)
+            value = write.load(write.at(dy, channel))
+            value = builder.select(builder.or_(positive, always), value, nothing)
+            number = write.load(write.at(winner, channel))
+            for tap, place in enumerate(corners(builder, channel, count, below)):
+                won = builder.icmp_unsigned("==", number, tap_of(write, winner, tap))
+                write.store(builder.select(won, value, nothing), write.at(dx, place))
+
+        write.loop(count, body)
+        return context.get_dummy_value()
+
+    return signature, generate
+
+
+def corners(builder, channel, count, below):
+    """Offsets of the four pixels, in the order of the taps."""
+    lower = builder.add(channel, below)
+    return channel, builder.add(channel, count), lower, builder.add(lower, count)
+
+
+def tap_of(write, winner, tap):
+    """A vector of a tap's number, of the kind of integer that winners are told with."""
+    return ir.Constant(ir.VectorType(winner.type.pointee, write.lanes), [tap] * write.lanes)
+
+
+def _four(flat, start, count, below):
+    """The four pixels as arrays."""
+    places = start, start + count, start + below, start + below + count
+    return [flat[place : place + count] for place in places]
+
+
+def _best_in_python(count, image, start, below, best, b_start, winner, w_start):
+    champion, *others = _four(image, start, count, below)
+    number = np.zeros(count, np.uint8)
+    for tap, value in enumerate(others, 1):
+        wins = ~(value <= champion) & (champion == champion)
+        champion, number = np.where(wins, value, champion), np.where(wins, tap, number)
+    best[b_start : b_start + count] = champion
+    winner[w_start : w_start + count] = number
+
+
+def _one_in_python(count, dy, d_start, winner, w_start, y, relu, dx, start, below):
+    value, result = dy[d_start : d_start + count], y[d_start : d_start + count]
+    value = np.where((result > 0) | (not relu), value, 0)
+    for tap, pixel in enumerate(_four(dx, start, count, below)):
+        pixel[...] = np.where(winner[w_start : w_start + count] == tap, value, 0)
+
+
+if numba.config.DISABLE_JIT:
+    best_of_four, one_of_four = _best_in_python, _one_in_python

@@ -1,0 +1,87 @@
+"""Loops over channels that are written vector by vector: for intrinsics, where LLVM makes no vectors of a plain loop.
+
+It makes none, or slow ones, where a loop is short (a pixel of 10 channels does not fill a vector of 16), where it has
+to choose, and where it cannot see that arrays do not overlap. Here the last vector of a pixel is masked instead.
+"""
+
+from llvmlite import ir
+from numba import types
+from numba.core import cgutils
+
+from ._tiles import VECTOR_BYTES
+
+_INT, _INDEX = ir.IntType(32), ir.IntType(64)
+
+
+class VectorWriter:
+    """Writes a loop over channels, a vector at a time; the last vector is masked."""
+
+    def __init__(self, builder, dtype):
+        self.builder = builder
+        self.number = ir.FloatType() if dtype == types.float32 else ir.DoubleType()
+        self.bytes = dtype.bitwidth // 8
+        self.lanes = VECTOR_BYTES // self.bytes
+        self.vector = ir.VectorType(self.number, self.lanes)
+        self.mask = None
+        self.zeros = cgutils.alloca_once_value(builder, self.numbers(0.0))
+
+    def loop(self, count, body):
+        """``body(channel)`` for each vector of channels, with ``self.mask`` set: the last may not be whole."""
+        lanes, first = ir.Constant(_INDEX, self.lanes), ir.Constant(_INDEX, 0)
+        places = ir.Constant(ir.VectorType(_INDEX, self.lanes), list(range(self.lanes)))
+        with cgutils.for_range_slice(self.builder, first, count, lanes, _INDEX) as (channel, _):
+            self.mask = self.builder.icmp_signed("<", places, self.spread(self.builder.sub(count, channel)))
+            body(channel)
+
+    def place(self, array, row, column, i, j, channel):
+        """Address of the vector at row i and column j."""
+        builder = self.builder
+        offset = builder.add(builder.mul(row, ir.Constant(_INDEX, i)), builder.mul(column, ir.Constant(_INDEX, j)))
+        return self.at(array, builder.add(offset, channel))
+
+    def at(self, array, offset):
+        """Address of the vector that begins at an offset, of floating-point numbers or of small integers."""
+        vector = ir.VectorType(array.type.pointee, self.lanes)
+        return self.builder.bitcast(self.builder.gep(array, [offset]), vector.as_pointer())
+
+    def load(self, place):
+        """A masked vector; zeros where the mask says no."""
+        vector = place.type.pointee
+        zero = 0.0 if vector == self.vector else 0
+        nothing = ir.Constant(vector, [zero] * self.lanes)
+        return self.call("masked.load", vector, vector, place, self.alignment(vector), self.mask, nothing)
+
+    def load_if(self, condition, place):
+        """The vector there, or zeros: then nothing is read."""
+        return self.load(self.builder.select(condition, place, self.zeros))
+
+    def store(self, value, place):
+        """Store a vector where the mask says yes."""
+        self.call("masked.store", value.type, ir.VoidType(), value, place, self.alignment(value.type), self.mask)
+
+    def numbers(self, value):
+        """A vector of one number, known beforehand."""
+        return ir.Constant(self.vector, [value] * self.lanes)
+
+    def at_least(self, value, floor):
+        """No number below the floor; a comparison with NaN is false, so NaN stays."""
+        return self.builder.select(self.builder.fcmp_ordered("<", value, floor), floor, value)
+
+    def spread(self, scalar):
+        """A vector of equal numbers."""
+        kind = ir.VectorType(scalar.type, self.lanes)
+        nothing = ir.Constant(kind, ir.Undefined)
+        single = self.builder.insert_element(nothing, scalar, ir.Constant(_INT, 0))
+        places = ir.Constant(ir.VectorType(_INT, self.lanes), [0] * self.lanes)
+        return self.builder.shuffle_vector(single, nothing, places)
+
+    def alignment(self, vector):
+        """That of a vector's numbers: it may begin anywhere."""
+        return ir.Constant(_INT, self.bytes if vector == self.vector else vector.element.width // 8)
+
+    def call(self, name, vector, result, *arguments):
+        """An LLVM intrinsic on vectors of a kind."""
+        kind = f"f{self.bytes * 8}" if vector == self.vector else f"i{vector.element.width}"
+        layout = ir.FunctionType(result, [argument.type for argument in arguments])
+        name = f"llvm.{name}.v{self.lanes}{kind}.p0"
+        return self.builder.call(cgutils.get_or_insert_function(self.builder.module, layout, name), arguments)

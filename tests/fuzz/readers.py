@@ -1,0 +1,282 @@
+"""Every reader of files that somebody else may have written, with good inputs to begin from.
+
+A new reader is one entry of `READERS`.
+"""
+
+import gzip
+import hashlib
+import io
+import json
+import random
+import struct
+import tarfile
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+
+import tinycnn
+from tinycnn import Sequential, callbacks, checkpoint, fit_state, layers, state_files
+from tinycnn.cli import _picture, _runs
+from tinycnn.cli._results import records
+from tinycnn.datasets import cifar10, read_idx
+from tinycnn.datasets._formats import read_records
+from tinycnn.numeric import NumericError
+
+from . import mutations
+
+FIXTURES = Path(__file__).resolve().parents[1] / "fixtures"
+#: What the functions under test say that they raise.
+DOCUMENTED = (ValueError, OSError, TypeError, KeyError)
+
+
+@dataclass(frozen=True)
+class Reader:
+    """A reader under test.
+
+    Attributes
+    ----------
+    seeds : callable
+        Good inputs.
+    mutate : Mutation
+        A wrong one from a good one.
+    read : callable
+        Takes the path of a file with the input.
+    name : str
+        What the file is to be called.
+    raises : tuple of exception types
+        The documented ones.
+    names_file : bool
+        Whether every error says which file it is about.
+    """
+
+    seeds: Callable[[], list[bytes]]
+    mutate: mutations.Mutation
+    read: Callable[[Path], object]
+    name: str = "file"
+    raises: tuple[type[Exception], ...] = DOCUMENTED
+    names_file: bool = True
+
+
+# Models ------------------------------------------------------------------------------------------------------------
+
+
+def small_model() -> Sequential:
+    """Compiled, trained for a step, a few kB."""
+    tinycnn.set_seed(1)
+    model = Sequential(
+        [
+            layers.Input((4, 4, 1)),
+            layers.Conv2D(2, 3, padding="same", activation="relu", kernel_regularizer="l2"),
+            layers.BatchNormalization(),
+            layers.MaxPooling2D(2),
+            layers.Flatten(),
+            layers.Dropout(0.5),
+            layers.Dense(2, activation="softmax"),
+        ]
+    )
+    schedule = tinycnn.schedules.ExponentialDecay(0.01, 10, 0.5)
+    model.compile(tinycnn.optimizers.SGD(schedule, momentum=0.9), "sparse_categorical_crossentropy", ["accuracy"])
+    return model
+
+
+def batch() -> tuple[np.ndarray, np.ndarray]:
+    """Four images and their labels."""
+    return np.arange(64, dtype=np.float32).reshape(4, 4, 4, 1) / 64, np.array([0, 1, 0, 1])
+
+
+@cache
+def model_files() -> list[bytes]:
+    """The fixtures of all formats, and a small model."""
+    model = small_model()
+    model.train_on_batch(*batch())
+    arrays, description = checkpoint.contents(model)
+    return [
+        checkpoint.packed(arrays, description),
+        *(p.read_bytes() for p in FIXTURES.glob("model-format-*.safetensors")),
+    ]
+
+
+def read_model(path: Path) -> None:
+    """Load it, on the backend that compiles nothing, and ask it something."""
+    with tinycnn.use_backend("reference"):
+        model = tinycnn.load_model(path)
+    if np.prod(model.input_shape) <= 1000 and sum(np.prod(layer.built_output_shape) for layer in model.layers) < 10**5:
+        with np.errstate(all="ignore"):
+            model.predict(np.zeros((1, *model.input_shape), model.dtype))
+
+
+@cache
+def state_contents() -> list[bytes]:
+    """The state of a fit after an epoch and a half."""
+    found: list[bytes] = []
+
+    class Keep(callbacks.BackupAndRestore):
+        def save(self) -> None:
+            found.append(state_files.sealed(*fit_state.capture(self._session)))
+
+    import tempfile
+
+    with tempfile.TemporaryDirectory() as folder, tinycnn.use_backend("reference"):
+        model = small_model()
+        model.fit(
+            *batch(),
+            batch_size=2,
+            epochs=2,
+            verbose=0,
+            callbacks=[callbacks.EarlyStopping("loss", patience=5), Keep(folder, save_freq=1)],
+        )
+    return found[-3:]
+
+
+def read_state(path: Path) -> None:
+    """What a resuming fit reads first."""
+    fit_state.decoded(*state_files.read(path), path)
+
+
+def resume(path: Path) -> None:
+    """A fit that goes on from it."""
+    with tinycnn.use_backend("reference"), warnings.catch_warnings(), np.errstate(all="ignore"):
+        warnings.simplefilter("ignore")
+        small_model().fit(
+            *batch(),
+            batch_size=2,
+            epochs=2,
+            verbose=0,
+            callbacks=[callbacks.EarlyStopping("loss", patience=5), callbacks.BackupAndRestore(path.parent)],
+        )
+
+
+# Data sets ---------------------------------------------------------------------------------------------------------
+
+BATCH = 4 * 3073
+
+
+def idx_files() -> list[bytes]:
+    """Images and labels."""
+    images = struct.pack(">HBB3I", 0, 8, 3, 5, 4, 3) + bytes(range(60))
+    return [images, struct.pack(">HBBI", 0, 8, 1, 7) + bytes(range(7))]
+
+
+def cifar_batches() -> list[bytes]:
+    """Four images, random or black."""
+    rng = random.Random(0)
+    return [b"".join(bytes([label]) + rng.randbytes(3072) for label in (0, 1, 2, 9)), bytes(BATCH)]
+
+
+def archives() -> list[bytes]:
+    """Small versions of the published archive, in the three dialects of tar."""
+    made = []
+    for dialect in (tarfile.USTAR_FORMAT, tarfile.GNU_FORMAT, tarfile.PAX_FORMAT):
+        file = io.BytesIO()
+        with tarfile.open(fileobj=file, mode="w", format=dialect) as archive:
+            for name in ("x" * 150 if dialect != tarfile.USTAR_FORMAT else "readme", *cifar10.BATCHES):
+                member = tarfile.TarInfo(f"{cifar10.FOLDER}/{name}")
+                member.size, member.mtime = 600, 0.5 if dialect == tarfile.PAX_FORMAT else 0
+                archive.addfile(member, io.BytesIO(bytes(600)))
+        made.append(gzip.compress(file.getvalue(), 1, mtime=0))
+    return made
+
+
+def extract(path: Path) -> None:
+    """With members of a small size in the place of the published ones."""
+    kept = cifar10.MEMBERS, cifar10.BATCH_BYTES, cifar10.MAX_UNPACKED
+    digest = hashlib.sha256(bytes(600)).hexdigest()
+    cifar10.MEMBERS, cifar10.BATCH_BYTES = dict.fromkeys(cifar10.BATCHES, (600, digest)), 600
+    cifar10.MAX_UNPACKED = 20_000
+    try:
+        cifar10.extract(path, path.parent / "out")
+    finally:
+        cifar10.MEMBERS, cifar10.BATCH_BYTES, cifar10.MAX_UNPACKED = kept
+
+
+# Pictures, and the files of a run ------------------------------------------------------------------------------------
+
+
+@cache
+def pictures() -> list[bytes]:
+    """PNG of every kind of pixel, and JPEG."""
+    from PIL import Image
+
+    pixels = np.arange(12 * 10 * 4, dtype=np.uint8).reshape(12, 10, 4)
+    made = []
+    for mode in ("L", "RGB", "RGBA", "LA", "P", "1", "I;16"):
+        image = Image.fromarray(pixels).convert("L" if mode == "I;16" else mode)
+        image = Image.fromarray(np.asarray(image, np.uint16) * 257) if mode == "I;16" else image
+        made.append(_encoded(image, "PNG"))
+    for mode in ("L", "RGB", "CMYK"):
+        made.append(_encoded(Image.fromarray(pixels).convert("RGB").convert(mode), "JPEG"))
+    exif = Image.Exif()
+    exif[0x0112] = 6  # turned by 90 degrees
+    made.append(_encoded(Image.fromarray(pixels).convert("RGB"), "JPEG", exif=exif))
+    return made
+
+
+def _encoded(image: object, kind: str, **options: object) -> bytes:
+    file = io.BytesIO()
+    image.save(file, kind, **options)  # type: ignore[attr-defined]
+    return file.getvalue()
+
+
+def read_picture(path: Path) -> None:
+    """For a network of grey images and for one of coloured ones."""
+    for shape in ((8, 8, 1), (9, 7, 3)):
+        image, _ = _picture.read(path, shape)
+        assert image.shape == shape
+        assert np.isfinite(image).all()
+
+
+def descriptions() -> list[bytes]:
+    """``run.json``."""
+    return [json.dumps({"model": "ladder_03", "data": "digits", "backend": "cpu", "results": {"epochs": 3}}).encode()]
+
+
+def record_files() -> list[bytes]:
+    """A record of ``tinycnn reproduce``: every field, as small as it may be."""
+    small = {str: "x", int: 1, float: 0.5, list: [], dict: {}}
+    record = {key: small[kind if isinstance(kind, type) else kind[0]] for key, kind in records._FIELDS.items()}
+    curves = {key: [0.5, 1.5] for key in records.CURVES}
+    recipe = {"data": "digits", "epochs": 2, "batch_size": 32}
+    changes = {"format": records.FORMAT, "name": "a", "seed": 1, "epochs": 2, "recipe": recipe}
+    return [json.dumps(record | curves | changes | {"confusion_matrix": [[1, 0], [0, 1]]}).encode()]
+
+
+def tables() -> list[bytes]:
+    """A table of ``CSVLogger``."""
+    return [b"epoch,accuracy,loss\n0,0.5,1.25\n1,0.75,nan\n", b'epoch;"a;b";loss\r\n0;1;2\r\n']
+
+
+def append_to_table(path: Path) -> None:
+    """``CSVLogger`` goes on with what is there."""
+    logger = callbacks.CSVLogger(path, append=True)
+    logger.on_train_begin()
+    logger.on_epoch_end(2, {"loss": 0.5, "accuracy": 0.5})
+    logger.set_state(logger.get_state())
+
+
+READERS = {
+    "model": Reader(model_files, mutations.model_file, read_model),
+    "model_extra": Reader(model_files, mutations.model_file, checkpoint.read_extra),
+    "state": Reader(state_contents, mutations.state_file, read_state),
+    "resume": Reader(
+        state_contents,
+        mutations.state_file,
+        resume,
+        "checkpoint-000001.safetensors",
+        (*DOCUMENTED, NumericError),
+        False,
+    ),
+    "idx": Reader(idx_files, mutations.idx, read_idx),
+    "idx_gzip": Reader(
+        lambda: [gzip.compress(f, mtime=0) for f in idx_files()], mutations.zipped(mutations.idx), read_idx
+    ),
+    "cifar10_batch": Reader(cifar_batches, mutations.blind, lambda p: read_records(p, count=4, shape=(3, 32, 32))),
+    "cifar10_archive": Reader(archives, mutations.zipped(mutations.tar), extract),
+    "picture": Reader(pictures, mutations.png, read_picture),
+    "run_json": Reader(descriptions, mutations.json_text, lambda p: _runs.read_description(p.parent), "run.json"),
+    "record_json": Reader(record_files, mutations.json_text, records.read, "a-seed1.json"),
+    "history_csv": Reader(tables, mutations.blind, append_to_table),
+}
