@@ -83,18 +83,19 @@ class Augmentation:
         """
         if x.ndim != 4:
             raise ValueError(f"augmentation is for images (N, H, W, C); got an array of shape {x.shape}")
-        kernels = (backend or get_backend()).kernels
+        backend = backend or get_backend()
+        kernels = backend.kernels
         rng = generator(seed, Stream.AUGMENT, step)
         # All amounts are drawn, used or not: switching one change on leaves the others as they were.
         draws = rng.uniform(-1, 1, (len(x), 7))
         if self.shift or self.flip or self.rotation:
-            maps = self._maps(draws[:, :4], x.shape[1:3]).astype(x.dtype)
+            maps = backend.own(self._maps(draws[:, :4], x.shape[1:3]).astype(x.dtype))
             x = kernels.warp_images(x, maps, out=_memory(ws, "warp", x), work=ws and ws.scratch())
         if self.blur:
-            sigmas = (np.abs(draws[:, 4]) * self.blur).astype(x.dtype)
+            sigmas = backend.own((np.abs(draws[:, 4]) * self.blur).astype(x.dtype))
             x = kernels.blur_images(x, sigmas, out=_memory(ws, "blur", x), work=ws and ws.scratch())
         if self.cutout:
-            boxes = self._boxes(draws[:, 5:], x.shape[1:3])
+            boxes = backend.own(self._boxes(draws[:, 5:], x.shape[1:3]))
             x = kernels.cut_out_images(x, boxes, out=_memory(ws, "cut", x), work=ws and ws.scratch())
         return x
 

@@ -60,6 +60,12 @@ class Backend:
         """Memory, like :func:`numpy.empty`."""
         return self.kernels.empty(shape, dtype) if self.on_device else np.empty(shape, dtype)
 
+    def full(self, shape: Any, value: float, dtype: Any) -> Array:
+        """A fresh array with one number everywhere, like :func:`numpy.full`."""
+        array = self.empty(shape, dtype)
+        array[...] = value
+        return array
+
     def to_numpy(self, array: Any) -> Array:
         """The same values as a NumPy array (the array itself where it is one)."""
         return array.to_numpy() if self.on_device else array

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 import numpy as np
 
 from ._types import Array, Config
+from .feed import Feed
 from .inputs import images_for, take
 from .seeding import Stream, generator
 from .workspace import Workspace
@@ -18,11 +19,16 @@ if TYPE_CHECKING:
 
 
 class Batch(NamedTuple):
-    """``x`` in the model's dtype, checked targets ``y``, and a weight per sample or None."""
+    """``x`` in the model's dtype, checked targets ``y``, and a weight per sample or None.
+
+    ``x`` is the backend's; ``y`` and ``weight`` are on the host, for figures. ``targets`` are y for the loss, on the
+    device where they lie there already.
+    """
 
     x: Array
     y: Array
     weight: Array | None
+    targets: Array
 
 
 class Batches(Protocol):
@@ -79,19 +85,23 @@ class ArrayBatches:
             )
         self.steps: int | None = available if steps is None else steps
         self._end = min(len(x), self.steps * batch_size)
+        self._feed: Feed | None = None
         self.images: int | None = self._end
 
     def epoch(self, ws: Workspace, first: int = 0) -> Iterator[Batch]:
-        order = np.arange(len(self._x))
+        order = None
         if self._shuffle:
             # The steps taken when the epoch began give its order.
+            order = np.arange(len(self._x))
             generator(self._model.seed, Stream.SHUFFLE, self._model.optimizer.iterations - first).shuffle(order)
+        if self._feed is None:
+            self._feed = Feed(self._model.backend, self._x, self._y, self._model.dtype)
+        self._feed.begin(order)
         for start in range(first * self._batch_size, self._end, self._batch_size):
             index: Any = slice(start, start + self._batch_size)
-            if self._shuffle:
-                index = order[index]
-            weight = None if self._weight is None else self._weight[index]
-            yield Batch(take(self._x, index, ws, self._model.dtype), self._y[index], weight)
+            weight = None if self._weight is None else self._weight[index if order is None else order[index]]
+            x, targets, y = self._feed.batch(start, start + self._batch_size, ws)
+            yield Batch(x, y, weight, targets)
 
     def skip(self, epochs: int, steps: int) -> None:
         """Nothing to do: an epoch's order follows from the steps that the optimizer has taken."""
@@ -173,7 +183,7 @@ class IteratorBatches:
         y = self._model.loss.check_targets(item[1], len(x), self._model.output_shape)
         given = item[2] if len(item) == 3 else None
         weight = sample_weights(given, self._class_weight, y, self._model.output_shape[-1], name=name)
-        return Batch(take(x, slice(None), ws, self._model.dtype), y, weight)
+        return Batch(take(x, slice(None), ws, self._model.dtype, self._model.backend), y, weight, y)
 
 
 def checksum(array: Array) -> int:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ._types import Array, Shape
+from .backend import Backend
 from .layers import Rescaling
 from .workspace import Workspace
 
@@ -86,9 +87,12 @@ def verbosity(verbose: Any) -> int:
     return int(verbose)
 
 
-def take(x: Array, index: Array | slice, ws: Workspace, dtype: str) -> Array:
+def take(x: Array, index: Array | slice, ws: Workspace, dtype: str, backend: Backend) -> Array:
     """The chosen samples as a C-ordered batch of ``dtype``, in the workspace."""
     chosen = x[index]
     batch = ws.keep("fit", "x", chosen.shape, dtype)
-    np.copyto(batch, chosen, casting="unsafe")
+    if backend.on_device:
+        batch[...] = chosen.astype(dtype, copy=False)
+    else:
+        np.copyto(batch, chosen, casting="unsafe")
     return batch

@@ -1,5 +1,6 @@
 """The table that ``model.summary()`` prints."""
 
+import copy
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -7,7 +8,7 @@ import numpy as np
 from ._types import Array, Shape
 from .backend import Backend
 from .head import WithoutActivation
-from .layers.base import Layer
+from .layers.base import Layer, Parameter
 from .plan import fused
 
 if TYPE_CHECKING:
@@ -114,7 +115,7 @@ def cache_bytes(model: "Sequential") -> list[int]:
     x: Array = np.zeros((batch, *model.input_shape), model.dtype)
     seen: set[int] = set()
     sizes, caches = [], []
-    for layer in model.layers:
+    for layer in map(_at_home, model.layers) if model.backend.on_device else model.layers:
         buffers = {name: value.copy() for name, value in layer.buffers.items()}
         backend, layer.backend = layer.backend, reference
         try:
@@ -126,6 +127,19 @@ def cache_bytes(model: "Sequential") -> list[int]:
         caches.append(cache)  # alive until the end, so that no two arrays can have had one address
         sizes.append(sum(_new_bytes(array, batch, seen) for array in _arrays(cache)))
     return sizes
+
+
+def _at_home(layer: Layer) -> Layer:
+    """A copy of a layer whose arrays lie on the host instead of a device."""
+
+    def home(array: Any) -> Any:
+        return layer.backend.to_numpy(array) if hasattr(array, "to_numpy") else array
+
+    sketch = copy.copy(layer)
+    vars(sketch).update({name: home(value) for name, value in vars(layer).items()})
+    sketch.params = {name: Parameter(home(p.value), p.trainable, p.regularizer) for name, p in layer.params.items()}
+    sketch.buffers = {name: home(value) for name, value in layer.buffers.items()}
+    return sketch
 
 
 def _new_bytes(array: Array, batch: int, seen: set[int]) -> int:

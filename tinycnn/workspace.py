@@ -1,7 +1,8 @@
 """Memory that a training run uses again and again, so that a step allocates nothing that grows with the batch."""
 
 import math
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable
+from typing import Any
 
 import numpy as np
 
@@ -18,9 +19,15 @@ class Workspace:
     * :meth:`scratch`: until a kernel returns.
 
     Not for two threads at once: each fit, evaluate or predict call has its own.
+
+    Parameters
+    ----------
+    empty : callable
+        Gives memory, like :func:`numpy.empty`: a backend's own, where arrays are not NumPy's.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, empty: Callable[..., Any] = np.empty) -> None:
+        self._empty = empty
         self._buffers: dict[Hashable, Array] = {}
         self._views: dict[tuple[Hashable, Shape, np.dtype], Array] = {}
         self._turn = 0
@@ -48,7 +55,7 @@ class Workspace:
             count = math.prod(shape)
             buffer = self._buffers.get((key, dtype))
             if buffer is None or buffer.size < count:
-                buffer = self._buffers[key, dtype] = np.empty(count, dtype)
+                buffer = self._buffers[key, dtype] = self._empty(count, dtype)
                 self._views = {known: view for known, view in self._views.items() if known[::2] != (key, dtype)}
             view = self._views[key, shape, dtype] = buffer[:count].reshape(shape)
         return view

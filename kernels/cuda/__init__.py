@@ -15,6 +15,7 @@ if _device.cuda is None:
     raise ImportError(_device.problem())
 
 from ._array import DeviceArray, empty, upload  # noqa: E402, F401
+from ._gather import gather  # noqa: E402, F401
 from ._device import SIMULATED, free_bytes, problem, release_unused, synchronize  # noqa: E402, F401
 
 _kernels = _collect.collect(__name__)

@@ -203,6 +203,10 @@ class DeviceArray(NDArrayOperatorsMixin):
             if function is np.zeros_like:
                 result[...] = 0
             return result
+        if function is np.ascontiguousarray:
+            array, *dtype = arguments
+            array = array.astype(keywords.get("dtype", dtype[0] if dtype else array.dtype), copy=False)
+            return array if array.contiguous else array.copy()
         if function is np.copyto:
             arguments[0][...] = arguments[1]
             return None

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from ..cpu._arrays import integers, several
+from .._arguments import integers, several
 from ._array import DeviceArray, empty
 
 __all__ = ["deliver", "integers", "operand", "several", "target"]
