@@ -22,6 +22,7 @@ from numba.cuda import dispatcher
 
 from tinycnn.kernels import cuda as kernels
 from tinycnn.kernels.cuda import _device
+from tinycnn.kernels.cuda.steps import STEPS
 
 ARCHITECTURE = tuple(map(int, sys.argv[1].split("."))) if len(sys.argv) > 1 else (9, 0)
 
@@ -103,6 +104,10 @@ def main():
             current[:] = name, np.dtype(dtype).name
             for values in cases:
                 getattr(kernels, name)(*cuda_cases.converted(values, dtype, kernels.upload))
+        for name, step in STEPS.items():
+            current[:] = f"step {name}", np.dtype(dtype).name
+            x, w, y = (kernels.upload(np.zeros(shape, dtype)) for shape in ((2, 4, 4, 3), (3, 3, 3, 5), (2, 4, 4, 5)))
+            step.forward(x, w, (1, 1, 1, 1), y)
     print(json.dumps(list(found.values())))
 
 

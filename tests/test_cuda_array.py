@@ -14,7 +14,14 @@ def x():
 
 def test_there_and_back(x):
     array = cuda.upload(x)
-    assert (array.shape, array.dtype, array.ndim, array.size, array.nbytes, len(array)) == ((2, 3, 4), x.dtype, 3, 24, 96, 2)
+    assert (array.shape, array.dtype, array.ndim, array.size, array.nbytes, len(array)) == (
+        (2, 3, 4),
+        x.dtype,
+        3,
+        24,
+        96,
+        2,
+    )
     np.testing.assert_array_equal(array.to_numpy(), x, strict=True)
     np.testing.assert_array_equal(np.asarray(array), x)
     np.testing.assert_array_equal(array.reshape(6, -1).to_numpy(), x.reshape(6, 4))
@@ -24,7 +31,15 @@ def test_there_and_back(x):
 
 @pytest.mark.parametrize(
     "index",
-    [(0,), (slice(1, 2),), (slice(None), slice(1, 3)), (..., 2), (1, slice(None, None, 2)), (-1, -1, slice(1, 4)), (...,)],
+    [
+        (0,),
+        (slice(1, 2),),
+        (slice(None), slice(1, 3)),
+        (..., 2),
+        (1, slice(None, None, 2)),
+        (-1, -1, slice(1, 4)),
+        (...,),
+    ],
 )
 def test_parts_are_views(x, index):
     array = cuda.upload(x)

@@ -9,7 +9,7 @@ from cuda_backend import cuda, needs_cuda
 from cuda_cases import CURVES, arguments, converted, results
 from hypothesis import given, settings
 
-from tinycnn.kernels import reference
+from tinycnn.kernels import cpu, reference
 from tinycnn.kernels.geometry import Window
 
 pytestmark = [pytest.mark.cuda, needs_cuda]
@@ -78,7 +78,8 @@ IN_PLACE = ["clip_gradient", "cut_out_images", "dropout", "gaussian_noise", "sca
 
 
 @pytest.mark.parametrize(
-    "name", [*IN_PLACE, "mean_squared_error_backward", *(f"{f}_{way}" for f in CURVES for way in ("forward", "backward"))]
+    "name",
+    [*IN_PLACE, "mean_squared_error_backward", *(f"{f}_{way}" for f in CURVES for way in ("forward", "backward"))],
 )
 def test_in_place(name):
     values = converted(CASES[name][0], np.float32)
@@ -110,6 +111,18 @@ def test_convolutions_of_any_geometry(data):
         assert_close(call(name, (*values, *geometry)), results((), expected), np.float64)
 
 
+@pytest.mark.parametrize("step", ["naive", "coalesced", "shared memory", "register-blocked"])
+def test_every_teaching_step_is_a_convolution(step):
+    from tinycnn.kernels.cuda.steps import STEPS
+
+    rng, pads = np.random.default_rng(0), (1, 0, 2, 1)
+    x, w = rng.standard_normal((2, 4, 3, 3)), rng.standard_normal((2, 3, 3, 5))
+    expected = reference.conv2d_forward(x, w, None, (1, 1), pads, (1, 1), 1)
+    y = cuda.upload(np.full_like(expected, np.nan))
+    STEPS[step].forward(cuda.upload(x), cuda.upload(w), pads, y)
+    assert_close([y.to_numpy()], [expected], np.float64)
+
+
 def test_the_mask_of_dropout_is_the_same_bit_for_bit():
     x = np.ones(501, np.float32)
     y = cuda.dropout(cuda.upload(x), 0.3, 5, 7).to_numpy()
@@ -120,7 +133,9 @@ def test_pool_of_ties_infinities_and_nan():
     """The same winner as the reference's where a plain comparison would be wrong."""
     x = np.random.default_rng(2).choice([0, 1, -np.inf, np.inf, np.nan], (2, 6, 5, 3))
     pool = (3, 3), (2, 1), (2, 1, 1, 2)
-    for actual, expected in zip(call("max_pool2d_forward", (x, *pool)), reference.max_pool2d_forward(x, *pool), strict=True):
+    for actual, expected in zip(
+        call("max_pool2d_forward", (x, *pool)), reference.max_pool2d_forward(x, *pool), strict=True
+    ):
         np.testing.assert_array_equal(actual, expected, strict=True)
 
 
@@ -175,7 +190,6 @@ def test_errors_name_the_argument(error, message, name, values):
 def test_arrays_of_two_backends_do_not_mix():
     with pytest.raises(TypeError, match="x must be an array of the cuda backend, not ndarray"):
         cuda.relu_forward(np.ones(3))
+    array = cuda.upload(np.ones(3))
     with pytest.raises(TypeError, match="x must be a NumPy array"):
-        from tinycnn.kernels import cpu
-
-        cpu.relu_forward(cuda.upload(np.ones(3)))
+        cpu.relu_forward(array)

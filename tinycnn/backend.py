@@ -1,4 +1,4 @@
-"""Which kernels run: ``reference`` (NumPy, the textbook), ``cpu`` (Numba, parallel; the default), or ``cuda`` (a GPU)."""
+"""Which kernels run: ``reference`` (NumPy, the textbook), ``cpu`` (Numba, parallel; the default), ``cuda`` (a GPU)."""
 
 import importlib
 from collections.abc import Iterator
@@ -70,18 +70,18 @@ class Backend:
         """The same values as a NumPy array (the array itself where it is one)."""
         return array.to_numpy() if self.on_device else array
 
+    def owns(self, value: Any) -> bool:
+        """Whether something is an array that this backend's kernels take."""
+        return isinstance(value, self.kernels.DeviceArray if self.on_device else np.ndarray)
+
     def check(self, array: Any, name: str) -> None:
         """Raise TypeError unless ``array`` is one that this backend's kernels take."""
-        if self.on_device and not isinstance(array, self.kernels.DeviceArray):
-            raise TypeError(
-                f"{name}: backend {self.name!r} takes arrays on its device, which backend.array(x) makes; "
-                f"got {type(array).__name__}"
-            )
-        if not self.on_device and not isinstance(array, np.ndarray):
-            raise TypeError(f"{name}: backend {self.name!r} takes NumPy arrays; got {type(array).__name__}")
+        if not self.owns(array):
+            wanted = "arrays on its device, which backend.array(x) makes" if self.on_device else "NumPy arrays"
+            raise TypeError(f"{name}: backend {self.name!r} takes {wanted}; got {type(array).__name__}")
 
 
-class BackendUnavailableError(RuntimeError):
+class BackendUnavailableError(OSError):
     """A backend cannot run here; the message says what is missing and how to get it."""
 
 

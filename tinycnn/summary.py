@@ -133,7 +133,7 @@ def _at_home(layer: Layer) -> Layer:
     """A copy of a layer whose arrays lie on the host instead of a device."""
 
     def home(array: Any) -> Any:
-        return layer.backend.to_numpy(array) if hasattr(array, "to_numpy") else array
+        return layer.backend.to_numpy(array) if layer.backend.owns(array) else array
 
     sketch = copy.copy(layer)
     vars(sketch).update({name: home(value) for name, value in vars(layer).items()})

@@ -156,7 +156,7 @@ def _at_home(value: Any, backend: Backend) -> Any:
     if isinstance(value, tuple):
         items = [_at_home(item, backend) for item in value]
         return type(value)(*items) if hasattr(value, "_fields") else tuple(items)
-    return backend.to_numpy(value) if hasattr(value, "to_numpy") else value
+    return backend.to_numpy(value) if backend.owns(value) else value
 
 
 def _rms(array: Array) -> float:

@@ -14,9 +14,9 @@ from . import _device
 if _device.cuda is None:
     raise ImportError(_device.problem())
 
-from ._array import DeviceArray, empty, upload  # noqa: E402, F401
-from ._gather import gather  # noqa: E402, F401
-from ._device import SIMULATED, free_bytes, problem, release_unused, synchronize  # noqa: E402, F401
+from ._array import DeviceArray, empty, upload  # noqa: F401
+from ._device import SIMULATED, free_bytes, problem, release_unused, synchronize  # noqa: F401
+from ._gather import gather  # noqa: F401
 
 _kernels = _collect.collect(__name__)
 globals().update(_kernels)

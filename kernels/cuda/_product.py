@@ -4,8 +4,8 @@
 stands at a place. For a convolution A is the im2col matrix, which is never built; a block of threads fetches the tile
 of it that it needs ("implicit GEMM"). Source: Chetlur et al., "cuDNN: efficient primitives for deep learning", 2014.
 
-Why tiles: each number of a product is needed many times, and memory is slow. A block fetches ``rows × depth`` numbers of
-A and ``depth × columns`` of B into shared memory, once, and uses each of them ``columns`` or ``rows`` times from there.
+Why tiles: each number of a product is needed many times, and memory is slow. A block fetches ``rows × depth`` numbers
+of A and ``depth × columns`` of B into shared memory, once, and uses each of them ``columns`` or ``rows`` times from there.
 Shared memory would still be too slow, so each thread computes ``down × across`` results: it takes ``down + across``
 numbers from shared memory into registers and does ``down * across`` multiplications with them.
 
@@ -37,9 +37,9 @@ class Tile(NamedTuple):
 
 
 #: By the number of columns of the result: the narrowest tile that holds them, else the last.
-TILES = [Tile(4, 4, 2, 2, 2)] if SIMULATED else [Tile(64, 16, 16, 4, 1), Tile(64, 32, 16, 4, 2), Tile(64, 64, 16, 4, 4)]
+TILES = [Tile(8, 4, 4, 4, 2)] if SIMULATED else [Tile(64, 16, 16, 4, 1), Tile(64, 32, 16, 4, 2), Tile(64, 64, 16, 4, 4)]
 #: So many blocks are wanted, and no sum is cut into more parts than this, or parts shorter than that many tiles.
-WANTED_BLOCKS, MOST_PARTS, SHORTEST_PART = (4, 2, 2) if SIMULATED else (256, 128, 4)
+WANTED_BLOCKS, MOST_PARTS, SHORTEST_PART = (4, 2, 1) if SIMULATED else (256, 128, 4)
 
 
 class Factors(NamedTuple):
@@ -106,7 +106,9 @@ def multiply(factors, a, b, bias, c, size, groups, stride, geometry, work):
         geometry,
     )
     if parts > 1:
-        spread(_add_parts, groups * M * N, result, parts, b if bias is None else bias, bias is not None, c, M, N, stride)
+        spread(
+            _add_parts, groups * M * N, result, parts, b if bias is None else bias, bias is not None, c, M, N, stride
+        )
 
 
 def part_count(blocks, K, depth):

@@ -118,7 +118,7 @@ def tap_of(geometry, group, k):
 def pixel_under(x, geometry, window, tap):
     """The pixel under a tap of a window; 0 outside the image. Which of the two varies faster does not matter."""
     i, j = window[0] + tap[0], window[1] + tap[1]
-    if 0 <= i and i < geometry[0] and 0 <= j and j < geometry[1]:
+    if i >= 0 and i < geometry[0] and j >= 0 and j < geometry[1]:
         return x[window[2] + tap[2]]
     return x.dtype.type(0)
 

@@ -4,8 +4,6 @@ Backward turns the question round. Not "which pixels does this gradient go to", 
 pixel at once, but "which windows hold this pixel": a thread per pixel gathers, in a fixed order, and nobody collides.
 """
 
-import numpy as np
-
 from ..geometry import Window, argmax_dtype
 from ._arrays import deliver, integers, operand, several, target
 from ._device import cuda, helper, kernel, spread
@@ -52,7 +50,9 @@ def average_pool2d_backward(dy, input_size, pool_size, strides, pads, out=None, 
 
 def _window(shape, pool_size, strides, pads):
     """The window, checked, and the shape of the result."""
-    window = Window(integers("pool_size", pool_size, 2, 1), integers("strides", strides, 2, 1), integers("pads", pads, 4, 0))
+    window = Window(
+        integers("pool_size", pool_size, 2, 1), integers("strides", strides, 2, 1), integers("pads", pads, 4, 0)
+    )
     (KH, KW), (top, bottom, left, right) = window.size, window.pads
     if max(top, bottom) >= KH or max(left, right) >= KW:
         raise ValueError(f"pads must be smaller than the window {window.size}, not {window.pads}")

@@ -12,7 +12,6 @@ from ..kernels.geometry import Window, same_pads
 from ..workspace import Workspace
 from .base import ActivatedLayer
 
-
 #: Limits of a window that is larger than the image: pixels that it spans in a direction, and pixels that it reads.
 MAX_EXTENT, MAX_TAPS = 4096, 65536
 
