@@ -18,9 +18,9 @@ MOST_NUMBERS = 2**22
 
 
 class Entry(NamedTuple):
-    """One batch: ``count`` samples, and what was known on the host."""
+    """One batch: how many samples, and what was known on the host."""
 
-    count: int
+    samples: int
     y_true: Array
     weight: Array | None
     penalty: float
@@ -53,10 +53,10 @@ class Tape:
             capacity = max(len(losses), MOST_NUMBERS // per_sample)
             self._losses = self._backend.empty(capacity, losses.dtype)
             self._predictions = self._backend.empty((capacity, *y_pred.shape[1:]), y_pred.dtype)
-        here = slice(self._used, self._used + entry.count)
+        here = slice(self._used, self._used + entry.samples)
         self._losses[here] = losses
         self._predictions[here] = y_pred
-        self._used += entry.count
+        self._used += entry.samples
         self._entries.append(entry)
 
     def read(self) -> Iterator[tuple[Array, Array, Entry]]:
@@ -66,7 +66,7 @@ class Tape:
         losses = self._backend.to_numpy(self._losses[: self._used])
         predictions = self._backend.to_numpy(self._predictions[: self._used])
         entries, self._entries, self._used = self._entries, [], 0
-        ends = np.cumsum([entry.count for entry in entries])
+        ends = np.cumsum([entry.samples for entry in entries])
         for entry, end in zip(entries, ends, strict=True):
-            here = slice(end - entry.count, end)
+            here = slice(end - entry.samples, end)
             yield losses[here], predictions[here], entry

@@ -5,9 +5,9 @@ stands at a place. For a convolution A is the im2col matrix, which is never buil
 of it that it needs ("implicit GEMM"). Source: Chetlur et al., "cuDNN: efficient primitives for deep learning", 2014.
 
 Why tiles: each number of a product is needed many times, and memory is slow. A block fetches ``rows × depth`` numbers
-of A and ``depth × columns`` of B into shared memory, once, and uses each of them ``columns`` or ``rows`` times from there.
-Shared memory would still be too slow, so each thread computes ``down × across`` results: it takes ``down + across``
-numbers from shared memory into registers and does ``down * across`` multiplications with them.
+of A and ``depth × columns`` of B into shared memory, once, and uses each of them ``columns`` or ``rows`` times from
+there. Shared memory would still be too slow, so each thread computes ``down × across`` results: it takes ``down +
+across`` numbers from shared memory into registers and does ``down * across`` multiplications with them.
 
 Where the result is small and the sum long, as for gradients of weights, the sum is cut into parts for more blocks, and
 :data:`_add_parts` adds these in order. Into how many follows from the shapes, not from the card: bits depend on it.
