@@ -390,3 +390,57 @@ def test_results_come_into_memory_that_is_brought():
     cpu.fused.conv2d_stage_backward(dy, y, argmax, x, w, *arguments, (True, True), out=outs, work=unset)
     for out, gradient in zip(outs, expected, strict=True):
         np.testing.assert_array_equal(out, gradient)
+
+
+# Inference ------------------------------------------------------------------------------------------------------
+
+
+def a_network_with_norms():
+    tinycnn.set_seed(3)
+    model = Sequential(
+        [
+            Input((12, 11, 3)),
+            Conv2D(20, 3, activation="relu", padding="same"),  # direct, whatever the batch
+            BatchNormalization(),
+            MaxPooling2D(2, padding="same"),
+            Dropout(0.3),
+            Conv2D(32, 3, activation="relu", padding="same", algorithm="winograd"),
+            BatchNormalization(scale=False),
+            Conv2D(7, 1, use_bias=False),
+            BatchNormalization(center=False),
+            MaxPooling2D(2),
+            Flatten(),
+            Dense(4),
+        ]
+    )
+    rng = np.random.default_rng(4)
+    for layer in model.layers:
+        for value in layer.weights().values():
+            value[...] = rng.uniform(0.5, 1.5, value.shape)
+    return model
+
+
+def test_in_inference_batch_normalization_joins_the_convolution():
+    model = a_network_with_norms()
+    joined = [[type(layer) for layer in step.layers] for step in model.prediction_plan if isinstance(step, ConvStage)]
+    assert joined == [
+        [Conv2D, BatchNormalization, MaxPooling2D],
+        [Conv2D, BatchNormalization],
+        [Conv2D, BatchNormalization, MaxPooling2D],
+    ]
+    x = np.random.default_rng(5).normal(size=(9, 12, 11, 3)).astype(np.float32)
+    expected = x
+    for layer in model.layers:
+        expected, _ = layer.forward(expected, training=False)
+    np.testing.assert_array_equal(model.predict(x), expected)
+    model.layers[1].buffers["moving_mean"] += 1  # the plan holds no copy of it
+    assert not np.array_equal(model.predict(x), expected)
+
+
+def test_a_layer_added_later_predicts():
+    model = a_network_with_norms()
+    x = np.ones((2, 12, 11, 3))
+    before = model.predict(x)
+    model.add(Dense(2))
+    assert model.predict(x).shape == (2, 2)
+    assert before.shape == (2, 4)

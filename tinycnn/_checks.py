@@ -8,7 +8,9 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from ._types import Shape
+import numpy as np
+
+from ._types import Array, Config, Shape
 
 #: The largest whole number that any argument takes: what an array's length, or a seed, can be.
 LARGEST = 2**63 - 1
@@ -35,8 +37,8 @@ def shown(value: Any) -> str:
     return text if len(text) <= _SHOWN else f"{text[: _SHOWN - 1]}…"
 
 
-def unknown(kind: str, name: Any, known: Iterable[str]) -> ValueError:
-    """The error for a name that does not exist, with the nearest that does.
+def unknown(kind: str, name: Any, known: Iterable[str], argument: str = "") -> ValueError:
+    """The error for a name that does not exist, with the nearest that does; ``argument`` is the one it was given for.
 
     Examples
     --------
@@ -47,7 +49,8 @@ def unknown(kind: str, name: Any, known: Iterable[str]) -> ValueError:
     asked = name[:_SHOWN].lower() if isinstance(name, str) else ""
     near = difflib.get_close_matches(asked, [n.lower() for n in names], n=1, cutoff=0.5)
     hint = next((f" did you mean {n!r}?" for n in names if near and n.lower() == near[0]), "")
-    return ValueError(f"unknown {kind} {shown(name)};{hint} Known: {', '.join(names)}")
+    where = f"{argument}: " if argument else ""
+    return ValueError(f"{where}unknown {kind} {shown(name)};{hint} Known: {', '.join(names)}")
 
 
 def choice(value: Any, options: Iterable[str], name: str) -> str:
@@ -128,6 +131,66 @@ def optional_name(value: Any) -> str | None:
             f"name must be a non-empty string of at most {_SHOWN} printable characters without '/'; got {shown(value)}"
         )
     return value
+
+
+def items(value: Any, name: str, wanted: str) -> list[Any]:
+    """The items of a list, or of anything that can be gone through but text."""
+    if not isinstance(value, str | bytes | dict):
+        try:
+            return list(value)
+        except Exception:  # also of a user's object that fails in any way
+            pass
+    raise TypeError(f"{name} must be a list of {wanted}; got {shown(value)}")
+
+
+def any_array(value: Any, name: str) -> Array:
+    """An array of anything."""
+    try:
+        return np.asarray(value)
+    except Exception as error:  # rows of different lengths; or a user's object, which may fail in any way
+        raise ValueError(f"{name} must be an array of numbers; got {shown(value)}") from error
+
+
+def array(value: Any, name: str) -> Array:
+    """Numbers as an array, in whatever dtype and shape."""
+    found = any_array(value, name)
+    if found.dtype.kind not in "fiub":
+        raise TypeError(f"{name}: expected an array of numbers, got dtype {found.dtype}")
+    return found
+
+
+def verbosity(verbose: Any) -> int:
+    """0, 1 or 2; Keras's "auto" is 1."""
+    if isinstance(verbose, str) and verbose == "auto":
+        return 1
+    if not isinstance(verbose, numbers.Integral) or int(verbose) not in (0, 1, 2):
+        raise ValueError(f"verbose must be 0, 1 or 2; got {shown(verbose)}")
+    return int(verbose)
+
+
+def word(value: Any, name: str) -> str:
+    """Text that is not empty."""
+    if not isinstance(value, str) or not value:
+        raise TypeError(f"{name} must be a word; got {shown(value)}")
+    return value
+
+
+def arguments(value: Any, name: str) -> Config:
+    """A constructor's arguments, as a configuration holds them."""
+    if not isinstance(value, dict) or not all(isinstance(key, str) for key in value):
+        raise TypeError(f"{name} must be a dict of arguments by name; got {shown(value)}")
+    return value
+
+
+def float_dtype(value: Any, name: str) -> str:
+    """``"float32"`` or ``"float64"``, from a name, NumPy's type or its dtype."""
+    try:
+        found = np.dtype(value).name if value is not None else ""
+    except Exception:
+        found = ""
+    if found not in ("float32", "float64"):
+        raise ValueError(f"{name} must be 'float32' or 'float64'; got {shown(value)}")
+    return found
 
 
 def path(value: Any, name: str = "path") -> Path:

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from ._checks import boolean, real
+from ._checks import boolean, integer, real, shown
 from ._types import Array, Config
 from .backend import Backend, get_backend
 from .seeding import Stream, generator
@@ -81,11 +81,15 @@ class Augmentation:
         ValueError
             If x is not a batch of images.
         """
+        backend = get_backend() if backend is None else backend
+        if not isinstance(backend, Backend):
+            raise TypeError(f"backend must be a Backend; got {shown(backend)}")
+        if not backend.owns(x) or x.dtype not in (np.float32, np.float64):
+            raise TypeError(f"x must be an array of float32 or float64; got {shown(x)}")
         if x.ndim != 4:
-            raise ValueError(f"augmentation is for images (N, H, W, C); got an array of shape {x.shape}")
-        backend = backend or get_backend()
+            raise ValueError(f"x: augmentation is for images (N, H, W, C); got an array of shape {x.shape}")
         kernels = backend.kernels
-        rng = generator(seed, Stream.AUGMENT, step)
+        rng = generator(integer(seed, "seed", 0), Stream.AUGMENT, integer(step, "step", 0))
         # All amounts are drawn, used or not: switching one change on leaves the others as they were.
         draws = rng.uniform(-1, 1, (len(x), 7))
         if self.shift or self.flip or self.rotation:
@@ -132,7 +136,7 @@ class Augmentation:
 def check(augment: Any) -> "Augmentation | None":
     """An Augmentation or None, or an error that says so."""
     if augment is not None and not isinstance(augment, Augmentation):
-        raise TypeError(f"augment must be an Augmentation, for example Augmentation(shift=0.1); got {augment!r}")
+        raise TypeError(f"augment must be an Augmentation, for example Augmentation(shift=0.1); got {shown(augment)}")
     return augment
 
 

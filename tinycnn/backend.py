@@ -134,8 +134,9 @@ def use_backend(name: str) -> Iterator[Backend]:
     ...     tinycnn.get_backend().name
     'reference'
     """
-    if name not in BACKENDS + DEVICE_BACKENDS:
-        raise unknown("backend", name, BACKENDS + DEVICE_BACKENDS)
+    known = BACKENDS + DEVICE_BACKENDS
+    if not isinstance(name, str) or name not in known:
+        raise unknown("backend", name, known, "name")
     missing = unavailable(name)
     if missing is not None:
         raise BackendUnavailableError(f"the {name} backend cannot run: {missing}")

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import numpy as np
 
+from ._checks import array, real, shown
 from ._types import Array, Config
 from .feed import Feed
 from .inputs import images_for, take
@@ -22,13 +23,13 @@ class Batch(NamedTuple):
     """``x`` in the model's dtype, checked targets ``y``, and a weight per sample or None.
 
     ``x`` is the backend's; ``y`` and ``weight`` are on the host, for figures. ``targets`` are y for the loss, on the
-    device where they lie there already.
+    device where they lie there already; None stands for y itself.
     """
 
     x: Array
     y: Array
     weight: Array | None
-    targets: Array
+    targets: Array | None = None
 
 
 class Batches(Protocol):
@@ -183,7 +184,7 @@ class IteratorBatches:
         y = self._model.loss.check_targets(item[1], len(x), self._model.output_shape)
         given = item[2] if len(item) == 3 else None
         weight = sample_weights(given, self._class_weight, y, self._model.output_shape[-1], name=name)
-        return Batch(take(x, slice(None), ws, self._model.dtype, self._model.backend), y, weight, y)
+        return Batch(take(x, slice(None), ws, self._model.dtype, self._model.backend), y, weight)
 
 
 def checksum(array: Array) -> int:
@@ -204,7 +205,7 @@ def sample_weights(given: Any, class_weight: Any, y: Array, classes: int, name: 
     """
     weight = None
     if given is not None:
-        weight = np.asarray(given, dtype=np.float64)
+        weight = array(given, f"{name}: sample_weight").astype(np.float64)
         if weight.shape != (len(y),):
             raise ValueError(f"{name}: sample_weight must have shape ({len(y)},), got {weight.shape}")
         if not (np.isfinite(weight).all() and (weight >= 0).all()):
@@ -222,10 +223,8 @@ def _class_weights(class_weight: Any, labels: Array, classes: int) -> Array:
     table = np.full(classes, np.nan)
     for label, weight in class_weight.items():
         if not isinstance(label, int | np.integer) or not 0 <= label < classes:
-            raise ValueError(f"class_weight: {label!r} is not a class from 0 to {classes - 1}")
-        if not isinstance(weight, int | float | np.number) or not 0 <= float(weight) < math.inf:
-            raise ValueError(f"class_weight of class {label} must be finite and not negative; got {weight!r}")
-        table[label] = weight
+            raise ValueError(f"class_weight: {shown(label)} is not a class from 0 to {classes - 1}")
+        table[label] = real(weight, f"class_weight of class {label}", 0)
     missing = np.flatnonzero(np.isnan(table) & (np.bincount(labels, minlength=classes) > 0))
     if len(missing):
         raise ValueError(f"class_weight has no weight for class {', '.join(map(str, missing))}, which the labels hold")

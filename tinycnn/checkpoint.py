@@ -22,6 +22,7 @@ from ._checks import boolean, integer, shown
 from ._checks import path as checked_path
 from ._reading import check_plain_file, parse_json
 from ._types import Array, Shape
+from .layers import checked_classes
 from .layers.base import Layer
 
 if TYPE_CHECKING:
@@ -101,7 +102,7 @@ def load_model(
     """
     boolean(check_finite, "check_finite")
     with _opened(path) as (file, description):
-        model, input_shape, training = _described(description, _checked_classes(custom_objects), path)
+        model, input_shape, training = _described(description, checked_classes(custom_objects), path)
         _check_arrays(file, model, input_shape, training, path)
         with _named_errors(path):
             model.build(input_shape)
@@ -310,14 +311,3 @@ def _fill(target: Array, values: Array, name: str, check_finite: bool) -> None:
             "load_model(path, check_finite=False) reads it all the same"
         )
     target[...] = values
-
-
-def _checked_classes(custom_objects: Any) -> dict[str, type[Layer]] | None:
-    good = custom_objects is None or (
-        isinstance(custom_objects, dict)
-        and all(isinstance(key, str) for key in custom_objects)
-        and all(isinstance(cls, type) and issubclass(cls, Layer) for cls in custom_objects.values())
-    )
-    if not good:
-        raise TypeError(f"custom_objects must be a dict of names to Layer classes; got {shown(custom_objects)}")
-    return custom_objects

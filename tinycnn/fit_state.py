@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from . import checkpoint, seeding
-from ._checks import integer, shown
+from ._checks import LARGEST, integer, shown
 from ._types import Array, Config
 from .augmentation import Augmentation
 from .batches import Batches, checksum
@@ -174,6 +174,8 @@ def _decoded(value: Any, arrays: Mapping[str, Array]) -> Any:
     """The inverse of :func:`_encoded`."""
     if isinstance(value, list):
         return [_decoded(item, arrays) for item in value]
+    if type(value) is int and abs(value) > LARGEST:
+        raise ValueError(f"{shown(value)} where a count was expected")
     if not isinstance(value, dict):
         return value
     if value.keys() == {"$array"}:

@@ -5,10 +5,10 @@ from typing import TYPE_CHECKING, Any
 
 from . import augmentation
 from . import callbacks as callbacks_module
-from ._checks import boolean, integer, real
+from ._checks import boolean, integer, items, real, shown, verbosity
 from ._types import Array
 from .batches import ArrayBatches, Batches, IteratorBatches, sample_weights
-from .inputs import checked_data, verbosity
+from .inputs import checked_data
 
 if TYPE_CHECKING:
     from .callbacks import Callback
@@ -36,9 +36,10 @@ def prepared(
     fuse: Any,
 ) -> dict[str, Any]:
     """The arguments of :func:`tinycnn.training.fit`; raises for what makes no sense."""
+    callbacks = items(callbacks, "callbacks", "Callback objects")
     for callback in callbacks:
         if not isinstance(callback, callbacks_module.Callback):
-            raise TypeError(f"callbacks must be Callback objects; got {callback!r}")
+            raise TypeError(f"callbacks must be Callback objects; got {shown(callback)}")
     if sum(isinstance(callback, callbacks_module.BackupAndRestore) for callback in callbacks) > 1:
         raise ValueError("callbacks hold more than one BackupAndRestore; a fit has one folder for its states")
     steps = None if steps_per_epoch is None else integer(steps_per_epoch, "steps_per_epoch")
@@ -51,11 +52,12 @@ def prepared(
         x, y = checked_data(model, x, y, check_finite)
         weight = sample_weights(sample_weight, class_weight, y, model.output_shape[-1])
         count = len(x)
-        if validation_split:
+        share = real(validation_split, "validation_split", 0, below=1)
+        if share:
             if validation is not None:
                 raise ValueError("validation_data and validation_split are both given; give one of them")
             # The last ones, before any shuffling, as in Keras.
-            count = int(len(x) * (1 - real(validation_split, "validation_split", 0, below=1)))
+            count = int(len(x) * (1 - share))
             validation = x[count:], y[count:]
         if not count:
             raise ValueError("x is empty: there is nothing to train on")
@@ -79,7 +81,7 @@ def _validation(model: "Sequential", data: Any, check_finite: bool) -> tuple[Arr
         return None
     if not isinstance(data, tuple | list) or len(data) != 2:
         raise TypeError(f"validation_data must be a pair (x, y); got {type(data).__name__}")
-    images, targets = checked_data(model, data[0], data[1], check_finite, "validation ")
+    images, targets = checked_data(model, data[0], data[1], check_finite, "validation_data: ")
     if not len(images):
         raise ValueError("validation_data is empty")
     return images, targets

@@ -57,7 +57,9 @@ class RandomUniform(Initializer):
 
     def __init__(self, minval: float = -0.05, maxval: float = 0.05) -> None:
         self.minval = real(minval, "minval")
-        self.maxval = real(maxval, "maxval", self.minval)
+        self.maxval = real(maxval, "maxval")
+        if self.maxval < self.minval:
+            raise ValueError(f"maxval must be >= {self.minval:g}, which is minval; got {self.maxval:g}")
 
     def __call__(self, shape: Shape, rng: np.random.Generator) -> Array:
         return rng.uniform(self.minval, self.maxval, shape)
@@ -206,12 +208,12 @@ INITIALIZERS: dict[str, type[Initializer]] = {
 }
 
 
-def get(initializer: Any) -> Initializer:
-    """An initializer from its name, its class name, its configuration, or itself.
+def get(initializer: Any, name: str = "") -> Initializer:
+    """An initializer from its name, its class name, its configuration, or itself; ``name`` is the argument's.
 
     Raises
     ------
     ValueError
         If the name is unknown.
     """
-    return find("initializer", initializer, Initializer, INITIALIZERS)
+    return find("initializer", initializer, Initializer, INITIALIZERS, name)

@@ -5,6 +5,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ._checks import array as checked_array
+from ._checks import boolean
 from ._types import Array, Shape
 from .backend import Backend
 from .layers import Rescaling
@@ -31,9 +33,8 @@ def check_images(
     UserWarning
         For integer images that were not scaled to [0, 1], unless ``scaled`` says that the model does it.
     """
-    array = np.asarray(x)
-    if array.dtype.kind not in "fiub":
-        raise TypeError(f"{name}: expected an array of numbers, got dtype {array.dtype}")
+    boolean(check_finite, "check_finite")
+    array = checked_array(x, name)
     if array.shape[1:] != input_shape or array.ndim == 0:
         wanted = ", ".join(map(str, input_shape))
         raise ValueError(f"{name}: expected shape (N, {wanted}), got {array.shape}{_cure(array.shape, input_shape)}")
@@ -76,15 +77,6 @@ def checked_data(model: "Sequential", x: Any, y: Any, check_finite: bool = True,
     """Images and targets as the model takes them, or an error that says what is wrong with them."""
     x = images_for(model, x, check_finite, f"{what}x")
     return x, model.loss.check_targets(y, len(x), model.output_shape)
-
-
-def verbosity(verbose: Any) -> int:
-    """0, 1 or 2; Keras's "auto" is 1."""
-    if verbose == "auto":
-        return 1
-    if verbose not in (0, 1, 2):
-        raise ValueError(f"verbose must be 0, 1 or 2; got {verbose!r}")
-    return int(verbose)
 
 
 def take(x: Array, index: Array | slice, ws: Workspace, dtype: str, backend: Backend) -> Array:

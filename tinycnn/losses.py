@@ -6,7 +6,8 @@ from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
-from ._checks import boolean, real, unknown
+from ._checks import any_array, arguments, boolean, real, unknown
+from ._named import described
 from ._types import Array, Config, Shape
 from .backend import Backend, get_backend
 
@@ -226,7 +227,7 @@ def check_labels(y: Any, n: int, classes: int) -> Array:
     ValueError
         For another shape, a label outside ``0 … classes - 1``, or a number that is not whole.
     """
-    labels = np.asarray(y)
+    labels = any_array(y, "y")
     if labels.shape == (n, 1):
         labels = labels[:, 0]
     if labels.shape != (n,):
@@ -251,7 +252,7 @@ def check_rows(y: Any, n: int, classes: int) -> Array:
     ValueError
         For another shape, or a row that is not of finite numbers from 0 with the sum 1 (to 0.001).
     """
-    rows = np.asarray(y)
+    rows = any_array(y, "y")
     if rows.shape != (n, classes):
         labels = classes > 1 and rows.shape in ((n,), (n, 1)) and rows.dtype.kind in "iub"
         hint = "; these look like labels: use the loss sparse_categorical_crossentropy" if labels else ""
@@ -274,7 +275,7 @@ def check_numbers(y: Any, shape: Shape) -> Array:
     ValueError
         For another shape, NaN or infinity, or what is no real number.
     """
-    numbers = np.asarray(y)
+    numbers = any_array(y, "y")
     if numbers.shape != shape:
         hint = f"; y.reshape{shape} may be meant" if numbers.size == math.prod(shape) and numbers.ndim else ""
         raise ValueError(f"y: expected the shape of the predictions, {shape}, got {numbers.shape}{hint}")
@@ -303,11 +304,8 @@ def get(loss: Any) -> Loss:
     """
     if isinstance(loss, Loss):
         return loss
-    config: Config = {}
-    name = loss
-    if isinstance(loss, dict) and loss.keys() == {"class_name", "config"}:
-        name, config = loss["class_name"], loss["config"]
+    name, config = described(loss)
     by_name = LOSSES | _ALIASES | {cls.__name__: cls for cls in LOSSES.values()}
     if not isinstance(name, str) or name not in by_name:
         raise unknown("loss", name, LOSSES)
-    return by_name[name](**config)
+    return by_name[name](**arguments(config, f"config of loss {name}"))

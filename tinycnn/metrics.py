@@ -4,8 +4,12 @@ from typing import Any
 
 import numpy as np
 
-from ._checks import integer, optional_name, shown, unknown
+from ._checks import any_array, arguments, array, integer, optional_name, shown, unknown
+from ._named import described
 from ._types import Array, Config
+
+#: Of a confusion matrix, which is a square of them.
+MAX_CLASSES = 10_000
 
 
 class Metric:
@@ -19,7 +23,7 @@ class Metric:
         Its key in the logs; by default Keras's name of the class.
     """
 
-    name: str
+    name: str = "metric"
 
     def __init__(self, name: str | None = None) -> None:
         self.name = optional_name(name) or type(self).name
@@ -32,7 +36,7 @@ class Metric:
 
     def update(self, y_true: Array, y_pred: Array) -> None:
         """Add a batch: targets as the loss checked them, predictions (probabilities, where it is about classes)."""
-        values = self.values(y_true, y_pred)
+        values = self.values(array(y_true, "y_true"), array(y_pred, "y_pred"))
         self.total += float(values.sum(dtype=np.float64))
         self.count += values.size
 
@@ -203,14 +207,11 @@ def get(metric: Any) -> Metric:
     """
     if isinstance(metric, Metric):
         return metric
-    config: Config = {}
-    name = metric
-    if isinstance(metric, dict) and metric.keys() == {"class_name", "config"}:
-        name, config = metric["class_name"], metric["config"]
+    name, config = described(metric)
     known = METRICS | _ALIASES | {cls.__name__: cls for cls in METRICS.values()}
     if not isinstance(name, str) or name not in known:
-        raise unknown("metric", name, METRICS)
-    return known[name](**config)
+        raise unknown("metric", name, METRICS, "metrics")
+    return known[name](**arguments(config, f"config of metric {name}"))
 
 
 def by_name(metrics: Any) -> dict[str, Metric]:
@@ -241,6 +242,8 @@ def by_name(metrics: Any) -> dict[str, Metric]:
 def serialize(metrics: dict[str, Metric]) -> list[Any]:
     """What :func:`by_name` makes the same metrics from, ready for JSON: words where they say everything."""
     known = METRICS | _ALIASES
+    if not isinstance(metrics, dict) or not all(isinstance(metric, Metric) for metric in metrics.values()):
+        raise TypeError(f"metrics must be a dict of Metric objects by name; got {shown(metrics)}")
     return [
         key
         if key in known and type(metric) is known[key] and metric.get_config() == known[key]().get_config()
@@ -277,12 +280,12 @@ def confusion_matrix(y_true: Any, y_pred: Any, num_classes: int | None = None) -
     >>> metrics.confusion_matrix([0, 0, 1], [0, 1, 1]).tolist()
     [[1, 1], [0, 1]]
     """
-    columns = np.shape(y_pred)[1] if np.ndim(y_pred) == 2 else 1
     true, predicted = class_numbers(y_true, "y_true"), predicted_classes(y_pred, "y_pred")
+    columns = np.shape(y_pred)[1] if np.ndim(y_pred) == 2 else 1
     if len(true) != len(predicted):
         raise ValueError(f"y_true and y_pred must be equally long; got {len(true)} and {len(predicted)}")
     needed = max(columns, int(true.max()) + 1, int(predicted.max()) + 1)
-    if num_classes is not None and integer(num_classes, "num_classes") < needed:
+    if num_classes is not None and integer(num_classes, "num_classes", maximum=MAX_CLASSES) < needed:
         raise ValueError(f"num_classes must be at least {needed}, for the classes there are; got {num_classes}")
     counts = np.zeros((num_classes or needed,) * 2, np.int64)
     np.add.at(counts, (true, predicted), 1)
@@ -324,27 +327,31 @@ def recall(counts: Array) -> Array:
 
 def class_numbers(values: Any, name: str) -> Array:
     """Class numbers (N,), from (N,) or (N, 1) whole numbers; ``name`` is the argument's, for errors."""
-    array = np.asarray(values)
-    if array.ndim == 2 and array.shape[1] == 1:
-        array = array[:, 0]
-    if array.ndim != 1 or not array.size:
-        raise ValueError(f"{name} must hold class numbers, shape (N,), at least one; got shape {array.shape}")
-    if array.dtype.kind not in "iu" or array.min() < 0:
-        raise ValueError(f"{name} must hold class numbers: integers from 0; got {array.dtype} from {array.min()}")
-    return array.astype(np.int64)
+    found = any_array(values, name)
+    if found.ndim == 2 and found.shape[1] == 1:
+        found = found[:, 0]
+    if found.ndim != 1 or not found.size:
+        raise ValueError(f"{name} must hold class numbers, shape (N,), at least one; got shape {found.shape}")
+    if found.dtype.kind not in "iu":
+        raise ValueError(f"{name} must hold class numbers: integers from 0; got {found.dtype}")
+    if found.min() < 0 or found.max() >= MAX_CLASSES:
+        raise ValueError(
+            f"{name} must hold class numbers: integers from 0 to {MAX_CLASSES - 1}; got {found.min()} to {found.max()}"
+        )
+    return found.astype(np.int64)
 
 
 def predicted_classes(values: Any, name: str) -> Array:
     """Class numbers (N,), from class numbers or from probabilities (N, classes)."""
-    array = np.asarray(values)
-    if array.ndim == 2 and array.shape[1] > 1:
-        return probabilities(array, name).argmax(axis=1)
-    return class_numbers(array, name)
+    found = any_array(values, name)
+    if found.ndim == 2 and found.shape[1] > 1:
+        return probabilities(found, name).argmax(axis=1)
+    return class_numbers(found, name)
 
 
 def probabilities(values: Any, name: str) -> Array:
     """An array (N, classes) of finite numbers in [0, 1]."""
-    array = np.asarray(values)
+    array = any_array(values, name)
     if array.ndim != 2 or array.shape[1] < 2 or array.dtype.kind not in "fiu":
         raise ValueError(f"{name} must be numbers of shape (N, classes); got {array.dtype} of shape {array.shape}")
     if not len(array) or not (np.isfinite(array).all() and array.min() >= 0 and array.max() <= 1 + 1e-5):

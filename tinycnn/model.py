@@ -1,13 +1,13 @@
 """Sequential: a list of layers that is built, compiled, trained and asked."""
 
-from collections.abc import Iterable, Sequence
+import contextlib
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
-
-import numpy as np
 
 from . import checkpoint, fitting, losses, optimizers, seeding, summary, training
 from . import layers as layers_module
-from ._checks import boolean, choice, integer, optional_name, shape, shown, unknown
+from ._checks import array, boolean, choice, integer, items, optional_name, shape, shown, unknown, word
+from ._checks import path as checked_path
 from ._types import Array, Config, Shape
 from .augmentation import Augmentation
 from .backend import Backend, get_backend
@@ -17,9 +17,12 @@ from .layers.base import Layer, Parameter, snake_case
 from .metrics import by_name as metrics_by_name
 from .plan import fused
 from .trace import Trace, trace
+from .workspace import Workspace
 
 #: Of a model that a configuration describes: building a thousand takes a tenth of a second.
 MAX_LAYERS = 1000
+#: Memory that a model keeps between two predictions, at most.
+IDLE_BYTES = 256 << 20
 
 
 class Sequential:
@@ -76,7 +79,9 @@ class Sequential:
         self.stop_training = False
         self.history: History | None = None
         self._input_shape: Shape | None = None
-        for layer in layers:
+        self._idle: list[Workspace] = []
+        self._predicting: list[Layer] = []
+        for layer in items(layers, "layers", "layers"):
             self.add(layer)
 
     # Building -------------------------------------------------------------------------------------------------
@@ -98,7 +103,7 @@ class Sequential:
             return
         if not isinstance(layer, Layer):
             hint = "; write an instance, with parentheses" if isinstance(layer, type) else ""
-            raise TypeError(f"a Sequential takes layers; got {layer!r}{hint}")
+            raise TypeError(f"layer: a Sequential takes layers; got {shown(layer)}{hint}")
         if layer.built or any(layer is other for other in self.layers):
             raise ValueError(f"{layer.label} is built already: a layer belongs to one model, at one place")
         if not self.layers and layer.input_shape is not None and self._input_shape is None:
@@ -114,7 +119,7 @@ class Sequential:
         if self._input_shape is not None:
             raise RuntimeError(f"{self.name} is built already, for samples of shape {self._input_shape}")
         try:
-            self._input_shape = layers_module.Input(input_shape).shape
+            self._input_shape = shape(input_shape, "input_shape")
             for index, layer in enumerate(self.layers):
                 self._build_layer(layer, index)
         except Exception:
@@ -192,6 +197,7 @@ class Sequential:
     def _make_chain(self) -> None:
         self._chain, self.chain_loss = training_chain(self.layers, self.loss)
         self._plan = fused(self._chain, self.backend)
+        self._evaluation_plan = fused(self._chain, self.backend, training=False)
         if self.optimizer.slots and self.optimizer.slots.keys() - self.parameters().keys():
             raise ValueError("the optimizer has been used by another model; make a new one")
 
@@ -207,6 +213,31 @@ class Sequential:
         assert self._chain is not None
         return self._plan
 
+    @contextlib.contextmanager
+    def lent_workspace(self) -> Iterator[Workspace]:
+        """A workspace for one call: the last call's, whose memory the system need not hand out again, if it is free."""
+        try:
+            ws = self._idle.pop()
+        except IndexError:  # the first call, or another thread has it
+            ws = Workspace(self.backend.empty)
+        yield ws
+        if not self._idle and ws.nbytes() <= IDLE_BYTES:
+            self._idle.append(ws)
+
+    @property
+    def evaluation_plan(self) -> list[Any]:
+        """As :attr:`plan`, for layers that do not train: batch normalisation is a fixed map then."""
+        assert self._chain is not None
+        return self._evaluation_plan
+
+    @property
+    def prediction_plan(self) -> list[Any]:
+        """As :attr:`evaluation_plan`, of all layers: a final softmax too."""
+        if self._predicting != self.layers:
+            self._predicting = list(self.layers)
+            self._prediction_plan = fused(self.layers, self.backend, training=False)
+        return self._prediction_plan
+
     def parameters(self) -> dict[str, Parameter]:
         """All parameters by ``layer/parameter``."""
         return {f"{layer.name}/{key}": p for layer in self.layers for key, p in layer.params.items()}
@@ -220,7 +251,7 @@ class Sequential:
         if not self.built:
             if not self.layers:
                 raise RuntimeError(f"{self.name} has no layers yet; add some")
-            self.build(np.shape(x)[1:])
+            self.build(array(x, "x").shape[1:])
         if self._chain is None:
             self._make_chain()
 
@@ -305,7 +336,7 @@ class Sequential:
             batch_size=batch_size,
             epochs=epochs,
             verbose=verbose,
-            callbacks=callbacks or (),
+            callbacks=() if callbacks is None else callbacks,
             validation_split=validation_split,
             validation_data=validation_data,
             shuffle=shuffle,
@@ -351,9 +382,10 @@ class Sequential:
         list of float or dict
             ``[loss, *metrics]``; the loss alone where there are no metrics.
         """
+        as_dict = boolean(return_dict, "return_dict")
         self._ready(x)
         results = training.evaluate(self, x, y, verbose=verbose, check_finite=check_finite)
-        if return_dict:
+        if as_dict:
             return results
         return list(results.values()) if len(results) > 1 else results["loss"]
 
@@ -425,10 +457,11 @@ class Sequential:
 
     def get_layer(self, name: str) -> Layer:
         """The layer of that name."""
+        name = word(name, "name")
         for layer in self.layers:
             if layer.name == name:
                 return layer
-        raise unknown("layer", name, [str(layer.name) for layer in self.layers])
+        raise unknown("layer", name, [str(layer.name) for layer in self.layers], "name")
 
     # Weights and files ----------------------------------------------------------------------------------------
 
@@ -450,16 +483,15 @@ class Sequential:
             If their number or a shape differs; nothing is changed then.
         """
         targets = self.weights()
-        if len(weights) != len(targets):
-            raise ValueError(f"{self.name} has {len(targets)} weight arrays; got {len(weights)}")
-        arrays = [np.asarray(weight) for weight in weights]
-        for (key, target), array in zip(targets.items(), arrays, strict=True):
-            if array.shape != target.shape:
-                raise ValueError(f"{key}: expected shape {target.shape}, got {array.shape}")
-            if array.dtype.kind not in "fiu":
-                raise TypeError(f"{key}: expected numbers, got dtype {array.dtype}")
-        for target, array in zip(targets.values(), arrays, strict=True):
-            target[...] = array
+        given = items(weights, "weights", "arrays")
+        if len(given) != len(targets):
+            raise ValueError(f"weights: {self.name} has {len(targets)} weight arrays; got {len(given)}")
+        arrays = [array(weight, f"weights, {key}") for key, weight in zip(targets, given, strict=True)]
+        for (key, target), values in zip(targets.items(), arrays, strict=True):
+            if values.shape != target.shape:
+                raise ValueError(f"weights, {key}: expected shape {target.shape}, got {values.shape}")
+        for target, values in zip(targets.values(), arrays, strict=True):
+            target[...] = values
 
     def save(self, path: Any) -> None:
         """Write configuration, weights, and the state of training to one safetensors file, whole or not at all.
@@ -469,7 +501,7 @@ class Sequential:
         OSError
             If the file cannot be written; an older file of that name is left as it was.
         """
-        checkpoint.save_model(self, path)
+        checkpoint.save_model(self, checked_path(path))
 
     def get_config(self) -> Config:
         """What :meth:`from_config` needs to make the same model, ready for JSON; without weights."""

@@ -6,7 +6,8 @@ from typing import Any
 import numpy as np
 
 from . import schedules
-from ._checks import boolean, real, unknown
+from ._checks import arguments, boolean, real, unknown
+from ._named import described
 from ._types import Array, Config
 from .backend import Backend
 from .layers.base import Parameter
@@ -340,13 +341,11 @@ def get(optimizer: Any) -> Optimizer:
     """
     if isinstance(optimizer, Optimizer):
         return optimizer
-    config: Config = {}
-    name = optimizer
-    if isinstance(optimizer, dict) and optimizer.keys() == {"class_name", "config"}:
-        name, config = optimizer["class_name"], dict(optimizer["config"])
+    name, config = described(optimizer)
     by_name = {key.lower(): cls for key, cls in OPTIMIZERS.items()}
     if not isinstance(name, str) or name.lower() not in by_name:
         raise unknown("optimizer", name, by_name)
+    config = dict(arguments(config, f"config of optimizer {name}"))
     rate = config.get("learning_rate")
     if isinstance(rate, dict):
         config["learning_rate"] = schedules.deserialize(rate)

@@ -13,7 +13,7 @@ from ._types import Array
 from .activations import Linear, ReLU
 from .backend import Backend
 from .kernels.geometry import Window, argmax_dtype
-from .layers import Conv2D, MaxPooling2D
+from .layers import BatchNormalization, Conv2D, MaxPooling2D
 from .layers.base import Parameter
 from .layers.conv import weight_gradients
 from .workspace import Workspace
@@ -34,11 +34,13 @@ class ConvStage:
     ----------
     conv : Conv2D
     pool : MaxPooling2D, optional
+    norm : BatchNormalization, optional
+        Between the two; for inference only.
     """
 
-    def __init__(self, conv: Conv2D, pool: MaxPooling2D | None = None) -> None:
-        self.conv, self.pool = conv, pool
-        self.layers = [conv] if pool is None else [conv, pool]
+    def __init__(self, conv: Conv2D, pool: MaxPooling2D | None = None, norm: BatchNormalization | None = None) -> None:
+        self.conv, self.pool, self.norm = conv, pool, norm
+        self.layers: list[Any] = [layer for layer in (conv, norm, pool) if layer is not None]
         assert conv.window is not None
         self._geometry = (
             conv.window,
@@ -62,6 +64,7 @@ class ConvStage:
         self, x: Array, *, training: bool = False, step: int = 0, ws: Workspace | None = None
     ) -> tuple[Array, StageCache | None]:
         """As :meth:`Layer.forward`, through all layers of the stage."""
+        assert not (training and self.norm), "a plan for inference cannot train"
         self.conv.check_input(x)
         out = None
         if ws is not None:
@@ -77,6 +80,7 @@ class ConvStage:
             self.conv.params["kernel"].value,
             None if bias is None else bias.value,
             *self._geometry,
+            norm=None if self.norm is None else self.norm.inference_terms(),
             out=out,
             work=ws and ws.scratch(),
         )
@@ -118,8 +122,10 @@ class ConvStage:
         return self.pool.window
 
 
-def fused(chain: list[Any], backend: Backend) -> list[Any]:
+def fused(chain: list[Any], backend: Backend, *, training: bool = True) -> list[Any]:
     """The plan: ``chain`` with steps in place of the layers that can run as one.
+
+    In inference a batch normalisation is a fixed map, which joins the convolution before it.
 
     Parameters
     ----------
@@ -132,19 +138,23 @@ def fused(chain: list[Any], backend: Backend) -> list[Any]:
     plan: list[Any] = []
     index = 0
     while index < len(chain):
-        step = next((step for pattern in PATTERNS if (step := pattern(chain[index : index + 3]))), None)
+        ahead = chain[index : index + LONGEST]
+        step = next((step for pattern in PATTERNS if (step := pattern(ahead, training))), None)
         plan.append(chain[index] if step is None else step)
         index += 1 if step is None else len(step.layers)
     return plan
 
 
-def _conv_stage(ahead: list[Any]) -> ConvStage | None:
-    conv = ahead[0]
+def _conv_stage(ahead: list[Any], training: bool) -> ConvStage | None:
+    conv, *behind = ahead
     if type(conv) is not Conv2D or type(conv.activation) not in (ReLU, Linear) or conv.algorithm == "im2col":
         return None
-    pooled = len(ahead) > 1 and type(ahead[1]) is MaxPooling2D
-    return ConvStage(conv, ahead[1] if pooled else None)
+    norm = behind.pop(0) if behind and type(behind[0]) is BatchNormalization and not training else None
+    pool = behind.pop(0) if behind and type(behind[0]) is MaxPooling2D else None
+    return ConvStage(conv, pool, norm)
 
 
-#: Each looks at the layers ahead and returns the step that takes the place of the first ones, or None.
-PATTERNS: tuple[Callable[[list[Any]], Any], ...] = (_conv_stage,)
+#: Each looks at the layers ahead, and at whether it is for training, and returns the step that takes the place of the
+#: first ones, or None.
+PATTERNS: tuple[Callable[[list[Any], bool], Any], ...] = (_conv_stage,)
+LONGEST = 3  # layers that a pattern looks at

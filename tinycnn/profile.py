@@ -27,7 +27,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from ._checks import boolean, integer
+from ._checks import boolean, integer, shown
 from ._types import Array
 from .batches import Batch
 from .kernels.threads import one_blas_thread
@@ -346,9 +346,10 @@ def flops(layer: Layer) -> int:
     >>> profile.flops(layer)
     389376
     """
+    if not isinstance(layer, Dense | Conv2D | DepthwiseConv2D) or not layer.built:
+        raise TypeError(f"layer must be a convolution or a Dense that is built; got {shown(layer)}")
     if isinstance(layer, Dense):
         return 2 * math.prod(layer.built_input_shape) * layer.units
-    assert isinstance(layer, Conv2D | DepthwiseConv2D)
     channels = layer.built_input_shape[-1]
     _, groups = layer.filters_and_groups(channels)
     return 2 * math.prod(layer.built_output_shape) * math.prod(layer.kernel_size) * (channels // groups)

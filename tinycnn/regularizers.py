@@ -55,12 +55,16 @@ class L2(Regularizer):
 REGULARIZERS: dict[str, type[Regularizer]] = {"l2": L2}
 
 
-def get(regularizer: Any) -> Regularizer | None:
+def get(regularizer: Any, name: str = "") -> Regularizer | None:
     """A regularizer from its name, its class name, its configuration, or itself; None is none.
+
+    ``name`` is the argument's, for errors.
 
     Raises
     ------
     ValueError
         If the name is unknown.
     """
-    return None if regularizer is None else find("regularizer", regularizer, Regularizer, REGULARIZERS)
+    if regularizer is None:
+        return None
+    return find("regularizer", regularizer, Regularizer, REGULARIZERS, name)

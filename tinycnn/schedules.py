@@ -29,13 +29,14 @@ True
 
 import dataclasses
 import math
+import numbers
 from bisect import bisect_left
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any, ClassVar, Self
 
-from ._checks import boolean, integer, real, unknown
+from ._checks import arguments, boolean, integer, items, real, shown, unknown
 
 __all__ = [
     "Constant",
@@ -78,10 +79,12 @@ class _Configured:
     @classmethod
     def from_config(cls, config: Mapping[str, Any]) -> Self:
         """Make a schedule from what :meth:`get_config` returned."""
-        return cls(**config)
+        return cls(**arguments(config, "config"))
 
     def _checked(self, compute: Callable[[int], float], clock: str, at: int) -> float:
         """Return ``compute(at)`` as a float, or raise if the time or the rate makes no sense."""
+        if isinstance(at, bool) or not isinstance(at, numbers.Real):
+            raise TypeError(f"{clock} must be a number; got {shown(at)}")
         if not at >= 0:
             raise ValueError(f"{self!r}: {clock} must be 0 or more, got {at}")
         try:
@@ -243,8 +246,9 @@ class PiecewiseConstantDecay(LearningRateSchedule):
     values: Sequence[float]
 
     def __post_init__(self) -> None:
-        boundaries = tuple(integer(b, f"boundaries[{i}]", 0) for i, b in enumerate(self.boundaries))
-        values = tuple(real(v, f"values[{i}]", 0) for i, v in enumerate(self.values))
+        given = items(self.boundaries, "boundaries", "integers"), items(self.values, "values", "numbers")
+        boundaries = tuple(integer(b, f"boundaries[{i}]", 0) for i, b in enumerate(given[0]))
+        values = tuple(real(v, f"values[{i}]", 0) for i, v in enumerate(given[1]))
         if len(values) != len(boundaries) + 1:
             raise ValueError(
                 "values must have one item more than boundaries; "
@@ -444,6 +448,8 @@ def serialize(schedule: LearningRateSchedule | InverseEpochDecay) -> dict[str, A
     dict
         ``{"class_name": ..., "config": ...}``, as in Keras.
     """
+    if not isinstance(schedule, _Configured):
+        raise TypeError(f"schedule must be a schedule; got {shown(schedule)}")
     return {"class_name": type(schedule).__name__, "config": schedule.get_config()}
 
 
@@ -455,10 +461,12 @@ def deserialize(description: Mapping[str, Any]) -> Any:
     ValueError
         No schedule has that class name. One of your own must be defined (imported) first.
     """
+    if not isinstance(description, Mapping) or not {"class_name", "config"} <= description.keys():
+        raise ValueError(f"description must be a dict with class_name and config; got {shown(description)}")
     name = description["class_name"]
     known = set(_Configured._registry) - {"LearningRateSchedule"}
-    if name not in known:
-        raise unknown("schedule", name, known)
+    if not isinstance(name, str) or name not in known:
+        raise unknown("schedule", name, known, "description")
     return _Configured._registry[name].from_config(description["config"])
 
 

@@ -9,14 +9,14 @@ import numpy as np
 from . import callbacks as callbacks_module
 from . import fit_state, numeric
 from . import metrics as metrics_module
+from ._checks import verbosity
 from ._types import Array
 from .augmentation import Augmentation
 from .batches import Batch, Batches
 from .feed import Feed
-from .inputs import checked_data, images_for, take, verbosity
+from .inputs import checked_data, images_for, take
 from .interrupt import Interrupt, deferred_interrupt
 from .kernels.threads import one_blas_thread
-from .plan import fused
 from .progress import Progress
 from .tape import Entry, Tape
 from .workspace import Workspace
@@ -62,6 +62,7 @@ class Session:
     ) -> None:
         self.model, self.batches, self.augment = model, batches, augment
         self.chain = model.plan if fuse else model.chain
+        self.evaluation_chain = model.evaluation_plan if fuse else model.chain
         self.ws = Workspace(model.backend.empty)
         self.validation: Feed | None = None
         if validation_data is not None:
@@ -183,7 +184,9 @@ def fit(
                 progress.trained()
                 logs = session.figures()
                 if session.validation is not None:
-                    results = _evaluate(model, session.chain, session.validation, session.validation_images, session.ws)
+                    results = _evaluate(
+                        model, session.evaluation_chain, session.validation, session.validation_images, session.ws
+                    )
                     logs |= {f"val_{name}": value for name, value in results.items()}
                 logs["learning_rate"] = model.optimizer.learning_rate
                 session.end_epoch(logs)
@@ -239,7 +242,7 @@ def train_step(model: "Sequential", chain: list[Any], batch: Batch, meters: "Met
         x, cache = layer.forward(x, training=True, step=step, ws=ws)
         caches.append(cache)
 
-    losses, loss_cache = model.chain_loss.forward(x, batch.targets, backend)
+    losses, loss_cache = model.chain_loss.forward(x, batch.y if batch.targets is None else batch.targets, backend)
     meters.update(losses, batch.y, loss_cache.p, batch.weight)
     weights = backend.full(len(losses), 1 / len(losses), model.dtype)
     if batch.weight is not None:
@@ -273,7 +276,7 @@ def train_on_batch(model: "Sequential", x: Any, y: Any) -> "Logs":
     meters = Meters(model)
     with one_blas_thread():
         images = model.backend.own(np.ascontiguousarray(x, dtype=model.dtype))
-        train_step(model, model.plan, Batch(images, y, None, y), meters, None)
+        train_step(model, model.plan, Batch(images, y, None), meters, None)
     return meters.results()
 
 
@@ -283,9 +286,9 @@ def evaluate(model: "Sequential", x: Any, y: Any, *, verbose: int, check_finite:
     x, y = checked_data(model, x, y, check_finite)
     if not len(x):
         raise ValueError("x is empty: there is nothing to evaluate")
-    with one_blas_thread():
+    with one_blas_thread(), model.lent_workspace() as ws:
         feed = Feed(model.backend, x, y, model.dtype)
-        results = _evaluate(model, model.plan, feed, len(x), Workspace(model.backend.empty))
+        results = _evaluate(model, model.evaluation_plan, feed, len(x), ws)
     if verbose:
         print("  ".join(f"{name} {value:.4f}" for name, value in results.items()))
     return results
@@ -295,8 +298,8 @@ def predict(model: "Sequential", x: Any, *, check_finite: bool) -> Array:
     """See :meth:`Sequential.predict`."""
     x = images_for(model, x, check_finite)
     result = np.empty((len(x), *model.output_shape), model.dtype)
-    ws, chain = Workspace(model.backend.empty), fused(model.layers, model.backend)
-    with one_blas_thread():
+    chain = model.prediction_plan
+    with one_blas_thread(), model.lent_workspace() as ws:
         for start in range(0, len(x), BLOCK):
             block = slice(start, start + BLOCK)
             y = run(chain, take(x, block, ws, model.dtype, model.backend), ws)

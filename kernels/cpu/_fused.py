@@ -17,8 +17,10 @@ from .pool import NO_POOL, pooling
 __all__ = ["AdamTogether", "conv2d_stage_backward", "conv2d_stage_forward"]
 
 
-def conv2d_stage_forward(x, w, b, window, groups, algorithm, relu, pool, out=None, work=None):
+def conv2d_stage_forward(x, w, b, window, groups, algorithm, relu, pool, norm=None, out=None, work=None):
     """``max_pool2d_forward(relu_forward(conv2d_forward(x, w, b)))``, with or without ReLU and pooling.
+
+    In inference a batch normalisation may stand before the pooling.
 
     Parameters
     ----------
@@ -29,6 +31,8 @@ def conv2d_stage_forward(x, w, b, window, groups, algorithm, relu, pool, out=Non
         See :mod:`.conv`.
     relu : bool
     pool : Window or None
+    norm : (gamma, beta, mean, variance, epsilon), optional
+        As in :func:`reference.batch_norm_inference_forward`.
     out : pair of arrays, optional
         ``(y, argmax)``; without pooling the second is ignored.
 
@@ -47,7 +51,11 @@ def conv2d_stage_forward(x, w, b, window, groups, algorithm, relu, pool, out=Non
     argmax = NO_WINNERS
     if pool is not None:
         argmax = target("out[1]", outs[1], shape, argmax_dtype(pool.size), (x, w, b, y))
-    launch_forward(shaped, x, w, b, 0.0 if relu else -np.inf, y, argmax, work)
+    if norm is not None:
+        gamma, beta, mean, variance, epsilon = norm
+        channelwise = {"mean": mean, "scale": gamma / np.sqrt(variance + x.dtype.type(epsilon)), "beta": beta}
+        norm = tuple(operand(name, array, 1, x.dtype, (F,)) for name, array in channelwise.items())
+    launch_forward(shaped, x, w, b, 0.0 if relu else -np.inf, y, argmax, work, norm)
     return deliver(y, outs[0]), argmax if pool is None else deliver(argmax, outs[1])
 
 

@@ -27,7 +27,7 @@ FORK_MESSAGE = (
 )
 
 
-def kernel(*, blas=False):
+def kernel(*, blas=False, parallel=True):
     """Compile a function whose ``prange`` loops run in parallel, and make calling it safe.
 
     A call holds the launch lock, because Numba's "workqueue" threads die when two Python threads enter at once, and
@@ -40,10 +40,12 @@ def kernel(*, blas=False):
     ----------
     blas : bool
         The function calls BLAS: hold that to one thread meanwhile.
+    parallel : bool
+        It has ``prange`` loops; without one (it may call another that has) it compiles faster.
     """
 
     def decorate(function):
-        jitted = _cached_njit(function)
+        jitted = _cached_njit(function, parallel)
 
         @functools.wraps(function)
         def launch(*arguments):
@@ -71,11 +73,11 @@ def arithmetic(function):
     return register_jitable(error_model="numpy", fastmath=FASTMATH)(function)
 
 
-def _cached_njit(function):
+def _cached_njit(function, parallel):
     """``numba.njit`` with the options of this backend."""
     with _in_cache_folder() as cached:
         return numba.njit(
-            parallel={"reduction": False, "numpy": False},
+            parallel=parallel and {"reduction": False, "numpy": False},
             cache=cached,
             nogil=True,
             error_model="numpy",
@@ -90,7 +92,12 @@ def by_itself(signature, function):
     as large as the micro-kernel, which many kernels use; called by its address, it is compiled once.
     """
     with _in_cache_folder() as cached:
-        return numba.cfunc(signature, cache=cached, error_model="numpy", fastmath=FASTMATH)(function)
+        compiled = numba.cfunc(signature, cache=cached, error_model="numpy", fastmath=FASTMATH)(function)
+    COMPILED.append(compiled)
+    return compiled
+
+
+COMPILED = []  # keeps code that is known by its address alone: Numba frees what nobody holds
 
 
 @contextlib.contextmanager

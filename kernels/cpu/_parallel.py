@@ -108,10 +108,18 @@ def _call(typingctx, function, chunk, lane, arguments):
 
 
 @kernel()
-def _launch(lanes, chunks, function, arguments):
-    """The one parallel loop."""
-    address = _address_of(arguments)
+def _loop(lanes, chunks, function, arguments):
+    """The one parallel loop, over addresses: compiled once."""
     for lane in prange(lanes):
         number = np.int64(lane)
         for chunk in range(number * chunks // lanes, (number + 1) * chunks // lanes):
-            _call(function, chunk, number, address)
+            _call(function, chunk, number, arguments)
+
+
+_run = _loop.jitted
+
+
+@kernel(parallel=False)
+def _launch(lanes, chunks, function, arguments):
+    """Put the arguments where the chunks can read them; compiled for each kind of arguments."""
+    _run(lanes, chunks, function, _address_of(arguments))

@@ -22,6 +22,7 @@ import numpy as np
 from ._arrays import pieces
 from ._jit import helper
 from ._memory import clear, copy
+from ._normalise import normalise_pixel
 from ._parallel import lanes, parallel
 from ._tiles import VECTOR_BYTES, micro_kernel, pack, packed_size, panel_width, product
 from .pool import NO_POOL, Pooling, pool_rows, unpool
@@ -142,8 +143,8 @@ def _scratch(p, canvas, back, itemsize):
     )
 
 
-def launch_forward(shaped, x, w, b, floor, y, winners, work):
-    """Give :func:`forward` its scratch memory and run it."""
+def launch_forward(shaped, x, w, b, floor, y, winners, work, norm):
+    """Give :func:`forward` its scratch memory and run it; norm: mean, scale and shift, or empty arrays."""
     p, canvas, _, pooling, (pixels, taps, _, _), sizes = shaped
     empty = work or np.empty
     share = sizes.canvas + (sizes.z if pooling.OH else 0)
@@ -155,7 +156,7 @@ def launch_forward(shaped, x, w, b, floor, y, winners, work):
         weights, row = panels, 2 * VECTOR_BYTES // x.itemsize
     forward.launch(
         p.chunks, micro_kernel(x.dtype), p, canvas, pooling, x.reshape(-1), weights, row, b, x.dtype.type(floor),
-        y.reshape(-1), winners.reshape(-1), pixels, taps, scratch, share, sizes.canvas,
+        y.reshape(-1), winners.reshape(-1), pixels, taps, scratch, share, sizes.canvas, *norm,
     )  # fmt: skip
 
 
@@ -187,7 +188,8 @@ def launch_backward(shaped, dy, y, winners, relu, x, w, dx, dw, db, work):
 
 @parallel
 def forward(
-    chunk, lane, micro, p, canvas, pooling, x, w, w_row, b, floor, y, winners, pixels, taps, work, share, canvas_size
+    chunk, lane, micro, p, canvas, pooling, x, w, w_row, b, floor, y, winners, pixels, taps, work, share, canvas_size,
+    mean, scale, shift,
 ):  # fmt: skip
     """Pieces of work are rows of one image each, pooled ones where there is pooling."""
     items, start = p.N * p.parts, lane * share
@@ -195,7 +197,7 @@ def forward(
     for item in range(chunk * items // p.chunks, (chunk + 1) * items // p.chunks):
         forward_rows(
             micro, p, canvas, pooling, item // p.parts, item % p.parts, x, w, w_row, b, floor, y, winners, pixels, taps,
-            work, start, start + canvas_size,
+            work, start, start + canvas_size, mean, scale, shift,
         )  # fmt: skip
 
 
@@ -207,7 +209,8 @@ def pack_group(g, lane, k, f, matrix, row, panels, groups):
 
 @helper
 def forward_rows(
-    micro, p, canvas, pooling, n, part, x, w, w_row, b, floor, y, winners, pixels, taps, work, start, scratch
+    micro, p, canvas, pooling, n, part, x, w, w_row, b, floor, y, winners, pixels, taps, work, start, scratch, mean,
+    scale, shift,
 ):  # fmt: skip
     """One piece: a part of the result's rows of image n."""
     CG, FG, pooled = p.C // p.groups, p.F // p.groups, pooling.OH > 0
@@ -229,6 +232,9 @@ def forward_rows(
             micro, (end - i) * p.OW, FG, p.taps * CG, image, image_start + g * CG, pixels, i * p.OW, taps, 0,
             w, w_start, w_row, b, g * FG, 0, floor, z, z_start + g * FG, p.F,
         )  # fmt: skip
+    if scale.size:
+        for pixel in range((end - i) * p.OW):
+            normalise_pixel(p.F, z, z_start + pixel * p.F, mean, scale, shift)
     if pooled:
         pool_rows(pooling, z, z_start - i * p.OW * p.F, p.OH, p.OW, p.F, first, last, y, winners, n)
 

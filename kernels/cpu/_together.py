@@ -8,11 +8,12 @@ import ctypes
 
 import numba
 import numpy as np
-from numba import prange, types
+from numba import types
 from numba.extending import intrinsic
 
 from ._arrays import FLOATS
-from ._jit import helper, kernel
+from ._jit import helper
+from ._parallel import parallel
 from .activation import CHUNK
 from .optimizer import adam_chunk
 
@@ -59,21 +60,16 @@ class AdamTogether:
         """As :func:`reference.adam_update`, for all of them."""
         number = self._number
         rate = number(learning_rate * (1 - beta_2**step) ** 0.5 / (1 - beta_1**step))
-        _adam_together(
-            self._addresses, self._pieces, self._example, rate, number(1 - beta_1), number(1 - beta_2), number(epsilon)
+        rest_1, rest_2 = number(1 - beta_1), number(1 - beta_2)
+        _adam_together.launch(
+            len(self._pieces), self._addresses, self._pieces, self._example, rate, rest_1, rest_2, number(epsilon)
         )
 
 
-@kernel()
-def _adam_together(addresses, pieces, example, rate, rest_1, rest_2, epsilon):
+@parallel
+def _adam_together(i, lane, table, pieces, example, rate, rest_1, rest_2, epsilon):
     """A piece is a part of one parameter: its number, where the part begins, how long it is."""
-    for i in prange(pieces.shape[0]):
-        piece(addresses[pieces[i, 0]], pieces[i, 1], pieces[i, 2], example, rate, rest_1, rest_2, epsilon)
-
-
-@helper
-def piece(addresses, start, count, example, rate, rest_1, rest_2, epsilon):
-    """One part of one parameter."""
+    addresses, start, count = table[pieces[i, 0]], pieces[i, 1], pieces[i, 2]
     parameter = array_at(addresses[0], start, count, example)
     gradient = array_at(addresses[1], start, count, example)
     m, v = array_at(addresses[2], start, count, example), array_at(addresses[3], start, count, example)

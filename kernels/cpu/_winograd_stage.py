@@ -13,6 +13,7 @@ from . import _winograd as winograd
 from ._arrays import pieces
 from ._jit import helper
 from ._memory import clear
+from ._normalise import normalise_pixel
 from ._parallel import lanes, parallel
 from ._stage import LANES, Canvas, add_columns, gate, place
 from ._tiles import micro_kernel
@@ -73,8 +74,8 @@ def _whole_tiles(results):
     return pieces(results, 4) * 4 + 2
 
 
-def launch_forward(shaped, x, w, b, floor, y, winners, work):
-    """Give :func:`forward` its scratch memory and run it."""
+def launch_forward(shaped, x, w, b, floor, y, winners, work, norm):
+    """Give :func:`forward` its scratch memory and run it; norm: mean, scale and shift, or empty arrays."""
     p, canvas, _, pooling, itemsize = shaped
     empty = work or np.empty
     z = p.images * p.OH * p.OW * p.F if pooling.OH else 0
@@ -86,7 +87,7 @@ def launch_forward(shaped, x, w, b, floor, y, winners, work):
     transform_piece.launch(PIECES, w.reshape(-1), p.C, p.F, False, u, filter_scratch)
     forward.launch(
         p.chunks, micro_kernel(x.dtype), p, canvas, pooling, x.reshape(-1), b, x.dtype.type(floor), y.reshape(-1),
-        winners.reshape(-1), u, *winograd.tables(p.run, p.C), scratch.reshape(-1), share, offsets,
+        winners.reshape(-1), u, *winograd.tables(p.run, p.C), scratch.reshape(-1), share, offsets, *norm,
     )  # fmt: skip
 
 
@@ -133,7 +134,10 @@ def transform_piece(piece, lane, w, C, F, flipped, u, scratch):
 
 
 @parallel
-def forward(chunk, lane, micro, p, canvas, pooling, x, b, floor, y, winners, u, rows, steps, work, share, offsets):
+def forward(
+    chunk, lane, micro, p, canvas, pooling, x, b, floor, y, winners, u, rows, steps, work, share, offsets, mean, scale,
+    shift,
+):  # fmt: skip
     """Pieces of work are blocks of images."""
     start, size = lane * share, canvas.height * canvas.width * p.C
     clear(work, start, p.images * size)
@@ -148,6 +152,9 @@ def forward(chunk, lane, micro, p, canvas, pooling, x, b, floor, y, winners, u, 
             micro, work, start, size, canvas.width, p.C, count, p.OH, p.OW, u, 0, p.F, b, 0, floor, z, z_start,
             p.run, rows, steps, work, start + offsets[0] + offsets[1],
         )  # fmt: skip
+        if scale.size:
+            for pixel in range(count * p.OH * p.OW):
+                normalise_pixel(p.F, z, z_start + pixel * p.F, mean, scale, shift)
         if pooling.OH > 0:
             for i in range(count):
                 image = z_start + i * p.OH * p.OW * p.F

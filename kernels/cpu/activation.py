@@ -8,6 +8,7 @@ from numba import prange
 from ._arrays import deliver, operand, pieces, target
 from ._jit import helper, kernel
 from ._memory import copy
+from ._parallel import parallel
 
 __all__ = [
     "elu_backward",
@@ -35,7 +36,8 @@ def relu_forward(x, out=None, work=None):
     """Pass x where it is positive or NaN; see :func:`reference.relu_forward`. ``out`` may be x."""
     x = operand("x", x)
     y = target("out", out, x.shape, x.dtype, (), same=(x,))
-    _gate(x.reshape(-1), x.reshape(-1), True, np.may_share_memory(x, y), y.reshape(-1))
+    flat = x.reshape(-1)
+    _gate.launch(pieces(x.size, CHUNK), flat, flat, True, np.may_share_memory(x, y), y.reshape(-1))
     return deliver(y, out)
 
 
@@ -44,7 +46,8 @@ def relu_backward(dy, y, out=None, work=None):
     dy = operand("dy", dy)
     y = operand("y", y, dtype=dy.dtype, shape=dy.shape)
     dx = target("out", out, dy.shape, dy.dtype, (y,), same=(dy,))
-    _gate(dy.reshape(-1), y.reshape(-1), False, np.may_share_memory(dy, dx), dx.reshape(-1))
+    in_place = np.may_share_memory(dy, dx)
+    _gate.launch(pieces(dy.size, CHUNK), dy.reshape(-1), y.reshape(-1), False, in_place, dx.reshape(-1))
     return deliver(dx, out)
 
 
@@ -136,22 +139,21 @@ def _slope(kind, dy, name, kept, constant, out):
     return deliver(dx, out)
 
 
-@kernel()
-def _gate(value, condition, keep_nan, in_place, result):
+@parallel
+def _gate(chunk, lane, value, condition, keep_nan, in_place, result):
     """``result = value`` where ``condition > 0`` (or is NaN, if wanted), else 0: both directions of ReLU.
 
     Each chunk is copied unless the caller wants the result in place, and then changed where it lies. LLVM makes
     vectors of a loop only where it sees that no write meets a later read: one name for one memory shows it, two
     names do not. The copy costs little, as the chunk stays in the nearest cache.
     """
-    for chunk in prange(pieces_of(value.size, CHUNK)):
-        start, stop = chunk * CHUNK, min(value.size, (chunk + 1) * CHUNK)
-        if not in_place:
-            copy(result, start, value, start, stop - start)
-        if keep_nan:
-            positive_part(result[start:stop])
-        else:
-            clear_where_negative(result[start:stop], condition[start:stop])
+    start, stop = chunk * CHUNK, min(value.size, (chunk + 1) * CHUNK)
+    if not in_place:
+        copy(result, start, value, start, stop - start)
+    if keep_nan:
+        positive_part(result[start:stop])
+    else:
+        clear_where_negative(result[start:stop], condition[start:stop])
 
 
 @helper

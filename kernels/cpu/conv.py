@@ -103,15 +103,20 @@ def choose(algorithm, x_shape, filters, window, groups, itemsize, pooling=NO_POO
     return _stage.plan(x_shape, filters, window, groups, pooling, itemsize)
 
 
-def launch_forward(plan, x, w, b, floor, y, winners, work):
-    """One stage forward, by the algorithm of its plan; without a product to take, the bias is the result."""
+def launch_forward(plan, x, w, b, floor, y, winners, work, norm=None):
+    """One stage forward, by the algorithm of its plan; ``norm``: mean, scale and shift of a normalisation."""
     if not y.size:
         return
-    if not w.size:
+    if not w.size:  # without a product to take, the bias is the result
         y[...] = np.maximum(b, x.dtype.type(floor))
+        if norm is not None:
+            y[...] = (y - norm[0]) * norm[1] + norm[2]
         return
+    if norm is None:
+        nothing = np.empty(0, x.dtype)
+        norm = nothing, nothing, nothing
     module = _winograd_stage if isinstance(plan, _winograd_stage.WinogradPlan) else _stage
-    module.launch_forward(plan, x, w, b, floor, y, winners, work)
+    module.launch_forward(plan, x, w, b, floor, y, winners, work, norm)
 
 
 def launch_backward(plan, dy, y, winners, relu, x, w, dx, dw, db, work):

@@ -6,9 +6,10 @@ import numpy as np
 from numba import prange
 
 from ..counter_hash import GOLDEN, HALF_OPEN, UNIFORM_BITS, WIDE_SHIFT, keep_threshold, key_of, mix
-from ._arrays import deliver, operand, target
+from ._arrays import deliver, operand, pieces, target
 from ._jit import helper, kernel
 from ._memory import copy
+from ._parallel import parallel
 from .activation import CHUNK, pieces_of
 
 __all__ = ["dropout", "gaussian_noise"]
@@ -24,7 +25,8 @@ def dropout(x, rate, seed, step, out=None, work=None):
         raise ValueError(f"rate must lie in [0, 1), not {rate}")
     y = target("out", out, x.shape, x.dtype, (), same=(x,))
     scale, threshold = x.dtype.type(1 / (1 - rate)), np.uint64(keep_threshold(rate))
-    _dropout(x.reshape(-1), np.may_share_memory(x, y), y.reshape(-1), scale, threshold, key_of(seed, step))
+    chunks, in_place = pieces(x.size, CHUNK), np.may_share_memory(x, y)
+    _dropout.launch(chunks, x.reshape(-1), in_place, y.reshape(-1), scale, threshold, key_of(seed, step))
     return deliver(y, out)
 
 
@@ -38,14 +40,13 @@ def gaussian_noise(x, stddev, seed, step, out=None, work=None):
     return deliver(y, out)
 
 
-@kernel()
-def _dropout(x, in_place, y, scale, threshold, key):
+@parallel
+def _dropout(chunk, lane, x, in_place, y, scale, threshold, key):
     """Fixed chunks of elements, copied and then changed in place (see ``activation._gate``)."""
-    for chunk in prange(pieces_of(x.size, CHUNK)):
-        start, stop = chunk * CHUNK, min(x.size, (chunk + 1) * CHUNK)
-        if not in_place:
-            copy(y, start, x, start, stop - start)
-        drop(y[start:stop], scale, threshold, key + np.uint64(start + 1) * GOLDEN)
+    start, stop = chunk * CHUNK, min(x.size, (chunk + 1) * CHUNK)
+    if not in_place:
+        copy(y, start, x, start, stop - start)
+    drop(y[start:stop], scale, threshold, key + np.uint64(start + 1) * GOLDEN)
 
 
 @helper

@@ -5,8 +5,9 @@ import math
 import numpy as np
 from numba import prange
 
-from ._arrays import deliver, operand, several, target
+from ._arrays import deliver, operand, pieces, several, target
 from ._jit import helper, kernel
+from ._parallel import parallel
 from .activation import CHUNK, pieces_of, softmax_row
 
 __all__ = [
@@ -27,7 +28,7 @@ def softmax_cross_entropy_forward(logits, labels, out=None, work=None):
     losses = target("out[0]", outs[0], logits.shape[:1], logits.dtype, (logits,))
     p = target("out[1]", outs[1], logits.shape, logits.dtype, (losses,), same=(logits,))
     if logits.size:
-        _forward(logits.reshape(-1), labels, losses, p.reshape(-1))
+        _forward.launch(*_chunks(logits), logits.reshape(-1), labels, losses, p.reshape(-1))
     return deliver(losses, outs[0]), deliver(p, outs[1])
 
 
@@ -38,7 +39,7 @@ def softmax_cross_entropy_backward(p, labels, weights, out=None, work=None):
     weights = operand("weights", weights, 1, p.dtype, p.shape[:1])
     dlogits = target("out", out, p.shape, p.dtype, (weights,), same=(p,))
     if p.size:
-        _backward(p.reshape(-1), labels, weights, dlogits.reshape(-1))
+        _backward.launch(*_chunks(p), p.reshape(-1), labels, weights, dlogits.reshape(-1))
     return deliver(dlogits, out)
 
 
@@ -97,32 +98,34 @@ def _labels(labels, shape):
     return operand("labels", labels.astype(np.int64, copy=False), 1, np.int64)
 
 
-@kernel()
-def _forward(logits, labels, losses, p):
-    """Chunks of whole rows; the true class's logit is read before p, which may be the same memory, is written."""
+def _chunks(logits):
+    """How many chunks of whole rows, and how many rows make one."""
+    per_chunk = max(1, CHUNK // logits.shape[1])
+    return pieces(len(logits), per_chunk), per_chunk
+
+
+@parallel
+def _forward(chunk, lane, per_chunk, logits, labels, losses, p):
+    """The true class's logit is read before p, which may be the same memory, is written."""
     rows = losses.size
     classes = logits.size // rows
-    per_chunk = max(1, CHUNK // classes)
-    for chunk in prange(pieces_of(rows, per_chunk)):
-        for row in range(chunk * per_chunk, min(rows, (chunk + 1) * per_chunk)):
-            start, stop = row * classes, (row + 1) * classes
-            true = logits[start + labels[row]]
-            largest, total = softmax_row(logits[start:stop], p[start:stop])
-            losses[row] = math.log(total) - (true - largest)
+    for row in range(chunk * per_chunk, min(rows, (chunk + 1) * per_chunk)):
+        start, stop = row * classes, (row + 1) * classes
+        true = logits[start + labels[row]]
+        largest, total = softmax_row(logits[start:stop], p[start:stop])
+        losses[row] = math.log(total) - (true - largest)
 
 
-@kernel()
-def _backward(p, labels, weights, dlogits):
-    """Chunks of whole rows."""
+@parallel
+def _backward(chunk, lane, per_chunk, p, labels, weights, dlogits):
+    """Some rows."""
     rows = weights.size
     classes = p.size // rows
-    per_chunk = max(1, CHUNK // classes)
     one = p.dtype.type(1)
-    for chunk in prange(pieces_of(rows, per_chunk)):
-        for row in range(chunk * per_chunk, min(rows, (chunk + 1) * per_chunk)):
-            weight, start, true = weights[row], row * classes, row * classes + labels[row]
-            for k in range(start, start + classes):
-                dlogits[k] = weight * (p[k] - one if k == true else p[k])
+    for row in range(chunk * per_chunk, min(rows, (chunk + 1) * per_chunk)):
+        weight, start, true = weights[row], row * classes, row * classes + labels[row]
+        for k in range(start, start + classes):
+            dlogits[k] = weight * (p[k] - one if k == true else p[k])
 
 
 @kernel()

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .. import fit_state
-from .._checks import choice, integer, real
+from .._checks import choice, integer, path, real
 from ..numeric import bad_weight
 from ..state_files import StateFolder
 from .base import Callback, Logs
@@ -60,7 +60,7 @@ class BackupAndRestore(Callback):
     def __init__(
         self, backup_dir: str | Path, save_freq: str | int = "epoch", *, save_seconds: float | None = None
     ) -> None:
-        self.backup_dir = Path(backup_dir)
+        self.backup_dir = path(backup_dir, "backup_dir")
         self.save_freq = (
             choice(save_freq, ("epoch",), "save_freq")
             if isinstance(save_freq, str)
@@ -121,6 +121,9 @@ class BackupAndRestore(Callback):
 
     def on_epoch_end(self, epoch: int, logs: Logs) -> None:
         self.save()
+
+    def on_train_end(self) -> None:
+        del self._session  # it holds the data and the memory of the fit
 
     def _warn_of_versions(self, saved: fit_state.Saved, path: Path) -> None:
         then: dict[str, Any] = saved.state.get("versions", {})

@@ -4,6 +4,8 @@ import math
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from .._checks import shown
+
 if TYPE_CHECKING:
     from ..model import Sequential
 
@@ -137,7 +139,7 @@ class LambdaCallback(Callback):
         }
         for name, function in self._functions.items():
             if function is not None and not callable(function):
-                raise TypeError(f"{name} must be a function; got {function!r}")
+                raise TypeError(f"{name} must be a function; got {shown(function)}")
 
     def watches_batches(self) -> bool:
         return self._functions["on_train_batch_end"] is not None

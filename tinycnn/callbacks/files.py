@@ -5,7 +5,7 @@ from pathlib import Path
 from string import Formatter
 from typing import Any, TextIO
 
-from .._checks import boolean, choice, integer, real
+from .._checks import boolean, choice, integer, path, real, shown
 from ..numeric import bad_weight
 from .base import Callback, Logs
 from .monitor import MonitorCallback
@@ -23,7 +23,9 @@ class CSVLogger(Callback):
     """
 
     def __init__(self, filename: str | Path, separator: str = ",", append: bool = False) -> None:
-        self.filename = Path(filename)
+        self.filename = path(filename, "filename")
+        if not isinstance(separator, str) or len(separator) != 1 or separator in '\r\n"\0':
+            raise ValueError(f"separator must be one character; got {shown(separator)}")
         self.separator = separator
         self.append = boolean(append, "append")
 
@@ -116,7 +118,7 @@ class ModelCheckpoint(MonitorCallback):
         initial_value_threshold: float | None = None,
     ) -> None:
         super().__init__(monitor, mode, verbose=verbose)
-        self.filepath = str(filepath)
+        self.filepath = str(path(filepath, "filepath"))
         _fields(self.filepath)
         self.save_best_only = boolean(save_best_only, "save_best_only")
         if boolean(save_weights_only, "save_weights_only"):

@@ -3,7 +3,7 @@
 import math
 from typing import Any
 
-from .._checks import boolean, choice, integer, real
+from .._checks import boolean, choice, integer, real, verbosity, word
 from .._types import Array
 from .base import Callback, Logs
 
@@ -24,9 +24,9 @@ class MonitorCallback(Callback):
     """
 
     def __init__(self, monitor: str, mode: str, min_delta: float = 0.0, verbose: int = 0) -> None:
-        self.monitor = monitor
+        self.monitor = word(monitor, "monitor")
         self.min_delta = real(min_delta, "min_delta", 0)
-        self.verbose = verbose
+        self.verbose = verbosity(verbose)
         mode = choice(mode, ("auto", "min", "max"), "mode")
         self.mode = mode if mode != "auto" else ("max" if monitor.endswith(("accuracy", "acc")) else "min")
 
@@ -100,7 +100,7 @@ class EarlyStopping(MonitorCallback):
     ) -> None:
         super().__init__(monitor, mode, min_delta, verbose)
         self.patience = integer(patience, "patience", minimum=0)
-        self.baseline = baseline
+        self.baseline = None if baseline is None else real(baseline, "baseline")
         self.restore_best_weights = boolean(restore_best_weights, "restore_best_weights")
         self.start_from_epoch = integer(start_from_epoch, "start_from_epoch", minimum=0)
 

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
-from .._checks import integer, real
+from .._checks import integer, real, shown, verbosity
 from .base import Callback, Logs
 from .monitor import MonitorCallback
 
@@ -26,9 +26,9 @@ class LearningRateScheduler(Callback):
 
     def __init__(self, schedule: Callable[[int, float], float], verbose: int = 0) -> None:
         if not callable(schedule):
-            raise TypeError(f"schedule must be a function of (epoch, lr); got {schedule!r}")
+            raise TypeError(f"schedule must be a function of (epoch, lr); got {shown(schedule)}")
         self.schedule = schedule
-        self.verbose = verbose
+        self.verbose = verbosity(verbose)
 
     def on_epoch_begin(self, epoch: int) -> None:
         rate = self.schedule(epoch, self.model.optimizer.learning_rate)

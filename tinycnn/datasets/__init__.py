@@ -15,6 +15,7 @@ from __future__ import annotations
 import difflib
 from types import ModuleType
 
+from .._checks import shown
 from . import cifar10, digits, fashion_mnist, mnist
 from ._fetch import DownloadError
 from ._formats import DataFileError, DataSet, read_idx
@@ -63,13 +64,17 @@ def get(name: str) -> ModuleType:
     ValueError
         There is no such data set; the message names the nearest one and all of them.
     """
+    if not isinstance(name, str):
+        raise TypeError(f"name must be the name of a data set; got {shown(name)}. There are: {', '.join(names())}")
     plain = {_plain(key): module for key, module in _MODULES.items()}
     if _plain(name) in plain:
         return plain[_plain(name)]
     # A cutoff of 0 always finds one, and a wrong guess beside the full list does no harm.
-    [nearest] = difflib.get_close_matches(_plain(name), plain, n=1, cutoff=0)
+    [nearest] = difflib.get_close_matches(_plain(name[:100]), plain, n=1, cutoff=0)
     suggestion = names()[list(plain).index(nearest)]
-    raise ValueError(f"unknown data set {name!r}; did you mean {suggestion!r}? There are: {', '.join(names())}")
+    raise ValueError(
+        f"name: unknown data set {shown(name)}; did you mean {suggestion!r}? There are: {', '.join(names())}"
+    )
 
 
 def load(name: str) -> DataSet:

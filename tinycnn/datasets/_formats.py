@@ -126,8 +126,10 @@ def _parse_idx(
     n_bytes = math.prod(found)
     if ndim > _MAX_DIMENSIONS:
         raise DataFileError(f"{path}: IDX header announces {ndim} dimensions, more than the limit of {_MAX_DIMENSIONS}")
-    if n_bytes > max_bytes:
-        raise DataFileError(f"{path}: IDX header announces {n_bytes} bytes, more than the limit of {max_bytes}")
+    # Also of an array without elements: NumPy refuses (0, 2**32 - 1, 2**32 - 1, …).
+    announced = math.prod(length or 1 for length in found)
+    if announced > max_bytes:
+        raise DataFileError(f"{path}: IDX header announces {announced} bytes, more than the limit of {max_bytes}")
     if n_bytes > available:
         raise DataFileError(f"{path}: truncated, {available} data bytes at most, {n_bytes} expected")
     return _read_exactly(path, stream, n_bytes).reshape(found)

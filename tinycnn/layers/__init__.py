@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from .._checks import unknown
+from .._checks import shown, unknown
 from .._types import Config
 from .activation import ELU, Activation, LeakyReLU, ReLU, Softmax
 from .base import ActivatedLayer, Layer, Parameter
@@ -67,6 +67,8 @@ __all__ = [
 
 def serialize(layer: Layer) -> Config:
     """A layer as ``{"class_name": …, "config": …}``, ready for JSON."""
+    if not isinstance(layer, Layer):
+        raise TypeError(f"layer must be a Layer; got {shown(layer)}")
     return {"class_name": type(layer).__name__, "config": layer.get_config()}
 
 
@@ -87,9 +89,23 @@ def deserialize(config: Any, custom_objects: dict[str, type[Layer]] | None = Non
         If the class does not take the arguments.
     """
     if not isinstance(config, dict) or not isinstance(config.get("config"), dict):
-        raise ValueError(f"a layer is described by {{'class_name': name, 'config': arguments}}; got {config!r:.200}")
-    known = LAYERS | (custom_objects or {})
+        raise ValueError(
+            f"config: a layer is described by {{'class_name': name, 'config': arguments}}; got {shown(config)}"
+        )
+    known = LAYERS | (checked_classes(custom_objects) or {})
     name = config.get("class_name")
     if not isinstance(name, str) or name not in known:
         raise unknown("layer", name, known)
     return known[name].from_config(config["config"])
+
+
+def checked_classes(custom_objects: Any) -> dict[str, type[Layer]] | None:
+    """Layer classes by name, or None; anything else is a TypeError."""
+    good = custom_objects is None or (
+        isinstance(custom_objects, dict)
+        and all(isinstance(key, str) for key in custom_objects)
+        and all(isinstance(cls, type) and issubclass(cls, Layer) for cls in custom_objects.values())
+    )
+    if not good:
+        raise TypeError(f"custom_objects must be a dict of names to Layer classes; got {shown(custom_objects)}")
+    return custom_objects

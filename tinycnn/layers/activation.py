@@ -3,6 +3,7 @@
 from typing import Any, NamedTuple
 
 from .. import activations
+from .._checks import integer, shown
 from .._types import Array
 from ..workspace import Workspace
 from .base import Layer
@@ -108,6 +109,6 @@ class Softmax(_OneActivation):
 
     def __init__(self, axis: int = -1, **base: Any) -> None:
         super().__init__("softmax", **base)
-        if axis != -1:
-            raise ValueError(f"axis must be -1: tinycnn keeps classes last; got {axis!r}")
+        if integer(axis, "axis", minimum=-1) != -1:
+            raise ValueError(f"axis must be -1: tinycnn keeps classes last; got {shown(axis)}")
         self.axis = -1

@@ -9,7 +9,7 @@ from typing import Any, ClassVar, NamedTuple
 import numpy as np
 
 from .. import activations, initializers, regularizers, seeding
-from .._checks import boolean, optional_name, shape, shown
+from .._checks import arguments, boolean, float_dtype, optional_name, shape, shown
 from .._named import Named
 from .._types import Array, Config, Shape
 from ..backend import Backend, get_backend
@@ -110,7 +110,7 @@ class Layer:
 
     def output_shape(self, input_shape: Shape) -> Shape:
         """The shape of one result for the shape of one sample; pure. Raises ValueError where none fits."""
-        return input_shape
+        return shape(input_shape, "input_shape")
 
     def create(self, input_shape: Shape, rng: np.random.Generator) -> None:
         """Make parameters and buffers with :meth:`add_parameter` and :meth:`add_buffer`; none by default."""
@@ -177,7 +177,7 @@ class Layer:
         """
         self.name = self.name or snake_case(type(self).__name__)
         self.backend = backend or get_backend()
-        self.dtype = np.dtype(dtype).name
+        self.dtype = float_dtype(dtype, "dtype")
         self._fix_shapes(input_shape)
         self.params, self.buffers = {}, {}
         if rng is None:
@@ -320,11 +320,11 @@ class Layer:
     @classmethod
     def from_config(cls, config: Config) -> "Layer":
         """The layer that :meth:`get_config` described, not built."""
-        return cls(**config)
+        return cls(**arguments(config, "config"))
 
     def __repr__(self) -> str:
-        arguments = ", ".join(f"{key}={value!r}" for key, value in self.get_config().items() if value is not None)
-        return f"{type(self).__name__}({arguments})"
+        given = ", ".join(f"{key}={value!r}" for key, value in self.get_config().items() if value is not None)
+        return f"{type(self).__name__}({given})"
 
 
 class Nothing(NamedTuple):

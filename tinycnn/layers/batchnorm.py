@@ -72,10 +72,10 @@ class BatchNormalization(Layer):
         self.epsilon = real(epsilon, "epsilon", above=0)
         self.center = boolean(center, "center")
         self.scale = boolean(scale, "scale")
-        self.beta_initializer = initializers.get(beta_initializer)
-        self.gamma_initializer = initializers.get(gamma_initializer)
-        self.moving_mean_initializer = initializers.get(moving_mean_initializer)
-        self.moving_variance_initializer = initializers.get(moving_variance_initializer)
+        self.beta_initializer = initializers.get(beta_initializer, "beta_initializer")
+        self.gamma_initializer = initializers.get(gamma_initializer, "gamma_initializer")
+        self.moving_mean_initializer = initializers.get(moving_mean_initializer, "moving_mean_initializer")
+        self.moving_variance_initializer = initializers.get(moving_variance_initializer, "moving_variance_initializer")
 
     def create(self, input_shape: Shape, rng: np.random.Generator) -> None:
         channels = input_shape[-1:]
@@ -95,7 +95,7 @@ class BatchNormalization(Layer):
         self.check_input(x)
         by_batch = training and self.trainable
         y = self.result(ws, len(x), training=training)
-        gamma, beta = self._gamma(), self.params["beta"].value if self.center else self._zero
+        gamma, beta = self.gamma_and_beta()
         if by_batch:
             if x.size == 0:
                 raise ValueError(f"{self.label}: an empty batch has no mean; training needs at least one sample")
@@ -105,17 +105,15 @@ class BatchNormalization(Layer):
             )
             self._move_averages(mean, variance)
         else:
-            mean, variance = self.buffers["moving_mean"], self.buffers["moving_variance"]
-            y = self.kernels.batch_norm_inference_forward(
-                x, gamma, beta, mean, variance, self.epsilon, out=y, work=ws and ws.scratch()
-            )
+            _, _, mean, variance, _ = terms = self.inference_terms()
+            y = self.kernels.batch_norm_inference_forward(x, *terms, out=y, work=ws and ws.scratch())
         return y, (BatchNormCache(x, mean, variance, by_batch) if training else None)
 
     def backward(self, dy: Array, cache: BatchNormCache, *, ws: Workspace | None = None) -> Array:
         self.check_gradient(dy)
         k = self.kernels
         kernel = k.batch_norm_backward if cache.by_batch else k.batch_norm_inference_backward
-        gamma = self._gamma()
+        gamma, _ = self.gamma_and_beta()
         dx = self.input_gradient(ws, len(dy))
         gradients = [
             self.params[name].grad if name in self.params else np.empty_like(gamma) for name in ("gamma", "beta")
@@ -125,8 +123,17 @@ class BatchNormalization(Layer):
             0
         ]
 
-    def _gamma(self) -> Array:
-        return self.params["gamma"].value if self.scale else self._one
+    def inference_terms(self) -> tuple[Array, Array, Array, Array, float]:
+        """gamma, beta, moving mean, moving variance and epsilon: all that inference takes."""
+        buffers = self.buffers
+        return *self.gamma_and_beta(), buffers["moving_mean"], buffers["moving_variance"], self.epsilon
+
+    def gamma_and_beta(self) -> tuple[Array, Array]:
+        """The parameters, or ones and zeros in place of those that the layer does not have."""
+        return (
+            self.params["gamma"].value if self.scale else self._one,
+            self.params["beta"].value if self.center else self._zero,
+        )
 
     def _move_averages(self, mean: Array, variance: Array) -> None:
         for name, batch in (("moving_mean", mean), ("moving_variance", variance)):

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from .. import activations, initializers, regularizers
-from .._checks import boolean, choice, integer, pair, shown
+from .._checks import boolean, choice, integer, pair, shape, shown
 from .._types import Array, Shape
 from ..kernels.geometry import Window, same_pads
 from ..workspace import Workspace
@@ -49,8 +49,8 @@ class _Convolution2D(ActivatedLayer):
         self.dilation_rate = pair(dilation_rate, "dilation_rate")
         self.activation = activations.get(activation)
         self.use_bias = boolean(use_bias, "use_bias")
-        self.bias_initializer = initializers.get(bias_initializer)
-        self.bias_regularizer = regularizers.get(bias_regularizer)
+        self.bias_initializer = initializers.get(bias_initializer, "bias_initializer")
+        self.bias_regularizer = regularizers.get(bias_regularizer, "bias_regularizer")
 
     #: How the backend is to compute it; see :class:`Conv2D`.
     algorithm = "auto"
@@ -213,8 +213,8 @@ class Conv2D(_Convolution2D):
         self.filters = integer(filters, "filters")
         self.groups = integer(groups, "groups")
         self.algorithm = choice(algorithm, ("auto", "direct", "winograd", "im2col"), "algorithm")
-        self.kernel_initializer = initializers.get(kernel_initializer)
-        self.kernel_regularizer = regularizers.get(kernel_regularizer)
+        self.kernel_initializer = initializers.get(kernel_initializer, "kernel_initializer")
+        self.kernel_regularizer = regularizers.get(kernel_regularizer, "kernel_regularizer")
         plain = self.kernel_size, self.strides, self.dilation_rate, self.groups
         if self.algorithm == "winograd" and plain != ((3, 3), (1, 1), (1, 1), 1):
             raise ValueError(
@@ -306,8 +306,8 @@ class DepthwiseConv2D(_Convolution2D):
             **base,
         )
         self.depth_multiplier = integer(depth_multiplier, "depth_multiplier")
-        self.depthwise_initializer = initializers.get(depthwise_initializer)
-        self.depthwise_regularizer = regularizers.get(depthwise_regularizer)
+        self.depthwise_initializer = initializers.get(depthwise_initializer, "depthwise_initializer")
+        self.depthwise_regularizer = regularizers.get(depthwise_regularizer, "depthwise_regularizer")
 
     def filters_and_groups(self, channels: int) -> tuple[int, int]:
         return channels * self.depth_multiplier, channels
@@ -328,9 +328,10 @@ def weight_gradients(layer: ActivatedLayer) -> tuple[Array, Array]:
 
 def image_size(layer: Any, input_shape: Shape) -> tuple[tuple[int, int], int]:
     """((H, W), C) of an image's shape, or an error that says what came instead."""
+    input_shape = shape(input_shape, "input_shape")
     if len(input_shape) != 3:
         hint = "; a grey image needs a channel axis: x[..., None]" if len(input_shape) == 2 else ""
-        raise ValueError(f"{layer.label}: expected images (H, W, C), got a sample of shape {input_shape}{hint}")
+        raise ValueError(f"{layer.label}: expected images (H, W, C), got a sample of shape {shown(input_shape)}{hint}")
     H, W, C = input_shape
     return (H, W), C
 
@@ -362,4 +363,4 @@ def _positional_error(filters: Any, kernel_size: Any, rest: tuple[Any, ...]) -> 
             f"{kernel_size}×{rest[0]} kernel (as in Keras 1) write Conv2D({filters}, ({kernel_size}, {rest[0]})); "
             f"for a stride write Conv2D({filters}, {kernel_size}, strides={rest[0]})"
         )
-    return TypeError(f"Conv2D takes filters and kernel_size by position, the rest by name; got also {rest!r}")
+    return TypeError(f"Conv2D takes filters and kernel_size by position, the rest by name; got also {shown(rest)}")

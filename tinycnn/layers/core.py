@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from .._checks import integer, pair, real
+from .._checks import integer, pair, real, shown
 from .._checks import shape as checked_shape
 from .._types import Array, Config, Shape
 from ..workspace import Workspace
@@ -66,7 +66,7 @@ class Flatten(_ShapeOnly):
     """
 
     def output_shape(self, input_shape: Shape) -> Shape:
-        return (math.prod(input_shape),)
+        return (math.prod(checked_shape(input_shape, "input_shape")),)
 
 
 class Reshape(_ShapeOnly):
@@ -94,12 +94,15 @@ class Reshape(_ShapeOnly):
     def __init__(self, target_shape: Shape, **base: Any) -> None:
         super().__init__(**base)
         if not isinstance(target_shape, tuple | list) or not target_shape:
-            raise TypeError(f"target_shape must be a tuple of integers without the batch axis; got {target_shape!r}")
+            raise TypeError(
+                f"target_shape must be a tuple of integers without the batch axis; got {shown(target_shape)}"
+            )
         self.target_shape = tuple(integer(n, f"target_shape[{i}]", minimum=-1) for i, n in enumerate(target_shape))
         if 0 in self.target_shape or self.target_shape.count(-1) > 1:
-            raise ValueError(f"target_shape must be positive, with at most one -1; got {target_shape!r}")
+            raise ValueError(f"target_shape must be positive, with at most one -1; got {shown(target_shape)}")
 
     def output_shape(self, input_shape: Shape) -> Shape:
+        input_shape = checked_shape(input_shape, "input_shape")
         count, given = math.prod(input_shape), abs(math.prod(self.target_shape))
         shape = tuple(count // given if length == -1 else length for length in self.target_shape)
         if math.prod(shape) != count:
@@ -132,7 +135,7 @@ class ZeroPadding2D(Layer):
         super().__init__(**base)
         both = padding if isinstance(padding, tuple | list) else (padding, padding)
         if len(both) != 2:
-            raise TypeError(f"padding must be an integer, a pair, or a pair of pairs of integers; got {padding!r}")
+            raise TypeError(f"padding must be an integer, a pair, or a pair of pairs of integers; got {shown(padding)}")
         self.padding = tuple(pair(sides, f"padding[{axis}]", minimum=0) for axis, sides in enumerate(both))
 
     def output_shape(self, input_shape: Shape) -> Shape:

@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from .. import activations, initializers, regularizers
-from .._checks import boolean, integer
+from .._checks import boolean, integer, shape
 from .._types import Array, Shape
 from ..workspace import Workspace
 from .base import ActivatedLayer
@@ -57,13 +57,13 @@ class Dense(ActivatedLayer):
         self.units = integer(units, "units")
         self.activation = activations.get(activation)
         self.use_bias = boolean(use_bias, "use_bias")
-        self.kernel_initializer = initializers.get(kernel_initializer)
-        self.bias_initializer = initializers.get(bias_initializer)
-        self.kernel_regularizer = regularizers.get(kernel_regularizer)
-        self.bias_regularizer = regularizers.get(bias_regularizer)
+        self.kernel_initializer = initializers.get(kernel_initializer, "kernel_initializer")
+        self.bias_initializer = initializers.get(bias_initializer, "bias_initializer")
+        self.kernel_regularizer = regularizers.get(kernel_regularizer, "kernel_regularizer")
+        self.bias_regularizer = regularizers.get(bias_regularizer, "bias_regularizer")
 
     def output_shape(self, input_shape: Shape) -> Shape:
-        return (*input_shape[:-1], self.units)
+        return (*shape(input_shape, "input_shape")[:-1], self.units)
 
     def create(self, input_shape: Shape, rng: np.random.Generator) -> None:
         kernel_shape = (input_shape[-1], self.units)

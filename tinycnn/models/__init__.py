@@ -94,6 +94,6 @@ def recipe(name: str) -> Recipe:
 
 def _find(name: str) -> Network:
     known = _NETWORKS | _VARIATIONS
-    if name not in known:
-        raise unknown("model", name, known)
+    if not isinstance(name, str) or name not in known:
+        raise unknown("model", name, known, "name")
     return known[name]

@@ -8,11 +8,11 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from .. import metrics
-from .._checks import integer
+from .._checks import any_array, integer, shown
 from .._types import Array
 
 #: What counting wants, drawing wants too.
-labels, probabilities = metrics.class_numbers, metrics.probabilities
+labels, probabilities, as_array = metrics.class_numbers, metrics.probabilities, any_array
 #: Okabe & Ito's palette without yellow, which is too light for lines on white.
 PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000")
 #: For mistakes; always with a mark beside it.
@@ -51,8 +51,8 @@ def panels_of(ax: Any, count: int, width: float = 4, height: float = 3.2) -> Arr
         ax.set_axis_off()
         share = 1 / (count + 0.25 * (count - 1))
         return np.array([ax.inset_axes((1.25 * share * panel, 0, share, 1)) for panel in range(count)])
-    if not isinstance(ax, Sequence | np.ndarray) or len(ax) != count:
-        raise ValueError(f"ax must be Axes, or a sequence of {count}, one for each panel; got {ax!r}")
+    if not isinstance(ax, Sequence | np.ndarray) or _is_single(ax) or len(ax) != count:
+        raise ValueError(f"ax must be Axes, or a sequence of {count}, one for each panel; got {shown(ax)}")
     return np.array([axes_or_new(panel, 0, 0) for panel in ax])
 
 
@@ -64,8 +64,15 @@ def whole_count(value: Any, name: str = "count") -> int:
         raise ValueError(str(error)) from error
 
 
+def _is_single(value: Any) -> bool:
+    return isinstance(value, np.ndarray) and value.ndim == 0
+
+
 def same_length(**arrays: Array) -> None:
     """Raise ValueError unless the arrays have as many rows."""
+    for name, array in arrays.items():
+        if np.ndim(array) == 0:
+            raise ValueError(f"{name} must be an array with a row for each sample; got {shown(array)}")
     if len({len(array) for array in arrays.values()}) > 1:
         lengths = ", ".join(f"{name} has {len(array)}" for name, array in arrays.items())
         raise ValueError(f"{' and '.join(arrays)} must be equally long; {lengths}")
@@ -75,8 +82,10 @@ def names_of(class_names: Sequence[str] | None, classes: int) -> list[str]:
     """A name for each class: those given, or its number."""
     if class_names is None:
         return [str(number) for number in range(classes)]
-    if isinstance(class_names, str) or len(class_names) < classes:
-        raise ValueError(f"class_names must be a sequence of at least {classes} names; got {class_names!r}")
+    if isinstance(class_names, str | bytes) or not isinstance(class_names, Sequence | np.ndarray):
+        raise ValueError(f"class_names must be a sequence of names; got {shown(class_names)}")
+    if (isinstance(class_names, np.ndarray) and class_names.ndim != 1) or len(class_names) < classes:
+        raise ValueError(f"class_names must be a sequence of at least {classes} names; got {shown(class_names)}")
     return [str(name) for name in class_names]
 
 
@@ -85,13 +94,13 @@ def images(x: Any, name: str = "x") -> Array:
 
     Floats outside [0, 1] (normalised images, say) are stretched to it, all by the same amount.
     """
-    array = np.asarray(x)
+    array = as_array(x, name)
     if array.ndim == 3:
         array = array[..., np.newaxis]
     if array.ndim != 4 or array.shape[-1] not in (1, 3) or not array.size or array.dtype.kind not in "fiub":
         raise ValueError(
             f"{name} must hold images, shape (N, H, W), (N, H, W, 1) or (N, H, W, 3); "
-            f"got {array.dtype} of shape {np.shape(x)}"
+            f"got {array.dtype} of shape {array.shape}"
         )
     if array.dtype == np.uint8:
         array = array / 255

@@ -17,7 +17,7 @@ from ..inputs import check_images
 from ..kernels.threads import one_blas_thread
 from ..layers import ActivatedLayer, Activation, Flatten, Layer, Reshape
 from ..model import Sequential
-from ._checks import images
+from ._checks import as_array, images, shown
 
 _REFERENCE = Backend("reference")
 
@@ -49,7 +49,8 @@ def layer_index(model: Sequential, layer: Any) -> int:
         if one is layer:
             return index
     raise ValueError(
-        f"layer must be one of {model.name}, by name, by number from 0 to {len(names) - 1}, or itself; got {layer!r}. "
+        f"layer must be one of {model.name}, by name, by number from 0 to {len(names) - 1}, or itself; "
+        f"got {shown(layer)}. "
         f"There are: {', '.join(names)}"
     )
 
@@ -57,7 +58,7 @@ def layer_index(model: Sequential, layer: Any) -> int:
 def one_image(model: Sequential, image: Any) -> Array:
     """A batch of one image (1, H, W, C), from (H, W, C), (1, H, W, C) or, with one channel, (H, W)."""
     shape = image_shape(model)
-    array = np.asarray(image)
+    array = as_array(image, "image")
     if shape in (array.shape, (*array.shape, 1)):
         array = array.reshape(1, *shape)
     if array.shape != (1, *shape):

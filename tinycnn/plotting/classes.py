@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 
 from .. import metrics
 from .._types import Array
-from ._checks import GREY, PALETTE, axes_or_new, names_of
+from ._checks import GREY, PALETTE, axes_or_new, names_of, shown
 
 
 def confusion_matrix(y_true: Any, y_pred: Any, class_names: Sequence[str] | None = None, ax: Any = None) -> Axes:
@@ -110,7 +110,9 @@ def _mark(ax: Axes, compared: Mapping[str, Sequence[float]], rows: Array) -> Non
     for (name, values), marker in zip(compared.items(), "Dos^v<>", strict=False):
         accuracies = np.asarray(values, dtype=np.float64)
         if accuracies.shape != rows.shape:
-            raise ValueError(f"compared[{name!r}] must hold {len(rows)} accuracies, one for each class; got {values!r}")
+            raise ValueError(
+                f"compared[{name!r}] must hold {len(rows)} accuracies, one for each class; got {shown(values)}"
+            )
         [marks] = ax.plot(accuracies, rows, marker, color=PALETTE[1], label=name, clip_on=False)
         marks.set(markerfacecolor="w", markeredgewidth=1.5, markersize=6)
     ax.legend(

@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
 from .._types import Array
-from ._checks import PALETTE, panels_of
+from ._checks import PALETTE, panels_of, shown
 
 _TITLES = {"loss": ("Loss", "mean loss per image"), "accuracy": ("Accuracy", "share of images correct")}
 _MARKERS = "os^Dv<>P*"
@@ -98,7 +98,7 @@ def _runs(history: Any) -> dict[str, dict[str, Array]]:
     """Runs by name; a run alone is called "". Each has an "epoch", counted from 1."""
     history = getattr(history, "history", history)
     if not isinstance(history, Mapping) or not history:
-        raise ValueError(f"history must be what fit returned, or a mapping of such by name; got {history!r}")
+        raise ValueError(f"history must be what fit returned, or a mapping of such by name; got {shown(history)}")
     inner = [getattr(value, "history", value) for value in history.values()]
     if any(isinstance(value, Mapping) for value in inner):
         return {str(name): _run(run, f"history[{name!r}]") for name, run in zip(history, inner, strict=True)}
@@ -107,7 +107,7 @@ def _runs(history: Any) -> dict[str, dict[str, Array]]:
 
 def _run(run: Any, name: str) -> dict[str, Array]:
     if not isinstance(run, Mapping):
-        raise ValueError(f"{name} must be a history, with lists by 'loss' and the like; got {run!r}")
+        raise ValueError(f"{name} must be a history, with lists by 'loss' and the like; got {shown(run)}")
     try:
         values = {str(key): np.asarray(column, dtype=np.float64) for key, column in run.items()}
     except (TypeError, ValueError) as error:

@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from .._types import Array
 from ..model import Sequential
 from ..trace import LayerTrace, Trace
-from ._checks import GREY, PALETTE, RED, axes_or_new, panels_of
+from ._checks import GREY, PALETTE, RED, axes_or_new, panels_of, shown
 from ._inside import backdrop, check_model, copies_up_to_scores, gradient_by_input, image_shape, one_image, run
 
 _RESULT = "result"
@@ -137,7 +137,7 @@ def saliency(model: Any, image: Any, label: Any = None, ax: Any = None) -> Array
     if label is not None and (
         isinstance(label, bool) or not isinstance(label, int | np.integer) or not 0 <= label < classes
     ):
-        raise ValueError(f"label must be a class, from 0 to {classes - 1}; got {label!r}")
+        raise ValueError(f"label must be a class, from 0 to {classes - 1}; got {shown(label)}")
     x = one_image(model, image)
     steps = run(copies_up_to_scores(model), x)
     scores = steps[-1].y[0] if steps else x[0]

@@ -9,7 +9,7 @@ from matplotlib.patches import Rectangle
 
 from .._checks import choice
 from .._types import Array
-from ._checks import GREY, RED, axes_or_new, images, labels, names_of, same_length, whole_count
+from ._checks import GREY, RED, as_array, axes_or_new, images, labels, names_of, same_length, whole_count
 from ._checks import probabilities as checked_probabilities
 from ._sheet import CHARACTER, LINE, MARGIN, WIDTH, Sheet
 
@@ -55,7 +55,7 @@ def predictions(
         With the name of the argument that does not fit.
     """
     which = choice(which, ("best", "worst", "first_100"), "which")
-    x, y_true, p = np.asarray(x), labels(y_true, "y_true"), checked_probabilities(probabilities, "probabilities")
+    x, y_true, p = as_array(x, "x"), labels(y_true, "y_true"), checked_probabilities(probabilities, "probabilities")
     same_length(x=x, y_true=y_true, probabilities=p)
     names = names_of(class_names, max(p.shape[1], int(y_true.max()) + 1))
     count = (100 if which == "first_100" else 10) if count is None else whole_count(count)
@@ -113,7 +113,7 @@ def samples_per_class(
     ValueError
         With the name of the argument that does not fit.
     """
-    x, y, count = np.asarray(x), labels(y, "y"), whole_count(count)
+    x, y, count = as_array(x, "x"), labels(y, "y"), whole_count(count)
     same_length(x=x, y=y)
     names = names_of(class_names, int(y.max()) + 1)
     rows = [np.flatnonzero(y == number)[:count] for number in range(len(names))]

@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from .._types import Array
 from ..layers import Conv2D, DepthwiseConv2D, Layer
 from ..model import Sequential
-from ._checks import whole_count
+from ._checks import shown, whole_count
 from ._inside import check_model, copy_of, layer_index, one_image, run
 from ._sheet import BAR, CHARACTER, LINE, Sheet
 
@@ -126,7 +126,8 @@ def _convolution(model_or_layer: Any, layer: Any) -> Any:
         return chosen
     if not isinstance(model_or_layer, kinds) or not model_or_layer.built:
         raise ValueError(
-            f"model_or_layer must be a Sequential, or a Conv2D or DepthwiseConv2D that is built; got {model_or_layer!r}"
+            "model_or_layer must be a Sequential, or a Conv2D or DepthwiseConv2D that is built; "
+            f"got {shown(model_or_layer)}"
         )
     if layer is not None:
         raise ValueError(f"layer is for models; {model_or_layer.label} is a layer already")

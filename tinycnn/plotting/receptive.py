@@ -11,7 +11,7 @@ from ..head import ends_in_softmax
 from ..kernels.geometry import Window
 from ..layers import Dense, Flatten, Layer, Reshape, ZeroPadding2D
 from ..model import Sequential
-from ._checks import PALETTE, axes_or_new
+from ._checks import PALETTE, axes_or_new, shown
 from ._inside import (
     backdrop,
     check_model,
@@ -69,7 +69,7 @@ def receptive_field(
     field = field_by_geometry(model, index, asked)
     x = None if image is None else one_image(model, image)
     if not isinstance(measured, bool | np.bool_):
-        raise ValueError(f"measured must be True or False; got {measured!r}")
+        raise ValueError(f"measured must be True or False; got {shown(measured)}")
     ax = axes_or_new(ax, 4.8, 5.0)
 
     picture = np.full((H, W, 3), 0.75) if x is None else backdrop(x)
@@ -158,7 +158,8 @@ def _asked(layer: Layer, position: Any) -> tuple[Any, ...]:
     shape = layer.built_output_shape
     if position is None:
         return tuple(length // 2 for length in shape[: max(1, len(shape) - 1)])
-    numbers = position if isinstance(position, tuple | list | np.ndarray) else (position,)
+    several = isinstance(position, tuple | list) or (isinstance(position, np.ndarray) and position.ndim == 1)
+    numbers = position if several else (position,)
     wanted = (len(shape) - 1, len(shape)) if len(shape) > 1 else (1,)
     whole = [isinstance(number, int | np.integer) and not isinstance(number, bool) for number in numbers]
     if len(numbers) in wanted and all(whole):
@@ -166,7 +167,7 @@ def _asked(layer: Layer, position: Any) -> tuple[Any, ...]:
         if all(0 <= number < length for number, length in zip(asked, shape, strict=False)):
             return asked
     form = "(row, column) or (row, column, channel)" if len(shape) == 3 else "a number"
-    raise ValueError(f"position must be {form} within the result {shape} of {layer.name!r}; got {position!r}")
+    raise ValueError(f"position must be {form} within the result {shape} of {layer.name!r}; got {shown(position)}")
 
 
 def _where(layer: Layer, asked: tuple[Any, ...]) -> str:

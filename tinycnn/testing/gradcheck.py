@@ -18,6 +18,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from .._checks import array as checked_array
+from .._checks import boolean, integer, real, shown
 from .._types import Array
 from ..backend import get_backend
 from ..layers.base import Layer
@@ -88,6 +90,9 @@ def check_gradients(
     >>> print(testing.check_gradients(layers.Dense(2), np.ones((1, 3))).ok)
     True
     """
+    seed, training = integer(seed, "seed", 0), boolean(training, "training")
+    rtol, atol = real(rtol, "rtol", 0, 1), real(atol, "atol", 0, 1e100)
+    max_elements = None if max_elements is None else integer(max_elements, "max_elements")
     x = _checked_input(x)
     function = _function_of(subject, x, y, training)
     report = GradientReport(f"Gradient check of {function.name} (float64, central differences, cotangent seed {seed})")
@@ -323,7 +328,7 @@ def _describe(function: str, array: str, shape: tuple[int, ...], result: _Result
 
 
 def _checked_input(x: Any) -> Array:
-    array = np.asarray(x)
+    array = checked_array(x, "x")
     if array.dtype != np.float64:
         raise TypeError(
             f"check_gradients needs x in float64, got {array.dtype}: in float32 rounding hides errors of a percent; "
@@ -342,7 +347,7 @@ def _function_of(subject: Any, x: Array, y: Any, training: bool) -> Function:
     if isinstance(subject, Loss):
         return _loss_function(subject, x, y)
     hint = "; write an instance, with parentheses" if isinstance(subject, type) else ""
-    raise TypeError(f"check_gradients takes a layer, a Sequential or a loss; got {subject!r}{hint}")
+    raise TypeError(f"subject: check_gradients takes a layer, a Sequential or a loss; got {shown(subject)}{hint}")
 
 
 def layer_function(layer: Layer, x: Array, training: bool = True) -> Function:

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from .._checks import array, integer, real, shown
 from .._types import Array
 from ..kernels.threads import one_blas_thread
 from ..layers import serialize
@@ -52,6 +53,12 @@ def check_directional(
     TypeError
         If the model or x is not float64.
     """
+    if not isinstance(model, Sequential) or not model.built:
+        raise TypeError(f"model must be a Sequential that is built; got {shown(model)}")
+    x = array(x, "x")
+    if x.shape[1:] != model.input_shape:
+        raise ValueError(f"x must have the shape (N, {', '.join(map(str, model.input_shape))}); got {x.shape}")
+    seed, rtol = integer(seed, "seed", 0), real(rtol, "rtol", 0, 1)
     report = GradientReport(f"Directional check of {model.name} (float64, direction seed {seed})")
     _Network(model, x, y).directional(report, seed, rtol)
     if report.failures:

@@ -1,0 +1,625 @@
+"""Every public function, constructor and method, with good arguments; or the reason why it has none here.
+
+`public` lists them from the modules themselves, so that a new one has to be put here before the tests pass.
+"""
+
+import contextlib
+import importlib
+import inspect
+import io
+import tempfile
+from collections.abc import Callable, Iterator
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import tinycnn
+from tinycnn import (
+    Augmentation,
+    Sequential,
+    activations,
+    callbacks,
+    datasets,
+    initializers,
+    layers,
+    losses,
+    metrics,
+    models,
+    optimizers,
+    plotting,
+    regularizers,
+    schedules,
+    testing,
+)
+
+MODULES = (
+    *("tinycnn", "tinycnn.layers", "tinycnn.losses", "tinycnn.metrics", "tinycnn.optimizers", "tinycnn.schedules"),
+    *("tinycnn.callbacks", "tinycnn.initializers", "tinycnn.regularizers", "tinycnn.activations", "tinycnn.datasets"),
+    *("tinycnn.models", "tinycnn.testing", "tinycnn.plotting", "tinycnn.profile"),
+)
+#: What is called by tinycnn alone, or described as an interface to be defined, with what it is given by tinycnn.
+INTERNAL: dict[str, str] = {
+    "Layer.create": "called by build",
+    "Layer.add_parameter": "called by create",
+    "Layer.add_buffer": "called by create",
+    "Layer.constant": "called by create",
+    "Layer.check_input": "called by forward",
+    "Layer.check_gradient": "called by backward",
+    "Layer.result": "called by forward",
+    "Layer.input_gradient": "called by backward",
+    "Layer.backward_parameters": "called by training, as backward",
+    "ActivatedLayer.*": "a base of layers, with the same methods; called by forward and backward",
+    "Conv2D.filters_and_groups": "called by output_shape",
+    "DepthwiseConv2D.filters_and_groups": "called by output_shape",
+    "Parameter.*": "made by add_parameter",
+    "*.linear_forward": "called by forward",
+    "*.linear_backward_input": "called by backward",
+    "*.linear_backward_parameters": "called by backward",
+    "*.create": "called by build",
+    "Crossentropy.*": "a base of losses",
+    "LossCache.*": "what forward gives to backward",
+    "*.check_targets": "called by forward",
+    "*.check_classes": "called by compile",
+    "*.prepared": "called by forward",
+    "check_labels": "called by losses",
+    "check_rows": "called by losses",
+    "check_numbers": "called by losses",
+    "class_numbers": "called by confusion_matrix",
+    "predicted_classes": "called by confusion_matrix",
+    "probabilities": "called by confusion_matrix",
+    "recall": "called by per_class_accuracy, with what confusion_matrix returns",
+    "*.values": "called by update",
+    "*.hits": "called by update",
+    "Metric.get_state": "called by fit",
+    "*.update_together": "called by step",
+    "Optimizer.update": "called by step",
+    "SGD.update": "called by step",
+    "Adam.update": "called by step",
+    "RMSprop.update": "called by step",
+    "*.rate": "called by __call__",
+    "Callback.*": "called by fit",
+    "MonitorCallback.*": "a base of callbacks",
+    "*.on_*": "called by fit",
+    "*.get_state": "called by fit",
+    "*.set_state": "called by fit",
+    "BackupAndRestore.begin": "called by fit",
+    "BackupAndRestore.restored": "called by fit",
+    "BackupAndRestore.save": "called by fit",
+    "ActivationFunction.*": "called by layers",
+    "*.describe": "called by get_config",
+    "Linear.forward": "called by layers",
+    "Linear.backward": "called by layers",
+    "*.penalty": "called by parameters",
+    "*.gradient": "called by parameters",
+    "truncated_normal": "called by initializers",
+    "fans": "called by initializers",
+    "Layer.forward": "defined by layers",
+    "Layer.backward": "defined by layers",
+    "Layer.output_shape": "defined by layers",
+    "Layer.weight_shapes": "tested with each layer",
+    "*.step": "called by train_on_batch",
+    "Loss.*": "called by train_on_batch",
+    "MeanSquaredError.*": "called by train_on_batch",
+    "GradientReport.*": "made by check_gradients",
+    "ParameterCount.*": "made by models",
+    "Recipe.*": "made by models, and tested with them",
+    "Entry.*": "made by profile",
+    "Pass.*": "made by profile",
+    "Profile.*": "made by profile",
+    "NumericError.*": "raised by fit",
+    "DataFileError.*": "raised by readers",
+    "DownloadError.*": "raised by loaders",
+    "assert_layer_contract": "takes a function that makes layers; its arguments are a test's own",
+    "model_report": "takes a documented network's name and the time of a gradient check",
+}
+
+Made = tuple[Callable[..., Any], dict[str, Any]]
+
+
+def model() -> Sequential:
+    """Small, compiled, on the backend that compiles nothing."""
+    with tinycnn.use_backend("reference"):
+        tinycnn.set_seed(0)
+        made = Sequential(
+            [
+                layers.Input((4, 4, 1)),
+                layers.Conv2D(2, 3, activation="relu"),
+                layers.Flatten(),
+                layers.Dense(3, activation="softmax"),
+            ]
+        )
+        made.compile("sgd", "sparse_categorical_crossentropy", ["accuracy"])
+        return made
+
+
+def x() -> Any:
+    """Four images."""
+    return np.linspace(0, 1, 64, dtype=np.float32).reshape(4, 4, 4, 1)
+
+
+def y() -> Any:
+    """Their labels."""
+    return np.array([0, 1, 2, 0])
+
+
+def built(kind: type[layers.Layer] = layers.Dense, **arguments: Any) -> layers.Layer:
+    """A layer of its own."""
+    layer = kind(**(arguments or {"units": 3}))
+    layer.build((4,), backend=tinycnn.backend.Backend("reference"))
+    return layer
+
+
+@cache
+def folder() -> Path:
+    """A place for files that good arguments name."""
+    return Path(tempfile.mkdtemp(prefix="arguments-"))
+
+
+def model_file() -> Path:
+    """A saved model."""
+    path = folder() / "model.safetensors"
+    if not path.exists():
+        model().save(path)
+    return path
+
+
+def entered(manager: Callable[..., contextlib.AbstractContextManager[Any]]) -> Callable[..., None]:
+    """A function that goes into a ``with`` block and out of it."""
+
+    def call(**arguments: Any) -> None:
+        with manager(**arguments):
+            pass
+
+    return call
+
+
+_LAYER_BASE = {"name": "a", "input_shape": (4, 4, 1), "trainable": True}
+_CONVOLUTION = {
+    "kernel_size": 3,
+    "strides": 1,
+    "padding": "same",
+    "dilation_rate": 1,
+    "activation": "relu",
+    "use_bias": True,
+    "bias_initializer": "zeros",
+    "bias_regularizer": None,
+}
+_POOLING = {"pool_size": 2, "strides": 2, "padding": "valid", **_LAYER_BASE}
+_OPTIMIZER = {"weight_decay": None, "clipnorm": 1.0, "clipvalue": None, "global_clipnorm": None}
+_MONITOR = {"monitor": "loss", "verbose": 0, "mode": "auto"}
+
+#: Constructors by module, with good arguments for every one of theirs.
+CONSTRUCTORS: dict[Any, dict[str, Any]] = {
+    Sequential: {"layers": (), "name": "a", "dtype": "float32"},
+    Augmentation: {"shift": 0.1, "flip": True, "rotation": 5.0, "blur": 0.5, "cutout": 0.2},
+    layers.Layer: _LAYER_BASE,
+    layers.Input: {"shape": (4, 4, 1)},
+    layers.Activation: {"activation": "relu", **_LAYER_BASE},
+    layers.AveragePooling2D: _POOLING,
+    layers.MaxPooling2D: _POOLING,
+    layers.BatchNormalization: {
+        "axis": -1,
+        "momentum": 0.9,
+        "epsilon": 1e-3,
+        "center": True,
+        "scale": True,
+        "beta_initializer": "zeros",
+        "gamma_initializer": "ones",
+        "moving_mean_initializer": "zeros",
+        "moving_variance_initializer": "ones",
+        **_LAYER_BASE,
+    },
+    layers.Conv2D: {
+        "filters": 2,
+        "groups": 1,
+        "kernel_initializer": "zeros",
+        "kernel_regularizer": "l2",
+        "algorithm": "auto",
+        **_CONVOLUTION,
+        **_LAYER_BASE,
+    },
+    layers.DepthwiseConv2D: {
+        "depth_multiplier": 1,
+        "depthwise_initializer": "zeros",
+        "depthwise_regularizer": "l2",
+        **_CONVOLUTION,
+        **_LAYER_BASE,
+    },
+    layers.Dense: {
+        "units": 3,
+        "activation": "relu",
+        "use_bias": True,
+        "kernel_initializer": "zeros",
+        "bias_initializer": "zeros",
+        "kernel_regularizer": "l2",
+        "bias_regularizer": None,
+        **_LAYER_BASE,
+    },
+    layers.Dropout: {"rate": 0.5, "seed": 1, **_LAYER_BASE},
+    layers.GaussianNoise: {"stddev": 0.5, "seed": 1, **_LAYER_BASE},
+    layers.ELU: {"alpha": 1.0, **_LAYER_BASE},
+    layers.LeakyReLU: {"negative_slope": 0.1, **_LAYER_BASE},
+    layers.ReLU: _LAYER_BASE,
+    layers.Softmax: {"axis": -1, **_LAYER_BASE},
+    layers.Flatten: _LAYER_BASE,
+    layers.Reshape: {"target_shape": (2, -1), **_LAYER_BASE},
+    layers.Rescaling: {"scale": 2.0, "offset": 0.0, **_LAYER_BASE},
+    layers.ZeroPadding2D: {"padding": 1, **_LAYER_BASE},
+    layers.GlobalAveragePooling2D: {"keepdims": False, **_LAYER_BASE},
+    layers.GlobalMaxPooling2D: {"keepdims": False, **_LAYER_BASE},
+    losses.Loss: {},
+    losses.CategoricalCrossentropy: {"from_logits": False, "label_smoothing": 0.1},
+    losses.SparseCategoricalCrossentropy: {"from_logits": False},
+    losses.MeanSquaredError: {},
+    metrics.Metric: {"name": "a"},
+    metrics.ClassAccuracy: {"name": "a"},
+    metrics.CategoricalAccuracy: {"name": "a"},
+    metrics.SparseCategoricalAccuracy: {"name": "a"},
+    metrics.MeanSquaredError: {"name": "a"},
+    metrics.TopKCategoricalAccuracy: {"k": 2, "name": "a"},
+    metrics.SparseTopKCategoricalAccuracy: {"k": 2, "name": "a"},
+    optimizers.Optimizer: {"learning_rate": 0.1, **_OPTIMIZER},
+    optimizers.SGD: {"learning_rate": 0.1, "momentum": 0.9, "nesterov": True, **_OPTIMIZER},
+    optimizers.Adam: {"learning_rate": 0.1, "beta_1": 0.9, "beta_2": 0.99, "epsilon": 1e-7, **_OPTIMIZER},
+    optimizers.AdamW: {
+        "learning_rate": 0.1,
+        "beta_1": 0.9,
+        "beta_2": 0.99,
+        "epsilon": 1e-7,
+        **_OPTIMIZER,
+        "weight_decay": 0.1,
+    },
+    optimizers.RMSprop: {
+        "learning_rate": 0.1,
+        "rho": 0.9,
+        "momentum": 0.1,
+        "epsilon": 1e-7,
+        "centered": True,
+        **_OPTIMIZER,
+    },
+    schedules.LearningRateSchedule: {},
+    schedules.Constant: {"learning_rate": 0.1},
+    schedules.CosineDecay: {
+        "initial_learning_rate": 0.1,
+        "decay_steps": 10,
+        "alpha": 0.0,
+        "warmup_target": 0.2,
+        "warmup_steps": 3,
+    },
+    schedules.ExponentialDecay: {
+        "initial_learning_rate": 0.1,
+        "decay_steps": 10,
+        "decay_rate": 0.5,
+        "staircase": True,
+    },
+    schedules.InverseEpochDecay: {"initial_learning_rate": 0.1, "decay_rate": 0.5, "digits": 3},
+    schedules.InverseTimeDecay: {
+        "initial_learning_rate": 0.1,
+        "decay_steps": 10,
+        "decay_rate": 0.5,
+        "staircase": True,
+    },
+    schedules.OneCycle: {
+        "max_learning_rate": 0.1,
+        "total_steps": 10,
+        "pct_start": 0.3,
+        "div_factor": 25.0,
+        "final_div_factor": 100.0,
+    },
+    schedules.PiecewiseConstantDecay: {"boundaries": [2, 4], "values": [0.1, 0.2, 0.3]},
+    callbacks.History: {},
+    callbacks.TerminateOnNaN: {},
+    callbacks.LambdaCallback: dict.fromkeys(
+        ("on_epoch_begin", "on_epoch_end", "on_train_begin", "on_train_end", "on_train_batch_end"), print
+    ),
+    callbacks.LearningRateScheduler: {"schedule": lambda epoch, rate: rate, "verbose": 0},
+    callbacks.CSVLogger: {"filename": "a.csv", "separator": ",", "append": False},
+    callbacks.BackupAndRestore: {"backup_dir": "a", "save_freq": "epoch", "save_seconds": 1.0},
+    callbacks.EarlyStopping: {
+        **_MONITOR,
+        "min_delta": 0,
+        "patience": 0,
+        "baseline": 0.5,
+        "restore_best_weights": False,
+        "start_from_epoch": 0,
+    },
+    callbacks.ModelCheckpoint: {
+        **_MONITOR,
+        "filepath": "a",
+        "save_best_only": False,
+        "save_weights_only": False,
+        "save_freq": "epoch",
+        "initial_value_threshold": 0.5,
+    },
+    callbacks.ReduceLROnPlateau: {
+        **_MONITOR,
+        "factor": 0.5,
+        "patience": 1,
+        "min_delta": 0.1,
+        "cooldown": 0,
+        "min_lr": 0.0,
+    },
+    initializers.Initializer: {},
+    initializers.VarianceScaling: {},
+    initializers.Constant: {"value": 1.0},
+    initializers.RandomUniform: {"minval": 0.0, "maxval": 1.0},
+    initializers.RandomNormal: {"mean": 0.0, "stddev": 1.0},
+    initializers.TruncatedNormal: {"mean": 0.0, "stddev": 1.0},
+    **{
+        cls: {}
+        for cls in (
+            *(initializers.Zeros, initializers.Ones, initializers.GlorotNormal, initializers.GlorotUniform),
+            *(initializers.HeNormal, initializers.HeUniform, initializers.LecunNormal, initializers.LecunUniform),
+            *(activations.GELU, activations.Linear, activations.ReLU, activations.Sigmoid, activations.Softmax),
+            *(activations.Tanh, regularizers.Regularizer),
+        )
+    },
+    activations.ELU: {"alpha": 1.0},
+    activations.LeakyReLU: {"negative_slope": 0.1},
+    regularizers.L2: {"l2": 0.1},
+}
+
+
+def _forward_and_backward(kind: type[layers.Layer], arguments: dict[str, Any]) -> Iterator[tuple[str, Made]]:
+    """A layer's methods, each on a fresh one; all of them take images here."""
+    own = {key: value for key, value in arguments.items() if key not in _LAYER_BASE}
+
+    def fresh() -> layers.Layer:
+        layer = kind(**own)
+        layer.build((4, 4, 1), backend=tinycnn.backend.Backend("reference"))
+        return layer
+
+    def backward(**given: Any) -> Any:
+        layer = fresh()
+        result, cache = layer.forward(x(), training=True)
+        return layer.backward(**{"dy": result, "cache": cache, **given})
+
+    result = fresh().forward(x(), training=True)[0]
+    name = kind.__name__
+    yield f"{name}.forward", (lambda **given: fresh().forward(**given), {"x": x()})
+    yield f"{name}.backward", (backward, {"dy": result})
+    yield f"{name}.output_shape", (lambda **given: kind(**own).output_shape(**given), {"input_shape": (4, 4, 1)})
+    yield f"{name}.weight_shapes", (lambda **given: kind(**own).weight_shapes(**given), {"input_shape": (4, 4, 1)})
+    yield f"{name}.build", (lambda **given: kind(**own).build(**given), {"input_shape": (4, 4, 1), "dtype": "float32"})
+
+
+def _set(obj: Any, name: str) -> Callable[..., None]:
+    return lambda **given: setattr(obj, name, given[name])
+
+
+def made() -> dict[str, Made]:
+    """What to call, by name, with good arguments."""
+    found: dict[str, Made] = {}
+    for cls, arguments in CONSTRUCTORS.items():
+        module = cls.__module__.split(".")[1]
+        found[f"{module}.{cls.__name__}"] = (cls, dict(arguments))
+        if issubclass(cls, layers.Layer) and cls is not layers.Layer:
+            found |= {f"layers.{name}": case for name, case in _forward_and_backward(cls, arguments)}
+        if issubclass(cls, schedules.LearningRateSchedule) and arguments:
+            found[f"schedules.{cls.__name__}.__call__"] = (cls(**arguments), {"step": 3})
+    return found | _functions() | _model_methods() | _plotting()
+
+
+def _functions() -> dict[str, Made]:
+    accuracy = metrics.ClassAccuracy()
+    backend = tinycnn.backend.Backend("reference")
+    probabilities = np.full((4, 3), 1 / 3, np.float32)
+    return {
+        "load_model": (tinycnn.load_model, {"path": model_file(), "custom_objects": {}, "check_finite": True}),
+        "set_seed": (tinycnn.set_seed, {"seed": 1}),
+        "use_backend": (entered(tinycnn.use_backend), {"name": "reference"}),
+        "get_backend": (tinycnn.get_backend, {}),
+        "layers.serialize": (layers.serialize, {"layer": layers.Flatten()}),
+        "layers.deserialize": (
+            layers.deserialize,
+            {"config": layers.serialize(layers.Flatten()), "custom_objects": {}},
+        ),
+        "Layer.from_config": (layers.Dense.from_config, {"config": layers.Dense(3).get_config()}),
+        "losses.get": (losses.get, {"loss": "mse"}),
+        "metrics.get": (metrics.get, {"metric": "accuracy"}),
+        "metrics.by_name": (metrics.by_name, {"metrics": ["accuracy"]}),
+        "metrics.serialize": (metrics.serialize, {"metrics": {"accuracy": accuracy}}),
+        "metrics.confusion_matrix": (
+            metrics.confusion_matrix,
+            {"y_true": y(), "y_pred": probabilities, "num_classes": 3},
+        ),
+        "metrics.per_class_accuracy": (
+            metrics.per_class_accuracy,
+            {"y_true": y(), "y_pred": probabilities, "num_classes": 3},
+        ),
+        "Metric.update": (metrics.ClassAccuracy().update, {"y_true": y(), "y_pred": probabilities}),
+        "optimizers.get": (optimizers.get, {"optimizer": "adam"}),
+        "Optimizer.learning_rate": (_set(optimizers.SGD(), "learning_rate"), {"learning_rate": 0.1}),
+        "Layer.trainable": (_set(layers.Dense(3), "trainable"), {"trainable": False}),
+        "schedules.serialize": (schedules.serialize, {"schedule": schedules.Constant(0.1)}),
+        "schedules.deserialize": (
+            schedules.deserialize,
+            {"description": schedules.serialize(schedules.Constant(0.1))},
+        ),
+        "schedules.from_config": (
+            schedules.Constant.from_config,
+            {"config": schedules.Constant(0.1).get_config()},
+        ),
+        "initializers.get": (initializers.get, {"initializer": "zeros"}),
+        "regularizers.get": (regularizers.get, {"regularizer": "l2"}),
+        "activations.get": (activations.get, {"activation": "relu"}),
+        "datasets.get": (datasets.get, {"name": "digits"}),
+        "datasets.load": (datasets.load, {"name": "digits"}),
+        "datasets.names": (datasets.names, {}),
+        "datasets.read_idx": (datasets.read_idx, {"path": _idx_file(), "shape": (3,), "max_bytes": 100}),
+        "models.build": (models.build, {"name": "ladder_01"}),
+        "models.recipe": (models.recipe, {"name": "ladder_01"}),
+        "models.names": (models.names, {}),
+        "models.variations": (models.variations, {}),
+        "Augmentation.__call__": (
+            Augmentation(shift=0.1),
+            {"x": x(), "seed": 1, "step": 0, "backend": backend},
+        ),
+    }
+
+
+def _check_gradients(subject: Any, **given: Any) -> Any:
+    """Of a layer that no call before has built."""
+    fresh = layers.Dense(2) if isinstance(subject, layers.Dense) else subject
+    return testing.check_gradients(fresh, **given)
+
+
+def _idx_file() -> Path:
+    path = folder() / "idx"
+    path.write_bytes(b"\0\0\x08\1\0\0\0\3abc")
+    return path
+
+
+def _model_methods() -> dict[str, Made]:
+    def on_model(name: str) -> Callable[..., Any]:
+        def call(**given: Any) -> Any:
+            with contextlib.redirect_stdout(io.StringIO()):
+                return getattr(model(), name)(**given)
+
+        return call
+
+    fit = {
+        "x": x(),
+        "y": y(),
+        "batch_size": 2,
+        "epochs": 1,
+        "verbose": 0,
+        "callbacks": [],
+        "validation_split": 0.0,
+        "validation_data": (x(), y()),
+        "shuffle": True,
+        "class_weight": None,
+        "sample_weight": None,
+        "initial_epoch": 0,
+        "steps_per_epoch": None,
+        "check_finite": True,
+        "augment": None,
+        "fuse": True,
+    }
+    good: dict[str, dict[str, Any]] = {
+        "add": {"layer": layers.Softmax()},
+        "compile": {"optimizer": "sgd", "loss": "mse", "metrics": ["mse"]},
+        "fit": fit,
+        "train_on_batch": {"x": x(), "y": y()},
+        "evaluate": {"x": x(), "y": y(), "verbose": 0, "return_dict": False, "check_finite": True},
+        "predict": {"x": x(), "check_finite": True},
+        "trace": {"x": x(), "y": y()},
+        "summary": {"plan": False},
+        "get_layer": {"name": "dense"},
+        "set_weights": {"weights": model().get_weights()},
+        "save": {"path": folder() / "saved.safetensors"},
+        **{name: {} for name in ("count_params", "count_trainable_params", "weights", "get_weights", "get_config")},
+        "parameters": {},
+    }
+    found = {f"Sequential.{name}": (on_model(name), arguments) for name, arguments in good.items()}
+    fresh = {"input_shape": (4, 4, 1)}
+    found["Sequential.build"] = (lambda **given: Sequential([layers.Flatten()]).build(**given), fresh)
+    config = model().get_config()
+    found["Sequential.from_config"] = (Sequential.from_config, {"config": config, "custom_objects": {}})
+    return found
+
+
+def _plotting() -> dict[str, Made]:
+    from matplotlib.figure import Figure
+
+    from tinycnn import profile
+
+    def ax() -> Any:
+        return Figure().subplots()
+
+    probabilities = np.full((4, 3), 1 / 3)
+    names = ["a", "b", "c"]
+    figures = {"loss": [1.0, 0.5], "val_loss": [1.0, 0.6]}
+    cases: dict[str, Made] = {
+        "history": (plotting.history, {"history": figures, "ax": None}),
+        "confusion_matrix": (
+            plotting.confusion_matrix,
+            {"y_true": y(), "y_pred": probabilities, "class_names": names, "ax": ax()},
+        ),
+        "per_class_accuracy": (
+            plotting.per_class_accuracy,
+            {"y_true": y(), "y_pred": probabilities, "class_names": names, "ax": ax()},
+        ),
+        "predictions": (
+            plotting.predictions,
+            {
+                "x": x(),
+                "y_true": y(),
+                "probabilities": probabilities,
+                "which": "best",
+                "class_names": names,
+                "count": 2,
+                "ax": None,
+            },
+        ),
+        "samples_per_class": (
+            plotting.samples_per_class,
+            {"x": x(), "y": y(), "class_names": names, "count": 2, "ax": None},
+        ),
+        "filters": (
+            plotting.filters,
+            {"model_or_layer": model(), "layer": "conv2d", "count": 2, "channels": None, "ax": None},
+        ),
+        "feature_maps": (
+            plotting.feature_maps,
+            {"model": model(), "image": x()[0], "layer": "conv2d", "count": 2, "ax": None},
+        ),
+        "gradient_flow": (plotting.gradient_flow, {"trace_or_model": model(), "x": x(), "y": y(), "ax": ax()}),
+        "saliency": (plotting.saliency, {"model": model(), "image": x()[0], "label": 1, "ax": None}),
+        "receptive_field": (
+            plotting.receptive_field,
+            {
+                "model": model(),
+                "layer": "conv2d",
+                "position": (0, 0),
+                "image": x()[0],
+                "measured": False,
+                "ax": ax(),
+            },
+        ),
+    }
+    found = {f"plotting.{name}": case for name, case in cases.items()}
+    found["profile.flops"] = (profile.flops, {"layer": built()})
+    found["profile.profile"] = (profile.profile, {"model": model(), "batch_size": 2, "repeats": 1, "fuse": True})
+    found["testing.check_gradients"] = (
+        _check_gradients,
+        {
+            "subject": layers.Dense(2),
+            "x": np.ones((2, 3)),
+            "training": True,
+            "seed": 0,
+            "rtol": 1e-5,
+            "atol": 1e-6,
+            "max_elements": 5,
+        },
+    )
+    double = Sequential([layers.Input((3,)), layers.Dense(2, activation="softmax")], dtype="float64")
+    double.compile("sgd", "sparse_categorical_crossentropy")
+    found["testing.check_directional"] = (
+        testing.check_directional,
+        {"model": double, "x": np.ones((2, 3)), "y": np.array([0, 1]), "seed": 0, "rtol": 1e-4},
+    )
+    return found
+
+
+def public() -> Iterator[str]:
+    """Public functions, classes and methods, as ``name`` or ``Class.method``."""
+    for module_name in MODULES:
+        module = importlib.import_module(module_name)
+        names = getattr(module, "__all__", None) or [
+            name for name, value in vars(module).items() if getattr(value, "__module__", "") == module_name
+        ]
+        for name in names:
+            value = getattr(module, name)
+            if name.startswith("_") or not callable(value) or not hasattr(value, "__module__"):
+                continue
+            if inspect.isclass(value):
+                yield from (f"{value.__name__}.{n}" for n in ("__init__", *vars(value)) if _is_method(value, n))
+            elif inspect.isfunction(value):
+                yield name
+
+
+def _is_method(cls: type, name: str) -> bool:
+    return (name == "__init__" or not name.startswith("_")) and inspect.isroutine(inspect.getattr_static(cls, name))

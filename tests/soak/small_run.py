@@ -1,0 +1,38 @@
+"""A training run of the command line that is small enough to be killed often: a process of its own.
+
+``python -m soak.small_run NAME FOLDER EPOCHS THREADS`` runs ``tinycnn train NAME --out FOLDER --resume`` with 200
+digits, a state after every step, and no pictures. It says ``ready`` when ``fit`` is about to begin.
+"""
+
+import sys
+
+from tinycnn import Sequential, datasets
+from tinycnn.cli import _figures, main, train
+
+TRAINING, TESTING = 200, 60
+
+
+def prepare() -> None:
+    """Few images, many states: most of the time is spent on writing them, where a kill does most harm."""
+    (x, y), (x_test, y_test) = datasets.digits.load_data()
+    few = (x[:TRAINING], y[:TRAINING]), (x_test[:TESTING], y_test[:TESTING])
+    datasets.digits.load_data = lambda: few
+    train.SAVE_SECONDS = 0.0
+    _figures.draw_all = lambda *a: []
+    fit = Sequential.fit
+
+    def told(*arguments, **settings):
+        print("ready", flush=True)
+        return fit(*arguments, **settings)
+
+    Sequential.fit = told
+
+
+if __name__ == "__main__":
+    name, folder, epochs, threads = sys.argv[1:]
+    arguments = ["train", name, "--data", "digits", "--batch-size", "16", "--epochs", epochs, "--threads", threads]
+    try:
+        prepare()
+        sys.exit(main([*arguments, "--out", folder, "--resume"]))
+    except KeyboardInterrupt:  # between two lines of this file
+        sys.exit(130)
