@@ -18,6 +18,10 @@ SIMULATED = os.environ.get("NUMBA_ENABLE_CUDASIM", "0") not in ("", "0")
 
 if importlib.util.find_spec("numba_cuda") is not None:
     from numba import cuda
+    from numba.cuda.core import config
+
+    # It would warn of every launch with few blocks, and small networks have few.
+    config.CUDA_LOW_OCCUPANCY_WARNINGS = 0
 else:
     cuda = None
 
