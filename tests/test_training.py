@@ -290,7 +290,7 @@ def test_a_model_that_rescales_takes_bytes_without_a_warning(recwarn):
         ({"verbose": 3}, ValueError, "verbose must be 0, 1 or 2"),
         ({"shuffle": "yes"}, TypeError, "shuffle must be True or False"),
         ({"validation_data": 5}, TypeError, r"must be a pair \(x, y\)"),
-        ({"validation_data": (np.zeros((1, 8, 8, 2)), [0])}, ValueError, "validation x: expected shape"),
+        ({"validation_data": (np.zeros((1, 8, 8, 2)), [0])}, ValueError, "validation_data: x: expected shape"),
         ({"callbacks": [print]}, TypeError, "must be Callback objects"),
     ],
 )

@@ -1,7 +1,9 @@
 """The table of error messages, to be read by a person: ``python tests/arguments/table.py > messages.md``."""
 
+import contextlib
 import re
 import sys
+import tempfile
 from pathlib import Path
 
 sys.path[:0] = [str(Path(__file__).resolve().parents[1]), str(Path(__file__).resolve().parents[2])]
@@ -18,7 +20,7 @@ def main() -> None:
     """One line for each message of each argument, with one of the values that it is given for."""
     seen: set[tuple[str, str, str]] = set()
     print("| call | value | message |\n|---|---|---|")
-    with tinycnn.use_backend("reference"):
+    with tempfile.TemporaryDirectory() as folder, contextlib.chdir(folder), tinycnn.use_backend("reference"):
         outcomes = list(attempts())
     for outcome in outcomes:
         if outcome.error is None:

@@ -49,7 +49,7 @@ EVERY_BACKEND = pytest.mark.parametrize("backend", BACKENDS)
 SEEDS = st.integers(0, 2**16)
 
 #: Arguments that Keras does not have.
-OUR_ARGUMENTS = {"algorithm"}
+OUR_ARGUMENTS = {"algorithm", "save_seconds"}
 
 WITHOUT_COUNTERPART = {
     "Dropout": "random; its arithmetic is compared in test_pytorch.py",

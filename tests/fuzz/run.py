@@ -26,8 +26,8 @@ from typing import Any
 HERE = Path(__file__).resolve().parent
 RECORD = HERE / "record.json"
 SECONDS, MEGABYTES = 2.0, 512
-#: Seconds of no progress at all after which a process is killed: five times what an input may take.
-STALLED = 5 * SECONDS
+#: Seconds of no progress at all after which a process is killed: long, for a machine that others keep busy.
+STALLED = 60.0
 #: Inputs per process.
 PIECE = 4000
 

@@ -1,6 +1,8 @@
 """Callbacks that write files."""
 
 import csv
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from string import Formatter
 from typing import Any, TextIO
@@ -32,11 +34,8 @@ class CSVLogger(Callback):
     def on_train_begin(self) -> None:
         self._columns: list[str] | None = None
         if self.append and self.filename.exists():
-            try:
-                with self.filename.open(newline="", encoding="utf-8") as file:
-                    self._columns = next(csv.reader(file, delimiter=self.separator), None)
-            except (csv.Error, UnicodeDecodeError) as error:
-                raise ValueError(f"{self.filename} is no table that could be added to: {error}") from error
+            with self._of_others(), self.filename.open(newline="", encoding="utf-8") as file:
+                self._columns = next(csv.reader(file, delimiter=self.separator), None)
         if self._columns is None:
             self.filename.write_text("", encoding="utf-8")
 
@@ -47,8 +46,16 @@ class CSVLogger(Callback):
     def get_state(self) -> dict[str, Any]:
         if not self.filename.exists():
             return {"columns": self._columns, "text": ""}
-        with self.filename.open(newline="", encoding="utf-8") as file:
+        with self._of_others(), self.filename.open(newline="", encoding="utf-8") as file:
             return {"columns": self._columns, "text": file.read()}
+
+    @contextmanager
+    def _of_others(self) -> Iterator[None]:
+        """The file may be anybody's."""
+        try:
+            yield
+        except (csv.Error, UnicodeDecodeError) as error:
+            raise ValueError(f"{self.filename} is no table that could be added to: {error}") from error
 
     def set_state(self, state: dict[str, Any]) -> None:
         # Rows of epochs that are to be trained again are dropped; nothing is missing, though the file was emptied.

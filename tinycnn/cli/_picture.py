@@ -14,6 +14,8 @@ from .._types import Array, Shape
 
 #: A small file can claim any size; decoding this many pixels takes a second and 440 MB at most (with transparency).
 MAX_PIXELS = 25_000_000
+#: Of a side: JPEG's own limit. A strip of millions of pixels takes longer to resize than a square of as many.
+MAX_SIDE = 65_535
 
 
 def read(path: Path, input_shape: Shape) -> tuple[Array, list[str]]:
@@ -98,8 +100,9 @@ def _opened(path: Path) -> Any:
         # Pillow warns of large pictures; the limit here is lower than its own.
         warnings.simplefilter("ignore", Image.DecompressionBombWarning)
         with path.open("rb") as raw, Image.open(cast(BinaryIO, _Clamped(raw)), formats=("PNG", "JPEG")) as file:
-            if file.width * file.height > MAX_PIXELS:
-                raise ValueError(f"{file.width}×{file.height} pixels are more than {MAX_PIXELS:,}")
+            if file.width * file.height > MAX_PIXELS or max(file.size) > MAX_SIDE:
+                limit = f"{MAX_PIXELS:,}, or {MAX_SIDE:,} on a side"
+                raise ValueError(f"{file.width}×{file.height} pixels are more than {limit}")
             file.load()
             picture = ImageOps.exif_transpose(file)
     if picture.mode.startswith("I"):
@@ -114,15 +117,16 @@ def _composited(picture: Any, done: list[str]) -> Any:
     if picture.getextrema()[3] == (255, 255):
         return picture
     grey, alpha = np.asarray(picture.convert("L")), np.asarray(picture.getchannel("A"))
-    # Row by row: an array of products would be eight times as large as the picture.
-    light = sum(int(np.dot(g, a)) for g, a in zip(_rows(grey), _rows(alpha), strict=True)) > 127 * int(alpha.sum())
+    # Piece by piece: an array of products would be eight times as large as the picture.
+    light = sum(int(np.dot(g, a)) for g, a in zip(_pieces(grey), _pieces(alpha), strict=True)) > 127 * int(alpha.sum())
     done.append(f"laid on {'black' if light else 'white'}, because parts of it are transparent")
     ground = Image.new("RGBA", picture.size, "black" if light else "white")
     return Image.alpha_composite(ground, picture)
 
 
-def _rows(pixels: Array) -> Iterator[Array]:
-    return (row.astype(np.int64) for row in pixels)
+def _pieces(pixels: Array) -> Iterator[Array]:
+    flat = pixels.reshape(-1)
+    return (flat[begin : begin + 2**16].astype(np.int64) for begin in range(0, len(flat), 2**16))
 
 
 def _border(picture: Any) -> tuple[int, ...]:

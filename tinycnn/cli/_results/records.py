@@ -90,7 +90,7 @@ def read(path: Path) -> dict[str, Any]:
             raise _damaged(path, f"its {key!r} has {len(record[key])} epochs of {record['epochs']}")
     named = path_of(path.parent, record["name"], record["seed"])
     if named != path:
-        raise _damaged(path, f"what it holds belongs into {named.name}")
+        raise _damaged(path, f"what it holds belongs into {shown(named.name)}")
     return record
 
 
