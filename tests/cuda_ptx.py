@@ -104,6 +104,19 @@ def main():
             current[:] = name, np.dtype(dtype).name
             for values in cases:
                 getattr(kernels, name)(*cuda_cases.converted(values, dtype, kernels.upload))
+        for width in (20, 40):  # the tiles that small cases do not need
+            x, w = (
+                kernels.upload(np.zeros((2, 4, 4, width), dtype)),
+                kernels.upload(np.zeros((3, 3, width, width), dtype)),
+            )
+            geometry = (1, 1), (1, 1, 1, 1), (1, 1), 1
+            for name, values in {
+                "conv2d_forward": (x, w, None),
+                "conv2d_backward_input": (x, w, (4, 4)),
+                "conv2d_backward_weights": (x, x, (3, 3)),
+            }.items():
+                current[:] = name, np.dtype(dtype).name
+                getattr(kernels, name)(*values, *geometry)
         for name, step in STEPS.items():
             current[:] = f"step {name}", np.dtype(dtype).name
             x, w, y = (kernels.upload(np.zeros(shape, dtype)) for shape in ((2, 4, 4, 3), (3, 3, 3, 5), (2, 4, 4, 5)))

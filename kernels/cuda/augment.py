@@ -48,7 +48,7 @@ def _warp(count, x, maps, y, shape):
         n, i, j, c = place(k, H, W, C)
         u = maps[6 * n] * x.dtype.type(i) + maps[6 * n + 1] * x.dtype.type(j) + maps[6 * n + 2]
         v = maps[6 * n + 3] * x.dtype.type(i) + maps[6 * n + 4] * x.dtype.type(j) + maps[6 * n + 5]
-        row, column = math.floor(u), math.floor(v)
+        row, column = np.int64(math.floor(u)), np.int64(math.floor(v))  # a float, on the card
         down, across = u - x.dtype.type(row), v - x.dtype.type(column)
         total = x.dtype.type(0)
         for a in range(2):
@@ -72,7 +72,7 @@ def _blur(count, x, sigmas, y, shape, vertical):
     for k in range(cuda.grid(1), count, cuda.gridsize(1)):
         n, i, j, c = place(k, H, W, C)
         sigma = np.float64(sigmas[n])
-        radius = math.ceil(3.0 * sigma)
+        radius = np.int64(math.ceil(3.0 * sigma))
         whole = 1.0
         for distance in range(1, radius + 1):
             whole += 2.0 * gaussian(distance, sigma)
