@@ -3,7 +3,7 @@
     python tests/cuda_ptx.py 9.0
 
 Kernels are called as always, on stand-ins for arrays of the card, and a launch compiles for the types of its arguments
-instead of running. Prints a JSON list: for every function of every kernel and dtype, what the assembler says of it.
+instead of running. Prints JSON: which kernels were called, and of every function what the assembler says of it.
 """
 
 import json
@@ -26,7 +26,7 @@ from tinycnn.kernels.cuda.steps import STEPS
 
 ARCHITECTURE = tuple(map(int, sys.argv[1].split("."))) if len(sys.argv) > 1 else (9, 0)
 
-found = {}
+found, called = {}, set()
 current = ["", ""]
 
 
@@ -103,6 +103,7 @@ def main():
         for name, cases in cuda_cases.arguments().items():
             current[:] = name, np.dtype(dtype).name
             for values in cases:
+                called.add(name)
                 getattr(kernels, name)(*cuda_cases.converted(values, dtype, kernels.upload))
         for width in (20, 40):  # the tiles that small cases do not need
             x, w = (
@@ -121,7 +122,7 @@ def main():
             current[:] = f"step {name}", np.dtype(dtype).name
             x, w, y = (kernels.upload(np.zeros(shape, dtype)) for shape in ((2, 4, 4, 3), (3, 3, 3, 5), (2, 4, 4, 5)))
             step.forward(x, w, (1, 1, 1, 1), y)
-    print(json.dumps(list(found.values())))
+    print(json.dumps({"called": sorted(called), "compiled": list(found.values())}))
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ import importlib.util
 import os
 import sys
 import threading
+import time
 import warnings
 
 import numpy as np
@@ -96,6 +97,37 @@ def spread(kernel, count, *arguments):
 
 
 _simulator_lock = threading.Lock()
+
+
+class _SharedArrays(dict):
+    """A block's shared arrays by the line that asks for them, in the simulator.
+
+    Its threads look whether there is one and make it if not; two that look at the same moment would make one each, and
+    share nothing. Here the first makes it and the others wait.
+    """
+
+    def __init__(self):
+        super().__init__()
+        self._lock, self._begun = threading.Lock(), set()
+
+    def get(self, line, default=None):
+        with self._lock:
+            if line not in self._begun:
+                self._begun.add(line)
+                return default
+        while line not in self:
+            time.sleep(0)
+        return self[line]
+
+
+if SIMULATED and cuda is not None:
+    from numba.cuda.simulator.kernelapi import FakeCUDAShared
+
+    def _begin(shared, size, begin=FakeCUDAShared.__init__):
+        begin(shared, size)
+        shared._allocations = _SharedArrays()
+
+    FakeCUDAShared.__init__ = _begin
 
 
 def _simulate(configured, arguments):
