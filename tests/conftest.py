@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import os
 import random
+import signal
 from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 
 import hypothesis
 import numpy as np
 import pytest
+
+# A shell that starts a command in the background lets it ignore Ctrl-C; the tests send themselves one.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 DATA, REQUIRE = "TINYCNN_DATA", "TINYCNN_REQUIRE_DATA"
 

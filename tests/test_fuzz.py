@@ -31,6 +31,7 @@ def test_the_record_is_of_all_readers_and_of_no_finding():
     assert record["readers"].keys() == readers.READERS.keys()
     assert record["findings"] == 0
     assert record["inputs"] >= 200_000
+    assert f"{record['inputs']:,} inputs" in (HERE.parent / "docs" / "reliability.md").read_text("utf-8")
     for total in record["readers"].values():
         assert total["slowest_s"] < run.SECONDS
         assert total["memory_mb"] < run.MEGABYTES

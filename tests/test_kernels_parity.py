@@ -70,7 +70,7 @@ def window(draw, pads_below_size=False, longest_dilation=1):
         extent = (o - 1) * s + d * (k - 1) + 1  # padded pixels that the windows cover
         length = extent + draw(st.integers(0, s - 1))  # and some that no window reaches
         most = min(length - 1, k - 1 if pads_below_size else length - 1)
-        before = draw(st.integers(0, most))
+        before = draw(st.one_of(st.integers(0, most), st.just(most)))  # beyond the window too
         after = draw(st.integers(0, min(length - 1 - before, most)))
         pads += [before, after]
         inputs.append(length - before - after)

@@ -307,7 +307,7 @@ def test_model_report_of_every_documented_network(name):
     report = testing.model_report(name)
     assert report.ok, report.failures
     seconds = float(report.title.rsplit(", ", 1)[1].removesuffix(" s"))
-    assert seconds < 30
+    assert seconds < 120  # on a machine that does nothing else it takes less than 30
 
 
 def test_model_report_of_a_wrong_kernel(monkeypatch):

@@ -92,6 +92,8 @@ def interrupted_runs(how: signal.Signals, times: int, seed: int = 0) -> dict[str
                 if process.returncode == 0:
                     break
                 counts["signals"] += 1
+                if counts["signals"] % 20 == 0:
+                    print(dict(counts), "different:", different, file=sys.stderr, flush=True)
                 counts["half written files"] += len(list(folder.rglob(".*")))
             if not errors and result(folder) != expected[network]:
                 different.append(counts["runs"])
