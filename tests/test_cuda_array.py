@@ -1,5 +1,7 @@
 """Arrays on the card: NumPy's names, and arithmetic without a way through the host."""
 
+import operator
+
 import numpy as np
 import pytest
 from cuda_backend import cuda, needs_cuda
@@ -98,6 +100,36 @@ def test_everything_else_goes_by_way_of_the_host(x):
         assert isinstance(result, cuda.DeviceArray)
         np.testing.assert_array_equal(result.to_numpy(), expected)
     assert np.vdot(array, array) == np.vdot(x, x)
+
+
+@pytest.mark.parametrize(
+    "function",
+    [
+        lambda ours, theirs: ours + theirs,
+        lambda ours, theirs: theirs * ours,
+        lambda ours, theirs: np.add(theirs, 1, out=ours),
+        lambda ours, theirs: np.add(ours, 1, out=theirs),
+        lambda ours, theirs: operator.iadd(theirs, ours),
+        lambda ours, theirs: operator.matmul(ours[0], theirs[0].T),
+        lambda ours, theirs: np.concatenate([ours, theirs]),
+        lambda ours, theirs: np.where(theirs > 0, ours, 0),
+        lambda ours, theirs: np.sum(ours, out=theirs),
+    ],
+)
+def test_numpy_and_the_card_do_not_mix(x, function):
+    ours = cuda.upload(x)
+    with pytest.raises(TypeError, match=r"arrays of two backends do not mix: upload .* or fetch"):
+        function(ours, x)
+    np.testing.assert_array_equal(ours.to_numpy(), np.arange(24).reshape(2, 3, 4))
+
+
+def test_copies_both_ways_are_no_mixture(x):
+    ours, theirs = cuda.upload(np.zeros_like(x)), np.zeros_like(x)
+    ours[...] = x
+    theirs[...] = ours
+    np.testing.assert_array_equal(theirs, x)
+    np.copyto(ours, 2 * x)
+    np.testing.assert_array_equal(ours.to_numpy(), 2 * x)
 
 
 def test_memory_is_used_again():

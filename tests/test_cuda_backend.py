@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -35,28 +36,32 @@ def test_without_a_card_or_with_an_old_driver(monkeypatch):
     pytest.importorskip("numba_cuda")
     from tinycnn.kernels.cuda import _device
 
-    class NoDriver:
-        @staticmethod
-        def current_context():
-            raise OSError("CUDA driver library cannot be found.")
+    def pretended(version, context):
+        """What is asked of numba-cuda, with these answers; errors are raised."""
 
-    class OldDriver:
-        class cudadrv:  # noqa: N801
-            class driver:  # noqa: N801
-                class driver:  # noqa: N801
-                    @staticmethod
-                    def get_version():
-                        return 11, 4
+        def answer(value):
+            if isinstance(value, Exception):
+                raise value
+            return value
 
-        @staticmethod
-        def current_context():
-            return None
+        driver = SimpleNamespace(get_version=lambda: answer(version))
+        cudadrv = SimpleNamespace(driver=SimpleNamespace(driver=driver))
+        return SimpleNamespace(cudadrv=cudadrv, current_context=lambda: answer(context))
 
     monkeypatch.setattr(_device, "SIMULATED", False)
-    for cuda, message in [(NoDriver, "driver library cannot be found.*nvidia-smi"), (OldDriver, "too old.*11.4.*12.0")]:
+    for cuda, message in [
+        (
+            pretended(OSError("\nCUDA driver library cannot be found.\n"), None),
+            "the NVIDIA driver is missing; install it",
+        ),
+        (pretended((11, 4), OSError("PTX")), r"driver is too old: it knows CUDA 11\.4, and numba-cuda needs 12\.0"),
+        (pretended((12, 4), OSError("CUDA_ERROR_NO_DEVICE")), r"no NVIDIA GPU.*nvidia-smi.*\(CUDA_ERROR_NO_DEVICE\)"),
+    ]:
         monkeypatch.setattr(_device, "cuda", cuda)
         with pytest.raises(backend.BackendUnavailableError, match=message), tinycnn.use_backend("cuda"):
             pass
+    monkeypatch.setattr(_device, "cuda", pretended((12, 4), None))
+    assert backend.unavailable("cuda") is None
 
 
 def test_one_file_imports_numba_cuda():

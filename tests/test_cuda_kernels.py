@@ -187,9 +187,22 @@ def test_errors_name_the_argument(error, message, name, values):
         call(name, values)
 
 
-def test_arrays_of_two_backends_do_not_mix():
-    with pytest.raises(TypeError, match="x must be an array of the cuda backend, not ndarray"):
-        cuda.relu_forward(np.ones(3))
-    array = cuda.upload(np.ones(3))
-    with pytest.raises(TypeError, match="x must be a NumPy array"):
-        cpu.relu_forward(array)
+@pytest.mark.parametrize("name", sorted(reference.__all__))
+def test_arrays_of_two_backends_do_not_mix(name):
+    """One array of the other backend among its arguments, each in turn, and as ``out``: both ways."""
+    names = list(inspect.signature(getattr(cuda, name)).parameters)
+    values = converted(CASES[name][0], np.float32)
+    places = [place for place, value in enumerate(values) if isinstance(value, np.ndarray)]
+    assert places
+    for place in places:
+        foreign = [value if i != place else cuda.upload(value) for i, value in enumerate(values)]
+        with pytest.raises(TypeError, match=f"{names[place]} must be a NumPy array, not DeviceArray"):
+            getattr(cpu, name)(*foreign)
+        foreign = [values[i] if i == place else v for i, v in enumerate(converted(values, np.float32, cuda.upload))]
+        with pytest.raises(TypeError, match=f"{names[place]} must be an array of the cuda backend, not ndarray"):
+            getattr(cuda, name)(*foreign)
+    if "out" in names:
+        expected = results(values, getattr(reference, name)(*values))
+        out = expected if len(expected) > 1 else expected[0]
+        with pytest.raises(TypeError, match=r"out(\[0\])? must be an array of the cuda backend"):
+            getattr(cuda, name)(*converted(values, np.float32, cuda.upload), out=out)

@@ -157,6 +157,15 @@ def test_a_layer_for_numpy_works_by_way_of_the_host():
 
 
 def test_arrays_of_two_backends_are_told_apart(data):
-    model = small_model("cuda")
+    ours, theirs = small_model("cuda"), small_model("cpu")
     with pytest.raises(TypeError, match="takes arrays on its device, which backend"):
-        model.layers[0].forward(data[0])
+        ours.layers[0].forward(data[0])
+    for backend in ("cpu", "reference"):
+        with pytest.raises(TypeError, match=f"backend '{backend}' takes NumPy arrays; got DeviceArray"):
+            small_model(backend).layers[0].forward(cuda.upload(data[0]))
+    kernels = [model.layers[1].params["kernel"] for model in (ours, theirs)]
+    kernels[0].value, kernels[1].value = kernels[1].value, kernels[0].value
+    with pytest.raises(TypeError, match="w must be an array of the cuda backend"):
+        ours.fit(*data, **FIT)
+    with pytest.raises(TypeError, match="w must be a NumPy array"):
+        theirs.fit(*data, **FIT, fuse=False)

@@ -38,6 +38,8 @@ class Batches(Protocol):
     #: Images and steps of an epoch; None where only the end will tell.
     images: int | None
     steps: int | None
+    #: Images of the largest batch; None where only the batches tell.
+    batch_size: int | None
 
     def epoch(self, ws: Workspace, first: int = 0) -> Iterator[Batch]:
         """The batches of the next epoch, from number ``first`` on; each is valid until the next is asked for."""
@@ -88,6 +90,7 @@ class ArrayBatches:
         self._end = min(len(x), self.steps * batch_size)
         self._feed: Feed | None = None
         self.images: int | None = self._end
+        self.batch_size: int | None = min(batch_size, self._end)
 
     def epoch(self, ws: Workspace, first: int = 0) -> Iterator[Batch]:
         order = None
@@ -96,7 +99,7 @@ class ArrayBatches:
             order = np.arange(len(self._x))
             generator(self._model.seed, Stream.SHUFFLE, self._model.optimizer.iterations - first).shuffle(order)
         if self._feed is None:
-            self._feed = Feed(self._model.backend, self._x, self._y, self._model.dtype)
+            self._feed = Feed(self._model.backend, self._x, self._y, self._model.dtype, ws.expected)
         self._feed.begin(order)
         for start in range(first * self._batch_size, self._end, self._batch_size):
             index: Any = slice(start, start + self._batch_size)
@@ -142,6 +145,7 @@ class IteratorBatches:
         self._check_finite = check_finite
         self.steps = steps
         self.images: int | None = None
+        self.batch_size: int | None = None
         self._epochs = 0
 
     def epoch(self, ws: Workspace, first: int = 0) -> Iterator[Batch]:

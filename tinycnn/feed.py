@@ -26,14 +26,16 @@ class Feed:
         Checked.
     dtype : str
         Of batches.
+    expected : int
+        Bytes of the device's memory that are wanted for other things.
     """
 
-    def __init__(self, backend: Backend, x: Array, y: Array, dtype: str) -> None:
+    def __init__(self, backend: Backend, x: Array, y: Array, dtype: str, expected: int = 0) -> None:
         self._backend, self._x, self._y, self._dtype = backend, x, y, dtype
         self._order: Array | None = None
         self._on_device: tuple[Any, Any] | None = None
         self._device_order: Any = None
-        if backend.on_device and x.nbytes + y.nbytes <= LARGEST_SHARE * backend.kernels.free_bytes():
+        if backend.on_device and x.nbytes + y.nbytes <= LARGEST_SHARE * (backend.kernels.free_bytes() - expected):
             self._on_device = backend.array(_plain(x)), backend.array(_plain(y))
 
     def begin(self, order: Array | None) -> None:

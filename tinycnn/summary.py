@@ -50,9 +50,9 @@ def table(model: "Sequential", plan: bool = False) -> str:
         "  ".join("─" * width for width in widths),
         *(_line(row, widths) for row in rows),
         "  ".join("─" * width for width in widths),
-        f"Total params: {total:,} ({_bytes_text(total * item)})",
-        f"Trainable params: {trainable:,} ({_bytes_text(trainable * item)})",
-        f"Non-trainable params: {total - trainable:,} ({_bytes_text((total - trainable) * item)})",
+        f"Total params: {total:,} ({bytes_text(total * item)})",
+        f"Trainable params: {trainable:,} ({bytes_text(trainable * item)})",
+        f"Non-trainable params: {total - trainable:,} ({bytes_text((total - trainable) * item)})",
         _FOOTNOTE,
         *([_PLAN_FOOTNOTE] if plan else []),
     ]
@@ -163,12 +163,12 @@ def _shape_text(shape: Shape) -> str:
     return "(N, " + ", ".join(map(str, shape)) + ")"
 
 
-def _bytes_text(count: float) -> str:
+def bytes_text(count: float) -> str:
     """Bytes in the unit that a person would use.
 
     Examples
     --------
-    >>> _bytes_text(999), _bytes_text(256_728)
+    >>> bytes_text(999), bytes_text(256_728)
     ('999 B', '250.7 KiB')
     """
     for unit in ("B", "KiB", "MiB"):

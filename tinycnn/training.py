@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from . import callbacks as callbacks_module
-from . import fit_state, numeric
+from . import device_memory, fit_state, numeric
 from . import metrics as metrics_module
 from ._checks import verbosity
 from ._types import Array
@@ -63,11 +63,17 @@ class Session:
         self.model, self.batches, self.augment = model, batches, augment
         self.chain = model.plan if fuse else model.chain
         self.evaluation_chain = model.evaluation_plan if fuse else model.chain
-        self.ws = Workspace(model.backend.empty)
+        evaluated = 0 if validation_data is None else len(validation_data[0])
+        self.need: device_memory.Need | None = None
+        expected = 0
+        if model.backend.on_device:
+            self.need = device_memory.training_need(model, self.chain, augment, min(evaluated, BLOCK))
+            expected = device_memory.check(model, self.need, batches.batch_size or 1, "training on batches of")
+        self.ws = Workspace(model.backend.empty, expected)
         self.validation: Feed | None = None
         if validation_data is not None:
-            self.validation = Feed(model.backend, *validation_data, model.dtype)
-            self.validation_images = len(validation_data[0])
+            self.validation = Feed(model.backend, *validation_data, model.dtype, expected)
+            self.validation_images = evaluated
         self.initial_epoch = self.epoch = initial_epoch
         self.batch = self.steps = 0
         self.stopped = False
@@ -218,6 +224,10 @@ def _train_epoch(session: Session, progress: Progress, interrupt: Interrupt) -> 
                 number = session.batch - error.late
                 raise numeric.error_found_late(model, session.epoch, number, error.value) from None
             raise numeric.error_of_loss(model, batch, session.epoch, session.batch, error.value) from None
+        except MemoryError as error:
+            if session.need is None:
+                raise
+            raise device_memory.error_of_batch(model, session.need, len(batch.y), ws, error) from error
         progress.advance(len(batch.y), session.end_batch())
         if interrupt.pressed and session.backup is not None:
             session.backup.save()
@@ -273,6 +283,9 @@ def train_on_batch(model: "Sequential", x: Any, y: Any) -> "Logs":
     x, y = checked_data(model, x, y)
     if not len(x):
         raise ValueError("x is empty: there is nothing to train on")
+    if model.backend.on_device:
+        need = device_memory.training_need(model, model.plan, None, 0)
+        device_memory.check(model, need, len(x), "training on")
     meters = Meters(model)
     with one_blas_thread():
         images = model.backend.own(np.ascontiguousarray(x, dtype=model.dtype))
@@ -286,8 +299,9 @@ def evaluate(model: "Sequential", x: Any, y: Any, *, verbose: int, check_finite:
     x, y = checked_data(model, x, y, check_finite)
     if not len(x):
         raise ValueError("x is empty: there is nothing to evaluate")
+    expected = _check_evaluation(model, len(x))
     with one_blas_thread(), model.lent_workspace() as ws:
-        feed = Feed(model.backend, x, y, model.dtype)
+        feed = Feed(model.backend, x, y, model.dtype, expected)
         results = _evaluate(model, model.evaluation_plan, feed, len(x), ws)
     if verbose:
         print("  ".join(f"{name} {value:.4f}" for name, value in results.items()))
@@ -299,12 +313,20 @@ def predict(model: "Sequential", x: Any, *, check_finite: bool) -> Array:
     x = images_for(model, x, check_finite)
     result = np.empty((len(x), *model.output_shape), model.dtype)
     chain = model.prediction_plan
+    _check_evaluation(model, len(x))
     with one_blas_thread(), model.lent_workspace() as ws:
         for start in range(0, len(x), BLOCK):
             block = slice(start, start + BLOCK)
             y = run(chain, take(x, block, ws, model.dtype, model.backend), ws)
             result[block] = model.backend.to_numpy(y)
     return result
+
+
+def _check_evaluation(model: "Sequential", images: int) -> int:
+    """Raise unless a block of images fits on the model's device; the bytes that it takes there."""
+    if not model.backend.on_device:
+        return 0
+    return device_memory.check(model, device_memory.evaluation_need(model), min(images, BLOCK), "predicting")
 
 
 def run(layers: "Sequence[Any]", x: Array, ws: Workspace | None = None) -> Array:

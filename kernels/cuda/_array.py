@@ -2,7 +2,8 @@
 
 Contiguous arrays are what kernels take. Slices of other kinds are views, to be copied from and to. Arithmetic of arrays
 of one shape, or of an array and a number, runs on the card; all other NumPy functions run on the host and their results
-go back to the card: a layer written for NumPy works, slowly, until it has kernels.
+go back to the card: a layer written for NumPy works, slowly, until it has kernels. An array of NumPy among their
+arguments is an error, except to copy from it.
 """
 
 import math
@@ -163,7 +164,8 @@ class DeviceArray(NDArrayOperatorsMixin):
         """Offset, shape and strides of a part, by integers, slices and an ellipsis."""
         index = index if isinstance(index, tuple) else (index,)
         if any(not isinstance(item, int | np.integer | slice | type(Ellipsis)) for item in index):
-            raise TypeError(f"an array on the card is indexed by integers and slices; got {index!r}")
+            kinds = ", ".join(type(item).__name__ for item in index)
+            raise TypeError(f"an array on the card is indexed by integers and slices; got {kinds}")
         if Ellipsis in index:
             place = index.index(Ellipsis)
             index = (*index[:place], *[slice(None)] * (self.ndim - len(index) + 1), *index[place + 1 :])
@@ -186,6 +188,7 @@ class DeviceArray(NDArrayOperatorsMixin):
     # NumPy's functions ----------------------------------------------------------------------------------------
 
     def __array_ufunc__(self, ufunc, method, *inputs, out=None, **keywords):
+        _refuse_mixture(ufunc.__name__, (inputs, out))
         target = None if out is None else out[0]
         if method == "__call__" and not keywords and ufunc in _ON_CARD and (target is None or _is_device(target)):
             result = _ON_CARD[ufunc](*inputs, target)
@@ -210,6 +213,7 @@ class DeviceArray(NDArrayOperatorsMixin):
         if function is np.copyto:
             arguments[0][...] = arguments[1]
             return None
+        _refuse_mixture(function.__name__, (arguments, tuple(keywords.values())))
         out = keywords.pop("out", None)
         result = function(*_deep(arguments), **{name: _on_host(value) for name, value in keywords.items()})
         if out is None:
@@ -242,6 +246,21 @@ def _is_device(value):
 
 def _on_host(value):
     return value.to_numpy() if _is_device(value) else value
+
+
+def _refuse_mixture(name, values):
+    """Raise for arrays of NumPy among those of the card: which of the two is to be copied is for the caller to say."""
+    if _holds_numpy(values):
+        raise TypeError(
+            f"{name}: an array of NumPy and one of the cuda backend; arrays of two backends do not mix: upload the one "
+            "with backend.array(x), or fetch the other with backend.to_numpy(x)"
+        )
+
+
+def _holds_numpy(value):
+    if isinstance(value, list | tuple):
+        return any(map(_holds_numpy, value))
+    return isinstance(value, np.ndarray) and value.ndim > 0
 
 
 def _deep(values):

@@ -42,19 +42,22 @@ def problem():
     if SIMULATED:
         return None
     try:
-        cuda.current_context()
+        # The version first: what an old driver says to the rest is hard to understand.
         version = cuda.cudadrv.driver.driver.get_version()
+        if version < OLDEST_DRIVER:
+            return (
+                f"the NVIDIA driver is too old: it knows CUDA {version[0]}.{version[1]}, and numba-cuda needs "
+                f"{OLDEST_DRIVER[0]}.{OLDEST_DRIVER[1]} or newer; install a newer driver"
+            )
+        cuda.current_context()
     except Exception as error:  # numba-cuda has several kinds for a missing driver, a missing card, a broken one
         reason = " ".join(str(error).split()) or type(error).__name__
-        return (
-            f"no NVIDIA GPU can be used here: {reason} The card and its driver are what the command nvidia-smi shows; "
-            "without a card NUMBA_ENABLE_CUDASIM=1 runs the kernels in a simulator, which is for tests only"
+        missing = (
+            "the NVIDIA driver is missing; install it, or use another backend"
+            if "driver library cannot be found" in reason
+            else "no NVIDIA GPU can be used here; the command nvidia-smi shows the cards and the driver"
         )
-    if version < OLDEST_DRIVER:
-        return (
-            f"the NVIDIA driver is too old: it knows CUDA {version[0]}.{version[1]}, and numba-cuda needs "
-            f"{OLDEST_DRIVER[0]}.{OLDEST_DRIVER[1]} or newer; install a newer driver"
-        )
+        return f"{missing}. NUMBA_ENABLE_CUDASIM=1 runs the kernels in a simulator, for tests only ({reason})"
     return None
 
 
@@ -186,9 +189,22 @@ def _taken(key):
     count, dtype = key
     try:
         return cuda.device_array(count, np.dtype(dtype))
-    except Exception:
-        release_unused()  # out of memory, perhaps: what the pool holds in other sizes may be enough
+    except Exception as error:
+        _raise_other(error)
+        release_unused()  # what the pool holds in other sizes may be enough
+    try:
         return cuda.device_array(count, np.dtype(dtype))
+    except Exception as error:
+        _raise_other(error)
+        raise MemoryError(
+            f"the card has no {count * np.dtype(dtype).itemsize:,} bytes left in one piece, of {free_bytes():,} free"
+        ) from error
+
+
+def _raise_other(error):
+    """Raise what is no lack of memory; numba-cuda has one kind of error for everything the driver says."""
+    if "OUT_OF_MEMORY" not in str(error):
+        raise error
 
 
 def release_unused():
