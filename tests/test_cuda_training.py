@@ -5,7 +5,7 @@ import pytest
 from cuda_backend import cuda, needs_cuda
 
 import tinycnn
-from tinycnn import Augmentation, Sequential, callbacks, layers, optimizers, training
+from tinycnn import Augmentation, Sequential, callbacks, feed, layers, optimizers, training
 
 pytestmark = [pytest.mark.cuda, needs_cuda]
 
@@ -117,8 +117,8 @@ def test_one_hot_rows_and_large_data(data, monkeypatch):
     """Data that do not fit on the card go there batch by batch, with the same figures."""
     x, y = (data[0] * 255).astype("uint8"), np.eye(3)[data[1]]
     seen = []
-    for free in (float("inf"), 0):
-        monkeypatch.setattr(cuda, "free_bytes", lambda free=free: free)
+    for share in (0.5, 0):
+        monkeypatch.setattr(feed, "LARGEST_SHARE", share)
         model = small_model("cuda", loss="categorical_crossentropy")
         with pytest.warns(UserWarning, match="unscaled"):
             seen.append(model.fit(x, y, **FIT).history)

@@ -5,8 +5,7 @@ import pytest
 from cuda_backend import cuda, needs_cuda
 
 import tinycnn
-from tinycnn import Augmentation, Sequential, callbacks, device_memory, layers, models
-from tinycnn.batches import Batch
+from tinycnn import Augmentation, Sequential, batches, callbacks, device_memory, layers, models
 from tinycnn.layers.base import Layer
 from tinycnn.training import Meters, train_step
 from tinycnn.workspace import Workspace
@@ -34,7 +33,7 @@ def built(parts, backend="cpu"):
 @pytest.mark.parametrize("parts", EVERY_LAYER)
 def test_what_layers_keep_is_what_the_workspace_holds(parts):
     model, ws, images = built(parts), Workspace(), 8
-    batch = Batch(np.ones((images, 6, 6, 1), np.float32), np.zeros(images, np.int64), None)
+    batch = batches.Batch(np.ones((images, 6, 6, 1), np.float32), np.zeros(images, np.int64), None)
     train_step(model, model.chain, batch, Meters(model), ws)
     need = device_memory.training_need(model, model.chain, None, 0)
     held = dict.fromkeys(need.layers, 0)
@@ -125,14 +124,23 @@ def test_where_not_even_one_image_fits(monkeypatch):
 
 @pytest.mark.cuda
 @needs_cuda
-def test_data_leave_room_for_the_run(small_card, monkeypatch):
-    """They are copied to the card only where the batches' memory is left."""
+@pytest.mark.parametrize(("room", "copied"), [(1.9, False), (2.1, True)])
+def test_data_leave_room_for_the_run(room, copied, monkeypatch):
+    """They are copied to the card where they take half of what the run does not, or less."""
+    feeds = []
+
+    class Watched(batches.Feed):
+        def __init__(self, *values):
+            super().__init__(*values)
+            feeds.append(self)
+
+    monkeypatch.setattr(batches, "Feed", Watched)
+    monkeypatch.setattr(device_memory, "USABLE", 1)
     model = built(PARTS, "cuda")
-    small_card(model, 4)
-    uploaded = []
-    monkeypatch.setattr(cuda, "upload", lambda *values, upload=cuda.upload: uploaded.append(values) or upload(*values))
+    size = device_memory.training_need(model, model.plan, None, 0).bytes(4)
+    monkeypatch.setattr(cuda, "free_bytes", lambda: size + room * sum(array.nbytes for array in DATA))
     model.fit(*DATA, batch_size=4, steps_per_epoch=1, verbose=0)
-    assert not any(values[0] is DATA[0] for values in uploaded)
+    assert [feed._on_device is not None for feed in feeds] == [copied]
 
 
 @pytest.mark.cuda

@@ -38,7 +38,7 @@ OLDEST_DRIVER = (12, 0)  # the CUDA version that numba-cuda and its compiler lib
 def problem():
     """What keeps this backend from running here, and the cure; None if nothing does."""
     if cuda is None:
-        return "the package numba-cuda is not installed; install it with: pip install 'tinycnn[cuda]'"
+        return "the package numba-cuda is not installed; on Python 3.14 or older: pip install 'tinycnn[cuda]'"
     if SIMULATED:
         return None
     try:
