@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import importlib
 import json
 import os
@@ -14,8 +15,10 @@ from types import ModuleType
 import numpy as np
 import pytest
 
-from tinycnn import models
+from tinycnn import Sequential, models
+from tinycnn.cli._results import choices as compared
 from tinycnn.kernels import reference
+from tinycnn.layers import Input
 
 ROOT = Path(__file__).parent.parent
 BENCHMARKS = ROOT / "benchmarks"
@@ -239,3 +242,41 @@ def test_the_page_is_made_of_the_newest_records(module, tmp_path: Path) -> None:
 
 def test_the_page_in_the_repository_is_up_to_date() -> None:
     script("report", "--check")
+
+
+def test_choices_go_on_where_they_were_and_are_shown(module, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    choices = module("choices")
+    rng = np.random.default_rng(0)
+    x, y = rng.random((30, 28, 28, 1), np.float32), rng.integers(0, 10, 30)
+    monkeypatch.setattr(choices, "held_out", lambda name: (x[:20], y[:20], x[20:], y[20:]))
+    trained = []
+    right = choices.train
+    monkeypatch.setattr(choices, "train", lambda *of: trained.append(of[-1]) or right(*of))
+    question = choices.QUESTIONS["ladder_02"]._replace(runs=2, epochs=1)
+    monkeypatch.setitem(choices.QUESTIONS, "ladder_02", question._replace(runs=1))
+    choices.ask("ladder_02", tmp_path / "choices")
+    monkeypatch.setitem(choices.QUESTIONS, "ladder_02", question)
+    choices.ask("ladder_02", tmp_path / "choices")
+    assert trained == [100, 100, 101, 101]
+    [record] = compared.read_all(tmp_path)
+    assert list(record["answers"]) == list(question.answers)
+    assert all(set(runs) == {"100", "101"} for runs in record["answers"].values())
+    assert compared.blocks([record])[1].rows[0][0] == "`ladder_02`"
+
+
+def test_every_choice_is_about_a_documented_network(module) -> None:
+    for name, question in module("choices").QUESTIONS.items():
+        for answer in question.answers.values():
+            recipe = dataclasses.replace(models.recipe(name), **answer.changes)
+            made = answer.make_layers() if answer.make_layers else None
+            if made is not None:
+                model = Sequential([Input(recipe.input_shape), *made])
+                assert model.count_params() == recipe.params.total
+
+
+def test_what_the_recipes_took_is_what_was_best() -> None:
+    for record in compared.read_all(ROOT / "results"):
+        last = {title: statistics.mean(c[-1] for c in runs.values()) for title, runs in record["answers"].items()}
+        best = max(last, key=last.__getitem__)
+        said = " ".join(models.recipe(record["name"]).chosen)
+        assert best in said, f"{record['name']}: {best!r} was best, and the recipe says: {said}"

@@ -412,6 +412,6 @@ def test_unknown_names_get_the_nearest_and_all(ask, wrong: str, near: str) -> No
 
 
 def test_a_name_unlike_any_gets_the_list_only() -> None:
-    with pytest.raises(ValueError, match="unknown model 'zzzzzz'; Known: ") as caught:
+    with pytest.raises(ValueError, match="unknown model 'zzzzzz'; known: ") as caught:
         models.build("zzzzzz")
     assert "did you mean" not in str(caught.value)

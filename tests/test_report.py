@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator
 from html.parser import HTMLParser
@@ -13,7 +14,7 @@ import pytest
 
 from tinycnn import datasets, models
 from tinycnn.cli import _about, main, report
-from tinycnn.cli._results import blocks, figures, page, records, targets
+from tinycnn.cli._results import blocks, choices, figures, page, records, targets
 from tinycnn.layers import Conv2D
 
 ROOT = Path(__file__).parent.parent
@@ -285,11 +286,40 @@ def test_a_record_of_other_test_images_is_not_drawn(tmp_path: Path, capsys: pyte
 
 
 def test_html_is_escaped() -> None:
-    shown = [blocks.Text("a < b & `c > d`"), blocks.Table(["x"], [["<script>"]])]
+    shown = [blocks.Text("a < b & `c > d` is **not** e"), blocks.Table(["x"], [["<script>"]])]
     html = blocks.page(shown, "<title>", lambda picture: b"")
-    assert "a &lt; b &amp; <code>c &gt; d</code>" in html
+    assert "a &lt; b &amp; <code>c &gt; d</code> is <strong>not</strong> e" in html
     assert "<script>" not in html
     assert "<title>&lt;title&gt;</title>" in html
+
+
+# Choices --------------------------------------------------------------------------------------------------------
+
+
+def compared() -> dict[str, Any]:
+    """What ``benchmarks/choices.py`` writes, in short."""
+    answers = {"small": {"100": [0.5, 0.90], "101": [0.5, 0.80]}, "large": {"100": [0.99, 0.86]}, "later": {}}
+    return {"name": "ladder_02", "question": "Size", "held_out": 5000, "epochs": 2, "answers": answers}
+
+
+def test_choices_are_shown_with_the_best_last_epoch_in_bold(tmp_path: Path) -> None:
+    (tmp_path / "choices").mkdir()
+    (tmp_path / "choices" / "ladder_02.json").write_text(json.dumps(compared()))
+    assert main(["report", str(tmp_path)]) == 0
+    text = (tmp_path / "report.md").read_text("utf-8")
+    assert "| `ladder_02` | Size | small | 2 | 2 | 85.00 (80.00 to 90.00) |" in text
+    assert "| `ladder_02` | Size | **large** | 2 | 1 | **86.00** |" in text
+    assert "without the last 5,000 training images" in " ".join(text.split())
+    assert "later" not in text
+    assert "Nothing has been compared yet." in text_of()
+
+
+@pytest.mark.parametrize("content", ["", "[]", "{}", '{"answers": {"a": {"0": []}}}', '{"answers": 1, "name": "x"}'])
+def test_a_damaged_choice_is_named(content: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "choices").mkdir()
+    (tmp_path / "choices" / "ladder_02.json").write_text(content)
+    assert main(["report", str(tmp_path)]) == 1
+    assert "ladder_02.json is no record of a choice" in capsys.readouterr().err
 
 
 # What is committed ----------------------------------------------------------------------------------------------
@@ -298,7 +328,7 @@ COMMITTED = records.read_all(ROOT / "results")
 
 
 def test_the_page_on_results_is_that_of_the_records() -> None:
-    expected = report.markdown_page(page.blocks(COMMITTED))
+    expected = report.markdown_page(page.blocks(COMMITTED, choices.read_all(ROOT / "results")))
     assert (ROOT / "docs" / "results.md").read_text("utf-8") == expected, "run tinycnn report results --docs docs"
 
 

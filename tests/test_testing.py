@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+import time
 
 import numpy as np
 import pytest
@@ -304,10 +305,11 @@ def test_model_report():
 @pytest.mark.slow
 @pytest.mark.parametrize("name", tinycnn.models.names())
 def test_model_report_of_every_documented_network(name):
+    begun = time.process_time()
     report = testing.model_report(name)
     assert report.ok, report.failures
-    seconds = float(report.title.rsplit(", ", 1)[1].removesuffix(" s"))
-    assert seconds < 120  # on a machine that does nothing else it takes less than 30
+    # 30 seconds on two cores, counted in a way that does not depend on what else the machine does.
+    assert time.process_time() - begun < 60
 
 
 def test_model_report_of_a_wrong_kernel(monkeypatch):

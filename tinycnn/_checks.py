@@ -48,9 +48,9 @@ def unknown(kind: str, name: Any, known: Iterable[str], argument: str = "") -> V
     names = sorted(known)
     asked = name[:_SHOWN].lower() if isinstance(name, str) else ""
     near = difflib.get_close_matches(asked, [n.lower() for n in names], n=1, cutoff=0.5)
-    hint = next((f" did you mean {n!r}?" for n in names if near and n.lower() == near[0]), "")
+    list_of = next((f"did you mean {n!r}? Known" for n in names if near and n.lower() == near[0]), "known")
     where = f"{argument}: " if argument else ""
-    return ValueError(f"{where}unknown {kind} {shown(name)};{hint} Known: {', '.join(names)}")
+    return ValueError(f"{where}unknown {kind} {shown(name)}; {list_of}: {', '.join(names)}")
 
 
 def choice(value: Any, options: Iterable[str], name: str) -> str:

@@ -1,6 +1,7 @@
 """What a report is made of, and how it is written as Markdown and as one HTML page.
 
-In texts `code` stands between backticks and [words](address) are a link; nothing else is special.
+In texts `code` stands between backticks, **what matters** between asterisks, and [words](address) are a link; nothing
+else is special.
 """
 
 import base64
@@ -140,6 +141,7 @@ def _cells(kind: str, row: Sequence[str], numbers: int) -> str:
 def _inline(text: str) -> str:
     text = html.escape(text, quote=False)
     text = re.sub(r"`([^`]+)`", r"<code>\1</code>", text)
+    text = re.sub(r"\*\*([^*]+)\*\*", r"<strong>\1</strong>", text)
     return re.sub(r"\[([^\]]+)\]\((https?://[^)\s]+)\)", r'<a href="\2">\1</a>', text)
 
 

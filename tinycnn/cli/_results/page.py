@@ -3,13 +3,13 @@
 Every figure in its sentences is counted from the records. What has not been run yet is said to be so.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from statistics import fmean
 from typing import Any
 
 from ... import datasets, models
 from ...models.recipe import Recipe
-from . import pictures, records
+from . import choices, pictures, records
 from .blocks import Block, Bullets, Heading, Table, Text
 from .pictures import Records
 from .targets import Runs, all_targets, by_class
@@ -21,13 +21,15 @@ _PRINTED = 0.4369
 _PRINTED_TRAIN = 0.9333
 
 
-def blocks(found: Records) -> list[Block]:
+def blocks(found: Records, compared: Sequence[Mapping[str, Any]] = ()) -> list[Block]:
     """The whole report.
 
     Parameters
     ----------
     found : mapping of str to sequence of records
         As :func:`records.read_all` gives them.
+    compared : sequence of records
+        As :func:`choices.read_all` gives them.
     """
     return [
         Heading(1, TITLE),
@@ -44,6 +46,8 @@ def blocks(found: Records) -> list[Block]:
         *_pair(found),
         Heading(2, "Small networks"),
         *_small(found),
+        Heading(2, "What was chosen here"),
+        *choices.blocks(compared),
         Heading(2, "How it was made"),
         *_origin(found),
     ]
@@ -76,11 +80,11 @@ def _introduction(found: Records) -> list[Block]:
         ),
         Text(
             "Where a document is silent, the setting is ours, and `tinycnn summary NAME` says so. No setting was "
-            "chosen by test accuracy: ours are usual values, and where there was a choice to make, it was made with "
-            "`tinycnn reproduce NAME --hold-out 5000`, which trains without the last 5,000 training images and tests "
-            "on those. The documents used the test set for validation, and some of them chose by it; the table says "
-            "where. Our test accuracy of the best epoch is chosen by the test set too, and stands here only because "
-            "the documents report theirs. The last epoch's is the honest figure."
+            "chosen by test accuracy: ours are usual values, and where there was a choice to make, images held out of "
+            "the training set decided, as shown at the end of this page. The documents used the test set for "
+            "validation, and some of them chose by it; the table says where. Our test accuracy of the best epoch is "
+            "chosen by the test set too, and stands here only because the documents report theirs. The last epoch's "
+            "is the honest figure."
         ),
     ]
 

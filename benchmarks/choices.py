@@ -1,0 +1,170 @@
+"""Settings that the documents leave open, compared on images held out of the training set.
+
+    python benchmarks/choices.py                       # all questions; what is recorded is not run again
+    python benchmarks/choices.py ladder_02 --threads 1
+
+The last 5,000 training images are not trained on, and take the place of the test set, which decides nothing here. Each
+answer is trained with the same seeds, none of which is a seed of the published results. A question's record is a file
+in ``results/choices/``; ``tinycnn report`` shows it.
+"""
+
+import argparse
+import json
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from datetime import date
+from functools import cache
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any, NamedTuple
+
+import machine
+import numba
+import numpy as np
+
+import tinycnn
+from tinycnn import Sequential, datasets, models
+from tinycnn.augmentation import Augmentation
+from tinycnn.initializers import GlorotUniform, RandomUniform
+from tinycnn.layers import Conv2D, Dense, Flatten, Input, Layer, MaxPooling2D
+from tinycnn.schedules import CosineDecay
+
+RESULTS = Path(__file__).parents[1] / "results" / "choices"
+HELD_OUT = 5000
+FIRST_SEED = 100
+
+
+class Answer(NamedTuple):
+    """Changes of the recipe, and the layers where they change too."""
+
+    changes: Mapping[str, Any] = MappingProxyType({})
+    make_layers: Callable[[], list[Layer]] | None = None
+
+
+class Question(NamedTuple):
+    """What is asked about a network, and the answers by their description."""
+
+    question: str
+    runs: int
+    answers: dict[str, Answer]
+    epochs: int | None = None  # instead of the recipe's, where those take too long
+
+
+def _one_filter(initializer: Any) -> Answer:
+    """``ladder_02``."""
+    return Answer(
+        make_layers=lambda: [
+            Conv2D(1, 3, activation="relu", kernel_initializer=initializer),
+            MaxPooling2D(2),
+            Flatten(),
+            Dense(10, activation="softmax"),
+        ]
+    )
+
+
+_LIMIT = math.sqrt(6 / (9 + 9))
+QUESTIONS = {
+    "ladder_02": Question(
+        "Initial weights of the only filter",
+        10,
+        {
+            f"from {-_LIMIT:.3f} to {_LIMIT:.3f} (Keras's default)": _one_filter(GlorotUniform()),
+            f"from 0 to {_LIMIT:.3f}": _one_filter(RandomUniform(0.0, _LIMIT)),
+        },
+    ),
+    "mnist_cnn": Question(
+        "Learning rate",
+        1,
+        {
+            "0.001 in all epochs": Answer({"schedule": None}),
+            "from 0.001 along half a cosine": Answer({"schedule": CosineDecay(0.001, 10)}),
+        },
+    ),
+    "fashion_improved": Question(
+        "Augmentation",
+        1,
+        {
+            "none": Answer({"schedule": CosineDecay(0.001, 10)}),
+            "half of the images mirrored": Answer(
+                {"schedule": CosineDecay(0.001, 10), "augment": Augmentation(flip=True)}
+            ),
+            "half of the images mirrored, all shifted by up to a twentieth": Answer(
+                {"schedule": CosineDecay(0.001, 10), "augment": Augmentation(flip=True, shift=0.05)}
+            ),
+        },
+        10,
+    ),
+}
+
+
+@cache
+def held_out(name: str) -> tuple[Any, Any, Any, Any]:
+    """Training and held out images and labels of a data set."""
+    (x, y), _ = datasets.get(name).load_data()
+    images = x if x.ndim == 4 else x[..., np.newaxis]
+    x = np.divide(images, 255, dtype=np.float32)
+    return x[:-HELD_OUT], y[:-HELD_OUT], x[-HELD_OUT:], y[-HELD_OUT:]
+
+
+def train(name: str, question: Question, answer: Answer, seed: int) -> list[float]:
+    """Accuracy on the held out images after each epoch."""
+    recipe = replace(models.recipe(name), **answer.changes)
+    x, y, x_held, y_held = held_out(recipe.data)
+    tinycnn.set_seed(seed)
+    model = models.build(name)
+    if answer.make_layers is not None:
+        model = Sequential([Input(recipe.input_shape), *answer.make_layers()], name=name)
+    model.compile(recipe.make_optimizer(), recipe.loss, ["accuracy"])
+    history = model.fit(
+        x,
+        y,
+        batch_size=recipe.batch_size,
+        epochs=question.epochs or recipe.epochs,
+        validation_data=(x_held, y_held),
+        callbacks=recipe.make_callbacks(),
+        augment=recipe.augment,
+        verbose=0,
+    )
+    return [float(value) for value in history.history["val_accuracy"]]
+
+
+def ask(name: str, folder: Path = RESULTS) -> None:
+    """Train what the question's record lacks."""
+    question, path = QUESTIONS[name], folder / f"{name}.json"
+    known = json.loads(path.read_text())["answers"] if path.exists() else {}
+    answers: dict[str, dict[str, list[float]]] = {title: known.get(title, {}) for title in question.answers}
+    for title, answer in question.answers.items():
+        for seed in range(FIRST_SEED, FIRST_SEED + question.runs):
+            if str(seed) in answers[title]:
+                continue
+            answers[title][str(seed)] = curve = train(name, question, answer, seed)
+            print(f"{name}, {title}, seed {seed}: {curve[-1]:.4f} after {len(curve)} epochs", flush=True)
+            record = {
+                "name": name,
+                "question": question.question,
+                "held_out": HELD_OUT,
+                "epochs": len(curve),
+                "date": date.today().isoformat(),
+                "command": f"python benchmarks/choices.py {name}",
+                **machine.describe(),
+                "answers": answers,
+            }
+            folder.mkdir(parents=True, exist_ok=True)
+            temporary = path.with_suffix(".part")
+            temporary.write_text(json.dumps(record, indent=2) + "\n")
+            temporary.replace(path)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("names", nargs="*", help=f"of {', '.join(QUESTIONS)} (default: all)")
+    parser.add_argument("--threads", type=int, default=2)
+    arguments = parser.parse_args()
+    numba.set_num_threads(arguments.threads)
+    for name in arguments.names or QUESTIONS:
+        ask(name)
+
+
+if __name__ == "__main__":
+    main()
