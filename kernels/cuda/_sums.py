@@ -11,9 +11,8 @@ import numpy as np
 
 from ._device import SIMULATED, SUM_CHUNKS, THREADS, block_helper, cuda, helper, kernel, launch, spread
 
-#: A block of :func:`column_sums` is this many columns wide; each column has ``DOWN`` threads.
-ACROSS = 2 if SIMULATED else 32
-DOWN = THREADS // ACROSS
+#: A block of :func:`column_sums` is this many columns wide, and each column has this many threads: a power of two.
+ACROSS, DOWN = (2, 4) if SIMULATED else (32, 8)
 ROWS_PER_THREAD = 2 if SIMULATED else 16
 
 
@@ -28,7 +27,7 @@ def make_column_sums(terms):
     It takes a, b (flat), mean, scale (C,), where (chunks, 2, C) partial sums go to, and rows, C.
     """
     terms = helper(terms)
-    shape = (THREADS,)
+    shape = (ACROSS * DOWN,)
 
     @kernel
     def column_sums(a, b, mean, scale, partial, rows, C):
@@ -78,7 +77,7 @@ def sum_columns(function, a, b, mean, scale, out, divisor, work):
     rows = a.size // C
     chunks = chunk_count(rows)
     partial = work((chunks, 2, C), np.float64)
-    launch(function, (chunks, -(-C // ACROSS)), THREADS, a, b, mean, scale, partial, rows, C)
+    launch(function, (chunks, -(-C // ACROSS)), ACROSS * DOWN, a, b, mean, scale, partial, rows, C)
     spread(_add_chunks, C, partial, chunks, *out, float(divisor))
 
 
