@@ -111,6 +111,24 @@ def test_convolutions_of_any_geometry(data):
         assert_close(call(name, (*values, *geometry)), results((), expected), np.float64)
 
 
+@pytest.mark.parametrize("number", [0, 1, 2])
+def test_the_tiles_of_a_card(number, monkeypatch):
+    """Otherwise the simulator has smaller ones: each of their threads is one of Python. One product of each kind."""
+    from tinycnn.kernels.cuda import _product
+
+    tile, rng = _product.CARD_TILES[number], np.random.default_rng(0)
+    monkeypatch.setattr(_product, "TILES", [tile])
+    x, w = rng.standard_normal((1, 3, 3, 2)), rng.standard_normal((3, 3, 2, tile.columns // 2 + 1))
+    geometry = (1, 1), (1, 1, 1, 1), (1, 1), 1
+    y = reference.conv2d_forward(x, w, None, *geometry)
+    for name, values in {
+        "conv2d_forward": (x, w, None, *geometry),
+        "conv2d_backward_input": (y, w, (3, 3), *geometry),
+        "conv2d_backward_weights": (y, x, (3, 3), *geometry),
+    }.items():
+        assert_close(call(name, values), results((), getattr(reference, name)(*values)), np.float64)
+
+
 @pytest.mark.parametrize("step", ["naive", "coalesced", "shared memory", "register-blocked"])
 def test_every_teaching_step_is_a_convolution(step):
     from tinycnn.kernels.cuda.steps import STEPS

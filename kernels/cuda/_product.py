@@ -37,7 +37,8 @@ class Tile(NamedTuple):
 
 
 #: By the number of columns of the result: the narrowest tile that holds them, else the last.
-TILES = [Tile(8, 4, 4, 4, 2)] if SIMULATED else [Tile(64, 16, 16, 4, 1), Tile(64, 32, 16, 4, 2), Tile(64, 64, 16, 4, 4)]
+CARD_TILES = [Tile(64, 16, 16, 4, 1), Tile(64, 32, 16, 4, 2), Tile(64, 64, 16, 4, 4)]
+TILES = [Tile(8, 4, 4, 4, 2)] if SIMULATED else CARD_TILES
 #: So many blocks are wanted, and no sum is cut into more parts than this, or parts shorter than that many tiles.
 WANTED_BLOCKS, MOST_PARTS, SHORTEST_PART = (4, 2, 1) if SIMULATED else (256, 128, 4)
 
