@@ -66,6 +66,17 @@ def test_a_step_reads_nothing_back(data, monkeypatch):
     assert read == [0] * 4
 
 
+def test_an_epoch_reads_as_much_back_whatever_its_steps(data):
+    from tinycnn.kernels.cuda import _device
+
+    read = []
+    for batch_size in (6, 1):
+        model, before = small_model("cuda"), _device.transfers["to_host"]
+        model.fit(*data, batch_size=batch_size, verbose=0)
+        read.append(_device.transfers["to_host"] - before)
+    assert read[0] == read[1]
+
+
 def test_the_same_bits_again_and_after_an_interruption(data, tmp_path):
     whole = small_model("cuda")
     whole.fit(*data, **FIT)
