@@ -1,5 +1,5 @@
 # Short names for what is written out elsewhere; nothing needs make.
-.PHONY: setup test slow coverage lint types docs docs-check bench ci soak fuzz
+.PHONY: setup test slow coverage cuda lint types docs docs-check bench ci soak fuzz
 
 setup:  ## a virtual environment with everything for development
 	python3 -m venv .venv
@@ -16,7 +16,10 @@ coverage:  ## of lines, the Numba kernels included: they also run as plain Pytho
 	.venv/bin/python -m pytest -q --cov --cov-report=
 	NUMBA_DISABLE_JIT=1 .venv/bin/python -m pytest -q --cov --cov-append --cov-report= -W "ignore::RuntimeWarning" \
 	    tests/test_kernels_parity.py tests/test_augmentation.py
-	.venv/bin/coverage report --fail-under=95
+	.venv/bin/coverage report --fail-under=95 --omit="kernels/cuda/*"
+
+cuda:  ## the cuda backend's tests, in the simulator where there is no GPU; needs pip install -e ".[cuda]"
+	NUMBA_ENABLE_CUDASIM=1 .venv/bin/python -m pytest -m cuda
 
 lint:
 	.venv/bin/ruff check .

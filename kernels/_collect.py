@@ -6,7 +6,7 @@ import sys
 
 
 def collect(backend):
-    """The kernels of a backend's files, by name; files that begin with an underscore hold none.
+    """The kernels of a backend's files, by name; files that begin with an underscore, and folders, hold none.
 
     Parameters
     ----------
@@ -20,7 +20,7 @@ def collect(backend):
     """
     kernels = {}
     for file in pkgutil.iter_modules(sys.modules[backend].__path__):
-        if file.name.startswith("_"):
+        if file.name.startswith("_") or file.ispkg:
             continue
         module = importlib.import_module(f"{backend}.{file.name}")
         for name in module.__all__:

@@ -81,24 +81,25 @@ class Augmentation:
         ValueError
             If x is not a batch of images.
         """
-        if not isinstance(x, np.ndarray) or x.dtype not in (np.float32, np.float64):
+        backend = get_backend() if backend is None else backend
+        if not isinstance(backend, Backend):
+            raise TypeError(f"backend must be a Backend; got {shown(backend)}")
+        if not backend.owns(x) or x.dtype not in (np.float32, np.float64):
             raise TypeError(f"x must be an array of float32 or float64; got {shown(x)}")
         if x.ndim != 4:
             raise ValueError(f"x: augmentation is for images (N, H, W, C); got an array of shape {x.shape}")
-        if not isinstance(backend, Backend | None):
-            raise TypeError(f"backend must be a Backend; got {shown(backend)}")
-        kernels = (backend or get_backend()).kernels
+        kernels = backend.kernels
         rng = generator(integer(seed, "seed", 0), Stream.AUGMENT, integer(step, "step", 0))
         # All amounts are drawn, used or not: switching one change on leaves the others as they were.
         draws = rng.uniform(-1, 1, (len(x), 7))
         if self.shift or self.flip or self.rotation:
-            maps = self._maps(draws[:, :4], x.shape[1:3]).astype(x.dtype)
+            maps = backend.own(self._maps(draws[:, :4], x.shape[1:3]).astype(x.dtype))
             x = kernels.warp_images(x, maps, out=_memory(ws, "warp", x), work=ws and ws.scratch())
         if self.blur:
-            sigmas = (np.abs(draws[:, 4]) * self.blur).astype(x.dtype)
+            sigmas = backend.own((np.abs(draws[:, 4]) * self.blur).astype(x.dtype))
             x = kernels.blur_images(x, sigmas, out=_memory(ws, "blur", x), work=ws and ws.scratch())
         if self.cutout:
-            boxes = self._boxes(draws[:, 5:], x.shape[1:3])
+            boxes = backend.own(self._boxes(draws[:, 5:], x.shape[1:3]))
             x = kernels.cut_out_images(x, boxes, out=_memory(ws, "cut", x), work=ws and ws.scratch())
         return x
 

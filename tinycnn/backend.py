@@ -1,4 +1,4 @@
-"""Which kernels run: ``reference`` (NumPy, the textbook) or ``cpu`` (Numba, parallel; the default)."""
+"""Which kernels run: ``reference`` (NumPy, the textbook), ``cpu`` (Numba, parallel; the default), ``cuda`` (a GPU)."""
 
 import importlib
 from collections.abc import Iterator
@@ -14,7 +14,10 @@ import numpy as np
 from ._checks import unknown
 from ._types import Array
 
+#: What every machine has; their arrays are NumPy's.
 BACKENDS = ("reference", "cpu")
+#: What also needs a device; their arrays are there. Never chosen unless asked for.
+DEVICE_BACKENDS = ("cuda",)
 _current: ContextVar[str] = ContextVar("tinycnn_backend", default="cpu")
 
 
@@ -40,18 +43,56 @@ class Backend:
             return False
         return not importlib.import_module("tinycnn.kernels.cpu._jit").compiled_before()
 
-    def array(self, values: Any, dtype: str) -> Array:
-        """A fresh C-ordered array of this backend."""
-        return np.array(values, dtype=dtype, order="C")
+    @property
+    def on_device(self) -> bool:
+        """Whether arrays of this backend lie on a device, and reading one waits for it."""
+        return self.name in DEVICE_BACKENDS
 
-    def to_numpy(self, array: Array) -> Array:
-        """The same values as a NumPy array (the array itself where it is one)."""
+    def array(self, values: Any, dtype: str | None = None) -> Array:
+        """A fresh C-ordered array of this backend."""
+        return self.kernels.upload(values, dtype) if self.on_device else np.array(values, dtype=dtype, order="C")
+
+    def own(self, array: Any) -> Array:
+        """The array itself where this backend's kernels take it, else a copy of a NumPy array for them."""
+        return self.array(array) if self.on_device and isinstance(array, np.ndarray) else array
+
+    def empty(self, shape: Any, dtype: Any) -> Array:
+        """Memory, like :func:`numpy.empty`."""
+        return self.kernels.empty(shape, dtype) if self.on_device else np.empty(shape, dtype)
+
+    def full(self, shape: Any, value: float, dtype: Any) -> Array:
+        """A fresh array with one number everywhere, like :func:`numpy.full`."""
+        array = self.empty(shape, dtype)
+        array[...] = value
         return array
+
+    def to_numpy(self, array: Any) -> Array:
+        """The same values as a NumPy array (the array itself where it is one)."""
+        return array.to_numpy() if self.on_device else array
+
+    def owns(self, value: Any) -> bool:
+        """Whether something is an array that this backend's kernels take."""
+        return isinstance(value, self.kernels.DeviceArray if self.on_device else np.ndarray)
 
     def check(self, array: Any, name: str) -> None:
         """Raise TypeError unless ``array`` is one that this backend's kernels take."""
-        if not isinstance(array, np.ndarray):
-            raise TypeError(f"{name}: backend {self.name!r} takes NumPy arrays; got {type(array).__name__}")
+        if not self.owns(array):
+            wanted = "arrays on its device, which backend.array(x) makes" if self.on_device else "NumPy arrays"
+            raise TypeError(f"{name}: backend {self.name!r} takes {wanted}; got {type(array).__name__}")
+
+
+class BackendUnavailableError(OSError):
+    """A backend cannot run here; the message says what is missing and how to get it."""
+
+
+def unavailable(name: str) -> str | None:
+    """Why a backend cannot run here, and the cure; None if it can."""
+    if name not in DEVICE_BACKENDS:
+        return None
+    try:
+        return _load(name).problem()
+    except ImportError as error:
+        return str(error)
 
 
 @cache
@@ -77,12 +118,14 @@ def use_backend(name: str) -> Iterator[Backend]:
 
     Parameters
     ----------
-    name : {"reference", "cpu"}
+    name : {"reference", "cpu", "cuda"}
 
     Raises
     ------
     ValueError
         If there is no such backend.
+    BackendUnavailableError
+        For ``cuda`` without numba-cuda, a GPU or a driver that is new enough; the message names what is missing.
 
     Examples
     --------
@@ -91,8 +134,12 @@ def use_backend(name: str) -> Iterator[Backend]:
     ...     tinycnn.get_backend().name
     'reference'
     """
-    if not isinstance(name, str) or name not in BACKENDS:
-        raise unknown("backend", name, BACKENDS, "name")
+    known = BACKENDS + DEVICE_BACKENDS
+    if not isinstance(name, str) or name not in known:
+        raise unknown("backend", name, known, "name")
+    missing = unavailable(name)
+    if missing is not None:
+        raise BackendUnavailableError(f"the {name} backend cannot run: {missing}")
     token = _current.set(name)
     try:
         yield get_backend()

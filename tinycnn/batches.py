@@ -10,6 +10,7 @@ import numpy as np
 
 from ._checks import array, real, shown
 from ._types import Array, Config
+from .feed import Feed
 from .inputs import images_for, take
 from .seeding import Stream, generator
 from .workspace import Workspace
@@ -19,11 +20,16 @@ if TYPE_CHECKING:
 
 
 class Batch(NamedTuple):
-    """``x`` in the model's dtype, checked targets ``y``, and a weight per sample or None."""
+    """``x`` in the model's dtype, checked targets ``y``, and a weight per sample or None.
+
+    ``x`` is the backend's; ``y`` and ``weight`` are on the host, for figures. ``targets`` are y for the loss, on the
+    device where they lie there already; None stands for y itself.
+    """
 
     x: Array
     y: Array
     weight: Array | None
+    targets: Array | None = None
 
 
 class Batches(Protocol):
@@ -32,6 +38,8 @@ class Batches(Protocol):
     #: Images and steps of an epoch; None where only the end will tell.
     images: int | None
     steps: int | None
+    #: Images of the largest batch; None where only the batches tell.
+    batch_size: int | None
 
     def epoch(self, ws: Workspace, first: int = 0) -> Iterator[Batch]:
         """The batches of the next epoch, from number ``first`` on; each is valid until the next is asked for."""
@@ -80,19 +88,24 @@ class ArrayBatches:
             )
         self.steps: int | None = available if steps is None else steps
         self._end = min(len(x), self.steps * batch_size)
+        self._feed: Feed | None = None
         self.images: int | None = self._end
+        self.batch_size: int | None = min(batch_size, self._end)
 
     def epoch(self, ws: Workspace, first: int = 0) -> Iterator[Batch]:
-        order = np.arange(len(self._x))
+        order = None
         if self._shuffle:
             # The steps taken when the epoch began give its order.
+            order = np.arange(len(self._x))
             generator(self._model.seed, Stream.SHUFFLE, self._model.optimizer.iterations - first).shuffle(order)
+        if self._feed is None:
+            self._feed = Feed(self._model.backend, self._x, self._y, self._model.dtype, ws.expected)
+        self._feed.begin(order)
         for start in range(first * self._batch_size, self._end, self._batch_size):
             index: Any = slice(start, start + self._batch_size)
-            if self._shuffle:
-                index = order[index]
-            weight = None if self._weight is None else self._weight[index]
-            yield Batch(take(self._x, index, ws, self._model.dtype), self._y[index], weight)
+            weight = None if self._weight is None else self._weight[index if order is None else order[index]]
+            x, targets, y = self._feed.batch(start, start + self._batch_size, ws)
+            yield Batch(x, y, weight, targets)
 
     def skip(self, epochs: int, steps: int) -> None:
         """Nothing to do: an epoch's order follows from the steps that the optimizer has taken."""
@@ -132,6 +145,7 @@ class IteratorBatches:
         self._check_finite = check_finite
         self.steps = steps
         self.images: int | None = None
+        self.batch_size: int | None = None
         self._epochs = 0
 
     def epoch(self, ws: Workspace, first: int = 0) -> Iterator[Batch]:
@@ -174,7 +188,7 @@ class IteratorBatches:
         y = self._model.loss.check_targets(item[1], len(x), self._model.output_shape)
         given = item[2] if len(item) == 3 else None
         weight = sample_weights(given, self._class_weight, y, self._model.output_shape[-1], name=name)
-        return Batch(take(x, slice(None), ws, self._model.dtype), y, weight)
+        return Batch(take(x, slice(None), ws, self._model.dtype, self._model.backend), y, weight)
 
 
 def checksum(array: Array) -> int:

@@ -8,6 +8,7 @@ import numpy as np
 from ._checks import array as checked_array
 from ._checks import boolean
 from ._types import Array, Shape
+from .backend import Backend
 from .layers import Rescaling
 from .workspace import Workspace
 
@@ -78,9 +79,12 @@ def checked_data(model: "Sequential", x: Any, y: Any, check_finite: bool = True,
     return x, model.loss.check_targets(y, len(x), model.output_shape)
 
 
-def take(x: Array, index: Array | slice, ws: Workspace, dtype: str) -> Array:
+def take(x: Array, index: Array | slice, ws: Workspace, dtype: str, backend: Backend) -> Array:
     """The chosen samples as a C-ordered batch of ``dtype``, in the workspace."""
     chosen = x[index]
     batch = ws.keep("fit", "x", chosen.shape, dtype)
-    np.copyto(batch, chosen, casting="unsafe")
+    if backend.on_device:
+        batch[...] = chosen.astype(dtype, copy=False)
+    else:
+        np.copyto(batch, chosen, casting="unsafe")
     return batch

@@ -61,8 +61,9 @@ class Loss:
         if prediction.dtype not in (np.float32, np.float64):
             prediction = prediction.astype(np.float32)
         targets = self.check_targets(y_true, len(prediction), prediction.shape[1:])
-        per_sample, _ = self.forward(np.ascontiguousarray(prediction), targets, get_backend())
-        return float(per_sample.mean(dtype=np.float64))
+        backend = get_backend()
+        per_sample, _ = self.forward(backend.own(np.ascontiguousarray(prediction)), targets, backend)
+        return float(backend.to_numpy(per_sample).mean(dtype=np.float64))
 
 
 class Crossentropy(Loss):
@@ -104,7 +105,7 @@ class Crossentropy(Loss):
 
     def forward(self, y_pred: Array, y_true: Array, backend: Backend) -> tuple[Array, LossCache]:
         kernel: Callable[..., tuple[Array, Array]] = getattr(backend.kernels, self.kernel_names[0])
-        targets = self.prepared(y_true, y_pred.dtype)
+        targets = backend.own(self.prepared(y_true, y_pred.dtype))
         if self.from_logits:
             losses, p = kernel(y_pred, targets)
             return losses, LossCache(p, targets, None)
@@ -205,7 +206,7 @@ class MeanSquaredError(Loss):
         return check_numbers(y, (n, *output_shape))
 
     def forward(self, y_pred: Array, y_true: Array, backend: Backend) -> tuple[Array, LossCache]:
-        cache = LossCache(y_pred, np.ascontiguousarray(y_true, y_pred.dtype), None)
+        cache = LossCache(y_pred, backend.own(np.ascontiguousarray(y_true, y_pred.dtype)), None)
         return backend.kernels.mean_squared_error_forward(*_flat(cache)), cache
 
     def backward(self, cache: LossCache, weights: Array, backend: Backend) -> Array:

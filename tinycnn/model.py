@@ -224,7 +224,7 @@ class Sequential:
         try:
             ws = self._idle.pop()
         except IndexError:  # the first call, or another thread has it
-            ws = Workspace()
+            ws = Workspace(self.backend.empty)
         yield ws
         if not self._idle and ws.nbytes() <= IDLE_BYTES:
             self._idle.append(ws)

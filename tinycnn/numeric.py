@@ -38,9 +38,11 @@ class NumericError(FloatingPointError):
 class LossNotFiniteError(ArithmeticError):
     """Says within ``fit`` that a batch's loss is not a number, before its step is taken."""
 
-    def __init__(self, value: float) -> None:
+    def __init__(self, value: float, late: int = 0) -> None:
         super().__init__(f"the loss is {value}")
         self.value = value
+        #: How many batches have been trained since: figures on a device are read now and then.
+        self.late = late
 
 
 def bad_weight(model: "Sequential") -> tuple[Layer, str, float] | None:
@@ -58,8 +60,15 @@ def bad_weight(model: "Sequential") -> tuple[Layer, str, float] | None:
 
 def error_of_loss(model: "Sequential", batch: Batch, epoch: int, number: int, loss: float) -> NumericError:
     """The error for a batch whose loss is not finite, with the weights as they were before its step."""
+    where: Layer | None
     where, what = _of_weights(model, "before this batch") or _of_pass(model, batch)
     return _error(model, epoch, number, f"the loss is {loss}", where, what)
+
+
+def error_found_late(model: "Sequential", epoch: int, number: int, loss: float) -> NumericError:
+    """The error for an earlier batch, whose loss was read only now: its weights are gone."""
+    what = "the loss was read some batches later, and the layer is no longer to be found: the cpu backend tells"
+    return _error(model, epoch, number, f"the loss is {loss}", None, what)
 
 
 def check_weights(model: "Sequential", epoch: int, number: int) -> None:
@@ -114,7 +123,8 @@ def _first_in_pass(model: "Sequential", batch: Batch) -> tuple[Layer | None, str
         return penalty
     # The loss itself is too large; what comes back from it?
     _, loss_cache = model.chain_loss.forward(x, batch.y, model.backend)
-    dy = model.chain_loss.backward(loss_cache, np.full(len(x), 1 / len(x), model.dtype), model.backend)
+    weights = model.backend.own(np.full(len(x), 1 / len(x), model.dtype))
+    dy = model.chain_loss.backward(loss_cache, weights, model.backend)
     for layer, cache in zip(reversed(model.chain), reversed(caches), strict=True):
         gradients = {"result": dy}
         dy = layer.backward(dy, cache)

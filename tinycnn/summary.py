@@ -1,5 +1,6 @@
 """The table that ``model.summary()`` prints."""
 
+import copy
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -7,7 +8,7 @@ import numpy as np
 from ._types import Array, Shape
 from .backend import Backend
 from .head import WithoutActivation
-from .layers.base import Layer
+from .layers.base import Layer, Parameter
 from .plan import fused
 
 if TYPE_CHECKING:
@@ -49,9 +50,9 @@ def table(model: "Sequential", plan: bool = False) -> str:
         "  ".join("─" * width for width in widths),
         *(_line(row, widths) for row in rows),
         "  ".join("─" * width for width in widths),
-        f"Total params: {total:,} ({_bytes_text(total * item)})",
-        f"Trainable params: {trainable:,} ({_bytes_text(trainable * item)})",
-        f"Non-trainable params: {total - trainable:,} ({_bytes_text((total - trainable) * item)})",
+        f"Total params: {total:,} ({bytes_text(total * item)})",
+        f"Trainable params: {trainable:,} ({bytes_text(trainable * item)})",
+        f"Non-trainable params: {total - trainable:,} ({bytes_text((total - trainable) * item)})",
         _FOOTNOTE,
         *([_PLAN_FOOTNOTE] if plan else []),
     ]
@@ -114,7 +115,7 @@ def cache_bytes(model: "Sequential") -> list[int]:
     x: Array = np.zeros((batch, *model.input_shape), model.dtype)
     seen: set[int] = set()
     sizes, caches = [], []
-    for layer in model.layers:
+    for layer in map(_at_home, model.layers) if model.backend.on_device else model.layers:
         buffers = {name: value.copy() for name, value in layer.buffers.items()}
         backend, layer.backend = layer.backend, reference
         try:
@@ -126,6 +127,19 @@ def cache_bytes(model: "Sequential") -> list[int]:
         caches.append(cache)  # alive until the end, so that no two arrays can have had one address
         sizes.append(sum(_new_bytes(array, batch, seen) for array in _arrays(cache)))
     return sizes
+
+
+def _at_home(layer: Layer) -> Layer:
+    """A copy of a layer whose arrays lie on the host instead of a device."""
+
+    def home(array: Any) -> Any:
+        return layer.backend.to_numpy(array) if layer.backend.owns(array) else array
+
+    sketch = copy.copy(layer)
+    vars(sketch).update({name: home(value) for name, value in vars(layer).items()})
+    sketch.params = {name: Parameter(home(p.value), p.trainable, p.regularizer) for name, p in layer.params.items()}
+    sketch.buffers = {name: home(value) for name, value in layer.buffers.items()}
+    return sketch
 
 
 def _new_bytes(array: Array, batch: int, seen: set[int]) -> int:
@@ -149,12 +163,12 @@ def _shape_text(shape: Shape) -> str:
     return "(N, " + ", ".join(map(str, shape)) + ")"
 
 
-def _bytes_text(count: float) -> str:
+def bytes_text(count: float) -> str:
     """Bytes in the unit that a person would use.
 
     Examples
     --------
-    >>> _bytes_text(999), _bytes_text(256_728)
+    >>> bytes_text(999), bytes_text(256_728)
     ('999 B', '250.7 KiB')
     """
     for unit in ("B", "KiB", "MiB"):

@@ -1,13 +1,14 @@
 """Every array of one pass through a network, layer by layer: the base of everything that shows the inside."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ._checks import unknown
 from ._types import Array
+from .backend import Backend
 from .inputs import images_for
 from .kernels.threads import one_blas_thread
 from .layers.base import Layer
@@ -48,6 +49,12 @@ class LayerTrace:
     def name(self) -> str:
         """The layer's name."""
         return str(self.layer.name)
+
+    def bring_home(self, backend: Backend) -> None:
+        """Put NumPy arrays in the places of those on a device, in the cache too."""
+        for item in fields(self):
+            if item.name != "layer":
+                setattr(self, item.name, _at_home(getattr(self, item.name), backend))
 
 
 @dataclass
@@ -134,6 +141,9 @@ def trace(model: "Sequential", x: Any, y: Any = None) -> Trace:
         for layer, saved in zip(model.layers, buffers, strict=True):
             for name, array in saved.items():
                 layer.buffers[name][...] = array
+    if model.backend.on_device:
+        for entry in result.layers:
+            entry.bring_home(model.backend)
     return result
 
 
@@ -144,7 +154,7 @@ def _backward(
     losses, cache = model.chain_loss.forward(y_pred, targets, model.backend)
     penalty = sum(parameter.penalty() for parameter in model.parameters().values())
     result.loss = float(model.backend.to_numpy(losses).mean(dtype=np.float64)) + penalty
-    weights = np.full(len(targets), 1 / len(targets), model.dtype)
+    weights = model.backend.full(len(targets), 1 / len(targets), model.dtype)
     dy = model.chain_loss.backward(cache, weights, model.backend)
     for entry, (link, kept) in zip(reversed(result.layers), reversed(ways_back), strict=True):
         entry.dy = dy
@@ -153,6 +163,16 @@ def _backward(
         for parameter in trainable.values():
             parameter.add_penalty_gradient()
         entry.gradients = {name: p.grad.copy() for name, p in trainable.items()}
+
+
+def _at_home(value: Any, backend: Backend) -> Any:
+    """Arrays, and tuples and dicts of them, on the host."""
+    if isinstance(value, dict):
+        return {name: _at_home(item, backend) for name, item in value.items()}
+    if isinstance(value, tuple):
+        items = [_at_home(item, backend) for item in value]
+        return type(value)(*items) if hasattr(value, "_fields") else tuple(items)
+    return backend.to_numpy(value) if backend.owns(value) else value
 
 
 def _rms(array: Array) -> float:

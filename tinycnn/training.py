@@ -8,16 +8,18 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from . import callbacks as callbacks_module
-from . import fit_state, numeric
+from . import device_memory, fit_state, numeric
 from . import metrics as metrics_module
 from ._checks import verbosity
 from ._types import Array
 from .augmentation import Augmentation
 from .batches import Batch, Batches
+from .feed import Feed
 from .inputs import checked_data, images_for, take
 from .interrupt import Interrupt, deferred_interrupt
 from .kernels.threads import one_blas_thread
 from .progress import Progress
+from .tape import Entry, Tape
 from .workspace import Workspace
 
 if TYPE_CHECKING:
@@ -29,6 +31,9 @@ if TYPE_CHECKING:
 BLOCK = 256
 #: Of large images fewer, so that no result between two layers holds more numbers than this; batch_size has no say.
 BLOCK_NUMBERS = 2**24
+
+#: With a backend on a device and nobody who watches every batch, figures are fetched every so many batches.
+LOOK_EVERY = 100
 
 
 class Session:
@@ -61,7 +66,17 @@ class Session:
         self.model, self.batches, self.augment = model, batches, augment
         self.chain = model.plan if fuse else model.chain
         self.evaluation_chain = model.evaluation_plan if fuse else model.chain
-        self.ws = Workspace()
+        evaluated = 0 if validation_data is None else len(validation_data[0])
+        self.need: device_memory.Need | None = None
+        expected = 0
+        if model.backend.on_device:
+            self.need = device_memory.training_need(model, self.chain, augment, min(evaluated, block_size(model)))
+            expected = device_memory.check(model, self.need, batches.batch_size or 1, "training on batches of")
+        self.ws = Workspace(model.backend.empty, expected)
+        self.validation: Feed | None = None
+        if validation_data is not None:
+            self.validation = Feed(model.backend, *validation_data, model.dtype, expected)
+            self.validation_images = evaluated
         self.initial_epoch = self.epoch = initial_epoch
         self.batch = self.steps = 0
         self.stopped = False
@@ -71,6 +86,9 @@ class Session:
         self.followers = [*(follower for follower in followers if follower is not self.backup), *backups]
         # Keras's callback wants to stop by itself, without an error.
         self.may_raise = not any(isinstance(follower, callbacks_module.TerminateOnNaN) for follower in followers)
+        # On a host backend figures cost nothing; from a device they are fetched where somebody looks.
+        self.watched = not model.backend.on_device or any(follower.watches_batches() for follower in self.followers)
+        self._logs: Logs = {}
         self.new_meters()
         self.identity: dict[str, Any] = {}
         self._saved: Any = None
@@ -112,15 +130,25 @@ class Session:
 
     def new_meters(self) -> None:
         """Begin to gather an epoch's figures."""
+        self._logs = {}
         self.meters = Meters(self.model, self.may_raise)
 
     def end_batch(self) -> "Logs":
-        """Tell the callbacks the epoch's figures so far."""
+        """Tell the callbacks the epoch's figures so far; from a device, for none that looks, those of a while ago."""
         self.batch += 1
-        logs = self.meters.results()
+        if self.watched or self.batch % LOOK_EVERY == 0:
+            self._logs = self.figures()
         for follower in self.followers:
-            follower.on_train_batch_end(self.batch - 1, logs)
-        return logs
+            follower.on_train_batch_end(self.batch - 1, self._logs)
+        return self._logs
+
+    def figures(self) -> "Logs":
+        """The epoch's figures so far, all batches that are done counted in."""
+        try:
+            return self.meters.results()
+        except numeric.LossNotFiniteError as error:
+            number = self.batch - 1 - error.late
+            raise numeric.error_found_late(self.model, self.epoch, number, error.value) from None
 
     def end_epoch(self, logs: "Logs") -> None:
         """Tell the callbacks; for those that save, the next epoch is the one under way."""
@@ -163,9 +191,11 @@ def fit(
                 progress.start(epoch, batches.images, session.meters.count)
                 _train_epoch(session, progress, interrupt)
                 progress.trained()
-                logs = session.meters.results()
-                if validation_data is not None:
-                    results = _evaluate(model, session.evaluation_chain, *validation_data, session.ws)
+                logs = session.figures()
+                if session.validation is not None:
+                    results = _evaluate(
+                        model, session.evaluation_chain, session.validation, session.validation_images, session.ws
+                    )
                     logs |= {f"val_{name}": value for name, value in results.items()}
                 logs["learning_rate"] = model.optimizer.learning_rate
                 session.end_epoch(logs)
@@ -193,13 +223,21 @@ def _train_epoch(session: Session, progress: Progress, interrupt: Interrupt) -> 
             with np.errstate(over="ignore", invalid="ignore"):
                 train_step(model, session.chain, batch, session.meters, ws)
         except numeric.LossNotFiniteError as error:
+            if error.late:
+                number = session.batch - error.late
+                raise numeric.error_found_late(model, session.epoch, number, error.value) from None
             raise numeric.error_of_loss(model, batch, session.epoch, session.batch, error.value) from None
+        except MemoryError as error:
+            if session.need is None:
+                raise
+            raise device_memory.error_of_batch(model, session.need, len(batch.y), ws, error) from error
         progress.advance(len(batch.y), session.end_batch())
         if interrupt.pressed and session.backup is not None:
             session.backup.save()
         interrupt.check()
         if model.stop_training:
             break
+    session.figures()  # a loss that is not finite says more than the weights that it has spoilt
     if session.may_raise:
         numeric.check_weights(model, session.epoch, session.batch - 1)
 
@@ -217,11 +255,11 @@ def train_step(model: "Sequential", chain: list[Any], batch: Batch, meters: "Met
         x, cache = layer.forward(x, training=True, step=step, ws=ws)
         caches.append(cache)
 
-    losses, loss_cache = model.chain_loss.forward(x, batch.y, backend)
+    losses, loss_cache = model.chain_loss.forward(x, batch.y if batch.targets is None else batch.targets, backend)
     meters.update(losses, batch.y, loss_cache.p, batch.weight)
-    weights = np.full(len(losses), 1 / len(losses), model.dtype)
+    weights = backend.full(len(losses), 1 / len(losses), model.dtype)
     if batch.weight is not None:
-        weights *= batch.weight
+        weights *= backend.own(batch.weight.astype(model.dtype))
     dy = model.chain_loss.backward(loss_cache, weights, backend)
 
     first = _first_trained(chain)
@@ -248,9 +286,13 @@ def train_on_batch(model: "Sequential", x: Any, y: Any) -> "Logs":
     x, y = checked_data(model, x, y)
     if not len(x):
         raise ValueError("x is empty: there is nothing to train on")
+    if model.backend.on_device:
+        need = device_memory.training_need(model, model.plan, None, 0)
+        device_memory.check(model, need, len(x), "training on")
     meters = Meters(model)
     with one_blas_thread():
-        train_step(model, model.plan, Batch(np.ascontiguousarray(x, dtype=model.dtype), y, None), meters, None)
+        images = model.backend.own(np.ascontiguousarray(x, dtype=model.dtype))
+        train_step(model, model.plan, Batch(images, y, None), meters, None)
     return meters.results()
 
 
@@ -260,8 +302,10 @@ def evaluate(model: "Sequential", x: Any, y: Any, *, verbose: int, check_finite:
     x, y = checked_data(model, x, y, check_finite)
     if not len(x):
         raise ValueError("x is empty: there is nothing to evaluate")
+    expected = _check_evaluation(model, len(x))
     with one_blas_thread(), model.lent_workspace() as ws:
-        results = _evaluate(model, model.evaluation_plan, x, y, ws)
+        feed = Feed(model.backend, x, y, model.dtype, expected)
+        results = _evaluate(model, model.evaluation_plan, feed, len(x), ws)
     if verbose:
         print("  ".join(f"{name} {value:.4f}" for name, value in results.items()))
     return results
@@ -273,10 +317,11 @@ def predict(model: "Sequential", x: Any, *, check_finite: bool) -> Array:
     result = np.empty((len(x), *model.output_shape), model.dtype)
     chain = model.prediction_plan
     size = block_size(model)
+    _check_evaluation(model, len(x))
     with one_blas_thread(), model.lent_workspace() as ws:
         for start in range(0, len(x), size):
             block = slice(start, start + size)
-            y = run(chain, take(x, block, ws, model.dtype), ws)
+            y = run(chain, take(x, block, ws, model.dtype, model.backend), ws)
             result[block] = model.backend.to_numpy(y)
     return result
 
@@ -287,6 +332,14 @@ def block_size(model: "Sequential") -> int:
     return max(1, min(BLOCK, BLOCK_NUMBERS // max(1, largest)))
 
 
+def _check_evaluation(model: "Sequential", images: int) -> int:
+    """Raise unless a block of images fits on the model's device; the bytes that it takes there."""
+    if not model.backend.on_device:
+        return 0
+    need = device_memory.evaluation_need(model)
+    return device_memory.check(model, need, min(images, block_size(model)), "predicting")
+
+
 def run(layers: "Sequence[Any]", x: Array, ws: Workspace | None = None) -> Array:
     """Inference: x down a list of layers."""
     for layer in layers:
@@ -294,13 +347,12 @@ def run(layers: "Sequence[Any]", x: Array, ws: Workspace | None = None) -> Array
     return x
 
 
-def _evaluate(model: "Sequential", chain: list[Any], x: Array, y: Array, ws: Workspace) -> "Logs":
+def _evaluate(model: "Sequential", chain: list[Any], feed: Feed, images: int, ws: Workspace) -> "Logs":
     meters, size = Meters(model), block_size(model)
-    for start in range(0, len(x), size):
-        block = slice(start, start + size)
-        y_pred = run(chain, take(x, block, ws, model.dtype), ws)
-        losses, cache = model.chain_loss.forward(y_pred, y[block], model.backend)
-        meters.update(losses, y[block], cache.p)
+    for start in range(0, images, size):
+        x, targets, y = feed.batch(start, start + size, ws)
+        losses, cache = model.chain_loss.forward(run(chain, x, ws), targets, model.backend)
+        meters.update(losses, y, cache.p)
     return meters.results()
 
 
@@ -315,7 +367,8 @@ class Meters:
     """
 
     def __init__(self, model: "Sequential", finite: bool = False) -> None:
-        self._backend, self._parameters, self._finite = model.backend, model.parameters(), finite
+        self._parameters, self._finite = model.parameters(), finite
+        self._tape = Tape(model.backend) if model.backend.on_device else None
         self._loss, self.count = 0.0, 0
         # Copies: an evaluation in a callback, or in another thread, has sums of its own.
         self._metrics = {name: copy.deepcopy(metrics_module.get(metric)) for name, metric in model.metrics.items()}
@@ -325,22 +378,38 @@ class Meters:
     def update(self, losses: Array, y_true: Array, y_pred: Array, weight: Array | None = None) -> None:
         """Add a batch: the loss of each sample, labels, predictions, and what each sample's loss counts."""
         penalty = sum(parameter.penalty() for parameter in self._parameters.values())
-        losses = self._backend.to_numpy(losses)
-        total = losses.sum(dtype=np.float64) if weight is None else losses @ weight
-        total = float(total) + len(losses) * penalty
+        entry = Entry(len(losses), y_true, weight, penalty)
+        if self._tape is None:
+            self._add(losses, y_pred, entry)
+            return
+        if not self._tape.fits(losses, y_pred):
+            self._read()
+        self._tape.add(losses, y_pred, entry)
+
+    def _read(self) -> None:
+        """Take up what a device has noted."""
+        notes = [] if self._tape is None else list(self._tape.read())
+        for late, note in zip(range(len(notes) - 1, -1, -1), notes, strict=True):
+            self._add(*note, late=late)
+
+    def _add(self, losses: Array, y_pred: Array, entry: Entry, late: int = 0) -> None:
+        total = losses.sum(dtype=np.float64) if entry.weight is None else losses @ entry.weight
+        total = float(total) + len(losses) * entry.penalty
         if self._finite and not math.isfinite(total):
-            raise numeric.LossNotFiniteError(total / len(losses))
+            raise numeric.LossNotFiniteError(total / len(losses), late)
         self._loss += total
         self.count += len(losses)
         for metric in self._metrics.values():
-            metric.update(y_true, self._backend.to_numpy(y_pred))
+            metric.update(entry.y_true, y_pred)
 
     def results(self) -> "Logs":
         """``loss`` and each metric."""
+        self._read()
         return {"loss": self._loss / self.count} | {name: m.result() for name, m in self._metrics.items()}
 
     def get_state(self) -> dict[str, Any]:
         """The sums so far, ready for JSON."""
+        self._read()
         metrics = {name: metric.get_state() for name, metric in self._metrics.items()}
         return {"loss": self._loss, "count": self.count, "metrics": metrics}
 

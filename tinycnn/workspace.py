@@ -1,7 +1,8 @@
 """Memory that a training run uses again and again, so that a step allocates nothing that grows with the batch."""
 
 import math
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable
+from typing import Any
 
 import numpy as np
 
@@ -18,9 +19,17 @@ class Workspace:
     * :meth:`scratch`: until a kernel returns.
 
     Not for two threads at once: each fit, evaluate or predict call has its own.
+
+    Parameters
+    ----------
+    empty : callable
+        Gives memory, like :func:`numpy.empty`: a backend's own, where arrays are not NumPy's.
+    expected : int
+        Bytes that a run on a device will take, this workspace's and others, as far as they were reckoned before.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, empty: Callable[..., Any] = np.empty, expected: int = 0) -> None:
+        self._empty, self.expected = empty, expected
         self._buffers: dict[Hashable, Array] = {}
         self._views: dict[tuple[Hashable, Shape, np.dtype], Array] = {}
         self._turn = 0
@@ -48,10 +57,17 @@ class Workspace:
             count = math.prod(shape)
             buffer = self._buffers.get((key, dtype))
             if buffer is None or buffer.size < count:
-                buffer = self._buffers[key, dtype] = np.empty(count, dtype)
+                buffer = self._buffers[key, dtype] = self._new(key, count, dtype)
                 self._views = {known: view for known, view in self._views.items() if known[::2] != (key, dtype)}
             view = self._views[key, shape, dtype] = buffer[:count].reshape(shape)
         return view
+
+    def _new(self, key: Hashable, count: int, dtype: np.dtype) -> Array:
+        try:
+            return self._empty(count, dtype)
+        except MemoryError as error:
+            label = getattr(key[0], "label", None) if isinstance(key, tuple) else None  # of a layer
+            raise MemoryError(f"{label}: {error}" if label else str(error)) from error
 
 
 class Scratch:

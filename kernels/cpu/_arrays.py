@@ -4,9 +4,9 @@ Jitted code is compiled once per signature. Contiguous, aligned, writable arrays
 one signature per floating dtype, whatever the caller brings.
 """
 
-import operator
-
 import numpy as np
+
+from .._arguments import integers, several  # noqa: F401  (the other files take them from here)
 
 FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
 
@@ -27,17 +27,6 @@ def operand(name, array, ndim=None, dtype=None, shape=None):
     if array.flags.carray and type(array) is np.ndarray:
         return array
     return np.array(array, order="C", copy=True, subok=False).reshape(array.shape)
-
-
-def integers(name, values, count, least):
-    """A tuple of ``count`` plain ints, none below ``least``."""
-    try:
-        numbers = tuple(operator.index(value) for value in values)
-    except TypeError:
-        raise TypeError(f"{name} must be {count} integers, not {values!r}") from None
-    if len(numbers) != count or min(numbers) < least:
-        raise ValueError(f"{name} must be {count} integers of at least {least}, not {values!r}")
-    return numbers
 
 
 def target(name, out, shape, dtype, inputs, same=()):
@@ -68,15 +57,6 @@ def deliver(result, out):
     if out is None or out is result:
         return result
     np.copyto(out, result)
-    return out
-
-
-def several(out, count):
-    """``out`` of a kernel with several results as a tuple of that length, Nones where the caller brought nothing."""
-    if out is None:
-        return (None,) * count
-    if len(out) != count:
-        raise ValueError(f"out must hold {count} arrays, not {len(out)}")
     return out
 
 

@@ -85,6 +85,7 @@ INTERNAL: dict[str, str] = {
     "Callback.*": "called by fit",
     "MonitorCallback.*": "a base of callbacks",
     "*.on_*": "called by fit",
+    "*.watches_batches": "called by fit",
     "*.get_state": "called by fit",
     "*.set_state": "called by fit",
     "BackupAndRestore.begin": "called by fit",

@@ -108,6 +108,9 @@ class BackupAndRestore(Callback):
     def on_train_begin(self) -> None:
         self._saved_at = time.monotonic()
 
+    def watches_batches(self) -> bool:
+        return False
+
     def on_train_batch_end(self, batch: int, logs: Logs) -> None:
         done = self._session.steps + self._session.batch
         due = isinstance(self.save_freq, int) and done % self.save_freq == 0

@@ -52,6 +52,10 @@ class Callback:
     def on_train_batch_end(self, batch: int, logs: Logs) -> None:
         """After an optimizer step; ``logs`` are the epoch's figures so far."""
 
+    def watches_batches(self) -> bool:
+        """Whether ``on_train_batch_end`` needs the figures of every batch: on a device they have to be fetched."""
+        return type(self).on_train_batch_end is not Callback.on_train_batch_end
+
     def get_state(self) -> dict[str, Any]:
         """What a fit that goes on after an interruption has to know: by default nothing.
 
@@ -136,6 +140,9 @@ class LambdaCallback(Callback):
         for name, function in self._functions.items():
             if function is not None and not callable(function):
                 raise TypeError(f"{name} must be a function; got {shown(function)}")
+
+    def watches_batches(self) -> bool:
+        return self._functions["on_train_batch_end"] is not None
 
     def _call(self, name: str, *arguments: Any) -> None:
         function = self._functions[name]

@@ -146,6 +146,9 @@ class ModelCheckpoint(MonitorCallback):
     def on_epoch_begin(self, epoch: int) -> None:
         self._epoch = epoch
 
+    def watches_batches(self) -> bool:
+        return isinstance(self.save_freq, int)
+
     def on_train_batch_end(self, batch: int, logs: Logs) -> None:
         self._batches += 1
         if isinstance(self.save_freq, int) and self._batches % self.save_freq == 0:

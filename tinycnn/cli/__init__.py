@@ -63,7 +63,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         with contextlib.suppress(OSError, ValueError):
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
-    except (ValueError, OSError, TypeError, KeyError, FloatingPointError) as error:
+    except (ValueError, OSError, TypeError, KeyError, FloatingPointError, MemoryError) as error:
         return _fail(_text(error), 1)
 
 

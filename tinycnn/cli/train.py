@@ -8,7 +8,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-from ..backend import BACKENDS
+from ..backend import BACKENDS, DEVICE_BACKENDS
 from ._arguments import DATA, UsageError, add_model_name, add_threads, set_threads, whole_number
 
 HELP = "Train a network by its recipe; keep model and figures"
@@ -24,7 +24,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--epochs", type=whole_number(1), metavar="N", help="epochs in all, resumed ones included")
     parser.add_argument("--batch-size", type=whole_number(1), metavar="N", help="images per step")
     parser.add_argument("--seed", type=whole_number(0), metavar="S", help="same seed, same result, to the bit")
-    parser.add_argument("--backend", choices=BACKENDS, help="kernels to run on (default: cpu)")
+    parser.add_argument("--backend", choices=BACKENDS + DEVICE_BACKENDS, help="kernels to run on (default: cpu)")
     add_threads(parser)
     parser.add_argument("--out", metavar="DIR", type=Path, help="folder to write into (default: runs/NAME-DATA)")
     parser.add_argument("--resume", action="store_true", help="go on where the run in that folder ended")

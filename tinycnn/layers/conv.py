@@ -323,7 +323,7 @@ Convolution2D = Conv2D
 def weight_gradients(layer: ActivatedLayer) -> tuple[Array, Array]:
     """Where a kernel is to write (dw, db); without a bias the second is written and dropped."""
     kernel, bias = layer.params["kernel"].grad, layer.params.get("bias")
-    return kernel, (np.empty(layer.built_output_shape[-1], kernel.dtype) if bias is None else bias.grad)
+    return kernel, (layer.backend.empty(layer.built_output_shape[-1], kernel.dtype) if bias is None else bias.grad)
 
 
 def image_size(layer: Any, input_shape: Shape) -> tuple[tuple[int, int], int]:

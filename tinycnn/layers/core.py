@@ -149,7 +149,7 @@ class ZeroPadding2D(Layer):
         self.check_input(x)
         y = self.result(ws, len(x), training=training)
         if y is None:
-            y = np.empty((len(x), *self.built_output_shape), x.dtype)
+            y = self.backend.empty((len(x), *self.built_output_shape), x.dtype)
         y[...] = 0
         self._inside(y)[...] = x
         return y, (Nothing() if training else None)

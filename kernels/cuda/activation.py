@@ -1,0 +1,244 @@
+"""Activations: a thread per element, and softmax: a thread per row. See ``reference.activation``.
+
+The simplest kernels there are. ``cuda.grid(1)`` is this thread's number among all threads of the launch and
+``cuda.gridsize(1)`` how many there are; going through the elements in such strides, neighbouring threads always touch
+neighbouring numbers, which the memory serves in one piece ("coalesced").
+"""
+
+import math
+
+from .. import _scalar
+from ._arrays import deliver, operand, target
+from ._device import cuda, helper, kernel, spread
+
+__all__ = [
+    "elu_backward",
+    "elu_forward",
+    "gelu_backward",
+    "gelu_forward",
+    "leaky_relu_backward",
+    "leaky_relu_forward",
+    "relu_backward",
+    "relu_forward",
+    "sigmoid_backward",
+    "sigmoid_forward",
+    "softmax_backward",
+    "softmax_forward",
+    "tanh_backward",
+    "tanh_forward",
+]
+
+relu, elu, sigmoid = helper(_scalar.relu), helper(_scalar.elu), helper(_scalar.sigmoid)
+normal_share = helper(_scalar.normal_share)
+
+
+# gelu_slope calls normal_share, which on the card has to be the compiled one.
+@helper
+def gelu_slope(x, number):
+    """See :func:`_scalar.gelu_slope`."""
+    density = math.exp(-number(0.5) * x * x) / number(_scalar.ROOT_TWO_PI)
+    return normal_share(x, number) + x * density
+
+
+def relu_forward(x, out=None, work=None):
+    """See :func:`reference.relu_forward`. ``out`` may be x."""
+    return _forward(_relu, x, out)
+
+
+def relu_backward(dy, y, out=None, work=None):
+    """See :func:`reference.relu_backward`. ``out`` may be dy."""
+    return _backward(_relu_gradient, dy, y, out)
+
+
+def leaky_relu_forward(x, negative_slope, out=None, work=None):
+    """See :func:`reference.leaky_relu_forward`. ``out`` may be x."""
+    return _forward(_leaky_relu, x, out, negative_slope)
+
+
+def leaky_relu_backward(dy, y, negative_slope, out=None, work=None):
+    """See :func:`reference.leaky_relu_backward`. ``out`` may be dy."""
+    return _backward(_leaky_relu_gradient, dy, y, out, negative_slope)
+
+
+def elu_forward(x, alpha, out=None, work=None):
+    """See :func:`reference.elu_forward`. ``out`` may be x."""
+    return _forward(_elu, x, out, alpha)
+
+
+def elu_backward(dy, y, alpha, out=None, work=None):
+    """See :func:`reference.elu_backward`. ``out`` may be dy."""
+    return _backward(_elu_gradient, dy, y, out, alpha)
+
+
+def sigmoid_forward(x, out=None, work=None):
+    """See :func:`reference.sigmoid_forward`. ``out`` may be x."""
+    return _forward(_sigmoid, x, out)
+
+
+def sigmoid_backward(dy, y, out=None, work=None):
+    """See :func:`reference.sigmoid_backward`. ``out`` may be dy."""
+    return _backward(_sigmoid_gradient, dy, y, out)
+
+
+def tanh_forward(x, out=None, work=None):
+    """See :func:`reference.tanh_forward`. ``out`` may be x."""
+    return _forward(_tanh, x, out)
+
+
+def tanh_backward(dy, y, out=None, work=None):
+    """See :func:`reference.tanh_backward`. ``out`` may be dy."""
+    return _backward(_tanh_gradient, dy, y, out)
+
+
+def gelu_forward(x, out=None, work=None):
+    """See :func:`reference.gelu_forward`. ``out`` may be x."""
+    return _forward(_gelu, x, out)
+
+
+def gelu_backward(dy, x, out=None, work=None):
+    """See :func:`reference.gelu_backward`. ``out`` may be dy."""
+    return _backward(_gelu_gradient, dy, x, out, name="x")
+
+
+def softmax_forward(x, out=None, work=None):
+    """Three walks along each row; see :func:`reference.softmax_forward`. ``out`` may be x."""
+    x = operand("x", x)
+    y = target("out", out, x.shape, x.dtype, (), same=(x,))
+    if x.size:
+        spread(_softmax, x.size // x.shape[-1], x, y, x.shape[-1])
+    return deliver(y, out)
+
+
+def softmax_backward(dy, y, out=None, work=None):
+    """Two walks along each row; see :func:`reference.softmax_backward`. ``out`` may be dy."""
+    dy = operand("dy", dy)
+    y = operand("y", y, dtype=dy.dtype, shape=dy.shape)
+    dx = target("out", out, dy.shape, dy.dtype, (y,), same=(dy,))
+    if dy.size:
+        spread(_softmax_gradient, dy.size // dy.shape[-1], dy, y, dx, dy.shape[-1])
+    return deliver(dx, out)
+
+
+def _forward(function, x, out, *constants):
+    """One launch over all elements."""
+    x = operand("x", x)
+    y = target("out", out, x.shape, x.dtype, (), same=(x,))
+    spread(function, x.size, x, *map(x.dtype.type, constants), y)
+    return deliver(y, out)
+
+
+def _backward(function, dy, kept, out, *constants, name="y"):
+    """One launch over all elements."""
+    dy = operand("dy", dy)
+    kept = operand(name, kept, dtype=dy.dtype, shape=dy.shape)
+    dx = target("out", out, dy.shape, dy.dtype, (), same=(dy, kept))
+    spread(function, dy.size, dy, kept, *map(dy.dtype.type, constants), dx)
+    return deliver(dx, out)
+
+
+@kernel
+def _relu(count, x, y):
+    for i in range(cuda.grid(1), count, cuda.gridsize(1)):
+        y[i] = relu(x[i], x.dtype.type)
+
+
+@kernel
+def _relu_gradient(count, dy, y, dx):
+    for i in range(cuda.grid(1), count, cuda.gridsize(1)):
+        dx[i] = dy[i] if y[i] > 0 else dy.dtype.type(0)
+
+
+@kernel
+def _leaky_relu(count, x, slope, y):
+    for i in range(cuda.grid(1), count, cuda.gridsize(1)):
+        y[i] = x[i] if x[i] > 0 else slope * x[i]
+
+
+@kernel
+def _leaky_relu_gradient(count, dy, y, slope, dx):
+    for i in range(cuda.grid(1), count, cuda.gridsize(1)):
+        dx[i] = dy[i] if y[i] > 0 else slope * dy[i]
+
+
+@kernel
+def _elu(count, x, alpha, y):
+    for i in range(cuda.grid(1), count, cuda.gridsize(1)):
+        y[i] = elu(x[i], alpha, x.dtype.type)
+
+
+@kernel
+def _elu_gradient(count, dy, y, alpha, dx):
+    for i in range(cuda.grid(1), count, cuda.gridsize(1)):
+        dx[i] = dy[i] if y[i] > 0 else dy[i] * (y[i] + alpha)
+
+
+@kernel
+def _sigmoid(count, x, y):
+    for i in range(cuda.grid(1), count, cuda.gridsize(1)):
+        y[i] = sigmoid(x[i], x.dtype.type)
+
+
+@kernel
+def _sigmoid_gradient(count, dy, y, dx):
+    one = dy.dtype.type(1)
+    for i in range(cuda.grid(1), count, cuda.gridsize(1)):
+        dx[i] = dy[i] * (y[i] * (one - y[i]))
+
+
+@kernel
+def _tanh(count, x, y):
+    for i in range(cuda.grid(1), count, cuda.gridsize(1)):
+        y[i] = math.tanh(x[i])
+
+
+@kernel
+def _tanh_gradient(count, dy, y, dx):
+    one = dy.dtype.type(1)
+    for i in range(cuda.grid(1), count, cuda.gridsize(1)):
+        dx[i] = dy[i] * (one - y[i] * y[i])
+
+
+@kernel
+def _gelu(count, x, y):
+    for i in range(cuda.grid(1), count, cuda.gridsize(1)):
+        y[i] = x[i] * normal_share(x[i], x.dtype.type)
+
+
+@kernel
+def _gelu_gradient(count, dy, x, dx):
+    for i in range(cuda.grid(1), count, cuda.gridsize(1)):
+        dx[i] = dy[i] * gelu_slope(x[i], x.dtype.type)
+
+
+@kernel
+def _softmax(rows, x, y, classes):
+    for row in range(cuda.grid(1), rows, cuda.gridsize(1)):
+        start = row * classes
+        largest = largest_of(x, start, classes)
+        total = x.dtype.type(0)
+        for k in range(start, start + classes):
+            y[k] = math.exp(x[k] - largest)
+            total += y[k]
+        for k in range(start, start + classes):
+            y[k] /= total
+
+
+@helper
+def largest_of(x, start, count):
+    """The largest of a row; NaN if there is one."""
+    largest = x[start]
+    for k in range(start, start + count):
+        if not x[k] <= largest:
+            largest = x[k]
+    return largest
+
+
+@kernel
+def _softmax_gradient(rows, dy, y, dx, classes):
+    for row in range(cuda.grid(1), rows, cuda.gridsize(1)):
+        start = row * classes
+        mean = dy.dtype.type(0)
+        for k in range(start, start + classes):
+            mean += dy[k] * y[k]
+        for k in range(start, start + classes):
+            dx[k] = y[k] * (dy[k] - mean)

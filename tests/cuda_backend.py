@@ -1,0 +1,11 @@
+"""The cuda kernels where they can run, and the mark that skips a test where they cannot."""
+
+import pytest
+
+from tinycnn.backend import unavailable
+
+REASON = unavailable("cuda")
+needs_cuda = pytest.mark.skipif(REASON is not None, reason=f"cuda: {REASON}")
+cuda = None
+if REASON is None:
+    from tinycnn.kernels import cuda  # noqa: F401
