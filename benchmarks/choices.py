@@ -97,11 +97,14 @@ QUESTIONS = {
         },
     ),
     "mnist_cnn": Question(
-        "Learning rate",
+        "Learning rate and augmentation",
         1,
         {
             "0.001 in all epochs": Answer({"schedule": None}),
             "from 0.001 along half a cosine": Answer({"schedule": CosineDecay(0.001, 10)}),
+            "from 0.001 along half a cosine, images shifted by up to a fourteenth": Answer(
+                {"schedule": CosineDecay(0.001, 10), "augment": Augmentation(shift=1 / 14)}
+            ),
         },
     ),
     "fashion_improved": Question(
