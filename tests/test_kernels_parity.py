@@ -692,3 +692,11 @@ def test_updates_reach_arrays_of_any_layout():
     cpu.sgd_update(parameter, gradient, None, 0.5, 0.0, False)
     np.testing.assert_allclose(big[:, ::2], expected, rtol=1e-6)
     np.testing.assert_array_equal(big[:, 1::2], untouched)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize(("K", "F"), [(1, 1), (16, 16), (15, 33), (130, 20), (257, 64), (48, 300)])
+def test_a_transposed_matrix_has_every_number_in_its_place(K, F, dtype):
+    """Input gradients of a dense layer for the rows of the identity: w transposed, exactly."""
+    w = np.random.default_rng(0).normal(size=(K, F)).astype(dtype)
+    np.testing.assert_array_equal(cpu.dense_backward_input(np.eye(F, dtype=dtype), w), w.T)

@@ -11,15 +11,16 @@ import functools
 import numpy as np
 
 from ._arrays import deliver, operand, pieces, several, target
-from ._jit import helper
 from ._memory import copy
 from ._parallel import lanes, parallel
 from ._tiles import DEPTH, VECTOR_BYTES, micro_kernel, pack, packed_size, product
+from ._transpose import transpose
 
 __all__ = ["dense_backward_input", "dense_backward_weights", "dense_forward"]
 
 TALL, LOW = 128, 32  # rows of a block whose panel of w is packed, and of one that reads a narrow w in place
 DEEP = 64  # rows of a block of dw
+ACROSS, DOWN = 4, 16  # panels of a block of dx, and the rows that are computed before the next ones
 
 
 def dense_forward(x, w, b, out=None, work=None):
@@ -44,7 +45,7 @@ def dense_forward(x, w, b, out=None, work=None):
 
 
 def dense_backward_input(dy, w, out=None, work=None):
-    """``dy @ w.T``, with panels of w turned round; see :func:`reference.dense_backward_input`."""
+    """``dy @ w.T``, with panels of w transposed; see :func:`reference.dense_backward_input`."""
     dy, w = operand("dy", dy, 2), operand("w", w, 2, dy.dtype)
     if dy.shape[1] != w.shape[1]:
         raise ValueError(f"dy of shape {dy.shape} and w of shape {w.shape} do not fit")
@@ -53,10 +54,11 @@ def dense_backward_input(dy, w, out=None, work=None):
         dx[...] = 0
         return deliver(dx, out)
     (N, F), K, panel = dy.shape, len(w), _panel(dy)
-    panels = (work or np.empty)((lanes(pieces(K, panel)), F * panel), dy.dtype)
+    blocks = pieces(K, ACROSS * panel)
+    panels = (work or np.empty)((lanes(blocks), F * ACROSS * panel), dy.dtype)
     _input_gradient.launch(
-        pieces(K, panel), micro_kernel(dy.dtype), dy.reshape(-1), w.reshape(-1), dx.reshape(-1), N, K, F, panel,
-        offsets(N, F), offsets(F, 1), panels.reshape(-1), np.zeros(panel, dy.dtype),
+        blocks, micro_kernel(dy.dtype), dy.reshape(-1), w.reshape(-1), dx.reshape(-1), N, K, F, panel,
+        offsets(N, F), offsets(F, 1), panels.reshape(-1), np.zeros(ACROSS * panel, dy.dtype),
     )  # fmt: skip
     return deliver(dx, out)
 
@@ -121,23 +123,20 @@ def _forward(item, lane, micro, x, w, b, y, N, K, F, block, panel, rows, steps, 
 
 @parallel
 def _input_gradient(item, lane, micro, dy, w, dx, N, K, F, panel, rows, steps, panels, zeros):
-    """A block is a panel of dx, for which that part of w is turned round."""
-    k, start = item * panel, lane * F * panel
-    width = min(panel, K - k)
-    turn(w, k * F, width, F, panels, start, panel)
-    product(
-        micro, N, width, F, dy, 0, rows, 0, steps, 0, panels, start, panel, zeros, 0, 0, dy.dtype.type(-np.inf),
-        dx, k, K,
-    )  # fmt: skip
+    """A block is some panels of dx, for which that part of w is transposed.
 
-
-@helper
-def turn(matrix, start, rows, columns, turned, turned_start, turned_row):
-    """Transpose: ``turned[j, i] = matrix[i, j]``."""
-    for j in range(columns):
-        row = turned[turned_start + j * turned_row : turned_start + j * turned_row + rows]
-        for i in range(rows):
-            row[i] = matrix[start + i * columns + j]
+    Its rows lie far apart, each on a page of memory of its own: few of them at a time, and as much of each as there is.
+    """
+    block = ACROSS * panel
+    k, start = item * block, lane * F * block
+    width = min(block, K - k)
+    for column in range(0, width, panel):
+        transpose(w, (k + column) * F, min(panel, width - column), F, panels, start + column * F, panel)
+    for n in range(0, N, DOWN):
+        product(
+            micro, min(DOWN, N - n), width, F, dy, 0, rows, n, steps, 0, panels, start, panel, zeros, 0, 0,
+            dy.dtype.type(-np.inf), dx, n * K + k, K,
+        )  # fmt: skip
 
 
 @parallel
