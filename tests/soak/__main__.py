@@ -70,10 +70,10 @@ def main() -> int:
         found = run(arguments.short)
         record[name] = found | {"as_promised": good(found)}
         print(name, json.dumps(record[name]), flush=True)
-    if arguments.save:
-        path = RESULTS / f"{date.today()}-soak.json"
-        known = json.loads(path.read_text()) if path.exists() else {}
-        path.write_text(json.dumps(known | record, indent=2) + "\n")
+        if arguments.save:
+            path = RESULTS / f"{date.today()}-soak.json"
+            known = json.loads(path.read_text()) if path.exists() else {}
+            path.write_text(json.dumps(known | {name: record[name]}, indent=2) + "\n")
     return 0 if all(found["as_promised"] for found in record.values()) else 1
 
 

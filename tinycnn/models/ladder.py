@@ -163,7 +163,7 @@ def ladder_09() -> list[Layer]:
         "errors_in_first_100": 0,
         "val_accuracy_by_epoch": (0.9714, 0.9819, 0.9858, 0.9863, 0.9903, 0.9913, 0.9931),
     },
-    chosen=HIDDEN_RELU,
+    chosen=(*HIDDEN_RELU, "Initial weights of the layers with relu: glorot_uniform (Keras's default)."),
     notes=SECOND_RUN,
 )
 def ladder_10() -> list[Layer]:
