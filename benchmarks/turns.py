@@ -17,6 +17,9 @@ from peers import PEERS
 
 #: Steps of a peer before anything is counted, beside the very first: some compile again when they see a second batch.
 WARM_UP = 3
+#: Seconds between two turns, in which nobody works: OpenMP's threads go on spinning for up to 0.2 s after their work
+#: (``KMP_BLOCKTIME``), and would slow down whoever comes next.
+PAUSE = 0.3
 
 
 class PeerError(RuntimeError):
@@ -127,6 +130,8 @@ def take_turns(
             # Another one begins each time, so that none always follows the same neighbour.
             order = list(times)
             for key in order[turn % len(order) :] + order[: turn % len(order)]:
+                time.sleep(PAUSE)
+                workers[key].seconds(1)  # brings back into the caches what the others have driven out
                 times[key].append(workers[key].seconds(steps[key]))
     finally:
         for worker in workers.values():
