@@ -90,7 +90,7 @@ BY_EPOCH = (20, 128, "Adam", 0.003, INVERSE, False)
 TRAINING = {
     "fashion_base": (20, 128, "Adam", 0.001, None, False),
     "fashion_improved": (30, 128, "Adam", 0.001, COSINE, False),
-    "mnist_cnn": (10, 128, "Adam", 0.001, None, False),
+    "mnist_cnn": (10, 128, "Adam", 0.001, COSINE, False),
     "cifar10_cnn": (100, 64, "Adam", 0.001, COSINE, False),
     "ladder_00": LADDER_BEST,
     "ladder_01": (10, *LADDER_LAST),

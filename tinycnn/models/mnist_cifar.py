@@ -30,8 +30,14 @@ CIFAR10_CHOSEN = (
     data="mnist",
     epochs=10,
     batch_size=128,
+    schedule=CosineDecay(0.001, 10),
+    augment=Augmentation(shift=1 / 14),
     documented={"last_val_accuracy": 0.992},
-    chosen=("Learning rate: 0.001.", "Dropout rates: 0.25 after the pooling, 0.5 after Flatten."),
+    chosen=(
+        "Learning rate and augmentation: from 0.001 along half a cosine, images shifted by up to a fourteenth (2 "
+        "pixels) in each direction.",
+        "Dropout rates: 0.25 after the pooling, 0.5 after Flatten.",
+    ),
 )
 def mnist_cnn() -> list[Layer]:
     """Two convolutions, one pooling, one hidden dense layer."""
