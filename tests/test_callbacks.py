@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import tinycnn
-from tinycnn import Sequential, callbacks, layers, load_model, optimizers, schedules
+from tinycnn import Sequential, callbacks, layers, load_model, metrics, optimizers, schedules
 from tinycnn.callbacks import (
     Callback,
     CSVLogger,
@@ -92,7 +92,6 @@ def test_early_stopping_takes_the_first_of_equal_epochs_and_min_delta_counts():
 
 def test_early_stopping_of_a_loss_goes_down():
     stopping = EarlyStopping()
-    assert stopping.mode == "min"
     model, x, y = model_and_data()
     figures = Recorded(val_loss=[3.0, math.nan, 2.0])
     model.fit(x, y, epochs=3, verbose=0, callbacks=[figures, stopping], validation_data=(x, y))
@@ -103,6 +102,77 @@ def test_early_stopping_needs_its_figure():
     model, x, y = model_and_data()
     with pytest.raises(ValueError, match=r"watches 'val_loss'.*give fit validation_data"):
         model.fit(x, y, verbose=0, callbacks=[EarlyStopping()])
+
+
+class Distance(metrics.Metric):
+    """A metric of a user's, that says nothing of what is good."""
+
+    name = "distance"
+
+    def values(self, y_true, y_pred):
+        return np.ones(len(y_true))
+
+
+class Nearness(Distance):
+    """The same, and large is good."""
+
+    name = "nearness"
+    direction = "max"
+
+
+@pytest.mark.parametrize(
+    ("metric", "key", "mode", "best"),
+    [
+        (metrics.SparseTopKCategoricalAccuracy(2, name="top2"), "val_top2", "auto", 1),
+        (metrics.MeanSquaredError(name="brier_acc"), "brier_acc", "auto", 0),  # the metric knows better than its name
+        (Nearness(), "val_nearness", "auto", 1),
+        (Distance(name="my_accuracy"), "val_my_accuracy", "auto", 1),
+        (Distance(), "distance", "max", 1),
+        (Distance(), "distance", "min", 0),
+        ("accuracy", "val_accuracy", "auto", 1),
+        ("accuracy", "my_loss", "auto", 0),
+    ],
+)
+def test_what_is_better_is_asked_of_the_compiled_metric(tmp_path, metric, key, mode, best):
+    """Judged by its name alone, a figure called top2 kept the worst model."""
+    model, x, y = model_and_data()
+    if not isinstance(metric, str):
+        y_rows = isinstance(metric, metrics.MeanSquaredError)
+        y = np.eye(3)[y] if y_rows else y
+        loss = "categorical_crossentropy" if y_rows else "sparse_categorical_crossentropy"
+        model.compile(optimizers.SGD(0.1), loss, [metric])
+    stopping = EarlyStopping(key, patience=9, mode=mode)
+    checkpoint = ModelCheckpoint(tmp_path / "{epoch}", key, save_best_only=True, mode=mode)
+    plateau = ReduceLROnPlateau(key, mode=mode)
+    followers = [Recorded(**{key: [0.2, 0.9, 0.1]}), stopping, checkpoint, plateau]
+    for _ in range(2):
+        model.fit(x, y, epochs=3, verbose=0, callbacks=followers, validation_data=(x, y))
+        assert stopping.best == checkpoint.best == plateau.best == (0.9 if best else 0.1)
+        assert stopping.best_epoch == (1 if best else 2)
+
+
+@pytest.mark.parametrize("make", [EarlyStopping, ReduceLROnPlateau, lambda key: ModelCheckpoint("m", key, 0, True)])
+def test_what_is_better_has_to_be_said_where_nothing_tells(make):
+    model, x, y = model_and_data()
+    model.compile("sgd", "sparse_categorical_crossentropy", [Distance(), "accuracy"])
+    before = model.get_weights()
+    with pytest.raises(ValueError, match=r"'distance'.*pass mode='min' or mode='max'.*loss, distance, accuracy"):
+        model.fit(x, y, verbose=0, callbacks=[make("distance")])
+    np.testing.assert_array_equal(model.get_weights()[0], before[0])
+
+
+def test_a_direction_that_is_none():
+    model, x, y = model_and_data()
+    metric = Distance()
+    metric.direction = "up"
+    model.compile("sgd", "sparse_categorical_crossentropy", [metric])
+    with pytest.raises(ValueError, match="direction of metric distance must be one of 'min', 'max'; got 'up'"):
+        model.fit(x, y, verbose=0, callbacks=[EarlyStopping("distance")])
+
+
+def test_a_checkpoint_of_every_epoch_may_name_any_figure(tmp_path):
+    fit_checkpoint(ModelCheckpoint(tmp_path / "m", "figure"), epochs=1)
+    assert saved(tmp_path) == ["m"]
 
 
 def test_learning_rate_scheduler_and_the_logged_rate():

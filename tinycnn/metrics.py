@@ -15,15 +15,21 @@ MAX_CLASSES = 10_000
 class Metric:
     """A figure gathered batch by batch.
 
-    Subclasses define :meth:`values`, and :meth:`get_config` if they have settings.
+    Subclasses define :meth:`values`, :attr:`direction` if one is better, and :meth:`get_config` if they have settings.
 
     Parameters
     ----------
     name : str, optional
         Its key in the logs; by default Keras's name of the class.
+
+    Attributes
+    ----------
+    direction : {"max", "min"} or None
+        Whether large or small is good, for callbacks that watch the figure with ``mode="auto"``; None: they ask.
     """
 
     name: str = "metric"
+    direction: str | None = None
 
     def __init__(self, name: str | None = None) -> None:
         self.name = optional_name(name) or type(self).name
@@ -78,6 +84,7 @@ class ClassAccuracy(Metric):
     """
 
     name = "accuracy"
+    direction = "max"
     #: Whether targets have to be rows, or labels; None takes either.
     rows: bool | None = None
 
@@ -172,6 +179,7 @@ class MeanSquaredError(Metric):
     """
 
     name = "mean_squared_error"
+    direction = "min"
 
     def values(self, y_true: Array, y_pred: Array) -> Array:
         if y_true.shape != y_pred.shape:

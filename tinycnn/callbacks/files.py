@@ -93,7 +93,7 @@ class ModelCheckpoint(MonitorCallback):
     save_weights_only : False
         Files always hold the whole model.
     mode : {"auto", "min", "max"}
-        ``auto``: ``max`` for an accuracy, else ``min``.
+        ``auto``: what the compiled metric says, ``min`` for a loss.
     save_freq : "epoch" or int
         An integer counts batches, across epochs; the figures are those of the epoch so far.
     initial_value_threshold : float, optional
@@ -140,8 +140,13 @@ class ModelCheckpoint(MonitorCallback):
         self.initial_value_threshold = None if threshold is None else real(threshold, "initial_value_threshold")
 
     def on_train_begin(self) -> None:
+        super().on_train_begin()
         self.best = self.worst() if self.initial_value_threshold is None else self.initial_value_threshold
         self._epoch, self._batches = 0, 0
+
+    def _find_direction(self) -> str:
+        # Without save_best_only no figure is looked at, so any may be named.
+        return super()._find_direction() if self.save_best_only else "min"
 
     def on_epoch_begin(self, epoch: int) -> None:
         self._epoch = epoch

@@ -52,7 +52,7 @@ class ReduceLROnPlateau(MonitorCallback):
     verbose : int
         1 prints the new rate.
     mode : {"auto", "min", "max"}
-        ``auto``: ``max`` for an accuracy, else ``min``.
+        ``auto``: what the compiled metric says, ``min`` for a loss.
     min_delta : float
         Smaller improvements do not count.
     cooldown : int
@@ -88,6 +88,7 @@ class ReduceLROnPlateau(MonitorCallback):
         self.min_lr = real(min_lr, "min_lr", 0)
 
     def on_train_begin(self) -> None:
+        super().on_train_begin()
         schedule = self.model.optimizer.schedule
         if schedule is not None:
             raise TypeError(
