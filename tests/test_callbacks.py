@@ -205,6 +205,15 @@ def test_history_starts_afresh():
     assert all(len(values) == 1 for values in history.history.values())
 
 
+def test_history_has_what_other_callbacks_add():
+    model, x, y = model_and_data()
+    begun = LambdaCallback(on_train_begin=lambda logs: seen.append(dict(model.history.history)))
+    seen = []
+    history = model.fit(x, y, epochs=2, verbose=0, callbacks=[begun, Recorded(gap=[0.5, 0.25])])
+    assert history.history["gap"] == [0.5, 0.25]
+    assert seen == [{}]
+
+
 @pytest.mark.parametrize(("append", "rows"), [(False, 2), (True, 4)])
 def test_csv_logger(tmp_path, append, rows):
     logger = CSVLogger(tmp_path / "history.csv", append=append)

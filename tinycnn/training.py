@@ -140,9 +140,10 @@ def fit(
     fuse: bool,
 ) -> "History":
     """See :meth:`Sequential.fit`; what it takes is checked already (:func:`tinycnn.fitting.prepared`)."""
+    # After the user's own: what those add to the logs is kept too.
     history = callbacks_module.History()
     model.stop_training = False
-    session = Session(model, batches, [history, *callbacks], validation_data, initial_epoch, augment, fuse)
+    session = Session(model, batches, [*callbacks, history], validation_data, initial_epoch, augment, fuse)
     for follower in session.followers:
         follower.model = model
         follower.params = {"epochs": epochs, "steps": batches.steps, "verbose": verbose}

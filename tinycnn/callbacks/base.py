@@ -75,7 +75,11 @@ class History(Callback):
     ----------
     epoch : list of int
     history : dict of str to list of float
+        What other callbacks put into ``logs`` at the end of an epoch is in it too.
     """
+
+    def __init__(self) -> None:
+        self.on_train_begin()  # other callbacks may look at model.history before its turn comes
 
     def on_train_begin(self) -> None:
         self.epoch: list[int] = []
