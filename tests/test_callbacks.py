@@ -416,15 +416,78 @@ def test_lambda_callback_is_called_as_in_keras():
         on_epoch_begin=lambda epoch, logs: calls.append(("epoch begin", epoch, len(logs))),
         on_epoch_end=lambda epoch, logs: calls.append(("epoch end", epoch, "loss" in logs)),
         on_train_begin=lambda logs: calls.append(("train begin", len(logs))),
-        on_train_end=lambda logs: calls.append(("train end", len(logs))),
+        on_train_end=lambda logs: calls.append(("train end", "loss" in logs)),
+        on_train_batch_begin=lambda batch, logs: calls.append(("batch begin", batch, len(logs))),
         on_train_batch_end=lambda batch, logs: calls.append(("batch end", batch, "loss" in logs)),
     )
-    epoch = [("epoch begin", 0, 0), ("batch end", 0, True), ("batch end", 1, True), ("epoch end", 0, True)]
+    batches = [call for batch in (0, 1) for call in (("batch begin", batch, 0), ("batch end", batch, True))]
+    epoch = [("epoch begin", 0, 0), *batches, ("epoch end", 0, True)]
     for _ in range(2):
         model, x, y = model_and_data()
         model.fit(x, y, batch_size=10, verbose=0, callbacks=[callback])
-        assert calls == [("train begin", 0), *epoch, ("train end", 0)]
+        assert calls == [("train begin", 0), *epoch, ("train end", True)]
         calls.clear()
+
+
+class WithLogs(Callback):
+    """As people write them for Keras."""
+
+    def __init__(self):
+        self.calls = []
+
+    def on_train_begin(self, logs=None):
+        self.calls.append(logs)
+
+    def on_epoch_begin(self, epoch, logs):
+        self.calls.append(logs)
+
+    def on_train_batch_begin(self, batch, logs=None):
+        self.calls.append(logs)
+
+    def on_train_end(self, logs):
+        self.calls.append(sorted(logs))
+
+
+class WithoutLogs(Callback):
+    """Shorter."""
+
+    def __init__(self):
+        self.calls = []
+
+    def on_train_begin(self):
+        self.calls.append("train")
+
+    def on_epoch_begin(self, epoch):
+        self.calls.append(epoch)
+
+    def on_train_end(self):
+        self.calls.append("end")
+
+
+def test_logs_are_passed_as_in_keras_and_may_be_left_out_where_they_are_empty():
+    model, x, y = model_and_data()
+    keras_like, short = WithLogs(), WithoutLogs()
+    model.fit(x, y, verbose=0, callbacks=[keras_like, short])
+    assert keras_like.calls == [{}, {}, {}, ["accuracy", "learning_rate", "loss"]]
+    assert short.calls == ["train", 0, "end"]
+
+
+def test_a_method_that_takes_neither_fails_as_it_is_written():
+    class Wrong(Callback):
+        def on_epoch_begin(self):
+            pass
+
+    model, x, y = model_and_data()
+    with pytest.raises(TypeError, match=r"on_epoch_begin\(\) takes 1 positional argument but 2 were given"):
+        model.fit(x, y, verbose=0, callbacks=[Wrong()])
+
+
+@pytest.mark.parametrize("name", ["on_batch_end", "on_test_end", "on_predict_begin", "on_epoch_ends"])
+def test_a_method_that_is_never_called_is_refused(name):
+    model, x, y = model_and_data()
+    callback = type("Mine", (Callback,), {name: lambda self, *given: None, "on_gpu": False})()
+    with pytest.raises(ValueError, match=f"Mine has a method {name}, which fit never calls; there are on_epoch_begin"):
+        model.fit(x, y, verbose=0, callbacks=[callback])
 
 
 def test_lambda_callback_of_some_points():

@@ -40,6 +40,7 @@ def prepared(
     for callback in callbacks:
         if not isinstance(callback, callbacks_module.Callback):
             raise TypeError(f"callbacks must be Callback objects; got {shown(callback)}")
+        _check_methods(callback)
     if sum(isinstance(callback, callbacks_module.BackupAndRestore) for callback in callbacks) > 1:
         raise ValueError("callbacks hold more than one BackupAndRestore; a fit has one folder for its states")
     steps = None if steps_per_epoch is None else integer(steps_per_epoch, "steps_per_epoch")
@@ -74,6 +75,16 @@ def prepared(
         "augment": augmentation.check(augment),
         "fuse": boolean(fuse, "fuse"),
     }
+
+
+def _check_methods(callback: "Callback") -> None:
+    known = sorted(name for name in vars(callbacks_module.Callback) if name.startswith("on_"))
+    for name in dir(callback):
+        if name.startswith("on_") and name not in known and callable(getattr(callback, name)):
+            raise ValueError(
+                f"callbacks: {type(callback).__name__} has a method {name}, which fit never calls; there are "
+                f"{', '.join(known)}"
+            )
 
 
 def _validation(model: "Sequential", data: Any, check_finite: bool) -> tuple[Array, Array] | None:

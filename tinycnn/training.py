@@ -1,7 +1,8 @@
 """How a model trains: the loop over epochs and batches, one step, and evaluation."""
 
+import inspect
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -82,7 +83,7 @@ class Session:
     def begin(self) -> None:
         """Start, or go on from the state that a backup holds."""
         for follower in self.followers:
-            follower.on_train_begin()
+            _tell(follower.on_train_begin, logs={})
         if self.backup is None:
             return
         if self._saved is None:
@@ -91,7 +92,7 @@ class Session:
         saved, path = self._saved
         if saved.state["batch"]:
             for follower in self.followers:
-                follower.on_epoch_begin(saved.state["epoch"])
+                _tell(follower.on_epoch_begin, saved.state["epoch"], logs={})
         fit_state.restore(self, saved, path)
         self.backup.restored(path)
 
@@ -105,11 +106,16 @@ class Session:
             return
         self.new_meters()
         for follower in self.followers:
-            follower.on_epoch_begin(self.epoch)
+            _tell(follower.on_epoch_begin, self.epoch, logs={})
 
     def new_meters(self) -> None:
         """Begin to gather an epoch's figures."""
         self.meters = Meters(self.model, self.may_raise)
+
+    def begin_batch(self) -> None:
+        """Tell the callbacks."""
+        for follower in self.followers:
+            follower.on_train_batch_begin(self.batch, {})
 
     def end_batch(self) -> "Logs":
         """Tell the callbacks the epoch's figures so far."""
@@ -125,6 +131,16 @@ class Session:
         self.epoch, self.batch, self.steps = epoch + 1, 0, self.steps + self.batch
         for follower in self.followers:
             follower.on_epoch_end(epoch, logs)
+
+
+def _tell(method: "Callable[..., None]", *arguments: int, logs: "Logs") -> None:
+    """Call a callback's method; where there are no figures yet, a user's may leave out ``logs``."""
+    try:
+        inspect.signature(method).bind(*arguments, logs)
+    except TypeError:
+        method(*arguments)
+    else:
+        method(*arguments, logs)
 
 
 def fit(
@@ -155,6 +171,7 @@ def fit(
         )
     with one_blas_thread(), deferred_interrupt() as interrupt:
         session.begin()
+        logs: Logs = {}
         try:
             for epoch in session.epochs(epochs):
                 session.begin_epoch()
@@ -174,7 +191,7 @@ def fit(
         finally:
             progress.close()
         for follower in session.followers:
-            follower.on_train_end()
+            _tell(follower.on_train_end, logs=logs)
         interrupt.check()
     return history
 
@@ -183,6 +200,7 @@ def _train_epoch(session: Session, progress: Progress, interrupt: Interrupt) -> 
     """One pass over the data; the figures are means over all its images, each seen before its step."""
     model, ws = session.model, session.ws
     for batch in () if session.stopped else session.batches.epoch(ws, session.batch):
+        session.begin_batch()
         if session.augment is not None:
             step, backend = model.optimizer.iterations, model.backend
             batch = batch._replace(x=session.augment(batch.x, seed=model.seed, step=step, backend=backend, ws=ws))

@@ -315,7 +315,11 @@ CONSTRUCTORS: dict[Any, dict[str, Any]] = {
     callbacks.History: {},
     callbacks.TerminateOnNaN: {},
     callbacks.LambdaCallback: dict.fromkeys(
-        ("on_epoch_begin", "on_epoch_end", "on_train_begin", "on_train_end", "on_train_batch_end"), print
+        (
+            *("on_epoch_begin", "on_epoch_end", "on_train_begin", "on_train_end"),
+            *("on_train_batch_begin", "on_train_batch_end"),
+        ),
+        print,
     ),
     callbacks.LearningRateScheduler: {"schedule": lambda epoch, rate: rate, "verbose": 0},
     callbacks.CSVLogger: {"filename": "a.csv", "separator": ",", "append": False},

@@ -31,7 +31,7 @@ class CSVLogger(Callback):
         self.separator = separator
         self.append = boolean(append, "append")
 
-    def on_train_begin(self) -> None:
+    def on_train_begin(self, logs: Logs | None = None) -> None:
         self._columns: list[str] | None = None
         if self.append and self.filename.exists():
             with self._of_others(), self.filename.open(newline="", encoding="utf-8") as file:
@@ -139,8 +139,8 @@ class ModelCheckpoint(MonitorCallback):
         threshold = initial_value_threshold
         self.initial_value_threshold = None if threshold is None else real(threshold, "initial_value_threshold")
 
-    def on_train_begin(self) -> None:
-        super().on_train_begin()
+    def on_train_begin(self, logs: Logs | None = None) -> None:
+        super().on_train_begin(logs)
         self.best = self.worst() if self.initial_value_threshold is None else self.initial_value_threshold
         self._epoch, self._batches = 0, 0
 
@@ -148,7 +148,7 @@ class ModelCheckpoint(MonitorCallback):
         # Without save_best_only no figure is looked at, so any may be named.
         return super()._find_direction() if self.save_best_only else "min"
 
-    def on_epoch_begin(self, epoch: int) -> None:
+    def on_epoch_begin(self, epoch: int, logs: Logs | None = None) -> None:
         self._epoch = epoch
 
     def on_train_batch_end(self, batch: int, logs: Logs) -> None:

@@ -36,7 +36,7 @@ class MonitorCallback(Callback):
         self.verbose = verbosity(verbose)
         self.mode = choice(mode, ("auto", "min", "max"), "mode")
 
-    def on_train_begin(self) -> None:
+    def on_train_begin(self, logs: Logs | None = None) -> None:
         self._direction = self._find_direction() if self.mode == "auto" else self.mode
 
     def _find_direction(self) -> str:
@@ -128,8 +128,8 @@ class EarlyStopping(MonitorCallback):
         self.restore_best_weights = boolean(restore_best_weights, "restore_best_weights")
         self.start_from_epoch = integer(start_from_epoch, "start_from_epoch", minimum=0)
 
-    def on_train_begin(self) -> None:
-        super().on_train_begin()
+    def on_train_begin(self, logs: Logs | None = None) -> None:
+        super().on_train_begin(logs)
         self.best = self.worst()
         self.best_epoch = -1
         self.stopped_epoch = 0
@@ -166,7 +166,7 @@ class EarlyStopping(MonitorCallback):
         self.best, self.best_epoch = state["best"], state["best_epoch"]
         self.stopped_epoch, self._wait, self._weights = state["stopped_epoch"], state["wait"], state["weights"]
 
-    def on_train_end(self) -> None:
+    def on_train_end(self, logs: Logs | None = None) -> None:
         if self._weights is not None:
             self.model.set_weights(self._weights)
             self.say(f"restored the weights of the best epoch, {self.best_epoch + 1}")

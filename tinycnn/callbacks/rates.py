@@ -30,7 +30,7 @@ class LearningRateScheduler(Callback):
         self.schedule = schedule
         self.verbose = verbosity(verbose)
 
-    def on_epoch_begin(self, epoch: int) -> None:
+    def on_epoch_begin(self, epoch: int, logs: Logs | None = None) -> None:
         rate = self.schedule(epoch, self.model.optimizer.learning_rate)
         self.model.optimizer.learning_rate = real(rate, f"the schedule's result for epoch {epoch}", 0)
         if self.verbose:
@@ -87,8 +87,8 @@ class ReduceLROnPlateau(MonitorCallback):
         self.cooldown = integer(cooldown, "cooldown", minimum=0)
         self.min_lr = real(min_lr, "min_lr", 0)
 
-    def on_train_begin(self) -> None:
-        super().on_train_begin()
+    def on_train_begin(self, logs: Logs | None = None) -> None:
+        super().on_train_begin(logs)
         schedule = self.model.optimizer.schedule
         if schedule is not None:
             raise TypeError(

@@ -43,7 +43,7 @@ class Logbook(Callback):
         For each epoch: the time of its training steps; and with validation.
     """
 
-    def on_train_begin(self) -> None:
+    def on_train_begin(self, logs: Logs | None = None) -> None:
         self.history: dict[str, list[float]] = {}
         self.train_seconds: list[float] = []
         self.seconds: list[float] = []
