@@ -84,6 +84,15 @@ def test_early_stopping_stops_after_patience():
     assert len(seen) == 3
 
 
+def test_early_stopping_never_stops_after_the_first_epoch():
+    """It did after one that was NaN, and said that it had not; Keras does not either."""
+    stopping = EarlyStopping("val_accuracy")
+    _, seen = fit_recorded([math.nan, 0.1, 0.2, 0.2, 0.3], stopping)
+    assert (len(seen), stopping.stopped_epoch) == (4, 3)
+    _, seen = fit_recorded([math.nan, math.nan, 0.3], stopping)
+    assert (len(seen), stopping.stopped_epoch) == (2, 1)
+
+
 def test_early_stopping_takes_the_first_of_equal_epochs_and_min_delta_counts():
     stopping = EarlyStopping("val_accuracy", patience=5, min_delta=0.1)
     fit_recorded([0.5, 0.55, 0.7, 0.7], stopping)
@@ -189,6 +198,29 @@ def test_learning_rate_scheduler_hands_on_the_rate_until_now():
     assert history.history["learning_rate"] == pytest.approx([0.05, 0.025, 0.0125])
 
 
+@pytest.mark.parametrize(
+    "schedule",
+    [
+        lambda epoch: 0.1 / 2**epoch,
+        lambda epoch, lr: 0.1 / 2**epoch,
+        lambda epoch, lr=None: 0.1 / 2**epoch if lr is not None else 0,  # two arguments where it takes two
+        lambda *given: 0.1 / 2 ** given[0] if len(given) == 2 else 0,
+        schedules.ExponentialDecay(0.1, decay_steps=1, decay_rate=0.5),
+    ],
+)
+def test_learning_rate_scheduler_of_one_argument_or_two(schedule):
+    model, x, y = model_and_data()
+    history = model.fit(x, y, epochs=3, verbose=0, callbacks=[LearningRateScheduler(schedule)])
+    assert history.history["learning_rate"] == pytest.approx([0.1, 0.05, 0.025])
+
+
+def test_an_error_within_a_schedule_of_two_arguments_is_its_own():
+    """Keras tries again with one argument, and tells of that."""
+    model, x, y = model_and_data()
+    with pytest.raises(TypeError, match="unsupported operand"):
+        model.fit(x, y, verbose=0, callbacks=[LearningRateScheduler(lambda epoch, lr: epoch + None)])
+
+
 @pytest.mark.parametrize(("rate", "kind"), [(-0.1, ValueError), (math.nan, ValueError), (None, TypeError)])
 def test_learning_rate_scheduler_refuses_what_is_not_a_rate(rate, kind):
     model, x, y = model_and_data()
@@ -268,6 +300,7 @@ def rates_after(values, callback, fits=1):
         ([3, 4, 2, 4, 4], {"patience": 2, "factor": 0.5}, [0.1, 0.1, 0.1, 0.1, 0.05]),
         # One epoch's rest after each cut: it does not count.
         ([3, 3, 3, 3, 3], {"patience": 1, "cooldown": 2, "factor": 0.5}, [0.1, 0.05, 0.05, 0.025, 0.025]),
+        ([3, 3, 3, 3, 3], {"patience": 1, "cooldown": 1, "factor": 0.5}, [0.1, 0.05, 0.025, 0.0125, 0.00625]),
         ([3, 3, 3, 3], {"patience": 1, "min_lr": 0.04, "factor": 0.5}, [0.1, 0.05, 0.04, 0.04]),
         # Less than min_delta is nothing.
         ([3, 2.95, 2.5], {"patience": 1, "min_delta": 0.1, "factor": 0.5}, [0.1, 0.05, 0.05]),
@@ -501,6 +534,8 @@ def test_lambda_callback_of_some_points():
     ("call", "kind", "message"),
     [
         (lambda: LambdaCallback(on_epoch_end=3), TypeError, "on_epoch_end must be a function; got 3"),
+        (lambda: LearningRateScheduler(lambda: 0.1), TypeError, r"function of \(epoch, lr\) or of \(epoch\)"),
+        (lambda: LearningRateScheduler(0.1), TypeError, r"function of \(epoch, lr\) or of \(epoch\); got 0.1"),
         (lambda: ReduceLROnPlateau(factor=1.0), ValueError, "factor must be > 0 and < 1"),
         (lambda: ReduceLROnPlateau(patience=-1), ValueError, "patience must be at least 0"),
         (lambda: ReduceLROnPlateau(mode="down"), ValueError, "mode must be one of 'auto', 'min', 'max'"),

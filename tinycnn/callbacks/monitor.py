@@ -108,7 +108,7 @@ class EarlyStopping(MonitorCallback):
     best_epoch : int
         Its epoch, counted from 0; -1 before there is one.
     stopped_epoch : int
-        The epoch after which training stopped; 0 if it did not.
+        The epoch after which training stopped, counted from 0; 0 if it did not, because it never stops after the first.
     """
 
     def __init__(
@@ -148,7 +148,8 @@ class EarlyStopping(MonitorCallback):
             if self.baseline is None or self.better(value, self.baseline):
                 self._wait = 0
             return
-        if self._wait >= self.patience:
+        # Never after the first epoch, though its figure may be NaN: as in Keras.
+        if self._wait >= self.patience and epoch > 0:
             self.stopped_epoch = epoch
             self.model.stop_training = True
             self.say(f"epoch {epoch + 1}: stopped early")
