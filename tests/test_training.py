@@ -9,8 +9,10 @@ import numpy as np
 import pytest
 
 import tinycnn
-from tinycnn import Sequential, callbacks, layers, models, optimizers, schedules
-from tinycnn.callbacks import Callback
+from tinycnn import Sequential, callbacks, layers, models, optimizers, schedules, training
+from tinycnn.batches import ArrayBatches
+from tinycnn.callbacks import BackupAndRestore, Callback
+from tinycnn.workspace import Workspace
 
 
 def toy_data(n=300, seed=0):
@@ -426,6 +428,79 @@ def test_a_list_and_a_generator_are_the_same_as_arrays():
             yield from batches_of(x, y)
 
     assert_same(weights_after(x=endless(), steps_per_epoch=3, epochs=2), arrays)
+
+
+def batches_seen(model, x, y, **arguments):
+    """The number of each batch's first image, and the batch's length, epoch by epoch."""
+    seen = []
+
+    class Note(Callback):
+        def on_epoch_begin(self, epoch, logs=None):
+            seen.append([])
+
+    plain = training.train_step
+
+    def step(model, chain, batch, meters, ws):
+        seen[-1].append((round(10 * float(batch.x[0, 0])), len(batch.y)))
+        return plain(model, chain, batch, meters, ws)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(training, "train_step", step)
+        model.fit(x, y, verbose=0, callbacks=[Note(), *arguments.pop("callbacks", [])], **arguments)
+    return seen
+
+
+def ten_images():
+    tinycnn.set_seed(0)
+    model = Sequential([layers.Input((2,)), layers.Dense(2, activation="softmax")])
+    model.compile("sgd", "sparse_categorical_crossentropy")
+    return model, np.arange(10)[:, None].repeat(2, 1) / 10, np.arange(10) % 2
+
+
+def test_steps_per_epoch_without_shuffling_goes_on_where_the_last_epoch_ended():
+    """Each epoch trained on the same first batches, and the rest of the images was never seen."""
+    model, x, y = ten_images()
+    seen = batches_seen(model, x, y, batch_size=3, steps_per_epoch=3, shuffle=False, epochs=5)
+    assert seen == [
+        [(0, 3), (3, 3), (6, 3)],
+        [(9, 1), (0, 3), (3, 3)],
+        [(6, 3), (9, 1), (0, 3)],
+        [(3, 3), (6, 3), (9, 1)],
+        [(0, 3), (3, 3), (6, 3)],
+    ]
+
+
+@pytest.mark.parametrize("after", [1, 3, 4, 6, 7, 8])
+def test_steps_per_epoch_without_shuffling_goes_on_after_an_interruption(tmp_path, after):
+    class Fail(Callback):
+        steps = 0
+
+        def on_train_batch_end(self, batch, logs):
+            self.steps += 1
+            if self.steps == after:
+                raise RuntimeError
+
+    arguments = {"batch_size": 3, "steps_per_epoch": 3, "shuffle": False, "epochs": 3}
+    whole, x, y = ten_images()
+    expected = [batch for epoch in batches_seen(whole, x, y, **arguments) for batch in epoch]
+    model, _, _ = ten_images()
+    with pytest.raises(RuntimeError):
+        model.fit(x, y, verbose=0, callbacks=[Fail(), BackupAndRestore(tmp_path, 1)], **arguments)
+    model, _, _ = ten_images()
+    arguments["callbacks"] = [BackupAndRestore(tmp_path, 1)]
+    left = [batch for epoch in batches_seen(model, x, y, **arguments) for batch in epoch]
+    assert left == expected[after - 1 :]  # the last one had not been kept
+    for ours, theirs in zip(model.get_weights(), whole.get_weights(), strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+
+
+def test_the_bar_knows_how_many_images_an_epoch_has():
+    model, x, y = ten_images()
+    batches = ArrayBatches(model, x, y, None, batch_size=3, shuffle=False, steps=3)
+    counts = []
+    for _ in range(3):
+        counts.append((batches.images, sum(len(batch.y) for batch in batches.epoch(Workspace()))))
+    assert counts == [(9, 9), (7, 7), (7, 7)]
 
 
 def test_steps_per_epoch_cuts_an_epoch_of_arrays_short():

@@ -302,7 +302,8 @@ class Sequential:
             What the loss of each sample counts. The loss is ``sum(weight * loss) / N``, as in Keras.
         initial_epoch : int
         steps_per_epoch : int, optional
-            End an epoch after that many batches; needed for a generator that never ends.
+            End an epoch after that many batches; needed for a generator that never ends. With ``shuffle=False`` the
+            next epoch goes on behind them, and after the last batch with the first; else it draws a new order.
         check_finite : bool
             Look for NaN and infinity in the inputs once, before training.
         augment : Augmentation, optional
