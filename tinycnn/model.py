@@ -161,6 +161,19 @@ class Sequential:
         self._need_build()
         return self.layers[-1].built_output_shape
 
+    @property
+    def trainable(self) -> bool:
+        """Whether any layer is trainable; setting it sets every layer that the model has then, as in Keras."""
+        return any(layer.trainable for layer in self.layers)
+
+    @trainable.setter
+    def trainable(self, value: bool) -> None:
+        value = boolean(value, "trainable")
+        if not self.layers:
+            raise RuntimeError(f"{self.name} has no layers yet; set trainable when they are added")
+        for layer in self.layers:
+            layer.trainable = value
+
     def _need_build(self) -> None:
         if not self.layers:
             raise RuntimeError(f"{self.name} has no layers yet; add some")

@@ -440,6 +440,7 @@ def _functions() -> dict[str, Made]:
         "optimizers.get": (optimizers.get, {"optimizer": "adam"}),
         "Optimizer.learning_rate": (_set(optimizers.SGD(), "learning_rate"), {"learning_rate": 0.1}),
         "Layer.trainable": (_set(layers.Dense(3), "trainable"), {"trainable": False}),
+        "Sequential.trainable": (_set(model(), "trainable"), {"trainable": False}),
         "schedules.serialize": (schedules.serialize, {"schedule": schedules.Constant(0.1)}),
         "schedules.deserialize": (
             schedules.deserialize,
