@@ -556,6 +556,60 @@ def test_weights_of_samples_and_classes():
     assert_same(weights_after(x=x, y=y, sample_weight=np.ones(64)), weights_after(x=x, y=y))
 
 
+def losses_of(model, x, y):
+    """``-log p`` of each image's class, by hand."""
+    return -np.log(model.predict(x).astype(np.float64)[np.arange(len(y)), y])
+
+
+@pytest.mark.parametrize("n", [8, 300])  # one block, and more
+def test_evaluate_weighs_samples(n):
+    x, y = toy_data(n)
+    model, weight = toy_model(), np.linspace(0, 3, n)
+    plain, weighted = (model.evaluate(x, y, verbose=0, sample_weight=given) for given in (None, weight))
+    assert weighted[0] == pytest.approx((weight * losses_of(model, x, y)).sum() / n, rel=1e-5)
+    assert weighted[1] == plain[1]  # metrics are not weighted
+    assert model.evaluate(x, y, verbose=0, sample_weight=np.ones(n)) == pytest.approx(plain, rel=1e-6)
+
+
+@pytest.mark.parametrize("class_weight", [None, dict.fromkeys(range(4), 5.0)])
+def test_weights_of_samples_count_in_validation_and_those_of_classes_do_not(class_weight):
+    x, y = toy_data(80)
+    weight = np.linspace(0, 3, 80)
+    fits = {
+        "split": {"x": x, "y": y, "sample_weight": weight, "validation_split": 0.25},
+        "data": {"x": x[:60], "y": y[:60], "validation_data": (x[60:], y[60:], weight[60:])},
+    }
+    for arguments in fits.values():
+        model = toy_model("sgd")
+        logs = model.fit(**arguments, class_weight=class_weight, verbose=0).history
+        by_hand = (weight[60:] * losses_of(model, x[60:], y[60:])).sum() / 20
+        assert logs["val_loss"][0] == pytest.approx(by_hand, rel=1e-5)
+        assert [logs["val_loss"][0], logs["val_accuracy"][0]] == model.evaluate(
+            x[60:], y[60:], verbose=0, sample_weight=weight[60:]
+        )
+
+
+def test_classes_of_the_training_images_alone_need_weights():
+    x, y = toy_data(16)
+    y[:] = [0, 1] * 6 + [2, 3] * 2
+    toy_model().fit(x, y, verbose=0, class_weight={0: 1.0, 1: 2.0}, validation_split=0.25)
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda model, x, y: model.evaluate(x, y, sample_weight=[1.0]), r"evaluate: sample_weight must have shape"),
+        (
+            lambda model, x, y: model.fit(x, y, validation_data=(x, y, np.full(8, -1))),
+            "validation_data: sample_weight must be finite and not negative",
+        ),
+    ],
+)
+def test_bad_weights_of_validation(call, message):
+    with pytest.raises(ValueError, match=message):
+        call(toy_model(), *toy_data(8))
+
+
 def test_the_weighted_loss_is_keras_loss():
     """``sum(weight * loss) / N``: the weights are not normalised."""
     x, y = toy_data(64)

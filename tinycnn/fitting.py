@@ -51,7 +51,7 @@ def prepared(
         batches = IteratorBatches(model, x, steps, class_weight, check_finite)
     else:
         x, y = checked_data(model, x, y, check_finite)
-        weight = sample_weights(sample_weight, class_weight, y, model.output_shape[-1])
+        given = sample_weights(sample_weight, None, y, model.output_shape[-1])
         count = len(x)
         share = real(validation_split, "validation_split", 0, below=1)
         if share:
@@ -59,10 +59,12 @@ def prepared(
                 raise ValueError("validation_data and validation_split are both given; give one of them")
             # The last ones, before any shuffling, as in Keras.
             count = int(len(x) * (1 - share))
-            validation = x[count:], y[count:]
+            # As in Keras: weights of samples count there too, those of classes do not.
+            validation = x[count:], y[count:], None if given is None else given[count:]
         if not count:
             raise ValueError("x is empty: there is nothing to train on")
-        weight = None if weight is None else weight[:count]
+        given = None if given is None else given[:count]
+        weight = sample_weights(given, class_weight, y[:count], model.output_shape[-1])
         size, shuffled = integer(batch_size, "batch_size"), boolean(shuffle, "shuffle")
         batches = ArrayBatches(model, x[:count], y[:count], weight, size, shuffled, steps)
     return {
@@ -87,15 +89,16 @@ def _check_methods(callback: "Callback") -> None:
             )
 
 
-def _validation(model: "Sequential", data: Any, check_finite: bool) -> tuple[Array, Array] | None:
+def _validation(model: "Sequential", data: Any, check_finite: bool) -> tuple[Array, Array, Array | None] | None:
     if data is None:
         return None
-    if not isinstance(data, tuple | list) or len(data) != 2:
-        raise TypeError(f"validation_data must be a pair (x, y); got {type(data).__name__}")
+    if not isinstance(data, tuple | list) or len(data) not in (2, 3):
+        raise TypeError(f"validation_data must be (x, y) or (x, y, sample_weight); got {shown(data)}")
     images, targets = checked_data(model, data[0], data[1], check_finite, "validation_data: ")
     if not len(images):
         raise ValueError("validation_data is empty")
-    return images, targets
+    given = data[2] if len(data) == 3 else None
+    return images, targets, sample_weights(given, None, targets, model.output_shape[-1], name="validation_data")
 
 
 def _refuse_with_batches(source: Any, **unsuitable: Any) -> None:

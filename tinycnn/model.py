@@ -277,7 +277,7 @@ class Sequential:
         verbose: int = 1,
         callbacks: Sequence[Callback] | None = None,
         validation_split: float = 0.0,
-        validation_data: tuple[Any, Any] | None = None,
+        validation_data: tuple[Any, ...] | None = None,
         shuffle: bool = True,
         class_weight: dict[int, float] | None = None,
         sample_weight: Any = None,
@@ -304,15 +304,16 @@ class Sequential:
             0 silent; 1 a bar in a terminal, one line per epoch elsewhere; 2 one line per epoch.
         callbacks : sequence of Callback, optional
         validation_split : float in [0, 1)
-            Hold out that share of the images, the last ones, as validation data.
-        validation_data : (x, y), optional
+            Hold out that share of the images, the last ones, as validation data; with their ``sample_weight``.
+        validation_data : (x, y) or (x, y, sample_weight), optional
             Evaluated after every epoch.
         shuffle : bool
             A new order each epoch, by the model's seed.
         class_weight : dict of int to float, optional
-            What the loss of each class counts; every class of the labels needs one.
+            What the loss of each class counts in training; every class of the labels needs one.
         sample_weight : (N,) array, optional
-            What the loss of each sample counts. The loss is ``sum(weight * loss) / N``, as in Keras.
+            What the loss of each sample counts. The loss is ``sum(weight * loss) / N``, as in Keras; metrics count
+            every sample alike, as those of Keras's ``metrics=``.
         initial_epoch : int
         steps_per_epoch : int, optional
             End an epoch after that many batches; needed for a generator that never ends. With ``shuffle=False`` the
@@ -375,6 +376,7 @@ class Sequential:
         y: Any,
         batch_size: int | None = None,
         verbose: int = 1,
+        sample_weight: Any = None,
         return_dict: bool = False,
         check_finite: bool = True,
     ) -> Any:
@@ -388,6 +390,8 @@ class Sequential:
             Evaluation goes in fixed blocks, so that its result does not depend on this.
         verbose : {0, 1, 2}
             0 prints nothing.
+        sample_weight : (N,) array, optional
+            What the loss of each sample counts, as in :meth:`fit`.
         return_dict : bool
             A dict by name instead of a list.
 
@@ -398,7 +402,7 @@ class Sequential:
         """
         as_dict = boolean(return_dict, "return_dict")
         self._ready(x)
-        results = training.evaluate(self, x, y, verbose=verbose, check_finite=check_finite)
+        results = training.evaluate(self, x, y, verbose=verbose, sample_weight=sample_weight, check_finite=check_finite)
         if as_dict:
             return results
         return list(results.values()) if len(results) > 1 else results["loss"]

@@ -13,7 +13,7 @@ from . import metrics as metrics_module
 from ._checks import verbosity
 from ._types import Array
 from .augmentation import Augmentation
-from .batches import Batch, Batches
+from .batches import Batch, Batches, sample_weights
 from .inputs import checked_data, images_for, take
 from .interrupt import Interrupt, deferred_interrupt
 from .kernels.threads import one_blas_thread
@@ -51,7 +51,7 @@ class Session:
         model: "Sequential",
         batches: Batches,
         followers: "list[Callback]",
-        validation_data: tuple[Array, Array] | None,
+        validation_data: tuple[Array, Array, Array | None] | None,
         initial_epoch: int,
         augment: Augmentation | None,
         fuse: bool,
@@ -150,7 +150,7 @@ def fit(
     epochs: int,
     verbose: int,
     callbacks: "Sequence[Callback]",
-    validation_data: tuple[Array, Array] | None,
+    validation_data: tuple[Array, Array, Array | None] | None,
     initial_epoch: int,
     augment: Augmentation | None,
     fuse: bool,
@@ -270,14 +270,15 @@ def train_on_batch(model: "Sequential", x: Any, y: Any) -> "Logs":
     return meters.results()
 
 
-def evaluate(model: "Sequential", x: Any, y: Any, *, verbose: int, check_finite: bool) -> "Logs":
+def evaluate(model: "Sequential", x: Any, y: Any, *, verbose: int, sample_weight: Any, check_finite: bool) -> "Logs":
     """See :meth:`Sequential.evaluate`."""
     verbose = verbosity(verbose)
     x, y = checked_data(model, x, y, check_finite)
     if not len(x):
         raise ValueError("x is empty: there is nothing to evaluate")
+    weight = sample_weights(sample_weight, None, y, model.output_shape[-1], name="evaluate")
     with one_blas_thread(), model.lent_workspace() as ws:
-        results = _evaluate(model, model.evaluation_plan, x, y, ws)
+        results = _evaluate(model, model.evaluation_plan, x, y, weight, ws)
     if verbose:
         print("  ".join(f"{name} {value:.4f}" for name, value in results.items()))
     return results
@@ -303,13 +304,13 @@ def run(layers: "Sequence[Any]", x: Array, ws: Workspace | None = None) -> Array
     return x
 
 
-def _evaluate(model: "Sequential", chain: list[Any], x: Array, y: Array, ws: Workspace) -> "Logs":
+def _evaluate(model: "Sequential", chain: list[Any], x: Array, y: Array, weight: Array | None, ws: Workspace) -> "Logs":
     meters = Meters(model)
     for start in range(0, len(x), BLOCK):
         block = slice(start, start + BLOCK)
         y_pred = run(chain, take(x, block, ws, model.dtype), ws)
         losses, cache = model.chain_loss.forward(y_pred, y[block], model.backend)
-        meters.update(losses, y[block], cache.p)
+        meters.update(losses, y[block], cache.p, None if weight is None else weight[block])
     return meters.results()
 
 
