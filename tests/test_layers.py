@@ -330,3 +330,15 @@ def test_trainable_can_be_set_after_building():
     _, cache = layer.forward(np.ones((1, 3), np.float32), training=True)
     layer.backward(np.ones((1, 2), np.float32), cache)
     np.testing.assert_array_equal(layer.params["kernel"].grad, gradient)
+
+
+def test_a_layer_that_does_not_keep_its_arguments_still_has_a_repr():
+    """It raised, in whatever message was to name the layer."""
+
+    class Forgetful(layers.Layer):
+        def __init__(self, amount, **base):
+            super().__init__(**base)
+
+    assert repr(Forgetful(1)) == "<Forgetful>"
+    assert repr(Forgetful(1, name="f")) == "<Forgetful 'f'>"
+    assert repr(layers.Dense(3, name="d")).startswith("Dense(units=3, ")

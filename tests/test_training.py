@@ -556,6 +556,18 @@ def test_weights_of_samples_and_classes():
     assert_same(weights_after(x=x, y=y, sample_weight=np.ones(64)), weights_after(x=x, y=y))
 
 
+@pytest.mark.parametrize("shape", [(1,), (4, 4, 1)])
+def test_weights_of_classes_need_a_loss_of_classes(shape):
+    """A number for each image was taken for one column of classes, an image for rows of them."""
+    model = Sequential([layers.Input((8,)), layers.Dense(np.prod(shape)), layers.Reshape(shape)])
+    model.compile("sgd", "mse")
+    x, y = np.ones((6, 8)), np.ones((6, *shape))
+    for data in ({"x": x, "y": y}, {"x": [(x, y)]}):
+        with pytest.raises(ValueError, match=r"class_weight is for crossentropies.*mean_squared_error.*sample_weight"):
+            model.fit(**data, verbose=0, class_weight={0: 1.0})
+    model.fit(x, y, verbose=0, sample_weight=np.ones(6))
+
+
 def losses_of(model, x, y):
     """``-log p`` of each image's class, by hand."""
     return -np.log(model.predict(x).astype(np.float64)[np.arange(len(y)), y])

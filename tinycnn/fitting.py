@@ -9,6 +9,7 @@ from ._checks import boolean, integer, items, real, shown, verbosity
 from ._types import Array
 from .batches import ArrayBatches, Batches, IteratorBatches, sample_weights
 from .inputs import checked_data
+from .losses import Crossentropy
 
 if TYPE_CHECKING:
     from .callbacks import Callback
@@ -45,6 +46,11 @@ def prepared(
         raise ValueError("callbacks hold more than one BackupAndRestore; a fit has one folder for its states")
     steps = None if steps_per_epoch is None else integer(steps_per_epoch, "steps_per_epoch")
     validation = _validation(model, validation_data, check_finite)
+    if class_weight is not None and not isinstance(model.loss, Crossentropy):
+        raise ValueError(
+            f"class_weight is for crossentropies, whose targets are classes; the loss is {model.loss.name}: "
+            "give each sample its weight, as sample_weight"
+        )
     batches: Batches
     if y is None:
         _refuse_with_batches(x, validation_split=validation_split, sample_weight=sample_weight)

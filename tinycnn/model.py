@@ -310,7 +310,7 @@ class Sequential:
         shuffle : bool
             A new order each epoch, by the model's seed.
         class_weight : dict of int to float, optional
-            What the loss of each class counts in training; every class of the labels needs one.
+            What the loss of each class counts in training, for a crossentropy; every class of the labels needs one.
         sample_weight : (N,) array, optional
             What the loss of each sample counts. The loss is ``sum(weight * loss) / N``, as in Keras; metrics count
             every sample alike, as those of Keras's ``metrics=``.

@@ -323,7 +323,11 @@ class Layer:
         return cls(**arguments(config, "config"))
 
     def __repr__(self) -> str:
-        given = ", ".join(f"{key}={value!r}" for key, value in self.get_config().items() if value is not None)
+        try:
+            config = self.get_config()
+        except Exception:  # a layer that cannot be saved still has to be told from others, in errors too
+            return f"<{self.label}>"
+        given = ", ".join(f"{key}={value!r}" for key, value in config.items() if value is not None)
         return f"{type(self).__name__}({given})"
 
 
