@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import tinycnn
-from tinycnn import Sequential, callbacks, layers, models, optimizers, schedules, training
+from tinycnn import Sequential, callbacks, layers, models, optimizers, plotting, schedules, training
 from tinycnn.batches import ArrayBatches
 from tinycnn.callbacks import BackupAndRestore, Callback
 from tinycnn.workspace import Workspace
@@ -266,11 +266,39 @@ def test_infinity_is_found_wherever_it_is_and_can_be_let_through():
         toy_model().predict(x, check_finite=False)
 
 
-def test_unscaled_images_warn():
-    x = np.full((4, 8, 8, 1), 255, np.uint8)
-    with pytest.warns(UserWarning, match="divide by 255") as record:
-        toy_model().fit(x, [0, 1, 2, 3], verbose=0)
-    assert record[0].filename == __file__  # it points at the user's line
+@pytest.mark.parametrize("dtype", [np.uint8, np.float32, np.float64])
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda model, x, y, good: model.fit(x, y, verbose=0),
+        lambda model, x, y, good: model.fit([(x, y)], verbose=0),
+        lambda model, x, y, good: model.fit(good, y, verbose=0, validation_data=(x, y)),
+        lambda model, x, y, good: model.train_on_batch(x, y),
+        lambda model, x, y, good: model.evaluate(x, y, verbose=0),
+        lambda model, x, y, good: model.predict(x),
+        lambda model, x, y, good: model.trace(x, y),
+        lambda model, x, y, good: plotting.saliency(model, x[0]),
+    ],
+)
+def test_unscaled_images_warn(call, dtype):
+    x = np.full((4, 8, 8, 1), 255, dtype)
+    with pytest.warns(UserWarning, match="up to 255; networks train badly on unscaled images: divide by 255") as record:
+        call(toy_model(), x, [0, 1, 2, 3], x / 255)
+    assert [warning.filename for warning in record] == [__file__]  # it points at the user's line
+
+
+def test_standardised_images_do_not_warn(recwarn):
+    x = np.random.default_rng(0).normal(size=(600, 8, 8, 1))
+    assert x.max() > 3
+    toy_model().predict(x)
+    toy_model().predict(np.full((4, 8, 8, 1), 1.5))  # a little more than 1 is no image of bytes
+    assert not recwarn.list
+
+
+def test_a_split_that_leaves_nothing_says_so():
+    x, y = toy_data(5)
+    with pytest.raises(ValueError, match=r"validation_split=0.9 of 5 images leaves none to train on"):
+        toy_model().fit(x, y, verbose=0, validation_split=0.9)
 
 
 def test_a_model_that_rescales_takes_bytes_without_a_warning(recwarn):
@@ -291,7 +319,7 @@ def test_a_model_that_rescales_takes_bytes_without_a_warning(recwarn):
         ({"epochs": -1}, ValueError, "epochs must be at least 0"),
         ({"verbose": 3}, ValueError, "verbose must be 0, 1 or 2"),
         ({"shuffle": "yes"}, TypeError, "shuffle must be True or False"),
-        ({"validation_data": 5}, TypeError, r"must be a pair \(x, y\)"),
+        ({"validation_data": 5}, TypeError, r"must be \(x, y\) or \(x, y, sample_weight\); got 5"),
         ({"validation_data": (np.zeros((1, 8, 8, 2)), [0])}, ValueError, "validation_data: x: expected shape"),
         ({"callbacks": [print]}, TypeError, "must be Callback objects"),
     ],
