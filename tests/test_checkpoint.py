@@ -9,7 +9,18 @@ import pytest
 import safetensors.numpy
 
 import tinycnn
-from tinycnn import Sequential, layers, load_model, optimizers, schedules
+from tinycnn import (
+    Sequential,
+    activations,
+    initializers,
+    layers,
+    load_model,
+    losses,
+    metrics,
+    optimizers,
+    regularizers,
+    schedules,
+)
 from tinycnn.checkpoint import write_whole
 
 
@@ -102,6 +113,95 @@ def test_a_users_layer_needs_its_class(tmp_path):
         load_model(tmp_path / "m")
     loaded = load_model(tmp_path / "m", {"Scale": Scale})
     np.testing.assert_array_equal(loaded.predict(np.ones((1, 3))), 2)
+
+
+class Focal(losses.SparseCategoricalCrossentropy):
+    """A user's loss, with an argument."""
+
+    name = "focal"
+
+    def __init__(self, gamma=1.0, from_logits=False):
+        super().__init__(from_logits)
+        self.gamma = gamma
+
+    def get_config(self):
+        return super().get_config() | {"gamma": self.gamma}
+
+
+class Confidence(metrics.Metric):
+    """A user's metric."""
+
+    name = "confidence"
+
+    def values(self, y_true, y_pred):
+        return y_pred.max(axis=-1)
+
+
+class Heavy(optimizers.SGD):
+    """A user's optimizer, with slots."""
+
+
+class Halves(initializers.Initializer):
+    """A user's initializer."""
+
+    def __call__(self, shape, rng):
+        return np.full(shape, 0.5)
+
+
+class Cubes(regularizers.L2):
+    """A user's regularizer."""
+
+
+class Identity(activations.Linear):
+    """A user's activation."""
+
+    name = "identity"
+
+
+CUSTOM = {cls.__name__: cls for cls in (Scale, Focal, Confidence, Heavy, Halves, Cubes, Identity)}
+
+
+def custom_model():
+    dense = layers.Dense(2, kernel_initializer=Halves(), kernel_regularizer=Cubes(0.1), activation=Identity())
+    model = Sequential([layers.Input((3,)), Scale(2.0), dense, layers.Softmax()])
+    model.compile(Heavy(0.1, momentum=0.9), Focal(2.0), [Confidence(), "accuracy"])
+    return model
+
+
+def test_whatever_a_user_may_define_is_read_again(tmp_path):
+    """They could be saved, and no model with one of them but a layer could ever be loaded."""
+    model, x, y = custom_model(), np.eye(3), np.array([0, 1, 1])
+    model.fit(x, y, verbose=0)
+    model.save(tmp_path / "m")
+    loaded = load_model(tmp_path / "m", CUSTOM)
+    assert (type(loaded.optimizer), type(loaded.loss), loaded.loss.gamma) == (Heavy, Focal, 2.0)
+    assert type(loaded.metrics["confidence"]) is Confidence
+    dense = loaded.layers[1]
+    assert [type(part) for part in (dense.kernel_initializer, dense.kernel_regularizer, dense.activation)] == [
+        Halves,
+        Cubes,
+        Identity,
+    ]
+    histories = [one.fit(x, y, epochs=2, verbose=0).history for one in (model, loaded)]
+    assert histories[0] == histories[1]
+    again = Sequential.from_config(model.get_config(), CUSTOM)
+    np.testing.assert_array_equal(again.layers[1].params["kernel"].value, 0.5)
+    assert type(layers.deserialize(layers.serialize(dense), CUSTOM).activation) is Identity
+
+
+@pytest.mark.parametrize("name", CUSTOM)
+def test_a_class_that_is_not_given_is_unknown(tmp_path, name):
+    custom_model().save(tmp_path / "m")
+    load_model(tmp_path / "m", CUSTOM)  # what one call was given is no longer known in the next
+    with pytest.raises(ValueError, match=f"unknown .* '{name}'"):
+        load_model(tmp_path / "m", {key: cls for key, cls in CUSTOM.items() if key != name})
+
+
+@pytest.mark.parametrize("given", [{"int": int}, {"Scale": Scale(1.0)}, {3: Scale}, [Scale]])
+def test_custom_objects_are_classes_by_name(tmp_path, given):
+    custom_model().save(tmp_path / "m")
+    with pytest.raises(TypeError, match="custom_objects must be a dict of names to subclasses of Layer, Loss, Metric"):
+        load_model(tmp_path / "m", given)
 
 
 class Forgetful(Scale):

@@ -20,10 +20,9 @@ import safetensors.numpy
 from . import losses, metrics, optimizers
 from ._checks import boolean, integer, shown
 from ._checks import path as checked_path
+from ._named import custom_classes
 from ._reading import check_plain_file, parse_json
 from ._types import Array, Shape
-from .layers import checked_classes
-from .layers.base import Layer
 
 if TYPE_CHECKING:
     from .model import Sequential
@@ -71,9 +70,7 @@ def packed(arrays: Mapping[str, Array], description: Mapping[str, Any]) -> bytes
     return safetensors.numpy.save(arrays, metadata={_KEY: json.dumps(description, allow_nan=False)})
 
 
-def load_model(
-    path: Any, custom_objects: dict[str, type[Layer]] | None = None, *, check_finite: bool = True
-) -> "Sequential":
+def load_model(path: Any, custom_objects: dict[str, type] | None = None, *, check_finite: bool = True) -> "Sequential":
     """Read a model that :meth:`Sequential.save` wrote; one that was compiled can go on training.
 
     The file may be anybody's. Nothing in it is executed, names in it are never paths, and its weights are compared
@@ -84,7 +81,8 @@ def load_model(
     ----------
     path : path
     custom_objects : dict of str to class, optional
-        Layers that are not tinycnn's own, by class name.
+        Classes that are not tinycnn's own, by their names: of layers, losses, metrics, optimizers, schedules,
+        activations, initializers, regularizers.
     check_finite : bool
         Refuse weights that are NaN or infinite; False reads them, to look at a model whose training diverged.
 
@@ -101,8 +99,8 @@ def load_model(
         If it is not a tinycnn model, or its weights do not fit its configuration.
     """
     boolean(check_finite, "check_finite")
-    with _opened(path) as (file, description):
-        model, input_shape, training = _described(description, checked_classes(custom_objects), path)
+    with custom_classes(custom_objects), _opened(path) as (file, description):
+        model, input_shape, training = _described(description, path)
         _check_arrays(file, model, input_shape, training, path)
         with _named_errors(path):
             model.build(input_shape)
@@ -239,14 +237,12 @@ def _named_errors(path: Any) -> Iterator[None]:
         raise ValueError(f"{path}: its configuration does not make a model: {reason}") from error
 
 
-def _described(
-    description: dict[str, Any], custom_objects: dict[str, type[Layer]] | None, path: Any
-) -> tuple["Sequential", Shape, tuple[Any, Any, Any] | None]:
+def _described(description: dict[str, Any], path: Any) -> tuple["Sequential", Shape, tuple[Any, Any, Any] | None]:
     """The model, not built; the shape to build it for; and what to compile it with, if it was compiled."""
     from .model import Sequential
 
     with _named_errors(path):
-        model, input_shape = Sequential._described(description["model"], custom_objects)
+        model, input_shape = Sequential._described(description["model"])
         if input_shape is None:
             raise ValueError("it has no input_shape")
         training = description.get("training")

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 
 from ._checks import any_array, arguments, array, integer, optional_name, shown, unknown
-from ._named import described
+from ._named import custom, described
 from ._types import Array, Config
 
 #: Of a confusion matrix, which is a square of them.
@@ -216,9 +216,9 @@ def get(metric: Any) -> Metric:
     if isinstance(metric, Metric):
         return metric
     name, config = described(metric)
-    known = METRICS | _ALIASES | {cls.__name__: cls for cls in METRICS.values()}
+    known = METRICS | _ALIASES | {cls.__name__: cls for cls in METRICS.values()} | custom(Metric)
     if not isinstance(name, str) or name not in known:
-        raise unknown("metric", name, METRICS, "metrics")
+        raise unknown("metric", name, METRICS | custom(Metric), "metrics")
     return known[name](**arguments(config, f"config of metric {name}"))
 
 

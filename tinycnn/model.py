@@ -8,6 +8,7 @@ from . import checkpoint, fitting, losses, optimizers, seeding, summary, trainin
 from . import layers as layers_module
 from ._checks import array, boolean, choice, integer, items, optional_name, shape, shown, unknown, word
 from ._checks import path as checked_path
+from ._named import custom_classes
 from ._types import Array, Config, Shape
 from .augmentation import Augmentation
 from .backend import Backend, get_backend
@@ -532,7 +533,7 @@ class Sequential:
         }
 
     @classmethod
-    def from_config(cls, config: Config, custom_objects: dict[str, type[Layer]] | None = None) -> "Sequential":
+    def from_config(cls, config: Config, custom_objects: dict[str, type] | None = None) -> "Sequential":
         """The model that :meth:`get_config` described, with fresh weights by the same seed.
 
         Raises
@@ -540,15 +541,14 @@ class Sequential:
         ValueError, TypeError
             If it describes none; the message names the entry.
         """
-        model, input_shape = cls._described(config, custom_objects)
+        with custom_classes(custom_objects):
+            model, input_shape = cls._described(config)
         if input_shape is not None:
             model.build(input_shape)
         return model
 
     @classmethod
-    def _described(
-        cls, config: Config, custom_objects: dict[str, type[Layer]] | None
-    ) -> tuple["Sequential", Shape | None]:
+    def _described(cls, config: Config) -> tuple["Sequential", Shape | None]:
         """The model, not built, and the shape to build it for."""
         wanted = ("name", "dtype", "seed", "input_shape", "layers")
         if not isinstance(config, dict) or not all(key in config for key in wanted):
@@ -559,7 +559,7 @@ class Sequential:
         model = cls(name=config["name"], dtype=config["dtype"])
         model.seed = integer(config["seed"], "seed", minimum=0)
         for description in described:
-            layer = layers_module.deserialize(description, custom_objects)
+            layer = layers_module.deserialize(description)
             model._give_name(layer)
             model.layers.append(layer)
         input_shape = config["input_shape"]
