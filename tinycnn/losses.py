@@ -305,11 +305,11 @@ def get(loss: Any) -> Loss:
         return loss
     name, config = described(loss)
     by_name = LOSSES | _ALIASES | {cls.__name__: cls for cls in LOSSES.values()} | custom(Loss)
-    if name in ("binary_crossentropy", "BinaryCrossentropy") and name not in by_name:
-        raise ValueError(
-            f"loss: there is no {name}: end the model with Dense(2, activation='softmax'), which is as good for two "
-            "classes, and take sparse_categorical_crossentropy"
-        )
     if not isinstance(name, str) or name not in by_name:
+        if isinstance(name, str) and name.lower().replace("_", "") == "binarycrossentropy":
+            raise ValueError(
+                f"loss: there is no {name}: end the model with Dense(2, activation='softmax'), which is as good for "
+                "two classes, and take sparse_categorical_crossentropy"
+            )
         raise unknown("loss", name, LOSSES | custom(Loss))
     return by_name[name](**arguments(config, f"config of loss {name}"))
