@@ -218,6 +218,85 @@ def test_a_layer_that_forgets_its_argument_cannot_be_saved(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+# Weights alone
+
+
+def weights_equal(one, other):
+    return all(np.array_equal(*pair) for pair in zip(one.get_weights(), other.get_weights(), strict=True))
+
+
+@pytest.mark.parametrize("save", ["save", "save_weights"])
+def test_weights_alone(tmp_path, save):
+    model = trained()
+    getattr(model, save)(tmp_path / "w")
+    tinycnn.set_seed(6)
+    other = Sequential.from_config(model.get_config() | {"seed": 6})
+    other.compile("sgd", "sparse_categorical_crossentropy")
+    assert not weights_equal(model, other)
+    other.load_weights(tmp_path / "w")
+    assert weights_equal(model, other)
+    assert other.optimizer.iterations == 0
+
+
+def test_a_file_of_weights_is_a_model_that_is_not_compiled(tmp_path):
+    model = trained()
+    model.save_weights(tmp_path / "w")
+    loaded = load_model(tmp_path / "w")
+    assert not loaded.compiled
+    assert weights_equal(model, loaded)
+    assert (tmp_path / "w").stat().st_size < 0.6 * len(saved_bytes(model, tmp_path))
+
+
+def saved_bytes(model, folder):
+    model.save(folder / "m")
+    return (folder / "m").read_bytes()
+
+
+def dense_model(units=4, name="d", dtype="float32"):
+    return Sequential([layers.Input((3,)), layers.Dense(2, name="a"), layers.Dense(units, name=name)], dtype=dtype)
+
+
+@pytest.mark.parametrize(
+    ("other", "message"),
+    [
+        (lambda: dense_model(5), r"weights/d/kernel has shape \(2, 5\), the configuration wants \(2, 4\)"),
+        (lambda: dense_model(name="e"), "do not fit the configuration; missing .*weights/d/.*unexpected .*weights/e/"),
+        (lambda: dense_model(dtype="float64"), "weights/./kernel has dtype F64, the configuration wants F32"),
+        (lambda: Sequential([layers.Input((3,)), layers.Dense(2, name="a")]), "missing .*weights/d/bias"),
+    ],
+)
+def test_weights_of_another_model_are_refused_whole(tmp_path, other, message):
+    other().save_weights(tmp_path / "w")
+    model = dense_model()
+    before = model.get_weights()
+    with pytest.raises(ValueError, match=message):
+        model.load_weights(tmp_path / "w")
+    for ours, theirs in zip(model.get_weights(), before, strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+
+
+def test_weights_that_are_not_finite_are_refused_whole(tmp_path):
+    bad, model = dense_model(), dense_model()
+    bad.layers[1].params["kernel"].value[1, 2] = np.nan
+    bad.save_weights(tmp_path / "w")
+    before = model.get_weights()[0]
+    with pytest.raises(ValueError, match="weights/d/kernel holds NaN or infinity"):
+        model.load_weights(tmp_path / "w")
+    np.testing.assert_array_equal(model.get_weights()[0], before)
+    model.load_weights(tmp_path / "w", check_finite=False)
+    assert np.isnan(model.get_weights()[2]).any()
+
+
+def test_weights_need_a_model_that_is_built_and_a_file_that_is_one(tmp_path):
+    with pytest.raises(RuntimeError, match="is not built"):
+        Sequential([layers.Dense(2)]).save_weights(tmp_path / "w")
+    with pytest.raises(RuntimeError, match="is not built"):
+        Sequential([layers.Dense(2)]).load_weights(tmp_path / "w")
+    (tmp_path / "w").write_bytes(b"weights")
+    with pytest.raises(ValueError, match="is not a tinycnn model"):
+        dense_model().load_weights(tmp_path / "w")
+
+
 # What is not a model
 
 

@@ -296,3 +296,8 @@ def test_cache_sizes_are_the_same_each_time():
     assert len(sizes) == 1
     # Of 2×2×32 floats that pooling gave, and 100 floats that relu gave, nobody else keeps the first.
     assert dict(zip([layer.name for layer in models[0].layers], sizes.pop(), strict=True))["dense"] == 4 * (128 + 100)
+
+
+def test_a_model_is_no_function_and_says_what_to_call():
+    with pytest.raises(TypeError, match=r"small is no function: model.predict\(x\) gives its results"):
+        small()(np.ones((1, 6, 6, 1)), training=False)

@@ -107,8 +107,29 @@ def load_model(path: Any, custom_objects: dict[str, type] | None = None, *, chec
             if training is not None:
                 model.compile(*training)
         for key, target in _targets(file, model).items():
-            _fill(target, file.get_tensor(key), f"{path}: {key}", check_finite)
+            target[...] = _checked(file.get_tensor(key), f"{path}: {key}", check_finite)
     return model
+
+
+def save_weights(model: "Sequential", path: Any) -> None:
+    """See :meth:`Sequential.save_weights`; the file is that of a model that was not compiled."""
+    arrays, description = contents(model)
+    weights = {key: value for key, value in arrays.items() if key.startswith(_WEIGHT)}
+    description.pop("training", None)
+    write_whole(path, packed(weights, description))
+
+
+def load_weights(model: "Sequential", path: Any, *, check_finite: bool) -> None:
+    """See :meth:`Sequential.load_weights`."""
+    boolean(check_finite, "check_finite")
+    targets = {_WEIGHT + key: value for key, value in model.weights().items()}
+    with _opened(path) as (file, _):
+        stored = {key for key in file.keys() if key.startswith(_WEIGHT)}  # noqa: SIM118  (not a dict)
+        _compare(file, stored, {key: value.shape for key, value in targets.items()}, model, path)
+        # All are read before one is changed.
+        values = {key: _checked(file.get_tensor(key), f"{path}: {key}", check_finite) for key in targets}
+    for key, target in targets.items():
+        target[...] = values[key]
 
 
 def read_extra(path: Any) -> dict[str, Any]:
@@ -266,6 +287,11 @@ def _check_arrays(
     stored = {key for key in file.keys() if not key.startswith(STATE)}  # noqa: SIM118  (not a dict)
     if training is not None:
         wanted |= {key: shapes[of] for key, of, _ in _slots(shapes, training[0], stored)}
+    _compare(file, stored, wanted, model, path)
+
+
+def _compare(file: Any, stored: set[str], wanted: Mapping[str, Shape], model: "Sequential", path: Any) -> None:
+    """Raise unless the arrays of these names are those that are wanted; reads none of them."""
     if stored != wanted.keys():
         missing, surplus = sorted(wanted.keys() - stored), sorted(stored - wanted.keys())
         raise ValueError(
@@ -300,10 +326,10 @@ def _targets(file: Any, model: "Sequential") -> dict[str, Array]:
     return targets
 
 
-def _fill(target: Array, values: Array, name: str, check_finite: bool) -> None:
+def _checked(values: Array, name: str, check_finite: bool) -> Array:
     if check_finite and not np.isfinite(values).all():
         raise ValueError(
             f"{name} holds NaN or infinity: the training diverged, or the file is damaged; "
-            "load_model(path, check_finite=False) reads it all the same"
+            "check_finite=False reads it all the same"
         )
-    target[...] = values
+    return values

@@ -215,6 +215,9 @@ def get(metric: Any) -> Metric:
     """
     if isinstance(metric, Metric):
         return metric
+    if callable(metric):
+        hint = "write an instance, with parentheses" if isinstance(metric, type) else "subclass metrics.Metric instead"
+        raise TypeError(f"metrics: expected names or Metric objects; got {shown(metric)}; {hint}")
     name, config = described(metric)
     known = METRICS | _ALIASES | {cls.__name__: cls for cls in METRICS.values()} | custom(Metric)
     if not isinstance(name, str) or name not in known:

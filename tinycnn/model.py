@@ -2,7 +2,7 @@
 
 import contextlib
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any
+from typing import Any, NoReturn
 
 from . import checkpoint, fitting, losses, optimizers, seeding, summary, training
 from . import layers as layers_module
@@ -14,7 +14,7 @@ from .augmentation import Augmentation
 from .backend import Backend, get_backend
 from .callbacks import Callback, History, Logs
 from .head import training_chain
-from .layers.base import Layer, Parameter, snake_case
+from .layers.base import Layer, Parameter, overwrite, snake_case
 from .metrics import by_name as metrics_by_name
 from .plan import fused
 from .trace import Trace, trace
@@ -501,16 +501,7 @@ class Sequential:
         ValueError
             If their number or a shape differs; nothing is changed then.
         """
-        targets = self.weights()
-        given = items(weights, "weights", "arrays")
-        if len(given) != len(targets):
-            raise ValueError(f"weights: {self.name} has {len(targets)} weight arrays; got {len(given)}")
-        arrays = [array(weight, f"weights, {key}") for key, weight in zip(targets, given, strict=True)]
-        for (key, target), values in zip(targets.items(), arrays, strict=True):
-            if values.shape != target.shape:
-                raise ValueError(f"weights, {key}: expected shape {target.shape}, got {values.shape}")
-        for target, values in zip(targets.values(), arrays, strict=True):
-            target[...] = values
+        overwrite(self.weights(), weights, self.name)
 
     def save(self, path: Any) -> None:
         """Write configuration, weights, and the state of training to one safetensors file, whole or not at all.
@@ -521,6 +512,36 @@ class Sequential:
             If the file cannot be written; an older file of that name is left as it was.
         """
         checkpoint.save_model(self, checked_path(path))
+
+    def save_weights(self, path: Any) -> None:
+        """Write the weights, without the state of training, to one safetensors file, whole or not at all.
+
+        Raises
+        ------
+        OSError
+            If the file cannot be written; an older file of that name is left as it was.
+        """
+        self._need_build()
+        checkpoint.save_weights(self, checked_path(path))
+
+    def load_weights(self, path: Any, *, check_finite: bool = True) -> None:
+        """Overwrite all weights by those of a file of :meth:`save_weights` or :meth:`save`.
+
+        Parameters
+        ----------
+        path : path
+        check_finite : bool
+            Refuse weights that are NaN or infinite.
+
+        Raises
+        ------
+        OSError
+            If the file cannot be read.
+        ValueError
+            If a name, shape or dtype differs; nothing is changed then.
+        """
+        self._need_build()
+        checkpoint.load_weights(self, path, check_finite=check_finite)
 
     def get_config(self) -> Config:
         """What :meth:`from_config` needs to make the same model, ready for JSON; without weights."""
@@ -575,6 +596,10 @@ class Sequential:
                 shapes[f"{layer.name}/{key}"] = found
             input_shape = layer.output_shape(input_shape)
         return shapes
+
+    def __call__(self, *given: Any, **named: Any) -> NoReturn:
+        """Raise a TypeError that says how to ask a model."""
+        raise TypeError(f"{self.name} is no function: model.predict(x) gives its results, model.trace(x) all arrays")
 
     def __repr__(self) -> str:
         return f"<Sequential {self.name!r}: {len(self.layers)} layers>"

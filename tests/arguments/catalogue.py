@@ -439,6 +439,8 @@ def _functions() -> dict[str, Made]:
         "Metric.update": (metrics.ClassAccuracy().update, {"y_true": y(), "y_pred": probabilities}),
         "optimizers.get": (optimizers.get, {"optimizer": "adam"}),
         "Optimizer.learning_rate": (_set(optimizers.SGD(), "learning_rate"), {"learning_rate": 0.1}),
+        "Layer.get_weights": (built().get_weights, {}),
+        "Layer.set_weights": (built().set_weights, {"weights": built().get_weights()}),
         "Layer.trainable": (_set(layers.Dense(3), "trainable"), {"trainable": False}),
         "Sequential.trainable": (_set(model(), "trainable"), {"trainable": False}),
         "schedules.serialize": (schedules.serialize, {"schedule": schedules.Constant(0.1)}),
@@ -525,6 +527,8 @@ def _model_methods() -> dict[str, Made]:
         "get_layer": {"name": "dense"},
         "set_weights": {"weights": model().get_weights()},
         "save": {"path": folder() / "saved.safetensors"},
+        "save_weights": {"path": folder() / "weights.safetensors"},
+        "load_weights": {"path": model_file(), "check_finite": True},
         **{name: {} for name in ("count_params", "count_trainable_params", "weights", "get_weights", "get_config")},
         "parameters": {},
     }
