@@ -225,7 +225,7 @@ def test_a_callback_of_ones_own_remembers_arrays(tmp_path):
 @pytest.mark.parametrize(
     ("state", "message"),
     [
-        ({"x": {1, 2}}, r"state.callbacks\[1\].state.x: a state holds numbers, text, .*got set"),
+        ({"x": {1, 2}}, r"state.callbacks\[0\].state.x: a state holds numbers, text, .*got set"),
         ({3: 1}, "a key of a state is text .*got 3"),
         ({"$array": 1}, r"got '\$array'"),
     ],

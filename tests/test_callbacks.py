@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import tinycnn
-from tinycnn import Sequential, callbacks, layers, load_model, optimizers, schedules
+from tinycnn import Sequential, callbacks, layers, load_model, metrics, optimizers, schedules
 from tinycnn.callbacks import (
     Callback,
     CSVLogger,
@@ -84,6 +84,15 @@ def test_early_stopping_stops_after_patience():
     assert len(seen) == 3
 
 
+def test_early_stopping_never_stops_after_the_first_epoch():
+    """It did after one that was NaN, and said that it had not; Keras does not either."""
+    stopping = EarlyStopping("val_accuracy")
+    _, seen = fit_recorded([math.nan, 0.1, 0.2, 0.2, 0.3], stopping)
+    assert (len(seen), stopping.stopped_epoch) == (4, 3)
+    _, seen = fit_recorded([math.nan, math.nan, 0.3], stopping)
+    assert (len(seen), stopping.stopped_epoch) == (2, 1)
+
+
 def test_early_stopping_takes_the_first_of_equal_epochs_and_min_delta_counts():
     stopping = EarlyStopping("val_accuracy", patience=5, min_delta=0.1)
     fit_recorded([0.5, 0.55, 0.7, 0.7], stopping)
@@ -92,7 +101,6 @@ def test_early_stopping_takes_the_first_of_equal_epochs_and_min_delta_counts():
 
 def test_early_stopping_of_a_loss_goes_down():
     stopping = EarlyStopping()
-    assert stopping.mode == "min"
     model, x, y = model_and_data()
     figures = Recorded(val_loss=[3.0, math.nan, 2.0])
     model.fit(x, y, epochs=3, verbose=0, callbacks=[figures, stopping], validation_data=(x, y))
@@ -103,6 +111,77 @@ def test_early_stopping_needs_its_figure():
     model, x, y = model_and_data()
     with pytest.raises(ValueError, match=r"watches 'val_loss'.*give fit validation_data"):
         model.fit(x, y, verbose=0, callbacks=[EarlyStopping()])
+
+
+class Distance(metrics.Metric):
+    """A metric of a user's, that says nothing of what is good."""
+
+    name = "distance"
+
+    def values(self, y_true, y_pred):
+        return np.ones(len(y_true))
+
+
+class Nearness(Distance):
+    """The same, and large is good."""
+
+    name = "nearness"
+    direction = "max"
+
+
+@pytest.mark.parametrize(
+    ("metric", "key", "mode", "best"),
+    [
+        (metrics.SparseTopKCategoricalAccuracy(2, name="top2"), "val_top2", "auto", 1),
+        (metrics.MeanSquaredError(name="brier_acc"), "brier_acc", "auto", 0),  # the metric knows better than its name
+        (Nearness(), "val_nearness", "auto", 1),
+        (Distance(name="my_accuracy"), "val_my_accuracy", "auto", 1),
+        (Distance(), "distance", "max", 1),
+        (Distance(), "distance", "min", 0),
+        ("accuracy", "val_accuracy", "auto", 1),
+        ("accuracy", "my_loss", "auto", 0),
+    ],
+)
+def test_what_is_better_is_asked_of_the_compiled_metric(tmp_path, metric, key, mode, best):
+    """Judged by its name alone, a figure called top2 kept the worst model."""
+    model, x, y = model_and_data()
+    if not isinstance(metric, str):
+        y_rows = isinstance(metric, metrics.MeanSquaredError)
+        y = np.eye(3)[y] if y_rows else y
+        loss = "categorical_crossentropy" if y_rows else "sparse_categorical_crossentropy"
+        model.compile(optimizers.SGD(0.1), loss, [metric])
+    stopping = EarlyStopping(key, patience=9, mode=mode)
+    checkpoint = ModelCheckpoint(tmp_path / "{epoch}", key, save_best_only=True, mode=mode)
+    plateau = ReduceLROnPlateau(key, mode=mode)
+    followers = [Recorded(**{key: [0.2, 0.9, 0.1]}), stopping, checkpoint, plateau]
+    for _ in range(2):
+        model.fit(x, y, epochs=3, verbose=0, callbacks=followers, validation_data=(x, y))
+        assert stopping.best == checkpoint.best == plateau.best == (0.9 if best else 0.1)
+        assert stopping.best_epoch == (1 if best else 2)
+
+
+@pytest.mark.parametrize("make", [EarlyStopping, ReduceLROnPlateau, lambda key: ModelCheckpoint("m", key, 0, True)])
+def test_what_is_better_has_to_be_said_where_nothing_tells(make):
+    model, x, y = model_and_data()
+    model.compile("sgd", "sparse_categorical_crossentropy", [Distance(), "accuracy"])
+    before = model.get_weights()
+    with pytest.raises(ValueError, match=r"'distance'.*pass mode='min' or mode='max'.*loss, distance, accuracy"):
+        model.fit(x, y, verbose=0, callbacks=[make("distance")])
+    np.testing.assert_array_equal(model.get_weights()[0], before[0])
+
+
+def test_a_direction_that_is_none():
+    model, x, y = model_and_data()
+    metric = Distance()
+    metric.direction = "up"
+    model.compile("sgd", "sparse_categorical_crossentropy", [metric])
+    with pytest.raises(ValueError, match="direction of metric distance must be one of 'min', 'max'; got 'up'"):
+        model.fit(x, y, verbose=0, callbacks=[EarlyStopping("distance")])
+
+
+def test_a_checkpoint_of_every_epoch_may_name_any_figure(tmp_path):
+    fit_checkpoint(ModelCheckpoint(tmp_path / "m", "figure"), epochs=1)
+    assert saved(tmp_path) == ["m"]
 
 
 def test_learning_rate_scheduler_and_the_logged_rate():
@@ -119,6 +198,29 @@ def test_learning_rate_scheduler_hands_on_the_rate_until_now():
     assert history.history["learning_rate"] == pytest.approx([0.05, 0.025, 0.0125])
 
 
+@pytest.mark.parametrize(
+    "schedule",
+    [
+        lambda epoch: 0.1 / 2**epoch,
+        lambda epoch, lr: 0.1 / 2**epoch,
+        lambda epoch, lr=None: 0.1 / 2**epoch if lr is not None else 0,  # two arguments where it takes two
+        lambda *given: 0.1 / 2 ** given[0] if len(given) == 2 else 0,
+        schedules.ExponentialDecay(0.1, decay_steps=1, decay_rate=0.5),
+    ],
+)
+def test_learning_rate_scheduler_of_one_argument_or_two(schedule):
+    model, x, y = model_and_data()
+    history = model.fit(x, y, epochs=3, verbose=0, callbacks=[LearningRateScheduler(schedule)])
+    assert history.history["learning_rate"] == pytest.approx([0.1, 0.05, 0.025])
+
+
+def test_an_error_within_a_schedule_of_two_arguments_is_its_own():
+    """Keras tries again with one argument, and tells of that."""
+    model, x, y = model_and_data()
+    with pytest.raises(TypeError, match="unsupported operand"):
+        model.fit(x, y, verbose=0, callbacks=[LearningRateScheduler(lambda epoch, lr: epoch + None)])
+
+
 @pytest.mark.parametrize(("rate", "kind"), [(-0.1, ValueError), (math.nan, ValueError), (None, TypeError)])
 def test_learning_rate_scheduler_refuses_what_is_not_a_rate(rate, kind):
     model, x, y = model_and_data()
@@ -133,6 +235,15 @@ def test_history_starts_afresh():
     model.fit(x, y, epochs=1, verbose=0, callbacks=[history])
     assert history.epoch == [0]
     assert all(len(values) == 1 for values in history.history.values())
+
+
+def test_history_has_what_other_callbacks_add():
+    model, x, y = model_and_data()
+    begun = LambdaCallback(on_train_begin=lambda logs: seen.append(dict(model.history.history)))
+    seen = []
+    history = model.fit(x, y, epochs=2, verbose=0, callbacks=[begun, Recorded(gap=[0.5, 0.25])])
+    assert history.history["gap"] == [0.5, 0.25]
+    assert seen == [{}]
 
 
 @pytest.mark.parametrize(("append", "rows"), [(False, 2), (True, 4)])
@@ -189,6 +300,7 @@ def rates_after(values, callback, fits=1):
         ([3, 4, 2, 4, 4], {"patience": 2, "factor": 0.5}, [0.1, 0.1, 0.1, 0.1, 0.05]),
         # One epoch's rest after each cut: it does not count.
         ([3, 3, 3, 3, 3], {"patience": 1, "cooldown": 2, "factor": 0.5}, [0.1, 0.05, 0.05, 0.025, 0.025]),
+        ([3, 3, 3, 3, 3], {"patience": 1, "cooldown": 1, "factor": 0.5}, [0.1, 0.05, 0.025, 0.0125, 0.00625]),
         ([3, 3, 3, 3], {"patience": 1, "min_lr": 0.04, "factor": 0.5}, [0.1, 0.05, 0.04, 0.04]),
         # Less than min_delta is nothing.
         ([3, 2.95, 2.5], {"patience": 1, "min_delta": 0.1, "factor": 0.5}, [0.1, 0.05, 0.05]),
@@ -337,15 +449,78 @@ def test_lambda_callback_is_called_as_in_keras():
         on_epoch_begin=lambda epoch, logs: calls.append(("epoch begin", epoch, len(logs))),
         on_epoch_end=lambda epoch, logs: calls.append(("epoch end", epoch, "loss" in logs)),
         on_train_begin=lambda logs: calls.append(("train begin", len(logs))),
-        on_train_end=lambda logs: calls.append(("train end", len(logs))),
+        on_train_end=lambda logs: calls.append(("train end", "loss" in logs)),
+        on_train_batch_begin=lambda batch, logs: calls.append(("batch begin", batch, len(logs))),
         on_train_batch_end=lambda batch, logs: calls.append(("batch end", batch, "loss" in logs)),
     )
-    epoch = [("epoch begin", 0, 0), ("batch end", 0, True), ("batch end", 1, True), ("epoch end", 0, True)]
+    batches = [call for batch in (0, 1) for call in (("batch begin", batch, 0), ("batch end", batch, True))]
+    epoch = [("epoch begin", 0, 0), *batches, ("epoch end", 0, True)]
     for _ in range(2):
         model, x, y = model_and_data()
         model.fit(x, y, batch_size=10, verbose=0, callbacks=[callback])
-        assert calls == [("train begin", 0), *epoch, ("train end", 0)]
+        assert calls == [("train begin", 0), *epoch, ("train end", True)]
         calls.clear()
+
+
+class WithLogs(Callback):
+    """As people write them for Keras."""
+
+    def __init__(self):
+        self.calls = []
+
+    def on_train_begin(self, logs=None):
+        self.calls.append(logs)
+
+    def on_epoch_begin(self, epoch, logs):
+        self.calls.append(logs)
+
+    def on_train_batch_begin(self, batch, logs=None):
+        self.calls.append(logs)
+
+    def on_train_end(self, logs):
+        self.calls.append(sorted(logs))
+
+
+class WithoutLogs(Callback):
+    """Shorter."""
+
+    def __init__(self):
+        self.calls = []
+
+    def on_train_begin(self):
+        self.calls.append("train")
+
+    def on_epoch_begin(self, epoch):
+        self.calls.append(epoch)
+
+    def on_train_end(self):
+        self.calls.append("end")
+
+
+def test_logs_are_passed_as_in_keras_and_may_be_left_out_where_they_are_empty():
+    model, x, y = model_and_data()
+    keras_like, short = WithLogs(), WithoutLogs()
+    model.fit(x, y, verbose=0, callbacks=[keras_like, short])
+    assert keras_like.calls == [{}, {}, {}, ["accuracy", "learning_rate", "loss"]]
+    assert short.calls == ["train", 0, "end"]
+
+
+def test_a_method_that_takes_neither_fails_as_it_is_written():
+    class Wrong(Callback):
+        def on_epoch_begin(self):
+            pass
+
+    model, x, y = model_and_data()
+    with pytest.raises(TypeError, match=r"on_epoch_begin\(\) takes 1 positional argument but 2 were given"):
+        model.fit(x, y, verbose=0, callbacks=[Wrong()])
+
+
+@pytest.mark.parametrize("name", ["on_batch_end", "on_test_end", "on_predict_begin", "on_epoch_ends"])
+def test_a_method_that_is_never_called_is_refused(name):
+    model, x, y = model_and_data()
+    callback = type("Mine", (Callback,), {name: lambda self, *given: None, "on_gpu": False})()
+    with pytest.raises(ValueError, match=f"Mine has a method {name}, which fit never calls; there are on_epoch_begin"):
+        model.fit(x, y, verbose=0, callbacks=[callback])
 
 
 def test_lambda_callback_of_some_points():
@@ -359,6 +534,8 @@ def test_lambda_callback_of_some_points():
     ("call", "kind", "message"),
     [
         (lambda: LambdaCallback(on_epoch_end=3), TypeError, "on_epoch_end must be a function; got 3"),
+        (lambda: LearningRateScheduler(lambda: 0.1), TypeError, r"function of \(epoch, lr\) or of \(epoch\)"),
+        (lambda: LearningRateScheduler(0.1), TypeError, r"function of \(epoch, lr\) or of \(epoch\); got 0.1"),
         (lambda: ReduceLROnPlateau(factor=1.0), ValueError, "factor must be > 0 and < 1"),
         (lambda: ReduceLROnPlateau(patience=-1), ValueError, "patience must be at least 0"),
         (lambda: ReduceLROnPlateau(mode="down"), ValueError, "mode must be one of 'auto', 'min', 'max'"),

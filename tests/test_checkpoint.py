@@ -9,7 +9,18 @@ import pytest
 import safetensors.numpy
 
 import tinycnn
-from tinycnn import Sequential, layers, load_model, optimizers, schedules
+from tinycnn import (
+    Sequential,
+    activations,
+    initializers,
+    layers,
+    load_model,
+    losses,
+    metrics,
+    optimizers,
+    regularizers,
+    schedules,
+)
 from tinycnn.checkpoint import write_whole
 
 
@@ -104,6 +115,95 @@ def test_a_users_layer_needs_its_class(tmp_path):
     np.testing.assert_array_equal(loaded.predict(np.ones((1, 3))), 2)
 
 
+class Focal(losses.SparseCategoricalCrossentropy):
+    """A user's loss, with an argument."""
+
+    name = "focal"
+
+    def __init__(self, gamma=1.0, from_logits=False):
+        super().__init__(from_logits)
+        self.gamma = gamma
+
+    def get_config(self):
+        return super().get_config() | {"gamma": self.gamma}
+
+
+class Confidence(metrics.Metric):
+    """A user's metric."""
+
+    name = "confidence"
+
+    def values(self, y_true, y_pred):
+        return y_pred.max(axis=-1)
+
+
+class Heavy(optimizers.SGD):
+    """A user's optimizer, with slots."""
+
+
+class Halves(initializers.Initializer):
+    """A user's initializer."""
+
+    def __call__(self, shape, rng):
+        return np.full(shape, 0.5)
+
+
+class Cubes(regularizers.L2):
+    """A user's regularizer."""
+
+
+class Identity(activations.Linear):
+    """A user's activation."""
+
+    name = "identity"
+
+
+CUSTOM = {cls.__name__: cls for cls in (Scale, Focal, Confidence, Heavy, Halves, Cubes, Identity)}
+
+
+def custom_model():
+    dense = layers.Dense(2, kernel_initializer=Halves(), kernel_regularizer=Cubes(0.1), activation=Identity())
+    model = Sequential([layers.Input((3,)), Scale(2.0), dense, layers.Softmax()])
+    model.compile(Heavy(0.1, momentum=0.9), Focal(2.0), [Confidence(), "accuracy"])
+    return model
+
+
+def test_whatever_a_user_may_define_is_read_again(tmp_path):
+    """They could be saved, and no model with one of them but a layer could ever be loaded."""
+    model, x, y = custom_model(), np.eye(3), np.array([0, 1, 1])
+    model.fit(x, y, verbose=0)
+    model.save(tmp_path / "m")
+    loaded = load_model(tmp_path / "m", CUSTOM)
+    assert (type(loaded.optimizer), type(loaded.loss), loaded.loss.gamma) == (Heavy, Focal, 2.0)
+    assert type(loaded.metrics["confidence"]) is Confidence
+    dense = loaded.layers[1]
+    assert [type(part) for part in (dense.kernel_initializer, dense.kernel_regularizer, dense.activation)] == [
+        Halves,
+        Cubes,
+        Identity,
+    ]
+    histories = [one.fit(x, y, epochs=2, verbose=0).history for one in (model, loaded)]
+    assert histories[0] == histories[1]
+    again = Sequential.from_config(model.get_config(), CUSTOM)
+    np.testing.assert_array_equal(again.layers[1].params["kernel"].value, 0.5)
+    assert type(layers.deserialize(layers.serialize(dense), CUSTOM).activation) is Identity
+
+
+@pytest.mark.parametrize("name", CUSTOM)
+def test_a_class_that_is_not_given_is_unknown(tmp_path, name):
+    custom_model().save(tmp_path / "m")
+    load_model(tmp_path / "m", CUSTOM)  # what one call was given is no longer known in the next
+    with pytest.raises(ValueError, match=f"unknown .* '{name}'"):
+        load_model(tmp_path / "m", {key: cls for key, cls in CUSTOM.items() if key != name})
+
+
+@pytest.mark.parametrize("given", [{"int": int}, {"Scale": Scale(1.0)}, {3: Scale}, [Scale]])
+def test_custom_objects_are_classes_by_name(tmp_path, given):
+    custom_model().save(tmp_path / "m")
+    with pytest.raises(TypeError, match="custom_objects must be a dict of names to subclasses of Layer, Loss, Metric"):
+        load_model(tmp_path / "m", given)
+
+
 class Forgetful(Scale):
     """A user's layer that does not keep its argument."""
 
@@ -116,6 +216,85 @@ def test_a_layer_that_forgets_its_argument_cannot_be_saved(tmp_path):
     with pytest.raises(TypeError, match="does not keep its argument 'amount'"):
         model.save(tmp_path / "m")
     assert list(tmp_path.iterdir()) == []
+
+
+# Weights alone
+
+
+def weights_equal(one, other):
+    return all(np.array_equal(*pair) for pair in zip(one.get_weights(), other.get_weights(), strict=True))
+
+
+@pytest.mark.parametrize("save", ["save", "save_weights"])
+def test_weights_alone(tmp_path, save):
+    model = trained()
+    getattr(model, save)(tmp_path / "w")
+    tinycnn.set_seed(6)
+    other = Sequential.from_config(model.get_config() | {"seed": 6})
+    other.compile("sgd", "sparse_categorical_crossentropy")
+    assert not weights_equal(model, other)
+    other.load_weights(tmp_path / "w")
+    assert weights_equal(model, other)
+    assert other.optimizer.iterations == 0
+
+
+def test_a_file_of_weights_is_a_model_that_is_not_compiled(tmp_path):
+    model = trained()
+    model.save_weights(tmp_path / "w")
+    loaded = load_model(tmp_path / "w")
+    assert not loaded.compiled
+    assert weights_equal(model, loaded)
+    assert (tmp_path / "w").stat().st_size < 0.6 * len(saved_bytes(model, tmp_path))
+
+
+def saved_bytes(model, folder):
+    model.save(folder / "m")
+    return (folder / "m").read_bytes()
+
+
+def dense_model(units=4, name="d", dtype="float32"):
+    return Sequential([layers.Input((3,)), layers.Dense(2, name="a"), layers.Dense(units, name=name)], dtype=dtype)
+
+
+@pytest.mark.parametrize(
+    ("other", "message"),
+    [
+        (lambda: dense_model(5), r"weights/d/kernel has shape \(2, 5\), the configuration wants \(2, 4\)"),
+        (lambda: dense_model(name="e"), "do not fit the configuration; missing .*weights/d/.*unexpected .*weights/e/"),
+        (lambda: dense_model(dtype="float64"), "weights/./kernel has dtype F64, the configuration wants F32"),
+        (lambda: Sequential([layers.Input((3,)), layers.Dense(2, name="a")]), "missing .*weights/d/bias"),
+    ],
+)
+def test_weights_of_another_model_are_refused_whole(tmp_path, other, message):
+    other().save_weights(tmp_path / "w")
+    model = dense_model()
+    before = model.get_weights()
+    with pytest.raises(ValueError, match=message):
+        model.load_weights(tmp_path / "w")
+    for ours, theirs in zip(model.get_weights(), before, strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+
+
+def test_weights_that_are_not_finite_are_refused_whole(tmp_path):
+    bad, model = dense_model(), dense_model()
+    bad.layers[1].params["kernel"].value[1, 2] = np.nan
+    bad.save_weights(tmp_path / "w")
+    before = model.get_weights()[0]
+    with pytest.raises(ValueError, match="weights/d/kernel holds NaN or infinity"):
+        model.load_weights(tmp_path / "w")
+    np.testing.assert_array_equal(model.get_weights()[0], before)
+    model.load_weights(tmp_path / "w", check_finite=False)
+    assert np.isnan(model.get_weights()[2]).any()
+
+
+def test_weights_need_a_model_that_is_built_and_a_file_that_is_one(tmp_path):
+    with pytest.raises(RuntimeError, match="is not built"):
+        Sequential([layers.Dense(2)]).save_weights(tmp_path / "w")
+    with pytest.raises(RuntimeError, match="is not built"):
+        Sequential([layers.Dense(2)]).load_weights(tmp_path / "w")
+    (tmp_path / "w").write_bytes(b"weights")
+    with pytest.raises(ValueError, match="is not a tinycnn model"):
+        dense_model().load_weights(tmp_path / "w")
 
 
 # What is not a model

@@ -330,3 +330,39 @@ def test_trainable_can_be_set_after_building():
     _, cache = layer.forward(np.ones((1, 3), np.float32), training=True)
     layer.backward(np.ones((1, 2), np.float32), cache)
     np.testing.assert_array_equal(layer.params["kernel"].grad, gradient)
+
+
+def test_a_layer_that_does_not_keep_its_arguments_still_has_a_repr():
+    """It raised, in whatever message was to name the layer."""
+
+    class Forgetful(layers.Layer):
+        def __init__(self, amount, **base):
+            super().__init__(**base)
+
+    assert repr(Forgetful(1)) == "<Forgetful>"
+    assert repr(Forgetful(1, name="f")) == "<Forgetful 'f'>"
+    assert repr(layers.Dense(3, name="d")).startswith("Dense(units=3, ")
+
+
+def test_a_layer_is_no_function_and_says_what_is():
+    with pytest.raises(TypeError, match=r"Dense 'd' is no function: .* or call layer.forward\(x\)"):
+        layers.Dense(3, name="d")(np.ones((1, 2)))
+
+
+def test_weights_of_one_layer():
+    layer = layers.BatchNormalization(name="bn")
+    for call in (layer.get_weights, lambda: layer.set_weights([])):
+        with pytest.raises(RuntimeError, match="BatchNormalization 'bn': not built yet"):
+            call()
+    layer.build((3,))
+    weights = layer.get_weights()
+    assert [weight.tolist() for weight in weights] == [[1] * 3, [0] * 3, [0] * 3, [1] * 3]
+    weights[0][:] = 5
+    assert layer.params["gamma"].value.tolist() == [1] * 3  # they are copies
+    layer.set_weights(weights)
+    assert layer.params["gamma"].value.tolist() == [5] * 3
+    with pytest.raises(ValueError, match="BatchNormalization 'bn' has 4 weight arrays; got 1"):
+        layer.set_weights(weights[:1])
+    with pytest.raises(ValueError, match=r"weights, moving_variance: expected shape \(3,\), got \(2,\)"):
+        layer.set_weights([*[np.zeros(3)] * 3, np.zeros(2)])
+    assert layer.params["gamma"].value.tolist() == [5] * 3

@@ -289,3 +289,10 @@ def test_predictions_that_are_images_are_refused(name):
 def test_bad_arguments(call, kind, message):
     with pytest.raises(kind, match=message):
         call()
+
+
+@pytest.mark.parametrize("name", ["binary_crossentropy", "BinaryCrossentropy"])
+def test_a_loss_of_two_classes_that_is_not_there_names_the_one_that_is(name):
+    """The nearest name, categorical_crossentropy, wants one-hot rows and was no help."""
+    with pytest.raises(ValueError, match=rf"no {name}: end the model with Dense\(2, .*sparse_categorical_crossentropy"):
+        losses.get(name)

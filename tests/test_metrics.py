@@ -211,3 +211,15 @@ def test_confusion_matrix_of_probabilities_has_a_column_for_each_class():
 def test_confusion_matrix_refuses(function, arguments, message):
     with pytest.raises(ValueError, match=message):
         function(*arguments)
+
+
+@pytest.mark.parametrize(
+    ("metric", "hint"),
+    [
+        (lambda y_true, y_pred: 0.0, "subclass metrics.Metric instead"),
+        (metrics.ClassAccuracy, "write an instance, with parentheses"),
+    ],
+)
+def test_what_is_no_metric_says_what_is(metric, hint):
+    with pytest.raises(TypeError, match=f"metrics: expected names or Metric objects; got .*; {hint}"):
+        metrics.by_name([metric])

@@ -24,6 +24,35 @@ def small(*, dtype="float32", last="softmax"):
     )
 
 
+def test_trainable_of_a_model_sets_and_asks_every_layer():
+    """It was an attribute like any other, and did nothing."""
+    model = Sequential([layers.Input((3,)), layers.Dense(4), layers.Dense(2, activation="softmax")])
+    model.compile("adam", "sparse_categorical_crossentropy")
+    x, y = np.ones((4, 3)), np.array([0, 1, 0, 1])
+    before = model.get_weights()
+    model.trainable = False
+    assert not model.trainable
+    assert [layer.trainable for layer in model.layers] == [False, False]
+    assert model.count_trainable_params() == 0
+    model.fit(x, y, verbose=0)
+    for ours, theirs in zip(model.get_weights(), before, strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+    model.layers[1].trainable = True
+    assert model.trainable
+    model.fit(x, y, verbose=0)
+    moved = [not np.array_equal(*pair) for pair in zip(model.get_weights(), before, strict=True)]
+    assert moved == [False, False, True, True]
+    model.trainable = True
+    assert all(layer.trainable for layer in model.layers)
+
+
+def test_trainable_of_a_model_is_a_truth_value_and_needs_layers():
+    with pytest.raises(TypeError, match="trainable must be True or False; got 0"):
+        Sequential([layers.Dense(2)]).trainable = 0
+    with pytest.raises(RuntimeError, match="has no layers yet"):
+        Sequential().trainable = False
+
+
 def test_input_shape_on_the_first_layer_is_an_input():
     model = Sequential([layers.Conv2D(2, 3, input_shape=(5, 5, 1)), layers.Flatten()])
     assert (model.input_shape, model.output_shape) == ((5, 5, 1), (18,))
@@ -327,3 +356,8 @@ def test_cache_sizes_are_the_same_each_time():
     assert len(sizes) == 1
     # Of 2×2×32 floats that pooling gave, and 100 floats that relu gave, nobody else keeps the first.
     assert dict(zip([layer.name for layer in models[0].layers], sizes.pop(), strict=True))["dense"] == 4 * (128 + 100)
+
+
+def test_a_model_is_no_function_and_says_what_to_call():
+    with pytest.raises(TypeError, match=r"small is no function: model.predict\(x\) gives its results"):
+        small()(np.ones((1, 6, 6, 1)), training=False)

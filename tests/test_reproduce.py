@@ -194,6 +194,7 @@ def test_settings_are_chosen_without_the_test_set(monkeypatch: pytest.MonkeyPatc
     np.testing.assert_array_equal(seen["validation"][1], y[200:])
 
 
+@pytest.mark.filterwarnings("error::UserWarning")
 def test_fashion_records_say_what_blurred_images_cost(monkeypatch: pytest.MonkeyPatch) -> None:
     blurred = dataclasses.replace(models.recipe("fashion_base"), augment=Augmentation(blur=1.0))
     monkeypatch.setattr(models, "recipe", lambda name: blurred)

@@ -9,8 +9,10 @@ import numpy as np
 import pytest
 
 import tinycnn
-from tinycnn import Sequential, callbacks, layers, models, optimizers, schedules
-from tinycnn.callbacks import Callback
+from tinycnn import Sequential, callbacks, layers, models, optimizers, plotting, schedules, training
+from tinycnn.batches import ArrayBatches
+from tinycnn.callbacks import BackupAndRestore, Callback
+from tinycnn.workspace import Workspace
 
 
 def toy_data(n=300, seed=0):
@@ -264,11 +266,39 @@ def test_infinity_is_found_wherever_it_is_and_can_be_let_through():
         toy_model().predict(x, check_finite=False)
 
 
-def test_unscaled_images_warn():
-    x = np.full((4, 8, 8, 1), 255, np.uint8)
-    with pytest.warns(UserWarning, match="divide by 255") as record:
-        toy_model().fit(x, [0, 1, 2, 3], verbose=0)
-    assert record[0].filename == __file__  # it points at the user's line
+@pytest.mark.parametrize("dtype", [np.uint8, np.float32, np.float64])
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda model, x, y, good: model.fit(x, y, verbose=0),
+        lambda model, x, y, good: model.fit([(x, y)], verbose=0),
+        lambda model, x, y, good: model.fit(good, y, verbose=0, validation_data=(x, y)),
+        lambda model, x, y, good: model.train_on_batch(x, y),
+        lambda model, x, y, good: model.evaluate(x, y, verbose=0),
+        lambda model, x, y, good: model.predict(x),
+        lambda model, x, y, good: model.trace(x, y),
+        lambda model, x, y, good: plotting.saliency(model, x[0]),
+    ],
+)
+def test_unscaled_images_warn(call, dtype):
+    x = np.full((4, 8, 8, 1), 255, dtype)
+    with pytest.warns(UserWarning, match="up to 255; networks train badly on unscaled images: divide by 255") as record:
+        call(toy_model(), x, [0, 1, 2, 3], x / 255)
+    assert [warning.filename for warning in record] == [__file__]  # it points at the user's line
+
+
+def test_standardised_images_do_not_warn(recwarn):
+    x = np.random.default_rng(0).normal(size=(600, 8, 8, 1))
+    assert x.max() > 3
+    toy_model().predict(x)
+    toy_model().predict(np.full((4, 8, 8, 1), 1.5))  # a little more than 1 is no image of bytes
+    assert not recwarn.list
+
+
+def test_a_split_that_leaves_nothing_says_so():
+    x, y = toy_data(5)
+    with pytest.raises(ValueError, match=r"validation_split=0.9 of 5 images leaves none to train on"):
+        toy_model().fit(x, y, verbose=0, validation_split=0.9)
 
 
 def test_a_model_that_rescales_takes_bytes_without_a_warning(recwarn):
@@ -289,7 +319,7 @@ def test_a_model_that_rescales_takes_bytes_without_a_warning(recwarn):
         ({"epochs": -1}, ValueError, "epochs must be at least 0"),
         ({"verbose": 3}, ValueError, "verbose must be 0, 1 or 2"),
         ({"shuffle": "yes"}, TypeError, "shuffle must be True or False"),
-        ({"validation_data": 5}, TypeError, r"must be a pair \(x, y\)"),
+        ({"validation_data": 5}, TypeError, r"must be \(x, y\) or \(x, y, sample_weight\); got 5"),
         ({"validation_data": (np.zeros((1, 8, 8, 2)), [0])}, ValueError, "validation_data: x: expected shape"),
         ({"callbacks": [print]}, TypeError, "must be Callback objects"),
     ],
@@ -428,6 +458,79 @@ def test_a_list_and_a_generator_are_the_same_as_arrays():
     assert_same(weights_after(x=endless(), steps_per_epoch=3, epochs=2), arrays)
 
 
+def batches_seen(model, x, y, **arguments):
+    """The number of each batch's first image, and the batch's length, epoch by epoch."""
+    seen = []
+
+    class Note(Callback):
+        def on_epoch_begin(self, epoch, logs=None):
+            seen.append([])
+
+    plain = training.train_step
+
+    def step(model, chain, batch, meters, ws):
+        seen[-1].append((round(10 * float(batch.x[0, 0])), len(batch.y)))
+        return plain(model, chain, batch, meters, ws)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(training, "train_step", step)
+        model.fit(x, y, verbose=0, callbacks=[Note(), *arguments.pop("callbacks", [])], **arguments)
+    return seen
+
+
+def ten_images():
+    tinycnn.set_seed(0)
+    model = Sequential([layers.Input((2,)), layers.Dense(2, activation="softmax")])
+    model.compile("sgd", "sparse_categorical_crossentropy")
+    return model, np.arange(10)[:, None].repeat(2, 1) / 10, np.arange(10) % 2
+
+
+def test_steps_per_epoch_without_shuffling_goes_on_where_the_last_epoch_ended():
+    """Each epoch trained on the same first batches, and the rest of the images was never seen."""
+    model, x, y = ten_images()
+    seen = batches_seen(model, x, y, batch_size=3, steps_per_epoch=3, shuffle=False, epochs=5)
+    assert seen == [
+        [(0, 3), (3, 3), (6, 3)],
+        [(9, 1), (0, 3), (3, 3)],
+        [(6, 3), (9, 1), (0, 3)],
+        [(3, 3), (6, 3), (9, 1)],
+        [(0, 3), (3, 3), (6, 3)],
+    ]
+
+
+@pytest.mark.parametrize("after", [1, 3, 4, 6, 7, 8])
+def test_steps_per_epoch_without_shuffling_goes_on_after_an_interruption(tmp_path, after):
+    class Fail(Callback):
+        steps = 0
+
+        def on_train_batch_end(self, batch, logs):
+            self.steps += 1
+            if self.steps == after:
+                raise RuntimeError
+
+    arguments = {"batch_size": 3, "steps_per_epoch": 3, "shuffle": False, "epochs": 3}
+    whole, x, y = ten_images()
+    expected = [batch for epoch in batches_seen(whole, x, y, **arguments) for batch in epoch]
+    model, _, _ = ten_images()
+    with pytest.raises(RuntimeError):
+        model.fit(x, y, verbose=0, callbacks=[Fail(), BackupAndRestore(tmp_path, 1)], **arguments)
+    model, _, _ = ten_images()
+    arguments["callbacks"] = [BackupAndRestore(tmp_path, 1)]
+    left = [batch for epoch in batches_seen(model, x, y, **arguments) for batch in epoch]
+    assert left == expected[after - 1 :]  # the last one had not been kept
+    for ours, theirs in zip(model.get_weights(), whole.get_weights(), strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+
+
+def test_the_bar_knows_how_many_images_an_epoch_has():
+    model, x, y = ten_images()
+    batches = ArrayBatches(model, x, y, None, batch_size=3, shuffle=False, steps=3)
+    counts = []
+    for _ in range(3):
+        counts.append((batches.images, sum(len(batch.y) for batch in batches.epoch(Workspace()))))
+    assert counts == [(9, 9), (7, 7), (7, 7)]
+
+
 def test_steps_per_epoch_cuts_an_epoch_of_arrays_short():
     x, y = toy_data(96)
     model = toy_model()
@@ -479,6 +582,72 @@ def test_weights_of_samples_and_classes():
     assert_same(by_class, by_sample)
     assert_same(weights_after(x=x, y=y, batch_size=64, shuffle=False, class_weight=table), in_batches)
     assert_same(weights_after(x=x, y=y, sample_weight=np.ones(64)), weights_after(x=x, y=y))
+
+
+@pytest.mark.parametrize("shape", [(1,), (4, 4, 1)])
+def test_weights_of_classes_need_a_loss_of_classes(shape):
+    """A number for each image was taken for one column of classes, an image for rows of them."""
+    model = Sequential([layers.Input((8,)), layers.Dense(np.prod(shape)), layers.Reshape(shape)])
+    model.compile("sgd", "mse")
+    x, y = np.ones((6, 8)), np.ones((6, *shape))
+    for data in ({"x": x, "y": y}, {"x": [(x, y)]}):
+        with pytest.raises(ValueError, match=r"class_weight is for crossentropies.*mean_squared_error.*sample_weight"):
+            model.fit(**data, verbose=0, class_weight={0: 1.0})
+    model.fit(x, y, verbose=0, sample_weight=np.ones(6))
+
+
+def losses_of(model, x, y):
+    """``-log p`` of each image's class, by hand."""
+    return -np.log(model.predict(x).astype(np.float64)[np.arange(len(y)), y])
+
+
+@pytest.mark.parametrize("n", [8, 300])  # one block, and more
+def test_evaluate_weighs_samples(n):
+    x, y = toy_data(n)
+    model, weight = toy_model(), np.linspace(0, 3, n)
+    plain, weighted = (model.evaluate(x, y, verbose=0, sample_weight=given) for given in (None, weight))
+    assert weighted[0] == pytest.approx((weight * losses_of(model, x, y)).sum() / n, rel=1e-5)
+    assert weighted[1] == plain[1]  # metrics are not weighted
+    assert model.evaluate(x, y, verbose=0, sample_weight=np.ones(n)) == pytest.approx(plain, rel=1e-6)
+
+
+@pytest.mark.parametrize("class_weight", [None, dict.fromkeys(range(4), 5.0)])
+def test_weights_of_samples_count_in_validation_and_those_of_classes_do_not(class_weight):
+    x, y = toy_data(80)
+    weight = np.linspace(0, 3, 80)
+    fits = {
+        "split": {"x": x, "y": y, "sample_weight": weight, "validation_split": 0.25},
+        "data": {"x": x[:60], "y": y[:60], "validation_data": (x[60:], y[60:], weight[60:])},
+    }
+    for arguments in fits.values():
+        model = toy_model("sgd")
+        logs = model.fit(**arguments, class_weight=class_weight, verbose=0).history
+        by_hand = (weight[60:] * losses_of(model, x[60:], y[60:])).sum() / 20
+        assert logs["val_loss"][0] == pytest.approx(by_hand, rel=1e-5)
+        assert [logs["val_loss"][0], logs["val_accuracy"][0]] == model.evaluate(
+            x[60:], y[60:], verbose=0, sample_weight=weight[60:]
+        )
+
+
+def test_classes_of_the_training_images_alone_need_weights():
+    x, y = toy_data(16)
+    y[:] = [0, 1] * 6 + [2, 3] * 2
+    toy_model().fit(x, y, verbose=0, class_weight={0: 1.0, 1: 2.0}, validation_split=0.25)
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda model, x, y: model.evaluate(x, y, sample_weight=[1.0]), r"evaluate: sample_weight must have shape"),
+        (
+            lambda model, x, y: model.fit(x, y, validation_data=(x, y, np.full(8, -1))),
+            "validation_data: sample_weight must be finite and not negative",
+        ),
+    ],
+)
+def test_bad_weights_of_validation(call, message):
+    with pytest.raises(ValueError, match=message):
+        call(toy_model(), *toy_data(8))
 
 
 def test_the_weighted_loss_is_keras_loss():

@@ -7,7 +7,18 @@ find_kernels()
 import importlib  # noqa: E402  (the kernels have to be found first)
 from types import ModuleType  # noqa: E402
 
-from . import callbacks, layers, losses, metrics, models, optimizers, schedules  # noqa: E402
+from . import (  # noqa: E402
+    activations,
+    callbacks,
+    initializers,
+    layers,
+    losses,
+    metrics,
+    models,
+    optimizers,
+    regularizers,
+    schedules,
+)
 from .augmentation import Augmentation  # noqa: E402
 from .backend import get_backend, use_backend  # noqa: E402
 from .checkpoint import load_model  # noqa: E402
@@ -25,9 +36,11 @@ __all__ = [
     "NumericError",
     "Sequential",
     "__version__",
+    "activations",
     "callbacks",
     "datasets",
     "get_backend",
+    "initializers",
     "layers",
     "load_model",
     "losses",
@@ -36,6 +49,7 @@ __all__ = [
     "optimizers",
     "plotting",
     "profile",
+    "regularizers",
     "schedules",
     "set_seed",
     "testing",

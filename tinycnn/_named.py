@@ -1,10 +1,15 @@
 """What a layer is given by name or as an object: activations, initializers, regularizers."""
 
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
+from types import MappingProxyType
 from typing import Any, TypeVar
 
-from ._checks import arguments, unknown
+from ._checks import arguments, shown, unknown
 from ._types import Config
 
+C = TypeVar("C")
 T = TypeVar("T", bound="Named")
 
 
@@ -50,10 +55,54 @@ def find(kind: str, wanted: Any, base: type[T], known: dict[str, type[T]], name:
     if isinstance(wanted, base):
         return wanted
     called, config = described(wanted)
-    by_name = known | {cls.__name__: cls for cls in known.values()}
+    by_name = known | {cls.__name__: cls for cls in known.values()} | custom(base)
     if not isinstance(called, str) or called not in by_name:
-        raise unknown(kind, called, known, name)
+        raise unknown(kind, called, known | custom(base), name)
     return by_name[called](**arguments(config, f"config of {name or kind} {called}"))
+
+
+#: A user's classes by name, while a description is read that may hold them; what reads it need not hand them down.
+_CUSTOM: ContextVar[Mapping[str, type]] = ContextVar("custom_objects", default=MappingProxyType({}))
+
+
+@contextmanager
+def custom_classes(given: Any) -> Iterator[None]:
+    """Within this block descriptions may name these classes too; None adds none.
+
+    Raises
+    ------
+    TypeError
+        For anything but a dict of names to classes of a kind that descriptions name.
+    """
+    from . import layers, losses, metrics, optimizers, schedules
+    from .activations import ActivationFunction
+    from .initializers import Initializer
+    from .regularizers import Regularizer
+
+    bases = (
+        *(layers.Layer, losses.Loss, metrics.Metric, optimizers.Optimizer, schedules.LearningRateSchedule),
+        *(ActivationFunction, Initializer, Regularizer),
+    )
+    good = given is None or (
+        isinstance(given, dict)
+        and all(isinstance(key, str) for key in given)
+        and all(isinstance(cls, type) and issubclass(cls, bases) for cls in given.values())
+    )
+    if not good:
+        raise TypeError(
+            "custom_objects must be a dict of names to subclasses of "
+            f"{', '.join(base.__name__ for base in bases)}; got {shown(given)}"
+        )
+    token = _CUSTOM.set({**_CUSTOM.get(), **(given or {})})
+    try:
+        yield
+    finally:
+        _CUSTOM.reset(token)
+
+
+def custom(base: type[C]) -> dict[str, type[C]]:
+    """The user's classes of one kind, within :func:`custom_classes`."""
+    return {name: cls for name, cls in _CUSTOM.get().items() if issubclass(cls, base)}
 
 
 def described(wanted: Any) -> tuple[Any, Any]:

@@ -35,11 +35,15 @@ class Batch(NamedTuple):
 class Batches(Protocol):
     """What an epoch is made of."""
 
-    #: Images and steps of an epoch; None where only the end will tell.
-    images: int | None
+    #: Steps of an epoch; None where only the end will tell.
     steps: int | None
     #: Images of the largest batch; None where only the batches tell.
     batch_size: int | None
+
+    @property
+    def images(self) -> int | None:
+        """Images of the next epoch; None where only its end will tell."""
+        ...
 
     def epoch(self, ws: Workspace, first: int = 0) -> Iterator[Batch]:
         """The batches of the next epoch, from number ``first`` on; each is valid until the next is asked for."""
@@ -66,7 +70,8 @@ class ArrayBatches:
     batch_size : int
     shuffle : bool
     steps : int, optional
-        End an epoch after that many batches.
+        End an epoch after that many batches. The next one goes on behind them, and after the last batch with the first;
+        where images are shuffled, each epoch is the beginning of an order of its own.
     """
 
     def __init__(
@@ -81,16 +86,26 @@ class ArrayBatches:
     ) -> None:
         self._model, self._x, self._y, self._weight = model, x, y, weight
         self._batch_size, self._shuffle = batch_size, shuffle
-        available = math.ceil(len(x) / batch_size)
-        if steps is not None and steps > available:
+        self._available = math.ceil(len(x) / batch_size)
+        if steps is not None and steps > self._available:
             raise ValueError(
-                f"steps_per_epoch is {steps}, but {len(x)} images in batches of {batch_size} make {available} steps"
+                f"steps_per_epoch is {steps}, but {len(x)} images in batches of {batch_size} make {self._available} "
+                "steps"
             )
-        self.steps: int | None = available if steps is None else steps
-        self._end = min(len(x), self.steps * batch_size)
+        self._steps = self._available if steps is None else steps
+        self.steps: int | None = self._steps
+        self._begin = 0  # the number of the next epoch's first batch
         self._feed: Feed | None = None
-        self.images: int | None = self._end
-        self.batch_size: int | None = min(batch_size, self._end)
+        self.batch_size: int | None = min(batch_size, len(x))
+
+    @property
+    def images(self) -> int | None:
+        return sum(len(self._x[self._slice(number)]) for number in range(self._steps))
+
+    def _slice(self, number: int) -> slice:
+        """Where the batch of that number within the epoch stands."""
+        start = (self._begin + number) % self._available * self._batch_size
+        return slice(start, start + self._batch_size)
 
     def epoch(self, ws: Workspace, first: int = 0) -> Iterator[Batch]:
         order = None
@@ -101,14 +116,20 @@ class ArrayBatches:
         if self._feed is None:
             self._feed = Feed(self._model.backend, self._x, self._y, self._model.dtype, ws.expected)
         self._feed.begin(order)
-        for start in range(first * self._batch_size, self._end, self._batch_size):
-            index: Any = slice(start, start + self._batch_size)
+        for number in range(first, self._steps):
+            index: Any = self._slice(number)
             weight = None if self._weight is None else self._weight[index if order is None else order[index]]
-            x, targets, y = self._feed.batch(start, start + self._batch_size, ws)
+            x, targets, y = self._feed.batch(index.start, index.stop, ws)
             yield Batch(x, y, weight, targets)
+        self._advance(self._steps)
 
     def skip(self, epochs: int, steps: int) -> None:
-        """Nothing to do: an epoch's order follows from the steps that the optimizer has taken."""
+        self._advance(steps)
+
+    def _advance(self, steps: int) -> None:
+        # A shuffled epoch's order follows from the steps that the optimizer has taken.
+        if not self._shuffle:
+            self._begin = (self._begin + steps) % self._available
 
     def identity(self) -> Config:
         return {

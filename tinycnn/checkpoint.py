@@ -20,10 +20,9 @@ import safetensors.numpy
 from . import losses, metrics, optimizers
 from ._checks import boolean, integer, shown
 from ._checks import path as checked_path
+from ._named import custom_classes
 from ._reading import check_plain_file, parse_json
 from ._types import Array, Shape
-from .layers import checked_classes
-from .layers.base import Layer
 
 if TYPE_CHECKING:
     from .model import Sequential
@@ -71,9 +70,7 @@ def packed(arrays: Mapping[str, Array], description: Mapping[str, Any]) -> bytes
     return safetensors.numpy.save(arrays, metadata={_KEY: json.dumps(description, allow_nan=False)})
 
 
-def load_model(
-    path: Any, custom_objects: dict[str, type[Layer]] | None = None, *, check_finite: bool = True
-) -> "Sequential":
+def load_model(path: Any, custom_objects: dict[str, type] | None = None, *, check_finite: bool = True) -> "Sequential":
     """Read a model that :meth:`Sequential.save` wrote; one that was compiled can go on training.
 
     The file may be anybody's. Nothing in it is executed, names in it are never paths, and its weights are compared
@@ -84,7 +81,8 @@ def load_model(
     ----------
     path : path
     custom_objects : dict of str to class, optional
-        Layers that are not tinycnn's own, by class name.
+        Classes that are not tinycnn's own, by their names: of layers, losses, metrics, optimizers, schedules,
+        activations, initializers, regularizers.
     check_finite : bool
         Refuse weights that are NaN or infinite; False reads them, to look at a model whose training diverged.
 
@@ -101,16 +99,37 @@ def load_model(
         If it is not a tinycnn model, or its weights do not fit its configuration.
     """
     boolean(check_finite, "check_finite")
-    with _opened(path) as (file, description):
-        model, input_shape, training = _described(description, checked_classes(custom_objects), path)
+    with custom_classes(custom_objects), _opened(path) as (file, description):
+        model, input_shape, training = _described(description, path)
         _check_arrays(file, model, input_shape, training, path)
         with _named_errors(path):
             model.build(input_shape)
             if training is not None:
                 model.compile(*training)
         for key, target in _targets(file, model).items():
-            _fill(target, file.get_tensor(key), f"{path}: {key}", check_finite)
+            target[...] = _checked(file.get_tensor(key), f"{path}: {key}", check_finite)
     return model
+
+
+def save_weights(model: "Sequential", path: Any) -> None:
+    """See :meth:`Sequential.save_weights`; the file is that of a model that was not compiled."""
+    arrays, description = contents(model)
+    weights = {key: value for key, value in arrays.items() if key.startswith(_WEIGHT)}
+    description.pop("training", None)
+    write_whole(path, packed(weights, description))
+
+
+def load_weights(model: "Sequential", path: Any, *, check_finite: bool) -> None:
+    """See :meth:`Sequential.load_weights`."""
+    boolean(check_finite, "check_finite")
+    targets = {_WEIGHT + key: value for key, value in model.weights().items()}
+    with _opened(path) as (file, _):
+        stored = {key for key in file.keys() if key.startswith(_WEIGHT)}  # noqa: SIM118  (not a dict)
+        _compare(file, stored, {key: value.shape for key, value in targets.items()}, model, path)
+        # All are read before one is changed.
+        values = {key: _checked(file.get_tensor(key), f"{path}: {key}", check_finite) for key in targets}
+    for key, target in targets.items():
+        target[...] = values[key]
 
 
 def read_extra(path: Any) -> dict[str, Any]:
@@ -239,14 +258,12 @@ def _named_errors(path: Any) -> Iterator[None]:
         raise ValueError(f"{path}: its configuration does not make a model: {reason}") from error
 
 
-def _described(
-    description: dict[str, Any], custom_objects: dict[str, type[Layer]] | None, path: Any
-) -> tuple["Sequential", Shape, tuple[Any, Any, Any] | None]:
+def _described(description: dict[str, Any], path: Any) -> tuple["Sequential", Shape, tuple[Any, Any, Any] | None]:
     """The model, not built; the shape to build it for; and what to compile it with, if it was compiled."""
     from .model import Sequential
 
     with _named_errors(path):
-        model, input_shape = Sequential._described(description["model"], custom_objects)
+        model, input_shape = Sequential._described(description["model"])
         if input_shape is None:
             raise ValueError("it has no input_shape")
         training = description.get("training")
@@ -270,6 +287,11 @@ def _check_arrays(
     stored = {key for key in file.keys() if not key.startswith(STATE)}  # noqa: SIM118  (not a dict)
     if training is not None:
         wanted |= {key: shapes[of] for key, of, _ in _slots(shapes, training[0], stored)}
+    _compare(file, stored, wanted, model, path)
+
+
+def _compare(file: Any, stored: set[str], wanted: Mapping[str, Shape], model: "Sequential", path: Any) -> None:
+    """Raise unless the arrays of these names are those that are wanted; reads none of them."""
     if stored != wanted.keys():
         missing, surplus = sorted(wanted.keys() - stored), sorted(stored - wanted.keys())
         raise ValueError(
@@ -304,10 +326,10 @@ def _targets(file: Any, model: "Sequential") -> dict[str, Array]:
     return targets
 
 
-def _fill(target: Array, values: Array, name: str, check_finite: bool) -> None:
+def _checked(values: Array, name: str, check_finite: bool) -> Array:
     if check_finite and not np.isfinite(values).all():
         raise ValueError(
             f"{name} holds NaN or infinity: the training diverged, or the file is damaged; "
-            "load_model(path, check_finite=False) reads it all the same"
+            "check_finite=False reads it all the same"
         )
-    target[...] = values
+    return values

@@ -38,6 +38,9 @@ class Feed:
         if backend.on_device and x.nbytes + y.nbytes <= LARGEST_SHARE * (backend.kernels.free_bytes() - expected):
             self._on_device = backend.array(_plain(x)), backend.array(_plain(y))
 
+    def __len__(self) -> int:
+        return len(self._x)
+
     def begin(self, order: Array | None) -> None:
         """The next batches follow this order of all samples; None is the order they are in."""
         self._order = order

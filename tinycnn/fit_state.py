@@ -54,7 +54,7 @@ class Saved(NamedTuple):
 def identity(
     model: "Sequential",
     batches: Batches,
-    validation_data: tuple[Array, Array] | None,
+    validation_data: tuple[Array, Array, Array | None] | None,
     augment: Augmentation | None,
     fuse: bool,
     initial_epoch: int,
@@ -71,9 +71,10 @@ def identity(
     optimizer = model.optimizer.get_config()
     if model.optimizer.schedule is None:
         del optimizer["learning_rate"]
-    validation = (
-        None if validation_data is None else {"x": checksum(validation_data[0]), "y": checksum(validation_data[1])}
-    )
+    validation = None
+    if validation_data is not None:
+        parts = zip(("x", "y", "sample_weight"), validation_data, strict=True)
+        validation = {name: checksum(part) for name, part in parts if part is not None}
     return _plain(
         {
             "model": config,

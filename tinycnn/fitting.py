@@ -9,6 +9,7 @@ from ._checks import boolean, integer, items, real, shown, verbosity
 from ._types import Array
 from .batches import ArrayBatches, Batches, IteratorBatches, sample_weights
 from .inputs import checked_data
+from .losses import Crossentropy
 
 if TYPE_CHECKING:
     from .callbacks import Callback
@@ -40,17 +41,23 @@ def prepared(
     for callback in callbacks:
         if not isinstance(callback, callbacks_module.Callback):
             raise TypeError(f"callbacks must be Callback objects; got {shown(callback)}")
+        _check_methods(callback)
     if sum(isinstance(callback, callbacks_module.BackupAndRestore) for callback in callbacks) > 1:
         raise ValueError("callbacks hold more than one BackupAndRestore; a fit has one folder for its states")
     steps = None if steps_per_epoch is None else integer(steps_per_epoch, "steps_per_epoch")
     validation = _validation(model, validation_data, check_finite)
+    if class_weight is not None and not isinstance(model.loss, Crossentropy):
+        raise ValueError(
+            f"class_weight is for crossentropies, whose targets are classes; the loss is {model.loss.name}: "
+            "give each sample its weight, as sample_weight"
+        )
     batches: Batches
     if y is None:
         _refuse_with_batches(x, validation_split=validation_split, sample_weight=sample_weight)
         batches = IteratorBatches(model, x, steps, class_weight, check_finite)
     else:
         x, y = checked_data(model, x, y, check_finite)
-        weight = sample_weights(sample_weight, class_weight, y, model.output_shape[-1])
+        given = sample_weights(sample_weight, None, y, model.output_shape[-1])
         count = len(x)
         share = real(validation_split, "validation_split", 0, below=1)
         if share:
@@ -58,10 +65,14 @@ def prepared(
                 raise ValueError("validation_data and validation_split are both given; give one of them")
             # The last ones, before any shuffling, as in Keras.
             count = int(len(x) * (1 - share))
-            validation = x[count:], y[count:]
+            if len(x) and not count:
+                raise ValueError(f"validation_split={share:g} of {len(x)} images leaves none to train on")
+            # As in Keras: weights of samples count there too, those of classes do not.
+            validation = x[count:], y[count:], None if given is None else given[count:]
         if not count:
             raise ValueError("x is empty: there is nothing to train on")
-        weight = None if weight is None else weight[:count]
+        given = None if given is None else given[:count]
+        weight = sample_weights(given, class_weight, y[:count], model.output_shape[-1])
         size, shuffled = integer(batch_size, "batch_size"), boolean(shuffle, "shuffle")
         batches = ArrayBatches(model, x[:count], y[:count], weight, size, shuffled, steps)
     return {
@@ -76,15 +87,26 @@ def prepared(
     }
 
 
-def _validation(model: "Sequential", data: Any, check_finite: bool) -> tuple[Array, Array] | None:
+def _check_methods(callback: "Callback") -> None:
+    known = sorted(name for name in vars(callbacks_module.Callback) if name.startswith("on_"))
+    for name in dir(callback):
+        if name.startswith("on_") and name not in known and callable(getattr(callback, name)):
+            raise ValueError(
+                f"callbacks: {type(callback).__name__} has a method {name}, which fit never calls; there are "
+                f"{', '.join(known)}"
+            )
+
+
+def _validation(model: "Sequential", data: Any, check_finite: bool) -> tuple[Array, Array, Array | None] | None:
     if data is None:
         return None
-    if not isinstance(data, tuple | list) or len(data) != 2:
-        raise TypeError(f"validation_data must be a pair (x, y); got {type(data).__name__}")
+    if not isinstance(data, tuple | list) or len(data) not in (2, 3):
+        raise TypeError(f"validation_data must be (x, y) or (x, y, sample_weight); got {shown(data)}")
     images, targets = checked_data(model, data[0], data[1], check_finite, "validation_data: ")
     if not len(images):
         raise ValueError("validation_data is empty")
-    return images, targets
+    given = data[2] if len(data) == 3 else None
+    return images, targets, sample_weights(given, None, targets, model.output_shape[-1], name="validation_data")
 
 
 def _refuse_with_batches(source: Any, **unsuitable: Any) -> None:

@@ -1,5 +1,6 @@
 """Checks and batches of what a user hands to fit, evaluate and predict."""
 
+import sys
 import warnings
 from typing import TYPE_CHECKING, Any
 
@@ -31,25 +32,43 @@ def check_images(
     Warns
     -----
     UserWarning
-        For integer images that were not scaled to [0, 1], unless ``scaled`` says that the model does it.
+        For images that were not scaled, unless ``scaled`` says that the model does it: integers above 1, or floats
+        that, among the first images, get above 2 and never below 0 (standardised ones do).
     """
     boolean(check_finite, "check_finite")
     array = checked_array(x, name)
     if array.shape[1:] != input_shape or array.ndim == 0:
         wanted = ", ".join(map(str, input_shape))
         raise ValueError(f"{name}: expected shape (N, {wanted}), got {array.shape}{_cure(array.shape, input_shape)}")
-    if array.dtype.kind == "f":
-        if check_finite and not _all_finite(array):
-            where = tuple(int(i) for i in np.argwhere(~np.isfinite(array))[0])
-            raise ValueError(f"{name} holds {array[where]} at index {where}; pass check_finite=False to train anyway")
-    elif not scaled and array.size and array.dtype.kind in "iu" and array.max() > 1:
+    if array.dtype.kind == "f" and check_finite and not _all_finite(array):
+        where = tuple(int(i) for i in np.argwhere(~np.isfinite(array))[0])
+        raise ValueError(f"{name} holds {array[where]} at index {where}; pass check_finite=False to train anyway")
+    found = None if scaled or not array.size else _unscaled(array)
+    if found is not None:
         warnings.warn(
-            f"{name} holds integers up to {array.max()}; networks train badly on unscaled images: "
-            f"divide by 255 (x.astype('float32') / 255)",
+            f"{name} holds {found}; networks train badly on unscaled images: divide by 255 (x.astype('float32') / 255)",
             UserWarning,
-            stacklevel=6,
+            stacklevel=_level_of_caller(),
         )
     return array
+
+
+def _unscaled(array: Array) -> str | None:
+    """What an array of images that were not scaled holds, in words."""
+    if array.dtype.kind in "iu":
+        return f"integers up to {array.max()}" if array.max() > 1 else None
+    first = array[:256]
+    if array.dtype.kind == "f" and first.min() >= 0 and first.max() > 2:
+        return f"numbers up to {first.max():g}"
+    return None
+
+
+def _level_of_caller() -> int:
+    """The ``stacklevel`` with which the function that calls this one has a warning name the user's line."""
+    level, frame = 1, sys._getframe(1)
+    while frame.f_back is not None and frame.f_globals.get("__name__", "").startswith(f"{__package__}."):
+        level, frame = level + 1, frame.f_back
+    return level
 
 
 def _cure(shape: Shape, input_shape: Shape) -> str:

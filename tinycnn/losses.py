@@ -7,7 +7,7 @@ from typing import Any, ClassVar, NamedTuple
 import numpy as np
 
 from ._checks import any_array, arguments, boolean, real, unknown
-from ._named import described
+from ._named import custom, described
 from ._types import Array, Config, Shape
 from .backend import Backend, get_backend
 
@@ -305,7 +305,12 @@ def get(loss: Any) -> Loss:
     if isinstance(loss, Loss):
         return loss
     name, config = described(loss)
-    by_name = LOSSES | _ALIASES | {cls.__name__: cls for cls in LOSSES.values()}
+    by_name = LOSSES | _ALIASES | {cls.__name__: cls for cls in LOSSES.values()} | custom(Loss)
     if not isinstance(name, str) or name not in by_name:
-        raise unknown("loss", name, LOSSES)
+        if isinstance(name, str) and name.lower().replace("_", "") == "binarycrossentropy":
+            raise ValueError(
+                f"loss: there is no {name}: end the model with Dense(2, activation='softmax'), which is as good for "
+                "two classes, and take sparse_categorical_crossentropy"
+            )
+        raise unknown("loss", name, LOSSES | custom(Loss))
     return by_name[name](**arguments(config, f"config of loss {name}"))

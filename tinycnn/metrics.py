@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 
 from ._checks import any_array, arguments, array, integer, optional_name, shown, unknown
-from ._named import described
+from ._named import custom, described
 from ._types import Array, Config
 
 #: Of a confusion matrix, which is a square of them.
@@ -15,15 +15,21 @@ MAX_CLASSES = 10_000
 class Metric:
     """A figure gathered batch by batch.
 
-    Subclasses define :meth:`values`, and :meth:`get_config` if they have settings.
+    Subclasses define :meth:`values`, :attr:`direction` if one is better, and :meth:`get_config` if they have settings.
 
     Parameters
     ----------
     name : str, optional
         Its key in the logs; by default Keras's name of the class.
+
+    Attributes
+    ----------
+    direction : {"max", "min"} or None
+        Whether large or small is good, for callbacks that watch the figure with ``mode="auto"``; None: they ask.
     """
 
     name: str = "metric"
+    direction: str | None = None
 
     def __init__(self, name: str | None = None) -> None:
         self.name = optional_name(name) or type(self).name
@@ -78,6 +84,7 @@ class ClassAccuracy(Metric):
     """
 
     name = "accuracy"
+    direction = "max"
     #: Whether targets have to be rows, or labels; None takes either.
     rows: bool | None = None
 
@@ -172,6 +179,7 @@ class MeanSquaredError(Metric):
     """
 
     name = "mean_squared_error"
+    direction = "min"
 
     def values(self, y_true: Array, y_pred: Array) -> Array:
         if y_true.shape != y_pred.shape:
@@ -207,10 +215,13 @@ def get(metric: Any) -> Metric:
     """
     if isinstance(metric, Metric):
         return metric
+    if callable(metric):
+        hint = "write an instance, with parentheses" if isinstance(metric, type) else "subclass metrics.Metric instead"
+        raise TypeError(f"metrics: expected names or Metric objects; got {shown(metric)}; {hint}")
     name, config = described(metric)
-    known = METRICS | _ALIASES | {cls.__name__: cls for cls in METRICS.values()}
+    known = METRICS | _ALIASES | {cls.__name__: cls for cls in METRICS.values()} | custom(Metric)
     if not isinstance(name, str) or name not in known:
-        raise unknown("metric", name, METRICS, "metrics")
+        raise unknown("metric", name, METRICS | custom(Metric), "metrics")
     return known[name](**arguments(config, f"config of metric {name}"))
 
 

@@ -2,18 +2,19 @@
 
 import contextlib
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any
+from typing import Any, NoReturn
 
 from . import checkpoint, fitting, losses, optimizers, seeding, summary, training
 from . import layers as layers_module
 from ._checks import array, boolean, choice, integer, items, optional_name, shape, shown, unknown, word
 from ._checks import path as checked_path
+from ._named import custom_classes
 from ._types import Array, Config, Shape
 from .augmentation import Augmentation
 from .backend import Backend, get_backend
 from .callbacks import Callback, History, Logs
 from .head import training_chain
-from .layers.base import Layer, Parameter, snake_case
+from .layers.base import Layer, Parameter, overwrite, snake_case
 from .metrics import by_name as metrics_by_name
 from .plan import fused
 from .trace import Trace, trace
@@ -164,6 +165,19 @@ class Sequential:
         self._need_build()
         return self.layers[-1].built_output_shape
 
+    @property
+    def trainable(self) -> bool:
+        """Whether any layer is trainable; setting it sets every layer that the model has then, as in Keras."""
+        return any(layer.trainable for layer in self.layers)
+
+    @trainable.setter
+    def trainable(self, value: bool) -> None:
+        value = boolean(value, "trainable")
+        if not self.layers:
+            raise RuntimeError(f"{self.name} has no layers yet; set trainable when they are added")
+        for layer in self.layers:
+            layer.trainable = value
+
     def _need_build(self) -> None:
         if not self.layers:
             raise RuntimeError(f"{self.name} has no layers yet; add some")
@@ -269,7 +283,7 @@ class Sequential:
         verbose: int = 1,
         callbacks: Sequence[Callback] | None = None,
         validation_split: float = 0.0,
-        validation_data: tuple[Any, Any] | None = None,
+        validation_data: tuple[Any, ...] | None = None,
         shuffle: bool = True,
         class_weight: dict[int, float] | None = None,
         sample_weight: Any = None,
@@ -296,18 +310,20 @@ class Sequential:
             0 silent; 1 a bar in a terminal, one line per epoch elsewhere; 2 one line per epoch.
         callbacks : sequence of Callback, optional
         validation_split : float in [0, 1)
-            Hold out that share of the images, the last ones, as validation data.
-        validation_data : (x, y), optional
+            Hold out that share of the images, the last ones, as validation data; with their ``sample_weight``.
+        validation_data : (x, y) or (x, y, sample_weight), optional
             Evaluated after every epoch.
         shuffle : bool
             A new order each epoch, by the model's seed.
         class_weight : dict of int to float, optional
-            What the loss of each class counts; every class of the labels needs one.
+            What the loss of each class counts in training, for a crossentropy; every class of the labels needs one.
         sample_weight : (N,) array, optional
-            What the loss of each sample counts. The loss is ``sum(weight * loss) / N``, as in Keras.
+            What the loss of each sample counts. The loss is ``sum(weight * loss) / N``, as in Keras; metrics count
+            every sample alike, as those of Keras's ``metrics=``.
         initial_epoch : int
         steps_per_epoch : int, optional
-            End an epoch after that many batches; needed for a generator that never ends.
+            End an epoch after that many batches; needed for a generator that never ends. With ``shuffle=False`` the
+            next epoch goes on behind them, and after the last batch with the first; else it draws a new order.
         check_finite : bool
             Look for NaN and infinity in the inputs once, before training.
         augment : Augmentation, optional
@@ -366,6 +382,7 @@ class Sequential:
         y: Any,
         batch_size: int | None = None,
         verbose: int = 1,
+        sample_weight: Any = None,
         return_dict: bool = False,
         check_finite: bool = True,
     ) -> Any:
@@ -379,6 +396,8 @@ class Sequential:
             Evaluation goes in fixed blocks, so that its result does not depend on this.
         verbose : {0, 1, 2}
             0 prints nothing.
+        sample_weight : (N,) array, optional
+            What the loss of each sample counts, as in :meth:`fit`.
         return_dict : bool
             A dict by name instead of a list.
 
@@ -389,7 +408,7 @@ class Sequential:
         """
         as_dict = boolean(return_dict, "return_dict")
         self._ready(x)
-        results = training.evaluate(self, x, y, verbose=verbose, check_finite=check_finite)
+        results = training.evaluate(self, x, y, verbose=verbose, sample_weight=sample_weight, check_finite=check_finite)
         if as_dict:
             return results
         return list(results.values()) if len(results) > 1 else results["loss"]
@@ -487,16 +506,7 @@ class Sequential:
         ValueError
             If their number or a shape differs; nothing is changed then.
         """
-        targets = self.weights()
-        given = items(weights, "weights", "arrays")
-        if len(given) != len(targets):
-            raise ValueError(f"weights: {self.name} has {len(targets)} weight arrays; got {len(given)}")
-        arrays = [array(weight, f"weights, {key}") for key, weight in zip(targets, given, strict=True)]
-        for (key, target), values in zip(targets.items(), arrays, strict=True):
-            if values.shape != target.shape:
-                raise ValueError(f"weights, {key}: expected shape {target.shape}, got {values.shape}")
-        for target, values in zip(targets.values(), arrays, strict=True):
-            target[...] = values
+        overwrite(self.weights(), weights, self.name)
 
     def save(self, path: Any) -> None:
         """Write configuration, weights, and the state of training to one safetensors file, whole or not at all.
@@ -507,6 +517,36 @@ class Sequential:
             If the file cannot be written; an older file of that name is left as it was.
         """
         checkpoint.save_model(self, checked_path(path))
+
+    def save_weights(self, path: Any) -> None:
+        """Write the weights, without the state of training, to one safetensors file, whole or not at all.
+
+        Raises
+        ------
+        OSError
+            If the file cannot be written; an older file of that name is left as it was.
+        """
+        self._need_build()
+        checkpoint.save_weights(self, checked_path(path))
+
+    def load_weights(self, path: Any, *, check_finite: bool = True) -> None:
+        """Overwrite all weights by those of a file of :meth:`save_weights` or :meth:`save`.
+
+        Parameters
+        ----------
+        path : path
+        check_finite : bool
+            Refuse weights that are NaN or infinite.
+
+        Raises
+        ------
+        OSError
+            If the file cannot be read.
+        ValueError
+            If a name, shape or dtype differs; nothing is changed then.
+        """
+        self._need_build()
+        checkpoint.load_weights(self, path, check_finite=check_finite)
 
     def get_config(self) -> Config:
         """What :meth:`from_config` needs to make the same model, ready for JSON; without weights."""
@@ -519,7 +559,7 @@ class Sequential:
         }
 
     @classmethod
-    def from_config(cls, config: Config, custom_objects: dict[str, type[Layer]] | None = None) -> "Sequential":
+    def from_config(cls, config: Config, custom_objects: dict[str, type] | None = None) -> "Sequential":
         """The model that :meth:`get_config` described, with fresh weights by the same seed.
 
         Raises
@@ -527,15 +567,14 @@ class Sequential:
         ValueError, TypeError
             If it describes none; the message names the entry.
         """
-        model, input_shape = cls._described(config, custom_objects)
+        with custom_classes(custom_objects):
+            model, input_shape = cls._described(config)
         if input_shape is not None:
             model.build(input_shape)
         return model
 
     @classmethod
-    def _described(
-        cls, config: Config, custom_objects: dict[str, type[Layer]] | None
-    ) -> tuple["Sequential", Shape | None]:
+    def _described(cls, config: Config) -> tuple["Sequential", Shape | None]:
         """The model, not built, and the shape to build it for."""
         wanted = ("name", "dtype", "seed", "input_shape", "layers")
         if not isinstance(config, dict) or not all(key in config for key in wanted):
@@ -546,7 +585,7 @@ class Sequential:
         model = cls(name=config["name"], dtype=config["dtype"])
         model.seed = integer(config["seed"], "seed", minimum=0)
         for description in described:
-            layer = layers_module.deserialize(description, custom_objects)
+            layer = layers_module.deserialize(description)
             model._give_name(layer)
             model.layers.append(layer)
         input_shape = config["input_shape"]
@@ -562,6 +601,10 @@ class Sequential:
                 shapes[f"{layer.name}/{key}"] = found
             input_shape = layer.output_shape(input_shape)
         return shapes
+
+    def __call__(self, *given: Any, **named: Any) -> NoReturn:
+        """Raise a TypeError that says how to ask a model."""
+        raise TypeError(f"{self.name} is no function: model.predict(x) gives its results, model.trace(x) all arrays")
 
     def __repr__(self) -> str:
         return f"<Sequential {self.name!r}: {len(self.layers)} layers>"

@@ -7,7 +7,7 @@ import numpy as np
 
 from . import schedules
 from ._checks import arguments, boolean, real, unknown
-from ._named import described
+from ._named import custom, described
 from ._types import Array, Config
 from .backend import Backend
 from .layers.base import Parameter
@@ -366,7 +366,7 @@ def get(optimizer: Any) -> Optimizer:
     if isinstance(optimizer, Optimizer):
         return optimizer
     name, config = described(optimizer)
-    by_name = {key.lower(): cls for key, cls in OPTIMIZERS.items()}
+    by_name = {key.lower(): cls for key, cls in (OPTIMIZERS | custom(Optimizer)).items()}
     if not isinstance(name, str) or name.lower() not in by_name:
         raise unknown("optimizer", name, by_name)
     config = dict(arguments(config, f"config of optimizer {name}"))

@@ -1,8 +1,9 @@
 """How a model trains: the loop over epochs and batches, one step, and evaluation."""
 
 import copy
+import inspect
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,7 +14,7 @@ from . import metrics as metrics_module
 from ._checks import verbosity
 from ._types import Array
 from .augmentation import Augmentation
-from .batches import Batch, Batches
+from .batches import Batch, Batches, sample_weights
 from .feed import Feed
 from .inputs import checked_data, images_for, take
 from .interrupt import Interrupt, deferred_interrupt
@@ -58,7 +59,7 @@ class Session:
         model: "Sequential",
         batches: Batches,
         followers: "list[Callback]",
-        validation_data: tuple[Array, Array] | None,
+        validation_data: tuple[Array, Array, Array | None] | None,
         initial_epoch: int,
         augment: Augmentation | None,
         fuse: bool,
@@ -75,8 +76,8 @@ class Session:
         self.ws = Workspace(model.backend.empty, expected)
         self.validation: Feed | None = None
         if validation_data is not None:
-            self.validation = Feed(model.backend, *validation_data, model.dtype, expected)
-            self.validation_images = evaluated
+            x, y, self.validation_weight = validation_data
+            self.validation = Feed(model.backend, x, y, model.dtype, expected)
         self.initial_epoch = self.epoch = initial_epoch
         self.batch = self.steps = 0
         self.stopped = False
@@ -103,7 +104,7 @@ class Session:
     def begin(self) -> None:
         """Start, or go on from the state that a backup holds."""
         for follower in self.followers:
-            follower.on_train_begin()
+            _tell(follower.on_train_begin, logs={})
         if self.backup is None:
             return
         if self._saved is None:
@@ -112,7 +113,7 @@ class Session:
         saved, path = self._saved
         if saved.state["batch"]:
             for follower in self.followers:
-                follower.on_epoch_begin(saved.state["epoch"])
+                _tell(follower.on_epoch_begin, saved.state["epoch"], logs={})
         fit_state.restore(self, saved, path)
         self.backup.restored(path)
 
@@ -126,12 +127,17 @@ class Session:
             return
         self.new_meters()
         for follower in self.followers:
-            follower.on_epoch_begin(self.epoch)
+            _tell(follower.on_epoch_begin, self.epoch, logs={})
 
     def new_meters(self) -> None:
         """Begin to gather an epoch's figures."""
         self._logs = {}
         self.meters = Meters(self.model, self.may_raise)
+
+    def begin_batch(self) -> None:
+        """Tell the callbacks."""
+        for follower in self.followers:
+            follower.on_train_batch_begin(self.batch, {})
 
     def end_batch(self) -> "Logs":
         """Tell the callbacks the epoch's figures so far; from a device, for none that looks, those of a while ago."""
@@ -158,6 +164,16 @@ class Session:
             follower.on_epoch_end(epoch, logs)
 
 
+def _tell(method: "Callable[..., None]", *arguments: int, logs: "Logs") -> None:
+    """Call a callback's method; where there are no figures yet, a user's may leave out ``logs``."""
+    try:
+        inspect.signature(method).bind(*arguments, logs)
+    except TypeError:
+        method(*arguments)
+    else:
+        method(*arguments, logs)
+
+
 def fit(
     model: "Sequential",
     batches: Batches,
@@ -165,15 +181,16 @@ def fit(
     epochs: int,
     verbose: int,
     callbacks: "Sequence[Callback]",
-    validation_data: tuple[Array, Array] | None,
+    validation_data: tuple[Array, Array, Array | None] | None,
     initial_epoch: int,
     augment: Augmentation | None,
     fuse: bool,
 ) -> "History":
     """See :meth:`Sequential.fit`; what it takes is checked already (:func:`tinycnn.fitting.prepared`)."""
+    # After the user's own: what those add to the logs is kept too.
     history = callbacks_module.History()
     model.stop_training = False
-    session = Session(model, batches, [history, *callbacks], validation_data, initial_epoch, augment, fuse)
+    session = Session(model, batches, [*callbacks, history], validation_data, initial_epoch, augment, fuse)
     for follower in session.followers:
         follower.model = model
         follower.params = {"epochs": epochs, "steps": batches.steps, "verbose": verbose}
@@ -185,6 +202,7 @@ def fit(
         )
     with one_blas_thread(), deferred_interrupt() as interrupt:
         session.begin()
+        logs: Logs = {}
         try:
             for epoch in session.epochs(epochs):
                 session.begin_epoch()
@@ -193,9 +211,8 @@ def fit(
                 progress.trained()
                 logs = session.figures()
                 if session.validation is not None:
-                    results = _evaluate(
-                        model, session.evaluation_chain, session.validation, session.validation_images, session.ws
-                    )
+                    evaluated = session.validation, session.validation_weight
+                    results = _evaluate(model, session.evaluation_chain, *evaluated, session.ws)
                     logs |= {f"val_{name}": value for name, value in results.items()}
                 logs["learning_rate"] = model.optimizer.learning_rate
                 session.end_epoch(logs)
@@ -206,7 +223,7 @@ def fit(
         finally:
             progress.close()
         for follower in session.followers:
-            follower.on_train_end()
+            _tell(follower.on_train_end, logs=logs)
         interrupt.check()
     return history
 
@@ -215,6 +232,7 @@ def _train_epoch(session: Session, progress: Progress, interrupt: Interrupt) -> 
     """One pass over the data; the figures are means over all its images, each seen before its step."""
     model, ws = session.model, session.ws
     for batch in () if session.stopped else session.batches.epoch(ws, session.batch):
+        session.begin_batch()
         if session.augment is not None:
             step, backend = model.optimizer.iterations, model.backend
             batch = batch._replace(x=session.augment(batch.x, seed=model.seed, step=step, backend=backend, ws=ws))
@@ -296,16 +314,17 @@ def train_on_batch(model: "Sequential", x: Any, y: Any) -> "Logs":
     return meters.results()
 
 
-def evaluate(model: "Sequential", x: Any, y: Any, *, verbose: int, check_finite: bool) -> "Logs":
+def evaluate(model: "Sequential", x: Any, y: Any, *, verbose: int, sample_weight: Any, check_finite: bool) -> "Logs":
     """See :meth:`Sequential.evaluate`."""
     verbose = verbosity(verbose)
     x, y = checked_data(model, x, y, check_finite)
     if not len(x):
         raise ValueError("x is empty: there is nothing to evaluate")
+    weight = sample_weights(sample_weight, None, y, model.output_shape[-1], name="evaluate")
     expected = _check_evaluation(model, len(x))
     with one_blas_thread(), model.lent_workspace() as ws:
         feed = Feed(model.backend, x, y, model.dtype, expected)
-        results = _evaluate(model, model.evaluation_plan, feed, len(x), ws)
+        results = _evaluate(model, model.evaluation_plan, feed, weight, ws)
     if verbose:
         print("  ".join(f"{name} {value:.4f}" for name, value in results.items()))
     return results
@@ -347,12 +366,12 @@ def run(layers: "Sequence[Any]", x: Array, ws: Workspace | None = None) -> Array
     return x
 
 
-def _evaluate(model: "Sequential", chain: list[Any], feed: Feed, images: int, ws: Workspace) -> "Logs":
+def _evaluate(model: "Sequential", chain: list[Any], feed: Feed, weight: Array | None, ws: Workspace) -> "Logs":
     meters, size = Meters(model), block_size(model)
-    for start in range(0, images, size):
+    for start in range(0, len(feed), size):
         x, targets, y = feed.batch(start, start + size, ws)
         losses, cache = model.chain_loss.forward(run(chain, x, ws), targets, model.backend)
-        meters.update(losses, y, cache.p)
+        meters.update(losses, y, cache.p, None if weight is None else weight[start : start + size])
     return meters.results()
 
 

@@ -316,7 +316,11 @@ CONSTRUCTORS: dict[Any, dict[str, Any]] = {
     callbacks.History: {},
     callbacks.TerminateOnNaN: {},
     callbacks.LambdaCallback: dict.fromkeys(
-        ("on_epoch_begin", "on_epoch_end", "on_train_begin", "on_train_end", "on_train_batch_end"), print
+        (
+            *("on_epoch_begin", "on_epoch_end", "on_train_begin", "on_train_end"),
+            *("on_train_batch_begin", "on_train_batch_end"),
+        ),
+        print,
     ),
     callbacks.LearningRateScheduler: {"schedule": lambda epoch, rate: rate, "verbose": 0},
     callbacks.CSVLogger: {"filename": "a.csv", "separator": ",", "append": False},
@@ -436,7 +440,10 @@ def _functions() -> dict[str, Made]:
         "Metric.update": (metrics.ClassAccuracy().update, {"y_true": y(), "y_pred": probabilities}),
         "optimizers.get": (optimizers.get, {"optimizer": "adam"}),
         "Optimizer.learning_rate": (_set(optimizers.SGD(), "learning_rate"), {"learning_rate": 0.1}),
+        "Layer.get_weights": (built().get_weights, {}),
+        "Layer.set_weights": (built().set_weights, {"weights": built().get_weights()}),
         "Layer.trainable": (_set(layers.Dense(3), "trainable"), {"trainable": False}),
+        "Sequential.trainable": (_set(model(), "trainable"), {"trainable": False}),
         "schedules.serialize": (schedules.serialize, {"schedule": schedules.Constant(0.1)}),
         "schedules.deserialize": (
             schedules.deserialize,
@@ -507,13 +514,22 @@ def _model_methods() -> dict[str, Made]:
         "compile": {"optimizer": "sgd", "loss": "mse", "metrics": ["mse"]},
         "fit": fit,
         "train_on_batch": {"x": x(), "y": y()},
-        "evaluate": {"x": x(), "y": y(), "verbose": 0, "return_dict": False, "check_finite": True},
+        "evaluate": {
+            "x": x(),
+            "y": y(),
+            "verbose": 0,
+            "sample_weight": None,
+            "return_dict": False,
+            "check_finite": True,
+        },
         "predict": {"x": x(), "check_finite": True},
         "trace": {"x": x(), "y": y()},
         "summary": {"plan": False},
         "get_layer": {"name": "dense"},
         "set_weights": {"weights": model().get_weights()},
         "save": {"path": folder() / "saved.safetensors"},
+        "save_weights": {"path": folder() / "weights.safetensors"},
+        "load_weights": {"path": model_file(), "check_finite": True},
         **{name: {} for name in ("count_params", "count_trainable_params", "weights", "get_weights", "get_config")},
         "parameters": {},
     }

@@ -27,7 +27,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from tinycnn import activations, callbacks, initializers, layers, losses, metrics, optimizers, schedules
+from tinycnn import Sequential, activations, callbacks, initializers, layers, losses, metrics, optimizers, schedules
 from tinycnn.backend import BACKENDS, Backend
 from tinycnn.kernels.geometry import same_pads
 from tinycnn.testing import strategies
@@ -298,6 +298,27 @@ def test_metric(name, data):
         ours.update(y_true[block], y_pred[block])
         theirs.update_state(y_true[block], y_pred[block])
     assert ours.result() == pytest.approx(float(theirs.result()), rel=1e-6)
+
+
+@pytest.mark.parametrize("class_weight", [None, {0: 1.0, 1: 2.0, 2: 0.5}])
+def test_weights_in_fit_and_evaluate(class_weight):
+    """The loss is weighted, in validation by samples alone; metrics are not."""
+    rng = np.random.default_rng(0)
+    x, y, weight = rng.normal(size=(40, 5)), np.arange(40) % 3, rng.uniform(0, 2, 40)
+    ours = Sequential([layers.Input((5,)), layers.Dense(3, activation="softmax")], dtype="float64")
+    theirs = keras.Sequential([keras.layers.Input((5,)), keras.layers.Dense(3, activation="softmax")])
+    theirs.set_weights(ours.get_weights())
+    found = []
+    for model, module in ((ours, optimizers), (theirs, keras.optimizers)):
+        model.compile(module.SGD(0.1), "sparse_categorical_crossentropy", metrics=["accuracy"])
+        plain = {"batch_size": 16, "shuffle": False, "verbose": 0}
+        given = {"class_weight": class_weight} if class_weight else {"sample_weight": weight}
+        history = model.fit(x, y, validation_split=0.3, **given, **plain)
+        found.append([history.history[key][0] for key in ("loss", "accuracy", "val_loss", "val_accuracy")])
+        history = model.fit(x, y, validation_data=(x[:20], y[:20], weight[:20]), **plain)
+        found[-1] += [history.history[key][0] for key in ("val_loss", "val_accuracy")]
+        found[-1] += model.evaluate(x, y, batch_size=16, sample_weight=weight, verbose=0)
+    assert found[0] == pytest.approx(found[1], rel=1e-5)
 
 
 # Initialisers --------------------------------------------------------------------------------------------------

@@ -105,7 +105,7 @@ class BackupAndRestore(Callback):
         self._files.write(*fit_state.capture(self._session))
         self._saved_at = time.monotonic()
 
-    def on_train_begin(self) -> None:
+    def on_train_begin(self, logs: Logs | None = None) -> None:
         self._saved_at = time.monotonic()
 
     def watches_batches(self) -> bool:
@@ -122,7 +122,7 @@ class BackupAndRestore(Callback):
     def on_epoch_end(self, epoch: int, logs: Logs) -> None:
         self.save()
 
-    def on_train_end(self) -> None:
+    def on_train_end(self, logs: Logs | None = None) -> None:
         del self._session  # it holds the data and the memory of the fit
 
     def _warn_of_versions(self, saved: fit_state.Saved, path: Path) -> None:

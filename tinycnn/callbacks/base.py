@@ -15,6 +15,10 @@ Logs = dict[str, float]
 class Callback:
     """Base of all callbacks; define the methods you need.
 
+    ``logs`` is a dict, as in Keras: the figures where there are some, else empty. ``on_train_begin``, ``on_train_end``
+    and ``on_epoch_begin`` may be defined without it. ``fit`` refuses a callback with another method called ``on_…``:
+    it would never be called.
+
     One that remembers something from batch to batch or from epoch to epoch also defines :meth:`get_state` and
     :meth:`set_state`; then a fit that was cut short goes on, with :class:`BackupAndRestore`, as if it had not been.
 
@@ -29,13 +33,13 @@ class Callback:
     model: "Sequential"
     params: dict[str, Any]
 
-    def on_train_begin(self) -> None:
+    def on_train_begin(self, logs: Logs | None = None) -> None:
         """Before the first epoch: forget what an earlier fit left."""
 
-    def on_train_end(self) -> None:
-        """After the last epoch, also when training stopped early."""
+    def on_train_end(self, logs: Logs | None = None) -> None:
+        """After the last epoch, also when training stopped early; ``logs`` are those of the last epoch of this call."""
 
-    def on_epoch_begin(self, epoch: int) -> None:
+    def on_epoch_begin(self, epoch: int, logs: Logs | None = None) -> None:
         """Before an epoch's first batch."""
 
     def on_epoch_end(self, epoch: int, logs: Logs) -> None:
@@ -48,6 +52,9 @@ class Callback:
         logs : dict
             ``loss``, ``accuracy``, ``val_loss``, ``val_accuracy``, ``learning_rate``.
         """
+
+    def on_train_batch_begin(self, batch: int, logs: Logs | None = None) -> None:
+        """Before an optimizer step; ``batch`` is counted from 0 within the epoch."""
 
     def on_train_batch_end(self, batch: int, logs: Logs) -> None:
         """After an optimizer step; ``logs`` are the epoch's figures so far."""
@@ -79,9 +86,13 @@ class History(Callback):
     ----------
     epoch : list of int
     history : dict of str to list of float
+        What other callbacks put into ``logs`` at the end of an epoch is in it too.
     """
 
-    def on_train_begin(self) -> None:
+    def __init__(self) -> None:
+        self.on_train_begin()  # other callbacks may look at model.history before its turn comes
+
+    def on_train_begin(self, logs: Logs | None = None) -> None:
         self.epoch: list[int] = []
         self.history: dict[str, list[float]] = {}
 
@@ -105,9 +116,9 @@ class LambdaCallback(Callback):
     on_epoch_begin, on_epoch_end : callable, optional
         Called as ``f(epoch, logs)``; before the epoch ``logs`` is empty.
     on_train_begin, on_train_end : callable, optional
-        Called as ``f(logs)``; ``logs`` is empty.
-    on_train_batch_end : callable, optional
-        Called as ``f(batch, logs)`` after an optimizer step.
+        Called as ``f(logs)``; before training ``logs`` is empty, after it those of the last epoch.
+    on_train_batch_begin, on_train_batch_end : callable, optional
+        Called as ``f(batch, logs)``; before an optimizer step ``logs`` is empty.
 
     Raises
     ------
@@ -128,6 +139,7 @@ class LambdaCallback(Callback):
         on_epoch_end: Callable[[int, Logs], object] | None = None,
         on_train_begin: Callable[[Logs], object] | None = None,
         on_train_end: Callable[[Logs], object] | None = None,
+        on_train_batch_begin: Callable[[int, Logs], object] | None = None,
         on_train_batch_end: Callable[[int, Logs], object] | None = None,
     ) -> None:
         self._functions: dict[str, Callable[..., object] | None] = {
@@ -135,6 +147,7 @@ class LambdaCallback(Callback):
             "on_epoch_end": on_epoch_end,
             "on_train_begin": on_train_begin,
             "on_train_end": on_train_end,
+            "on_train_batch_begin": on_train_batch_begin,
             "on_train_batch_end": on_train_batch_end,
         }
         for name, function in self._functions.items():
@@ -149,17 +162,20 @@ class LambdaCallback(Callback):
         if function is not None:
             function(*arguments)
 
-    def on_train_begin(self) -> None:
-        self._call("on_train_begin", {})
+    def on_train_begin(self, logs: Logs | None = None) -> None:
+        self._call("on_train_begin", logs or {})
 
-    def on_train_end(self) -> None:
-        self._call("on_train_end", {})
+    def on_train_end(self, logs: Logs | None = None) -> None:
+        self._call("on_train_end", logs or {})
 
-    def on_epoch_begin(self, epoch: int) -> None:
-        self._call("on_epoch_begin", epoch, {})
+    def on_epoch_begin(self, epoch: int, logs: Logs | None = None) -> None:
+        self._call("on_epoch_begin", epoch, logs or {})
 
     def on_epoch_end(self, epoch: int, logs: Logs) -> None:
         self._call("on_epoch_end", epoch, logs)
+
+    def on_train_batch_begin(self, batch: int, logs: Logs | None = None) -> None:
+        self._call("on_train_batch_begin", batch, logs or {})
 
     def on_train_batch_end(self, batch: int, logs: Logs) -> None:
         self._call("on_train_batch_end", batch, logs)

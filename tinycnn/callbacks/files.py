@@ -31,7 +31,7 @@ class CSVLogger(Callback):
         self.separator = separator
         self.append = boolean(append, "append")
 
-    def on_train_begin(self) -> None:
+    def on_train_begin(self, logs: Logs | None = None) -> None:
         self._columns: list[str] | None = None
         if self.append and self.filename.exists():
             with self._of_others(), self.filename.open(newline="", encoding="utf-8") as file:
@@ -93,7 +93,7 @@ class ModelCheckpoint(MonitorCallback):
     save_weights_only : False
         Files always hold the whole model.
     mode : {"auto", "min", "max"}
-        ``auto``: ``max`` for an accuracy, else ``min``.
+        ``auto``: what the compiled metric says, ``min`` for a loss.
     save_freq : "epoch" or int
         An integer counts batches, across epochs; the figures are those of the epoch so far.
     initial_value_threshold : float, optional
@@ -139,11 +139,16 @@ class ModelCheckpoint(MonitorCallback):
         threshold = initial_value_threshold
         self.initial_value_threshold = None if threshold is None else real(threshold, "initial_value_threshold")
 
-    def on_train_begin(self) -> None:
+    def on_train_begin(self, logs: Logs | None = None) -> None:
+        super().on_train_begin(logs)
         self.best = self.worst() if self.initial_value_threshold is None else self.initial_value_threshold
         self._epoch, self._batches = 0, 0
 
-    def on_epoch_begin(self, epoch: int) -> None:
+    def _find_direction(self) -> str:
+        # Without save_best_only no figure is looked at, so any may be named.
+        return super()._find_direction() if self.save_best_only else "min"
+
+    def on_epoch_begin(self, epoch: int, logs: Logs | None = None) -> None:
         self._epoch = epoch
 
     def watches_batches(self) -> bool:

@@ -16,27 +16,51 @@ class MonitorCallback(Callback):
     monitor : str
         A key of the logs.
     mode : {"auto", "min", "max"}
-        Whether small or large is good. ``auto``: ``max`` for an accuracy (by the end of its name), else ``min``.
+        Whether small or large is good. ``auto``: what the compiled metric of that key says
+        (:attr:`tinycnn.metrics.Metric.direction`); else ``min`` for a loss and ``max`` for an accuracy, by the end of
+        the name.
     min_delta : float
         Smaller improvements do not count.
     verbose : int
         1 prints a line when the callback acts.
+
+    Raises
+    ------
+    ValueError
+        In ``fit``, if ``auto`` cannot tell, or the figure is not there.
     """
 
     def __init__(self, monitor: str, mode: str, min_delta: float = 0.0, verbose: int = 0) -> None:
         self.monitor = word(monitor, "monitor")
         self.min_delta = real(min_delta, "min_delta", 0)
         self.verbose = verbosity(verbose)
-        mode = choice(mode, ("auto", "min", "max"), "mode")
-        self.mode = mode if mode != "auto" else ("max" if monitor.endswith(("accuracy", "acc")) else "min")
+        self.mode = choice(mode, ("auto", "min", "max"), "mode")
+
+    def on_train_begin(self, logs: Logs | None = None) -> None:
+        self._direction = self._find_direction() if self.mode == "auto" else self.mode
+
+    def _find_direction(self) -> str:
+        metrics = self.model.metrics
+        key = self.monitor.removeprefix("val_")
+        said = getattr(metrics.get(key), "direction", None)
+        if said is not None:
+            return choice(said, ("min", "max"), f"direction of metric {key}")
+        if key.endswith("loss"):
+            return "min"
+        if key.endswith(("accuracy", "acc")):
+            return "max"
+        raise ValueError(
+            f"{type(self).__name__} watches {self.monitor!r}, and mode='auto' does not know whether small or large is "
+            f"good there: pass mode='min' or mode='max' (compiled: {', '.join(['loss', *metrics])})"
+        )
 
     def worst(self) -> float:
         """What any number is better than."""
-        return math.inf if self.mode == "min" else -math.inf
+        return math.inf if self._direction == "min" else -math.inf
 
     def better(self, value: float, than: float) -> bool:
         """Whether a value is an improvement; NaN never is."""
-        return value < than - self.min_delta if self.mode == "min" else value > than + self.min_delta
+        return value < than - self.min_delta if self._direction == "min" else value > than + self.min_delta
 
     def figure(self, logs: Logs) -> float:
         """The figure that is watched, or a ValueError that names those there are."""
@@ -68,7 +92,7 @@ class EarlyStopping(MonitorCallback):
     patience : int
         Epochs without improvement before stopping.
     mode : {"auto", "min", "max"}
-        ``auto``: ``max`` for an accuracy, else ``min``.
+        ``auto``: what the compiled metric says, ``min`` for a loss.
     baseline : float, optional
         Stop also if this value is not passed within ``patience`` epochs.
     restore_best_weights : bool
@@ -84,7 +108,7 @@ class EarlyStopping(MonitorCallback):
     best_epoch : int
         Its epoch, counted from 0; -1 before there is one.
     stopped_epoch : int
-        The epoch after which training stopped; 0 if it did not.
+        The epoch after which training stopped, counted from 0; 0 if it did not, because it never stops after the first.
     """
 
     def __init__(
@@ -104,7 +128,8 @@ class EarlyStopping(MonitorCallback):
         self.restore_best_weights = boolean(restore_best_weights, "restore_best_weights")
         self.start_from_epoch = integer(start_from_epoch, "start_from_epoch", minimum=0)
 
-    def on_train_begin(self) -> None:
+    def on_train_begin(self, logs: Logs | None = None) -> None:
+        super().on_train_begin(logs)
         self.best = self.worst()
         self.best_epoch = -1
         self.stopped_epoch = 0
@@ -123,7 +148,8 @@ class EarlyStopping(MonitorCallback):
             if self.baseline is None or self.better(value, self.baseline):
                 self._wait = 0
             return
-        if self._wait >= self.patience:
+        # Never after the first epoch, though its figure may be NaN: as in Keras.
+        if self._wait >= self.patience and epoch > 0:
             self.stopped_epoch = epoch
             self.model.stop_training = True
             self.say(f"epoch {epoch + 1}: stopped early")
@@ -141,7 +167,7 @@ class EarlyStopping(MonitorCallback):
         self.best, self.best_epoch = state["best"], state["best_epoch"]
         self.stopped_epoch, self._wait, self._weights = state["stopped_epoch"], state["wait"], state["weights"]
 
-    def on_train_end(self) -> None:
+    def on_train_end(self, logs: Logs | None = None) -> None:
         if self._weights is not None:
             self.model.set_weights(self._weights)
             self.say(f"restored the weights of the best epoch, {self.best_epoch + 1}")

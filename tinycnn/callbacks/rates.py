@@ -1,5 +1,6 @@
 """Callbacks that set the learning rate."""
 
+import inspect
 from collections.abc import Callable
 from typing import Any
 
@@ -14,34 +15,60 @@ class LearningRateScheduler(Callback):
     Parameters
     ----------
     schedule : callable
-        ``schedule(epoch, lr)`` gives the new rate; ``epoch`` counts from 0, ``lr`` is the rate until now.
+        ``schedule(epoch, lr)`` or ``schedule(epoch)`` gives the new rate; ``epoch`` counts from 0, ``lr`` is the rate
+        until now. A schedule of :mod:`tinycnn.schedules` is asked for the rate of step ``epoch``.
     verbose : int
         1 prints the rate.
 
     Raises
     ------
+    TypeError
+        If the schedule cannot be called with one or two arguments.
     ValueError
         In ``fit``, if the schedule gives something that is not a rate.
+
+    Examples
+    --------
+    >>> from tinycnn import callbacks, schedules
+    >>> by_hand = callbacks.LearningRateScheduler(lambda epoch: 0.1 if epoch < 10 else 0.01)
+    >>> by_formula = callbacks.LearningRateScheduler(schedules.ExponentialDecay(0.1, decay_steps=1, decay_rate=0.5))
     """
 
-    def __init__(self, schedule: Callable[[int, float], float], verbose: int = 0) -> None:
-        if not callable(schedule):
-            raise TypeError(f"schedule must be a function of (epoch, lr); got {shown(schedule)}")
+    def __init__(self, schedule: Callable[[int, float], float] | Callable[[int], float], verbose: int = 0) -> None:
+        self._with_rate = _takes_rate(schedule)
         self.schedule = schedule
         self.verbose = verbosity(verbose)
 
-    def on_epoch_begin(self, epoch: int) -> None:
-        rate = self.schedule(epoch, self.model.optimizer.learning_rate)
+    def on_epoch_begin(self, epoch: int, logs: Logs | None = None) -> None:
+        until_now = (self.model.optimizer.learning_rate,) if self._with_rate else ()
+        rate = self.schedule(epoch, *until_now)
         self.model.optimizer.learning_rate = real(rate, f"the schedule's result for epoch {epoch}", 0)
         if self.verbose:
             print(f"epoch {epoch + 1}: learning rate {rate:g}")
 
 
+def _takes_rate(schedule: Any) -> bool:
+    """Whether it is called with the epoch and the rate until now, or with the epoch alone."""
+    if callable(schedule):
+        try:
+            signature = inspect.signature(schedule)
+        except ValueError:  # of some functions that are not written in Python
+            return True
+        for count in (2, 1):
+            try:
+                signature.bind(*range(count))
+            except TypeError:
+                continue
+            return count == 2
+    raise TypeError(f"schedule must be a function of (epoch, lr) or of (epoch); got {shown(schedule)}")
+
+
 class ReduceLROnPlateau(MonitorCallback):
     """Lower the learning rate when a figure no longer improves.
 
-    After ``patience`` epochs without improvement the rate becomes ``max(rate * factor, min_lr)``; the ``cooldown``
-    epochs after that do not count as epochs without improvement.
+    After ``patience`` epochs without improvement the rate becomes ``max(rate * factor, min_lr)``. Of the ``cooldown``
+    epochs after that all but the last are no epochs without improvement, whatever the figure; the last counts again,
+    as in Keras, so that 1 is the same as 0.
 
     Parameters
     ----------
@@ -52,7 +79,7 @@ class ReduceLROnPlateau(MonitorCallback):
     verbose : int
         1 prints the new rate.
     mode : {"auto", "min", "max"}
-        ``auto``: ``max`` for an accuracy, else ``min``.
+        ``auto``: what the compiled metric says, ``min`` for a loss.
     min_delta : float
         Smaller improvements do not count.
     cooldown : int
@@ -87,7 +114,8 @@ class ReduceLROnPlateau(MonitorCallback):
         self.cooldown = integer(cooldown, "cooldown", minimum=0)
         self.min_lr = real(min_lr, "min_lr", 0)
 
-    def on_train_begin(self) -> None:
+    def on_train_begin(self, logs: Logs | None = None) -> None:
+        super().on_train_begin(logs)
         schedule = self.model.optimizer.schedule
         if schedule is not None:
             raise TypeError(

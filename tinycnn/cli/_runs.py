@@ -86,10 +86,10 @@ class Recorder(Callback):
         self.folder, self.settings, self.stopping = folder, settings, stopping
         self.progress = Progress()
 
-    def on_train_begin(self) -> None:
+    def on_train_begin(self, logs: Logs | None = None) -> None:
         self._begun = self._trained = time.perf_counter()
 
-    def on_epoch_begin(self, epoch: int) -> None:
+    def on_epoch_begin(self, epoch: int, logs: Logs | None = None) -> None:
         self._begun = self._trained = time.perf_counter()
 
     def on_train_batch_end(self, batch: int, logs: Logs) -> None:

@@ -3,6 +3,7 @@
 from typing import Any
 
 from .._checks import shown, unknown
+from .._named import custom, custom_classes
 from .._types import Config
 from .activation import ELU, Activation, LeakyReLU, ReLU, Softmax
 from .base import ActivatedLayer, Layer, Parameter
@@ -72,14 +73,14 @@ def serialize(layer: Layer) -> Config:
     return {"class_name": type(layer).__name__, "config": layer.get_config()}
 
 
-def deserialize(config: Any, custom_objects: dict[str, type[Layer]] | None = None) -> Layer:
+def deserialize(config: Any, custom_objects: dict[str, type] | None = None) -> Layer:
     """The layer that :func:`serialize` described, not built.
 
     Parameters
     ----------
     config : dict
     custom_objects : dict of str to class, optional
-        Layers that are not tinycnn's own, by class name.
+        Layers, initializers and so on that are not tinycnn's own, by class name.
 
     Raises
     ------
@@ -92,20 +93,9 @@ def deserialize(config: Any, custom_objects: dict[str, type[Layer]] | None = Non
         raise ValueError(
             f"config: a layer is described by {{'class_name': name, 'config': arguments}}; got {shown(config)}"
         )
-    known = LAYERS | (checked_classes(custom_objects) or {})
-    name = config.get("class_name")
-    if not isinstance(name, str) or name not in known:
-        raise unknown("layer", name, known)
-    return known[name].from_config(config["config"])
-
-
-def checked_classes(custom_objects: Any) -> dict[str, type[Layer]] | None:
-    """Layer classes by name, or None; anything else is a TypeError."""
-    good = custom_objects is None or (
-        isinstance(custom_objects, dict)
-        and all(isinstance(key, str) for key in custom_objects)
-        and all(isinstance(cls, type) and issubclass(cls, Layer) for cls in custom_objects.values())
-    )
-    if not good:
-        raise TypeError(f"custom_objects must be a dict of names to Layer classes; got {shown(custom_objects)}")
-    return custom_objects
+    with custom_classes(custom_objects):
+        known = LAYERS | custom(Layer)
+        name = config.get("class_name")
+        if not isinstance(name, str) or name not in known:
+            raise unknown("layer", name, known)
+        return known[name].from_config(config["config"])

@@ -4,12 +4,13 @@ import copy
 import inspect
 import math
 import re
-from typing import Any, ClassVar, NamedTuple
+from collections.abc import Sequence
+from typing import Any, ClassVar, NamedTuple, NoReturn
 
 import numpy as np
 
 from .. import activations, initializers, regularizers, seeding
-from .._checks import arguments, boolean, float_dtype, optional_name, shape, shown
+from .._checks import arguments, array, boolean, float_dtype, items, optional_name, shape, shown
 from .._named import Named
 from .._types import Array, Config, Shape
 from ..backend import Backend, get_backend
@@ -231,8 +232,7 @@ class Layer:
 
     def check_input(self, x: Array) -> None:
         """Raise unless x is a batch of what the layer was built for."""
-        if not self.built:
-            raise RuntimeError(f"{self.label}: not built yet; call build(input_shape) or put it into a Sequential")
+        self._need_build()
         self._check(x, "x", self.built_input_shape)
 
     def check_gradient(self, dy: Array) -> None:
@@ -298,6 +298,26 @@ class Layer:
         """Parameters, then buffers, in Keras's order."""
         return {name: p.value for name, p in self.params.items()} | self.buffers
 
+    def get_weights(self) -> list[Array]:
+        """Copies of :meth:`weights`, in order."""
+        self._need_build()
+        return [self.backend.to_numpy(value).copy() for value in self.weights().values()]
+
+    def set_weights(self, weights: Sequence[Array]) -> None:
+        """Overwrite all weights; the inverse of :meth:`get_weights`.
+
+        Raises
+        ------
+        ValueError
+            If their number or a shape differs; nothing is changed then.
+        """
+        self._need_build()
+        overwrite(self.weights(), weights, self.label)
+
+    def _need_build(self) -> None:
+        if not self.built:
+            raise RuntimeError(f"{self.label}: not built yet; call build(input_shape) or put it into a Sequential")
+
     def count_params(self) -> int:
         """Numbers held: parameters and buffers."""
         return sum(int(value.size) for value in self.weights().values())
@@ -322,8 +342,19 @@ class Layer:
         """The layer that :meth:`get_config` described, not built."""
         return cls(**arguments(config, "config"))
 
+    def __call__(self, *given: Any, **named: Any) -> NoReturn:
+        """Raise a TypeError that says what to call."""
+        raise TypeError(
+            f"{self.label} is no function: put it into a Sequential, or call layer.forward(x), which gives the result "
+            "and the cache"
+        )
+
     def __repr__(self) -> str:
-        given = ", ".join(f"{key}={value!r}" for key, value in self.get_config().items() if value is not None)
+        try:
+            config = self.get_config()
+        except Exception:  # a layer that cannot be saved still has to be told from others, in errors too
+            return f"<{self.label}>"
+        given = ", ".join(f"{key}={value!r}" for key, value in config.items() if value is not None)
         return f"{type(self).__name__}({given})"
 
 
@@ -384,6 +415,19 @@ class ActivatedLayer(Layer):
     def _through_activation(self, dy: Array, cache: ActivatedCache, ws: Workspace | None) -> Array:
         self.check_gradient(dy)
         return self.activation.backward(self.kernels, dy, cache.kept, out=None if ws is None else dy)
+
+
+def overwrite(targets: dict[str, Array], weights: Any, owner: str) -> None:
+    """Fill arrays, of a layer or a model, with as many others in the same order; raises before anything changes."""
+    given = items(weights, "weights", "arrays")
+    if len(given) != len(targets):
+        raise ValueError(f"weights: {owner} has {len(targets)} weight arrays; got {len(given)}")
+    arrays = [array(weight, f"weights, {key}") for key, weight in zip(targets, given, strict=True)]
+    for (key, target), values in zip(targets.items(), arrays, strict=True):
+        if values.shape != target.shape:
+            raise ValueError(f"weights, {key}: expected shape {target.shape}, got {values.shape}")
+    for target, values in zip(targets.values(), arrays, strict=True):
+        target[...] = values
 
 
 def _sketched_parameter(value: Array, regularizer: regularizers.Regularizer | None) -> Parameter:

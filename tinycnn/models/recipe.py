@@ -121,9 +121,7 @@ class Recipe:
 
         made: list[Callback] = []
         if self.schedule is not None:
-            schedule = self.schedule
-            # The schedules that optimizers count steps with take one number; here it is the epoch.
-            made.append(callbacks.LearningRateScheduler(lambda epoch, rate: schedule(epoch)))
+            made.append(callbacks.LearningRateScheduler(self.schedule))
         if self.restore_best:
             made.append(
                 callbacks.EarlyStopping(monitor="val_accuracy", mode="max", patience=10, restore_best_weights=True)
