@@ -59,7 +59,8 @@ def ours(job):
     """A function that trains one batch, and one that waits for the card."""
     from tinycnn.batches import ArrayBatches
     from tinycnn.kernels import cuda
-    from tinycnn.training import Meters, train_step
+    from tinycnn.meters import Meters
+    from tinycnn.training import train_step
     from tinycnn.workspace import Workspace
 
     with tinycnn.use_backend("cuda"):

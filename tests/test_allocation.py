@@ -8,7 +8,8 @@ import pytest
 import tinycnn
 from tinycnn import Sequential, layers
 from tinycnn.batches import Batch
-from tinycnn.training import Meters, train_step
+from tinycnn.meters import Meters
+from tinycnn.training import train_step
 from tinycnn.workspace import Workspace
 
 SMALL, LARGE = 16, 128

@@ -7,7 +7,8 @@ from cuda_backend import cuda, needs_cuda
 import tinycnn
 from tinycnn import Augmentation, Sequential, batches, callbacks, device_memory, layers, models
 from tinycnn.layers.base import Layer
-from tinycnn.training import Meters, train_step
+from tinycnn.meters import Meters
+from tinycnn.training import train_step
 from tinycnn.workspace import Workspace
 
 LABELS = {"optimizer": "adam", "loss": "sparse_categorical_crossentropy", "metrics": ["accuracy"]}

@@ -1,6 +1,7 @@
 """Where batches are cut from: the user's arrays, or copies of them on a device."""
 
-from typing import Any
+import math
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -9,6 +10,14 @@ from .backend import Backend
 from .inputs import take
 from .workspace import Workspace
 
+if TYPE_CHECKING:
+    from .model import Sequential
+
+#: Evaluation goes by blocks of this many images whatever ``batch_size`` says: a product's last bits can depend on its
+#: number of rows, and ``evaluate`` is to return exactly what ``fit`` logged.
+BLOCK = 256
+#: Of large images fewer, so that no result between two layers holds more numbers than this; batch_size has no say.
+BLOCK_NUMBERS = 2**24
 #: What share of a device's free memory a data set may take.
 LARGEST_SHARE = 0.5
 
@@ -63,3 +72,9 @@ class Feed:
 def _plain(array: Array) -> Array:
     """Contiguous, and of a kind that kernels read."""
     return np.ascontiguousarray(array, np.uint8 if array.dtype == bool else array.dtype)
+
+
+def block_size(model: "Sequential") -> int:
+    """How many images evaluate and predict take at a time: it follows from the network's shapes alone."""
+    largest = max(math.prod(shape) for shape in (model.input_shape, *(x.built_output_shape for x in model.layers)))
+    return max(1, min(BLOCK, BLOCK_NUMBERS // max(1, largest)))

@@ -22,7 +22,7 @@ from .batches import Batches, checksum
 if TYPE_CHECKING:
     from .callbacks import Callback
     from .model import Sequential
-    from .training import Session
+    from .session import Session
 
 FORMAT = 1
 #: What a state holds beside its format, and of which type.

@@ -34,9 +34,10 @@ from .kernels.threads import one_blas_thread
 from .layers import Conv2D, Dense, DepthwiseConv2D, Flatten, Reshape
 from .layers.base import Layer
 from .losses import SparseCategoricalCrossentropy
+from .meters import Meters
 from .model import Sequential
 from .summary import layer_of, parts_of
-from .training import Meters, train_step
+from .training import train_step
 from .workspace import Workspace
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ from ..state_files import StateFolder
 from .base import Callback, Logs
 
 if TYPE_CHECKING:
-    from ..training import Session
+    from ..session import Session
 
 
 class BackupAndRestore(Callback):
