@@ -280,7 +280,8 @@ def _durations(record: Record) -> dict[Any, float]:
 def _state_kept(model: Sequential) -> Iterator[None]:
     """Training in the block is forgotten at its end."""
     weights, optimizer = model.get_weights(), model.optimizer
-    model.optimizer = copy.deepcopy(optimizer)
+    # A copy of what the optimizer remembers, for the very same parameters.
+    model.optimizer = copy.deepcopy(optimizer, {id(parameter): parameter for parameter in model.parameters().values()})
     try:
         yield
     finally:
