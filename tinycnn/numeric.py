@@ -7,7 +7,7 @@ import numpy as np
 
 from ._types import Array
 from .batches import Batch
-from .layers.base import Layer
+from .layers.base import Layer, buffers_kept
 
 if TYPE_CHECKING:
     from .model import Sequential
@@ -101,14 +101,8 @@ def _of_weights(model: "Sequential", which: str) -> tuple[Layer, str] | None:
 
 def _of_pass(model: "Sequential", batch: Batch) -> tuple[Layer | None, str]:
     """Forward and then backward, as ``train_step`` goes but unfused: where is the first number that is not finite?"""
-    buffers = [{name: array.copy() for name, array in layer.buffers.items()} for layer in model.layers]
-    try:
-        with np.errstate(all="ignore"):
-            return _first_in_pass(model, batch)
-    finally:
-        for layer, saved in zip(model.layers, buffers, strict=True):
-            for name, array in saved.items():
-                layer.buffers[name][...] = array
+    with buffers_kept(model.layers), np.errstate(all="ignore"):
+        return _first_in_pass(model, batch)
 
 
 def _first_in_pass(model: "Sequential", batch: Batch) -> tuple[Layer | None, str]:

@@ -8,7 +8,7 @@ import numpy as np
 from ._types import Array, Shape
 from .backend import Backend
 from .head import WithoutActivation
-from .layers.base import Layer, Parameter
+from .layers.base import Layer, Parameter, buffers_kept
 from .plan import fused
 
 if TYPE_CHECKING:
@@ -116,14 +116,12 @@ def cache_bytes(model: "Sequential") -> list[int]:
     seen: set[int] = set()
     sizes, caches = [], []
     for layer in map(_at_home, model.layers) if model.backend.on_device else model.layers:
-        buffers = {name: value.copy() for name, value in layer.buffers.items()}
         backend, layer.backend = layer.backend, reference
         try:
-            x, cache = layer.forward(x, training=True)
+            with buffers_kept([layer]):
+                x, cache = layer.forward(x, training=True)
         finally:
             layer.backend = backend
-            for name, value in buffers.items():
-                layer.buffers[name][...] = value
         caches.append(cache)  # alive until the end, so that no two arrays can have had one address
         sizes.append(sum(_new_bytes(array, batch, seen) for array in _arrays(cache)))
     return sizes

@@ -11,7 +11,7 @@ from ._types import Array
 from .backend import Backend
 from .inputs import images_for
 from .kernels.threads import one_blas_thread
-from .layers.base import Layer
+from .layers.base import Layer, buffers_kept
 
 if TYPE_CHECKING:
     from .model import Sequential
@@ -117,30 +117,24 @@ def trace(model: "Sequential", x: Any, y: Any = None) -> Trace:
     images = images_for(model, x)
     value = model.backend.array(images, model.dtype)
     targets = None if y is None else model.loss.check_targets(y, len(images), model.output_shape)
-    buffers = [{name: array.copy() for name, array in layer.buffers.items()} for layer in model.layers]
     step = model.optimizer.iterations if model.compiled else 0
     result, ways_back = Trace([]), []
     links = {id(getattr(link, "layer", link)): link for link in (model.chain if targets is not None else model.layers)}
     trained = value
-    try:
-        with one_blas_thread():
-            for layer in model.layers:
-                outcome, cache = layer.forward(value, training=True, step=step)
-                parameters = {name: p.value.copy() for name, p in layer.params.items()}
-                result.layers.append(LayerTrace(layer, value, outcome, cache, parameters))
-                link = links.get(id(layer))
-                if link is layer and trained is value:
-                    trained = outcome
-                elif link is not None:
-                    trained, cache = link.forward(trained, training=True, step=step)
-                ways_back.append((link, cache))
-                value = outcome
-            if targets is not None:
-                _backward(model, result, trained, targets, ways_back)
-    finally:
-        for layer, saved in zip(model.layers, buffers, strict=True):
-            for name, array in saved.items():
-                layer.buffers[name][...] = array
+    with buffers_kept(model.layers), one_blas_thread():
+        for layer in model.layers:
+            outcome, cache = layer.forward(value, training=True, step=step)
+            parameters = {name: p.value.copy() for name, p in layer.params.items()}
+            result.layers.append(LayerTrace(layer, value, outcome, cache, parameters))
+            link = links.get(id(layer))
+            if link is layer and trained is value:
+                trained = outcome
+            elif link is not None:
+                trained, cache = link.forward(trained, training=True, step=step)
+            ways_back.append((link, cache))
+            value = outcome
+        if targets is not None:
+            _backward(model, result, trained, targets, ways_back)
     if model.backend.on_device:
         for entry in result.layers:
             entry.bring_home(model.backend)

@@ -4,7 +4,8 @@ import copy
 import inspect
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, ClassVar, NamedTuple, NoReturn
 
 import numpy as np
@@ -428,6 +429,18 @@ def overwrite(targets: dict[str, Array], weights: Any, owner: str) -> None:
             raise ValueError(f"weights, {key}: expected shape {target.shape}, got {values.shape}")
     for target, values in zip(targets.values(), arrays, strict=True):
         target[...] = values
+
+
+@contextmanager
+def buffers_kept(layers: Iterable[Layer]) -> Iterator[None]:
+    """Forward passes in the block leave moving statistics as they were."""
+    kept = [(layer, {name: array.copy() for name, array in layer.buffers.items()}) for layer in layers]
+    try:
+        yield
+    finally:
+        for layer, buffers in kept:
+            for name, array in buffers.items():
+                layer.buffers[name][...] = array
 
 
 def _sketched_parameter(value: Array, regularizer: regularizers.Regularizer | None) -> Parameter:

@@ -11,7 +11,8 @@ Chainer's ``gradient_check.numerical_grad``.
 """
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, NamedTuple
@@ -22,7 +23,7 @@ from .._checks import array as checked_array
 from .._checks import boolean, integer, real, shown
 from .._types import Array
 from ..backend import get_backend
-from ..layers.base import Layer
+from ..layers.base import Layer, buffers_kept
 from ..losses import Loss
 from ..model import Sequential
 from .report import GradientReport, Row
@@ -132,27 +133,18 @@ class Function:
     #: bound what the chain rule gives there, and a kink is counted without a verdict.
     composite: bool = False
 
-    def frozen(self) -> "_Frozen":
-        """A context in which buffers are put back afterwards and ``frozen_layers`` are frozen."""
-        return _Frozen(self)
-
-
-class _Frozen:
-    def __init__(self, function: Function) -> None:
-        self._function = function
-
-    def __enter__(self) -> None:
-        self._buffers = [{k: v.copy() for k, v in layer.buffers.items()} for layer in self._function.state]
-        self._trainable = [layer.trainable for layer in self._function.frozen_layers]
-        for layer in self._function.frozen_layers:
-            layer.trainable = False
-
-    def __exit__(self, *error: object) -> None:
-        for layer, trainable in zip(self._function.frozen_layers, self._trainable, strict=True):
-            layer.trainable = trainable
-        for layer, buffers in zip(self._function.state, self._buffers, strict=True):
-            for key, value in buffers.items():
-                layer.buffers[key][...] = value
+    @contextmanager
+    def frozen(self) -> Iterator[None]:
+        """Buffers are put back at the end of the block; within it ``frozen_layers`` are frozen."""
+        trainable = [layer.trainable for layer in self.frozen_layers]
+        with buffers_kept(self.state):
+            for layer in self.frozen_layers:
+                layer.trainable = False
+            try:
+                yield
+            finally:
+                for layer, was in zip(self.frozen_layers, trainable, strict=True):
+                    layer.trainable = was
 
 
 def compare(
