@@ -33,7 +33,7 @@ def check_images(
     -----
     UserWarning
         For images that were not scaled, unless ``scaled`` says that the model does it: integers above 1, or floats
-        that, among the first images, get above 2 and never below 0 (standardised ones do).
+        that, among the first images, are whole numbers from 0 to 255.
     """
     boolean(check_finite, "check_finite")
     array = checked_array(x, name)
@@ -58,7 +58,7 @@ def _unscaled(array: Array) -> str | None:
     if array.dtype.kind in "iu":
         return f"integers up to {array.max()}" if array.max() > 1 else None
     first = array[:256]
-    if array.dtype.kind == "f" and first.min() >= 0 and first.max() > 2:
+    if array.dtype.kind == "f" and first.min() >= 0 and 2 < first.max() <= 255 and (first == np.trunc(first)).all():
         return f"numbers up to {first.max():g}"
     return None
 

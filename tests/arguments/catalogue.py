@@ -55,6 +55,7 @@ INTERNAL: dict[str, str] = {
     "DepthwiseConv2D.filters_and_groups": "called by output_shape",
     "BatchNormalization.gamma_and_beta": "called by forward and backward",
     "BatchNormalization.inference_terms": "called by forward, and by a plan",
+    "Optimizer.check": "called by compile and step",
     "Sequential.lent_workspace": "called by predict and evaluate",
     "Parameter.*": "made by add_parameter",
     "*.linear_forward": "called by forward",
