@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import doctest
 import importlib
+import importlib.util
 import inspect
 import os
 import pkgutil
@@ -203,6 +204,17 @@ def test_the_page_on_adding_a_layer_adds_one(tmp_path: Path) -> None:
     )
     assert done.returncode == 0, done.stdout[-5000:]
     assert int(re.findall(r"(\d+) passed", done.stdout)[0]) >= 20, done.stdout
+    if importlib.util.find_spec("numba_cuda"):
+        command = ["-m", "pytest", "-q", "-p", "no:cacheprovider", "-m", "cuda", "-k", "learned_swish"]
+        done = subprocess.run(
+            [sys.executable, *command, "tests/test_cuda_kernels.py"],
+            cwd=copy,
+            env={**os.environ, "PYTHONPATH": str(copy), "NUMBA_ENABLE_CUDASIM": "1"},
+            capture_output=True,
+            text=True,
+        )
+        assert done.returncode == 0, done.stdout[-5000:]
+        assert " passed" in done.stdout, done.stdout
 
 
 @pytest.mark.slow
