@@ -64,6 +64,8 @@ def main() -> int:
     parser.add_argument("--short", action="store_true", help="as the tests do it")
     parser.add_argument("--save", action="store_true", help=f"keep a record in {RESULTS.name}/")
     arguments = parser.parse_args()
+    # What a shell starts in the background ignores Ctrl-C, and so would its children.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     record: dict[str, Any] = {}
     for name in arguments.parts or PARTS:
         run, good = PARTS[name]
