@@ -21,11 +21,13 @@ from typing import Any, NamedTuple
 
 import machine
 import numba
-import numpy as np
 
 import tinycnn
-from tinycnn import Sequential, datasets, models
+from tinycnn import Sequential, models
 from tinycnn.augmentation import Augmentation
+from tinycnn.checkpoint import write_whole
+from tinycnn.cli._data import Data, load
+from tinycnn.cli._results.running import hold_out
 from tinycnn.initializers import GlorotUniform, RandomUniform
 from tinycnn.layers import Conv2D, Dense, Flatten, Input, Layer, MaxPooling2D
 from tinycnn.schedules import CosineDecay
@@ -125,29 +127,26 @@ QUESTIONS = {
 
 
 @cache
-def held_out(name: str) -> tuple[Any, Any, Any, Any]:
-    """Training and held out images and labels of a data set."""
-    (x, y), _ = datasets.get(name).load_data()
-    images = x if x.ndim == 4 else x[..., np.newaxis]
-    x = np.divide(images, 255, dtype=np.float32)
-    return x[:-HELD_OUT], y[:-HELD_OUT], x[-HELD_OUT:], y[-HELD_OUT:]
+def held_out(name: str) -> Data:
+    """A data set whose test images are the last of its training images."""
+    return hold_out(load(name), HELD_OUT)
 
 
 def train(name: str, question: Question, answer: Answer, seed: int) -> list[float]:
     """Accuracy on the held out images after each epoch."""
     recipe = replace(models.recipe(name), **answer.changes)
-    x, y, x_held, y_held = held_out(recipe.data)
+    data = held_out(recipe.data)
     tinycnn.set_seed(seed)
     model = models.build(name)
     if answer.make_layers is not None:
         model = Sequential([Input(recipe.input_shape), *answer.make_layers()], name=name)
     model.compile(recipe.make_optimizer(), recipe.loss, ["accuracy"])
     history = model.fit(
-        x,
-        y,
+        data.x_train,
+        data.y_train,
         batch_size=recipe.batch_size,
         epochs=question.epochs or recipe.epochs,
-        validation_data=(x_held, y_held),
+        validation_data=(data.x_test, data.y_test),
         callbacks=recipe.make_callbacks(),
         augment=recipe.augment,
         verbose=0,
@@ -177,9 +176,7 @@ def ask(name: str, folder: Path = RESULTS) -> None:
                 "answers": answers,
             }
             folder.mkdir(parents=True, exist_ok=True)
-            temporary = path.with_suffix(".part")
-            temporary.write_text(json.dumps(record, indent=2) + "\n")
-            temporary.replace(path)
+            write_whole(path, (json.dumps(record, indent=2) + "\n").encode())
 
 
 def main() -> None:

@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 
 from tinycnn import Sequential, models
+from tinycnn.cli._data import Data
 from tinycnn.cli._results import choices as compared
 from tinycnn.kernels import reference
 from tinycnn.layers import Input
@@ -248,7 +249,9 @@ def test_choices_go_on_where_they_were_and_are_shown(module, monkeypatch: pytest
     choices = module("choices")
     rng = np.random.default_rng(0)
     x, y = rng.random((30, 28, 28, 1), np.float32), rng.integers(0, 10, 30)
-    monkeypatch.setattr(choices, "held_out", lambda name: (x[:20], y[:20], x[20:], y[20:]))
+    data = Data("mnist", "MNIST", tuple("0123456789"), x, y, x[:1], y[:1])
+    monkeypatch.setattr(choices, "HELD_OUT", 10)
+    monkeypatch.setattr(choices, "load", lambda name: data)
     trained = []
     right = choices.train
     monkeypatch.setattr(choices, "train", lambda *of: trained.append(of[-1]) or right(*of))

@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 
 import tinycnn
-from tinycnn import datasets, models, testing, training
+from tinycnn import cli, datasets, models, testing, training
 from tinycnn.callbacks import BackupAndRestore, Callback, LambdaCallback
 from tinycnn.checkpoint import save_model
 from tinycnn.cli import _figures, _picture, _runs, main, predict
@@ -90,6 +90,22 @@ def fake_accuracies(monkeypatch, *figures):
 
 
 # What a training leaves -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("ends", [3, KeyboardInterrupt])
+def test_nothing_interrupts_a_process_that_is_done(monkeypatch, ends):
+    def command(argv):
+        if ends is KeyboardInterrupt:
+            raise KeyboardInterrupt
+        return ends
+
+    monkeypatch.setattr(cli, "main", command)
+    before = signal.getsignal(signal.SIGINT)
+    try:
+        assert cli.run_as_process([]) == (130 if ends is KeyboardInterrupt else ends)
+        assert signal.getsignal(signal.SIGINT) == signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def test_train_leaves_what_it_says(capsys):

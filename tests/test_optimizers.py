@@ -246,19 +246,37 @@ def small(units=3, name=None, optimizer="adam"):
     return model
 
 
-@pytest.mark.parametrize("second", [{"units": 3}, {"units": 20}, {"name": "other"}])
-@pytest.mark.parametrize("kind", [optimizers.Adam, optimizers.SGD])
+@pytest.mark.parametrize(
+    ("kind", "second"),
+    [
+        (optimizers.Adam, {"units": 3}),
+        (optimizers.Adam, {"units": 20}),
+        (optimizers.Adam, {"name": "other"}),  # plain descent has no moments, and nothing under another name to keep
+        (optimizers.SGD, {"units": 3}),
+        (optimizers.SGD, {"units": 20}),
+    ],
+)
 def test_an_optimizer_belongs_to_one_model(kind, second):
     shared = kind()
     small(optimizer=shared).train_on_batch(np.ones((1, 4)), [0])
-    if kind is optimizers.SGD and "name" in second:
-        return  # plain descent remembers nothing
     with pytest.raises(ValueError, match="used by another model"):
         small(optimizer=shared, **second)
     late = tinycnn.Sequential([layers.Dense(20, "softmax")])
     late.compile(shared, "sparse_categorical_crossentropy")
     with pytest.raises(ValueError, match="used by another model"):
         late.fit(np.ones((1, 4)), [0], verbose=0)
+
+
+@pytest.mark.parametrize("kind", [optimizers.Adam, lambda: optimizers.SGD(momentum=0.9)])
+def test_the_optimizer_of_a_loaded_model_is_that_models(kind, tmp_path):
+    first = small(optimizer=kind())
+    first.train_on_batch(np.ones((1, 4)), [0])
+    first.save(tmp_path / "model.safetensors")
+    loaded = tinycnn.load_model(tmp_path / "model.safetensors")
+    loaded.train_on_batch(np.ones((1, 4)), [0])
+    loaded = tinycnn.load_model(tmp_path / "model.safetensors")
+    with pytest.raises(ValueError, match="used by another model"):
+        small(optimizer=loaded.optimizer)
 
 
 @pytest.mark.parametrize("copied", [copy.deepcopy, lambda model: pickle.loads(pickle.dumps(model))])  # noqa: S301 - our own

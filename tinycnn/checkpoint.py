@@ -321,6 +321,7 @@ def _targets(file: Any, model: "Sequential") -> dict[str, Array]:
         parameters, optimizer = model.parameters(), model.optimizer
         for name, key, number in _slots(parameters, optimizer, set(file.keys())):
             if number == 0:
+                optimizer.remember({key: parameters[key]})
                 optimizer.slots[key] = [np.zeros_like(parameters[key].value) for _ in optimizer.slot_names]
             targets[name] = optimizer.slots[key][number]
     return targets

@@ -335,4 +335,5 @@ def _fill(model: "Sequential", arrays: Mapping[str, Array]) -> None:
             raise ValueError(f"{key} is {arrays[key].dtype} {arrays[key].shape}, not {target.dtype} {target.shape}")
     for key, target in targets.items():
         target[...] = arrays[key]
+    optimizer.remember({key: parameters[key] for key in slots})
     optimizer.slots = slots

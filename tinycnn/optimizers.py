@@ -109,14 +109,13 @@ class Optimizer:
             its parameter.
         """
         trained = {key: parameter for key, parameter in parameters.items() if parameter.trainable}
-        self.check(trained)
+        self.remember(trained)
         for key, parameter in trained.items():
             if parameter.grad.shape != parameter.value.shape:
                 raise ValueError(
                     f"{key}: the gradient must have its parameter's shape {parameter.value.shape}; "
                     f"got {parameter.grad.shape}"
                 )
-        self._known |= trained
         rate = self.learning_rate
         self.iterations += 1
         for key, parameter in trained.items():
@@ -124,6 +123,17 @@ class Optimizer:
                 self.slots[key] = [np.zeros_like(parameter.value) for _ in self.slot_names]
         if self._changes_gradients() or not self.update_together(trained, rate, backend):
             self._update_one_by_one(trained, rate, backend)
+
+    def remember(self, parameters: dict[str, Parameter]) -> None:
+        """Be the optimizer of these parameters, whose moments it holds, and of no others with their names.
+
+        Raises
+        ------
+        ValueError
+            If a parameter is not the one that it remembers by that name.
+        """
+        self.check(parameters)
+        self._known |= parameters
 
     def check(self, parameters: dict[str, Parameter]) -> None:
         """Refuse the parameters of another model than the one that the optimizer remembers."""

@@ -56,6 +56,7 @@ INTERNAL: dict[str, str] = {
     "BatchNormalization.gamma_and_beta": "called by forward and backward",
     "BatchNormalization.inference_terms": "called by forward, and by a plan",
     "Optimizer.check": "called by compile and step",
+    "Optimizer.remember": "called by step and load_model",
     "Sequential.lent_workspace": "called by predict and evaluate",
     "Parameter.*": "made by add_parameter",
     "*.linear_forward": "called by forward",

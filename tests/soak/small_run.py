@@ -7,7 +7,7 @@ digits, a state after every step, and no pictures. It says ``ready`` when ``fit`
 import sys
 
 from tinycnn import Sequential, datasets
-from tinycnn.cli import _figures, main, train
+from tinycnn.cli import _figures, run_as_process, train
 
 TRAINING, TESTING = 200, 60
 
@@ -33,6 +33,6 @@ if __name__ == "__main__":
     arguments = ["train", name, "--data", "digits", "--batch-size", "16", "--epochs", epochs, "--threads", threads]
     try:
         prepare()
-        sys.exit(main([*arguments, "--out", folder, "--resume"]))
-    except KeyboardInterrupt:  # between two lines of this file
+    except KeyboardInterrupt:
         sys.exit(130)
+    sys.exit(run_as_process([*arguments, "--out", folder, "--resume"]))

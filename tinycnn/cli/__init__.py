@@ -7,6 +7,7 @@ code. What takes time to import (Numba, matplotlib, the data sets) is imported i
 import argparse
 import contextlib
 import os
+import signal
 import sys
 from collections.abc import Sequence
 from types import ModuleType
@@ -65,6 +66,20 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 0
     except (ValueError, OSError, TypeError, KeyError, FloatingPointError, MemoryError) as error:
         return _fail(_text(error), 1)
+
+
+def run_as_process(argv: Sequence[str] | None = None) -> int:
+    """:func:`main` of a process that ends with it: no Ctrl-C comes between a finished command and its exit code.
+
+    What Python runs at its end would only print a traceback, when everything is written already.
+    """
+    try:
+        code = main(argv)
+    except KeyboardInterrupt:  # outside of what the command itself catches
+        code = 130
+    finally:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+    return code
 
 
 class _Parser(argparse.ArgumentParser):

@@ -105,14 +105,12 @@ def _results(found: Records) -> list[Block]:
             + [str(errors), _errors(runs), _count(runs, recipe), _time(runs)]
         )
     shared = any(record["threads"] < record["machine"]["cores"] for group in found.values() for record in group)
+    busy = "; runs that had a part of the cores had other work beside them, and their times are upper bounds"
     text = [
         "Ours are means over the runs, the lowest and the highest in brackets; the runs differ in their seed alone, "
         "which is 0, 1 and 2, or 0 where one run was asked for. Errors are those of each run, by seed, with the "
         "weights that the document's own result is of. The time includes the test after every epoch"
-        + (
-            "; runs that had a part of the cores had other work beside them, and their times are upper bounds." * shared
-            or "."
-        ),
+        f"{busy if shared else ''}.",
         "† The best of all epochs by the test set. ‡ The last epoch of a second run, whose number of epochs was "
         "picked on the test set. § As printed; the document's own accuracies by class have the mean "
         f"{100 * fmean(_documented_classes('fashion_base')):.2f}.",
