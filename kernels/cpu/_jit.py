@@ -64,13 +64,12 @@ def kernel(*, blas=False, parallel=True):
 
 
 def helper(function):
-    """Compile a function that is called from kernels only; it becomes part of them, in the cache too."""
-    return numba.njit(error_model="numpy", fastmath=FASTMATH, nogil=True)(function)
+    """Compile a function as a part of the kernels that call it, in the cache too; Python calls it as it is.
 
-
-def arithmetic(function):
-    """A helper for few numbers that Python calls as well, as it is: to compile it for that would take longer."""
-    return register_jitable(error_model="numpy", fastmath=FASTMATH)(function)
+    Numba would wrap each compiled function twice, for calls from Python and from C, and LLVM inlines the function into
+    both and compiles it three times. Of kernels in several layers of helpers, that was the larger part.
+    """
+    return register_jitable(error_model="numpy", fastmath=FASTMATH, no_cfunc_wrapper=True)(function)
 
 
 def _cached_njit(function, parallel):
@@ -82,6 +81,7 @@ def _cached_njit(function, parallel):
             nogil=True,
             error_model="numpy",
             fastmath=FASTMATH,
+            no_cfunc_wrapper=True,
         )(function)
 
 

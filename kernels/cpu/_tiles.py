@@ -28,7 +28,7 @@ from numba.core import cgutils
 from numba.core.registry import cpu_target
 from numba.extending import intrinsic
 
-from ._jit import arithmetic, by_itself, helper
+from ._jit import by_itself, helper
 from ._memory import address, copy
 
 _BOOL, _INT, _INDEX = ir.IntType(1), ir.IntType(32), ir.IntType(64)
@@ -131,7 +131,7 @@ def tile_height(rows, wide):
     return 4 if rows >= 4 else (2 if rows >= 2 else 1)
 
 
-@arithmetic
+@helper
 def panel_width(dtype_bytes):
     """Columns of a panel: two vectors."""
     return 2 * VECTOR_BYTES // dtype_bytes

@@ -28,7 +28,7 @@ from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic
 
-from ._jit import arithmetic, helper
+from ._jit import helper
 from ._memory import address, clear
 from ._tiles import panel_width, product
 from ._vectors import VectorWriter
@@ -253,7 +253,7 @@ if numba.config.DISABLE_JIT:
     result_tile = _result_tile_in_python
 
 
-@arithmetic
+@helper
 def whole_panels(columns, itemsize):
     """``columns`` rounded up to whole panels."""
     return -(-columns // panel_width(itemsize)) * panel_width(itemsize)
@@ -326,7 +326,7 @@ def tile_place(t, OH, OW):
     return t // (down * across), t // across % down * 4, t % across * 4
 
 
-@arithmetic
+@helper
 def point_step(rows, columns, itemsize):
     """Distance between the matrices of two points."""
     return whole_panels(rows * columns, itemsize) + STAGGER // itemsize
