@@ -700,3 +700,14 @@ def test_a_transposed_matrix_has_every_number_in_its_place(K, F, dtype):
     """Input gradients of a dense layer for the rows of the identity: w transposed, exactly."""
     w = np.random.default_rng(0).normal(size=(K, F)).astype(dtype)
     np.testing.assert_array_equal(cpu.dense_backward_input(np.eye(F, dtype=dtype), w), w.T)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize(("K", "F"), [(1030, 100), (40, 40)])
+def test_a_dense_row_has_the_same_bits_among_many_rows(dtype, K, F):
+    """Few rows read w where it lies, and many a copy."""
+    rng = np.random.default_rng(0)
+    x, w, b = (rng.normal(size=shape).astype(dtype) for shape in ((130, K), (K, F), (F,)))
+    many = cpu.dense_forward(x, w, b)
+    for rows in (1, 8, 9):
+        np.testing.assert_array_equal(cpu.dense_forward(x[:rows], w, b), many[:rows])

@@ -20,6 +20,7 @@ __all__ = ["dense_backward_input", "dense_backward_weights", "dense_forward"]
 
 TALL, LOW = 128, 32  # rows of a block whose panel of w is packed, and of one that reads a narrow w in place
 DEEP = 64  # rows of a block of dw
+ONCE = 8  # rows that one pass over w serves: a panel of it would be read once, and packing it is not worth it
 ACROSS, DOWN = 4, 16  # panels of a block of dx, and the rows that are computed before the next ones
 
 
@@ -109,8 +110,8 @@ def _forward(item, lane, micro, x, w, b, y, N, K, F, block, panel, rows, steps, 
     height, width, buffer = min(block, N - n), min(panel, F - f), lane * DEPTH * panel
     for k in range(0, K, DEPTH):
         depth = min(DEPTH, K - k)
-        factor, start, row = w, k * F, F
-        if panel < F:
+        factor, start, row = w, k * F + f, F
+        if panel < F and height > ONCE:
             factor, start, row = panels, buffer, panel
             for s in range(depth):
                 copy(panels, buffer + s * panel, w, (k + s) * F + f, width)
