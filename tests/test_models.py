@@ -247,7 +247,8 @@ def test_variations_train_the_layers_of_a_network_in_another_way() -> None:
         assert varied.augment != network.augment
     assert models.recipe("cifar10_cnn_noaug").augment is None
     assert models.recipe("cifar10_cnn").augment == Augmentation(shift=0.1, flip=True)
-    assert models.recipe("fashion_improved_blur").augment == Augmentation(blur=1.0)
+    assert models.recipe("fashion_improved_blur").augment == Augmentation(flip=True, blur=1.0)
+    assert models.recipe("fashion_improved").augment == Augmentation(flip=True)
     said = [models.recipe(name).chosen[0] for name in ("cifar10_cnn_noaug", "cifar10_cnn")]
     assert said[0] == "Augmentation: none."
     assert "mirrored" in said[1]

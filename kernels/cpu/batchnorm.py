@@ -7,10 +7,10 @@ in ``E[x^2] - E[x]^2``. See ``reference.batchnorm`` for the meaning.
 """
 
 import numpy as np
-from numba import prange
 
 from ._arrays import deliver, operand, pieces, several, target
-from ._jit import helper, kernel
+from ._jit import helper
+from ._parallel import parallel
 
 __all__ = ["batch_norm_backward", "batch_norm_forward", "batch_norm_inference_backward", "batch_norm_inference_forward"]
 
@@ -29,7 +29,7 @@ def batch_norm_forward(x, gamma, beta, epsilon, out=None, work=None):
     C, wide = x.shape[-1], _wide(x)
     M, (rows, chunks) = x.size // C, _chunks(wide)
     means, squares = (work or np.empty)((2, chunks, wide.shape[1]), np.float64)
-    _moments(wide, means, squares, rows)
+    _moments.launch(chunks, wide, means, squares, rows)
     counts = np.full((chunks, wide.shape[1] // C, 1), rows, np.float64)
     counts[-1] = len(wide) - rows * (chunks - 1)
     means, squares, counts = means.reshape(-1, C), squares.reshape(-1, C), counts.reshape(-1, 1)
@@ -56,7 +56,8 @@ def batch_norm_backward(dy, x, gamma, mean, variance, epsilon, out=None, work=No
     if x.size:
         channelwise = (mean, *(c.astype(x.dtype) for c in (scale, slope, shift)))
         wide = [_wide(array) for array in (dy, x, dx)]
-        _input_gradient(*wide, *_repeated(channelwise, wide[0]), _chunks(wide[0])[0])
+        rows, chunks = _chunks(wide[0])
+        _input_gradient.launch(chunks, *wide, *_repeated(channelwise, wide[0]), rows)
     return deliver(dx, outs[0]), deliver(dgamma, outs[1]), deliver(dbeta, outs[2])
 
 
@@ -126,7 +127,7 @@ def _parameter_gradients(dy, x, gamma, mean, variance, epsilon, outs, dx, work):
     rows, chunks = _chunks(wide)
     sums = (work or np.empty)((2, chunks, wide.shape[1]), np.float64)
     if x.size:
-        _gradient_sums(_wide(dy), wide, *_repeated((mean, inverse), wide), *sums, rows)
+        _gradient_sums.launch(chunks, _wide(dy), wide, *_repeated((mean, inverse), wide), *sums, rows)
     exact = sums.reshape(2, -1, C).sum(axis=1)
     dgamma[...], dbeta[...] = exact
     return dgamma, dbeta, exact, inverse
@@ -136,15 +137,15 @@ def _linear(x, mean, scale, shift, y):
     """``y = (x - mean) * scale + shift`` per channel."""
     if x.size:
         wide = _wide(x)
-        _affine(wide, *_repeated((mean, scale, shift), wide), _wide(y), _chunks(wide)[0])
+        rows, chunks = _chunks(wide)
+        _affine.launch(chunks, wide, *_repeated((mean, scale, shift), wide), _wide(y), rows)
 
 
-@kernel()
-def _moments(x, means, squares, rows):
-    """Mean and sum of squared deviations of each chunk of rows."""
-    for chunk in prange(means.shape[0]):
-        first, last = chunk * rows, min(x.shape[0], (chunk + 1) * rows)
-        moments(x[first:last], means[chunk], squares[chunk])
+@parallel
+def _moments(chunk, lane, x, means, squares, rows):
+    """Mean and sum of squared deviations of a chunk of rows."""
+    first, last = chunk * rows, min(x.shape[0], (chunk + 1) * rows)
+    moments(x[first:last], means[chunk], squares[chunk])
 
 
 @helper
@@ -163,12 +164,11 @@ def moments(x, mean, square):
             square[c] += deviation * deviation
 
 
-@kernel()
-def _gradient_sums(dy, x, mean, inverse, dgamma, dbeta, rows):
-    """Sums of ``dy * xhat`` and of dy for each chunk of rows."""
-    for chunk in prange(dgamma.shape[0]):
-        first, last = chunk * rows, min(x.shape[0], (chunk + 1) * rows)
-        gradient_sums(dy[first:last], x[first:last], mean, inverse, dgamma[chunk], dbeta[chunk])
+@parallel
+def _gradient_sums(chunk, lane, dy, x, mean, inverse, dgamma, dbeta, rows):
+    """Sums of ``dy * xhat`` and of dy for a chunk of rows."""
+    first, last = chunk * rows, min(x.shape[0], (chunk + 1) * rows)
+    gradient_sums(dy[first:last], x[first:last], mean, inverse, dgamma[chunk], dbeta[chunk])
 
 
 @helper
@@ -182,12 +182,11 @@ def gradient_sums(dy, x, mean, inverse, dgamma, dbeta):
             dbeta[c] += dy[m, c]
 
 
-@kernel()
-def _affine(x, mean, scale, shift, y, rows):
+@parallel
+def _affine(chunk, lane, x, mean, scale, shift, y, rows):
     """See :func:`_linear`."""
-    for chunk in prange(-(-x.shape[0] // rows)):
-        first, last = chunk * rows, min(x.shape[0], (chunk + 1) * rows)
-        affine(x[first:last], mean, scale, shift, y[first:last])
+    first, last = chunk * rows, min(x.shape[0], (chunk + 1) * rows)
+    affine(x[first:last], mean, scale, shift, y[first:last])
 
 
 @helper
@@ -198,12 +197,11 @@ def affine(x, mean, scale, shift, y):
             y[m, c] = (x[m, c] - mean[c]) * scale[c] + shift[c]
 
 
-@kernel()
-def _input_gradient(dy, x, dx, mean, scale, slope, shift, rows):
+@parallel
+def _input_gradient(chunk, lane, dy, x, dx, mean, scale, slope, shift, rows):
     """``dx = scale*dy + slope*(x - mean) + shift`` per channel."""
-    for chunk in prange(-(-x.shape[0] // rows)):
-        first, last = chunk * rows, min(x.shape[0], (chunk + 1) * rows)
-        input_gradient(dy[first:last], x[first:last], dx[first:last], mean, scale, slope, shift)
+    first, last = chunk * rows, min(x.shape[0], (chunk + 1) * rows)
+    input_gradient(dy[first:last], x[first:last], dx[first:last], mean, scale, slope, shift)
 
 
 @helper

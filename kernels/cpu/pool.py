@@ -12,6 +12,7 @@ from ..geometry import Window, argmax_dtype
 from ._arrays import deliver, integers, operand, pieces, several, target
 from ._jit import helper, kernel
 from ._memory import clear, copy
+from ._parallel import parallel
 from ._two_by_two import best_of_four, one_of_four
 
 __all__ = ["average_pool2d_backward", "average_pool2d_forward", "max_pool2d_backward", "max_pool2d_forward"]
@@ -52,7 +53,7 @@ def max_pool2d_forward(x, pool_size, strides, pads, out=None, work=None):
     argmax = target("out[1]", outs[1], shape, argmax_dtype(window.size), (x, y))
     if y.size:
         p, chunks = pooling(window, (H, W)), _chunks(y.shape, window)
-        _forward(p, x.reshape(-1), H, W, C, y.reshape(-1), argmax.reshape(-1), N, chunks)
+        _forward.launch(chunks, p, x.reshape(-1), H, W, C, y.reshape(-1), argmax.reshape(-1), N, chunks)
     return deliver(y, outs[0]), deliver(argmax, outs[1])
 
 
@@ -63,7 +64,8 @@ def max_pool2d_backward(dy, argmax, input_size, pool_size, strides, pads, out=No
     dx = target("out", out, (len(dy), *input_size, dy.shape[-1]), dy.dtype, (dy, argmax))
     if dx.size:
         N, H, W, C = dx.shape
-        _backward(pooling(window, input_size), dy.reshape(-1), argmax.reshape(-1), False, N, H, W, C, dx.reshape(-1))
+        p = pooling(window, input_size)
+        _backward.launch(N, p, dy.reshape(-1), argmax.reshape(-1), False, H, W, C, dx.reshape(-1))
     return deliver(dx, out)
 
 
@@ -122,14 +124,13 @@ def _output_size(window, input_size):
     return size
 
 
-@kernel()
-def _forward(p, x, H, W, C, y, argmax, N, chunks):
+@parallel
+def _forward(chunk, lane, p, x, H, W, C, y, argmax, N, chunks):
     """Rows of all images are numbered through, r = n*OH + i."""
     rows = N * p.OH
-    for chunk in prange(chunks):
-        for r in range(np.int64(chunk) * rows // chunks, (np.int64(chunk) + 1) * rows // chunks):
-            n, i = r // p.OH, r % p.OH
-            pool_rows(p, x, n * H * W * C, H, W, C, i, i + 1, y, argmax, n)
+    for r in range(chunk * rows // chunks, (chunk + 1) * rows // chunks):
+        n, i = r // p.OH, r % p.OH
+        pool_rows(p, x, n * H * W * C, H, W, C, i, i + 1, y, argmax, n)
 
 
 @helper
@@ -185,11 +186,10 @@ def challenge(values, best, winner, tap, fresh):
             winner[c] = number if wins else winner[c]
 
 
-@kernel()
-def _backward(p, dy, argmax, relu, N, H, W, C, dx):
+@parallel
+def _backward(n, lane, p, dy, argmax, relu, H, W, C, dx):
     """Image by image, as windows may overlap."""
-    for n in prange(N):
-        unpool(p, dy, argmax, dy, relu, np.int64(n), H, W, C, dx, np.int64(n) * H * W * C)
+    unpool(p, dy, argmax, dy, relu, n, H, W, C, dx, n * H * W * C)
 
 
 @helper

@@ -25,6 +25,7 @@ FAMILY = Family(
     ),
 )
 IMPROVED_CHOSEN = (
+    "Augmentation: half of the images mirrored.",
     "Epochs: 30.",
     "Learning rate: down from 0.001 along half a cosine, set at the start of each epoch.",
     "Dropout rates: 0.25, 0.25 and 0.25 after the three poolings, 0.5 after the dense layer.",
@@ -60,6 +61,7 @@ def fashion_base() -> list[Layer]:
     non_trainable=1_152,
     epochs=30,
     schedule=CosineDecay(0.001, 30),
+    augment=Augmentation(flip=True),
     documented={
         "train_accuracy": 0.9810,
         "last_val_accuracy": 0.9401,
@@ -90,7 +92,7 @@ def _twice(filters: int) -> list[Layer]:
 FAMILY.variation(
     "fashion_improved_blur",
     of="fashion_improved",
-    augment=Augmentation(blur=1.0),
+    augment=Augmentation(flip=True, blur=1.0),
     runs=1,
     documented={},
     chosen=("Blur: each image's standard deviation is drawn evenly from 0 to 1 pixel.", *IMPROVED_CHOSEN),
