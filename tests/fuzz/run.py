@@ -29,7 +29,7 @@ SECONDS, MEGABYTES = 2.0, 512
 #: Seconds of no progress at all after which a process is killed: long, for a machine that others keep busy.
 STALLED = 60.0
 #: Inputs per process.
-PIECE = 4000
+PIECE = 20_000
 
 
 class TooSlow(BaseException):
