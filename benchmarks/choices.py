@@ -9,23 +9,20 @@ in ``results/choices/``; ``tinycnn report`` shows it.
 """
 
 import argparse
-import json
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from datetime import date
 from functools import cache
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
-import machine
 import numba
+from curves import complete
 
 import tinycnn
 from tinycnn import Sequential, models
 from tinycnn.augmentation import Augmentation
-from tinycnn.checkpoint import write_whole
 from tinycnn.cli._data import Data, load
 from tinycnn.cli._results.running import hold_out
 from tinycnn.initializers import GlorotUniform, RandomUniform
@@ -156,27 +153,18 @@ def train(name: str, question: Question, answer: Answer, seed: int) -> list[floa
 
 def ask(name: str, folder: Path = RESULTS) -> None:
     """Train what the question's record lacks."""
-    question, path = QUESTIONS[name], folder / f"{name}.json"
-    known = json.loads(path.read_text())["answers"] if path.exists() else {}
-    answers: dict[str, dict[str, list[float]]] = {title: known.get(title, {}) for title in question.answers}
-    for title, answer in question.answers.items():
-        for seed in range(FIRST_SEED, FIRST_SEED + question.runs):
-            if str(seed) in answers[title]:
-                continue
-            answers[title][str(seed)] = curve = train(name, question, answer, seed)
-            print(f"{name}, {title}, seed {seed}: {curve[-1]:.4f} after {len(curve)} epochs", flush=True)
-            record = {
-                "name": name,
-                "question": question.question,
-                "held_out": HELD_OUT,
-                "epochs": len(curve),
-                "date": date.today().isoformat(),
-                "command": f"python benchmarks/choices.py {name}",
-                **machine.describe(),
-                "answers": answers,
-            }
-            folder.mkdir(parents=True, exist_ok=True)
-            write_whole(path, (json.dumps(record, indent=2) + "\n").encode())
+    question = QUESTIONS[name]
+    about = {
+        "name": name,
+        "question": question.question,
+        "held_out": HELD_OUT,
+        "command": f"python benchmarks/choices.py {name}",
+    }
+    seeds = range(FIRST_SEED, FIRST_SEED + question.runs)
+    complete(
+        *(folder / f"{name}.json", about, "answers", question.answers, seeds),
+        lambda title, seed: train(name, question, question.answers[title], seed),
+    )
 
 
 def main() -> None:

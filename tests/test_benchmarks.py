@@ -15,8 +15,9 @@ from types import ModuleType
 import numpy as np
 import pytest
 
-from tinycnn import Sequential, models
-from tinycnn.cli._data import Data
+from tinycnn import Sequential, datasets, models
+from tinycnn.cli._data import Data, scaled
+from tinycnn.cli._results import beside
 from tinycnn.cli._results import choices as compared
 from tinycnn.kernels import reference
 from tinycnn.layers import Input
@@ -265,6 +266,27 @@ def test_choices_go_on_where_they_were_and_are_shown(module, monkeypatch: pytest
     assert list(record["answers"]) == list(question.answers)
     assert all(set(runs) == {"100", "101"} for runs in record["answers"].values())
     assert compared.blocks([record])[1].rows[0][0] == "`ladder_02`"
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:__array__ implementation")
+def test_both_frameworks_train_the_same_recipe(module, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("KERAS_BACKEND", "torch")
+    pytest.importorskip("torch")
+    pytest.importorskip("keras")
+    beside_keras = module("beside_keras")
+    (x, y), (x_test, y_test) = datasets.digits.load_data()
+    data = Data("mnist", "Digits", tuple("0123456789"), scaled(x[:2000]), y[:2000], scaled(x_test[:500]), y_test[:500])
+    monkeypatch.setattr(beside_keras, "load", lambda name: data)
+    beside_keras.compare("ladder_03", range(2), tmp_path / "beside", epochs=2)
+    [record] = beside.read_all(tmp_path)
+    assert list(record["curves"]) == ["tinycnn", "Keras on torch"]
+    for runs in record["curves"].values():
+        assert list(runs) == ["0", "1"]
+        assert runs["0"] != runs["1"]
+        assert all(len(run) == 2 and run[-1] > 0.6 for run in runs.values())
+    with pytest.raises(ValueError, match="without augmentation"):
+        beside_keras.compare("mnist_cnn", range(1), tmp_path)
 
 
 def test_every_choice_is_about_a_documented_network(module) -> None:

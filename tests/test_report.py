@@ -14,7 +14,7 @@ import pytest
 
 from tinycnn import datasets, models
 from tinycnn.cli import _about, main, report
-from tinycnn.cli._results import blocks, choices, figures, page, records, targets
+from tinycnn.cli._results import beside, blocks, choices, figures, page, records, targets
 from tinycnn.layers import Conv2D
 
 ROOT = Path(__file__).parent.parent
@@ -322,13 +322,29 @@ def test_a_damaged_choice_is_named(content: str, tmp_path: Path, capsys: pytest.
     assert "ladder_02.json is no record of a choice" in capsys.readouterr().err
 
 
+def test_runs_in_keras_stand_beside_ours(tmp_path: Path) -> None:
+    curves = {"tinycnn": {"0": [0.98, 0.99, 0.97], "1": [0.9, 0.96, 0.97]}, "Keras": {"0": [0.5, 0.25]}, "other": {}}
+    (tmp_path / "beside").mkdir()
+    path = tmp_path / "beside" / "ladder_05.json"
+    path.write_text(json.dumps({"name": "ladder_05", "epochs": 3, "curves": curves}))
+    assert main(["report", str(tmp_path)]) == 0
+    text = (tmp_path / "report.md").read_text("utf-8")
+    assert "| `ladder_05` | 99.20 | tinycnn | 2 | 98.00 (97.00 to 99.00) | 97.00 (97.00 to 97.00) |" in text
+    assert "| `ladder_05` | 99.20 | Keras | 1 | 50.00 | 25.00 |" in text
+    assert "other" not in text.partition("Trained in")[2].partition("##")[0]
+    path.write_text(json.dumps({"name": "ladder_05", "curves": {"tinycnn": {"0": 3}}}))
+    with pytest.raises(ValueError, match=r"ladder_05\.json is no record of runs in two frameworks"):
+        beside.read_all(tmp_path)
+
+
 # What is committed ----------------------------------------------------------------------------------------------
 
 COMMITTED = records.read_all(ROOT / "results")
 
 
 def test_the_page_on_results_is_that_of_the_records() -> None:
-    expected = report.markdown_page(page.blocks(COMMITTED, choices.read_all(ROOT / "results")))
+    others = [kind.read_all(ROOT / "results") for kind in (choices, beside)]
+    expected = report.markdown_page(page.blocks(COMMITTED, *others))
     assert (ROOT / "docs" / "results.md").read_text("utf-8") == expected, "run tinycnn report results --docs docs"
 
 

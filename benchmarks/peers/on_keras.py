@@ -17,7 +17,7 @@ def run_tensorflow(job, tick):
 
     tf.config.threading.set_intra_op_parallelism_threads(job.threads)
     tf.config.threading.set_inter_op_parallelism_threads(job.threads)
-    model, optimizer, loss_function = _network(job)
+    model, optimizer, loss_function = _ready(job)
     x, y = job.data()
 
     @tf.function(jit_compile=False)
@@ -42,7 +42,7 @@ def run_jax(job, tick):
     import jax
     import keras
 
-    model, optimizer, loss_function = _network(job)
+    model, optimizer, loss_function = _ready(job)
     x, y = job.data()
     if job.training:
         clock = keras.callbacks.LambdaCallback(on_train_batch_end=lambda batch, logs: tick())
@@ -61,16 +61,24 @@ def _cycle(job, x, y, as_tensor):
     return cycle([(as_tensor(images), as_tensor(labels)) for images, labels in pairs])
 
 
-def _network(job):
+def _ready(job):
     """The model, its optimizer and its loss."""
     import keras
 
     keras.utils.set_random_seed(0)
-    model = keras.Sequential([keras.Input(job.model.input_shape), *map(_layer, job.operations)])
-    job.check_parameters(sum(math.prod(variable.shape) for variable in model.trainable_variables))
+    model, loss = network(job)
     optimizer = keras.optimizers.Adam()
     optimizer.build(model.trainable_variables)
-    return model, optimizer, keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    return model, optimizer, loss
+
+
+def network(job):
+    """The model, and the loss that takes its results, which are logits in training."""
+    import keras
+
+    model = keras.Sequential([keras.Input(job.model.input_shape), *map(_layer, job.operations)])
+    job.check_parameters(sum(math.prod(variable.shape) for variable in model.trainable_variables))
+    return model, keras.losses.SparseCategoricalCrossentropy(from_logits=True)
 
 
 def _layer(operation):

@@ -29,9 +29,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Write the page."""
     from ..checkpoint import write_whole
-    from ._results import blocks, choices, figures, page, records
+    from ._results import beside, blocks, choices, figures, page, records
 
-    shown = page.blocks(records.read_all(args.folder), choices.read_all(args.folder))
+    read = (kind.read_all(args.folder) for kind in (records, choices, beside))
+    shown = page.blocks(*read)
     pictures = [block for block in shown if isinstance(block, blocks.Picture)]
     draw = functools.cache(_drawn)
     if args.docs:

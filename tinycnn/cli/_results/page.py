@@ -9,8 +9,9 @@ from typing import Any
 
 from ... import datasets, models
 from ...models.recipe import Recipe
-from . import choices, pictures, records
+from . import beside, choices, pictures, records
 from .blocks import Block, Bullets, Heading, Table, Text
+from .curves import Record
 from .pictures import Records
 from .targets import Runs, all_targets, by_class
 
@@ -21,7 +22,7 @@ _PRINTED = 0.4369
 _PRINTED_TRAIN = 0.9333
 
 
-def blocks(found: Records, compared: Sequence[Mapping[str, Any]] = ()) -> list[Block]:
+def blocks(found: Records, compared: Sequence[Record] = (), beside_keras: Sequence[Record] = ()) -> list[Block]:
     """The whole report.
 
     Parameters
@@ -30,6 +31,8 @@ def blocks(found: Records, compared: Sequence[Mapping[str, Any]] = ()) -> list[B
         As :func:`records.read_all` gives them.
     compared : sequence of records
         As :func:`choices.read_all` gives them.
+    beside_keras : sequence of records
+        As :func:`beside.read_all` gives them.
     """
     return [
         Heading(1, TITLE),
@@ -38,6 +41,7 @@ def blocks(found: Records, compared: Sequence[Mapping[str, Any]] = ()) -> list[B
         *_results(found),
         Heading(2, "Targets"),
         *_targets(found),
+        *beside.blocks(beside_keras),
         Heading(2, "The MNIST ladder"),
         *_ladder(found),
         Heading(2, "Fashion-MNIST"),

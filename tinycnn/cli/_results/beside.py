@@ -1,0 +1,50 @@
+"""The same recipes in Keras: whether a target was missed by the engine, or by what the recipe can be expected to reach.
+
+The records are made by ``benchmarks/beside_keras.py``.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from ... import models
+from . import curves
+from .blocks import Block, Table, Text
+from .curves import Record
+
+#: In the folder of the records.
+FOLDER = "beside"
+
+
+def read_all(folder: Path) -> list[Record]:
+    """The records of a folder of results; see :func:`.curves.read_all`."""
+    return curves.read_all(folder / FOLDER, _rows, "runs in two frameworks", "benchmarks/beside_keras.py")
+
+
+def blocks(found: Sequence[Record]) -> list[Block]:
+    """A table of both, if there is anything to show."""
+    if not found:
+        return []
+    return [
+        Text(
+            "A document's accuracy is that of one run. What other runs of the same recipe reach, tinycnn and Keras "
+            "itself were asked, with the same images, layers, optimizer and epochs, and as many seeds in each; test "
+            "accuracy in %, the mean and in brackets the lowest and highest run. `python benchmarks/beside_keras.py` "
+            "repeats it."
+        ),
+        Table(
+            ["Network", "Document", "Trained in", "Runs", "Best epoch", "Last epoch"],
+            [row for record in found for row in _rows(record)],
+            numbers=3,
+        ),
+    ]
+
+
+def _rows(record: Record) -> list[list[str]]:
+    document = models.recipe(record["name"]).documented_accuracy
+    assert document is not None
+    rows = []
+    for title, runs in record["curves"].items():
+        if runs:
+            best, last = (curves.spread([take(curve) for curve in runs.values()]) for take in (max, lambda c: c[-1]))
+            rows.append([f"`{record['name']}`", f"{100 * document:.2f}", title, str(len(runs)), best, last])
+    return rows
