@@ -452,7 +452,7 @@ def test_another_backend_is_refused(tmp_path):
 
 def test_a_callback_that_is_missing_is_named(tmp_path):
     fit(small_model(), [stopping(), BackupAndRestore(tmp_path)], epochs=1)
-    with pytest.raises(ValueError, match="holds the state of a EarlyStopping, which is not among the callbacks"):
+    with pytest.raises(ValueError, match="holds the state of 'EarlyStopping', which is not among the callbacks"):
         fit(small_model(), [BackupAndRestore(tmp_path)])
     # One that is new starts afresh.
     fit(small_model(), [stopping(), plateau(), BackupAndRestore(tmp_path)])

@@ -166,6 +166,8 @@ def test_a_table_that_is_not_text(tmp_path):
         ({"versions": True}, "its 'versions' is True"),
         ({"callbacks": [3]}, "its 'callbacks' hold 3"),
         ({"callbacks": [{"class_name": "EarlyStopping"}]}, "its 'callbacks' hold"),
+        ({"callbacks": [{"class_name": "y" * 3000, "state": {"wait": 1}}]}, "holds the state of 'yyy"),
+        ({"identity": {"data": {"y" * 3000: 1}}}, "belongs to another training"),
         ({"meters": {"loss": 0.0, "count": 0, "metrics": {}}}, "does not fit"),
     ],
 )
@@ -178,5 +180,6 @@ def test_states_of_other_kinds(change, message, tmp_path):
     arrays = safetensors.numpy.load(readers.state_contents()[1])
     path = tmp_path / "checkpoint-000001.safetensors"
     path.write_bytes(state_files.sealed(arrays, description))
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises(ValueError, match=message) as refused:
         readers.resume(path)
+    assert len(str(refused.value)) < 1000

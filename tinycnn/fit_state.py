@@ -227,7 +227,7 @@ def check_belongs(saved: Saved, now: Config, followers: "Sequence[Callback]", pa
     ValueError
         With what differs.
     """
-    different = list(differences(saved.state.get("identity"), now))
+    different = [text[:200] for text in differences(saved.state.get("identity"), now)]  # names may be of any length
     if different:
         more = f", and {len(different) - 3} more" if len(different) > 3 else ""
         raise ValueError(
@@ -248,7 +248,7 @@ def _pairs(saved: Saved, followers: "Sequence[Callback]", path: Any) -> list[tup
             left.remove(match)
             pairs.append((match, state))
         elif state:
-            raise ValueError(f"{path} holds the state of a {name}, which is not among the callbacks; add it")
+            raise ValueError(f"{path} holds the state of {shown(name)}, which is not among the callbacks; add it")
     return pairs
 
 
