@@ -34,7 +34,7 @@ docs:  ## the site, in docs/_build/html; every warning is an error
 docs-check:  ## examples in docstrings and documents run, links lead somewhere
 	.venv/bin/python -m pytest tests/test_docs.py -m "slow or not slow"
 
-fuzz:  ## 200,000 mutated inputs for every reader of files, an hour or two; 300 of each are among the quick tests
+fuzz:  ## 200,000 mutated inputs for every reader of files, about an hour; 300 of each are among the quick tests
 	.venv/bin/python tests/fuzz/run.py --save
 
 soak:  ## half an hour of what may go wrong in the long run: kills, Ctrl-C, 60,000 steps, threads, processes
