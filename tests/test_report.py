@@ -254,6 +254,15 @@ def test_augmentation_in_words() -> None:
     assert "augmentation gains 4.00 points of test accuracy (84.00 % without it)" in text
 
 
+def test_a_bad_first_epoch_does_not_press_the_others_into_a_line() -> None:
+    record = made("variant_2", accuracy=0.99)
+    record["val_accuracy"] = [0.3, *np.linspace(0.97, 0.99, record["epochs"] - 1)]
+    [panel] = figures.overview([[record]]).axes
+    bottom, top = panel.get_ylim()
+    assert 0.96 < bottom < 0.97
+    assert 0.99 < top < 1
+
+
 def test_records_of_an_older_recipe_are_named() -> None:
     record = made("eip4")
     record["recipe"] |= {"epochs": 19}

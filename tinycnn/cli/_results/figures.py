@@ -62,6 +62,7 @@ def overview(groups: Sequence[Runs]) -> Figure:
     for panel, runs in zip(panels, groups, strict=False):
         plotting.history(_histories(runs, ("val_accuracy",)), [panel])
         _document(panel, runs[0]["name"])
+        _begin_below_the_second_epoch(panel)
         panel.get_legend().remove()
         panel.set(title=runs[0]["name"], xlabel="", ylabel="")
         panel.title.set_fontsize(9)
@@ -83,6 +84,15 @@ def overview(groups: Sequence[Runs]) -> Figure:
     )
     figure.supylabel("share of test images correct", fontsize=9)
     return figure
+
+
+def _begin_below_the_second_epoch(panel: Any) -> None:
+    """One bad first epoch would press all others into a line."""
+    later = np.concatenate([line.get_ydata()[1:] for line in panel.get_lines()])
+    if not later.size:
+        return
+    margin = np.ptp(later) / 20
+    panel.set_ylim(max(panel.get_ylim()[0], later.min() - margin), later.max() + margin)
 
 
 def per_class(runs: Runs) -> Figure:

@@ -47,6 +47,7 @@ def overview(found: Records, names: Sequence[str], file: str, what: str) -> list
     drawn = ["a line for each seed", "dotted: the one accuracy that the document gives"]
     if any("val_accuracy_by_epoch" in figures for figures in documented):
         drawn.append("crosses: its accuracy of each epoch")
+    drawn.append("a first epoch may lie below what is shown")
     caption = f"{what}: test accuracy after each epoch, {'; '.join(drawn)}."
     small = Picture(f"{file}-accuracy", caption, lambda: _figures().overview(groups))
     detailed = [name for name in names if name in found and name in _DETAILED]
