@@ -89,9 +89,6 @@ def fake_accuracies(monkeypatch, *figures):
     monkeypatch.setattr(training, "_evaluate", lambda *a: EVALUATE(*a) | {"accuracy": next(left)})
 
 
-# What a training leaves -----------------------------------------------------------------------------------------
-
-
 @pytest.mark.parametrize("ends", [3, KeyboardInterrupt])
 def test_nothing_interrupts_a_process_that_is_done(monkeypatch, ends):
     def command(argv):
@@ -106,6 +103,9 @@ def test_nothing_interrupts_a_process_that_is_done(monkeypatch, ends):
         assert signal.getsignal(signal.SIGINT) == signal.SIG_IGN
     finally:
         signal.signal(signal.SIGINT, before)
+
+
+# What a training leaves -----------------------------------------------------------------------------------------
 
 
 def test_train_leaves_what_it_says(capsys):

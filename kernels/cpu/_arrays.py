@@ -7,6 +7,7 @@ one signature per floating dtype, whatever the caller brings.
 import numpy as np
 
 from .._arguments import integers, several  # noqa: F401  (the other files take them from here)
+from ._jit import helper
 
 FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
 
@@ -60,6 +61,7 @@ def deliver(result, out):
     return out
 
 
+@helper
 def pieces(size, length):
     """How many chunks of at most ``length`` cover ``size``: by shape only, never by the number of threads."""
     return -(-size // length)

@@ -179,7 +179,7 @@ def _bend(kind, backward, value, kept, constant, in_place, result):
 
     Chunks are copied and then changed in place (see :func:`_gate`).
     """
-    for chunk in prange(pieces_of(value.size, CHUNK)):
+    for chunk in prange(pieces(value.size, CHUNK)):
         start, stop = chunk * CHUNK, min(value.size, (chunk + 1) * CHUNK)
         if not in_place:
             copy(result, start, value, start, stop - start)
@@ -242,7 +242,7 @@ def multiply_by_slope(kind, dx, kept, constant):
 def _softmax(x, y, classes):
     """Chunks of whole rows."""
     rows, per_chunk = x.size // classes, max(1, CHUNK // classes)
-    for chunk in prange(pieces_of(rows, per_chunk)):
+    for chunk in prange(pieces(rows, per_chunk)):
         for row in range(chunk * per_chunk, min(rows, (chunk + 1) * per_chunk)):
             start, stop = row * classes, (row + 1) * classes
             softmax_row(x[start:stop], y[start:stop])
@@ -268,7 +268,7 @@ def softmax_row(x, y):
 def _softmax_gradient(dy, y, dx, classes):
     """Chunks of whole rows; a row's sum is complete before its first element is overwritten."""
     rows, per_chunk = dy.size // classes, max(1, CHUNK // classes)
-    for chunk in prange(pieces_of(rows, per_chunk)):
+    for chunk in prange(pieces(rows, per_chunk)):
         for row in range(chunk * per_chunk, min(rows, (chunk + 1) * per_chunk)):
             start, stop = row * classes, (row + 1) * classes
             softmax_gradient_row(dy[start:stop], y[start:stop], dx[start:stop])
@@ -282,6 +282,3 @@ def softmax_gradient_row(dy, y, dx):
         mean += dy[k] * y[k]
     for k in range(dy.size):
         dx[k] = y[k] * (dy[k] - mean)
-
-
-pieces_of = helper(pieces)

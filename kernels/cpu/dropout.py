@@ -10,7 +10,7 @@ from ._arrays import deliver, operand, pieces, target
 from ._jit import helper, kernel
 from ._memory import copy
 from ._parallel import parallel
-from .activation import CHUNK, pieces_of
+from .activation import CHUNK
 
 __all__ = ["dropout", "gaussian_noise"]
 
@@ -61,7 +61,7 @@ def drop(y, scale, threshold, counter):
 @kernel()
 def _gaussian_noise(x, y, stddev, key):
     """Fixed chunks of elements; two draws for each, in float64 whatever x is."""
-    for chunk in prange(pieces_of(x.size, CHUNK)):
+    for chunk in prange(pieces(x.size, CHUNK)):
         for i in range(chunk * CHUNK, min(x.size, (chunk + 1) * CHUNK)):
             counter = key + np.uint64(2 * i + 1) * GOLDEN
             u = (np.float64(hash_of(counter) >> WIDE_SHIFT) + 1.0) * HALF_OPEN

@@ -8,7 +8,7 @@ from numba import prange
 from ._arrays import deliver, operand, pieces, several, target
 from ._jit import helper, kernel
 from ._parallel import parallel
-from .activation import CHUNK, pieces_of, softmax_row
+from .activation import CHUNK, softmax_row
 
 __all__ = [
     "categorical_cross_entropy_backward",
@@ -134,7 +134,7 @@ def _shares_forward(logits, shares, losses, p):
     rows = losses.size
     classes = logits.size // rows
     per_chunk = max(1, CHUNK // classes)
-    for chunk in prange(pieces_of(rows, per_chunk)):
+    for chunk in prange(pieces(rows, per_chunk)):
         for row in range(chunk * per_chunk, min(rows, (chunk + 1) * per_chunk)):
             start, stop = row * classes, (row + 1) * classes
             largest, total = softmax_row(logits[start:stop], p[start:stop])
@@ -158,7 +158,7 @@ def _shares_backward(p, shares, weights, dlogits):
     rows = weights.size
     classes = p.size // rows
     per_chunk = max(1, CHUNK // classes)
-    for chunk in prange(pieces_of(rows, per_chunk)):
+    for chunk in prange(pieces(rows, per_chunk)):
         for row in range(chunk * per_chunk, min(rows, (chunk + 1) * per_chunk)):
             start, stop = row * classes, (row + 1) * classes
             whole = p.dtype.type(0)
@@ -174,7 +174,7 @@ def _squares_forward(y, targets, losses):
     rows = losses.size
     width = y.size // rows
     per_chunk = max(1, CHUNK // width)
-    for chunk in prange(pieces_of(rows, per_chunk)):
+    for chunk in prange(pieces(rows, per_chunk)):
         for row in range(chunk * per_chunk, min(rows, (chunk + 1) * per_chunk)):
             total = 0.0
             for d in range(row * width, (row + 1) * width):
@@ -190,7 +190,7 @@ def _squares_backward(y, targets, weights, dy):
     width = y.size // rows
     per_chunk = max(1, CHUNK // width)
     share = y.dtype.type(2 / width)
-    for chunk in prange(pieces_of(rows, per_chunk)):
+    for chunk in prange(pieces(rows, per_chunk)):
         for row in range(chunk * per_chunk, min(rows, (chunk + 1) * per_chunk)):
             start, stop = row * width, (row + 1) * width
             difference_row(y[start:stop], targets[start:stop], weights[row] * share, dy[start:stop])

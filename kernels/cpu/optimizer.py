@@ -7,7 +7,7 @@ from numba import prange
 
 from ._arrays import deliver, operand, pieces, target
 from ._jit import helper, kernel
-from .activation import CHUNK, pieces_of
+from .activation import CHUNK
 
 __all__ = ["adam_update", "clip_gradient", "gradient_norm", "rmsprop_update", "scale_gradient", "sgd_update"]
 
@@ -106,7 +106,7 @@ def _store(arrays, state):
 @kernel()
 def _sgd(parameter, gradient, velocity, has_velocity, rate, momentum, nesterov):
     """Fixed chunks of elements. Without a velocity the argument of that name is not touched."""
-    for chunk in prange(pieces_of(parameter.size, CHUNK)):
+    for chunk in prange(pieces(parameter.size, CHUNK)):
         start, stop = chunk * CHUNK, min(parameter.size, (chunk + 1) * CHUNK)
         if has_velocity:
             momentum_chunk(parameter[start:stop], gradient[start:stop], velocity[start:stop], rate, momentum, nesterov)
@@ -134,7 +134,7 @@ def momentum_chunk(parameter, gradient, velocity, rate, momentum, nesterov):
 @kernel()
 def _adam(parameter, gradient, m, v, rate, rest_1, rest_2, epsilon):
     """Fixed chunks of elements; ``rest_*`` is ``1 - beta_*``."""
-    for chunk in prange(pieces_of(parameter.size, CHUNK)):
+    for chunk in prange(pieces(parameter.size, CHUNK)):
         start, stop = chunk * CHUNK, min(parameter.size, (chunk + 1) * CHUNK)
         adam_chunk(
             parameter[start:stop], gradient[start:stop], m[start:stop], v[start:stop], rate, rest_1, rest_2, epsilon
@@ -154,7 +154,7 @@ def adam_chunk(parameter, gradient, m, v, rate, rest_1, rest_2, epsilon):
 @kernel()
 def _rmsprop(w, g, mean_square, mean, velocity, rate, rho, rest, momentum, epsilon, centered, has_velocity):
     """Fixed chunks of elements; ``rest`` is ``1 - rho``. Arrays that the form does not need are not touched."""
-    for chunk in prange(pieces_of(w.size, CHUNK)):
+    for chunk in prange(pieces(w.size, CHUNK)):
         start, stop = chunk * CHUNK, min(w.size, (chunk + 1) * CHUNK)
         step = np.empty(stop - start, w.dtype)
         mean_square_chunk(mean_square[start:stop], g[start:stop], rho, rest)
@@ -220,7 +220,7 @@ def _squares(x, sums):
 @kernel()
 def _scale(x, factor, y):
     """Fixed chunks of elements."""
-    for chunk in prange(pieces_of(x.size, CHUNK)):
+    for chunk in prange(pieces(x.size, CHUNK)):
         start, stop = chunk * CHUNK, min(x.size, (chunk + 1) * CHUNK)
         scale_chunk(x[start:stop], factor, y[start:stop])
 
@@ -235,7 +235,7 @@ def scale_chunk(x, factor, y):
 @kernel()
 def _clip(x, limit, y):
     """Fixed chunks of elements."""
-    for chunk in prange(pieces_of(x.size, CHUNK)):
+    for chunk in prange(pieces(x.size, CHUNK)):
         start, stop = chunk * CHUNK, min(x.size, (chunk + 1) * CHUNK)
         clip_chunk(x[start:stop], limit, y[start:stop])
 

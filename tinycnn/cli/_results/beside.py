@@ -40,11 +40,11 @@ def blocks(found: Sequence[Record]) -> list[Block]:
 
 
 def _rows(record: Record) -> list[list[str]]:
-    document = models.recipe(record["name"]).documented_accuracy
-    assert document is not None
+    documented = models.recipe(record["name"]).documented_accuracy
+    document = "none given" if documented is None else curves.spread([documented])
     rows = []
     for title, runs in record["curves"].items():
         if runs:
             best, last = (curves.spread([take(curve) for curve in runs.values()]) for take in (max, lambda c: c[-1]))
-            rows.append([f"`{record['name']}`", f"{100 * document:.2f}", title, str(len(runs)), best, last])
+            rows.append([f"`{record['name']}`", document, title, str(len(runs)), best, last])
     return rows

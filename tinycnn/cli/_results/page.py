@@ -9,7 +9,7 @@ from typing import Any
 
 from ... import datasets, models
 from ...models.recipe import Recipe
-from . import beside, choices, pictures, records
+from . import beside, choices, curves, pictures, records
 from .blocks import Block, Bullets, Heading, Table, Text
 from .curves import Record
 from .pictures import Records
@@ -421,9 +421,7 @@ def _spread(runs: Runs, key: str) -> str:
     """Mean (lowest to highest) in percent."""
     if not runs:
         return _NOT_RUN
-    values = [record[key] for record in runs]
-    inside = f" ({_percent(min(values))} to {_percent(max(values))})" if len(values) > 1 else ""
-    return _percent(fmean(values)) + inside
+    return curves.spread([record[key] for record in runs])
 
 
 def _spread_if(runs: Runs, key: str) -> str:
