@@ -320,10 +320,11 @@ RELU_TWICE = """
 import sys, numba, numpy as np
 before = numba.config.CACHE_DIR
 from tinycnn.kernels import cpu
-from tinycnn.kernels.cpu import _jit, _parallel
+from tinycnn.kernels.cpu import _jit, activation
 assert numba.config.CACHE_DIR == before  # a user's own functions are cached where they were
 cpu.relu_forward(np.ones(5, np.float32))
-launches, chunks = _parallel._launch.jitted.stats, _jit.COMPILED
+[(_, launch)] = activation._gate._compiled.values()
+launches, chunks = launch.jitted.stats, _jit.COMPILED
 hits = sum(launches.cache_hits.values()), *(function.cache_hits for function in chunks)
 print(*hits, sum(launches.cache_misses.values()))
 """
@@ -334,6 +335,13 @@ def test_a_second_process_compiles_nothing(tmp_path):
     assert run_python(RELU_TWICE, NUMBA_CACHE_DIR=str(tmp_path)).split() == ["1", "1", "0"]
     (folder,) = tmp_path.iterdir()
     assert folder.name == Path(_jit.cache_folder()).name  # named by the sources' hash
+
+
+def test_code_from_the_cache_runs_whoever_compiled_its_parts(tmp_path):
+    """Here the second process compiles with what the first has left; the third used to end with a crash."""
+    for dtype in ("float32", "float64", "float64"):
+        code = f"import numpy as np; from tinycnn.kernels import cpu; print(cpu.relu_forward(np.ones(2, np.{dtype})))"
+        assert run_python(code, NUMBA_CACHE_DIR=str(tmp_path)).strip() == "[1. 1.]"
 
 
 def test_the_cache_falls_back_to_a_private_folder(tmp_path):

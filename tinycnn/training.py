@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from . import callbacks as callbacks_module
-from . import device_memory, numeric
+from . import compiling, device_memory, numeric
 from ._checks import verbosity
 from ._types import Array
 from .augmentation import Augmentation
@@ -88,9 +88,10 @@ def fit(
     progress = Progress(verbose, epochs)
     if verbose and model.backend.has_to_compile():
         print(
-            "Compiling the kernels for this processor: once after an installation, for about half a minute", flush=True
+            "Compiling the kernels for this processor: once after an installation, for up to half a minute", flush=True
         )
-    with one_blas_thread(), deferred_interrupt() as interrupt:
+    compiled = compiling.shared(model, batches.batch_size, fuse)
+    with one_blas_thread(), deferred_interrupt() as interrupt, compiled:
         session.begin()
         logs: Logs = {}
         try:

@@ -51,6 +51,9 @@ def kernel(*, blas=False, parallel=True):
         def launch(*arguments):
             if _forked:
                 raise RuntimeError(FORK_MESSAGE)
+            if _noted is not None:
+                kinds = tuple(map(numba.typeof, arguments))
+                return note((jitted, kinds), functools.partial(jitted.compile, kinds))
             if blas:
                 with one_blas_thread(), _launch_lock:
                     return jitted(*arguments)
@@ -98,6 +101,30 @@ def by_itself(signature, function):
 
 
 COMPILED = []  # keeps code that is known by its address alone: Numba frees what nobody holds
+_noted = None
+
+
+@contextlib.contextmanager
+def noting():
+    """Launch nothing within this block: yield a dictionary of what the launches would have compiled, in their order.
+
+    Its values are functions: each compiles one, or reads it from the cache. It holds for the whole process; results are
+    whatever lay in memory.
+    """
+    global _noted
+    _noted = {}
+    try:
+        yield _noted
+    finally:
+        _noted = None
+
+
+def note(key, compile_it):
+    """Within :func:`noting`, add to the dictionary; whether this is within it."""
+    if _noted is None:
+        return False
+    _noted.setdefault(key, compile_it)
+    return True
 
 
 @contextlib.contextmanager
@@ -130,10 +157,10 @@ def cache_folder():
     return None
 
 
-def compiled_before():
-    """Whether the cache folder holds compiled kernels; if not, the first calls take some seconds each."""
+def has_to_compile():
+    """Whether the cache folder holds no compiled kernels: the first calls will take some seconds each, and fill it."""
     folder = cache_folder()
-    return folder is not None and any(Path(folder).rglob("*.nbc"))
+    return folder is not None and not numba.config.DISABLE_JIT and not any(Path(folder).rglob("*.nbc"))
 
 
 def _cache_bases():

@@ -6,6 +6,7 @@ compiled once; what it runs is a function of a chunk's number and arguments, com
 between them is two addresses: that function's, and that of its arguments.
 """
 
+import functools
 import hashlib
 import types as python_types
 
@@ -17,7 +18,7 @@ from numba.core import cgutils
 from numba.core.imputils import impl_ret_borrowed
 from numba.extending import intrinsic
 
-from ._jit import by_itself, helper, kernel
+from ._jit import by_itself, helper, kernel, note
 
 _INDEX = ir.IntType(64)
 _POINTER = ir.IntType(8).as_pointer()
@@ -39,7 +40,7 @@ class parallel:  # noqa: N801 - a decorator
     def __init__(self, function):
         self.function = function
         self.body = helper(function)
-        self._addresses = {}
+        self._compiled = {}
 
     def launch(self, chunks, *arguments):
         """Call the function for chunks 0 … chunks-1; which thread takes which is open."""
@@ -49,25 +50,48 @@ class parallel:  # noqa: N801 - a decorator
             return
         # Each argument is always of one kind, but for the dtype of numbers and arrays.
         dtypes = tuple([getattr(argument, "dtype", None) for argument in arguments])
-        address = self._addresses.get(dtypes)
-        if address is None:
-            address = self._addresses[dtypes] = self._compile(tuple(map(numba.typeof, arguments)))
-        _launch(lanes(chunks), chunks, address, arguments)
+        compiled = self._compiled.get(dtypes)
+        if compiled is None:
+            compile_it = functools.partial(self._compile, dtypes, numba.typeof(arguments))
+            if note((self, dtypes), compile_it):
+                return
+            compiled = compile_it()
+        address, launch = compiled
+        launch(lanes(chunks), chunks, address, arguments)
 
-    def _compile(self, kinds):
-        """The address of a function of a chunk's number and the address of the arguments."""
-        names = {"body": self.body, "arguments_at": _arguments_at(types.Tuple(kinds))}
-        digest = hashlib.sha256(str(kinds).encode()).hexdigest()[:16]
-        # Numba's cache knows a function by its file and qualified name; these must tell the kernels apart.
-        code = _entry.__code__.replace(co_filename=self.function.__code__.co_filename)
-        entry = python_types.FunctionType(code, names, self.function.__name__)
-        entry.__qualname__ = f"{self.function.__qualname__}_{digest}"
-        entry.__module__ = self.function.__module__
-        return by_itself(types.void(types.int64, types.int64, types.int64), entry).address
+    def _compile(self, dtypes, kind):
+        """The address of a function of a chunk's number and the arguments' address, and what launches the loop."""
+        digest = hashlib.sha256(str(kind.types).encode()).hexdigest()[:16]
+        names = {"body": self.body, "arguments_at": _arguments_at(types.Tuple(kind.types))}
+        entry = self._like(_entry, names, digest)
+        address = by_itself(types.void(types.int64, types.int64, types.int64), entry).address
+        launcher = self._like(_launch, {"run": _run, "address_of": _address_of}, f"launch_{digest}")
+        launch = kernel(parallel=False)(launcher)
+        numba.get_num_threads()  # starts the threads: code from the cache that is read before them calls address 0
+        launch.jitted.compile((types.int64, types.int64, types.int64, kind))
+        self._compiled[dtypes] = address, launch
+        return address, launch
+
+    def _like(self, template, names, suffix):
+        """A function of the template's code, for Numba's cache one of this kernel's file and name.
+
+        One function for each kind of arguments: where several processes compile one function for several kinds, the
+        cache may give one the other's code, because it numbers the kinds as they come.
+        """
+        code = template.__code__.replace(co_filename=self.function.__code__.co_filename)
+        function = python_types.FunctionType(code, names, self.function.__name__)
+        function.__qualname__ = f"{self.function.__qualname__}_{suffix}"
+        function.__module__ = self.function.__module__
+        return function
 
 
 def _entry(chunk, lane, address):
-    body(chunk, lane, *arguments_at(address))  # noqa: F821 - both names are given to it in _compile
+    body(chunk, lane, *arguments_at(address))  # noqa: F821 - both names are given to it in _like
+
+
+def _launch(lanes, chunks, function, arguments):
+    """Put the arguments where the chunks can read them."""
+    run(lanes, chunks, function, address_of(arguments))  # noqa: F821 - likewise
 
 
 def _arguments_at(kind):
@@ -117,9 +141,3 @@ def _loop(lanes, chunks, function, arguments):
 
 
 _run = _loop.jitted
-
-
-@kernel(parallel=False)
-def _launch(lanes, chunks, function, arguments):
-    """Put the arguments where the chunks can read them; compiled for each kind of arguments."""
-    _run(lanes, chunks, function, _address_of(arguments))

@@ -28,7 +28,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Print the table; draw the bars where asked."""
     set_threads(args.threads, "cpu")
-    from .. import models, use_backend
+    from .. import compiling, models, use_backend
     from ..profile import profile
     from . import _runs
 
@@ -40,7 +40,9 @@ def run(args: argparse.Namespace) -> int:
     model.compile(recipe.make_optimizer(), recipe.loss, ["accuracy"])
     if model.backend.has_to_compile():
         print("Compiling the kernels for this processor, once after an installation", flush=True)
-    result = profile(model, args.batch_size or recipe.batch_size, args.repeats, fuse=not args.no_fuse)
+    batch_size, fuse = args.batch_size or recipe.batch_size, not args.no_fuse
+    with compiling.shared(model, batch_size, fuse):
+        result = profile(model, batch_size, args.repeats, fuse=fuse)
     print(result)
     if args.out is not None:
         from matplotlib.figure import Figure

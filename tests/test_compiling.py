@@ -1,0 +1,146 @@
+"""Other processes that compile on the first start: the same things, each once, and none of them stays."""
+
+import io
+import json
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from tinycnn import Sequential, backend, compiling, layers
+from tinycnn.kernels import cpu
+from tinycnn.kernels.cpu import _jit
+
+jit = pytest.mark.skipif(_jit.numba.config.DISABLE_JIT, reason="nothing is compiled")
+
+PARTS = {
+    "dense": lambda: [layers.Flatten(), layers.Dense(6, activation="relu"), layers.Dense(3, activation="softmax")],
+    "conv": lambda: [layers.Conv2D(3, 3), layers.MaxPooling2D(2), layers.Flatten(), layers.Dense(3)],
+}
+
+
+def small_model(kind="dense", optimizer="adam"):
+    model = Sequential([layers.Input((6, 6, 1)), *PARTS[kind]()])
+    model.compile(optimizer, "sparse_categorical_crossentropy" if kind == "dense" else "mse")
+    return model
+
+
+def fit(model, **named):
+    x = np.random.default_rng(0).random((8, 6, 6, 1), np.float32)
+    y = np.arange(8) % 3 if model.loss.name.startswith("sparse") else np.eye(3, dtype=np.float32)[np.arange(8) % 3]
+    model.fit(x, y, 4, verbose=0, **named)
+
+
+@pytest.fixture
+def first_start(monkeypatch):
+    """As after an installation, on a machine with three cores; gives the processes that are started."""
+    monkeypatch.setattr(backend.Backend, "has_to_compile", lambda self: True)
+    monkeypatch.setattr(os, "cpu_count", lambda: 3)
+    started = []
+
+    class Noted(subprocess.Popen):
+        def __init__(self, *given, **named):
+            started.append(self)
+            super().__init__(*given, **named)
+
+    monkeypatch.setattr(subprocess, "Popen", Noted)
+    return started
+
+
+def test_processes_are_gone_after_the_fit(first_start):
+    fit(small_model())
+    assert len(first_start) == 2
+    assert all(process.returncode is not None for process in first_start)
+    assert [process.args[-2:] for process in first_start] == [["0", "2"], ["1", "2"]]
+
+
+def test_processes_are_gone_after_an_error(first_start):
+    class StopError(Exception):
+        pass
+
+    with pytest.raises(StopError), compiling.shared(small_model(), 4, True):
+        raise StopError
+    assert len(first_start) == 2
+    assert all(process.returncode is not None for process in first_start)
+
+
+def test_there_are_none_once_something_is_compiled(first_start, monkeypatch):
+    monkeypatch.setattr(backend.Backend, "has_to_compile", lambda self: False)
+    fit(small_model())
+    assert not first_start
+
+
+def test_there_are_none_on_one_core(first_start, monkeypatch):
+    monkeypatch.setattr(os, "cpu_count", lambda: 1)
+    fit(small_model())
+    assert not first_start
+
+
+class OfTheirOwn(layers.Flatten):
+    pass
+
+
+def test_there_are_none_for_layers_that_they_would_not_know(first_start):
+    model = Sequential([layers.Input((6, 6, 1)), OfTheirOwn(), layers.Dense(3, activation="softmax")])
+    model.compile("adam", "sparse_categorical_crossentropy")
+    fit(model)
+    assert not first_start
+
+
+def test_a_fit_does_without_them(first_start, monkeypatch, tmp_path):
+    monkeypatch.setattr(sys, "executable", str(tmp_path / "missing"))
+    fit(small_model())
+    monkeypatch.setattr(sys, "executable", "/bin/false")
+    fit(small_model())
+
+
+@jit
+def test_what_is_noted_is_not_run():
+    x, y = np.full(5, -1, np.float32), np.full(5, 7, np.float32)
+    with _jit.noting() as noted:
+        cpu.relu_forward(x, out=y)
+        assert (y == 7).all()
+        cpu.softmax_forward(x.reshape(1, 5), out=y.reshape(1, 5))
+        assert (y == 7).all()
+    assert 1 <= len(noted) <= 2  # a kernel that is compiled already in this process is not noted again
+    cpu.relu_forward(x, out=y)
+    assert (y == 0).all()
+
+
+@jit
+@pytest.mark.slow
+@pytest.mark.parametrize(("kind", "fuse", "optimizer"), [("dense", True, "adam"), ("conv", False, "sgd")])
+def test_a_fit_finds_everything_compiled(kind, fuse, optimizer, tmp_path, request):
+    """But the loss's kernels: those depend on the targets."""
+    search = os.pathsep.join([str(request.config.rootpath), str(request.path.parent)])
+    variables = {**os.environ, "NUMBA_CACHE_DIR": str(tmp_path), "PYTHONPATH": search}
+
+    def python(code, *arguments, given=""):
+        command = [sys.executable, "-c", code, *arguments]
+        return subprocess.run(command, input=given, capture_output=True, text=True, env=variables, check=True).stdout
+
+    python(compiling.PROGRAM, "0", "1", given=json.dumps(compiling._job(small_model(kind, optimizer), 4, fuse)))
+    names = python(f"""
+import test_compiling as t
+from tinycnn.kernels.cpu import _jit
+t.fit(t.small_model({kind!r}, {optimizer!r}), fuse={fuse})
+for function in _jit.COMPILED:
+    print(function.cache_hits, function._pyfunc.__module__)
+""")
+    hits = [line.split() for line in names.splitlines()]
+    assert len([module for count, module in hits if count == "1"]) > 2
+    assert {module for count, module in hits if count == "0"} <= {"tinycnn.kernels.cpu.loss"}
+
+
+@jit
+def test_the_shares_together_are_the_whole(monkeypatch):
+    compiled = []
+    monkeypatch.setattr(compiling, "needed", lambda *given: [lambda n=n: compiled.append(n) for n in range(7)])
+    job = json.dumps(compiling._job(small_model(), 4, True))
+    for number in range(3):
+        monkeypatch.setattr(sys, "argv", ["compiling", str(number), "3"])
+        monkeypatch.setattr(sys, "stdin", io.StringIO(job))
+        compiling.main()
+    assert compiled == [6, 3, 0, 5, 2, 4, 1]  # the last first
