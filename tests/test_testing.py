@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, find, given, settings
 from hypothesis import strategies as st
 
 import tinycnn
-from tinycnn import Sequential, layers, losses, testing
+from tinycnn import Sequential, initializers, layers, losses, regularizers, testing
 from tinycnn.testing import strategies
 
 X = np.random.default_rng(0).normal(size=(2, 4, 4, 2))
@@ -178,6 +178,124 @@ def test_directional_check_finds_a_wrong_layer():
         testing.check_directional(model, x, y, rtol=1e-5)
 
 
+class Own(layers.Layer):
+    """A layer of a forward and a backward that are given: functions of x, and of dy and x."""
+
+    def __init__(self, forward, backward, size=None, **base):
+        super().__init__(**base)
+        self.give, self.give_back, self.size = forward, backward, size
+
+    def output_shape(self, input_shape):
+        return input_shape if self.size is None else (self.size,)
+
+    def forward(self, x, *, training=False, step=0, ws=None):
+        return self.give(x), ((x,) if training else None)
+
+    def backward(self, dy, cache, *, ws=None):
+        return self.give_back(dy, cache[0])
+
+
+def multiply_in_place(dy, x):
+    x *= -17 * dy
+    return x
+
+
+@pytest.mark.parametrize(
+    ("forward", "backward", "which"),
+    [
+        (np.square, multiply_in_place, "backward"),
+        (lambda x: np.abs(x, out=x), lambda dy, x: dy, "forward"),
+        (lambda x: np.maximum(x, 0, out=x), lambda dy, x: dy, "forward"),
+    ],
+)
+def test_a_layer_that_changes_its_input_cannot_hide_behind_that(forward, backward, which):
+    with pytest.raises(AssertionError, match=f"{which} changed its input in place"):
+        testing.check_gradients(Own(forward, backward), X.copy())
+
+
+def test_a_layer_that_changes_a_parameter_is_found():
+    class Drifts(layers.Dense):
+        def forward(self, x, **given):
+            self.params["kernel"].value += 1
+            return super().forward(x, **given)
+
+    with pytest.raises(AssertionError, match="forward changed the parameter kernel in place"):
+        testing.check_gradients(Drifts(2), X)
+
+
+@pytest.mark.parametrize(
+    ("forward", "slope", "error"),
+    [
+        (lambda x: 1e-6 * x, 1e-6, 1.0),
+        (lambda x: 1e-4 * x, 1e-4, 0.01),
+        (lambda x: x + 1e4, 1.0, 0.005),
+        (lambda x: x + 1e3, 1.0, 0.001),
+        (lambda x: x, 1.0, 0.001),
+    ],
+)
+def test_rounding_elsewhere_does_not_hide_an_error(forward, slope, error):
+    x = np.random.default_rng(3).normal(size=(2, 8, 8, 8))
+    testing.check_gradients(Own(forward, lambda dy, _: slope * dy), x)
+    with pytest.raises(AssertionError, match="the gradient of dx is wrong"):
+        testing.check_gradients(Own(forward, lambda dy, _: slope * (1 - error) * dy), x)
+
+
+@pytest.mark.parametrize("distance", [8e-8, 3e-7, 1e-6, 5e-6, 1e-5])
+def test_a_kink_close_by_is_no_error(distance):
+    testing.check_gradients(layers.ReLU(), np.full((1, 1), distance))
+    testing.check_gradients(layers.ReLU(), np.full((1, 1), -distance))
+
+
+def test_a_seed_stands_for_the_layer_too():
+    tinycnn.set_seed(5)
+    first = str(testing.check_gradients(layers.Dense(3), X, seed=7))
+    after = tinycnn.Sequential().seed
+    assert str(testing.check_gradients(layers.Dense(3), X, seed=7)) == first
+    assert str(testing.check_gradients(layers.Dense(3), X, seed=8)).split(")", 1)[1] != first.split(")", 1)[1]
+    tinycnn.set_seed(5)
+    assert tinycnn.Sequential().seed == after  # a check draws nothing from the stream
+
+
+def test_frozen_parameters_stay_frozen():
+    layer = layers.Dense(2)
+    layer.build((2,), dtype="float64")
+    layer.params["bias"].trainable = False
+    testing.check_gradients(layer, np.ones((1, 2)), training=False)
+    assert (layer.trainable, layer.params["kernel"].trainable, layer.params["bias"].trainable) == (True, True, False)
+
+
+def test_a_model_may_be_compiled_before_it_is_built():
+    model = Sequential([layers.Flatten(), layers.Dense(3, activation="softmax")], dtype="float64")
+    model.compile("sgd", "sparse_categorical_crossentropy")
+    testing.check_gradients(model, X, [0, 2])
+    testing.check_directional(model, X, [0, 2])
+
+
+NO_CACHE = type("NoCache", (Own,), {"forward": lambda self, x, **given: x})
+NO_RESULT = type("NoResult", (Own,), {"backward": lambda self, dy, cache, **given: None})
+
+
+@pytest.mark.parametrize(
+    "check", [testing.check_gradients, lambda layer, x: testing.assert_layer_contract(lambda: layer, x.shape[1:])]
+)
+@pytest.mark.parametrize(
+    ("layer", "message"),
+    [
+        (NO_CACHE, "NoCache 'slip': forward must return two things, the result and the cache"),
+        (NO_RESULT, "NoResult 'slip': backward must return dx, an array; got None"),
+    ],
+)
+@pytest.mark.parametrize("batch", [2, 3])
+def test_what_forward_and_backward_return_is_looked_at(check, layer, message, batch):
+    with pytest.raises(AssertionError, match=message):
+        check(layer(np.copy, np.copy, name="slip"), np.ones((batch, 4)))
+
+
+def test_a_result_of_another_shape_than_promised():
+    with pytest.raises(AssertionError, match=r"output_shape says \(2, 4, 4, 2\), forward returned \(2, 32\)"):
+        testing.check_gradients(Own(lambda x: x.reshape(2, 32), lambda dy, x: dy), X)
+
+
 # The contract
 
 
@@ -192,6 +310,92 @@ def test_directional_check_finds_a_wrong_layer():
 def test_contract_finds(mistake, promise):
     with pytest.raises(AssertionError, match=promise):
         testing.assert_layer_contract(Nonsense, (3,), mistake=mistake)
+
+
+class Slips(layers.Dense):
+    """A dense layer that is right in training, in gradients' values, and in float64."""
+
+    def __init__(self, slip, units, **base):
+        super().__init__(units, **base)
+        self.slip = slip
+
+    def create(self, input_shape, rng):
+        super().create(input_shape, rng)
+        self.add_buffer("seen", (), initializers.Zeros())
+
+    def forward(self, x, *, training=False, step=0, ws=None):
+        y, cache = super().forward(x, training=training, step=step, ws=None if training else ws)
+        if not training:
+            if self.slip == "inference dtype":
+                y = y.astype(np.float64)
+            elif self.slip == "inference shape":
+                y = y[:, :1]
+            elif self.slip == "inference buffer":
+                self.buffers["seen"] += 1
+            elif self.slip == "inference changes":
+                self.buffers["seen"] += 1
+                y = y + self.buffers["seen"]
+            elif self.slip == "unfilled":
+                y = y if ws is None else ws.flow((len(x), 7), x.dtype)[:, : self.units]
+        return y, cache
+
+    def backward(self, dy, cache, *, ws=None):
+        dx = super().backward(dy, cache)
+        if self.slip == "float64 dx":
+            return dx.astype(np.float64)
+        if self.slip == "float64 gradient":
+            self.params["bias"].grad = dy.sum(axis=0, dtype=np.float64)
+        if self.slip == "gradient shape":
+            self.params["bias"].grad = dy.sum(axis=0, keepdims=True)
+        if self.slip == "read-only":
+            dx.flags.writeable = False
+        return dx
+
+
+@pytest.mark.parametrize(
+    ("slip", "promise"),
+    [
+        ("inference dtype", "forward returned float64 for an input of float32"),
+        ("inference shape", "output_shape says"),
+        ("inference buffer", "forward without training changed a buffer"),
+        ("inference changes", "without training, .* another result"),
+        ("unfilled", "without training, a workspace made another result"),
+        ("float64 dx", r"backward's dx is float64 of shape \(3, 5\), not float32"),
+        ("float64 gradient", "backward's bias is float64"),
+        ("gradient shape", r"backward's bias is float32 of shape \(1, 2\), not float32 of shape \(2,\)"),
+        ("read-only", "backward returned a read-only array"),
+    ],
+)
+def test_contract_finds_slips(slip, promise):
+    testing.assert_layer_contract(Slips, (5,), slip="none", units=2)
+    with pytest.raises(AssertionError, match=promise):
+        testing.assert_layer_contract(Slips, (5,), slip=slip, units=2)
+
+
+def test_contract_names_the_layer_that_refuses_an_empty_batch():
+    def flat(x):
+        return x.reshape(len(x), -1)[:, :3]
+
+    with pytest.raises(AssertionError, match="Own 'own': an empty batch is refused: cannot reshape"):
+        testing.assert_layer_contract(lambda: Own(flat, lambda dy, x: dy, name="own"), (3,))
+
+
+class Halves(initializers.Initializer):
+    def __call__(self, shape, rng):
+        return np.full(shape, 0.5)
+
+
+class Small(regularizers.Regularizer):
+    def penalty(self, value):
+        return 0.0
+
+    def gradient(self, value):
+        return np.zeros_like(value)
+
+
+def test_contract_knows_what_a_layer_holds():
+    held = {"kernel_initializer": Halves(), "kernel_regularizer": Small()}
+    testing.assert_layer_contract(layers.Dense, (4,), units=3, **held)
 
 
 def test_contract_finds_gradients_that_add_up():

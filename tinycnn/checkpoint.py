@@ -66,7 +66,7 @@ def contents(model: "Sequential") -> tuple[dict[str, Array], dict[str, Any]]:
 def packed(arrays: Mapping[str, Array], description: Mapping[str, Any]) -> bytes:
     """The bytes of a file."""
     # safetensors writes sliced and Fortran-ordered arrays silently wrong.
-    arrays = {key: np.ascontiguousarray(value) for key, value in arrays.items()}
+    arrays = {key: np.asarray(value, order="C") for key, value in arrays.items()}
     return safetensors.numpy.save(arrays, metadata={_KEY: json.dumps(description, allow_nan=False)})
 
 

@@ -271,7 +271,9 @@ def restore(session: "Session", saved: Saved, path: Any) -> None:
         session.model.stop_training = session.stopped = state["stopped"]
         session.new_meters()
         if session.batch:
-            _check_like(state["meters"], session.meters.get_state(), "meters")
+            fresh, theirs = session.meters.get_state(), session.meters.of_users()
+            fresh["metrics"] |= {name: {} for name in theirs}  # theirs may change its kind, as a user's callback may
+            _check_like(state["meters"], fresh, "meters")
             if state["meters"]["count"] < 1:
                 raise ValueError("its meters have seen no sample")
             session.meters.set_state(state["meters"])

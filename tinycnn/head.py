@@ -5,6 +5,7 @@ import math
 from typing import Any
 
 from ._types import Array
+from .activations import Softmax
 from .layers import LAYERS, Activation, Flatten, Reshape
 from .layers.base import ActivatedLayer, Cache, Layer, Parameter
 from .losses import Loss
@@ -87,8 +88,7 @@ def training_chain(layers: list[Layer], loss: Loss) -> tuple[list[Any], Loss]:
 
 def ends_in_softmax(layer: Layer) -> bool:
     """Whether a layer's results are probabilities."""
-    activation = getattr(layer, "activation", None)
-    return activation is not None and activation.name == "softmax"
+    return isinstance(getattr(layer, "activation", None), Softmax)
 
 
 def _on_logits(loss: Any) -> Loss:

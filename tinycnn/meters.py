@@ -67,6 +67,10 @@ class Meters:
         self._read()
         return {"loss": self._loss / self.count} | {name: m.result() for name, m in self._metrics.items()}
 
+    def of_users(self) -> list[str]:
+        """Names of the metrics that are no class of tinycnn's."""
+        return [name for name, m in self._metrics.items() if not type(m).__module__.startswith(f"{__package__}.")]
+
     def get_state(self) -> dict[str, Any]:
         """The sums so far, ready for JSON."""
         self._read()

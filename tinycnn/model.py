@@ -81,7 +81,7 @@ class Sequential:
         self.history: History | None = None
         self._input_shape: Shape | None = None
         self._idle: list[Workspace] = []
-        self._predicting: list[Layer] = []
+        self._predicting: tuple[list[Layer], list[Any]] = [], []
         for layer in items(layers, "layers", "layers"):
             self.add(layer)
 
@@ -131,6 +131,8 @@ class Sequential:
             for layer in self.layers:
                 layer.built = False
             raise
+        if self.compiled:
+            self._make_chain()
 
     def _build_layer(self, layer: Layer, index: int) -> None:
         if index == 0:
@@ -252,10 +254,12 @@ class Sequential:
     @property
     def prediction_plan(self) -> list[Any]:
         """As :attr:`evaluation_plan`, of all layers: a final softmax too."""
-        if self._predicting != self.layers:
-            self._predicting = list(self.layers)
-            self._prediction_plan = fused(self.layers, self.backend, training=False)
-        return self._prediction_plan
+        layers, plan = self._predicting
+        if layers != self.layers:
+            layers = list(self.layers)
+            plan = fused(layers, self.backend, training=False)
+            self._predicting = layers, plan  # at once, for other threads
+        return plan
 
     def parameters(self) -> dict[str, Parameter]:
         """All parameters by ``layer/parameter``."""

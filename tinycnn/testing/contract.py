@@ -7,12 +7,14 @@ from typing import Any
 
 import numpy as np
 
+from .._named import Named
 from .._types import Array, Shape
 from ..backend import BACKENDS, Backend
 from ..checkpoint import load_model
 from ..layers.base import Layer
 from ..model import Sequential
 from ..workspace import Workspace
+from ._calls import gradient_of_input, outcome
 
 #: Largest difference, relative to the largest result, that rounding may make in each dtype.
 ROUNDING = {"float32": 2e-5, "float64": 1e-11}
@@ -30,8 +32,9 @@ def assert_layer_contract(
     """Check everything but gradients that a layer promises (see :func:`check_gradients` for those).
 
     The shape rule is what forward returns; two forwards and two backwards work in any order; backward is idempotent;
-    no cache without training; inputs and gradients stay as they are; a workspace changes nothing, also when used
-    again; ``backward_parameters`` gives backward's gradients; strided and Fortran-ordered arrays give the same result;
+    no cache without training, where the same input gives the same result and buffers stay; inputs and gradients stay
+    as they are; results and gradients have the input's dtype; a workspace changes nothing, also when used again;
+    ``backward_parameters`` gives backward's gradients; strided and Fortran-ordered arrays give the same result;
     batches of 1 and of 0; float32 and float64; the same result on every backend; saving and loading.
 
     Parameters
@@ -55,11 +58,12 @@ def assert_layer_contract(
         for dtype in ROUNDING:
             layer, x, dy = contract.case(name, dtype)
             before_x, before_dy = x.copy(), dy.copy()  # before any call: a change may be one that happens only once
-            contract.shapes(layer, x)
+            contract.types(layer, x, dy)
             contract.no_cache_without_training(layer, x)
             contract.order_of_calls(layer, x, dy)
             if not (np.array_equal(x, before_x) and np.array_equal(dy, before_dy)):
                 raise contract.fail("forward or backward changed its argument")
+            contract.inference(layer, x, ROUNDING[dtype])
             contract.workspace(layer, x, dy, ROUNDING[dtype])
             contract.parameters_alone(layer, x, dy)
             contract.memory_layout(layer, x, dy, ROUNDING[dtype])
@@ -86,18 +90,40 @@ class _Contract:
     def fail(self, promise: str) -> AssertionError:
         return AssertionError(f"{self._label}: {promise}")
 
-    def shapes(self, layer: Layer, x: Array) -> None:
-        y, _ = layer.forward(x.copy(), training=True)
-        expected = (len(x), *layer.output_shape(self._input_shape))
-        if y.shape != expected:
-            raise self.fail(f"output_shape says {expected}, forward returned {y.shape}")
-        if y.dtype != x.dtype:
-            raise self.fail(f"forward returned {y.dtype} for an input of {x.dtype}")
+    def types(self, layer: Layer, x: Array, dy: Array) -> None:
+        """Shapes, and the input's dtype everywhere."""
+        for training in (False, True):
+            y, cache = outcome(layer, x.copy(), training=training)
+            if y.dtype != x.dtype:
+                raise self.fail(f"forward returned {y.dtype} for an input of {x.dtype}")
+        dx = gradient_of_input(layer, dy.copy(), cache)
+        if not dx.flags.writeable:
+            raise self.fail("backward returned a read-only array: the layer before may write into it; return a copy")
+        gradients = {"dx": dx} | {name: p.grad for name, p in layer.params.items() if p.trainable}
+        expected = {"dx": x} | {name: p.value for name, p in layer.params.items()}
+        for name, gradient in gradients.items():
+            if (gradient.shape, gradient.dtype) != (expected[name].shape, expected[name].dtype):
+                raise self.fail(
+                    f"backward's {name} is {gradient.dtype} of shape {gradient.shape}, "
+                    f"not {expected[name].dtype} of shape {expected[name].shape}"
+                )
+
+    def inference(self, layer: Layer, x: Array, rounding: float) -> None:
+        """What evaluate and predict do, batch after batch."""
+        buffers = {key: value.copy() for key, value in layer.buffers.items()}
+        ws = Workspace()
+        expected = {"y": outcome(layer, x, training=False)[0].copy()}
+        outcome(layer, x * 2, training=False, ws=ws)
+        found = {"y": outcome(layer, x, training=False, ws=ws)[0].copy()}
+        self._equal(found, expected, "without training, a workspace made another result", tolerance=rounding)
+        found = {"y": outcome(layer, x, training=False)[0]}
+        self._equal(found, expected, "without training, the same input gave another result")
+        self._equal(layer.buffers, buffers, "forward without training changed a buffer")
 
     def no_cache_without_training(self, layer: Layer, x: Array) -> None:
-        if layer.forward(x, training=False)[1] is not None:
+        if outcome(layer, x, training=False)[1] is not None:
             raise self.fail("forward returned a cache without training")
-        if layer.forward(x, training=True)[1] is None:
+        if outcome(layer, x, training=True)[1] is None:
             raise self.fail("forward returned no cache in training")
 
     def order_of_calls(self, layer: Layer, x: Array, dy: Array) -> None:
@@ -143,18 +169,20 @@ class _Contract:
         self._equal(fortran, expected, "a Fortran-ordered array gave another result", tolerance=rounding)
 
     def small_batches(self, layer: Layer, x: Array, dy: Array) -> None:
-        y, cache = layer.forward(x[:1], training=True)
-        if layer.backward(dy[:1], cache).shape != x[:1].shape or y.shape[0] != 1:
-            raise self.fail("a batch of one gave results of another shape")
-        if layer.forward(x[:0], training=False)[0].shape[0] != 0:
-            raise self.fail("an empty batch gave a result that is not empty")
+        _, cache = outcome(layer, x[:1], training=True)
+        if gradient_of_input(layer, dy[:1], cache).shape != x[:1].shape:
+            raise self.fail("a batch of one gave a gradient of another shape")
         try:
-            y, cache = layer.forward(x[:0], training=True)
+            outcome(layer, x[:0], training=False)
+        except ValueError as error:
+            raise self.fail(f"an empty batch is refused: {error}") from error
+        try:
+            _, cache = outcome(layer, x[:0], training=True)
         except ValueError:
             return  # batch statistics do not exist for an empty batch
         gradients = self._backward(layer, cache, dy[:0])
-        if y.shape[0] != 0 or gradients["dx"].shape != x[:0].shape:
-            raise self.fail("an empty batch gave results that are not empty")
+        if gradients["dx"].shape != x[:0].shape:
+            raise self.fail("an empty batch gave a gradient that is not empty")
         if any(np.any(gradient) for gradient in gradients.values()):
             raise self.fail("an empty batch gave gradients that are not zero")
 
@@ -175,7 +203,9 @@ class _Contract:
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / "model.safetensors"
             model.save(path)
-            loaded = load_model(path, {kind.__name__: kind})
+            # Its own class, and those of the initializers, regularizers and activations that it holds.
+            held = [type(value) for value in vars(layer).values() if isinstance(value, Named)]
+            loaded = load_model(path, {cls.__name__: cls for cls in (kind, *held)})
         if loaded.layers[0].get_config() != layer.get_config():
             raise self.fail(f"loaded with {loaded.layers[0].get_config()}, saved with {layer.get_config()}")
         expected, found = (

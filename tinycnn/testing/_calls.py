@@ -1,0 +1,32 @@
+"""A layer's forward and backward, called for a check: what they return is looked at first."""
+
+from typing import Any
+
+import numpy as np
+
+from .._checks import shown
+from .._types import Array
+from ..layers.base import Layer
+from ..workspace import Workspace
+
+
+def outcome(layer: Layer, x: Array, *, training: bool, step: int = 0, ws: Workspace | None = None) -> tuple[Array, Any]:
+    """Result and cache of ``forward``, which must be that."""
+    found = layer.forward(x, training=training, step=step, ws=ws)
+    if not (isinstance(found, tuple) and len(found) == 2 and isinstance(found[0], np.ndarray)):
+        raise AssertionError(
+            f"{layer.label}: forward must return two things, the result and the cache (None unless training); "
+            f"got {shown(found)}"
+        )
+    expected = (len(x), *layer.built_output_shape)
+    if found[0].shape != expected:
+        raise AssertionError(f"{layer.label}: output_shape says {expected}, forward returned {found[0].shape}")
+    return found
+
+
+def gradient_of_input(layer: Layer, dy: Array, cache: Any, *, ws: Workspace | None = None) -> Array:
+    """What ``backward`` returns, which must be an array."""
+    dx = layer.backward(dy, cache, ws=ws)
+    if not isinstance(dx, np.ndarray):
+        raise AssertionError(f"{layer.label}: backward must return dx, an array; got {shown(dx)}")
+    return dx
