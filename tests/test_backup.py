@@ -254,6 +254,42 @@ def test_every_optimizer(tmp_path, optimizer):
     assert everything(model) == everything(whole)
 
 
+class WorstClass(metrics.Metric):
+    """A number at first, an array from then on."""
+
+    name = "worst"
+
+    def reset(self):
+        self.hits, self.count = 0, 0
+
+    def update(self, y_true, y_pred):
+        self.hits = self.hits + np.bincount(y_true[y_pred.argmax(axis=1) == y_true], minlength=3).astype(float)
+        self.count += len(y_true)
+
+    def result(self):
+        return float(np.min(self.hits / self.count))
+
+    def get_state(self):
+        return {"hits": self.hits, "count": self.count}
+
+    def set_state(self, state):
+        self.hits, self.count = state["hits"], state["count"]
+
+
+def test_a_metric_of_ones_own_may_change_the_kind_of_its_state(tmp_path):
+    def make(seed=1):
+        model = small_model(seed)
+        model.compile("adam", "sparse_categorical_crossentropy", [WorstClass()])
+        return model
+
+    whole = make()
+    fit(whole)
+    with pytest.raises(Crash):
+        fit(make(), [CrashAt(2), BackupAndRestore(tmp_path, 1)])
+    model, _ = interrupted(make, tmp_path, 3)
+    assert everything(model) == everything(whole)
+
+
 def test_weights_of_samples_and_a_split(tmp_path):
     weights = np.linspace(0.5, 2, 30)
     arguments = {"sample_weight": weights, "validation_split": 0.2, "validation_data": None, "shuffle": False}

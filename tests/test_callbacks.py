@@ -170,6 +170,20 @@ def test_what_is_better_has_to_be_said_where_nothing_tells(make):
     np.testing.assert_array_equal(model.get_weights()[0], before[0])
 
 
+@pytest.mark.parametrize(
+    ("key", "validated", "message"),
+    [
+        ("val_accuracy", False, "not among loss, accuracy, learning_rate; give fit validation_data$"),
+        ("val_acc", True, "not among loss, accuracy, val_loss, val_accuracy, learning_rate$"),
+    ],
+)
+def test_a_figure_that_is_not_there(key, validated, message):
+    model, x, y = model_and_data()
+    model.compile("sgd", "sparse_categorical_crossentropy", ["accuracy"])
+    with pytest.raises(ValueError, match=message):
+        model.fit(x, y, verbose=0, callbacks=[EarlyStopping(key)], validation_data=(x, y) if validated else None)
+
+
 def test_a_direction_that_is_none():
     model, x, y = model_and_data()
     metric = Distance()

@@ -8,12 +8,14 @@ import os
 import subprocess
 import sys
 import threading
+import time
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 import tinycnn
+import tinycnn.model as model_module
 from tinycnn import Sequential, layers, optimizers
 from tinycnn.kernels import cpu, reference
 from tinycnn.kernels.geometry import Window
@@ -116,6 +118,25 @@ def test_a_model_that_is_asked_by_several_threads_at_once():
     for worker in workers:
         worker.join(300)
     assert wrong == []
+
+
+def test_the_first_calls_of_a_model_from_several_threads(monkeypatch):
+    """Its plan is made by the first call, which takes a while."""
+
+    def slowly(*given, **named):
+        time.sleep(0.2)
+        return fused(*given, **named)
+
+    fused = model_module.fused
+    model, answers = make(), []
+    monkeypatch.setattr(model_module, "fused", slowly)
+    workers = [threading.Thread(target=lambda: answers.append(model.predict(data(3)[0]))) for _ in range(3)]
+    for worker in workers:
+        worker.start()
+        time.sleep(0.05)
+    for worker in workers:
+        worker.join(300)
+    assert len(answers) == 3
 
 
 # Sizes ----------------------------------------------------------------------------------------------------------

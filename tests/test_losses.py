@@ -274,7 +274,7 @@ def test_numbers_that_are_none(y, message):
 
 @pytest.mark.parametrize("name", ["sparse_categorical_crossentropy", "categorical_crossentropy"])
 def test_predictions_that_are_images_are_refused(name):
-    with pytest.raises(ValueError, match="end it with Flatten or Dense"):
+    with pytest.raises(ValueError, match="a Flatten or a global pooling is missing, before the first Dense"):
         losses.get(name)([0], np.zeros((1, 2, 2, 3)))
 
 

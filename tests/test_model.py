@@ -24,6 +24,85 @@ def small(*, dtype="float32", last="softmax"):
     )
 
 
+class Forgetful(layers.Layer):
+    def __init__(self):
+        self.rate = 1
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: layers.Conv2D(4, 3, stride=2), "Conv2D takes no argument 'stride'; did you mean 'strides'"),
+        (lambda: layers.Dense(4, activaton="relu"), "Dense takes no argument 'activaton'; did you mean 'activation'"),
+        (lambda: layers.Flatten(xyz=1), "Flatten takes no argument 'xyz'; it takes input_shape, name, trainable"),
+        (lambda: optimizers.Adam(rate=1), "Adam takes no argument 'rate'; it takes beta_1, beta_2, clipnorm"),
+        (lambda: small().compile(optimizers.Adam, "mse"), "unknown optimizer .*; write an instance, with parentheses"),
+        (lambda: small().compile("adam", losses.MeanSquaredError), "unknown loss .*; write an instance"),
+        (lambda: Sequential(layers.Input((3,)), layers.Flatten()), "a Sequential takes one list of layers"),
+        (lambda: Sequential([Forgetful()]), r"the __init__ of Forgetful does not call super\(\).__init__"),
+        (lambda: layers.Input((None, 28, 28, 1)), r"leave out the batch axis of \(None, 28, 28, 1\)"),
+        (lambda: Sequential([layers.Flatten()]).build((None, 3)), r"leave out the batch axis of \(None, 3\)"),
+        (lambda: compiled().evaluate([(np.zeros((2, 6, 6, 1)), [0, 1])]), "y is missing"),
+        (lambda: compiled().trace(np.zeros((0, 6, 6, 1))), "x is empty"),
+        (lambda: fit_small(callbacks=[callbacks.EarlyStopping]), "Callback objects; got .*; write an instance"),
+        (lambda: fit_small(validation_data=(np.zeros((2, 6, 6, 1)), [0, 9])), "^validation_data: y"),
+        (lambda: fit_small(validation_data=(np.zeros((2, 6, 6, 1)), [0])), "^validation_data: y"),
+    ],
+)
+def test_common_slips_are_named(call, message):
+    with pytest.raises((TypeError, ValueError), match=message):
+        call()
+
+
+def compiled():
+    model = small()
+    model.compile(loss="sparse_categorical_crossentropy")
+    return model
+
+
+def fit_small(**named):
+    return compiled().fit(np.zeros((4, 6, 6, 1)), [0, 1, 2, 3], verbose=0, **named)
+
+
+def test_what_keras_has_as_a_default_is_taken():
+    model = small()
+    model.compile("adam", "sparse_categorical_crossentropy", metrics=None)
+    assert list(model.metrics) == []
+    assert model.fit(np.zeros((70, 6, 6, 1)), [0] * 70, batch_size=None, verbose=0).params["steps"] == 3
+
+
+def test_initializers_of_a_layer_of_ones_own_may_be_names():
+    class Own(layers.Layer):
+        def create(self, input_shape, rng):
+            self.add_parameter("w", (2,), "ones", rng)
+            self.add_buffer("seen", (2,), "zeros")
+
+    layer = Own()
+    layer.build((2,))
+    np.testing.assert_array_equal(list(layer.weights().values()), [[1, 1], [0, 0]])
+
+
+def test_a_layer_of_ones_own_with_tinycnns_name_cannot_be_mistaken_for_it(tmp_path):
+    class ReLU(layers.Layer):
+        pass
+
+    model = Sequential([layers.Input((3,)), ReLU(), layers.Dense(2)])
+    with pytest.raises(ValueError, match="a layer class of your own is called ReLU"):
+        model.save(tmp_path / "model")
+
+
+def test_a_layer_of_ones_own_may_keep_its_activation_as_a_name():
+    class Named(layers.Flatten):
+        def __init__(self, activation="relu", **base):
+            super().__init__(**base)
+            self.activation = activation
+            self.window = 3
+
+    model = Sequential([layers.Input((3,)), Named(), layers.Dense(2, activation="softmax"), Named()])
+    model.compile("adam", "sparse_categorical_crossentropy")
+    model.summary()
+
+
 def test_trainable_of_a_model_sets_and_asks_every_layer():
     """It was an attribute like any other, and did nothing."""
     model = Sequential([layers.Input((3,)), layers.Dense(4), layers.Dense(2, activation="softmax")])

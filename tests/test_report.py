@@ -75,6 +75,7 @@ def made(name: str, seed: int = 0, accuracy: float = 0.9, **changes: Any) -> dic
         "test_accuracy_if": {"blurred by 1.0 px": accuracy - 0.2, "blurred by 2.0 px": 0.4, "inverted": 0.1},
         **{key: (1 - curve if "loss" in key else curve).tolist() for key in records.CURVES},
         "seconds": 3725.0,
+        "seconds_by_epoch": [3725.0 / epochs] * epochs,
         "images_per_second": 1234.5,
         "backend": "cpu",
         "threads": 2,
@@ -205,6 +206,27 @@ def test_verdicts(name: str, accuracy: float, verdict: str) -> None:
     assert target.verdict(runs) == (verdict, f"{100 * accuracy:.2f} %")
     assert target.verdict(runs[:2]) == ("2 of 3 runs yet", "")
     assert target.verdict([]) == ("not run yet", "")
+
+
+def test_a_folder_without_records(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["report", str(tmp_path)]) == 1
+    assert f"{tmp_path} holds no records; 'tinycnn reproduce --out {tmp_path}' makes them" in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())
+
+
+def test_what_would_be_missed_by_the_last_epoch_is_said() -> None:
+    runs = [made("ladder_03", seed, 0.985, last_val_accuracy=0.98) for seed in range(3)]
+    wanted = "With the last epoch in its place, these would be missed: `ladder_03`."
+    assert wanted in text_of(*runs)
+    assert "these would be missed" not in text_of(*runs[:2])
+    assert "these would be missed" not in text_of(*(made("ladder_03", seed, 0.985) for seed in range(3)))
+
+
+def test_the_time_of_a_run_is_that_of_its_middle_epoch() -> None:
+    """Another program took the machine for an hour of one epoch."""
+    epochs = models.recipe("ladder_03").epochs
+    delayed = made("ladder_03", seconds=3600.0 + epochs, seconds_by_epoch=[3600.0] + [6.0] * (epochs - 1))
+    assert f"| {epochs // 10} min {epochs % 10 * 6:02d} s, 1,234 images/s |" in text_of(delayed)
 
 
 def test_a_run_under_its_target_is_said_to_have_missed_it() -> None:

@@ -1,6 +1,7 @@
 """Checks of arguments: each returns the value in its normal form or raises an error that names the argument."""
 
 import difflib
+import inspect
 import math
 import numbers
 import os
@@ -50,7 +51,30 @@ def unknown(kind: str, name: Any, known: Iterable[str], argument: str = "") -> V
     near = difflib.get_close_matches(asked, [n.lower() for n in names], n=1, cutoff=0.5)
     list_of = next((f"did you mean {n!r}? Known" for n in names if near and n.lower() == near[0]), "known")
     where = f"{argument}: " if argument else ""
+    if isinstance(name, type):
+        list_of = f"write an instance, with parentheses, or a name; {list_of}"
     return ValueError(f"{where}unknown {kind} {shown(name)}; {list_of}: {', '.join(names)}")
+
+
+def unexpected(cls: type, given: Iterable[str]) -> TypeError:
+    """The error for arguments that a class does not take, with the nearest that it does.
+
+    Examples
+    --------
+    >>> from tinycnn import layers
+    >>> unexpected(layers.Conv2D, ["stride"])
+    TypeError("Conv2D takes no argument 'stride'; did you mean 'strides'?")
+    """
+    known = {
+        name
+        for base in cls.__mro__
+        for name, parameter in inspect.signature(vars(base).get("__init__", cls)).parameters.items()
+        if parameter.kind in (parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY) and name != "self"
+    }
+    wrong = next(iter(given))
+    near = difflib.get_close_matches(wrong, sorted(known), n=1, cutoff=0.5)
+    hint = f"did you mean {near[0]!r}?" if near else f"it takes {', '.join(sorted(known))}"
+    return TypeError(f"{cls.__name__} takes no argument {wrong!r}; {hint}")
 
 
 def choice(value: Any, options: Iterable[str], name: str) -> str:
@@ -119,6 +143,8 @@ def shape(value: Any, name: str) -> Shape:
         value = (value,)
     if not isinstance(value, tuple | list) or not value:
         raise TypeError(f"{name} must be a tuple of positive integers without the batch axis; got {shown(value)}")
+    if value[0] is None:
+        raise TypeError(f"{name} is the shape of one sample: leave out the batch axis of {shown(value)}")
     return tuple(integer(length, f"{name}[{axis}]") for axis, length in enumerate(value))
 
 

@@ -15,13 +15,15 @@ if TYPE_CHECKING:
     from .callbacks import Callback
     from .model import Sequential
 
+USUAL_BATCH = 32  # Keras's
+
 
 def prepared(
     model: "Sequential",
     x: Any,
     y: Any,
     *,
-    batch_size: int,
+    batch_size: int | None,
     epochs: int,
     verbose: Any,
     callbacks: "Sequence[Callback]",
@@ -40,7 +42,8 @@ def prepared(
     callbacks = items(callbacks, "callbacks", "Callback objects")
     for callback in callbacks:
         if not isinstance(callback, callbacks_module.Callback):
-            raise TypeError(f"callbacks must be Callback objects; got {shown(callback)}")
+            hint = "; write an instance, with parentheses" if isinstance(callback, type) else ""
+            raise TypeError(f"callbacks must be Callback objects; got {shown(callback)}{hint}")
         _check_methods(callback)
     if sum(isinstance(callback, callbacks_module.BackupAndRestore) for callback in callbacks) > 1:
         raise ValueError("callbacks hold more than one BackupAndRestore; a fit has one folder for its states")
@@ -73,7 +76,8 @@ def prepared(
             raise ValueError("x is empty: there is nothing to train on")
         given = None if given is None else given[:count]
         weight = sample_weights(given, class_weight, y[:count], model.output_shape[-1])
-        size, shuffled = integer(batch_size, "batch_size"), boolean(shuffle, "shuffle")
+        size = USUAL_BATCH if batch_size is None else integer(batch_size, "batch_size")
+        shuffled = boolean(shuffle, "shuffle")
         batches = ArrayBatches(model, x[:count], y[:count], weight, size, shuffled, steps)
     return {
         "batches": batches,

@@ -95,7 +95,10 @@ def images_for(model: "Sequential", x: Any, check_finite: bool = True, name: str
 def checked_data(model: "Sequential", x: Any, y: Any, check_finite: bool = True, what: str = "") -> tuple[Array, Array]:
     """Images and targets as the model takes them, or an error that says what is wrong with them."""
     x = images_for(model, x, check_finite, f"{what}x")
-    return x, model.loss.check_targets(y, len(x), model.output_shape)
+    try:
+        return x, model.loss.check_targets(y, len(x), model.output_shape)
+    except (TypeError, ValueError) as error:
+        raise type(error)(f"{what}{error}") from None
 
 
 def take(x: Array, index: Array | slice, ws: Workspace, dtype: str, backend: Backend) -> Array:

@@ -91,7 +91,8 @@ class Crossentropy(Loss):
         if len(output_shape) != 1:
             raise ValueError(
                 f"{self.name} needs predictions of shape (N, classes), but the model gives (N, "
-                f"{', '.join(map(str, output_shape))}); end it with Flatten or Dense"
+                f"{', '.join(map(str, output_shape))}); a Flatten or a global pooling is missing, before the first "
+                "Dense or at the end"
             )
         return self.check_classes(y, n, output_shape[0])
 

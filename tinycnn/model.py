@@ -52,7 +52,7 @@ class Sequential:
     history : History or None
         Of the last ``fit``.
     stop_training : bool
-        A callback sets it to end ``fit`` after the epoch.
+        A callback sets it to end ``fit`` after the epoch, or in ``on_train_batch_end`` after the batch.
 
     Examples
     --------
@@ -71,6 +71,8 @@ class Sequential:
     def __init__(
         self, layers: Iterable[Layer | layers_module.Input] = (), name: str | None = None, *, dtype: str = "float32"
     ) -> None:
+        if isinstance(name, Layer):
+            raise TypeError("layers: a Sequential takes one list of layers, Sequential([first, second, …])")
         self.name = optional_name(name) or snake_case(type(self).__name__)
         self.dtype = choice(dtype, ("float32", "float64"), "dtype")
         self.seed = seeding.new_model_seed()
@@ -105,6 +107,8 @@ class Sequential:
         if not isinstance(layer, Layer):
             hint = "; write an instance, with parentheses" if isinstance(layer, type) else ""
             raise TypeError(f"layer: a Sequential takes layers; got {shown(layer)}{hint}")
+        if not hasattr(layer, "built"):
+            raise TypeError(f"layer: the __init__ of {type(layer).__name__} does not call super().__init__(**base)")
         if layer.built or any(layer is other for other in self.layers):
             raise ValueError(f"{layer.label} is built already: a layer belongs to one model, at one place")
         if not self.layers and layer.input_shape is not None and self._input_shape is None:
@@ -188,14 +192,14 @@ class Sequential:
 
     # Training and asking --------------------------------------------------------------------------------------
 
-    def compile(self, optimizer: Any = "adam", loss: Any = None, metrics: Sequence[Any] = ()) -> None:
+    def compile(self, optimizer: Any = "adam", loss: Any = None, metrics: Sequence[Any] | None = None) -> None:
         """Choose how to train.
 
         Parameters
         ----------
         optimizer : str or Optimizer
         loss : str or Loss
-        metrics : sequence of str or Metric
+        metrics : sequence of str or Metric, optional
 
         Raises
         ------
@@ -207,7 +211,7 @@ class Sequential:
             raise ValueError("compile needs a loss, for example loss='sparse_categorical_crossentropy'")
         self.optimizer = optimizers.get(optimizer)
         self.loss = losses.get(loss)
-        self.metrics = metrics_by_name(metrics)
+        self.metrics = metrics_by_name(() if metrics is None else metrics)
         self.compiled = True
         self._chain: list[Any] | None = None
         if self.built:
@@ -282,7 +286,7 @@ class Sequential:
         self,
         x: Any,
         y: Any = None,
-        batch_size: int = 32,
+        batch_size: int | None = 32,
         epochs: int = 1,
         verbose: int = 1,
         callbacks: Sequence[Callback] | None = None,
@@ -383,14 +387,14 @@ class Sequential:
     def evaluate(
         self,
         x: Any,
-        y: Any,
+        y: Any = None,
         batch_size: int | None = None,
         verbose: int = 1,
         sample_weight: Any = None,
         return_dict: bool = False,
         check_finite: bool = True,
     ) -> Any:
-        """Loss and metrics on a data set, exactly as ``fit`` logs them for ``validation_data``.
+        """Loss and metrics on a data set, exactly as ``fit`` logs them for ``validation_data``, unless ``fuse=False``.
 
         Parameters
         ----------
@@ -411,6 +415,8 @@ class Sequential:
             ``[loss, *metrics]``; the loss alone where there are no metrics.
         """
         as_dict = boolean(return_dict, "return_dict")
+        if y is None:
+            raise ValueError("y is missing: evaluate(x, y) takes arrays; for batches, evaluate each and take the mean")
         self._ready(x)
         results = training.evaluate(self, x, y, verbose=verbose, sample_weight=sample_weight, check_finite=check_finite)
         if as_dict:

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from . import schedules
-from ._checks import arguments, boolean, real, unknown
+from ._checks import arguments, boolean, real, unexpected, unknown
 from ._named import custom, described
 from ._types import Array, Config
 from .backend import Backend
@@ -58,7 +58,10 @@ class Optimizer:
         clipnorm: float | None = None,
         clipvalue: float | None = None,
         global_clipnorm: float | None = None,
+        **other: Any,
     ) -> None:
+        if other:
+            raise unexpected(type(self), other)
         self._rate = _checked_rate(learning_rate)
         self.weight_decay = None if weight_decay is None else real(weight_decay, "weight_decay", 0)
         limits = {"clipnorm": clipnorm, "clipvalue": clipvalue, "global_clipnorm": global_clipnorm}

@@ -8,6 +8,7 @@ import numpy as np
 from ._types import Array, Shape
 from .backend import Backend
 from .head import WithoutActivation
+from .kernels.geometry import Window
 from .layers.base import Layer, Parameter, buffers_kept
 from .plan import fused
 
@@ -95,7 +96,7 @@ def receptive_fields(layers: "list[Layer]", input_shape: Shape) -> list[tuple[in
     field, jump = [1, 1], [1, 1]
     fields: list[tuple[int, int] | None] = []
     for layer in layers:
-        if layer.window is not None:
+        if isinstance(layer.window, Window):  # a layer of a user's may keep something else under the name
             for axis, extent in enumerate(layer.window.extent()):
                 field[axis] += (extent - 1) * jump[axis]
                 jump[axis] *= layer.window.strides[axis]

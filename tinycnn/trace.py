@@ -115,6 +115,8 @@ class Trace:
 def trace(model: "Sequential", x: Any, y: Any = None) -> Trace:
     """See :meth:`Sequential.trace`."""
     images = images_for(model, x)
+    if not len(images):
+        raise ValueError("x is empty: there is nothing to trace")
     value = model.backend.array(images, model.dtype)
     targets = None if y is None else model.loss.check_targets(y, len(images), model.output_shape)
     step = model.optimizer.iterations if model.compiled else 0

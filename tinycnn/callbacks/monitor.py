@@ -51,7 +51,8 @@ class MonitorCallback(Callback):
             return "max"
         raise ValueError(
             f"{type(self).__name__} watches {self.monitor!r}, and mode='auto' does not know whether small or large is "
-            f"good there: pass mode='min' or mode='max' (compiled: {', '.join(['loss', *metrics])})"
+            "good there: pass mode='min' or mode='max', if there is such a figure (compiled: "
+            f"{', '.join(['loss', *metrics])})"
         )
 
     def worst(self) -> float:
@@ -65,9 +66,10 @@ class MonitorCallback(Callback):
     def figure(self, logs: Logs) -> float:
         """The figure that is watched, or a ValueError that names those there are."""
         if self.monitor not in logs:
+            lacks_validation = self.monitor.startswith("val_") and not any(key.startswith("val_") for key in logs)
             raise ValueError(
                 f"{type(self).__name__} watches {self.monitor!r}, which is not among {', '.join(logs)}"
-                + ("; give fit validation_data" if self.monitor.startswith("val_") else "")
+                + ("; give fit validation_data" if lacks_validation else "")
             )
         return logs[self.monitor]
 
@@ -94,7 +96,7 @@ class EarlyStopping(MonitorCallback):
     mode : {"auto", "min", "max"}
         ``auto``: what the compiled metric says, ``min`` for a loss.
     baseline : float, optional
-        Stop also if this value is not passed within ``patience`` epochs.
+        An improvement starts the patience anew only beyond this value.
     restore_best_weights : bool
     start_from_epoch : int
         Earlier epochs neither count nor can be the best.

@@ -31,7 +31,9 @@ def run(args: argparse.Namespace) -> int:
     from ..checkpoint import write_whole
     from ._results import beside, blocks, choices, figures, page, records
 
-    read = (kind.read_all(args.folder) for kind in (records, choices, beside))
+    read = [kind.read_all(args.folder) for kind in (records, choices, beside)]
+    if not any(read):
+        raise FileNotFoundError(f"{args.folder} holds no records; 'tinycnn reproduce --out {args.folder}' makes them")
     shown = page.blocks(*read)
     pictures = [block for block in shown if isinstance(block, blocks.Picture)]
     draw = functools.cache(_drawn)

@@ -191,11 +191,11 @@ def _finish(
         },
     )
     kept = f"epoch {results['weights_of_epoch'] + 1} of {progress.epochs}"
-    documented = _documented(settings)
+    remarks = _remarks(settings)
     print(
         f"\n{settings.model} on {data.title}: {kept}, {sum(progress.seconds):.1f} s, {speed:,.0f} images/s in training"
     )
-    print(f"  test accuracy {accuracy:.4f}, test loss {loss:.4f}{documented}")
+    print(f"  test accuracy {accuracy:.4f}, test loss {loss:.4f}{remarks}")
     print(
         f"  complexity {model.count_params():,} parameters / accuracy {accuracy:.4f} / "
         f"errors {errors} in the first {min(100, len(data.x_test))} test images"
@@ -203,14 +203,15 @@ def _finish(
     print(f"  in {folder}: {', '.join([_runs.MODEL, _runs.HISTORY, _runs.RUN, *pictures])}")
 
 
-def _documented(settings: Any) -> str:
-    """The figure to compare with, if the run is on the document's data."""
+def _remarks(settings: Any) -> str:
+    """What chose the epoch, and the figure to compare with, if the run is on the document's data."""
     from .. import models
 
     recipe = models.recipe(settings.model)
+    chosen = ", of the best epoch, which these same images chose" if recipe.restore_best else ""
     if recipe.documented_accuracy is None or settings.data != recipe.data:
-        return ""
-    return f" (the document reports an accuracy of {recipe.documented_accuracy:.4g})"
+        return chosen
+    return f"{chosen} (the document: {recipe.documented_text})"
 
 
 def _command(settings: Any) -> str:

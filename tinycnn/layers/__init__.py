@@ -70,7 +70,12 @@ def serialize(layer: Layer) -> Config:
     """A layer as ``{"class_name": …, "config": …}``, ready for JSON."""
     if not isinstance(layer, Layer):
         raise TypeError(f"layer must be a Layer; got {shown(layer)}")
-    return {"class_name": type(layer).__name__, "config": layer.get_config()}
+    name = type(layer).__name__
+    if LAYERS.get(name, type(layer)) is not type(layer):
+        raise ValueError(
+            f"a layer class of your own is called {name}, as one of tinycnn's, and would be taken for that"
+        )
+    return {"class_name": name, "config": layer.get_config()}
 
 
 def deserialize(config: Any, custom_objects: dict[str, type] | None = None) -> Layer:

@@ -11,7 +11,7 @@ from typing import Any, ClassVar, NamedTuple, NoReturn
 import numpy as np
 
 from .. import activations, initializers, regularizers, seeding
-from .._checks import arguments, array, boolean, float_dtype, items, optional_name, shape, shown
+from .._checks import arguments, array, boolean, float_dtype, items, optional_name, shape, shown, unexpected
 from .._named import Named
 from .._types import Array, Config, Shape
 from ..backend import Backend, get_backend
@@ -89,7 +89,11 @@ class Layer:
     #: Whether every output sees all of the input.
     sees_everything: ClassVar[bool] = False
 
-    def __init__(self, *, name: str | None = None, input_shape: Shape | None = None, trainable: bool = True) -> None:
+    def __init__(
+        self, *, name: str | None = None, input_shape: Shape | None = None, trainable: bool = True, **other: Any
+    ) -> None:
+        if other:
+            raise unexpected(type(self), other)
         self.name = optional_name(name)
         self.input_shape = None if input_shape is None else shape(input_shape, "input_shape")
         self.params: dict[str, Parameter] = {}
@@ -202,20 +206,20 @@ class Layer:
         self,
         name: str,
         shape: Shape,
-        initializer: initializers.Initializer,
+        initializer: initializers.Initializer | str,
         rng: np.random.Generator,
         regularizer: regularizers.Regularizer | None = None,
     ) -> None:
-        """Make ``params[name]``, drawn by ``initializer``."""
-        self.params[name] = self._parameter(self._array(shape, initializer, rng), regularizer)
+        """Make ``params[name]``, drawn by ``initializer``: one, or its name."""
+        self.params[name] = self._parameter(self._array(shape, initializers.get(initializer), rng), regularizer)
 
-    def add_buffer(self, name: str, shape: Shape, initializer: initializers.Initializer) -> None:
-        """Make ``buffers[name]``; its initializer draws nothing random."""
+    def add_buffer(self, name: str, shape: Shape, initializer: initializers.Initializer | str) -> None:
+        """Make ``buffers[name]``; its initializer, or the name of one, draws nothing random."""
         self.buffers[name] = self.constant(shape, initializer)
 
-    def constant(self, shape: Shape, initializer: initializers.Initializer) -> Array:
+    def constant(self, shape: Shape, initializer: initializers.Initializer | str) -> Array:
         """An array of this layer's backend and dtype; its initializer draws nothing random."""
-        return self._array(shape, initializer, np.random.default_rng(0))
+        return self._array(shape, initializers.get(initializer), np.random.default_rng(0))
 
     def _array(self, shape: Shape, initializer: initializers.Initializer, rng: np.random.Generator) -> Array:
         self._check_size(shape, "an array of weights")

@@ -109,6 +109,27 @@ class Recipe:
         assert not isinstance(value, tuple)
         return value
 
+    @property
+    def documented_text(self) -> str:
+        """The documented test accuracies, and of which epoch, in words.
+
+        Examples
+        --------
+        >>> from tinycnn import models
+        >>> models.recipe("go_crazy").documented_text
+        '0.9945 best epoch, 0.9919 last'
+        """
+        best, last = (self.documented.get(f"{which}_val_accuracy") for which in ("best", "last"))
+        if best is not None and last is not None:
+            return f"{best:.4g} best epoch, {last:.4g} last"
+        if self.documented_accuracy is None:
+            return "none"
+        which = " best epoch" if best is not None else " last epoch" if last is not None else ""
+        by_class = self.documented.get("per_class_accuracy")
+        if isinstance(by_class, tuple) and abs(sum(by_class) / len(by_class) - self.documented_accuracy) > 0.1:
+            which += " as printed, which its own accuracies by class contradict"
+        return f"{self.documented_accuracy:.4g}{which}"
+
     def make_optimizer(self) -> "Optimizer":
         """Make a fresh optimizer: one keeps moments, so no two trainings may share it."""
         from .. import optimizers

@@ -177,7 +177,10 @@ def _document(panel: Any, name: str) -> None:
         )
     elif recipe.documented_accuracy is not None and name != "fashion_base":
         # The printed accuracy of fashion_base is contradicted by its own classes; their mean is what can be compared.
-        panel.axhline(recipe.documented_accuracy, color=GREY, linestyle=":", linewidth=1.5, label="document's accuracy")
+        both = [recipe.documented.get(f"{which}_val_accuracy") for which in ("best", "last")]
+        for index, value in enumerate({value for value in both if value is not None} or {recipe.documented_accuracy}):
+            label = None if index else "document's accuracy"
+            panel.axhline(value, color=GREY, linestyle=":", linewidth=1.5, label=label)
     elif name == "fashion_base":
         classes = np.mean(recipe.documented["per_class_accuracy"])
         panel.axhline(classes, color=GREY, linestyle=":", linewidth=1.5, label="mean of the document's classes")

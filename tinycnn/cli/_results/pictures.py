@@ -44,7 +44,7 @@ def overview(found: Records, names: Sequence[str], file: str, what: str) -> list
     if not groups:
         return []
     documented = [models.recipe(name).documented for name in names if name in found]
-    drawn = ["a line for each seed", "dotted: the one accuracy that the document gives"]
+    drawn = ["a line for each seed", "dotted: what the document gives (the higher line is its best epoch, if two)"]
     if any("val_accuracy_by_epoch" in figures for figures in documented):
         drawn.append("crosses: its accuracy of each epoch")
     drawn.append("a first epoch may lie below what is shown")

@@ -1,7 +1,7 @@
 """What was to be reached, set before any network was trained, and whether it was."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import fmean
 from typing import Any
 
@@ -55,6 +55,17 @@ def best(runs: Runs) -> float:
 def last(runs: Runs) -> float:
     """Mean accuracy of each run's last epoch."""
     return fmean(record["last_val_accuracy"] for record in runs)
+
+
+def missed_by_last(found: Mapping[str, Runs]) -> list[str]:
+    """The networks whose target, for the best epoch, is met, and would not be for the last."""
+    names = []
+    for target in all_targets():
+        runs = found.get(target.name, ())
+        verdicts = target.verdict(runs)[0], replace(target, figure=last).verdict(runs)[0]
+        if target.figure is best and verdicts == ("met", "missed"):
+            names.append(target.name)
+    return names
 
 
 def by_class(runs: Runs) -> list[float]:
