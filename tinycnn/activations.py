@@ -10,19 +10,24 @@ from ._types import Array
 class ActivationFunction(Named):
     """A function with a derivative, as two kernels, which take the constructor's arguments after the arrays.
 
-    ``forward`` maps x to y; ``backward`` maps dy and one of the two to dx: the one that ``keeps`` names, and that a
-    layer keeps for it. Both may work in place: ``out`` may be x in forward (unless x is to be kept), dy in backward.
+    ``forward`` maps x to y; ``backward`` maps dy and one of the two to dx: the one that ``keeps`` names, if any, and
+    that a layer keeps for it. Both may work in place: ``out`` may be x in forward (unless x is to be kept), dy in
+    backward.
     """
 
     name: ClassVar[str]
     #: What backward reads. The result where it tells the slope, because a layer then need not keep x.
-    keeps: ClassVar[Literal["x", "y"]] = "y"
+    keeps: ClassVar[Literal["x", "y"] | None] = "y"
 
     def forward(self, kernels: Any, x: Array, out: Array | None = None) -> Array:
         """y of the shape of x."""
         return getattr(kernels, f"{self.name}_forward")(x, *self.get_config().values(), out=out)
 
-    def backward(self, kernels: Any, dy: Array, kept: Array, out: Array | None = None) -> Array:
+    def to_keep(self, x: Array, y: Array) -> Array | None:
+        """What ``keeps`` names."""
+        return {"x": x, "y": y, None: None}[self.keeps]
+
+    def backward(self, kernels: Any, dy: Array, kept: Array | None, out: Array | None = None) -> Array:
         """dx from dy and from what ``keeps`` names."""
         return getattr(kernels, f"{self.name}_backward")(dy, kept, *self.get_config().values(), out=out)
 
@@ -36,11 +41,12 @@ class Linear(ActivationFunction):
     """``y = x``."""
 
     name = "linear"
+    keeps = None
 
     def forward(self, kernels: Any, x: Array, out: Array | None = None) -> Array:
         return x
 
-    def backward(self, kernels: Any, dy: Array, kept: Array, out: Array | None = None) -> Array:
+    def backward(self, kernels: Any, dy: Array, kept: Array | None, out: Array | None = None) -> Array:
         return dy
 
 

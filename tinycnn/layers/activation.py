@@ -12,7 +12,7 @@ from .base import Layer
 class ActivationCache(NamedTuple):
     """``kept``: the result, or the input where the function needs that for its slope (gelu)."""
 
-    kept: Array
+    kept: Array | None
 
 
 class Activation(Layer):
@@ -41,7 +41,7 @@ class Activation(Layer):
     ) -> tuple[Array, ActivationCache | None]:
         self.check_input(x)
         y = self.activation.forward(self.kernels, x, out=self.result(ws, len(x), training=training))
-        return y, (ActivationCache(x if self.activation.keeps == "x" else y) if training else None)
+        return y, (ActivationCache(self.activation.to_keep(x, y)) if training else None)
 
     def backward(self, dy: Array, cache: ActivationCache, *, ws: Workspace | None = None) -> Array:
         self.check_gradient(dy)

@@ -371,7 +371,7 @@ class ActivatedCache(NamedTuple):
     """``inner``: the cache of the linear part; ``kept``: the activation's result, or what it was given (gelu)."""
 
     inner: Any
-    kept: Array
+    kept: Array | None
 
 
 class ActivatedLayer(Layer):
@@ -403,7 +403,7 @@ class ActivatedLayer(Layer):
             out = None if ws is None else ws.keep(self, "activated", z.shape, self.dtype)
             return self.activation.forward(self.kernels, z, out=out), ActivatedCache(inner, z)
         y = self.activation.forward(self.kernels, z, out=z)
-        return y, (ActivatedCache(inner, y) if training else None)
+        return y, (ActivatedCache(inner, self.activation.to_keep(z, y)) if training else None)
 
     def backward(self, dy: Array, cache: ActivatedCache, *, ws: Workspace | None = None) -> Array:
         dz = self._through_activation(dy, cache, ws)
