@@ -6,10 +6,11 @@ import os
 import subprocess
 import sys
 
+import numba
 import numpy as np
 import pytest
 
-from tinycnn import Sequential, backend, compiling, layers
+from tinycnn import Sequential, backend, compiling, initializers, layers
 from tinycnn.kernels import cpu
 from tinycnn.kernels.cpu import _jit
 
@@ -37,7 +38,7 @@ def fit(model, **named):
 def first_start(monkeypatch):
     """As after an installation, on a machine with three cores; gives the processes that are started."""
     monkeypatch.setattr(backend.Backend, "has_to_compile", lambda self: True)
-    monkeypatch.setattr(os, "cpu_count", lambda: 3)
+    monkeypatch.setattr(compiling, "_count", lambda: 2)
     started = []
 
     class Noted(subprocess.Popen):
@@ -72,9 +73,35 @@ def test_there_are_none_once_something_is_compiled(first_start, monkeypatch):
     assert not first_start
 
 
-def test_there_are_none_on_one_core(first_start, monkeypatch):
-    monkeypatch.setattr(os, "cpu_count", lambda: 1)
-    fit(small_model())
+@pytest.mark.parametrize(("threads", "expected"), [(1, 0), (2, 1), (3, 2), (4, 3), (16, 3)])
+def test_there_is_one_for_each_further_thread(threads, expected, monkeypatch):
+    monkeypatch.setattr(numba, "get_num_threads", lambda: threads)
+    assert compiling._count() == expected
+    for executable in (None, "", "/usr/bin/uwsgi"):
+        monkeypatch.setattr(sys, "executable", executable)
+        assert compiling._count() == 0
+
+
+def test_there_are_none_within_a_frozen_program(monkeypatch):
+    monkeypatch.setattr(numba, "get_num_threads", lambda: 4)
+    monkeypatch.setattr(sys, "frozen", True, raising=False)
+    assert compiling._count() == 0
+
+
+class Odd(initializers.Initializer):
+    def __init__(self):
+        self.argument = object()
+
+    def __call__(self, shape, rng):
+        return np.zeros(shape)
+
+
+def test_there_are_none_for_what_json_cannot_say(first_start):
+    model = Sequential(
+        [layers.Input((6, 6, 1)), layers.Flatten(), layers.Dense(3, "softmax", kernel_initializer=Odd())]
+    )
+    model.compile("adam", "sparse_categorical_crossentropy")
+    fit(model)
     assert not first_start
 
 
@@ -92,8 +119,10 @@ def test_there_are_none_for_layers_that_they_would_not_know(first_start):
 def test_a_fit_does_without_them(first_start, monkeypatch, tmp_path):
     monkeypatch.setattr(sys, "executable", str(tmp_path / "missing"))
     fit(small_model())
-    monkeypatch.setattr(sys, "executable", "/bin/false")
+    first_start.clear()
+    (tmp_path / "missing").symlink_to("/bin/false")
     fit(small_model())
+    assert [process.returncode for process in first_start] == [1, 1]
 
 
 @jit

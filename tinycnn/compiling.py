@@ -40,7 +40,7 @@ def shared(model: "Sequential", batch_size: int | None, fuse: bool) -> Iterator[
     helpers: list[subprocess.Popen[bytes]] = []
     try:
         if model.backend.has_to_compile() and _is_ours(model):
-            _start(helpers, json.dumps(_job(model, batch_size, fuse)).encode())
+            _start(helpers, model, batch_size, fuse)
         yield
     finally:
         for helper in helpers:
@@ -64,10 +64,22 @@ def _job(model: "Sequential", batch_size: int | None, fuse: bool) -> dict[str, A
     }
 
 
-def _start(helpers: list[subprocess.Popen[bytes]], job: bytes) -> None:
+def _count() -> int:
+    """How many may run: where Python is part of another program, that program must not be started again."""
+    import numba
+
+    named = "python" in Path(sys.executable or "").name.lower() and not getattr(sys, "frozen", False)
+    return min(numba.get_num_threads() - 1, HELPERS) if named else 0
+
+
+def _start(helpers: list[subprocess.Popen[bytes]], model: "Sequential", batch_size: int | None, fuse: bool) -> None:
+    try:
+        job = json.dumps(_job(model, batch_size, fuse)).encode()
+    except (TypeError, ValueError):  # an initializer of a user's, for example, whose arguments are no JSON
+        return
     # They find modules where this process does, and none that lies in the current folder by chance.
     path = [*filter(None, sys.path), str(Path(__file__).parents[1])]
-    count = min((os.cpu_count() or 1) - 1, HELPERS)
+    count = _count()
     for number in range(count):
         with contextlib.suppress(OSError):  # no interpreter to start, or it has ended already
             helper = subprocess.Popen(
