@@ -279,7 +279,7 @@ def test_a_header_that_lies(tmp_path, content, message):
         ({"model": config([{"class_name": "os.system", "config": {}}])}, "unknown layer 'os.system'"),
         ({"model": config([{"class_name": "Layer", "config": {}}])}, "unknown layer 'Layer'"),
         ({"model": config([{"class_name": "x" * 10**6, "config": {}}])}, "unknown layer 'xxx"),
-        ({"model": config([dense(2, __class__="x")])}, "unexpected keyword argument"),
+        ({"model": config([dense(2, __class__="x")])}, "Dense takes no argument '__class__'"),
         ({"model": config([dense(2, activation={"class_name": "ReLU", "config": {"self": 1}})])}, "takes no arguments"),
         ({"model": config([dense(2)] * 2)}, "two layers are called 'dense'"),
         ({"model": config([dense(2, str(i)) for i in range(1001)])}, "at most 1000"),

@@ -71,7 +71,7 @@ def unexpected(cls: type, given: Iterable[str]) -> TypeError:
         for name, parameter in inspect.signature(vars(base).get("__init__", cls)).parameters.items()
         if parameter.kind in (parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY) and name != "self"
     }
-    wrong = next(iter(given))
+    wrong = next(iter(given))[:_SHOWN]
     near = difflib.get_close_matches(wrong, sorted(known), n=1, cutoff=0.5)
     hint = f"did you mean {near[0]!r}?" if near else f"it takes {', '.join(sorted(known))}"
     return TypeError(f"{cls.__name__} takes no argument {wrong!r}; {hint}")
