@@ -92,11 +92,11 @@ class _Contract:
 
     def types(self, layer: Layer, x: Array, dy: Array) -> None:
         """Shapes, and the input's dtype everywhere."""
-        found = {training: outcome(layer, x.copy(), training=training) for training in (True, False)}
-        for y, _ in found.values():
-            if y.dtype != x.dtype:
-                raise self.fail(f"forward returned {y.dtype} for an input of {x.dtype}")
-        dx = gradient_of_input(layer, dy.copy(), found[True][1])
+        y, cache = outcome(layer, x.copy(), training=True)
+        dx = gradient_of_input(layer, dy.copy(), cache)
+        for result in (y, outcome(layer, x.copy(), training=False)[0]):
+            if result.dtype != x.dtype:
+                raise self.fail(f"forward returned {result.dtype} for an input of {x.dtype}")
         if not dx.flags.writeable:
             raise self.fail("backward returned a read-only array: the layer before may write into it; return a copy")
         gradients = {"dx": dx} | {name: p.grad for name, p in layer.params.items() if p.trainable}
