@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from . import losses, optimizers
+from .fitting import USUAL_BATCH
 from .workspace import Workspace
 
 if TYPE_CHECKING:
@@ -28,7 +29,6 @@ if TYPE_CHECKING:
 #: Other processes, at most; each takes about 200 MB.
 HELPERS = 3
 PROGRAM = f"from {__name__} import main; main()"
-USUAL_BATCH = 64  # where batches are the user's own: which kernels run may depend on the number of images
 
 
 @contextlib.contextmanager
@@ -59,7 +59,7 @@ def _job(model: "Sequential", batch_size: int | None, fuse: bool) -> dict[str, A
         "model": model.get_config(),
         "loss": {"class_name": type(model.loss).__name__, "config": model.loss.get_config()},
         "optimizer": type(model.optimizer).__name__,
-        "batch_size": batch_size or USUAL_BATCH,
+        "batch_size": batch_size or USUAL_BATCH,  # which kernels run may depend on it; batches may be the user's own
         "fuse": fuse,
     }
 

@@ -98,7 +98,10 @@ def checked_data(model: "Sequential", x: Any, y: Any, check_finite: bool = True,
     try:
         return x, model.loss.check_targets(y, len(x), model.output_shape)
     except (TypeError, ValueError) as error:
-        raise type(error)(f"{what}{error}") from None
+        if not what:
+            raise
+        kind = TypeError if isinstance(error, TypeError) else ValueError  # a subclass may take other arguments
+        raise kind(f"{what}{error}") from error
 
 
 def take(x: Array, index: Array | slice, ws: Workspace, dtype: str, backend: Backend) -> Array:

@@ -53,7 +53,8 @@ def kernel(*, blas=False, parallel=True):
                 raise RuntimeError(FORK_MESSAGE)
             if _noted is not None:
                 kinds = tuple(map(numba.typeof, arguments))
-                return note((jitted, kinds), functools.partial(jitted.compile, kinds))
+                note((jitted, kinds), functools.partial(jitted.compile, kinds))
+                return None
             if blas:
                 with one_blas_thread(), _launch_lock:
                     return jitted(*arguments)
