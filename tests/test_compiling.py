@@ -121,6 +121,13 @@ def test_a_fit_does_without_them(first_start, monkeypatch, tmp_path):
     fit(small_model())
     first_start.clear()
     (tmp_path / "missing").symlink_to("/bin/false")
+
+    class Ended(subprocess.Popen):  # before anything is written to it
+        def __init__(self, *given, **named):
+            super().__init__(*given, **named)
+            self.wait()
+
+    monkeypatch.setattr(subprocess, "Popen", Ended)
     fit(small_model())
     assert [process.returncode for process in first_start] == [1, 1]
 
