@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import tinycnn
-from tinycnn import layers, testing
+from tinycnn import Sequential, initializers, layers, testing
 from tinycnn.backend import BACKENDS
 
 LAYERS = pytest.mark.parametrize("layer_class", layers.LAYERS.values(), ids=layers.LAYERS.keys())
@@ -344,8 +344,60 @@ def test_a_layer_that_does_not_keep_its_arguments_still_has_a_repr():
     assert repr(layers.Dense(3, name="d")).startswith("Dense(units=3, ")
 
 
+class Named(layers.Layer):
+    def create(self, input_shape, rng):
+        self.add_parameter("w", (3,), "ones", rng)
+        self.add_buffer("w", (2,), "ones")
+
+
+class OneNumber(initializers.Initializer):
+    def __call__(self, shape, rng):
+        return np.ones(1)
+
+
+class Complex(initializers.Initializer):
+    def __call__(self, shape, rng):
+        return np.ones(shape, complex)
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: Named().build((3,)), "Named 'named': has a parameter or a buffer called 'w' already"),
+        (
+            lambda: layers.Dense(4, bias_initializer=OneNumber(), name="d").build((3,)),
+            r"Dense 'd': OneNumber made float64 of shape \(1,\) where numbers of shape \(4,\) were wanted",
+        ),
+        (lambda: layers.Dense(4, kernel_initializer=Complex()).build((3,)), "Complex made complex128"),
+        (lambda: layers.Dense(4).build((3,), rng=42), "rng must be a numpy.random.Generator; got 42"),
+        (lambda: layers.Dense(4).build((3,), backend="cpu"), "backend must be a Backend; got 'cpu'"),
+        (lambda: layers.ReLU(alph=1), "ReLU takes no argument 'alph'; it takes input_shape, name, trainable"),
+        (lambda: layers.ReLU(activation="tanh"), "ReLU takes no argument 'activation'"),
+    ],
+)
+def test_slips_in_a_layer_are_named(call, message):
+    with pytest.raises((TypeError, ValueError), match=message):
+        call()
+
+
+@pytest.mark.parametrize("fuse", [True, False])
+def test_one_parameter_may_be_trained_in_a_frozen_layer(fuse):
+    """Its gradient was never computed, and a penalty's was added to it at every step."""
+    conv = layers.Conv2D(2, 3, activation="relu", bias_regularizer="l2", bias_initializer="glorot_uniform")
+    end = layers.Dense(3, activation="softmax")
+    model = Sequential([layers.Input((5, 5, 1)), conv, layers.MaxPooling2D(), layers.Flatten(), end])
+    model.compile("sgd", "sparse_categorical_crossentropy")
+    for layer in (conv, end):
+        layer.trainable = False
+        layer.params["bias"].trainable = True
+    before = model.get_weights()
+    model.fit(np.random.default_rng(0).random((8, 5, 5, 1)), np.arange(8) % 3, 4, epochs=3, verbose=0, fuse=fuse)
+    changed = [not np.array_equal(old, new) for old, new in zip(before, model.get_weights(), strict=True)]
+    assert changed == [False, True, False, True]
+
+
 def test_a_layer_is_no_function_and_says_what_is():
-    with pytest.raises(TypeError, match=r"Dense 'd' is no function: .* or call layer.forward\(x\)"):
+    with pytest.raises(TypeError, match=r"Dense 'd' is no function: .* or call layer.forward\(x, training=True\)"):
         layers.Dense(3, name="d")(np.ones((1, 2)))
 
 

@@ -222,6 +222,44 @@ def test_a_second_input_is_refused():
         Sequential([layers.Input((3,)), layers.Input((3,))])
 
 
+def test_a_layer_that_did_not_fit_leaves_nothing_behind():
+    model, layer = Sequential(), layers.Conv2D(2, 9, input_shape=(3, 3, 1))
+    with pytest.raises(ValueError, match="does not fit"):
+        model.add(layer)
+    assert layer.name is None
+    model.add(layers.Dense(2, input_shape=(8,)))
+    assert (model.input_shape, model.output_shape) == ((8,), (2,))
+
+
+def test_renamed_layers_cannot_lose_their_weights():
+    model = compiled()
+    model.layers[0].name = "dense"
+    for call in (model.weights, model.get_weights, lambda: model.train_on_batch(np.zeros((1, 6, 6, 1)), [0])):
+        with pytest.raises(ValueError, match="two layers are called 'dense'"):
+            call()
+
+
+def test_layers_changed_by_hand_are_noticed():
+    model = compiled()
+    model.layers.pop()
+    with pytest.raises(RuntimeError, match="have changed since it was compiled: compile it again"):
+        model.evaluate(np.zeros((1, 6, 6, 1)), [0])
+    model.layers.append(layers.Dense(2))
+    with pytest.raises(RuntimeError, match=r"Dense was put into small.layers by hand; use small.add\(layer\)"):
+        model.predict(np.zeros((1, 6, 6, 1)))
+
+
+@pytest.mark.parametrize("result", [lambda x: x[:, :1], lambda x: x[:1]])
+def test_predict_spreads_no_result(result):
+    class Short(layers.Layer):
+        def forward(self, x, *, training=False, step=0, ws=None):
+            return result(x), None
+
+    model = Sequential([layers.Input((4,)), Short()])
+    with pytest.raises(ValueError, match=r"Short 'short': forward returned .* output_shape says \(3, 4\)"):
+        model.predict(np.zeros((3, 4)))
+
+
 def test_a_failed_build_can_be_tried_again():
     model = Sequential([layers.Conv2D(2, 3), layers.Flatten()])
     with pytest.raises(ValueError, match="does not fit"):

@@ -296,6 +296,177 @@ def test_a_result_of_another_shape_than_promised():
         testing.check_gradients(Own(lambda x: x.reshape(2, 32), lambda dy, x: dy), X)
 
 
+class Weighed(Own):
+    """Of ``forward(x, w)`` and ``backward(dy, x, w, dw)``, with a weight for each channel; dw is to be overwritten."""
+
+    def __init__(self, forward, backward, start="ones", weight="w", **base):
+        super().__init__(forward, backward, **base)
+        self.start, self.weight = start, weight
+
+    def create(self, input_shape, rng):
+        self.add_parameter(self.weight, input_shape[-1:], self.start, rng)
+
+    def forward(self, x, *, training=False, step=0, ws=None):
+        return self.give(x, self.params[self.weight].value), ((x,) if training else None)
+
+    def backward(self, dy, cache, *, ws=None):
+        weight = self.params[self.weight]
+        return self.give_back(dy, cache[0], weight.value, weight.grad)
+
+
+def over_images(values, out):
+    values.sum(axis=(0, 1, 2), out=out)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_the_cotangent_is_not_the_input_that_the_same_seed_draws(seed):
+    x = np.random.default_rng(seed).normal(size=(2, 3))
+    testing.check_gradients(Own(np.square, lambda dy, x: 2 * x * dy), x, seed=seed)
+    with pytest.raises(AssertionError, match="wrong"):
+        testing.check_gradients(Own(np.square, lambda dy, x: 2 * x * x), x, seed=seed)
+
+
+def scale_backward(dy, x, w, dw):
+    over_images(dy * x, dw)
+    return dy * w
+
+
+def scale_without_the_factor(dy, x, w, dw):
+    over_images(dy * x, dw)
+    return dy
+
+
+def branch_backward(dy, x, w, dw):
+    over_images(dy * x * x, dw)
+    return dy * (1 + 2 * w * x)
+
+
+def branch_forgotten(dy, x, w, dw):
+    over_images(dy * x * x, dw)
+    return dy
+
+
+@pytest.mark.parametrize(
+    ("forward", "start", "right", "wrong"),
+    [
+        (lambda x, w: x * w, "ones", scale_backward, scale_without_the_factor),
+        (lambda x, w: x + w * x * x, "zeros", branch_backward, branch_forgotten),
+    ],
+)
+def test_initial_values_hide_nothing(forward, start, right, wrong):
+    layer = Weighed(forward, right, start)
+    testing.check_gradients(layer, X)
+    assert (layer.params["w"].value == (1 if start == "ones" else 0)).all()  # put back
+    with pytest.raises(AssertionError, match="the gradient of dx is wrong"):
+        testing.check_gradients(Weighed(forward, wrong, start), X)
+
+
+def test_gradients_that_are_added_up_are_found():
+    def adds(dy, x, w, dw):
+        dw += (dy * x).sum(axis=(0, 1, 2))
+        return dy * w
+
+    with pytest.raises(AssertionError, match="another gradient of w; it must overwrite, not add"):
+        testing.check_gradients(Weighed(np.multiply, adds), X)
+
+
+def test_a_gradient_that_is_no_array():
+    class NoArray(Weighed):
+        def backward(self, dy, cache, **given):
+            self.params["w"].grad = None
+            return dy * self.params["w"].value
+
+    with pytest.raises(AssertionError, match="the gradient of w must be an array; got None"):
+        testing.check_gradients(NoArray(np.multiply, None), X)
+
+
+def test_a_parameter_called_like_the_gradient_of_the_input():
+    with pytest.raises(ValueError, match="a parameter cannot be called 'dx'"):
+        testing.check_gradients(Weighed(np.multiply, scale_backward, weight="dx"), X)
+
+
+@pytest.mark.parametrize(("far", "factor"), [(1e6, 1.001), (1e8, 1.1), (1e8, 2), (1e12, 1e6)])
+def test_what_rounding_cannot_hide_is_wrong(far, factor):
+    with pytest.raises(AssertionError, match="the gradient of dx is wrong"):
+        testing.check_gradients(Own(lambda x: x + far, lambda dy, x: factor * dy), X)
+
+
+@pytest.mark.parametrize("far", [1e8, 1e12])
+def test_what_rounding_hides_is_not_called_right(far):
+    with pytest.raises(AssertionError, match="the gradient of dx cannot be told: results of up to"):
+        testing.check_gradients(Own(lambda x: x + far, lambda dy, x: dy), X)
+
+
+def test_some_hidden_elements_are_counted():
+    slopes = np.ones((20, 20))
+    slopes[0] = 100
+    report = testing.check_gradients(Own(lambda x: slopes * x + 2e8, lambda dy, x: slopes * dy), np.ones((20, 20)))
+    [row] = report.rows
+    assert row.checked
+    assert row.hidden
+    assert row.checked + row.hidden == 400
+    assert f"{row.hidden} hidden by rounding" in str(report)
+
+
+def test_values_at_the_rim_of_what_forward_is_defined_for():
+    """The first step leaves it, a smaller one does not; other elements are judged as ever."""
+    x = np.linspace(0.5, 1, 6).reshape(2, 3)
+    x[0, 0] = 1e-6
+    right, wrong = (lambda dy, x: dy / 2 / np.sqrt(x)), (lambda dy, x: dy / 2.002 / np.sqrt(x))
+    testing.check_gradients(Own(np.sqrt, right), x)
+    with pytest.raises(AssertionError, match="wrong elements in 6"):
+        testing.check_gradients(Own(np.sqrt, wrong), x)
+    x[0, 0] = 0
+    with pytest.raises(AssertionError, match=r"at \[0, 0\]: .* \(forward is not finite .* 1 wrong elements in 6"):
+        testing.check_gradients(Own(lambda x: np.log(x + 1e-9), lambda dy, x: dy / (x + 1e-9)), x)
+
+
+def test_a_forward_may_read_the_buffer_that_it_moves():
+    class Lagging(layers.Layer):
+        def create(self, input_shape, rng):
+            self.add_buffer("mean", input_shape, "zeros")
+
+        def forward(self, x, *, training=False, step=0, ws=None):
+            mean = self.buffers["mean"].copy()
+            if training:
+                self.buffers["mean"] += x.mean(axis=0)
+            return x - mean, ((x,) if training else None)
+
+        def backward(self, dy, cache, *, ws=None):
+            return dy.copy()
+
+    testing.check_gradients(Lagging(), X)
+    testing.check_gradients(Sequential([layers.Input(X.shape[1:]), Lagging()], dtype="float64"), X)
+
+
+def test_everything_is_put_back_after_an_error():
+    calls = []
+
+    def forward(x, w):
+        calls.append(1)
+        if len(calls) > 7:
+            raise KeyboardInterrupt
+        return x * w
+
+    layer, x = Weighed(forward, scale_backward), X.copy()
+    layer.build(X.shape[1:], dtype="float64")
+    with pytest.raises(KeyboardInterrupt):
+        testing.check_gradients(layer, x)
+    assert (layer.params["w"].value == 1).all()
+
+
+@pytest.mark.parametrize(
+    "check", [testing.check_gradients, lambda layer, x: testing.assert_layer_contract(lambda: layer, (3,))]
+)
+def test_a_layer_that_forgets_its_base(check):
+    class Orphan(layers.Layer):
+        def __init__(self):
+            self.rate = 1
+
+    with pytest.raises(TypeError, match=r"the __init__ of Orphan does not call super\(\).__init__"):
+        check(Orphan(), X)
+
+
 # The contract
 
 
@@ -396,6 +567,39 @@ class Small(regularizers.Regularizer):
 def test_contract_knows_what_a_layer_holds():
     held = {"kernel_initializer": Halves(), "kernel_regularizer": Small()}
     testing.assert_layer_contract(layers.Dense, (4,), units=3, **held)
+
+
+class Borrows(layers.Layer):
+    """``y = x * x``; what backward needs, or the result, lies in memory that others use in between."""
+
+    def __init__(self, place, **base):
+        super().__init__(**base)
+        self.place = place
+
+    def forward(self, x, *, training=False, step=0, ws=None):
+        y, twice = np.empty_like(x), np.empty_like(x)
+        if ws is not None:
+            y = ws.keep(self, "y", x.shape, x.dtype) if self.place != "result" else ws.flow(x.shape, x.dtype)
+            taken = {"flow": ws.flow, "scratch": ws.scratch()}.get(self.place)
+            twice = ws.keep(self, "twice", x.shape, x.dtype) if taken is None else taken(x.shape, x.dtype)
+        np.multiply(x, 2, out=twice)
+        return np.multiply(x, x, out=y), ((twice,) if training else None)
+
+    def backward(self, dy, cache, *, ws=None):
+        return dy * cache[0]
+
+
+def test_contract_finds_memory_that_belongs_to_others():
+    testing.assert_layer_contract(Borrows, (6,), place="keep")
+    for place in ("flow", "scratch", "result"):
+        with pytest.raises(AssertionError, match="belongs into ws"):
+            testing.assert_layer_contract(Borrows, (6,), place=place)
+
+
+def test_contract_names_an_argument_that_cannot_be_saved():
+    testing.assert_layer_contract(Borrows, (6,), place=np.str_("keep"))
+    with pytest.raises(AssertionError, match=r"Borrows: cannot be saved, .* its argument 'place'"):
+        testing.assert_layer_contract(Borrows, (6,), place=frozenset("ab"))
 
 
 def test_contract_finds_gradients_that_add_up():

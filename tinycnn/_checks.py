@@ -70,7 +70,7 @@ def unexpected(cls: type, given: Iterable[str]) -> TypeError:
         for base in cls.__mro__
         for name, parameter in inspect.signature(vars(base).get("__init__", cls)).parameters.items()
         if parameter.kind in (parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY) and name != "self"
-    }
+    } - set(getattr(cls, "fixed_arguments", ()))
     wrong = next(iter(given))[:_SHOWN]
     near = difflib.get_close_matches(wrong, sorted(known), n=1, cutoff=0.5)
     hint = f"did you mean {near[0]!r}?" if near else f"it takes {', '.join(sorted(known))}"

@@ -38,7 +38,7 @@ class WithoutActivation:
 
     def backward_parameters(self, dy: Array, cache: Cache, *, ws: Workspace | None = None) -> None:
         """As :meth:`Layer.backward_parameters`, from below the activation."""
-        if self.layer.trainable:
+        if self.layer.trains:
             self.layer.linear_backward_parameters(dy, cache, ws=ws)
 
 

@@ -14,7 +14,7 @@ from .augmentation import Augmentation
 from .backend import Backend, get_backend
 from .callbacks import Callback, History, Logs
 from .head import training_chain
-from .layers.base import Layer, Parameter, overwrite, snake_case
+from .layers.base import Layer, Parameter, no_base, overwrite, snake_case
 from .metrics import by_name as metrics_by_name
 from .plan import fused
 from .trace import Trace, trace
@@ -108,14 +108,19 @@ class Sequential:
             hint = "; write an instance, with parentheses" if isinstance(layer, type) else ""
             raise TypeError(f"layer: a Sequential takes layers; got {shown(layer)}{hint}")
         if not hasattr(layer, "built"):
-            raise TypeError(f"layer: the __init__ of {type(layer).__name__} does not call super().__init__(**base)")
+            raise TypeError(f"layer: {no_base(layer)}")
         if layer.built or any(layer is other for other in self.layers):
             raise ValueError(f"{layer.label} is built already: a layer belongs to one model, at one place")
-        if not self.layers and layer.input_shape is not None and self._input_shape is None:
-            self._input_shape = layer.input_shape
-        self._give_name(layer)
-        if self._input_shape is not None:
-            self._build_layer(layer, len(self.layers))
+        before = self._input_shape, layer.name
+        try:
+            if not self.layers and self._input_shape is None:
+                self._input_shape = layer.input_shape
+            self._give_name(layer)
+            if self._input_shape is not None:
+                self._build_layer(layer, len(self.layers))
+        except Exception:
+            self._input_shape, layer.name = before
+            raise
         self.layers.append(layer)
         self.compiled = False
 
@@ -189,6 +194,9 @@ class Sequential:
             raise RuntimeError(f"{self.name} has no layers yet; add some")
         if not self.built:
             raise RuntimeError(f"{self.name} is not built: begin with layers.Input(shape), or call build(shape) or fit")
+        for layer in self.layers:
+            if not layer.built:
+                raise RuntimeError(f"{layer.label} was put into {self.name}.layers by hand; use {self.name}.add(layer)")
 
     # Training and asking --------------------------------------------------------------------------------------
 
@@ -218,7 +226,8 @@ class Sequential:
             self._make_chain()
 
     def _make_chain(self) -> None:
-        self._chain, self.chain_loss = training_chain(self.layers, self.loss)
+        self._chained = list(self.layers)
+        self._chain, self.chain_loss = training_chain(self._chained, self.loss)
         self._plan = fused(self._chain, self.backend)
         self._evaluation_plan = fused(self._chain, self.backend, training=False)
         parameters = self.parameters()
@@ -267,7 +276,15 @@ class Sequential:
 
     def parameters(self) -> dict[str, Parameter]:
         """All parameters by ``layer/parameter``."""
+        self._check_names()
         return {f"{layer.name}/{key}": p for layer in self.layers for key, p in layer.params.items()}
+
+    def _check_names(self) -> None:
+        """A layer may have been renamed: of two with one name, one's weights would be lost."""
+        names = [layer.name for layer in self.layers]
+        if len(set(names)) < len(names):
+            twice = next(name for name in names if names.count(name) > 1)
+            raise ValueError(f"two layers are called {twice!r}; names within a model differ")
 
     def _ready(self, x: Any) -> None:
         if not self.compiled:
@@ -281,6 +298,8 @@ class Sequential:
             self.build(array(x, "x").shape[1:])
         if self._chain is None:
             self._make_chain()
+        if self._chained != self.layers:
+            raise RuntimeError(f"the layers of {self.name} have changed since it was compiled: compile it again")
 
     def fit(
         self,
@@ -502,6 +521,7 @@ class Sequential:
     def weights(self) -> dict[str, Array]:
         """Parameters and buffers by ``layer/parameter``, in order; the arrays themselves, not copies."""
         self._need_build()
+        self._check_names()
         return {f"{layer.name}/{key}": value for layer in self.layers for key, value in layer.weights().items()}
 
     def get_weights(self) -> list[Array]:

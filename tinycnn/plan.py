@@ -88,11 +88,11 @@ class ConvStage:
 
     def backward(self, dy: Array, cache: StageCache, *, ws: Workspace | None = None) -> Array:
         """As :meth:`Layer.backward`, through all layers of the stage."""
-        return self._backward(dy, cache, ws, (True, self.conv.trainable))
+        return self._backward(dy, cache, ws, (True, self.conv.trains))
 
     def backward_parameters(self, dy: Array, cache: StageCache, *, ws: Workspace | None = None) -> None:
         """As :meth:`Layer.backward_parameters`."""
-        if self.conv.trainable:
+        if self.conv.trains:
             self._backward(dy, cache, ws, (False, True))
 
     def _backward(self, dy: Array, cache: StageCache, ws: Workspace | None, wants: tuple[bool, bool]) -> Array:

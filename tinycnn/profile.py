@@ -325,7 +325,7 @@ def _work(layers: list[Layer], wants_input_gradient: bool) -> tuple[str, float, 
     if products:
         forward = float(sum(map(flops, products)))
         # The gradient by the weights and that by the input are as much work as the forward, each.
-        backward = sum(flops(layer) * (layer.trainable + wants_input_gradient) for layer in products)
+        backward = sum(flops(layer) * (layer.trains + wants_input_gradient) for layer in products)
         return "GFLOP/s", forward, backward
     if all(isinstance(layer, Flatten | Reshape) for layer in layers):
         return "GB/s", 0.0, 0.0  # another view of the same numbers

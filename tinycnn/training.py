@@ -193,6 +193,10 @@ def predict(model: "Sequential", x: Any, *, check_finite: bool) -> Array:
         for start in range(0, len(x), size):
             block = slice(start, start + size)
             y = run(chain, take(x, block, ws, model.dtype, model.backend), ws)
+            if y.shape != result[block].shape:  # which NumPy would broadcast
+                raise ValueError(
+                    f"{model.layers[-1].label}: forward returned {y.shape}, output_shape says {result[block].shape}"
+                )
             result[block] = model.backend.to_numpy(y)
     return result
 

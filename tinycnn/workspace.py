@@ -30,7 +30,7 @@ class Workspace:
 
     def __init__(self, empty: Callable[..., Any] = np.empty, expected: int = 0) -> None:
         self._empty, self.expected = empty, expected
-        self._buffers: dict[Hashable, Array] = {}
+        self._buffers: dict[tuple[Hashable, np.dtype], Array] = {}
         self._views: dict[tuple[Hashable, Shape, np.dtype], Array] = {}
         self._turn = 0
 
@@ -46,6 +46,12 @@ class Workspace:
     def scratch(self) -> "Scratch":
         """A fresh allocator for one kernel call; what it gave out before is free again."""
         return Scratch(self)
+
+    def spoil(self) -> None:
+        """Overwrite what is free: a test calls this where memory goes to others, and sees who relied on it."""
+        for (key, _), buffer in self._buffers.items():
+            if isinstance(key, tuple) and key[0] in ("flow", "scratch"):
+                buffer.view(np.uint8).fill(0xFF)  # NaN in every floating dtype
 
     def nbytes(self) -> int:
         """Bytes held by all buffers together."""

@@ -3,7 +3,7 @@
 from typing import Any, NamedTuple
 
 from .. import activations
-from .._checks import integer, shown
+from .._checks import integer, shown, unexpected
 from .._types import Array
 from ..workspace import Workspace
 from .base import Layer
@@ -50,6 +50,13 @@ class Activation(Layer):
 
 class _OneActivation(Activation):
     """Base of the layers that are named after their function, which is therefore none of their arguments."""
+
+    fixed_arguments = ("activation",)
+
+    def __init__(self, activation: Any, /, **base: Any) -> None:
+        if "activation" in base:
+            raise unexpected(type(self), ["activation"])
+        super().__init__(activation, **base)
 
     def get_config(self) -> dict[str, Any]:
         return {key: value for key, value in super().get_config().items() if key != "activation"}

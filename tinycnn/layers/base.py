@@ -112,6 +112,11 @@ class Layer:
         for parameter in self.params.values():
             parameter.trainable = value
 
+    @property
+    def trains(self) -> bool:
+        """Whether the optimizer moves any of the parameters: each has a flag of its own too."""
+        return any(parameter.trainable for parameter in self.params.values())
+
     # What a layer defines -------------------------------------------------------------------------------------
 
     def output_shape(self, input_shape: Shape) -> Shape:
@@ -181,6 +186,10 @@ class Layer:
         ValueError
             If the layer cannot take ``input_shape``, or an array would hold more than 2**28 numbers.
         """
+        if not isinstance(rng, np.random.Generator | None):
+            raise TypeError(f"{self.label}: rng must be a numpy.random.Generator; got {shown(rng)}")
+        if not isinstance(backend, Backend | None):
+            raise TypeError(f"{self.label}: backend must be a Backend; got {shown(backend)}")
         self.name = self.name or snake_case(type(self).__name__)
         self.backend = backend or get_backend()
         self.dtype = float_dtype(dtype, "dtype")
@@ -211,11 +220,17 @@ class Layer:
         regularizer: regularizers.Regularizer | None = None,
     ) -> None:
         """Make ``params[name]``, drawn by ``initializer``: one, or its name."""
+        self._check_free(name)
         self.params[name] = self._parameter(self._array(shape, initializers.get(initializer), rng), regularizer)
 
     def add_buffer(self, name: str, shape: Shape, initializer: initializers.Initializer | str) -> None:
         """Make ``buffers[name]``; its initializer, or the name of one, draws nothing random."""
+        self._check_free(name)
         self.buffers[name] = self.constant(shape, initializer)
+
+    def _check_free(self, name: str) -> None:
+        if name in self.weights():
+            raise ValueError(f"{self.label}: has a parameter or a buffer called {name!r} already")
 
     def constant(self, shape: Shape, initializer: initializers.Initializer | str) -> Array:
         """An array of this layer's backend and dtype; its initializer draws nothing random."""
@@ -223,7 +238,13 @@ class Layer:
 
     def _array(self, shape: Shape, initializer: initializers.Initializer, rng: np.random.Generator) -> Array:
         self._check_size(shape, "an array of weights")
-        return self.backend.array(initializer(shape, rng), self.dtype)
+        values = np.asarray(initializer(shape, rng))
+        if values.shape != tuple(shape) or values.dtype.kind not in "fiub":
+            raise ValueError(
+                f"{self.label}: {type(initializer).__name__} made {values.dtype} of shape {values.shape} where numbers "
+                f"of shape {tuple(shape)} were wanted"
+            )
+        return self.backend.array(values, self.dtype)
 
     def _parameter(self, value: Array, regularizer: regularizers.Regularizer | None) -> Parameter:
         return Parameter(value, self.trainable, regularizer)
@@ -242,6 +263,7 @@ class Layer:
 
     def check_gradient(self, dy: Array) -> None:
         """Raise unless dy is a batch of gradients of this layer's results."""
+        self._need_build()
         self._check(dy, "dy", self.built_output_shape)
 
     def result(self, ws: Workspace | None, batch: int, *, training: bool) -> Array | None:
@@ -333,13 +355,18 @@ class Layer:
         Raises
         ------
         TypeError
-            If an argument was not stored under its own name.
+            If an argument was not stored under its own name, or JSON cannot hold it.
         """
         config: Config = {}
         for name in constructor_arguments(type(self)):
             if not hasattr(self, name):
                 raise TypeError(f"{self.label}: cannot be saved, because __init__ does not keep its argument {name!r}")
             config[name] = _plain(getattr(self, name))
+            if not _is_json(config[name]):
+                raise TypeError(
+                    f"{self.label}: cannot be saved, because JSON does not hold its argument {name!r}, "
+                    f"{shown(getattr(self, name))}; define get_config and from_config"
+                )
         return config
 
     @classmethod
@@ -350,8 +377,8 @@ class Layer:
     def __call__(self, *given: Any, **named: Any) -> NoReturn:
         """Raise a TypeError that says what to call."""
         raise TypeError(
-            f"{self.label} is no function: put it into a Sequential, or call layer.forward(x), which gives the result "
-            "and the cache"
+            f"{self.label} is no function: put it into a Sequential, or call layer.forward(x, training=True), which "
+            "gives the result and the cache for backward"
         )
 
     def __repr__(self) -> str:
@@ -407,19 +434,24 @@ class ActivatedLayer(Layer):
 
     def backward(self, dy: Array, cache: ActivatedCache, *, ws: Workspace | None = None) -> Array:
         dz = self._through_activation(dy, cache, ws)
-        if self.trainable:
+        if self.trains:
             self.linear_backward_parameters(dz, cache.inner, ws=ws)
         return self.linear_backward_input(dz, cache.inner, ws=ws)
 
     def backward_parameters(self, dy: Array, cache: ActivatedCache, *, ws: Workspace | None = None) -> None:
         if type(self).backward is not ActivatedLayer.backward:
             self.backward(dy, cache, ws=ws)  # a subclass's own backward always runs
-        elif self.trainable:
+        elif self.trains:
             self.linear_backward_parameters(self._through_activation(dy, cache, ws), cache.inner, ws=ws)
 
     def _through_activation(self, dy: Array, cache: ActivatedCache, ws: Workspace | None) -> Array:
         self.check_gradient(dy)
         return self.activation.backward(self.kernels, dy, cache.kept, out=None if ws is None else dy)
+
+
+def no_base(layer: Layer) -> str:
+    """What is wrong with a layer that has no ``built``."""
+    return f"the __init__ of {type(layer).__name__} does not call super().__init__(**base)"
 
 
 def overwrite(targets: dict[str, Array], weights: Any, owner: str) -> None:
@@ -484,4 +516,12 @@ def _plain(value: Any) -> Any:
         return value.describe()
     if isinstance(value, tuple):
         return [_plain(item) for item in value]
-    return value
+    return value.item() if isinstance(value, np.generic) else value
+
+
+def _is_json(value: Any) -> bool:
+    if isinstance(value, dict):
+        return all(isinstance(key, str) and _is_json(item) for key, item in value.items())
+    if isinstance(value, list):
+        return all(map(_is_json, value))
+    return value is None or isinstance(value, str | bool | int | float)

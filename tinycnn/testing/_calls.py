@@ -6,8 +6,14 @@ import numpy as np
 
 from .._checks import shown
 from .._types import Array
-from ..layers.base import Layer
+from ..layers.base import Layer, no_base
 from ..workspace import Workspace
+
+
+def check_base(layer: Layer) -> None:
+    """Raise unless the layer's ``__init__`` has called its base's."""
+    if not hasattr(layer, "built"):
+        raise TypeError(no_base(layer))
 
 
 def outcome(layer: Layer, x: Array, *, training: bool, step: int = 0, ws: Workspace | None = None) -> tuple[Array, Any]:

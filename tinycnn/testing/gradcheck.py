@@ -27,16 +27,23 @@ from ..backend import get_backend
 from ..layers.base import Layer, Parameter, buffers_kept
 from ..losses import Loss
 from ..model import Sequential
-from ._calls import gradient_of_input, outcome
+from ._calls import check_base, gradient_of_input, outcome
 from .report import GradientReport, Row
 
 #: Steps tried in turn until analytic and numeric agree: the first is best for smooth functions, the others serve
-#: where a kink is near or the curvature is high. No wrong gradient agrees at any of them.
+#: where a kink is near or the curvature is high.
 STEPS = (1e-5, 1e-6, 1e-7)
+#: Rounding that a step may add to a slope, relative to the gradients around: more would hide what is looked for.
+TELLING = 1e-3
+#: How the gradient of the input is called, among those of the parameters.
+INPUT = "dx"
 RTOL = 1e-5
 ATOL = 1e-6
 #: The optimizer step that forward is told; not 0, which a backward that forgets the step would use as well.
 STEP = 3
+#: The cotangent's own stream of random numbers. Inputs are often drawn by the same small seeds, and a cotangent that is
+#: the input is blind: where y = x * x, it would not show that backward forgets dy.
+COTANGENT = 1
 
 
 def check_gradients(
@@ -54,7 +61,11 @@ def check_gradients(
 
     An element passes when ``|analytic - numeric| <= rtol * max(|analytic|, |numeric|) + atol * rms + noise``, where
     ``rms`` is the root mean square of that array's gradient and ``noise`` bounds the rounding of the difference
-    itself: an error of 0.1 % of a gradient fails. NaN fails.
+    itself: an error of 0.1 % of a gradient fails. NaN fails. Where rounding would hide such an error, because results
+    are very much larger than their changes, an element counts as hidden, not as checked.
+
+    A layer that is built here is checked off its initial values: at 1 a forgotten factor does not show, at 0 a
+    forgotten branch. Everything is put back afterwards.
 
     Parameters
     ----------
@@ -80,7 +91,8 @@ def check_gradients(
     Raises
     ------
     AssertionError
-        If a gradient is wrong; names layer, array, index, both values and the largest relative error.
+        If a gradient is wrong; names layer, array, index, both values and the largest relative error. Also if forward
+        or backward changes its arguments, backward adds to gradients, or rounding hides a whole array.
     TypeError, ValueError
         If x is not float64, its shape does not fit, or it is not finite.
     RuntimeError
@@ -123,6 +135,8 @@ class Function:
         Layers whose buffers a training forward moves.
     frozen_layers : list of Layer
         Layers to freeze for the time of the check.
+    fresh : bool
+        The layer has its initial values: they are moved for the time of the check.
     """
 
     name: str
@@ -131,25 +145,38 @@ class Function:
     gradients: Callable[[Array], dict[str, Array]]
     state: list[Layer]
     frozen_layers: list[Layer]
+    fresh: bool = False
     #: Several kinks may lie behind one another, as in a network: then its slopes on the two sides of a kink do not
     #: bound what the chain rule gives there, and a kink is counted without a verdict.
     composite: bool = False
 
     @contextmanager
     def frozen(self) -> Iterator[None]:
-        """Buffers are put back at the end of the block; within it ``frozen_layers`` are frozen."""
+        """Within the block ``frozen_layers`` are frozen; at its end arrays and buffers are as they were."""
         layers = self.frozen_layers
         # A layer sets its parameters' flags, so those come last.
         parts: list[Layer | Parameter] = [*layers, *(p for layer in layers for p in layer.params.values())]
         trainable = [part.trainable for part in parts]
+        saved = {name: array.copy() for name, array in self.arrays.items()}
         with buffers_kept(self.state):
             for layer in layers:
                 layer.trainable = False
             try:
+                if self.fresh:
+                    self._leave_initial_values()
                 yield
             finally:
                 for part, was in zip(parts, trainable, strict=True):
                     part.trainable = was
+                for name, array in self.arrays.items():
+                    array[...] = saved[name]
+
+    def _leave_initial_values(self) -> None:
+        """Move parameters whose elements are all alike, each by another part of it; a factor keeps its sign."""
+        rng = np.random.default_rng(0)
+        for name, array in self.arrays.items():
+            if name != INPUT and array.size and (array == array.flat[0]).all():
+                array += rng.uniform(0.05, 0.3, array.shape) * rng.choice([-1, 1], array.shape) * (array + (array == 0))
 
 
 def compare(
@@ -164,15 +191,16 @@ def compare(
     note: str = "",
 ) -> None:
     """Check a function's gradients and add a row per array to the report, a line per wrong array to its failures."""
-    rng = np.random.default_rng(seed)
+    rng = np.random.default_rng([seed, COTANGENT])
     before = {name: array.copy() for name, array in function.arrays.items()}
     y0 = function.forward().copy()  # some layers hand their input on
     _check_unchanged(function, before, "forward")
     if not np.array_equal(y0, function.forward(), equal_nan=True):
         raise RuntimeError(f"{function.name}: two forwards of the same input differ; a check needs a deterministic one")
     dy = rng.normal(size=y0.shape)
-    analytic = {name: gradient.copy() for name, gradient in function.gradients(dy.copy()).items()}
+    analytic = _analytic(function, dy)
     _check_unchanged(function, before, "backward")
+    scale = max(map(_rms, (dy, *analytic.values())))  # a gradient of zeros is none to hold rounding against
     for name, array in function.arrays.items():
         gradient = analytic[name]
         if gradient.shape != array.shape:
@@ -184,21 +212,49 @@ def compare(
         elements = np.arange(array.size)
         if max_elements is not None and array.size > max_elements:
             elements = np.sort(rng.choice(array.size, max_elements, replace=False))
-        result = probe.compare(gradient.reshape(-1), elements, rtol, atol)
-        report.rows.append(
-            Row(
-                layer_name or function.name, name, array.shape, result.checked, result.kinks, result.largest_error, note
-            )
-        )
+        result = probe.compare(gradient.reshape(-1), elements, rtol, atol, scale)
+        counts = result.checked, result.kinks, result.largest_error
+        report.rows.append(Row(layer_name or function.name, name, array.shape, *counts, note, result.hidden))
         if result.wrong:
             report.failures.append(_describe(function.name, name, array.shape, result, seed))
+        elif result.hidden and not result.checked and not function.composite:
+            report.failures.append(
+                f"{function.name}: the gradient of {name} cannot be told: results of up to {np.abs(y0).max():.2g} hide "
+                "by their rounding how they change; check with smaller ones"
+            )
+
+
+def _analytic(function: Function, dy: Array) -> dict[str, Array]:
+    """Copies of all gradients, of which a second backward must make the same."""
+    first, second = (
+        {name: _array(function, name, gradient) for name, gradient in function.gradients(dy.copy()).items()}
+        for _ in range(2)
+    )
+    for name, gradient in first.items():
+        if name != INPUT and not np.array_equal(gradient, second[name], equal_nan=True):
+            raise AssertionError(
+                f"{function.name}: a second backward gave another gradient of {name}; it must overwrite, not add"
+            )
+    return first
+
+
+def _array(function: Function, name: str, gradient: Any) -> Array:
+    if not isinstance(gradient, np.ndarray):
+        raise AssertionError(f"{function.name}: the gradient of {name} must be an array; got {shown(gradient)}")
+    return gradient.copy()
+
+
+def _rms(array: Array) -> float:
+    """The root mean square of what is finite."""
+    finite = array[np.isfinite(array)]
+    return float(np.sqrt(np.mean(np.square(finite)))) if finite.size else 0.0
 
 
 def _check_unchanged(function: Function, before: dict[str, Array], which: str) -> None:
     """A function that moves its own point would be compared with itself somewhere else."""
     for name, array in function.arrays.items():
         if not np.array_equal(array, before[name]):
-            what = "its input" if name == "dx" else f"the parameter {name}"
+            what = "its input" if name == INPUT else f"the parameter {name}"
             raise AssertionError(f"{function.name}: {which} changed {what} in place; it must leave it as it is")
 
 
@@ -206,6 +262,7 @@ def _check_unchanged(function: Function, before: dict[str, Array], which: str) -
 class _Result:
     checked: int = 0
     kinks: int = 0
+    hidden: int = 0
     largest_error: float = 0.0
     #: (element, analytic, numeric, relative error)
     wrong: list[tuple[int, float, float, float]] = field(default_factory=list)
@@ -222,25 +279,26 @@ class _Probe:
         # Each output's own rounding, which the difference quotient carries on.
         self._rounding = np.finfo(np.float64).eps * np.abs(dy) * (np.abs(y0) + 1)
 
-    def compare(self, analytic: Array, elements: Array, rtol: float, atol: float) -> _Result:
+    def compare(self, analytic: Array, elements: Array, rtol: float, atol: float, scale: float) -> _Result:
         result = _Result()
         slopes = {int(e): functools.cache(partial(self._slopes, np.array([e]))) for e in elements}
-        central = np.array([at(STEPS[0]).central for at in slopes.values()])
-        rms = float(np.sqrt(np.mean(np.square(central)))) if central.size else 0.0
+        rms = _rms(np.array([at(STEPS[0]).central for at in slopes.values()]))
         kinks = []
         for element, at in slopes.items():
             value = float(analytic[element])
-            agrees, numeric, kink = judge(value, at, rtol, atol * rms)
-            error = abs(value - numeric) / max(abs(value), abs(numeric), rms, np.finfo(float).tiny)
-            if kink and (agrees or self._composite):
+            verdict = judge(value, at, rtol, atol * rms, max(rms, scale))
+            error = abs(value - verdict.numeric) / max(abs(value), abs(verdict.numeric), rms, np.finfo(float).tiny)
+            if verdict.kink and (verdict.agrees or self._composite):
                 result.kinks += 1
                 kinks.append(element)
-                continue
-            result.checked += 1
-            if agrees:
-                result.largest_error = max(result.largest_error, error)
+            elif verdict.hidden:
+                result.hidden += 1
             else:
-                result.wrong.append((element, value, numeric, error))
+                result.checked += 1
+                if verdict.agrees:
+                    result.largest_error = max(result.largest_error, error)
+                else:
+                    result.wrong.append((element, value, verdict.numeric, error))
         self._judge_together(kinks, analytic, rtol, atol * rms, result)
         return result
 
@@ -249,22 +307,23 @@ class _Probe:
         if len(kinks) < 2 or self._composite:
             return
         elements, value = np.array(kinks), float(analytic[kinks].sum())
-        agrees, numeric, kink = judge(value, partial(self._slopes, elements), rtol, atol)
+        agrees, numeric, kink, _ = judge(value, partial(self._slopes, elements), rtol, atol)
         if not agrees and not kink:
             result.wrong.append((kinks[0], value, numeric, abs(value - numeric) / max(abs(value), abs(numeric))))
 
     def _slopes(self, elements: Array, h: float) -> "Slopes":
         before = self._flat[elements]
-        steps = h * np.maximum(1, np.abs(before).max())
-        self._flat[elements] = before + steps
-        up = (self._forward() - self._y0) * self._dy / steps
-        self._flat[elements] = before - steps
-        down = (self._y0 - self._forward()) * self._dy / steps
+        step = h * max(1.0, float(np.abs(before).max()))
+        with np.errstate(all="ignore"):  # a step may leave what forward is defined for
+            self._flat[elements] = before + step
+            up = (self._forward() - self._y0) * self._dy / step
+            self._flat[elements] = before - step
+            down = (self._y0 - self._forward()) * self._dy / step
         self._flat[elements] = before
         moved = (up != 0) | (down != 0)
         # An output that stayed as it was has no rounding error, unless it is too large to show the step.
         noise = max(self._rounding[moved].sum(), self._rounding.max(initial=0.0))
-        return Slopes.of(down, up, 4 * float(noise) / h)
+        return Slopes.of(down, up, 4 * float(noise) / step)
 
 
 class Slopes(NamedTuple):
@@ -295,7 +354,27 @@ class Slopes(NamedTuple):
         return abs(self.right - self.left)
 
 
-def judge(value: float, at: Callable[[float], Slopes], rtol: float, atol: float) -> tuple[bool, float, bool]:
+class Verdict(NamedTuple):
+    """What :func:`judge` found.
+
+    Attributes
+    ----------
+    agrees : bool
+    numeric : float
+    kink : bool
+        There is no derivative: the gap between the two sides does not go away with the step. Then any slope between
+        them agrees.
+    hidden : bool
+        Nothing speaks against the slope, but rounding would hide what does.
+    """
+
+    agrees: bool
+    numeric: float
+    kink: bool = False
+    hidden: bool = False
+
+
+def judge(value: float, at: Callable[[float], Slopes], rtol: float, atol: float, scale: float = np.inf) -> Verdict:
     """Compare an analytic slope with numeric ones.
 
     Parameters
@@ -305,35 +384,39 @@ def judge(value: float, at: Callable[[float], Slopes], rtol: float, atol: float)
     at : callable
         ``at(h)`` gives the slopes for a step.
     rtol, atol : float
-
-    Returns
-    -------
-    agrees : bool
-    numeric : float
-    kink : bool
-        There is no derivative: the gap between the two sides does not go away with the step. Then any slope between
-        them agrees.
+    scale : float
+        Of the gradients around, against which rounding is held.
     """
-    for h in STEPS:
-        slopes = at(h)
+    first = at(STEPS[0])
+    h, slopes, tolerance = STEPS[0], first, np.nan
+    for step in STEPS:
+        found = at(step)
+        told = found.noise <= TELLING * max(abs(value), abs(found.central), scale)
+        # Beyond the first step the values may be such that forward is not defined, and a smaller one helps.
+        if not (np.isfinite(found.gap) and (told or found.noise == 0)):
+            continue
+        h, slopes = step, found
         tolerance = rtol * max(abs(value), abs(slopes.central)) + atol + slopes.noise
         smooth = slopes.gap <= 1e-2 * max(abs(slopes.left), abs(slopes.right)) + 10 * tolerance
         if smooth and abs(value - slopes.central) <= tolerance:
-            return True, slopes.central, False
-    # The last step is a hundredth of the first, and so would a gap be that comes from curvature.
-    if slopes.gap > max(tolerance, 0.03 * at(STEPS[0]).gap):
-        return slopes.low - tolerance <= value <= slopes.high + tolerance, slopes.central, True
+            return Verdict(True, slopes.central)
+    if np.isnan(tolerance):
+        return Verdict(False, first.central, hidden=abs(value - first.central) <= first.noise)
+    # As the step shrinks, so would a gap that comes from curvature.
+    if slopes.gap > max(tolerance, 3 * h / STEPS[0] * first.gap):
+        return Verdict(slopes.low - tolerance <= value <= slopes.high + tolerance, slopes.central, kink=True)
     # No kink within the last step: what lies between the sides there is curvature, which the central slope leaves out.
     agrees = abs(value - slopes.central) <= tolerance
-    return agrees, (slopes if agrees else at(STEPS[0])).central, False
+    return Verdict(agrees, (slopes if agrees else first).central)
 
 
 def _describe(function: str, array: str, shape: tuple[int, ...], result: _Result, seed: int) -> str:
     element, analytic, numeric, error = max(result.wrong, key=lambda wrong: (np.isnan(wrong[3]), wrong[3]))
     index = ", ".join(map(str, np.unravel_index(element, shape)))
+    undefined = "" if np.isfinite(numeric) else f" (forward is not finite within {STEPS[-1]} of it)"
     return (
         f"{function}: the gradient of {array} is wrong at [{index}]: backward says {analytic:.9g}, "
-        f"the difference quotient {numeric:.9g}; relative error {error:.2g}, the largest of "
+        f"the difference quotient {numeric:.9g}{undefined}; relative error {error:.2g}, the largest of "
         f"{len(result.wrong)} wrong elements in {result.checked + result.kinks} (cotangent seed {seed})"
     )
 
@@ -363,25 +446,29 @@ def _function_of(subject: Any, x: Array, y: Any, training: bool, seed: int) -> F
 
 def layer_function(layer: Layer, x: Array, training: bool = True, seed: int = 0) -> Function:
     """A layer as a function of its input and its parameters; one that is not built is built by the seed."""
-    if not layer.built:
+    check_base(layer)
+    fresh = not layer.built
+    if fresh:
         layer.build(x.shape[1:], rng=seeding.generator(seed, seeding.Stream.INITIALISE, 0), dtype="float64")
     _check_dtype(layer.dtype, layer.label)
     if x.shape[1:] != layer.built_input_shape:
         raise ValueError(f"{layer.label}: built for samples of shape {layer.built_input_shape}, x has {x.shape[1:]}")
     trained = {name: p.value for name, p in layer.params.items() if p.trainable and training}
+    if INPUT in trained:
+        raise ValueError(f"{layer.label}: a parameter cannot be called {INPUT!r}, which is the gradient of the input")
+
+    def forward() -> Array:
+        with buffers_kept([layer]):  # a forward may read what it then moves
+            return outcome(layer, x, training=True, step=STEP)[0]
 
     def gradients(dy: Array) -> dict[str, Array]:
-        _, cache = outcome(layer, x, training=True, step=STEP)
-        dx = gradient_of_input(layer, dy, cache)
-        return {"dx": dx} | {name: layer.params[name].grad for name in trained}
+        with buffers_kept([layer]):
+            _, cache = outcome(layer, x, training=True, step=STEP)
+            dx = gradient_of_input(layer, dy, cache)
+        return {INPUT: dx} | {name: layer.params[name].grad for name in trained}
 
     return Function(
-        layer.label,
-        {"dx": x} | trained,
-        lambda: outcome(layer, x, training=True, step=STEP)[0],
-        gradients,
-        [layer],
-        [] if training else [layer],
+        layer.label, {INPUT: x} | trained, forward, gradients, [layer], [] if training else [layer], fresh=fresh
     )
 
 
@@ -399,6 +486,10 @@ def _model_function(model: Sequential, x: Array, y: Any, training: bool) -> Func
     trained = {name: p.value for name, p in model.parameters().items() if p.trainable and training}
 
     def forward() -> tuple[Array, list[Any], Any]:
+        with buffers_kept(model.layers):
+            return run()
+
+    def run() -> tuple[Array, list[Any], Any]:
         value, caches = x, []
         for layer in chain:
             value, cache = layer.forward(value, training=True, step=STEP)
@@ -415,10 +506,10 @@ def _model_function(model: Sequential, x: Array, y: Any, training: bool) -> Func
         for layer, cache in zip(reversed(chain), reversed(caches), strict=True):
             dy = layer.backward(dy, cache)
         parameters = model.parameters()
-        return {"dx": dy} | {name: parameters[name].grad for name in trained}
+        return {INPUT: dy} | {name: parameters[name].grad for name in trained}
 
-    frozen = [] if training else list(model.layers)
-    return Function(model.name, {"dx": x} | trained, lambda: forward()[0], gradients, list(model.layers), frozen, True)
+    layers, frozen = list(model.layers), [] if training else list(model.layers)
+    return Function(model.name, {INPUT: x} | trained, lambda: forward()[0], gradients, layers, frozen, composite=True)
 
 
 def _loss_function(loss: Loss, x: Array, y: Any) -> Function:
@@ -427,9 +518,9 @@ def _loss_function(loss: Loss, x: Array, y: Any) -> Function:
     targets, backend = loss.check_targets(y, len(x), x.shape[1:]), get_backend()
     return Function(
         loss.name,
-        {"dx": x},
+        {INPUT: x},
         lambda: loss.forward(x, targets, backend)[0],
-        lambda dy: {"dx": loss.backward(loss.forward(x, targets, backend)[1], dy, backend)},
+        lambda dy: {INPUT: loss.backward(loss.forward(x, targets, backend)[1], dy, backend)},
         [],
         [],
     )

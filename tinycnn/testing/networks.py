@@ -214,7 +214,7 @@ class _Network:
             ahead, behind = (self._moved_losses(direction, sign * h / length) for sign in (1, -1))
             return Slopes.of((here - behind) / (h * len(here)), (ahead - here) / (h * len(here)), 4 * rounding / h)
 
-        agrees, slope, kink = judge(expected, slopes, rtol, 0.0)
+        agrees, slope, kink, _ = judge(expected, slopes, rtol, 0.0)
         return agrees, kink, slope, expected
 
     def _moved_losses(self, direction: dict[str, Array], distance: float) -> Array:
@@ -238,7 +238,13 @@ class _Network:
                 return {key: by_name[f"{name}/{key}"] for key in keys}
 
             function = Function(
-                f"{self.model.name}, layer {name!r}", trained, partial(self.losses, index), gradients, [], [], True
+                f"{self.model.name}, layer {name!r}",
+                trained,
+                partial(self.losses, index),
+                gradients,
+                [],
+                [],
+                composite=True,
             )
             compare(
                 function,

@@ -23,6 +23,8 @@ class Row:
         Largest relative error of those compared.
     note : str
         How it was checked, where that is not every element.
+    hidden : int
+        Elements that rounding hides: results are so large that the difference quotient cannot tell a wrong gradient.
     """
 
     layer: str
@@ -32,6 +34,7 @@ class Row:
     kinks: int
     largest_error: float
     note: str = ""
+    hidden: int = 0
 
 
 @dataclass
@@ -74,7 +77,9 @@ class GradientReport:
                 "×".join(map(str, row.shape)),
                 f"{row.checked:,}",
                 f"{row.kinks:,}",
-                f"{row.largest_error:.1e}" + (f"  {row.note}" if row.note else ""),
+                f"{row.largest_error:.1e}"
+                + (f"  {row.note}" if row.note else "")
+                + (f"  {row.hidden:,} hidden by rounding" if row.hidden else ""),
             )
             for row in self.rows
         ]
