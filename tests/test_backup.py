@@ -1,6 +1,7 @@
 """BackupAndRestore: a fit that is cut short anywhere ends, after going on, with the bits of one that was not."""
 
 import errno
+import functools
 import os
 import signal
 import tempfile
@@ -228,6 +229,9 @@ def test_a_callback_of_ones_own_remembers_arrays(tmp_path):
         ({"x": {1, 2}}, r"state.callbacks\[0\].state.x: a state holds numbers, text, .*got set"),
         ({3: 1}, "a key of a state is text .*got 3"),
         ({"$array": 1}, r"got '\$array'"),
+        ({"x": np.array(["text"])}, r"state.callbacks\[0\].state.x: arrays of a state hold numbers .*; got <U4"),
+        ({"x": np.ones(2, complex)}, "got complex128"),
+        (functools.reduce(lambda inner, _: {"x": inner}, range(40), {}), "a state is nested at most 32 deep"),
     ],
 )
 def test_a_state_that_cannot_be_kept(tmp_path, state, message):
@@ -235,6 +239,62 @@ def test_a_state_that_cannot_be_kept(tmp_path, state, message):
     odd.get_state = lambda: state
     with pytest.raises(TypeError, match=message):
         fit(small_model(), [odd, BackupAndRestore(tmp_path)])
+
+
+def test_a_callback_may_keep_numpys_generator(tmp_path):
+    """Its state has whole numbers of 128 bits, which were written and not read."""
+
+    class Draws(Callback):
+        def on_train_begin(self, logs=None):
+            self.rng, self.drawn = np.random.default_rng(0), []
+
+        def on_train_batch_end(self, batch, logs):
+            self.drawn.append(int(self.rng.integers(1000)))
+
+        def get_state(self):
+            return {"rng": self.rng.bit_generator.state, "drawn": self.drawn}
+
+        def set_state(self, state):
+            self.rng.bit_generator.state, self.drawn = state["rng"], state["drawn"]
+
+    whole, resumed = Draws(), Draws()
+    fit(small_model(), [whole])
+    with pytest.raises(Crash):
+        fit(small_model(), [Draws(), BackupAndRestore(tmp_path, 2), CrashAt(7)])
+    fit(small_model(), [resumed, BackupAndRestore(tmp_path, 2)])
+    assert resumed.drawn == whole.drawn
+
+
+@pytest.mark.parametrize("stop", [6, 2 * BATCHES])
+def test_epochs_may_not_shrink(tmp_path, stop):
+    """Weights of two epochs were called those of one."""
+    csv = tmp_path / "log.csv"
+    with pytest.raises(Crash):
+        fit(small_model(), [callbacks.CSVLogger(csv), BackupAndRestore(tmp_path / "states", 1), CrashAt(stop)])
+    before = csv.read_text()
+    with pytest.raises(ValueError, match="is in epoch 2 already, and fit is to stop after 1; epochs may only grow"):
+        fit(small_model(), [callbacks.CSVLogger(csv), BackupAndRestore(tmp_path / "states", 1)], epochs=1)
+    assert csv.read_text() == before
+
+
+def test_metrics_of_other_settings_are_refused(tmp_path):
+    def model(k):
+        model = small_model()
+        model.compile("adam", model.loss, [metrics.SparseTopKCategoricalAccuracy(k, name="top")])
+        return model
+
+    fit(model(1), [BackupAndRestore(tmp_path)], epochs=1)
+    with pytest.raises(ValueError, match=r"metrics\[0\].config.k was 1 and is 2"):
+        fit(model(2), [BackupAndRestore(tmp_path)])
+
+
+def test_batches_with_other_weights_of_classes_are_refused(tmp_path):
+    x, y = data()
+    batches, weights = [(x[:8], y[:8])] * BATCHES, {0: 1.0, 1: 2.0, 2: 1.0}
+    small_model().fit(batches, epochs=1, verbose=0, callbacks=[BackupAndRestore(tmp_path)], class_weight=weights)
+    small_model().fit(batches, epochs=2, verbose=0, callbacks=[BackupAndRestore(tmp_path)], class_weight=weights)
+    with pytest.raises(ValueError, match="class_weight was a dict of 3 and is None"):
+        small_model().fit(batches, epochs=3, verbose=0, callbacks=[BackupAndRestore(tmp_path)])
 
 
 @pytest.mark.parametrize(

@@ -161,12 +161,35 @@ def test_what_words_say_is_saved_as_words():
     assert metrics.serialize(metrics.by_name(metrics.serialize(chosen))) == metrics.serialize(chosen)
 
 
+class Slashed(metrics.Metric):
+    """A name that a model is saved with and not read with."""
+
+    name = "precision/macro"
+
+
+def test_values_of_ones_own_may_be_a_list():
+    class Listed(metrics.Metric):
+        def values(self, y_true, y_pred):
+            return [1.0, 3.0]
+
+    metric = Listed()
+    metric.update(np.zeros(2), np.zeros(2))
+    assert metric.result() == 2
+
+
 @pytest.mark.parametrize(
     ("call", "kind", "message"),
     [
         (lambda: metrics.TopKCategoricalAccuracy(0), ValueError, "k must be at least 1"),
         (lambda: metrics.get("acuracy"), ValueError, "did you mean 'accuracy'"),
         (lambda: metrics.MeanSquaredError(name=""), ValueError, "name must be a non-empty string"),
+        (lambda: Slashed(), ValueError, "name must be .* without '/'; got 'precision/macro'"),
+        (
+            lambda: metrics.by_name([metrics.MeanSquaredError(name="epoch")]),
+            ValueError,
+            "two figures are called 'epoch'",
+        ),
+        (lambda: metrics.by_name([metrics.MeanSquaredError(name="learning_rate")]), ValueError, "two figures"),
     ],
 )
 def test_bad_arguments(call, kind, message):

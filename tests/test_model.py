@@ -6,7 +6,18 @@ import numpy as np
 import pytest
 
 import tinycnn
-from tinycnn import Sequential, callbacks, feed, layers, losses, models, optimizers
+from tinycnn import (
+    Sequential,
+    callbacks,
+    feed,
+    initializers,
+    layers,
+    losses,
+    metrics,
+    models,
+    optimizers,
+    regularizers,
+)
 
 
 def small(*, dtype="float32", last="softmax"):
@@ -82,13 +93,52 @@ def test_initializers_of_a_layer_of_ones_own_may_be_names():
     np.testing.assert_array_equal(list(layer.weights().values()), [[1, 1], [0, 0]])
 
 
-def test_a_layer_of_ones_own_with_tinycnns_name_cannot_be_mistaken_for_it(tmp_path):
-    class ReLU(layers.Layer):
-        pass
-
-    model = Sequential([layers.Input((3,)), ReLU(), layers.Dense(2)])
-    with pytest.raises(ValueError, match="a layer class of your own is called ReLU"):
+@pytest.mark.parametrize(
+    ("kind", "parts"),
+    [
+        (layers.Layer, lambda cls: {"layer": cls()}),
+        (layers.Dense, lambda cls: {"layer": cls(3)}),
+        (optimizers.Optimizer, lambda cls: {"optimizer": cls(0.1)}),
+        (losses.CategoricalCrossentropy, lambda cls: {"loss": cls()}),
+        (metrics.ClassAccuracy, lambda cls: {"metrics": [cls()]}),
+        (initializers.Initializer, lambda cls: {"layer": layers.Dense(3, bias_initializer=cls())}),
+        (regularizers.L2, lambda cls: {"layer": layers.Dense(3, bias_regularizer=cls(0.1))}),
+    ],
+)
+def test_a_class_of_ones_own_with_tinycnns_name_cannot_be_mistaken_for_it(kind, parts, tmp_path):
+    """It was written, and what was read was tinycnn's."""
+    names = {layers.Layer: "ReLU", optimizers.Optimizer: "Adam", initializers.Initializer: "Zeros"}
+    name = names.get(kind, kind.__name__)
+    body = {"__call__": lambda self, shape, rng: np.zeros(shape)} if kind is initializers.Initializer else {}
+    chosen = parts(type(name, (kind,), body))
+    model = Sequential([layers.Input((3,)), chosen.pop("layer", layers.Flatten()), layers.Dense(2, "softmax")])
+    model.compile(**{"optimizer": "sgd", "loss": "categorical_crossentropy"} | chosen)
+    with pytest.raises(ValueError, match=f"a class of your own is called {name}, as one of tinycnn's"):
         model.save(tmp_path / "model")
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_compile_that_fails_changes_nothing():
+    model = small()
+    model.compile("sgd", "categorical_crossentropy")
+    before = model.optimizer, model.loss, model.chain_loss
+    smoothed = losses.CategoricalCrossentropy(label_smoothing=0.5)
+    for arguments in (("sgd", smoothed, ["acuracy"]), ("sgd", losses.CategoricalCrossentropy(from_logits=True))):
+        with pytest.raises(ValueError, match=r"acuracy|from_logits"):
+            model.compile(*arguments)
+        assert (model.optimizer, model.loss, model.chain_loss) == before
+
+
+def test_an_optimizer_of_another_model_is_refused_every_time():
+    optimizer = optimizers.Adam()
+    first, second = small(), Sequential([layers.Input((4,)), layers.Dense(2, activation="softmax")])
+    first.compile(optimizer, "sparse_categorical_crossentropy")
+    first.train_on_batch(np.zeros((1, 6, 6, 1)), [0])
+    for _ in range(2):
+        with pytest.raises(ValueError, match="used by another model"):
+            second.compile(optimizer, "sparse_categorical_crossentropy")
+        with pytest.raises(RuntimeError, match="not compiled"):
+            second.train_on_batch(np.zeros((1, 4)), [0])
 
 
 def test_a_layer_of_ones_own_may_keep_its_activation_as_a_name():

@@ -189,7 +189,10 @@ class Line(LearningRateSchedule):
 
 
 def test_a_users_schedule_is_found_by_its_name() -> None:
-    assert schedules.deserialize(schedules.serialize(Line(1.0, -0.1))) == Line(1.0, -0.1)
+    described = schedules.serialize(Line(1.0, -0.1))
+    assert schedules.deserialize(described, {"Line": Line}) == Line(1.0, -0.1)
+    with pytest.raises(ValueError, match="unknown schedule 'Line'"):
+        schedules.deserialize(described)
 
 
 @pytest.mark.parametrize(
@@ -230,8 +233,8 @@ def test_the_base_class_is_no_schedule() -> None:
 
 
 def test_a_name_that_is_taken_is_refused() -> None:
-    with pytest.raises(ValueError, match="'CosineDecay' exists already"):
-        type("CosineDecay", (LearningRateSchedule,), {})
+    with pytest.raises(ValueError, match="a class of your own is called CosineDecay"):
+        schedules.serialize(type("CosineDecay", (CosineDecay,), {})(0.1, 10))
     assert schedules.deserialize(schedules.serialize(CosineDecay(0.1, 10))) == CosineDecay(0.1, 10)
 
 

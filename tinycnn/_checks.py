@@ -149,9 +149,12 @@ def shape(value: Any, name: str) -> Shape:
 
 
 def optional_name(value: Any) -> str | None:
-    """A name for a layer or model: printable text without a slash (weights are stored as ``layer/parameter``)."""
-    if value is None:
-        return None
+    """As :func:`checked_name`, or None."""
+    return None if value is None else checked_name(value)
+
+
+def checked_name(value: Any) -> str:
+    """A name for a layer, model or metric: printable text without a slash (weights are ``layer/parameter``)."""
     if not isinstance(value, str) or not value or "/" in value or not value.isprintable() or len(value) > _SHOWN:
         raise ValueError(
             f"name must be a non-empty string of at most {_SHOWN} printable characters without '/'; got {shown(value)}"

@@ -13,6 +13,34 @@ C = TypeVar("C")
 T = TypeVar("T", bound="Named")
 
 
+def class_name(thing: Any) -> str:
+    """The name of a thing's class in a description, by which its reader will find that class.
+
+    Raises
+    ------
+    ValueError
+        For a class of a user's own that is called as one of tinycnn's of its kind: it would be taken for that.
+    """
+    cls: type = type(thing)
+    ours = f"{__package__}."
+    if not cls.__module__.startswith(ours):
+        kinds = [base for base in cls.__mro__ if base.__module__.startswith(ours) and base is not Named]
+        if any(known.__module__.startswith(ours) and known.__name__ == cls.__name__ for known in _family(kinds[-1])):
+            raise ValueError(
+                f"a class of your own is called {cls.__name__}, as one of tinycnn's, and would be taken for that: "
+                "choose another name"
+            )
+    return cls.__name__
+
+
+def _family(base: type) -> Iterator[type]:
+    """A class and all that derive from it."""
+    yield base
+    derived: list[type] = base.__subclasses__()
+    for cls in derived:
+        yield from _family(cls)
+
+
 class Named:
     """Base of things that are described by their class and their constructor's arguments.
 
@@ -25,7 +53,7 @@ class Named:
 
     def describe(self) -> Any:
         """What :func:`find` makes an equal one from; ready for JSON."""
-        return {"class_name": type(self).__name__, "config": self.get_config()}
+        return {"class_name": class_name(self), "config": self.get_config()}
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({', '.join(f'{key}={value!r}' for key, value in self.get_config().items())})"

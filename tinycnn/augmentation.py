@@ -56,11 +56,15 @@ class Augmentation:
     cutout: float = 0.0
 
     def __post_init__(self) -> None:
-        real(self.shift, "shift", 0, below=1)
-        boolean(self.flip, "flip")
-        real(self.rotation, "rotation", 0, 180)
-        real(self.blur, "blur", 0, 100)
-        real(self.cutout, "cutout", 0, below=1)
+        checked = {
+            "shift": real(self.shift, "shift", 0, below=1),
+            "flip": boolean(self.flip, "flip"),
+            "rotation": real(self.rotation, "rotation", 0, 180),
+            "blur": real(self.blur, "blur", 0, 100),
+            "cutout": real(self.cutout, "cutout", 0, below=1),
+        }
+        for name, value in checked.items():  # plain numbers, whatever came
+            object.__setattr__(self, name, value)
 
     def __call__(
         self, x: Array, *, seed: int, step: int, backend: Backend | None = None, ws: Workspace | None = None

@@ -197,7 +197,10 @@ class IteratorBatches:
                 pass
 
     def identity(self) -> Config:
-        return {"source": type(self._source).__name__, "steps_per_epoch": self.steps}
+        weights = self._class_weight and {str(label): weight for label, weight in self._class_weight.items()}
+        return {"source": type(self._source).__name__, "steps_per_epoch": self.steps} | (
+            {"class_weight": weights} if weights else {}
+        )
 
     def _checked(self, item: Any, number: int, ws: Workspace) -> Batch:
         name = f"batch {number} of epoch {self._epochs}"

@@ -20,7 +20,7 @@ import safetensors.numpy
 from . import losses, metrics, optimizers
 from ._checks import boolean, integer, shown
 from ._checks import path as checked_path
-from ._named import custom_classes
+from ._named import class_name, custom_classes
 from ._reading import check_plain_file, parse_json
 from ._types import Array, Shape
 
@@ -52,9 +52,9 @@ def contents(model: "Sequential") -> tuple[dict[str, Array], dict[str, Any]]:
     description: dict[str, Any] = {"format": FORMAT, "model": model.get_config()}
     if model.compiled:
         description["training"] = {
-            "optimizer": {"class_name": type(model.optimizer).__name__, "config": model.optimizer.get_config()},
+            "optimizer": {"class_name": class_name(model.optimizer), "config": model.optimizer.get_config()},
             "iterations": model.optimizer.iterations,
-            "loss": {"class_name": type(model.loss).__name__, "config": model.loss.get_config()},
+            "loss": {"class_name": class_name(model.loss), "config": model.loss.get_config()},
             "metrics": metrics.serialize(model.metrics),
         }
         for key, slots in model.optimizer.slots.items():
@@ -264,6 +264,8 @@ def _described(description: dict[str, Any], path: Any) -> tuple["Sequential", Sh
 
     with _named_errors(path):
         model, input_shape = Sequential._described(description["model"])
+        if not model.layers:
+            raise ValueError("it has no layers")
         if input_shape is None:
             raise ValueError("it has no input_shape")
         training = description.get("training")

@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from . import checkpoint, seeding
+from . import checkpoint, metrics, seeding
 from ._checks import LARGEST, integer, shown
+from ._reading import MAX_DEPTH
 from ._types import Array, Config
 from .augmentation import Augmentation
 from .batches import Batches, checksum
@@ -80,7 +81,7 @@ def identity(
             "model": config,
             "optimizer": {"class_name": type(model.optimizer).__name__} | optimizer,
             "loss": {"class_name": type(model.loss).__name__} | model.loss.get_config(),
-            "metrics": list(model.metrics),
+            "metrics": metrics.serialize(model.metrics),
             "backend": model.backend.name,
             "data": batches.identity(),
             "validation_data": validation,
@@ -150,9 +151,16 @@ def _named_state(follower: "Callback") -> dict[str, Any]:
     return {"class_name": type(follower).__name__, "state": follower.get_state()}
 
 
-def _encoded(value: Any, arrays: dict[str, Array], path: str) -> Any:
-    """A value as JSON can hold it; arrays go into ``arrays`` and a reference takes their place."""
+def _encoded(value: Any, arrays: dict[str, Array], path: str, level: int = 2) -> Any:
+    """A value as JSON can hold it; arrays go into ``arrays`` and a reference takes their place.
+
+    What could not be read again is refused here, while nothing is lost yet.
+    """
+    if level > MAX_DEPTH:
+        raise TypeError(f"{shown(path)}: a state is nested at most {MAX_DEPTH} deep")
     if isinstance(value, np.ndarray):
+        if value.dtype.kind not in "biuf" or value.dtype.itemsize > 8:
+            raise TypeError(f"{path}: arrays of a state hold numbers of at most 64 bits; got {value.dtype}")
         arrays[key := f"{checkpoint.STATE}{len(arrays)}"] = value
         return {"$array": key}
     if isinstance(value, np.generic):
@@ -163,9 +171,9 @@ def _encoded(value: Any, arrays: dict[str, Array], path: str) -> Any:
         for key in value:
             if not isinstance(key, str) or key.startswith("$"):
                 raise TypeError(f"{path}: a key of a state is text that does not begin with '$'; got {key!r}")
-        return {key: _encoded(item, arrays, f"{path}.{key}") for key, item in value.items()}
+        return {key: _encoded(item, arrays, f"{path}.{key}", level + 1) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [_encoded(item, arrays, f"{path}[{index}]") for index, item in enumerate(value)]
+        return [_encoded(item, arrays, f"{path}[{index}]", level + 1) for index, item in enumerate(value)]
     if value is None or isinstance(value, bool | int | float | str):
         return value
     raise TypeError(f"{path}: a state holds numbers, text, lists, dicts and NumPy arrays; got {type(value).__name__}")
@@ -175,8 +183,6 @@ def _decoded(value: Any, arrays: Mapping[str, Array]) -> Any:
     """The inverse of :func:`_encoded`."""
     if isinstance(value, list):
         return [_decoded(item, arrays) for item in value]
-    if type(value) is int and abs(value) > LARGEST:
-        raise ValueError(f"{shown(value)} where a count was expected")
     if not isinstance(value, dict):
         return value
     if value.keys() == {"$array"}:
@@ -207,8 +213,9 @@ def decoded(arrays: dict[str, Array], description: dict[str, Any], path: Any) ->
     for key, kind in _FIELDS.items():
         if type(state.get(key)) not in kind:
             raise ValueError(f"{path} is no state of a training: its {key!r} is {shown(state.get(key))}")
-    if min(state["epoch"], state["batch"], state["steps"]) < 0:
-        raise ValueError(f"{path} is no state of a training: it counts batches from below 0")
+    counts = state["epoch"], state["batch"], state["steps"]
+    if min(counts) < 0 or max(counts) > LARGEST:
+        raise ValueError(f"{path} is no state of a training: its counts of epochs and batches are {shown(counts)}")
     for entry in state["callbacks"]:
         if not isinstance(entry, dict) or entry.keys() != {"class_name", "state"} or not _is_state(entry["state"]):
             raise ValueError(f"{path} is no state of a training: its 'callbacks' hold {shown(entry)}")
@@ -317,7 +324,7 @@ def _draw_anew(model: "Sequential", seed: int) -> None:
     for index, layer in enumerate(model.layers):
         rng = seeding.generator(seed, seeding.Stream.INITIALISE, index)
         layer.build(layer.built_input_shape, rng=rng, dtype=model.dtype, backend=model.backend)
-    model._make_chain()
+    model._make_chain(model.optimizer, model.loss)
 
 
 def _fill(model: "Sequential", arrays: Mapping[str, Array]) -> None:

@@ -68,8 +68,9 @@ def prepared(
                 raise ValueError("validation_data and validation_split are both given; give one of them")
             # The last ones, before any shuffling, as in Keras.
             count = int(len(x) * (1 - share))
-            if len(x) and not count:
-                raise ValueError(f"validation_split={share:g} of {len(x)} images leaves none to train on")
+            if len(x) and count in (0, len(x)):
+                what = "validate" if count else "train"
+                raise ValueError(f"validation_split={share:g} of {len(x)} images leaves none to {what} on")
             # As in Keras: weights of samples count there too, those of classes do not.
             validation = x[count:], y[count:], None if given is None else given[count:]
         if not count:

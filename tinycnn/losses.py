@@ -6,7 +6,7 @@ from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
-from ._checks import any_array, arguments, boolean, real, unknown
+from ._checks import any_array, arguments, array, boolean, real, shown, unknown
 from ._named import custom, described
 from ._types import Array, Config, Shape
 from .backend import Backend, get_backend
@@ -31,7 +31,7 @@ class Loss:
     that is how a model fuses its final softmax with it.
     """
 
-    name: str
+    name: str = "loss"
 
     def check_targets(self, y: Any, n: int, output_shape: Shape) -> Array:
         """Targets in the form that :meth:`forward` takes, or an error that says what is wrong with them."""
@@ -57,7 +57,9 @@ class Loss:
         ValueError
             If shapes do not fit or targets are out of range.
         """
-        prediction = np.asarray(y_pred)
+        prediction = array(y_pred, "y_pred")
+        if not prediction.ndim:
+            raise ValueError(f"y_pred must hold a prediction for each sample; got {shown(y_pred)}")
         if prediction.dtype not in (np.float32, np.float64):
             prediction = prediction.astype(np.float32)
         targets = self.check_targets(y_true, len(prediction), prediction.shape[1:])

@@ -4,8 +4,8 @@ from typing import Any
 
 import numpy as np
 
-from ._checks import any_array, arguments, array, integer, optional_name, shown, unknown
-from ._named import custom, described
+from ._checks import any_array, arguments, array, checked_name, integer, shown, unknown
+from ._named import class_name, custom, described
 from ._types import Array, Config
 
 #: Of a confusion matrix, which is a square of them.
@@ -32,7 +32,7 @@ class Metric:
     direction: str | None = None
 
     def __init__(self, name: str | None = None) -> None:
-        self.name = optional_name(name) or type(self).name
+        self.name = checked_name(type(self).name if name is None else name)
         self.reset()
 
     def reset(self) -> None:
@@ -42,7 +42,7 @@ class Metric:
 
     def update(self, y_true: Array, y_pred: Array) -> None:
         """Add a batch: targets as the loss checked them, predictions (probabilities, where it is about classes)."""
-        values = self.values(array(y_true, "y_true"), array(y_pred, "y_pred"))
+        values = array(self.values(array(y_true, "y_true"), array(y_pred, "y_pred")), f"values of {self.name!r}")
         self.total += float(values.sum(dtype=np.float64))
         self.count += values.size
 
@@ -244,7 +244,7 @@ def by_name(metrics: Any) -> dict[str, Metric]:
     for metric in wanted:
         resolved = get(metric)
         key = metric if isinstance(metric, str) else resolved.name
-        if key in chosen or key == "loss":
+        if key in chosen or key in ("loss", "learning_rate", "epoch"):
             raise ValueError(f"two figures are called {key!r}; give one metric another name, as name=…")
         chosen[key] = resolved
     return chosen
@@ -258,7 +258,7 @@ def serialize(metrics: dict[str, Metric]) -> list[Any]:
     return [
         key
         if key in known and type(metric) is known[key] and metric.get_config() == known[key]().get_config()
-        else {"class_name": type(metric).__name__, "config": metric.get_config()}
+        else {"class_name": class_name(metric), "config": metric.get_config()}
         for key, metric in metrics.items()
     ]
 

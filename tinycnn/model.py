@@ -82,6 +82,7 @@ class Sequential:
         self.stop_training = False
         self.history: History | None = None
         self._input_shape: Shape | None = None
+        self._chain: list[Any] | None = None
         self._idle: list[Workspace] = []
         self._predicting: tuple[list[Layer], list[Any]] = [], []
         for layer in items(layers, "layers", "layers"):
@@ -141,7 +142,7 @@ class Sequential:
                 layer.built = False
             raise
         if self.compiled:
-            self._make_chain()
+            self._make_chain(self.optimizer, self.loss)
 
     def _build_layer(self, layer: Layer, index: int) -> None:
         if index == 0:
@@ -217,23 +218,25 @@ class Sequential:
         """
         if loss is None:
             raise ValueError("compile needs a loss, for example loss='sparse_categorical_crossentropy'")
-        self.optimizer = optimizers.get(optimizer)
-        self.loss = losses.get(loss)
-        self.metrics = metrics_by_name(() if metrics is None else metrics)
-        self.compiled = True
-        self._chain: list[Any] | None = None
+        chosen = optimizers.get(optimizer), losses.get(loss), metrics_by_name(() if metrics is None else metrics)
         if self.built:
-            self._make_chain()
+            self._make_chain(*chosen[:2])
+        else:
+            self._chain = None
+        self.optimizer, self.loss, self.metrics = chosen
+        self.compiled = True
 
-    def _make_chain(self) -> None:
-        self._chained = list(self.layers)
-        self._chain, self.chain_loss = training_chain(self._chained, self.loss)
-        self._plan = fused(self._chain, self.backend)
-        self._evaluation_plan = fused(self._chain, self.backend, training=False)
+    def _make_chain(self, optimizer: optimizers.Optimizer, loss: losses.Loss) -> None:
+        """Work out how to train, or raise and change nothing."""
+        chain, chain_loss = training_chain(list(self.layers), loss)
         parameters = self.parameters()
-        self.optimizer.check(parameters)
-        if self.optimizer.slots.keys() - parameters.keys():
+        optimizer.check(parameters)
+        if optimizer.slots.keys() - parameters.keys():
             raise ValueError("the optimizer has been used by another model; make a new one")
+        self._chained = list(self.layers)
+        self._chain, self.chain_loss = chain, chain_loss
+        self._plan = fused(chain, self.backend)
+        self._evaluation_plan = fused(chain, self.backend, training=False)
 
     @property
     def chain(self) -> list[Any]:
@@ -297,7 +300,7 @@ class Sequential:
                 raise RuntimeError(f"{self.name} has no layers yet; add some")
             self.build(array(x, "x").shape[1:])
         if self._chain is None:
-            self._make_chain()
+            self._make_chain(self.optimizer, self.loss)
         if self._chained != self.layers:
             raise RuntimeError(f"the layers of {self.name} have changed since it was compiled: compile it again")
 
@@ -505,7 +508,7 @@ class Sequential:
         """
         self._need_build()
         if self.compiled and self._chain is None:
-            self._make_chain()
+            self._make_chain(self.optimizer, self.loss)
         print(summary.table(self, boolean(plan, "plan")))
 
     def get_layer(self, name: str) -> Layer:

@@ -222,9 +222,14 @@ class SGD(Optimizer):
 
     def __init__(self, learning_rate: Any = 0.01, momentum: float = 0.0, nesterov: bool = False, **base: Any) -> None:
         super().__init__(learning_rate, **base)
-        self.momentum = real(momentum, "momentum", 0, below=1)
+        self._momentum = real(momentum, "momentum", 0, below=1)
         self.nesterov = boolean(nesterov, "nesterov")
         self.slot_names = ("velocity",) if self.momentum else ()
+
+    @property
+    def momentum(self) -> float:
+        """Fixed, because it decides whether there is a velocity."""
+        return self._momentum
 
     def update(self, value: Array, grad: Array, slots: list[Array], rate: float, backend: Backend) -> None:
         velocity = slots[0] if slots else None
@@ -268,11 +273,21 @@ class RMSprop(Optimizer):
     ) -> None:
         super().__init__(learning_rate, **base)
         self.rho = real(rho, "rho", 0, below=1)
-        self.momentum = real(momentum, "momentum", 0, below=1)
+        self._momentum = real(momentum, "momentum", 0, below=1)
         self.epsilon = real(epsilon, "epsilon", above=0)
-        self.centered = boolean(centered, "centered")
+        self._centered = boolean(centered, "centered")
         optional = {"mean": self.centered, "velocity": bool(self.momentum)}
         self.slot_names = ("mean_square", *(name for name, wanted in optional.items() if wanted))
+
+    @property
+    def momentum(self) -> float:
+        """Fixed, because it decides whether there is a velocity."""
+        return self._momentum
+
+    @property
+    def centered(self) -> bool:
+        """Fixed, because it decides whether there is a running mean of the gradients."""
+        return self._centered
 
     def update(self, value: Array, grad: Array, slots: list[Array], rate: float, backend: Backend) -> None:
         state = dict(zip(self.slot_names, slots, strict=True))

@@ -4,6 +4,7 @@ import sys
 import time
 from typing import Any
 
+import numpy as np
 from tqdm import tqdm
 
 from .callbacks import Logs
@@ -21,7 +22,8 @@ class Progress:
 
     def __init__(self, verbose: int, epochs: int) -> None:
         self._lines = verbose > 0
-        self._bars = verbose == 1 and sys.stdout.isatty()
+        # There is no standard output where it was closed, or in a program with windows.
+        self._bars = verbose == 1 and sys.stdout is not None and sys.stdout.isatty()
         self._epochs = epochs
         self._bar: Any = None
 
@@ -78,4 +80,7 @@ def figures(logs: Logs) -> str:
     'loss 0.1235  accuracy 0.9800  learning_rate 0.001'
     """
     formats = {"learning_rate": "g"}
-    return "  ".join(f"{key} {value:{formats.get(key, '.4f')}}" for key, value in logs.items())
+    return "  ".join(
+        f"{key} {value:{formats.get(key, '.4f')}}" if isinstance(value, int | float | np.number) else f"{key} {value}"
+        for key, value in logs.items()  # a callback may add anything
+    )

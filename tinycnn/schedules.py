@@ -34,9 +34,10 @@ from bisect import bisect_left
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any, ClassVar, Self
+from typing import Any, Self
 
 from ._checks import arguments, boolean, integer, items, real, shown, unknown
+from ._named import class_name, custom, custom_classes
 
 __all__ = [
     "Constant",
@@ -53,18 +54,7 @@ __all__ = [
 
 
 class _Configured:
-    """What every schedule has: a configuration, a place in the registry, and a check of the rates it gives."""
-
-    _registry: ClassVar[dict[str, type["_Configured"]]] = {}
-
-    def __init_subclass__(cls, **kwargs: Any) -> None:
-        super().__init_subclass__(**kwargs)
-        known = _Configured._registry.get(cls.__name__)
-        if known is not None and (known.__module__, known.__qualname__) != (cls.__module__, cls.__qualname__):
-            raise ValueError(
-                f"a schedule named {cls.__name__!r} exists already, in {known.__module__}; choose another name"
-            )
-        _Configured._registry[cls.__name__] = cls
+    """What every schedule has: a configuration, and a check of the rates it gives."""
 
     def get_config(self) -> dict[str, Any]:
         """Return the constructor's arguments as values that JSON can hold.
@@ -450,24 +440,45 @@ def serialize(schedule: LearningRateSchedule | InverseEpochDecay) -> dict[str, A
     """
     if not isinstance(schedule, _Configured):
         raise TypeError(f"schedule must be a schedule; got {shown(schedule)}")
-    return {"class_name": type(schedule).__name__, "config": schedule.get_config()}
+    return {"class_name": class_name(schedule), "config": schedule.get_config()}
 
 
-def deserialize(description: Mapping[str, Any]) -> Any:
+def deserialize(description: Mapping[str, Any], custom_objects: dict[str, type] | None = None) -> Any:
     """Make a schedule from what :func:`serialize` returned.
+
+    Parameters
+    ----------
+    description : dict
+    custom_objects : dict of str to class, optional
+        Schedules that are not tinycnn's own, by class name.
 
     Raises
     ------
     ValueError
-        No schedule has that class name. One of your own must be defined (imported) first.
+        No schedule has that class name.
     """
     if not isinstance(description, Mapping) or not {"class_name", "config"} <= description.keys():
         raise ValueError(f"description must be a dict with class_name and config; got {shown(description)}")
     name = description["class_name"]
-    known = set(_Configured._registry) - {"LearningRateSchedule"}
+    with custom_classes(custom_objects):
+        known = SCHEDULES | custom(LearningRateSchedule)
     if not isinstance(name, str) or name not in known:
         raise unknown("schedule", name, known, "description")
-    return _Configured._registry[name].from_config(description["config"])
+    return known[name].from_config(description["config"])
+
+
+SCHEDULES: dict[str, Any] = {
+    cls.__name__: cls
+    for cls in (
+        Constant,
+        CosineDecay,
+        ExponentialDecay,
+        InverseEpochDecay,
+        InverseTimeDecay,
+        OneCycle,
+        PiecewiseConstantDecay,
+    )
+}
 
 
 def _units(step: int, decay_steps: float, staircase: bool) -> float:

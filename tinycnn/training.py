@@ -80,10 +80,11 @@ def fit(
     # After the user's own: what those add to the logs is kept too.
     history = callbacks_module.History()
     model.stop_training = False
-    session = Session(model, batches, [*callbacks, history], validation_data, initial_epoch, augment, fuse)
-    for follower in session.followers:
+    followers = [*callbacks, history]
+    for follower in followers:
         follower.model = model
         follower.params = {"epochs": epochs, "steps": batches.steps, "verbose": verbose}
+    session = Session(model, batches, followers, validation_data, initial_epoch, augment, fuse)
     model.history = history
     progress = Progress(verbose, epochs)
     if verbose and model.backend.has_to_compile():

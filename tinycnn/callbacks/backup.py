@@ -81,6 +81,12 @@ class BackupAndRestore(Callback):
         path, contents = found
         saved = fit_state.decoded(*contents, path)
         fit_state.check_belongs(saved, session.identity, session.remembering(), path)
+        begun = saved.state["epoch"] + (saved.state["batch"] > 0)
+        if begun > self.params["epochs"]:
+            raise ValueError(
+                f"{path} is in epoch {begun} already, and fit is to stop after {self.params['epochs']}; epochs may "
+                "only grow"
+            )
         self._warn_of_versions(saved, path)
         return saved, path
 

@@ -3,7 +3,7 @@
 from typing import Any
 
 from .._checks import shown, unknown
-from .._named import custom, custom_classes
+from .._named import class_name, custom, custom_classes
 from .._types import Config
 from .activation import ELU, Activation, LeakyReLU, ReLU, Softmax
 from .base import ActivatedLayer, Layer, Parameter
@@ -70,12 +70,7 @@ def serialize(layer: Layer) -> Config:
     """A layer as ``{"class_name": …, "config": …}``, ready for JSON."""
     if not isinstance(layer, Layer):
         raise TypeError(f"layer must be a Layer; got {shown(layer)}")
-    name = type(layer).__name__
-    if LAYERS.get(name, type(layer)) is not type(layer):
-        raise ValueError(
-            f"a layer class of your own is called {name}, as one of tinycnn's, and would be taken for that"
-        )
-    return {"class_name": name, "config": layer.get_config()}
+    return {"class_name": class_name(layer), "config": layer.get_config()}
 
 
 def deserialize(config: Any, custom_objects: dict[str, type] | None = None) -> Layer:
