@@ -2,6 +2,7 @@
 
 import csv
 import math
+import sys
 
 import numpy as np
 import pytest
@@ -271,6 +272,43 @@ def test_csv_logger(tmp_path, append, rows):
     assert len(table) == rows
     assert list(table[0]) == ["epoch", "loss", "accuracy", "val_loss", "val_accuracy", "learning_rate"]
     assert float(table[-1]["loss"]) == model.history.history["loss"][-1]
+
+
+@pytest.mark.parametrize("table", ["epoch;loss\n0;1.0\n", "a,b\n1,2\n"])
+def test_csv_logger_adds_to_no_other_table(tmp_path, table):
+    """Its rows were empty."""
+    (tmp_path / "history.csv").write_text(table)
+    model, x, y = model_and_data()
+    with pytest.raises(
+        ValueError, match=r"is no table that could be added to: of its columns, .* none is called 'epoch'"
+    ):
+        model.fit(x, y, verbose=0, callbacks=[CSVLogger(tmp_path / "history.csv", append=True)])
+    assert (tmp_path / "history.csv").read_text() == table
+
+
+def test_csv_logger_tells_what_it_leaves_out(tmp_path):
+    path = tmp_path / "history.csv"
+    path.write_text("epoch,loss\n0,1.5")  # an editor may leave out the last line's end
+    model, x, y = model_and_data()
+    with pytest.warns(UserWarning, match=r"history.csv has no column for accuracy, learning_rate: left out") as told:
+        history = model.fit(x, y, epochs=2, verbose=0, callbacks=[CSVLogger(path, append=True)])
+    assert len(told) == 1
+    rows = [line.split(",") for line in path.read_text().splitlines()]
+    assert [row[0] for row in rows] == ["epoch", "0", "0", "1"]
+    assert [float(row[1]) for row in rows[2:]] == history.history["loss"]
+
+
+def test_anything_may_be_added_to_the_logs(capsys):
+    model, x, y = model_and_data()
+    note = LambdaCallback(on_epoch_end=lambda epoch, logs: logs.update(note="fine"))
+    model.fit(x, y, verbose=1, callbacks=[note])
+    assert "note fine" in capsys.readouterr().out
+
+
+def test_there_may_be_no_standard_output(monkeypatch):
+    model, x, y = model_and_data()
+    monkeypatch.setattr(sys, "stdout", None)
+    model.fit(x, y, verbose=1)
 
 
 def test_csv_logger_writes_each_epoch_at_once(tmp_path):

@@ -345,6 +345,7 @@ def edited(path, change_description=None, change_arrays=None):
         (lambda d: d["model"]["layers"][0]["config"].update(filters=-1), "filters must be at least 1"),
         (lambda d: d["model"]["layers"][0]["config"].update(surprise=1), "surprise"),
         (lambda d: d["model"].pop("seed"), "seed"),
+        (lambda d: d["model"]["layers"].clear(), "it has no layers"),
         (lambda d: d["model"]["layers"][0]["config"].update(filters=4), "shape"),
         (lambda d: d["model"]["layers"].pop(1), "unexpected .*batch_normalization"),
     ],
@@ -385,6 +386,18 @@ def test_a_failed_write_leaves_the_old_file(tmp_path, monkeypatch):
 def test_a_missing_folder_is_named(tmp_path):
     with pytest.raises(OSError, match=r"cannot write .*missing"):
         write_whole(tmp_path / "missing" / "file", b"")
+
+
+def test_the_rights_of_a_file_stay(tmp_path):
+    (tmp_path / "file").touch(0o600)
+    write_whole(tmp_path / "file", b"content")
+    assert stat.S_IMODE((tmp_path / "file").stat().st_mode) == 0o600
+
+
+def test_names_as_long_as_they_may_be(tmp_path):
+    name = "n" * 255
+    write_whole(tmp_path / name, b"content")
+    assert [path.name for path in tmp_path.iterdir()] == [name]
 
 
 def test_file_mode_follows_the_umask(tmp_path):

@@ -3,6 +3,7 @@
 import csv
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -213,11 +214,13 @@ def test_interrupted_run_goes_on_with_the_same_bits(monkeypatch, capsys):
         interrupt_at(patch, epoch=1)
         assert train("--epochs", 3, "--out", "parts") == 130
     out = capsys.readouterr().out
-    assert "Interrupted after 1 epochs; every step is kept" in out
+    assert "Interrupted after 1 epoch; every step is kept" in out
     assert "--resume" in out
     # What is kept is the middle of an epoch: two steps of each are done.
     run = _runs.read_description(Path("parts"))
     assert (run["status"], run["results"]["epochs"]) == ("interrupted", 1)
+    assert run["results"]["weights_of_epoch"] is None
+    assert "epoch 1 of 1 and 2 batches" in out
     assert tinycnn.load_model(Path("parts/model.safetensors")).optimizer.iterations == 2 + 2
     assert {path.name for path in Path("parts").iterdir()} >= FILES
     # Without --epochs: as many as were asked for at first.
@@ -314,12 +317,68 @@ def test_a_run_killed_when_it_began_anew_does_not_pass_for_the_finished_one_befo
 
 
 @pytest.mark.usefixtures("no_pictures")
+def test_epochs_may_not_shrink(monkeypatch, capsys):
+    with monkeypatch.context() as patch:
+        interrupt_at(patch, epoch=1)
+        assert train("--epochs", 3, "--out", "a run") == 130
+    assert "--out 'a run' --resume" in capsys.readouterr().out  # to be pasted into a shell
+    before = Path("a run/run.json").read_text()
+    assert train("--epochs", 1, "--out", "a run", "--resume") == 1
+    assert "is in epoch 2 already, and fit is to stop after 1" in capsys.readouterr().err
+    assert Path("a run/run.json").read_text() == before
+
+
+@pytest.mark.usefixtures("no_pictures")
+def test_an_interrupted_run_without_its_states_is_not_overwritten(monkeypatch, capsys):
+    with monkeypatch.context() as patch:
+        interrupt_at(patch, epoch=1)
+        train("--epochs", 3, "--out", "a")
+    shutil.rmtree("a/checkpoints")
+    before = Path("a/model.safetensors").read_bytes()
+    assert train("--out", "a", "--resume") == 2
+    assert "holds a run, but none of the states" in capsys.readouterr().err
+    assert Path("a/model.safetensors").read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["train", "ladder_00", "--data", "digits", "--out", ""],
+        ["reproduce", "ladder_00", "--out", ""],
+        ["profile", "ladder_00", "--out", ""],
+        ["report", ""],
+        ["evaluate", ""],
+    ],
+)
+def test_an_empty_name_is_not_the_current_folder(command, capsys):
+    assert main(command) == 2
+    assert "the name of a folder is empty; the current folder is called '.'" in capsys.readouterr().err
+
+
+@pytest.mark.usefixtures("no_pictures")
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda model: model.save_weights("a/model.safetensors"),
+        lambda model: (model.add(tinycnn.layers.Dense(12)), model.save("a/model.safetensors")),
+        lambda model: (model.compile("sgd", model.loss), model.save("a/model.safetensors")),
+    ],
+)
+def test_another_model_in_a_runs_folder_is_refused(change, capsys):
+    train("--epochs", 1, "--out", "a")
+    change(tinycnn.load_model("a/model.safetensors"))
+    for command in (["evaluate", "a"], ["predict", "a", "0"]):
+        assert main(command) == 1
+        assert "is not the model that this run has left" in capsys.readouterr().err
+
+
+@pytest.mark.usefixtures("no_pictures")
 def test_a_finished_run_without_its_states_is_still_finished(capsys):
     train("--epochs", 1, "--out", "a")
     for path in Path("a/checkpoints").iterdir():
         path.unlink()
     assert train("--out", "a", "--resume") == 0
-    assert "is finished: it has 1 epochs" in capsys.readouterr().out
+    assert "is finished: 1 epoch (" in capsys.readouterr().out
     assert train("--epochs", 2, "--out", "a", "--resume") == 2
     assert "none of the states" in capsys.readouterr().err
 
@@ -339,7 +398,7 @@ def test_a_finished_run_says_so(capsys):
     capsys.readouterr()
     for epochs in ([], ["--epochs", 1]):
         assert train(*epochs, "--out", "a", "--resume") == 0
-        assert "is finished: it has 1 epochs" in capsys.readouterr().out
+        assert "is finished: 1 epoch (" in capsys.readouterr().out
     assert {path: path.stat().st_mtime_ns for path in Path("a").iterdir()} == before
 
 

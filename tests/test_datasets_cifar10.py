@@ -131,6 +131,24 @@ def test_the_six_batches_put_into_the_cache_by_hand_are_enough(cache: Path, monk
     assert asked == []
 
 
+@pytest.mark.parametrize("form", ["archive", "folder", "files"])
+def test_the_users_own_files_in_any_form(form: str, tmp_path: Path, cache: Path, monkeypatch) -> None:
+    files = small_cifar(monkeypatch)
+    own = tmp_path / "data" / "cifar-10"
+    target = own / "cifar-10-batches-bin" if form == "folder" else own
+    target.mkdir(parents=True)
+    if form == "archive":
+        (own / cifar10.ARCHIVE).write_bytes(tar({f"cifar-10-batches-bin/{name}": data for name, data in files.items()}))
+    else:
+        for name in cifar10.BATCHES:
+            (target / name).write_bytes(files[name])
+    monkeypatch.setenv("TINYCNN_DATA", str(tmp_path / "data"))
+    asked = deliver(b"", monkeypatch)
+    (_, y_train), _ = cifar10.load_data()
+    assert len(y_train) == 100
+    assert asked == []
+
+
 def test_a_truncated_file_in_the_cache_is_fetched_again(cache: Path, monkeypatch) -> None:
     files = small_cifar(monkeypatch)
     folder = cache / "cifar-10" / "cifar-10-batches-bin"

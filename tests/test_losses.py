@@ -284,6 +284,7 @@ def test_predictions_that_are_images_are_refused(name):
         (lambda: losses.CategoricalCrossentropy(label_smoothing=1.1), ValueError, "label_smoothing must be >= 0 and"),
         (lambda: losses.CategoricalCrossentropy(from_logits=1), TypeError, "from_logits must be True or False"),
         (lambda: losses.get("categorical_crossentropi"), ValueError, "did you mean 'categorical_crossentropy'"),
+        (lambda: losses.SparseCategoricalCrossentropy()([0], 5), ValueError, "y_pred must hold a prediction for each"),
     ],
 )
 def test_bad_arguments(call, kind, message):

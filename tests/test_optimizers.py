@@ -308,6 +308,16 @@ def test_a_gradient_of_another_shape_names_its_parameter(optimizer):
 
 
 @pytest.mark.parametrize(
+    ("optimizer", "name"),
+    [(optimizers.SGD(), "momentum"), (optimizers.RMSprop(), "momentum"), (optimizers.RMSprop(), "centered")],
+)
+def test_what_decides_an_optimizers_memory_is_fixed(optimizer, name):
+    """Set later, it was saved and not used."""
+    with pytest.raises(AttributeError, match=name):
+        setattr(optimizer, name, 0.5)
+
+
+@pytest.mark.parametrize(
     ("call", "kind", "message"),
     [
         (lambda: optimizers.SGD(-1), ValueError, "learning_rate must be >= 0"),

@@ -149,11 +149,17 @@ def test_the_documentation_is_written_with_its_pictures(tmp_path: Path) -> None:
     folder.mkdir()
     written(folder, made("ladder_03"))
     (docs / "images" / "results").mkdir(parents=True)
-    (docs / "images" / "results" / "gone.png").touch()
+    for name in ("gone", "holiday"):
+        (docs / "images" / "results" / f"{name}.png").touch()
+    (docs / "results.md").write_text("# Mine\n\n![](images/results/gone.png)\n")
+    assert main(["report", str(folder), "--docs", str(docs)]) == 2  # a page that the command did not write
+    assert (docs / "results.md").read_text() == "# Mine\n\n![](images/results/gone.png)\n"
+    (docs / "results.md").write_text(f"{report._NOTE}\n\n![](images/results/gone.png)\n")
     assert main(["report", str(folder), "--docs", str(docs)]) == 0
     text = (docs / "results.md").read_text("utf-8")
     linked = re.findall(r"\]\((images/results/[^)]+)\)", text)
-    assert set(linked) == {f"images/results/{path.name}" for path in (docs / "images" / "results").iterdir()}
+    there = {f"images/results/{path.name}" for path in (docs / "images" / "results").iterdir()}
+    assert there - set(linked) == {"images/results/holiday.png"}  # an older page's picture is gone, another's is not
     for path in linked:
         assert 1000 < (docs / path).stat().st_size < 150_000
     assert {"ladder_03-curves.png", "ladder_03-first-100.png", "ladder_03-filters.png"} <= {

@@ -299,6 +299,8 @@ def test_a_split_that_leaves_nothing_says_so():
     x, y = toy_data(5)
     with pytest.raises(ValueError, match=r"validation_split=0.9 of 5 images leaves none to train on"):
         toy_model().fit(x, y, verbose=0, validation_split=0.9)
+    with pytest.raises(ValueError, match=r"validation_split=1e-17 of 5 images leaves none to validate on"):
+        toy_model().fit(x, y, verbose=0, validation_split=1e-17)
 
 
 def test_a_model_that_rescales_takes_bytes_without_a_warning(recwarn):
@@ -547,7 +549,8 @@ def test_steps_per_epoch_cuts_an_epoch_of_arrays_short():
         (lambda x, y: batches_of(x, y), {"steps_per_epoch": 5}, ValueError, "after 3, wanted steps_per_epoch=5"),
         (lambda x, y: [x], {}, TypeError, r"batch 0 of epoch 1: expected \(x, y\)"),
         (lambda x, y: [(x, y), (x[:, :4], y)], {}, ValueError, "batch 1 of epoch 1: x: expected shape"),
-        (lambda x, y: [(x, y[:5])], {}, ValueError, "expected 96 integer labels"),
+        (lambda x, y: [(x, y[:5])], {}, ValueError, "batch 0 of epoch 1: y.*expected 96 integer labels"),
+        (lambda x, y: [(x, y, None, None)], {}, TypeError, "expected .x, y. or .x, y, sample_weight.*got a tuple of 4"),
         (lambda x, y: [(x[:0], y[:0])], {}, ValueError, "batch 0 of epoch 1: x is empty"),
         (lambda x, y: [(x * np.nan, y)], {}, ValueError, "batch 0 of epoch 1: x holds nan"),
         (lambda x, y: batches_of(x, y), {"validation_split": 0.1}, ValueError, "validation_split is for arrays"),

@@ -205,11 +205,15 @@ class IteratorBatches:
     def _checked(self, item: Any, number: int, ws: Workspace) -> Batch:
         name = f"batch {number} of epoch {self._epochs}"
         if not isinstance(item, tuple | list) or len(item) not in (2, 3):
-            raise TypeError(f"{name}: expected (x, y) or (x, y, sample_weight), got {type(item).__name__}")
+            several = f"{type(item).__name__} of {len(item)}" if isinstance(item, tuple | list) else type(item).__name__
+            raise TypeError(f"{name}: expected (x, y) or (x, y, sample_weight), got a {several}")
         x = images_for(self._model, item[0], self._check_finite, f"{name}: x")
         if not len(x):
             raise ValueError(f"{name}: x is empty")
-        y = self._model.loss.check_targets(item[1], len(x), self._model.output_shape)
+        try:
+            y = self._model.loss.check_targets(item[1], len(x), self._model.output_shape)
+        except (TypeError, ValueError) as error:
+            raise (TypeError if isinstance(error, TypeError) else ValueError)(f"{name}: {error}") from error
         given = item[2] if len(item) == 3 else None
         weight = sample_weights(given, self._class_weight, y, self._model.output_shape[-1], name=name)
         return Batch(take(x, slice(None), ws, self._model.dtype, self._model.backend), y, weight)

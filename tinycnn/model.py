@@ -438,7 +438,7 @@ class Sequential:
         """
         as_dict = boolean(return_dict, "return_dict")
         if y is None:
-            raise ValueError("y is missing: evaluate(x, y) takes arrays; for batches, evaluate each and take the mean")
+            raise ValueError("y is missing: evaluate(x, y) takes arrays; of batches, put all into one array")
         self._ready(x)
         results = training.evaluate(self, x, y, verbose=verbose, sample_weight=sample_weight, check_finite=check_finite)
         if as_dict:

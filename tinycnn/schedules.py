@@ -23,7 +23,7 @@ A schedule of your own is a frozen dataclass with one method:
 >>> schedule = Halving(0.8, every=10)
 >>> [schedule(step) for step in (0, 9, 10, 25)]
 [0.8, 0.8, 0.4, 0.2]
->>> deserialize(serialize(schedule)) == schedule
+>>> deserialize(serialize(schedule), {"Halving": Halving}) == schedule
 True
 """
 

@@ -1,6 +1,7 @@
 """Callbacks that write files."""
 
 import csv
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -35,7 +36,17 @@ class CSVLogger(Callback):
         self._columns: list[str] | None = None
         if self.append and self.filename.exists():
             with self._of_others(), self.filename.open(newline="", encoding="utf-8") as file:
-                self._columns = next(csv.reader(file, delimiter=self.separator), None)
+                text = file.read()
+                self._columns = next(csv.reader(text.splitlines(), delimiter=self.separator), None)
+            if self._columns is not None and "epoch" not in self._columns:
+                raise ValueError(
+                    f"{self.filename} is no table that could be added to: of its columns, separated by "
+                    f"{self.separator!r}, none is called 'epoch'"
+                )
+            if self._columns is not None and not text.endswith(("\n", "\r")):
+                with self.filename.open("a", newline="", encoding="utf-8") as file:
+                    file.write("\n")
+        self._lost: set[str] = set()
         if self._columns is None:
             self.filename.write_text("", encoding="utf-8")
 
@@ -65,6 +76,12 @@ class CSVLogger(Callback):
 
     def _write(self, file: TextIO, row: dict[str, float]) -> None:
         first = self._columns is None
+        lost = set(row) - set(self._columns or row) - self._lost
+        if lost and self.append:
+            warnings.warn(
+                f"{self.filename} has no column for {', '.join(sorted(lost))}: left out", UserWarning, stacklevel=2
+            )
+            self._lost |= lost
         self._columns = self._columns or list(row)
         writer = csv.DictWriter(file, self._columns, restval="", extrasaction="ignore", delimiter=self.separator)
         if first:

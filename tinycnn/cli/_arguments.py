@@ -4,6 +4,7 @@ import argparse
 import os
 import sys
 from collections.abc import Callable
+from pathlib import Path
 
 DATA = ("mnist", "fashion_mnist", "cifar10", "digits")
 
@@ -21,9 +22,8 @@ def add_model_name(parser: argparse.ArgumentParser) -> None:
 
 def add_run_folder(parser: argparse.ArgumentParser) -> None:
     """The positional DIR that a training left."""
-    parser.add_argument(
-        "folder", metavar="DIR", help="the folder that 'tinycnn train' left, such as runs/ladder_03-mnist"
-    )
+    left = "the folder that 'tinycnn train' left, such as runs/ladder_03-mnist"
+    parser.add_argument("folder", metavar="DIR", type=folder_name, help=left)
 
 
 def add_threads(parser: argparse.ArgumentParser) -> None:
@@ -52,6 +52,13 @@ def set_threads(count: int | None, backend: str) -> int:
         except ValueError as error:
             raise UsageError(f"--threads {count}: {error}") from error
     return int(numba.get_num_threads())
+
+
+def folder_name(text: str) -> Path:
+    """An argument's type: a folder. A variable of the shell's that is not set is none, least of all the current one."""
+    if not text:
+        raise argparse.ArgumentTypeError("the name of a folder is empty; the current folder is called '.'")
+    return Path(text)
 
 
 def whole_number(minimum: int, maximum: int = 2**63 - 1) -> Callable[[str], int]:

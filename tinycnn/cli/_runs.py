@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 from .. import checkpoint, fit_state
 from .._reading import parse_json, read_whole
 from ..callbacks import Callback, EarlyStopping, Logs
+from ..model import Sequential
 from ..state_files import StateFolder
 
 MODEL, HISTORY, RUN = "model.safetensors", "history.csv", "run.json"
@@ -121,6 +122,12 @@ class Found(NamedTuple):
     path: Path
     settings: Settings
     progress: Progress
+    batch: int  # of the epoch after these
+
+
+def files(folder: Path) -> list[Path]:
+    """What a run has left in its folder, of the files that every run leaves."""
+    return [folder / name for name in (MODEL, HISTORY, RUN, STATES) if (folder / name).exists()]
 
 
 def read_state(folder: Path) -> Found | None:
@@ -138,9 +145,9 @@ def read_state(folder: Path) -> Found | None:
         return None
     path, contents = found
     try:
-        callbacks = fit_state.decoded(*contents, path).state["callbacks"]
-        [own] = [entry["state"] for entry in callbacks if entry["class_name"] == Recorder.__name__]
-        return Found(path, Settings(**own["settings"]), Progress(**own["progress"]))
+        state = fit_state.decoded(*contents, path).state
+        [own] = [entry["state"] for entry in state["callbacks"] if entry["class_name"] == Recorder.__name__]
+        return Found(path, Settings(**own["settings"]), Progress(**own["progress"]), state["batch"])
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise ValueError(f"{path} was not written by 'tinycnn train': {error!r}") from error
 
@@ -155,6 +162,22 @@ def read_finished(folder: Path) -> tuple[Settings, int, bool] | None:
     except (OSError, ValueError, KeyError, TypeError):
         return None
     return found if description.get("status") == "finished" and (folder / MODEL).is_file() else None
+
+
+def load_model(folder: Path, classes: int) -> Sequential:
+    """The model of a run.
+
+    Raises
+    ------
+    OSError
+        If there is none.
+    ValueError
+        If it is not one that tells so many classes apart, compiled as ``tinycnn train`` does.
+    """
+    model = checkpoint.load_model(folder / MODEL)
+    if not model.compiled or model.output_shape != (classes,) or list(model.metrics) != ["accuracy"]:
+        raise ValueError(f"{folder / MODEL} is not the model that this run has left")
+    return model
 
 
 def prepare(folder: Path) -> None:

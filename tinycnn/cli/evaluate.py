@@ -19,13 +19,15 @@ def run(args: argparse.Namespace) -> int:
     """Print loss, accuracy, and the accuracy of each class."""
     import tinycnn
 
+    from .. import datasets
     from . import _data, _runs
 
-    folder = Path(args.folder)
+    folder: Path = args.folder
     description = _runs.read_description(folder)
+    classes = len(datasets.get(description["data"]).class_names)
     set_threads(args.threads, description["backend"])
     with tinycnn.use_backend(description["backend"]):
-        model = tinycnn.load_model(folder / _runs.MODEL)
+        model = _runs.load_model(folder, classes)
         data = _data.load(description["data"])
         loss, accuracy = model.evaluate(data.x_test, data.y_test, verbose=0)
         predicted = model.predict(data.x_test).argmax(axis=1)

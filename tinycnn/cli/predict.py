@@ -36,17 +36,17 @@ def run(args: argparse.Namespace) -> int:
     from .. import datasets
     from . import _runs
 
-    folder = Path(args.folder)
+    folder: Path = args.folder
     description = _runs.read_description(folder)
     names = datasets.get(description["data"]).class_names
     set_threads(args.threads, description["backend"])
     with tinycnn.use_backend(description["backend"]):
-        model = tinycnn.load_model(folder / _runs.MODEL)
+        model = _runs.load_model(folder, len(names))
         found = _find(args.images, description["data"], model.input_shape)
         probabilities = model.predict(np.stack([image for image, _ in found]))
     for (_, title), p in zip(found, probabilities, strict=True):
         print(f"{title}: {names[int(p.argmax())]}")
-        print(chart(p, names, sys.stdout.encoding or "ascii"))
+        print(chart(p, names, getattr(sys.stdout, "encoding", None) or "ascii"))
     return 0
 
 

@@ -1,9 +1,8 @@
 """``tinycnn profile NAME``: where the time of a training step goes."""
 
 import argparse
-from pathlib import Path
 
-from ._arguments import add_model_name, add_threads, set_threads, whole_number
+from ._arguments import add_model_name, add_threads, folder_name, set_threads, whole_number
 
 HELP = "Measure where the time of a training step goes, layer by layer"
 EXAMPLE = "tinycnn profile ladder_10 --out runs/profile"
@@ -22,7 +21,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add_threads(parser)
     parser.add_argument("--no-fuse", action="store_true", help="run every layer by itself")
-    parser.add_argument("--out", metavar="DIR", type=Path, help=f"folder to draw {PICTURE} into")
+    parser.add_argument("--out", metavar="DIR", type=folder_name, help=f"folder to draw {PICTURE} into")
 
 
 def run(args: argparse.Namespace) -> int:

@@ -2,8 +2,11 @@
 
 import argparse
 import functools
+import re
 from pathlib import Path
 from typing import Any
+
+from ._arguments import UsageError, folder_name
 
 HELP = "Make a page with tables and figures of what 'tinycnn reproduce' recorded"
 EXAMPLE = "tinycnn report results/"
@@ -17,11 +20,11 @@ _NOTE = "<!-- Written by `tinycnn report results --docs docs`; changes here are 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """DIR and --docs."""
-    parser.add_argument("folder", metavar="DIR", type=Path, help="the folder of the records, such as results/")
+    parser.add_argument("folder", metavar="DIR", type=folder_name, help="the folder of the records, such as results/")
     parser.add_argument(
         "--docs",
         metavar="DIR",
-        type=Path,
+        type=folder_name,
         help=f"write {PAGE} and its pictures into this folder of documentation, instead of a page beside the records",
     )
 
@@ -39,12 +42,13 @@ def run(args: argparse.Namespace) -> int:
     draw = functools.cache(_drawn)
     if args.docs:
         folder = args.docs / IMAGES
+        before = _pictures_of(args.docs / PAGE)
         folder.mkdir(parents=True, exist_ok=True)
         for picture in pictures:
             write_whole(folder / f"{picture.name}.png", draw(picture))
-        for old in set(folder.glob("*.png")) - {folder / f"{picture.name}.png" for picture in pictures}:
-            old.unlink()
         write_whole(args.docs / PAGE, markdown_page(shown).encode())
+        for name in before - {f"{picture.name}.png" for picture in pictures}:
+            (folder / name).unlink(missing_ok=True)
         print(f"{args.docs / PAGE}, and {len(pictures)} pictures in {folder}")
         return 0
     html = blocks.page(shown, page.TITLE, draw)
@@ -53,6 +57,22 @@ def run(args: argparse.Namespace) -> int:
     print(f"{args.folder / HTML} ({len(html) / 1e6:.1f} MB, {len(pictures)} pictures) and {args.folder / MARKDOWN}")
     figures.data_of.cache_clear()
     return 0
+
+
+def _pictures_of(page: Path) -> set[str]:
+    """The pictures that an earlier page shows; only those are this command's to delete.
+
+    Raises
+    ------
+    UsageError
+        If there is a page that this command did not write.
+    """
+    if not page.exists():
+        return set()
+    text = page.read_text(encoding="utf-8", errors="replace")
+    if _NOTE not in text:
+        raise UsageError(f"{page} was not written by this command, and would be overwritten; move it away first")
+    return set(re.findall(rf"{IMAGES}/([\w.-]+\.png)", text))
 
 
 def markdown_page(shown: Any) -> str:

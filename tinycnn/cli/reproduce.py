@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from ._arguments import UsageError, add_threads, set_threads, whole_number
+from ._arguments import UsageError, add_threads, folder_name, set_threads, whole_number
 
 HELP = "Train networks by their recipes with several seeds; keep a record of each run"
 EXAMPLE = "tinycnn reproduce ladder_03 ladder_09 --seeds 1 --out results/"
@@ -20,11 +20,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--seeds",
-        type=whole_number(1),
+        type=whole_number(1, 1000),
         metavar="N",
         help="runs of each, with seeds 0 to N-1 (default: 3, or 1 for the longest; the recipe says)",
     )
-    parser.add_argument("--out", type=Path, default=Path("results"), metavar="DIR", help="folder of the records")
+    parser.add_argument("--out", type=folder_name, default=Path("results"), metavar="DIR", help="folder of the records")
     parser.add_argument(
         "--hold-out",
         type=whole_number(1),

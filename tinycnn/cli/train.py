@@ -1,6 +1,7 @@
 """``tinycnn train NAME``: train a documented network by its recipe."""
 
 import argparse
+import shlex
 import statistics
 import sys
 import warnings
@@ -9,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from ..backend import BACKENDS, DEVICE_BACKENDS
-from ._arguments import DATA, UsageError, add_model_name, add_threads, set_threads, whole_number
+from ._arguments import DATA, UsageError, add_model_name, add_threads, folder_name, set_threads, whole_number
 
 HELP = "Train a network by its recipe; keep model and figures"
 #: A state is written after every epoch, and within one when the last is so old: what a killed run loses at most.
@@ -26,7 +27,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--seed", type=whole_number(0), metavar="S", help="same seed, same result, to the bit")
     parser.add_argument("--backend", choices=BACKENDS + DEVICE_BACKENDS, help="kernels to run on (default: cpu)")
     add_threads(parser)
-    parser.add_argument("--out", metavar="DIR", type=Path, help="folder to write into (default: runs/NAME-DATA)")
+    parser.add_argument("--out", metavar="DIR", type=folder_name, help="folder to write into (default: runs/NAME-DATA)")
     parser.add_argument("--resume", action="store_true", help="go on where the run in that folder ended")
 
 
@@ -44,11 +45,12 @@ def run(args: argparse.Namespace) -> int:
     _data.check_fit(args.name, recipe.input_shape, settings.data)
     if finished and (finished[2] or finished[1] >= settings.epochs):
         why = "stopped early" if finished[2] else f"{settings.epochs} were asked for"
-        print(f"The run in {folder} is finished: it has {finished[1]} epochs ({why}).")
+        print(f"The run in {folder} is finished: {_epochs(finished[1])} ({why}).")
         return 0
-    if finished and not before:
+    if args.resume and not before and (folder / _runs.RUN).exists():
         raise UsageError(
-            f"cannot resume: {folder} holds a finished run, but none of the states that it could go on from"
+            f"cannot resume: {folder} holds a run, but none of the states that it could go on from; "
+            "without --resume its files are overwritten"
         )
     _runs.prepare(folder)
     threads = set_threads(args.threads, settings.backend)
@@ -92,7 +94,7 @@ def _train(folder: Path, settings: Any, threads: int, going_on: bool) -> int:
     recipe = models.recipe(settings.model)
     with tinycnn.use_backend(settings.backend):
         if not going_on:
-            if any((folder / name).exists() for name in (_runs.MODEL, _runs.HISTORY, _runs.RUN, _runs.STATES)):
+            if _runs.files(folder):
                 print(f"{folder} holds an earlier run: its files are overwritten, one by one.")
             _runs.forget(folder)
         tinycnn.set_seed(settings.seed)
@@ -141,30 +143,41 @@ def _interrupted(folder: Path, settings: Any, threads: int, data: Any) -> int:
     if kept is None:
         print("\nInterrupted before the first step: there is nothing to keep.")
         return 130
-    again = f"tinycnn train {settings.model} --data {settings.data} --out {folder} --resume"
-    print(f"\nInterrupted after {kept.progress.epochs} epochs; every step is kept. Go on with:\n  {again}")
+    again = f"tinycnn train {settings.model} --data {settings.data} --out {shlex.quote(str(folder))} --resume"
+    print(f"\nInterrupted after {_epochs(kept.progress.epochs)}; every step is kept. Go on with:\n  {again}")
     if kept.progress.epochs:
         # Not the model that was in training: pressed twice, Ctrl-C may leave half a step behind.
         model = tinycnn.load_model(kept.path)
-        _finish(folder, settings, kept.progress, threads, model, data, interrupted=True)
+        _finish(folder, settings, kept.progress, threads, model, data, interrupted_after=kept.batch)
     return 130
 
 
+def _epochs(count: int) -> str:
+    return f"{count} epoch{'' if count == 1 else 's'}"
+
+
 def _finish(
-    folder: Path, settings: Any, progress: Any, threads: int, model: Any, data: Any, interrupted: bool = False
+    folder: Path,
+    settings: Any,
+    progress: Any,
+    threads: int,
+    model: Any,
+    data: Any,
+    interrupted_after: int | None = None,
 ) -> None:
-    """Test the model, write what the run leaves, and tell."""
+    """Test the model, write what the run leaves, and tell; ``interrupted_after`` so many batches of another epoch."""
     from . import _about, _figures, _runs
 
     loss, accuracy = model.evaluate(data.x_test, data.y_test, verbose=0)
     probabilities = model.predict(data.x_test)
     errors = int((probabilities[:100].argmax(axis=1) != data.y_test[:100]).sum())
-    best = None if interrupted else progress.best_epoch
+    interrupted = interrupted_after is not None
+    weights_of = progress.epochs - 1 if interrupted or progress.best_epoch is None else progress.best_epoch
     speed = statistics.median(len(data.x_train) / max(seconds, 1e-9) for seconds in progress.train_seconds)
     results = {
         "epochs": progress.epochs,
         "stopped_early": progress.stopped,
-        "weights_of_epoch": progress.epochs - 1 if best is None else best,
+        "weights_of_epoch": None if interrupted_after else weights_of,
         "params": model.count_params(),
         "test_loss": loss,
         "test_accuracy": accuracy,
@@ -190,7 +203,9 @@ def _finish(
             "recipe": _recipe(settings.model),
         },
     )
-    kept = f"epoch {results['weights_of_epoch'] + 1} of {progress.epochs}"
+    kept = f"epoch {weights_of + 1} of {progress.epochs}"
+    if interrupted_after:
+        kept += f" and {interrupted_after} batches"
     remarks = _remarks(settings)
     print(
         f"\n{settings.model} on {data.title}: {kept}, {sum(progress.seconds):.1f} s, {speed:,.0f} images/s in training"

@@ -44,7 +44,7 @@ def cache_folder() -> Path:
 def users_folder(folder: str) -> Path | None:
     """Sub-folder `folder` of the folder that ``TINYCNN_DATA`` names, or None when it is unset or empty."""
     root = os.environ.get(ENVIRONMENT_VARIABLE)
-    return Path(root).expanduser() / folder if root else None
+    return Path(os.path.expanduser(root)) / folder if root else None  # ~somebody who is not there stays as it is
 
 
 def missing_files(folder: Path, names: Iterable[str]) -> list[str]:
