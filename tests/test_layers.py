@@ -230,7 +230,7 @@ def test_what_a_global_pool_sees():
             layers.Dense(2),
         ]
     )
-    assert tinycnn.summary.receptive_fields(model.layers, model.input_shape) == [(1, 1), (3, 3), (20, 20), (20, 20)]
+    assert tinycnn.receptive.receptive_fields(model.layers, model.input_shape) == [(1, 1), (3, 3), (20, 20), (20, 20)]
 
 
 # Initial values

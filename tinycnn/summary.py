@@ -8,17 +8,17 @@ import numpy as np
 from ._types import Array, Shape
 from .backend import Backend
 from .head import WithoutActivation
-from .kernels.geometry import Window
 from .layers.base import Layer, Parameter, buffers_kept
 from .plan import fused
+from .receptive import receptive_fields
 
 if TYPE_CHECKING:
     from .model import Sequential
 
 _HEADINGS = ("Layer (type)", "Output shape", "Params", "Receptive field", "Cache/image")
 _FOOTNOTE = (
-    "Receptive field: input pixels that one output can see. Cache/image: bytes that backward needs of one image;\n"
-    "what two layers share is counted at the first."
+    "Receptive field: input pixels that one output can see (—: not known). Cache/image: bytes that backward needs of\n"
+    "one image; what two layers share is counted at the first."
 )
 _PLAN_FOOTNOTE = (
     "Step: in training, layers of one number run as one kernel, which keeps less than they do one by one;\n"
@@ -82,29 +82,6 @@ def parts_of(step: Any) -> list[Any]:
 def layer_of(part: Any) -> Layer:
     """The layer itself, where it has lost its softmax to the loss."""
     return part.layer if isinstance(part, WithoutActivation) else part
-
-
-def receptive_fields(layers: "list[Layer]", input_shape: Shape) -> list[tuple[int, int] | None]:
-    """For each layer, how many input pixels (high, wide) one of its outputs can depend on; None if not images.
-
-    Each window adds ``(extent - 1) * jump`` pixels, where ``jump`` is the product of the strides before it (Dumoulin &
-    Visin, 2016; Araujo, Norris & Sim, "Computing receptive fields of convolutional neural networks", 2019). Never more
-    than the image; a dense layer over all of it sees all of it.
-    """
-    if len(input_shape) != 3:
-        return [None] * len(layers)
-    field, jump = [1, 1], [1, 1]
-    fields: list[tuple[int, int] | None] = []
-    for layer in layers:
-        if isinstance(layer.window, Window):  # a layer of a user's may keep something else under the name
-            for axis, extent in enumerate(layer.window.extent()):
-                field[axis] += (extent - 1) * jump[axis]
-                jump[axis] *= layer.window.strides[axis]
-        elif layer.sees_everything and len(layer.built_input_shape) == 1:
-            field = list(input_shape[:2])
-        field = [min(seen, length) for seen, length in zip(field, input_shape, strict=False)]
-        fields.append((field[0], field[1]))
-    return fields
 
 
 def cache_bytes(model: "Sequential") -> list[int]:
