@@ -1,6 +1,7 @@
 """Pictures of the inside of a network: what they show is what the layers compute, and the model stays as it was."""
 
 import runpy
+import threading
 from pathlib import Path
 from typing import NamedTuple
 
@@ -126,6 +127,17 @@ def test_filters_over_three_channels_are_colours_with_grey_for_zero():
     # The second filter begins after 24 pixels and a gap of 4.
     np.testing.assert_allclose(canvas[0, 28 + 8], [1, 0.5, 0.5])
     np.testing.assert_allclose(canvas[23, 28 + 23], [0.5, 0.5, 0])
+
+
+@pytest.mark.parametrize(("channels", "groups"), [(6, 2), (4, 2)])
+def test_filters_of_groups_are_no_colours_and_count_the_channels_of_a_group(channels, groups):
+    layer = layers.Conv2D(4, 3, groups=groups)
+    layer.build((8, 8, channels))
+    ax = plotting.filters(layer)
+    assert f"over {channels // groups} channels of each group (rows)" in ax.get_title()
+    kernel = layer.params["kernel"].value
+    found = tiles(ax, (3, 3), 8, 4, 4 * channels // groups)
+    np.testing.assert_allclose(found[4 + 2], kernel[:, :, 1, 2], rtol=1e-6)
 
 
 def test_filters_of_a_depthwise_convolution_and_of_1x1():
@@ -566,7 +578,7 @@ def test_saliency_is_the_slope_of_the_score():
         steps = run(twins, image[None].astype(float))
         dy = np.eye(3)[[label]]
         for one in reversed(steps):
-            dy = dy if one.cache is None else one.layer.backward(dy, one.cache)
+            dy = dy if one.passed else one.layer.backward(dy, one.cache)
         np.testing.assert_allclose(
             plotting.saliency(model, image, label)[1].images[0].get_array(), np.abs(dy[0, ..., 0]), rtol=1e-12
         )
@@ -611,6 +623,58 @@ def test_saliency_refuses_layers_that_are_random_in_inference_with_a_cache():
 def test_saliency_refuses(name, change):
     with pytest.raises(ValueError, match=name):
         plotting.saliency(**({"model": small(), "image": np.zeros((9, 8))} | change))
+
+
+# Layers of one's own, and networks that diverged ----------------------------------------------------------------
+
+
+class Scaled(layers.Layer):
+    """Its backward needs nothing of its forward, so its cache is None."""
+
+    def forward(self, x, *, training=False, step=0, ws=None):
+        return -3 * x, None
+
+    def backward(self, dy, cache, *, ws=None):
+        return -3 * dy
+
+
+def test_a_layer_without_a_cache_is_not_passed_by():
+    model = Sequential([layers.Input((4, 4, 1)), Scaled(), layers.Flatten(), layers.Dense(2)])
+    weights = model.get_weights()[0].reshape(4, 4, 2)
+    _, right = plotting.saliency(model, images(model)[0], 1)
+    np.testing.assert_allclose(right.images[0].get_array(), 3 * np.abs(weights[..., 1]), rtol=1e-6)
+    np.testing.assert_array_equal(field_by_gradient(model, 0, (1, 2), None)[1, 2], 3)
+
+
+INSIDE = {
+    "saliency": lambda model: plotting.saliency(model, images(model)),
+    "feature_maps": lambda model: plotting.feature_maps(model, images(model), "conv2d_1"),
+    "receptive_field": lambda model: plotting.receptive_field(model, "conv2d_1", measured=True),
+    "receptive_field of Dense": lambda model: plotting.receptive_field(
+        model, "dense", image=images(model), measured=True
+    ),
+}
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("draw", INSIDE)
+@pytest.mark.parametrize("parameter", ["kernel", "bias"])
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_networks_that_diverged_are_told_in_plain_words(draw, parameter, value):
+    """Where a relu stops the gradient of NaN too, and NumPy says nothing beside."""
+    twice = [layers.Conv2D(3, 2, activation="relu") for _ in range(2)]
+    model = Sequential([layers.Input((6, 6, 1)), *twice, layers.Flatten(), layers.Dense(2)])
+    model.layers[1].params[parameter].value[...] = value
+    with pytest.raises(ValueError, match="gives NaN or infinity for this image"):
+        INSIDE[draw](model)
+
+
+def test_a_layer_that_cannot_be_copied_is_named():
+    model = small()
+    model.layers[2].lock = threading.Lock()
+    for draw in INSIDE.values():
+        with pytest.raises(ValueError, match=r"Dropout 'dropout' cannot be copied, .*lock"):
+            draw(model)
 
 
 # All ------------------------------------------------------------------------------------------------------------

@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from .._types import Array
 from ..model import Sequential
 from ..trace import LayerTrace, Trace
-from ._checks import GREY, PALETTE, RED, axes_or_new, panels_of, shown
+from ._checks import GREY, IMAGE, PALETTE, RED, axes_or_new, panels_of, shown
 from ._inside import backdrop, check_model, copies_up_to_scores, gradient_by_input, image_shape, one_image, run
 
 _RESULT = "result"
@@ -145,13 +145,11 @@ def saliency(model: Any, image: Any, label: Any = None, ax: Any = None) -> Array
     dy = np.zeros((1, classes), model.dtype)
     dy[0, chosen] = 1
     strength = np.abs(gradient_by_input(steps, dy)[0]).max(axis=-1)
-    if not np.isfinite(strength).all():
-        raise ValueError("model gives NaN or infinity for this image")
 
     left, right = panels_of(ax, 2, 3.6, 3.6)
-    left.imshow(backdrop(x))
+    left.imshow(backdrop(x), **IMAGE)
     left.set_title("Image", fontsize=10)
-    drawn = right.imshow(strength, cmap="magma", vmin=0, vmax=float(strength.max()) or 1.0)
+    drawn = right.imshow(strength, **IMAGE, cmap="magma", vmin=0, vmax=float(strength.max()) or 1.0)
     which = f"class {chosen}" + (" (highest score)" if chosen == int(scores.argmax()) else "")
     right.set_title(f"Saliency for {which}", fontsize=10)
     bar = right.inset_axes((1.04, 0, 0.05, 1))

@@ -10,7 +10,7 @@ from .._types import Array
 from ..layers import Layer
 from ..model import Sequential
 from ..receptive import field_by_geometry, span
-from ._checks import PALETTE, axes_or_new, shown
+from ._checks import IMAGE, PALETTE, axes_or_new, shown
 from ._inside import (
     backdrop,
     check_model,
@@ -33,8 +33,8 @@ def receptive_field(
     Framed and bright: the field by geometry, from window sizes, strides, pads and dilations (Dumoulin & Visin, "A guide
     to convolution arithmetic for deep learning", 2016). With ``measured`` the gradient of the output by each pixel is
     drawn over it, the stronger the more orange (Luo et al., "Understanding the effective receptive field in deep
-    convolutional neural networks", 2016). It is never zero where the output depends on the pixel, so never outside the
-    frame; inside it is zero where, for this image, a relu or a max-pooling lets nothing through.
+    convolutional neural networks", 2016). Outside the frame it is zero, if layers of your own say what they see
+    (``sees_everything``); inside it is zero where, for this image, a relu or a max-pooling lets nothing through.
 
     Parameters
     ----------
@@ -73,7 +73,7 @@ def receptive_field(
 
     picture = np.full((H, W, 3), 0.75) if x is None else backdrop(x)
     # Outside the field the picture fades, towards grey so that both black and white do.
-    ax.imshow(np.where(field[..., None], picture, 0.25 * picture + 0.75 * 0.5 + 0.1), extent=(0, W, H, 0))
+    ax.imshow(np.where(field[..., None], picture, 0.25 * picture + 0.75 * 0.5 + 0.1), **IMAGE, extent=(0, W, H, 0))
     height, width = span(field)
     seen = f"sees {height}×{width} of {H}×{W} pixels"
     if measured:
@@ -82,12 +82,13 @@ def receptive_field(
         overlay = np.zeros((H, W, 4))
         # The root, because the middle of a field is easily a hundred times as strong as its rim.
         overlay[..., :3], overlay[..., 3] = _rgb(_FRAME), np.sqrt(gradient / strongest)
-        ax.imshow(overlay, extent=(0, W, H, 0))
+        ax.imshow(overlay, **IMAGE, extent=(0, W, H, 0))
         seen += f"\nby gradient {np.count_nonzero(gradient)} of these {np.count_nonzero(field)}"
     lines = LineCollection(_outline(field), colors=_FRAME, linewidths=2, capstyle="projecting", clip_on=False)
     ax.add_collection(lines)
     ax.set(title=f"{chosen.name}, {_where(chosen, asked)}\n{seen}", xlabel="column (pixels)", ylabel="row (pixels)")
     ax.title.set_fontsize(10)
+    ax.grid(False)  # a style may have one
     ax.set_xlim(0, W)
     ax.set_ylim(H, 0)
     return ax
