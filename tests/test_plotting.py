@@ -159,6 +159,15 @@ def test_confusion_matrix_counts_and_shares():
     assert_nothing_clipped(ax)
 
 
+def test_confusion_matrix_is_the_same_in_every_style():
+    with plt.style.context(["ggplot", {"image.origin": "lower", "image.interpolation": "bilinear"}]):
+        ax = plotting.confusion_matrix([0, 0, 1], [0, 1, 1])
+    [image] = ax.images
+    assert (image.origin, image.get_interpolation()) == ("upper", "nearest")
+    assert ax.get_ylim() == (1.5, -0.5)
+    assert not any(line.get_visible() for line in ax.get_xgridlines())
+
+
 def test_confusion_matrix_takes_probabilities_and_columns_of_labels():
     ax = plotting.confusion_matrix(np.array([[0], [1]]), np.array([[0.9, 0.1, 0.0], [0.8, 0.2, 0.0]]))
     np.testing.assert_allclose(ax.images[0].get_array(), [[1, 0, 0], [1, 0, 0], [0, 0, 0]])

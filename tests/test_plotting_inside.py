@@ -525,6 +525,13 @@ def test_gradient_flow_refuses(name, arguments):
         plotting.gradient_flow(*arguments(small()))
 
 
+def test_gradient_flow_is_seen_on_a_dark_ground():
+    model = small()
+    with plt.style.context("dark_background"):
+        ax = plotting.gradient_flow(model, images(model, 2), [0, 1])
+    assert {"white"} == {line.get_color() for line in ax.lines if line.get_marker() == "o"}
+
+
 # Saliency -------------------------------------------------------------------------------------------------------
 
 
@@ -734,6 +741,27 @@ def test_pictures_of_a_network_on_the_cpu_backend(draw):
         fast = small()
     np.testing.assert_allclose(numbers(fast), numbers(small()), rtol=1e-4, atol=1e-6)
     assert all(layer.backend.name == "cpu" for layer in fast.layers)
+
+
+@pytest.mark.parametrize("draw", DRAWS, ids=lambda draw: draw.name)
+def test_pictures_are_the_same_in_every_style(draw):
+    """The first row at the top, every pixel itself, and no grid over images."""
+    model = small()
+    with plt.style.context(["ggplot", {"image.origin": "lower", "image.interpolation": "bilinear"}]):
+        panels = draw(model)
+    for panel in panels:
+        for image in panel.images:
+            assert image.origin == "upper"
+            assert image.get_interpolation() == "nearest"
+            assert not any(line.get_visible() for line in panel.get_xgridlines()) or not panel.axison
+
+
+@pytest.mark.parametrize("draw", DRAWS, ids=lambda draw: draw.name)
+def test_a_figure_with_a_picture_takes_no_second(draw):
+    model, figure = small(), Figure()
+    draw(model, ax=figure)
+    with pytest.raises(ValueError, match="ax must be an empty Figure, or Axes"):
+        draw(model, ax=figure)
 
 
 def test_two_panels_can_be_given():

@@ -18,6 +18,8 @@ PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#0
 #: For mistakes; always with a mark beside it.
 RED = "#C1121F"
 GREY = "#555555"
+#: For ``imshow``, whatever style is in use: the first row at the top, and pixels as they are.
+IMAGE: dict[str, Any] = {"origin": "upper", "interpolation": "nearest"}
 
 
 def axes_or_new(ax: Any, width: float, height: float) -> Axes:
@@ -36,6 +38,10 @@ def new_axes(figure: Figure | None, count: int, width: float, height: float) -> 
         from matplotlib import pyplot as plt
 
         figure = plt.figure()
+    if figure.axes:
+        raise ValueError(
+            f"ax must be an empty Figure, or Axes; this Figure holds {len(figure.axes)} already"
+        )
     figure.set_size_inches(width, height)
     figure.set_layout_engine("constrained")
     return figure.subplots(1, count, squeeze=False)[0]

@@ -8,7 +8,7 @@ import numpy as np
 from matplotlib.axes import Axes
 
 from .._types import Array
-from ._checks import axes_or_new
+from ._checks import IMAGE, axes_or_new
 
 #: Inches of a new picture: its width, its title, its margin.
 WIDTH, TITLE, MARGIN = 8.0, 0.36, 0.06
@@ -98,7 +98,7 @@ class Sheet(NamedTuple):
             # Set by hand: a layout engine does not know how high the images' aspect makes the Axes.
             ax.figure.set_layout_engine("none")
             ax.set_position((MARGIN / WIDTH, MARGIN / total, inside / WIDTH, inches / total))
-        ax.imshow(canvas, interpolation="nearest", extent=(0, width, height, 0), **style)
+        ax.imshow(canvas, **IMAGE, extent=(0, width, height, 0), **style)
         ax.set_xlim(-self.left - self.side, width + self.side)
         ax.set_ylim(height + self.foot, 0)
         ax.set_axis_off()

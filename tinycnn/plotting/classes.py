@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 
 from .. import metrics
 from .._types import Array
-from ._checks import GREY, PALETTE, axes_or_new, names_of, shown
+from ._checks import GREY, IMAGE, PALETTE, axes_or_new, names_of, shown
 
 
 def confusion_matrix(y_true: Any, y_pred: Any, class_names: Sequence[str] | None = None, ax: Any = None) -> Axes:
@@ -35,7 +35,7 @@ def confusion_matrix(y_true: Any, y_pred: Any, class_names: Sequence[str] | None
     counts, names = _counted(y_true, y_pred, class_names)
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
     ax = axes_or_new(ax, 5.6, 5.2)
-    ax.imshow(shares, cmap="Blues", vmin=0, vmax=1)
+    ax.imshow(shares, **IMAGE, cmap="Blues", vmin=0, vmax=1)
     size = min(8.0, 80 / len(names))
     for row, column in np.argwhere(counts):
         dark = shares[row, column] > 0.5
@@ -49,7 +49,8 @@ def confusion_matrix(y_true: Any, y_pred: Any, class_names: Sequence[str] | None
     ax.set_yticks(ticks, names)
     ax.set(title="Confusion matrix (images)", xlabel="predicted class", ylabel="true class")
     ax.tick_params(length=0)
-    # White lines between the cells.
+    # White lines between the cells, and none of a style's through them.
+    ax.grid(False)
     ax.set_xticks(ticks[1:] - 0.5, minor=True)
     ax.set_yticks(ticks[1:] - 0.5, minor=True)
     ax.grid(which="minor", color="0.85", linewidth=0.8)

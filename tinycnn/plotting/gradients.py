@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from typing import Any
 
+import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
 
@@ -13,9 +14,9 @@ from ._checks import GREY, IMAGE, PALETTE, RED, axes_or_new, panels_of, shown
 from ._inside import backdrop, check_model, copies_up_to_scores, gradient_by_input, image_shape, one_image, run
 
 _RESULT = "result"
-#: How each parameter is drawn; those of a layer of one's own share the last.
+#: How each parameter is drawn, and the result in the colour of text; those of a layer of one's own share the last.
 _LOOKS = {
-    _RESULT: ("o", PALETTE[6]),
+    _RESULT: ("o", None),
     "kernel": ("s", PALETTE[0]),
     "bias": ("^", PALETTE[4]),
     "gamma": ("D", PALETTE[1]),
@@ -64,6 +65,7 @@ def gradient_flow(trace_or_model: Any, x: Any = None, y: Any = None, ax: Any = N
         for name, value in by_name.items():
             marker, colour = _LOOKS.get(name, _LOOKS[""])
             label = name if name in _LOOKS else "other parameters"
+            colour = colour or mpl.rcParams["text.color"]  # not black on a black ground
             fine = np.isfinite(value) and value > 0
             ax.plot(
                 value if fine else low,
