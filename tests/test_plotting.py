@@ -93,6 +93,9 @@ def test_history_takes_what_fit_returns_and_resumed_epochs():
     history.on_train_begin()
     history.on_epoch_end(0, {"loss": 1.0, "accuracy": 0.5})
     assert plotting.history(history)[0].lines[0].get_ydata() == [1.0]
+    history.epoch = [3]
+    assert plotting.history(history)[0].lines[0].get_xdata() == [4]
+    assert plotting.history({"a": history, "b": RUN})[0].lines[0].get_xdata() == [4]
     resumed = plotting.history({"epoch": [5, 6], "loss": [0.2, 0.1]})
     np.testing.assert_array_equal(resumed[0].lines[0].get_xdata(), [6, 7])
 
@@ -119,6 +122,26 @@ def test_history_draws_into_given_axes():
 def test_history_survives_a_run_that_diverged():
     loss, _ = plotting.history({"loss": [1.0, np.nan], "accuracy": [0.1, 0.1]})
     assert_nothing_clipped(loss)
+
+
+def test_history_takes_no_notice_of_what_it_does_not_draw():
+    """A callback's own entries may be words, or missing in some epochs."""
+    loss, _ = plotting.history(RUN | {"extra": [1.0], "when": ["12:00", "12:01", "12:02"], "note": "x"})
+    np.testing.assert_array_equal(loss.lines[0].get_ydata(), RUN["loss"])
+
+
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        ({"val_loss": ["low"] * 3}, r"history\['val_loss'\] must be a list of numbers"),
+        ({"accuracy": 0.5}, r"history\['accuracy'\] must be a list, a number for each epoch; got 0.5"),
+        ({"accuracy": [0.5]}, r"history must hold equally long lists.*'accuracy': 1"),
+        ({"epoch": [0, 1]}, r"history must hold equally long lists.*'epoch': 2"),
+    ],
+)
+def test_history_names_the_list_that_does_not_fit(changed, message):
+    with pytest.raises(ValueError, match=message):
+        plotting.history(RUN | changed)
 
 
 @pytest.mark.parametrize(

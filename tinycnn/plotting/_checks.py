@@ -39,9 +39,7 @@ def new_axes(figure: Figure | None, count: int, width: float, height: float) -> 
 
         figure = plt.figure()
     if figure.axes:
-        raise ValueError(
-            f"ax must be an empty Figure, or Axes; this Figure holds {len(figure.axes)} already"
-        )
+        raise ValueError(f"ax must be an empty Figure, or Axes; this Figure holds {len(figure.axes)} already")
     figure.set_size_inches(width, height)
     figure.set_layout_engine("constrained")
     return figure.subplots(1, count, squeeze=False)[0]
