@@ -316,16 +316,29 @@ def test_any_images_and_long_names_fit(x, which):
 
 
 @pytest.mark.parametrize("which", ["best", "worst", "first_100"])
-def test_captions_of_neighbours_do_not_overlap(which):
+@pytest.mark.parametrize("given", [False, True])
+def test_captions_of_neighbours_do_not_overlap(which, given):
+    """In a figure of their own, and in Axes of a third of a figure's width, nor does the title leave these."""
     rng = np.random.default_rng(1)
     names = ["automobile"] * 10
-    ax = plotting.predictions(
-        rng.random((100, 32, 32, 3)), np.arange(100) % 10, np.eye(10)[rng.integers(0, 10, 100)], which, names
-    )
+    p = np.eye(10)[rng.integers(0, 10, 100)]
+    mine = Figure(figsize=(12, 8)).subplots(2, 3)[0, 2] if given else None
+    ax = plotting.predictions(rng.random((100, 32, 32, 3)), np.arange(100) % 10, p, which, names, ax=mine)
     ax.figure.canvas.draw()
     boxes = [text.get_window_extent() for text in ax.texts]
     for one, other in pairwise(boxes):
         assert other.y1 < one.y0 + 1 or other.x0 > one.x1 - 1
+    title = ax.title.get_window_extent()
+    assert ax.bbox.x0 - 1 <= title.x0 <= title.x1 <= ax.bbox.x1 + 1
+
+
+@pytest.mark.parametrize("shape", [(2, 2), (1, 2), (3, 3)])
+def test_parts_of_one_axes_leave_each_other_room(shape):
+    figure = Figure(figsize=(13, 10))
+    mine = figure.subplots(*shape).ravel()[0]
+    left, right = plotting.history(RUN, ax=mine)
+    figure.canvas.draw()
+    assert left.get_tightbbox().x1 < right.get_tightbbox().x0
 
 
 def test_pictures_go_where_they_are_told(sure):

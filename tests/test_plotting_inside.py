@@ -603,6 +603,15 @@ def test_saliency_takes_the_highest_score_unless_told():
     assert_nothing_clipped(right.figure)
 
 
+def test_saliency_in_one_axes_keeps_its_bar_of_colours_there():
+    figure = Figure(figsize=(10, 5))
+    mine = figure.subplots(1, 2)[0]
+    _, right = plotting.saliency(small(), np.zeros((9, 8)), ax=mine)
+    figure.canvas.draw()
+    [bar] = right.child_axes
+    assert bar.get_tightbbox().x1 <= mine.bbox.x1
+
+
 def test_saliency_refuses_layers_that_are_random_in_inference_with_a_cache():
     class Noise(layers.Layer):
         def forward(self, x, *, training=False, step=0, ws=None):

@@ -148,7 +148,7 @@ def saliency(model: Any, image: Any, label: Any = None, ax: Any = None) -> Array
     dy[0, chosen] = 1
     strength = np.abs(gradient_by_input(steps, dy)[0]).max(axis=-1)
 
-    left, right = panels_of(ax, 2, 3.6, 3.6)
+    left, right = panels_of(ax, 2, 3.6, 3.6, right=0.75)
     left.imshow(backdrop(x), **IMAGE)
     left.set_title("Image", fontsize=10)
     drawn = right.imshow(strength, **IMAGE, cmap="magma", vmin=0, vmax=float(strength.max()) or 1.0)

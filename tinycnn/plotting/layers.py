@@ -158,7 +158,7 @@ def _numbered(pictures: Array, title: str, ax: Any, unit: str | None = None, **s
     columns = min(count, fewest)
     pictures = _magnified(pictures)
     sheet = Sheet.of(
-        pictures, -(-count // columns), columns, below=_SMALL * LINE, foot=BAR if unit else 0, fewest=fewest
+        pictures, -(-count // columns), columns, below=_SMALL * LINE, foot=BAR if unit else 0, fewest=fewest, ax=ax
     )
     positions = [divmod(number, columns) for number in range(count)]
     ax = sheet.draw(pictures, positions, ax, **style)
@@ -169,7 +169,7 @@ def _numbered(pictures: Array, title: str, ax: Any, unit: str | None = None, **s
         _frame(ax, left, top, sheet)
     if unit:
         sheet.colour_bar(ax, unit)
-    ax.set_title(title, fontsize=10)
+    sheet.title(ax, title, fontsize=10)
     return ax
 
 
@@ -178,7 +178,7 @@ def _table(pictures: Array, title: str, ax: Any, largest: float) -> Axes:
     F, C, KH, KW = pictures.shape
     left = (len(str(C - 1)) + 1) * _SMALL * CHARACTER
     images = _magnified(pictures.reshape(F * C, KH, KW))
-    sheet = Sheet.of(images, C, F, left=left, foot=BAR + _SMALL * LINE, fewest=16)
+    sheet = Sheet.of(images, C, F, left=left, foot=BAR + _SMALL * LINE, fewest=16, ax=ax)
     positions = [(row, column) for column in range(F) for row in range(C)]
     ax = sheet.draw(images, positions, ax, cmap=_DIVERGING, vmin=-largest, vmax=largest)
     for row, column in positions:
@@ -190,7 +190,7 @@ def _table(pictures: Array, title: str, ax: Any, largest: float) -> Axes:
         x = sheet.corner(0, column)[0] + sheet.width / 2
         ax.text(x, sheet.corner(C - 1, 0)[1] + 1.08 * sheet.height, str(column), ha="center", va="top", fontsize=_SMALL)
     sheet.colour_bar(ax, "weight")
-    ax.set_title(title, fontsize=10)
+    sheet.title(ax, title, fontsize=10)
     return ax
 
 
