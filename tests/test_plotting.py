@@ -216,6 +216,25 @@ def test_per_class_accuracy_beside_others():
 
 
 @pytest.mark.parametrize("draw", [plotting.confusion_matrix, plotting.per_class_accuracy])
+@pytest.mark.parametrize("given", [False, True])
+@pytest.mark.parametrize("classes", [26, 100])
+def test_many_classes_stay_legible(draw, given, classes):
+    """Names and numbers stand side by side, in letters that can be read, or not at all."""
+    mine = Figure(figsize=(12, 5)).subplots(1, 2)[0] if given else None
+    y = np.arange(classes).repeat(20)
+    ax = draw(y, np.roll(y, 10), ax=mine)
+    ax.figure.canvas.draw()
+    labels = [label for label in ax.get_yticklabels() if label.get_text()]
+    assert len(labels) > 10
+    for column in (labels, [text for text in ax.texts if text.get_position()[0] in (0, 1.02)]):
+        boxes = [text.get_window_extent() for text in column]
+        for one, other in pairwise(boxes):
+            assert other.y1 < one.y0 + 2
+    assert all(text.get_fontsize() >= 4 for text in ax.texts)
+    assert bool(ax.texts) == (not given or classes == 26)
+
+
+@pytest.mark.parametrize("draw", [plotting.confusion_matrix, plotting.per_class_accuracy])
 @pytest.mark.parametrize(
     ("name", "arguments"),
     [
