@@ -683,6 +683,7 @@ def test_networks_that_diverged_are_told_in_plain_words(draw, parameter, value):
     model.layers[1].params[parameter].value[...] = value
     with pytest.raises(ValueError, match="gives NaN or infinity for this image"):
         INSIDE[draw](model)
+    assert plt.get_fignums() == []
 
 
 def test_a_layer_that_cannot_be_copied_is_named():

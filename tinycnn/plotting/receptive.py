@@ -69,6 +69,7 @@ def receptive_field(
     x = None if image is None else one_image(model, image)
     if not isinstance(measured, bool | np.bool_):
         raise ValueError(f"measured must be True or False; got {shown(measured)}")
+    gradient = field_by_gradient(model, index, asked, x) if measured else None
     ax = axes_or_new(ax, 4.8, 5.0)
 
     picture = np.full((H, W, 3), 0.75) if x is None else backdrop(x)
@@ -76,8 +77,7 @@ def receptive_field(
     ax.imshow(np.where(field[..., None], picture, 0.25 * picture + 0.75 * 0.5 + 0.1), **IMAGE, extent=(0, W, H, 0))
     height, width = span(field)
     seen = f"sees {height}×{width} of {H}×{W} pixels"
-    if measured:
-        gradient = field_by_gradient(model, index, asked, x)
+    if gradient is not None:
         strongest = float(gradient.max()) or 1.0
         overlay = np.zeros((H, W, 4))
         # The root, because the middle of a field is easily a hundred times as strong as its rim.
