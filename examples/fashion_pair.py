@@ -19,7 +19,7 @@ from matplotlib.figure import Figure
 from scipy.ndimage import gaussian_filter
 
 import tinycnn
-from tinycnn import datasets, models, plotting
+from tinycnn import datasets, metrics, models, plotting
 
 
 def blurred(x):
@@ -40,7 +40,7 @@ def train(name, title, data, class_names, epochs, out, *, blur=False):
         blurred(x) if blur else x,
         np.concatenate([y, y]) if blur else y,
         batch_size=recipe.batch_size,
-        epochs=epochs or recipe.epochs,
+        epochs=recipe.epochs if epochs is None else epochs,
         validation_data=(x_test, y_test),
         callbacks=recipe.make_callbacks(),
         verbose=2,
@@ -56,7 +56,9 @@ def train(name, title, data, class_names, epochs, out, *, blur=False):
     plotting.per_class_accuracy(y_test, predicted, class_names, bars)
     figure.savefig(out / f"{title}.png", dpi=150)
 
-    by_class = [f"{(predicted == y_test)[y_test == c].mean():.3f}" for c in range(len(class_names))]
+    # "—" for a class of which --limit has left no image.
+    recalls = metrics.per_class_accuracy(y_test, predicted, len(class_names))
+    by_class = ["—" if np.isnan(recall) else f"{recall:.3f}" for recall in recalls]
     line = f"{title}: train accuracy {train_accuracy:.4f}, validation accuracy {accuracy:.4f}"
     print(f"{line}\nby class: {' '.join(by_class)}\ndocumented: {dict(recipe.documented)}\n")
     return line
@@ -71,6 +73,8 @@ def main(argv=None):
     parser.add_argument("--blur", action="store_true", help="train the deeper network on blurred images as well")
     parser.add_argument("--out", type=Path, default=Path("runs/fashion_pair"))
     args = parser.parse_args(argv)
+    if any(number is not None and number < 1 for number in (args.epochs, args.limit)):
+        parser.error("--epochs and --limit must be at least 1")
 
     args.out.mkdir(parents=True, exist_ok=True)
     names = datasets.get(args.data).class_names

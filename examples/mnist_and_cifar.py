@@ -45,7 +45,7 @@ def train(name, data, class_names, epochs, out, augment):
         x,
         y,
         batch_size=recipe.batch_size,
-        epochs=epochs or recipe.epochs,
+        epochs=recipe.epochs if epochs is None else epochs,
         validation_data=(x_test, y_test),
         callbacks=recipe.make_callbacks(),
         augment=augment,
@@ -76,6 +76,8 @@ def main(argv=None):
     parser.add_argument("--only", choices=("mnist_cnn", "cifar10_cnn"))
     parser.add_argument("--out", type=Path, default=Path("runs/mnist_and_cifar"))
     args = parser.parse_args(argv)
+    if any(number is not None and number < 1 for number in (args.epochs, args.limit)):
+        parser.error("--epochs and --limit must be at least 1")
 
     args.out.mkdir(parents=True, exist_ok=True)
     lines = []

@@ -36,7 +36,7 @@ def climb(name, data, epochs, stopping, out):
         x,
         y,
         batch_size=recipe.batch_size,
-        epochs=epochs or recipe.epochs,
+        epochs=recipe.epochs if epochs is None else epochs,
         validation_data=(x_test, y_test),
         callbacks=[stopping],
         verbose=2,
@@ -65,6 +65,8 @@ def main(argv=None):
     parser.add_argument("--only", nargs="+", choices=LADDER, default=LADDER, metavar="NAME")
     parser.add_argument("--out", type=Path, default=Path("runs/ladder"))
     args = parser.parse_args(argv)
+    if any(number is not None and number < 1 for number in (args.epochs, args.limit)):
+        parser.error("--epochs and --limit must be at least 1")
 
     args.out.mkdir(parents=True, exist_ok=True)
     data = load(args.data, args.limit)

@@ -36,6 +36,9 @@ class SqueezeExcite(layers.Layer):
         Size of the hidden layer.
     """
 
+    # The averages are over the whole image, so each result depends on all of it; summary and pictures want to know.
+    sees_everything = True
+
     def __init__(self, units, **base):
         super().__init__(**base)
         self.units = units

@@ -56,6 +56,8 @@ def main(argv=None):
     parser.add_argument("--limit", type=int, help="use only so many images of each set")
     parser.add_argument("--out", type=Path, default=Path("runs/under_15k"))
     args = parser.parse_args(argv)
+    if any(number is not None and number < 1 for number in (args.epochs, args.limit)):
+        parser.error("--epochs and --limit must be at least 1")
 
     args.out.mkdir(parents=True, exist_ok=True)
     print_networks()

@@ -78,6 +78,23 @@ def test_fashion_pair(few_digits, capsys):
     assert {path.name for path in Path("x").iterdir()} == {f"{name}.png" for name in names}
 
 
+def test_fashion_pair_with_so_few_images_that_a_class_has_none(few_digits, capsys, recwarn):
+    pair = runpy.run_path(str(EXAMPLES / "fashion_pair.py"))
+    pair["main"](["--data", "digits", "--epochs", "1", "--limit", "8", "--out", "x"])
+    out = capsys.readouterr().out
+    assert len(re.findall(r"^by class:(?: [01]\.\d{3}| —){10}$", out, re.MULTILINE)) == 2
+    assert "nan" not in out
+    assert not [warning for warning in recwarn if "empty" in str(warning.message)]
+
+
+@pytest.mark.parametrize("name", ["eip4", "fashion_pair", "mnist_and_cifar", "mnist_ladder", "under_15k"])
+@pytest.mark.parametrize("arguments", [["--epochs", "0"], ["--epochs", "-1"], ["--limit", "0"]])
+def test_less_than_one_epoch_or_image_is_refused(name, arguments, capsys):
+    with pytest.raises(SystemExit, match="2"):
+        runpy.run_path(str(EXAMPLES / f"{name}.py"))["main"](arguments)
+    assert "--epochs and --limit must be at least 1" in capsys.readouterr().err
+
+
 def test_fashion_pair_blurs_within_images():
     blurred = runpy.run_path(str(EXAMPLES / "fashion_pair.py"))["blurred"]
     x = np.zeros((3, 9, 9, 1), np.float32)

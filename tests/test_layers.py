@@ -230,7 +230,29 @@ def test_what_a_global_pool_sees():
             layers.Dense(2),
         ]
     )
-    assert tinycnn.summary.receptive_fields(model.layers, model.input_shape) == [(1, 1), (3, 3), (20, 20), (20, 20)]
+    assert tinycnn.receptive.receptive_fields(model.layers, model.input_shape) == [(1, 1), (3, 3), (20, 20), (20, 20)]
+
+
+@pytest.mark.parametrize(
+    ("keep", "expected"),
+    [
+        (lambda x, w: {"x": 2 * x, "rest": [x[:, 0, 0, 0].copy()]}, 4 * (6 * 6 * 2 + 1)),
+        (lambda x, w: x.sum(axis=(1, 2, 3)), 4),
+        (lambda x, w: (w, w.copy(), x.mean(axis=(0, 1, 2))), 0),  # their length is not that of the batch
+        (lambda x, w: x, 4 * 6 * 6 * 2),
+        (lambda x, w: None, 0),
+    ],
+)
+def test_the_bytes_of_a_cache_are_those_that_grow_with_the_batch(keep, expected):
+    class Keeping(layers.Layer):
+        def create(self, input_shape, rng):
+            self.add_parameter("w", (4, 6), "ones", rng)
+
+        def forward(self, x, *, training=False, step=0, ws=None):
+            return 3 * x, keep(x, self.params["w"].value)
+
+    model = tinycnn.Sequential([layers.Input((6, 6, 2)), Keeping()])
+    assert tinycnn.summary.cache_bytes(model) == [expected]
 
 
 # Initial values

@@ -93,6 +93,9 @@ def test_history_takes_what_fit_returns_and_resumed_epochs():
     history.on_train_begin()
     history.on_epoch_end(0, {"loss": 1.0, "accuracy": 0.5})
     assert plotting.history(history)[0].lines[0].get_ydata() == [1.0]
+    history.epoch = [3]
+    assert plotting.history(history)[0].lines[0].get_xdata() == [4]
+    assert plotting.history({"a": history, "b": RUN})[0].lines[0].get_xdata() == [4]
     resumed = plotting.history({"epoch": [5, 6], "loss": [0.2, 0.1]})
     np.testing.assert_array_equal(resumed[0].lines[0].get_xdata(), [6, 7])
 
@@ -119,6 +122,26 @@ def test_history_draws_into_given_axes():
 def test_history_survives_a_run_that_diverged():
     loss, _ = plotting.history({"loss": [1.0, np.nan], "accuracy": [0.1, 0.1]})
     assert_nothing_clipped(loss)
+
+
+def test_history_takes_no_notice_of_what_it_does_not_draw():
+    """A callback's own entries may be words, or missing in some epochs."""
+    loss, _ = plotting.history(RUN | {"extra": [1.0], "when": ["12:00", "12:01", "12:02"], "note": "x"})
+    np.testing.assert_array_equal(loss.lines[0].get_ydata(), RUN["loss"])
+
+
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        ({"val_loss": ["low"] * 3}, r"history\['val_loss'\] must be a list of numbers"),
+        ({"accuracy": 0.5}, r"history\['accuracy'\] must be a list, a number for each epoch; got 0.5"),
+        ({"accuracy": [0.5]}, r"history must hold equally long lists.*'accuracy': 1"),
+        ({"epoch": [0, 1]}, r"history must hold equally long lists.*'epoch': 2"),
+    ],
+)
+def test_history_names_the_list_that_does_not_fit(changed, message):
+    with pytest.raises(ValueError, match=message):
+        plotting.history(RUN | changed)
 
 
 @pytest.mark.parametrize(
@@ -159,6 +182,15 @@ def test_confusion_matrix_counts_and_shares():
     assert_nothing_clipped(ax)
 
 
+def test_confusion_matrix_is_the_same_in_every_style():
+    with plt.style.context(["ggplot", {"image.origin": "lower", "image.interpolation": "bilinear"}]):
+        ax = plotting.confusion_matrix([0, 0, 1], [0, 1, 1])
+    [image] = ax.images
+    assert (image.origin, image.get_interpolation()) == ("upper", "nearest")
+    assert ax.get_ylim() == (1.5, -0.5)
+    assert not any(line.get_visible() for line in ax.get_xgridlines())
+
+
 def test_confusion_matrix_takes_probabilities_and_columns_of_labels():
     ax = plotting.confusion_matrix(np.array([[0], [1]]), np.array([[0.9, 0.1, 0.0], [0.8, 0.2, 0.0]]))
     np.testing.assert_allclose(ax.images[0].get_array(), [[1, 0, 0], [1, 0, 0], [0, 0, 0]])
@@ -181,6 +213,25 @@ def test_per_class_accuracy_beside_others():
     assert [text.get_text() for text in ax.get_legend().get_texts()] == ["here", "documented"]
     with pytest.raises(ValueError, match=r"compared\['theirs'\] must hold 2 accuracies"):
         plotting.per_class_accuracy([0, 0, 1], [0, 1, 1], compared={"theirs": [0.5]})
+
+
+@pytest.mark.parametrize("draw", [plotting.confusion_matrix, plotting.per_class_accuracy])
+@pytest.mark.parametrize("given", [False, True])
+@pytest.mark.parametrize("classes", [26, 100])
+def test_many_classes_stay_legible(draw, given, classes):
+    """Names and numbers stand side by side, in letters that can be read, or not at all."""
+    mine = Figure(figsize=(12, 5)).subplots(1, 2)[0] if given else None
+    y = np.arange(classes).repeat(20)
+    ax = draw(y, np.roll(y, 10), ax=mine)
+    ax.figure.canvas.draw()
+    labels = [label for label in ax.get_yticklabels() if label.get_text()]
+    assert len(labels) > 10
+    for column in (labels, [text for text in ax.texts if text.get_position()[0] in (0, 1.02)]):
+        boxes = [text.get_window_extent() for text in column]
+        for one, other in pairwise(boxes):
+            assert other.y1 < one.y0 + 2
+    assert all(text.get_fontsize() >= 4 for text in ax.texts)
+    assert bool(ax.texts) == (not given or classes == 26)
 
 
 @pytest.mark.parametrize("draw", [plotting.confusion_matrix, plotting.per_class_accuracy])
@@ -284,16 +335,29 @@ def test_any_images_and_long_names_fit(x, which):
 
 
 @pytest.mark.parametrize("which", ["best", "worst", "first_100"])
-def test_captions_of_neighbours_do_not_overlap(which):
+@pytest.mark.parametrize("given", [False, True])
+def test_captions_of_neighbours_do_not_overlap(which, given):
+    """In a figure of their own, and in Axes of a third of a figure's width, nor does the title leave these."""
     rng = np.random.default_rng(1)
     names = ["automobile"] * 10
-    ax = plotting.predictions(
-        rng.random((100, 32, 32, 3)), np.arange(100) % 10, np.eye(10)[rng.integers(0, 10, 100)], which, names
-    )
+    p = np.eye(10)[rng.integers(0, 10, 100)]
+    mine = Figure(figsize=(12, 8)).subplots(2, 3)[0, 2] if given else None
+    ax = plotting.predictions(rng.random((100, 32, 32, 3)), np.arange(100) % 10, p, which, names, ax=mine)
     ax.figure.canvas.draw()
     boxes = [text.get_window_extent() for text in ax.texts]
     for one, other in pairwise(boxes):
         assert other.y1 < one.y0 + 1 or other.x0 > one.x1 - 1
+    title = ax.title.get_window_extent()
+    assert ax.bbox.x0 - 1 <= title.x0 <= title.x1 <= ax.bbox.x1 + 1
+
+
+@pytest.mark.parametrize("shape", [(2, 2), (1, 2), (3, 3)])
+def test_parts_of_one_axes_leave_each_other_room(shape):
+    figure = Figure(figsize=(13, 10))
+    mine = figure.subplots(*shape).ravel()[0]
+    left, right = plotting.history(RUN, ax=mine)
+    figure.canvas.draw()
+    assert left.get_tightbbox().x1 < right.get_tightbbox().x0
 
 
 def test_pictures_go_where_they_are_told(sure):

@@ -1,5 +1,8 @@
 """Pictures of the inside of a network: what they show is what the layers compute, and the model stays as it was."""
 
+import runpy
+import threading
+from pathlib import Path
 from typing import NamedTuple
 
 import matplotlib as mpl
@@ -16,8 +19,8 @@ from matplotlib.figure import Figure
 import tinycnn
 from tinycnn import Sequential, layers, models, plotting
 from tinycnn.plotting._inside import copies_up_to_scores, run
-from tinycnn.plotting.receptive import field_by_geometry, field_by_gradient
-from tinycnn.summary import receptive_fields
+from tinycnn.plotting.receptive import field_by_gradient
+from tinycnn.receptive import field_by_geometry, receptive_fields, span
 
 
 @pytest.fixture(autouse=True)
@@ -124,6 +127,17 @@ def test_filters_over_three_channels_are_colours_with_grey_for_zero():
     # The second filter begins after 24 pixels and a gap of 4.
     np.testing.assert_allclose(canvas[0, 28 + 8], [1, 0.5, 0.5])
     np.testing.assert_allclose(canvas[23, 28 + 23], [0.5, 0.5, 0])
+
+
+@pytest.mark.parametrize(("channels", "groups"), [(6, 2), (4, 2)])
+def test_filters_of_groups_are_no_colours_and_count_the_channels_of_a_group(channels, groups):
+    layer = layers.Conv2D(4, 3, groups=groups)
+    layer.build((8, 8, channels))
+    ax = plotting.filters(layer)
+    assert f"over {channels // groups} channels of each group (rows)" in ax.get_title()
+    kernel = layer.params["kernel"].value
+    found = tiles(ax, (3, 3), 8, 4, 4 * channels // groups)
+    np.testing.assert_allclose(found[4 + 2], kernel[:, :, 1, 2], rtol=1e-6)
 
 
 def test_filters_of_a_depthwise_convolution_and_of_1x1():
@@ -268,7 +282,7 @@ def test_receptive_field_by_gradient_is_the_one_by_geometry(model, data):
     OH, OW, _ = model.output_shape
     at = (data.draw(st.integers(0, OH - 1)), data.draw(st.integers(0, OW - 1)))
     by_gradient = field_by_gradient(model, index, at, None)
-    np.testing.assert_array_equal(by_gradient > 0, field_by_geometry(model, index, at))
+    np.testing.assert_array_equal(by_gradient > 0, field_by_geometry(model.layers, at))
 
 
 @pytest.mark.parametrize("name", ["go_crazy", "ladder_09", "cifar10_cnn"])
@@ -281,7 +295,7 @@ def test_receptive_field_agrees_with_the_summary_in_the_middle(name):
     ):
         if len(layer.built_output_shape) != 3:
             break
-        field = field_by_geometry(model, index, tuple(n // 2 for n in layer.built_output_shape[:2]))
+        field = field_by_geometry(model.layers[: index + 1], tuple(n // 2 for n in layer.built_output_shape[:2]))
         rows, columns = np.flatnonzero(field.any(axis=1)), np.flatnonzero(field.any(axis=0))
         # Nothing is cut off at an edge of the image where the field is not as large as that.
         if min(rows[0], columns[0]) > 0 and rows[-1] < H - 1 and columns[-1] < W - 1:
@@ -293,7 +307,7 @@ def test_receptive_field_agrees_with_the_summary_in_the_middle(name):
 def test_receptive_field_of_a_maximum_is_measured_within_its_frame():
     model = small()
     x = images(model)
-    measured, frame = field_by_gradient(model, 4, (0, 0), x) > 0, field_by_geometry(model, 4, (0, 0))
+    measured, frame = field_by_gradient(model, 4, (0, 0), x) > 0, field_by_geometry(model.layers[:5], (0, 0))
     assert measured.any()
     assert not (measured & ~frame).any()
     assert measured.sum() < frame.sum()
@@ -304,13 +318,13 @@ def test_receptive_field_of_flat_results():
     flat = [layer.name for layer in model.layers].index("flatten")
     H, W, C = model.layers[flat].built_input_shape
     # Before a dense layer, an output of Flatten still is one place of the image.
-    last = field_by_geometry(model, flat, (H * W * C - 1,))
-    np.testing.assert_array_equal(last, field_by_geometry(model, flat - 1, (H - 1, W - 1)))
+    last = field_by_geometry(model.layers[: flat + 1], (H * W * C - 1,))
+    np.testing.assert_array_equal(last, field_by_geometry(model.layers[:flat], (H - 1, W - 1)))
     assert not last.all()
-    dense = field_by_geometry(model, flat + 1, (2,))
+    dense = field_by_geometry(model.layers[: flat + 2], (2,))
     # Valid convolutions and pooling leave out the last column; everything else is seen.
     assert dense.sum() == np.logical_or.reduce(
-        [field_by_geometry(model, flat, (n,)) for n in range(H * W * C)]
+        [field_by_geometry(model.layers[: flat + 1], (n,)) for n in range(H * W * C)]
     ).sum() > last.sum()  # fmt: skip
 
 
@@ -344,17 +358,90 @@ def test_receptive_field_says_how_much_is_measured():
     assert ax.images[1].get_array()[..., 3].max() == 1
 
 
-def test_receptive_field_of_unknown_layers_is_refused_unless_they_keep_the_shape():
-    class Crop(layers.Layer):
-        def output_shape(self, shape):
-            return (shape[0] - 1, *shape[1:])
+class EverySecond(layers.Layer):
+    """Keeps every second pixel, and does not say what it sees; ``window`` is no window."""
 
-        def forward(self, x, *, training=False, step=0, ws=None):
-            return x[:, 1:], ()
+    window = 3
 
-    model = Sequential([layers.Input((6, 6, 1)), Crop()])
-    with pytest.raises(ValueError, match="not known"):
-        plotting.receptive_field(model, 0)
+    def output_shape(self, shape):
+        return (-(-shape[0] // 2), -(-shape[1] // 2), shape[2])
+
+    def forward(self, x, *, training=False, step=0, ws=None):
+        return x[:, ::2, ::2].copy(), x.shape
+
+    def backward(self, dy, cache, *, ws=None):
+        dx = np.zeros(cache, dy.dtype)
+        dx[:, ::2, ::2] = dy
+        return dx
+
+
+class Centred(layers.Layer):
+    """Takes the mean of each channel away: keeps the shape, and sees all of it."""
+
+    sees_everything = True
+
+    def forward(self, x, *, training=False, step=0, ws=None):
+        return x - x.mean(axis=(1, 2), keepdims=True), ()
+
+    def backward(self, dy, cache, *, ws=None):
+        return dy - dy.mean(axis=(1, 2), keepdims=True)
+
+
+def test_what_an_unknown_layer_sees_is_not_known_until_one_sees_everything():
+    model = Sequential(
+        [layers.Input((16, 16, 1)), EverySecond(), layers.Conv2D(2, 3), layers.Flatten(), layers.Dense(3)]
+    )
+    assert receptive_fields(model.layers, model.input_shape) == [None, None, None, (16, 16)]
+    for layer in (0, 1, 2):
+        with pytest.raises(ValueError, match=r"EverySecond 'every_second' makes .* not known; .*sees_everything"):
+            plotting.receptive_field(model, layer)
+    assert "sees 16×16" in plotting.receptive_field(model, 3).get_title()
+
+
+CONV = layers.Conv2D
+
+
+@pytest.mark.parametrize(
+    ("chosen", "fields"),
+    [
+        # A layer that sees everything sees what all outputs before it see together: not the last row and column.
+        ([CONV(2, 3, strides=2), layers.GlobalAveragePooling2D(), layers.Dense(3)], [3, 15, 15]),
+        ([CONV(2, 3, strides=2), Centred(), CONV(2, 3, padding="same"), layers.Dense(2)], [3, 15, 15, 15]),
+        ([CONV(2, 3, strides=2), layers.Flatten(), layers.Dense(4), layers.Reshape((2, 2, 1)), CONV(1, 2)],
+         [3, 3, 15, 15, 15]),
+        # Of images a dense layer and a softmax mix channels only; of a row of numbers, all of them.
+        ([CONV(2, 3), layers.Dense(3, activation="softmax"), layers.Softmax()], [3, 3, 3]),
+        ([CONV(2, 3), layers.Flatten(), layers.Softmax()], [3, 3, 16]),
+        # What is one place of an image stays one, unless images of another size are made of it.
+        ([CONV(2, 3), layers.Flatten(), layers.Reshape((14, 14, 2)), CONV(2, 3)], [3, 3, 3, 5]),
+        ([CONV(2, 3), layers.Reshape((7, 28, 2)), CONV(2, 3)], [3, None, None]),
+        ([layers.GlobalMaxPooling2D(), layers.Reshape((1, 1, 1)), CONV(2, 3, padding="same")], [16, 16, 16]),
+        ([layers.ZeroPadding2D(((9, 0), (9, 0))), CONV(1, 3, strides=3), Centred()], [1, 3, 15]),
+    ],
+)  # fmt: skip
+def test_summary_and_picture_know_what_layers_see(chosen, fields):
+    model = Sequential([layers.Input((16, 16, 1)), *chosen])
+    found = receptive_fields(model.layers, model.input_shape)
+    assert found == [field and (field, field) for field in fields]
+    for index, layer in enumerate(model.layers):
+        if found[index]:
+            asked = tuple(n // 2 for n in layer.built_output_shape)
+            assert span(field_by_geometry(model.layers[: index + 1], asked)) == found[index]
+
+
+def test_the_example_of_a_layer_sees_the_whole_image():
+    example = runpy.run_path(str(Path(__file__).parent.parent / "examples" / "my_own_layer.py"))
+    model = Sequential([layers.Input((8, 8, 1)), layers.Conv2D(3, 3), example["SqueezeExcite"](2)])
+    ax = plotting.receptive_field(model, "squeeze_excite", measured=True)
+    assert "by gradient 64 of these 64" in ax.get_title()
+
+
+def test_receptive_field_of_a_dilated_window_is_its_span():
+    """As the summary says it; what lies between its taps counts."""
+    model = Sequential([layers.Input((12, 12, 1)), layers.Conv2D(2, 3, dilation_rate=3)])
+    assert "sees 7×7 of 12×12" in plotting.receptive_field(model, 0, measured=True).get_title()
+    padded = Sequential([layers.Input((4, 4, 1)), layers.ZeroPadding2D(1)])
+    assert "sees 0×0 of 4×4" in plotting.receptive_field(padded, 0, (0, 0)).get_title()
 
 
 @pytest.mark.parametrize(
@@ -438,6 +525,13 @@ def test_gradient_flow_refuses(name, arguments):
         plotting.gradient_flow(*arguments(small()))
 
 
+def test_gradient_flow_is_seen_on_a_dark_ground():
+    model = small()
+    with plt.style.context("dark_background"):
+        ax = plotting.gradient_flow(model, images(model, 2), [0, 1])
+    assert {"white"} == {line.get_color() for line in ax.lines if line.get_marker() == "o"}
+
+
 # Saliency -------------------------------------------------------------------------------------------------------
 
 
@@ -491,7 +585,7 @@ def test_saliency_is_the_slope_of_the_score():
         steps = run(twins, image[None].astype(float))
         dy = np.eye(3)[[label]]
         for one in reversed(steps):
-            dy = dy if one.cache is None else one.layer.backward(dy, one.cache)
+            dy = dy if one.passed else one.layer.backward(dy, one.cache)
         np.testing.assert_allclose(
             plotting.saliency(model, image, label)[1].images[0].get_array(), np.abs(dy[0, ..., 0]), rtol=1e-12
         )
@@ -507,6 +601,15 @@ def test_saliency_takes_the_highest_score_unless_told():
     assert f"class {winner} (highest score)" in right.get_title()
     assert left.images[0].get_array().shape == (9, 8, 3)
     assert_nothing_clipped(right.figure)
+
+
+def test_saliency_in_one_axes_keeps_its_bar_of_colours_there():
+    figure = Figure(figsize=(10, 5))
+    mine = figure.subplots(1, 2)[0]
+    _, right = plotting.saliency(small(), np.zeros((9, 8)), ax=mine)
+    figure.canvas.draw()
+    [bar] = right.child_axes
+    assert bar.get_tightbbox().x1 <= mine.bbox.x1
 
 
 def test_saliency_refuses_layers_that_are_random_in_inference_with_a_cache():
@@ -536,6 +639,59 @@ def test_saliency_refuses_layers_that_are_random_in_inference_with_a_cache():
 def test_saliency_refuses(name, change):
     with pytest.raises(ValueError, match=name):
         plotting.saliency(**({"model": small(), "image": np.zeros((9, 8))} | change))
+
+
+# Layers of one's own, and networks that diverged ----------------------------------------------------------------
+
+
+class Scaled(layers.Layer):
+    """Its backward needs nothing of its forward, so its cache is None."""
+
+    def forward(self, x, *, training=False, step=0, ws=None):
+        return -3 * x, None
+
+    def backward(self, dy, cache, *, ws=None):
+        return -3 * dy
+
+
+def test_a_layer_without_a_cache_is_not_passed_by():
+    model = Sequential([layers.Input((4, 4, 1)), Scaled(), layers.Flatten(), layers.Dense(2)])
+    weights = model.get_weights()[0].reshape(4, 4, 2)
+    _, right = plotting.saliency(model, images(model)[0], 1)
+    np.testing.assert_allclose(right.images[0].get_array(), 3 * np.abs(weights[..., 1]), rtol=1e-6)
+    np.testing.assert_array_equal(field_by_gradient(model, 0, (1, 2), None)[1, 2], 3)
+
+
+INSIDE = {
+    "saliency": lambda model: plotting.saliency(model, images(model)),
+    "feature_maps": lambda model: plotting.feature_maps(model, images(model), "conv2d_1"),
+    "receptive_field": lambda model: plotting.receptive_field(model, "conv2d_1", measured=True),
+    "receptive_field of Dense": lambda model: plotting.receptive_field(
+        model, "dense", image=images(model), measured=True
+    ),
+}
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("draw", INSIDE)
+@pytest.mark.parametrize("parameter", ["kernel", "bias"])
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_networks_that_diverged_are_told_in_plain_words(draw, parameter, value):
+    """Where a relu stops the gradient of NaN too, and NumPy says nothing beside."""
+    twice = [layers.Conv2D(3, 2, activation="relu") for _ in range(2)]
+    model = Sequential([layers.Input((6, 6, 1)), *twice, layers.Flatten(), layers.Dense(2)])
+    model.layers[1].params[parameter].value[...] = value
+    with pytest.raises(ValueError, match="gives NaN or infinity for this image"):
+        INSIDE[draw](model)
+    assert plt.get_fignums() == []
+
+
+def test_a_layer_that_cannot_be_copied_is_named():
+    model = small()
+    model.layers[2].lock = threading.Lock()
+    for draw in INSIDE.values():
+        with pytest.raises(ValueError, match=r"Dropout 'dropout' cannot be copied, .*lock"):
+            draw(model)
 
 
 # All ------------------------------------------------------------------------------------------------------------
@@ -595,6 +751,27 @@ def test_pictures_of_a_network_on_the_cpu_backend(draw):
         fast = small()
     np.testing.assert_allclose(numbers(fast), numbers(small()), rtol=1e-4, atol=1e-6)
     assert all(layer.backend.name == "cpu" for layer in fast.layers)
+
+
+@pytest.mark.parametrize("draw", DRAWS, ids=lambda draw: draw.name)
+def test_pictures_are_the_same_in_every_style(draw):
+    """The first row at the top, every pixel itself, and no grid over images."""
+    model = small()
+    with plt.style.context(["ggplot", {"image.origin": "lower", "image.interpolation": "bilinear"}]):
+        panels = draw(model)
+    for panel in panels:
+        for image in panel.images:
+            assert image.origin == "upper"
+            assert image.get_interpolation() == "nearest"
+            assert not any(line.get_visible() for line in panel.get_xgridlines()) or not panel.axison
+
+
+@pytest.mark.parametrize("draw", DRAWS, ids=lambda draw: draw.name)
+def test_a_figure_with_a_picture_takes_no_second(draw):
+    model, figure = small(), Figure()
+    draw(model, ax=figure)
+    with pytest.raises(ValueError, match="ax must be an empty Figure, or Axes"):
+        draw(model, ax=figure)
 
 
 def test_two_panels_can_be_given():

@@ -68,6 +68,17 @@ def test_work_of_each_direction():
     assert entry.forward.rate == pytest.approx(entry.forward.work / entry.forward.seconds / 1e9)
 
 
+def test_what_moves_nothing_has_no_speed():
+    model = Sequential(
+        [layers.Input((6,)), layers.Dense(4), layers.GaussianNoise(0.1), layers.Activation("linear"), layers.Dense(2)]
+    )
+    model.compile("sgd", "mse")
+    entries = entries_of(model)
+    assert entries["gaussian_noise"].forward.work == 3 * 2 * 4 * 4
+    assert entries["gaussian_noise"].backward.work == 0
+    assert [one.work for one in (entries["activation"].forward, entries["activation"].backward)] == [0, 0]
+
+
 def test_unfused_layers_are_measured_one_by_one():
     model = small_model()
     assert list(entries_of(model, fuse=False)) == [layer.name for layer in model.layers]

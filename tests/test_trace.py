@@ -97,6 +97,37 @@ def test_prints_as_a_table():
     assert lines[-1].startswith("loss ")
 
 
+def test_the_table_shows_large_numbers_that_are_finite():
+    """Their sum and their squares are none that float32 can hold."""
+    model = Sequential([layers.Input((12, 12, 1)), layers.ReLU(), layers.Flatten()])
+    model.compile("sgd", "mse")
+    text = str(model.trace(np.full((1, 12, 12, 1), 1e38, np.float32)))
+    assert text.count("1e+38") == 2
+    assert "inf" not in text
+    trace = model.trace(np.ones((1, 12, 12, 1)), np.ones((1, 144)))
+    trace.loss = 75786100698259824473824740148816904192.0
+    assert str(trace).endswith("\nloss 7.5786e+37")
+
+
+def test_a_trace_shows_itself_without_its_arrays():
+    model, x, y = make()
+    trace = model.trace(x, y)
+    assert repr(trace) == str(trace)
+    assert repr(trace["conv2d"]) == "<trace of Conv2D 'conv2d': (5, 6, 6, 1) → (5, 4, 4, 3)>"
+
+
+def test_an_error_recommends_no_argument_that_is_not_there():
+    model, x, _ = make()
+    x[1, 2, 3, 0] = np.nan
+    with pytest.raises(ValueError, match=r"^x holds nan at index \(1, 2, 3, 0\)$"):
+        model.trace(x)
+    with pytest.raises(ValueError, match=r"index \(1, 2, 3, 0\)$"):
+        model.train_on_batch(x, [0] * 5)
+    for call in (model.predict, lambda x: model.evaluate(x, [0] * 5), lambda x: model.fit(x, [0] * 5)):
+        with pytest.raises(ValueError, match=r"\(1, 2, 3, 0\); pass check_finite=False to let it through$"):
+            call(x)
+
+
 def test_unknown_layer():
     model, x, _ = make()
     with pytest.raises(ValueError, match="did you mean 'dense'"):

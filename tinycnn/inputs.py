@@ -17,8 +17,12 @@ if TYPE_CHECKING:
     from .model import Sequential
 
 
+#: The ``check_finite`` of functions that have no such argument: x is checked, and no error recommends the argument.
+_ALWAYS: Any = object()
+
+
 def check_images(
-    x: Any, input_shape: Shape, *, check_finite: bool = True, scaled: bool = False, name: str = "x"
+    x: Any, input_shape: Shape, *, check_finite: bool = _ALWAYS, scaled: bool = False, name: str = "x"
 ) -> Array:
     """x as an array of numbers (N, \\*input_shape); it stays in its own dtype, batches are converted one by one.
 
@@ -35,14 +39,16 @@ def check_images(
         For images that were not scaled, unless ``scaled`` says that the model does it: integers above 1, or floats
         that, among the first images, are whole numbers from 0 to 255.
     """
-    boolean(check_finite, "check_finite")
+    if check_finite is not _ALWAYS:
+        boolean(check_finite, "check_finite")
     array = checked_array(x, name)
     if array.shape[1:] != input_shape or array.ndim == 0:
         wanted = ", ".join(map(str, input_shape))
         raise ValueError(f"{name}: expected shape (N, {wanted}), got {array.shape}{_cure(array.shape, input_shape)}")
     if array.dtype.kind == "f" and check_finite and not _all_finite(array):
         where = tuple(int(i) for i in np.argwhere(~np.isfinite(array))[0])
-        raise ValueError(f"{name} holds {array[where]} at index {where}; pass check_finite=False to train anyway")
+        cure = "" if check_finite is _ALWAYS else "; pass check_finite=False to let it through"
+        raise ValueError(f"{name} holds {array[where]} at index {where}{cure}")
     found = None if scaled or not array.size else _unscaled(array)
     if found is not None:
         warnings.warn(
@@ -86,13 +92,15 @@ def _all_finite(array: Array) -> bool:
     return all(np.isfinite(array[i : i + 1024]).all() for i in range(0, len(array), 1024))
 
 
-def images_for(model: "Sequential", x: Any, check_finite: bool = True, name: str = "x") -> Array:
+def images_for(model: "Sequential", x: Any, check_finite: bool = _ALWAYS, name: str = "x") -> Array:
     """:func:`check_images` for a model; one that begins with ``Rescaling`` scales images itself."""
     scaled = isinstance(model.layers[0], Rescaling)
     return check_images(x, model.input_shape, check_finite=check_finite, scaled=scaled, name=name)
 
 
-def checked_data(model: "Sequential", x: Any, y: Any, check_finite: bool = True, what: str = "") -> tuple[Array, Array]:
+def checked_data(
+    model: "Sequential", x: Any, y: Any, check_finite: bool = _ALWAYS, what: str = ""
+) -> tuple[Array, Array]:
     """Images and targets as the model takes them, or an error that says what is wrong with them."""
     x = images_for(model, x, check_finite, f"{what}x")
     try:

@@ -29,9 +29,10 @@ import numpy as np
 
 from ._checks import boolean, integer, shown
 from ._types import Array
+from .activations import Linear
 from .batches import Batch
 from .kernels.threads import one_blas_thread
-from .layers import Conv2D, Dense, DepthwiseConv2D, Flatten, Reshape
+from .layers import Activation, Conv2D, Dense, DepthwiseConv2D, Flatten, GaussianNoise, Reshape
 from .layers.base import Layer
 from .losses import SparseCategoricalCrossentropy
 from .meters import Meters
@@ -327,11 +328,18 @@ def _work(layers: list[Layer], wants_input_gradient: bool) -> tuple[str, float, 
         # The gradient by the weights and that by the input are as much work as the forward, each.
         backward = sum(flops(layer) * (layer.trains + wants_input_gradient) for layer in products)
         return "GFLOP/s", forward, backward
-    if all(isinstance(layer, Flatten | Reshape) for layer in layers):
-        return "GB/s", 0.0, 0.0  # another view of the same numbers
+    if all(map(_hands_on, layers)):
+        return "GB/s", 0.0, 0.0
     numbers = math.prod(layers[0].built_input_shape) + math.prod(layers[-1].built_output_shape)
     moved = float(numbers * np.dtype(layers[0].dtype).itemsize)
-    return "GB/s", moved, moved
+    # The gradient passes noise unchanged.
+    return "GB/s", moved, 0.0 if all(isinstance(layer, GaussianNoise) for layer in layers) else moved
+
+
+def _hands_on(layer: Layer) -> bool:
+    """Whether a layer's result is the same numbers in the same memory, perhaps seen in another shape."""
+    linear = isinstance(layer, Activation) and isinstance(layer.activation, Linear)
+    return linear or isinstance(layer, Flatten | Reshape)
 
 
 def flops(layer: Layer) -> int:

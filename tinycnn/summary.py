@@ -8,17 +8,17 @@ import numpy as np
 from ._types import Array, Shape
 from .backend import Backend
 from .head import WithoutActivation
-from .kernels.geometry import Window
 from .layers.base import Layer, Parameter, buffers_kept
 from .plan import fused
+from .receptive import receptive_fields
 
 if TYPE_CHECKING:
     from .model import Sequential
 
 _HEADINGS = ("Layer (type)", "Output shape", "Params", "Receptive field", "Cache/image")
 _FOOTNOTE = (
-    "Receptive field: input pixels that one output can see. Cache/image: bytes that backward needs of one image;\n"
-    "what two layers share is counted at the first."
+    "Receptive field: input pixels that one output can see (—: not known). Cache/image: bytes that backward needs of\n"
+    "one image; what two layers share is counted at the first."
 )
 _PLAN_FOOTNOTE = (
     "Step: in training, layers of one number run as one kernel, which keeps less than they do one by one;\n"
@@ -84,39 +84,24 @@ def layer_of(part: Any) -> Layer:
     return part.layer if isinstance(part, WithoutActivation) else part
 
 
-def receptive_fields(layers: "list[Layer]", input_shape: Shape) -> list[tuple[int, int] | None]:
-    """For each layer, how many input pixels (high, wide) one of its outputs can depend on; None if not images.
-
-    Each window adds ``(extent - 1) * jump`` pixels, where ``jump`` is the product of the strides before it (Dumoulin &
-    Visin, 2016; Araujo, Norris & Sim, "Computing receptive fields of convolutional neural networks", 2019). Never more
-    than the image; a dense layer over all of it sees all of it.
-    """
-    if len(input_shape) != 3:
-        return [None] * len(layers)
-    field, jump = [1, 1], [1, 1]
-    fields: list[tuple[int, int] | None] = []
-    for layer in layers:
-        if isinstance(layer.window, Window):  # a layer of a user's may keep something else under the name
-            for axis, extent in enumerate(layer.window.extent()):
-                field[axis] += (extent - 1) * jump[axis]
-                jump[axis] *= layer.window.strides[axis]
-        elif layer.sees_everything and len(layer.built_input_shape) == 1:
-            field = list(input_shape[:2])
-        field = [min(seen, length) for seen, length in zip(field, input_shape, strict=False)]
-        fields.append((field[0], field[1]))
-    return fields
-
-
 def cache_bytes(model: "Sequential") -> list[int]:
-    """Measured, not estimated: the arrays in each layer's cache after a forward of two black images, per image.
+    """Measured, not estimated: by how much each layer's cache grows with one image more, from two black ones to three.
 
     On the reference backend, and with the moving statistics put back.
     """
-    reference, batch = Backend("reference"), 2
+    layers = [_at_home(layer) for layer in model.layers] if model.backend.on_device else model.layers
+    # Not from one: an axis of length 1 has several memory orders, so that what is copied otherwise may be shared.
+    fewer, more = (_bytes_by_layer(model, layers, batch) for batch in (2, 3))
+    return [size - before for before, size in zip(fewer, more, strict=True)]
+
+
+def _bytes_by_layer(model: "Sequential", layers: "list[Layer]", batch: int) -> list[int]:
+    """The arrays in each layer's cache after a forward of a batch; each is counted at the first that keeps it."""
+    reference = Backend("reference")
     x: Array = np.zeros((batch, *model.input_shape), model.dtype)
     seen: set[int] = set()
     sizes, caches = [], []
-    for layer in map(_at_home, model.layers) if model.backend.on_device else model.layers:
+    for layer in layers:
         backend, layer.backend = layer.backend, reference
         try:
             with buffers_kept([layer]):
@@ -124,7 +109,7 @@ def cache_bytes(model: "Sequential") -> list[int]:
         finally:
             layer.backend = backend
         caches.append(cache)  # alive until the end, so that no two arrays can have had one address
-        sizes.append(sum(_new_bytes(array, batch, seen) for array in _arrays(cache)))
+        sizes.append(sum(_new_bytes(array, seen) for array in _arrays(cache)))
     return sizes
 
 
@@ -141,18 +126,21 @@ def _at_home(layer: Layer) -> Layer:
     return sketch
 
 
-def _new_bytes(array: Array, batch: int, seen: set[int]) -> int:
-    """Bytes per image of an array that holds images and was not counted yet."""
+def _new_bytes(array: Array, seen: set[int]) -> int:
+    """Bytes of an array that was not counted yet."""
     address = array.__array_interface__["data"][0]
-    if address in seen or not array.ndim or array.shape[0] % batch or array.ndim == 1:
+    if address in seen:
         return 0
     seen.add(address)
-    return array.nbytes // batch
+    return array.nbytes
 
 
 def _arrays(cache: Any) -> list[Array]:
+    """All arrays in a cache: itself, or within tuples, lists and dicts."""
     if isinstance(cache, np.ndarray):
         return [cache]
+    if isinstance(cache, dict):
+        cache = list(cache.values())
     if isinstance(cache, tuple | list):
         return [array for item in cache for array in _arrays(item)]
     return []

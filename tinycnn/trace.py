@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from .model import Sequential
 
 
-@dataclass
+@dataclass(repr=False)
 class LayerTrace:
     """What one layer took, kept and gave.
 
@@ -50,6 +50,9 @@ class LayerTrace:
         """The layer's name."""
         return str(self.layer.name)
 
+    def __repr__(self) -> str:
+        return f"<trace of {self.layer.label}: {self.x.shape} → {self.y.shape}>"
+
     def bring_home(self, backend: Backend) -> None:
         """Put NumPy arrays in the places of those on a device, in the cache too."""
         for item in fields(self):
@@ -57,7 +60,7 @@ class LayerTrace:
                 setattr(self, item.name, _at_home(getattr(self, item.name), backend))
 
 
-@dataclass
+@dataclass(repr=False)
 class Trace:
     """One pass through a network; prints as a table.
 
@@ -87,7 +90,7 @@ class Trace:
             raise unknown("layer", key, [entry.name for entry in self.layers])
         return self.layers[key]
 
-    def __str__(self) -> str:
+    def __repr__(self) -> str:
         headings = ("layer", "result", "mean", "std", "zeros", "rms of dy", "rms of parameters' gradients")
         rows = [headings]
         for entry in self.layers:
@@ -97,8 +100,8 @@ class Trace:
                 (
                     entry.name,
                     "×".join(map(str, y.shape)),
-                    f"{y.mean():.3g}" if y.size else "—",
-                    f"{y.std():.3g}" if y.size else "—",
+                    f"{y.mean(dtype=np.float64):.3g}" if y.size else "—",
+                    f"{y.std(dtype=np.float64):.3g}" if y.size else "—",
                     f"{(y == 0).mean():.0%}" if y.size else "—",
                     "—" if entry.dy is None else f"{_rms(entry.dy):.2g}",
                     gradients or "—",
@@ -109,7 +112,7 @@ class Trace:
             "  ".join(f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows
         ]
         lines.insert(1, "─" * (sum(widths) + 2 * (len(widths) - 1)))
-        return "\n".join(lines + ([] if self.loss is None else [f"loss {self.loss:.4f}"]))
+        return "\n".join(lines + ([] if self.loss is None else [f"loss {self.loss:.5g}"]))
 
 
 def trace(model: "Sequential", x: Any, y: Any = None) -> Trace:

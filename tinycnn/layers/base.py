@@ -82,11 +82,15 @@ class Layer:
         State that is saved but not trained (moving statistics).
     built_input_shape, built_output_shape : tuple of int
         Known once built; without the batch axis.
+    sees_everything : bool
+        Set it to True in the class of a layer of your own whose every output depends on the whole image, or on the
+        whole row of numbers: its receptive field follows from it. Otherwise a layer counts as working pixel by pixel
+        if it keeps the shape, and what an output sees is not known if it does not.
     """
 
     #: The sliding window, for layers that have one; a receptive field is computed from these.
     window: Window | None = None
-    #: Whether every output sees all of the input.
+    #: Whether every output sees all of the input, of an image all pixels.
     sees_everything: ClassVar[bool] = False
 
     def __init__(

@@ -19,7 +19,9 @@ class DenseCache(NamedTuple):
 
 
 class Dense(ActivatedLayer):
-    """``y = activation(x @ w + b)`` over the last axis: every output sees every input.
+    """``y = activation(x @ w + b)`` over the last axis: every output sees every input of its row.
+
+    On images (H, W, C) that is a pixel's channels: each pixel is worked on by itself, as by a 1×1 convolution.
 
     Parameters
     ----------
@@ -40,7 +42,7 @@ class Dense(ActivatedLayer):
     (10,)
     """
 
-    sees_everything = True
+    sees_everything = True  # of a row of numbers; of images a pixel's channels (tinycnn/receptive.py)
 
     def __init__(
         self,

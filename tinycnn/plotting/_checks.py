@@ -18,6 +18,8 @@ PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#0
 #: For mistakes; always with a mark beside it.
 RED = "#C1121F"
 GREY = "#555555"
+#: For ``imshow``, whatever style is in use: the first row at the top, and pixels as they are.
+IMAGE: dict[str, Any] = {"origin": "upper", "interpolation": "nearest"}
 
 
 def axes_or_new(ax: Any, width: float, height: float) -> Axes:
@@ -36,21 +38,34 @@ def new_axes(figure: Figure | None, count: int, width: float, height: float) -> 
         from matplotlib import pyplot as plt
 
         figure = plt.figure()
+    if figure.axes:
+        raise ValueError(f"ax must be an empty Figure, or Axes; this Figure holds {len(figure.axes)} already")
     figure.set_size_inches(width, height)
     figure.set_layout_engine("constrained")
     return figure.subplots(1, count, squeeze=False)[0]
 
 
-def panels_of(ax: Any, count: int, width: float = 4, height: float = 3.2) -> Array:
-    """Axes for panels of so many inches side by side: new ones, those given, or parts of the one given."""
+def inches_of(ax: Axes) -> tuple[float, float]:
+    """Width and height of given Axes, as they stand now; a layout engine may still move them a little."""
+    box = ax.get_window_extent()
+    return box.width / ax.figure.dpi, box.height / ax.figure.dpi
+
+
+def panels_of(ax: Any, count: int, width: float = 4, height: float = 3.2, right: float = 0) -> Array:
+    """Axes for panels of so many inches side by side: new ones, those given, or parts of the one given.
+
+    Parts leave room between them for numbers and labels, and ``right`` inches for what stands beside the last.
+    """
     if ax is None or isinstance(ax, Figure):
         return new_axes(ax, count, width * count, height)
     if isinstance(ax, Axes):
         if count == 1:
             return np.array([ax])
         ax.set_axis_off()
-        share = 1 / (count + 0.25 * (count - 1))
-        return np.array([ax.inset_axes((1.25 * share * panel, 0, share, 1)) for panel in range(count)])
+        inches, _ = inches_of(ax)
+        gap, free = min(0.75 / inches, 0.25), min(right / inches, 0.25)
+        share = (1 - free - gap * (count - 1)) / count
+        return np.array([ax.inset_axes(((share + gap) * panel, 0, share, 1)) for panel in range(count)])
     if not isinstance(ax, Sequence | np.ndarray) or _is_single(ax) or len(ax) != count:
         raise ValueError(f"ax must be Axes, or a sequence of {count}, one for each panel; got {shown(ax)}")
     return np.array([axes_or_new(panel, 0, 0) for panel in ax])

@@ -22,12 +22,18 @@ from ._checks import as_array, images, shown
 _REFERENCE = Backend("reference")
 
 
+def _quiet() -> np.errstate:
+    """No warnings of NumPy's about NaN and infinity, of which an error tells in the end."""
+    return np.errstate(over="ignore", invalid="ignore")
+
+
 class Step(NamedTuple):
-    """A layer's copy, its result for a batch, and what its backward needs (None where it did nothing)."""
+    """A layer's copy, its result for a batch, what its backward needs, and whether it only handed its input on."""
 
     layer: Layer
     y: Array
     cache: Any
+    passed: bool
 
 
 def check_model(model: Any, name: str = "model") -> Sequential:
@@ -83,11 +89,20 @@ def backdrop(image: Array) -> Array:
 
 
 def copy_of(layer: Layer) -> Layer:
-    """A frozen copy on the reference backend: exact zeros where nothing flows, and nothing to compile."""
+    """A frozen copy on the reference backend: exact zeros where nothing flows, and nothing to compile.
+
+    Raises
+    ------
+    ValueError
+        If the layer holds something that cannot be copied.
+    """
     memo: dict[int, Any] = {id(layer.backend): _REFERENCE}
     arrays = [*layer.weights().values(), *(p.grad for p in layer.params.values())]
     memo |= {id(array): np.array(layer.backend.to_numpy(array)) for array in arrays}
-    twin = copy.deepcopy(layer, memo)
+    try:
+        twin = copy.deepcopy(layer, memo)
+    except Exception as error:  # whatever a layer of the user's holds
+        raise ValueError(f"model: {layer.label} cannot be copied, and pictures are made of copies: {error}") from error
     twin.trainable = False
     return twin
 
@@ -110,27 +125,37 @@ def run(twins: list[Layer], x: Array) -> list[Step]:
         If a layer cannot be had in inference and with a cache at once.
     """
     steps = []
-    with one_blas_thread():
+    with one_blas_thread(), _quiet():
         for twin in twins:
             y, _ = twin.forward(x, training=False)
-            cache = None
-            if y is not x:
+            cache, passed = None, y is x
+            if not passed:
                 kept, cache = twin.forward(x, training=True)
-                scale = float(np.abs(y).max(initial=0))
+                scale = float(np.abs(y, where=np.isfinite(y), out=np.zeros_like(y)).max(initial=0))
                 if not np.allclose(kept, y, rtol=1e-3, atol=1e-5 * scale, equal_nan=True):
                     raise ValueError(
                         f"model: {twin.label} gives something else in training even when it is frozen, so its "
                         "gradient in inference cannot be had"
                     )
-            steps.append(Step(twin, y, cache))
+            steps.append(Step(twin, y, cache, passed))
             x = y
     return steps
 
 
 def gradient_by_input(steps: list[Step], dy: Array) -> Array:
-    """The gradient by the input of the first step, from the gradient by the result of the last."""
-    with one_blas_thread():
+    """The gradient by the input of the first step, from the gradient by the result of the last.
+
+    Raises
+    ------
+    ValueError
+        If it, or the result, is not finite.
+    """
+    with one_blas_thread(), _quiet():
+        dx = dy
         for step in reversed(steps):
-            if step.cache is not None:
-                dy = step.layer.backward(dy, step.cache)
-    return dy
+            if not step.passed:
+                dx = step.layer.backward(dx, step.cache)
+    # A relu stops the gradient of NaN, so the result is looked at too.
+    if not all(np.isfinite(array).all() for array in (dx, *(step.y for step in steps[-1:]))):
+        raise ValueError("model gives NaN or infinity for this image")
+    return dx

@@ -8,7 +8,7 @@ import numpy as np
 from matplotlib.axes import Axes
 
 from .._types import Array
-from ._checks import axes_or_new
+from ._checks import IMAGE, axes_or_new, inches_of
 
 #: Inches of a new picture: its width, its title, its margin.
 WIDTH, TITLE, MARGIN = 8.0, 0.36, 0.06
@@ -18,6 +18,11 @@ LINE, CHARACTER = 1.25 / 72, 0.62 / 72
 BAR = 0.62
 #: The gap between images, in image widths.
 _GAP = 0.16
+
+
+def room(ax: Any) -> tuple[float, float]:
+    """Inches that a picture may take, wide and high: of Axes that are given what they have; a new one may be high."""
+    return inches_of(ax) if isinstance(ax, Axes) else (WIDTH - 2 * MARGIN, math.inf)
 
 
 class Sheet(NamedTuple):
@@ -58,15 +63,21 @@ class Sheet(NamedTuple):
         left: float = 0,
         foot: float = 0,
         fewest: int = 1,
+        ax: Any = None,
     ) -> "Sheet":
         """Lay out images with so many inches for text below each, to the left, and at the foot of the picture.
 
-        Less than ``fewest`` columns stand in the middle, no larger than so many would be.
+        In ``ax``, where it is Axes, they become as small as its width and height ask for, text taking at most three
+        quarters. Less than ``fewest`` columns stand in the middle, no larger than so many would be.
         """
         height, width = shown.shape[1:3]
         gap = math.ceil(_GAP * width)
         across = width + gap
-        inch = (max(columns, fewest) * across - gap) / (WIDTH - 2 * MARGIN - left)
+        wide, high = room(ax)
+        inch = max(
+            (max(columns, fewest) * across - gap) / max(wide - left, wide / 4),
+            rows * (height + gap) / max(high - foot - rows * below, high / 4),
+        )
         down = height + gap + math.ceil(below * inch)
         side = max(0, fewest - columns) * across / 2
         return cls(height, width, rows, columns, down, across, left * inch, foot * inch, side, inch)
@@ -98,11 +109,17 @@ class Sheet(NamedTuple):
             # Set by hand: a layout engine does not know how high the images' aspect makes the Axes.
             ax.figure.set_layout_engine("none")
             ax.set_position((MARGIN / WIDTH, MARGIN / total, inside / WIDTH, inches / total))
-        ax.imshow(canvas, interpolation="nearest", extent=(0, width, height, 0), **style)
+        ax.imshow(canvas, **IMAGE, extent=(0, width, height, 0), **style)
         ax.set_xlim(-self.left - self.side, width + self.side)
         ax.set_ylim(height + self.foot, 0)
         ax.set_axis_off()
         return ax
+
+    def title(self, ax: Axes, text: str, **style: Any) -> None:
+        """Write the title, smaller where the picture is not as wide: beside given Axes others may stand."""
+        title = ax.set_title(text, **style)
+        wide = (self.size()[1] + self.left + 2 * self.side) / self.inch
+        title.set_fontsize(min(title.get_fontsize(), wide / (len(text) * CHARACTER)))
 
     def colour_bar(self, ax: Axes, label: str) -> None:
         """Say at the foot what the colours of the numbers mean."""

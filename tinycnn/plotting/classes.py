@@ -1,5 +1,6 @@
 """Where a classifier is right and wrong, class by class."""
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -8,13 +9,18 @@ from matplotlib.axes import Axes
 
 from .. import metrics
 from .._types import Array
-from ._checks import GREY, PALETTE, axes_or_new, names_of, shown
+from ._checks import GREY, IMAGE, PALETTE, axes_or_new, inches_of, names_of, shown
+from ._sheet import CHARACTER, LINE
+
+#: Points below which a number is not read.
+_SMALLEST = 4.0
 
 
 def confusion_matrix(y_true: Any, y_pred: Any, class_names: Sequence[str] | None = None, ax: Any = None) -> Axes:
     """Draw how many images of each class were taken for which.
 
-    Each cell holds a number of images; its colour is the share of the row, so that classes of different size compare.
+    Each cell holds a number of images, where it has room for it; its colour is the share of the row, so that classes of
+    different size compare.
 
     Parameters
     ----------
@@ -34,24 +40,28 @@ def confusion_matrix(y_true: Any, y_pred: Any, class_names: Sequence[str] | None
     """
     counts, names = _counted(y_true, y_pred, class_names)
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
-    ax = axes_or_new(ax, 5.6, 5.2)
-    ax.imshow(shares, cmap="Blues", vmin=0, vmax=1)
-    size = min(8.0, 80 / len(names))
-    for row, column in np.argwhere(counts):
+    side = min(max(5.2, 1 + 0.3 * len(names)), 12)
+    ax = axes_or_new(ax, side + 0.4, side)
+    cell = min(inches_of(ax)) / len(names)
+    ax.imshow(shares, **IMAGE, cmap="Blues", vmin=0, vmax=1)
+    size = min(8.0, cell / LINE, cell / (len(str(counts.max())) * CHARACTER))
+    for row, column in np.argwhere(counts) if size >= _SMALLEST else []:
         dark = shares[row, column] > 0.5
         ax.text(
             column, row, str(counts[row, column]), ha="center", va="center", fontsize=size, color="w" if dark else "k"
         )
-    ticks = np.arange(len(names))
+    ticks, labels = _ticks(names, cell)
     ax.set_xticks(
-        ticks, names, rotation=45 if max(map(len, names)) > 2 else 0, ha=_slanted(names), rotation_mode="anchor"
+        ticks, labels, rotation=45 if max(map(len, names)) > 2 else 0, ha=_slanted(names), rotation_mode="anchor"
     )
-    ax.set_yticks(ticks, names)
+    ax.set_yticks(ticks, labels)
     ax.set(title="Confusion matrix (images)", xlabel="predicted class", ylabel="true class")
     ax.tick_params(length=0)
-    # White lines between the cells.
-    ax.set_xticks(ticks[1:] - 0.5, minor=True)
-    ax.set_yticks(ticks[1:] - 0.5, minor=True)
+    # White lines between the cells, and none of a style's through them.
+    ax.grid(False)
+    between = np.arange(1, len(names)) - 0.5
+    ax.set_xticks(between, minor=True)
+    ax.set_yticks(between, minor=True)
     ax.grid(which="minor", color="0.85", linewidth=0.8)
     ax.tick_params(which="minor", length=0)
     return ax
@@ -85,16 +95,18 @@ def per_class_accuracy(
     counts, names = _counted(y_true, y_pred, class_names)
     accuracy = metrics.recall(counts)
     overall = float(counts.trace() / counts.sum())
-    ax = axes_or_new(ax, 5.6, 3.6)
+    ax = axes_or_new(ax, 5.6, min(max(3.6, 1.1 + 0.24 * len(names)), 40))
     rows = np.arange(len(names))
+    height = inches_of(ax)[1] / len(names)
+    size = min(8.0, height / LINE)
     ax.barh(rows, np.nan_to_num(accuracy), height=0.7, color=PALETTE[0])
-    for row, value in zip(rows, accuracy, strict=True):
+    for row, value in zip(rows, accuracy, strict=True) if size >= _SMALLEST else []:
         text = "no images" if np.isnan(value) else f"{value:.3f}"
-        ax.text(1.02, row, text, va="center", fontsize=8, transform=ax.get_yaxis_transform())
+        ax.text(1.02, row, text, va="center", fontsize=size, transform=ax.get_yaxis_transform())
     if compared:
         _mark(ax, compared, rows)
     ax.axvline(overall, color=GREY, linestyle="--", linewidth=1)
-    ax.set_yticks(rows, names)
+    ax.set_yticks(*_ticks(names, height))
     ax.set_xticks([0, 0.25, 0.5, 0.75, 1], ["0", "0.25", "0.5", "0.75", "1"])
     ax.set_xlim(0, 1)
     ax.set_ylim(len(names) - 0.5, -0.5)
@@ -125,6 +137,12 @@ def _counted(y_true: Any, y_pred: Any, class_names: Sequence[str] | None) -> tup
     counts = metrics.confusion_matrix(y_true, y_pred)
     names = names_of(class_names, len(counts))
     return np.pad(counts, (0, len(names) - len(counts))), names
+
+
+def _ticks(names: Sequence[str], inches: float) -> tuple[Array, Sequence[str]]:
+    """Where to name classes that stand so many inches apart: each, or as many as there is room for."""
+    every = math.ceil(10 * LINE / inches)
+    return np.arange(0, len(names), every), names[::every]
 
 
 def _slanted(names: Sequence[str]) -> str:

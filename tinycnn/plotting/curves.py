@@ -96,25 +96,42 @@ def _legend(panels: Array, runs: dict[str, Any]) -> None:
 
 def _runs(history: Any) -> dict[str, dict[str, Array]]:
     """Runs by name; a run alone is called "". Each has an "epoch", counted from 1."""
-    history = getattr(history, "history", history)
+    history = _columns(history)
     if not isinstance(history, Mapping) or not history:
         raise ValueError(f"history must be what fit returned, or a mapping of such by name; got {shown(history)}")
-    inner = [getattr(value, "history", value) for value in history.values()]
+    inner = [_columns(value) for value in history.values()]
     if any(isinstance(value, Mapping) for value in inner):
         return {str(name): _run(run, f"history[{name!r}]") for name, run in zip(history, inner, strict=True)}
     return {"": _run(history, "history")}
 
 
+def _columns(run: Any) -> Any:
+    """The lists of what ``fit`` returned, with the numbers of its epochs; anything else as it is."""
+    columns = getattr(run, "history", None)
+    if not isinstance(columns, Mapping):
+        return run
+    return {"epoch": run.epoch, **columns} if hasattr(run, "epoch") else columns
+
+
 def _run(run: Any, name: str) -> dict[str, Array]:
+    """What is drawn of a run, as arrays; its other lists may hold anything."""
     if not isinstance(run, Mapping):
         raise ValueError(f"{name} must be a history, with lists by 'loss' and the like; got {shown(run)}")
-    try:
-        values = {str(key): np.asarray(column, dtype=np.float64) for key, column in run.items()}
-    except (TypeError, ValueError) as error:
-        raise ValueError(f"{name} must hold lists of numbers: {error}") from error
-    shapes = {column.shape for column in values.values()}
-    if len(shapes) != 1 or len(next(iter(shapes))) != 1:
-        raise ValueError(f"{name} must hold equally long lists, a number for each epoch; got shapes {shapes}")
-    [(length,)] = shapes
+    drawn = [prefix + key for key in _TITLES for prefix in _STYLES]
+    values = {key: _numbers(run[key], f"{name}[{key!r}]") for key in [*drawn, "epoch"] if key in run}
+    lengths = {key: len(column) for key, column in values.items()}
+    if len(set(lengths.values())) > 1:
+        raise ValueError(f"{name} must hold equally long lists, a number for each epoch; got {shown(lengths)}")
+    length = max(lengths.values(), default=0)
     values["epoch"] = values.get("epoch", np.arange(length, dtype=np.float64)) + 1
     return values
+
+
+def _numbers(column: Any, name: str) -> Array:
+    try:
+        array = np.asarray(column, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"{name} must be a list of numbers: {error}") from error
+    if array.ndim != 1:
+        raise ValueError(f"{name} must be a list, a number for each epoch; got {shown(column)}")
+    return array

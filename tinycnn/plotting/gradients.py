@@ -3,19 +3,20 @@
 from collections.abc import Iterable
 from typing import Any
 
+import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
 
 from .._types import Array
 from ..model import Sequential
 from ..trace import LayerTrace, Trace
-from ._checks import GREY, PALETTE, RED, axes_or_new, panels_of, shown
+from ._checks import GREY, IMAGE, PALETTE, RED, axes_or_new, panels_of, shown
 from ._inside import backdrop, check_model, copies_up_to_scores, gradient_by_input, image_shape, one_image, run
 
 _RESULT = "result"
-#: How each parameter is drawn; those of a layer of one's own share the last.
+#: How each parameter is drawn, and the result in the colour of text; those of a layer of one's own share the last.
 _LOOKS = {
-    _RESULT: ("o", PALETTE[6]),
+    _RESULT: ("o", None),
     "kernel": ("s", PALETTE[0]),
     "bias": ("^", PALETTE[4]),
     "gamma": ("D", PALETTE[1]),
@@ -64,6 +65,7 @@ def gradient_flow(trace_or_model: Any, x: Any = None, y: Any = None, ax: Any = N
         for name, value in by_name.items():
             marker, colour = _LOOKS.get(name, _LOOKS[""])
             label = name if name in _LOOKS else "other parameters"
+            colour = colour or mpl.rcParams["text.color"]  # not black on a black ground
             fine = np.isfinite(value) and value > 0
             ax.plot(
                 value if fine else low,
@@ -145,13 +147,11 @@ def saliency(model: Any, image: Any, label: Any = None, ax: Any = None) -> Array
     dy = np.zeros((1, classes), model.dtype)
     dy[0, chosen] = 1
     strength = np.abs(gradient_by_input(steps, dy)[0]).max(axis=-1)
-    if not np.isfinite(strength).all():
-        raise ValueError("model gives NaN or infinity for this image")
 
-    left, right = panels_of(ax, 2, 3.6, 3.6)
-    left.imshow(backdrop(x))
+    left, right = panels_of(ax, 2, 3.6, 3.6, right=0.75)
+    left.imshow(backdrop(x), **IMAGE)
     left.set_title("Image", fontsize=10)
-    drawn = right.imshow(strength, cmap="magma", vmin=0, vmax=float(strength.max()) or 1.0)
+    drawn = right.imshow(strength, **IMAGE, cmap="magma", vmin=0, vmax=float(strength.max()) or 1.0)
     which = f"class {chosen}" + (" (highest score)" if chosen == int(scores.argmax()) else "")
     right.set_title(f"Saliency for {which}", fontsize=10)
     bar = right.inset_axes((1.04, 0, 0.05, 1))

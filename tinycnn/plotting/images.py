@@ -11,7 +11,7 @@ from .._checks import choice
 from .._types import Array
 from ._checks import GREY, RED, as_array, axes_or_new, images, labels, names_of, same_length, whole_count
 from ._checks import probabilities as checked_probabilities
-from ._sheet import CHARACTER, LINE, MARGIN, WIDTH, Sheet
+from ._sheet import CHARACTER, LINE, WIDTH, Sheet, room
 
 
 class _Caption(NamedTuple):
@@ -119,14 +119,14 @@ def samples_per_class(
     rows = [np.flatnonzero(y == number)[:count] for number in range(len(names))]
     cells = [(image, row, column) for row, chosen in enumerate(rows) for column, image in enumerate(chosen)]
     shown = images(x[[image for image, _, _ in cells]])
-    room = max(map(len, names)) * 9 * CHARACTER
-    sheet = Sheet.of(shown, len(names), max(5, *map(len, rows)), left=room)
+    left = max(map(len, names)) * 9 * CHARACTER
+    sheet = Sheet.of(shown, len(names), max(5, *map(len, rows)), left=left, ax=ax)
     ax = sheet.draw(shown, [cell[1:] for cell in cells], ax)
     for row, name in enumerate(names):
         ax.text(
             -0.07 * sheet.left, sheet.corner(row, 0)[1] + sheet.height / 2, name, ha="right", va="center", fontsize=9
         )
-    ax.set_title("Images of each class")
+    sheet.title(ax, "Images of each class")
     return ax
 
 
@@ -141,10 +141,13 @@ def _grid(x: Array, cells: list[tuple[int, _Caption]], columns: int, title: str,
     shown = images(x[[image for image, _ in cells]])
     lines = [caption.text.split("\n") for _, caption in cells]
     longest = max(len(line) for caption in lines for line in caption)
-    # As large as neighbours leave room for.
-    size = min(9 if columns <= 5 else 7, (WIDTH - 2 * MARGIN) / columns / (longest * CHARACTER))
-    below = max(map(len, lines)) * size * LINE
-    sheet = Sheet.of(shown, -(-len(cells) // columns), columns, below=below)
+    most = max(map(len, lines))
+    rows = -(-len(cells) // columns)
+    wide, high = room(ax)
+    # As large as neighbours leave room for, and with at most two fifths of the height.
+    size = min(9 if columns <= 5 else 7, wide / columns / (longest * CHARACTER), 0.4 * high / rows / (most * LINE))
+    sheet = Sheet.of(shown, rows, columns, below=most * size * LINE, ax=ax)
+    size = min(size, sheet.across / sheet.inch / (longest * CHARACTER))
     positions = [divmod(cell, columns) for cell in range(len(cells))]
     ax = sheet.draw(shown, positions, ax)
     for (_, caption), (row, column) in zip(cells, positions, strict=True):
@@ -162,5 +165,5 @@ def _grid(x: Array, cells: list[tuple[int, _Caption]], columns: int, title: str,
             frame = Rectangle((left, top), sheet.width, sheet.height, fill=False, edgecolor=RED, linewidth=2)
             frame.set_clip_on(False)
             ax.add_patch(frame)
-    ax.set_title(title)
+    sheet.title(ax, title)
     return ax

@@ -23,9 +23,9 @@ def filters(
 ) -> Axes:
     """Draw a convolution's filters as small images.
 
-    On images of three channels a filter is drawn in colours, where grey stands for zero. Otherwise its weights are blue
-    below and red above zero, white at it; filters over more than one channel are columns, with a row for each channel
-    that they look at.
+    On images of three channels, not in groups, a filter is drawn in colours, where grey stands for zero. Otherwise its
+    weights are blue below and red above zero, white at it; filters over more than one channel are columns, with a row
+    for each channel that they look at.
 
     Parameters
     ----------
@@ -54,18 +54,21 @@ def filters(
     if not np.isfinite(weights).all():
         raise ValueError(f"layer {chosen.name!r} holds NaN or infinity")
     KH, KW, C, F = weights.shape
+    groups = chosen.built_input_shape[-1] // C
     largest = float(np.abs(weights).max()) or 1.0
-    rows = 1 if C == 3 else min(C, whole_count(8 if channels is None else channels, "channels"))
+    coloured = C == 3 and groups == 1
+    rows = 1 if coloured else min(C, whole_count(8 if channels is None else channels, "channels"))
     shown = min(F, whole_count((16 if rows > 1 else 64) if count is None else count))
     what = f"{chosen.name}: {_some(shown, F, 'filter')}, {KH}×{KW}"
     pictures = weights.transpose(3, 2, 0, 1)[:shown]  # (F, C, KH, KW)
-    if C == 3:
+    if coloured:
         colours = 0.5 + 0.5 * pictures.transpose(0, 2, 3, 1) / largest
         ax = _numbered(colours, f"{what} RGB (grey: 0, range ±{largest:.2g})", ax)
     elif C == 1:
         ax = _numbered(pictures[:, 0], what, ax, "weight", cmap=_DIVERGING, vmin=-largest, vmax=largest)
     else:
-        title = f"{what} (columns), over {_some(rows, C, 'channel')} (rows)"
+        whose = " of each group" if groups > 1 else ""
+        title = f"{what} (columns), over {_some(rows, C, 'channel')}{whose} (rows)"
         ax = _table(pictures[:, :rows], title, ax, largest)
     return ax
 
@@ -74,7 +77,7 @@ def feature_maps(model: Any, image: Any, layer: Any = None, count: int = 64, ax:
     """Draw what a layer makes of an image: each channel of its result.
 
     As in inference: without dropout, batch normalisation by its moving statistics. All channels share one scale of
-    colours; an all-dark one is dead for this image.
+    colours. Zero is dark, and white where some result is negative; a channel of nothing else is dead for this image.
 
     Parameters
     ----------
@@ -155,7 +158,7 @@ def _numbered(pictures: Array, title: str, ax: Any, unit: str | None = None, **s
     columns = min(count, fewest)
     pictures = _magnified(pictures)
     sheet = Sheet.of(
-        pictures, -(-count // columns), columns, below=_SMALL * LINE, foot=BAR if unit else 0, fewest=fewest
+        pictures, -(-count // columns), columns, below=_SMALL * LINE, foot=BAR if unit else 0, fewest=fewest, ax=ax
     )
     positions = [divmod(number, columns) for number in range(count)]
     ax = sheet.draw(pictures, positions, ax, **style)
@@ -166,7 +169,7 @@ def _numbered(pictures: Array, title: str, ax: Any, unit: str | None = None, **s
         _frame(ax, left, top, sheet)
     if unit:
         sheet.colour_bar(ax, unit)
-    ax.set_title(title, fontsize=10)
+    sheet.title(ax, title, fontsize=10)
     return ax
 
 
@@ -175,7 +178,7 @@ def _table(pictures: Array, title: str, ax: Any, largest: float) -> Axes:
     F, C, KH, KW = pictures.shape
     left = (len(str(C - 1)) + 1) * _SMALL * CHARACTER
     images = _magnified(pictures.reshape(F * C, KH, KW))
-    sheet = Sheet.of(images, C, F, left=left, foot=BAR + _SMALL * LINE, fewest=16)
+    sheet = Sheet.of(images, C, F, left=left, foot=BAR + _SMALL * LINE, fewest=16, ax=ax)
     positions = [(row, column) for column in range(F) for row in range(C)]
     ax = sheet.draw(images, positions, ax, cmap=_DIVERGING, vmin=-largest, vmax=largest)
     for row, column in positions:
@@ -187,7 +190,7 @@ def _table(pictures: Array, title: str, ax: Any, largest: float) -> Axes:
         x = sheet.corner(0, column)[0] + sheet.width / 2
         ax.text(x, sheet.corner(C - 1, 0)[1] + 1.08 * sheet.height, str(column), ha="center", va="top", fontsize=_SMALL)
     sheet.colour_bar(ax, "weight")
-    ax.set_title(title, fontsize=10)
+    sheet.title(ax, title, fontsize=10)
     return ax
 
 

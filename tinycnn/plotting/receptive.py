@@ -7,11 +7,10 @@ from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection
 
 from .._types import Array
-from ..head import ends_in_softmax
-from ..kernels.geometry import Window
-from ..layers import Dense, Flatten, Layer, Reshape, ZeroPadding2D
+from ..layers import Layer
 from ..model import Sequential
-from ._checks import PALETTE, axes_or_new, shown
+from ..receptive import field_by_geometry, span
+from ._checks import IMAGE, PALETTE, axes_or_new, shown
 from ._inside import (
     backdrop,
     check_model,
@@ -34,8 +33,8 @@ def receptive_field(
     Framed and bright: the field by geometry, from window sizes, strides, pads and dilations (Dumoulin & Visin, "A guide
     to convolution arithmetic for deep learning", 2016). With ``measured`` the gradient of the output by each pixel is
     drawn over it, the stronger the more orange (Luo et al., "Understanding the effective receptive field in deep
-    convolutional neural networks", 2016). It is never zero where the output depends on the pixel, so never outside the
-    frame; inside it is zero where, for this image, a relu or a max-pooling lets nothing through.
+    convolutional neural networks", 2016). Outside the frame it is zero, if layers of your own say what they see
+    (``sees_everything``); inside it is zero where, for this image, a relu or a max-pooling lets nothing through.
 
     Parameters
     ----------
@@ -66,41 +65,33 @@ def receptive_field(
     index = layer_index(model, layer)
     chosen = model.layers[index]
     asked = _asked(chosen, position)
-    field = field_by_geometry(model, index, asked)
+    field = field_by_geometry(model.layers[: index + 1], asked)
     x = None if image is None else one_image(model, image)
     if not isinstance(measured, bool | np.bool_):
         raise ValueError(f"measured must be True or False; got {shown(measured)}")
+    gradient = field_by_gradient(model, index, asked, x) if measured else None
     ax = axes_or_new(ax, 4.8, 5.0)
 
     picture = np.full((H, W, 3), 0.75) if x is None else backdrop(x)
     # Outside the field the picture fades, towards grey so that both black and white do.
-    ax.imshow(np.where(field[..., None], picture, 0.25 * picture + 0.75 * 0.5 + 0.1), extent=(0, W, H, 0))
-    rows, columns = (np.flatnonzero(field.any(axis=axis)) for axis in (1, 0))
-    seen = f"sees {len(rows)}×{len(columns)} of {H}×{W} pixels"
-    if measured:
-        gradient = field_by_gradient(model, index, asked, x)
+    ax.imshow(np.where(field[..., None], picture, 0.25 * picture + 0.75 * 0.5 + 0.1), **IMAGE, extent=(0, W, H, 0))
+    height, width = span(field)
+    seen = f"sees {height}×{width} of {H}×{W} pixels"
+    if gradient is not None:
         strongest = float(gradient.max()) or 1.0
         overlay = np.zeros((H, W, 4))
         # The root, because the middle of a field is easily a hundred times as strong as its rim.
         overlay[..., :3], overlay[..., 3] = _rgb(_FRAME), np.sqrt(gradient / strongest)
-        ax.imshow(overlay, extent=(0, W, H, 0))
+        ax.imshow(overlay, **IMAGE, extent=(0, W, H, 0))
         seen += f"\nby gradient {np.count_nonzero(gradient)} of these {np.count_nonzero(field)}"
     lines = LineCollection(_outline(field), colors=_FRAME, linewidths=2, capstyle="projecting", clip_on=False)
     ax.add_collection(lines)
     ax.set(title=f"{chosen.name}, {_where(chosen, asked)}\n{seen}", xlabel="column (pixels)", ylabel="row (pixels)")
     ax.title.set_fontsize(10)
+    ax.grid(False)  # a style may have one
     ax.set_xlim(0, W)
     ax.set_ylim(H, 0)
     return ax
-
-
-def field_by_geometry(model: Sequential, index: int, asked: tuple[Any, ...]) -> Array:
-    """Which pixels (H, W) the asked outputs of a layer can depend on, walking up from it."""
-    seen = np.zeros(model.layers[index].built_output_shape, bool)
-    seen[asked] = True
-    for layer in reversed(model.layers[: index + 1]):
-        seen = _seen_by(layer, seen)
-    return np.any(seen, axis=-1)
 
 
 def field_by_gradient(model: Sequential, index: int, asked: tuple[Any, ...], x: Array | None) -> Array:
@@ -115,42 +106,6 @@ def field_by_gradient(model: Sequential, index: int, asked: tuple[Any, ...], x: 
     one = np.ones_like(dy[0][asked])
     dy[0][asked] = one if one.size == 1 else rng.uniform(0.5, 1.5, one.shape)
     return np.abs(gradient_by_input(steps, dy)[0]).max(axis=-1).astype(np.float64)
-
-
-def _seen_by(layer: Layer, out: Array) -> Array:
-    """Which inputs of a layer some of its outputs depend on; both without a batch axis."""
-    shape = layer.built_input_shape
-    if layer.window is not None:
-        positions = np.any(out.reshape(*layer.window.output_size(shape[:2]), -1), axis=-1)
-        return np.broadcast_to(_under_windows(layer.window, positions, shape)[..., None], shape)
-    if isinstance(layer, Flatten | Reshape):
-        return out.reshape(shape)
-    if isinstance(layer, ZeroPadding2D):
-        (top, _), (left, _) = layer.padding
-        return out[top : top + shape[0], left : left + shape[1]]
-    if isinstance(layer, Dense) or ends_in_softmax(layer):
-        return np.broadcast_to(out.any(axis=-1, keepdims=True), shape)
-    if layer.sees_everything:
-        return np.full(shape, out.any())
-    if out.shape == shape:
-        return out
-    raise ValueError(
-        f"layer: {layer.label} makes {out.shape} of {shape} and has no window, so which inputs an output of it sees is "
-        "not known"
-    )
-
-
-def _under_windows(window: Window, positions: Array, shape: tuple[int, ...]) -> Array:
-    """Pixels (H, W) under some window: tap (p, q) of window (i, j) lies at ``(i*s + p*d - top, j*s + q*d - left)``."""
-    (top, bottom, left, right), (H, W) = window.pads, shape[:2]
-    padded = np.zeros((H + top + bottom, W + left + right), bool)
-    OH, OW = positions.shape
-    (KH, KW), (sh, sw), (dh, dw) = window.size, window.strides, window.dilation
-    for p in range(KH):
-        for q in range(KW):
-            taps = padded[p * dh :: sh, q * dw :: sw][:OH, :OW]
-            taps |= positions
-    return padded[top : top + H, left : left + W]
 
 
 def _asked(layer: Layer, position: Any) -> tuple[Any, ...]:
