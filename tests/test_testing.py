@@ -596,6 +596,27 @@ def test_contract_finds_memory_that_belongs_to_others():
             testing.assert_layer_contract(Borrows, (6,), place=place)
 
 
+class Centred(layers.Layer):
+    """Subtracts each channel's mean over the image, or over the row of numbers."""
+
+    def forward(self, x, *, training=False, step=0, ws=None):
+        return self._centred(x), (() if training else None)
+
+    def backward(self, dy, cache, *, ws=None):
+        return self._centred(dy)
+
+    def _centred(self, x):
+        axes = tuple(range(1, x.ndim - 1)) or (1,)
+        return x - x.mean(axis=axes, keepdims=True)
+
+
+def test_contract_finds_a_receptive_field_that_nobody_was_told():
+    testing.assert_layer_contract(Centred, (5,))
+    testing.assert_layer_contract(type("Declared", (Centred,), {"sees_everything": True}), (4, 3, 2))
+    with pytest.raises(AssertionError, match="Centred: an output depends on other pixels than its own; say so"):
+        testing.assert_layer_contract(Centred, (4, 3, 2))
+
+
 def test_contract_names_an_argument_that_cannot_be_saved():
     testing.assert_layer_contract(Borrows, (6,), place=np.str_("keep"))
     with pytest.raises(AssertionError, match=r"Borrows: cannot be saved, .* its argument 'place'"):

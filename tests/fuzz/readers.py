@@ -246,7 +246,7 @@ def record_files() -> list[bytes]:
 
 def tables() -> list[bytes]:
     """A table of ``CSVLogger``."""
-    return [b"epoch,accuracy,loss\n0,0.5,1.25\n1,0.75,nan\n", b'epoch;"a;b";loss\r\n0;1;2\r\n']
+    return [b"epoch,accuracy,loss\n0,0.5,1.25\n1,0.75,nan\n", b'epoch,"a,b",loss\r\n0,1,2\r\n']
 
 
 def append_to_table(path: Path) -> None:

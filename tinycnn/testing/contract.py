@@ -11,6 +11,7 @@ from .._named import Named
 from .._types import Array, Shape
 from ..backend import BACKENDS, Backend
 from ..checkpoint import load_model
+from ..kernels.geometry import Window
 from ..layers.base import Layer
 from ..model import Sequential
 from ..workspace import Workspace
@@ -35,7 +36,8 @@ def assert_layer_contract(
     no cache without training, where the same input gives the same result and buffers stay; inputs and gradients stay
     as they are; results and gradients have the input's dtype; a workspace changes nothing, also when used again;
     ``backward_parameters`` gives backward's gradients; strided and Fortran-ordered arrays give the same result;
-    batches of 1 and of 0; float32 and float64; the same result on every backend; saving and loading.
+    batches of 1 and of 0; float32 and float64; what an output sees is what the layer says (``window``,
+    ``sees_everything``); the same result on every backend; saving and loading.
 
     Parameters
     ----------
@@ -64,6 +66,7 @@ def assert_layer_contract(
             if not (np.array_equal(x, before_x) and np.array_equal(dy, before_dy)):
                 raise contract.fail("forward or backward changed its argument")
             contract.inference(layer, x, ROUNDING[dtype])
+            contract.sight(layer, x)
             contract.workspace(layer, x, dy, ROUNDING[dtype])
             contract.parameters_alone(layer, x, dy)
             contract.memory_layout(layer, x, dy, ROUNDING[dtype])
@@ -121,6 +124,23 @@ class _Contract:
         found = {"y": outcome(layer, x, training=False)[0]}
         self._equal(found, expected, "without training, the same input gave another result")
         self._equal(layer.buffers, buffers, "forward without training changed a buffer")
+
+    def sight(self, layer: Layer, x: Array) -> None:
+        """A layer of images that says nothing else works pixel by pixel: receptive fields rely on it."""
+        H_and_W = self._input_shape[:2]
+        said = layer.sees_everything or isinstance(layer.window, Window)
+        if said or len(self._input_shape) != 3 or layer.built_output_shape[:-1] != H_and_W:
+            return
+        moved = x.copy()
+        moved[:, 0, 0] += 1
+        before, after = (outcome(layer, images, training=False)[0] for images in (x, moved))
+        changed = (before != after).any(axis=(0, -1))
+        changed[0, 0] = False
+        if changed.any():
+            raise self.fail(
+                "an output depends on other pixels than its own; say so, for the receptive field, by a window or by "
+                "sees_everything = True in the class"
+            )
 
     def no_cache_without_training(self, layer: Layer, x: Array) -> None:
         if outcome(layer, x, training=False)[1] is not None:
