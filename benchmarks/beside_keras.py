@@ -77,7 +77,7 @@ def compare(name: str, seeds: range, folder: Path = RESULTS, epochs: int | None 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("networks", nargs="*", default=NETWORKS, help=f"default: {', '.join(NETWORKS)}")
-    parser.add_argument("--seeds", type=int, default=5, help="how many runs of each (default %(default)s)")
+    parser.add_argument("--seeds", type=int, default=15, help="how many runs of each (default %(default)s)")
     parser.add_argument("--threads", type=int, default=2)
     arguments = parser.parse_args()
     os.environ.setdefault("KERAS_BACKEND", "tensorflow")

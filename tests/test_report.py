@@ -368,6 +368,10 @@ def test_runs_in_keras_stand_beside_ours(tmp_path: Path) -> None:
     text = (tmp_path / "report.md").read_text("utf-8")
     assert "| `ladder_05` | 99.20 | tinycnn | 2 | 98.00 (97.00 to 99.00) | 97.00 (97.00 to 97.00) |" in text
     assert "| `ladder_05` | 99.20 | Keras | 1 | 50.00 | 25.00 |" in text
+    assert (
+        "at most 48.00 points apart, and runs of one of them that differ in their seed alone up to 2.00."
+        in " ".join(text.split())
+    )
     assert "other" not in text.partition("Trained in")[2].partition("##")[0]
     path.write_text(json.dumps({"name": "ladder_05", "curves": {"tinycnn": {"0": 3}}}))
     with pytest.raises(ValueError, match=r"ladder_05\.json is no record of runs in two frameworks"):

@@ -5,6 +5,7 @@ The records are made by ``benchmarks/beside_keras.py``.
 
 from collections.abc import Sequence
 from pathlib import Path
+from statistics import fmean
 
 from ... import models
 from . import curves
@@ -36,7 +37,19 @@ def blocks(found: Sequence[Record]) -> list[Block]:
             [row for record in found for row in _rows(record)],
             numbers=3,
         ),
+        Text(_verdict(found)),
     ]
+
+
+def _verdict(found: Sequence[Record]) -> str:
+    """How far the frameworks are apart, and the runs of one of them."""
+    best = [[[max(curve) for curve in runs.values()] for runs in record["curves"].values() if runs] for record in found]
+    apart = max(max(means) - min(means) for means in ([fmean(runs) for runs in both] for both in best))
+    within = max(max(runs) - min(runs) for both in best for runs in both)
+    return (
+        f"By the mean best epoch the two are at most {100 * apart:.2f} points apart, and runs of one of them that "
+        f"differ in their seed alone up to {100 * within:.2f}."
+    )
 
 
 def _rows(record: Record) -> list[list[str]]:
