@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import tinycnn
-from tinycnn import Sequential, initializers, layers, testing
+from tinycnn import Sequential, initializers, layers, load_model, testing
 from tinycnn.backend import BACKENDS
 
 LAYERS = pytest.mark.parametrize("layer_class", layers.LAYERS.values(), ids=layers.LAYERS.keys())
@@ -364,6 +364,55 @@ def test_a_layer_that_does_not_keep_its_arguments_still_has_a_repr():
     assert repr(Forgetful(1)) == "<Forgetful>"
     assert repr(Forgetful(1, name="f")) == "<Forgetful 'f'>"
     assert repr(layers.Dense(3, name="d")).startswith("Dense(units=3, ")
+
+
+class Builds(layers.Layer):
+    """Makes its parameter in a ``build`` of its own, as design.md writes one."""
+
+    base = True
+
+    def build(self, input_shape, *, rng, dtype, backend):
+        if self.base:
+            super().build(input_shape, rng=rng, dtype=dtype, backend=backend)
+        self.params = {"w": layers.Parameter(np.full(input_shape[-1:], 2, dtype))}
+        return input_shape
+
+    def forward(self, x, *, training, step=0, ws=None):
+        return x * self.params["w"].value, (x if training else None)
+
+    def backward(self, dy, cache, *, ws=None):
+        self.params["w"].grad[...] = (dy * cache).sum(axis=0)
+        return dy * self.params["w"].value
+
+
+@pytest.mark.parametrize("base", [True, False])
+def test_a_build_of_ones_own(base, tmp_path, monkeypatch):
+    monkeypatch.setattr(Builds, "base", base)
+    testing.check_gradients(Builds(), np.random.default_rng(0).normal(size=(2, 3)))
+    testing.assert_layer_contract(Builds, (4,))
+    model = Sequential([layers.Input((3,)), Builds(), layers.Dense(2, activation="softmax")])
+    model.compile("sgd", "sparse_categorical_crossentropy")
+    x = np.random.default_rng(1).random((8, 3))
+    model.fit(x, np.arange(8) % 2, verbose=0)
+    assert (model.layers[0].params["w"].value != 2).all()
+    model.save(tmp_path / "model")
+    loaded = load_model(tmp_path / "model", {"Builds": Builds})
+    np.testing.assert_array_equal(loaded.predict(x), model.predict(x))
+
+
+@pytest.mark.parametrize(
+    "layer",
+    [layers.Flatten(), layers.Reshape((4,)), layers.Activation("linear"), layers.Dropout(0.5), layers.GaussianNoise(1)],
+)
+def test_by_hand_every_result_is_a_fresh_array(layer):
+    layer.build((2, 2))
+    x = np.ones((3, 2, 2), np.float32)
+    inferred, _ = layer.forward(x, training=False)
+    y, cache = layer.forward(x, training=True)
+    dy = np.ones_like(y)
+    dx, again = (layer.backward(dy, cache) for _ in range(2))
+    for one, other in ((x, inferred), (x, y), (dy, dx), (dx, again)):
+        assert not np.shares_memory(one, other)
 
 
 class Named(layers.Layer):

@@ -118,6 +118,19 @@ def test_a_class_of_ones_own_with_tinycnns_name_cannot_be_mistaken_for_it(kind, 
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.parametrize(
+    ("end", "loss", "message"),
+    [
+        ([layers.Dense(3)], "sparse_categorical_crossentropy", "without a softmax"),
+        ([layers.Dense(3, "softmax"), layers.Softmax()], "sparse_categorical_crossentropy", "two softmaxes in a row"),
+        ([layers.Dense(3, "softmax")], losses.CategoricalCrossentropy(from_logits=True), "is a softmax already"),
+    ],
+)
+def test_compile_looks_at_the_end_of_a_model_that_is_not_built_too(end, loss, message):
+    with pytest.raises(ValueError, match=message):
+        Sequential(end).compile(loss=loss)
+
+
 def test_a_compile_that_fails_changes_nothing():
     model = small()
     model.compile("sgd", "categorical_crossentropy")
@@ -389,6 +402,11 @@ def test_a_model_keeps_its_backend():
     assert tinycnn.get_backend().name == "cpu"
     assert model.backend.name == "reference"
     assert {layer.backend.name for layer in model.layers} == {"reference"}
+
+
+def test_a_backend_is_looked_for_at_once():
+    with pytest.raises(ValueError, match="unknown backend 'nope'"):
+        tinycnn.use_backend("nope")
 
 
 def test_unknown_backend():

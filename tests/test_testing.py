@@ -264,6 +264,30 @@ def test_frozen_parameters_stay_frozen():
     assert (layer.trainable, layer.params["kernel"].trainable, layer.params["bias"].trainable) == (True, True, False)
 
 
+def test_of_a_model_in_float32_a_copy_is_checked():
+    model = Sequential([layers.Input(X.shape[1:]), layers.Flatten(), layers.Dense(3, activation="softmax")])
+    model.compile("adam", "sparse_categorical_crossentropy")
+    model.fit(X, [0, 2], verbose=0)
+    model.layers[1].params["bias"].trainable = False
+    before = [*model.get_weights(), *(p.grad.copy() for p in model.parameters().values())]
+    report = testing.check_gradients(model, X, [0, 2])
+    assert [row.array for row in report.rows] == ["dx", "dense/kernel"]
+    after = [*model.get_weights(), *(p.grad for p in model.parameters().values())]
+    assert all(map(np.array_equal, before, after))
+    assert (model.dtype, model.parameters()["dense/kernel"].value.dtype) == ("float32", np.float32)
+    model.layers[1].params["kernel"].value[0, 0] = np.nan
+    with pytest.raises(AssertionError):  # its weights are the model's
+        testing.check_gradients(model, X, [0, 2])
+    with pytest.raises(AssertionError, match="kernel is wrong"):
+        testing.check_gradients(Sequential([Wrong(2, input_shape=X.shape[1:])]), X)
+
+
+def test_a_model_that_is_not_built_stays_so_in_float32():
+    model = Sequential([layers.Flatten(), layers.Dense(3)])
+    testing.check_gradients(model, X)
+    assert not model.built
+
+
 def test_a_model_may_be_compiled_before_it_is_built():
     model = Sequential([layers.Flatten(), layers.Dense(3, activation="softmax")], dtype="float64")
     model.compile("sgd", "sparse_categorical_crossentropy")

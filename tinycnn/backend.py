@@ -2,7 +2,7 @@
 
 import importlib
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
 from functools import cache
@@ -112,8 +112,7 @@ def get_backend() -> Backend:
     return Backend(_current.get())
 
 
-@contextmanager
-def use_backend(name: str) -> Iterator[Backend]:
+def use_backend(name: str) -> AbstractContextManager[Backend]:
     """Build models on another backend inside a ``with`` block; a model keeps the backend it was built on.
 
     Parameters
@@ -140,6 +139,11 @@ def use_backend(name: str) -> Iterator[Backend]:
     missing = unavailable(name)
     if missing is not None:
         raise BackendUnavailableError(f"the {name} backend cannot run: {missing}")
+    return _using(name)
+
+
+@contextmanager
+def _using(name: str) -> Iterator[Backend]:
     token = _current.set(name)
     try:
         yield get_backend()

@@ -42,6 +42,33 @@ class WithoutActivation:
             self.layer.linear_backward_parameters(dy, cache, ws=ws)
 
 
+def check_end(layers: list[Layer], loss: Loss) -> Layer | None:
+    """Raise unless a model that ends so fits the loss; the last layer that computes, whose softmax may be the loss's.
+
+    Raises
+    ------
+    ValueError
+        For two softmaxes in a row, a softmax where the loss wants logits, or none where it wants probabilities.
+    """
+    _check_double_softmax(layers)
+    from_logits = getattr(loss, "from_logits", None)
+    end = next((layer for layer in reversed(layers) if not isinstance(layer, _SHAPE_ONLY)), None)
+    if from_logits is None or not layers:
+        return end
+    if from_logits and end is not None and ends_in_softmax(end):
+        raise ValueError(
+            f"{end.label} is a softmax already, but the loss was made with from_logits=True: "
+            "drop from_logits=True (the two are fused anyway), or the softmax"
+        )
+    if not from_logits and (end is None or (type(end) in LAYERS.values() and not ends_in_softmax(end))):
+        name = end.label if end is not None else "the input"
+        raise ValueError(
+            f"{loss.name} expects probabilities, but the model ends in {name} without a softmax: end it with "
+            f"activation='softmax', or use losses.{type(loss).__name__}(from_logits=True)"
+        )
+    return end
+
+
 def training_chain(layers: list[Layer], loss: Loss) -> tuple[list[Any], Loss]:
     """The layers to train and the loss at their end; a final softmax moves from the first into the second.
 
@@ -51,28 +78,11 @@ def training_chain(layers: list[Layer], loss: Loss) -> tuple[list[Any], Loss]:
     Raises
     ------
     ValueError
-        For two softmaxes in a row, a softmax where the loss wants logits, none where it wants probabilities, or
-        one over fewer numbers than there are classes.
+        As :func:`check_end`; and for a softmax over fewer numbers than there are classes.
     """
-    _check_double_softmax(layers)
+    end = check_end(layers, loss)
     from_logits = getattr(loss, "from_logits", None)
-    if from_logits is None:
-        return list(layers), loss
-    end = next((layer for layer in reversed(layers) if not isinstance(layer, _SHAPE_ONLY)), None)
-    if from_logits and end is not None and ends_in_softmax(end):
-        raise ValueError(
-            f"{end.label} is a softmax already, but the loss was made with from_logits=True: "
-            "drop from_logits=True (the two are fused anyway), or the softmax"
-        )
-    if from_logits:
-        return list(layers), loss
-    if end is None or (type(end) in LAYERS.values() and not ends_in_softmax(end)):
-        name = end.label if end is not None else "the input"
-        raise ValueError(
-            f"{loss.name} expects probabilities, but the model ends in {name} without a softmax: end it with "
-            f"activation='softmax', or use losses.{type(loss).__name__}(from_logits=True)"
-        )
-    if type(end) not in LAYERS.values():
+    if from_logits is None or from_logits or end is None or type(end) not in LAYERS.values():
         return list(layers), loss
     before, behind = layers[: layers.index(end)], layers[layers.index(end) + 1 :]
     shape = end.built_output_shape

@@ -11,6 +11,7 @@ from .head import WithoutActivation
 from .layers.base import Layer, Parameter, buffers_kept
 from .plan import fused
 from .receptive import receptive_fields
+from .workspace import Workspace
 
 if TYPE_CHECKING:
     from .model import Sequential
@@ -100,12 +101,12 @@ def _bytes_by_layer(model: "Sequential", layers: "list[Layer]", batch: int) -> l
     reference = Backend("reference")
     x: Array = np.zeros((batch, *model.input_shape), model.dtype)
     seen: set[int] = set()
-    sizes, caches = [], []
+    sizes, caches, ws = [], [], Workspace()  # as in fit: without one, layers hand on copies
     for layer in layers:
         backend, layer.backend = layer.backend, reference
         try:
             with buffers_kept([layer]):
-                x, cache = layer.forward(x, training=True)
+                x, cache = layer.forward(x, training=True, ws=ws)
         finally:
             layer.backend = backend
         caches.append(cache)  # alive until the end, so that no two arrays can have had one address

@@ -41,11 +41,13 @@ class Activation(Layer):
     ) -> tuple[Array, ActivationCache | None]:
         self.check_input(x)
         y = self.activation.forward(self.kernels, x, out=self.result(ws, len(x), training=training))
+        y = self._handed_on(y, ws) if y is x else y
         return y, (ActivationCache(self.activation.to_keep(x, y)) if training else None)
 
     def backward(self, dy: Array, cache: ActivationCache, *, ws: Workspace | None = None) -> Array:
         self.check_gradient(dy)
-        return self.activation.backward(self.kernels, dy, cache.kept, out=None if ws is None else dy)
+        dx = self.activation.backward(self.kernels, dy, cache.kept, out=None if ws is None else dy)
+        return self._handed_on(dx, ws) if dx is dy else dx
 
 
 class _OneActivation(Activation):

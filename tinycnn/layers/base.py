@@ -281,6 +281,10 @@ class Layer:
         """Memory for dx, or None where the kernel is to make a fresh array."""
         return None if ws is None else ws.flow((batch, *self.built_input_shape), self.dtype)
 
+    def _handed_on(self, array: Array, ws: Workspace | None) -> Array:
+        """A result that is the input, or another view of it: within a model the same memory, by hand a copy."""
+        return array.copy() if ws is None else array
+
     @property
     def label(self) -> str:
         """How errors call this layer."""
@@ -313,6 +317,9 @@ class Layer:
         """
         sketch = copy.copy(self)
         sketch.params, sketch.buffers = {}, {}
+        if type(self).build is not Layer.build:  # which may make parameters as it likes
+            built(sketch, input_shape, rng=np.random.default_rng(0), dtype="float32", backend=get_backend())
+            return {name: tuple(array.shape) for name, array in sketch.weights().items()}
         sketch.backend, sketch.dtype = get_backend(), "float32"
         sketch._fix_shapes(input_shape)
         sketch._array = sketch._sketched_array  # type: ignore[method-assign]
@@ -451,6 +458,19 @@ class ActivatedLayer(Layer):
     def _through_activation(self, dy: Array, cache: ActivatedCache, ws: Workspace | None) -> Array:
         self.check_gradient(dy)
         return self.activation.backward(self.kernels, dy, cache.kept, out=None if ws is None else dy)
+
+
+def built(layer: Layer, input_shape: Shape, *, rng: np.random.Generator, dtype: str, backend: Backend) -> Shape:
+    """:meth:`Layer.build`; where a ``build`` of a user's does not call its base's, what that would have set is set."""
+    layer.built = False
+    output_shape = layer.build(input_shape, rng=rng, dtype=dtype, backend=backend)
+    if not layer.built:
+        layer.name = layer.name or snake_case(type(layer).__name__)
+        layer.backend, layer.dtype = backend, dtype
+        layer.built_input_shape = shape(input_shape, "input_shape")
+        layer.built_output_shape = shape(output_shape, f"{layer.label}: what build returns")
+        layer.built = True
+    return layer.built_output_shape
 
 
 def no_base(layer: Layer) -> str:

@@ -48,11 +48,12 @@ class _ShapeOnly(Layer):
         self, x: Array, *, training: bool = False, step: int = 0, ws: Workspace | None = None
     ) -> tuple[Array, Nothing | None]:
         self.check_input(x)
-        return x.reshape(len(x), *self.built_output_shape), (Nothing() if training else None)
+        y = x.reshape(len(x), *self.built_output_shape)
+        return self._handed_on(y, ws), (Nothing() if training else None)
 
     def backward(self, dy: Array, cache: Nothing, *, ws: Workspace | None = None) -> Array:
         self.check_gradient(dy)
-        return dy.reshape(len(dy), *self.built_input_shape)
+        return self._handed_on(dy.reshape(len(dy), *self.built_input_shape), ws)
 
 
 class Flatten(_ShapeOnly):

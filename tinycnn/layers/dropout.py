@@ -65,7 +65,7 @@ class Dropout(_Noise):
     ) -> tuple[Array, DropoutCache | None]:
         self.check_input(x)
         if not training:
-            return x, None
+            return self._handed_on(x, ws), None
         return self._mask(x, step, self.result(ws, len(x), training=True)), DropoutCache(step)
 
     def backward(self, dy: Array, cache: DropoutCache, *, ws: Workspace | None = None) -> Array:
@@ -108,10 +108,10 @@ class GaussianNoise(_Noise):
     ) -> tuple[Array, Nothing | None]:
         self.check_input(x)
         if not training:
-            return x, None
+            return self._handed_on(x, ws), None
         out = self.result(ws, len(x), training=True)
         return self.kernels.gaussian_noise(x, self.stddev, self.noise_seed, step, out=out), Nothing()
 
     def backward(self, dy: Array, cache: Nothing, *, ws: Workspace | None = None) -> Array:
         self.check_gradient(dy)
-        return dy
+        return self._handed_on(dy, ws)

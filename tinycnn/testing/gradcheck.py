@@ -10,6 +10,7 @@ max-pool): such a point is counted as a kink, and the gradient has to lie betwee
 Chainer's ``gradient_check.numerical_grad``.
 """
 
+import copy
 import functools
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -22,9 +23,9 @@ import numpy as np
 from .. import seeding
 from .._checks import array as checked_array
 from .._checks import boolean, integer, real, shown
-from .._types import Array
+from .._types import Array, Shape
 from ..backend import get_backend
-from ..layers.base import Layer, Parameter, buffers_kept
+from ..layers.base import Layer, Parameter, buffers_kept, built
 from ..losses import Loss
 from ..model import Sequential
 from ._calls import check_base, gradient_of_input, outcome
@@ -70,8 +71,8 @@ def check_gradients(
     Parameters
     ----------
     subject : Layer, Sequential or Loss
-        A layer that is not built yet is built for x, in float64. A built layer or model must be float64
-        (``Sequential(…, dtype="float64")``).
+        A layer that is not built yet is built for x, in float64; a built one must be float64. Of a model in float32 a
+        copy in float64 is checked, with its weights.
     x : (N, …) float64 array
         Inputs; for a loss, predictions.
     y : (N,) array, optional
@@ -449,7 +450,8 @@ def layer_function(layer: Layer, x: Array, training: bool = True, seed: int = 0)
     check_base(layer)
     fresh = not layer.built
     if fresh:
-        layer.build(x.shape[1:], rng=seeding.generator(seed, seeding.Stream.INITIALISE, 0), dtype="float64")
+        rng = seeding.generator(seed, seeding.Stream.INITIALISE, 0)
+        built(layer, x.shape[1:], rng=rng, dtype="float64", backend=get_backend())
     _check_dtype(layer.dtype, layer.label)
     if x.shape[1:] != layer.built_input_shape:
         raise ValueError(f"{layer.label}: built for samples of shape {layer.built_input_shape}, x has {x.shape[1:]}")
@@ -473,9 +475,7 @@ def layer_function(layer: Layer, x: Array, training: bool = True, seed: int = 0)
 
 
 def _model_function(model: Sequential, x: Array, y: Any, training: bool) -> Function:
-    if not model.built:
-        model.build(x.shape[1:])
-    _check_dtype(model.dtype, f"model {model.name!r}")
+    model = in_float64(model, x.shape[1:])
     if x.shape[1:] != model.input_shape:
         raise ValueError(f"{model.name}: built for samples of shape {model.input_shape}, x has {x.shape[1:]}")
     with_loss = y is not None
@@ -510,6 +510,27 @@ def _model_function(model: Sequential, x: Array, y: Any, training: bool) -> Func
 
     layers, frozen = list(model.layers), [] if training else list(model.layers)
     return Function(model.name, {INPUT: x} | trained, lambda: forward()[0], gradients, layers, frozen, composite=True)
+
+
+def in_float64(model: Sequential, input_shape: Shape) -> Sequential:
+    """The model itself where it computes in float64, built if it is not; else a copy that does, with its weights."""
+    if model.dtype == "float64":
+        if not model.built:
+            model.build(input_shape)
+        return model
+    twin = copy.deepcopy(model)
+    twin.dtype = "float64"
+    if not twin.built:
+        twin.build(input_shape)
+        return twin
+    for layer, original in zip(twin.layers, model.layers, strict=True):
+        built(layer, layer.built_input_shape, rng=np.random.default_rng(0), dtype="float64", backend=model.backend)
+        for name, parameter in layer.params.items():
+            parameter.trainable = original.params[name].trainable
+    twin.set_weights(model.get_weights())
+    if twin.compiled:
+        twin.compile("sgd", twin.loss)  # the chain is that of the new layers' arrays
+    return twin
 
 
 def _loss_function(loss: Loss, x: Array, y: Any) -> Function:
