@@ -416,3 +416,10 @@ def test_a_name_unlike_any_gets_the_list_only() -> None:
     with pytest.raises(ValueError, match="unknown model 'zzzzzz'; known: ") as caught:
         models.build("zzzzzz")
     assert "did you mean" not in str(caught.value)
+
+
+def test_the_learning_rate_of_every_recipe():
+    for name in models.names():
+        recipe = models.recipe(name)
+        assert recipe.learning_rate == recipe.make_optimizer().learning_rate
+        assert recipe.learning_rate > 0

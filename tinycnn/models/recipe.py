@@ -99,6 +99,11 @@ class Recipe:
         return INPUT_SHAPES[self.data]
 
     @property
+    def learning_rate(self) -> float:
+        """The optimizer's; where there is a :attr:`schedule`, the rate that it begins with."""
+        return float(self.optimizer_config["learning_rate"])
+
+    @property
     def documented_accuracy(self) -> float | None:
         """The documented test accuracy to compare a run of this recipe with; None where the document gives none.
 
