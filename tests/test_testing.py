@@ -381,8 +381,9 @@ def test_initial_values_hide_nothing(forward, start, right, wrong):
     layer = Weighed(forward, right, start)
     testing.check_gradients(layer, X)
     assert (layer.params["w"].value == (1 if start == "ones" else 0)).all()  # put back
-    with pytest.raises(AssertionError, match="the gradient of dx is wrong"):
-        testing.check_gradients(Weighed(forward, wrong, start), X)
+    for training in (True, False):
+        with pytest.raises(AssertionError, match="the gradient of dx is wrong"):
+            testing.check_gradients(Weighed(forward, wrong, start), X, training=training)
 
 
 def test_gradients_that_are_added_up_are_found():

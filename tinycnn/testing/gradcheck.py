@@ -136,8 +136,8 @@ class Function:
         Layers whose buffers a training forward moves.
     frozen_layers : list of Layer
         Layers to freeze for the time of the check.
-    fresh : bool
-        The layer has its initial values: they are moved for the time of the check.
+    initial : list of array
+        Parameters that have their initial values: they are moved for the time of the check.
     """
 
     name: str
@@ -146,7 +146,7 @@ class Function:
     gradients: Callable[[Array], dict[str, Array]]
     state: list[Layer]
     frozen_layers: list[Layer]
-    fresh: bool = False
+    initial: list[Array] = field(default_factory=list)
     #: Several kinks may lie behind one another, as in a network: then its slopes on the two sides of a kink do not
     #: bound what the chain rule gives there, and a kink is counted without a verdict.
     composite: bool = False
@@ -158,26 +158,26 @@ class Function:
         # A layer sets its parameters' flags, so those come last.
         parts: list[Layer | Parameter] = [*layers, *(p for layer in layers for p in layer.params.values())]
         trainable = [part.trainable for part in parts]
-        saved = {name: array.copy() for name, array in self.arrays.items()}
+        saved = [(array, array.copy()) for array in (*self.arrays.values(), *self.initial)]
         with buffers_kept(self.state):
             for layer in layers:
                 layer.trainable = False
             try:
-                if self.fresh:
-                    self._leave_initial_values()
+                for array in self.initial:
+                    _leave(array)
                 yield
             finally:
                 for part, was in zip(parts, trainable, strict=True):
                     part.trainable = was
-                for name, array in self.arrays.items():
-                    array[...] = saved[name]
+                for array, values in saved:
+                    array[...] = values
 
-    def _leave_initial_values(self) -> None:
-        """Move parameters whose elements are all alike, each by another part of it; a factor keeps its sign."""
-        rng = np.random.default_rng(0)
-        for name, array in self.arrays.items():
-            if name != INPUT and array.size and (array == array.flat[0]).all():
-                array += rng.uniform(0.05, 0.3, array.shape) * rng.choice([-1, 1], array.shape) * (array + (array == 0))
+
+def _leave(array: Array) -> None:
+    """Move an array whose elements are all alike, each by another part of it; a factor keeps its sign."""
+    if array.size and (array == array.flat[0]).all():
+        rng = np.random.default_rng(array.size)
+        array += rng.uniform(0.05, 0.3, array.shape) * rng.choice([-1, 1], array.shape) * (array + (array == 0))
 
 
 def compare(
@@ -393,7 +393,7 @@ def judge(value: float, at: Callable[[float], Slopes], rtol: float, atol: float,
     for step in STEPS:
         found = at(step)
         told = found.noise <= TELLING * max(abs(value), abs(found.central), scale)
-        # Beyond the first step the values may be such that forward is not defined, and a smaller one helps.
+        # So far away forward may not be defined, and a smaller step help.
         if not (np.isfinite(found.gap) and (told or found.noise == 0)):
             continue
         h, slopes = step, found
@@ -408,7 +408,7 @@ def judge(value: float, at: Callable[[float], Slopes], rtol: float, atol: float,
         return Verdict(slopes.low - tolerance <= value <= slopes.high + tolerance, slopes.central, kink=True)
     # No kink within the last step: what lies between the sides there is curvature, which the central slope leaves out.
     agrees = abs(value - slopes.central) <= tolerance
-    return Verdict(agrees, (slopes if agrees else first).central)
+    return Verdict(agrees, (slopes if agrees or not np.isfinite(first.gap) else first).central)
 
 
 def _describe(function: str, array: str, shape: tuple[int, ...], result: _Result, seed: int) -> str:
@@ -469,9 +469,9 @@ def layer_function(layer: Layer, x: Array, training: bool = True, seed: int = 0)
             dx = gradient_of_input(layer, dy, cache)
         return {INPUT: dx} | {name: layer.params[name].grad for name in trained}
 
-    return Function(
-        layer.label, {INPUT: x} | trained, forward, gradients, [layer], [] if training else [layer], fresh=fresh
-    )
+    frozen = [] if training else [layer]
+    initial = [p.value for p in layer.params.values()] if fresh else []
+    return Function(layer.label, {INPUT: x} | trained, forward, gradients, [layer], frozen, initial)
 
 
 def _model_function(model: Sequential, x: Array, y: Any, training: bool) -> Function:
