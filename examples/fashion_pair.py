@@ -40,7 +40,7 @@ def train(name, title, data, class_names, epochs, out, *, blur=False):
         blurred(x) if blur else x,
         np.concatenate([y, y]) if blur else y,
         batch_size=recipe.batch_size,
-        epochs=recipe.epochs if epochs is None else epochs,
+        epochs=epochs or recipe.epochs,
         validation_data=(x_test, y_test),
         callbacks=recipe.make_callbacks(),
         verbose=2,

@@ -45,7 +45,7 @@ def train(name, data, class_names, epochs, out, augment):
         x,
         y,
         batch_size=recipe.batch_size,
-        epochs=recipe.epochs if epochs is None else epochs,
+        epochs=epochs or recipe.epochs,
         validation_data=(x_test, y_test),
         callbacks=recipe.make_callbacks(),
         augment=augment,

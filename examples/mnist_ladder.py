@@ -36,7 +36,7 @@ def climb(name, data, epochs, stopping, out):
         x,
         y,
         batch_size=recipe.batch_size,
-        epochs=recipe.epochs if epochs is None else epochs,
+        epochs=epochs or recipe.epochs,
         validation_data=(x_test, y_test),
         callbacks=[stopping],
         verbose=2,

@@ -11,7 +11,7 @@ import numpy as np
 from ._checks import array, real, shown
 from ._types import Array, Config
 from .feed import Feed
-from .inputs import images_for, take
+from .inputs import checked_data, take
 from .seeding import Stream, generator
 from .workspace import Workspace
 
@@ -197,23 +197,19 @@ class IteratorBatches:
                 pass
 
     def identity(self) -> Config:
-        weights = self._class_weight and {str(label): weight for label, weight in self._class_weight.items()}
-        return {"source": type(self._source).__name__, "steps_per_epoch": self.steps} | (
-            {"class_weight": weights} if weights else {}
-        )
+        identity: Config = {"source": type(self._source).__name__, "steps_per_epoch": self.steps}
+        if isinstance(self._class_weight, dict):  # anything else is refused with the first batch
+            identity["class_weight"] = {str(label): str(weight) for label, weight in self._class_weight.items()}
+        return identity
 
     def _checked(self, item: Any, number: int, ws: Workspace) -> Batch:
         name = f"batch {number} of epoch {self._epochs}"
         if not isinstance(item, tuple | list) or len(item) not in (2, 3):
             several = f"{type(item).__name__} of {len(item)}" if isinstance(item, tuple | list) else type(item).__name__
             raise TypeError(f"{name}: expected (x, y) or (x, y, sample_weight), got a {several}")
-        x = images_for(self._model, item[0], self._check_finite, f"{name}: x")
+        x, y = checked_data(self._model, item[0], item[1], self._check_finite, f"{name}: ")
         if not len(x):
             raise ValueError(f"{name}: x is empty")
-        try:
-            y = self._model.loss.check_targets(item[1], len(x), self._model.output_shape)
-        except (TypeError, ValueError) as error:
-            raise (TypeError if isinstance(error, TypeError) else ValueError)(f"{name}: {error}") from error
         given = item[2] if len(item) == 3 else None
         weight = sample_weights(given, self._class_weight, y, self._model.output_shape[-1], name=name)
         return Batch(take(x, slice(None), ws, self._model.dtype, self._model.backend), y, weight)

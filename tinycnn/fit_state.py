@@ -19,7 +19,7 @@ from ._reading import MAX_DEPTH
 from ._types import Array, Config
 from .augmentation import Augmentation
 from .batches import Batches, checksum
-from .layers.base import built
+from .layers.base import build_layer
 
 if TYPE_CHECKING:
     from .callbacks import Callback
@@ -324,7 +324,7 @@ def _draw_anew(model: "Sequential", seed: int) -> None:
     model.seed = integer(seed, "seed", minimum=0)
     for index, layer in enumerate(model.layers):
         rng = seeding.generator(seed, seeding.Stream.INITIALISE, index)
-        built(layer, layer.built_input_shape, rng=rng, dtype=model.dtype, backend=model.backend)
+        build_layer(layer, layer.built_input_shape, rng=rng, dtype=model.dtype, backend=model.backend)
     model._make_chain(model.optimizer, model.loss)
 
 

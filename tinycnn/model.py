@@ -14,7 +14,7 @@ from .augmentation import Augmentation
 from .backend import Backend, get_backend
 from .callbacks import Callback, History, Logs
 from .head import check_end, training_chain
-from .layers.base import Layer, Parameter, built, no_base, overwrite, snake_case
+from .layers.base import Layer, Parameter, build_layer, no_base, overwrite, snake_case
 from .metrics import by_name as metrics_by_name
 from .plan import fused
 from .trace import Trace, trace
@@ -150,7 +150,7 @@ class Sequential:
         previous = self.layers[index - 1].built_output_shape if index else self._input_shape
         assert previous is not None
         rng = seeding.generator(self.seed, seeding.Stream.INITIALISE, index)
-        built(layer, previous, rng=rng, dtype=self.dtype, backend=self.backend)
+        build_layer(layer, previous, rng=rng, dtype=self.dtype, backend=self.backend)
         self.built = True
 
     def _give_name(self, layer: Layer) -> None:

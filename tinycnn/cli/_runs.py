@@ -125,11 +125,6 @@ class Found(NamedTuple):
     batch: int  # of the epoch after these
 
 
-def files(folder: Path) -> list[Path]:
-    """What a run has left in its folder, of the files that every run leaves."""
-    return [folder / name for name in (MODEL, HISTORY, RUN, STATES) if (folder / name).exists()]
-
-
 def read_state(folder: Path) -> Found | None:
     """The state that a run would go on from; None where there is none.
 

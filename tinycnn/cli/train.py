@@ -94,7 +94,7 @@ def _train(folder: Path, settings: Any, threads: int, going_on: bool) -> int:
     recipe = models.recipe(settings.model)
     with tinycnn.use_backend(settings.backend):
         if not going_on:
-            if _runs.files(folder):
+            if any((folder / name).exists() for name in (_runs.MODEL, _runs.HISTORY, _runs.RUN, _runs.STATES)):
                 print(f"{folder} holds an earlier run: its files are overwritten, one by one.")
             _runs.forget(folder)
         tinycnn.set_seed(settings.seed)

@@ -81,9 +81,10 @@ def load_data() -> DataSet:
         Not on this machine, and no mirror delivered it.
     """
     own = users_folder("cifar-10")
-    if own is None or missing_files(own, BATCHES):  # they may have been taken out of the archive's folder
-        own = locate(title, f"cifar-10/{FOLDER}", BATCHES, _fill_cache)
-    where = own
+    # The files may have been taken out of the archive's folder.
+    where = (
+        own if own and not missing_files(own, BATCHES) else locate(title, f"cifar-10/{FOLDER}", BATCHES, _fill_cache)
+    )
     batches = [read_records(where / name, count=RECORDS, shape=SHAPE) for name in TRAIN_BATCHES]
     x_train = np.concatenate([images for images, _ in batches])
     y_train = np.concatenate([labels for _, labels in batches])

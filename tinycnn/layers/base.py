@@ -318,7 +318,7 @@ class Layer:
         sketch = copy.copy(self)
         sketch.params, sketch.buffers = {}, {}
         if type(self).build is not Layer.build:  # which may make parameters as it likes
-            built(sketch, input_shape, rng=np.random.default_rng(0), dtype="float32", backend=get_backend())
+            build_layer(sketch, input_shape, rng=np.random.default_rng(0), dtype="float32", backend=get_backend())
             return {name: tuple(array.shape) for name, array in sketch.weights().items()}
         sketch.backend, sketch.dtype = get_backend(), "float32"
         sketch._fix_shapes(input_shape)
@@ -460,7 +460,7 @@ class ActivatedLayer(Layer):
         return self.activation.backward(self.kernels, dy, cache.kept, out=None if ws is None else dy)
 
 
-def built(layer: Layer, input_shape: Shape, *, rng: np.random.Generator, dtype: str, backend: Backend) -> Shape:
+def build_layer(layer: Layer, input_shape: Shape, *, rng: np.random.Generator, dtype: str, backend: Backend) -> Shape:
     """:meth:`Layer.build`; where a ``build`` of a user's does not call its base's, what that would have set is set."""
     layer.built = False
     output_shape = layer.build(input_shape, rng=rng, dtype=dtype, backend=backend)

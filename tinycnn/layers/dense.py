@@ -42,8 +42,6 @@ class Dense(ActivatedLayer):
     (10,)
     """
 
-    sees_everything = True  # of a row of numbers; of images a pixel's channels (tinycnn/receptive.py)
-
     def __init__(
         self,
         units: int,

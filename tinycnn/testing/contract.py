@@ -12,7 +12,7 @@ from .._types import Array, Shape
 from ..backend import BACKENDS, Backend
 from ..checkpoint import load_model
 from ..kernels.geometry import Window
-from ..layers.base import Layer, built
+from ..layers.base import Layer, build_layer
 from ..model import Sequential
 from ..workspace import Workspace
 from ._calls import check_base, gradient_of_input, outcome
@@ -86,7 +86,7 @@ class _Contract:
         """A built layer, an input and a cotangent: the same numbers for every backend and dtype."""
         layer = self._make()
         rng = np.random.default_rng(self._seed)
-        shape = built(layer, self._input_shape, rng=rng, dtype=dtype, backend=Backend(backend))
+        shape = build_layer(layer, self._input_shape, rng=rng, dtype=dtype, backend=Backend(backend))
         rng = np.random.default_rng(self._seed + 1)
         x = rng.normal(size=(self._batch, *self._input_shape)).astype(dtype)
         return layer, x, rng.normal(size=(self._batch, *shape)).astype(dtype)

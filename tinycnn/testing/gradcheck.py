@@ -25,7 +25,7 @@ from .._checks import array as checked_array
 from .._checks import boolean, integer, real, shown
 from .._types import Array, Shape
 from ..backend import get_backend
-from ..layers.base import Layer, Parameter, buffers_kept, built
+from ..layers.base import Layer, Parameter, buffers_kept, build_layer
 from ..losses import Loss
 from ..model import Sequential
 from ._calls import check_base, gradient_of_input, outcome
@@ -451,7 +451,7 @@ def layer_function(layer: Layer, x: Array, training: bool = True, seed: int = 0)
     fresh = not layer.built
     if fresh:
         rng = seeding.generator(seed, seeding.Stream.INITIALISE, 0)
-        built(layer, x.shape[1:], rng=rng, dtype="float64", backend=get_backend())
+        build_layer(layer, x.shape[1:], rng=rng, dtype="float64", backend=get_backend())
     _check_dtype(layer.dtype, layer.label)
     if x.shape[1:] != layer.built_input_shape:
         raise ValueError(f"{layer.label}: built for samples of shape {layer.built_input_shape}, x has {x.shape[1:]}")
@@ -475,7 +475,7 @@ def layer_function(layer: Layer, x: Array, training: bool = True, seed: int = 0)
 
 
 def _model_function(model: Sequential, x: Array, y: Any, training: bool) -> Function:
-    model = in_float64(model, x.shape[1:])
+    model = _in_float64(model, x.shape[1:])
     if x.shape[1:] != model.input_shape:
         raise ValueError(f"{model.name}: built for samples of shape {model.input_shape}, x has {x.shape[1:]}")
     with_loss = y is not None
@@ -512,7 +512,7 @@ def _model_function(model: Sequential, x: Array, y: Any, training: bool) -> Func
     return Function(model.name, {INPUT: x} | trained, lambda: forward()[0], gradients, layers, frozen, composite=True)
 
 
-def in_float64(model: Sequential, input_shape: Shape) -> Sequential:
+def _in_float64(model: Sequential, input_shape: Shape) -> Sequential:
     """The model itself where it computes in float64, built if it is not; else a copy that does, with its weights."""
     if model.dtype == "float64":
         if not model.built:
@@ -524,7 +524,9 @@ def in_float64(model: Sequential, input_shape: Shape) -> Sequential:
         twin.build(input_shape)
         return twin
     for layer, original in zip(twin.layers, model.layers, strict=True):
-        built(layer, layer.built_input_shape, rng=np.random.default_rng(0), dtype="float64", backend=model.backend)
+        build_layer(
+            layer, layer.built_input_shape, rng=np.random.default_rng(0), dtype="float64", backend=model.backend
+        )
         for name, parameter in layer.params.items():
             parameter.trainable = original.params[name].trainable
     twin.set_weights(model.get_weights())
