@@ -57,11 +57,11 @@ def parity():
 
 def ours(job):
     """A function that trains one batch, and one that waits for the card."""
-    from tinycnn.batches import ArrayBatches
+    from tinycnn.core.workspace import Workspace
     from tinycnn.kernels import cuda
-    from tinycnn.meters import Meters
-    from tinycnn.training import train_step
-    from tinycnn.workspace import Workspace
+    from tinycnn.training.batches import ArrayBatches
+    from tinycnn.training.loop import train_step
+    from tinycnn.training.running_means import Meters
 
     with tinycnn.use_backend("cuda"):
         tinycnn.set_seed(0)

@@ -13,7 +13,7 @@ import time
 import cuda_name  # noqa: F401  (before anything that imports numba-cuda)
 import numpy as np
 
-from tinycnn.backend import unavailable
+from tinycnn.core.backend import unavailable
 from tinycnn.kernels import reference
 
 #: Images, height, width, channels, filters: layers of ``mnist_cnn`` and ``cifar10_cnn``, and a wider one.

@@ -30,9 +30,9 @@ from networks import PUBLISHED, Operation, operations
 from threadpoolctl import threadpool_limits
 
 from tinycnn import models
+from tinycnn.core.workspace import Workspace
 from tinycnn.kernels import cpu
 from tinycnn.kernels.threads import one_blas_thread
-from tinycnn.workspace import Workspace
 
 PASSES = {"forward": "forward", "backward_input": "input gradient", "backward_weights": "weight gradient"}
 SGEMM, COPY = "sgemm", "copy"

@@ -32,7 +32,7 @@ def same_seeds() -> Iterator[None]:
     A test of what happens without a seed calls ``tinycnn`` in a process of its own.
     """
     import tinycnn
-    from tinycnn import seeding
+    from tinycnn.core import seeding
 
     before = seeding._Source.seed, seeding._Source.drawn
     random.seed(0)

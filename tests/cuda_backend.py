@@ -2,7 +2,7 @@
 
 import pytest
 
-from tinycnn.backend import unavailable
+from tinycnn.core.backend import unavailable
 
 REASON = unavailable("cuda")
 needs_cuda = pytest.mark.skipif(REASON is not None, reason=f"cuda: {REASON}")

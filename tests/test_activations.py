@@ -7,7 +7,7 @@ import pytest
 
 import tinycnn
 from tinycnn import activations, layers
-from tinycnn.workspace import Workspace
+from tinycnn.core.workspace import Workspace
 
 NAMES = pytest.mark.parametrize("name", sorted(activations.ACTIVATIONS))
 
@@ -65,5 +65,5 @@ def test_only_gelu_costs_a_second_array():
     sizes = {}
     for name in ("tanh", "gelu"):
         model = tinycnn.Sequential([layers.Input((5,)), layers.Dense(6, activation=name), layers.Dense(2)])
-        sizes[name] = sum(tinycnn.summary.cache_bytes(model))
+        sizes[name] = sum(tinycnn.inspection.summary.cache_bytes(model))
     assert sizes["gelu"] == sizes["tanh"] + 4 * 6

@@ -7,10 +7,10 @@ import pytest
 
 import tinycnn
 from tinycnn import Sequential, layers
-from tinycnn.batches import Batch
-from tinycnn.meters import Meters
-from tinycnn.training import train_step
-from tinycnn.workspace import Workspace
+from tinycnn.core.workspace import Workspace
+from tinycnn.training.batches import Batch
+from tinycnn.training.loop import train_step
+from tinycnn.training.running_means import Meters
 
 SMALL, LARGE = 16, 128
 #: What a step may allocate more for each more image, in bytes. The loss gives fresh arrays: its gradient and the

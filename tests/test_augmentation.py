@@ -8,7 +8,7 @@ import scipy.ndimage
 
 import tinycnn
 from tinycnn import Augmentation, Sequential, layers
-from tinycnn.backend import BACKENDS, Backend
+from tinycnn.core.backend import BACKENDS, Backend
 
 BACKEND = pytest.mark.parametrize("backend", [Backend(name) for name in BACKENDS], ids=BACKENDS)
 
@@ -54,7 +54,7 @@ def test_rotation_equals_scipy(backend):
     x = images(8, (11, 11), 1)
     augment = Augmentation(rotation=30)
     y = augment(x, seed=1, step=1, backend=backend)
-    draws = tinycnn.seeding.generator(1, tinycnn.seeding.Stream.AUGMENT, 1).uniform(-1, 1, (8, 7))
+    draws = tinycnn.core.seeding.generator(1, tinycnn.core.seeding.Stream.AUGMENT, 1).uniform(-1, 1, (8, 7))
     for before, after, draw in zip(x, y, draws, strict=True):
         angle = np.deg2rad(30 * draw[2])
         matrix = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])

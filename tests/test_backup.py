@@ -11,9 +11,10 @@ import numpy as np
 import pytest
 
 import tinycnn
-from tinycnn import Augmentation, Sequential, callbacks, fit_state, layers, load_model, metrics, optimizers, schedules
+from tinycnn import Augmentation, Sequential, callbacks, layers, load_model, metrics, optimizers, schedules
 from tinycnn.callbacks import BackupAndRestore, Callback, LambdaCallback
-from tinycnn.state_files import StateFolder, read
+from tinycnn.saving import fit_state
+from tinycnn.saving.state_folder import StateFolder, read
 
 EPOCHS, BATCHES = 3, 4
 
@@ -116,7 +117,7 @@ def interrupted(make, folder, batches, arguments=dict, how=Crash):
 
 
 @pytest.mark.parametrize("how", [Crash, KeyboardInterrupt])
-@pytest.mark.parametrize("backend", tinycnn.backend.BACKENDS)
+@pytest.mark.parametrize("backend", tinycnn.core.backend.BACKENDS)
 def test_the_bits_of_an_uninterrupted_fit(tmp_path, backend, how):
     """Everything random is in it, and every process has another seed, as without ``set_seed``."""
     augmented = {"augment": Augmentation(shift=0.2, flip=True, rotation=10, cutout=0.2)}

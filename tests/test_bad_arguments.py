@@ -15,7 +15,7 @@ from arguments import catalogue
 from arguments.trying import Outcome, attempt, attempts
 
 import tinycnn
-from tinycnn import _checks
+from tinycnn.core import checks as _checks
 
 #: Seconds that a call may take; a hang is stopped.
 PATIENCE = 10

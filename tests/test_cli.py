@@ -14,11 +14,12 @@ import pytest
 from PIL import Image
 
 import tinycnn
-from tinycnn import cli, datasets, models, testing, training
+from tinycnn import cli, datasets, models, testing
 from tinycnn.callbacks import BackupAndRestore, Callback, LambdaCallback
-from tinycnn.checkpoint import save_model
 from tinycnn.cli import _figures, _picture, _runs, main, predict
-from tinycnn.model import Sequential
+from tinycnn.saving.model_file import save_model
+from tinycnn.sequential import Sequential
+from tinycnn.training import loop as training
 
 ROOT = Path(__file__).parent.parent
 EVALUATE = training._evaluate

@@ -10,9 +10,11 @@ import numba
 import numpy as np
 import pytest
 
-from tinycnn import Sequential, backend, compiling, initializers, layers
+from tinycnn import Sequential, initializers, layers
+from tinycnn.core import backend
 from tinycnn.kernels import cpu
 from tinycnn.kernels.cpu import _jit
+from tinycnn.training import precompile as compiling
 
 jit = pytest.mark.skipif(_jit.numba.config.DISABLE_JIT, reason="nothing is compiled")
 

@@ -9,7 +9,7 @@ from types import SimpleNamespace
 import pytest
 
 import tinycnn
-from tinycnn import backend
+from tinycnn.core import backend
 
 ROOT = Path(__file__).parent.parent
 

@@ -5,7 +5,9 @@ import pytest
 from cuda_backend import cuda, needs_cuda
 
 import tinycnn
-from tinycnn import Augmentation, Sequential, callbacks, feed, layers, optimizers, training
+from tinycnn import Augmentation, Sequential, callbacks, layers, optimizers
+from tinycnn.training import feed
+from tinycnn.training import loop as training
 
 pytestmark = [pytest.mark.cuda, needs_cuda]
 
@@ -149,7 +151,7 @@ def test_looking_inside(data, capsys):
 def test_a_loss_that_is_not_finite_is_found(data):
     model = small_model("cuda")
     model.layers[1].params["kernel"].value[...] = np.nan
-    with pytest.raises(tinycnn.numeric.NumericError, match="epoch 0, batch 0"):
+    with pytest.raises(tinycnn.training.non_finite.NumericError, match="epoch 0, batch 0"):
         model.fit(*data, **FIT)
 
 

@@ -5,11 +5,12 @@ import pytest
 from cuda_backend import cuda, needs_cuda
 
 import tinycnn
-from tinycnn import Augmentation, Sequential, batches, callbacks, device_memory, layers, models
+from tinycnn import Augmentation, Sequential, callbacks, layers, models
+from tinycnn.core.workspace import Workspace
 from tinycnn.layers.base import Layer
-from tinycnn.meters import Meters
-from tinycnn.training import train_step
-from tinycnn.workspace import Workspace
+from tinycnn.training import batches, device_memory
+from tinycnn.training.loop import train_step
+from tinycnn.training.running_means import Meters
 
 LABELS = {"optimizer": "adam", "loss": "sparse_categorical_crossentropy", "metrics": ["accuracy"]}
 EVERY_LAYER = [

@@ -18,8 +18,9 @@ import pytest
 from fixtures import make_model_file
 
 import tinycnn
-from tinycnn import Sequential, checkpoint, layers, load_model
-from tinycnn._reading import MAX_DEPTH, parse_json, read_whole
+from tinycnn import Sequential, layers, load_model
+from tinycnn.core.files import MAX_DEPTH, parse_json, read_whole
+from tinycnn.saving import model_file as checkpoint
 
 ROOT = Path(__file__).resolve().parents[1]
 FIXTURES = ROOT / "tests" / "fixtures"

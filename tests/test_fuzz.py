@@ -13,7 +13,8 @@ import safetensors.numpy
 from fuzz import mutations, readers, run
 from PIL import Image
 
-from tinycnn import layers, state_files
+from tinycnn import layers
+from tinycnn.saving import state_folder as state_files
 
 HERE = Path(__file__).resolve().parent
 

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 import tinycnn
-import tinycnn.model as model_module
+import tinycnn.sequential as model_module
 from tinycnn import Sequential, layers, optimizers
 from tinycnn.kernels import cpu, reference
 from tinycnn.kernels.geometry import Window

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 import tinycnn
 from tinycnn import Sequential, initializers, layers, load_model, testing
-from tinycnn.backend import BACKENDS
+from tinycnn.core.backend import BACKENDS
 
 LAYERS = pytest.mark.parametrize("layer_class", layers.LAYERS.values(), ids=layers.LAYERS.keys())
 BACKEND = pytest.mark.parametrize("backend", BACKENDS)
@@ -230,7 +230,12 @@ def test_what_a_global_pool_sees():
             layers.Dense(2),
         ]
     )
-    assert tinycnn.receptive.receptive_fields(model.layers, model.input_shape) == [(1, 1), (3, 3), (20, 20), (20, 20)]
+    assert tinycnn.inspection.receptive_field.receptive_fields(model.layers, model.input_shape) == [
+        (1, 1),
+        (3, 3),
+        (20, 20),
+        (20, 20),
+    ]
 
 
 @pytest.mark.parametrize(
@@ -252,7 +257,7 @@ def test_the_bytes_of_a_cache_are_those_that_grow_with_the_batch(keep, expected)
             return 3 * x, keep(x, self.params["w"].value)
 
     model = tinycnn.Sequential([layers.Input((6, 6, 2)), Keeping()])
-    assert tinycnn.summary.cache_bytes(model) == [expected]
+    assert tinycnn.inspection.summary.cache_bytes(model) == [expected]
 
 
 # Initial values

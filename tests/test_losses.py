@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 import tinycnn
 from tinycnn import Sequential, layers, losses, optimizers, testing
-from tinycnn.backend import BACKENDS, Backend
+from tinycnn.core.backend import BACKENDS, Backend
 from tinycnn.testing import strategies
 
 EVERY_LOSS = pytest.mark.parametrize("name", losses.LOSSES)

@@ -6,18 +6,8 @@ import numpy as np
 import pytest
 
 import tinycnn
-from tinycnn import (
-    Sequential,
-    callbacks,
-    feed,
-    initializers,
-    layers,
-    losses,
-    metrics,
-    models,
-    optimizers,
-    regularizers,
-)
+from tinycnn import Sequential, callbacks, initializers, layers, losses, metrics, models, optimizers, regularizers
+from tinycnn.training import feed
 
 
 def small(*, dtype="float32", last="softmax"):
@@ -530,14 +520,14 @@ def test_receptive_field_counts_strides_and_dilation():
             layers.Conv2D(1, 3, dilation_rate=2),
         ]
     )
-    fields = tinycnn.summary.receptive_fields(model.layers, model.input_shape)
+    fields = tinycnn.inspection.summary.receptive_fields(model.layers, model.input_shape)
     assert fields == [(3, 3), (4, 4), (12, 12)]
 
 
 def test_cache_sizes_are_the_same_each_time():
     """Arrays are told apart by their address; one that was freed must not lend its address to the next."""
     models = [tinycnn.models.build("ladder_10") for _ in range(3)]
-    sizes = {tuple(tinycnn.summary.cache_bytes(model)) for _ in range(5) for model in models}
+    sizes = {tuple(tinycnn.inspection.summary.cache_bytes(model)) for _ in range(5) for model in models}
     assert len(sizes) == 1
     # Of 2×2×32 floats that pooling gave, and 100 floats that relu gave, nobody else keeps the first.
     assert dict(zip([layer.name for layer in models[0].layers], sizes.pop(), strict=True))["dense"] == 4 * (128 + 100)

@@ -10,7 +10,7 @@ from tinycnn import NumericError, Sequential, callbacks, layers, optimizers
 from tinycnn.callbacks import Callback, LambdaCallback, TerminateOnNaN
 
 
-@pytest.fixture(params=tinycnn.backend.BACKENDS, autouse=True)
+@pytest.fixture(params=tinycnn.core.backend.BACKENDS, autouse=True)
 def backend(request):
     with tinycnn.use_backend(request.param):
         yield request.param
@@ -161,9 +161,9 @@ def test_the_search_leaves_the_moving_statistics_alone(backend):
     """It goes through the batch again, and batch normalization would count it twice."""
     model = network(optimizers.SGD(0.0), normalize=True)
     x, y = data()
-    batch = tinycnn.batches.Batch(model.backend.array(x, "float32"), y, None)
+    batch = tinycnn.training.batches.Batch(model.backend.array(x, "float32"), y, None)
     before = [weight.tobytes() for weight in model.get_weights()]
-    tinycnn.numeric.error_of_loss(model, batch, 0, 0, math.nan)
+    tinycnn.training.non_finite.error_of_loss(model, batch, 0, 0, math.nan)
     assert [weight.tobytes() for weight in model.get_weights()] == before
 
 

@@ -9,7 +9,7 @@ import pytest
 
 import tinycnn
 from tinycnn import layers, optimizers, schedules
-from tinycnn.backend import BACKENDS, Backend
+from tinycnn.core.backend import BACKENDS, Backend
 
 #: Settings that give each optimizer of the registry every path it has; one that is missing here fails.
 SETTINGS = {

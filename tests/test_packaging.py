@@ -51,7 +51,7 @@ def run(*command: str | Path, cwd: Path, fails: bool = False) -> str:
 
 def test_the_version_stands_in_one_place() -> None:
     assert "version" not in PROJECT["project"]
-    tree = ast.parse((ROOT / "tinycnn" / "__init__.py").read_text("utf-8"))
+    tree = ast.parse((ROOT / "tinycnn" / "core" / "version.py").read_text("utf-8"))
     [version] = [
         ast.literal_eval(node.value)
         for node in tree.body

@@ -21,7 +21,7 @@ from tinycnn.layers import (
     Input,
     MaxPooling2D,
 )
-from tinycnn.plan import ConvStage
+from tinycnn.network.plan import ConvStage
 from tinycnn.testing import strategies
 
 # Largest difference over the largest number: some roundings of each dtype, after a few steps of plain descent.

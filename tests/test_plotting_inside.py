@@ -18,9 +18,9 @@ from matplotlib.figure import Figure
 
 import tinycnn
 from tinycnn import Sequential, layers, models, plotting
+from tinycnn.inspection.receptive_field import field_by_geometry, receptive_fields, span
 from tinycnn.plotting._inside import copies_up_to_scores, run
 from tinycnn.plotting.receptive import field_by_gradient
-from tinycnn.receptive import field_by_geometry, receptive_fields, span
 
 
 @pytest.fixture(autouse=True)

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 import tinycnn
 from tinycnn import layers, losses, optimizers, testing
-from tinycnn.backend import BACKENDS
+from tinycnn.core.backend import BACKENDS
 from tinycnn.testing import strategies
 
 BACKEND = pytest.mark.parametrize("backend", BACKENDS)

@@ -16,7 +16,7 @@ from tinycnn import Augmentation, datasets, models
 from tinycnn.callbacks import Callback
 from tinycnn.cli import main
 from tinycnn.cli._results import records, running
-from tinycnn.model import Sequential
+from tinycnn.sequential import Sequential
 
 NAME, OTHER = "ladder_03", "ladder_02"
 #: What may differ between two runs of the same recipe and seed.

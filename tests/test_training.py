@@ -9,10 +9,11 @@ import numpy as np
 import pytest
 
 import tinycnn
-from tinycnn import Sequential, callbacks, layers, models, optimizers, plotting, schedules, training
-from tinycnn.batches import ArrayBatches
+from tinycnn import Sequential, callbacks, layers, models, optimizers, plotting, schedules
 from tinycnn.callbacks import BackupAndRestore, Callback
-from tinycnn.workspace import Workspace
+from tinycnn.core.workspace import Workspace
+from tinycnn.training import loop as training
+from tinycnn.training.batches import ArrayBatches
 
 
 def toy_data(n=300, seed=0):
@@ -140,7 +141,7 @@ def test_input_dtypes_give_the_same_training():
 # Determinism
 
 
-@pytest.mark.parametrize("backend", tinycnn.backend.BACKENDS)
+@pytest.mark.parametrize("backend", tinycnn.core.backend.BACKENDS)
 def test_same_seed_same_bits(backend):
     x, y = toy_data(200)
     runs = []
@@ -200,7 +201,7 @@ def test_backends_take_the_same_steps():
     """Gradients are compared, not weights after many steps: Adam turns rounding of tiny gradients into full steps."""
     x, y = toy_data(64)
     gradients = {}
-    for backend in tinycnn.backend.BACKENDS:
+    for backend in tinycnn.core.backend.BACKENDS:
         with tinycnn.use_backend(backend):
             model = toy_model("sgd")
         model.train_on_batch(x, y)

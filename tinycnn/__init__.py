@@ -20,13 +20,12 @@ from . import (  # noqa: E402
     schedules,
 )
 from .augmentation import Augmentation  # noqa: E402
-from .backend import get_backend, use_backend  # noqa: E402
-from .checkpoint import load_model  # noqa: E402
-from .model import Sequential  # noqa: E402
-from .numeric import NumericError  # noqa: E402
-from .seeding import set_seed  # noqa: E402
-
-__version__ = "0.1.0"
+from .core.backend import get_backend, use_backend  # noqa: E402
+from .core.seeding import set_seed  # noqa: E402
+from .core.version import __version__  # noqa: E402
+from .saving.model_file import load_model  # noqa: E402
+from .sequential import Sequential  # noqa: E402
+from .training.non_finite import NumericError  # noqa: E402
 
 #: Imported when first used: they bring matplotlib, pooch or Hypothesis along, which training does not need.
 _LAZY = ("datasets", "plotting", "profile", "testing")

@@ -2,9 +2,9 @@
 
 from typing import Any, ClassVar, Literal
 
-from ._checks import real
-from ._named import Named, find
-from ._types import Array
+from .core.checks import real
+from .core.registry import Named, find
+from .core.types import Array
 
 
 class ActivationFunction(Named):

@@ -10,11 +10,11 @@ from typing import Any
 
 import numpy as np
 
-from ._checks import boolean, integer, real, shown
-from ._types import Array, Config
-from .backend import Backend, get_backend
-from .seeding import Stream, generator
-from .workspace import Workspace
+from .core.backend import Backend, get_backend
+from .core.checks import boolean, integer, real, shown
+from .core.seeding import Stream, generator
+from .core.types import Array, Config
+from .core.workspace import Workspace
 
 
 @dataclass(frozen=True)

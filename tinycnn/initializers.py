@@ -5,9 +5,9 @@ from typing import Any, ClassVar, Literal
 
 import numpy as np
 
-from ._checks import real
-from ._named import Named, find
-from ._types import Array, Shape
+from .core.checks import real
+from .core.registry import Named, find
+from .core.types import Array, Shape
 
 
 class Initializer(Named):

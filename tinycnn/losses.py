@@ -6,10 +6,10 @@ from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
-from ._checks import any_array, arguments, array, boolean, real, shown, unknown
-from ._named import custom, described
-from ._types import Array, Config, Shape
-from .backend import Backend, get_backend
+from .core.backend import Backend, get_backend
+from .core.checks import any_array, arguments, array, boolean, real, shown, unknown
+from .core.registry import custom, described
+from .core.types import Array, Config, Shape
 
 
 class LossCache(NamedTuple):

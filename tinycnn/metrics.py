@@ -4,9 +4,9 @@ from typing import Any
 
 import numpy as np
 
-from ._checks import any_array, arguments, array, checked_name, integer, shown, unknown
-from ._named import class_name, custom, described
-from ._types import Array, Config
+from .core.checks import any_array, arguments, array, checked_name, integer, shown, unknown
+from .core.registry import class_name, custom, described
+from .core.types import Array, Config
 
 #: Of a confusion matrix, which is a square of them.
 MAX_CLASSES = 10_000

@@ -6,10 +6,10 @@ from typing import Any
 import numpy as np
 
 from . import schedules
-from ._checks import arguments, boolean, real, unexpected, unknown
-from ._named import custom, described
-from ._types import Array, Config
-from .backend import Backend
+from .core.backend import Backend
+from .core.checks import arguments, boolean, real, unexpected, unknown
+from .core.registry import custom, described
+from .core.types import Array, Config
 from .layers.base import Parameter
 
 

@@ -27,19 +27,19 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from ._checks import boolean, integer, shown
-from ._types import Array
 from .activations import Linear
-from .batches import Batch
+from .core.checks import boolean, integer, shown
+from .core.types import Array
+from .core.workspace import Workspace
+from .inspection.summary import layer_of, parts_of
 from .kernels.threads import one_blas_thread
 from .layers import Activation, Conv2D, Dense, DepthwiseConv2D, Flatten, GaussianNoise, Reshape
 from .layers.base import Layer
 from .losses import SparseCategoricalCrossentropy
-from .meters import Meters
-from .model import Sequential
-from .summary import layer_of, parts_of
-from .training import train_step
-from .workspace import Workspace
+from .sequential import Sequential
+from .training.batches import Batch
+from .training.loop import train_step
+from .training.running_means import Meters
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from ._checks import real
-from ._named import Named, find
-from ._types import Array
+from .core.checks import real
+from .core.registry import Named, find
+from .core.types import Array
 
 
 class Regularizer(Named):

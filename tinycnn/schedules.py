@@ -36,8 +36,8 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any, Self
 
-from ._checks import arguments, boolean, integer, items, real, shown, unknown
-from ._named import class_name, custom, custom_classes
+from .core.checks import arguments, boolean, integer, items, real, shown, unknown
+from .core.registry import class_name, custom, custom_classes
 
 __all__ = [
     "Constant",

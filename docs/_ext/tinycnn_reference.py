@@ -14,7 +14,8 @@ Directives, for reStructuredText pages in ``reference/``:
     The networks of ``tinycnn.models``, with their counts.
 
 A module offers what ``__all__`` lists, or without one what it defines under names without a leading underscore. What
-two modules offer is described where its path is shortest: ``tinycnn.Sequential``, not ``tinycnn.model.Sequential``.
+two modules offer is described where its path is shortest: ``tinycnn.Sequential``, not
+``tinycnn.sequential.Sequential``.
 """
 
 import contextlib

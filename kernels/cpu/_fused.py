@@ -1,7 +1,7 @@
 """Several core kernels in one: private to this backend, each defined as a composition of core kernels.
 
-What a layer makes and its neighbour uses at once need not go to memory in between. ``tinycnn.plan`` decides which
-layers run this way; the reference backend, which has none of this, is what they are tested against.
+What a layer makes and its neighbour uses at once need not go to memory in between. ``tinycnn.network.plan`` decides
+which layers run this way; the reference backend, which has none of this, is what they are tested against.
 """
 
 import functools

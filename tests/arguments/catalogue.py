@@ -153,7 +153,7 @@ def y() -> Any:
 def built(kind: type[layers.Layer] = layers.Dense, **arguments: Any) -> layers.Layer:
     """A layer of its own."""
     layer = kind(**(arguments or {"units": 3}))
-    layer.build((4,), backend=tinycnn.backend.Backend("reference"))
+    layer.build((4,), backend=tinycnn.core.backend.Backend("reference"))
     return layer
 
 
@@ -378,7 +378,7 @@ def _forward_and_backward(kind: type[layers.Layer], arguments: dict[str, Any]) -
 
     def fresh() -> layers.Layer:
         layer = kind(**own)
-        layer.build((4, 4, 1), backend=tinycnn.backend.Backend("reference"))
+        layer.build((4, 4, 1), backend=tinycnn.core.backend.Backend("reference"))
         return layer
 
     def backward(**given: Any) -> Any:
@@ -414,7 +414,7 @@ def made() -> dict[str, Made]:
 
 def _functions() -> dict[str, Made]:
     accuracy = metrics.ClassAccuracy()
-    backend = tinycnn.backend.Backend("reference")
+    backend = tinycnn.core.backend.Backend("reference")
     probabilities = np.full((4, 3), 1 / 3, np.float32)
     return {
         "load_model": (tinycnn.load_model, {"path": model_file(), "custom_objects": {}, "check_finite": True}),

@@ -28,7 +28,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from tinycnn import Sequential, activations, callbacks, initializers, layers, losses, metrics, optimizers, schedules
-from tinycnn.backend import BACKENDS, Backend
+from tinycnn.core.backend import BACKENDS, Backend
 from tinycnn.kernels.geometry import same_pads
 from tinycnn.testing import strategies
 

@@ -14,7 +14,7 @@ import pytest
 from compat_helpers import require, with_pads
 
 from tinycnn import layers, losses, optimizers
-from tinycnn.backend import BACKENDS, Backend
+from tinycnn.core.backend import BACKENDS, Backend
 from tinycnn.kernels.geometry import same_pads
 
 onnx = require("onnx")

@@ -26,7 +26,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tinycnn import activations, layers, losses, optimizers, schedules, use_backend
-from tinycnn.backend import BACKENDS, Backend
+from tinycnn.core.backend import BACKENDS, Backend
 from tinycnn.testing import strategies
 
 torch = require("torch")

@@ -19,12 +19,15 @@ from pathlib import Path
 import numpy as np
 
 import tinycnn
-from tinycnn import Sequential, callbacks, checkpoint, fit_state, layers, state_files
+from tinycnn import Sequential, callbacks, layers
 from tinycnn.cli import _picture, _runs
 from tinycnn.cli._results import records
 from tinycnn.datasets import cifar10, read_idx
 from tinycnn.datasets._formats import read_records
-from tinycnn.numeric import NumericError
+from tinycnn.saving import fit_state
+from tinycnn.saving import model_file as checkpoint
+from tinycnn.saving import state_folder as state_files
+from tinycnn.training.non_finite import NumericError
 
 from . import mutations
 

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 import tinycnn
 from tinycnn import Sequential, layers, losses, optimizers, schedules, testing
-from tinycnn.backend import BACKENDS, Backend
+from tinycnn.core.backend import BACKENDS, Backend
 from tinycnn.kernels import cpu, reference
 from tinycnn.testing.gradcheck import STEPS
 

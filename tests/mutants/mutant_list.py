@@ -14,11 +14,12 @@ from unittest import mock
 
 import numpy as np
 
-from tinycnn import layers, losses, optimizers, training
+from tinycnn import layers, losses, optimizers
+from tinycnn.core.workspace import Workspace
 from tinycnn.kernels import cpu, reference
 from tinycnn.kernels.reference.conv import tap_slices
 from tinycnn.layers.base import ActivatedLayer
-from tinycnn.workspace import Workspace
+from tinycnn.training import loop as training
 
 #: The reference's kernels as they are here, when nothing is replaced yet; they do not insist on shapes that fit.
 TEXTBOOK = SimpleNamespace(**{name: getattr(reference, name) for name in reference.__all__})

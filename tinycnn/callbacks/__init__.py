@@ -3,8 +3,8 @@
 Every callback starts afresh in ``on_train_begin``: the same object may serve any number of fits.
 """
 
+from ..training.callback import Callback, History, LambdaCallback, Logs, TerminateOnNaN
 from .backup import BackupAndRestore
-from .base import Callback, History, LambdaCallback, Logs, TerminateOnNaN
 from .files import CSVLogger, ModelCheckpoint
 from .monitor import EarlyStopping, MonitorCallback
 from .rates import LearningRateScheduler, ReduceLROnPlateau

@@ -5,14 +5,15 @@ import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .. import fit_state
-from .._checks import choice, integer, path, real
-from ..numeric import bad_weight
-from ..state_files import StateFolder
-from .base import Callback, Logs
+from ..core.checks import choice, integer, path, real
+from ..core.version import versions
+from ..saving import fit_state
+from ..saving.state_folder import StateFolder
+from ..training.callback import Callback, Logs
+from ..training.non_finite import bad_weight
 
 if TYPE_CHECKING:
-    from ..session import Session
+    from ..training.session import Session
 
 
 class BackupAndRestore(Callback):
@@ -134,9 +135,7 @@ class BackupAndRestore(Callback):
     def _warn_of_versions(self, saved: fit_state.Saved, path: Path) -> None:
         then: dict[str, Any] = saved.state.get("versions", {})
         changes = [
-            f"{name} {then.get(name)} and now {now}"
-            for name, now in fit_state.versions().items()
-            if then.get(name) != now
+            f"{name} {then.get(name)} and now {now}" for name, now in versions().items() if then.get(name) != now
         ]
         if changes:
             warnings.warn(

@@ -8,9 +8,9 @@ from pathlib import Path
 from string import Formatter
 from typing import Any, TextIO
 
-from .._checks import boolean, choice, integer, path, real, shown
-from ..numeric import bad_weight
-from .base import Callback, Logs
+from ..core.checks import boolean, choice, integer, path, real, shown
+from ..training.callback import Callback, Logs
+from ..training.non_finite import bad_weight
 from .monitor import MonitorCallback
 
 

@@ -3,9 +3,9 @@
 import math
 from typing import Any
 
-from .._checks import boolean, choice, integer, real, verbosity, word
-from .._types import Array
-from .base import Callback, Logs
+from ..core.checks import boolean, choice, integer, real, verbosity, word
+from ..core.types import Array
+from ..training.callback import Callback, Logs
 
 
 class MonitorCallback(Callback):

@@ -4,8 +4,8 @@ import inspect
 from collections.abc import Callable
 from typing import Any
 
-from .._checks import integer, real, shown, verbosity
-from .base import Callback, Logs
+from ..core.checks import integer, real, shown, verbosity
+from ..training.callback import Callback, Logs
 from .monitor import MonitorCallback
 
 

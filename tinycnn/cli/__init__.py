@@ -98,7 +98,7 @@ class _Parser(argparse.ArgumentParser):
 
 
 def _parser() -> _Parser:
-    from .. import __version__
+    from ..core.version import __version__
 
     parser = _Parser(prog="tinycnn", description="Train, test and look into small CNNs.", example=_EXAMPLE)
     parser.add_argument("--version", action="version", version=f"tinycnn {__version__}")

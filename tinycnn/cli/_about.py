@@ -6,15 +6,12 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-import numpy
-
-from .. import __version__
+from ..core.version import versions as core_versions
 
 
 def versions() -> dict[str, str]:
     """Of tinycnn, and of everything that computes."""
-    own = {"tinycnn": __version__, "python": platform.python_version(), "numpy": numpy.__version__}
-    return own | {name: version(name) for name in ("numba", "scipy")}
+    return core_versions() | {"scipy": version("scipy")}
 
 
 def machine() -> dict[str, Any]:

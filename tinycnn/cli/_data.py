@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .._types import Array, Shape
+from ..core.types import Array, Shape
 from ..models.recipe import INPUT_SHAPES
 from ._arguments import UsageError
 

@@ -10,7 +10,7 @@ from typing import Any, BinaryIO, cast
 import numpy as np
 from PIL import Image, ImageOps
 
-from .._types import Array, Shape
+from ..core.types import Array, Shape
 
 #: A small file can claim any size; decoding this many pixels takes a second and 440 MB at most (with transparency).
 MAX_PIXELS = 25_000_000

@@ -13,11 +13,12 @@ from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from .. import checkpoint, fit_state
-from .._reading import parse_json, read_whole
 from ..callbacks import Callback, EarlyStopping, Logs
-from ..model import Sequential
-from ..state_files import StateFolder
+from ..core.files import parse_json, read_whole
+from ..saving import fit_state
+from ..saving import model_file as checkpoint
+from ..saving.state_folder import StateFolder
+from ..sequential import Sequential
 
 MODEL, HISTORY, RUN = "model.safetensors", "history.csv", "run.json"
 #: The largest ``run.json`` that is read; a real one has some kB.

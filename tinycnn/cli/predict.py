@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from .._types import Array
+from ..core.types import Array
 from ._arguments import UsageError, add_run_folder, add_threads, set_threads
 
 HELP = "Show what a trained network says about pictures"

@@ -27,8 +27,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Print the table; draw the bars where asked."""
     set_threads(args.threads, "cpu")
-    from .. import compiling, models, use_backend
+    from .. import models, use_backend
     from ..profile import profile
+    from ..training import precompile as compiling
     from . import _runs
 
     if args.out is not None:

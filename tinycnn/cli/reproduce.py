@@ -39,7 +39,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Train what has no record yet; 130 after Ctrl-C."""
-    from ..backend import get_backend
+    from ..core.backend import get_backend
     from . import _data, _runs
     from ._results import records, running
 

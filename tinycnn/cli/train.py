@@ -9,7 +9,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-from ..backend import BACKENDS, DEVICE_BACKENDS
+from ..core.backend import BACKENDS, DEVICE_BACKENDS
 from ._arguments import DATA, UsageError, add_model_name, add_threads, folder_name, set_threads, whole_number
 
 HELP = "Train a network by its recipe; keep model and figures"

@@ -17,9 +17,9 @@ from typing import BinaryIO, TypeAlias, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from .._checks import integer, shown
-from .._checks import path as checked_path
-from .._reading import check_plain_file
+from ..core.checks import integer, shown
+from ..core.checks import path as checked_path
+from ..core.files import check_plain_file
 
 Images: TypeAlias = NDArray[np.uint8]
 Labels: TypeAlias = NDArray[np.int64]

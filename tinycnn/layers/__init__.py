@@ -2,9 +2,9 @@
 
 from typing import Any
 
-from .._checks import shown, unknown
-from .._named import class_name, custom, custom_classes
-from .._types import Config
+from ..core.checks import shown, unknown
+from ..core.registry import class_name, custom, custom_classes
+from ..core.types import Config
 from .activation import ELU, Activation, LeakyReLU, ReLU, Softmax
 from .base import ActivatedLayer, Layer, Parameter
 from .batchnorm import BatchNormalization

@@ -3,9 +3,9 @@
 from typing import Any, NamedTuple
 
 from .. import activations
-from .._checks import integer, shown, unexpected
-from .._types import Array
-from ..workspace import Workspace
+from ..core.checks import integer, shown, unexpected
+from ..core.types import Array
+from ..core.workspace import Workspace
 from .base import Layer
 
 

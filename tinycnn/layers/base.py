@@ -10,13 +10,14 @@ from typing import Any, ClassVar, NamedTuple, NoReturn
 
 import numpy as np
 
-from .. import activations, initializers, regularizers, seeding
-from .._checks import arguments, array, boolean, float_dtype, items, optional_name, shape, shown, unexpected
-from .._named import Named
-from .._types import Array, Config, Shape
-from ..backend import Backend, get_backend
+from .. import activations, initializers, regularizers
+from ..core import seeding
+from ..core.backend import Backend, get_backend
+from ..core.checks import arguments, array, boolean, float_dtype, items, optional_name, shape, shown, unexpected
+from ..core.registry import Named
+from ..core.types import Array, Config, Shape
+from ..core.workspace import Workspace
 from ..kernels.geometry import Window
-from ..workspace import Workspace
 
 #: The most numbers that one array of weights, or one sample between two layers, may hold: 1 GiB of float32. VGG16's
 #: largest, which is not a small network's, is a third of it.

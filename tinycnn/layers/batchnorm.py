@@ -5,9 +5,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from .. import initializers
-from .._checks import boolean, integer, real
-from .._types import Array, Shape
-from ..workspace import Workspace
+from ..core.checks import boolean, integer, real
+from ..core.types import Array, Shape
+from ..core.workspace import Workspace
 from .base import Layer
 
 

@@ -6,10 +6,10 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from .. import activations, initializers, regularizers
-from .._checks import boolean, choice, integer, pair, shape, shown
-from .._types import Array, Shape
+from ..core.checks import boolean, choice, integer, pair, shape, shown
+from ..core.types import Array, Shape
+from ..core.workspace import Workspace
 from ..kernels.geometry import Window, same_pads
-from ..workspace import Workspace
 from .base import ActivatedLayer
 
 #: Limits of a window that is larger than the image: pixels that it spans in a direction, and pixels that it reads.

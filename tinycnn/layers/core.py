@@ -5,10 +5,10 @@ from typing import Any
 
 import numpy as np
 
-from .._checks import integer, pair, real, shown
-from .._checks import shape as checked_shape
-from .._types import Array, Config, Shape
-from ..workspace import Workspace
+from ..core.checks import integer, pair, real, shown
+from ..core.checks import shape as checked_shape
+from ..core.types import Array, Config, Shape
+from ..core.workspace import Workspace
 from .base import Layer, Nothing
 from .conv import image_size
 

@@ -5,9 +5,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from .. import activations, initializers, regularizers
-from .._checks import boolean, integer, shape
-from .._types import Array, Shape
-from ..workspace import Workspace
+from ..core.checks import boolean, integer, shape
+from ..core.types import Array, Shape
+from ..core.workspace import Workspace
 from .base import ActivatedLayer
 from .conv import weight_gradients
 

@@ -4,9 +4,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from .._checks import integer, real
-from .._types import Array, Shape
-from ..workspace import Workspace
+from ..core.checks import integer, real
+from ..core.types import Array, Shape
+from ..core.workspace import Workspace
 from .base import Layer, Nothing
 
 

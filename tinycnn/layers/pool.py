@@ -4,10 +4,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from .._checks import boolean, choice, pair
-from .._types import Array, Shape
+from ..core.checks import boolean, choice, pair
+from ..core.types import Array, Shape
+from ..core.workspace import Workspace
 from ..kernels.geometry import Window, argmax_dtype, same_pads
-from ..workspace import Workspace
 from .base import Layer, Nothing
 from .conv import fitting_output_size, image_size
 

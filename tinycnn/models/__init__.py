@@ -15,9 +15,9 @@ One file for each document holds its networks. To add one, write a function that
 decorator :meth:`~tinycnn.models.family.Family.network`.
 """
 
-from .._checks import unknown
+from ..core.checks import unknown
 from ..layers import Input
-from ..model import Sequential
+from ..sequential import Sequential
 from . import eip, fashion, ladder, mnist_cifar, small
 from .family import Network
 from .recipe import ParameterCount, Recipe

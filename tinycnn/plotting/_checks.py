@@ -8,8 +8,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from .. import metrics
-from .._checks import any_array, integer, shown
-from .._types import Array
+from ..core.checks import any_array, integer, shown
+from ..core.types import Array
 
 #: What counting wants, drawing wants too.
 labels, probabilities, as_array = metrics.class_numbers, metrics.probabilities, any_array

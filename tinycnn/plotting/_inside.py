@@ -10,13 +10,13 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from .. import activations
-from .._types import Array
-from ..backend import Backend
-from ..head import ends_in_softmax
-from ..inputs import check_images
+from ..core.backend import Backend
+from ..core.types import Array
 from ..kernels.threads import one_blas_thread
 from ..layers import ActivatedLayer, Activation, Dropout, Flatten, GaussianNoise, Layer, Reshape
-from ..model import Sequential
+from ..network.final_softmax import ends_in_softmax
+from ..sequential import Sequential
+from ..training.data import check_images
 from ._checks import as_array, images, shown
 
 _REFERENCE = Backend("reference")

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from matplotlib.axes import Axes
 
-from .._types import Array
+from ..core.types import Array
 from ._checks import IMAGE, axes_or_new, inches_of
 
 #: Inches of a new picture: its width, its title, its margin.

@@ -8,7 +8,7 @@ import numpy as np
 from matplotlib.axes import Axes
 
 from .. import metrics
-from .._types import Array
+from ..core.types import Array
 from ._checks import GREY, IMAGE, PALETTE, axes_or_new, inches_of, names_of, shown
 from ._sheet import CHARACTER, LINE
 

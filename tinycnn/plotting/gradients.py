@@ -7,9 +7,9 @@ import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
 
-from .._types import Array
-from ..model import Sequential
-from ..trace import LayerTrace, Trace
+from ..core.types import Array
+from ..inspection.trace import LayerTrace, Trace
+from ..sequential import Sequential
 from ._checks import GREY, IMAGE, PALETTE, RED, axes_or_new, panels_of, shown
 from ._inside import backdrop, check_model, copies_up_to_scores, gradient_by_input, image_shape, one_image, run
 

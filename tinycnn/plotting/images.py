@@ -7,8 +7,8 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.patches import Rectangle
 
-from .._checks import choice
-from .._types import Array
+from ..core.checks import choice
+from ..core.types import Array
 from ._checks import GREY, RED, as_array, axes_or_new, images, labels, names_of, same_length, whole_count
 from ._checks import probabilities as checked_probabilities
 from ._sheet import CHARACTER, LINE, WIDTH, Sheet, room

@@ -5,9 +5,9 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 
-from .._types import Array
+from ..core.types import Array
 from ..layers import Conv2D, DepthwiseConv2D, Layer
-from ..model import Sequential
+from ..sequential import Sequential
 from ._checks import shown, whole_count
 from ._inside import check_model, copy_of, layer_index, one_image, run
 from ._sheet import BAR, CHARACTER, LINE, Sheet

@@ -6,10 +6,10 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection
 
-from .._types import Array
+from ..core.types import Array
+from ..inspection.receptive_field import field_by_geometry, span
 from ..layers import Layer
-from ..model import Sequential
-from ..receptive import field_by_geometry, span
+from ..sequential import Sequential
 from ._checks import IMAGE, PALETTE, axes_or_new, shown
 from ._inside import (
     backdrop,

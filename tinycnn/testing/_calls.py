@@ -4,10 +4,10 @@ from typing import Any
 
 import numpy as np
 
-from .._checks import shown
-from .._types import Array
+from ..core.checks import shown
+from ..core.types import Array
+from ..core.workspace import Workspace
 from ..layers.base import Layer, no_base
-from ..workspace import Workspace
 
 
 def check_base(layer: Layer) -> None:

@@ -7,14 +7,14 @@ from typing import Any
 
 import numpy as np
 
-from .._named import Named
-from .._types import Array, Shape
-from ..backend import BACKENDS, Backend
-from ..checkpoint import load_model
+from ..core.backend import BACKENDS, Backend
+from ..core.registry import Named
+from ..core.types import Array, Shape
+from ..core.workspace import Workspace
 from ..kernels.geometry import Window
 from ..layers.base import Layer, build_layer
-from ..model import Sequential
-from ..workspace import Workspace
+from ..saving.model_file import load_model
+from ..sequential import Sequential
 from ._calls import check_base, gradient_of_input, outcome
 
 #: Largest difference, relative to the largest result, that rounding may make in each dtype.

@@ -20,14 +20,14 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from .. import seeding
-from .._checks import array as checked_array
-from .._checks import boolean, integer, real, shown
-from .._types import Array, Shape
-from ..backend import get_backend
+from ..core import seeding
+from ..core.backend import get_backend
+from ..core.checks import array as checked_array
+from ..core.checks import boolean, integer, real, shown
+from ..core.types import Array, Shape
 from ..layers.base import Layer, Parameter, buffers_kept, build_layer
 from ..losses import Loss
-from ..model import Sequential
+from ..sequential import Sequential
 from ._calls import check_base, gradient_of_input, outcome
 from .report import GradientReport, Row
 

@@ -7,12 +7,12 @@ from typing import Any
 
 import numpy as np
 
-from .._checks import array, integer, real, shown
-from .._types import Array
+from ..core.checks import array, integer, real, shown
+from ..core.types import Array
 from ..kernels.threads import one_blas_thread
 from ..layers import serialize
 from ..layers.base import Layer
-from ..model import Sequential
+from ..sequential import Sequential
 from .gradcheck import ATOL, RTOL, Function, Slopes, compare, judge, layer_function
 from .report import GradientReport, Row
 

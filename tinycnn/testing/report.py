@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 
-from .._types import Shape
+from ..core.types import Shape
 
 
 @dataclass(frozen=True)

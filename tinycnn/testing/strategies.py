@@ -20,11 +20,11 @@ from hypothesis import strategies as st
 
 from .. import layers as layers_module
 from .. import losses as losses_module
-from .._types import Array, Shape
+from ..core.types import Array, Shape
 from ..kernels.geometry import Pads, Pair, Window
 from ..layers.base import Layer
 from ..losses import Loss
-from ..model import Sequential
+from ..sequential import Sequential
 
 Draw = Callable[..., Any]
 _SEEDS = st.integers(0, 2**16)

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from ... import models, plotting
-from ..._types import Array
+from ...core.types import Array
 from ...layers import Conv2D
 from ...plotting._checks import GREY
 from .. import _data

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from ... import checkpoint
-from ..._checks import shown
+from ...core.checks import shown
+from ...saving import model_file as checkpoint
 
 FORMAT = 1
 #: One figure per epoch, as ``fit`` logs them.

@@ -14,12 +14,12 @@ import numpy as np
 import tinycnn
 
 from ... import metrics, models
-from ..._types import Array
 from ...callbacks import BackupAndRestore, Callback, Logs
-from ...checkpoint import write_whole
+from ...core.types import Array
 from ...layers import Conv2D
-from ...model import Sequential
 from ...models.recipe import Recipe
+from ...saving.model_file import write_whole
+from ...sequential import Sequential
 from .. import _about
 from .._data import Data
 from . import records

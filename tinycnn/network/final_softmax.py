@@ -1,0 +1,117 @@
+"""Where a network ends: which final softmax a loss takes over, and which endings make no sense."""
+
+import copy
+import math
+from typing import Any
+
+from ..activations import Softmax
+from ..core.types import Array
+from ..core.workspace import Workspace
+from ..layers import LAYERS, Activation, Flatten, Reshape
+from ..layers.base import ActivatedLayer, Cache, Layer, Parameter
+from ..losses import Loss
+
+_SHAPE_ONLY = (Flatten, Reshape)
+
+
+class WithoutActivation:
+    """The linear part of a layer whose softmax the loss has taken over."""
+
+    def __init__(self, layer: ActivatedLayer) -> None:
+        self.layer = layer
+
+    @property
+    def params(self) -> dict[str, Parameter]:
+        """The layer's own."""
+        return self.layer.params
+
+    def forward(
+        self, x: Array, *, training: bool = False, step: int = 0, ws: Workspace | None = None
+    ) -> tuple[Array, Cache | None]:
+        """As :meth:`Layer.forward`, up to the activation."""
+        return self.layer.linear_forward(x, training=training, ws=ws)
+
+    def backward(self, dy: Array, cache: Cache, *, ws: Workspace | None = None) -> Array:
+        """As :meth:`Layer.backward`, from below the activation."""
+        self.backward_parameters(dy, cache, ws=ws)
+        return self.layer.linear_backward_input(dy, cache, ws=ws)
+
+    def backward_parameters(self, dy: Array, cache: Cache, *, ws: Workspace | None = None) -> None:
+        """As :meth:`Layer.backward_parameters`, from below the activation."""
+        if self.layer.trains:
+            self.layer.linear_backward_parameters(dy, cache, ws=ws)
+
+
+def check_end(layers: list[Layer], loss: Loss) -> Layer | None:
+    """Raise unless a model that ends so fits the loss; the last layer that computes, whose softmax may be the loss's.
+
+    Raises
+    ------
+    ValueError
+        For two softmaxes in a row, a softmax where the loss wants logits, or none where it wants probabilities.
+    """
+    _check_double_softmax(layers)
+    from_logits = getattr(loss, "from_logits", None)
+    end = next((layer for layer in reversed(layers) if not isinstance(layer, _SHAPE_ONLY)), None)
+    if from_logits is None or not layers:
+        return end
+    if from_logits and end is not None and ends_in_softmax(end):
+        raise ValueError(
+            f"{end.label} is a softmax already, but the loss was made with from_logits=True: "
+            "drop from_logits=True (the two are fused anyway), or the softmax"
+        )
+    if not from_logits and (end is None or (type(end) in LAYERS.values() and not ends_in_softmax(end))):
+        name = end.label if end is not None else "the input"
+        raise ValueError(
+            f"{loss.name} expects probabilities, but the model ends in {name} without a softmax: end it with "
+            f"activation='softmax', or use losses.{type(loss).__name__}(from_logits=True)"
+        )
+    return end
+
+
+def training_chain(layers: list[Layer], loss: Loss) -> tuple[list[Any], Loss]:
+    """The layers to train and the loss at their end; a final softmax moves from the first into the second.
+
+    Softmax followed by cross-entropy has the gradient ``p - y``, exact and stable for any logits, while each alone
+    divides by probabilities that may be 0. A subclass is never taken apart, so that its own backward runs.
+
+    Raises
+    ------
+    ValueError
+        As :func:`check_end`; and for a softmax over fewer numbers than there are classes.
+    """
+    end = check_end(layers, loss)
+    from_logits = getattr(loss, "from_logits", None)
+    if from_logits is None or from_logits or end is None or type(end) not in LAYERS.values():
+        return list(layers), loss
+    before, behind = layers[: layers.index(end)], layers[layers.index(end) + 1 :]
+    shape = end.built_output_shape
+    if behind and math.prod(shape) != shape[-1]:
+        raise ValueError(
+            f"{end.label} is a softmax over the last axis of {shape}: its result is {math.prod(shape[:-1])} times "
+            f"{shape[-1]} probabilities, not {math.prod(shape)} classes; put the softmax behind {behind[-1].label}"
+        )
+    if isinstance(end, ActivatedLayer):
+        return [*before, WithoutActivation(end), *behind], _on_logits(loss)
+    return [*before, *behind], _on_logits(loss)
+
+
+def ends_in_softmax(layer: Layer) -> bool:
+    """Whether a layer's results are probabilities."""
+    return isinstance(getattr(layer, "activation", None), Softmax)
+
+
+def _on_logits(loss: Any) -> Loss:
+    fused = copy.copy(loss)
+    fused.from_logits = True
+    return fused
+
+
+def _check_double_softmax(layers: list[Layer]) -> None:
+    before: Layer | None = None
+    for layer in layers:
+        if isinstance(layer, _SHAPE_ONLY):
+            continue
+        if before is not None and ends_in_softmax(before) and isinstance(layer, Activation) and ends_in_softmax(layer):
+            raise ValueError(f"two softmaxes in a row: {before.label} and {layer.label}; remove one")
+        before = layer

@@ -1,0 +1,160 @@
+"""Which layers run as one: a training plan, made of a model's layers and of what its backend can do.
+
+A layer alone reads its input from memory and writes its result there. Where two neighbours are of kinds that the
+backend has a common kernel for, a *step* takes their place in the plan: it has the methods of a layer, and computes
+what the layers would, up to rounding. Only exact types are taken (``type(layer) is Conv2D``): a subclass may do
+something else, and its own forward and backward always run. Without a common kernel the plan is the layers.
+"""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+from ..activations import Linear, ReLU
+from ..core.backend import Backend
+from ..core.types import Array
+from ..core.workspace import Workspace
+from ..kernels.geometry import Window, argmax_dtype
+from ..layers import BatchNormalization, Conv2D, MaxPooling2D
+from ..layers.base import Parameter
+from ..layers.conv import weight_gradients
+
+
+class StageCache(NamedTuple):
+    """``x`` and ``y``: input and result; ``argmax``: which tap won each window, if there is a pooling."""
+
+    x: Array
+    y: Array
+    argmax: Array
+
+
+class ConvStage:
+    """Convolution, ReLU or no activation, and perhaps max-pooling, image by image in one kernel.
+
+    Parameters
+    ----------
+    conv : Conv2D
+    pool : MaxPooling2D, optional
+    norm : BatchNormalization, optional
+        Between the two; for inference only.
+    """
+
+    def __init__(self, conv: Conv2D, pool: MaxPooling2D | None = None, norm: BatchNormalization | None = None) -> None:
+        self.conv, self.pool, self.norm = conv, pool, norm
+        self.layers: list[Any] = [layer for layer in (conv, norm, pool) if layer is not None]
+        assert conv.window is not None
+        self._geometry = (
+            conv.window,
+            conv.groups,
+            conv.algorithm,
+            type(conv.activation) is ReLU,
+            None if pool is None else pool.window,
+        )
+
+    @property
+    def params(self) -> dict[str, Parameter]:
+        """The convolution's."""
+        return self.conv.params
+
+    @property
+    def name(self) -> str:
+        """The layers' names, with a plus between them."""
+        return " + ".join(str(layer.name) for layer in self.layers)
+
+    def forward(
+        self, x: Array, *, training: bool = False, step: int = 0, ws: Workspace | None = None
+    ) -> tuple[Array, StageCache | None]:
+        """As :meth:`Layer.forward`, through all layers of the stage."""
+        assert not (training and self.norm), "a plan for inference cannot train"
+        self.conv.check_input(x)
+        out = None
+        if ws is not None:
+            y = self.layers[-1].result(ws, len(x), training=training)
+            assert y is not None
+            winners = None
+            if self.pool is not None:
+                winners = ws.keep(self.pool, "argmax", y.shape, argmax_dtype(self._pool_window.size))
+            out = y, winners
+        bias = self.conv.params.get("bias")
+        y, argmax = self._kernels.conv2d_stage_forward(
+            x,
+            self.conv.params["kernel"].value,
+            None if bias is None else bias.value,
+            *self._geometry,
+            norm=None if self.norm is None else self.norm.inference_terms(),
+            out=out,
+            work=ws and ws.scratch(),
+        )
+        return y, (StageCache(x, y, argmax) if training else None)
+
+    def backward(self, dy: Array, cache: StageCache, *, ws: Workspace | None = None) -> Array:
+        """As :meth:`Layer.backward`, through all layers of the stage."""
+        return self._backward(dy, cache, ws, (True, self.conv.trains))
+
+    def backward_parameters(self, dy: Array, cache: StageCache, *, ws: Workspace | None = None) -> None:
+        """As :meth:`Layer.backward_parameters`."""
+        if self.conv.trains:
+            self._backward(dy, cache, ws, (False, True))
+
+    def _backward(self, dy: Array, cache: StageCache, ws: Workspace | None, wants: tuple[bool, bool]) -> Array:
+        self.layers[-1].check_gradient(dy)
+        dx = self.conv.input_gradient(ws, len(dy)) if wants[0] else None
+        dx, _, _ = self._kernels.conv2d_stage_backward(
+            dy,
+            cache.y,
+            cache.argmax,
+            cache.x,
+            self.conv.params["kernel"].value,
+            *self._geometry,
+            wants,
+            out=(dx, *weight_gradients(self.conv)),
+            work=ws and ws.scratch(),
+        )
+        return dx
+
+    @property
+    def _kernels(self) -> Any:
+        return self.conv.backend.kernels.fused
+
+    @property
+    def _pool_window(self) -> Window:
+        assert self.pool is not None
+        assert self.pool.window is not None
+        return self.pool.window
+
+
+def fused(chain: list[Any], backend: Backend, *, training: bool = True) -> list[Any]:
+    """The plan: ``chain`` with steps in place of the layers that can run as one.
+
+    In inference a batch normalisation is a fixed map, which joins the convolution before it.
+
+    Parameters
+    ----------
+    chain : list of Layer
+        Built; the last may have lost its softmax to the loss.
+    backend : Backend
+    """
+    if not hasattr(backend.kernels, "fused"):
+        return list(chain)
+    plan: list[Any] = []
+    index = 0
+    while index < len(chain):
+        ahead = chain[index : index + LONGEST]
+        step = next((step for pattern in PATTERNS if (step := pattern(ahead, training))), None)
+        plan.append(chain[index] if step is None else step)
+        index += 1 if step is None else len(step.layers)
+    return plan
+
+
+def _conv_stage(ahead: list[Any], training: bool) -> ConvStage | None:
+    conv, *behind = ahead
+    if type(conv) is not Conv2D or type(conv.activation) not in (ReLU, Linear) or conv.algorithm == "im2col":
+        return None
+    norm = behind.pop(0) if behind and type(behind[0]) is BatchNormalization and not training else None
+    pool = behind.pop(0) if behind and type(behind[0]) is MaxPooling2D else None
+    return ConvStage(conv, pool, norm)
+
+
+#: Each looks at the layers ahead, and at whether it is for training, and returns the step that takes the place of the
+#: first ones, or None.
+PATTERNS: tuple[Callable[[list[Any], bool], Any], ...] = (_conv_stage,)
+LONGEST = 3  # layers that a pattern looks at

@@ -1,0 +1,348 @@
+"""A model as one file: safetensors for the arrays, JSON in its metadata for everything else.
+
+Nothing in the file is ever executed. The metadata has one key, ``tinycnn``, because the format writes several in
+random order and the same model is to give the same bytes.
+"""
+
+import errno
+import json
+import os
+import stat
+import tempfile
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import safetensors
+import safetensors.numpy
+
+from .. import losses, metrics, optimizers
+from ..core.checks import boolean, integer, shown
+from ..core.checks import path as checked_path
+from ..core.files import check_plain_file, parse_json
+from ..core.registry import class_name, custom_classes
+from ..core.types import Array, Shape
+
+if TYPE_CHECKING:
+    from ..sequential import Sequential
+
+#: Of the files that are written. All formats up to it are read: tests/fixtures has a file of each.
+FORMAT = 1
+#: The largest file, and the largest header in it, that is read. A file is mapped, so its size alone takes no memory.
+MAX_BYTES, MAX_HEADER_BYTES = 4 * 2**30, 64 * 2**20
+#: How the name of a file ends that is still being written; one that was left behind by a crash may be deleted.
+PART = ".part"
+_KEY = "tinycnn"
+_WEIGHT, _SLOT = "weights/", "optimizer/"
+#: How names of arrays begin that are no part of the model, see :mod:`tinycnn.saving.fit_state`.
+STATE = "state/"
+_DTYPES = {"float32": "F32", "float64": "F64"}
+
+
+def save_model(model: "Sequential", path: Any, extra: Mapping[str, Any] | None = None) -> None:
+    """See :meth:`Sequential.save`; ``extra`` is further JSON, given back by :func:`read_extra`."""
+    arrays, description = contents(model)
+    write_whole(path, packed(arrays, description | {"extra": dict(extra or {})}))
+
+
+def contents(model: "Sequential") -> tuple[dict[str, Array], dict[str, Any]]:
+    """All that a model is: its arrays by their names in the file, and everything else, ready for JSON."""
+    arrays = {_WEIGHT + key: model.backend.to_numpy(value) for key, value in model.weights().items()}
+    description: dict[str, Any] = {"format": FORMAT, "model": model.get_config()}
+    if model.compiled:
+        description["training"] = {
+            "optimizer": {"class_name": class_name(model.optimizer), "config": model.optimizer.get_config()},
+            "iterations": model.optimizer.iterations,
+            "loss": {"class_name": class_name(model.loss), "config": model.loss.get_config()},
+            "metrics": metrics.serialize(model.metrics),
+        }
+        for key, slots in model.optimizer.slots.items():
+            for name, slot in zip(model.optimizer.slot_names, slots, strict=True):
+                arrays[f"{_SLOT}{key}/{name}"] = model.backend.to_numpy(slot)
+    return arrays, description
+
+
+def packed(arrays: Mapping[str, Array], description: Mapping[str, Any]) -> bytes:
+    """The bytes of a file."""
+    # safetensors writes sliced and Fortran-ordered arrays silently wrong.
+    arrays = {key: np.asarray(value, order="C") for key, value in arrays.items()}
+    return safetensors.numpy.save(arrays, metadata={_KEY: json.dumps(description, allow_nan=False)})
+
+
+def load_model(path: Any, custom_objects: dict[str, type] | None = None, *, check_finite: bool = True) -> "Sequential":
+    """Read a model that :meth:`Sequential.save` wrote; one that was compiled can go on training.
+
+    The file may be anybody's. Nothing in it is executed, names in it are never paths, and its weights are compared
+    with its configuration before memory is taken for them. Limits: 4 GiB a file, 64 MiB its header, 1000 layers,
+    2**28 numbers an array.
+
+    Parameters
+    ----------
+    path : path
+    custom_objects : dict of str to class, optional
+        Classes that are not tinycnn's own, by their names: of layers, losses, metrics, optimizers, schedules,
+        activations, initializers, regularizers.
+    check_finite : bool
+        Refuse weights that are NaN or infinite; False reads them, to look at a model whose training diverged.
+
+    Returns
+    -------
+    Sequential
+        On the backend that is active now.
+
+    Raises
+    ------
+    OSError
+        If the file cannot be read.
+    ValueError, TypeError, KeyError
+        If it is not a tinycnn model, or its weights do not fit its configuration.
+    """
+    boolean(check_finite, "check_finite")
+    with custom_classes(custom_objects), _opened(path) as (file, description):
+        model, input_shape, training = _described(description, path)
+        _check_arrays(file, model, input_shape, training, path)
+        with _named_errors(path):
+            model.build(input_shape)
+            if training is not None:
+                model.compile(*training)
+        for key, target in _targets(file, model).items():
+            target[...] = _checked(file.get_tensor(key), f"{path}: {key}", check_finite)
+    return model
+
+
+def save_weights(model: "Sequential", path: Any) -> None:
+    """See :meth:`Sequential.save_weights`; the file is that of a model that was not compiled."""
+    arrays, description = contents(model)
+    weights = {key: value for key, value in arrays.items() if key.startswith(_WEIGHT)}
+    description.pop("training", None)
+    write_whole(path, packed(weights, description))
+
+
+def load_weights(model: "Sequential", path: Any, *, check_finite: bool) -> None:
+    """See :meth:`Sequential.load_weights`."""
+    boolean(check_finite, "check_finite")
+    targets = {_WEIGHT + key: value for key, value in model.weights().items()}
+    with _opened(path) as (file, _):
+        stored = {key for key in file.keys() if key.startswith(_WEIGHT)}  # noqa: SIM118  (not a dict)
+        _compare(file, stored, {key: value.shape for key, value in targets.items()}, model, path)
+        # All are read before one is changed.
+        values = {key: _checked(file.get_tensor(key), f"{path}: {key}", check_finite) for key in targets}
+    for key, target in targets.items():
+        target[...] = values[key]
+
+
+def read_extra(path: Any) -> dict[str, Any]:
+    """The ``extra`` that :func:`save_model` was given."""
+    with _opened(path) as (_, description):
+        extra = description.get("extra", {})
+    if not isinstance(extra, dict):
+        raise ValueError(f"{path}: its 'extra' must be an object; got {shown(extra)}")
+    return extra
+
+
+def write_whole(path: Any, data: bytes) -> None:
+    """Write a file completely or not at all.
+
+    To a temporary name beside it, flushed to the disk, then renamed; then the folder is flushed too, because the new
+    name is part of it. Whatever fails before the renaming leaves an older file of that name as it was.
+
+    Raises
+    ------
+    OSError
+        That says which file could not be written, and why.
+    """
+    path = Path(path)
+    try:
+        _write_whole(path, data)
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise type(error)(error.errno, f"cannot write {path}: {reason}") from error
+
+
+def _write_whole(path: Path, data: bytes) -> None:
+    # Of a long name a part, so that the temporary one is not too long.
+    handle, temporary = tempfile.mkstemp(prefix=f".{path.name[:50]}.", suffix=PART, dir=path.parent)
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        os.chmod(temporary, _mode(path))
+        os.replace(temporary, path)
+    except BaseException:
+        # What went wrong is what matters, not that the folder is gone as well.
+        with suppress(OSError):
+            os.unlink(temporary)
+        raise
+    flush_folder(path.parent)
+
+
+def flush_folder(folder: Path) -> None:
+    """Have the disk note which files a folder holds."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    except OSError as error:
+        # Some network file systems know no such thing for folders.
+        if error.errno not in (errno.EINVAL, errno.ENOTSUP):
+            raise
+    finally:
+        os.close(handle)
+
+
+def _mode(path: Path) -> int:
+    """The rights of the file that is replaced, or those of any new one."""
+    try:
+        return stat.S_IMODE(path.stat().st_mode)
+    except FileNotFoundError:
+        return 0o666 & ~_umask()
+
+
+def _umask() -> int:
+    """The process's umask; it can only be read by setting it."""
+    mask = os.umask(0o077)
+    os.umask(mask)
+    return mask
+
+
+@contextmanager
+def _opened(path: Any) -> Iterator[tuple[Any, dict[str, Any]]]:
+    path = checked_path(path)
+    if path.is_dir():
+        raise IsADirectoryError(f"{path} is a folder; a model is a file, for example {path / 'model.safetensors'}")
+    description = _description(_read_header(path), path)
+    try:
+        with safetensors.safe_open(path, framework="numpy") as file:
+            yield file, description
+    except safetensors.SafetensorError as error:
+        raise ValueError(f"{path} is not a tinycnn model: {str(error)[:300]}") from error
+
+
+def _read_header(path: Path) -> dict[str, Any]:
+    """The safetensors header, read strictly; whether its offsets make sense is left to safetensors.
+
+    Source: https://github.com/huggingface/safetensors, section "Format": eight bytes for a length, then JSON.
+    """
+    size = check_plain_file(path, MAX_BYTES)
+    with path.open("rb") as file:
+        length = int.from_bytes(file.read(8), "little")
+        if size < 8 or length > min(MAX_HEADER_BYTES, size - 8):
+            raise ValueError(
+                f"{path} is not a tinycnn model: a file of {size} bytes cannot have a header of {length} "
+                f"(at most {MAX_HEADER_BYTES} are read)"
+            )
+        text = file.read(length)
+    try:
+        header = parse_json(text)
+    except ValueError as error:
+        raise ValueError(f"{path} is not a tinycnn model: its header is not JSON: {error}") from error
+    if not isinstance(header, dict):
+        raise ValueError(f"{path} is not a tinycnn model: its header is not a JSON object")
+    return header
+
+
+def _description(header: dict[str, Any], path: Path) -> dict[str, Any]:
+    metadata = header.get("__metadata__")
+    text = metadata.get(_KEY) if isinstance(metadata, dict) else None
+    if not isinstance(text, str):
+        raise ValueError(f"{path} is not a tinycnn model: its metadata lack the key {_KEY!r}")
+    try:
+        description = parse_json(text)
+    except ValueError as error:
+        raise ValueError(f"{path}: its configuration is not readable JSON: {error}") from error
+    number = description.get("format") if isinstance(description, dict) else None
+    if type(number) is not int or not 1 <= number <= FORMAT:
+        raise ValueError(f"{path} has format {shown(number)}; this version of tinycnn reads 1 to {FORMAT}")
+    return description
+
+
+@contextmanager
+def _named_errors(path: Any) -> Iterator[None]:
+    """Whatever a configuration raises becomes a ValueError that names the file."""
+    try:
+        yield
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError, RecursionError) as error:
+        reason = f"it lacks {error}" if isinstance(error, KeyError) else error
+        raise ValueError(f"{path}: its configuration does not make a model: {reason}") from error
+
+
+def _described(description: dict[str, Any], path: Any) -> tuple["Sequential", Shape, tuple[Any, Any, Any] | None]:
+    """The model, not built; the shape to build it for; and what to compile it with, if it was compiled."""
+    from ..sequential import Sequential
+
+    with _named_errors(path):
+        model, input_shape = Sequential._described(description["model"])
+        if not model.layers:
+            raise ValueError("it has no layers")
+        if input_shape is None:
+            raise ValueError("it has no input_shape")
+        training = description.get("training")
+        if training is None:
+            return model, input_shape, None
+        if not isinstance(training, dict):
+            raise TypeError(f"training must be an object; got {shown(training)}")
+        optimizer = optimizers.get(training["optimizer"])
+        optimizer.iterations = integer(training["iterations"], "iterations", minimum=0)
+        return model, input_shape, (optimizer, losses.get(training["loss"]), training["metrics"])
+
+
+def _check_arrays(
+    file: Any, model: "Sequential", input_shape: Shape, training: tuple[Any, ...] | None, path: Any
+) -> None:
+    """Compare every name, shape and dtype with the configuration; takes no memory for any array."""
+    with _named_errors(path):
+        shapes = model._weight_shapes(input_shape)
+    wanted = {_WEIGHT + key: shape for key, shape in shapes.items()}
+    # A state of BackupAndRestore is a model's file too, and holds what callbacks remember beside.
+    stored = {key for key in file.keys() if not key.startswith(STATE)}  # noqa: SIM118  (not a dict)
+    if training is not None:
+        wanted |= {key: shapes[of] for key, of, _ in _slots(shapes, training[0], stored)}
+    _compare(file, stored, wanted, model, path)
+
+
+def _compare(file: Any, stored: set[str], wanted: Mapping[str, Shape], model: "Sequential", path: Any) -> None:
+    """Raise unless the arrays of these names are those that are wanted; reads none of them."""
+    if stored != wanted.keys():
+        missing, surplus = sorted(wanted.keys() - stored), sorted(stored - wanted.keys())
+        raise ValueError(
+            f"{path}: the weights do not fit the configuration; missing {shown(missing)}, unexpected {shown(surplus)}"
+        )
+    for key, shape in wanted.items():
+        part = file.get_slice(key)
+        found, dtype = tuple(part.get_shape()), part.get_dtype()
+        if found != shape:
+            raise ValueError(f"{path}: {key} has shape {shown(found)}, the configuration wants {shape}")
+        if dtype != _DTYPES[model.dtype]:
+            raise ValueError(f"{path}: {key} has dtype {dtype}, the configuration wants {_DTYPES[model.dtype]}")
+
+
+def _slots(parameters: Iterable[str], optimizer: Any, stored: set[str]) -> Iterator[tuple[str, str, int]]:
+    """Name in the file, parameter and number of each optimizer slot, for the parameters that the file has some for."""
+    for key in parameters:
+        names = [f"{_SLOT}{key}/{name}" for name in optimizer.slot_names]
+        if any(name in stored for name in names):
+            yield from ((name, key, number) for number, name in enumerate(names))
+
+
+def _targets(file: Any, model: "Sequential") -> dict[str, Array]:
+    """The arrays to fill, by their names in the file; optimizer slots are made here."""
+    targets: dict[str, Array] = {_WEIGHT + key: value for key, value in model.weights().items()}
+    if model.compiled:
+        parameters, optimizer = model.parameters(), model.optimizer
+        for name, key, number in _slots(parameters, optimizer, set(file.keys())):
+            if number == 0:
+                optimizer.remember({key: parameters[key]})
+                optimizer.slots[key] = [np.zeros_like(parameters[key].value) for _ in optimizer.slot_names]
+            targets[name] = optimizer.slots[key][number]
+    return targets
+
+
+def _checked(values: Array, name: str, check_finite: bool) -> Array:
+    if check_finite and not np.isfinite(values).all():
+        raise ValueError(
+            f"{name} holds NaN or infinity: the training diverged, or the file is damaged; "
+            "check_finite=False reads it all the same"
+        )
+    return values

@@ -1,0 +1,86 @@
+"""What fit and evaluate print: a bar in a terminal, one plain line per epoch anywhere else."""
+
+import sys
+import time
+from typing import Any
+
+import numpy as np
+from tqdm import tqdm
+
+from ..callbacks import Logs
+
+
+class Progress:
+    """Shows one epoch after another.
+
+    Parameters
+    ----------
+    verbose : {0, 1, 2}
+        0 nothing; 1 a bar where standard output is a terminal, else lines; 2 always lines.
+    epochs : int
+    """
+
+    def __init__(self, verbose: int, epochs: int) -> None:
+        self._lines = verbose > 0
+        # There is no standard output where it was closed, or in a program with windows.
+        self._bars = verbose == 1 and sys.stdout is not None and sys.stdout.isatty()
+        self._epochs = epochs
+        self._bar: Any = None
+
+    def start(self, epoch: int, images: int | None, done: int = 0) -> None:
+        """Begin an epoch of ``images`` training images, None if nobody knows how many, some of them done already."""
+        self._started, self._images, self._epoch = time.perf_counter(), 0, epoch
+        if self._bars:
+            self._bar = tqdm(
+                total=images,
+                initial=done,
+                desc=self._title(),
+                unit=" images",
+                unit_scale=True,
+                file=sys.stdout,
+                leave=False,
+                dynamic_ncols=True,
+            )
+
+    def advance(self, images: int, logs: Logs) -> None:
+        """Another batch is done; ``logs`` are the epoch's figures so far."""
+        self._images += images
+        if self._bar is not None:
+            self._bar.set_postfix_str(figures(logs), refresh=False)
+            self._bar.update(images)
+
+    def trained(self) -> None:
+        """The last batch is done; what follows is validation, whose time does not count as training."""
+        self._seconds = time.perf_counter() - self._started
+
+    def finish(self, logs: Logs) -> None:
+        """The epoch is over."""
+        self.close()
+        if self._lines:
+            rate = self._images / max(self._seconds, 1e-9)
+            print(f"{self._title()}  {self._seconds:.1f} s  {rate:,.0f} images/s  {figures(logs)}", flush=True)
+
+    def close(self) -> None:
+        """Take the bar away."""
+        if self._bar is not None:
+            self._bar.close()
+            self._bar = None
+
+    def _title(self) -> str:
+        width = len(str(self._epochs))
+        return f"Epoch {self._epoch + 1:>{width}}/{self._epochs}"
+
+
+def figures(logs: Logs) -> str:
+    """The logs as a person reads them.
+
+    Examples
+    --------
+    >>> figures({"loss": 0.123456, "accuracy": 0.98, "learning_rate": 0.001})
+    'loss 0.1235  accuracy 0.9800  learning_rate 0.001'
+    """
+    formats = {"learning_rate": "g"}
+    return "  ".join(
+        f"{key} {value:{formats.get(key, '.4f')}}" if isinstance(value, int | float | np.number) else f"{key} {value}"
+        for key, value in logs.items()  # a callback may add anything
+    )
