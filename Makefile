@@ -15,7 +15,7 @@ slow:  ## the others
 coverage:  ## of lines, the Numba kernels included: they also run as plain Python
 	.venv/bin/python -m pytest -q --cov --cov-report=
 	NUMBA_DISABLE_JIT=1 .venv/bin/python -m pytest -q --cov --cov-append --cov-report= -W "ignore::RuntimeWarning" \
-	    tests/test_kernels_parity.py tests/test_augmentation.py
+	    tests/kernels/test_kernels_parity.py tests/small_parts/test_augmentation.py
 	.venv/bin/coverage report --fail-under=95 --omit="kernels/cuda/*"
 
 cuda:  ## the cuda backend's tests, in the simulator where there is no GPU; needs pip install -e ".[cuda]"
@@ -32,7 +32,7 @@ docs:  ## the site, in docs/_build/html; every warning is an error
 	.venv/bin/sphinx-build -W --keep-going -b html docs docs/_build/html
 
 docs-check:  ## examples in docstrings and documents run, links lead somewhere
-	.venv/bin/python -m pytest tests/test_docs.py -m "slow or not slow"
+	.venv/bin/python -m pytest tests/project/test_docs.py -m "slow or not slow"
 
 fuzz:  ## 200,000 mutated inputs for every reader of files, about an hour; 300 of each are among the quick tests
 	.venv/bin/python tests/fuzz/run.py --save

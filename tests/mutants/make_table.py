@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 # Under pytest these are there already; run as a script, this finds the checkout and what its tests share.
 sys.path.append(str(Path(__file__).parents[2]))
-sys.path.append(str(Path(__file__).parents[1]))
+sys.path.extend(str(Path(__file__).parents[1] / folder) for folder in (".", "kernels"))
 
 import numba
 from generic_checks import Check, all_checks

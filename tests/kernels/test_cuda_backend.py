@@ -11,7 +11,7 @@ import pytest
 import tinycnn
 from tinycnn.core import backend
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 
 
 def test_never_chosen_by_itself():

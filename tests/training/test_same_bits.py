@@ -16,7 +16,7 @@ import pytest
 import tinycnn
 from tinycnn import Augmentation, Sequential, callbacks, layers, optimizers, schedules
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 AUGMENT = Augmentation(shift=0.2, flip=True, rotation=20, blur=1, cutout=0.2)
 #: Small ones for the kernels of small shapes, and one whose channels are many enough for the fast convolutions.
 NETWORKS = {

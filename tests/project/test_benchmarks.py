@@ -22,7 +22,7 @@ from tinycnn.cli._results import choices as compared
 from tinycnn.kernels import reference
 from tinycnn.layers import Input
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 BENCHMARKS = ROOT / "benchmarks"
 
 

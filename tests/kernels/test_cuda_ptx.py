@@ -22,7 +22,7 @@ def test_every_kernel_compiles(architecture, record_property):
     environment = {
         **os.environ,
         "NUMBA_ENABLE_CUDASIM": "0",
-        "PYTHONPATH": os.pathsep.join([str(HERE.parent), str(HERE)]),
+        "PYTHONPATH": os.pathsep.join([str(HERE.parents[1]), str(HERE)]),
     }
     command = [sys.executable, HERE / "cuda_ptx.py", architecture]
     result = subprocess.run(command, capture_output=True, text=True, env=environment)

@@ -1,6 +1,6 @@
 """Compiles every cuda kernel for one architecture, without a card; run by ``test_cuda_ptx.py`` in a process of its own.
 
-    python tests/cuda_ptx.py 9.0
+    python tests/kernels/cuda_ptx.py 9.0
 
 Kernels are called as always, on stand-ins for arrays of the card, and a launch compiles for the types of its arguments
 instead of running. Prints JSON: which kernels were called, and of every function what the assembler says of it.

@@ -15,7 +15,7 @@ from tinycnn.kernels import cpu, reference
 from tinycnn.kernels.cpu import _jit
 from tinycnn.kernels.threads import one_blas_thread
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 
 
 def run_python(code, **environment):

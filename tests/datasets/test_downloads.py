@@ -24,8 +24,8 @@ import pytest
 from tinycnn.datasets import DownloadError, _fetch, cifar10
 from tinycnn.datasets._fetch import fetch
 
-ROOT = Path(__file__).resolve().parents[1]
-CERTIFICATE = Path(__file__).parent / "fixtures" / "localhost.pem"
+ROOT = Path(__file__).resolve().parents[2]
+CERTIFICATE = Path(__file__).parents[1] / "fixtures" / "localhost.pem"
 CONTENT = bytes(range(256)) * 1000
 #: As published; the tests have smaller ones.
 LIMIT = _fetch.MAX_BYTES

@@ -9,7 +9,7 @@ from test_kernels_threads import is_real, large_arguments
 
 from tinycnn.kernels import cpu, reference
 
-PAGE = Path(__file__).parent.parent / "docs" / "accuracy.md"
+PAGE = Path(__file__).parents[2] / "docs" / "accuracy.md"
 #: Bounds by backend: a row of the page is ``| `kernel` | cpu | reference |``, "exact" standing for 0.
 ROW = re.compile(r"^\| `(\w+)` \| (\S+) \| (\S+) \|$", re.MULTILINE)
 

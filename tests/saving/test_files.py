@@ -22,7 +22,7 @@ from tinycnn import Sequential, layers, load_model
 from tinycnn.core.files import MAX_DEPTH, parse_json, read_whole
 from tinycnn.saving import model_file as checkpoint
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 FIXTURES = ROOT / "tests" / "fixtures"
 DOCUMENTED = (ValueError, OSError, TypeError, KeyError)
 

@@ -16,7 +16,7 @@ from PIL import Image
 from tinycnn import layers
 from tinycnn.saving import state_folder as state_files
 
-HERE = Path(__file__).resolve().parent
+HERE = Path(__file__).resolve().parents[1]
 
 
 def test_every_reader_survives(capfd):

@@ -21,7 +21,7 @@ import pytest
 
 import tinycnn
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text("utf-8")
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md"] + [
     page for page in sorted((ROOT / "docs").rglob("*.md")) if "_build" not in page.parts
@@ -207,7 +207,7 @@ def test_the_page_on_adding_a_layer_adds_one(tmp_path: Path) -> None:
     if importlib.util.find_spec("numba_cuda"):
         command = ["-m", "pytest", "-q", "-p", "no:cacheprovider", "-m", "cuda", "-k", "learned_swish"]
         done = subprocess.run(
-            [sys.executable, *command, "tests/test_cuda_kernels.py"],
+            [sys.executable, *command, "tests/kernels/test_cuda_kernels.py"],
             cwd=copy,
             env={**os.environ, "PYTHONPATH": str(copy), "NUMBA_ENABLE_CUDASIM": "1"},
             capture_output=True,

@@ -17,7 +17,7 @@ from tinycnn.cli import _about, main, report
 from tinycnn.cli._results import beside, blocks, choices, figures, page, records, targets
 from tinycnn.layers import Conv2D
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 IMAGES = 120
 LABELS = np.arange(IMAGES) % 10
 

@@ -21,7 +21,7 @@ from tinycnn.saving.model_file import save_model
 from tinycnn.sequential import Sequential
 from tinycnn.training import loop as training
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 EVALUATE = training._evaluate
 PICTURES = {"curves.png", "confusion_matrix.png", "best_predictions.png", "worst_predictions.png", "first_100.png"}
 FILES = PICTURES | {"model.safetensors", "history.csv", "run.json", "checkpoints"}

@@ -23,7 +23,7 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
 NOT_SOURCES = shutil.ignore_patterns(
     ".*_cache", ".git", ".hypothesis", ".venv", "__pycache__", "*.egg-info", "build", "dist", "runs"
@@ -236,6 +236,11 @@ def test_the_command(installed: Installed, tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_pytest_in_the_checkout(installed: Installed) -> None:
-    test = ["-q", "-p", "no:cacheprovider", "tests/test_packaging.py::test_the_kernels_are_found_beside_the_package"]
+    test = [
+        "-q",
+        "-p",
+        "no:cacheprovider",
+        "tests/project/test_packaging.py::test_the_kernels_are_found_beside_the_package",
+    ]
     assert "1 passed" in run(installed.python, "-m", "pytest", *test, cwd=installed.sources)
     assert "1 passed" in run(installed.script("pytest"), *test, cwd=installed.sources)

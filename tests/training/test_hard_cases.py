@@ -20,7 +20,7 @@ from tinycnn import Sequential, layers, optimizers
 from tinycnn.kernels import cpu, reference
 from tinycnn.kernels.geometry import Window
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 
 
 def make(seed=1, shape=(9, 8, 2), dtype="float32", optimizer="adam"):

@@ -12,7 +12,7 @@ import tinycnn
 from tinycnn.cli import main
 from tinycnn.cli._arguments import UsageError, set_threads
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 TRAINED = ("ladder_10", "go_crazy")
 
 # Commands in a process of their own, because Numba learns how many threads there may be when it is imported; on 300

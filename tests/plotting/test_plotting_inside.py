@@ -430,7 +430,7 @@ def test_summary_and_picture_know_what_layers_see(chosen, fields):
 
 
 def test_the_example_of_a_layer_sees_the_whole_image():
-    example = runpy.run_path(str(Path(__file__).parent.parent / "examples" / "my_own_layer.py"))
+    example = runpy.run_path(str(Path(__file__).parents[2] / "examples" / "my_own_layer.py"))
     model = Sequential([layers.Input((8, 8, 1)), layers.Conv2D(3, 3), example["SqueezeExcite"](2)])
     ax = plotting.receptive_field(model, "squeeze_excite", measured=True)
     assert "by gradient 64 of these 64" in ax.get_title()

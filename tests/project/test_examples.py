@@ -10,7 +10,7 @@ import pytest
 import tinycnn
 from tinycnn import datasets, models
 
-EXAMPLES = Path(__file__).parent.parent / "examples"
+EXAMPLES = Path(__file__).parents[2] / "examples"
 
 
 @pytest.fixture

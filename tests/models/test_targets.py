@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 AVX2 = "+avx,+avx2,+fma,+f16c,+bmi,+bmi2,+lzcnt,+movbe,+popcnt,+sse3,+ssse3,+sse4.1,+sse4.2,+64bit,+cx16,+sahf,+xsave"
 #: Numba's names of a processor and of its features, and the bytes of a vector.
 TARGETS = {"haswell": (AVX2, 32), "x86-64": ("", 16)}
