@@ -3,7 +3,7 @@
 from typing import Any, ClassVar, Literal
 
 from .core.checks import real
-from .core.registry import Named, find
+from .core.registry import Named, Registry
 from .core.types import Array
 
 
@@ -32,9 +32,8 @@ class ActivationFunction(Named):
         return getattr(kernels, f"{self.name}_backward")(dy, kept, *self.get_config().values(), out=out)
 
     def describe(self) -> Any:
-        """The name; a configuration where an argument is not the default, or the class not tinycnn's."""
-        known = type(self) is ACTIVATIONS.get(self.name)
-        return self.name if known and self.get_config() == type(self)().get_config() else super().describe()
+        """Return the name, or a configuration where an argument is not the default or the class is a user's own."""
+        return self.name if REGISTRY.names_exactly(self.name, self) else super().describe()
 
 
 class Linear(ActivationFunction):
@@ -115,12 +114,15 @@ ACTIVATIONS: dict[str, type[ActivationFunction]] = {
 }
 
 
+REGISTRY = Registry("activation", ActivationFunction, ACTIVATIONS)
+
+
 def get(activation: Any) -> ActivationFunction:
-    """An activation from its name, its class name, its configuration, or itself; None is ``linear``.
+    """Return an activation from its name, its class name, its configuration, or itself; None is ``linear``.
 
     Raises
     ------
     ValueError
         If the name is unknown.
     """
-    return find("activation", "linear" if activation is None else activation, ActivationFunction, ACTIVATIONS)
+    return REGISTRY.find("linear" if activation is None else activation)

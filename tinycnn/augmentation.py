@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 
 from .core.backend import Backend, get_backend
-from .core.checks import boolean, integer, real, shown
+from .core.checks import boolean, integer, real
+from .core.messages import shown
 from .core.seeding import Stream, generator
 from .core.types import Array, Config
 from .core.workspace import Workspace

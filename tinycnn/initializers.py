@@ -6,7 +6,7 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 
 from .core.checks import real
-from .core.registry import Named, find
+from .core.registry import Named, Registry
 from .core.types import Array, Shape
 
 
@@ -208,12 +208,21 @@ INITIALIZERS: dict[str, type[Initializer]] = {
 }
 
 
+REGISTRY = Registry("initializer", Initializer, INITIALIZERS)
+
+
 def get(initializer: Any, name: str = "") -> Initializer:
-    """An initializer from its name, its class name, its configuration, or itself; ``name`` is the argument's.
+    """Return an initializer from its name, its class name, its configuration, or itself.
+
+    Parameters
+    ----------
+    initializer : str, dict or Initializer
+    name : str, optional
+        The argument that it was given for, for errors.
 
     Raises
     ------
     ValueError
         If the name is unknown.
     """
-    return find("initializer", initializer, Initializer, INITIALIZERS, name)
+    return REGISTRY.find(initializer, name)

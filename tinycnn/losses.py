@@ -7,8 +7,9 @@ from typing import Any, ClassVar, NamedTuple
 import numpy as np
 
 from .core.backend import Backend, get_backend
-from .core.checks import any_array, arguments, array, boolean, real, shown, unknown
-from .core.registry import custom, described
+from .core.checks import any_array, array, boolean, real
+from .core.messages import shown
+from .core.registry import Registry
 from .core.types import Array, Config, Shape
 
 
@@ -293,27 +294,24 @@ LOSSES: dict[str, type[Loss]] = {
     cls.name: cls for cls in (SparseCategoricalCrossentropy, CategoricalCrossentropy, MeanSquaredError)
 }
 
-#: Keras's short names.
-_ALIASES: dict[str, type[Loss]] = {"mse": MeanSquaredError}
+REGISTRY = Registry(
+    "loss",
+    Loss,
+    LOSSES,
+    aliases={"mse": MeanSquaredError},
+    advice={
+        "binarycrossentropy": "end the model with Dense(2, activation='softmax'), which does as well for two classes, "
+        "and use sparse_categorical_crossentropy"
+    },
+)
 
 
 def get(loss: Any) -> Loss:
-    """A loss from its name, its class name, its configuration, or itself.
+    """Return a loss from its name, its class name, its configuration, or itself.
 
     Raises
     ------
     ValueError
         If the name is unknown.
     """
-    if isinstance(loss, Loss):
-        return loss
-    name, config = described(loss)
-    by_name = LOSSES | _ALIASES | {cls.__name__: cls for cls in LOSSES.values()} | custom(Loss)
-    if not isinstance(name, str) or name not in by_name:
-        if isinstance(name, str) and name.lower().replace("_", "") == "binarycrossentropy":
-            raise ValueError(
-                f"loss: there is no {name}: end the model with Dense(2, activation='softmax'), which is as good for "
-                "two classes, and take sparse_categorical_crossentropy"
-            )
-        raise unknown("loss", name, LOSSES | custom(Loss))
-    return by_name[name](**arguments(config, f"config of loss {name}"))
+    return REGISTRY.find(loss)

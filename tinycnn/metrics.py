@@ -4,8 +4,9 @@ from typing import Any
 
 import numpy as np
 
-from .core.checks import any_array, arguments, array, checked_name, integer, shown, unknown
-from .core.registry import class_name, custom, described
+from .core.checks import any_array, array, checked_name, integer
+from .core.messages import shown
+from .core.registry import Registry, described
 from .core.types import Array, Config
 
 #: Of a confusion matrix, which is a square of them.
@@ -201,32 +202,27 @@ METRICS: dict[str, type[Metric]] = {
     )
 }
 
-#: Keras's short names.
-_ALIASES: dict[str, type[Metric]] = {"acc": ClassAccuracy, "mse": MeanSquaredError}
+REGISTRY = Registry("metric", Metric, METRICS, aliases={"acc": ClassAccuracy, "mse": MeanSquaredError})
 
 
 def get(metric: Any) -> Metric:
-    """A fresh metric from its name, its class name or its configuration, or the metric itself.
+    """Return a fresh metric from its name, its class name or its configuration, or the metric itself.
 
     Raises
     ------
     ValueError
         If the name is unknown.
+    TypeError
+        For a class or a function.
     """
-    if isinstance(metric, Metric):
-        return metric
-    if callable(metric):
+    if callable(metric) and not isinstance(metric, Metric):
         hint = "write an instance, with parentheses" if isinstance(metric, type) else "subclass metrics.Metric instead"
         raise TypeError(f"metrics: expected names or Metric objects; got {shown(metric)}; {hint}")
-    name, config = described(metric)
-    known = METRICS | _ALIASES | {cls.__name__: cls for cls in METRICS.values()} | custom(Metric)
-    if not isinstance(name, str) or name not in known:
-        raise unknown("metric", name, METRICS | custom(Metric), "metrics")
-    return known[name](**arguments(config, f"config of metric {name}"))
+    return REGISTRY.find(metric, "metrics")
 
 
 def by_name(metrics: Any) -> dict[str, Metric]:
-    """Metrics by their keys in the logs: the word that was used for one, else its name.
+    """Return metrics by their keys in the logs: the word that was used for a metric, or else its name.
 
     Parameters
     ----------
@@ -235,7 +231,7 @@ def by_name(metrics: Any) -> dict[str, Metric]:
     Raises
     ------
     ValueError
-        If a name is unknown, or two have the same one.
+        If a name is unknown, or two metrics have the same one.
     """
     chosen: dict[str, Metric] = {}
     wanted = [metrics] if isinstance(metrics, str | Metric) else metrics
@@ -245,22 +241,16 @@ def by_name(metrics: Any) -> dict[str, Metric]:
         resolved = get(metric)
         key = metric if isinstance(metric, str) else resolved.name
         if key in chosen or key in ("loss", "learning_rate", "epoch"):
-            raise ValueError(f"two figures are called {key!r}; give one metric another name, as name=…")
+            raise ValueError(f"two columns of the logs are called {key!r}; give one metric another name, as name=…")
         chosen[key] = resolved
     return chosen
 
 
 def serialize(metrics: dict[str, Metric]) -> list[Any]:
-    """What :func:`by_name` makes the same metrics from, ready for JSON: words where they say everything."""
-    known = METRICS | _ALIASES
+    """Return what :func:`by_name` makes the same metrics from, ready for JSON: a word where it says everything."""
     if not isinstance(metrics, dict) or not all(isinstance(metric, Metric) for metric in metrics.values()):
         raise TypeError(f"metrics must be a dict of Metric objects by name; got {shown(metrics)}")
-    return [
-        key
-        if key in known and type(metric) is known[key] and metric.get_config() == known[key]().get_config()
-        else {"class_name": class_name(metric), "config": metric.get_config()}
-        for key, metric in metrics.items()
-    ]
+    return [key if REGISTRY.names_exactly(key, metric) else described(metric) for key, metric in metrics.items()]
 
 
 # After training ------------------------------------------------------------------------------------------------

@@ -1,16 +1,17 @@
 """Optimizers, by Keras 3's formulas. The arithmetic of a step is a kernel; an optimizer holds state and rates."""
 
 import math
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 
 from . import schedules
 from .core.backend import Backend
-from .core.checks import arguments, boolean, real, unexpected, unknown
-from .core.registry import custom, described
+from .core.checks import boolean, real
+from .core.messages import unexpected
+from .core.parameter import Parameter
+from .core.registry import Registry
 from .core.types import Array, Config
-from .layers.base import Parameter
 
 
 class Optimizer:
@@ -196,6 +197,12 @@ class Optimizer:
             "clipvalue": self.clipvalue,
             "global_clipnorm": self.global_clipnorm,
         }
+
+    @classmethod
+    def from_config(cls, config: Config) -> Self:
+        """Return the optimizer that :meth:`get_config` described; it has not taken a step."""
+        rate = config.get("learning_rate")
+        return cls(**config | ({"learning_rate": schedules.deserialize(rate)} if isinstance(rate, dict) else {}))
 
 
 def _shortening(norm: float, limit: float) -> float:
@@ -383,25 +390,18 @@ class AdamW(Adam):
 OPTIMIZERS: dict[str, type[Optimizer]] = {cls.__name__: cls for cls in (SGD, RMSprop, Adam, AdamW)}
 
 
+REGISTRY = Registry("optimizer", Optimizer, OPTIMIZERS, any_case=True)
+
+
 def get(optimizer: Any) -> Optimizer:
-    """An optimizer from its name (any case), its configuration, or itself.
+    """Return an optimizer from its name (in any case), its configuration, or itself.
 
     Raises
     ------
     ValueError
         If the name is unknown.
     """
-    if isinstance(optimizer, Optimizer):
-        return optimizer
-    name, config = described(optimizer)
-    by_name = {key.lower(): cls for key, cls in (OPTIMIZERS | custom(Optimizer)).items()}
-    if not isinstance(name, str) or name.lower() not in by_name:
-        raise unknown("optimizer", name, by_name)
-    config = dict(arguments(config, f"config of optimizer {name}"))
-    rate = config.get("learning_rate")
-    if isinstance(rate, dict):
-        config["learning_rate"] = schedules.deserialize(rate)
-    return by_name[name.lower()](**config)
+    return REGISTRY.find(optimizer)
 
 
 def _checked_rate(value: Any) -> Any:

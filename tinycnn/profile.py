@@ -28,7 +28,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from .activations import Linear
-from .core.checks import boolean, integer, shown
+from .core.checks import boolean, integer
+from .core.messages import shown
 from .core.types import Array
 from .core.workspace import Workspace
 from .inspection.summary import layer_of, parts_of
@@ -195,7 +196,7 @@ def profile(model: Sequential, batch_size: int = 128, repeats: int = 20, *, fuse
         raise TypeError(f"model must be a Sequential; got {type(model).__name__}")
     batch_size, repeats = integer(batch_size, "batch_size"), integer(repeats, "repeats")
     fuse = boolean(fuse, "fuse")
-    model._need_build()
+    model.need_build()
     batch = _random_batch(model, batch_size)
     plan = model.plan if fuse else model.chain
     if not any(parameter.trainable for parameter in model.parameters().values()):

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from .core.checks import real
-from .core.registry import Named, find
+from .core.registry import Named, Registry
 from .core.types import Array
 
 
@@ -55,16 +55,21 @@ class L2(Regularizer):
 REGULARIZERS: dict[str, type[Regularizer]] = {"l2": L2}
 
 
-def get(regularizer: Any, name: str = "") -> Regularizer | None:
-    """A regularizer from its name, its class name, its configuration, or itself; None is none.
+REGISTRY = Registry("regularizer", Regularizer, REGULARIZERS)
 
-    ``name`` is the argument's, for errors.
+
+def get(regularizer: Any, name: str = "") -> Regularizer | None:
+    """Return a regularizer from its name, its class name, its configuration, or itself; None is no regularizer.
+
+    Parameters
+    ----------
+    regularizer : str, dict, Regularizer or None
+    name : str, optional
+        The argument that it was given for, for errors.
 
     Raises
     ------
     ValueError
         If the name is unknown.
     """
-    if regularizer is None:
-        return None
-    return find("regularizer", regularizer, Regularizer, REGULARIZERS, name)
+    return None if regularizer is None else REGISTRY.find(regularizer, name)

@@ -36,8 +36,9 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any, Self
 
-from .core.checks import arguments, boolean, integer, items, real, shown, unknown
-from .core.registry import class_name, custom, custom_classes
+from .core.checks import arguments, boolean, integer, items, real
+from .core.messages import shown
+from .core.registry import Registry, custom_classes, described
 
 __all__ = [
     "Constant",
@@ -440,7 +441,7 @@ def serialize(schedule: LearningRateSchedule | InverseEpochDecay) -> dict[str, A
     """
     if not isinstance(schedule, _Configured):
         raise TypeError(f"schedule must be a schedule; got {shown(schedule)}")
-    return {"class_name": class_name(schedule), "config": schedule.get_config()}
+    return described(schedule)
 
 
 def deserialize(description: Mapping[str, Any], custom_objects: dict[str, type] | None = None) -> Any:
@@ -449,22 +450,17 @@ def deserialize(description: Mapping[str, Any], custom_objects: dict[str, type] 
     Parameters
     ----------
     description : dict
+        With the keys ``class_name`` and ``config``.
     custom_objects : dict of str to class, optional
-        Schedules that are not tinycnn's own, by class name.
+        Schedules that are not tinycnn's own, by the names of their classes.
 
     Raises
     ------
     ValueError
-        No schedule has that class name.
+        If ``description`` has another form, or no schedule has that class name.
     """
-    if not isinstance(description, Mapping) or not {"class_name", "config"} <= description.keys():
-        raise ValueError(f"description must be a dict with class_name and config; got {shown(description)}")
-    name = description["class_name"]
     with custom_classes(custom_objects):
-        known = SCHEDULES | custom(LearningRateSchedule)
-    if not isinstance(name, str) or name not in known:
-        raise unknown("schedule", name, known, "description")
-    return known[name].from_config(description["config"])
+        return REGISTRY.read(description, "description")
 
 
 SCHEDULES: dict[str, Any] = {
@@ -479,6 +475,7 @@ SCHEDULES: dict[str, Any] = {
         PiecewiseConstantDecay,
     )
 }
+REGISTRY: Registry[Any] = Registry("schedule", LearningRateSchedule, SCHEDULES)
 
 
 def _units(step: int, decay_steps: float, staircase: bool) -> float:

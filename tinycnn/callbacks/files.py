@@ -8,7 +8,8 @@ from pathlib import Path
 from string import Formatter
 from typing import Any, TextIO
 
-from ..core.checks import boolean, choice, integer, path, real, shown
+from ..core.checks import boolean, choice, integer, path, real
+from ..core.messages import shown
 from ..training.callback import Callback, Logs
 from ..training.non_finite import bad_weight
 from .monitor import MonitorCallback

@@ -4,7 +4,8 @@ import inspect
 from collections.abc import Callable
 from typing import Any
 
-from ..core.checks import integer, real, shown, verbosity
+from ..core.checks import integer, real, verbosity
+from ..core.messages import shown
 from ..training.callback import Callback, Logs
 from .monitor import MonitorCallback
 

@@ -5,13 +5,13 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property
 from types import ModuleType
 from typing import Any
 
 import numpy as np
 
-from .checks import unknown
+from .messages import unknown
 from .types import Array
 
 #: What every machine has; their arrays are NumPy's.
@@ -32,9 +32,9 @@ class Backend:
 
     name: str
 
-    @property
+    @cached_property
     def kernels(self) -> ModuleType:
-        """The module with the kernel functions; imported when first asked for (Numba takes a moment)."""
+        """The module with the kernel functions; it is imported when first asked for, because Numba takes a moment."""
         return _load(self.name)
 
     def has_to_compile(self) -> bool:
@@ -43,10 +43,14 @@ class Backend:
             return False
         return importlib.import_module("tinycnn.kernels.cpu._jit").has_to_compile()
 
-    @property
+    @cached_property
     def on_device(self) -> bool:
-        """Whether arrays of this backend lie on a device, and reading one waits for it."""
+        """Whether arrays of this backend lie on a device, so that reading one has to wait for the device."""
         return self.name in DEVICE_BACKENDS
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # A copy needs the name alone; what is cached holds a module, which cannot be copied.
+        return Backend, (self.name,)
 
     def array(self, values: Any, dtype: str | None = None) -> Array:
         """A fresh C-ordered array of this backend."""

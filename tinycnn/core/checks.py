@@ -1,7 +1,5 @@
 """Checks of arguments: each returns the value in its normal form or raises an error that names the argument."""
 
-import difflib
-import inspect
 import math
 import numbers
 import os
@@ -11,70 +9,11 @@ from typing import Any
 
 import numpy as np
 
+from .messages import SHOWN, shown
 from .types import Array, Config, Shape
 
 #: The largest whole number that any argument takes: what an array's length, or a seed, can be.
 LARGEST = 2**63 - 1
-#: Characters of a value that an error shows: what came may be a whole data set, or a hostile file's.
-_SHOWN = 100
-
-
-def shown(value: Any) -> str:
-    """``repr(value)`` for an error: one line, not too long, and never an error itself.
-
-    Examples
-    --------
-    >>> shown("relu"), len(shown("x" * 10**6))
-    ("'relu'", 100)
-    """
-    if isinstance(value, numbers.Integral) and not -LARGEST <= int(value) <= LARGEST:
-        return f"a number of {int(value).bit_length()} bits"  # Python refuses to write out more than 4300 digits
-    if isinstance(value, str | bytes):
-        value = value[:_SHOWN]
-    try:
-        text = " ".join(repr(value).split())
-    except Exception:  # a user's object may fail in any way, and lists may be nested too deeply
-        text = f"<{type(value).__name__}>"
-    return text if len(text) <= _SHOWN else f"{text[: _SHOWN - 1]}…"
-
-
-def unknown(kind: str, name: Any, known: Iterable[str], argument: str = "") -> ValueError:
-    """The error for a name that does not exist, with the nearest that does; ``argument`` is the one it was given for.
-
-    Examples
-    --------
-    >>> unknown("layer", "Conv2", ["Conv2D", "Dense"])
-    ValueError("unknown layer 'Conv2'; did you mean 'Conv2D'? Known: Conv2D, Dense")
-    """
-    names = sorted(known)
-    asked = name[:_SHOWN].lower() if isinstance(name, str) else ""
-    near = difflib.get_close_matches(asked, [n.lower() for n in names], n=1, cutoff=0.5)
-    list_of = next((f"did you mean {n!r}? Known" for n in names if near and n.lower() == near[0]), "known")
-    where = f"{argument}: " if argument else ""
-    if isinstance(name, type):
-        list_of = f"write an instance, with parentheses, or a name; {list_of}"
-    return ValueError(f"{where}unknown {kind} {shown(name)}; {list_of}: {', '.join(names)}")
-
-
-def unexpected(cls: type, given: Iterable[str]) -> TypeError:
-    """The error for arguments that a class does not take, with the nearest that it does.
-
-    Examples
-    --------
-    >>> from tinycnn import layers
-    >>> unexpected(layers.Conv2D, ["stride"])
-    TypeError("Conv2D takes no argument 'stride'; did you mean 'strides'?")
-    """
-    known = {
-        name
-        for base in cls.__mro__
-        for name, parameter in inspect.signature(vars(base).get("__init__", cls)).parameters.items()
-        if parameter.kind in (parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY) and name != "self"
-    } - set(getattr(cls, "fixed_arguments", ()))
-    wrong = next(iter(given))[:_SHOWN]
-    near = difflib.get_close_matches(wrong, sorted(known), n=1, cutoff=0.5)
-    hint = f"did you mean {near[0]!r}?" if near else f"it takes {', '.join(sorted(known))}"
-    return TypeError(f"{cls.__name__} takes no argument {wrong!r}; {hint}")
 
 
 def choice(value: Any, options: Iterable[str], name: str) -> str:
@@ -155,9 +94,9 @@ def optional_name(value: Any) -> str | None:
 
 def checked_name(value: Any) -> str:
     """A name for a layer, model or metric: printable text without a slash (weights are ``layer/parameter``)."""
-    if not isinstance(value, str) or not value or "/" in value or not value.isprintable() or len(value) > _SHOWN:
+    if not isinstance(value, str) or not value or "/" in value or not value.isprintable() or len(value) > SHOWN:
         raise ValueError(
-            f"name must be a non-empty string of at most {_SHOWN} printable characters without '/'; got {shown(value)}"
+            f"name must be a non-empty string of at most {SHOWN} printable characters without '/'; got {shown(value)}"
         )
     return value
 

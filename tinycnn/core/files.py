@@ -6,7 +6,7 @@ import stat
 from pathlib import Path
 from typing import Any
 
-from .checks import shown
+from .messages import shown
 
 #: Levels of lists and objects in each other; a model's configuration has seven.
 MAX_DEPTH = 32

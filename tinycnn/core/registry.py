@@ -1,116 +1,185 @@
-"""What a layer is given by name or as an object: activations, initializers, regularizers."""
+"""Things that are described by a name: layers, losses, metrics, optimizers, schedules, activations, initializers, …
 
+Each family makes a :class:`Registry` of its classes. A description is a name, or ``{"class_name": …, "config": …}``,
+which JSON can hold; :meth:`Registry.find` makes an object from it and :func:`described` is the way back.
+
+Source: the idea that the registry knows no family, and that each family registers itself, is that of thinc
+(``thinc/config.py``).
+"""
+
+import inspect
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from types import MappingProxyType
-from typing import Any, TypeVar
+from typing import Any, Generic, TypeVar
 
-from .checks import arguments, shown, unknown
+import numpy as np
+
+from .checks import arguments
+from .messages import shown, unknown
 from .types import Config
 from .version import is_ours
 
-C = TypeVar("C")
-T = TypeVar("T", bound="Named")
+T = TypeVar("T")
+
+#: The registry of each family that has been imported.
+_REGISTRIES: list["Registry[Any]"] = []
+#: A user's classes by name, while a description is read that may hold them. What reads it need not hand them down.
+_CUSTOM: ContextVar[Mapping[str, type]] = ContextVar("custom_objects", default=MappingProxyType({}))
 
 
-def class_name(thing: Any) -> str:
-    """The name of a thing's class in a description, by which its reader will find that class.
+class Registry(Generic[T]):
+    """All classes of one kind, by the names that descriptions use.
 
-    Raises
-    ------
-    ValueError
-        For a class of a user's own that is called as one of tinycnn's of its kind: it would be taken for that.
+    Parameters
+    ----------
+    kind : str
+        What errors call a member, for instance ``"loss"``.
+    base : class
+        The class that all members derive from.
+    known : dict of str to class
+        The members, by the names that errors list. Each can also be found by the name of its class.
+    aliases : dict of str to class, optional
+        Further names, which errors do not list.
+    any_case : bool
+        Whether names are also found in another case, as Keras finds optimizers.
+    advice : dict of str to str, optional
+        What to do instead, for names that people look for and that tinycnn does not have; in lower case and without
+        underscores.
     """
-    cls: type = type(thing)
-    if not is_ours(cls):
-        kinds = [base for base in cls.__mro__ if is_ours(base) and base is not Named]
-        if any(is_ours(known) and known.__name__ == cls.__name__ for known in _family(kinds[-1])):
+
+    def __init__(
+        self,
+        kind: str,
+        base: type[T],
+        known: Mapping[str, type[T]],
+        aliases: Mapping[str, type[T]] | None = None,
+        *,
+        any_case: bool = False,
+        advice: Mapping[str, str] | None = None,
+    ) -> None:
+        self.kind, self.base, self.known = kind, base, known
+        self._any_case, self._advice = any_case, advice or {}
+        self._names = {**known, **(aliases or {}), **{cls.__name__: cls for cls in known.values()}}
+        _REGISTRIES.append(self)
+
+    def find(self, wanted: Any, argument: str = "") -> T:
+        """Return an object from its name, the name of its class, its description, or itself.
+
+        Parameters
+        ----------
+        wanted
+            What was given.
+        argument : str, optional
+            The argument that it was given for, for errors.
+
+        Raises
+        ------
+        ValueError
+            If the name is unknown; the message has the nearest one that is known.
+        TypeError
+            If the description has arguments that the class does not take.
+        """
+        if isinstance(wanted, self.base):
+            return wanted
+        name, config = _name_and_config(wanted)
+        cls = self.class_called(name, argument)
+        return _made(cls, arguments(config, f"config of {argument or self.kind} {name}"))
+
+    def read(self, description: Any, argument: str) -> T:
+        """Return an object from its whole description; a name alone is refused.
+
+        Raises
+        ------
+        ValueError
+            If it is not a description, or the name of its class is unknown.
+        TypeError
+            If it has arguments that the class does not take.
+        """
+        if not isinstance(description, Mapping) or not isinstance(description.get("config"), Mapping):
             raise ValueError(
-                f"a class of your own is called {cls.__name__}, as one of tinycnn's, and would be taken for that: "
-                "choose another name"
+                f"{argument}: a {self.kind} is described by {{'class_name': name, 'config': arguments}}; "
+                f"got {shown(description)}"
             )
-    return cls.__name__
+        cls = self.class_called(description.get("class_name"), argument)
+        return _made(cls, arguments(description["config"], f"config of {self.kind} {description['class_name']}"))
+
+    def class_called(self, name: Any, argument: str = "") -> type[T]:
+        """Return the class of that name, a user's within :func:`custom_classes` included."""
+        known = {**self.known, **self._custom()}
+        by_name = {**self._names, **self._custom()}
+        if self._any_case:
+            known = {key.lower(): cls for key, cls in known.items()}
+            by_name = {key.lower(): cls for key, cls in by_name.items()}
+        key = name.lower() if self._any_case and isinstance(name, str) else name
+        if isinstance(key, str) and key in by_name:
+            return by_name[key]
+        advice = self._advice.get(name.lower().replace("_", "")) if isinstance(name, str) else None
+        if advice is not None:
+            raise ValueError(f"{argument or self.kind}: there is no {shown(name)}; {advice}")
+        raise unknown(self.kind, name, known, argument)
+
+    def names_exactly(self, name: str, thing: T) -> bool:
+        """Return whether a name alone makes something equal to ``thing``: same class, default arguments."""
+        cls = self._names.get(name)
+        return type(thing) is cls and thing.get_config() == cls().get_config()  # type: ignore[attr-defined, union-attr]
+
+    def _custom(self) -> dict[str, type[T]]:
+        return {name: cls for name, cls in _CUSTOM.get().items() if issubclass(cls, self.base)}
+
+    def _is_taken(self, name: str) -> bool:
+        """Return whether a class of tinycnn's of this kind has that name, registered or not."""
+        return any(is_ours(cls) and cls.__name__ == name for cls in _family(self.base))
+
+
+def _made(cls: type[T], config: Config) -> T:
+    """Return an object of a class, made as the class itself wants it, from the arguments of a description."""
+    from_config = getattr(cls, "from_config", None)
+    return cls(**config) if from_config is None else from_config(config)
+
+
+def _name_and_config(wanted: Any) -> tuple[Any, Any]:
+    if isinstance(wanted, dict) and wanted.keys() == {"class_name", "config"}:
+        return wanted["class_name"], wanted["config"]
+    return wanted, {}
 
 
 def _family(base: type) -> Iterator[type]:
-    """A class and all that derive from it."""
+    """Yield a class and all that derive from it."""
     yield base
     derived: list[type] = base.__subclasses__()
     for cls in derived:
         yield from _family(cls)
 
 
-class Named:
-    """Base of things that are described by their class and their constructor's arguments.
-
-    A subclass keeps each argument under its own name, and nothing else.
-    """
-
-    def get_config(self) -> Config:
-        """The constructor's arguments."""
-        return dict(vars(self))
-
-    def describe(self) -> Any:
-        """What :func:`find` makes an equal one from; ready for JSON."""
-        return {"class_name": class_name(self), "config": self.get_config()}
-
-    def __repr__(self) -> str:
-        return f"{type(self).__name__}({', '.join(f'{key}={value!r}' for key, value in self.get_config().items())})"
-
-
-def find(kind: str, wanted: Any, base: type[T], known: dict[str, type[T]], name: str = "") -> T:
-    """One of ``known``, from its name, its class name, its description, or itself.
-
-    Parameters
-    ----------
-    kind : str
-        What is looked for, for errors.
-    wanted
-    base : class
-        Of all of the kind.
-    known : dict of str to class
-    name : str, optional
-        The argument's, for errors, where it is not the kind.
+def described(thing: Any) -> Config:
+    """Return what :meth:`Registry.find` makes an equal object from, ready for JSON.
 
     Raises
     ------
     ValueError
-        If the name is unknown.
-    TypeError
-        If its description has arguments that it does not take.
+        If the class is a user's own and has the name of one of tinycnn's: its reader would take it for that one.
     """
-    if isinstance(wanted, base):
-        return wanted
-    called, config = described(wanted)
-    by_name = known | {cls.__name__: cls for cls in known.values()} | custom(base)
-    if not isinstance(called, str) or called not in by_name:
-        raise unknown(kind, called, known | custom(base), name)
-    return by_name[called](**arguments(config, f"config of {name or kind} {called}"))
-
-
-#: A user's classes by name, while a description is read that may hold them; what reads it need not hand them down.
-_CUSTOM: ContextVar[Mapping[str, type]] = ContextVar("custom_objects", default=MappingProxyType({}))
+    cls = type(thing)
+    if not is_ours(cls) and any(isinstance(thing, r.base) and r._is_taken(cls.__name__) for r in _REGISTRIES):
+        raise ValueError(
+            f"your own class {cls.__name__} has the name of a class of tinycnn's, and whoever reads the file would "
+            "take it for that one; rename your class"
+        )
+    return {"class_name": cls.__name__, "config": thing.get_config()}
 
 
 @contextmanager
 def custom_classes(given: Any) -> Iterator[None]:
-    """Within this block descriptions may name these classes too; None adds none.
+    """Let descriptions name these classes too, within this block; None adds none.
 
     Raises
     ------
     TypeError
         For anything but a dict of names to classes of a kind that descriptions name.
     """
-    from .. import layers, losses, metrics, optimizers, schedules
-    from ..activations import ActivationFunction
-    from ..initializers import Initializer
-    from ..regularizers import Regularizer
-
-    bases = (
-        *(layers.Layer, losses.Loss, metrics.Metric, optimizers.Optimizer, schedules.LearningRateSchedule),
-        *(ActivationFunction, Initializer, Regularizer),
-    )
+    bases = tuple(registry.base for registry in _REGISTRIES)
     good = given is None or (
         isinstance(given, dict)
         and all(isinstance(key, str) for key in given)
@@ -128,13 +197,68 @@ def custom_classes(given: Any) -> Iterator[None]:
         _CUSTOM.reset(token)
 
 
-def custom(base: type[C]) -> dict[str, type[C]]:
-    """The user's classes of one kind, within :func:`custom_classes`."""
-    return {name: cls for name, cls in _CUSTOM.get().items() if issubclass(cls, base)}
+def constructor_config(thing: Any, label: str) -> Config:
+    """Return the constructor's arguments of an object that keeps each one under its own name, ready for JSON.
+
+    Raises
+    ------
+    TypeError
+        If an argument was not kept under its own name, or JSON cannot hold it.
+    """
+    config: Config = {}
+    for name in constructor_arguments(type(thing)):
+        if not hasattr(thing, name):
+            raise TypeError(f"{label}: cannot be saved, because __init__ does not keep its argument {name!r}")
+        config[name] = _plain(getattr(thing, name))
+        if not _is_json(config[name]):
+            raise TypeError(
+                f"{label}: cannot be saved, because JSON does not hold its argument {name!r}, "
+                f"{shown(getattr(thing, name))}; define get_config and from_config"
+            )
+    return config
 
 
-def described(wanted: Any) -> tuple[Any, Any]:
-    """Name and configuration, from a description or from a name alone."""
-    if isinstance(wanted, dict) and wanted.keys() == {"class_name", "config"}:
-        return wanted["class_name"], wanted["config"]
-    return wanted, {}
+def constructor_arguments(cls: type) -> list[str]:
+    """Return the names of all arguments that a class and its bases take, the class's own first."""
+    names: dict[str, None] = {}
+    for base in cls.__mro__:
+        if "__init__" in base.__dict__ and base is not object:
+            for parameter in list(inspect.signature(base.__dict__["__init__"]).parameters.values())[1:]:
+                if parameter.kind not in (parameter.VAR_KEYWORD, parameter.VAR_POSITIONAL):
+                    names.setdefault(parameter.name)
+    return list(names)
+
+
+def _plain(value: Any) -> Any:
+    """Return a constructor argument as JSON can hold it."""
+    if isinstance(value, Named):
+        return value.describe()
+    if isinstance(value, tuple):
+        return [_plain(item) for item in value]
+    return value.item() if isinstance(value, np.generic) else value
+
+
+def _is_json(value: Any) -> bool:
+    if isinstance(value, dict):
+        return all(isinstance(key, str) and _is_json(item) for key, item in value.items())
+    if isinstance(value, list):
+        return all(map(_is_json, value))
+    return value is None or isinstance(value, str | bool | int | float)
+
+
+class Named:
+    """Base of things that are described by their class and their constructor's arguments.
+
+    A subclass keeps each argument under its own name, and nothing else.
+    """
+
+    def get_config(self) -> Config:
+        """Return the constructor's arguments."""
+        return dict(vars(self))
+
+    def describe(self) -> Any:
+        """Return what :meth:`Registry.find` makes an equal object from, ready for JSON."""
+        return described(self)
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({', '.join(f'{key}={value!r}' for key, value in self.get_config().items())})"

@@ -2,6 +2,7 @@
 
 from importlib.metadata import version
 from platform import python_version
+from typing import Any
 
 __version__ = "0.1.0"
 
@@ -9,8 +10,8 @@ __version__ = "0.1.0"
 PACKAGE = "tinycnn."
 
 
-def is_ours(cls: type) -> bool:
-    """Return whether a class is defined in tinycnn itself.
+def is_ours(thing: Any) -> bool:
+    """Return whether a class or a function is defined in tinycnn itself.
 
     Examples
     --------
@@ -18,7 +19,7 @@ def is_ours(cls: type) -> bool:
     >>> is_ours(layers.Dense), is_ours(int)
     (True, False)
     """
-    return cls.__module__.startswith(PACKAGE)
+    return str(getattr(thing, "__module__", "")).startswith(PACKAGE)
 
 
 def versions() -> dict[str, str]:

@@ -15,7 +15,7 @@ from __future__ import annotations
 import difflib
 from types import ModuleType
 
-from ..core.checks import shown
+from ..core.messages import shown
 from . import cifar10, digits, fashion_mnist, mnist
 from ._fetch import DownloadError
 from ._formats import DataFileError, DataSet, read_idx

@@ -17,9 +17,10 @@ from typing import BinaryIO, TypeAlias, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from ..core.checks import integer, shown
+from ..core.checks import integer
 from ..core.checks import path as checked_path
 from ..core.files import check_plain_file
+from ..core.messages import shown
 
 Images: TypeAlias = NDArray[np.uint8]
 Labels: TypeAlias = NDArray[np.int64]

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..core.backend import Backend
-from ..core.checks import unknown
+from ..core.messages import unknown
 from ..core.types import Array
 from ..kernels.threads import one_blas_thread
 from ..layers.base import Layer, buffers_kept

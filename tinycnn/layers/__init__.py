@@ -2,11 +2,12 @@
 
 from typing import Any
 
-from ..core.checks import shown, unknown
-from ..core.registry import class_name, custom, custom_classes
+from ..core.messages import shown
+from ..core.parameter import Parameter
+from ..core.registry import Registry, custom_classes, described
 from ..core.types import Config
 from .activation import ELU, Activation, LeakyReLU, ReLU, Softmax
-from .base import ActivatedLayer, Layer, Parameter
+from .base import ActivatedLayer, Layer
 from .batchnorm import BatchNormalization
 from .conv import Conv2D, Convolution2D, DepthwiseConv2D
 from .core import Flatten, Input, Rescaling, Reshape, ZeroPadding2D
@@ -66,21 +67,25 @@ __all__ = [
 ]
 
 
+REGISTRY = Registry("layer", Layer, LAYERS)
+
+
 def serialize(layer: Layer) -> Config:
-    """A layer as ``{"class_name": …, "config": …}``, ready for JSON."""
+    """Return a layer as ``{"class_name": …, "config": …}``, ready for JSON."""
     if not isinstance(layer, Layer):
         raise TypeError(f"layer must be a Layer; got {shown(layer)}")
-    return {"class_name": class_name(layer), "config": layer.get_config()}
+    return described(layer)
 
 
 def deserialize(config: Any, custom_objects: dict[str, type] | None = None) -> Layer:
-    """The layer that :func:`serialize` described, not built.
+    """Return the layer that :func:`serialize` described; it is not built.
 
     Parameters
     ----------
     config : dict
+        With the keys ``class_name`` and ``config``.
     custom_objects : dict of str to class, optional
-        Layers, initializers and so on that are not tinycnn's own, by class name.
+        Layers, initializers and so on that are not tinycnn's own, by the names of their classes.
 
     Raises
     ------
@@ -89,13 +94,5 @@ def deserialize(config: Any, custom_objects: dict[str, type] | None = None) -> L
     TypeError
         If the class does not take the arguments.
     """
-    if not isinstance(config, dict) or not isinstance(config.get("config"), dict):
-        raise ValueError(
-            f"config: a layer is described by {{'class_name': name, 'config': arguments}}; got {shown(config)}"
-        )
     with custom_classes(custom_objects):
-        known = LAYERS | custom(Layer)
-        name = config.get("class_name")
-        if not isinstance(name, str) or name not in known:
-            raise unknown("layer", name, known)
-        return known[name].from_config(config["config"])
+        return REGISTRY.read(config, "config")

@@ -3,7 +3,8 @@
 from typing import Any, NamedTuple
 
 from .. import activations
-from ..core.checks import integer, shown, unexpected
+from ..core.checks import integer
+from ..core.messages import shown, unexpected
 from ..core.types import Array
 from ..core.workspace import Workspace
 from .base import Layer

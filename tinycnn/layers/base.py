@@ -1,97 +1,74 @@
 """What a layer is: a shape rule, parameters, and which kernels to call."""
 
 import copy
-import inspect
-import math
-import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any, ClassVar, NamedTuple, NoReturn
 
 import numpy as np
 
-from .. import activations, initializers, regularizers
+from .. import activations
 from ..core import seeding
 from ..core.backend import Backend, get_backend
-from ..core.checks import arguments, array, boolean, float_dtype, items, optional_name, shape, shown, unexpected
-from ..core.registry import Named
+from ..core.checks import arguments, float_dtype, optional_name, shape
+from ..core.messages import shown, snake_case, unexpected
+from ..core.parameter import Parameter
+from ..core.registry import constructor_config
 from ..core.types import Array, Config, Shape
 from ..core.workspace import Workspace
 from ..kernels.geometry import Window
+from .own import FORM, prepare
+from .weights import Weights, sketched_parameter
 
-#: The most numbers that one array of weights, or one sample between two layers, may hold: 1 GiB of float32. VGG16's
-#: largest, which is not a small network's, is a third of it.
-MAX_NUMBERS = 2**28
-
-Cache = Any  # a NamedTuple of the layer's own; what backward needs of forward
+Cache = Any  # what backward needs from forward; a NamedTuple of the layer's own
 
 
-class Parameter:
-    """A trained array and its gradient.
-
-    Attributes
-    ----------
-    value : array
-        Updated in place by the optimizer.
-    grad : array
-        Overwritten by each backward.
-    trainable : bool
-    regularizer : Regularizer or None
-        Its penalty on the value is part of the loss while the parameter is trainable.
-    """
-
-    def __init__(
-        self, value: Array, trainable: bool = True, regularizer: regularizers.Regularizer | None = None
-    ) -> None:
-        self.value = value
-        self.grad = np.zeros_like(value)
-        self.trainable = trainable
-        self.regularizer = regularizer
-
-    def penalty(self) -> float:
-        """What the regularizer adds to the loss."""
-        return self.regularizer.penalty(self.value) if self.regularizer and self.trainable else 0.0
-
-    def add_penalty_gradient(self) -> None:
-        """Add the regularizer's gradient to what backward has written; once for each backward."""
-        if self.regularizer and self.trainable:
-            self.grad += self.regularizer.gradient(self.value)
-
-    def __repr__(self) -> str:
-        return f"Parameter(shape={self.value.shape}, dtype={self.value.dtype}, trainable={self.trainable})"
-
-
-class Layer:
+class Layer(Weights):
     """Base of all layers.
 
-    A layer of your own defines :meth:`output_shape`, :meth:`forward`, :meth:`backward` and, if it has parameters,
-    :meth:`create`. Store every constructor argument under its own name and saving and loading work too.
+    A layer of your own defines :meth:`forward` and :meth:`backward`; if it changes the shape of a sample also
+    :meth:`output_shape`, and if it has parameters :meth:`create`. Its methods may leave out the keywords that they have
+    no use for (``training``, ``step``, ``ws``). If ``__init__`` stores every argument under its own name, the layer can
+    also be saved and loaded.
 
     Parameters
     ----------
     name : str, optional
-        By default the class's name in snake case, numbered within a model.
+        By default the name of the class in snake case, numbered within a model.
     input_shape : tuple of int, optional
-        The shape of one sample; makes an ``Input`` before a first layer unnecessary.
+        The shape of one sample. On a first layer it makes an ``Input`` unnecessary.
     trainable : bool
         False freezes the layer's parameters.
 
     Attributes
     ----------
     params : dict of str to Parameter
+        What the optimizer trains.
     buffers : dict of str to array
-        State that is saved but not trained (moving statistics).
+        State that is saved but not trained, such as moving statistics.
     built_input_shape, built_output_shape : tuple of int
-        Known once built; without the batch axis.
+        The shapes of a sample and of its result, without the batch axis. They are known once the layer is built.
     sees_everything : bool
-        Set it to True in the class of a layer of your own whose every output depends on the whole image, or on the
-        whole row of numbers: its receptive field follows from it. Otherwise a layer counts as working pixel by pixel
-        if it keeps the shape, and what an output sees is not known if it does not.
+        Set it to True in the class of a layer of your own if each output depends on the whole image, or on the whole
+        row of numbers; the receptive field follows from it. Otherwise a layer counts as working pixel by pixel if it
+        keeps the shape, and if it does not, what an output sees is not known.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from tinycnn import layers, testing
+    >>> class Square(layers.Layer):
+    ...     def forward(self, x):
+    ...         return x * x, x
+    ...     def backward(self, dy, cache):
+    ...         return 2 * cache * dy
+    >>> testing.check_gradients(Square(), np.linspace(-1, 1, 6).reshape(2, 3)).ok
+    True
     """
 
-    #: The sliding window, for layers that have one; a receptive field is computed from these.
+    #: The sliding window of layers that have one; receptive fields are computed from these.
     window: Window | None = None
-    #: Whether every output sees all of the input, of an image all pixels.
+    #: Whether every output sees the whole input, that is, all pixels of an image.
     sees_everything: ClassVar[bool] = False
 
     def __init__(
@@ -106,62 +83,59 @@ class Layer:
         self.built = False
         self.trainable = trainable
 
-    @property
-    def trainable(self) -> bool:
-        """Whether the optimizer moves this layer's parameters; may be set at any time."""
-        return self._trainable
-
-    @trainable.setter
-    def trainable(self, value: bool) -> None:
-        self._trainable = boolean(value, "trainable")
-        for parameter in self.params.values():
-            parameter.trainable = value
-
-    @property
-    def trains(self) -> bool:
-        """Whether the optimizer moves any of the parameters: each has a flag of its own too."""
-        return any(parameter.trainable for parameter in self.params.values())
-
     # What a layer defines -------------------------------------------------------------------------------------
 
     def output_shape(self, input_shape: Shape) -> Shape:
-        """The shape of one result for the shape of one sample; pure. Raises ValueError where none fits."""
+        """Return the shape of one result for the shape of one sample, or raise ValueError if the layer cannot take it.
+
+        It depends on nothing but the layer's arguments, and changes nothing.
+        """
         return shape(input_shape, "input_shape")
 
     def create(self, input_shape: Shape, rng: np.random.Generator) -> None:
-        """Make parameters and buffers with :meth:`add_parameter` and :meth:`add_buffer`; none by default."""
+        """Make parameters and buffers with :meth:`add_parameter` and :meth:`add_buffer`; by default there are none."""
 
     def forward(
         self, x: Array, *, training: bool = False, step: int = 0, ws: Workspace | None = None
     ) -> tuple[Array, Cache | None]:
-        """The result for a batch, and what backward needs (None unless ``training``).
+        """Return the result for a batch, and what backward needs (None unless ``training``).
 
         Parameters
         ----------
         x : (N, \\*input_shape) array
         training : bool
+            Whether this is a training step; dropout and batch normalization work differently then.
         step : int
-            The optimizer step; names the masks of layers with randomness.
+            The number of the optimizer step. Layers with randomness draw from it, so that a step can be repeated.
         ws : Workspace, optional
-            Memory to reuse; without it every result is a fresh array.
+            Memory to reuse. Without it every result is a fresh array.
+
+        Returns
+        -------
+        (N, \\*output_shape) array, cache
         """
-        raise NotImplementedError(f"{type(self).__name__} does not define forward")
+        raise NotImplementedError(f"{type(self).__name__} does not define forward. {FORM}")
 
     def backward(self, dy: Array, cache: Cache, *, ws: Workspace | None = None) -> Array:
-        """dx, the gradient by the input; overwrites the gradient of each parameter on the way.
+        """Return dx, the gradient with respect to the input, and overwrite the gradient of each parameter.
 
         Parameters
         ----------
         dy : (N, \\*output_shape) array
-            The gradient of the loss by this layer's result. With ``ws`` given it may be overwritten.
+            The gradient of the loss with respect to this layer's result. If ``ws`` is given it may be overwritten.
         cache
-            From the forward with ``training=True``.
+            What :meth:`forward` returned with ``training=True``.
         ws : Workspace, optional
+            Memory to reuse. Without it the result is a fresh array.
+
+        Returns
+        -------
+        (N, \\*input_shape) array
         """
-        raise NotImplementedError(f"{type(self).__name__} does not define backward")
+        raise NotImplementedError(f"{type(self).__name__} does not define backward. {FORM}")
 
     def backward_parameters(self, dy: Array, cache: Cache, *, ws: Workspace | None = None) -> None:
-        """:meth:`backward` for a caller that has no use for dx: the first layer of a network in training."""
+        """Do what :meth:`backward` does, but for dx: in training nobody needs that of a network's first layer."""
         self.backward(dy, cache, ws=ws)
 
     # What a layer is given ------------------------------------------------------------------------------------
@@ -179,10 +153,11 @@ class Layer:
         Parameters
         ----------
         input_shape : tuple of int
-            Without the batch axis.
+            The shape of one sample, without the batch axis.
         rng : numpy.random.Generator, optional
-            Draws initial values; by default one from :func:`tinycnn.set_seed`'s stream.
+            Draws the initial values; by default a generator that follows from :func:`tinycnn.set_seed`.
         dtype : {"float32", "float64"}
+            What all arrays of the layer will have.
         backend : Backend, optional
             By default the current one.
 
@@ -191,6 +166,7 @@ class Layer:
         ValueError
             If the layer cannot take ``input_shape``, or an array would hold more than 2**28 numbers.
         """
+        prepare(self)
         if not isinstance(rng, np.random.Generator | None):
             raise TypeError(f"{self.label}: rng must be a numpy.random.Generator; got {shown(rng)}")
         if not isinstance(backend, Backend | None):
@@ -212,48 +188,6 @@ class Layer:
         self.built_output_shape = self.output_shape(self.built_input_shape)
         self._check_size(self.built_output_shape, "a result")
 
-    def _check_size(self, shape: Shape, what: str) -> None:
-        if math.prod(shape) > MAX_NUMBERS:
-            raise ValueError(f"{self.label}: {what} of shape {shown(shape)} is more than the limit of 2**28 numbers")
-
-    def add_parameter(
-        self,
-        name: str,
-        shape: Shape,
-        initializer: initializers.Initializer | str,
-        rng: np.random.Generator,
-        regularizer: regularizers.Regularizer | None = None,
-    ) -> None:
-        """Make ``params[name]``, drawn by ``initializer``: one, or its name."""
-        self._check_free(name)
-        self.params[name] = self._parameter(self._array(shape, initializers.get(initializer), rng), regularizer)
-
-    def add_buffer(self, name: str, shape: Shape, initializer: initializers.Initializer | str) -> None:
-        """Make ``buffers[name]``; its initializer, or the name of one, draws nothing random."""
-        self._check_free(name)
-        self.buffers[name] = self.constant(shape, initializer)
-
-    def _check_free(self, name: str) -> None:
-        if name in self.weights():
-            raise ValueError(f"{self.label}: has a parameter or a buffer called {name!r} already")
-
-    def constant(self, shape: Shape, initializer: initializers.Initializer | str) -> Array:
-        """An array of this layer's backend and dtype; its initializer draws nothing random."""
-        return self._array(shape, initializers.get(initializer), np.random.default_rng(0))
-
-    def _array(self, shape: Shape, initializer: initializers.Initializer, rng: np.random.Generator) -> Array:
-        self._check_size(shape, "an array of weights")
-        values = np.asarray(initializer(shape, rng))
-        if values.shape != tuple(shape) or values.dtype.kind not in "fiub":
-            raise ValueError(
-                f"{self.label}: {type(initializer).__name__} made {values.dtype} of shape {values.shape} where numbers "
-                f"of shape {tuple(shape)} were wanted"
-            )
-        return self.backend.array(values, self.dtype)
-
-    def _parameter(self, value: Array, regularizer: regularizers.Regularizer | None) -> Parameter:
-        return Parameter(value, self.trainable, regularizer)
-
     # Help for forward and backward ----------------------------------------------------------------------------
 
     @property
@@ -262,7 +196,7 @@ class Layer:
         return self.backend.kernels
 
     def check_input(self, x: Array) -> None:
-        """Raise unless x is a batch of what the layer was built for."""
+        """Raise unless x is a batch of samples that the layer was built for."""
         self._need_build()
         self._check(x, "x", self.built_input_shape)
 
@@ -272,28 +206,29 @@ class Layer:
         self._check(dy, "dy", self.built_output_shape)
 
     def result(self, ws: Workspace | None, batch: int, *, training: bool) -> Array | None:
-        """Memory for this layer's result, or None where the kernel is to make a fresh array."""
+        """Return memory for this layer's result, or None if the kernel is to make a fresh array."""
         if ws is None:
             return None
         shape = (batch, *self.built_output_shape)
         return ws.keep(self, "y", shape, self.dtype) if training else ws.flow(shape, self.dtype)
 
     def input_gradient(self, ws: Workspace | None, batch: int) -> Array | None:
-        """Memory for dx, or None where the kernel is to make a fresh array."""
+        """Return memory for dx, or None if the kernel is to make a fresh array."""
         return None if ws is None else ws.flow((batch, *self.built_input_shape), self.dtype)
 
     def _handed_on(self, array: Array, ws: Workspace | None) -> Array:
-        """A result that is the input, or another view of it: within a model the same memory, by hand a copy."""
+        """Return a result that shares its memory with the input: as it is within a model, as a copy outside of one."""
         return array.copy() if ws is None else array
 
     @property
     def label(self) -> str:
-        """How errors call this layer."""
+        """What errors call this layer."""
         kind = type(self).__name__
         return f"{kind} {self.name!r}" if self.name else kind
 
     def _check(self, array: Array, what: str, sample_shape: Shape) -> None:
-        self.backend.check(array, f"{self.label}: {what}")
+        if type(array) is not np.ndarray or self.backend.on_device:
+            self.backend.check(array, f"{self.label}: {what}")
         if array.shape[1:] != sample_shape or array.ndim == 0:
             wanted = ", ".join(map(str, sample_shape))
             raise ValueError(f"{self.label}: expected {what} of shape (N, {wanted}), got {array.shape}")
@@ -303,7 +238,7 @@ class Layer:
     # Weights and configuration --------------------------------------------------------------------------------
 
     def weight_shapes(self, input_shape: Shape) -> dict[str, Shape]:
-        """Shapes of the parameters, then buffers, for samples of ``input_shape``; takes no memory for them.
+        """Return the shapes that parameters, then buffers, have for samples of ``input_shape``, without making them.
 
         Raises
         ------
@@ -324,90 +259,51 @@ class Layer:
         sketch.backend, sketch.dtype = get_backend(), "float32"
         sketch._fix_shapes(input_shape)
         sketch._array = sketch._sketched_array  # type: ignore[method-assign]
-        sketch._parameter = _sketched_parameter  # type: ignore[method-assign]
+        sketch._parameter = sketched_parameter  # type: ignore[method-assign]
         sketch.create(sketch.built_input_shape, np.random.default_rng(0))
         return {name: tuple(array.shape) for name, array in sketch.weights().items()}
-
-    def _sketched_array(self, shape: Shape, initializer: initializers.Initializer, rng: np.random.Generator) -> Array:
-        """An array of any shape in the memory of one number, which stands at every place."""
-        self._check_size(shape, "an array of weights")
-        return np.lib.stride_tricks.as_strided(np.zeros(1, np.float32), shape, strides=(0,) * len(shape))
-
-    def weights(self) -> dict[str, Array]:
-        """Parameters, then buffers, in Keras's order."""
-        return {name: p.value for name, p in self.params.items()} | self.buffers
-
-    def get_weights(self) -> list[Array]:
-        """Copies of :meth:`weights`, in order."""
-        self._need_build()
-        return [self.backend.to_numpy(value).copy() for value in self.weights().values()]
-
-    def set_weights(self, weights: Sequence[Array]) -> None:
-        """Overwrite all weights; the inverse of :meth:`get_weights`.
-
-        Raises
-        ------
-        ValueError
-            If their number or a shape differs; nothing is changed then.
-        """
-        self._need_build()
-        overwrite(self.weights(), weights, self.label)
 
     def _need_build(self) -> None:
         if not self.built:
             raise RuntimeError(f"{self.label}: not built yet; call build(input_shape) or put it into a Sequential")
 
-    def count_params(self) -> int:
-        """Numbers held: parameters and buffers."""
-        return sum(int(value.size) for value in self.weights().values())
-
     def get_config(self) -> Config:
-        """The constructor's arguments, ready for JSON.
+        """Return the constructor's arguments, ready for JSON.
 
         Raises
         ------
         TypeError
             If an argument was not stored under its own name, or JSON cannot hold it.
         """
-        config: Config = {}
-        for name in constructor_arguments(type(self)):
-            if not hasattr(self, name):
-                raise TypeError(f"{self.label}: cannot be saved, because __init__ does not keep its argument {name!r}")
-            config[name] = _plain(getattr(self, name))
-            if not _is_json(config[name]):
-                raise TypeError(
-                    f"{self.label}: cannot be saved, because JSON does not hold its argument {name!r}, "
-                    f"{shown(getattr(self, name))}; define get_config and from_config"
-                )
-        return config
+        return constructor_config(self, self.label)
 
     @classmethod
     def from_config(cls, config: Config) -> "Layer":
-        """The layer that :meth:`get_config` described, not built."""
+        """Return the layer that :meth:`get_config` described; it is not built."""
         return cls(**arguments(config, "config"))
 
     def __call__(self, *given: Any, **named: Any) -> NoReturn:
         """Raise a TypeError that says what to call."""
         raise TypeError(
-            f"{self.label} is no function: put it into a Sequential, or call layer.forward(x, training=True), which "
-            "gives the result and the cache for backward"
+            f"{self.label} is not a function; put it into a Sequential, or call layer.forward(x, training=True), which "
+            "returns the result and the cache for backward"
         )
 
     def __repr__(self) -> str:
         try:
             config = self.get_config()
-        except Exception:  # a layer that cannot be saved still has to be told from others, in errors too
+        except Exception:  # a layer that cannot be saved still has to be told from others, also in errors
             return f"<{self.label}>"
         given = ", ".join(f"{key}={value!r}" for key, value in config.items() if value is not None)
         return f"{type(self).__name__}({given})"
 
 
 class Nothing(NamedTuple):
-    """The cache of a layer whose backward needs nothing of its forward."""
+    """The cache of a layer whose backward needs nothing from its forward."""
 
 
 class ActivatedCache(NamedTuple):
-    """``inner``: the cache of the linear part; ``kept``: the activation's result, or what it was given (gelu)."""
+    """``inner``: the cache of the linear part; ``kept``: the activation's result, or its input (for gelu)."""
 
     inner: Any
     kept: Array | None
@@ -423,15 +319,15 @@ class ActivatedLayer(Layer):
     activation: activations.ActivationFunction
 
     def linear_forward(self, x: Array, *, training: bool, ws: Workspace | None) -> tuple[Array, Cache | None]:
-        """The result before the activation, and the cache."""
+        """Return the result before the activation, and the cache."""
         raise NotImplementedError
 
     def linear_backward_input(self, dz: Array, cache: Cache, *, ws: Workspace | None) -> Array:
-        """dx from the gradient before the activation."""
+        """Return dx from the gradient before the activation."""
         raise NotImplementedError
 
     def linear_backward_parameters(self, dz: Array, cache: Cache, *, ws: Workspace | None) -> None:
-        """Overwrite the parameters' gradients."""
+        """Overwrite the gradients of the parameters."""
         raise NotImplementedError
 
     def forward(
@@ -462,7 +358,14 @@ class ActivatedLayer(Layer):
 
 
 def build_layer(layer: Layer, input_shape: Shape, *, rng: np.random.Generator, dtype: str, backend: Backend) -> Shape:
-    """:meth:`Layer.build`; where a ``build`` of a user's does not call its base's, what that would have set is set."""
+    """Build a layer as :meth:`Layer.build` does, also where a user's own ``build`` does not call its base's.
+
+    Raises
+    ------
+    TypeError
+        If the class is not a layer as tinycnn expects one; see :func:`tinycnn.layers.own.prepare`.
+    """
+    prepare(layer)
     layer.built = False
     output_shape = layer.build(input_shape, rng=rng, dtype=dtype, backend=backend)
     if not layer.built:
@@ -474,27 +377,9 @@ def build_layer(layer: Layer, input_shape: Shape, *, rng: np.random.Generator, d
     return layer.built_output_shape
 
 
-def no_base(layer: Layer) -> str:
-    """What is wrong with a layer that has no ``built``."""
-    return f"the __init__ of {type(layer).__name__} does not call super().__init__(**base)"
-
-
-def overwrite(targets: dict[str, Array], weights: Any, owner: str) -> None:
-    """Fill arrays, of a layer or a model, with as many others in the same order; raises before anything changes."""
-    given = items(weights, "weights", "arrays")
-    if len(given) != len(targets):
-        raise ValueError(f"weights: {owner} has {len(targets)} weight arrays; got {len(given)}")
-    arrays = [array(weight, f"weights, {key}") for key, weight in zip(targets, given, strict=True)]
-    for (key, target), values in zip(targets.items(), arrays, strict=True):
-        if values.shape != target.shape:
-            raise ValueError(f"weights, {key}: expected shape {target.shape}, got {values.shape}")
-    for target, values in zip(targets.values(), arrays, strict=True):
-        target[...] = values
-
-
 @contextmanager
 def buffers_kept(layers: Iterable[Layer]) -> Iterator[None]:
-    """Forward passes in the block leave moving statistics as they were."""
+    """Leave moving statistics as they were, whatever forward passes the block makes."""
     kept = [(layer, {name: array.copy() for name, array in layer.buffers.items()}) for layer in layers]
     try:
         yield
@@ -502,51 +387,3 @@ def buffers_kept(layers: Iterable[Layer]) -> Iterator[None]:
         for layer, buffers in kept:
             for name, array in buffers.items():
                 layer.buffers[name][...] = array
-
-
-def _sketched_parameter(value: Array, regularizer: regularizers.Regularizer | None) -> Parameter:
-    """A parameter whose gradient takes no memory either."""
-    parameter = Parameter(np.zeros(1, np.float32), regularizer=regularizer)
-    parameter.value = parameter.grad = value
-    return parameter
-
-
-def snake_case(name: str) -> str:
-    """Keras's way from a class to a layer's name.
-
-    Examples
-    --------
-    >>> snake_case("BatchNormalization"), snake_case("Conv2D"), snake_case("MaxPooling2D"), snake_case("ReLU")
-    ('batch_normalization', 'conv2d', 'max_pooling2d', 're_lu')
-    """
-    name = re.sub(r"(.)([A-Z][a-z0-9]+)", r"\1_\2", name)
-    name = re.sub(r"([a-z])([A-Z])", r"\1_\2", name).lower()
-    return name.replace("_2d", "2d")
-
-
-def constructor_arguments(cls: type) -> list[str]:
-    """Names of all arguments that a class and its bases take, in order, the class's own first."""
-    names: dict[str, None] = {}
-    for base in cls.__mro__:
-        if "__init__" in base.__dict__ and base is not object:
-            for parameter in list(inspect.signature(base.__dict__["__init__"]).parameters.values())[1:]:
-                if parameter.kind not in (parameter.VAR_KEYWORD, parameter.VAR_POSITIONAL):
-                    names.setdefault(parameter.name)
-    return list(names)
-
-
-def _plain(value: Any) -> Any:
-    """A constructor argument as JSON can hold it."""
-    if isinstance(value, Named):
-        return value.describe()
-    if isinstance(value, tuple):
-        return [_plain(item) for item in value]
-    return value.item() if isinstance(value, np.generic) else value
-
-
-def _is_json(value: Any) -> bool:
-    if isinstance(value, dict):
-        return all(isinstance(key, str) and _is_json(item) for key, item in value.items())
-    if isinstance(value, list):
-        return all(map(_is_json, value))
-    return value is None or isinstance(value, str | bool | int | float)

@@ -6,7 +6,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from .. import activations, initializers, regularizers
-from ..core.checks import boolean, choice, integer, pair, shape, shown
+from ..core.checks import boolean, choice, integer, pair, shape
+from ..core.messages import shown
 from ..core.types import Array, Shape
 from ..core.workspace import Workspace
 from ..kernels.geometry import Window, same_pads

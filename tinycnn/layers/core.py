@@ -5,8 +5,9 @@ from typing import Any
 
 import numpy as np
 
-from ..core.checks import integer, pair, real, shown
+from ..core.checks import integer, pair, real
 from ..core.checks import shape as checked_shape
+from ..core.messages import shown
 from ..core.types import Array, Config, Shape
 from ..core.workspace import Workspace
 from .base import Layer, Nothing

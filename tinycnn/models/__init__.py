@@ -15,7 +15,7 @@ One file for each document holds its networks. To add one, write a function that
 decorator :meth:`~tinycnn.models.family.Family.network`.
 """
 
-from ..core.checks import unknown
+from ..core.messages import unknown
 from ..layers import Input
 from ..sequential import Sequential
 from . import eip, fashion, ladder, mnist_cifar, small

@@ -1,14 +1,15 @@
-"""Where a network ends: which final softmax a loss takes over, and which endings make no sense."""
+"""How a network ends: which final softmax the loss takes over, and which endings make no sense."""
 
 import copy
 import math
 from typing import Any
 
 from ..activations import Softmax
+from ..core.parameter import Parameter
 from ..core.types import Array
 from ..core.workspace import Workspace
 from ..layers import LAYERS, Activation, Flatten, Reshape
-from ..layers.base import ActivatedLayer, Cache, Layer, Parameter
+from ..layers.base import ActivatedLayer, Cache, Layer
 from ..losses import Loss
 
 _SHAPE_ONLY = (Flatten, Reshape)
@@ -22,33 +23,41 @@ class WithoutActivation:
 
     @property
     def params(self) -> dict[str, Parameter]:
-        """The layer's own."""
+        """The parameters of the layer."""
         return self.layer.params
 
     def forward(
         self, x: Array, *, training: bool = False, step: int = 0, ws: Workspace | None = None
     ) -> tuple[Array, Cache | None]:
-        """As :meth:`Layer.forward`, up to the activation."""
+        """Return result and cache as :meth:`Layer.forward` does, but without the activation."""
         return self.layer.linear_forward(x, training=training, ws=ws)
 
     def backward(self, dy: Array, cache: Cache, *, ws: Workspace | None = None) -> Array:
-        """As :meth:`Layer.backward`, from below the activation."""
+        """Return dx as :meth:`Layer.backward` does, from the gradient before the activation."""
         self.backward_parameters(dy, cache, ws=ws)
         return self.layer.linear_backward_input(dy, cache, ws=ws)
 
     def backward_parameters(self, dy: Array, cache: Cache, *, ws: Workspace | None = None) -> None:
-        """As :meth:`Layer.backward_parameters`, from below the activation."""
+        """Write the parameters' gradients, from the gradient before the activation."""
         if self.layer.trains:
             self.layer.linear_backward_parameters(dy, cache, ws=ws)
 
 
+def layer_of(part: Any) -> Layer:
+    """Return the layer itself, if ``part`` is one whose softmax the loss has taken over."""
+    return part.layer if isinstance(part, WithoutActivation) else part
+
+
 def check_end(layers: list[Layer], loss: Loss) -> Layer | None:
-    """Raise unless a model that ends so fits the loss; the last layer that computes, whose softmax may be the loss's.
+    """Return the last layer that computes something, after checking that the end of the model fits the loss.
+
+    If that layer is a softmax, the loss may take it over. A ``Flatten`` or ``Reshape`` behind it does not count.
 
     Raises
     ------
     ValueError
-        For two softmaxes in a row, a softmax where the loss wants logits, or none where it wants probabilities.
+        If there are two softmaxes in a row, a softmax before a loss that takes logits, or none before one that takes
+        probabilities.
     """
     _check_double_softmax(layers)
     from_logits = getattr(loss, "from_logits", None)
@@ -57,28 +66,29 @@ def check_end(layers: list[Layer], loss: Loss) -> Layer | None:
         return end
     if from_logits and end is not None and ends_in_softmax(end):
         raise ValueError(
-            f"{end.label} is a softmax already, but the loss was made with from_logits=True: "
-            "drop from_logits=True (the two are fused anyway), or the softmax"
+            f"{end.label} is a softmax, but the loss was made with from_logits=True and would apply another one; "
+            "leave out from_logits=True (training computes the two together anyway), or the softmax"
         )
     if not from_logits and (end is None or (type(end) in LAYERS.values() and not ends_in_softmax(end))):
         name = end.label if end is not None else "the input"
         raise ValueError(
-            f"{loss.name} expects probabilities, but the model ends in {name} without a softmax: end it with "
+            f"{loss.name} expects probabilities, but the model ends in {name} without a softmax; end it with "
             f"activation='softmax', or use losses.{type(loss).__name__}(from_logits=True)"
         )
     return end
 
 
 def training_chain(layers: list[Layer], loss: Loss) -> tuple[list[Any], Loss]:
-    """The layers to train and the loss at their end; a final softmax moves from the first into the second.
+    """Return the layers to train and the loss at their end; a final softmax moves from the layers into the loss.
 
-    Softmax followed by cross-entropy has the gradient ``p - y``, exact and stable for any logits, while each alone
-    divides by probabilities that may be 0. A subclass is never taken apart, so that its own backward runs.
+    Softmax followed by cross-entropy has the gradient ``p - y``, which is exact and stable for any logits, while each
+    of the two alone divides by probabilities that may be 0. A subclass of a layer is never taken apart, so that its own
+    backward runs.
 
     Raises
     ------
     ValueError
-        As :func:`check_end`; and for a softmax over fewer numbers than there are classes.
+        As :func:`check_end`, and for a softmax over fewer numbers than there are classes.
     """
     end = check_end(layers, loss)
     from_logits = getattr(loss, "from_logits", None)
@@ -88,7 +98,7 @@ def training_chain(layers: list[Layer], loss: Loss) -> tuple[list[Any], Loss]:
     shape = end.built_output_shape
     if behind and math.prod(shape) != shape[-1]:
         raise ValueError(
-            f"{end.label} is a softmax over the last axis of {shape}: its result is {math.prod(shape[:-1])} times "
+            f"{end.label} is a softmax over the last axis of {shape}, so its result is {math.prod(shape[:-1])} times "
             f"{shape[-1]} probabilities, not {math.prod(shape)} classes; put the softmax behind {behind[-1].label}"
         )
     if isinstance(end, ActivatedLayer):
@@ -97,7 +107,7 @@ def training_chain(layers: list[Layer], loss: Loss) -> tuple[list[Any], Loss]:
 
 
 def ends_in_softmax(layer: Layer) -> bool:
-    """Whether a layer's results are probabilities."""
+    """Return whether a layer's results are probabilities."""
     return isinstance(getattr(layer, "activation", None), Softmax)
 
 

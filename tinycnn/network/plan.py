@@ -1,9 +1,9 @@
-"""Which layers run as one: a training plan, made of a model's layers and of what its backend can do.
+"""Which layers run as one: the plan, made from a model's layers and from what its backend can do.
 
-A layer alone reads its input from memory and writes its result there. Where two neighbours are of kinds that the
-backend has a common kernel for, a *step* takes their place in the plan: it has the methods of a layer, and computes
-what the layers would, up to rounding. Only exact types are taken (``type(layer) is Conv2D``): a subclass may do
-something else, and its own forward and backward always run. Without a common kernel the plan is the layers.
+A layer by itself reads its input from memory and writes its result there. If the backend has a common kernel for two
+neighbours, a *step* takes their place in the plan. It has the methods of a layer and computes what the layers would, up
+to rounding. Only exact types are joined (``type(layer) is Conv2D``), because a subclass may do something else; its own
+forward and backward always run. On a backend without common kernels the plan is the list of layers.
 """
 
 from collections.abc import Callable
@@ -11,16 +11,18 @@ from typing import Any, NamedTuple
 
 from ..activations import Linear, ReLU
 from ..core.backend import Backend
+from ..core.parameter import Parameter
 from ..core.types import Array
 from ..core.workspace import Workspace
 from ..kernels.geometry import Window, argmax_dtype
 from ..layers import BatchNormalization, Conv2D, MaxPooling2D
-from ..layers.base import Parameter
+from ..layers.base import Layer
 from ..layers.conv import weight_gradients
+from .final_softmax import WithoutActivation
 
 
 class StageCache(NamedTuple):
-    """``x`` and ``y``: input and result; ``argmax``: which tap won each window, if there is a pooling."""
+    """``x`` and ``y``: input and result; ``argmax``: which tap is the largest in each window, if there is a pooling."""
 
     x: Array
     y: Array
@@ -28,14 +30,14 @@ class StageCache(NamedTuple):
 
 
 class ConvStage:
-    """Convolution, ReLU or no activation, and perhaps max-pooling, image by image in one kernel.
+    """A convolution, a ReLU or no activation, and perhaps max-pooling, computed image by image in one kernel.
 
     Parameters
     ----------
     conv : Conv2D
     pool : MaxPooling2D, optional
     norm : BatchNormalization, optional
-        Between the two; for inference only.
+        Stands between the two; for inference only.
     """
 
     def __init__(self, conv: Conv2D, pool: MaxPooling2D | None = None, norm: BatchNormalization | None = None) -> None:
@@ -52,7 +54,7 @@ class ConvStage:
 
     @property
     def params(self) -> dict[str, Parameter]:
-        """The convolution's."""
+        """The parameters of the convolution."""
         return self.conv.params
 
     @property
@@ -63,7 +65,7 @@ class ConvStage:
     def forward(
         self, x: Array, *, training: bool = False, step: int = 0, ws: Workspace | None = None
     ) -> tuple[Array, StageCache | None]:
-        """As :meth:`Layer.forward`, through all layers of the stage."""
+        """Return result and cache as :meth:`Layer.forward` does, for all layers of the stage together."""
         assert not (training and self.norm), "a plan for inference cannot train"
         self.conv.check_input(x)
         out = None
@@ -87,11 +89,11 @@ class ConvStage:
         return y, (StageCache(x, y, argmax) if training else None)
 
     def backward(self, dy: Array, cache: StageCache, *, ws: Workspace | None = None) -> Array:
-        """As :meth:`Layer.backward`, through all layers of the stage."""
+        """Return dx as :meth:`Layer.backward` does, for all layers of the stage together."""
         return self._backward(dy, cache, ws, (True, self.conv.trains))
 
     def backward_parameters(self, dy: Array, cache: StageCache, *, ws: Workspace | None = None) -> None:
-        """As :meth:`Layer.backward_parameters`."""
+        """Write the convolution's gradients, as :meth:`Layer.backward_parameters` does."""
         if self.conv.trains:
             self._backward(dy, cache, ws, (False, True))
 
@@ -123,15 +125,17 @@ class ConvStage:
 
 
 def fused(chain: list[Any], backend: Backend, *, training: bool = True) -> list[Any]:
-    """The plan: ``chain`` with steps in place of the layers that can run as one.
+    """Return the plan: ``chain`` with steps in place of the layers that can run as one.
 
-    In inference a batch normalisation is a fixed map, which joins the convolution before it.
+    In inference a batch normalization is a fixed map, which joins the convolution before it.
 
     Parameters
     ----------
     chain : list of Layer
-        Built; the last may have lost its softmax to the loss.
+        Built layers. The loss may have taken over the softmax of the last one.
     backend : Backend
+    training : bool
+        Whether the plan is for training or for inference.
     """
     if not hasattr(backend.kernels, "fused"):
         return list(chain)
@@ -145,6 +149,11 @@ def fused(chain: list[Any], backend: Backend, *, training: bool = True) -> list[
     return plan
 
 
+def parts_of(step: Any) -> list[Any]:
+    """Return what runs together in a step of a plan: layers, the last one perhaps without its softmax."""
+    return [step] if isinstance(step, Layer | WithoutActivation) else list(step.layers)
+
+
 def _conv_stage(ahead: list[Any], training: bool) -> ConvStage | None:
     conv, *behind = ahead
     if type(conv) is not Conv2D or type(conv.activation) not in (ReLU, Linear) or conv.algorithm == "im2col":
@@ -154,7 +163,8 @@ def _conv_stage(ahead: list[Any], training: bool) -> ConvStage | None:
     return ConvStage(conv, pool, norm)
 
 
-#: Each looks at the layers ahead, and at whether it is for training, and returns the step that takes the place of the
-#: first ones, or None.
+#: Each function is given the layers ahead, and whether the plan is for training. It returns the step that takes the
+#: place of the first layers, or None.
 PATTERNS: tuple[Callable[[list[Any], bool], Any], ...] = (_conv_stage,)
-LONGEST = 3  # layers that a pattern looks at
+#: How many layers a pattern looks at.
+LONGEST = 3

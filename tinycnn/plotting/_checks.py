@@ -8,7 +8,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from .. import metrics
-from ..core.checks import any_array, integer, shown
+from ..core.checks import any_array, integer
+from ..core.messages import shown
 from ..core.types import Array
 
 #: What counting wants, drawing wants too.

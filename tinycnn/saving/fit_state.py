@@ -14,8 +14,9 @@ import numpy as np
 from .. import metrics
 from ..augmentation import Augmentation
 from ..core import seeding
-from ..core.checks import LARGEST, integer, shown
+from ..core.checks import LARGEST, integer
 from ..core.files import MAX_DEPTH
+from ..core.messages import shown
 from ..core.types import Array, Config
 from ..core.version import is_ours, versions
 from ..layers.base import build_layer

@@ -19,10 +19,11 @@ import safetensors
 import safetensors.numpy
 
 from .. import losses, metrics, optimizers
-from ..core.checks import boolean, integer, shown
+from ..core.checks import boolean, integer
 from ..core.checks import path as checked_path
 from ..core.files import check_plain_file, parse_json
-from ..core.registry import class_name, custom_classes
+from ..core.messages import shown
+from ..core.registry import custom_classes, described
 from ..core.types import Array, Shape
 
 if TYPE_CHECKING:

@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from ..core.checks import shown
+from ..core.messages import shown
 from ..core.types import Array
 from ..core.workspace import Workspace
 from ..layers.base import Layer, no_base

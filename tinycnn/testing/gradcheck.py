@@ -23,7 +23,8 @@ import numpy as np
 from ..core import seeding
 from ..core.backend import get_backend
 from ..core.checks import array as checked_array
-from ..core.checks import boolean, integer, real, shown
+from ..core.checks import boolean, integer, real
+from ..core.messages import shown
 from ..core.types import Array, Shape
 from ..layers.base import Layer, Parameter, buffers_kept, build_layer
 from ..losses import Loss

@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from ..core.checks import array, integer, real, shown
+from ..core.checks import array, integer, real
+from ..core.messages import shown
 from ..core.types import Array
 from ..kernels.threads import one_blas_thread
 from ..layers import serialize

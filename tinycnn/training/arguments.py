@@ -1,99 +1,125 @@
-"""What ``fit`` is given, checked and put into the form that the training loop takes."""
+"""What ``fit`` is given: checked, and put into the form that the training loop takes."""
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from typing import Any
 
 from .. import augmentation
-from .. import callbacks as callbacks_module
-from ..core.checks import boolean, integer, items, real, shown, verbosity
-from ..core.types import Array
+from ..core.checks import boolean, integer, items, real, verbosity
+from ..core.messages import shown
 from ..losses import Crossentropy
-from .batches import ArrayBatches, Batches, IteratorBatches, sample_weights
-from .data import checked_data
-
-if TYPE_CHECKING:
-    from ..callbacks import Callback
-    from ..sequential import Sequential
-
-USUAL_BATCH = 32  # Keras's
+from ..network.network import Network
+from .batches import USUAL_BATCH, ArrayBatches, Batches, IteratorBatches
+from .callback import Callback
+from .data import Samples, checked_data, sample_weights
 
 
-def prepared(
-    model: "Sequential",
-    x: Any,
-    y: Any,
-    *,
-    batch_size: int | None,
-    epochs: int,
-    verbose: Any,
-    callbacks: "Sequence[Callback]",
-    validation_split: float,
-    validation_data: Any,
-    shuffle: bool,
-    class_weight: Any,
-    sample_weight: Any,
-    initial_epoch: int,
-    steps_per_epoch: int | None,
-    check_finite: bool,
-    augment: Any,
-    fuse: Any,
-) -> dict[str, Any]:
-    """The arguments of :func:`tinycnn.training.loop.fit`; raises for what makes no sense."""
-    callbacks = items(callbacks, "callbacks", "Callback objects")
-    for callback in callbacks:
-        if not isinstance(callback, callbacks_module.Callback):
-            hint = "; write an instance, with parentheses" if isinstance(callback, type) else ""
-            raise TypeError(f"callbacks must be Callback objects; got {shown(callback)}{hint}")
-        _check_methods(callback)
-    if sum(isinstance(callback, callbacks_module.BackupAndRestore) for callback in callbacks) > 1:
-        raise ValueError("callbacks hold more than one BackupAndRestore; a fit has one folder for its states")
-    steps = None if steps_per_epoch is None else integer(steps_per_epoch, "steps_per_epoch")
-    validation = _validation(model, validation_data, check_finite)
-    if class_weight is not None and not isinstance(model.loss, Crossentropy):
+@dataclass(frozen=True)
+class FitSettings:
+    """Everything but the data that :meth:`tinycnn.Sequential.fit` takes, which describes each of these.
+
+    What can be checked without the model is checked here, and has its normal form afterwards.
+    """
+
+    batch_size: Any = USUAL_BATCH
+    epochs: Any = 1
+    verbose: Any = 1
+    callbacks: Any = None
+    validation_split: Any = 0.0
+    validation_data: Any = None
+    shuffle: Any = True
+    class_weight: Any = None
+    sample_weight: Any = None
+    initial_epoch: Any = 0
+    steps_per_epoch: Any = None
+    check_finite: Any = True
+    augment: Any = None
+    fuse: Any = True
+
+    def __post_init__(self) -> None:
+        checked = {
+            "batch_size": USUAL_BATCH if self.batch_size is None else integer(self.batch_size, "batch_size"),
+            "epochs": integer(self.epochs, "epochs", minimum=0),
+            "verbose": verbosity(self.verbose),
+            "callbacks": _callbacks(self.callbacks),
+            "validation_split": real(self.validation_split, "validation_split", 0, below=1),
+            "shuffle": boolean(self.shuffle, "shuffle"),
+            "initial_epoch": integer(self.initial_epoch, "initial_epoch", minimum=0),
+            "steps_per_epoch": (
+                None if self.steps_per_epoch is None else integer(self.steps_per_epoch, "steps_per_epoch")
+            ),
+            "check_finite": boolean(self.check_finite, "check_finite"),
+            "augment": augmentation.check(self.augment),
+            "fuse": boolean(self.fuse, "fuse"),
+        }
+        for name, value in checked.items():
+            object.__setattr__(self, name, value)
+
+
+def prepare(model: Network, x: Any, y: Any, settings: FitSettings) -> tuple[Batches, Samples | None]:
+    """Return where batches come from and what is evaluated after each epoch.
+
+    Parameters
+    ----------
+    model : Network
+        Built and compiled.
+    x, y
+        As :meth:`tinycnn.Sequential.fit` takes them.
+    settings : FitSettings
+
+    Raises
+    ------
+    TypeError, ValueError
+        If the data do not fit the model, or two arguments do not fit each other.
+    """
+    if settings.class_weight is not None and not isinstance(model.loss, Crossentropy):
         raise ValueError(
             f"class_weight is for crossentropies, whose targets are classes; the loss is {model.loss.name}: "
             "give each sample its weight, as sample_weight"
         )
-    batches: Batches
+    validation = _validation(model, settings)
     if y is None:
-        _refuse_with_batches(x, validation_split=validation_split, sample_weight=sample_weight)
-        batches = IteratorBatches(model, x, steps, class_weight, check_finite)
-    else:
-        x, y = checked_data(model, x, y, check_finite)
-        given = sample_weights(sample_weight, None, y, model.output_shape[-1])
-        count = len(x)
-        share = real(validation_split, "validation_split", 0, below=1)
-        if share:
-            if validation is not None:
-                raise ValueError("validation_data and validation_split are both given; give one of them")
-            # The last ones, before any shuffling, as in Keras.
-            count = int(len(x) * (1 - share))
-            if len(x) and count in (0, len(x)):
-                what = "validate" if count else "train"
-                raise ValueError(f"validation_split={share:g} of {len(x)} images leaves none to {what} on")
-            # As in Keras: weights of samples count there too, those of classes do not.
-            validation = x[count:], y[count:], None if given is None else given[count:]
-        if not count:
-            raise ValueError("x is empty: there is nothing to train on")
-        given = None if given is None else given[:count]
-        weight = sample_weights(given, class_weight, y[:count], model.output_shape[-1])
-        size = USUAL_BATCH if batch_size is None else integer(batch_size, "batch_size")
-        shuffled = boolean(shuffle, "shuffle")
-        batches = ArrayBatches(model, x[:count], y[:count], weight, size, shuffled, steps)
-    return {
-        "batches": batches,
-        "epochs": integer(epochs, "epochs", minimum=0),
-        "verbose": verbosity(verbose),
-        "callbacks": callbacks,
-        "validation_data": validation,
-        "initial_epoch": integer(initial_epoch, "initial_epoch", minimum=0),
-        "augment": augmentation.check(augment),
-        "fuse": boolean(fuse, "fuse"),
-    }
+        _refuse_with_batches(x, settings)
+        steps, check_finite = settings.steps_per_epoch, settings.check_finite
+        return IteratorBatches(model, x, steps, settings.class_weight, check_finite), validation
+    x, y = checked_data(model, x, y, settings.check_finite)
+    samples = Samples(x, y, sample_weights(settings.sample_weight, None, y, model.output_shape[-1]))
+    if settings.validation_split:
+        if validation is not None:
+            raise ValueError("validation_data and validation_split are both given; give one of them")
+        samples, validation = _split(samples, settings.validation_split)
+    if not len(samples.x):
+        raise ValueError("x is empty: there is nothing to train on")
+    weight = sample_weights(samples.weight, settings.class_weight, samples.y, model.output_shape[-1])
+    samples = samples._replace(weight=weight)
+    return ArrayBatches(model, samples, settings.batch_size, settings.shuffle, settings.steps_per_epoch), validation
 
 
-def _check_methods(callback: "Callback") -> None:
-    known = sorted(name for name in vars(callbacks_module.Callback) if name.startswith("on_"))
+def _split(samples: Samples, share: float) -> tuple[Samples, Samples]:
+    """Hold out the last samples, before any shuffling, as in Keras; their weights count there too."""
+    length = len(samples.x)
+    count = int(length * (1 - share))
+    if length and count in (0, length):
+        what = "validate" if count else "train"
+        raise ValueError(f"validation_split={share:g} of {length} images leaves none to {what} on")
+    first, last = (
+        Samples(*(None if part is None else part[here] for part in samples))  # type: ignore[arg-type]
+        for here in (slice(count), slice(count, None))
+    )
+    return first, last
+
+
+def _callbacks(given: Any) -> tuple[Callback, ...]:
+    callbacks = items(() if given is None else given, "callbacks", "Callback objects")
+    for callback in callbacks:
+        if not isinstance(callback, Callback):
+            hint = "; write an instance, with parentheses" if isinstance(callback, type) else ""
+            raise TypeError(f"callbacks must be Callback objects; got {shown(callback)}{hint}")
+        _check_methods(callback)
+    return tuple(callbacks)
+
+
+def _check_methods(callback: Callback) -> None:
+    known = sorted(name for name in vars(Callback) if name.startswith("on_"))
     for name in dir(callback):
         if name.startswith("on_") and name not in known and callable(getattr(callback, name)):
             raise ValueError(
@@ -102,24 +128,31 @@ def _check_methods(callback: "Callback") -> None:
             )
 
 
-def _validation(model: "Sequential", data: Any, check_finite: bool) -> tuple[Array, Array, Array | None] | None:
+def _validation(model: Network, settings: FitSettings) -> Samples | None:
+    data = settings.validation_data
     if data is None:
         return None
     if not isinstance(data, tuple | list) or len(data) not in (2, 3):
         raise TypeError(f"validation_data must be (x, y) or (x, y, sample_weight); got {shown(data)}")
-    images, targets = checked_data(model, data[0], data[1], check_finite, "validation_data: ")
+    images, targets = checked_data(model, data[0], data[1], settings.check_finite, "validation_data: ")
     if not len(images):
         raise ValueError("validation_data is empty")
     given = data[2] if len(data) == 3 else None
-    return images, targets, sample_weights(given, None, targets, model.output_shape[-1], name="validation_data")
+    weight = sample_weights(given, None, targets, model.output_shape[-1], name="validation_data")
+    return Samples(images, targets, weight)
 
 
-def _refuse_with_batches(source: Any, **unsuitable: Any) -> None:
+def _refuse_with_batches(source: Any, settings: FitSettings) -> None:
+    """Raise for arguments that make sense only with arrays, or if ``source`` is not a source of batches."""
     if not hasattr(source, "__iter__") or hasattr(source, "dtype"):
         raise ValueError(
             f"y is missing: fit(x, y) takes arrays, fit(batches) takes an iterable of (x, y) pairs; "
             f"got {type(source).__name__} alone"
         )
-    for name, value in unsuitable.items():
-        if value is not None and value != 0.0:
+    unsuitable = {
+        "validation_split": settings.validation_split > 0,
+        "sample_weight": settings.sample_weight is not None,
+    }
+    for name, given in unsuitable.items():
+        if given:
             raise ValueError(f"{name} is for arrays; let the batches themselves carry it")

@@ -1,29 +1,36 @@
-"""Where training batches come from: arrays, cut and shuffled here, or an iterator of the user's."""
+"""Where batches come from: arrays that are cut and shuffled here, or an iterator of the user's."""
 
 import math
 import zlib
 from collections.abc import Iterable, Iterator
 from itertools import islice
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
-from ..core.checks import array, real, shown
+from ..core.backend import Backend
 from ..core.seeding import Stream, generator
 from ..core.types import Array, Config
 from ..core.workspace import Workspace
-from .data import checked_data, take
-from .feed import Feed
+from ..network.network import Network
+from .data import Samples, checked_data, sample_weights
 
-if TYPE_CHECKING:
-    from ..sequential import Sequential
+#: Keras's default, which ``batch_size=None`` stands for.
+USUAL_BATCH = 32
+#: Evaluation takes blocks of this many images, whatever ``batch_size`` says: the last bits of a product can depend on
+#: its number of rows, and ``evaluate`` has to return exactly what ``fit`` logged.
+BLOCK = 256
+#: If images are large a block has fewer, so that no result between two layers holds more numbers than this.
+BLOCK_NUMBERS = 2**24
+#: The largest share of a device's free memory that a data set may take.
+LARGEST_SHARE = 0.5
 
 
 class Batch(NamedTuple):
     """``x`` in the model's dtype, checked targets ``y``, and a weight per sample or None.
 
-    ``x`` is the backend's; ``y`` and ``weight`` are on the host, for figures. ``targets`` are y for the loss, on the
-    device where they lie there already; None stands for y itself.
+    ``x`` belongs to the backend; ``y`` and ``weight`` are on the host, for the metrics. ``targets`` are y for the loss,
+    if they already lie on a device; None means y itself.
     """
 
     x: Array
@@ -33,93 +40,153 @@ class Batch(NamedTuple):
 
 
 class Batches(Protocol):
-    """What an epoch is made of."""
+    """A source of batches, epoch after epoch."""
 
-    #: Steps of an epoch; None where only the end will tell.
+    #: How many steps an epoch has; None if that shows only at its end.
     steps: int | None
-    #: Images of the largest batch; None where only the batches tell.
+    #: How many images the largest batch has; None if that shows only in the batches.
     batch_size: int | None
 
     @property
     def images(self) -> int | None:
-        """Images of the next epoch; None where only its end will tell."""
+        """How many images the next epoch has; None if that shows only at its end."""
         ...
 
     def epoch(self, ws: Workspace, first: int = 0) -> Iterator[Batch]:
-        """The batches of the next epoch, from number ``first`` on; each is valid until the next is asked for."""
+        """Yield the batches of the next epoch, beginning with number ``first``.
+
+        Each batch is valid until the next one is asked for.
+        """
         ...
 
     def skip(self, epochs: int, steps: int) -> None:
-        """Whole epochs were trained in an earlier process, that many, with so many steps in all."""
+        """Go past what an earlier process has trained: ``epochs`` whole epochs, ``steps`` batches altogether."""
         ...
 
     def identity(self) -> Config:
-        """What has to be the same for a fit to go on, ready for JSON."""
+        """Return what has to be the same for an interrupted fit to go on, ready for JSON."""
         ...
 
 
-class ArrayBatches:
-    """Batches of arrays that are checked already.
+class SampleSource:
+    """Samples and targets from which batches are cut.
+
+    With a backend on a device, data that fit into its memory are copied there once, in the dtype that they have, and
+    each batch is put together on the device. Data that do not fit go there batch by batch.
 
     Parameters
     ----------
-    model : Sequential
-        Its seed and the steps taken so far give each epoch's order.
+    backend : Backend
     x, y : arrays of one length
-    weight : array or None
+        Checked.
+    dtype : str
+        What batches will have.
+    expected : int
+        How many bytes of the device's memory are needed for other things.
+    """
+
+    def __init__(self, backend: Backend, x: Array, y: Array, dtype: str, expected: int = 0) -> None:
+        self._backend, self._x, self._y, self._dtype = backend, x, y, dtype
+        self._order: Array | None = None
+        self._on_device: tuple[Any, Any] | None = None
+        self._device_order: Any = None
+        if backend.on_device and x.nbytes + y.nbytes <= LARGEST_SHARE * (backend.kernels.free_bytes() - expected):
+            self._on_device = backend.array(_readable(x)), backend.array(_readable(y))
+
+    def __len__(self) -> int:
+        return len(self._x)
+
+    def begin(self, order: Array | None) -> None:
+        """Cut the next batches in this order of all samples; None means the order in which the samples are."""
+        self._order = order
+        if self._on_device is not None:
+            self._device_order = None if order is None else self._backend.array(order)
+
+    def batch(self, start: int, stop: int, ws: Workspace) -> tuple[Array, Array, Array]:
+        """Return images, targets for the loss, and the same targets on the host, where metrics work."""
+        index: Any = slice(start, stop) if self._order is None else self._order[start:stop]
+        targets = self._y[index]
+        if self._on_device is None:
+            return take(self._x, index, ws, self._dtype, self._backend), targets, targets
+        gather, (x, y) = self._backend.kernels.gather, self._on_device
+        images = ws.keep("fit", "x", (len(targets), *x.shape[1:]), self._dtype)
+        gathered = ws.keep("fit", "y", targets.shape, np.int64 if self._y.dtype == np.int64 else self._dtype)
+        gather(x, self._device_order, start, images)
+        return images, gather(y, self._device_order, start, gathered), targets
+
+
+def take(x: Array, index: Array | slice, ws: Workspace, dtype: str, backend: Backend) -> Array:
+    """Return the chosen samples as a C-ordered batch of ``dtype``, in memory of the workspace."""
+    chosen = x[index]
+    batch = ws.keep("fit", "x", chosen.shape, dtype)
+    if backend.on_device:
+        batch[...] = chosen.astype(dtype, copy=False)
+    else:
+        np.copyto(batch, chosen, casting="unsafe")
+    return batch
+
+
+def _readable(array: Array) -> Array:
+    """Return an array as kernels read it: contiguous, and with numbers in place of truth values."""
+    return np.ascontiguousarray(array, np.uint8 if array.dtype == bool else array.dtype)
+
+
+class ArrayBatches:
+    """Batches of arrays that have been checked.
+
+    Parameters
+    ----------
+    model : Network
+        Its seed and the number of steps that it has taken determine the order of each epoch.
+    samples : Samples
     batch_size : int
     shuffle : bool
     steps : int, optional
-        End an epoch after that many batches. The next one goes on behind them, and after the last batch with the first;
-        where images are shuffled, each epoch is the beginning of an order of its own.
+        End an epoch after this many batches. The next epoch goes on behind them, and after the last batch with the
+        first one. If images are shuffled, each epoch is the beginning of an order of its own.
     """
 
     def __init__(
-        self,
-        model: "Sequential",
-        x: Array,
-        y: Array,
-        weight: Array | None,
-        batch_size: int,
-        shuffle: bool,
-        steps: int | None = None,
+        self, model: Network, samples: Samples, batch_size: int, shuffle: bool, steps: int | None = None
     ) -> None:
-        self._model, self._x, self._y, self._weight = model, x, y, weight
+        self._model, self._samples = model, samples
         self._batch_size, self._shuffle = batch_size, shuffle
-        self._available = math.ceil(len(x) / batch_size)
+        count = len(samples.x)
+        self._available = math.ceil(count / batch_size)
         if steps is not None and steps > self._available:
             raise ValueError(
-                f"steps_per_epoch is {steps}, but {len(x)} images in batches of {batch_size} make {self._available} "
+                f"steps_per_epoch is {steps}, but {count} images in batches of {batch_size} make {self._available} "
                 "steps"
             )
         self._steps = self._available if steps is None else steps
         self.steps: int | None = self._steps
         self._begin = 0  # the number of the next epoch's first batch
-        self._feed: Feed | None = None
-        self.batch_size: int | None = min(batch_size, len(x))
+        self._source: SampleSource | None = None
+        self.batch_size: int | None = min(batch_size, count)
 
     @property
     def images(self) -> int | None:
-        return sum(len(self._x[self._slice(number)]) for number in range(self._steps))
+        return sum(len(self._samples.x[self._slice(number)]) for number in range(self._steps))
 
     def _slice(self, number: int) -> slice:
-        """Where the batch of that number within the epoch stands."""
+        """Return where the batch of that number within the epoch stands."""
         start = (self._begin + number) % self._available * self._batch_size
         return slice(start, start + self._batch_size)
 
     def epoch(self, ws: Workspace, first: int = 0) -> Iterator[Batch]:
+        model, (images, labels, weights) = self._model, self._samples
         order = None
         if self._shuffle:
-            # The steps taken when the epoch began give its order.
-            order = np.arange(len(self._x))
-            generator(self._model.seed, Stream.SHUFFLE, self._model.optimizer.iterations - first).shuffle(order)
-        if self._feed is None:
-            self._feed = Feed(self._model.backend, self._x, self._y, self._model.dtype, ws.expected)
-        self._feed.begin(order)
+            # The number of steps that had been taken when the epoch began determines its order.
+            order = np.arange(len(images))
+            generator(model.seed, Stream.SHUFFLE, model.optimizer.iterations - first).shuffle(order)
+        if self._source is None:
+            self._source = SampleSource(model.backend, images, labels, model.dtype, ws.expected)
+        self._source.begin(order)
         for number in range(first, self._steps):
             index: Any = self._slice(number)
-            weight = None if self._weight is None else self._weight[index if order is None else order[index]]
-            x, targets, y = self._feed.batch(index.start, index.stop, ws)
+            weight = None if weights is None else weights[index if order is None else order[index]]
+            x, targets, y = self._source.batch(index.start, index.stop, ws)
             yield Batch(x, y, weight, targets)
         self._advance(self._steps)
 
@@ -127,40 +194,42 @@ class ArrayBatches:
         self._advance(steps)
 
     def _advance(self, steps: int) -> None:
-        # A shuffled epoch's order follows from the steps that the optimizer has taken.
+        # The order of a shuffled epoch follows from the steps that the optimizer has taken.
         if not self._shuffle:
             self._begin = (self._begin + steps) % self._available
 
     def identity(self) -> Config:
+        images, labels, weights = self._samples
         return {
-            "images": len(self._x),
+            "images": len(images),
             "batch_size": self._batch_size,
             "shuffle": self._shuffle,
             "steps_per_epoch": self.steps,
-            "x": checksum(self._x),
-            "y": checksum(self._y),
-            "sample_weight": None if self._weight is None else checksum(self._weight),
+            "x": checksum(images),
+            "y": checksum(labels),
+            "sample_weight": None if weights is None else checksum(weights),
         }
 
 
 class IteratorBatches:
     """Batches that a user's iterator or iterable yields: ``(x, y)`` or ``(x, y, sample_weight)``.
 
-    An iterable (a list, or an object whose ``__iter__`` begins anew) is gone through once an epoch. An iterator goes
-    on from epoch to epoch, ``steps`` batches each.
+    An iterable, such as a list or an object whose ``__iter__`` begins anew, is gone through once per epoch. An iterator
+    goes on from epoch to epoch, ``steps`` batches each.
 
     Parameters
     ----------
-    model : Sequential
+    model : Network
     source : iterable
     steps : int or None
-    class_weight : array or None
-        Weight of each class.
+        Batches per epoch.
+    class_weight : dict or None
+        The weight of each class.
     check_finite : bool
     """
 
     def __init__(
-        self, model: "Sequential", source: Iterable[Any], steps: int | None, class_weight: Any, check_finite: bool
+        self, model: Network, source: Iterable[Any], steps: int | None, class_weight: Any, check_finite: bool
     ) -> None:
         self._model, self._source, self._class_weight = model, source, class_weight
         self._check_finite = check_finite
@@ -216,44 +285,14 @@ class IteratorBatches:
 
 
 def checksum(array: Array) -> int:
-    """CRC-32 of an array's numbers, in blocks, so that no copy of a data set is made."""
+    """Return the CRC-32 of an array's numbers, computed in blocks so that a data set is never copied."""
     value = zlib.crc32(array.dtype.str.encode())
     for start in range(0, len(array), 1024):
         value = zlib.crc32(np.ascontiguousarray(array[start : start + 1024]).data, value)
     return value
 
 
-def sample_weights(given: Any, class_weight: Any, y: Array, classes: int, name: str = "fit") -> Array | None:
-    """The weight of each sample from ``sample_weight`` and ``class_weight``; None where all are 1.
-
-    Raises
-    ------
-    TypeError, ValueError
-        For weights of another length, negative or not finite, or classes without a weight.
-    """
-    weight = None
-    if given is not None:
-        weight = array(given, f"{name}: sample_weight").astype(np.float64)
-        if weight.shape != (len(y),):
-            raise ValueError(f"{name}: sample_weight must have shape ({len(y)},), got {weight.shape}")
-        if not (np.isfinite(weight).all() and (weight >= 0).all()):
-            raise ValueError(f"{name}: sample_weight must be finite and not negative")
-    if class_weight is not None:
-        labels = y if y.ndim == 1 else y.argmax(axis=-1)
-        by_class = _class_weights(class_weight, labels, classes)[labels]
-        weight = by_class if weight is None else weight * by_class
-    return weight
-
-
-def _class_weights(class_weight: Any, labels: Array, classes: int) -> Array:
-    if not isinstance(class_weight, dict):
-        raise TypeError(f"class_weight must be a dict from class to weight; got {type(class_weight).__name__}")
-    table = np.full(classes, np.nan)
-    for label, weight in class_weight.items():
-        if not isinstance(label, int | np.integer) or not 0 <= label < classes:
-            raise ValueError(f"class_weight: {shown(label)} is not a class from 0 to {classes - 1}")
-        table[label] = real(weight, f"class_weight of class {label}", 0)
-    missing = np.flatnonzero(np.isnan(table) & (np.bincount(labels, minlength=classes) > 0))
-    if len(missing):
-        raise ValueError(f"class_weight has no weight for class {', '.join(map(str, missing))}, which the labels hold")
-    return table
+def block_size(model: Network) -> int:
+    """Return how many images evaluate and predict take at a time; it follows from the network's shapes alone."""
+    largest = max(math.prod(shape) for shape in (model.input_shape, *(x.built_output_shape for x in model.layers)))
+    return max(1, min(BLOCK, BLOCK_NUMBERS // max(1, largest)))

@@ -1,49 +1,66 @@
-"""The points of a fit at which callbacks are called, and the simplest callbacks."""
+"""The points of a fit at which callbacks are called, and the callback that every fit has."""
 
-import math
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
-
-from ..core.checks import shown
-
-if TYPE_CHECKING:
-    from ..sequential import Sequential
+import weakref
+from typing import Any, ClassVar
 
 Logs = dict[str, float]
 
 
 class Callback:
-    """Base of all callbacks; define the methods you need.
+    """Base of all callbacks; define the methods that you need.
 
-    ``logs`` is a dict, as in Keras: the figures where there are some, else empty. ``on_train_begin``, ``on_train_end``
-    and ``on_epoch_begin`` may be defined without it. ``fit`` refuses a callback with another method called ``on_…``:
-    it would never be called.
+    ``logs`` is a dict, as in Keras: it holds the loss and the metrics where they are known, and is empty elsewhere.
+    ``on_train_begin``, ``on_train_end`` and ``on_epoch_begin`` may be defined without it. ``fit`` refuses a callback
+    that has another method whose name begins with ``on_``, because that method would never be called.
 
-    One that remembers something from batch to batch or from epoch to epoch also defines :meth:`get_state` and
-    :meth:`set_state`; then a fit that was cut short goes on, with :class:`BackupAndRestore`, as if it had not been.
+    A callback that remembers something from batch to batch or from epoch to epoch also defines :meth:`get_state` and
+    :meth:`set_state`. A fit that was cut short then goes on, with :class:`BackupAndRestore`, as if it had not been.
 
     Attributes
     ----------
     model : Sequential
-        Set before ``on_train_begin``.
+        The model that is trained; set before ``on_train_begin``. A callback does not keep its model alive.
     params : dict
         ``epochs``, ``steps`` (per epoch) and ``verbose`` of the fit.
+    order : int
+        Callbacks are called in the order in which ``fit`` was given them, but those with a larger number later.
+    handles_non_finite : bool
+        Whether this callback deals with a loss that is NaN or infinite; ``fit`` then raises no error for it.
     """
 
-    model: "Sequential"
+    order: ClassVar[int] = 0
+    handles_non_finite: ClassVar[bool] = False
+
     params: dict[str, Any]
 
+    @property
+    def model(self) -> Any:
+        """The model that is trained."""
+        model = self.__dict__.get("_model", lambda: None)()
+        if model is None:
+            raise AttributeError(f"{type(self).__name__} has no model: fit sets it, for as long as the model exists")
+        return model
+
+    @model.setter
+    def model(self, model: Any) -> None:
+        # Weakly: the model holds its history, which is a callback, and a circle would keep all its arrays alive.
+        self.__dict__["_model"] = weakref.ref(model)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return what a copy of this callback holds: everything but the model."""
+        return {name: value for name, value in self.__dict__.items() if name != "_model"}
+
     def on_train_begin(self, logs: Logs | None = None) -> None:
-        """Before the first epoch: forget what an earlier fit left."""
+        """Act before the first epoch; forget what an earlier fit left."""
 
     def on_train_end(self, logs: Logs | None = None) -> None:
-        """After the last epoch, also when training stopped early; ``logs`` are those of the last epoch of this call."""
+        """Act after the last epoch, also if training stopped early; ``logs`` are those of this call's last epoch."""
 
     def on_epoch_begin(self, epoch: int, logs: Logs | None = None) -> None:
-        """Before an epoch's first batch."""
+        """Act before an epoch's first batch; epochs are counted from 0."""
 
     def on_epoch_end(self, epoch: int, logs: Logs) -> None:
-        """After an epoch and its validation.
+        """Act after an epoch and its validation.
 
         Parameters
         ----------
@@ -54,40 +71,58 @@ class Callback:
         """
 
     def on_train_batch_begin(self, batch: int, logs: Logs | None = None) -> None:
-        """Before an optimizer step; ``batch`` is counted from 0 within the epoch."""
+        """Act before an optimizer step; batches are counted from 0 within the epoch."""
 
     def on_train_batch_end(self, batch: int, logs: Logs) -> None:
-        """After an optimizer step; ``logs`` are the epoch's figures so far."""
+        """Act after an optimizer step; ``logs`` are the means over the epoch so far."""
 
     def watches_batches(self) -> bool:
-        """Whether ``on_train_batch_end`` needs the figures of every batch: on a device they have to be fetched."""
+        """Return whether ``on_train_batch_end`` needs the logs of every batch; fetching them from a device takes time."""
         return type(self).on_train_batch_end is not Callback.on_train_batch_end
 
     def get_state(self) -> dict[str, Any]:
-        """What a fit that goes on after an interruption has to know: by default nothing.
+        """Return what a fit that goes on after an interruption has to know; by default nothing.
 
-        Numbers, text, None, lists and dicts of them with text as keys, and NumPy arrays anywhere among them. It is
-        asked for after ``on_train_batch_end`` or ``on_epoch_end``.
+        It may hold numbers, text, None, lists and dicts of them with text as keys, and NumPy arrays anywhere among
+        them. ``fit`` asks for it after ``on_train_batch_end`` or ``on_epoch_end``.
         """
         return {}
 
     def set_state(self, state: dict[str, Any]) -> None:
-        """Take up what :meth:`get_state` gave.
+        """Go on from what :meth:`get_state` returned.
 
-        Called after ``on_train_begin``, and where a fit goes on in the middle of an epoch, after ``on_epoch_begin`` of
-        that epoch; so these two need not know of it.
+        It is called after ``on_train_begin``, and where a fit goes on in the middle of an epoch after
+        ``on_epoch_begin`` of that epoch, so that these two need not know of it.
         """
+
+    # For callbacks that have to do with the fit itself; see BackupAndRestore ----------------------------------
+
+    def attach(self, run: Any) -> None:
+        """Learn which fit this is (a :class:`tinycnn.training.loop.Run`), before anything of it happens."""
+
+    def resume(self) -> None:
+        """Bring the fit to where an earlier one was interrupted; called after ``on_train_begin`` of all callbacks."""
+
+    def interrupted(self) -> None:
+        """Act on Ctrl-C, after the step that was running and before ``fit`` raises KeyboardInterrupt."""
+
+    def detach(self) -> None:
+        """Let go of the fit, which has ended in whatever way."""
 
 
 class History(Callback):
-    """The figures of every epoch; ``fit`` returns one.
+    """The logs of every epoch; ``fit`` returns one.
 
     Attributes
     ----------
     epoch : list of int
+        The epochs that were trained, counted from 0.
     history : dict of str to list of float
-        What other callbacks put into ``logs`` at the end of an epoch is in it too.
+        For each key of the logs its values, one per epoch. What other callbacks put into ``logs`` at the end of an
+        epoch is there too.
     """
+
+    order: ClassVar[int] = 1  # after the user's own, so that what they add to the logs is kept
 
     def __init__(self) -> None:
         self.on_train_begin()  # other callbacks may look at model.history before its turn comes
@@ -106,86 +141,3 @@ class History(Callback):
 
     def set_state(self, state: dict[str, Any]) -> None:
         self.epoch, self.history = list(state["epoch"]), {key: list(v) for key, v in state["history"].items()}
-
-
-class LambdaCallback(Callback):
-    """Functions as a callback; they are called with Keras's arguments.
-
-    Parameters
-    ----------
-    on_epoch_begin, on_epoch_end : callable, optional
-        Called as ``f(epoch, logs)``; before the epoch ``logs`` is empty.
-    on_train_begin, on_train_end : callable, optional
-        Called as ``f(logs)``; before training ``logs`` is empty, after it those of the last epoch.
-    on_train_batch_begin, on_train_batch_end : callable, optional
-        Called as ``f(batch, logs)``; before an optimizer step ``logs`` is empty.
-
-    Raises
-    ------
-    TypeError
-        For what cannot be called.
-
-    Examples
-    --------
-    >>> from tinycnn import callbacks
-    >>> tell = callbacks.LambdaCallback(on_epoch_end=lambda epoch, logs: print(epoch, logs["loss"]))
-    >>> tell.on_epoch_end(0, {"loss": 0.5})
-    0 0.5
-    """
-
-    def __init__(
-        self,
-        on_epoch_begin: Callable[[int, Logs], object] | None = None,
-        on_epoch_end: Callable[[int, Logs], object] | None = None,
-        on_train_begin: Callable[[Logs], object] | None = None,
-        on_train_end: Callable[[Logs], object] | None = None,
-        on_train_batch_begin: Callable[[int, Logs], object] | None = None,
-        on_train_batch_end: Callable[[int, Logs], object] | None = None,
-    ) -> None:
-        self._functions: dict[str, Callable[..., object] | None] = {
-            "on_epoch_begin": on_epoch_begin,
-            "on_epoch_end": on_epoch_end,
-            "on_train_begin": on_train_begin,
-            "on_train_end": on_train_end,
-            "on_train_batch_begin": on_train_batch_begin,
-            "on_train_batch_end": on_train_batch_end,
-        }
-        for name, function in self._functions.items():
-            if function is not None and not callable(function):
-                raise TypeError(f"{name} must be a function; got {shown(function)}")
-
-    def watches_batches(self) -> bool:
-        return self._functions["on_train_batch_end"] is not None
-
-    def _call(self, name: str, *arguments: Any) -> None:
-        function = self._functions[name]
-        if function is not None:
-            function(*arguments)
-
-    def on_train_begin(self, logs: Logs | None = None) -> None:
-        self._call("on_train_begin", logs or {})
-
-    def on_train_end(self, logs: Logs | None = None) -> None:
-        self._call("on_train_end", logs or {})
-
-    def on_epoch_begin(self, epoch: int, logs: Logs | None = None) -> None:
-        self._call("on_epoch_begin", epoch, logs or {})
-
-    def on_epoch_end(self, epoch: int, logs: Logs) -> None:
-        self._call("on_epoch_end", epoch, logs)
-
-    def on_train_batch_begin(self, batch: int, logs: Logs | None = None) -> None:
-        self._call("on_train_batch_begin", batch, logs or {})
-
-    def on_train_batch_end(self, batch: int, logs: Logs) -> None:
-        self._call("on_train_batch_end", batch, logs)
-
-
-class TerminateOnNaN(Callback):
-    """Stop training at the first batch whose loss is NaN or infinite."""
-
-    def on_train_batch_end(self, batch: int, logs: Logs) -> None:
-        # The figure is the mean over the epoch so far, which one such batch spoils.
-        if not math.isfinite(logs["loss"]):
-            print(f"TerminateOnNaN: batch {batch}: the loss is {logs['loss']}; training stops")
-            self.model.stop_training = True

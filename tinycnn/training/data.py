@@ -1,44 +1,60 @@
-"""Checks and batches of what a user hands to fit, evaluate and predict."""
+"""Checks of what a user hands to fit, evaluate, predict and trace."""
 
 import sys
 import warnings
-from typing import TYPE_CHECKING, Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..core.backend import Backend
 from ..core.checks import array as checked_array
-from ..core.checks import boolean
+from ..core.checks import boolean, real
+from ..core.messages import shown
 from ..core.types import Array, Shape
 from ..core.version import PACKAGE
-from ..core.workspace import Workspace
 from ..layers import Rescaling
-
-if TYPE_CHECKING:
-    from ..sequential import Sequential
-
+from ..network.network import Network
 
 #: The ``check_finite`` of functions that have no such argument: x is checked, and no error recommends the argument.
 _ALWAYS: Any = object()
 
 
+class Samples(NamedTuple):
+    """Checked images ``x``, targets ``y``, and how much each sample's loss counts (None: all the same)."""
+
+    x: Array
+    y: Array
+    weight: Array | None
+
+
 def check_images(
     x: Any, input_shape: Shape, *, check_finite: bool = _ALWAYS, scaled: bool = False, name: str = "x"
 ) -> Array:
-    """x as an array of numbers (N, \\*input_shape); it stays in its own dtype, batches are converted one by one.
+    """Return x as an array of numbers (N, \\*input_shape), in its own dtype; batches are converted one by one.
+
+    Parameters
+    ----------
+    x : array
+    input_shape : tuple of int
+        The shape of one sample.
+    check_finite : bool
+        Whether to look for NaN and infinity.
+    scaled : bool
+        Whether the model scales images itself, so that pixels up to 255 are right.
+    name : str
+        What errors call x.
 
     Raises
     ------
     TypeError
         If x does not hold numbers.
     ValueError
-        If its shape is another, or it holds NaN or infinity (unless ``check_finite`` is False).
+        If x has another shape, or holds NaN or infinity (unless ``check_finite`` is False).
 
     Warns
     -----
     UserWarning
-        For images that were not scaled, unless ``scaled`` says that the model does it: integers above 1, or floats
-        that, among the first images, are whole numbers from 0 to 255.
+        For images that were not scaled, unless ``scaled``: integers above 1, or floats that are whole numbers from 0 to
+        255 in the first images.
     """
     if check_finite is not _ALWAYS:
         boolean(check_finite, "check_finite")
@@ -61,7 +77,7 @@ def check_images(
 
 
 def _unscaled(array: Array) -> str | None:
-    """What an array of images that were not scaled holds, in words."""
+    """Return in words what images that were not scaled hold, or None if they were scaled."""
     if array.dtype.kind in "iu":
         return f"integers up to {array.max()}" if array.max() > 1 else None
     first = array[:256]
@@ -71,7 +87,7 @@ def _unscaled(array: Array) -> str | None:
 
 
 def _level_of_caller() -> int:
-    """The ``stacklevel`` with which the function that calls this one has a warning name the user's line."""
+    """Return the ``stacklevel`` with which a warning of the calling function names the user's line."""
     level, frame = 1, sys._getframe(1)
     while frame.f_back is not None and frame.f_globals.get("__name__", "").startswith(PACKAGE):
         level, frame = level + 1, frame.f_back
@@ -89,20 +105,28 @@ def _cure(shape: Shape, input_shape: Shape) -> str:
 
 
 def _all_finite(array: Array) -> bool:
-    """In blocks, so that no boolean array as long as the data is made."""
+    """Return whether all numbers are finite, working in blocks so that no boolean array as long as the data is made."""
     return all(np.isfinite(array[i : i + 1024]).all() for i in range(0, len(array), 1024))
 
 
-def images_for(model: "Sequential", x: Any, check_finite: bool = _ALWAYS, name: str = "x") -> Array:
-    """:func:`check_images` for a model; one that begins with ``Rescaling`` scales images itself."""
+def images_for(model: Network, x: Any, check_finite: bool = _ALWAYS, name: str = "x") -> Array:
+    """Return x as :func:`check_images` does for a model; one that begins with ``Rescaling`` scales images itself."""
     scaled = isinstance(model.layers[0], Rescaling)
     return check_images(x, model.input_shape, check_finite=check_finite, scaled=scaled, name=name)
 
 
-def checked_data(
-    model: "Sequential", x: Any, y: Any, check_finite: bool = _ALWAYS, what: str = ""
-) -> tuple[Array, Array]:
-    """Images and targets as the model takes them, or an error that says what is wrong with them."""
+def checked_data(model: Network, x: Any, y: Any, check_finite: bool = _ALWAYS, what: str = "") -> tuple[Array, Array]:
+    """Return images and targets as the model takes them, or raise an error that says what is wrong with them.
+
+    Parameters
+    ----------
+    model : Network
+        Compiled; its loss says what targets are.
+    x, y : array
+    check_finite : bool
+    what : str
+        How errors begin, for instance ``"validation_data: "``.
+    """
     x = images_for(model, x, check_finite, f"{what}x")
     try:
         return x, model.loss.check_targets(y, len(x), model.output_shape)
@@ -113,12 +137,39 @@ def checked_data(
         raise kind(f"{what}{error}") from error
 
 
-def take(x: Array, index: Array | slice, ws: Workspace, dtype: str, backend: Backend) -> Array:
-    """The chosen samples as a C-ordered batch of ``dtype``, in the workspace."""
-    chosen = x[index]
-    batch = ws.keep("fit", "x", chosen.shape, dtype)
-    if backend.on_device:
-        batch[...] = chosen.astype(dtype, copy=False)
-    else:
-        np.copyto(batch, chosen, casting="unsafe")
-    return batch
+def sample_weights(given: Any, class_weight: Any, y: Array, classes: int, name: str = "fit") -> Array | None:
+    """Return the weight of each sample from ``sample_weight`` and ``class_weight``, or None if all weights are 1.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If weights have another length, are negative or not finite, or a class has none.
+    """
+    weight = None
+    if given is not None:
+        weight = checked_array(given, f"{name}: sample_weight").astype(np.float64)
+        if weight.shape != (len(y),):
+            raise ValueError(f"{name}: sample_weight must have shape ({len(y)},), got {weight.shape}")
+        if not (np.isfinite(weight).all() and (weight >= 0).all()):
+            raise ValueError(f"{name}: sample_weight must be finite and not negative")
+    if class_weight is not None:
+        labels = y if y.ndim == 1 else y.argmax(axis=-1)
+        by_class = _class_weights(class_weight, labels, classes)[labels]
+        weight = by_class if weight is None else weight * by_class
+    return weight
+
+
+def _class_weights(class_weight: Any, labels: Array, classes: int) -> Array:
+    """Return the weight of each class; classes that do not occur among the labels need none."""
+    if not isinstance(class_weight, dict):
+        raise TypeError(f"class_weight must be a dict from class to weight; got {type(class_weight).__name__}")
+    table = np.full(classes, np.nan)
+    for label, weight in class_weight.items():
+        if not isinstance(label, int | np.integer) or not 0 <= label < classes:
+            raise ValueError(f"class_weight: {shown(label)} is not a class from 0 to {classes - 1}")
+        table[label] = real(weight, f"class_weight of class {label}", 0)
+    missing = np.flatnonzero(np.isnan(table) & (np.bincount(labels, minlength=classes) > 0))
+    if len(missing):
+        which = ", ".join(map(str, missing))
+        raise ValueError(f"class_weight has no weight for class {which}, which occurs in the labels; add one")
+    return table

@@ -1,28 +1,28 @@
-"""Whether a run fits into a device's memory: reckoned from the plan's shapes, before anything runs.
+"""Whether a run fits into a device's memory, estimated from the shapes of the plan before anything runs.
 
-What grows with a batch is what the :class:`Workspace` will hold: what each layer keeps for backward, two buffers that
-layers hand gradients on in, the images. The rest is fixed.
+What grows with a batch is what the :class:`Workspace` will hold: what each layer keeps for backward, two buffers in
+which layers hand on gradients, and the images. The rest is fixed.
 """
 
 import bisect
 import math
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from ..augmentation import Augmentation
+from ..core.messages import bytes_text
 from ..core.workspace import Workspace
-from ..inspection.summary import bytes_text, layer_of, parts_of
 from ..kernels.geometry import argmax_dtype
 from ..layers import Flatten, GlobalMaxPooling2D, Input, MaxPooling2D, Reshape
 from ..layers.base import ActivatedLayer, Layer
-from .tape import MOST_NUMBERS
+from ..network.final_softmax import layer_of
+from ..network.network import Network
+from ..network.plan import parts_of
+from .running_means import MOST_NUMBERS
 
-if TYPE_CHECKING:
-    from ..sequential import Sequential
-
-#: The most that kernels take besides, for sums in parts: that many tiles at once. And the share of the free memory that
-#: may be planned with; allocation by pieces wastes some.
+#: The most bytes that kernels take in addition, for partial sums. And the share of the free memory that may be planned
+#: with, because allocation in pieces wastes some.
 SCRATCH, USABLE = 2**25, 0.95
 
 
@@ -36,14 +36,15 @@ class Need(NamedTuple):
     Attributes
     ----------
     layers : dict of str to int
-        What each layer keeps of an image.
+        What each layer keeps per image.
     image : int
-        What else an image of a batch takes.
+        What else each image of a batch takes.
     passing : int
-        What an image takes in a buffer between layers, of which there are two.
+        What each image takes in a buffer between layers, of which there are two.
     evaluated, evaluated_image : int
-        Images of a block that is evaluated while the run lasts, and the bytes of one.
+        How many images a block has that is evaluated while the run lasts, and the bytes of one of them.
     fixed : int
+        What does not depend on the batch.
     """
 
     layers: dict[str, int]
@@ -54,27 +55,27 @@ class Need(NamedTuple):
     fixed: int
 
     def bytes(self, images: int) -> int:
-        """In all, for batches of so many images."""
+        """Return the bytes that batches of so many images take altogether."""
         kept = images * (sum(self.layers.values()) + self.image)
         return self.fixed + kept + max(2 * images * self.passing, self.evaluated * self.evaluated_image)
 
     def most(self, usable: float, largest: int) -> int:
-        """The largest batch that fits, of at most ``largest`` images; 0 if none does."""
+        """Return the largest batch that fits, of at most ``largest`` images; 0 if none does."""
         return bisect.bisect_right(range(1, largest + 1), usable, key=self.bytes)
 
 
-def training_need(model: "Sequential", chain: list[Any], augment: Augmentation | None, evaluated: int) -> Need:
-    """What training takes.
+def training_need(model: Network, chain: list[Any], augment: Augmentation | None, evaluated: int) -> Need:
+    """Return what training takes.
 
     Parameters
     ----------
-    model : Sequential
+    model : Network
         Compiled.
     chain : list
-        Layers, or the steps of a plan, which keep no more than their layers.
+        The layers, or the steps of a plan, which keep no more than their layers.
     augment : Augmentation or None
     evaluated : int
-        Images of a block of validation data; 0 without.
+        How many images a block of validation data has; 0 if there are none.
     """
     item = np.dtype(model.dtype).itemsize
     layers = [layer_of(part) for step in chain for part in parts_of(step)]
@@ -86,7 +87,7 @@ def training_need(model: "Sequential", chain: list[Any], augment: Augmentation |
     remembered = 0 if optimizer.slots else len(optimizer.slot_names) * sum(parameters)
     return Need(
         layers={str(layer.name): kept_bytes(layer) for layer in layers},
-        # The loss has probabilities, targets and a gradient, and a softmax of its own where it is no crossentropy's.
+        # The loss has probabilities, targets and a gradient; a softmax that no loss took over has its result too.
         image=item * (pixels * (1 + changed) + 4 * math.prod(model.output_shape)),
         passing=item * max((math.prod(layer.built_input_shape) for layer in layers), default=0),
         evaluated=evaluated,
@@ -95,14 +96,14 @@ def training_need(model: "Sequential", chain: list[Any], augment: Augmentation |
     )
 
 
-def evaluation_need(model: "Sequential") -> Need:
-    """What a block of images takes that a model predicts."""
+def evaluation_need(model: Network) -> Need:
+    """Return what a block of images takes in prediction."""
     item = np.dtype(model.dtype).itemsize
     return Need({}, _evaluated_bytes(model), 0, 0, 0, SCRATCH + MOST_NUMBERS * item)
 
 
 def kept_bytes(layer: Layer) -> int:
-    """What a layer keeps of an image in training, in the workspace."""
+    """Return the bytes that a layer keeps per image in training, in the workspace."""
     if isinstance(layer, Input | Flatten | Reshape):  # a view
         return 0
     numbers, item = math.prod(layer.built_output_shape), np.dtype(layer.dtype).itemsize
@@ -115,18 +116,18 @@ def kept_bytes(layer: Layer) -> int:
     return size
 
 
-def check(model: "Sequential", need: Need, images: int, run: str) -> int:
-    """Raise unless a run fits into the free memory of the model's device; returns the bytes that it takes.
+def check(model: Network, need: Need, images: int, run: str) -> int:
+    """Return the bytes that a run takes, or raise if it does not fit into the free memory of the model's device.
 
     Parameters
     ----------
-    model : Sequential
-        Its backend is on a device.
+    model : Network
+        One whose backend is on a device.
     need : Need
     images : int
-        Of a batch.
+        How many images a batch has.
     run : str
-        How the error calls it.
+        What the error calls the run.
 
     Raises
     ------
@@ -141,14 +142,14 @@ def check(model: "Sequential", need: Need, images: int, run: str) -> int:
     return wanted
 
 
-def error_of_batch(model: "Sequential", need: Need, images: int, ws: Workspace, reason: MemoryError) -> MemoryError:
-    """The error for a batch that did not fit although it should have: others use the card too."""
+def error_of_batch(model: Network, need: Need, images: int, ws: Workspace, reason: MemoryError) -> MemoryError:
+    """Return the error for a batch that did not fit although it should have; others may use the device too."""
     usable = USABLE * (model.backend.kernels.free_bytes() + ws.nbytes())
     return DeviceMemoryError(f"a batch of {images} images: {reason}. {_advice(need, usable, images, images // 2)}")
 
 
 def _advice(need: Need, usable: float, images: int, largest: int) -> str:
-    """Which layer takes the most, and how many images would fit; at most ``largest``."""
+    """Return in words which layer takes the most, and how many images, of at most ``largest``, would fit."""
     parts = []
     if need.layers:
         name = max(need.layers, key=lambda name: need.layers[name])
@@ -158,8 +159,8 @@ def _advice(need: Need, usable: float, images: int, largest: int) -> str:
     return " ".join(parts)
 
 
-def _evaluated_bytes(model: "Sequential") -> int:
-    """Per image: the images, two buffers between layers, the predictions and their losses."""
+def _evaluated_bytes(model: Network) -> int:
+    """Return the bytes per image of the images, two buffers between layers, the predictions and their losses."""
     widest = max(math.prod(layer.built_output_shape) for layer in model.layers)
     numbers = math.prod(model.input_shape) + 2 * widest + 3 * math.prod(model.output_shape)
     return numbers * np.dtype(model.dtype).itemsize

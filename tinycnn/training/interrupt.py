@@ -8,22 +8,22 @@ from types import FrameType
 
 
 class Interrupt:
-    """Remembers that Ctrl-C was pressed."""
+    """Remembers whether Ctrl-C was pressed."""
 
     pressed = False
 
     def check(self) -> None:
-        """Raise KeyboardInterrupt if it was; called where nothing is half done."""
+        """Raise KeyboardInterrupt if Ctrl-C was pressed; called where nothing is half done."""
         if self.pressed:
             raise KeyboardInterrupt
 
 
 @contextmanager
 def deferred_interrupt() -> Iterator[Interrupt]:
-    """Inside the block Ctrl-C waits for :meth:`Interrupt.check`; pressed twice it acts at once.
+    """Let Ctrl-C wait, inside the block, for :meth:`Interrupt.check`; pressed twice it acts at once.
 
     Weights are updated one parameter after another, so an interrupt at any moment could leave half a step behind.
-    Python delivers signals to the main thread only; in another thread this does nothing.
+    Python delivers signals to the main thread only; in another thread this block changes nothing.
     """
     interrupt = Interrupt()
     replaceable = threading.current_thread() is threading.main_thread() and (

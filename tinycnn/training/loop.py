@@ -1,228 +1,305 @@
-"""How a model trains: the loop over epochs and batches, one step, and evaluation."""
+"""The loop over epochs and batches of one ``fit``; a single step is in :mod:`tinycnn.training.step`."""
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+import inspect
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 
-from .. import callbacks as callbacks_module
-from ..augmentation import Augmentation
-from ..core.checks import verbosity
-from ..core.types import Array
 from ..core.workspace import Workspace
 from ..kernels.threads import one_blas_thread
-from . import device_memory
-from . import non_finite as numeric
-from . import precompile as compiling
-from .batches import Batch, Batches, sample_weights
-from .data import checked_data, images_for, take
-from .feed import Feed, block_size
+from ..network.network import Network
+from . import device_memory, non_finite, precompile
+from .arguments import FitSettings
+from .batches import Batch, Batches, SampleSource, block_size
+from .callback import Callback, History, Logs
+from .data import Samples
+from .evaluation import evaluate_source
 from .interrupt import Interrupt, deferred_interrupt
 from .progress import Progress
-from .running_means import Meters
-from .session import Session, tell
+from .running_means import LossNotFiniteError, RunningMeans
+from .step import train_step
 
-if TYPE_CHECKING:
-    from ..callbacks import Callback, History, Logs
-    from ..sequential import Sequential
+#: On a device, if no callback watches every batch, logs are fetched only after this many batches.
+LOOK_EVERY = 100
 
 
-def train_step(model: "Sequential", chain: list[Any], batch: Batch, meters: Meters, ws: Workspace | None) -> None:
-    """Forward, loss, backward, one optimizer step.
+def fit(model: Network, batches: Batches, validation: Samples | None, settings: FitSettings, history: History) -> None:
+    """Train, as :meth:`tinycnn.Sequential.fit` says.
 
-    The whole of learning: x goes down the list of layers, each keeping what its backward needs; the loss says how
-    wrong the result is and which way it should change; that gradient goes back up the list, each layer taking from
-    it the gradients of its own parameters and handing on the gradient of its input.
+    Parameters
+    ----------
+    model : Network
+        Built and compiled.
+    batches : Batches
+    validation : Samples or None
+        Evaluated after every epoch.
+    settings : FitSettings
+    history : History
+        Filled with the logs of every epoch.
     """
-    step, backend = model.optimizer.iterations, model.backend
-    x, caches = batch.x, []
-    for layer in chain:
-        x, cache = layer.forward(x, training=True, step=step, ws=ws)
-        caches.append(cache)
-
-    losses, loss_cache = model.chain_loss.forward(x, batch.y if batch.targets is None else batch.targets, backend)
-    meters.update(losses, batch.y, loss_cache.p, batch.weight)
-    weights = backend.full(len(losses), 1 / len(losses), model.dtype)
-    if batch.weight is not None:
-        weights *= backend.own(batch.weight.astype(model.dtype))
-    dy = model.chain_loss.backward(loss_cache, weights, backend)
-
-    first = _first_trained(chain)
-    for index in range(len(chain) - 1, first, -1):
-        dy = chain[index].backward(dy, caches.pop(), ws=ws)
-    if first < len(chain):
-        chain[first].backward_parameters(dy, caches.pop(), ws=ws)
-    parameters = model.parameters()
-    for parameter in parameters.values():
-        parameter.add_penalty_gradient()
-    model.optimizer.step(parameters, backend)
+    run = Run(model, batches, validation, settings, history)
+    try:
+        run.callbacks.attach(run)
+        progress = Progress(settings.verbose, settings.epochs)
+        if settings.verbose and model.backend.has_to_compile():
+            print("Compiling the kernels for this processor, once after an installation; it takes up to half a minute")
+        compiled = precompile.shared(model, batches.batch_size, settings.fuse)
+        with one_blas_thread(), deferred_interrupt() as interrupt, compiled:
+            run.begin()
+            try:
+                _train(run, progress, interrupt)
+            finally:
+                progress.close()
+            interrupt.check()
+    finally:
+        run.callbacks.detach()
 
 
-def _first_trained(chain: list[Any]) -> int:
-    """Index of the first layer with something to train: backward need not go below it."""
-    for index, layer in enumerate(chain):
-        if any(parameter.trainable for parameter in layer.params.values()):
-            return index
-    return len(chain)
-
-
-def fit(
-    model: "Sequential",
-    batches: Batches,
-    *,
-    epochs: int,
-    verbose: int,
-    callbacks: "Sequence[Callback]",
-    validation_data: tuple[Array, Array, Array | None] | None,
-    initial_epoch: int,
-    augment: Augmentation | None,
-    fuse: bool,
-) -> "History":
-    """See :meth:`Sequential.fit`; what it takes is checked already (:func:`tinycnn.training.arguments.prepared`)."""
-    # After the user's own: what those add to the logs is kept too.
-    history = callbacks_module.History()
-    model.stop_training = False
-    followers = [*callbacks, history]
-    for follower in followers:
-        follower.model = model
-        follower.params = {"epochs": epochs, "steps": batches.steps, "verbose": verbose}
-    session = Session(model, batches, followers, validation_data, initial_epoch, augment, fuse)
-    model.history = history
-    progress = Progress(verbose, epochs)
-    if verbose and model.backend.has_to_compile():
-        print(
-            "Compiling the kernels for this processor: once after an installation, for up to half a minute", flush=True
-        )
-    compiled = compiling.shared(model, batches.batch_size, fuse)
-    with one_blas_thread(), deferred_interrupt() as interrupt, compiled:
-        session.begin()
-        logs: Logs = {}
-        try:
-            for epoch in session.epochs(epochs):
-                session.begin_epoch()
-                progress.start(epoch, batches.images, session.meters.count)
-                _train_epoch(session, progress, interrupt)
-                progress.trained()
-                logs = session.figures()
-                if session.validation is not None:
-                    evaluated = session.validation, session.validation_weight
-                    results = _evaluate(model, session.evaluation_chain, *evaluated, session.ws)
-                    logs |= {f"val_{name}": value for name, value in results.items()}
-                logs["learning_rate"] = model.optimizer.learning_rate
-                session.end_epoch(logs)
-                progress.finish(logs)
-                interrupt.check()
-                if model.stop_training:
-                    break
-        finally:
-            progress.close()
-        for follower in session.followers:
-            tell(follower.on_train_end, logs=logs)
-        interrupt.check()
-    return history
-
-
-def _train_epoch(session: Session, progress: Progress, interrupt: Interrupt) -> None:
-    """One pass over the data; the figures are means over all its images, each seen before its step."""
-    model, ws = session.model, session.ws
-    for batch in () if session.stopped else session.batches.epoch(ws, session.batch):
-        session.begin_batch()
-        if session.augment is not None:
-            step, backend = model.optimizer.iterations, model.backend
-            batch = batch._replace(x=session.augment(batch.x, seed=model.seed, step=step, backend=backend, ws=ws))
-        try:
-            # NaN and infinity are looked for here; NumPy's warnings would come first and say less.
-            with np.errstate(over="ignore", invalid="ignore"):
-                train_step(model, session.chain, batch, session.meters, ws)
-        except numeric.LossNotFiniteError as error:
-            if error.late:
-                number = session.batch - error.late
-                raise numeric.error_found_late(model, session.epoch, number, error.value) from None
-            raise numeric.error_of_loss(model, batch, session.epoch, session.batch, error.value) from None
-        except MemoryError as error:
-            if session.need is None:
-                raise
-            raise device_memory.error_of_batch(model, session.need, len(batch.y), ws, error) from error
-        progress.advance(len(batch.y), session.end_batch())
-        if interrupt.pressed and session.backup is not None:
-            session.backup.save()
+def _train(run: "Run", progress: Progress, interrupt: Interrupt) -> None:
+    """Run the epochs that are left."""
+    model, logs = run.model, {}
+    for epoch in run.epochs_left():
+        run.begin_epoch()
+        progress.start(epoch, run.batches.images, run.means.count)
+        _train_epoch(run, progress, interrupt)
+        progress.trained()
+        logs = run.end_epoch()
+        progress.finish(logs)
         interrupt.check()
         if model.stop_training:
             break
-    session.figures()  # a loss that is not finite says more than the weights that it has spoilt
-    if session.may_raise:
-        numeric.check_weights(model, session.epoch, session.batch - 1)
+    run.callbacks.on_train_end(logs)
 
 
-def train_on_batch(model: "Sequential", x: Any, y: Any) -> "Logs":
-    """See :meth:`Sequential.train_on_batch`."""
-    x, y = checked_data(model, x, y)
-    if not len(x):
-        raise ValueError("x is empty: there is nothing to train on")
-    if model.backend.on_device:
-        need = device_memory.training_need(model, model.plan, None, 0)
-        device_memory.check(model, need, len(x), "training on")
-    meters = Meters(model)
-    with one_blas_thread():
-        images = model.backend.own(np.ascontiguousarray(x, dtype=model.dtype))
-        train_step(model, model.plan, Batch(images, y, None), meters, None)
-    return meters.results()
+def _train_epoch(run: "Run", progress: Progress, interrupt: Interrupt) -> None:
+    """Make one pass over the data; the logs are means over all its samples, each seen before its step."""
+    for batch in () if run.stopped else run.batches.epoch(run.ws, run.batch):
+        run.train(batch)
+        progress.advance(len(batch.y), run.end_batch())
+        if interrupt.pressed:
+            run.callbacks.interrupted()
+        interrupt.check()
+        if run.model.stop_training:
+            break
+    run.logs()  # a loss that is not finite says more than the weights that it has spoilt
+    if run.may_raise:
+        non_finite.check_weights(run.model, run.epoch, run.batch - 1)
 
 
-def evaluate(model: "Sequential", x: Any, y: Any, *, verbose: int, sample_weight: Any, check_finite: bool) -> "Logs":
-    """See :meth:`Sequential.evaluate`."""
-    verbose = verbosity(verbose)
-    x, y = checked_data(model, x, y, check_finite)
-    if not len(x):
-        raise ValueError("x is empty: there is nothing to evaluate")
-    weight = sample_weights(sample_weight, None, y, model.output_shape[-1], name="evaluate")
-    expected = _check_evaluation(model, len(x))
-    with one_blas_thread(), model.lent_workspace() as ws:
-        feed = Feed(model.backend, x, y, model.dtype, expected)
-        results = _evaluate(model, model.evaluation_plan, feed, weight, ws)
-    if verbose:
-        print("  ".join(f"{name} {value:.4f}" for name, value in results.items()))
-    return results
+class Run:
+    """A fit that is running: its parts, and how far it has come.
+
+    Attributes
+    ----------
+    model : Network
+    batches : Batches
+    validation : Samples or None
+    settings : FitSettings
+    callbacks : CallbackList
+    ws : Workspace
+    epoch, batch : int
+        The epoch that is under way, or the next one, and how many of its batches are done.
+    steps : int
+        How many batches there were in the epochs before it, counted from ``initial_epoch``.
+    stopped : bool
+        Whether the fit was stopped before it was interrupted, so that no batches are left.
+    means : RunningMeans
+        The epoch's loss and metrics so far.
+    """
+
+    def __init__(
+        self,
+        model: Network,
+        batches: Batches,
+        validation: Samples | None,
+        settings: FitSettings,
+        history: History,
+    ) -> None:
+        self.model, self.batches, self.validation, self.settings = model, batches, validation, settings
+        self.chain = model.plan if settings.fuse else model.chain
+        self._evaluation_chain = model.evaluation_plan if settings.fuse else model.chain
+        expected = self._reserve_device_memory()
+        self.ws = Workspace(model.backend.empty, expected)
+        self._validation_source = validation and SampleSource(
+            model.backend, validation.x, validation.y, model.dtype, expected
+        )
+        self.epoch, self.batch, self.steps = settings.initial_epoch, 0, 0
+        self.stopped = model.stop_training = False
+        params = {"epochs": settings.epochs, "steps": batches.steps, "verbose": settings.verbose}
+        self.callbacks = CallbackList([*settings.callbacks, history], model, params)
+        self.may_raise = not any(callback.handles_non_finite for callback in self.callbacks)
+        # On a host backend logs cost nothing; from a device they are fetched if somebody looks.
+        self._watched = not model.backend.on_device or any(callback.watches_batches() for callback in self.callbacks)
+        self.new_means()
+
+    def _reserve_device_memory(self) -> int:
+        """Return how many bytes of a device's memory the run will take, and raise if there are not as many."""
+        self._need: device_memory.Need | None = None
+        if not self.model.backend.on_device:
+            return 0
+        evaluated = 0 if self.validation is None else min(len(self.validation.x), block_size(self.model))
+        self._need = device_memory.training_need(self.model, self.chain, self.settings.augment, evaluated)
+        images = self.batches.batch_size or 1
+        return device_memory.check(self.model, self._need, images, "training on batches of")
+
+    def begin(self) -> None:
+        """Tell the callbacks, and let them bring the run to where an earlier one was interrupted."""
+        self.callbacks.on_train_begin()
+        self.callbacks.resume()
+
+    def epochs_left(self) -> range:
+        """Return the epochs that are left."""
+        return range(self.epoch, self.settings.epochs if self.batch or not self.stopped else self.epoch)
+
+    def begin_epoch(self) -> None:
+        """Tell the callbacks, unless the epoch had begun before an interruption."""
+        if self.batch:
+            return
+        self.new_means()
+        self.callbacks.on_epoch_begin(self.epoch)
+
+    def new_means(self) -> None:
+        """Begin the means of another epoch."""
+        self._logs: Logs = {}
+        self.means = RunningMeans(self.model, self.may_raise)
+
+    def train(self, batch: Batch) -> None:
+        """Take one step, on the batch as augmentation changes it."""
+        self.callbacks.on_train_batch_begin(self.batch)
+        model, augment = self.model, self.settings.augment
+        if augment is not None:
+            step, backend = model.optimizer.iterations, model.backend
+            batch = batch._replace(x=augment(batch.x, seed=model.seed, step=step, backend=backend, ws=self.ws))
+        try:
+            # NaN and infinity are looked for here; NumPy's warnings would come first and say less.
+            with np.errstate(over="ignore", invalid="ignore"):
+                train_step(model, self.chain, batch, self.means, self.ws)
+        except LossNotFiniteError as error:
+            if error.late:
+                raise self._found_late(self.batch, error) from None
+            raise non_finite.error_of_loss(model, batch, self.epoch, self.batch, error.value) from None
+        except MemoryError as error:
+            if self._need is None:
+                raise
+            raise device_memory.error_of_batch(model, self._need, len(batch.y), self.ws, error) from error
+
+    def end_batch(self) -> Logs:
+        """Tell the callbacks the epoch's logs so far; on a device these may be older if no callback looks at them."""
+        self.batch += 1
+        if self._watched or self.batch % LOOK_EVERY == 0:
+            self._logs = self.logs()
+        self.callbacks.on_train_batch_end(self.batch - 1, self._logs)
+        return self._logs
+
+    def logs(self) -> Logs:
+        """Return the epoch's logs so far, over all batches that are done."""
+        try:
+            return self.means.results()
+        except LossNotFiniteError as error:
+            raise self._found_late(self.batch - 1, error) from None
+
+    def _found_late(self, newest: int, error: LossNotFiniteError) -> non_finite.NumericError:
+        return non_finite.error_found_late(self.model, self.epoch, newest - error.late, error.value)
+
+    def end_epoch(self) -> Logs:
+        """Evaluate and tell the callbacks; for those that save, the next epoch is the one under way."""
+        logs = self.logs()
+        if self.validation is not None and self._validation_source is not None:
+            source, weight = self._validation_source, self.validation.weight
+            results = evaluate_source(self.model, self._evaluation_chain, source, weight, self.ws)
+            logs |= {f"val_{name}": value for name, value in results.items()}
+        logs["learning_rate"] = self.model.optimizer.learning_rate
+        epoch = self.epoch
+        self.epoch, self.batch, self.steps = epoch + 1, 0, self.steps + self.batch
+        self.callbacks.on_epoch_end(epoch, logs)
+        return logs
 
 
-def predict(model: "Sequential", x: Any, *, check_finite: bool) -> Array:
-    """See :meth:`Sequential.predict`."""
-    x = images_for(model, x, check_finite)
-    result = np.empty((len(x), *model.output_shape), model.dtype)
-    chain = model.prediction_plan
-    size = block_size(model)
-    _check_evaluation(model, len(x))
-    with one_blas_thread(), model.lent_workspace() as ws:
-        for start in range(0, len(x), size):
-            block = slice(start, start + size)
-            y = run(chain, take(x, block, ws, model.dtype, model.backend), ws)
-            if y.shape != result[block].shape:  # which NumPy would broadcast
-                raise ValueError(
-                    f"{model.layers[-1].label}: forward returned {y.shape}, output_shape says {result[block].shape}"
-                )
-            result[block] = model.backend.to_numpy(y)
-    return result
+class CallbackList:
+    """Tells all callbacks of a fit what happens, each in its turn.
+
+    Callbacks that do not define a method are not called for it.
+
+    Parameters
+    ----------
+    callbacks : sequence of Callback
+    model : Network
+    params : dict
+        What each callback finds in its ``params``.
+    """
+
+    def __init__(self, callbacks: Sequence[Callback], model: Network, params: dict[str, Any]) -> None:
+        self._callbacks = sorted(callbacks, key=lambda callback: callback.order)
+        for callback in self._callbacks:
+            callback.model, callback.params = model, params
+        self._before_batch = self._defining("on_train_batch_begin")
+        self._after_batch = self._defining("on_train_batch_end")
+
+    def __iter__(self) -> Any:
+        return iter(self._callbacks)
+
+    def _defining(self, name: str) -> list[Callable[..., None]]:
+        """Return the method of that name of each callback that does not just inherit the empty one."""
+        methods = [getattr(callback, name) for callback in self._callbacks]
+        return [method for method in methods if getattr(method, "__func__", None) is not getattr(Callback, name)]
+
+    def attach(self, run: Run) -> None:
+        """Tell each callback which fit this is."""
+        for callback in self._callbacks:
+            callback.attach(run)
+
+    def resume(self) -> None:
+        """Let each callback bring the fit to where an earlier one was interrupted."""
+        for callback in self._callbacks:
+            callback.resume()
+
+    def interrupted(self) -> None:
+        """Tell each callback that Ctrl-C was pressed."""
+        for callback in self._callbacks:
+            callback.interrupted()
+
+    def detach(self) -> None:
+        """Tell each callback that the fit is over."""
+        for callback in self._callbacks:
+            callback.detach()
+
+    def on_train_begin(self) -> None:
+        """Tell each callback that training begins."""
+        for callback in self._callbacks:
+            _tell(callback.on_train_begin, logs={})
+
+    def on_epoch_begin(self, epoch: int) -> None:
+        """Tell each callback that an epoch begins."""
+        for callback in self._callbacks:
+            _tell(callback.on_epoch_begin, epoch, logs={})
+
+    def on_train_batch_begin(self, batch: int) -> None:
+        """Tell the callbacks that define the method that a batch begins."""
+        for method in self._before_batch:
+            method(batch, {})
+
+    def on_train_batch_end(self, batch: int, logs: Logs) -> None:
+        """Tell the callbacks that define the method that a batch is done."""
+        for method in self._after_batch:
+            method(batch, logs)
+
+    def on_epoch_end(self, epoch: int, logs: Logs) -> None:
+        """Tell each callback that an epoch is done, validation included."""
+        for callback in self._callbacks:
+            callback.on_epoch_end(epoch, logs)
+
+    def on_train_end(self, logs: Logs) -> None:
+        """Tell each callback that training is done."""
+        for callback in self._callbacks:
+            _tell(callback.on_train_end, logs=logs)
 
 
-def _check_evaluation(model: "Sequential", images: int) -> int:
-    """Raise unless a block of images fits on the model's device; the bytes that it takes there."""
-    if not model.backend.on_device:
-        return 0
-    need = device_memory.evaluation_need(model)
-    return device_memory.check(model, need, min(images, block_size(model)), "predicting")
-
-
-def run(layers: "Sequence[Any]", x: Array, ws: Workspace | None = None) -> Array:
-    """Inference: x down a list of layers."""
-    for layer in layers:
-        x, _ = layer.forward(x, training=False, ws=ws)
-    return x
-
-
-def _evaluate(model: "Sequential", chain: list[Any], feed: Feed, weight: Array | None, ws: Workspace) -> "Logs":
-    meters, size = Meters(model), block_size(model)
-    for start in range(0, len(feed), size):
-        x, targets, y = feed.batch(start, start + size, ws)
-        losses, cache = model.chain_loss.forward(run(chain, x, ws), targets, model.backend)
-        meters.update(losses, y, cache.p, None if weight is None else weight[start : start + size])
-    return meters.results()
+def _tell(method: Callable[..., None], *arguments: int, logs: Logs) -> None:
+    """Call a method of a callback that may be defined without ``logs``."""
+    try:
+        inspect.signature(method).bind(*arguments, logs)
+    except TypeError:
+        method(*arguments)
+    else:
+        method(*arguments, logs)

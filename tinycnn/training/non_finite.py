@@ -1,31 +1,30 @@
-"""When training leaves the numbers: finding the layer where NaN or infinity first appeared."""
+"""Finding the layer in which NaN or infinity first appeared, when the loss or a weight is no longer finite."""
 
 import math
-from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ..core.types import Array
 from ..layers.base import Layer, buffers_kept
+from ..network.final_softmax import layer_of
+from ..network.network import Network
 from .batches import Batch
-
-if TYPE_CHECKING:
-    from ..sequential import Sequential
+from .step import walk_backward, walk_forward
 
 
 class NumericError(FloatingPointError):
     """The loss or a weight became NaN or infinite in ``fit``; training has stopped.
 
-    The usual cures: a lower learning rate, ``clipnorm=1.0`` in the optimizer, images scaled to [0, 1], a
-    ``BatchNormalization`` after each convolution. What a callback saved before is as it was.
+    The usual cures are a lower learning rate, ``clipnorm=1.0`` in the optimizer, images scaled to [0, 1], and a
+    ``BatchNormalization`` after each convolution. What a callback saved before is still as it was.
 
     Attributes
     ----------
     epoch, batch : int
-        Where, counted from 0.
+        Where it happened, counted from 0.
     layer : str or None
-        Name of the layer where it began: the first whose result was not finite, or going back, the first whose
-        gradient was not. None if neither was found.
+        The name of the layer where it began: the first one whose result was not finite, or on the way back the first
+        one whose gradient was not. None if neither was found.
     what : str
         What was not finite there, in words.
     """
@@ -35,20 +34,11 @@ class NumericError(FloatingPointError):
         self.epoch, self.batch, self.layer, self.what = epoch, batch, layer, what
 
 
-class LossNotFiniteError(ArithmeticError):
-    """Says within ``fit`` that a batch's loss is not a number, before its step is taken."""
+def bad_weight(model: Network) -> tuple[Layer, str, float] | None:
+    """Return the last layer that holds NaN or infinity, the name of the array, and the number; None if all is finite.
 
-    def __init__(self, value: float, late: int = 0) -> None:
-        super().__init__(f"the loss is {value}")
-        self.value = value
-        #: How many batches have been trained since: figures on a device are read now and then.
-        self.late = late
-
-
-def bad_weight(model: "Sequential") -> tuple[Layer, str, float] | None:
-    """The last layer that holds NaN or infinity, the name of what holds it, and the number; None where all is finite.
-
-    The last, because gradients go up the list: where one is not finite, all those of earlier layers follow.
+    The last layer is the one to report, because gradients go up the list: if one of them is not finite, those of all
+    earlier layers follow.
     """
     for layer in reversed(model.layers):
         for name, value in layer.weights().items():
@@ -58,27 +48,27 @@ def bad_weight(model: "Sequential") -> tuple[Layer, str, float] | None:
     return None
 
 
-def error_of_loss(model: "Sequential", batch: Batch, epoch: int, number: int, loss: float) -> NumericError:
-    """The error for a batch whose loss is not finite, with the weights as they were before its step."""
+def error_of_loss(model: Network, batch: Batch, epoch: int, number: int, loss: float) -> NumericError:
+    """Return the error for a batch whose loss is not finite; the weights are still those from before its step."""
     where: Layer | None
     where, what = _of_weights(model, "before this batch") or _of_pass(model, batch)
     return _error(model, epoch, number, f"the loss is {loss}", where, what)
 
 
-def error_found_late(model: "Sequential", epoch: int, number: int, loss: float) -> NumericError:
-    """The error for an earlier batch, whose loss was read only now: its weights are gone."""
-    what = "the loss was read some batches later, and the layer is no longer to be found: the cpu backend tells"
+def error_found_late(model: Network, epoch: int, number: int, loss: float) -> NumericError:
+    """Return the error for an earlier batch whose loss was read only now, when its weights are gone."""
+    what = "the loss was read only some batches later, so the layer cannot be found any more; the cpu backend finds it"
     return _error(model, epoch, number, f"the loss is {loss}", None, what)
 
 
-def check_weights(model: "Sequential", epoch: int, number: int) -> None:
-    """After an epoch's last step: raise unless all weights are finite, because no later loss would tell."""
+def check_weights(model: Network, epoch: int, number: int) -> None:
+    """Raise unless all weights are finite; called after an epoch's last step, because no later loss would show it."""
     found = _of_weights(model, "of this batch")
     if found is not None:
         raise _error(model, epoch, number, "a weight is not finite", *found)
 
 
-def _error(model: "Sequential", epoch: int, number: int, problem: str, where: Layer | None, what: str) -> NumericError:
+def _error(model: Network, epoch: int, number: int, problem: str, where: Layer | None, what: str) -> NumericError:
     place = what if where is None else f"first in {where.label}: {what}"
     rate = model.optimizer.learning_rate
     return NumericError(
@@ -91,50 +81,43 @@ def _error(model: "Sequential", epoch: int, number: int, problem: str, where: La
     )
 
 
-def _of_weights(model: "Sequential", which: str) -> tuple[Layer, str] | None:
+def _of_weights(model: Network, which: str) -> tuple[Layer, str] | None:
     found = bad_weight(model)
     if found is None:
         return None
     layer, name, bad = found
-    return layer, f"its {name} is {bad} since the step {which}, by its gradient or by the size of the step"
+    return layer, f"its {name} became {bad} in the step {which}: the gradient was not finite, or the step too large"
 
 
-def _of_pass(model: "Sequential", batch: Batch) -> tuple[Layer | None, str]:
-    """Forward and then backward, as ``train_step`` goes but unfused: where is the first number that is not finite?"""
+def _of_pass(model: Network, batch: Batch) -> tuple[Layer | None, str]:
+    """Find the first number that is not finite in a forward and backward pass like that of ``train_step``."""
     with buffers_kept(model.layers), np.errstate(all="ignore"):
         return _first_in_pass(model, batch)
 
 
-def _first_in_pass(model: "Sequential", batch: Batch) -> tuple[Layer | None, str]:
-    x, caches = batch.x.copy(), []
-    for layer in model.chain:
-        x, cache = layer.forward(x, training=True, step=model.optimizer.iterations)
-        if (bad := _bad_number(model.backend.to_numpy(x))) is not None:
-            return _own(layer), f"its result holds {bad}"
-        caches.append(cache)
+def _first_in_pass(model: Network, batch: Batch) -> tuple[Layer | None, str]:
+    y_pred, caches = batch.x.copy(), []
+    for passed in walk_forward(model.chain, y_pred, step=model.optimizer.iterations):
+        y_pred = passed.y
+        if (bad := _bad_number(model.backend.to_numpy(y_pred))) is not None:
+            return layer_of(passed.layer), f"its result holds {bad}"
+        caches.append(passed.cache)
     penalty = _first_penalty(model)
     if penalty is not None:
         return penalty
     # The loss itself is too large; what comes back from it?
-    _, loss_cache = model.chain_loss.forward(x, batch.y, model.backend)
-    weights = model.backend.own(np.full(len(x), 1 / len(x), model.dtype))
-    dy = model.chain_loss.backward(loss_cache, weights, model.backend)
-    for layer, cache in zip(reversed(model.chain), reversed(caches), strict=True):
-        gradients = {"result": dy}
-        dy = layer.backward(dy, cache)
-        gradients |= {name: p.grad for name, p in layer.params.items() if p.trainable} | {"input": dy}
-        for name, gradient in gradients.items():
+    _, loss_cache = model.chain_loss.forward(y_pred, batch.y, model.backend)
+    weights = model.backend.own(np.full(len(y_pred), 1 / len(y_pred), model.dtype))
+    by_loss = model.chain_loss.backward(loss_cache, weights, model.backend)
+    for layer, dy, dx in walk_backward(model.chain, caches, by_loss):
+        gradients = {name: p.grad for name, p in layer.params.items() if p.trainable}
+        for name, gradient in ({"result": dy} | gradients | {"input": dx}).items():
             if (bad := _bad_number(model.backend.to_numpy(gradient))) is not None:
-                return _own(layer), f"the gradient of its {name} holds {bad}"
+                return layer_of(layer), f"the gradient of its {name} holds {bad}"
     return None, "the results of all layers and their gradients are finite"
 
 
-def _own(layer: Any) -> Layer:
-    """The layer itself, where its softmax has moved to the loss."""
-    return layer if isinstance(layer, Layer) else layer.layer
-
-
-def _first_penalty(model: "Sequential") -> tuple[Layer, str] | None:
+def _first_penalty(model: Network) -> tuple[Layer, str] | None:
     for layer in model.layers:
         for name, parameter in layer.params.items():
             if not math.isfinite(parameter.penalty()):
@@ -143,6 +126,6 @@ def _first_penalty(model: "Sequential") -> tuple[Layer, str] | None:
 
 
 def _bad_number(array: Array) -> float | None:
-    """The first number that is not finite; None where all are."""
+    """Return the first number that is not finite, or None if all are."""
     finite = np.isfinite(array)
     return None if finite.all() else float(array[~finite].flat[0])

@@ -1,4 +1,4 @@
-"""What fit and evaluate print: a bar in a terminal, one plain line per epoch anywhere else."""
+"""What ``fit`` prints: a bar in a terminal, one plain line per epoch anywhere else."""
 
 import sys
 import time
@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
-from ..callbacks import Logs
+from .callback import Logs
 
 
 class Progress:
@@ -16,8 +16,9 @@ class Progress:
     Parameters
     ----------
     verbose : {0, 1, 2}
-        0 nothing; 1 a bar where standard output is a terminal, else lines; 2 always lines.
+        0 shows nothing; 1 a bar if standard output is a terminal, and lines otherwise; 2 always lines.
     epochs : int
+        Out of how many, for the titles.
     """
 
     def __init__(self, verbose: int, epochs: int) -> None:
@@ -28,7 +29,7 @@ class Progress:
         self._bar: Any = None
 
     def start(self, epoch: int, images: int | None, done: int = 0) -> None:
-        """Begin an epoch of ``images`` training images, None if nobody knows how many, some of them done already."""
+        """Begin an epoch of ``images`` training images (None if nobody knows how many), of which ``done`` are done."""
         self._started, self._images, self._epoch = time.perf_counter(), 0, epoch
         if self._bars:
             self._bar = tqdm(
@@ -43,25 +44,25 @@ class Progress:
             )
 
     def advance(self, images: int, logs: Logs) -> None:
-        """Another batch is done; ``logs`` are the epoch's figures so far."""
+        """Show that another batch is done; ``logs`` are the means over the epoch so far."""
         self._images += images
         if self._bar is not None:
             self._bar.set_postfix_str(figures(logs), refresh=False)
             self._bar.update(images)
 
     def trained(self) -> None:
-        """The last batch is done; what follows is validation, whose time does not count as training."""
+        """Stop the clock: the last batch is done, and the validation that follows does not count as training."""
         self._seconds = time.perf_counter() - self._started
 
     def finish(self, logs: Logs) -> None:
-        """The epoch is over."""
+        """Print the epoch's line."""
         self.close()
         if self._lines:
             rate = self._images / max(self._seconds, 1e-9)
             print(f"{self._title()}  {self._seconds:.1f} s  {rate:,.0f} images/s  {figures(logs)}", flush=True)
 
     def close(self) -> None:
-        """Take the bar away."""
+        """Remove the bar."""
         if self._bar is not None:
             self._bar.close()
             self._bar = None
@@ -72,7 +73,7 @@ class Progress:
 
 
 def figures(logs: Logs) -> str:
-    """The logs as a person reads them.
+    """Return the logs as a person reads them.
 
     Examples
     --------

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from ...core.checks import shown
+from ...core.messages import shown
 from ...saving import model_file as checkpoint
 
 FORMAT = 1

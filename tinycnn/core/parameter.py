@@ -1,0 +1,82 @@
+"""The array that an optimizer moves, and how the weights of a layer or a model are overwritten by others."""
+
+from typing import Any, Protocol
+
+import numpy as np
+
+from .checks import array, items
+from .types import Array
+
+
+class Penalty(Protocol):
+    """What a parameter asks of its regularizer: a number that is added to the loss, and its derivative."""
+
+    def penalty(self, value: Array) -> float:
+        """Return what these weights add to the loss."""
+        ...
+
+    def gradient(self, value: Array) -> Array:
+        """Return the derivative of the penalty with respect to each weight."""
+        ...
+
+
+class Parameter:
+    """A trained array and its gradient.
+
+    Attributes
+    ----------
+    value : array
+        The weights; the optimizer updates them in place.
+    grad : array
+        The gradient of the loss with respect to ``value``; each backward pass overwrites it.
+    trainable : bool
+        Whether the optimizer moves this parameter.
+    regularizer : Regularizer or None
+        Its penalty on the value is part of the loss while the parameter is trainable.
+    """
+
+    def __init__(self, value: Array, trainable: bool = True, regularizer: Penalty | None = None) -> None:
+        self.value = value
+        self.grad = np.zeros_like(value)
+        self.trainable = trainable
+        self.regularizer = regularizer
+
+    def penalty(self) -> float:
+        """Return what the regularizer adds to the loss."""
+        return self.regularizer.penalty(self.value) if self.regularizer and self.trainable else 0.0
+
+    def add_penalty_gradient(self) -> None:
+        """Add the regularizer's gradient to the one that backward has written; call it once after each backward."""
+        if self.regularizer and self.trainable:
+            self.grad += self.regularizer.gradient(self.value)
+
+    def __repr__(self) -> str:
+        return f"Parameter(shape={self.value.shape}, dtype={self.value.dtype}, trainable={self.trainable})"
+
+
+def overwrite(targets: dict[str, Array], weights: Any, owner: str) -> None:
+    """Fill the arrays of a layer or a model with as many others, given in the same order.
+
+    Parameters
+    ----------
+    targets : dict of str to array
+        The arrays to fill, by their names.
+    weights : sequence of arrays
+        Their new values.
+    owner : str
+        What an error calls the layer or the model.
+
+    Raises
+    ------
+    ValueError
+        If the number of arrays or a shape differs; nothing has been changed then.
+    """
+    given = items(weights, "weights", "arrays")
+    if len(given) != len(targets):
+        raise ValueError(f"weights: {owner} has {len(targets)} weight arrays; got {len(given)}")
+    arrays = [array(weight, f"weights, {key}") for key, weight in zip(targets, given, strict=True)]
+    for (key, target), values in zip(targets.items(), arrays, strict=True):
+        if values.shape != target.shape:
+            raise ValueError(f"weights, {key}: expected shape {target.shape}, got {values.shape}")
+    for target, values in zip(targets.values(), arrays, strict=True):
+        target[...] = values

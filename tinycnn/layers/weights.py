@@ -1,0 +1,138 @@
+"""What a layer holds: parameters, which are trained, and buffers, which are only kept."""
+
+import math
+from collections.abc import Sequence
+from typing import Any, NoReturn
+
+import numpy as np
+
+from .. import initializers, regularizers
+from ..core.backend import Backend
+from ..core.checks import boolean
+from ..core.messages import shown
+from ..core.parameter import Parameter, overwrite
+from ..core.types import Array, Shape
+from .own import FORM
+
+#: The most numbers that one array of weights, or one sample between two layers, may hold: 1 GiB of float32. The largest
+#: array of VGG16, which is not a small network, is a third of it.
+MAX_NUMBERS = 2**28
+
+
+class Weights:
+    """The half of a layer that holds arrays: it makes, counts, copies and overwrites them."""
+
+    backend: Backend
+    dtype: str
+    params: dict[str, Parameter]
+    buffers: dict[str, Array]
+
+    @property
+    def label(self) -> str:
+        """What errors call this layer."""
+        raise NotImplementedError
+
+    def _need_build(self) -> None:
+        """Raise unless the layer is built."""
+        raise NotImplementedError
+
+    @property
+    def trainable(self) -> bool:
+        """Whether the optimizer moves this layer's parameters. It may be set at any time."""
+        return self._trainable
+
+    @trainable.setter
+    def trainable(self, value: bool) -> None:
+        self._trainable = boolean(value, "trainable")
+        for parameter in self.params.values():
+            parameter.trainable = value
+
+    @property
+    def trains(self) -> bool:
+        """Whether the optimizer moves any of the parameters, each of which also has a flag of its own."""
+        return any(parameter.trainable for parameter in self.params.values())
+
+    def add_parameter(
+        self,
+        name: str,
+        shape: Shape,
+        initializer: initializers.Initializer | str,
+        rng: np.random.Generator,
+        regularizer: regularizers.Regularizer | None = None,
+    ) -> None:
+        """Make ``params[name]`` with values that ``initializer``, an object or its name, draws."""
+        self._check_free(name)
+        self.params[name] = self._parameter(self._array(shape, initializers.get(initializer), rng), regularizer)
+
+    def add_buffer(self, name: str, shape: Shape, initializer: initializers.Initializer | str) -> None:
+        """Make ``buffers[name]``; the initializer, an object or its name, must draw nothing random."""
+        self._check_free(name)
+        self.buffers[name] = self.constant(shape, initializer)
+
+    def _check_free(self, name: str) -> None:
+        if name in self.weights():
+            raise ValueError(f"{self.label}: there is a parameter or a buffer called {name!r} already")
+
+    def add_weight(self, *given: Any, **named: Any) -> NoReturn:
+        """Raise a TypeError that says how parameters are made here; layers of Keras's have a method of this name."""
+        raise TypeError(
+            f"{self.label}: there is no add_weight; make parameters in create(self, input_shape, rng), with "
+            f"self.add_parameter(name, shape, initializer, rng), and find them in self.params[name].value. {FORM}"
+        )
+
+    def constant(self, shape: Shape, initializer: initializers.Initializer | str) -> Array:
+        """Return an array of this layer's backend and dtype, from an initializer that draws nothing random."""
+        return self._array(shape, initializers.get(initializer), np.random.default_rng(0))
+
+    def _array(self, shape: Shape, initializer: initializers.Initializer, rng: np.random.Generator) -> Array:
+        self._check_size(shape, "an array of weights")
+        values = np.asarray(initializer(shape, rng))
+        if values.shape != tuple(shape) or values.dtype.kind not in "fiub":
+            raise ValueError(
+                f"{self.label}: {type(initializer).__name__} made {values.dtype} of shape {values.shape}; expected "
+                f"numbers of shape {tuple(shape)}"
+            )
+        return self.backend.array(values, self.dtype)
+
+    def _parameter(self, value: Array, regularizer: regularizers.Regularizer | None) -> Parameter:
+        return Parameter(value, self.trainable, regularizer)
+
+    def _check_size(self, shape: Shape, what: str) -> None:
+        if math.prod(shape) > MAX_NUMBERS:
+            raise ValueError(f"{self.label}: {what} of shape {shown(shape)} is more than the limit of 2**28 numbers")
+
+    def weights(self) -> dict[str, Array]:
+        """Return parameters, then buffers, in Keras's order; the arrays themselves, not copies."""
+        return {name: p.value for name, p in self.params.items()} | self.buffers
+
+    def get_weights(self) -> list[Array]:
+        """Return copies of :meth:`weights`, in order."""
+        self._need_build()
+        return [self.backend.to_numpy(value).copy() for value in self.weights().values()]
+
+    def set_weights(self, weights: Sequence[Array]) -> None:
+        """Overwrite all weights: the inverse of :meth:`get_weights`.
+
+        Raises
+        ------
+        ValueError
+            If their number or a shape differs; nothing has been changed then.
+        """
+        self._need_build()
+        overwrite(self.weights(), weights, self.label)
+
+    def count_params(self) -> int:
+        """Return how many numbers the layer holds in parameters and buffers."""
+        return sum(int(value.size) for value in self.weights().values())
+
+    def _sketched_array(self, shape: Shape, initializer: initializers.Initializer, rng: np.random.Generator) -> Array:
+        """Return an array of any shape that takes the memory of one number, which stands at every place."""
+        self._check_size(shape, "an array of weights")
+        return np.lib.stride_tricks.as_strided(np.zeros(1, np.float32), shape, strides=(0,) * len(shape))
+
+
+def sketched_parameter(value: Array, regularizer: regularizers.Regularizer | None) -> Parameter:
+    """Return a parameter whose gradient takes no memory either."""
+    parameter = Parameter(np.zeros(1, np.float32), regularizer=regularizer)
+    parameter.value = parameter.grad = value
+    return parameter

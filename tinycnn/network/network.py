@@ -1,0 +1,366 @@
+"""Layers in a row: how a network is built, named, described and compiled. It knows neither data nor files."""
+
+import contextlib
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any, Self
+
+from .. import layers as layers_module
+from .. import losses, optimizers
+from ..core import seeding
+from ..core.backend import Backend, get_backend
+from ..core.checks import boolean, choice, integer, items, optional_name, shape
+from ..core.messages import shown, snake_case
+from ..core.parameter import Parameter, overwrite
+from ..core.registry import custom_classes
+from ..core.types import Array, Config, Shape
+from ..core.workspace import Workspace
+from ..layers.base import Layer, build_layer
+from ..layers.own import no_base
+from ..metrics import by_name as metrics_by_name
+from .final_softmax import check_end, training_chain
+from .plan import fused
+
+#: The most layers that a configuration may describe; building a thousand takes a tenth of a second.
+MAX_LAYERS = 1000
+#: The most memory that a model keeps between two predictions.
+IDLE_BYTES = 256 << 20
+
+
+class Network:
+    """A list of layers, each of which takes what the one before it gives; :class:`tinycnn.Sequential` trains it.
+
+    Parameters
+    ----------
+    layers : iterable of Layer or Input
+    name : str, optional
+    dtype : {"float32", "float64"}
+    """
+
+    def __init__(
+        self, layers: Iterable[Layer | layers_module.Input] = (), name: str | None = None, *, dtype: str = "float32"
+    ) -> None:
+        if isinstance(name, Layer):
+            raise TypeError("layers: a Sequential takes one list of layers, Sequential([first, second, …])")
+        self.name = optional_name(name) or snake_case(type(self).__name__)
+        self.dtype = choice(dtype, ("float32", "float64"), "dtype")
+        self.seed = seeding.new_model_seed()
+        self.layers: list[Layer] = []
+        self.built = False
+        self.compiled = False
+        self.stop_training = False
+        self._input_shape: Shape | None = None
+        self._chain: list[Any] | None = None
+        self._idle: list[Workspace] = []
+        self._predicting: tuple[list[Layer], list[Any]] = [], []
+        for layer in items(layers, "layers", "layers"):
+            self.add(layer)
+
+    # Building -------------------------------------------------------------------------------------------------
+
+    def add(self, layer: Layer | layers_module.Input) -> None:
+        """Append a layer; it is built at once if the shape of its input is known.
+
+        Raises
+        ------
+        TypeError
+            If it is not a layer.
+        ValueError
+            If it does not fit, is part of a model already, or its name is taken.
+        """
+        if isinstance(layer, layers_module.Input):
+            if self.layers or self._input_shape is not None:
+                raise ValueError("an Input stands first in a Sequential, and only once")
+            self._input_shape = layer.shape
+            return
+        if not isinstance(layer, Layer):
+            hint = "; write an instance, with parentheses" if isinstance(layer, type) else ""
+            raise TypeError(f"layer: a Sequential takes layers; got {shown(layer)}{hint}")
+        if not hasattr(layer, "built"):
+            raise TypeError(f"layer: {no_base(layer)}")
+        if layer.built or any(layer is other for other in self.layers):
+            raise ValueError(f"{layer.label} is built already: a layer belongs to one model, at one place")
+        before = self._input_shape, layer.name
+        try:
+            if not self.layers and self._input_shape is None:
+                self._input_shape = layer.input_shape
+            self._give_name(layer)
+            if self._input_shape is not None:
+                self._build_layer(layer, len(self.layers))
+        except Exception:
+            self._input_shape, layer.name = before
+            raise
+        self.layers.append(layer)
+        self.compiled = False
+
+    def build(self, input_shape: Shape) -> None:
+        """Build all layers for samples of ``input_shape``; this is needed only if no ``Input`` gave the shape."""
+        if self._input_shape is not None:
+            raise RuntimeError(f"{self.name} is built already, for samples of shape {self._input_shape}")
+        for layer in self.layers:
+            if layer.built:
+                raise ValueError(f"{layer.label} is built already: a layer belongs to one model, at one place")
+        try:
+            self._input_shape = shape(input_shape, "input_shape")
+            for index, layer in enumerate(self.layers):
+                self._build_layer(layer, index)
+        except Exception:
+            self._input_shape, self.built = None, False
+            for layer in self.layers:
+                layer.built = False
+            raise
+        if self.compiled:
+            self.make_chain(self.optimizer, self.loss)
+
+    def _build_layer(self, layer: Layer, index: int) -> None:
+        if index == 0:
+            self.backend: Backend = get_backend()
+        previous = self.layers[index - 1].built_output_shape if index else self._input_shape
+        assert previous is not None
+        rng = seeding.generator(self.seed, seeding.Stream.INITIALISE, index)
+        build_layer(layer, previous, rng=rng, dtype=self.dtype, backend=self.backend)
+        self.built = True
+
+    def _give_name(self, layer: Layer) -> None:
+        taken = {other.name for other in self.layers}
+        if layer.name is None:
+            base = snake_case(type(layer).__name__)
+            count = 0
+            while (name := f"{base}_{count}" if count else base) in taken:
+                count += 1
+            layer.name = name
+        elif layer.name in taken:
+            raise ValueError(f"two layers are called {layer.name!r}; give each layer of a model its own name")
+
+    @property
+    def input_shape(self) -> Shape:
+        """The shape of one sample."""
+        self.need_build()
+        assert self._input_shape is not None
+        return self._input_shape
+
+    @property
+    def output_shape(self) -> Shape:
+        """The shape of one result."""
+        self.need_build()
+        return self.layers[-1].built_output_shape
+
+    @property
+    def trainable(self) -> bool:
+        """Whether any layer is trainable. Setting it sets every layer that the model has then, as in Keras."""
+        return any(layer.trainable for layer in self.layers)
+
+    @trainable.setter
+    def trainable(self, value: bool) -> None:
+        value = boolean(value, "trainable")
+        if not self.layers:
+            raise RuntimeError(f"{self.name} has no layers yet; set trainable when they are added")
+        for layer in self.layers:
+            layer.trainable = value
+
+    def need_build(self) -> None:
+        """Raise RuntimeError unless the model has layers and is built."""
+        if not self.layers:
+            raise RuntimeError(f"{self.name} has no layers yet; add some")
+        if not self.built:
+            raise RuntimeError(f"{self.name} is not built: begin with layers.Input(shape), or call build(shape) or fit")
+        for layer in self.layers:
+            if not layer.built:
+                raise RuntimeError(f"{layer.label} was put into {self.name}.layers by hand; use {self.name}.add(layer)")
+
+    # Compiling ------------------------------------------------------------------------------------------------
+
+    def compile(self, optimizer: Any = "adam", loss: Any = None, metrics: Sequence[Any] | None = None) -> None:
+        """Choose how to train.
+
+        Parameters
+        ----------
+        optimizer : str or Optimizer
+        loss : str or Loss
+        metrics : sequence of str or Metric, optional
+
+        Raises
+        ------
+        ValueError
+            If a name is unknown (the message has the nearest valid one), or the loss does not fit the last layer: a
+            softmax with ``from_logits=True``, no softmax with ``from_logits=False``, two softmaxes in a row.
+        """
+        if loss is None:
+            raise ValueError("compile needs a loss, for example loss='sparse_categorical_crossentropy'")
+        chosen = optimizers.get(optimizer), losses.get(loss), metrics_by_name(() if metrics is None else metrics)
+        if self.built:
+            self.make_chain(*chosen[:2])
+        else:
+            check_end(self.layers, chosen[1])
+            self._chain = None
+        self.optimizer, self.loss, self.metrics = chosen
+        self.compiled = True
+
+    def make_chain(self, optimizer: optimizers.Optimizer, loss: losses.Loss) -> None:
+        """Work out what training runs, layer by layer and as a plan, or raise and change nothing."""
+        chain, chain_loss = training_chain(list(self.layers), loss)
+        parameters = self.parameters()
+        optimizer.check(parameters)
+        if optimizer.slots.keys() - parameters.keys():
+            raise ValueError("the optimizer has been used by another model; make a new one")
+        self._chained = list(self.layers)
+        self._chain, self.chain_loss = chain, chain_loss
+        self._plan = fused(chain, self.backend)
+        self._evaluation_plan = fused(chain, self.backend, training=False)
+
+    def need_compile(self) -> None:
+        """Raise RuntimeError unless the model is compiled with the layers that it has now.
+
+        A model that was compiled before it was built gets its chain here.
+        """
+        if not self.compiled:
+            raise RuntimeError(
+                f"{self.name} is not compiled: call model.compile(optimizer='adam', "
+                "loss='sparse_categorical_crossentropy', metrics=['accuracy']) first"
+            )
+        self.need_build()
+        if self._chain is None:
+            self.make_chain(self.optimizer, self.loss)
+        if self._chained != self.layers:
+            raise RuntimeError(f"the layers of {self.name} have changed since it was compiled: compile it again")
+
+    @property
+    def chain(self) -> list[Any]:
+        """The layers as training runs them: without a final softmax that the loss has taken over."""
+        assert self._chain is not None
+        return self._chain
+
+    @property
+    def plan(self) -> list[Any]:
+        """The chain with steps in place of the layers that run as one; see :mod:`tinycnn.network.plan`."""
+        assert self._chain is not None
+        return self._plan
+
+    @property
+    def evaluation_plan(self) -> list[Any]:
+        """The plan for layers that do not train; batch normalization is a fixed map then."""
+        assert self._chain is not None
+        return self._evaluation_plan
+
+    @property
+    def prediction_plan(self) -> list[Any]:
+        """The plan for predicting, which includes a final softmax."""
+        layers, plan = self._predicting
+        if layers != self.layers:
+            layers = list(self.layers)
+            plan = fused(layers, self.backend, training=False)
+            self._predicting = layers, plan  # both at once, because other threads may look
+        return plan
+
+    @contextlib.contextmanager
+    def lent_workspace(self) -> Iterator[Workspace]:
+        """Lend a workspace for one call: that of the last call, whose memory is already there, if nobody has it."""
+        try:
+            ws = self._idle.pop()
+        except IndexError:  # the first call, or another thread has it
+            ws = Workspace(self.backend.empty)
+        yield ws
+        if not self._idle and ws.nbytes() <= IDLE_BYTES:
+            self._idle.append(ws)
+
+    # Weights --------------------------------------------------------------------------------------------------
+
+    def parameters(self) -> dict[str, Parameter]:
+        """Return all parameters by ``layer/parameter``."""
+        self._check_names()
+        return {f"{layer.name}/{key}": p for layer in self.layers for key, p in layer.params.items()}
+
+    def _check_names(self) -> None:
+        """Raise if two layers have one name, as after renaming: the weights of one of them would be lost."""
+        names = [layer.name for layer in self.layers]
+        if len(set(names)) < len(names):
+            twice = next(name for name in names if names.count(name) > 1)
+            raise ValueError(f"two layers are called {twice!r}; give each layer of a model its own name")
+
+    def weights(self) -> dict[str, Array]:
+        """Return parameters and buffers by ``layer/parameter``, in order; the arrays themselves, not copies."""
+        self.need_build()
+        self._check_names()
+        return {f"{layer.name}/{key}": value for layer in self.layers for key, value in layer.weights().items()}
+
+    def get_weights(self) -> list[Array]:
+        """Return copies of all weights: per layer kernel, bias, or gamma, beta, moving mean, moving variance."""
+        return [self.backend.to_numpy(value).copy() for value in self.weights().values()]
+
+    def set_weights(self, weights: Sequence[Array]) -> None:
+        """Overwrite all weights: the inverse of :meth:`get_weights`.
+
+        Raises
+        ------
+        ValueError
+            If their number or a shape differs; nothing has been changed then.
+        """
+        overwrite(self.weights(), weights, self.name)
+
+    def weight_shapes(self, input_shape: Shape) -> dict[str, Shape]:
+        """Return the shapes that :meth:`weights` have for samples of ``input_shape``, without making them."""
+        shapes = {}
+        for layer in self.layers:
+            for key, found in layer.weight_shapes(input_shape).items():
+                shapes[f"{layer.name}/{key}"] = found
+            input_shape = layer.output_shape(input_shape)
+        return shapes
+
+    def count_params(self) -> int:
+        """Return how many numbers the model holds, trained or not."""
+        self.need_build()
+        return sum(layer.count_params() for layer in self.layers)
+
+    def count_trainable_params(self) -> int:
+        """Return how many numbers training moves."""
+        self.need_build()
+        return sum(int(p.value.size) for p in self.parameters().values() if p.trainable)
+
+    # Description ----------------------------------------------------------------------------------------------
+
+    def get_config(self) -> Config:
+        """Return what :meth:`from_config` needs to make the same model, ready for JSON; without weights."""
+        return {
+            "name": self.name,
+            "dtype": self.dtype,
+            "seed": self.seed,
+            "input_shape": None if self._input_shape is None else list(self._input_shape),
+            "layers": [layers_module.serialize(layer) for layer in self.layers],
+        }
+
+    @classmethod
+    def from_config(cls, config: Config, custom_objects: dict[str, type] | None = None) -> Self:
+        """Return the model that :meth:`get_config` described, with fresh weights drawn from the same seed.
+
+        Raises
+        ------
+        ValueError, TypeError
+            If the configuration does not describe a model; the message names the entry.
+        """
+        with custom_classes(custom_objects):
+            model, input_shape = cls.not_built(config)
+        if input_shape is not None:
+            model.build(input_shape)
+        return model
+
+    @classmethod
+    def not_built(cls, config: Config) -> tuple[Self, Shape | None]:
+        """Return the model that a configuration describes before it is built, and the shape to build it for."""
+        wanted = ("name", "dtype", "seed", "input_shape", "layers")
+        if not isinstance(config, dict) or not all(key in config for key in wanted):
+            raise ValueError(f"config must be a dict with {', '.join(wanted)}; got {shown(config)}")
+        descriptions = config["layers"]
+        if not isinstance(descriptions, list | tuple) or len(descriptions) > MAX_LAYERS:
+            raise ValueError(f"layers must be a list of at most {MAX_LAYERS} descriptions; got {shown(descriptions)}")
+        model = cls(name=config["name"], dtype=config["dtype"])
+        model.seed = integer(config["seed"], "seed", minimum=0)
+        for description in descriptions:
+            layer = layers_module.deserialize(description)
+            model._give_name(layer)
+            model.layers.append(layer)
+        input_shape = config["input_shape"]
+        if input_shape is None and model.layers:
+            input_shape = model.layers[0].input_shape
+        return model, None if input_shape is None else shape(input_shape, "input_shape")
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self.name!r}: {len(self.layers)} layers>"

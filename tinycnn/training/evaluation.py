@@ -1,0 +1,82 @@
+"""Evaluating, predicting, and training on a single batch: what a model does outside of ``fit``."""
+
+from typing import Any
+
+import numpy as np
+
+from ..core.checks import verbosity
+from ..core.types import Array
+from ..core.workspace import Workspace
+from ..kernels.threads import one_blas_thread
+from ..network.network import Network
+from . import device_memory
+from .batches import Batch, SampleSource, block_size, take
+from .callback import Logs
+from .data import checked_data, images_for, sample_weights
+from .running_means import RunningMeans
+from .step import infer, train_step
+
+
+def train_on_batch(model: Network, x: Any, y: Any) -> Logs:
+    """Take one optimizer step on one batch, as :meth:`tinycnn.Sequential.train_on_batch` says."""
+    x, y = checked_data(model, x, y)
+    if not len(x):
+        raise ValueError("x is empty: there is nothing to train on")
+    if model.backend.on_device:
+        need = device_memory.training_need(model, model.plan, None, 0)
+        device_memory.check(model, need, len(x), "training on")
+    means = RunningMeans(model)
+    with one_blas_thread():
+        images = model.backend.own(np.ascontiguousarray(x, dtype=model.dtype))
+        train_step(model, model.plan, Batch(images, y, None), means)
+    return means.results()
+
+
+def evaluate(model: Network, x: Any, y: Any, *, verbose: int, sample_weight: Any, check_finite: bool) -> Logs:
+    """Return loss and metrics on a data set, as :meth:`tinycnn.Sequential.evaluate` says."""
+    verbose = verbosity(verbose)
+    x, y = checked_data(model, x, y, check_finite)
+    if not len(x):
+        raise ValueError("x is empty: there is nothing to evaluate")
+    weight = sample_weights(sample_weight, None, y, model.output_shape[-1], name="evaluate")
+    expected = _check_device_memory(model, len(x))
+    with one_blas_thread(), model.lent_workspace() as ws:
+        source = SampleSource(model.backend, x, y, model.dtype, expected)
+        results = evaluate_source(model, model.evaluation_plan, source, weight, ws)
+    if verbose:
+        print("  ".join(f"{name} {value:.4f}" for name, value in results.items()))
+    return results
+
+
+def evaluate_source(
+    model: Network, chain: list[Any], source: SampleSource, weight: Array | None, ws: Workspace
+) -> Logs:
+    """Return loss and metrics on all samples of a source, in blocks whose size follows from the network alone."""
+    means, size = RunningMeans(model), block_size(model)
+    for start in range(0, len(source), size):
+        x, targets, y = source.batch(start, start + size, ws)
+        losses, cache = model.chain_loss.forward(infer(chain, x, ws), targets, model.backend)
+        means.update(losses, y, cache.p, None if weight is None else weight[start : start + size])
+    return means.results()
+
+
+def predict(model: Network, x: Any, *, check_finite: bool) -> Array:
+    """Return the network's results for a batch, as :meth:`tinycnn.Sequential.predict` says."""
+    x = images_for(model, x, check_finite)
+    result = np.empty((len(x), *model.output_shape), model.dtype)
+    size = block_size(model)
+    _check_device_memory(model, len(x))
+    with one_blas_thread(), model.lent_workspace() as ws:
+        for start in range(0, len(x), size):
+            block = slice(start, start + size)
+            y = infer(model.prediction_plan, take(x, block, ws, model.dtype, model.backend), ws)
+            result[block] = model.backend.to_numpy(y)
+    return result
+
+
+def _check_device_memory(model: Network, images: int) -> int:
+    """Return how many bytes of the device's memory a block of images takes, and raise if there are not as many."""
+    if not model.backend.on_device:
+        return 0
+    need = device_memory.evaluation_need(model)
+    return device_memory.check(model, need, min(images, block_size(model)), "predicting")
