@@ -4,13 +4,9 @@ Nothing in the file is ever executed. The metadata has one key, ``tinycnn``, bec
 random order and the same model is to give the same bytes.
 """
 
-import errno
 import json
-import os
-import stat
-import tempfile
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,7 +17,7 @@ import safetensors.numpy
 from .. import losses, metrics, optimizers
 from ..core.checks import boolean, integer, shown
 from ..core.checks import path as checked_path
-from ..core.files import check_plain_file, parse_json
+from ..core.files import check_plain_file, parse_json, write_whole
 from ..core.registry import class_name, custom_classes
 from ..core.types import Array, Shape
 
@@ -32,8 +28,6 @@ if TYPE_CHECKING:
 FORMAT = 1
 #: The largest file, and the largest header in it, that is read. A file is mapped, so its size alone takes no memory.
 MAX_BYTES, MAX_HEADER_BYTES = 4 * 2**30, 64 * 2**20
-#: How the name of a file ends that is still being written; one that was left behind by a crash may be deleted.
-PART = ".part"
 _KEY = "tinycnn"
 _WEIGHT, _SLOT = "weights/", "optimizer/"
 #: How names of arrays begin that are no part of the model, see :mod:`tinycnn.saving.fit_state`.
@@ -140,71 +134,6 @@ def read_extra(path: Any) -> dict[str, Any]:
     if not isinstance(extra, dict):
         raise ValueError(f"{path}: its 'extra' must be an object; got {shown(extra)}")
     return extra
-
-
-def write_whole(path: Any, data: bytes) -> None:
-    """Write a file completely or not at all.
-
-    To a temporary name beside it, flushed to the disk, then renamed; then the folder is flushed too, because the new
-    name is part of it. Whatever fails before the renaming leaves an older file of that name as it was.
-
-    Raises
-    ------
-    OSError
-        That says which file could not be written, and why.
-    """
-    path = Path(path)
-    try:
-        _write_whole(path, data)
-    except OSError as error:
-        reason = error.strerror or str(error)
-        raise type(error)(error.errno, f"cannot write {path}: {reason}") from error
-
-
-def _write_whole(path: Path, data: bytes) -> None:
-    # Of a long name a part, so that the temporary one is not too long.
-    handle, temporary = tempfile.mkstemp(prefix=f".{path.name[:50]}.", suffix=PART, dir=path.parent)
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        os.chmod(temporary, _mode(path))
-        os.replace(temporary, path)
-    except BaseException:
-        # What went wrong is what matters, not that the folder is gone as well.
-        with suppress(OSError):
-            os.unlink(temporary)
-        raise
-    flush_folder(path.parent)
-
-
-def flush_folder(folder: Path) -> None:
-    """Have the disk note which files a folder holds."""
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    except OSError as error:
-        # Some network file systems know no such thing for folders.
-        if error.errno not in (errno.EINVAL, errno.ENOTSUP):
-            raise
-    finally:
-        os.close(handle)
-
-
-def _mode(path: Path) -> int:
-    """The rights of the file that is replaced, or those of any new one."""
-    try:
-        return stat.S_IMODE(path.stat().st_mode)
-    except FileNotFoundError:
-        return 0o666 & ~_umask()
-
-
-def _umask() -> int:
-    """The process's umask; it can only be read by setting it."""
-    mask = os.umask(0o077)
-    os.umask(mask)
-    return mask
 
 
 @contextmanager

@@ -16,7 +16,7 @@ from typing import Any
 import safetensors
 import safetensors.numpy
 
-from ..core.files import parse_json, read_whole
+from ..core.files import PART, parse_json, read_whole, write_whole
 from ..core.types import Array
 from . import model_file as checkpoint
 
@@ -47,7 +47,7 @@ class StateFolder:
     def prepare(self) -> None:
         """Make the folder, and delete what a killed process left half written."""
         self.folder.mkdir(parents=True, exist_ok=True)
-        for path in self.folder.glob(f".checkpoint-*{checkpoint.PART}"):
+        for path in self.folder.glob(f".checkpoint-*{PART}"):
             with suppress(OSError):
                 path.unlink()
 
@@ -88,7 +88,7 @@ class StateFolder:
         paths = self._paths()
         number = int(_NAME.fullmatch(paths[-1].name)[1]) + 1 if paths else 1  # type: ignore[index]
         path = self.folder / f"checkpoint-{number:06d}.safetensors"
-        checkpoint.write_whole(path, sealed(arrays, description))
+        write_whole(path, sealed(arrays, description))
         self._good = [*self._good, path][-KEPT:]
         for old in paths:
             if old not in self._good:
