@@ -8,7 +8,7 @@ from typing import Any
 
 import machine
 
-from tinycnn.saving.model_file import write_whole
+from tinycnn.core.files import write_whole
 
 
 def complete(

@@ -23,8 +23,7 @@ from .augmentation import Augmentation  # noqa: E402
 from .core.backend import get_backend, use_backend  # noqa: E402
 from .core.seeding import set_seed  # noqa: E402
 from .core.version import __version__  # noqa: E402
-from .saving.model_file import load_model  # noqa: E402
-from .sequential import Sequential  # noqa: E402
+from .sequential import Sequential, load_model  # noqa: E402
 from .training.non_finite import NumericError  # noqa: E402
 
 #: Imported when first used: they bring matplotlib, pooch or Hypothesis along, which training does not need.

@@ -326,3 +326,34 @@ class Sequential(Network):
     def __call__(self, *given: Any, **named: Any) -> NoReturn:
         """Raise a TypeError that says how to ask a model."""
         raise TypeError(f"{self.name} is no function: model.predict(x) gives its results, model.trace(x) all arrays")
+
+
+def load_model(path: Any, custom_objects: dict[str, type] | None = None, *, check_finite: bool = True) -> Sequential:
+    """Read a model that :meth:`Sequential.save` wrote; one that was compiled can go on training.
+
+    The file may be anybody's. Nothing in it is executed, names in it are never used as paths, and its weights are
+    compared with its configuration before memory is taken for them. Limits are 4 GiB for a file, 64 MiB for its header,
+    1000 layers, and 2**28 numbers for an array.
+
+    Parameters
+    ----------
+    path : path
+    custom_objects : dict of str to class, optional
+        Classes that are not tinycnn's own, by their names: of layers, losses, metrics, optimizers, schedules,
+        activations, initializers, regularizers.
+    check_finite : bool
+        Refuse weights that are NaN or infinite. False reads them, to look at a model whose training diverged.
+
+    Returns
+    -------
+    Sequential
+        On the backend that is active now.
+
+    Raises
+    ------
+    OSError
+        If the file cannot be read.
+    ValueError, TypeError, KeyError
+        If it is not a tinycnn model, or its weights do not fit its configuration.
+    """
+    return model_file.load_model(path, Sequential, custom_objects, check_finite=check_finite)

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from tinycnn.datasets import DataFileError, read_idx
-from tinycnn.datasets._formats import read_records, write_atomically
+from tinycnn.datasets._formats import read_records
 
 
 def idx(array: np.ndarray, *, type_code: int = 8) -> bytes:
@@ -136,16 +136,3 @@ def test_read_records_refuses_other_content_by_name(tmp_path: Path, content, fau
     with pytest.raises(DataFileError, match=fault) as raised:
         read_records(file, count=2, shape=(3, 2, 2))
     assert str(file) in str(raised.value)
-
-
-def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path: Path, monkeypatch) -> None:
-    file = tmp_path / "folder" / "file"
-    write_atomically(file, b"old")
-
-    def fail(*_: object) -> None:
-        raise OSError("no space")
-
-    monkeypatch.setattr("os.replace", fail)
-    with pytest.raises(OSError, match="no space"):
-        write_atomically(file, b"new")
-    assert {p.name: p.read_bytes() for p in file.parent.iterdir()} == {"file": b"old"}

@@ -21,7 +21,7 @@ from tinycnn import (
     regularizers,
     schedules,
 )
-from tinycnn.saving.model_file import write_whole
+from tinycnn.core.files import write_whole
 
 
 def trained(optimizer="adam"):

@@ -8,7 +8,8 @@ from pathlib import Path
 from string import Formatter
 from typing import Any, TextIO
 
-from ..core.checks import boolean, choice, integer, path, real
+from ..core.checks import boolean, path, real
+from ..core.checks import save_freq as checked_save_freq
 from ..core.messages import shown
 from ..training.callback import Callback, Logs
 from ..training.non_finite import bad_weight
@@ -23,7 +24,7 @@ class CSVLogger(Callback):
     filename : path
     separator : str
     append : bool
-        Go on with an existing file instead of starting it afresh; ``fit`` may be called again.
+        Add to an existing file instead of overwriting it, so that ``fit`` may be called again.
     """
 
     def __init__(self, filename: str | Path, separator: str = ",", append: bool = False) -> None:
@@ -41,8 +42,8 @@ class CSVLogger(Callback):
                 self._columns = next(csv.reader(text.splitlines(), delimiter=self.separator), None)
             if self._columns is not None and "epoch" not in self._columns:
                 raise ValueError(
-                    f"{self.filename} is no table that could be added to: of its columns, separated by "
-                    f"{self.separator!r}, none is called 'epoch'"
+                    f"{self.filename} has no column called 'epoch' (columns are separated by {self.separator!r}), so "
+                    "append=True cannot add rows to it; give another filename or separator"
                 )
             if self._columns is not None and not text.endswith(("\n", "\r")):
                 with self.filename.open("a", newline="", encoding="utf-8") as file:
@@ -63,14 +64,14 @@ class CSVLogger(Callback):
 
     @contextmanager
     def _of_others(self) -> Iterator[None]:
-        """The file may be anybody's."""
+        """Turn errors in reading the file, which anybody may have written, into a ValueError that names it."""
         try:
             yield
         except (csv.Error, UnicodeDecodeError) as error:
-            raise ValueError(f"{self.filename} is no table that could be added to: {error}") from error
+            raise ValueError(f"{self.filename} is not a CSV file, so no rows can be added to it: {error}") from error
 
     def set_state(self, state: dict[str, Any]) -> None:
-        # Rows of epochs that are to be trained again are dropped; nothing is missing, though the file was emptied.
+        # This drops the rows of epochs that will be trained again, and brings back those before them.
         self._columns = state["columns"]
         with self.filename.open("w", newline="", encoding="utf-8") as file:
             file.write(state["text"])
@@ -80,7 +81,9 @@ class CSVLogger(Callback):
         lost = set(row) - set(self._columns or row) - self._lost
         if lost and self.append:
             warnings.warn(
-                f"{self.filename} has no column for {', '.join(sorted(lost))}: left out", UserWarning, stacklevel=2
+                f"{self.filename} has no column for {', '.join(sorted(lost))}, which are left out",
+                UserWarning,
+                stacklevel=2,
             )
             self._lost |= lost
         self._columns = self._columns or list(row)
@@ -91,31 +94,33 @@ class CSVLogger(Callback):
 
 
 class ModelCheckpoint(MonitorCallback):
-    """Save the model after every epoch, or after the best ones, or every so many batches.
+    """Save the model after every epoch, after the best epochs only, or after a number of batches.
 
-    A file is written whole or not at all (:meth:`tinycnn.Sequential.save`), and holds all that training needs to go
-    on. Unlike Keras's, this callback starts each fit afresh, and refuses a figure that is not there instead of saving
-    regardless. A model with a weight that is NaN or infinite is not saved, so that the last good file stays.
+    A file is written whole or not at all (:meth:`tinycnn.Sequential.save`), and holds everything that training needs to
+    go on. Unlike Keras's, this callback starts each fit afresh, and it raises an error if the logs lack what it should
+    watch, instead of saving regardless. A model with a weight that is NaN or infinite is not saved, so that the last
+    good file stays.
 
     Parameters
     ----------
     filepath : path
-        May hold fields in braces, with a format if wanted: ``{epoch:02d}`` (counted from 1), ``{batch}`` (likewise;
-        only between epochs), and any key of the logs, as ``{val_loss:.4f}``. Folders are made.
+        It may hold fields in braces, with a format if wanted: ``{epoch:02d}`` (counted from 1), ``{batch}`` (also from
+        1, and only if ``save_freq`` counts batches), and any key of the logs, such as ``{val_loss:.4f}``. Folders are
+        made.
     monitor : str
         A key of the logs, for ``save_best_only``.
     verbose : int
         1 prints a line for each file.
     save_best_only : bool
-        Save only what is better than all before it in this fit.
+        Save only a model that is better than all before it in this fit.
     save_weights_only : False
-        Files always hold the whole model.
+        Files always hold the whole model, so nothing but False is accepted.
     mode : {"auto", "min", "max"}
-        ``auto``: what the compiled metric says, ``min`` for a loss.
+        Whether small or large is good; ``auto`` takes what the compiled metric says, and ``min`` for a loss.
     save_freq : "epoch" or int
-        An integer counts batches, across epochs; the figures are those of the epoch so far.
+        An integer counts batches, across epochs; the logs are then the means over the epoch so far.
     initial_value_threshold : float, optional
-        What the first one has to be better than.
+        The value that the first saved model has to be better than.
 
     Attributes
     ----------
@@ -125,8 +130,8 @@ class ModelCheckpoint(MonitorCallback):
     Raises
     ------
     ValueError
-        For arguments that make no sense together, a malformed path, or, in ``fit``, a field or figure that is not
-        there.
+        If arguments make no sense together or the path is malformed; in ``fit``, if the logs lack a field or what is
+        monitored.
     OSError
         In ``fit``, if a file cannot be written.
     """
@@ -148,10 +153,10 @@ class ModelCheckpoint(MonitorCallback):
         self.save_best_only = boolean(save_best_only, "save_best_only")
         if boolean(save_weights_only, "save_weights_only"):
             raise ValueError("save_weights_only must be False: tinycnn's files always hold the whole model")
-        self.save_freq = _save_freq(save_freq)
+        self.save_freq = checked_save_freq(save_freq)
         if self.save_best_only and self.save_freq != "epoch" and monitor.startswith("val_"):
             raise ValueError(
-                f"monitor {monitor!r} is known at the end of an epoch only; with save_freq={save_freq!r} watch "
+                f"monitor {monitor!r} is known only at the end of an epoch; with save_freq={save_freq!r} monitor "
                 f"{monitor.removeprefix('val_')!r}, or use save_freq='epoch'"
             )
         threshold = initial_value_threshold
@@ -163,7 +168,7 @@ class ModelCheckpoint(MonitorCallback):
         self._epoch, self._batches = 0, 0
 
     def _find_direction(self) -> str:
-        # Without save_best_only no figure is looked at, so any may be named.
+        # Without save_best_only nothing is monitored, so any name may have been given.
         return super()._find_direction() if self.save_best_only else "min"
 
     def on_epoch_begin(self, epoch: int, logs: Logs | None = None) -> None:
@@ -190,7 +195,7 @@ class ModelCheckpoint(MonitorCallback):
     def _save(self, when: dict[str, int], logs: Logs) -> None:
         path = Path(filled(self.filepath, {**logs, **when}))
         if bad_weight(self.model) is not None:
-            self.say(f"epoch {when['epoch']}: not saved, a weight is not finite")
+            self.say(f"epoch {when['epoch']}: not saved, because a weight is not finite")
             return
         if self.save_best_only:
             value = self.figure(logs)
@@ -203,12 +208,12 @@ class ModelCheckpoint(MonitorCallback):
 
 
 def filled(path: str, values: dict[str, Any]) -> str:
-    """A path with its fields filled in. Unlike ``str.format`` it looks up names and nothing else.
+    """Return a path with its fields filled in. Unlike ``str.format``, this looks up names and nothing else.
 
     Raises
     ------
     ValueError
-        For a field that is no name, or not among the values, or whose format does not suit its value.
+        If a field is not a name, is not among the values, or has a format that does not suit its value.
 
     Examples
     --------
@@ -221,7 +226,7 @@ def filled(path: str, values: dict[str, Any]) -> str:
         if name is None:
             continue
         if name not in values:
-            raise ValueError(f"filepath {path!r}: there is no {name!r}; there are {', '.join(values)}")
+            raise ValueError(f"filepath {path!r}: there is no field {name!r}; there are {', '.join(values)}")
         try:
             parts.append(format(values[name], specification))
         except ValueError as error:
@@ -230,7 +235,7 @@ def filled(path: str, values: dict[str, Any]) -> str:
 
 
 def _fields(path: str) -> list[tuple[str, str | None, str]]:
-    """(text before, name, format) of each field; a name is letters, digits and underscores, so it reaches nothing."""
+    """Return (text before, name, format) of each field; a name is an identifier, so it cannot reach anything else."""
     try:
         parsed = list(Formatter().parse(path))
     except ValueError as error:
@@ -238,10 +243,6 @@ def _fields(path: str) -> list[tuple[str, str | None, str]]:
     fields = []
     for text, name, specification, conversion in parsed:
         if name is not None and (not name.isidentifier() or conversion or "{" in (specification or "")):
-            raise ValueError(f"filepath {path!r}: a field is a name, with a format at most, as {{epoch:02d}}")
+            raise ValueError(f"filepath {path!r}: a field must be a name, perhaps with a format, as in {{epoch:02d}}")
         fields.append((text, name, specification or ""))
     return fields
-
-
-def _save_freq(value: Any) -> str | int:
-    return choice(value, ("epoch",), "save_freq") if isinstance(value, str) else integer(value, "save_freq")

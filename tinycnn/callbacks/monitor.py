@@ -1,4 +1,4 @@
-"""Callbacks that watch a figure: what better means, and stopping when nothing gets better."""
+"""Callbacks that watch one value of the logs, and stopping when it no longer gets better."""
 
 import math
 from typing import Any
@@ -9,16 +9,16 @@ from ..training.callback import Callback, Logs
 
 
 class MonitorCallback(Callback):
-    """Base of callbacks that watch one figure of the logs.
+    """Base of callbacks that watch one value of the logs.
 
     Parameters
     ----------
     monitor : str
         A key of the logs.
     mode : {"auto", "min", "max"}
-        Whether small or large is good. ``auto``: what the compiled metric of that key says
-        (:attr:`tinycnn.metrics.Metric.direction`); else ``min`` for a loss and ``max`` for an accuracy, by the end of
-        the name.
+        Whether small or large is good. ``auto`` takes what the compiled metric of that key says
+        (:attr:`tinycnn.metrics.Metric.direction`); without one, it is ``min`` for a name that ends in "loss" and
+        ``max`` for one that ends in "accuracy".
     min_delta : float
         Smaller improvements do not count.
     verbose : int
@@ -27,7 +27,7 @@ class MonitorCallback(Callback):
     Raises
     ------
     ValueError
-        In ``fit``, if ``auto`` cannot tell, or the figure is not there.
+        In ``fit``, if ``auto`` does not know the mode, or the logs lack the key.
     """
 
     def __init__(self, monitor: str, mode: str, min_delta: float = 0.0, verbose: int = 0) -> None:
@@ -51,20 +51,20 @@ class MonitorCallback(Callback):
             return "max"
         raise ValueError(
             f"{type(self).__name__} watches {self.monitor!r}, and mode='auto' does not know whether small or large is "
-            "good there: pass mode='min' or mode='max', if there is such a figure (compiled: "
-            f"{', '.join(['loss', *metrics])})"
+            "good there; pass mode='min' or mode='max', or watch what the model was compiled with: "
+            f"{', '.join(['loss', *metrics])}"
         )
 
     def worst(self) -> float:
-        """What any number is better than."""
+        """Return the value that any number is better than."""
         return math.inf if self._direction == "min" else -math.inf
 
     def better(self, value: float, than: float) -> bool:
-        """Whether a value is an improvement; NaN never is."""
+        """Return whether a value is an improvement on another; NaN never is."""
         return value < than - self.min_delta if self._direction == "min" else value > than + self.min_delta
 
     def figure(self, logs: Logs) -> float:
-        """The figure that is watched, or a ValueError that names those there are."""
+        """Return the value that is watched, or raise a ValueError that names those that there are."""
         if self.monitor not in logs:
             lacks_validation = self.monitor.startswith("val_") and not any(key.startswith("val_") for key in logs)
             raise ValueError(
@@ -74,16 +74,16 @@ class MonitorCallback(Callback):
         return logs[self.monitor]
 
     def say(self, text: Any) -> None:
-        """Print a line, if lines are wanted."""
+        """Print a line if ``verbose`` is on."""
         if self.verbose:
             print(f"{type(self).__name__}: {text}")
 
 
 class EarlyStopping(MonitorCallback):
-    """Stop when a figure no longer improves, and go back to the best epoch if asked.
+    """Stop when a value no longer improves, and go back to the weights of the best epoch if asked.
 
-    Unlike a well-known ancestor it forgets the best value of an earlier fit, and restores the best epoch's weights
-    also when training ran to its end.
+    Each fit starts afresh: the best value of an earlier fit is forgotten. The best epoch's weights are also restored if
+    training ran to its end.
 
     Parameters
     ----------
@@ -92,14 +92,15 @@ class EarlyStopping(MonitorCallback):
     min_delta : float
         Smaller improvements do not count.
     patience : int
-        Epochs without improvement before stopping.
+        How many epochs without improvement are allowed before training stops.
     mode : {"auto", "min", "max"}
-        ``auto``: what the compiled metric says, ``min`` for a loss.
+        Whether small or large is good; ``auto`` takes what the compiled metric says, and ``min`` for a loss.
     baseline : float, optional
-        An improvement starts the patience anew only beyond this value.
+        Only an improvement beyond this value makes the patience begin anew.
     restore_best_weights : bool
+        Whether to go back to the best epoch at the end.
     start_from_epoch : int
-        Earlier epochs neither count nor can be the best.
+        Epochs before this one neither count nor can be the best.
     verbose : int
         1 prints a line when it acts.
 
@@ -108,9 +109,9 @@ class EarlyStopping(MonitorCallback):
     best : float
         The best value of this fit.
     best_epoch : int
-        Its epoch, counted from 0; -1 before there is one.
+        The epoch of that value, counted from 0; -1 before there is one.
     stopped_epoch : int
-        The epoch after which training stopped, counted from 0; 0 if it did not, because it never stops after the first.
+        The epoch after which training stopped, counted from 0; 0 if it did not stop, as it never does after the first.
     """
 
     def __init__(
@@ -150,7 +151,7 @@ class EarlyStopping(MonitorCallback):
             if self.baseline is None or self.better(value, self.baseline):
                 self._wait = 0
             return
-        # Never after the first epoch, though its figure may be NaN: as in Keras.
+        # As in Keras, never after the first epoch, even if its value is NaN.
         if self._wait >= self.patience and epoch > 0:
             self.stopped_epoch = epoch
             self.model.stop_training = True

@@ -16,8 +16,8 @@ class LearningRateScheduler(Callback):
     Parameters
     ----------
     schedule : callable
-        ``schedule(epoch, lr)`` or ``schedule(epoch)`` gives the new rate; ``epoch`` counts from 0, ``lr`` is the rate
-        until now. A schedule of :mod:`tinycnn.schedules` is asked for the rate of step ``epoch``.
+        ``schedule(epoch, lr)`` or ``schedule(epoch)`` returns the new rate; ``epoch`` is counted from 0, and ``lr`` is
+        the rate so far. A schedule of :mod:`tinycnn.schedules` is asked for the rate of step ``epoch``.
     verbose : int
         1 prints the rate.
 
@@ -26,7 +26,7 @@ class LearningRateScheduler(Callback):
     TypeError
         If the schedule cannot be called with one or two arguments.
     ValueError
-        In ``fit``, if the schedule gives something that is not a rate.
+        In ``fit``, if the schedule returns something that is not a rate.
 
     Examples
     --------
@@ -49,11 +49,11 @@ class LearningRateScheduler(Callback):
 
 
 def _takes_rate(schedule: Any) -> bool:
-    """Whether it is called with the epoch and the rate until now, or with the epoch alone."""
+    """Return whether a schedule is called with the epoch and the rate so far, or with the epoch alone."""
     if callable(schedule):
         try:
             signature = inspect.signature(schedule)
-        except ValueError:  # of some functions that are not written in Python
+        except ValueError:  # some functions that are not written in Python have no signature
             return True
         for count in (2, 1):
             try:
@@ -65,11 +65,11 @@ def _takes_rate(schedule: Any) -> bool:
 
 
 class ReduceLROnPlateau(MonitorCallback):
-    """Lower the learning rate when a figure no longer improves.
+    """Lower the learning rate when a value no longer improves.
 
-    After ``patience`` epochs without improvement the rate becomes ``max(rate * factor, min_lr)``. Of the ``cooldown``
-    epochs after that all but the last are no epochs without improvement, whatever the figure; the last counts again,
-    as in Keras, so that 1 is the same as 0.
+    After ``patience`` epochs without improvement the rate becomes ``max(rate * factor, min_lr)``. The ``cooldown``
+    epochs that follow do not count as epochs without improvement, except for the last of them; as in Keras, a cooldown
+    of 1 is therefore the same as 0.
 
     Parameters
     ----------
@@ -80,12 +80,12 @@ class ReduceLROnPlateau(MonitorCallback):
     verbose : int
         1 prints the new rate.
     mode : {"auto", "min", "max"}
-        ``auto``: what the compiled metric says, ``min`` for a loss.
+        Whether small or large is good; ``auto`` takes what the compiled metric says, and ``min`` for a loss.
     min_delta : float
         Smaller improvements do not count.
     cooldown : int
     min_lr : float
-        The rate never gets below this.
+        The rate never falls below this.
 
     Attributes
     ----------
@@ -95,7 +95,7 @@ class ReduceLROnPlateau(MonitorCallback):
     Raises
     ------
     TypeError
-        In ``fit``, if a schedule rules the optimizer's learning rate.
+        In ``fit``, if the optimizer's learning rate comes from a schedule.
     """
 
     def __init__(
@@ -120,8 +120,8 @@ class ReduceLROnPlateau(MonitorCallback):
         schedule = self.model.optimizer.schedule
         if schedule is not None:
             raise TypeError(
-                f"ReduceLROnPlateau sets the learning rate, which {type(schedule).__name__} rules already; give the "
-                "optimizer a number, or leave the callback out"
+                f"ReduceLROnPlateau sets the learning rate, but the optimizer's comes from {type(schedule).__name__}; "
+                "give the optimizer a number as its learning_rate, or leave the callback out"
             )
         self.best = self.worst()
         self._wait, self._rest = 0, 0

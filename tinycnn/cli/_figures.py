@@ -9,8 +9,8 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from .. import plotting
+from ..core.files import write_whole
 from ..core.types import Array
-from ..saving.model_file import write_whole
 from ._data import Data
 
 DPI = 150

@@ -13,10 +13,10 @@ from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from .. import sequential
 from ..callbacks import Callback, EarlyStopping, Logs
-from ..core.files import parse_json, read_whole
+from ..core.files import PART, parse_json, read_whole, write_whole
 from ..saving import fit_state
-from ..saving import model_file as checkpoint
 from ..saving.state_folder import StateFolder
 from ..sequential import Sequential
 
@@ -170,7 +170,7 @@ def load_model(folder: Path, classes: int) -> Sequential:
     ValueError
         If it is not one that tells so many classes apart, compiled as ``tinycnn train`` does.
     """
-    model = checkpoint.load_model(folder / MODEL)
+    model = sequential.load_model(folder / MODEL)
     if not model.compiled or model.output_shape != (classes,) or list(model.metrics) != ["accuracy"]:
         raise ValueError(f"{folder / MODEL} is not the model that this run has left")
     return model
@@ -188,7 +188,7 @@ def prepare(folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=folder):
             pass
-        for path in folder.glob(f".*{checkpoint.PART}"):
+        for path in folder.glob(f".*{PART}"):
             if _HALF_WRITTEN.fullmatch(path.name):  # by a run that was killed
                 path.unlink(missing_ok=True)
     except OSError as error:
@@ -209,13 +209,13 @@ def write_history(folder: Path, progress: Progress) -> None:
     for epoch in range(progress.epochs):
         logs = progress.logs(epoch)
         writer.writerow([epoch, *(logs[column] for column in COLUMNS[1:])])
-    checkpoint.write_whole(folder / HISTORY, text.getvalue().encode())
+    write_whole(folder / HISTORY, text.getvalue().encode())
 
 
 def write_description(folder: Path, description: Mapping[str, Any]) -> None:
     """``run.json``."""
     text = json.dumps(_without_nan(description), indent=2, ensure_ascii=False, allow_nan=False)
-    checkpoint.write_whole(folder / RUN, f"{text}\n".encode())
+    write_whole(folder / RUN, f"{text}\n".encode())
 
 
 def read_description(folder: Path) -> dict[str, Any]:

@@ -31,7 +31,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Write the page."""
-    from ..saving.model_file import write_whole
+    from ..core.files import write_whole
     from ._results import beside, blocks, choices, figures, page, records
 
     read = [kind.read_all(args.folder) for kind in (records, choices, beside)]

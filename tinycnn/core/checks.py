@@ -172,3 +172,8 @@ def path(value: Any, name: str = "path") -> Path:
     if not text or "\0" in text:
         raise ValueError(f"{name} must be the name of a file or folder; got {shown(text)}")
     return Path(text)
+
+
+def save_freq(value: Any) -> str | int:
+    """Return how often a callback saves: ``"epoch"``, or a number of batches."""
+    return choice(value, ("epoch",), "save_freq") if isinstance(value, str) else integer(value, "save_freq")

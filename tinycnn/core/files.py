@@ -1,8 +1,14 @@
-"""Reading what anybody may have written: only plain files, of a stated size, and JSON without surprises."""
+"""Read files that anybody may have written, and write files completely or not at all.
 
+Only plain files of a limited size are read, and JSON is parsed without surprises.
+"""
+
+import errno
 import json
 import os
 import stat
+import tempfile
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +16,8 @@ from .messages import shown
 
 #: Levels of lists and objects in each other; a model's configuration has seven.
 MAX_DEPTH = 32
+#: The end of the temporary name under which a file is written. A crash may leave such a file; it may be deleted.
+PART = ".part"
 
 
 def check_plain_file(path: Path, max_bytes: int) -> int:
@@ -94,3 +102,75 @@ def _check_depth(value: Any) -> None:
             return
         level = [item for group in level for item in (group.values() if isinstance(group, dict) else group)]
     raise ValueError(f"nested more than {MAX_DEPTH} deep")
+
+
+def write_whole(path: str | os.PathLike[str], data: bytes) -> None:
+    """Write a file completely or not at all.
+
+    The bytes go to a temporary file in the same folder, which is flushed to the disk and then renamed. The folder is
+    flushed as well, because the new name is part of it. If anything fails before the renaming, an older file of that
+    name stays as it was, and no temporary file is left behind.
+
+    Parameters
+    ----------
+    path : path
+        The file to write. Its folder must exist. A file that is replaced keeps its access rights.
+    data : bytes
+
+    Raises
+    ------
+    OSError
+        If the file could not be written; the message names the file and the reason.
+    """
+    path = Path(path)
+    try:
+        _write_whole(path, data)
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise type(error)(error.errno, f"cannot write {path}: {reason}") from error
+
+
+def _write_whole(path: Path, data: bytes) -> None:
+    # Only part of a long name is used, because a file system limits the length of the temporary name too.
+    handle, temporary = tempfile.mkstemp(prefix=f".{path.name[:50]}.", suffix=PART, dir=path.parent)
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        os.chmod(temporary, _mode(path))
+        os.replace(temporary, path)
+    except BaseException:
+        # If the temporary file cannot be deleted either, the first error is still the one to report.
+        with suppress(OSError):
+            os.unlink(temporary)
+        raise
+    _flush_folder(path.parent)
+
+
+def _flush_folder(folder: Path) -> None:
+    """Make the disk store the names of the files in a folder."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    except OSError as error:
+        # Some network file systems cannot flush a folder.
+        if error.errno not in (errno.EINVAL, errno.ENOTSUP):
+            raise
+    finally:
+        os.close(handle)
+
+
+def _mode(path: Path) -> int:
+    """Return the access rights of the file that is replaced or, if there is none, those of any new file."""
+    try:
+        return stat.S_IMODE(path.stat().st_mode)
+    except FileNotFoundError:
+        return 0o666 & ~_umask()
+
+
+def _umask() -> int:
+    """Return the process's umask, which can only be read by setting it."""
+    mask = os.umask(0o077)
+    os.umask(mask)
+    return mask

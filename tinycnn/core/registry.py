@@ -123,7 +123,7 @@ class Registry(Generic[T]):
     def names_exactly(self, name: str, thing: T) -> bool:
         """Return whether a name alone makes something equal to ``thing``: same class, default arguments."""
         cls = self._names.get(name)
-        return type(thing) is cls and thing.get_config() == cls().get_config()  # type: ignore[attr-defined, union-attr]
+        return type(thing) is cls and thing.get_config() == cls().get_config()  # type: ignore[attr-defined]
 
     def _custom(self) -> dict[str, type[T]]:
         return {name: cls for name, cls in _CUSTOM.get().items() if issubclass(cls, self.base)}

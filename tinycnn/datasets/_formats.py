@@ -9,7 +9,6 @@ from __future__ import annotations
 import gzip
 import math
 import os
-import tempfile
 import zlib
 from pathlib import Path
 from typing import BinaryIO, TypeAlias, cast
@@ -196,22 +195,3 @@ def checked_labels(path: Path, labels: NDArray[np.uint8], classes: int = 10) -> 
         i = int(wrong[0])
         raise DataFileError(f"{path}: label {labels[i]} found at index {i}, 0 to {classes - 1} expected")
     return labels.astype(np.int64)
-
-
-def write_atomically(path: Path, data: bytes) -> None:
-    """Write to a temporary name and rename, so that no reader, and no crash, ever meets half a file.
-
-    Raises
-    ------
-    OSError
-        The folder cannot be made or written. No temporary file is left behind.
-    """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=path.name, suffix=".tmp")
-    try:
-        with os.fdopen(handle, "wb") as stream:
-            stream.write(data)
-        os.replace(temporary, path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise

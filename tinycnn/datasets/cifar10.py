@@ -16,8 +16,9 @@ from typing import Any, BinaryIO, cast
 
 import numpy as np
 
+from ..core.files import write_whole
 from ._fetch import fetch, locate, missing_files, users_folder
-from ._formats import DataFileError, DataSet, read_records, write_atomically
+from ._formats import DataFileError, DataSet, read_records
 
 __all__ = ["class_names", "load_data", "title"]
 
@@ -139,7 +140,8 @@ def extract(archive: Path, target: Path) -> None:
                 data = plain.read(size) if plain else b""
                 if hashlib.sha256(data).hexdigest() != digest:
                     raise DataFileError(f"{archive}: member {member.name!r} is not the published file of {size} bytes")
-                write_atomically(target / name, data)
+                target.mkdir(parents=True, exist_ok=True)
+                write_whole(target / name, data)
     except DataFileError:
         raise
     # What a damaged gzip stream raises, and tarfile of a damaged header, beside its own errors.

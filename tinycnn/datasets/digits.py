@@ -16,9 +16,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from ..core.files import write_whole
 from . import _drawing, _glyphs
 from ._fetch import cache_folder
-from ._formats import DataSet, write_atomically
+from ._formats import DataSet
 
 __all__ = ["class_names", "load_data", "title"]
 
@@ -55,7 +56,8 @@ def load_data() -> DataSet:
         records = _draw_records()
         data = records.tobytes()
         with contextlib.suppress(OSError):
-            write_atomically(file, hashlib.sha256(data).digest() + data)
+            file.parent.mkdir(parents=True, exist_ok=True)
+            write_whole(file, hashlib.sha256(data).digest() + data)
     images = records[:, 1:].reshape(-1, _drawing.SIDE, _drawing.SIDE).copy()
     labels = records[:, 0].astype(np.int64)
     return (images[:N_TRAIN], labels[:N_TRAIN]), (images[N_TRAIN:], labels[N_TRAIN:])

@@ -1,7 +1,8 @@
-"""Which pixels of the input an output of a layer can depend on: the geometry of the summary and of the pictures.
+"""Which pixels of the input an output of a layer can depend on; the summary and the pictures show it.
 
-A layer says it by its window, or by ``sees_everything``; Flatten, Reshape and ZeroPadding2D only move numbers. Every
-other layer works pixel by pixel if it keeps the shape; if it does not, nobody knows what its outputs see.
+It follows from a layer's window, or from its ``sees_everything``; Flatten, Reshape and ZeroPadding2D only move numbers.
+Any other layer counts as working pixel by pixel if it keeps the shape; if it does not, what its outputs see is not
+known.
 """
 
 from collections.abc import Sequence
@@ -16,16 +17,16 @@ from ..network.final_softmax import ends_in_softmax
 
 
 def receptive_fields(layers: Sequence[Layer], input_shape: Shape) -> list[tuple[int, int] | None]:
-    """For each layer, how many input pixels (high, wide) one of its outputs can depend on; None if not known.
+    """Return for each layer how many input pixels (height, width) one of its outputs can depend on; None if not known.
 
     Each window adds ``(extent - 1) * jump`` pixels, where ``jump`` is the product of the strides before it (Dumoulin &
-    Visin, 2016; Araujo, Norris & Sim, "Computing receptive fields of convolutional neural networks", 2019). Never more
-    than the image. A layer that sees everything sees what all outputs before it see together.
+    Visin, 2016; Araujo, Norris & Sim, "Computing receptive fields of convolutional neural networks", 2019). A field is
+    never larger than the image. A layer that sees everything sees what all outputs before it see together.
     """
     if len(input_shape) != 3:
         return [None] * len(layers)
     field, jump, known = [1, 1], [1, 1], True
-    places = input_shape  # the images whose places the outputs stand for, flattened or not
+    places = input_shape  # the shape of the images to whose pixels the outputs belong, flattened or not
     fields: list[tuple[int, int] | None] = []
     for index, layer in enumerate(layers):
         shape = layer.built_output_shape
@@ -42,7 +43,7 @@ def receptive_fields(layers: Sequence[Layer], input_shape: Shape) -> list[tuple[
         elif not _is_known(layer):
             known = False
         if _mixes_all(layer) or shape[:-1] == (1, 1):
-            jump = [0, 0]  # all outputs see the same, and so does whatever looks at several of them
+            jump = [0, 0]  # all outputs see the same pixels, and so does whatever looks at several of them
         if len(shape) == 3:
             places = shape
         fields.append((field[0], field[1]) if known else None)
@@ -50,20 +51,20 @@ def receptive_fields(layers: Sequence[Layer], input_shape: Shape) -> list[tuple[
 
 
 def field_by_geometry(layers: Sequence[Layer], asked: tuple[Any, ...]) -> Array:
-    """Which pixels (H, W) the asked outputs of the last layer can depend on.
+    """Return which pixels (H, W) the given outputs of the last layer can depend on.
 
     Raises
     ------
     ValueError
-        If a layer does not say what its outputs see.
+        If what a layer's outputs see is not known.
     """
     for layer in reversed(layers):
         if _mixes_all(layer):
-            break  # everything that the layers before it see, whichever of their outputs sees what
+            break  # it sees what all layers before it see, whichever of their outputs sees what
         if not _is_known(layer):
             raise ValueError(
-                f"layer: {layer.label} makes {layer.built_output_shape} of {layer.built_input_shape} and has no "
-                "window, so which inputs an output of it sees is not known; if it is all of them, set "
+                f"layer: {layer.label} turns {layer.built_input_shape} into {layer.built_output_shape} and has no "
+                "window, so it is not known which inputs one of its outputs sees; if it sees all of them, set "
                 "sees_everything = True in its class"
             )
     seen = np.zeros(layers[-1].built_output_shape, bool)
@@ -72,20 +73,20 @@ def field_by_geometry(layers: Sequence[Layer], asked: tuple[Any, ...]) -> Array:
 
 
 def seen_through(layers: Sequence[Layer], seen: Array) -> Array:
-    """Which pixels (H, W) of the first layer's input the given outputs of the last can depend on, walking up."""
+    """Return which pixels (H, W) of the first layer's input the outputs ``seen`` of the last layer can depend on."""
     for layer in reversed(layers):
         seen = _seen_by(layer, seen)
     return np.any(seen, axis=-1)
 
 
 def span(field: Array) -> tuple[int, int]:
-    """Pixels from the first that is seen to the last, high and wide; those between them count, seen or not."""
+    """Return height and width of the smallest rectangle around all pixels that are seen."""
     rows, columns = (np.flatnonzero(field.any(axis=axis)) for axis in (1, 0))
     return (int(np.ptp(rows)) + 1, int(np.ptp(columns)) + 1) if len(rows) else (0, 0)
 
 
 def _seen_by(layer: Layer, out: Array) -> Array:
-    """Which inputs of a layer some of its outputs can depend on; both without a batch axis."""
+    """Return which inputs of a layer the outputs ``out`` can depend on; both are without a batch axis."""
     shape = layer.built_input_shape
     if isinstance(layer.window, Window):
         positions = np.any(out.reshape(*layer.window.output_size(shape[:2]), -1), axis=-1)
@@ -103,7 +104,7 @@ def _seen_by(layer: Layer, out: Array) -> Array:
 
 
 def _under_windows(window: Window, positions: Array, shape: Shape) -> Array:
-    """Pixels (H, W) under some window: tap (p, q) of window (i, j) lies at ``(i*s + p*d - top, j*s + q*d - left)``."""
+    """Return the pixels (H, W) under windows: tap (p, q) of window (i, j) is ``(i*s+p*d-top, j*s+q*d-left)``."""
     (top, bottom, left, right), (H, W) = window.pads, shape[:2]
     padded = np.zeros((H + top + bottom, W + left + right), bool)
     OH, OW = positions.shape
@@ -116,14 +117,14 @@ def _under_windows(window: Window, positions: Array, shape: Shape) -> Array:
 
 
 def _is_over_last_axis(layer: Layer) -> bool:
-    """Whether an output sees all numbers of its last axis: of an image, the channels of one pixel."""
+    """Return whether an output sees all numbers of its last axis, which in an image are the channels of one pixel."""
     if layer.built_output_shape[:-1] != layer.built_input_shape[:-1]:
         return False
     return isinstance(layer, Dense) or (ends_in_softmax(layer) and not layer.sees_everything)
 
 
 def _mixes_all(layer: Layer) -> bool:
-    """Whether every output sees all of the layer's input."""
+    """Return whether every output sees all of the layer's input."""
     if isinstance(layer.window, Window):
         return False
     if _is_over_last_axis(layer):
@@ -132,7 +133,7 @@ def _mixes_all(layer: Layer) -> bool:
 
 
 def _is_known(layer: Layer) -> bool:
-    """Whether it can be told what an output sees."""
+    """Return whether it is known what an output sees."""
     moves = isinstance(layer, Flatten | Reshape | ZeroPadding2D)
     says = isinstance(layer.window, Window) or _is_over_last_axis(layer) or layer.sees_everything
     return moves or says or layer.built_output_shape == layer.built_input_shape

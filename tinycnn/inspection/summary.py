@@ -1,34 +1,37 @@
 """The table that ``model.summary()`` prints."""
 
 import copy
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
 
 import numpy as np
 
 from ..core.backend import Backend
+from ..core.messages import bytes_text
+from ..core.parameter import Parameter
 from ..core.types import Array, Shape
 from ..core.workspace import Workspace
-from ..layers.base import Layer, Parameter, buffers_kept
-from ..network.final_softmax import WithoutActivation
-from ..network.plan import fused
+from ..layers.base import Layer, buffers_kept
+from ..network.final_softmax import WithoutActivation, layer_of
+from ..network.network import Network
+from ..network.plan import fused, parts_of
+from ..training.step import walk_forward
 from .receptive_field import receptive_fields
-
-if TYPE_CHECKING:
-    from ..sequential import Sequential
 
 _HEADINGS = ("Layer (type)", "Output shape", "Params", "Receptive field", "Cache/image")
 _FOOTNOTE = (
-    "Receptive field: input pixels that one output can see (—: not known). Cache/image: bytes that backward needs of\n"
-    "one image; what two layers share is counted at the first."
+    "Receptive field: the input pixels that one output can see (—: not known). Cache/image: the bytes that backward\n"
+    "needs per image; what two layers share is counted at the first one."
 )
 _PLAN_FOOTNOTE = (
-    "Step: in training, layers of one number run as one kernel, which keeps less than they do one by one;\n"
+    "Step: in training, layers with the same number run as one kernel, which keeps less than they do one by one;\n"
     'fit(fuse=False) runs each by itself. "loss": a softmax that is computed together with the loss.'
 )
 
 
-def table(model: "Sequential", plan: bool = False) -> str:
-    """Keras's table with full names, what each layer sees and keeps, and perhaps as which step of training it runs."""
+def table(model: Network, plan: bool = False) -> str:
+    """Return Keras's table with full names, what each layer sees and keeps, and with ``plan`` its step of training."""
     headings = (*_HEADINGS, "Step") if plan else _HEADINGS
     steps = step_labels(model) if plan else {}
     fields = receptive_fields(model.layers, model.input_shape)
@@ -61,10 +64,10 @@ def table(model: "Sequential", plan: bool = False) -> str:
     return "\n".join(lines)
 
 
-def step_labels(model: "Sequential") -> dict[int, str]:
-    """For each layer, by its ``id``, the number of its step in training, from 1; "loss" where the loss takes it over.
+def step_labels(model: Network) -> dict[int, str]:
+    """Return for each layer, by its ``id``, the number of its step in training, or "loss" if the loss takes it over.
 
-    Of a model that is not compiled nobody knows the loss: its plan is that of all layers.
+    Steps are numbered from 1. The loss of a model that is not compiled is not known; its plan is that of all layers.
     """
     labels = {id(layer): "loss" for layer in model.layers}
     plan = model.plan if model.compiled else fused(model.layers, model.backend)
@@ -75,47 +78,44 @@ def step_labels(model: "Sequential") -> dict[int, str]:
     return labels
 
 
-def parts_of(step: Any) -> list[Any]:
-    """What runs together in a step of a plan: layers, and perhaps a last one that lost its softmax to the loss."""
-    return [step] if isinstance(step, Layer | WithoutActivation) else list(step.layers)
+def cache_bytes(model: Network) -> list[int]:
+    """Return by how much each layer's cache grows with one more image, measured with two and with three black ones.
 
-
-def layer_of(part: Any) -> Layer:
-    """The layer itself, where it has lost its softmax to the loss."""
-    return part.layer if isinstance(part, WithoutActivation) else part
-
-
-def cache_bytes(model: "Sequential") -> list[int]:
-    """Measured, not estimated: by how much each layer's cache grows with one image more, from two black ones to three.
-
-    On the reference backend, and with the moving statistics put back.
+    The forward passes run on the reference backend and leave moving statistics as they were.
     """
     layers = [_at_home(layer) for layer in model.layers] if model.backend.on_device else model.layers
-    # Not from one: an axis of length 1 has several memory orders, so that what is copied otherwise may be shared.
+    # Not with one image: an axis of length 1 has several memory orders, so an array that is otherwise copied may be
+    # shared.
     fewer, more = (_bytes_by_layer(model, layers, batch) for batch in (2, 3))
     return [size - before for before, size in zip(fewer, more, strict=True)]
 
 
-def _bytes_by_layer(model: "Sequential", layers: "list[Layer]", batch: int) -> list[int]:
-    """The arrays in each layer's cache after a forward of a batch; each is counted at the first that keeps it."""
-    reference = Backend("reference")
+def _bytes_by_layer(model: Network, layers: list[Layer], batch: int) -> list[int]:
+    """Return the bytes of the arrays in each layer's cache; each array is counted at the first layer that keeps it."""
     x: Array = np.zeros((batch, *model.input_shape), model.dtype)
+    with _on_reference(layers), buffers_kept(layers):
+        # With a workspace, as in fit: without one, layers hand on copies. All caches stay alive until they have been
+        # measured, so that no two arrays can have had one address.
+        passes = list(walk_forward(layers, x, ws=Workspace()))
     seen: set[int] = set()
-    sizes, caches, ws = [], [], Workspace()  # as in fit: without one, layers hand on copies
+    return [sum(_new_bytes(array, seen) for array in _arrays(passed.cache)) for passed in passes]
+
+
+@contextmanager
+def _on_reference(layers: list[Layer]) -> Iterator[None]:
+    """Have layers compute on the reference backend within this block."""
+    backends = [layer.backend for layer in layers]
     for layer in layers:
-        backend, layer.backend = layer.backend, reference
-        try:
-            with buffers_kept([layer]):
-                x, cache = layer.forward(x, training=True, ws=ws)
-        finally:
+        layer.backend = Backend("reference")
+    try:
+        yield
+    finally:
+        for layer, backend in zip(layers, backends, strict=True):
             layer.backend = backend
-        caches.append(cache)  # alive until the end, so that no two arrays can have had one address
-        sizes.append(sum(_new_bytes(array, seen) for array in _arrays(cache)))
-    return sizes
 
 
 def _at_home(layer: Layer) -> Layer:
-    """A copy of a layer whose arrays lie on the host instead of a device."""
+    """Return a copy of a layer whose arrays lie on the host instead of a device."""
 
     def home(array: Any) -> Any:
         return layer.backend.to_numpy(array) if layer.backend.owns(array) else array
@@ -128,7 +128,7 @@ def _at_home(layer: Layer) -> Layer:
 
 
 def _new_bytes(array: Array, seen: set[int]) -> int:
-    """Bytes of an array that was not counted yet."""
+    """Return the bytes of an array if it has not been counted yet, and 0 if it has."""
     address = array.__array_interface__["data"][0]
     if address in seen:
         return 0
@@ -137,7 +137,7 @@ def _new_bytes(array: Array, seen: set[int]) -> int:
 
 
 def _arrays(cache: Any) -> list[Array]:
-    """All arrays in a cache: itself, or within tuples, lists and dicts."""
+    """Return all arrays in a cache, which is an array itself or holds them in tuples, lists and dicts."""
     if isinstance(cache, np.ndarray):
         return [cache]
     if isinstance(cache, dict):
@@ -151,23 +151,8 @@ def _shape_text(shape: Shape) -> str:
     return "(N, " + ", ".join(map(str, shape)) + ")"
 
 
-def bytes_text(count: float) -> str:
-    """Bytes in the unit that a person would use.
-
-    Examples
-    --------
-    >>> bytes_text(999), bytes_text(256_728)
-    ('999 B', '250.7 KiB')
-    """
-    for unit in ("B", "KiB", "MiB"):
-        if count < 1024:
-            return f"{count:.0f} B" if unit == "B" else f"{count:.1f} {unit}"
-        count /= 1024
-    return f"{count:.1f} GiB"
-
-
 def _line(cells: Any, widths: list[int]) -> str:
-    """Text to the left, numbers to the right."""
+    """Return a row of the table, with text to the left and numbers to the right."""
     name, shape, *numbers = cells
     parts = [f"{name:<{widths[0]}}", f"{shape:<{widths[1]}}"]
     return "  ".join(parts + [f"{cell:>{width}}" for cell, width in zip(numbers, widths[2:], strict=True)])

@@ -1,8 +1,8 @@
-"""Every array of one pass through a network, layer by layer: the base of everything that shows the inside."""
+"""Every array of one pass through a network, layer by layer; whatever shows the inside begins here."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field, fields
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -11,15 +11,15 @@ from ..core.messages import unknown
 from ..core.types import Array
 from ..kernels.threads import one_blas_thread
 from ..layers.base import Layer, buffers_kept
+from ..network.final_softmax import layer_of
+from ..network.network import Network
 from ..training.data import images_for
-
-if TYPE_CHECKING:
-    from ..sequential import Sequential
+from ..training.step import forward, walk_backward, walk_forward
 
 
 @dataclass(repr=False)
 class LayerTrace:
-    """What one layer took, kept and gave.
+    """What one layer was given, kept and returned.
 
     Attributes
     ----------
@@ -29,11 +29,11 @@ class LayerTrace:
     cache : NamedTuple
         What backward needs.
     dy, dx : array or None
-        Gradients of the loss by ``y`` and by ``x``; None without labels. Training hands a final softmax over to the
-        loss; then ``dy`` of the softmax, and of what only reshapes its result, is the gradient by the numbers before
-        it, ``(p - labels) / N``.
+        Gradients of the loss with respect to ``y`` and to ``x``; None without labels. In training the loss takes over a
+        final softmax. Then ``dy`` of the softmax, and of layers that only reshape its result, is the gradient with
+        respect to the numbers before it, ``(p - labels) / N``.
     parameters, gradients : dict of str to array
-        Copies; ``gradients`` is empty without labels.
+        Copies. ``gradients`` is empty without labels.
     """
 
     layer: Layer
@@ -54,7 +54,7 @@ class LayerTrace:
         return f"<trace of {self.layer.label}: {self.x.shape} → {self.y.shape}>"
 
     def bring_home(self, backend: Backend) -> None:
-        """Put NumPy arrays in the places of those on a device, in the cache too."""
+        """Put NumPy arrays in the places of those on a device, also in the cache."""
         for item in fields(self):
             if item.name != "layer":
                 setattr(self, item.name, _at_home(getattr(self, item.name), backend))
@@ -64,13 +64,13 @@ class LayerTrace:
 class Trace:
     """One pass through a network; prints as a table.
 
-    ``trace[2]`` and ``trace["conv2d"]`` are single layers, iterating gives them in order.
+    ``trace[2]`` and ``trace["conv2d"]`` are single layers; iterating gives all of them in order.
 
     Attributes
     ----------
     layers : list of LayerTrace
     loss : float or None
-        Mean loss of the batch, with the penalties on weights; None without labels.
+        The mean loss of the batch, including the penalties on weights; None without labels.
     """
 
     layers: list[LayerTrace]
@@ -115,57 +115,60 @@ class Trace:
         return "\n".join(lines + ([] if self.loss is None else [f"loss {self.loss:.5g}"]))
 
 
-def trace(model: "Sequential", x: Any, y: Any = None) -> Trace:
-    """See :meth:`Sequential.trace`."""
+def trace(model: Network, x: Any, y: Any = None) -> Trace:
+    """Return every array of a training pass, as :meth:`tinycnn.Sequential.trace` says."""
     images = images_for(model, x)
     if not len(images):
         raise ValueError("x is empty: there is nothing to trace")
     value = model.backend.array(images, model.dtype)
     targets = None if y is None else model.loss.check_targets(y, len(images), model.output_shape)
     step = model.optimizer.iterations if model.compiled else 0
-    result, ways_back = Trace([]), []
-    links = {id(getattr(link, "layer", link)): link for link in (model.chain if targets is not None else model.layers)}
-    trained = value
     with buffers_kept(model.layers), one_blas_thread():
-        for layer in model.layers:
-            outcome, cache = layer.forward(value, training=True, step=step)
-            parameters = {name: p.value.copy() for name, p in layer.params.items()}
-            result.layers.append(LayerTrace(layer, value, outcome, cache, parameters))
-            link = links.get(id(layer))
-            if link is layer and trained is value:
-                trained = outcome
-            elif link is not None:
-                trained, cache = link.forward(trained, training=True, step=step)
-            ways_back.append((link, cache))
-            value = outcome
+        passes = list(walk_forward(model.layers, value, step=step))
+        result = Trace([LayerTrace(*passed, _copies(passed.layer, "value")) for passed in passes])
         if targets is not None:
-            _backward(model, result, trained, targets, ways_back)
+            _trace_backward(model, result, targets, step)
     if model.backend.on_device:
         for entry in result.layers:
             entry.bring_home(model.backend)
     return result
 
 
-def _backward(
-    model: "Sequential", result: Trace, y_pred: Array, targets: Array, ways_back: list[tuple[Any, Any]]
-) -> None:
-    """The way back as training goes it; no link is a softmax that the loss has taken over."""
-    losses, cache = model.chain_loss.forward(y_pred, targets, model.backend)
+def _trace_backward(model: Network, result: Trace, targets: Array, step: int) -> None:
+    """Add loss and gradients as training computes them, on a chain whose final softmax the loss may have taken over."""
+    pairs = zip(result.layers, model.chain, strict=False)
+    shared = next((n for n, (entry, link) in enumerate(pairs) if entry.layer is not link), len(model.chain))
+    # Up to the softmax the chain is the layers themselves, which have been run.
+    before = result.layers[:shared]
+    y_pred = before[-1].y if before else result.layers[0].x
+    y_pred, caches = forward(model.chain[shared:], y_pred, step=step)
+    losses, loss_cache = model.chain_loss.forward(y_pred, targets, model.backend)
     penalty = sum(parameter.penalty() for parameter in model.parameters().values())
     result.loss = float(model.backend.to_numpy(losses).mean(dtype=np.float64)) + penalty
     weights = model.backend.full(len(targets), 1 / len(targets), model.dtype)
-    dy = model.chain_loss.backward(cache, weights, model.backend)
-    for entry, (link, kept) in zip(reversed(result.layers), reversed(ways_back), strict=True):
-        entry.dy = dy
-        entry.dx = dy = dy if link is None else link.backward(dy, kept)
-        trainable = {name: p for name, p in entry.layer.params.items() if p.trainable}
-        for parameter in trainable.values():
+    dy = model.chain_loss.backward(loss_cache, weights, model.backend)
+    caches = [entry.cache for entry in before] + caches
+    gradients = {layer_of(link).name: (dy, dx) for link, dy, dx in walk_backward(model.chain, caches, dy)}
+    for entry in reversed(result.layers):
+        # A softmax layer that is not in the chain hands on the gradient that the loss has computed for both.
+        entry.dy, entry.dx = gradients.get(entry.name, (dy, dy))
+        dy = entry.dx
+        for parameter in entry.layer.params.values():
             parameter.add_penalty_gradient()
-        entry.gradients = {name: p.grad.copy() for name, p in trainable.items()}
+        entry.gradients = _copies(entry.layer, "grad", trained=True)
+
+
+def _copies(layer: Layer, attribute: str, trained: bool = False) -> dict[str, Array]:
+    """Return copies of the values or the gradients of a layer's parameters, of all or of those that are trained."""
+    return {
+        name: getattr(parameter, attribute).copy()
+        for name, parameter in layer.params.items()
+        if parameter.trainable or not trained
+    }
 
 
 def _at_home(value: Any, backend: Backend) -> Any:
-    """Arrays, and tuples and dicts of them, on the host."""
+    """Return arrays, and tuples and dicts of them, on the host."""
     if isinstance(value, dict):
         return {name: _at_home(item, backend) for name, item in value.items()}
     if isinstance(value, tuple):

@@ -17,6 +17,7 @@ from ..layers import ActivatedLayer, Activation, Dropout, Flatten, GaussianNoise
 from ..network.final_softmax import ends_in_softmax
 from ..sequential import Sequential
 from ..training.data import check_images
+from ..training.step import backward, walk_forward
 from ._checks import as_array, images, shown
 
 _REFERENCE = Backend("reference")
@@ -126,11 +127,10 @@ def run(twins: list[Layer], x: Array) -> list[Step]:
     """
     steps = []
     with one_blas_thread(), _quiet():
-        for twin in twins:
-            y, _ = twin.forward(x, training=False)
-            cache, passed = None, y is x or (isinstance(twin, Dropout | GaussianNoise) and np.array_equal(y, x))
+        for twin, given, y, _ in walk_forward(twins, x, training=False):
+            cache, passed = None, y is given or (isinstance(twin, Dropout | GaussianNoise) and np.array_equal(y, given))
             if not passed:
-                kept, cache = twin.forward(x, training=True)
+                kept, cache = twin.forward(given, training=True)
                 scale = float(np.abs(y, where=np.isfinite(y), out=np.zeros_like(y)).max(initial=0))
                 if not np.allclose(kept, y, rtol=1e-3, atol=1e-5 * scale, equal_nan=True):
                     raise ValueError(
@@ -138,7 +138,6 @@ def run(twins: list[Layer], x: Array) -> list[Step]:
                         "gradient in inference cannot be had"
                     )
             steps.append(Step(twin, y, cache, passed))
-            x = y
     return steps
 
 
@@ -151,10 +150,8 @@ def gradient_by_input(steps: list[Step], dy: Array) -> Array:
         If it, or the result, is not finite.
     """
     with one_blas_thread(), _quiet():
-        dx = dy
-        for step in reversed(steps):
-            if not step.passed:
-                dx = step.layer.backward(dx, step.cache)
+        active = [step for step in steps if not step.passed]
+        dx = backward([step.layer for step in active], [step.cache for step in active], dy)
     # A relu stops the gradient of NaN, so the result is looked at too.
     if not all(np.isfinite(array).all() for array in (dx, *(step.y for step in steps[-1:]))):
         raise ValueError("model gives NaN or infinity for this image")

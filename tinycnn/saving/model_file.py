@@ -1,18 +1,14 @@
-"""A model as one file: safetensors for the arrays, JSON in its metadata for everything else.
+"""A model as one file: safetensors for the arrays, and JSON in its metadata for everything else.
 
-Nothing in the file is ever executed. The metadata has one key, ``tinycnn``, because the format writes several in
-random order and the same model is to give the same bytes.
+Nothing in the file is ever executed. The metadata have one key, ``tinycnn``, because the format writes several keys in
+random order, and the same model has to give the same bytes.
 """
 
-import errno
 import json
-import os
-import stat
-import tempfile
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any, TypeVar
 
 import numpy as np
 import safetensors
@@ -21,42 +17,40 @@ import safetensors.numpy
 from .. import losses, metrics, optimizers
 from ..core.checks import boolean, integer
 from ..core.checks import path as checked_path
-from ..core.files import check_plain_file, parse_json
+from ..core.files import check_plain_file, parse_json, write_whole
 from ..core.messages import shown
 from ..core.registry import custom_classes, described
 from ..core.types import Array, Shape
+from ..network.network import Network
 
-if TYPE_CHECKING:
-    from ..sequential import Sequential
+N = TypeVar("N", bound=Network)
 
-#: Of the files that are written. All formats up to it are read: tests/fixtures has a file of each.
+#: The format of files that are written. All formats up to it are read; tests/fixtures has a file of each.
 FORMAT = 1
-#: The largest file, and the largest header in it, that is read. A file is mapped, so its size alone takes no memory.
+#: The largest file, and the largest header in it, that are read. A file is mapped, so its size alone takes no memory.
 MAX_BYTES, MAX_HEADER_BYTES = 4 * 2**30, 64 * 2**20
-#: How the name of a file ends that is still being written; one that was left behind by a crash may be deleted.
-PART = ".part"
 _KEY = "tinycnn"
 _WEIGHT, _SLOT = "weights/", "optimizer/"
-#: How names of arrays begin that are no part of the model, see :mod:`tinycnn.saving.fit_state`.
+#: How the names of arrays begin that are not part of the model; see :mod:`tinycnn.saving.fit_state`.
 STATE = "state/"
 _DTYPES = {"float32": "F32", "float64": "F64"}
 
 
-def save_model(model: "Sequential", path: Any, extra: Mapping[str, Any] | None = None) -> None:
-    """See :meth:`Sequential.save`; ``extra`` is further JSON, given back by :func:`read_extra`."""
+def save_model(model: Network, path: Any, extra: Mapping[str, Any] | None = None) -> None:
+    """Write a model as :meth:`Sequential.save` does; ``extra`` is further JSON, which :func:`read_extra` returns."""
     arrays, description = contents(model)
     write_whole(path, packed(arrays, description | {"extra": dict(extra or {})}))
 
 
-def contents(model: "Sequential") -> tuple[dict[str, Array], dict[str, Any]]:
-    """All that a model is: its arrays by their names in the file, and everything else, ready for JSON."""
+def contents(model: Network) -> tuple[dict[str, Array], dict[str, Any]]:
+    """Return everything that a model is: its arrays by their names in the file, and the rest, ready for JSON."""
     arrays = {_WEIGHT + key: model.backend.to_numpy(value) for key, value in model.weights().items()}
     description: dict[str, Any] = {"format": FORMAT, "model": model.get_config()}
     if model.compiled:
         description["training"] = {
-            "optimizer": {"class_name": class_name(model.optimizer), "config": model.optimizer.get_config()},
+            "optimizer": described(model.optimizer),
             "iterations": model.optimizer.iterations,
-            "loss": {"class_name": class_name(model.loss), "config": model.loss.get_config()},
+            "loss": described(model.loss),
             "metrics": metrics.serialize(model.metrics),
         }
         for key, slots in model.optimizer.slots.items():
@@ -66,63 +60,50 @@ def contents(model: "Sequential") -> tuple[dict[str, Array], dict[str, Any]]:
 
 
 def packed(arrays: Mapping[str, Array], description: Mapping[str, Any]) -> bytes:
-    """The bytes of a file."""
+    """Return the bytes of a file."""
     # safetensors writes sliced and Fortran-ordered arrays silently wrong.
     arrays = {key: np.asarray(value, order="C") for key, value in arrays.items()}
     return safetensors.numpy.save(arrays, metadata={_KEY: json.dumps(description, allow_nan=False)})
 
 
-def load_model(path: Any, custom_objects: dict[str, type] | None = None, *, check_finite: bool = True) -> "Sequential":
-    """Read a model that :meth:`Sequential.save` wrote; one that was compiled can go on training.
-
-    The file may be anybody's. Nothing in it is executed, names in it are never paths, and its weights are compared
-    with its configuration before memory is taken for them. Limits: 4 GiB a file, 64 MiB its header, 1000 layers,
-    2**28 numbers an array.
+def load_model(
+    path: Any, kind: type[N], custom_objects: dict[str, type] | None = None, *, check_finite: bool = True
+) -> N:
+    """Return the model in a file, as :func:`tinycnn.load_model` says.
 
     Parameters
     ----------
     path : path
+    kind : class
+        The class of the model.
     custom_objects : dict of str to class, optional
-        Classes that are not tinycnn's own, by their names: of layers, losses, metrics, optimizers, schedules,
-        activations, initializers, regularizers.
     check_finite : bool
-        Refuse weights that are NaN or infinite; False reads them, to look at a model whose training diverged.
-
-    Returns
-    -------
-    Sequential
-        On the backend that is active now.
-
-    Raises
-    ------
-    OSError
-        If the file cannot be read.
-    ValueError, TypeError, KeyError
-        If it is not a tinycnn model, or its weights do not fit its configuration.
     """
     boolean(check_finite, "check_finite")
     with custom_classes(custom_objects), _opened(path) as (file, description):
-        model, input_shape, training = _described(description, path)
+        model, input_shape, training = _described(description, kind, path)
         _check_arrays(file, model, input_shape, training, path)
         with _named_errors(path):
             model.build(input_shape)
             if training is not None:
                 model.compile(*training)
-        for key, target in _targets(file, model).items():
+        targets = Destinations(model, file.keys())
+        for key, target in targets.arrays.items():
             target[...] = _checked(file.get_tensor(key), f"{path}: {key}", check_finite)
+        targets.adopt_slots()
     return model
 
 
-def save_weights(model: "Sequential", path: Any) -> None:
-    """See :meth:`Sequential.save_weights`; the file is that of a model that was not compiled."""
+def save_weights(model: Network, path: Any) -> None:
+    """Write weights as :meth:`Sequential.save_weights` does; the file is that of a model that was not compiled."""
     arrays, description = contents(model)
     weights = {key: value for key, value in arrays.items() if key.startswith(_WEIGHT)}
     description.pop("training", None)
     write_whole(path, packed(weights, description))
 
 
-def load_weights(model: "Sequential", path: Any, *, check_finite: bool) -> None:
-    """See :meth:`Sequential.load_weights`."""
+def load_weights(model: Network, path: Any, *, check_finite: bool) -> None:
+    """Overwrite weights by those of a file, as :meth:`Sequential.load_weights` says."""
     boolean(check_finite, "check_finite")
     targets = {_WEIGHT + key: value for key, value in model.weights().items()}
     with _opened(path) as (file, _):
@@ -135,77 +116,12 @@ def load_weights(model: "Sequential", path: Any, *, check_finite: bool) -> None:
 
 
 def read_extra(path: Any) -> dict[str, Any]:
-    """The ``extra`` that :func:`save_model` was given."""
+    """Return the ``extra`` that :func:`save_model` was given."""
     with _opened(path) as (_, description):
         extra = description.get("extra", {})
     if not isinstance(extra, dict):
         raise ValueError(f"{path}: its 'extra' must be an object; got {shown(extra)}")
     return extra
-
-
-def write_whole(path: Any, data: bytes) -> None:
-    """Write a file completely or not at all.
-
-    To a temporary name beside it, flushed to the disk, then renamed; then the folder is flushed too, because the new
-    name is part of it. Whatever fails before the renaming leaves an older file of that name as it was.
-
-    Raises
-    ------
-    OSError
-        That says which file could not be written, and why.
-    """
-    path = Path(path)
-    try:
-        _write_whole(path, data)
-    except OSError as error:
-        reason = error.strerror or str(error)
-        raise type(error)(error.errno, f"cannot write {path}: {reason}") from error
-
-
-def _write_whole(path: Path, data: bytes) -> None:
-    # Of a long name a part, so that the temporary one is not too long.
-    handle, temporary = tempfile.mkstemp(prefix=f".{path.name[:50]}.", suffix=PART, dir=path.parent)
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        os.chmod(temporary, _mode(path))
-        os.replace(temporary, path)
-    except BaseException:
-        # What went wrong is what matters, not that the folder is gone as well.
-        with suppress(OSError):
-            os.unlink(temporary)
-        raise
-    flush_folder(path.parent)
-
-
-def flush_folder(folder: Path) -> None:
-    """Have the disk note which files a folder holds."""
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    except OSError as error:
-        # Some network file systems know no such thing for folders.
-        if error.errno not in (errno.EINVAL, errno.ENOTSUP):
-            raise
-    finally:
-        os.close(handle)
-
-
-def _mode(path: Path) -> int:
-    """The rights of the file that is replaced, or those of any new one."""
-    try:
-        return stat.S_IMODE(path.stat().st_mode)
-    except FileNotFoundError:
-        return 0o666 & ~_umask()
-
-
-def _umask() -> int:
-    """The process's umask; it can only be read by setting it."""
-    mask = os.umask(0o077)
-    os.umask(mask)
-    return mask
 
 
 @contextmanager
@@ -222,7 +138,7 @@ def _opened(path: Any) -> Iterator[tuple[Any, dict[str, Any]]]:
 
 
 def _read_header(path: Path) -> dict[str, Any]:
-    """The safetensors header, read strictly; whether its offsets make sense is left to safetensors.
+    """Return the safetensors header, read strictly; whether its offsets make sense is left to safetensors.
 
     Source: https://github.com/huggingface/safetensors, section "Format": eight bytes for a length, then JSON.
     """
@@ -261,7 +177,7 @@ def _description(header: dict[str, Any], path: Path) -> dict[str, Any]:
 
 @contextmanager
 def _named_errors(path: Any) -> Iterator[None]:
-    """Whatever a configuration raises becomes a ValueError that names the file."""
+    """Turn whatever a configuration raises into a ValueError that names the file."""
     try:
         yield
     except (KeyError, TypeError, ValueError, AttributeError, OverflowError, RecursionError) as error:
@@ -269,12 +185,10 @@ def _named_errors(path: Any) -> Iterator[None]:
         raise ValueError(f"{path}: its configuration does not make a model: {reason}") from error
 
 
-def _described(description: dict[str, Any], path: Any) -> tuple["Sequential", Shape, tuple[Any, Any, Any] | None]:
-    """The model, not built; the shape to build it for; and what to compile it with, if it was compiled."""
-    from ..sequential import Sequential
-
+def _described(description: dict[str, Any], kind: type[N], path: Any) -> tuple[N, Shape, tuple[Any, Any, Any] | None]:
+    """Return the model, not built; the shape to build it for; and what to compile it with, if it was compiled."""
     with _named_errors(path):
-        model, input_shape = Sequential._described(description["model"])
+        model, input_shape = kind.not_built(description["model"])
         if not model.layers:
             raise ValueError("it has no layers")
         if input_shape is None:
@@ -289,22 +203,20 @@ def _described(description: dict[str, Any], path: Any) -> tuple["Sequential", Sh
         return model, input_shape, (optimizer, losses.get(training["loss"]), training["metrics"])
 
 
-def _check_arrays(
-    file: Any, model: "Sequential", input_shape: Shape, training: tuple[Any, ...] | None, path: Any
-) -> None:
-    """Compare every name, shape and dtype with the configuration; takes no memory for any array."""
+def _check_arrays(file: Any, model: Network, input_shape: Shape, training: tuple[Any, ...] | None, path: Any) -> None:
+    """Compare every name, shape and dtype with the configuration, without reading any array."""
     with _named_errors(path):
-        shapes = model._weight_shapes(input_shape)
+        shapes = model.weight_shapes(input_shape)
     wanted = {_WEIGHT + key: shape for key, shape in shapes.items()}
-    # A state of BackupAndRestore is a model's file too, and holds what callbacks remember beside.
+    # A state of BackupAndRestore is the file of a model too; it also holds what callbacks remember.
     stored = {key for key in file.keys() if not key.startswith(STATE)}  # noqa: SIM118  (not a dict)
     if training is not None:
         wanted |= {key: shapes[of] for key, of, _ in _slots(shapes, training[0], stored)}
     _compare(file, stored, wanted, model, path)
 
 
-def _compare(file: Any, stored: set[str], wanted: Mapping[str, Shape], model: "Sequential", path: Any) -> None:
-    """Raise unless the arrays of these names are those that are wanted; reads none of them."""
+def _compare(file: Any, stored: set[str], wanted: Mapping[str, Shape], model: Network, path: Any) -> None:
+    """Raise unless the stored arrays are the wanted ones in name, shape and dtype; none of them is read."""
     if stored != wanted.keys():
         missing, surplus = sorted(wanted.keys() - stored), sorted(stored - wanted.keys())
         raise ValueError(
@@ -320,30 +232,51 @@ def _compare(file: Any, stored: set[str], wanted: Mapping[str, Shape], model: "S
 
 
 def _slots(parameters: Iterable[str], optimizer: Any, stored: set[str]) -> Iterator[tuple[str, str, int]]:
-    """Name in the file, parameter and number of each optimizer slot, for the parameters that the file has some for."""
+    """Yield name in the file, parameter and number of each optimizer slot, for parameters that have any in the file."""
     for key in parameters:
         names = [f"{_SLOT}{key}/{name}" for name in optimizer.slot_names]
         if any(name in stored for name in names):
             yield from ((name, key, number) for number, name in enumerate(names))
 
 
-def _targets(file: Any, model: "Sequential") -> dict[str, Array]:
-    """The arrays to fill, by their names in the file; optimizer slots are made here."""
-    targets: dict[str, Array] = {_WEIGHT + key: value for key, value in model.weights().items()}
-    if model.compiled:
-        parameters, optimizer = model.parameters(), model.optimizer
-        for name, key, number in _slots(parameters, optimizer, set(file.keys())):
-            if number == 0:
-                optimizer.remember({key: parameters[key]})
-                optimizer.slots[key] = [np.zeros_like(parameters[key].value) for _ in optimizer.slot_names]
-            targets[name] = optimizer.slots[key][number]
-    return targets
+class Destinations:
+    """Where the arrays of a file belong: a model's weights, and slots of its optimizer.
+
+    Parameters
+    ----------
+    model : Network
+        Built; compiled if the file is that of a compiled model.
+    stored : iterable of str
+        The names of the arrays in the file, which tell which parameters the optimizer remembers.
+
+    Attributes
+    ----------
+    arrays : dict of str to array
+        The arrays to fill, by their names in the file. Slots are fresh arrays until :meth:`adopt_slots`.
+    """
+
+    def __init__(self, model: Network, stored: Iterable[str]) -> None:
+        self.arrays: dict[str, Array] = {_WEIGHT + key: value for key, value in model.weights().items()}
+        self._model, self._slots = model, dict[str, list[Array]]()
+        if model.compiled:
+            parameters, optimizer = model.parameters(), model.optimizer
+            for name, key, number in _slots(parameters, optimizer, set(stored)):
+                slots = self._slots.setdefault(key, [])
+                slots.append(np.zeros_like(parameters[key].value))
+                self.arrays[name] = slots[number]
+
+    def adopt_slots(self) -> None:
+        """Give the filled slots to the optimizer, in place of those that it has."""
+        if self._model.compiled:
+            parameters, optimizer = self._model.parameters(), self._model.optimizer
+            optimizer.remember({key: parameters[key] for key in self._slots})
+            optimizer.slots = self._slots
 
 
 def _checked(values: Array, name: str, check_finite: bool) -> Array:
     if check_finite and not np.isfinite(values).all():
         raise ValueError(
             f"{name} holds NaN or infinity: the training diverged, or the file is damaged; "
-            "check_finite=False reads it all the same"
+            "pass check_finite=False to read it all the same"
         )
     return values

@@ -1,8 +1,8 @@
 """A folder with the states of one training: numbered files, sealed with a checksum, the last two kept.
 
-Whatever moment a process is killed at, the folder holds a whole state: a file gets its name only when all of it is on
-the disk (``write_whole``), and an older one is deleted only after that. What a disk does to a
-file later is found by the checksum, and the state before it is used.
+At whatever moment a process is killed, the folder holds a whole state: a file gets its name only when all of it is on
+the disk, and an older one is deleted only after that. If the disk damages a file later, the checksum shows it, and the
+state before it is used.
 """
 
 import hashlib
@@ -16,12 +16,13 @@ from typing import Any
 import safetensors
 import safetensors.numpy
 
-from ..core.files import parse_json, read_whole
+from ..core.files import PART, parse_json, read_whole, write_whole
 from ..core.types import Array
-from . import model_file as checkpoint
+from . import model_file
 
+#: How many states are kept.
 KEPT = 2
-#: Larger files are refused unread: no network that tinycnn is for comes near.
+#: Larger files are refused unread; no network that tinycnn is meant for comes near this size.
 MAX_BYTES = 2**33
 _NAME = re.compile(r"checkpoint-(\d{6,18})\.safetensors")
 #: How every file begins after the eight bytes of its header's length; then come the 64 digits of the checksum.
@@ -38,6 +39,7 @@ class StateFolder:
     Parameters
     ----------
     folder : path
+        It need not exist yet.
     """
 
     def __init__(self, folder: str | Path) -> None:
@@ -45,24 +47,24 @@ class StateFolder:
         self._good: list[Path] = []
 
     def prepare(self) -> None:
-        """Make the folder, and delete what a killed process left half written."""
+        """Make the folder, and delete files that a killed process left half written."""
         self.folder.mkdir(parents=True, exist_ok=True)
-        for path in self.folder.glob(f".checkpoint-*{checkpoint.PART}"):
+        for path in self.folder.glob(f".checkpoint-*{PART}"):
             with suppress(OSError):
                 path.unlink()
 
     def newest(self) -> tuple[Path, State] | None:
-        """The last state that is whole; None where there is none at all.
+        """Return the last state that is whole, or None if there is none at all.
 
         Raises
         ------
         ValueError
-            If there are some, and all are damaged.
+            If there are states, and all of them are damaged.
 
         Warns
         -----
         UserWarning
-            About each damaged file that was passed over.
+            For each damaged file that was passed over.
         """
         paths = self._paths()
         for index in reversed(range(len(paths))):
@@ -70,7 +72,7 @@ class StateFolder:
                 state = read(paths[index])
             except (ValueError, OSError) as error:
                 if index == 0:
-                    raise ValueError(f"{error}; there is no state before it: delete it to begin anew") from error
+                    raise ValueError(f"{error}; there is no state before it. Delete it to begin anew") from error
                 warnings.warn(f"{error}; going back to {paths[index - 1].name}", UserWarning, stacklevel=2)
                 continue
             self._good = paths[max(0, index + 1 - KEPT) : index + 1]
@@ -78,17 +80,17 @@ class StateFolder:
         return None
 
     def write(self, arrays: Mapping[str, Array], description: Mapping[str, Any]) -> Path:
-        """Add a state; of the others all but the last whole one are deleted.
+        """Add a state, and delete all others but the last whole one.
 
         Raises
         ------
         OSError
-            If it cannot be written; the states before it are as they were.
+            If it cannot be written; the states before it are still as they were.
         """
         paths = self._paths()
         number = int(_NAME.fullmatch(paths[-1].name)[1]) + 1 if paths else 1  # type: ignore[index]
         path = self.folder / f"checkpoint-{number:06d}.safetensors"
-        checkpoint.write_whole(path, sealed(arrays, description))
+        write_whole(path, sealed(arrays, description))
         self._good = [*self._good, path][-KEPT:]
         for old in paths:
             if old not in self._good:
@@ -96,12 +98,12 @@ class StateFolder:
         return path
 
     def clear(self) -> None:
-        """Delete all states, the newest last, so that no older one can pass for it."""
+        """Delete all states, the newest last, so that no older one can be taken for it."""
         for path in self._paths():
             _delete(path)
 
     def _paths(self) -> list[Path]:
-        """By number, the newest last."""
+        """Return the files of all states by their numbers, the newest last."""
         if not self.folder.is_dir():
             return []
         found = {int(match[1]): path for path in self.folder.iterdir() if (match := _NAME.fullmatch(path.name))}
@@ -116,14 +118,17 @@ def _delete(path: Path) -> None:
 
 
 def sealed(arrays: Mapping[str, Array], description: Mapping[str, Any]) -> bytes:
-    """The bytes of a state's file: safetensors, with the SHA-256 of the whole file, its own digits as zeros, inside."""
-    data = checkpoint.packed(arrays, {"sha256": _NO_DIGITS.decode(), **description})
+    """Return the bytes of a state's file: safetensors that contain the SHA-256 of the file.
+
+    The checksum is taken with zeros in the places of its own digits.
+    """
+    data = model_file.packed(arrays, {"sha256": _NO_DIGITS.decode(), **description})
     assert data[8 : _DIGITS.start] == _BEFORE_DIGITS
     return data[: _DIGITS.start] + _digest(data) + data[_DIGITS.stop :]
 
 
 def read(path: Path) -> State:
-    """Arrays and description of a state's file.
+    """Return arrays and description from a state's file.
 
     Raises
     ------
@@ -134,21 +139,21 @@ def read(path: Path) -> State:
     """
     data = read_whole(path, MAX_BYTES)
     if data[8 : _DIGITS.start] != _BEFORE_DIGITS or data[_DIGITS] != _digest(data):
-        raise ValueError(f"{path} is damaged, or no state of a training: its checksum is wrong")
+        raise ValueError(f"{path} is damaged, or not the state of a training: its checksum is wrong")
     try:
         header = parse_json(data[8 : 8 + int.from_bytes(data[:8], "little")])
         description = parse_json(header["__metadata__"]["tinycnn"])
         arrays = safetensors.numpy.load(data)
-    # AttributeError: of a dtype that NumPy does not have.
+    # safetensors raises AttributeError for a dtype that NumPy does not have.
     except (safetensors.SafetensorError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise ValueError(f"{path} is no state of a training: {str(error)[:300]}") from error
+        raise ValueError(f"{path} is not the state of a training: {str(error)[:300]}") from error
     if not isinstance(description, dict):
-        raise ValueError(f"{path} is no state of a training: its description is a {type(description).__name__}")
+        raise ValueError(f"{path} is not the state of a training: its description is a {type(description).__name__}")
     return arrays, description
 
 
 def _digest(data: bytes) -> bytes:
-    """SHA-256 of a file's bytes with zeros in place of the checksum, in hexadecimal digits."""
+    """Return the SHA-256 of a file's bytes with zeros in place of the checksum, in hexadecimal digits."""
     digest = hashlib.sha256(data[: _DIGITS.start])
     digest.update(_NO_DIGITS)
     digest.update(memoryview(data)[_DIGITS.stop :])

@@ -7,18 +7,16 @@ import numpy as np
 from ..core.messages import shown
 from ..core.types import Array
 from ..core.workspace import Workspace
-from ..layers.base import Layer, no_base
-
-
-def check_base(layer: Layer) -> None:
-    """Raise unless the layer's ``__init__`` has called its base's."""
-    if not hasattr(layer, "built"):
-        raise TypeError(no_base(layer))
+from ..layers.base import Layer
+from ..layers.own import LayerReturnError
 
 
 def outcome(layer: Layer, x: Array, *, training: bool, step: int = 0, ws: Workspace | None = None) -> tuple[Array, Any]:
-    """Result and cache of ``forward``, which must be that."""
-    found = layer.forward(x, training=training, step=step, ws=ws)
+    """Return result and cache of ``forward``, or raise an AssertionError if it returned something else."""
+    try:
+        found = layer.forward(x, training=training, step=step, ws=ws)
+    except LayerReturnError as error:
+        raise AssertionError(str(error)) from error
     if not (isinstance(found, tuple) and len(found) == 2 and isinstance(found[0], np.ndarray)):
         raise AssertionError(
             f"{layer.label}: forward must return two things, the result and the cache (None unless training); "
@@ -31,8 +29,11 @@ def outcome(layer: Layer, x: Array, *, training: bool, step: int = 0, ws: Worksp
 
 
 def gradient_of_input(layer: Layer, dy: Array, cache: Any, *, ws: Workspace | None = None) -> Array:
-    """What ``backward`` returns, which must be an array."""
-    dx = layer.backward(dy, cache, ws=ws)
+    """Return the result of ``backward``, or raise an AssertionError if it is not an array."""
+    try:
+        dx = layer.backward(dy, cache, ws=ws)
+    except LayerReturnError as error:
+        raise AssertionError(str(error)) from error
     if not isinstance(dx, np.ndarray):
         raise AssertionError(f"{layer.label}: backward must return dx, an array; got {shown(dx)}")
     return dx

@@ -13,9 +13,9 @@ from ..core.types import Array, Shape
 from ..core.workspace import Workspace
 from ..kernels.geometry import Window
 from ..layers.base import Layer, build_layer
-from ..saving.model_file import load_model
-from ..sequential import Sequential
-from ._calls import check_base, gradient_of_input, outcome
+from ..layers.own import prepare
+from ..sequential import Sequential, load_model
+from ._calls import gradient_of_input, outcome
 
 #: Largest difference, relative to the largest result, that rounding may make in each dtype.
 ROUNDING = {"float32": 2e-5, "float64": 1e-11}
@@ -79,7 +79,7 @@ class _Contract:
     def __init__(self, make: Callable[[], Layer], input_shape: Shape, batch: int, seed: int) -> None:
         self._make, self._input_shape, self._batch, self._seed = make, input_shape, batch, seed
         layer = make()
-        check_base(layer)
+        prepare(layer)
         self._label = layer.label
 
     def case(self, backend: str, dtype: str) -> tuple[Layer, Array, Array]:

@@ -27,9 +27,12 @@ from ..core.checks import boolean, integer, real
 from ..core.messages import shown
 from ..core.types import Array, Shape
 from ..layers.base import Layer, Parameter, buffers_kept, build_layer
+from ..layers.own import prepare
 from ..losses import Loss
 from ..sequential import Sequential
-from ._calls import check_base, gradient_of_input, outcome
+from ..training.step import backward
+from ..training.step import forward as forward_through
+from ._calls import gradient_of_input, outcome
 from .report import GradientReport, Row
 
 #: Steps tried in turn until analytic and numeric agree: the first is best for smooth functions, the others serve
@@ -448,7 +451,7 @@ def _function_of(subject: Any, x: Array, y: Any, training: bool, seed: int) -> F
 
 def layer_function(layer: Layer, x: Array, training: bool = True, seed: int = 0) -> Function:
     """A layer as a function of its input and its parameters; one that is not built is built by the seed."""
-    check_base(layer)
+    prepare(layer)
     fresh = not layer.built
     if fresh:
         rng = seeding.generator(seed, seeding.Stream.INITIALISE, 0)
@@ -488,13 +491,7 @@ def _model_function(model: Sequential, x: Array, y: Any, training: bool) -> Func
 
     def forward() -> tuple[Array, list[Any], Any]:
         with buffers_kept(model.layers):
-            return run()
-
-    def run() -> tuple[Array, list[Any], Any]:
-        value, caches = x, []
-        for layer in chain:
-            value, cache = layer.forward(value, training=True, step=STEP)
-            caches.append(cache)
+            value, caches = forward_through(chain, x, step=STEP)
         if not with_loss:
             return value, caches, None
         losses, loss_cache = model.chain_loss.forward(value, targets, model.backend)
@@ -504,10 +501,9 @@ def _model_function(model: Sequential, x: Array, y: Any, training: bool) -> Func
         _, caches, loss_cache = forward()
         if with_loss:
             dy = model.chain_loss.backward(loss_cache, dy, model.backend)
-        for layer, cache in zip(reversed(chain), reversed(caches), strict=True):
-            dy = layer.backward(dy, cache)
+        dx = backward(chain, caches, dy)
         parameters = model.parameters()
-        return {INPUT: dy} | {name: parameters[name].grad for name in trained}
+        return {INPUT: dx} | {name: parameters[name].grad for name in trained}
 
     layers, frozen = list(model.layers), [] if training else list(model.layers)
     return Function(model.name, {INPUT: x} | trained, lambda: forward()[0], gradients, layers, frozen, composite=True)

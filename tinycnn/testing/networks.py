@@ -14,6 +14,7 @@ from ..kernels.threads import one_blas_thread
 from ..layers import serialize
 from ..layers.base import Layer
 from ..sequential import Sequential
+from ..training.step import backward, forward, walk_forward
 from .gradcheck import ATOL, RTOL, Function, Slopes, compare, judge, layer_function
 from .report import GradientReport, Row
 
@@ -145,26 +146,21 @@ class _Network:
         self.run()
 
     def run(self) -> None:
-        """Forward, with the parameters as they stand now."""
-        self._inputs, self._caches = [self._x], []
-        for layer in self.model.chain:
-            value, cache = layer.forward(self._inputs[-1], training=True)
-            self._inputs.append(value)
-            self._caches.append(cache)
+        """Run forward, with the parameters as they are now, and keep what every layer took and kept."""
+        passes = list(walk_forward(self.model.chain, self._x))
+        self._inputs = [*(passed.x for passed in passes), passes[-1].y if passes else self._x]
+        self._caches = [passed.cache for passed in passes]
         _, self._loss_cache = self.model.chain_loss.forward(self._inputs[-1], self.y, self.model.backend)
 
     def losses(self, first: int = 0) -> Array:
-        """Loss of each sample, run from layer ``first`` on."""
-        value = self._inputs[first]
-        for layer in self.model.chain[first:]:
-            value, _ = layer.forward(value, training=True)
-        return self.model.chain_loss.forward(value, self.y, self.model.backend)[0]
+        """Return the loss of each sample, run from layer ``first`` on."""
+        y_pred, _ = forward(self.model.chain[first:], self._inputs[first])
+        return self.model.chain_loss.forward(y_pred, self.y, self.model.backend)[0]
 
     def gradients(self, weights: Array) -> dict[str, Array]:
-        """Gradient of ``sum_n weights[n] * loss[n]`` by each parameter."""
+        """Return the gradient of ``sum_n weights[n] * loss[n]`` with respect to each parameter."""
         dy = self.model.chain_loss.backward(self._loss_cache, weights, self.model.backend)
-        for layer, cache in zip(reversed(self.model.chain), reversed(self._caches), strict=True):
-            dy = layer.backward(dy, cache)
+        backward(self.model.chain, list(self._caches), dy)
         return {key: p.grad.copy() for key, p in self.parameters.items()}
 
     def directional(self, report: GradientReport, seed: int, rtol: float) -> None:

@@ -77,7 +77,7 @@ class Callback:
         """Act after an optimizer step; ``logs`` are the means over the epoch so far."""
 
     def watches_batches(self) -> bool:
-        """Return whether ``on_train_batch_end`` needs the logs of every batch; fetching them from a device takes time."""
+        """Return whether ``on_train_batch_end`` needs the logs of every batch; from a device these take time."""
         return type(self).on_train_batch_end is not Callback.on_train_batch_end
 
     def get_state(self) -> dict[str, Any]:

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from ...core.files import write_whole
 from ...core.messages import shown
-from ...saving import model_file as checkpoint
 
 FORMAT = 1
 #: One figure per epoch, as ``fit`` logs them.
@@ -60,7 +60,7 @@ def write(path: Path, record: Mapping[str, Any]) -> None:
         f"  {json.dumps(key)}: {json.dumps(_without_nan(value), ensure_ascii=False, allow_nan=False)}"
         for key, value in record.items()
     ]
-    checkpoint.write_whole(path, ("{\n" + ",\n".join(lines) + "\n}\n").encode())
+    write_whole(path, ("{\n" + ",\n".join(lines) + "\n}\n").encode())
 
 
 def read(path: Path) -> dict[str, Any]:

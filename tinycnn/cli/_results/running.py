@@ -15,10 +15,10 @@ import tinycnn
 
 from ... import metrics, models
 from ...callbacks import BackupAndRestore, Callback, Logs
+from ...core.files import write_whole
 from ...core.types import Array
 from ...layers import Conv2D
 from ...models.recipe import Recipe
-from ...saving.model_file import write_whole
 from ...sequential import Sequential
 from .. import _about
 from .._data import Data

@@ -1,0 +1,204 @@
+"""Measure training steps, part by part."""
+
+import copy
+import statistics
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+
+from ..core.checks import boolean, integer
+from ..core.types import Array
+from ..core.workspace import Workspace
+from ..kernels.threads import one_blas_thread
+from ..losses import SparseCategoricalCrossentropy
+from ..network.final_softmax import layer_of
+from ..network.plan import parts_of
+from ..sequential import Sequential
+from ..training.batches import Batch
+from ..training.running_means import RunningMeans
+from ..training.step import train_step
+from ._entry import Entry, Pass
+from ._result import Profile
+from ._work import work
+
+#: The training steps before the first that counts: in these the kernels are compiled and the memory is allocated.
+WARM_UP = 2
+
+#: What ran, and when it began and ended, in the order in which it ran.
+Record = list[tuple[Any, float, float]]
+
+
+def profile(model: Sequential, batch_size: int = 128, repeats: int = 20, *, fuse: bool = True) -> Profile:
+    """Measure where the time of a training step goes, on random images and targets.
+
+    Every repeat runs two training steps: one that reads the clock between its parts, so that each part finds the
+    caches as in training, and one that does not. Afterwards the model's weights and its optimizer are as they were
+    before; its gradients are not.
+
+    Parameters
+    ----------
+    model : Sequential
+        It must be built and compiled, and have something to train.
+    batch_size : int
+    repeats : int
+        How often to measure, after two steps that are not measured. The results are the medians.
+    fuse : bool
+        As in :meth:`Sequential.fit`; False measures every layer by itself.
+
+    Returns
+    -------
+    Profile
+
+    Raises
+    ------
+    RuntimeError
+        If the model is not built or not compiled.
+    TypeError, ValueError
+        If another argument is not valid, or no layer of the model is trained.
+    """
+    if not isinstance(model, Sequential):
+        raise TypeError(f"model must be a Sequential; got {type(model).__name__}")
+    batch_size, repeats = integer(batch_size, "batch_size"), integer(repeats, "repeats")
+    fuse = boolean(fuse, "fuse")
+    model.need_build()
+    batch = _random_batch(model, batch_size)
+    plan = model.plan if fuse else model.chain
+    if not any(parameter.trainable for parameter in model.parameters().values()):
+        raise ValueError(
+            f"model must have something to train; every layer of {model.name} is frozen or has no weights. "
+            "Set trainable=True on a layer with weights"
+        )
+    with _state_kept(model), one_blas_thread():
+        records, wholes = _measure(model, plan, batch, repeats)
+    rounds = [_durations(record) for record in records]
+    seconds = {key: statistics.median(durations[key] for durations in rounds) for key in rounds[0]}
+    return Profile(
+        title=_title(model, batch_size, fuse),
+        batch_size=batch_size,
+        entries=tuple(_entries(plan, seconds, batch_size)),
+        loss=seconds["loss"],
+        optimizer=seconds["optimizer"],
+        step=statistics.median(wholes),
+    )
+
+
+class _Timed:
+    """A step of the plan that records when its forward and backward passes begin and end."""
+
+    def __init__(self, step: Any, index: int, record: Record) -> None:
+        self._step, self._index, self._record = step, index, record
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._step, name)
+
+    def forward(self, *arguments: Any, **named: Any) -> Any:
+        return self._run("forward", self._step.forward, arguments, named)
+
+    def backward(self, *arguments: Any, **named: Any) -> Any:
+        return self._run("backward", self._step.backward, arguments, named)
+
+    def backward_parameters(self, *arguments: Any, **named: Any) -> None:
+        self._run("backward", self._step.backward_parameters, arguments, named)
+
+    def _run(self, direction: str, function: Any, arguments: Any, named: Any) -> Any:
+        start = time.perf_counter()
+        result = function(*arguments, **named)
+        self._record.append(((direction, self._index), start, time.perf_counter()))
+        return result
+
+
+def _measure(model: Sequential, plan: list[Any], batch: Batch, repeats: int) -> tuple[list[Record], list[float]]:
+    """Return a record of each step that was measured in parts, and the seconds of each that was measured as a whole."""
+    record: Record = []
+    timed = [_Timed(step, index, record) for index, step in enumerate(plan)]
+    ws, records, wholes = Workspace(), [], []
+    for number in range(WARM_UP + repeats):
+        record.clear()
+        _one_step(model, timed, batch, ws)
+        end = time.perf_counter()
+        whole = _one_step(model, plan, batch, ws)
+        if number >= WARM_UP:
+            records.append([*record, ("end", end, end)])
+            wholes.append(whole)
+    return records, wholes
+
+
+def _one_step(model: Sequential, plan: list[Any], batch: Batch, ws: Workspace) -> float:
+    """Run a training step and return how many seconds it took."""
+    start = time.perf_counter()
+    train_step(model, plan, batch, RunningMeans(model), ws)
+    return time.perf_counter() - start
+
+
+def _durations(record: Record) -> dict[Any, float]:
+    """Return the seconds of every pass, of the loss and of the optimizer.
+
+    The loss runs between the last forward and the first backward pass, the optimizer after the last backward pass.
+    """
+    seconds = {key: end - start for key, start, end in record[:-1]}
+    turn = next(index for index, (key, _, _) in enumerate(record) if key[0] == "backward")
+    seconds["loss"] = record[turn][1] - record[turn - 1][2]
+    seconds["optimizer"] = record[-1][1] - record[-2][2]
+    return seconds
+
+
+@contextmanager
+def _state_kept(model: Sequential) -> Iterator[None]:
+    """Undo, at the end of the block, what training in it did to the model."""
+    weights, optimizer = model.get_weights(), model.optimizer
+    # The copy of the optimizer keeps its own slots, but refers to the very same parameters.
+    model.optimizer = copy.deepcopy(optimizer, {id(parameter): parameter for parameter in model.parameters().values()})
+    try:
+        yield
+    finally:
+        model.optimizer = optimizer
+        model.set_weights(weights)
+
+
+def _random_batch(model: Sequential, n: int) -> Batch:
+    """Return images in [0, 1), and targets of the kind that the loss takes."""
+    rng = np.random.default_rng(0)
+    x = rng.random((n, *model.input_shape)).astype(model.dtype)
+    model._ready(x)
+    y: Array
+    if isinstance(model.loss, SparseCategoricalCrossentropy):
+        y = rng.integers(0, model.output_shape[-1], n)
+    else:
+        y = rng.random((n, *model.output_shape))
+        y /= y.sum(axis=-1, keepdims=True)
+    return Batch(x, model.loss.check_targets(y, n, model.output_shape), None)
+
+
+def _entries(plan: list[Any], seconds: dict[Any, float], batch_size: int) -> Iterator[Entry]:
+    """Yield an entry for each step of the plan, with its time and its work."""
+    first = min(key[1] for key in seconds if key[0] == "backward")
+    for index, step in enumerate(plan):
+        layers = [layer_of(part) for part in parts_of(step)]
+        unit, forward, backward = work(layers, wants_input_gradient=index > first)
+        yield Entry(
+            " + ".join(str(layer.name) for layer in layers),
+            unit,
+            Pass(seconds["forward", index], batch_size * forward),
+            Pass(seconds["backward", index], batch_size * backward) if index >= first else None,
+        )
+
+
+def _title(model: Sequential, batch_size: int, fuse: bool) -> str:
+    """Return what is measured and under which conditions, as a sentence."""
+    threads = _threads(model.backend.name)
+    return (
+        f"{model.name}: a training step of {batch_size} image{'s' if batch_size > 1 else ''}, {model.dtype}, "
+        f"{model.backend.name} backend, {threads} thread{'s' if threads > 1 else ''}{'' if fuse else ', nothing fused'}"
+    )
+
+
+def _threads(backend: str) -> int:
+    """Return how many threads a backend uses."""
+    if backend != "cpu":
+        return 1
+    import numba
+
+    return int(numba.get_num_threads())

@@ -1,0 +1,82 @@
+"""The result of a measurement, which prints as a table."""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from ._entry import Entry, milliseconds, pass_texts
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+
+@dataclass(frozen=True)
+class Profile:
+    """The result of :func:`profile`; it prints as a table.
+
+    Attributes
+    ----------
+    title : str
+        What was measured, and under which conditions.
+    batch_size : int
+    entries : tuple of Entry
+        The steps of the plan, in its order.
+    loss, optimizer : float
+        The seconds of the loss with the metrics, forward and backward, and the seconds of the optimizer's step.
+    step : float
+        The seconds of a whole training step, measured without reading the clock in between.
+    """
+
+    title: str
+    batch_size: int
+    entries: tuple[Entry, ...]
+    loss: float
+    optimizer: float
+    step: float
+
+    @property
+    def total(self) -> float:
+        """The seconds of all parts together."""
+        return sum(entry.seconds for entry in self.entries) + self.loss + self.optimizer
+
+    @property
+    def images_per_second(self) -> float:
+        """The speed of whole training steps."""
+        return self.batch_size / self.step
+
+    def plot(self, ax: Any = None) -> "Axes":
+        """Draw the time of each step of the plan, forward and backward, with the speed beside each bar.
+
+        Parameters
+        ----------
+        ax : Axes or empty Figure, optional
+
+        Returns
+        -------
+        Axes
+        """
+        from ._drawing import draw  # imported here because matplotlib is slow to import, and a table does not need it
+
+        title = f"{self.title}\n{self.images_per_second:,.0f} images/s"
+        return draw(self.entries, {"loss": self.loss, "optimizer": self.optimizer}, title, ax)
+
+    def __str__(self) -> str:
+        rows: list[tuple[str, ...]] = [("step", "forward", "", "backward", "", "share")]
+        for entry in self.entries:
+            cells = (text for one in (entry.forward, entry.backward) for text in pass_texts(one, entry.unit))
+            rows.append((entry.name, *cells, f"{entry.seconds / self.total:.0%}"))
+        for name, seconds in (("loss", self.loss), ("optimizer", self.optimizer)):
+            rows.append((name, milliseconds(seconds), "", "", "", f"{seconds / self.total:.0%}"))
+        widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+        lines = ["  ".join([f"{row[0]:<{widths[0]}}", *map(str.rjust, row[1:], widths[1:])]).rstrip() for row in rows]
+        rule = "─" * (sum(widths) + 2 * (len(widths) - 1))
+        return "\n".join(
+            [
+                self.title,
+                lines[0],
+                rule,
+                *lines[1:],
+                rule,
+                f"together {milliseconds(self.total)}; a whole training step {milliseconds(self.step)}, "
+                f"{self.images_per_second:,.0f} images/s",
+            ]
+        )
