@@ -60,22 +60,23 @@ def ours(job):
     from tinycnn.core.workspace import Workspace
     from tinycnn.kernels import cuda
     from tinycnn.training.batches import ArrayBatches
-    from tinycnn.training.loop import train_step
-    from tinycnn.training.running_means import Meters
+    from tinycnn.training.data import Samples
+    from tinycnn.training.running_means import RunningMeans
+    from tinycnn.training.step import train_step
 
     with tinycnn.use_backend("cuda"):
         tinycnn.set_seed(0)
         model = models.build(job.network)
     model.compile("adam", "sparse_categorical_crossentropy", ["accuracy"])
-    batches = ArrayBatches(model, *job.data(), None, job.batch_size, True)
-    ws, state = Workspace(model.backend.empty), {"epoch": iter(()), "meters": Meters(model)}
+    batches = ArrayBatches(model, Samples(*job.data(), None), job.batch_size, True)
+    ws, state = Workspace(model.backend.empty), {"epoch": iter(()), "means": RunningMeans(model)}
 
     def step():
         batch = next(state["epoch"], None)
         if batch is None:
             state["epoch"] = batches.epoch(ws)
             batch = next(state["epoch"])
-        train_step(model, model.plan, batch, state["meters"], ws)
+        train_step(model, model.plan, batch, state["means"], ws)
 
     return step, cuda.synchronize
 

@@ -19,10 +19,10 @@ from tinycnn.callbacks import BackupAndRestore, Callback, LambdaCallback
 from tinycnn.cli import _figures, _picture, _runs, main, predict
 from tinycnn.saving.model_file import save_model
 from tinycnn.sequential import Sequential
-from tinycnn.training import loop as training
+from tinycnn.training import loop
 
 ROOT = Path(__file__).parents[2]
-EVALUATE = training._evaluate
+EVALUATE = loop.evaluate_source
 PICTURES = {"curves.png", "confusion_matrix.png", "best_predictions.png", "worst_predictions.png", "first_100.png"}
 FILES = PICTURES | {"model.safetensors", "history.csv", "run.json", "checkpoints"}
 
@@ -88,7 +88,7 @@ def add_callback(monkeypatch, callback):
 def fake_accuracies(monkeypatch, *figures):
     """The next evaluations report these, the last one being that of the finished model."""
     left = iter(figures)
-    monkeypatch.setattr(training, "_evaluate", lambda *a: EVALUATE(*a) | {"accuracy": next(left)})
+    monkeypatch.setattr(loop, "evaluate_source", lambda *a: EVALUATE(*a) | {"accuracy": next(left)})
 
 
 @pytest.mark.parametrize("ends", [3, KeyboardInterrupt])

@@ -19,7 +19,7 @@ from tinycnn.core.workspace import Workspace
 from tinycnn.kernels import cpu, reference
 from tinycnn.kernels.reference.conv import tap_slices
 from tinycnn.layers.base import ActivatedLayer
-from tinycnn.training import loop as training
+from tinycnn.training import evaluation, loop, step
 
 #: The reference's kernels as they are here, when nothing is replaced yet; they do not insist on shapes that fit.
 TEXTBOOK = SimpleNamespace(**{name: getattr(reference, name) for name in reference.__all__})
@@ -842,6 +842,8 @@ def optimizer_rate_of_next_step(right, self, parameters, backend):
 # How layers and the training loop pass gradients on -----------------------------------------------------------
 
 FLATTEN, PLUMBING, TRAINING = "Flatten", "Layers", "Training"
+#: Where a training step is called.
+STEPS = ((loop, "train_step"), (evaluation, "train_step"))
 
 
 @mutant(FLATTEN, "dx is filled column by column", (layers.Flatten, "backward"))
@@ -942,26 +944,26 @@ def _with_weights(model, factor):
     return mock.patch.object(kind, "backward", wrong)
 
 
-@mutant(TRAINING, "the step does not divide the loss by N", (training, "train_step"))
+@mutant(TRAINING, "the step does not divide the loss by N", *STEPS)
 def step_not_divided(right, model, *rest):
     with _with_weights(model, lambda n: n):
         right(model, *rest)
 
 
-@mutant(TRAINING, "the step's gradient is 0.1 % too large", (training, "train_step"))
+@mutant(TRAINING, "the step's gradient is 0.1 % too large", *STEPS)
 def step_slightly_too_long(right, model, *rest):
     with _with_weights(model, lambda n: 1.001):
         right(model, *rest)
 
 
-@mutant(TRAINING, "the step is taken before backward, with the last batch's gradients", (training, "train_step"))
+@mutant(TRAINING, "the step is taken before backward, with the last batch's gradients", *STEPS)
 def step_before_backward(right, model, *rest):
     model.optimizer.step(model.parameters(), model.backend)
     with mock.patch.object(model.optimizer, "step", return_value=None):
         right(model, *rest)
 
 
-@mutant(TRAINING, "backward ends one layer early", (training, "_first_trained"))
+@mutant(TRAINING, "backward ends one layer early", (step, "_first_trained"))
 def backward_ends_early(right, chain):
     return min(right(chain) + 1, len(chain))
 

@@ -382,7 +382,7 @@ def test_shapes_are_known_without_building():
     """What the refusal rests on: the shapes computed are those of the weights, for every kind of layer."""
     with tinycnn.use_backend("reference"):
         model = make_model_file.model()
-    shapes = model._weight_shapes(model.input_shape)
+    shapes = model.weight_shapes(model.input_shape)
     assert shapes == {key: value.shape for key, value in model.weights().items()}
     assert Sequential.from_config(model.get_config()).weights().keys() == shapes.keys()
 

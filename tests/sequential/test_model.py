@@ -7,7 +7,7 @@ import pytest
 
 import tinycnn
 from tinycnn import Sequential, callbacks, initializers, layers, losses, metrics, models, optimizers, regularizers
-from tinycnn.training import feed
+from tinycnn.training import batches
 
 
 def small(*, dtype="float32", last="softmax"):
@@ -252,8 +252,8 @@ def test_an_evaluation_within_a_fit_has_sums_of_its_own():
 
 def test_large_images_are_predicted_few_at_a_time():
     model = Sequential([layers.Input((256, 256, 1)), layers.Conv2D(8, 1), layers.GlobalAveragePooling2D()])
-    assert feed.block_size(model) == 32
-    assert feed.block_size(models.build("cifar10_cnn")) == feed.block_size(models.build("variant_3")) == 256
+    assert batches.block_size(model) == 32
+    assert batches.block_size(models.build("cifar10_cnn")) == batches.block_size(models.build("variant_3")) == 256
     x = np.random.default_rng(0).random((40, 256, 256, 1), np.float32)
     tracemalloc.start()
     y = model.predict(x)

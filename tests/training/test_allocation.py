@@ -9,8 +9,8 @@ import tinycnn
 from tinycnn import Sequential, layers
 from tinycnn.core.workspace import Workspace
 from tinycnn.training.batches import Batch
-from tinycnn.training.loop import train_step
-from tinycnn.training.running_means import Meters
+from tinycnn.training.running_means import RunningMeans
+from tinycnn.training.step import train_step
 
 SMALL, LARGE = 16, 128
 #: What a step may allocate more for each more image, in bytes. The loss gives fresh arrays: its gradient and the
@@ -63,16 +63,16 @@ def peak(network, images, fuse):
     model.compile("adam", "sparse_categorical_crossentropy", ["accuracy"])
     rng = np.random.default_rng(0)
     batch = Batch(rng.random((images, 16, 16, 1), dtype=np.float32), rng.integers(0, 10, images), None)
-    meters, ws, chain = Meters(model), Workspace(), model.plan if fuse else model.chain
+    means, ws, chain = RunningMeans(model), Workspace(), model.plan if fuse else model.chain
     for _ in range(3):
-        train_step(model, chain, batch, meters, ws)
+        train_step(model, chain, batch, means, ws)
     peaks = []
     tracemalloc.start()
     try:
         for _ in range(5):
             tracemalloc.reset_peak()
             before, _ = tracemalloc.get_traced_memory()
-            train_step(model, chain, batch, meters, ws)
+            train_step(model, chain, batch, means, ws)
             peaks.append(tracemalloc.get_traced_memory()[1] - before)
     finally:
         tracemalloc.stop()

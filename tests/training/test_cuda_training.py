@@ -6,7 +6,7 @@ from cuda_backend import cuda, needs_cuda
 
 import tinycnn
 from tinycnn import Augmentation, Sequential, callbacks, layers, optimizers
-from tinycnn.training import feed
+from tinycnn.training import batches
 from tinycnn.training import loop as training
 
 pytestmark = [pytest.mark.cuda, needs_cuda]
@@ -131,7 +131,7 @@ def test_one_hot_rows_and_large_data(data, monkeypatch):
     x, y = (data[0] * 255).astype("uint8"), np.eye(3)[data[1]]
     seen = []
     for share in (0.5, 0):
-        monkeypatch.setattr(feed, "LARGEST_SHARE", share)
+        monkeypatch.setattr(batches, "LARGEST_SHARE", share)
         model = small_model("cuda", loss="categorical_crossentropy")
         with pytest.warns(UserWarning, match="unscaled"):
             seen.append(model.fit(x, y, **FIT).history)

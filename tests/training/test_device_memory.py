@@ -9,8 +9,8 @@ from tinycnn import Augmentation, Sequential, callbacks, layers, models
 from tinycnn.core.workspace import Workspace
 from tinycnn.layers.base import Layer
 from tinycnn.training import batches, device_memory
-from tinycnn.training.loop import train_step
-from tinycnn.training.running_means import Meters
+from tinycnn.training.running_means import RunningMeans
+from tinycnn.training.step import train_step
 
 LABELS = {"optimizer": "adam", "loss": "sparse_categorical_crossentropy", "metrics": ["accuracy"]}
 EVERY_LAYER = [
@@ -36,7 +36,7 @@ def built(parts, backend="cpu"):
 def test_what_layers_keep_is_what_the_workspace_holds(parts):
     model, ws, images = built(parts), Workspace(), 8
     batch = batches.Batch(np.ones((images, 6, 6, 1), np.float32), np.zeros(images, np.int64), None)
-    train_step(model, model.chain, batch, Meters(model), ws)
+    train_step(model, model.chain, batch, RunningMeans(model), ws)
     need = device_memory.training_need(model, model.chain, None, 0)
     held = dict.fromkeys(need.layers, 0)
     for (key, _), buffer in ws._buffers.items():
@@ -129,20 +129,20 @@ def test_where_not_even_one_image_fits(monkeypatch):
 @pytest.mark.parametrize(("room", "copied"), [(1.9, False), (2.1, True)])
 def test_data_leave_room_for_the_run(room, copied, monkeypatch):
     """They are copied to the card where they take half of what the run does not, or less."""
-    feeds = []
+    sources = []
 
-    class Watched(batches.Feed):
+    class Watched(batches.SampleSource):
         def __init__(self, *values):
             super().__init__(*values)
-            feeds.append(self)
+            sources.append(self)
 
-    monkeypatch.setattr(batches, "Feed", Watched)
+    monkeypatch.setattr(batches, "SampleSource", Watched)
     monkeypatch.setattr(device_memory, "USABLE", 1)
     model = built(PARTS, "cuda")
     size = device_memory.training_need(model, model.plan, None, 0).bytes(4)
     monkeypatch.setattr(cuda, "free_bytes", lambda: size + room * sum(array.nbytes for array in DATA))
     model.fit(*DATA, batch_size=4, steps_per_epoch=1, verbose=0)
-    assert [feed._on_device is not None for feed in feeds] == [copied]
+    assert [source._on_device is not None for source in sources] == [copied]
 
 
 @pytest.mark.cuda

@@ -14,6 +14,7 @@ from tinycnn.callbacks import BackupAndRestore, Callback
 from tinycnn.core.workspace import Workspace
 from tinycnn.training import loop as training
 from tinycnn.training.batches import ArrayBatches
+from tinycnn.training.data import Samples
 
 
 def toy_data(n=300, seed=0):
@@ -527,7 +528,7 @@ def test_steps_per_epoch_without_shuffling_goes_on_after_an_interruption(tmp_pat
 
 def test_the_bar_knows_how_many_images_an_epoch_has():
     model, x, y = ten_images()
-    batches = ArrayBatches(model, x, y, None, batch_size=3, shuffle=False, steps=3)
+    batches = ArrayBatches(model, Samples(x, y, None), batch_size=3, shuffle=False, steps=3)
     counts = []
     for _ in range(3):
         counts.append((batches.images, sum(len(batch.y) for batch in batches.epoch(Workspace()))))
