@@ -33,12 +33,16 @@ from tinycnn import (
     schedules,
     testing,
 )
+from tinycnn.layers.weights import Weights
+from tinycnn.network.network import Network
 
 MODULES = (
     *("tinycnn", "tinycnn.layers", "tinycnn.losses", "tinycnn.metrics", "tinycnn.optimizers", "tinycnn.schedules"),
     *("tinycnn.callbacks", "tinycnn.initializers", "tinycnn.regularizers", "tinycnn.activations", "tinycnn.datasets"),
     *("tinycnn.models", "tinycnn.testing", "tinycnn.plotting", "tinycnn.profile"),
 )
+#: Classes that nobody meets by name; their methods are those of Layer and of Sequential.
+HALVES = (Weights, Network)
 #: What is called by tinycnn alone, or described as an interface to be defined, with what it is given by tinycnn.
 INTERNAL: dict[str, str] = {
     "Layer.create": "called by build",
@@ -49,6 +53,7 @@ INTERNAL: dict[str, str] = {
     "Layer.check_gradient": "called by backward",
     "Layer.result": "called by forward",
     "Layer.input_gradient": "called by backward",
+    "Layer.add_weight": "always raises",
     "Layer.backward_parameters": "called by training, as backward",
     "ActivatedLayer.*": "a base of layers, with the same methods; called by forward and backward",
     "Conv2D.filters_and_groups": "called by output_shape",
@@ -58,6 +63,10 @@ INTERNAL: dict[str, str] = {
     "Optimizer.check": "called by compile and step",
     "Optimizer.remember": "called by step and load_model",
     "Sequential.lent_workspace": "called by predict and evaluate",
+    "Sequential.make_chain": "called by compile",
+    "Sequential.need_*": "called by everything that needs it",
+    "Sequential.not_built": "called by from_config and load_model",
+    "Sequential.weight_shapes": "called by load_model",
     "Parameter.*": "made by add_parameter",
     "*.linear_forward": "called by forward",
     "*.linear_backward_input": "called by backward",
@@ -637,7 +646,8 @@ def public() -> Iterator[str]:
             if name.startswith("_") or not callable(value) or not hasattr(value, "__module__"):
                 continue
             if inspect.isclass(value):
-                yield from (f"{value.__name__}.{n}" for n in ("__init__", *vars(value)) if _is_method(value, n))
+                own = [name for cls in value.__mro__ if cls is value or cls in HALVES for name in vars(cls)]
+                yield from (f"{value.__name__}.{n}" for n in ("__init__", *own) if _is_method(value, n))
             elif inspect.isfunction(value):
                 yield name
 

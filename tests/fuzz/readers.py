@@ -119,7 +119,7 @@ def state_contents() -> list[bytes]:
 
     class Keep(callbacks.BackupAndRestore):
         def save(self) -> None:
-            found.append(state_files.sealed(*fit_state.capture(self._session)))
+            found.append(state_files.sealed(*fit_state.capture(self._run, self._identity, self._others)))
 
     import tempfile
 

@@ -136,7 +136,11 @@ def test_the_design_page_shows_these_floors():
     ("file", "text", "message"),
     [
         ("core/checks.py", "from ..losses import Loss", r"tinycnn/core/checks.py:1 imports tinycnn.losses"),
-        ("core/checks.py", "if TYPE_CHECKING:\n    from .. import sequential", r"checks.py:2 imports tinycnn.sequential"),
+        (
+            "core/checks.py",
+            "if TYPE_CHECKING:\n    from .. import sequential",
+            r"checks.py:2 imports tinycnn.sequential",
+        ),
         ("core/checks.py", "def f():\n    import tinycnn.layers.base", r"checks.py:2 imports tinycnn.layers.base"),
         ("core/checks.py", "from .. import load_model", r"checks.py:1 imports tinycnn.__init__"),
         ("losses.py", "from .metrics import get", r"tinycnn/losses.py:1 imports tinycnn.metrics"),

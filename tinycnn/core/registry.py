@@ -188,7 +188,7 @@ def custom_classes(given: Any) -> Iterator[None]:
     if not good:
         raise TypeError(
             "custom_objects must be a dict of names to subclasses of "
-            f"{', '.join(base.__name__ for base in bases)}; got {shown(given)}"
+            f"{', '.join(sorted(base.__name__ for base in bases))}; got {shown(given)}"
         )
     token = _CUSTOM.set({**_CUSTOM.get(), **(given or {})})
     try:

@@ -29,8 +29,8 @@ FORM = (
 )
 
 
-class LayerReturnError(TypeError):
-    """A method of a user's layer returned something that is not what a layer returns."""
+class LayerReturnError(TypeError, ValueError):
+    """A method of a user's layer returned something else than what a layer returns: another type, shape or dtype."""
 
 
 def no_base(layer: Any) -> str:
