@@ -327,9 +327,11 @@ def check_rows(y: Any, n: int, classes: int) -> Array:
     sums = rows.sum(axis=1, dtype=np.float64)
     wrong = np.abs(sums - 1) > 1e-3
     if wrong.any():
-        at = int(wrong.argmax())
-        hint = ". Divide every row by its sum if the numbers are counts or weights." if sums[at] > 0 else ""
-        raise ValueError(f"y: every row must sum to 1 (one-hot, or probabilities); row {at} sums to {sums[at]:g}{hint}")
+        row = int(wrong.argmax())
+        hint = ". Divide every row by its sum if the numbers are counts or weights." if sums[row] > 0 else ""
+        raise ValueError(
+            f"y: every row must sum to 1 (one-hot, or probabilities); row {row} sums to {sums[row]:g}{hint}"
+        )
     return rows
 
 
