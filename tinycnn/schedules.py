@@ -140,7 +140,31 @@ class Constant(LearningRateSchedule):
 
 
 @dataclass(frozen=True)
-class InverseTimeDecay(LearningRateSchedule):
+class _Decay(LearningRateSchedule):
+    """Base of the schedules that depend on ``step / decay_steps``."""
+
+    initial_learning_rate: float
+    decay_steps: float
+    decay_rate: float
+    staircase: bool = False
+
+    def __post_init__(self) -> None:
+        _real(self, "initial_learning_rate", minimum=0)
+        _real(self, "decay_steps", above=0)
+        self._check_decay_rate()
+        boolean(self.staircase, "staircase")
+
+    def _check_decay_rate(self) -> None:
+        _real(self, "decay_rate", minimum=0)
+
+    def _units(self, step: int) -> float:
+        """Return ``step / decay_steps``, rounded down on a staircase."""
+        units = step / self.decay_steps
+        return math.floor(units) if self.staircase else units
+
+
+@dataclass(frozen=True)
+class InverseTimeDecay(_Decay):
     """A rate that falls like 1 / time.
 
     The rate is ``initial_learning_rate / (1 + decay_rate * step / decay_steps)``. With `staircase`, the quotient
@@ -164,24 +188,13 @@ class InverseTimeDecay(LearningRateSchedule):
     [0.1, 0.0667, 0.05, 0.025]
     """
 
-    initial_learning_rate: float
-    decay_steps: float
-    decay_rate: float
-    staircase: bool = False
-
-    def __post_init__(self) -> None:
-        _real(self, "initial_learning_rate", minimum=0)
-        _real(self, "decay_steps", above=0)
-        _real(self, "decay_rate", minimum=0)
-        boolean(self.staircase, "staircase")
-
     def rate(self, step: int) -> float:
         """Return ``initial_learning_rate / (1 + decay_rate * step / decay_steps)``."""
-        return self.initial_learning_rate / (1 + self.decay_rate * _units(step, self.decay_steps, self.staircase))
+        return self.initial_learning_rate / (1 + self.decay_rate * self._units(step))
 
 
 @dataclass(frozen=True)
-class ExponentialDecay(LearningRateSchedule):
+class ExponentialDecay(_Decay):
     """A rate that is multiplied by the same factor in every `decay_steps` steps.
 
     The rate is ``initial_learning_rate * decay_rate ** (step / decay_steps)``. With `staircase`, the quotient
@@ -205,20 +218,12 @@ class ExponentialDecay(LearningRateSchedule):
     [0.1, 0.05, 0.025]
     """
 
-    initial_learning_rate: float
-    decay_steps: float
-    decay_rate: float
-    staircase: bool = False
-
-    def __post_init__(self) -> None:
-        _real(self, "initial_learning_rate", minimum=0)
-        _real(self, "decay_steps", above=0)
+    def _check_decay_rate(self) -> None:
         _real(self, "decay_rate", above=0)
-        boolean(self.staircase, "staircase")
 
     def rate(self, step: int) -> float:
         """Return ``initial_learning_rate * decay_rate ** (step / decay_steps)``."""
-        return self.initial_learning_rate * self.decay_rate ** _units(step, self.decay_steps, self.staircase)
+        return self.initial_learning_rate * self.decay_rate ** self._units(step)
 
 
 @dataclass(frozen=True)
@@ -494,12 +499,6 @@ SCHEDULES: dict[str, Any] = {
         PiecewiseConstantDecay,
     )
 }
-
-
-def _units(step: int, decay_steps: float, staircase: bool) -> float:
-    """Return ``step / decay_steps``, rounded down on a staircase."""
-    units = step / decay_steps
-    return math.floor(units) if staircase else units
 
 
 def _cosine(start: float, end: float, t: float) -> float:
