@@ -1,4 +1,4 @@
-"""Element-wise functions (and softmax) that end a layer. Each names its kernels and what its backward reads."""
+"""Activation functions, which a layer applies last. Each names its kernels and the array that its backward reads."""
 
 from typing import Any, ClassVar, Literal
 
@@ -8,27 +8,28 @@ from .core.types import Array
 
 
 class ActivationFunction(Named):
-    """A function with a derivative, as two kernels, which take the constructor's arguments after the arrays.
+    """A function and its derivative, each computed by a kernel.
 
-    ``forward`` maps x to y; ``backward`` maps dy and one of the two to dx: the one that ``keeps`` names, if any, and
-    that a layer keeps for it. Both may work in place: ``out`` may be x in forward (unless x is to be kept), dy in
-    backward.
+    The kernels are called ``NAME_forward`` and ``NAME_backward``; they take the constructor's arguments after the
+    arrays. ``forward`` maps x to y. ``backward`` maps dy, the gradient of the loss with respect to y, to dx, the
+    gradient with respect to x. For that it may read the one array that ``keeps`` names, which a layer keeps for it.
+    Both may work in place: ``out`` may be x in forward, unless x has to be kept, and dy in backward.
     """
 
     name: ClassVar[str]
-    #: What backward reads. The result where it tells the slope, because a layer then need not keep x.
+    #: The array that backward reads. It is y wherever y determines the slope, because a layer then need not keep x.
     keeps: ClassVar[Literal["x", "y"] | None] = "y"
 
     def forward(self, kernels: Any, x: Array, out: Array | None = None) -> Array:
-        """y of the shape of x."""
+        """Return y, an array of the shape of x."""
         return getattr(kernels, f"{self.name}_forward")(x, *self.get_config().values(), out=out)
 
     def to_keep(self, x: Array, y: Array) -> Array | None:
-        """What ``keeps`` names."""
+        """Return the array that ``keeps`` names."""
         return {"x": x, "y": y, None: None}[self.keeps]
 
     def backward(self, kernels: Any, dy: Array, kept: Array | None, out: Array | None = None) -> Array:
-        """dx from dy and from what ``keeps`` names."""
+        """Return dx, computed from dy and the array that ``keeps`` names."""
         return getattr(kernels, f"{self.name}_backward")(dy, kept, *self.get_config().values(), out=out)
 
     def describe(self) -> Any:
@@ -37,7 +38,7 @@ class ActivationFunction(Named):
 
 
 class Linear(ActivationFunction):
-    """``y = x``."""
+    """The identity, ``y = x``."""
 
     name = "linear"
     keeps = None
@@ -50,18 +51,20 @@ class Linear(ActivationFunction):
 
 
 class ReLU(ActivationFunction):
-    """``y = max(x, 0)``."""
+    """Zero for negative numbers and the number itself for others: ``y = max(x, 0)``."""
 
     name = "relu"
 
 
 class LeakyReLU(ActivationFunction):
-    """``y = x`` where ``x > 0``, else ``negative_slope * x``.
+    """The number itself where it is positive, and a fraction of it elsewhere.
+
+    ``y = x`` where ``x > 0``, and ``y = negative_slope * x`` elsewhere.
 
     Parameters
     ----------
     negative_slope : float, not negative
-        In the layer of this name the default is another, as in Keras.
+        The slope for negative numbers. The layer of the same name has another default, as in Keras.
     """
 
     name = "leaky_relu"
@@ -71,11 +74,14 @@ class LeakyReLU(ActivationFunction):
 
 
 class ELU(ActivationFunction):
-    """``y = x`` where ``x > 0``, else ``alpha * (exp(x) - 1)``.
+    """The number itself where it is positive, and a saturating exponential elsewhere.
+
+    ``y = x`` where ``x > 0``, and ``y = alpha * (exp(x) - 1)`` elsewhere.
 
     Parameters
     ----------
     alpha : float, not negative
+        For very negative x the result approaches ``-alpha``.
     """
 
     name = "elu"
@@ -85,26 +91,29 @@ class ELU(ActivationFunction):
 
 
 class GELU(ActivationFunction):
-    """``y = x * P(x)``, with P the distribution function of the standard normal; falls, then rises, so it keeps x."""
+    """``y = x * P(x)``, where P is the distribution function of the standard normal distribution.
+
+    The function falls before it rises, so y does not determine the slope, and backward reads x instead.
+    """
 
     name = "gelu"
     keeps = "x"
 
 
 class Sigmoid(ActivationFunction):
-    """``y = 1 / (1 + exp(-x))``."""
+    """The logistic function, ``y = 1 / (1 + exp(-x))``."""
 
     name = "sigmoid"
 
 
 class Tanh(ActivationFunction):
-    """``y = tanh(x)``."""
+    """The hyperbolic tangent, ``y = tanh(x)``."""
 
     name = "tanh"
 
 
 class Softmax(ActivationFunction):
-    """``y_k = exp(x_k) / sum_j exp(x_j)`` over the last axis."""
+    """Turn the numbers along the last axis into probabilities: ``y_k = exp(x_k) / sum_j exp(x_j)``."""
 
     name = "softmax"
 

@@ -1,7 +1,7 @@
-"""Changed training images: shifted, mirrored, turned, blurred, partly hidden, each time anew.
+"""Random changes to training images: shifts, mirroring, rotation, blur and hidden squares, drawn anew for each batch.
 
-``fit(augment=…)`` changes every training batch, never validation data. What happens to an image follows from the
-model's seed, the step and the image's place in the batch, so a run repeats to the bit and can be resumed.
+``fit(augment=…)`` changes every training batch and never the validation data. The model's seed, the step and the
+image's place in the batch determine what happens to an image, so a run repeats to the bit and can be resumed.
 """
 
 import math
@@ -20,26 +20,29 @@ from .core.workspace import Workspace
 
 @dataclass(frozen=True)
 class Augmentation:
-    """How much training images may be changed; each image draws its own amounts, uniformly.
+    """How much training images may be changed. Each image draws its own amounts, uniformly.
 
     Parameters
     ----------
     shift : float in [0, 1)
-        Largest shift in each direction, as a share of the image's size; whole pixels, zeros come in.
+        The largest shift in each direction, as a share of the image's size. Images move by whole pixels, and zeros
+        fill the gap.
     flip : bool
-        Mirror half of the images left to right.
-    rotation : float >= 0
-        Largest turn in degrees, either way, about the centre; zeros come in.
-    blur : float >= 0
-        Largest standard deviation, in pixels, of a Gaussian blur.
+        Whether half of the images, chosen at random, are mirrored left to right.
+    rotation : float in [0, 180]
+        The largest rotation in degrees, in either direction, about the centre. Zeros fill the gaps.
+    blur : float in [0, 100]
+        The largest standard deviation, in pixels, of a Gaussian blur.
     cutout : float in [0, 1)
-        Side of a square set to 0, as a share of the image's size, centred anywhere in the image (DeVries & Taylor,
-        2017).
+        The side of a square that is set to 0, as a share of the image's shorter side. Its centre may lie anywhere in
+        the image. Source: DeVries & Taylor, 2017.
 
     Raises
     ------
-    TypeError, ValueError
-        For an amount that makes no sense.
+    TypeError
+        If ``flip`` is not a bool or another amount is not a number.
+    ValueError
+        If an amount is out of range.
 
     Examples
     --------
@@ -64,27 +67,31 @@ class Augmentation:
             "blur": real(self.blur, "blur", 0, 100),
             "cutout": real(self.cutout, "cutout", 0, below=1),
         }
-        for name, value in checked.items():  # plain numbers, whatever came
+        for name, value in checked.items():  # Store plain numbers, whatever type was given.
             object.__setattr__(self, name, value)
 
     def __call__(
         self, x: Array, *, seed: int, step: int, backend: Backend | None = None, ws: Workspace | None = None
     ) -> Array:
-        """The changed images; x stays as it is.
+        """Return the changed images and leave x as it is.
 
         Parameters
         ----------
         x : (N, H, W, C) array of float32 or float64
-        seed, step : int
+            The images.
+        seed, step : int, not negative
             The same pair gives the same changes.
         backend : Backend, optional
-            Whose kernels do it; by default the current one's.
+            The backend whose kernels do the work; by default the current one.
         ws : Workspace, optional
+            Memory to reuse; without it every result is a fresh array.
 
         Raises
         ------
+        TypeError
+            If x is not an array of the backend with dtype float32 or float64, or another argument has a wrong type.
         ValueError
-            If x is not a batch of images.
+            If x is not a batch of images, or ``seed`` or ``step`` is negative.
         """
         backend = get_backend() if backend is None else backend
         if not isinstance(backend, Backend):
@@ -95,7 +102,7 @@ class Augmentation:
             raise ValueError(f"x: augmentation is for images (N, H, W, C); got an array of shape {x.shape}")
         kernels = backend.kernels
         rng = generator(integer(seed, "seed", 0), Stream.AUGMENT, integer(step, "step", 0))
-        # All amounts are drawn, used or not: switching one change on leaves the others as they were.
+        # All amounts are drawn, used or not, so that switching one change on leaves the others as they were.
         draws = rng.uniform(-1, 1, (len(x), 7))
         if self.shift or self.flip or self.rotation:
             maps = backend.own(self._maps(draws[:, :4], x.shape[1:3]).astype(x.dtype))
@@ -109,11 +116,11 @@ class Augmentation:
         return x
 
     def get_config(self) -> Config:
-        """The arguments, ready for JSON."""
+        """Return the constructor's arguments, ready for JSON."""
         return {item.name: getattr(self, item.name) for item in fields(self)}
 
     def _maps(self, draws: Array, size: tuple[int, int]) -> Array:
-        """For each image, the affine map from a pixel of the result to where it comes from."""
+        """Return, for each image, the affine map from a pixel of the result to the place that it comes from."""
         height, width = size
         down, right = (np.round(draws[:, k] * self.shift * size[k]) for k in (0, 1))
         angle = draws[:, 2] * math.radians(self.rotation)
@@ -122,14 +129,14 @@ class Augmentation:
         maps = np.empty((len(draws), 2, 3))
         maps[:, 0, 0], maps[:, 0, 1] = cosine, -sine
         maps[:, 1, 0], maps[:, 1, 1] = mirror * sine, mirror * cosine
-        # The centre, moved by the shift, comes from the centre.
+        # The centre of the image ends up where the shift moves it.
         middle = np.array([(height - 1) / 2, (width - 1) / 2])
         moved = middle + np.stack([down, right], axis=1)
         maps[:, :, 2] = middle - np.einsum("nab,nb->na", maps[:, :, :2], moved)
         return maps
 
     def _boxes(self, draws: Array, size: tuple[int, int]) -> Array:
-        """(top, bottom, left, right) of each image's hidden square."""
+        """Return the square to hide in each image, as the rows (top, bottom, left, right) of an (N, 4) array."""
         side = max(1, round(self.cutout * min(size)))
         edges = []
         for k in (0, 1):
@@ -139,11 +146,12 @@ class Augmentation:
 
 
 def check(augment: Any) -> "Augmentation | None":
-    """An Augmentation or None, or an error that says so."""
+    """Return ``augment`` if it is an Augmentation or None, and raise a TypeError otherwise."""
     if augment is not None and not isinstance(augment, Augmentation):
         raise TypeError(f"augment must be an Augmentation, for example Augmentation(shift=0.1); got {shown(augment)}")
     return augment
 
 
 def _memory(ws: Workspace | None, name: str, x: Array) -> Array | None:
+    """Return memory for an array like x, or None without a workspace."""
     return None if ws is None else ws.keep("augmentation", name, x.shape, x.dtype)

@@ -11,33 +11,34 @@ from .core.types import Array, Shape
 
 
 class Initializer(Named):
-    """Draws the first value of a parameter; called with a shape and a generator."""
+    """A rule that draws the first value of a parameter; it is called with a shape and a random generator."""
 
     def __call__(self, shape: Shape, rng: np.random.Generator) -> Array:
-        """A float64 array of ``shape``; the layer rounds it to its own dtype."""
+        """Return a float64 array of ``shape``; the layer rounds it to its own dtype."""
         raise NotImplementedError(f"{type(self).__name__} does not say what it draws: define __call__(shape, rng)")
 
 
 class Zeros(Initializer):
-    """All zero: biases, beta, the moving mean."""
+    """All numbers are 0. Biases, beta and the moving mean begin like this."""
 
     def __call__(self, shape: Shape, rng: np.random.Generator) -> Array:
         return np.zeros(shape)
 
 
 class Ones(Initializer):
-    """All one: gamma, the moving variance."""
+    """All numbers are 1. Gamma and the moving variance begin like this."""
 
     def __call__(self, shape: Shape, rng: np.random.Generator) -> Array:
         return np.ones(shape)
 
 
 class Constant(Initializer):
-    """All ``value``.
+    """All numbers equal ``value``.
 
     Parameters
     ----------
     value : float
+        The number to fill the parameter with.
     """
 
     def __init__(self, value: float = 0.0) -> None:
@@ -48,29 +49,36 @@ class Constant(Initializer):
 
 
 class RandomUniform(Initializer):
-    """Uniform in ``[minval, maxval)``.
+    """Uniformly distributed numbers in ``[minval, maxval)``.
 
     Parameters
     ----------
     minval, maxval : float
+        The ends of the interval.
+
+    Raises
+    ------
+    ValueError
+        If ``maxval`` is below ``minval``.
     """
 
     def __init__(self, minval: float = -0.05, maxval: float = 0.05) -> None:
         self.minval = real(minval, "minval")
         self.maxval = real(maxval, "maxval")
         if self.maxval < self.minval:
-            raise ValueError(f"maxval must be >= {self.minval:g}, which is minval; got {self.maxval:g}")
+            raise ValueError(f"maxval must be >= {self.minval:g}, the value of minval; got {self.maxval:g}")
 
     def __call__(self, shape: Shape, rng: np.random.Generator) -> Array:
         return rng.uniform(self.minval, self.maxval, shape)
 
 
 class RandomNormal(Initializer):
-    """Normal.
+    """Numbers from a normal distribution.
 
     Parameters
     ----------
     mean, stddev : float
+        The mean and the standard deviation of the distribution; ``stddev`` must not be negative.
     """
 
     def __init__(self, mean: float = 0.0, stddev: float = 0.05) -> None:
@@ -82,12 +90,13 @@ class RandomNormal(Initializer):
 
 
 class TruncatedNormal(RandomNormal):
-    """Normal, but what lies beyond two standard deviations is drawn again.
+    """Numbers from a normal distribution; those more than two standard deviations from the mean are drawn again.
 
     Parameters
     ----------
     mean, stddev : float
-        Before the tails are cut off; after that the standard deviation is 0.88 times as large.
+        The mean and the standard deviation before the tails are cut off. Cutting them off makes the standard
+        deviation 0.88 times as large.
     """
 
     def __call__(self, shape: Shape, rng: np.random.Generator) -> Array:
@@ -95,7 +104,12 @@ class TruncatedNormal(RandomNormal):
 
 
 class VarianceScaling(Initializer):
-    """Base of those whose variance is ``scale / fan``, so that signals (or gradients) neither swell nor fade."""
+    """Base of the initializers with the variance ``scale / fan``.
+
+    With it neither signals nor gradients grow or vanish from layer to layer. ``fan`` is the number of values that an
+    output is computed from (``"in"``), or the mean (``"average"``) of that number and of the number of outputs that a
+    value contributes to: see :func:`fans`.
+    """
 
     scale: ClassVar[float]
     fan: ClassVar[Literal["in", "average"]]
@@ -111,7 +125,9 @@ class VarianceScaling(Initializer):
 
 
 class GlorotUniform(VarianceScaling):
-    """Uniform in ``±sqrt(6 / (fan_in + fan_out))``: keeps the variance of signals and of gradients level.
+    """Uniformly distributed numbers in ``±sqrt(6 / (fan_in + fan_out))``.
+
+    This keeps the variance of signals and of gradients level from layer to layer.
 
     Source: Glorot & Bengio, "Understanding the difficulty of training deep feedforward neural networks", 2010,
     equation 16.
@@ -121,7 +137,7 @@ class GlorotUniform(VarianceScaling):
 
 
 class GlorotNormal(VarianceScaling):
-    """Truncated normal with the variance ``2 / (fan_in + fan_out)``.
+    """Numbers from a truncated normal distribution with the variance ``2 / (fan_in + fan_out)``.
 
     Source: Glorot & Bengio, 2010, equation 12.
     """
@@ -130,13 +146,15 @@ class GlorotNormal(VarianceScaling):
 
 
 class HeUniform(VarianceScaling):
-    """Uniform in ``±sqrt(6 / fan_in)``: as :class:`HeNormal`."""
+    """Uniformly distributed numbers in ``±sqrt(6 / fan_in)``, with the same variance as :class:`HeNormal`."""
 
     scale, fan, distribution = 2, "in", "uniform"
 
 
 class HeNormal(VarianceScaling):
-    """Truncated normal with the variance ``2 / fan_in``: for ReLU, which stops half of the signal.
+    """Numbers from a truncated normal distribution with the variance ``2 / fan_in``.
+
+    The factor 2 is for ReLU, which stops half of the signal.
 
     Source: He, Zhang, Ren & Sun, "Delving deep into rectifiers", 2015, equation 10.
     """
@@ -145,13 +163,13 @@ class HeNormal(VarianceScaling):
 
 
 class LecunUniform(VarianceScaling):
-    """Uniform in ``±sqrt(3 / fan_in)``: as :class:`LecunNormal`."""
+    """Uniformly distributed numbers in ``±sqrt(3 / fan_in)``, with the same variance as :class:`LecunNormal`."""
 
     scale, fan, distribution = 1, "in", "uniform"
 
 
 class LecunNormal(VarianceScaling):
-    """Truncated normal with the variance ``1 / fan_in``.
+    """Numbers from a truncated normal distribution with the variance ``1 / fan_in``.
 
     Source: LeCun, Bottou, Orr & Müller, "Efficient backprop", 1998, equation 16.
     """
@@ -159,12 +177,12 @@ class LecunNormal(VarianceScaling):
     scale, fan, distribution = 1, "in", "truncated normal"
 
 
-#: Standard deviation of a standard normal variable cut off at ±2.
+#: The standard deviation of a standard normal variable that is cut off at ±2.
 TRUNCATED_STDDEV = 0.87962566103423978
 
 
 def truncated_normal(shape: Shape, rng: np.random.Generator) -> Array:
-    """Standard normal numbers between -2 and 2; one in 22 has to be drawn again.
+    """Return standard normal numbers between -2 and 2; about one number in 22 has to be drawn again.
 
     Examples
     --------
@@ -179,7 +197,7 @@ def truncated_normal(shape: Shape, rng: np.random.Generator) -> Array:
 
 
 def fans(shape: Shape) -> tuple[int, int]:
-    """How many values one output is made of, and how many outputs one input goes to.
+    """Return how many values one output is computed from, and how many outputs one value contributes to.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""Losses: what training makes small. Each gives a number per sample, and the gradient by the prediction."""
+"""Losses, the numbers that training makes small. Each gives a number per sample and its gradient by the prediction."""
 
 import math
 from collections.abc import Callable
@@ -14,8 +14,11 @@ from .core.types import Array, Config, Shape
 
 
 class LossCache(NamedTuple):
-    """``p``: predictions, as probabilities where the loss is about classes; ``targets``, in the form that the kernels
-    take; ``y_pred``: what was predicted, where it was not logits."""
+    """What the backward pass of a loss needs of the forward pass.
+
+    ``p`` holds the predictions, as probabilities where the loss is about classes. ``targets`` are in the form that the
+    kernels take. ``y_pred`` holds the predicted probabilities if backward needs them, and is None otherwise.
+    """
 
     p: Array
     targets: Array
@@ -25,38 +28,63 @@ class LossCache(NamedTuple):
 class Loss:
     """Base of all losses.
 
-    A loss works on a batch: :meth:`forward` gives one number per sample, :meth:`backward` the gradient of their
-    weighted sum. Division by N happens there and nowhere else, through the weights (1/N each for a mean).
+    A loss works on a batch: :meth:`forward` gives one number per sample, and :meth:`backward` gives the gradient of
+    their weighted sum. The division by N happens in that sum and nowhere else: for a mean, each weight is 1/N.
 
-    One with an attribute ``from_logits`` takes probabilities or logits, and may be copied with ``from_logits=True``:
-    that is how a model fuses its final softmax with it.
+    A loss with an attribute ``from_logits`` takes either probabilities or logits. A model makes a copy of it with
+    ``from_logits=True`` to fuse its final softmax with the loss.
     """
 
     name: str = "loss"
 
     def check_targets(self, y: Any, n: int, output_shape: Shape) -> Array:
-        """Targets in the form that :meth:`forward` takes, or an error that says what is wrong with them."""
-        raise NotImplementedError
+        """Return the targets in the form that :meth:`forward` takes, or raise an error that says what is wrong.
 
-    def forward(self, y_pred: Array, y_true: Array, backend: Backend) -> tuple[Array, Any]:
-        """Loss of each sample (N,), and the cache; cache has the predictions ``p`` that metrics are given."""
-        raise NotImplementedError
-
-    def backward(self, cache: Any, weights: Array, backend: Backend) -> Array:
-        """Gradient by ``y_pred`` of ``sum_n weights[n] * loss[n]``."""
-        raise NotImplementedError
-
-    def get_config(self) -> Config:
-        """The constructor's arguments."""
-        return {}
-
-    def __call__(self, y_true: Any, y_pred: Any) -> float:
-        """Mean loss of a batch of predictions (Keras's order of arguments).
+        Parameters
+        ----------
+        y : array-like
+            The targets of ``n`` samples.
+        n : int
+            The number of samples.
+        output_shape : tuple of int
+            The shape of the prediction for one sample.
 
         Raises
         ------
         ValueError
-            If shapes do not fit or targets are out of range.
+            If the targets do not fit the predictions.
+        """
+        raise NotImplementedError
+
+    def forward(self, y_pred: Array, y_true: Array, backend: Backend) -> tuple[Array, Any]:
+        """Return the loss of each sample, an (N,) array, and the cache for :meth:`backward`.
+
+        The cache has an attribute ``p``, the predictions that metrics are given.
+        """
+        raise NotImplementedError
+
+    def backward(self, cache: Any, weights: Array, backend: Backend) -> Array:
+        """Return the gradient of ``sum_n weights[n] * loss[n]`` with respect to ``y_pred``."""
+        raise NotImplementedError
+
+    def get_config(self) -> Config:
+        """Return the constructor's arguments."""
+        return {}
+
+    def __call__(self, y_true: Any, y_pred: Any) -> float:
+        """Return the mean loss of a batch of predictions; the order of the arguments is Keras's.
+
+        Parameters
+        ----------
+        y_true : array-like
+            The targets, one for each sample.
+        y_pred : (N, …) array-like
+            The predictions.
+
+        Raises
+        ------
+        ValueError
+            If the shapes do not fit or a target is out of range.
         """
         prediction = array(y_pred, "y_pred")
         if not prediction.ndim:
@@ -70,18 +98,20 @@ class Loss:
 
 
 class Crossentropy(Loss):
-    """Base of the losses ``-sum_k t_k log p_k`` over classes k; subclasses say in which form the targets t come.
+    """Base of the losses ``-sum_k t_k log p_k`` over the classes k.
+
+    A subclass says in which form it takes the targets t.
 
     Parameters
     ----------
     from_logits : bool
-        Whether predictions are logits (anything) or probabilities (a softmax's result). Models fuse a final softmax
-        with this loss, so that the gradient by the logits is ``p - t``, whichever way it is asked for.
+        Whether predictions are logits (any numbers) and not probabilities (the result of a softmax). A model fuses a
+        final softmax with this loss in both cases, so that the gradient with respect to the logits is ``p - t``.
     """
 
-    #: Probabilities are kept this far from 0, as in Keras, so that a logarithm exists.
+    #: Probabilities are kept at least this far from 0, as in Keras, so that they have a logarithm.
     clip = 1e-7
-    #: Of forward and backward.
+    #: The names of the kernels for forward and for backward.
     kernel_names: ClassVar[tuple[str, str]]
 
     def __init__(self, from_logits: bool = False) -> None:
@@ -94,17 +124,17 @@ class Crossentropy(Loss):
         if len(output_shape) != 1:
             raise ValueError(
                 f"{self.name} needs predictions of shape (N, classes), but the model gives (N, "
-                f"{', '.join(map(str, output_shape))}); a Flatten or a global pooling is missing, before the first "
-                "Dense or at the end"
+                f"{', '.join(map(str, output_shape))}). Add a Flatten or a global pooling layer before the first Dense "
+                "or at the end."
             )
         return self.check_classes(y, n, output_shape[0])
 
     def check_classes(self, y: Any, n: int, classes: int) -> Array:
-        """:meth:`check_targets` for predictions of shape (n, classes)."""
+        """Return checked targets for predictions of shape (n, classes); see :meth:`check_targets`."""
         raise NotImplementedError
 
     def prepared(self, y_true: Array, dtype: Any) -> Array:
-        """A batch of checked targets as the kernels take them."""
+        """Return a batch of checked targets in the form that the kernels take."""
         return y_true
 
     def forward(self, y_pred: Array, y_true: Array, backend: Backend) -> tuple[Array, LossCache]:
@@ -113,7 +143,7 @@ class Crossentropy(Loss):
         if self.from_logits:
             losses, p = kernel(y_pred, targets)
             return losses, LossCache(p, targets, None)
-        # Probabilities are the softmax of their own logarithms; this also divides by a sum that is not quite 1.
+        # Probabilities are the softmax of their own logarithms. The kernel also divides by their sum if that is not 1.
         losses, p = kernel(np.log(np.clip(y_pred, self.clip, 1)), targets)
         return losses, LossCache(p, targets, y_pred)
 
@@ -126,13 +156,16 @@ class Crossentropy(Loss):
 
 
 class SparseCategoricalCrossentropy(Crossentropy):
-    """``-log p[true class]`` for labels that are integers.
+    """The loss ``-log p[true class]`` for labels that are integers.
+
+    Labels are of shape (N,) or (N, 1), and predictions of shape (N, classes).
 
     Parameters
     ----------
     from_logits : bool
-        Whether predictions are logits (anything) or probabilities (a softmax's result). Models fuse a final softmax
-        with this loss, so that the gradient by the logits is ``p - y``, whichever way it is asked for.
+        Whether predictions are logits (any numbers) and not probabilities (the result of a softmax). A model fuses a
+        final softmax with this loss in both cases, so that the gradient with respect to the logits is ``p - y``, with
+        y the one-hot row of the label.
 
     Examples
     --------
@@ -150,16 +183,18 @@ class SparseCategoricalCrossentropy(Crossentropy):
 
 
 class CategoricalCrossentropy(Crossentropy):
-    """``-sum_k t_k log p_k`` for targets t that are one-hot rows, or probabilities.
+    """The loss ``-sum_k t_k log p_k`` for targets t that are one-hot rows or rows of probabilities.
+
+    Targets and predictions are of shape (N, classes).
 
     Source: Szegedy et al., "Rethinking the Inception architecture for computer vision", 2016, section 7 (smoothing).
 
     Parameters
     ----------
     from_logits : bool
-        As for :class:`SparseCategoricalCrossentropy`.
+        Whether predictions are logits: see :class:`SparseCategoricalCrossentropy`.
     label_smoothing : float in [0, 1]
-        Take this share from the targets and spread it over all K classes: ``t * (1 - s) + s / K``.
+        The share s that is taken from the targets and spread over all K classes: ``t * (1 - s) + s / K``.
 
     Examples
     --------
@@ -190,10 +225,11 @@ class CategoricalCrossentropy(Crossentropy):
 
 
 class MeanSquaredError(Loss):
-    """``mean((y - t)**2)`` over everything that the model gives for a sample, whatever its shape.
+    """The loss ``mean((y - t)**2)``, the mean over all numbers y that the model predicts for a sample.
 
-    The mean over a batch is Keras's. Keras itself takes the mean over the last axis first, and so has more than one
-    number per sample where a result has more than one axis.
+    Targets t have the shape of the predictions, whatever it is. The mean over a batch is the same as in Keras. Keras
+    itself takes the mean over the last axis first, and so has several numbers per sample where predictions have
+    several axes.
 
     Source: Bishop, "Pattern recognition and machine learning", 2006, section 1.5.5.
 
@@ -218,76 +254,112 @@ class MeanSquaredError(Loss):
 
 
 def _flat(cache: LossCache) -> tuple[Array, Array]:
-    """Predictions and targets as (N, D)."""
+    """Return predictions and targets as matrices of shape (N, D)."""
     shape = len(cache.p), math.prod(cache.p.shape[1:])
     return cache.p.reshape(shape), cache.targets.reshape(shape)
 
 
 def check_labels(y: Any, n: int, classes: int) -> Array:
-    """Integer class labels as an (n,) int64 array; (n,) and (n, 1) are taken, nothing is broadcast.
+    """Return integer class labels as an (n,) int64 array.
+
+    Labels of shape (n,) and (n, 1) are accepted; nothing is broadcast.
 
     Raises
     ------
     ValueError
-        For another shape, a label outside ``0 … classes - 1``, or a number that is not whole.
+        If the labels have another shape, are not whole numbers or do not lie in ``0 … classes - 1``.
     """
     labels = any_array(y, "y")
     if labels.shape == (n, 1):
         labels = labels[:, 0]
     if labels.shape != (n,):
         one_hot = labels.ndim == 2 and labels.shape == (n, classes)
-        cure = "; these look like one-hot rows: use y.argmax(axis=1), or the loss categorical_crossentropy"
+        cure = ". These look like one-hot rows: use y.argmax(axis=1), or the loss categorical_crossentropy."
         hint = cure if one_hot else ""
-        raise ValueError(f"y: expected {n} integer labels of shape ({n},) or ({n}, 1), got {labels.shape}{hint}")
-    whole = labels.dtype.kind in "iub" or (labels.dtype.kind == "f" and np.array_equal(labels, np.floor(labels)))
-    if not whole:
-        raise ValueError(f"y: expected integer labels, got {labels.dtype} with values that are not whole numbers")
-    if n and (labels.min() < 0 or labels.max() >= classes):
-        bad = labels[(labels < 0) | (labels >= classes)][0]
-        raise ValueError(f"y: label {bad} is outside 0 … {classes - 1}: the model has {classes} outputs")
+        raise ValueError(f"y: expected {n} integer labels of shape ({n},) or ({n}, 1); got shape {labels.shape}{hint}")
+    if labels.dtype.kind not in "iubf":
+        raise ValueError(
+            f"y: expected integer labels; got values of dtype {labels.dtype}. Number the classes, for example with "
+            "np.unique(y, return_inverse=True)[1]."
+        )
+    broken = labels != np.floor(labels) if labels.dtype.kind == "f" else np.zeros(n, bool)
+    if broken.any():
+        at = int(broken.argmax())
+        raise ValueError(f"y: labels must be whole numbers; got {labels[at]} at index {at}")
+    outside = (labels < 0) | (labels >= classes)
+    if outside.any():
+        at = int(outside.argmax())
+        raise ValueError(
+            f"y: labels must lie in 0 … {classes - 1} for {classes} outputs; got {labels[at]} at index {at}. "
+            f"{_cure_for_labels(labels, classes)}"
+        )
     return np.ascontiguousarray(labels, dtype=np.int64)
 
 
+def _cure_for_labels(labels: Array, classes: int) -> str:
+    """Return a sentence that says what to do about labels outside ``0 … classes - 1``."""
+    if labels.min() < 0:
+        return "Classes are numbered from 0: renumber them, or leave out samples whose class is not known."
+    if labels.min() >= 1 and labels.max() == classes:
+        return "Subtract 1 if your classes are numbered from 1."
+    return "Correct the labels, or give the last layer an output for every class."
+
+
 def check_rows(y: Any, n: int, classes: int) -> Array:
-    """One-hot rows, or rows of probabilities, (n, classes), in the dtype they came in; nothing is broadcast.
+    """Return one-hot rows, or rows of probabilities, of shape (n, classes), in the dtype they came in.
+
+    Nothing is broadcast.
 
     Raises
     ------
     ValueError
-        For another shape, or a row that is not of finite numbers from 0 with the sum 1 (to 0.001).
+        If the rows have another shape, hold a number that is negative or not finite, or do not sum to 1 within 0.001.
     """
     rows = any_array(y, "y")
     if rows.shape != (n, classes):
         labels = classes > 1 and rows.shape in ((n,), (n, 1)) and rows.dtype.kind in "iub"
-        hint = "; these look like labels: use the loss sparse_categorical_crossentropy" if labels else ""
-        raise ValueError(f"y: expected one-hot rows of shape ({n}, {classes}), got {rows.shape}{hint}")
+        hint = ". These look like labels: use the loss sparse_categorical_crossentropy." if labels else ""
+        raise ValueError(f"y: expected one-hot rows of shape ({n}, {classes}); got shape {rows.shape}{hint}")
     rows = check_numbers(rows, (n, classes))
-    if n and rows.min() < 0:
-        raise ValueError(f"y: expected one-hot rows or probabilities, got the negative number {rows.min()}")
+    negative = rows < 0
+    if negative.any():
+        at = _first(negative)
+        raise ValueError(f"y: one-hot rows and probabilities must not be negative; got {rows[at]} at index {at}")
     sums = rows.sum(axis=1, dtype=np.float64)
-    if not np.all(np.abs(sums - 1) <= 1e-3):
-        bad = int(np.argmax(np.abs(sums - 1)))
-        raise ValueError(f"y: expected rows with the sum 1 (one-hot, or probabilities), but row {bad} has {sums[bad]}")
+    wrong = np.abs(sums - 1) > 1e-3
+    if wrong.any():
+        row = int(wrong.argmax())
+        hint = ". Divide every row by its sum if the numbers are counts or weights." if sums[row] > 0 else ""
+        raise ValueError(
+            f"y: every row must sum to 1 (one-hot, or probabilities); row {row} sums to {sums[row]:g}{hint}"
+        )
     return rows
 
 
 def check_numbers(y: Any, shape: Shape) -> Array:
-    """Finite real numbers of exactly that shape, in the dtype they came in; nothing is broadcast.
+    """Return finite real numbers of exactly this shape, in the dtype they came in. Nothing is broadcast.
 
     Raises
     ------
     ValueError
-        For another shape, NaN or infinity, or what is no real number.
+        If the array has another shape, or holds NaN, infinity or anything but real numbers.
     """
     numbers = any_array(y, "y")
     if numbers.shape != shape:
-        hint = f"; y.reshape{shape} may be meant" if numbers.size == math.prod(shape) and numbers.ndim else ""
-        raise ValueError(f"y: expected the shape of the predictions, {shape}, got {numbers.shape}{hint}")
+        hint = f". Perhaps y.reshape{shape} is meant." if numbers.size == math.prod(shape) and numbers.ndim else ""
+        raise ValueError(f"y: expected the shape of the predictions, {shape}; got shape {numbers.shape}{hint}")
     if numbers.dtype.kind not in "iubf":
-        raise ValueError(f"y: expected real numbers, got {numbers.dtype}")
-    if not np.isfinite(numbers).all():
-        raise ValueError("y: expected finite numbers, got NaN or infinity")
+        raise ValueError(f"y: targets must be real numbers; got values of dtype {numbers.dtype}")
+    finite = np.isfinite(numbers)
+    if not finite.all():
+        at = _first(~finite)
+        raise ValueError(f"y: targets must be finite; got {numbers[at]} at index {at}")
     return numbers
+
+
+def _first(mask: Array) -> tuple[int, ...]:
+    """Return the index of the first True in a mask that has one."""
+    return tuple(map(int, np.unravel_index(mask.argmax(), mask.shape)))
 
 
 LOSSES: dict[str, type[Loss]] = {

@@ -1,4 +1,4 @@
-"""What is watched while training: sums over samples, exact for any batch size; and what to count afterwards."""
+"""Metrics to watch during training, which are exact for any batch size, and counts to make afterwards."""
 
 from typing import Any
 
@@ -9,24 +9,26 @@ from .core.messages import shown
 from .core.registry import Registry, described
 from .core.types import Array, Config
 
-#: Of a confusion matrix, which is a square of them.
+#: The most classes that a confusion matrix may have; it holds a number for each pair of classes.
 MAX_CLASSES = 10_000
 
 
 class Metric:
-    """A figure gathered batch by batch.
+    """Base of all metrics: a figure that is gathered batch by batch.
 
-    Subclasses define :meth:`values`, :attr:`direction` if one is better, and :meth:`get_config` if they have settings.
+    Subclasses define :meth:`values`. They also define :attr:`direction` if one direction is better, and
+    :meth:`get_config` if they have settings.
 
     Parameters
     ----------
     name : str, optional
-        Its key in the logs; by default Keras's name of the class.
+        The metric's key in the logs; by default Keras's name for the class.
 
     Attributes
     ----------
     direction : {"max", "min"} or None
-        Whether large or small is good, for callbacks that watch the figure with ``mode="auto"``; None: they ask.
+        Whether large or small values are good, for callbacks that watch the figure with ``mode="auto"``. If it is
+        None, these callbacks go by the end of the metric's name, or raise an error.
     """
 
     name: str = "metric"
@@ -37,41 +39,50 @@ class Metric:
         self.reset()
 
     def reset(self) -> None:
-        """Forget everything."""
+        """Forget everything that was gathered."""
         self.total = 0.0
         self.count = 0
 
     def update(self, y_true: Array, y_pred: Array) -> None:
-        """Add a batch: targets as the loss checked them, predictions (probabilities, where it is about classes)."""
+        """Add a batch.
+
+        Parameters
+        ----------
+        y_true : array
+            The targets, in the form in which the loss checked them.
+        y_pred : array
+            The predictions, which are probabilities where the loss is about classes.
+        """
         values = array(self.values(array(y_true, "y_true"), array(y_pred, "y_pred")), f"values of {self.name!r}")
         self.total += float(values.sum(dtype=np.float64))
         self.count += values.size
 
     def values(self, y_true: Array, y_pred: Array) -> Array:
-        """One number per sample."""
+        """Return one number per sample, or several; :meth:`result` is the mean of all of them."""
         raise NotImplementedError
 
     def result(self) -> float:
-        """The mean over all samples so far; NaN before the first."""
+        """Return the mean over all samples so far, or NaN before the first one."""
         return self.total / self.count if self.count else float("nan")
 
     def get_state(self) -> dict[str, Any]:
-        """What was gathered so far, ready for JSON: a fit that goes on in the middle of an epoch needs it."""
+        """Return what was gathered so far, ready for JSON; a fit that resumes in the middle of an epoch needs it."""
         return {"total": self.total, "count": self.count}
 
     def set_state(self, state: dict[str, Any]) -> None:
-        """Take up what :meth:`get_state` gave."""
+        """Continue from what :meth:`get_state` returned."""
         self.total, self.count = state["total"], state["count"]
 
     def get_config(self) -> Config:
-        """The constructor's arguments, ready for JSON."""
+        """Return the constructor's arguments, ready for JSON."""
         return {"name": self.name}
 
 
 class ClassAccuracy(Metric):
-    """Share of samples whose largest prediction is their class, whether the loss takes labels or one-hot rows.
+    """The share of samples whose largest prediction is their class, for labels as well as for one-hot rows.
 
-    This is what ``metrics=["accuracy"]`` means. (Keras's class ``Accuracy`` is another figure: equal numbers.)
+    This is what ``metrics=["accuracy"]`` means. (Keras's class ``Accuracy`` is a different figure: it counts numbers
+    that are equal.)
 
     Examples
     --------
@@ -86,18 +97,18 @@ class ClassAccuracy(Metric):
 
     name = "accuracy"
     direction = "max"
-    #: Whether targets have to be rows, or labels; None takes either.
+    #: Whether targets have to be rows (True) or labels (False); None accepts both.
     rows: bool | None = None
 
     def values(self, y_true: Array, y_pred: Array) -> Array:
         return self.hits(self._classes(y_true, y_pred), y_pred)
 
     def hits(self, classes: Array, y_pred: Array) -> Array:
-        """Whether each sample's prediction is right."""
+        """Return for each sample whether its prediction is right."""
         return y_pred.argmax(axis=-1) == classes
 
     def _classes(self, y_true: Array, y_pred: Array) -> Array:
-        """Class numbers from labels (N,) or from rows like the predictions (N, …, classes)."""
+        """Return class numbers from labels (N, …), or from rows of the predictions' shape (N, …, classes)."""
         if y_true.shape == y_pred.shape[:-1] and self.rows is not True:
             return y_true
         if y_true.shape == y_pred.shape and self.rows is not False and y_true.shape[-1] > 1:
@@ -110,30 +121,35 @@ class ClassAccuracy(Metric):
 
 
 class SparseCategoricalAccuracy(ClassAccuracy):
-    """:class:`ClassAccuracy` for labels only."""
+    """The accuracy of :class:`ClassAccuracy`, for labels only."""
 
     name = "sparse_categorical_accuracy"
     rows = False
 
 
 class CategoricalAccuracy(ClassAccuracy):
-    """:class:`ClassAccuracy` for one-hot rows, or rows of probabilities whose largest is the class."""
+    """The accuracy of :class:`ClassAccuracy`, for one-hot rows only.
+
+    Rows of probabilities are accepted too; the largest probability of a row is its class.
+    """
 
     name = "categorical_accuracy"
     rows = True
 
 
 class SparseTopKCategoricalAccuracy(ClassAccuracy):
-    """Share of samples whose label is among the k largest predictions.
+    """The share of samples whose label is among the k largest predictions.
 
-    As in Keras's ``in_top_k``, a class counts as among them if fewer than k predictions are *larger*: of equal
-    predictions on the border all are in. A sample with a prediction that is not finite is wrong. Where there are no
-    more than k classes, all samples are right.
+    As in Keras's ``in_top_k``, a class counts as one of them if fewer than k predictions are *larger*, so several equal
+    predictions in the last place all count. A sample with a prediction that is not finite counts as wrong. If there
+    are at most k classes, all other samples are right.
 
     Parameters
     ----------
     k : int
+        How many of the largest predictions count.
     name : str, optional
+        The metric's key in the logs.
 
     Examples
     --------
@@ -161,12 +177,14 @@ class SparseTopKCategoricalAccuracy(ClassAccuracy):
 
 
 class TopKCategoricalAccuracy(SparseTopKCategoricalAccuracy):
-    """:class:`SparseTopKCategoricalAccuracy` for one-hot rows.
+    """The share of :class:`SparseTopKCategoricalAccuracy`, for one-hot rows.
 
     Parameters
     ----------
     k : int
+        How many of the largest predictions count.
     name : str, optional
+        The metric's key in the logs.
     """
 
     name = "top_k_categorical_accuracy"
@@ -174,7 +192,9 @@ class TopKCategoricalAccuracy(SparseTopKCategoricalAccuracy):
 
 
 class MeanSquaredError(Metric):
-    """``mean((y - t)**2)`` over everything that is predicted; of probabilities and one-hot rows, the Brier score.
+    """The mean of ``(y - t)**2`` over all predicted numbers y and their targets t.
+
+    For probabilities and one-hot rows this is the Brier score, divided by the number of classes.
 
     Source: Brier, "Verification of forecasts expressed in terms of probability", 1950.
     """
@@ -185,7 +205,7 @@ class MeanSquaredError(Metric):
     def values(self, y_true: Array, y_pred: Array) -> Array:
         if y_true.shape != y_pred.shape:
             raise ValueError(
-                f"metric {self.name!r} takes targets of the predictions' shape {y_pred.shape}; got {y_true.shape}"
+                f"metric {self.name!r} takes targets of the predictions' shape {y_pred.shape}; got shape {y_true.shape}"
             )
         return np.square(np.subtract(y_pred, y_true, dtype=np.float64))
 
@@ -257,23 +277,27 @@ def serialize(metrics: dict[str, Metric]) -> list[Any]:
 
 
 def confusion_matrix(y_true: Any, y_pred: Any, num_classes: int | None = None) -> Array:
-    """How many samples of each class (row) were taken for which (column).
+    """Count the samples of each class (row) that were taken for each class (column).
 
     Parameters
     ----------
     y_true : (N,) or (N, 1) integers
+        The true classes.
     y_pred : (N,) or (N, 1) integers, or (N, classes) probabilities
+        The predicted classes, or probabilities, the largest of which is the predicted class.
     num_classes : int, optional
-        By default as many as there are columns of probabilities, and no fewer than the largest label needs.
+        The number of rows and columns. By default there are as many as columns of probabilities, and enough for the
+        largest class number.
 
     Returns
     -------
     (classes, classes) array of int
+        The counts.
 
     Raises
     ------
     ValueError
-        With the name of the argument that does not fit.
+        If an argument does not fit; the message names it.
 
     Examples
     --------
@@ -287,29 +311,32 @@ def confusion_matrix(y_true: Any, y_pred: Any, num_classes: int | None = None) -
         raise ValueError(f"y_true and y_pred must be equally long; got {len(true)} and {len(predicted)}")
     needed = max(columns, int(true.max()) + 1, int(predicted.max()) + 1)
     if num_classes is not None and integer(num_classes, "num_classes", maximum=MAX_CLASSES) < needed:
-        raise ValueError(f"num_classes must be at least {needed}, for the classes there are; got {num_classes}")
+        raise ValueError(
+            f"num_classes must be at least {needed}, the number of classes in y_true and y_pred; got {num_classes}. "
+            "Leave it out to count the classes."
+        )
     counts = np.zeros((num_classes or needed,) * 2, np.int64)
     np.add.at(counts, (true, predicted), 1)
     return counts
 
 
 def per_class_accuracy(y_true: Any, y_pred: Any, num_classes: int | None = None) -> Array:
-    """Share of each class's samples that were classified correctly (the class's recall).
+    """Return the share of each class's samples that were classified correctly (the class's recall).
 
     Parameters
     ----------
     y_true, y_pred, num_classes
-        As for :func:`confusion_matrix`.
+        The arguments of :func:`confusion_matrix`.
 
     Returns
     -------
     (classes,) array
-        NaN for a class without samples.
+        The shares, with NaN for a class without samples.
 
     Raises
     ------
     ValueError
-        With the name of the argument that does not fit.
+        If an argument does not fit; the message names it.
 
     Examples
     --------
@@ -321,29 +348,34 @@ def per_class_accuracy(y_true: Any, y_pred: Any, num_classes: int | None = None)
 
 
 def recall(counts: Array) -> Array:
-    """Of a confusion matrix, the share of each row that lies on the diagonal; NaN for an empty row."""
+    """Return the share of each row of a confusion matrix that lies on the diagonal, or NaN for an empty row."""
     samples = counts.sum(axis=1)
     return np.divide(counts.diagonal(), samples, out=np.full(len(counts), np.nan), where=samples > 0)
 
 
 def class_numbers(values: Any, name: str) -> Array:
-    """Class numbers (N,), from (N,) or (N, 1) whole numbers; ``name`` is the argument's, for errors."""
+    """Return class numbers as (N,) integers, from whole numbers of shape (N,) or (N, 1).
+
+    ``name`` is what errors call the argument.
+    """
     found = any_array(values, name)
     if found.ndim == 2 and found.shape[1] == 1:
         found = found[:, 0]
     if found.ndim != 1 or not found.size:
-        raise ValueError(f"{name} must hold class numbers, shape (N,), at least one; got shape {found.shape}")
+        raise ValueError(f"{name} must hold class numbers, at least one, in shape (N,) or (N, 1); got {found.shape}")
     if found.dtype.kind not in "iu":
-        raise ValueError(f"{name} must hold class numbers: integers from 0; got {found.dtype}")
-    if found.min() < 0 or found.max() >= MAX_CLASSES:
+        raise ValueError(f"{name} must hold class numbers, integers from 0; got values of dtype {found.dtype}")
+    outside = (found < 0) | (found >= MAX_CLASSES)
+    if outside.any():
+        at = int(outside.argmax())
         raise ValueError(
-            f"{name} must hold class numbers: integers from 0 to {MAX_CLASSES - 1}; got {found.min()} to {found.max()}"
+            f"{name} must hold class numbers, integers from 0 to {MAX_CLASSES - 1}; got {found[at]} at index {at}"
         )
     return found.astype(np.int64)
 
 
 def predicted_classes(values: Any, name: str) -> Array:
-    """Class numbers (N,), from class numbers or from probabilities (N, classes)."""
+    """Return class numbers (N,), from class numbers or from probabilities (N, classes)."""
     found = any_array(values, name)
     if found.ndim == 2 and found.shape[1] > 1:
         return probabilities(found, name).argmax(axis=1)
@@ -351,10 +383,20 @@ def predicted_classes(values: Any, name: str) -> Array:
 
 
 def probabilities(values: Any, name: str) -> Array:
-    """An array (N, classes) of finite numbers in [0, 1]."""
+    """Return an (N, classes) array of finite numbers in [0, 1]; ``name`` is what errors call the argument."""
     array = any_array(values, name)
     if array.ndim != 2 or array.shape[1] < 2 or array.dtype.kind not in "fiu":
-        raise ValueError(f"{name} must be numbers of shape (N, classes); got {array.dtype} of shape {array.shape}")
-    if not len(array) or not (np.isfinite(array).all() and array.min() >= 0 and array.max() <= 1 + 1e-5):
-        raise ValueError(f"{name} must hold probabilities, from 0 to 1; a model that ends in softmax predicts them")
+        raise ValueError(
+            f"{name} must be numbers of shape (N, classes), for two or more classes; got {array.dtype} of shape "
+            f"{array.shape}"
+        )
+    if not len(array):
+        raise ValueError(f"{name} must hold probabilities of at least one sample; got shape {array.shape}")
+    outside = ~(np.isfinite(array) & (array >= 0) & (array <= 1 + 1e-5))
+    if outside.any():
+        row, column = map(int, np.unravel_index(outside.argmax(), array.shape))
+        raise ValueError(
+            f"{name} must hold probabilities, from 0 to 1; got {array[row, column]} at index ({row}, {column}). "
+            "A model that ends in softmax predicts probabilities."
+        )
     return array

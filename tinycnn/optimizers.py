@@ -1,4 +1,4 @@
-"""Optimizers, by Keras 3's formulas. The arithmetic of a step is a kernel; an optimizer holds state and rates."""
+"""Optimizers with Keras 3's formulas. A kernel does a step's arithmetic; an optimizer holds its state and its rates."""
 
 import math
 from typing import Any, Self
@@ -15,40 +15,43 @@ from .core.types import Array, Config
 
 
 class Optimizer:
-    """Base of all optimizers; every one takes these arguments.
+    """Base of all optimizers; every optimizer takes these arguments.
 
-    Before a step the gradients are clipped, if asked, and the weights decay, if asked. Neither changes
-    ``parameter.grad``: what is clipped is a copy, in memory that is kept from step to step.
+    Before a step, gradients are clipped and weights decay if these arguments ask for it. Neither changes
+    ``parameter.grad``: a clipped gradient is a copy, in memory that is kept from step to step.
 
     Parameters
     ----------
     learning_rate : float or LearningRateSchedule
-        A schedule is asked for its rate at every step.
+        The learning rate. A schedule is asked for its rate at every step.
     weight_decay : float, optional
-        Shrink every trained weight, biases too, apart from the gradient: ``w -= w * weight_decay * learning_rate``.
+        Shrink every trained weight, including biases, independently of the gradient:
+        ``w -= w * weight_decay * learning_rate``.
         Source: Loshchilov & Hutter, "Decoupled weight decay regularization", 2019, algorithm 2.
     clipnorm : float > 0, optional
-        The longest that the gradient of one parameter may be; a longer one is scaled down.
+        The largest norm that the gradient of one parameter may have; a longer gradient is scaled down.
     clipvalue : float > 0, optional
-        The largest that an element of a gradient may be, on either side of 0.
+        The largest absolute value that an element of a gradient may have.
     global_clipnorm : float > 0, optional
-        The longest that all gradients together may be.
+        The largest norm that all gradients together may have.
         Source: Pascanu, Mikolov & Bengio, "On the difficulty of training recurrent neural networks", 2013, section 3.2.
 
     Attributes
     ----------
     iterations : int
-        Steps taken.
+        The number of steps taken.
     slots : dict of str to list of arrays
-        Per parameter, what the optimizer remembers of it (moments, velocity).
+        For each parameter, the arrays that the optimizer keeps for it (moments, velocity).
 
     Raises
     ------
+    TypeError
+        If an argument is unknown or has a wrong type.
     ValueError
-        If more than one way to clip is asked for, or a number is out of range.
+        If more than one kind of clipping is asked for, or a number is out of range.
     """
 
-    #: Arrays of a parameter's shape that the optimizer keeps for it.
+    #: The names of the arrays, each of a parameter's shape, that the optimizer keeps for that parameter.
     slot_names: tuple[str, ...] = ()
 
     def __init__(
@@ -68,7 +71,7 @@ class Optimizer:
         limits = {"clipnorm": clipnorm, "clipvalue": clipvalue, "global_clipnorm": global_clipnorm}
         limits = {name: real(limit, name, above=0) for name, limit in limits.items() if limit is not None}
         if len(limits) > 1:
-            raise ValueError(f"gradients can be clipped in one way only; got {' and '.join(limits)}")
+            raise ValueError(f"gradients can be clipped in one way only; got {' and '.join(limits)}. Keep one of them.")
         self.clipnorm, self.clipvalue = limits.get("clipnorm"), limits.get("clipvalue")
         self.global_clipnorm = limits.get("global_clipnorm")
         self.iterations = 0
@@ -78,23 +81,26 @@ class Optimizer:
         self._together: Any = None
 
     def __getstate__(self) -> dict[str, Any]:
-        """For a copy: without the addresses of arrays, which are the original's."""
+        """Return the state for a copy, without the memory that belongs to the original's arrays."""
         return self.__dict__ | {"_memory": None, "_together": None}
 
     @property
     def schedule(self) -> schedules.LearningRateSchedule | None:
-        """What rules the learning rate, if not a number."""
+        """The schedule that determines the learning rate, or None if it is a number."""
         return self._rate if isinstance(self._rate, schedules.LearningRateSchedule) else None
 
     @property
     def learning_rate(self) -> float:
-        """The rate of the next step. Setting it is refused while a schedule rules."""
+        """The rate of the next step. It cannot be set while a schedule determines it."""
         return self._rate if self.schedule is None else self.schedule(self.iterations)
 
     @learning_rate.setter
     def learning_rate(self, value: Any) -> None:
         if self.schedule is not None:
-            raise TypeError(f"learning_rate is given by {type(self._rate).__name__} and cannot be set by hand as well")
+            raise TypeError(
+                f"learning_rate is given by {type(self._rate).__name__} and cannot be set by hand as well. "
+                "Make the optimizer with a number if you want to set it."
+            )
         self._rate = _checked_rate(value)
 
     def step(self, parameters: dict[str, Parameter], backend: Backend) -> None:
@@ -103,8 +109,9 @@ class Optimizer:
         Parameters
         ----------
         parameters : dict of str to Parameter
-            By a name that stays the same from step to step.
+            The parameters, under names that stay the same from step to step.
         backend : Backend
+            The backend whose kernels do the arithmetic.
 
         Raises
         ------
@@ -129,36 +136,37 @@ class Optimizer:
             self._update_one_by_one(trained, rate, backend)
 
     def remember(self, parameters: dict[str, Parameter]) -> None:
-        """Be the optimizer of these parameters, whose moments it holds, and of no others with their names.
+        """Make this the optimizer of these parameters, for which it holds moments, and of no others with their names.
 
         Raises
         ------
         ValueError
-            If a parameter is not the one that it remembers by that name.
+            If a parameter is not the one that the optimizer remembers by that name.
         """
         self.check(parameters)
         self._known |= parameters
 
     def check(self, parameters: dict[str, Parameter]) -> None:
-        """Refuse the parameters of another model than the one that the optimizer remembers."""
+        """Raise a ValueError if these parameters belong to another model than the one that the optimizer remembers."""
         if any(self._known.get(key, parameter) is not parameter for key, parameter in parameters.items()):
             raise ValueError("the optimizer has been used by another model; make a new one")
 
     def _changes_gradients(self) -> bool:
-        """Whether weights decay or gradients may be clipped before an update."""
+        """Return whether weights decay or gradients may be clipped before an update."""
         return bool(self.weight_decay) or not (self.clipnorm is self.clipvalue is self.global_clipnorm is None)
 
     def _update_one_by_one(self, trained: dict[str, Parameter], rate: float, backend: Backend) -> None:
+        """Move the parameters one after another, and do the decay and the clipping that were asked for."""
         scale = self._global_scale(trained, backend)
         for key, parameter in trained.items():
             grad = self._clipped(parameter.grad, scale, backend)
             if self.weight_decay:
-                # w -= rate * weight_decay * w: plain descent, with the weights in the gradient's place.
+                # w -= rate * weight_decay * w is plain descent with the weights in the gradient's place.
                 backend.kernels.sgd_update(parameter.value, parameter.value, None, rate * self.weight_decay, 0.0, False)
             self.update(parameter.value, grad, self.slots[key], rate, backend)
 
     def update_together(self, trained: dict[str, Parameter], rate: float, backend: Backend) -> bool:
-        """Move all parameters in one go, where optimizer and backend can; says whether it did."""
+        """Move all parameters at once if the optimizer and the backend can do so, and return whether they did."""
         return False
 
     def update(self, value: Array, grad: Array, slots: list[Array], rate: float, backend: Backend) -> None:
@@ -166,14 +174,14 @@ class Optimizer:
         raise NotImplementedError
 
     def _global_scale(self, trained: dict[str, Parameter], backend: Backend) -> float:
-        """What makes all gradients together short enough."""
+        """Return the factor that limits the norm of all gradients together to ``global_clipnorm``."""
         if self.global_clipnorm is None:
             return 1.0
         norms = [float(backend.kernels.gradient_norm(parameter.grad)) for parameter in trained.values()]
         return _shortening(math.hypot(*norms), self.global_clipnorm)
 
     def _clipped(self, grad: Array, scale: float, backend: Backend) -> Array:
-        """The gradient itself where it is small enough, else a clipped copy, good until the next one is made."""
+        """Return the gradient if it is small enough, or a clipped copy that is valid until the next one is made."""
         if self.clipvalue is not None:
             return backend.kernels.clip_gradient(grad, self.clipvalue, out=self._copy_of(grad))
         if self.clipnorm is not None:
@@ -183,13 +191,13 @@ class Optimizer:
         return backend.kernels.scale_gradient(grad, scale, out=self._copy_of(grad))
 
     def _copy_of(self, grad: Array) -> Array:
-        """Memory for a gradient's copy: as much as the largest parameter needs, shared by all."""
+        """Return memory for a copy of a gradient. All parameters share it, so it is as large as the largest needs."""
         if self._memory is None or self._memory.size < grad.size or self._memory.dtype != grad.dtype:
             self._memory = np.empty_like(grad).reshape(-1)
         return self._memory[: grad.size].reshape(grad.shape)
 
     def get_config(self) -> Config:
-        """The constructor's arguments, ready for JSON."""
+        """Return the constructor's arguments, ready for JSON."""
         return {
             "learning_rate": self._rate if self.schedule is None else schedules.serialize(self.schedule),
             "weight_decay": self.weight_decay,
@@ -206,25 +214,27 @@ class Optimizer:
 
 
 def _shortening(norm: float, limit: float) -> float:
-    """What to multiply a gradient of length ``norm`` by; NaN if that is not finite, so that it shows."""
+    """Return what to multiply a gradient of norm ``norm`` by; NaN if the norm is not finite, so that this shows."""
     if not math.isfinite(norm):
         return math.nan
     return limit / norm if norm > limit else 1.0
 
 
 class SGD(Optimizer):
-    """Gradient descent, with momentum if asked: ``v = momentum * v - rate * g; w += v``.
+    """Gradient descent, with momentum if it is asked for: ``v = momentum * v - rate * g; w += v``.
 
     Source: Sutskever et al., "On the importance of initialization and momentum in deep learning", 2013.
 
     Parameters
     ----------
     learning_rate : float or LearningRateSchedule
+        The learning rate, or a schedule that gives it at every step.
     momentum : float in [0, 1)
+        The share of the velocity v that is kept from step to step. With 0 there is no velocity: ``w -= rate * g``.
     nesterov : bool
-        Look ahead: ``w += momentum * v - rate * g``.
+        Whether to look ahead, with Nesterov's momentum: ``w += momentum * v - rate * g``.
     **base
-        Decay and clipping; see :class:`Optimizer`.
+        ``weight_decay`` and one kind of clipping, which every optimizer takes: see :class:`Optimizer`.
     """
 
     def __init__(self, learning_rate: Any = 0.01, momentum: float = 0.0, nesterov: bool = False, **base: Any) -> None:
@@ -235,7 +245,7 @@ class SGD(Optimizer):
 
     @property
     def momentum(self) -> float:
-        """Fixed, because it decides whether there is a velocity."""
+        """The momentum, which is fixed because it decides whether there is a velocity."""
         return self._momentum
 
     def update(self, value: Array, grad: Array, slots: list[Array], rate: float, backend: Backend) -> None:
@@ -247,26 +257,28 @@ class SGD(Optimizer):
 
 
 class RMSprop(Optimizer):
-    """Steps divided by the root of a running mean of the squared gradients.
+    """Gradient descent with steps that are divided by the root of a running mean of the squared gradients.
 
-    ``s = rho * s + (1 - rho) * g**2; w -= rate * g / sqrt(s + epsilon)``; with momentum, that step u goes into
-    ``v = momentum * v + u; w -= v``.
+    ``s = rho * s + (1 - rho) * g**2; w -= rate * g / sqrt(s + epsilon)``. With momentum, that step u goes into a
+    velocity: ``v = momentum * v + u; w -= v``.
 
     Source: Hinton, "Neural networks for machine learning", 2012, lecture 6e.
 
     Parameters
     ----------
     learning_rate : float or LearningRateSchedule
+        The learning rate, or a schedule that gives it at every step.
     rho : float in [0, 1)
-        Memory of the mean square.
+        The share of the mean square s that is kept from step to step.
     momentum : float in [0, 1)
+        The share of the velocity v that is kept from step to step; with 0 there is no velocity.
     epsilon : float > 0
-        Added under the root, as in Keras; PyTorch adds it to the root.
+        A small number that is added under the root, as in Keras; PyTorch adds it to the root.
     centered : bool
-        Divide by the root of the variance: subtract the square of a running mean of the gradients from s.
+        Whether to divide by the root of the variance, which is s minus the square of a running mean of the gradients.
         Source: Graves, "Generating sequences with recurrent neural networks", 2013, equations 38 to 41.
     **base
-        Decay and clipping; see :class:`Optimizer`.
+        ``weight_decay`` and one kind of clipping, which every optimizer takes: see :class:`Optimizer`.
     """
 
     def __init__(
@@ -288,12 +300,12 @@ class RMSprop(Optimizer):
 
     @property
     def momentum(self) -> float:
-        """Fixed, because it decides whether there is a velocity."""
+        """The momentum, which is fixed because it decides whether there is a velocity."""
         return self._momentum
 
     @property
     def centered(self) -> bool:
-        """Fixed, because it decides whether there is a running mean of the gradients."""
+        """Whether the variance is used, which is fixed because it decides whether there is a mean of the gradients."""
         return self._centered
 
     def update(self, value: Array, grad: Array, slots: list[Array], rate: float, backend: Backend) -> None:
@@ -307,18 +319,23 @@ class RMSprop(Optimizer):
 
 
 class Adam(Optimizer):
-    """Steps scaled by running moments of the gradient, with bias correction.
+    """Gradient descent with steps that are scaled by running moments of the gradient, with bias correction.
+
+    ``m = beta_1 * m + (1 - beta_1) * g; v = beta_2 * v + (1 - beta_2) * g**2; w -= a * m / (sqrt(v) + epsilon)``, where
+    ``a = rate * sqrt(1 - beta_2**t) / (1 - beta_1**t)`` in step t, counted from 1.
 
     Source: Kingma & Ba, "Adam: a method for stochastic optimization", 2015.
 
     Parameters
     ----------
     learning_rate : float or LearningRateSchedule
+        The learning rate, or a schedule that gives it at every step.
     beta_1, beta_2 : float in [0, 1)
-        Memory of the first and the second moment.
+        The share of the first and of the second moment that is kept from step to step.
     epsilon : float > 0
+        A small number that keeps the divisor away from 0.
     **base
-        Decay and clipping; see :class:`Optimizer`.
+        ``weight_decay`` and one kind of clipping, which every optimizer takes: see :class:`Optimizer`.
     """
 
     slot_names = ("m", "v")
@@ -342,7 +359,7 @@ class Adam(Optimizer):
 
     def update_together(self, trained: dict[str, Parameter], rate: float, backend: Backend) -> bool:
         fused = getattr(backend.kernels, "fused", None)
-        if fused is None or type(self).update is not Adam.update:  # a subclass's own update always runs
+        if fused is None or type(self).update is not Adam.update:  # A subclass's own update always has to run.
             return False
         moments = ([self.slots[key][slot] for key in trained] for slot in (0, 1))
         arrays = [p.value for p in trained.values()], [p.grad for p in trained.values()], *moments
@@ -358,19 +375,20 @@ class Adam(Optimizer):
 
 
 class AdamW(Adam):
-    """:class:`Adam` with weights that decay apart from its scaled steps.
+    """:class:`Adam` with weights that decay independently of its scaled steps.
 
     Source: Loshchilov & Hutter, "Decoupled weight decay regularization", 2019, algorithm 2.
 
     Parameters
     ----------
     learning_rate : float or LearningRateSchedule
+        The learning rate, or a schedule that gives it at every step.
     weight_decay : float
-        See :class:`Optimizer`.
+        The strength of the decay: see :class:`Optimizer`.
     beta_1, beta_2, epsilon
-        See :class:`Adam`.
+        The constants of :class:`Adam`.
     **base
-        Clipping; see :class:`Optimizer`.
+        One kind of clipping: see :class:`Optimizer`.
     """
 
     def __init__(
@@ -382,7 +400,7 @@ class AdamW(Adam):
         epsilon: float = 1e-7,
         **base: Any,
     ) -> None:
-        # A number, and not None: an AdamW without decay is an Adam.
+        # The decay must be a number and not None, because an AdamW without decay is an Adam.
         weight_decay = real(weight_decay, "weight_decay", 0)
         super().__init__(learning_rate, beta_1, beta_2, epsilon, weight_decay=weight_decay, **base)
 
@@ -405,6 +423,7 @@ def get(optimizer: Any) -> Optimizer:
 
 
 def _checked_rate(value: Any) -> Any:
+    """Return a learning rate that is a schedule or a number from 0, or raise an error."""
     if isinstance(value, schedules.LearningRateSchedule):
         return value
     return real(value, "learning_rate", 0)

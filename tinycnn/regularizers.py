@@ -1,8 +1,8 @@
 """Penalties on weights, with Keras's names and formulas.
 
-A training step adds a penalty's gradient to the one that the layers' backward gives, and ``loss`` and ``val_loss`` are
-reported with the penalty of all trainable weights, as Keras does. Layers themselves know nothing of it: their backward
-is the derivative of their forward.
+A training step adds the penalty's gradient to the gradient that the layers' backward computes. ``loss`` and
+``val_loss`` are reported with the penalty of all trainable weights, as in Keras. The layers themselves know nothing of
+penalties: their backward is the derivative of their forward.
 """
 
 from typing import Any
@@ -15,25 +15,28 @@ from .core.types import Array
 
 
 class Regularizer(Named):
-    """Base: a number that grows with the weights, and its derivative."""
+    """Base of all penalties: a number that grows with the weights, and its derivative."""
 
     def penalty(self, value: Array) -> float:
-        """What these weights add to the loss."""
+        """Return what these weights add to the loss."""
         raise NotImplementedError(f"{type(self).__name__} does not say what weights cost: define penalty(value)")
 
     def gradient(self, value: Array) -> Array:
-        """The derivative of :meth:`penalty` by each weight."""
+        """Return the derivative of :meth:`penalty` with respect to each weight."""
         raise NotImplementedError(f"{type(self).__name__} does not say its slope: define gradient(value)")
 
 
 class L2(Regularizer):
-    """``l2 * sum(w**2)``, with the gradient ``2 * l2 * w``: large weights cost more than several small ones.
+    """The penalty ``l2 * sum(w**2)``, with the gradient ``2 * l2 * w``.
+
+    A large weight costs more than several small ones.
 
     Source: Krogh & Hertz, "A simple weight decay can improve generalization", 1992 (there with a factor 1/2).
 
     Parameters
     ----------
     l2 : float, not negative
+        The factor of the penalty.
 
     Examples
     --------

@@ -102,7 +102,7 @@ class LearningRateSchedule(_Configured):
         Parameters
         ----------
         step : int
-            Steps taken before this one: the first step of a training run is 0.
+            The number of steps taken before this one; the first step of a training run is 0.
 
         Returns
         -------
@@ -111,12 +111,12 @@ class LearningRateSchedule(_Configured):
         Raises
         ------
         ValueError
-            The step is negative, or the rate is negative, infinite or not a number.
+            If the step is negative, or the rate is negative, infinite or not a number.
         """
         return self._checked(self.rate, "step", step)
 
     def rate(self, step: int) -> float:
-        """Return the formula's value, unchecked. To be defined by each subclass."""
+        """Return the formula's value, unchecked. Every subclass defines this method."""
         raise NotImplementedError(f"{type(self).__name__} must define rate(step)")
 
 
@@ -127,6 +127,7 @@ class Constant(LearningRateSchedule):
     Parameters
     ----------
     learning_rate : float
+        The rate.
     """
 
     learning_rate: float
@@ -135,24 +136,51 @@ class Constant(LearningRateSchedule):
         _real(self, "learning_rate", minimum=0)
 
     def rate(self, step: int) -> float:
-        """``learning_rate``"""
+        """Return ``learning_rate``."""
         return self.learning_rate
 
 
 @dataclass(frozen=True)
-class InverseTimeDecay(LearningRateSchedule):
-    """Decay like 1 / time.
+class _Decay(LearningRateSchedule):
+    """Base of the schedules that depend on ``step / decay_steps``."""
 
-    ``initial_learning_rate / (1 + decay_rate * step / decay_steps)``; with `staircase` the quotient is rounded down.
+    initial_learning_rate: float
+    decay_steps: float
+    decay_rate: float
+    staircase: bool = False
+
+    def __post_init__(self) -> None:
+        _real(self, "initial_learning_rate", minimum=0)
+        _real(self, "decay_steps", above=0)
+        self._check_decay_rate()
+        boolean(self.staircase, "staircase")
+
+    def _check_decay_rate(self) -> None:
+        _real(self, "decay_rate", minimum=0)
+
+    def _units(self, step: int) -> float:
+        """Return ``step / decay_steps``, rounded down on a staircase."""
+        units = step / self.decay_steps
+        return math.floor(units) if self.staircase else units
+
+
+@dataclass(frozen=True)
+class InverseTimeDecay(_Decay):
+    """A rate that falls like 1 / time.
+
+    The rate is ``initial_learning_rate / (1 + decay_rate * step / decay_steps)``. With `staircase`, the quotient
+    ``step / decay_steps`` is rounded down.
 
     Parameters
     ----------
     initial_learning_rate : float
+        The rate of step 0.
     decay_steps : float
-        Steps per unit of time; the number of steps in an epoch makes the epoch the unit.
+        The number of steps in a unit of time. The number of steps in an epoch makes the epoch the unit.
     decay_rate : float
+        How much the divisor grows per unit of time.
     staircase : bool
-        Change the rate only after each whole unit of time.
+        Whether the rate changes only after each whole unit of time.
 
     Examples
     --------
@@ -161,36 +189,28 @@ class InverseTimeDecay(LearningRateSchedule):
     [0.1, 0.0667, 0.05, 0.025]
     """
 
-    initial_learning_rate: float
-    decay_steps: float
-    decay_rate: float
-    staircase: bool = False
-
-    def __post_init__(self) -> None:
-        _real(self, "initial_learning_rate", minimum=0)
-        _real(self, "decay_steps", above=0)
-        _real(self, "decay_rate", minimum=0)
-        boolean(self.staircase, "staircase")
-
     def rate(self, step: int) -> float:
-        """``initial_learning_rate / (1 + decay_rate * step / decay_steps)``"""
-        return self.initial_learning_rate / (1 + self.decay_rate * _units(step, self.decay_steps, self.staircase))
+        """Return ``initial_learning_rate / (1 + decay_rate * step / decay_steps)``."""
+        return self.initial_learning_rate / (1 + self.decay_rate * self._units(step))
 
 
 @dataclass(frozen=True)
-class ExponentialDecay(LearningRateSchedule):
-    """Multiply the rate by the same factor in every `decay_steps` steps.
+class ExponentialDecay(_Decay):
+    """A rate that is multiplied by the same factor in every `decay_steps` steps.
 
-    ``initial_learning_rate * decay_rate ** (step / decay_steps)``; with `staircase` the quotient is rounded down.
+    The rate is ``initial_learning_rate * decay_rate ** (step / decay_steps)``. With `staircase`, the quotient
+    ``step / decay_steps`` is rounded down.
 
     Parameters
     ----------
     initial_learning_rate : float
+        The rate of step 0.
     decay_steps : float
+        The number of steps in which the rate is multiplied by `decay_rate` once.
     decay_rate : float
-        The factor. Above 1 the rate grows, as a search for the largest usable rate wants it.
+        The factor. Above 1 the rate grows, which is useful in a search for the largest usable rate.
     staircase : bool
-        Change the rate only after each whole `decay_steps`.
+        Whether the rate changes only after each whole `decay_steps`.
 
     Examples
     --------
@@ -199,32 +219,25 @@ class ExponentialDecay(LearningRateSchedule):
     [0.1, 0.05, 0.025]
     """
 
-    initial_learning_rate: float
-    decay_steps: float
-    decay_rate: float
-    staircase: bool = False
-
-    def __post_init__(self) -> None:
-        _real(self, "initial_learning_rate", minimum=0)
-        _real(self, "decay_steps", above=0)
+    def _check_decay_rate(self) -> None:
         _real(self, "decay_rate", above=0)
-        boolean(self.staircase, "staircase")
 
     def rate(self, step: int) -> float:
-        """``initial_learning_rate * decay_rate ** (step / decay_steps)``"""
-        return self.initial_learning_rate * self.decay_rate ** _units(step, self.decay_steps, self.staircase)
+        """Return ``initial_learning_rate * decay_rate ** (step / decay_steps)``."""
+        return self.initial_learning_rate * self.decay_rate ** self._units(step)
 
 
 @dataclass(frozen=True)
 class PiecewiseConstantDecay(LearningRateSchedule):
-    """One constant rate up to and including each boundary, the last one for ever after.
+    """A constant rate up to and including each boundary, and a last one for ever after.
 
     Parameters
     ----------
     boundaries : sequence of int
-        Strictly increasing. The step that equals a boundary still has the rate before it, as in Keras.
+        The steps after which the rate changes, strictly increasing. The step that equals a boundary still has the rate
+        before it, as in Keras.
     values : sequence of float
-        One more than there are boundaries.
+        The rates, one more than there are boundaries.
 
     Examples
     --------
@@ -251,7 +264,7 @@ class PiecewiseConstantDecay(LearningRateSchedule):
         _replace(self, "values", values)
 
     def rate(self, step: int) -> float:
-        """``values[i]``, where i counts the boundaries below `step`."""
+        """Return ``values[i]``, where i is the number of boundaries below `step`."""
         return self.values[bisect_left(self.boundaries, step)]
 
 
@@ -259,9 +272,9 @@ class PiecewiseConstantDecay(LearningRateSchedule):
 class CosineDecay(LearningRateSchedule):
     """Half a cosine wave from the full rate down to `alpha` times it, after an optional linear warm-up.
 
-    Without `warmup_target`, with ``t = min(step / decay_steps, 1)``, the rate is
-    ``initial_learning_rate * ((1 - alpha) * (1 + cos(pi * t)) / 2 + alpha)``. With it, the rate first goes in a
-    straight line from `initial_learning_rate` to `warmup_target` in `warmup_steps` steps, and the wave starts there.
+    Without `warmup_target`, the rate is ``initial_learning_rate * ((1 - alpha) * (1 + cos(pi * t)) / 2 + alpha)`` with
+    ``t = min(step / decay_steps, 1)``. With it, the rate first goes in a straight line from `initial_learning_rate` to
+    `warmup_target` in `warmup_steps` steps, and the wave starts there.
 
     Parameters
     ----------
@@ -270,10 +283,12 @@ class CosineDecay(LearningRateSchedule):
     decay_steps : float
         The length of the wave, not counting the warm-up.
     alpha : float
-        The final rate as a fraction of the wave's first.
+        The final rate as a fraction of the wave's first rate.
     warmup_target : float, optional
+        The rate at which the warm-up ends and the wave begins.
     warmup_steps : float
-        Needs `warmup_target`. Keras ignores it silently without; here that is an error.
+        The length of the warm-up. It needs a `warmup_target`, without which Keras ignores it silently; here that is an
+        error.
 
     References
     ----------
@@ -300,10 +315,10 @@ class CosineDecay(LearningRateSchedule):
         if self.warmup_target is not None:
             _real(self, "warmup_target", minimum=0)
         elif self.warmup_steps > 0:
-            raise ValueError("warmup_steps needs a warmup_target, the rate at which the warm-up ends")
+            raise ValueError("warmup_steps needs a warmup_target, the rate at which the warm-up ends: pass both")
 
     def rate(self, step: int) -> float:
-        """The warm-up's line, then ``peak * ((1 - alpha) * (1 + cos(pi * t)) / 2 + alpha)``."""
+        """Return a point of the warm-up's line, then ``peak * ((1 - alpha) * (1 + cos(pi * t)) / 2 + alpha)``."""
         peak = self.initial_learning_rate if self.warmup_target is None else self.warmup_target
         if step < self.warmup_steps:
             return self.initial_learning_rate + (peak - self.initial_learning_rate) * step / self.warmup_steps
@@ -313,26 +328,28 @@ class CosineDecay(LearningRateSchedule):
 
 @dataclass(frozen=True)
 class OneCycle(LearningRateSchedule):
-    """Up to a large rate, then down to almost nothing, once in the whole training.
+    """A rate that rises to a maximum and then falls to almost nothing, once in the whole training.
 
-    From ``max_learning_rate / div_factor`` half a cosine wave rises to `max_learning_rate`, which is reached at step
-    ``pct_start * total_steps - 1``; a second one falls to ``max_learning_rate / (div_factor * final_div_factor)`` at
-    step ``total_steps - 1``. Later steps keep that last rate (PyTorch raises there).
+    Half a cosine wave rises from ``max_learning_rate / div_factor`` to `max_learning_rate`, which is reached at step
+    ``pct_start * total_steps - 1``. A second one falls to ``max_learning_rate / (div_factor * final_div_factor)`` at
+    step ``total_steps - 1``. Later steps keep that last rate (PyTorch raises an error there).
 
     Parameters
     ----------
     max_learning_rate : float
+        The largest rate.
     total_steps : int
-        Epochs times steps per epoch.
+        The number of steps in the whole training: epochs times steps per epoch.
     pct_start : float
-        The fraction of the steps on the way up; more than one step.
+        The fraction of the steps in which the rate rises; it has to amount to more than one step.
     div_factor, final_div_factor : float
+        The largest rate divided by the first one, and the first rate divided by the last one.
 
     References
     ----------
     Smith & Topin, "Super-convergence: very fast training of neural networks using large learning rates", 2017,
     section 3. The paper's phases are straight lines; the two cosine phases and the argument names are those of
-    PyTorch's ``OneCycleLR``. The momentum is left alone.
+    PyTorch's ``OneCycleLR``. The momentum does not change.
 
     Examples
     --------
@@ -355,12 +372,12 @@ class OneCycle(LearningRateSchedule):
         _real(self, "final_div_factor", above=0)
         if self.pct_start * self.total_steps <= 1:
             raise ValueError(
-                f"pct_start must leave more than one step for the way up; got {self.pct_start} "
-                f"of total_steps = {self.total_steps}"
+                f"pct_start must leave more than one step for the rise; {self.pct_start} of total_steps = "
+                f"{self.total_steps} leaves {self.pct_start * self.total_steps:g}. Increase one of them."
             )
 
     def rate(self, step: int) -> float:
-        """Half a cosine wave up, half a cosine wave down."""
+        """Return a point of the cosine wave that rises, or of the one that falls."""
         first = self.max_learning_rate / self.div_factor
         top = self.pct_start * self.total_steps - 1
         if step <= top:
@@ -371,18 +388,21 @@ class OneCycle(LearningRateSchedule):
 
 @dataclass(frozen=True)
 class InverseEpochDecay(_Configured):
-    """Decay like 1 / epoch, one rate for each epoch: the schedule of the documented small networks.
+    """A rate that falls like 1 / epoch, constant within an epoch: the schedule of the documented small networks.
 
-    ``round(initial_learning_rate / (1 + decay_rate * epoch), digits)``, epochs counted from 0. It belongs in
-    ``callbacks.LearningRateScheduler``, not in an optimizer, which counts steps. The same for an optimizer, apart from
-    the rounding, is ``InverseTimeDecay(initial_learning_rate, steps_per_epoch, decay_rate, staircase=True)``.
+    The rate is ``round(initial_learning_rate / (1 + decay_rate * epoch), digits)``, with epochs counted from 0. The
+    schedule belongs in ``callbacks.LearningRateScheduler`` and not in an optimizer, which counts steps. Apart from the
+    rounding, ``InverseTimeDecay(initial_learning_rate, steps_per_epoch, decay_rate, staircase=True)`` does the same in
+    an optimizer.
 
     Parameters
     ----------
     initial_learning_rate : float
+        The rate of epoch 0.
     decay_rate : float
+        How much the divisor grows per epoch.
     digits : int
-        Decimal places that are kept.
+        The number of decimal places that are kept.
 
     Examples
     --------
@@ -408,9 +428,9 @@ class InverseEpochDecay(_Configured):
         Parameters
         ----------
         epoch : int
-            Counted from 0.
+            The epoch, counted from 0.
         lr : float, optional
-            The rate so far. Ignored: Keras hands it to every epoch schedule.
+            The rate so far, which is ignored; Keras passes it to every epoch schedule.
 
         Returns
         -------
@@ -419,7 +439,7 @@ class InverseEpochDecay(_Configured):
         Raises
         ------
         ValueError
-            The epoch is negative.
+            If the epoch is negative.
         """
         return self._checked(self._rate, "epoch", epoch)
 
@@ -478,14 +498,8 @@ SCHEDULES: dict[str, Any] = {
 REGISTRY: Registry[Any] = Registry("schedule", LearningRateSchedule, SCHEDULES)
 
 
-def _units(step: int, decay_steps: float, staircase: bool) -> float:
-    """``step / decay_steps``, rounded down on a staircase."""
-    units = step / decay_steps
-    return math.floor(units) if staircase else units
-
-
 def _cosine(start: float, end: float, t: float) -> float:
-    """Half a cosine wave from `start` at t = 0 to `end` at t = 1."""
+    """Return a point of half a cosine wave that goes from `start` at t = 0 to `end` at t = 1."""
     return end + (start - end) * (1 + math.cos(math.pi * t)) / 2
 
 

@@ -1,4 +1,4 @@
-"""Every layer of the registry: gradients on both backends, and everything else a layer promises."""
+"""Every registered layer: gradients on both backends, and everything else that a layer promises."""
 
 import inspect
 import json
@@ -117,7 +117,7 @@ def test_three_positional_integers_explain_themselves():
 @pytest.mark.parametrize(
     ("make", "shape", "message"),
     [
-        (lambda: layers.Conv2D(4, 5), (4, 9, 1), "window of 5×5 pixels does not fit into an input of 4×9"),
+        (lambda: layers.Conv2D(4, 5), (4, 9, 1), r"window of 5×5 pixels does not fit into an input of 4×9\. Make the"),
         (lambda: layers.MaxPooling2D(3), (2, 2, 1), "window of 3×3 pixels does not fit into an input of 2×2"),
         (lambda: layers.Conv2D(4, 3), (28, 28), r"a grey image needs a channel axis: x\[..., None\]"),
         (lambda: layers.Conv2D(4, 3, groups=2), (5, 5, 3), "groups=2 does not divide the input's 3 channels"),
@@ -162,7 +162,7 @@ def test_inputs_that_do_not_fit_name_the_layer(make, shape, message):
         (lambda: layers.Rescaling(float("nan")), ValueError, "scale must be finite"),
         (lambda: layers.Reshape(4), TypeError, "target_shape must be a tuple of integers without the batch axis"),
         (lambda: layers.Reshape((-1, 2, -1)), ValueError, "with at most one -1"),
-        (lambda: layers.Reshape((3, 0)), ValueError, "target_shape must be positive"),
+        (lambda: layers.Reshape((3, 0)), ValueError, "target_shape must hold positive lengths"),
         (lambda: layers.ZeroPadding2D((1, 2, 3)), TypeError, "padding must be an integer, a pair, or a pair of pairs"),
         (lambda: layers.ZeroPadding2D(((0, -1), 2)), ValueError, r"padding\[0\]\[1\] must be at least 0; got -1"),
     ],
@@ -220,7 +220,7 @@ def test_global_pools(backend, keepdims):
 
 
 def test_what_a_global_pool_sees():
-    """All that the windows before it can reach; a frame of zeros moves nothing."""
+    """It sees all that the windows before it can reach; a frame of zeros does not change that."""
     model = tinycnn.Sequential(
         [
             layers.Input((20, 20, 1)),
@@ -243,7 +243,7 @@ def test_what_a_global_pool_sees():
     [
         (lambda x, w: {"x": 2 * x, "rest": [x[:, 0, 0, 0].copy()]}, 4 * (6 * 6 * 2 + 1)),
         (lambda x, w: x.sum(axis=(1, 2, 3)), 4),
-        (lambda x, w: (w, w.copy(), x.mean(axis=(0, 1, 2))), 0),  # their length is not that of the batch
+        (lambda x, w: (w, w.copy(), x.mean(axis=(0, 1, 2))), 0),  # Their length is not that of the batch.
         (lambda x, w: x, 4 * 6 * 6 * 2),
         (lambda x, w: None, 0),
     ],
@@ -360,7 +360,7 @@ def test_trainable_can_be_set_after_building():
 
 
 def test_a_layer_that_does_not_keep_its_arguments_still_has_a_repr():
-    """It raised, in whatever message was to name the layer."""
+    """Its repr used to raise an error, in whatever message was to name the layer."""
 
     class Forgetful(layers.Layer):
         def __init__(self, amount, **base):
@@ -372,7 +372,7 @@ def test_a_layer_that_does_not_keep_its_arguments_still_has_a_repr():
 
 
 class Builds(layers.Layer):
-    """Makes its parameter in a ``build`` of its own, as design.md writes one."""
+    """A layer that makes its parameter in a ``build`` of its own, as in design.md."""
 
     base = True
 
@@ -458,7 +458,7 @@ def test_slips_in_a_layer_are_named(call, message):
 
 @pytest.mark.parametrize("fuse", [True, False])
 def test_one_parameter_may_be_trained_in_a_frozen_layer(fuse):
-    """Its gradient was never computed, and a penalty's was added to it at every step."""
+    """Its gradient used not to be computed, while the gradient of a penalty was added to it at every step."""
     conv = layers.Conv2D(2, 3, activation="relu", bias_regularizer="l2", bias_initializer="glorot_uniform")
     end = layers.Dense(3, activation="softmax")
     model = Sequential([layers.Input((5, 5, 1)), conv, layers.MaxPooling2D(), layers.Flatten(), end])
@@ -486,7 +486,7 @@ def test_weights_of_one_layer():
     weights = layer.get_weights()
     assert [weight.tolist() for weight in weights] == [[1] * 3, [0] * 3, [0] * 3, [1] * 3]
     weights[0][:] = 5
-    assert layer.params["gamma"].value.tolist() == [1] * 3  # they are copies
+    assert layer.params["gamma"].value.tolist() == [1] * 3  # The weights are copies.
     layer.set_weights(weights)
     assert layer.params["gamma"].value.tolist() == [5] * 3
     with pytest.raises(ValueError, match="BatchNormalization 'bn' has 4 weight arrays; got 1"):

@@ -1,4 +1,4 @@
-"""What layers and losses leave unchanged: properties of the mathematics, whatever the code."""
+"""What layers and losses leave unchanged: properties of the mathematics that hold for any implementation."""
 
 import numpy as np
 import pytest
@@ -22,7 +22,7 @@ def built(layer, shape, backend, seed=0):
 
 @BACKEND
 def test_convolution_moves_with_the_image(backend):
-    """Shift the image by a multiple of the stride, and the result shifts by one, away from the border."""
+    """If the image shifts by a multiple of the stride, the result shifts too, except near the border."""
 
     @given(SEEDS, st.integers(1, 3), st.integers(1, 3))
     def check(seed, kernel, stride):
@@ -38,14 +38,14 @@ def test_convolution_moves_with_the_image(backend):
 
 @BACKEND
 def test_every_layer_treats_images_alike(backend):
-    """Another order of the batch is the same results in that order; batch-norm's statistics do not depend on it."""
+    """Reordering the batch reorders the results; the statistics of batch normalisation do not depend on the order."""
 
     @given(strategies.layers_with_inputs(), SEEDS)
     def check(case, seed):
         layer, x = case
         built(layer, x.shape[1:], backend)
         order = np.random.default_rng(seed).permutation(len(x))
-        # Dropout's mask belongs to positions in the batch: in inference there is none.
+        # Dropout's mask depends on positions in the batch, so it is tested in inference, where there is no mask.
         training = not isinstance(layer, layers.Dropout | layers.GaussianNoise)
         y, y_permuted = (layer.forward(images, training=training)[0] for images in (x, x[order]))
         np.testing.assert_allclose(y_permuted, y[order], rtol=1e-9, atol=1e-12)
@@ -86,7 +86,7 @@ def test_max_pooling_is_the_maximum_of_each_window(backend):
     @given(strategies.pool_geometries(), SEEDS)
     def check(g, seed):
         if any(g.pads):
-            return  # explicit pads are the kernel tests' business; a layer knows valid and same
+            return  # A layer has only valid and same padding; the kernels' tests cover explicit pads.
         x = np.random.default_rng(seed).normal(size=g.input_shape)
         layer = built(layers.MaxPooling2D(g.pool_size, g.strides), g.input_shape[1:], backend)
         y = layer.forward(x)[0]
@@ -132,7 +132,7 @@ def test_softmax_ignores_a_common_shift(backend):
 
 @BACKEND
 def test_the_logits_gradient_of_cross_entropy_sums_to_nothing(backend):
-    """Because a common shift of the logits does not change the loss."""
+    """The reason is that a common shift of the logits does not change the loss."""
     with tinycnn.use_backend(backend):
         loss = losses.SparseCategoricalCrossentropy(from_logits=True)
         rng = np.random.default_rng(0)
@@ -147,7 +147,7 @@ def test_a_small_step_down_the_gradient_lowers_the_loss(backend):
     def check(data):
         with tinycnn.use_backend(backend):
             model, x, y = data.draw(strategies.small_networks())
-        # Without dropout, whose mask changes from step to step, the loss is one function of the weights.
+        # Dropout's mask changes from step to step; without dropout the loss is one function of the weights.
         for layer in model.layers:
             if isinstance(layer, layers.Dropout):
                 layer.rate = 0.0

@@ -1,4 +1,7 @@
-"""Activations as layers use them: what is kept for backward, constants, memory. Values: test_kernels_reference.py."""
+"""Activations as layers use them: what they keep for backward, their constants, and memory.
+
+The values themselves are tested in test_kernels_reference.py.
+"""
 
 import json
 
@@ -36,7 +39,7 @@ def test_other_constants_are_saved_and_used():
 
 
 def test_keras_two_slopes():
-    """0.3 for the layer, 0.2 for the function of the same name."""
+    """Keras's default is 0.3 for the layer and 0.2 for the function of the same name."""
     x = np.array([[-1.0]], np.float32)
     for layer, expected in ((layers.LeakyReLU(), -0.3), (layers.Activation("leaky_relu"), -0.2)):
         layer.build((1,))
@@ -46,7 +49,7 @@ def test_keras_two_slopes():
 @NAMES
 @pytest.mark.parametrize("make", [lambda name: layers.Dense(5, activation=name), layers.Activation])
 def test_memory_reused_from_step_to_step_changes_nothing(name, make):
-    """In particular for a function whose input is kept: its result then needs memory of its own."""
+    """This holds in particular for a function that keeps its input, because its result needs memory of its own."""
     layer, ws, rng = make(name), Workspace(), np.random.default_rng(0)
     layer.build((5,), dtype="float64")
     for _ in range(2):
@@ -61,7 +64,7 @@ def test_memory_reused_from_step_to_step_changes_nothing(name, make):
 
 
 def test_only_gelu_costs_a_second_array():
-    """Each keeps one array for backward. Where that is x and not y, the next layer's x, which is y, comes on top."""
+    """Each keeps one array for backward. If that is x and not y, y is kept as well, as the next layer's x."""
     sizes = {}
     for name in ("tanh", "gelu"):
         model = tinycnn.Sequential([layers.Input((5,)), layers.Dense(6, activation=name), layers.Dense(2)])

@@ -160,7 +160,7 @@ def test_only_images_can_be_augmented():
 
 @pytest.mark.slow
 def test_all_changes_together_cost_less_than_a_training_step():
-    """Of ``mnist_cnn``, whose step is the one that matters: medians of alternating turns."""
+    """The step is that of ``mnist_cnn``, where it matters; medians of alternating turns are compared."""
     model = tinycnn.models.build("mnist_cnn")
     model.compile("adam", "sparse_categorical_crossentropy")
     x = np.random.default_rng(0).uniform(0, 1, (128, 28, 28, 1)).astype(np.float32)

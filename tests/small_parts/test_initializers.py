@@ -26,7 +26,7 @@ def test_uniform_scaling(kind):
 
 @pytest.mark.parametrize("kind", VARIANCE)
 def test_normal_scaling(kind):
-    """Cut off at two deviations of the normal before the cut; the deviation after it is the wanted one."""
+    """Values are cut off at two standard deviations, and the standard deviation after the cut is the wanted one."""
     values, stddev = draw(f"{kind}_normal"), np.sqrt(VARIANCE[kind])
     assert values.std() == pytest.approx(stddev, rel=0.01)
     assert stats.kstest(values, stats.truncnorm(-2, 2, scale=stddev / stats.truncnorm(-2, 2).std()).cdf).pvalue > 1e-3
@@ -60,5 +60,5 @@ def test_arguments_survive_saving():
 def test_bad_arguments_are_named():
     with pytest.raises(ValueError, match="stddev must be >= 0"):
         initializers.RandomNormal(stddev=-1)
-    with pytest.raises(ValueError, match="maxval must be >= 2"):
+    with pytest.raises(ValueError, match="maxval must be >= 2, the value of minval; got 1"):
         initializers.RandomUniform(2, 1)

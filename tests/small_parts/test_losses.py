@@ -1,4 +1,4 @@
-"""Losses: what each of the registry must do, formulas by hand, stability, refusal of what is no target."""
+"""Losses: what every registered loss must do, formulas worked out by hand, stability, and refused targets."""
 
 import numpy as np
 import pytest
@@ -16,7 +16,7 @@ ROW = [0.2, 0.3, 0.5]
 
 
 def cases(name):
-    """(loss, predictions, targets); a LookupError for a loss that nobody said how to draw."""
+    """Return a strategy for (loss, predictions, targets); raise a LookupError if nobody said how to draw the loss."""
     return strategies.losses_with_inputs(losses.LOSSES[name])
 
 
@@ -58,7 +58,7 @@ def test_backends_agree(name):
 @EVERY_LOSS
 @EVERY_BACKEND
 def test_float32_and_layouts(name, backend):
-    """Targets of another dtype, read-only, strided: nothing is written to them and results stay float32."""
+    """Targets may be read-only, strided or of another dtype: they are not written to, and results stay float32."""
 
     @settings(max_examples=20)
     @given(cases(name))
@@ -81,7 +81,7 @@ def test_float32_and_layouts(name, backend):
 
 @EVERY_LOSS
 def test_targets_of_another_shape_or_not_finite_are_refused(name):
-    """Nothing is broadcast: not one sample over many, not a missing axis."""
+    """Nothing is broadcast, neither one sample over many nor a missing axis."""
 
     @settings(max_examples=20)
     @given(cases(name))
@@ -125,7 +125,7 @@ def test_config_makes_the_same_loss(name):
 @EVERY_BACKEND
 @pytest.mark.parametrize("end", [["softmax"], [None, layers.Softmax]])
 def test_a_network_that_ends_in_softmax(name, backend, end):
-    """Whether compile fuses the two or not: gradients of the whole, and training that goes down."""
+    """The network's gradients are right and training lowers the loss, whether or not compile fuses the two."""
     rng = np.random.default_rng(0)
     x, labels = rng.normal(size=(6, 4)), rng.integers(0, 3, 6)
     y = labels if name.startswith("sparse") else np.eye(3)[labels]
@@ -223,14 +223,19 @@ def test_a_probability_of_zero_is_a_large_finite_loss(loss):
         ([0, 1, 2], "expected 2 integer labels"),
         ([[0, 1]], "expected 2 integer labels"),
         ([[0, 0, 1], [0, 1, 0]], r"one-hot rows: use y\.argmax\(axis=1\), or the loss categorical_crossentropy"),
-        ([0, 9], "label 9 is outside 0 … 2"),
-        ([0.5, 1], "not whole numbers"),
-        ([np.nan, 1], "not whole numbers"),
-        (["a", "b"], "expected integer labels"),
+        ([0, 9], r"labels must lie in 0 … 2 for 3 outputs; got 9 at index 1\. Correct the labels, or give the last"),
+        ([1, 3], r"got 3 at index 1\. Subtract 1 if your classes are numbered from 1\."),
+        ([0, 3], r"got 3 at index 1\. Correct the labels"),
+        ([3, 4], r"got 3 at index 0\. Correct the labels"),
+        ([1, -1], r"got -1 at index 1\. Classes are numbered from 0: renumber them, or leave out samples"),
+        ([1.0, np.inf], "got inf at index 1"),
+        ([1, 0.5], r"labels must be whole numbers; got 0\.5 at index 1"),
+        ([np.nan, 1], "whole numbers; got nan at index 0"),
+        (["a", "b"], r"got values of dtype <U1\. Number the classes, for example with np\.unique"),
         (None, "expected 2 integer labels"),
     ],
 )
-def test_labels_that_are_none(y, message):
+def test_labels_that_are_refused(y, message):
     with pytest.raises(ValueError, match=message):
         losses.SparseCategoricalCrossentropy()(y, [ROW] * 2)
 
@@ -238,43 +243,43 @@ def test_labels_that_are_none(y, message):
 @pytest.mark.parametrize(
     ("y", "message"),
     [
-        ([0, 1], r"one-hot rows of shape \(2, 3\), got \(2,\); these look like labels: use the loss sparse_"),
-        ([[0], [1]], "these look like labels"),
-        ([[1, 0, 0]], r"got \(1, 3\)$"),
-        ([[1, 0, 0], [0, -0.5, 1.5]], r"negative number -0\.5"),
-        ([[1, 0, 0], [0, 0.5, 0.6]], r"row 1 has 1\.1"),
-        ([[1, 0, 0], [0, 0, 0]], r"row 1 has 0"),
-        ([[1, 0, 0], [0, np.nan, 1]], "NaN or infinity"),
-        ([[1, 0, 0], [0, 1j, 1]], "real numbers, got complex128"),
+        ([0, 1], r"one-hot rows of shape \(2, 3\); got shape \(2,\)\. These look like labels: use the loss sparse_"),
+        ([[0], [1]], "These look like labels"),
+        ([[1, 0, 0]], r"got shape \(1, 3\)$"),
+        ([[1, 0, 0], [0, -0.5, 1.5]], r"must not be negative; got -0\.5 at index \(1, 1\)"),
+        ([[1, 0, 0], [0, 0.5, 0.6]], r"row 1 sums to 1\.1\. Divide every row by its sum"),
+        ([[1, 0, 0], [0, 0, 0]], r"row 1 sums to 0$"),
+        ([[1, 0, 0], [0, np.nan, 1]], r"targets must be finite; got nan at index \(1, 1\)"),
+        ([[1, 0, 0], [0, 1j, 1]], "real numbers; got values of dtype complex128"),
     ],
 )
-def test_rows_that_are_none(y, message):
+def test_rows_that_are_refused(y, message):
     with pytest.raises(ValueError, match=message):
         losses.CategoricalCrossentropy()(y, [ROW] * 2)
 
 
 def test_rows_that_sum_to_one_nearly():
-    """Probabilities in single precision, or printed to four places, are meant."""
+    """Probabilities in single precision, or rounded to four places, are accepted."""
     assert losses.CategoricalCrossentropy()([[0.3333, 0.3333, 0.3333]], [ROW]) > 0
 
 
 @pytest.mark.parametrize(
     ("y", "message"),
     [
-        ([1.0, 2.0], r"the shape of the predictions, \(2, 1\), got \(2,\); y\.reshape\(2, 1\) may be meant"),
-        ([[1.0]], r"got \(1, 1\)$"),
-        (3.0, r"got \(\)$"),
-        ([[1.0], [np.inf]], "NaN or infinity"),
+        ([1.0, 2.0], r"the shape of the predictions, \(2, 1\); got shape \(2,\)\. Perhaps y\.reshape\(2, 1\) is meant"),
+        ([[1.0]], r"got shape \(1, 1\)$"),
+        (3.0, r"got shape \(\)$"),
+        ([[1.0], [np.inf]], r"got inf at index \(1, 0\)"),
     ],
 )
-def test_numbers_that_are_none(y, message):
+def test_numbers_that_are_refused(y, message):
     with pytest.raises(ValueError, match=message):
         losses.MeanSquaredError()(y, [[1.0], [2.0]])
 
 
 @pytest.mark.parametrize("name", ["sparse_categorical_crossentropy", "categorical_crossentropy"])
 def test_predictions_that_are_images_are_refused(name):
-    with pytest.raises(ValueError, match="a Flatten or a global pooling is missing, before the first Dense"):
+    with pytest.raises(ValueError, match="Add a Flatten or a global pooling layer before the first Dense"):
         losses.get(name)([0], np.zeros((1, 2, 2, 3)))
 
 
@@ -294,6 +299,6 @@ def test_bad_arguments(call, kind, message):
 
 @pytest.mark.parametrize("name", ["binary_crossentropy", "BinaryCrossentropy"])
 def test_a_loss_of_two_classes_that_is_not_there_names_the_one_that_is(name):
-    """The nearest name, categorical_crossentropy, wants one-hot rows and was no help."""
+    """The nearest name, categorical_crossentropy, needs one-hot rows, so suggesting it did not help."""
     with pytest.raises(ValueError, match=rf"no {name}: end the model with Dense\(2, .*sparse_categorical_crossentropy"):
         losses.get(name)

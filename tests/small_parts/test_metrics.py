@@ -1,4 +1,4 @@
-"""Metrics: figures over samples, exact for any batch size; what is counted after training; settings that are saved."""
+"""Metrics: figures that are exact for any batch size, counts made after training, and settings that are saved."""
 
 import math
 
@@ -16,7 +16,7 @@ EVERY_METRIC = pytest.mark.parametrize("name", metrics.METRICS)
 
 
 def targets_for(metric, labels, classes=3):
-    """In the form that the metric takes."""
+    """Return the targets in the form that the metric takes."""
     takes_labels = isinstance(metric, metrics.ClassAccuracy) and not metric.rows
     return labels if takes_labels else np.eye(classes)[labels]
 
@@ -59,7 +59,7 @@ def test_starts_empty_and_can_be_reset(name):
 
 @EVERY_METRIC
 def test_refuses_targets_of_the_wrong_form(name):
-    """Nothing is broadcast: labels against rows of classes would be, silently, where there are as many of both."""
+    """Nothing is broadcast: labels would silently fit rows of classes if there were equally many of both."""
     metric = metrics.get(name)
     for wrong in (np.eye(3)[:2], LABELS[:2], np.zeros((3, 3, 1)), np.zeros((3, 1))):
         with pytest.raises(ValueError, match=f"metric '{metric.name}' takes"):
@@ -126,7 +126,7 @@ def test_top_k(k):
 
 
 def test_top_k_of_equal_predictions():
-    """All that share the last place are in, as Keras's in_top_k has it."""
+    """All predictions that share the last place count, as in Keras's in_top_k."""
     top_2 = metrics.SparseTopKCategoricalAccuracy(2)
     scores = np.array([[0.4, 0.2, 0.2, 0.2]])
     assert [value(top_2, [label], scores) for label in range(4)] == [1, 1, 1, 1]
@@ -154,7 +154,7 @@ def test_two_of_one_name_are_refused():
 
 
 def test_what_words_say_is_saved_as_words():
-    """As files of the first version have it."""
+    """Files of the first version hold metrics like this."""
     chosen = metrics.by_name(["acc", metrics.CategoricalAccuracy(), metrics.TopKCategoricalAccuracy(3, name="top_3")])
     top_3 = {"class_name": "TopKCategoricalAccuracy", "config": {"name": "top_3", "k": 3}}
     assert metrics.serialize(chosen) == ["acc", "categorical_accuracy", top_3]
@@ -162,7 +162,7 @@ def test_what_words_say_is_saved_as_words():
 
 
 class Slashed(metrics.Metric):
-    """A name that a model is saved with and not read with."""
+    """A metric whose name a model could be saved with but not loaded with."""
 
     name = "precision/macro"
 
@@ -225,8 +225,10 @@ def test_confusion_matrix_of_probabilities_has_a_column_for_each_class():
     [
         (([0, 1], [0, 1, 1]), "y_true and y_pred must be equally long; got 2 and 3"),
         (([0, 5], [0, 1], 3), "num_classes must be at least 6"),
-        (([0.5, 1], [0, 1]), "y_true must hold class numbers"),
-        (([0, 1], [[0.5, 0.6], [2.0, 0.1]]), "y_pred must hold probabilities"),
+        (([0.5, 1], [0, 1]), "y_true must hold class numbers, integers from 0; got values of dtype float64"),
+        (([0, -1], [0, 1]), "y_true must hold class numbers, integers from 0 to 9999; got -1 at index 1"),
+        (([0, 1], [[0.5, 0.6], [2.0, 0.1]]), r"y_pred must hold .*, from 0 to 1; got 2\.0 at index \(1, 0\)"),
+        (([0, 1], np.zeros((0, 2))), r"y_pred must hold probabilities of at least one sample; got shape \(0, 2\)"),
         (([], []), "y_true must hold class numbers"),
     ],
 )

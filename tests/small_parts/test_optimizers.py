@@ -1,4 +1,4 @@
-"""Optimizers: Keras 3's formulas by hand, state, and what every optimizer of the registry must do."""
+"""Optimizers: Keras 3's formulas by hand, state, and what every registered optimizer must do."""
 
 import copy
 import json
@@ -11,14 +11,14 @@ import tinycnn
 from tinycnn import layers, optimizers, schedules
 from tinycnn.core.backend import BACKENDS, Backend
 
-#: Settings that give each optimizer of the registry every path it has; one that is missing here fails.
+#: Settings that take each registered optimizer through all of its paths; an optimizer that is missing here fails.
 SETTINGS = {
     "SGD": [{}, {"momentum": 0.9}, {"momentum": 0.9, "nesterov": True}],
     "RMSprop": [{}, {"momentum": 0.5}, {"centered": True}, {"momentum": 0.5, "centered": True}],
     "Adam": [{}],
     "AdamW": [{}, {"weight_decay": 0.1}],
 }
-#: For any optimizer.
+#: Settings for any optimizer.
 BASE = [{"weight_decay": 0.01}, {"clipnorm": 0.1}, {"clipvalue": 0.1}, {"global_clipnorm": 0.1}]
 EVERY_OPTIMIZER = pytest.mark.parametrize(
     ("name", "settings"),
@@ -38,7 +38,7 @@ def test_every_optimizer_has_settings():
 
 
 def run(optimizer, gradients, start=1.0, backend="cpu"):
-    """Values of a one-element parameter after each gradient."""
+    """Return the values of a one-element parameter after each gradient."""
     parameter = layers.Parameter(np.array([start]))
     values = []
     for gradient in gradients:
@@ -146,7 +146,7 @@ def test_does_not_change_the_gradient(name, settings, backend):
 
 @EVERY_OPTIMIZER
 def test_a_gradient_that_is_not_finite_shows(name, settings):
-    """Also where it is clipped: a scale of 0 would hide it."""
+    """This holds for clipping as well, where a scale of 0 would hide it."""
     parameter = layers.Parameter(np.ones(3))
     parameter.grad[...] = [1, np.nan, 1]
     make(name, settings).step({"w": parameter}, tinycnn.get_backend())
@@ -173,7 +173,7 @@ def test_goes_on_from_a_file_to_the_same_bits(name, settings, tmp_path):
 
 
 def step_of(gradients, backend="cpu", dtype="float32", frozen=(), **settings):
-    """How plain descent at rate 1 moves parameters with these gradients."""
+    """Return how plain descent at rate 1 moves parameters with these gradients."""
     parameters = {
         key: layers.Parameter(np.zeros(np.shape(g), dtype), trainable=key not in frozen) for key, g in gradients.items()
     }
@@ -198,7 +198,7 @@ def test_clipping_by_hand(backend):
 @EVERY_BACKEND
 @pytest.mark.parametrize("limit", ["clipnorm", "clipvalue", "global_clipnorm"])
 def test_small_gradients_are_not_touched(backend, limit):
-    """To the last bit: a factor that is nearly 1 would move them."""
+    """They stay the same to the last bit; a factor that is nearly 1 would change them."""
     gradient = np.random.default_rng(0).normal(size=100)
     assert step_of({"w": gradient}, backend, **{limit: 1e3}) == step_of({"w": gradient}, backend)
 
@@ -209,7 +209,7 @@ def test_frozen_parameters_do_not_count_in_the_global_norm():
 
 
 def test_weight_decay_by_hand():
-    # w -= w * 0.1 * 0.5 before the step of 0.1 * g; Keras reckons alike for every optimizer.
+    # w -= w * 0.1 * 0.5 before the step of 0.1 * g; Keras does the same for every optimizer.
     assert run(optimizers.SGD(0.1, weight_decay=0.5), [1, 1]) == pytest.approx([0.85, 0.85 * 0.95 - 0.1])
 
 
@@ -219,7 +219,7 @@ def test_weight_decay_goes_by_the_schedule():
 
 
 def test_small_decay_in_single_precision():
-    """1 - rate * decay has only a few digits left of a small decay; the product of it and the weight has them all."""
+    """``1 - rate * decay`` keeps few digits of a small decay; the product of decay and weight keeps all of them."""
     parameter = layers.Parameter(np.full(1, 1e-3, np.float32))
     parameter.grad[...] = 0
     optimizers.SGD(1e-3, weight_decay=4e-2).step({"w": parameter}, Backend("cpu"))
@@ -239,7 +239,7 @@ def test_clipping_keeps_its_memory():
 
 
 def small(units=3, name=None, optimizer="adam"):
-    """A model that is compiled; its layers have the default names unless one is given."""
+    """Return a compiled model whose layer has the default name unless one is given."""
     tinycnn.set_seed(0)
     model = tinycnn.Sequential([layers.Input((4,)), layers.Dense(units, "softmax", name=name)])
     model.compile(optimizer, "sparse_categorical_crossentropy")
@@ -312,7 +312,7 @@ def test_a_gradient_of_another_shape_names_its_parameter(optimizer):
     [(optimizers.SGD(), "momentum"), (optimizers.RMSprop(), "momentum"), (optimizers.RMSprop(), "centered")],
 )
 def test_what_decides_an_optimizers_memory_is_fixed(optimizer, name):
-    """Set later, it was saved and not used."""
+    """A value that was set later used to be saved but not used."""
     with pytest.raises(AttributeError, match=name):
         setattr(optimizer, name, 0.5)
 

@@ -44,7 +44,7 @@ def test_gradient_is_the_slope_of_the_penalty():
 
 
 def test_a_step_descends_the_whole_loss(data):
-    """Against differences of the loss that evaluate reports, for every weight."""
+    """The step is compared, for every weight, with differences of the loss that evaluate reports."""
     model, h = model_with(regularizers.L2(0.2)), 1e-6
     before = {name: p.value.copy() for name, p in model.parameters().items()}
     slopes = {name: np.empty_like(value) for name, value in before.items()}
@@ -73,7 +73,7 @@ def test_training_and_evaluation_report_it(data):
 
 
 def test_frozen_weights_cost_nothing(data):
-    """As in Keras, whose penalty counts trainable weights only."""
+    """Keras's penalty, too, counts trainable weights only."""
     model = model_with("l2")
     model.layers[0].trainable = model.layers[2].trainable = False
     assert model.evaluate(*data, verbose=0)[0] == model_with(None).evaluate(*data, verbose=0)[0]

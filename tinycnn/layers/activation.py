@@ -1,4 +1,4 @@
-"""Activations as layers of their own."""
+"""Activation functions as layers of their own."""
 
 from typing import Any, NamedTuple
 
@@ -11,20 +11,27 @@ from .base import Layer
 
 
 class ActivationCache(NamedTuple):
-    """``kept``: the result, or the input where the function needs that for its slope (gelu)."""
+    """``kept``: the result, or the input if the function needs that for its slope (gelu)."""
 
     kept: Array | None
 
 
 class Activation(Layer):
-    """Apply a function to every number (softmax: to every last axis).
+    """Apply an activation function to every number; softmax works on each last axis as a whole.
+
+    Input and result have the same shape, (N, …).
 
     Parameters
     ----------
     activation : str or ActivationFunction
-        One of the names in :data:`tinycnn.activations.ACTIVATIONS`, or such a function with other constants.
+        One of the names in :data:`tinycnn.activations.ACTIVATIONS`, or a function object with other constants.
     **base
-        ``name``, ``input_shape``, ``trainable``: see :class:`Layer`.
+        ``name``, ``input_shape`` and ``trainable``, which every layer takes: see :class:`Layer`.
+
+    Raises
+    ------
+    ValueError
+        If no activation has that name.
 
     Examples
     --------
@@ -52,7 +59,7 @@ class Activation(Layer):
 
 
 class _OneActivation(Activation):
-    """Base of the layers that are named after their function, which is therefore none of their arguments."""
+    """Base of the layers that are named after their function, which is therefore not one of their arguments."""
 
     fixed_arguments = ("activation",)
 
@@ -66,21 +73,43 @@ class _OneActivation(Activation):
 
 
 class ReLU(_OneActivation):
-    """``y = max(x, 0)`` as a layer."""
+    """Replace negative numbers by 0: ``y = max(x, 0)``.
+
+    Input and result have the same shape, (N, …).
+
+    Parameters
+    ----------
+    **base
+        ``name``, ``input_shape`` and ``trainable``, which every layer takes: see :class:`Layer`.
+
+    Examples
+    --------
+    >>> from tinycnn import layers
+    >>> layers.ReLU().output_shape((28, 28, 8))
+    (28, 28, 8)
+    """
 
     def __init__(self, **base: Any) -> None:
         super().__init__("relu", **base)
 
 
 class LeakyReLU(_OneActivation):
-    """``y = x`` where ``x > 0``, else ``negative_slope * x``, as a layer.
+    """Multiply negative numbers by a small slope: ``y = x`` where ``x > 0``, and ``y = negative_slope * x`` elsewhere.
+
+    Input and result have the same shape, (N, …).
 
     Parameters
     ----------
     negative_slope : float, not negative
-        By default 0.3, while ``activation="leaky_relu"`` has 0.2: Keras's defaults both.
+        The slope for negative numbers. Its default is 0.3 here and 0.2 for ``activation="leaky_relu"``; both are
+        Keras's defaults.
     **base
-        ``name``, ``input_shape``, ``trainable``: see :class:`Layer`.
+        ``name``, ``input_shape`` and ``trainable``, which every layer takes: see :class:`Layer`.
+
+    Raises
+    ------
+    ValueError
+        If ``negative_slope`` is negative.
     """
 
     def __init__(self, negative_slope: float = 0.3, **base: Any) -> None:
@@ -90,14 +119,21 @@ class LeakyReLU(_OneActivation):
 
 
 class ELU(_OneActivation):
-    """``y = x`` where ``x > 0``, else ``alpha * (exp(x) - 1)``, as a layer.
+    """Let negative numbers saturate: ``y = x`` where ``x > 0``, and ``y = alpha * (exp(x) - 1)`` elsewhere.
+
+    Input and result have the same shape, (N, …).
 
     Parameters
     ----------
     alpha : float, not negative
-        Minus the limit for small x.
+        For very negative x the result approaches ``-alpha``.
     **base
-        ``name``, ``input_shape``, ``trainable``: see :class:`Layer`.
+        ``name``, ``input_shape`` and ``trainable``, which every layer takes: see :class:`Layer`.
+
+    Raises
+    ------
+    ValueError
+        If ``alpha`` is negative.
     """
 
     def __init__(self, alpha: float = 1.0, **base: Any) -> None:
@@ -107,18 +143,25 @@ class ELU(_OneActivation):
 
 
 class Softmax(_OneActivation):
-    """``y_k = exp(x_k) / sum_j exp(x_j)`` over the last axis, as a layer.
+    """Turn the numbers along the last axis into probabilities: ``y_k = exp(x_k) / sum_j exp(x_j)``.
+
+    Input and result have the same shape, (N, …, K), for K classes.
 
     Parameters
     ----------
     axis : int
-        Only the last (-1) is supported.
+        The axis of the classes; only the last one (-1) is supported.
     **base
-        ``name``, ``input_shape``, ``trainable``: see :class:`Layer`.
+        ``name``, ``input_shape`` and ``trainable``, which every layer takes: see :class:`Layer`.
+
+    Raises
+    ------
+    ValueError
+        If ``axis`` is not -1.
     """
 
     def __init__(self, axis: int = -1, **base: Any) -> None:
         super().__init__("softmax", **base)
         if integer(axis, "axis", minimum=-1) != -1:
-            raise ValueError(f"axis must be -1: tinycnn keeps classes last; got {shown(axis)}")
+            raise ValueError(f"axis must be -1, because tinycnn keeps classes last; got {shown(axis)}")
         self.axis = -1

@@ -12,7 +12,11 @@ from .base import Layer
 
 
 class BatchNormCache(NamedTuple):
-    """``x``: the input; ``mean``, ``variance``: the statistics it was normalised by; ``by_batch``: whether its own."""
+    """What backward needs of forward.
+
+    ``x`` is the input, ``mean`` and ``variance`` are the statistics that it was normalised by, and ``by_batch`` says
+    whether these were its own.
+    """
 
     x: Array
     mean: Array
@@ -21,25 +25,37 @@ class BatchNormCache(NamedTuple):
 
 
 class BatchNormalization(Layer):
-    """Give every channel mean beta and standard deviation gamma over the batch.
+    """Normalise every channel to mean beta and standard deviation gamma over the batch.
 
-    In training the statistics are the batch's own and move the running averages
-    (``moving = momentum * moving + (1 - momentum) * batch``); in inference, and when the layer is frozen
-    (``trainable=False``), the running averages are used. Source: Ioffe & Szegedy, 2015, algorithms 1 and 2.
+    ``y = gamma * (x - mean) / sqrt(variance + epsilon) + beta``. Input and result have the same shape, (N, …, C), and
+    there is a mean, a variance, a gamma and a beta for each of the C channels.
+
+    In training, mean and variance are the batch's own, and they also move the running averages
+    (``moving = momentum * moving + (1 - momentum) * batch``). In inference, and when the layer is frozen
+    (``trainable=False``), the running averages are used instead.
+
+    Source: Ioffe & Szegedy, "Batch normalization: accelerating deep network training by reducing internal covariate
+    shift", 2015, algorithms 1 and 2.
 
     Parameters
     ----------
     axis : int
-        The axis of channels; only the last (-1) is supported.
+        The axis of the channels; only the last one (-1) is supported.
     momentum : float in [0, 1]
-        Of the running averages.
+        The share of the running averages that is kept from step to step.
     epsilon : float > 0
-        Added to the variance.
+        A small number that is added to the variance.
     center, scale : bool
-        Whether there is a beta, a gamma.
+        Whether there is a beta, and whether there is a gamma.
     beta_initializer, gamma_initializer, moving_mean_initializer, moving_variance_initializer : str or Initializer
+        The rules for the first values of beta, of gamma and of the running averages.
     **base
-        ``name``, ``input_shape``, ``trainable``: see :class:`Layer`.
+        ``name``, ``input_shape`` and ``trainable``, which every layer takes: see :class:`Layer`.
+
+    Raises
+    ------
+    ValueError
+        If ``axis`` is not -1, or a number is out of range. In training, also if the batch is empty.
 
     Examples
     --------
@@ -66,7 +82,7 @@ class BatchNormalization(Layer):
     ) -> None:
         super().__init__(**base)
         if integer(axis, "axis", minimum=-1) != -1:
-            raise ValueError(f"axis must be -1: tinycnn keeps channels last; got {axis}")
+            raise ValueError(f"axis must be -1, because tinycnn keeps channels last; got {axis}")
         self.axis = -1
         self.momentum = real(momentum, "momentum", 0, 1)
         self.epsilon = real(epsilon, "epsilon", above=0)
@@ -85,7 +101,7 @@ class BatchNormalization(Layer):
             self.add_parameter("beta", channels, self.beta_initializer, rng)
         self.add_buffer("moving_mean", channels, self.moving_mean_initializer)
         self.add_buffer("moving_variance", channels, self.moving_variance_initializer)
-        # What stands in for a gamma or beta that the layer does not have.
+        # These stand in for a gamma or a beta that the layer does not have.
         self._one = self.constant(channels, initializers.Ones())
         self._zero = self.constant(channels, initializers.Zeros())
 
@@ -124,18 +140,19 @@ class BatchNormalization(Layer):
         ]
 
     def inference_terms(self) -> tuple[Array, Array, Array, Array, float]:
-        """gamma, beta, moving mean, moving variance and epsilon: all that inference takes."""
+        """Return gamma, beta, moving mean, moving variance and epsilon, which is all that inference needs."""
         buffers = self.buffers
         return *self.gamma_and_beta(), buffers["moving_mean"], buffers["moving_variance"], self.epsilon
 
     def gamma_and_beta(self) -> tuple[Array, Array]:
-        """The parameters, or ones and zeros in place of those that the layer does not have."""
+        """Return the two parameters, with ones or zeros in place of one that the layer does not have."""
         return (
             self.params["gamma"].value if self.scale else self._one,
             self.params["beta"].value if self.center else self._zero,
         )
 
     def _move_averages(self, mean: Array, variance: Array) -> None:
+        """Move the running averages towards the statistics of a batch."""
         for name, batch in (("moving_mean", mean), ("moving_variance", variance)):
             moving = self.buffers[name]
             moving *= self.momentum

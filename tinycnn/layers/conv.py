@@ -1,4 +1,4 @@
-"""Convolution."""
+"""Convolution layers: the full convolution and the depthwise one."""
 
 import math
 from typing import Any, NamedTuple
@@ -13,7 +13,7 @@ from ..core.workspace import Workspace
 from ..kernels.geometry import Window, same_pads
 from .base import ActivatedLayer
 
-#: Limits of a window that is larger than the image: pixels that it spans in a direction, and pixels that it reads.
+#: Limits for a window that is larger than the image: the pixels that it spans in a direction, and those that it reads.
 MAX_EXTENT, MAX_TAPS = 4096, 65536
 
 
@@ -32,7 +32,6 @@ class _Convolution2D(ActivatedLayer):
 
     def __init__(
         self,
-        *,
         kernel_size: int | tuple[int, int],
         strides: int | tuple[int, int],
         padding: str,
@@ -53,11 +52,11 @@ class _Convolution2D(ActivatedLayer):
         self.bias_initializer = initializers.get(bias_initializer, "bias_initializer")
         self.bias_regularizer = regularizers.get(bias_regularizer, "bias_regularizer")
 
-    #: How the backend is to compute it; see :class:`Conv2D`.
+    #: How the backend computes the layer; see :class:`Conv2D`.
     algorithm = "auto"
 
     def filters_and_groups(self, channels: int) -> tuple[int, int]:
-        """F and the number of groups for an input of C channels; ValueError where there are none that fit."""
+        """Return F and the number of groups for an input of C channels; raise a ValueError where none fit."""
         raise NotImplementedError
 
     def output_shape(self, input_shape: Shape) -> Shape:
@@ -66,7 +65,7 @@ class _Convolution2D(ActivatedLayer):
         return (*fitting_output_size(self, self.window_over(size), size), filters)
 
     def window_over(self, size: tuple[int, int]) -> Window:
-        """The window with the pads it needs on an image of ``size``."""
+        """Return the window with the pads that it needs on an image of ``size``."""
         pads = (0, 0, 0, 0)
         if self.padding == "same":
             pads = same_pads(size, self.kernel_size, self.strides, self.dilation_rate)
@@ -80,7 +79,7 @@ class _Convolution2D(ActivatedLayer):
         regularizer: regularizers.Regularizer | None,
         rng: np.random.Generator,
     ) -> None:
-        """Fix the window and make the kernel and the bias."""
+        """Fix the window, and make the kernel and the bias."""
         size, channels = image_size(self, input_shape)
         self.window = self.window_over(size)
         self.add_parameter("kernel", kernel_shape, initializer, rng, regularizer)
@@ -122,20 +121,24 @@ class _Convolution2D(ActivatedLayer):
         )
 
     def _hwio(self, kernel: Array) -> Array:
+        """Return a view of the kernel in the shape that kernels take: (KH, KW, C // groups, F)."""
         channels = self.built_input_shape[2]
         filters, groups = self.filters_and_groups(channels)
         return kernel.reshape(*self.kernel_size, channels // groups, filters)
 
     def _geometry(self) -> tuple[Any, ...]:
+        """Return strides, pads, dilation, groups and algorithm, as kernels take them."""
         assert self.window is not None
         _, groups = self.filters_and_groups(self.built_input_shape[2])
         return self.strides, self.window.pads, self.dilation_rate, groups, self.algorithm
 
 
 class Conv2D(_Convolution2D):
-    """Slide F filters of KH×KW pixels over an image; each gives one channel of the result.
+    """Slide F filters of KH×KW pixels over an image; each filter gives one channel of the result.
 
-    ``y[n,i,j,f] = activation(b[f] + sum_{p,q,c} xpad[n, i*s + p*d, j*s + q*d, c] * w[p,q,c,f])``
+    ``y[n,i,j,f] = activation(b[f] + sum_{p,q,c} xpad[n, i*s + p*d, j*s + q*d, c] * w[p,q,c,f])``, where s is the
+    stride, d the dilation rate and xpad the image with its pads. Images of shape (N, H, W, C) become results of shape
+    (N, OH, OW, F); w has the shape (KH, KW, C // groups, F).
 
     Source: LeCun et al., "Gradient-based learning applied to document recognition", 1998. The arithmetic is in
     ``kernels/reference/conv.py``.
@@ -143,33 +146,39 @@ class Conv2D(_Convolution2D):
     Parameters
     ----------
     filters : int
-        F, channels of the result.
+        F, the number of filters and of the result's channels.
     kernel_size : int or (int, int)
-        KH and KW.
+        KH and KW, the height and the width of the filters in pixels.
     strides : int or (int, int)
-        Pixels from one window to the next.
+        The number of pixels from one window to the next.
     padding : {"valid", "same"}
-        ``valid``: windows lie inside the image. ``same``: zeros around it so that OH = ceil(H / stride).
+        With ``valid``, windows lie inside the image. With ``same``, zeros are put around it so that
+        OH = ceil(H / stride).
     dilation_rate : int or (int, int)
-        Pixels from one tap of the window to the next.
+        The number of pixels from one tap of the window to the next.
     groups : int
-        Cuts channels and filters into groups that do not see each other; divides both.
-    activation : str, optional
+        The number of groups into which channels and filters are cut. A filter sees only the channels of its own group.
+        It has to divide both numbers.
+    activation : str or ActivationFunction, optional
+        The function that is applied last; by default none.
     use_bias : bool
+        Whether b is added.
     kernel_initializer, bias_initializer : str or Initializer
+        The rules for the first values of w and b.
     kernel_regularizer, bias_regularizer : str or Regularizer, optional
-        A penalty on large weights, part of the loss.
+        A penalty on large weights, which becomes part of the loss.
     algorithm : {"auto", "direct", "winograd", "im2col"}
-        How the ``cpu`` backend computes it: by the shapes, or one to compare with the others. Their results differ in
-        rounding. ``winograd`` is for 3×3 kernels with stride 1 alone. Other backends have one way each.
+        How the ``cpu`` backend computes the layer. ``auto`` chooses by the shapes; the others are for comparison, and
+        their results differ in rounding. ``winograd`` is only for 3×3 kernels with stride 1, without dilation and
+        groups. Other backends have one way each and ignore this argument.
     **base
-        ``name``, ``input_shape``, ``trainable``: see :class:`Layer`.
+        ``name``, ``input_shape`` and ``trainable``, which every layer takes: see :class:`Layer`.
 
     Raises
     ------
     TypeError
-        For a third positional integer: in Keras 1 ``Convolution2D(16, 3, 3)`` was a 3×3 kernel, read today it would
-        be stride 3.
+        If there is a third positional integer. In Keras 1 ``Convolution2D(16, 3, 3)`` had a 3×3 kernel; today it would
+        be read as a stride of 3.
     ValueError
         If the kernel is larger than the (padded) input, or ``groups`` does not divide channels and filters.
 
@@ -200,17 +209,8 @@ class Conv2D(_Convolution2D):
     ) -> None:
         if positional:
             raise _positional_error(filters, kernel_size, positional)
-        super().__init__(
-            kernel_size=kernel_size,
-            strides=strides,
-            padding=padding,
-            dilation_rate=dilation_rate,
-            activation=activation,
-            use_bias=use_bias,
-            bias_initializer=bias_initializer,
-            bias_regularizer=bias_regularizer,
-            **base,
-        )
+        window = kernel_size, strides, padding, dilation_rate
+        super().__init__(*window, activation, use_bias, bias_initializer, bias_regularizer, **base)
         self.filters = integer(filters, "filters")
         self.groups = integer(groups, "groups")
         self.algorithm = choice(algorithm, ("auto", "direct", "winograd", "im2col"), "algorithm")
@@ -237,33 +237,40 @@ class Conv2D(_Convolution2D):
 
 
 class DepthwiseConv2D(_Convolution2D):
-    """Slide over each channel filters of its own, M of them: a convolution in as many groups as there are channels.
+    """Slide M filters over each channel by itself: a convolution in as many groups as there are channels.
 
-    ``y[n,i,j,c*M+m] = activation(b[c*M+m] + sum_{p,q} xpad[n, i*s + p, j*s + q, c] * w[p,q,c,m])``
+    ``y[n,i,j,c*M+m] = activation(b[c*M+m] + sum_{p,q} xpad[n, i*s + p*d, j*s + q*d, c] * w[p,q,c,m])``, where s is the
+    stride, d the dilation rate and xpad the image with its pads. Images of shape (N, H, W, C) become results of shape
+    (N, OH, OW, C*M); w has the shape (KH, KW, C, M).
 
-    Followed by a 1×1 convolution it does nearly what a full one does with far fewer products.
+    Followed by a 1×1 convolution, this layer does nearly what a full convolution does, with far fewer products.
+
     Source: Howard et al., "MobileNets: efficient convolutional neural networks for mobile vision applications", 2017,
     section 3.1.
 
     Parameters
     ----------
     kernel_size : int or (int, int)
-        KH and KW.
+        KH and KW, the height and the width of the filters in pixels.
     strides : int or (int, int)
-        Pixels from one window to the next.
+        The number of pixels from one window to the next.
     padding : {"valid", "same"}
-        ``valid``: windows lie inside the image. ``same``: zeros around it so that OH = ceil(H / stride).
+        With ``valid``, windows lie inside the image. With ``same``, zeros are put around it so that
+        OH = ceil(H / stride).
     depth_multiplier : int
-        M, filters for each channel; the result has C * M channels.
+        M, the number of filters for each channel; the result has C * M channels.
     dilation_rate : int or (int, int)
-        Pixels from one tap of the window to the next.
-    activation : str, optional
+        The number of pixels from one tap of the window to the next.
+    activation : str or ActivationFunction, optional
+        The function that is applied last; by default none.
     use_bias : bool
+        Whether b is added.
     depthwise_initializer, bias_initializer : str or Initializer
+        The rules for the first values of w and b.
     depthwise_regularizer, bias_regularizer : str or Regularizer, optional
-        A penalty on large weights, part of the loss.
+        A penalty on large weights, which becomes part of the loss.
     **base
-        ``name``, ``input_shape``, ``trainable``: see :class:`Layer`.
+        ``name``, ``input_shape`` and ``trainable``, which every layer takes: see :class:`Layer`.
 
     Raises
     ------
@@ -295,17 +302,8 @@ class DepthwiseConv2D(_Convolution2D):
         bias_regularizer: Any = None,
         **base: Any,
     ) -> None:
-        super().__init__(
-            kernel_size=kernel_size,
-            strides=strides,
-            padding=padding,
-            dilation_rate=dilation_rate,
-            activation=activation,
-            use_bias=use_bias,
-            bias_initializer=bias_initializer,
-            bias_regularizer=bias_regularizer,
-            **base,
-        )
+        window = kernel_size, strides, padding, dilation_rate
+        super().__init__(*window, activation, use_bias, bias_initializer, bias_regularizer, **base)
         self.depth_multiplier = integer(depth_multiplier, "depth_multiplier")
         self.depthwise_initializer = initializers.get(depthwise_initializer, "depthwise_initializer")
         self.depthwise_regularizer = regularizers.get(depthwise_regularizer, "depthwise_regularizer")
@@ -322,13 +320,13 @@ Convolution2D = Conv2D
 
 
 def weight_gradients(layer: ActivatedLayer) -> tuple[Array, Array]:
-    """Where a kernel is to write (dw, db); without a bias the second is written and dropped."""
+    """Return the arrays that a kernel writes (dw, db) to; without a bias the second is written and dropped."""
     kernel, bias = layer.params["kernel"].grad, layer.params.get("bias")
     return kernel, (layer.backend.empty(layer.built_output_shape[-1], kernel.dtype) if bias is None else bias.grad)
 
 
 def image_size(layer: Any, input_shape: Shape) -> tuple[tuple[int, int], int]:
-    """((H, W), C) of an image's shape, or an error that says what came instead."""
+    """Return ((H, W), C) for the shape of an image, or raise an error that says what was given instead."""
     input_shape = shape(input_shape, "input_shape")
     if len(input_shape) != 3:
         hint = "; a grey image needs a channel axis: x[..., None]" if len(input_shape) == 2 else ""
@@ -338,30 +336,40 @@ def image_size(layer: Any, input_shape: Shape) -> tuple[tuple[int, int], int]:
 
 
 def fitting_output_size(layer: Any, window: Window, size: tuple[int, int]) -> tuple[int, int]:
-    """(OH, OW), or an error if the window does not fit."""
+    """Return (OH, OW), or raise a ValueError if the window does not fit."""
     OH, OW = window.output_size(size)
     if OH < 1 or OW < 1:
         (h, w), (H, W) = window.extent(), size
-        raise ValueError(f"{layer.label}: a window of {h}×{w} pixels does not fit into an input of {H}×{W}")
+        raise ValueError(
+            f"{layer.label}: a window of {h}×{w} pixels does not fit into an input of {H}×{W}. Make the window "
+            "smaller, or use padding='same'."
+        )
     _check_extent(layer, window, size)
     return OH, OW
 
 
 def _check_extent(layer: Any, window: Window, size: tuple[int, int]) -> None:
-    """With ``padding="same"`` a window may be larger than the image: up to a limit, for most of it sees only zeros."""
+    """Raise a ValueError if the window is larger than the image and the limits.
+
+    With ``padding="same"`` a window may be larger than the image, but not without limit, because most of it sees only
+    zeros.
+    """
     (h, w), (H, W) = window.extent(), size
     if h > max(MAX_EXTENT, H) or w > max(MAX_EXTENT, W) or math.prod(window.size) > max(MAX_TAPS, H * W):
         raise ValueError(
             f"{layer.label}: a window of {shown(h)}×{shown(w)} pixels on an image of {H}×{W} is more than the limit of "
-            f"{MAX_EXTENT} in a direction and {MAX_TAPS} taps"
+            f"{MAX_EXTENT} in a direction and {MAX_TAPS} taps. Make the window smaller."
         )
 
 
 def _positional_error(filters: Any, kernel_size: Any, rest: tuple[Any, ...]) -> TypeError:
+    """Return the error for a Conv2D with more than two positional arguments."""
     if isinstance(rest[0], int):
         return TypeError(
             f"Conv2D({filters}, {kernel_size}, {rest[0]}): three positional integers are ambiguous. For a "
             f"{kernel_size}×{rest[0]} kernel (as in Keras 1) write Conv2D({filters}, ({kernel_size}, {rest[0]})); "
             f"for a stride write Conv2D({filters}, {kernel_size}, strides={rest[0]})"
         )
-    return TypeError(f"Conv2D takes filters and kernel_size by position, the rest by name; got also {shown(rest)}")
+    return TypeError(
+        f"Conv2D takes filters and kernel_size by position and all other arguments by name; got also {shown(rest)}"
+    )

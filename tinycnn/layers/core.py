@@ -15,14 +15,19 @@ from .conv import image_size
 
 
 class Input:
-    """The shape of one sample; stands first in a Sequential.
+    """The shape of one sample, given as the first item of a Sequential.
 
-    Not a layer: it computes nothing and does not appear in ``model.layers``.
+    An Input is not a layer: it computes nothing and does not appear in ``model.layers``.
 
     Parameters
     ----------
     shape : tuple of int
-        Without the batch axis.
+        The shape without the batch axis, for example (H, W, C).
+
+    Raises
+    ------
+    TypeError, ValueError
+        If ``shape`` is not a tuple of positive integers.
 
     Examples
     --------
@@ -35,7 +40,7 @@ class Input:
         self.shape = checked_shape(shape, "shape")
 
     def get_config(self) -> Config:
-        """The constructor's arguments."""
+        """Return the constructor's arguments."""
         return {"shape": list(self.shape)}
 
     def __repr__(self) -> str:
@@ -58,7 +63,14 @@ class _ShapeOnly(Layer):
 
 
 class Flatten(_ShapeOnly):
-    """Each sample as one row of numbers, in memory order: (N, H, W, C) → (N, H*W*C).
+    """Turn each sample into one row of numbers, in memory order: (N, H, W, C) → (N, H*W*C).
+
+    Samples may have any shape.
+
+    Parameters
+    ----------
+    **base
+        ``name``, ``input_shape`` and ``trainable``, which every layer takes: see :class:`Layer`.
 
     Examples
     --------
@@ -72,14 +84,14 @@ class Flatten(_ShapeOnly):
 
 
 class Reshape(_ShapeOnly):
-    """Each sample in another shape, its numbers in memory order.
+    """Give each sample another shape, with its numbers in memory order: (N, …) → (N, ``target_shape``).
 
     Parameters
     ----------
     target_shape : tuple of int
-        Without the batch axis; one entry may be -1 and is worked out.
+        The new shape, without the batch axis. One length may be -1; it is computed from the others.
     **base
-        ``name``, ``input_shape``, ``trainable``: see :class:`Layer`.
+        ``name``, ``input_shape`` and ``trainable``, which every layer takes: see :class:`Layer`.
 
     Raises
     ------
@@ -101,7 +113,7 @@ class Reshape(_ShapeOnly):
             )
         self.target_shape = tuple(integer(n, f"target_shape[{i}]", minimum=-1) for i, n in enumerate(target_shape))
         if 0 in self.target_shape or self.target_shape.count(-1) > 1:
-            raise ValueError(f"target_shape must be positive, with at most one -1; got {shown(target_shape)}")
+            raise ValueError(f"target_shape must hold positive lengths, with at most one -1; got {shown(target_shape)}")
 
     def output_shape(self, input_shape: Shape) -> Shape:
         input_shape = checked_shape(input_shape, "input_shape")
@@ -116,15 +128,20 @@ class Reshape(_ShapeOnly):
 
 
 class ZeroPadding2D(Layer):
-    """A frame of zeros around each image.
+    """Put a frame of zeros around each image: (N, H, W, C) → (N, top + H + bottom, left + W + right, C).
 
     Parameters
     ----------
     padding : int, (int, int) or ((int, int), (int, int))
-        Rows and columns on all sides; rows above and below and columns left and right; or
-        ``((top, bottom), (left, right))``.
+        The width of the frame in pixels: one number for all sides; one for the rows above and below and one for the
+        columns left and right; or ``((top, bottom), (left, right))``.
     **base
-        ``name``, ``input_shape``, ``trainable``: see :class:`Layer`.
+        ``name``, ``input_shape`` and ``trainable``, which every layer takes: see :class:`Layer`.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If ``padding`` has another form or a negative number, or if the input does not consist of images.
 
     Examples
     --------
@@ -165,20 +182,29 @@ class ZeroPadding2D(Layer):
         return dx
 
     def _inside(self, y: Array) -> Array:
-        """The images within their frames."""
+        """Return the part of each framed image that lies within the frame."""
         (top, _), (left, _) = self.padding
         H, W, _ = self.built_input_shape
         return y[:, top : top + H, left : left + W]
 
 
 class Rescaling(Layer):
-    """``y = scale * x + offset``; ``Rescaling(1 / 255)`` as a first layer takes pixels of 0 … 255.
+    """Multiply every number by ``scale`` and add ``offset``: ``y = scale * x + offset``.
+
+    ``Rescaling(1 / 255)`` as the first layer lets a model take pixels of 0 … 255. Input and result have the same
+    shape, (N, …).
 
     Parameters
     ----------
     scale, offset : float
+        The factor, and the number that is added after it.
     **base
-        ``name``, ``input_shape``, ``trainable``: see :class:`Layer`.
+        ``name``, ``input_shape`` and ``trainable``, which every layer takes: see :class:`Layer`.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If ``scale`` or ``offset`` is not a finite number.
 
     Examples
     --------

@@ -13,27 +13,36 @@ from .conv import weight_gradients
 
 
 class DenseCache(NamedTuple):
-    """``x``: the input as a matrix."""
+    """``x``: the input as a matrix, one row of numbers for each sample or pixel."""
 
     x: Array
 
 
 class Dense(ActivatedLayer):
-    """``y = activation(x @ w + b)`` over the last axis: every output sees every input of its row.
+    """Connect every output with every input: ``y = activation(x @ w + b)`` over the last axis.
 
-    On images (H, W, C) that is a pixel's channels: each pixel is worked on by itself, as by a 1×1 convolution.
+    The input of shape (N, …, D) becomes a result of shape (N, …, ``units``); w has the shape (D, ``units``). For
+    images (N, H, W, C), D is the number of channels C: each pixel is worked on by itself, as by a 1×1 convolution.
 
     Parameters
     ----------
     units : int
-        Length of the result.
-    activation : str, optional
+        The length of the result's last axis.
+    activation : str or ActivationFunction, optional
+        The function that is applied last; by default none.
     use_bias : bool
+        Whether b is added.
     kernel_initializer, bias_initializer : str or Initializer
+        The rules for the first values of w and b.
     kernel_regularizer, bias_regularizer : str or Regularizer, optional
-        A penalty on large weights, part of the loss.
+        A penalty on large weights, which becomes part of the loss.
     **base
-        ``name``, ``input_shape``, ``trainable``: see :class:`Layer`.
+        ``name``, ``input_shape`` and ``trainable``, which every layer takes: see :class:`Layer`.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument has a wrong type, is out of range or is an unknown name.
 
     Examples
     --------

@@ -11,18 +11,18 @@ from .base import Layer, Nothing
 
 
 class DropoutCache(NamedTuple):
-    """``step``: which mask was used; the mask itself is recomputed."""
+    """``step``: the step whose mask was used; the mask itself is computed again."""
 
     step: int
 
 
 class _Noise(Layer):
-    """Base: a seed, from which kernels compute the noise of each step and element.
+    """Base of the layers with noise, which have a seed; kernels compute the noise of each step and element from it.
 
     Parameters
     ----------
     seed : int or None
-        None draws one from the model's seed.
+        The seed; None draws one from the model's seed.
     """
 
     def __init__(self, seed: int | None, **base: Any) -> None:
@@ -35,19 +35,27 @@ class _Noise(Layer):
 
 
 class Dropout(_Noise):
-    """Zero each number with probability ``rate`` in training, and scale the others so that the mean stays.
+    """Set each number to 0 with probability ``rate`` in training, and scale the others so that the mean stays.
 
-    The mask is a hash of (seed, step, element): nothing is stored, and it is the same on every backend.
+    The numbers that remain are multiplied by ``1 / (1 - rate)``. In inference the layer changes nothing. Input and
+    result have the same shape, (N, …). The mask is a hash of (seed, step, element), so nothing is stored and every
+    backend has the same mask.
+
     Source: Srivastava et al., "Dropout: a simple way to prevent neural networks from overfitting", 2014.
 
     Parameters
     ----------
     rate : float in [0, 1)
-        Share of numbers set to zero.
+        The share of numbers that are set to 0.
     seed : int, optional
-        By default drawn from the model's seed.
+        The seed of the masks; by default it is drawn from the model's seed.
     **base
-        ``name``, ``input_shape``, ``trainable``: see :class:`Layer`.
+        ``name``, ``input_shape`` and ``trainable``, which every layer takes: see :class:`Layer`.
+
+    Raises
+    ------
+    ValueError
+        If ``rate`` is out of range or ``seed`` is negative.
 
     Examples
     --------
@@ -73,24 +81,31 @@ class Dropout(_Noise):
         return self._mask(dy, cache.step, None if ws is None else dy)
 
     def _mask(self, x: Array, step: int, out: Array | None) -> Array:
+        """Return x, or a gradient, with the mask of a step applied."""
         return self.kernels.dropout(x, self.rate, self.noise_seed, step, out=out)
 
 
 class GaussianNoise(_Noise):
-    """Add normal noise to each number in training; nothing in inference.
+    """Add normally distributed noise to each number in training, and change nothing in inference.
 
-    ``y = x + stddev * n`` with n standard normal, from a hash of (seed, step, element): see
-    ``kernels/reference/dropout.py``. Its gradient passes unchanged.
+    ``y = x + stddev * n``, where n is standard normal and computed from a hash of (seed, step, element): see
+    ``kernels/reference/dropout.py``. The gradient passes unchanged. Input and result have the same shape, (N, …).
+
     Source: Bishop, "Training with noise is equivalent to Tikhonov regularization", 1995.
 
     Parameters
     ----------
     stddev : float in [0, 1]
-        Standard deviation of the noise.
+        The standard deviation of the noise.
     seed : int, optional
-        By default drawn from the model's seed.
+        The seed of the noise; by default it is drawn from the model's seed.
     **base
-        ``name``, ``input_shape``, ``trainable``: see :class:`Layer`.
+        ``name``, ``input_shape`` and ``trainable``, which every layer takes: see :class:`Layer`.
+
+    Raises
+    ------
+    ValueError
+        If ``stddev`` is out of range or ``seed`` is negative.
 
     Examples
     --------

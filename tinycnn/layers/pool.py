@@ -1,4 +1,4 @@
-"""Pooling: the largest value or the average, of windows or of the whole image."""
+"""Pooling layers, which take the largest value or the average, of windows or of the whole image."""
 
 from typing import Any, NamedTuple
 
@@ -13,10 +13,13 @@ from .conv import fitting_output_size, image_size
 
 
 class _Pooling2D(Layer):
-    """Base: what a window sees of a channel becomes one number. Subclasses say which window, and which number."""
+    """Base of the pooling layers: what a window sees of a channel becomes one number.
+
+    Subclasses say which window, and which number.
+    """
 
     def window_over(self, size: tuple[int, int]) -> Window:
-        """The window on an image of ``size``."""
+        """Return the window on an image of ``size``."""
         raise NotImplementedError
 
     def output_shape(self, input_shape: Shape) -> Shape:
@@ -27,23 +30,23 @@ class _Pooling2D(Layer):
         self.window = self.window_over(image_size(self, input_shape)[0])
 
     def as_images(self, y: Array) -> Array:
-        """Results, or their gradients, as kernels see them: (N, OH, OW, C), whatever the layer makes of these axes."""
+        """Return results, or their gradients, in the shape (N, OH, OW, C), which kernels use for every layer."""
         assert self.window is not None
         return y.reshape(len(y), *self.window.output_size(self.built_input_shape[:2]), y.shape[-1])
 
     def geometry(self) -> tuple[Any, ...]:
-        """Size, strides and pads of the window, as kernels take them."""
+        """Return the size, the strides and the pads of the window, as kernels take them."""
         assert self.window is not None
         return self.window.size, self.window.strides, self.window.pads
 
 
 class _Windows(_Pooling2D):
-    """Which window: one of a given size, which slides.
+    """A window of a given size that slides over the image.
 
     Parameters
     ----------
     pool_size, strides, padding
-        See :class:`MaxPooling2D`.
+        The arguments of :class:`MaxPooling2D`.
     """
 
     def __init__(
@@ -64,12 +67,12 @@ class _Windows(_Pooling2D):
 
 
 class _WholeImage(_Pooling2D):
-    """Which window: the image.
+    """A window that is the whole image.
 
     Parameters
     ----------
     keepdims
-        See :class:`GlobalAveragePooling2D`.
+        The argument of :class:`GlobalAveragePooling2D`.
     """
 
     def __init__(self, keepdims: bool = False, **base: Any) -> None:
@@ -85,13 +88,13 @@ class _WholeImage(_Pooling2D):
 
 
 class MaxPoolCache(NamedTuple):
-    """``argmax``: which tap won each window, ``p * KW + q``."""
+    """``argmax``: the tap that won each window, as the number ``p * KW + q``."""
 
     argmax: Array
 
 
 class _Maximum(_Pooling2D):
-    """Which number: the largest. Its gradient goes to the pixel that won."""
+    """The largest number of a window. Its gradient goes to the pixel that won."""
 
     def forward(
         self, x: Array, *, training: bool = False, step: int = 0, ws: Workspace | None = None
@@ -118,7 +121,7 @@ class _Maximum(_Pooling2D):
 
 
 class _Average(_Pooling2D):
-    """Which number: the average. Its gradient is shared out among the pixels."""
+    """The average of a window. Its gradient is shared out among the pixels."""
 
     def forward(
         self, x: Array, *, training: bool = False, step: int = 0, ws: Workspace | None = None
@@ -142,20 +145,29 @@ class _Average(_Pooling2D):
 
 
 class MaxPooling2D(_Windows, _Maximum):
-    """The largest value of each window; its gradient goes to the pixel that won.
+    """Take the largest value of each window: (N, H, W, C) → (N, OH, OW, C).
 
-    ``y[n,i,j,c] = max_{p,q} xpad[n, i*s + p, j*s + q, c]``; of equal values the first wins.
+    ``y[n,i,j,c] = max_{p,q} xpad[n, i*s + p, j*s + q, c]``, where s is the stride. The gradient goes to the pixel that
+    won; of equal values the first one wins.
+
     Source: Ranzato, Huang, Boureau & LeCun, "Unsupervised learning of invariant feature hierarchies", 2007.
 
     Parameters
     ----------
     pool_size : int or (int, int)
+        The height and the width of the window in pixels.
     strides : int or (int, int), optional
-        By default ``pool_size``: windows side by side.
+        The number of pixels from one window to the next. By default it is ``pool_size``, with windows side by side.
     padding : {"valid", "same"}
-        ``valid``: windows lie inside the image, what is left over is ignored. ``same``: OH = ceil(H / stride).
+        With ``valid``, windows lie inside the image, and pixels that are left over are ignored. With ``same``, windows
+        may reach over the edge, so that OH = ceil(H / stride).
     **base
-        ``name``, ``input_shape``, ``trainable``: see :class:`Layer`.
+        ``name``, ``input_shape`` and ``trainable``, which every layer takes: see :class:`Layer`.
+
+    Raises
+    ------
+    ValueError
+        If a window does not fit into the image, or the input does not consist of images.
 
     Examples
     --------
@@ -166,20 +178,29 @@ class MaxPooling2D(_Windows, _Maximum):
 
 
 class AveragePooling2D(_Windows, _Average):
-    """The average of each window; pads do not count, so at an edge fewer pixels are averaged.
+    """Take the average of each window: (N, H, W, C) → (N, OH, OW, C).
 
-    ``y[n,i,j,c] = mean of x[n, i*s + p - top, j*s + q - left, c]`` over the taps (p, q) that meet a pixel.
+    ``y[n,i,j,c] = mean of x[n, i*s + p - top, j*s + q - left, c]`` over the taps (p, q) that meet a pixel, where s is
+    the stride. Pads do not count, so fewer pixels are averaged at an edge.
+
     Source: LeCun et al., "Gradient-based learning applied to document recognition", 1998, section II.B.
 
     Parameters
     ----------
     pool_size : int or (int, int)
+        The height and the width of the window in pixels.
     strides : int or (int, int), optional
-        By default ``pool_size``: windows side by side.
+        The number of pixels from one window to the next. By default it is ``pool_size``, with windows side by side.
     padding : {"valid", "same"}
-        ``valid``: windows lie inside the image, what is left over is ignored. ``same``: OH = ceil(H / stride).
+        With ``valid``, windows lie inside the image, and pixels that are left over are ignored. With ``same``, windows
+        may reach over the edge, so that OH = ceil(H / stride).
     **base
-        ``name``, ``input_shape``, ``trainable``: see :class:`Layer`.
+        ``name``, ``input_shape`` and ``trainable``, which every layer takes: see :class:`Layer`.
+
+    Raises
+    ------
+    ValueError
+        If a window does not fit into the image, or the input does not consist of images.
 
     Examples
     --------
@@ -190,16 +211,21 @@ class AveragePooling2D(_Windows, _Average):
 
 
 class GlobalMaxPooling2D(_WholeImage, _Maximum):
-    """The largest value of each channel: (N, H, W, C) → (N, C).
+    """Take the largest value of each channel: (N, H, W, C) → (N, C).
 
-    ``y[n,c] = max_{h,w} x[n,h,w,c]``; of equal values the first wins and takes the gradient.
+    ``y[n,c] = max_{h,w} x[n,h,w,c]``. The gradient goes to the pixel that won; of equal values the first one wins.
 
     Parameters
     ----------
     keepdims : bool
-        Give (N, 1, 1, C) instead.
+        Whether the result is of shape (N, 1, 1, C) instead.
     **base
-        ``name``, ``input_shape``, ``trainable``: see :class:`Layer`.
+        ``name``, ``input_shape`` and ``trainable``, which every layer takes: see :class:`Layer`.
+
+    Raises
+    ------
+    ValueError
+        If the input does not consist of images.
 
     Examples
     --------
@@ -210,17 +236,24 @@ class GlobalMaxPooling2D(_WholeImage, _Maximum):
 
 
 class GlobalAveragePooling2D(_WholeImage, _Average):
-    """The average of each channel: (N, H, W, C) → (N, C).
+    """Take the average of each channel: (N, H, W, C) → (N, C).
 
-    ``y[n,c] = sum_{h,w} x[n,h,w,c] / (H * W)``; with a Dense layer after it, images of any size give the same number
-    of weights. Source: Lin, Chen & Yan, "Network in network", 2014, section 3.2.
+    ``y[n,c] = sum_{h,w} x[n,h,w,c] / (H * W)``. With a Dense layer after it, images of any size give the same number
+    of weights.
+
+    Source: Lin, Chen & Yan, "Network in network", 2014, section 3.2.
 
     Parameters
     ----------
     keepdims : bool
-        Give (N, 1, 1, C) instead.
+        Whether the result is of shape (N, 1, 1, C) instead.
     **base
-        ``name``, ``input_shape``, ``trainable``: see :class:`Layer`.
+        ``name``, ``input_shape`` and ``trainable``, which every layer takes: see :class:`Layer`.
+
+    Raises
+    ------
+    ValueError
+        If the input does not consist of images.
 
     Examples
     --------
