@@ -272,7 +272,9 @@ def test_epochs_may_not_shrink(tmp_path, stop):
     with pytest.raises(Crash):
         fit(small_model(), [callbacks.CSVLogger(csv), BackupAndRestore(tmp_path / "states", 1), CrashAt(stop)])
     before = csv.read_text()
-    with pytest.raises(ValueError, match="is in epoch 2 already, and fit is to stop after 1; epochs may only grow"):
+    with pytest.raises(
+        ValueError, match="is in epoch 2 already, but fit was told to stop after 1; epochs may only grow"
+    ):
         fit(small_model(), [callbacks.CSVLogger(csv), BackupAndRestore(tmp_path / "states", 1)], epochs=1)
     assert csv.read_text() == before
 
@@ -594,11 +596,11 @@ def test_a_flipped_bit_anywhere_is_found(tmp_path):
         broken = bytearray(whole)
         broken[place] ^= 1 << rng.integers(8)
         path.write_bytes(broken)
-        with pytest.raises(ValueError, match="is damaged, or no state"):
+        with pytest.raises(ValueError, match="is damaged, or not the state"):
             read(path)
     for broken in (whole[:-1], whole[: len(whole) // 2], whole[:50], b"", whole + b"\0", bytes(len(whole))):
         path.write_bytes(broken)
-        with pytest.raises(ValueError, match="is damaged, or no state"):
+        with pytest.raises(ValueError, match="is damaged, or not the state"):
             read(path)
 
 
@@ -630,7 +632,7 @@ def test_if_all_are_damaged_nothing_is_begun(tmp_path):
         path.write_bytes(b"damaged")
     with (
         pytest.warns(UserWarning, match="going back"),
-        pytest.raises(ValueError, match="there is no state before it: delete it to begin anew"),
+        pytest.raises(ValueError, match="there is no state before it. Delete it to begin anew"),
     ):
         fit(small_model(), [BackupAndRestore(tmp_path)])
 

@@ -279,9 +279,7 @@ def test_csv_logger_adds_to_no_other_table(tmp_path, table):
     """Its rows were empty."""
     (tmp_path / "history.csv").write_text(table)
     model, x, y = model_and_data()
-    with pytest.raises(
-        ValueError, match=r"is no table that could be added to: of its columns, .* none is called 'epoch'"
-    ):
+    with pytest.raises(ValueError, match=r"has no column called 'epoch' .* give another filename or separator"):
         model.fit(x, y, verbose=0, callbacks=[CSVLogger(tmp_path / "history.csv", append=True)])
     assert (tmp_path / "history.csv").read_text() == table
 
@@ -290,7 +288,9 @@ def test_csv_logger_tells_what_it_leaves_out(tmp_path):
     path = tmp_path / "history.csv"
     path.write_text("epoch,loss\n0,1.5")  # an editor may leave out the last line's end
     model, x, y = model_and_data()
-    with pytest.warns(UserWarning, match=r"history.csv has no column for accuracy, learning_rate: left out") as told:
+    with pytest.warns(
+        UserWarning, match=r"history.csv has no column for accuracy, learning_rate, which are left out"
+    ) as told:
         history = model.fit(x, y, epochs=2, verbose=0, callbacks=[CSVLogger(path, append=True)])
     assert len(told) == 1
     rows = [line.split(",") for line in path.read_text().splitlines()]
@@ -374,7 +374,7 @@ def test_reduce_lr_on_plateau_refuses_a_schedule():
     model, x, y = model_and_data()
     model.compile(optimizers.SGD(schedules.ExponentialDecay(0.1, 10, 0.5)), "sparse_categorical_crossentropy")
     before = model.get_weights()
-    with pytest.raises(TypeError, match="which ExponentialDecay rules already"):
+    with pytest.raises(TypeError, match="the optimizer's comes from ExponentialDecay"):
         model.fit(x, y, verbose=0, callbacks=[ReduceLROnPlateau("loss")])
     np.testing.assert_array_equal(model.get_weights()[0], before[0])
 
@@ -451,8 +451,8 @@ def test_checkpoint_paths_hold_names_only(path):
 @pytest.mark.parametrize(
     ("path", "arguments", "message"),
     [
-        ("{val_los}", {}, "there is no 'val_los'; there are loss, accuracy, val_loss"),
-        ("{batch}", {}, "there is no 'batch'"),
+        ("{val_los}", {}, "there is no field 'val_los'; there are loss, accuracy, val_loss"),
+        ("{batch}", {}, "there is no field 'batch'"),
         ("{loss:d}", {}, "{loss:d} with"),
         ("m", {"monitor": "val_figure", "save_best_only": True}, "ModelCheckpoint watches 'val_figure'"),
     ],
@@ -488,11 +488,11 @@ def test_terminate_on_nan(capsys):
 @pytest.mark.parametrize("loss", [math.inf, -math.inf, math.nan])
 def test_terminate_on_nan_of_infinity(loss):
     callback = TerminateOnNaN()
-    callback.model, _, _ = model_and_data()
+    callback.model = model = model_and_data()[0]
     callback.on_train_batch_end(3, {"loss": 1.0})
-    assert not callback.model.stop_training
+    assert not model.stop_training
     callback.on_train_batch_end(4, {"loss": loss})
-    assert callback.model.stop_training
+    assert model.stop_training
 
 
 def test_lambda_callback_is_called_as_in_keras():
@@ -597,7 +597,7 @@ def test_lambda_callback_of_some_points():
         (
             lambda: ModelCheckpoint("m", save_best_only=True, save_freq=5),
             ValueError,
-            "'val_loss' is known at the end of an epoch only; with save_freq=5 watch 'loss'",
+            "'val_loss' is known only at the end of an epoch; with save_freq=5 monitor 'loss'",
         ),
     ],
 )
@@ -608,9 +608,9 @@ def test_bad_arguments(call, kind, message):
 
 def test_every_callback_is_offered():
     """A class that is written but not listed escapes what walks the list."""
-    classes, found = [Callback], set()
+    classes, found = [Callback], {"Callback"}
     while classes:
         classes += (cls := classes.pop()).__subclasses__()
-        if cls.__module__.startswith("tinycnn.callbacks"):
+        if cls.__module__.startswith("tinycnn."):
             found.add(cls.__name__)
     assert found | {"Logs"} == set(callbacks.__all__)

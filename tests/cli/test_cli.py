@@ -325,7 +325,7 @@ def test_epochs_may_not_shrink(monkeypatch, capsys):
     assert "--out 'a run' --resume" in capsys.readouterr().out  # to be pasted into a shell
     before = Path("a run/run.json").read_text()
     assert train("--epochs", 1, "--out", "a run", "--resume") == 1
-    assert "is in epoch 2 already, and fit is to stop after 1" in capsys.readouterr().err
+    assert "is in epoch 2 already, but fit was told to stop after 1" in capsys.readouterr().err
     assert Path("a run/run.json").read_text() == before
 
 

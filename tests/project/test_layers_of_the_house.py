@@ -1,7 +1,13 @@
-"""Every dependency points to a lower floor, and no files import each other in a circle."""
+"""Every dependency points to a lower floor, and no files import each other in a circle.
+
+This prints how the house stands, of this checkout or of another one::
+
+    python tests/project/test_layers_of_the_house.py [FOLDER]
+"""
 
 import ast
 import re
+import sys
 from pathlib import Path
 
 import pytest
@@ -86,25 +92,31 @@ def upward(root):
     ]
 
 
-def circle(root):
-    """The modules of a circle of imports, or None."""
+def circles(root):
+    """Groups of modules that reach each other by imports, the largest first (Tarjan, 1972)."""
     graph = {}
     for name, module, _ in dependencies(root):
         graph.setdefault(name, set()).add(module)
-    done, path = set(), []
+    number, low, stack, found = {}, {}, [], []
 
     def visit(name):
-        if name in path:
-            return path[path.index(name) :]
-        if name in done:
-            return None
-        path.append(name)
-        found = next((found for module in sorted(graph.get(name, ())) if (found := visit(module))), None)
-        path.pop()
-        done.add(name)
-        return found
+        number[name] = low[name] = len(number)
+        stack.append(name)
+        for module in sorted(graph.get(name, ())):
+            if module not in number:
+                visit(module)
+            if module in stack:
+                low[name] = min(low[name], low[module])
+        if low[name] == number[name]:
+            group = stack[stack.index(name) :]
+            del stack[stack.index(name) :]
+            if len(group) > 1 or name in graph.get(name, ()):
+                found.append(sorted(group))
 
-    return next((found for name in sorted(graph) if (found := visit(name))), None)
+    for name in sorted(graph):
+        if name not in number:
+            visit(name)
+    return sorted(found, key=len, reverse=True)
 
 
 def test_every_import_points_to_a_lower_floor():
@@ -112,7 +124,7 @@ def test_every_import_points_to_a_lower_floor():
 
 
 def test_no_files_import_each_other_in_a_circle():
-    assert circle(ROOT) is None
+    assert circles(ROOT) == []
 
 
 def test_every_room_has_a_floor():
@@ -162,4 +174,12 @@ def test_a_circle_is_found(tmp_path):
     (tmp_path / "tinycnn" / "core").mkdir(parents=True)
     for name, other in zip("abc", "bca", strict=True):
         (tmp_path / "tinycnn" / "core" / f"{name}.py").write_text(f"def f():\n    from .{other} import f", "utf-8")
-    assert circle(tmp_path) == ["tinycnn.core.a", "tinycnn.core.b", "tinycnn.core.c"]
+    assert circles(tmp_path) == [["tinycnn.core.a", "tinycnn.core.b", "tinycnn.core.c"]]
+
+
+if __name__ == "__main__":
+    root = Path(sys.argv[1]).resolve() if len(sys.argv) > 1 else ROOT
+    pairs = {(name, module) for name, module, _ in dependencies(root)}
+    print(f"{len(sources(root))} files, {len(pairs)} imports of one file by another")
+    print(f"{len(upward(root))} imports that do not point to a lower floor")
+    print(f"files in circles: {', '.join(str(len(group)) for group in circles(root)) or 'none'}")

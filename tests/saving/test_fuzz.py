@@ -156,7 +156,7 @@ def test_a_window_of_two_million_pixels(layer):
 
 def test_a_table_that_is_not_text(tmp_path):
     (tmp_path / "a.csv").write_bytes(b"epoch,loss\n0,\xff\n")
-    with pytest.raises(ValueError, match=r"a\.csv is no table that could be added to"):
+    with pytest.raises(ValueError, match=r"a\.csv is not a CSV file, so no rows can be added to it"):
         readers.append_to_table(tmp_path / "a.csv")
 
 

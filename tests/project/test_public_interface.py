@@ -1,0 +1,110 @@
+"""Public names, their arguments and the commands stay as they are; what is added is free, what changes is written down.
+
+``public_interface.txt`` lists every public name with its arguments, and every command with its options. A name may be
+added at any time. To change or remove one, change its line in the file and say so in the changelog. This prints the
+list as it is now::
+
+    python tests/project/test_public_interface.py
+"""
+
+import argparse
+import importlib
+import inspect
+import sys
+from pathlib import Path
+from types import ModuleType
+
+HERE = Path(__file__).resolve().parent
+if __name__ == "__main__":
+    sys.path.insert(0, str(HERE.parents[1]))
+LIST = HERE / "public_interface.txt"
+
+MODULES = (
+    *("tinycnn", "tinycnn.activations", "tinycnn.augmentation", "tinycnn.callbacks", "tinycnn.datasets"),
+    *("tinycnn.datasets.cifar10", "tinycnn.datasets.digits", "tinycnn.datasets.fashion_mnist"),
+    *("tinycnn.datasets.mnist", "tinycnn.initializers", "tinycnn.layers", "tinycnn.losses", "tinycnn.metrics"),
+    *("tinycnn.models", "tinycnn.optimizers", "tinycnn.plotting", "tinycnn.profile", "tinycnn.regularizers"),
+    *("tinycnn.schedules", "tinycnn.testing", "tinycnn.testing.strategies"),
+    *("tinycnn.kernels.reference", "tinycnn.kernels.cpu"),
+)
+
+
+def arguments(function):
+    """Names, kinds and defaults, without annotations; ``self`` is left out."""
+    try:
+        parameters = list(inspect.signature(function).parameters.values())
+    except (TypeError, ValueError):
+        return "(…)"
+    plain = [one.replace(annotation=one.empty) for one in parameters if one.name not in ("self", "cls")]
+    return str(inspect.Signature(plain))
+
+
+def members(cls):
+    """Public methods and other attributes of a class of tinycnn's, inherited ones too."""
+    for name in sorted(dir(cls)):
+        home = next((base for base in cls.__mro__ if name in vars(base)), object)
+        if name.startswith("_") or not home.__module__.startswith("tinycnn"):
+            continue
+        value = inspect.getattr_static(cls, name)
+        if isinstance(value, staticmethod | classmethod):
+            value = value.__func__
+        yield f".{name}{arguments(value)}" if inspect.isroutine(value) else f".{name}"
+
+
+def listed(module):
+    """The lines of one module."""
+    names = getattr(module, "__all__", None) or [
+        name
+        for name, value in vars(module).items()
+        if not name.startswith("_")
+        and name != "TYPE_CHECKING"
+        and (getattr(value, "__module__", None) == module.__name__ or (name.isupper() and not callable(value)))
+    ]
+    for name in sorted(names):
+        value = getattr(module, name)
+        full = f"{module.__name__}.{name}"
+        if inspect.isclass(value):
+            yield f"{full}{arguments(value)}"
+            yield from (f"{full}{member}" for member in members(value))
+        elif isinstance(value, ModuleType) or not callable(value):
+            yield full
+        else:
+            yield f"{full}{arguments(value)}"
+
+
+def commands():
+    """The lines of the command line."""
+    from tinycnn import cli
+
+    [subparsers] = [a for a in cli._parser()._actions if isinstance(a, argparse._SubParsersAction)]
+    for name, parser in sorted(subparsers.choices.items()):
+        yield f"$ tinycnn {name}"
+        for action in parser._actions:
+            if action.dest != "help":
+                words = "/".join(action.option_strings) or action.dest
+                yield f"$ tinycnn {name} {words} nargs={action.nargs} default={action.default}"
+
+
+def interface():
+    lines = [line for name in MODULES for line in listed(importlib.import_module(name))]
+    return [*lines, *commands()]
+
+
+def test_what_was_public_is_public_still():
+    now = set(interface())
+    missing = [line for line in LIST.read_text("utf-8").splitlines() if line and line not in now]
+    assert missing == [], "changed or removed: see the beginning of this file"
+
+
+def test_the_list_has_what_users_begin_with():
+    text = LIST.read_text("utf-8")
+    for line in (
+        "tinycnn.Sequential.fit(x, y=None, batch_size=32, ",
+        "tinycnn.load_model(path, ",
+        "$ tinycnn train --epochs",
+    ):
+        assert line in text
+
+
+if __name__ == "__main__":
+    print("\n".join(interface()))
