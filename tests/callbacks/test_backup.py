@@ -632,7 +632,7 @@ def test_if_all_are_damaged_nothing_is_begun(tmp_path):
         path.write_bytes(b"damaged")
     with (
         pytest.warns(UserWarning, match="going back"),
-        pytest.raises(ValueError, match="there is no state before it. Delete it to begin anew"),
+        pytest.raises(ValueError, match=r"there is no state before it. Delete it to begin anew"),
     ):
         fit(small_model(), [BackupAndRestore(tmp_path)])
 
