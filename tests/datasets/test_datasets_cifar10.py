@@ -100,7 +100,7 @@ def test_cifar10_refuses_other_archives_by_name(case: str, tmp_path: Path, monke
         links[batch] = "data_batch_1.bin"
     elif case == "missing":
         del members[batch]
-        fault = "lacks data_batch_3.bin"
+        fault = "lacks data_batch_3.bin; download it again"
     elif case == "oversized stranger":
         members = {"stranger": bytes(20 * 3073 + 1)} | members
         fault = "member 'stranger' has 61461 bytes"

@@ -389,5 +389,5 @@ def test_a_cache_that_cannot_be_written_is_told_with_the_ways_out(server, tmp_pa
     monkeypatch.setattr(pooch, "os_cache", lambda name: tmp_path / "cache")
     monkeypatch.delenv("TINYCNN_DATA", raising=False)
     monkeypatch.setattr(cifar10, "MIRRORS", (f"{server.url}/good/",))
-    with pytest.raises(DownloadError, match="Ways out"):
+    with pytest.raises(DownloadError, match="What you can do"):
         cifar10.load_data()
