@@ -134,9 +134,9 @@ def test_history_takes_no_notice_of_what_it_does_not_draw():
     ("changed", "message"),
     [
         ({"val_loss": ["low"] * 3}, r"history\['val_loss'\] must be a list of numbers"),
-        ({"accuracy": 0.5}, r"history\['accuracy'\] must be a list, a number for each epoch; got 0.5"),
-        ({"accuracy": [0.5]}, r"history must hold equally long lists.*'accuracy': 1"),
-        ({"epoch": [0, 1]}, r"history must hold equally long lists.*'epoch': 2"),
+        ({"accuracy": 0.5}, r"history\['accuracy'\] must be a list with a number for each epoch; got 0.5"),
+        ({"accuracy": [0.5]}, r"history must hold lists of the same length.*'accuracy': 1"),
+        ({"epoch": [0, 1]}, r"history must hold lists of the same length.*'epoch': 2"),
     ],
 )
 def test_history_names_the_list_that_does_not_fit(changed, message):
@@ -382,9 +382,9 @@ def test_pictures_go_where_they_are_told(sure):
         ("x", {"x": np.zeros((200, 4, 4, 2))}),
         ("x", {"x": np.full((200, 4, 4), np.nan)}),
         ("x", {"x": np.full((200, 4, 4), "a")}),
-        ("equally long", {"x": np.zeros((199, 4, 4))}),
+        ("have the same length", {"x": np.zeros((199, 4, 4))}),
         ("y_true", {"y_true": np.full(200, 0.5)}),
-        ("equally long", {"y_true": np.zeros(3, int)}),
+        ("have the same length", {"y_true": np.zeros(3, int)}),
         ("probabilities", {"probabilities": np.full((200, 3), 7.0)}),
         ("probabilities", {"probabilities": np.full((200, 3), np.nan)}),
         ("probabilities", {"probabilities": np.zeros(200)}),
@@ -402,7 +402,7 @@ def test_predictions_refuse(sure, name, change):
 
 def test_samples_refuse(sure):
     x, y, _ = sure
-    with pytest.raises(ValueError, match="equally long"):
+    with pytest.raises(ValueError, match="have the same length"):
         plotting.samples_per_class(x, y[:5])
     with pytest.raises(ValueError, match="y must"):
         plotting.samples_per_class(x, y / 2)

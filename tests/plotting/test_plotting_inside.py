@@ -516,7 +516,7 @@ def test_gradient_flow_names_zero_and_nan():
         ("y must", lambda model: (model, images(model))),
         ("x: expected", lambda model: (model, images(model)[0], [0])),
         ("x: expected", lambda model: (model, np.full((1, 9, 8, 1), "a"), [0])),
-        ("x is for", lambda model: (model.trace(images(model), [0]), images(model))),
+        ("x must be left out with a trace", lambda model: (model.trace(images(model), [0]), images(model))),
         ("ax", lambda model: (model.trace(images(model), [0]), None, None, 3)),
     ],
 )
@@ -770,7 +770,7 @@ def test_pictures_are_the_same_in_every_style(draw):
 def test_a_figure_with_a_picture_takes_no_second(draw):
     model, figure = small(), Figure()
     draw(model, ax=figure)
-    with pytest.raises(ValueError, match="ax must be an empty Figure, or Axes"):
+    with pytest.raises(ValueError, match="ax must be Axes or an empty Figure"):
         draw(model, ax=figure)
 
 
