@@ -16,7 +16,7 @@ from PIL import Image
 import tinycnn
 from tinycnn import cli, datasets, models, testing
 from tinycnn.callbacks import BackupAndRestore, Callback, LambdaCallback
-from tinycnn.cli import _figures, _picture, _runs, main, predict
+from tinycnn.cli import _COMMANDS, _figures, _picture, _runs, main, predict
 from tinycnn.saving.model_file import save_model
 from tinycnn.sequential import Sequential
 from tinycnn.training import loop as training
@@ -370,7 +370,7 @@ def test_another_model_in_a_runs_folder_is_refused(change, capsys):
     change(tinycnn.load_model("a/model.safetensors"))
     for command in (["evaluate", "a"], ["predict", "a", "0"]):
         assert main(command) == 1
-        assert "is not the model that this run has left" in capsys.readouterr().err
+        assert "is not the model that this run has written" in capsys.readouterr().err
 
 
 @pytest.mark.usefixtures("no_pictures")
@@ -502,12 +502,20 @@ def test_wrong_usage_is_one_line_and_2(arguments, word, capsys):
 
 def test_every_help_fits_a_screen_and_has_an_example(capsys, monkeypatch):
     monkeypatch.setenv("COLUMNS", "80")
-    for command in ([], ["models"], ["summary"], ["train"], ["evaluate"], ["predict"], ["gradcheck"]):
+    for command in ([], *([name] for name in _COMMANDS)):
         assert main([*command, "--help"]) == 0
         out = capsys.readouterr().out
         assert len(out.splitlines()) <= 30
         assert max(map(len, out.splitlines())) <= 80
         assert "example:\n  tinycnn " in out
+
+
+def test_the_list_of_commands_has_a_line_for_each(capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    assert main(["--help"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    for name, command in _COMMANDS.items():
+        assert f"  {name:<10}  {command.HELP}" in lines
 
 
 # Looking --------------------------------------------------------------------------------------------------------

@@ -214,7 +214,7 @@ def test_fashion_records_say_what_blurred_images_cost(monkeypatch: pytest.Monkey
     [
         (["ladder_3"], 2, "did you mean 'ladder_03'"),
         ([NAME, "--seeds", "0"], 2, "'0' is not a whole number from 1"),
-        ([NAME, "--epochs", "3"], 2, "with --hold-out; a reproduction has the recipe's epochs"),
+        ([NAME, "--epochs", "3"], 2, "needs --hold-out, for choosing settings; a reproduction has the recipe's epochs"),
         ([NAME, "--hold-out", "256"], 1, "--hold-out must be from 1 to 255"),
         ([NAME, "--out", "file"], 1, "cannot write into the folder"),
     ],

@@ -1,13 +1,13 @@
 """Records: one JSON file for each run, ``NAME-seedS.json``."""
 
 import json
-import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from ...core.checks import shown
 from ...core.files import write_whole
+from .._json import without_nan
 
 FORMAT = 1
 #: One figure per epoch, as ``fit`` logs them.
@@ -57,7 +57,7 @@ def write(path: Path, record: Mapping[str, Any]) -> None:
     Each field has a line, so that the file can be read and compared; rows of numbers are not spread over lines.
     """
     lines = [
-        f"  {json.dumps(key)}: {json.dumps(_without_nan(value), ensure_ascii=False, allow_nan=False)}"
+        f"  {json.dumps(key)}: {json.dumps(without_nan(value), ensure_ascii=False, allow_nan=False)}"
         for key, value in record.items()
     ]
     write_whole(path, ("{\n" + ",\n".join(lines) + "\n}\n").encode())
@@ -121,14 +121,3 @@ def _damaged(path: Path, what: str) -> ValueError:
     return ValueError(
         f"{path} is not a record of 'tinycnn reproduce': {what}; restore it, or delete it and run that again"
     )
-
-
-def _without_nan(value: Any) -> Any:
-    """JSON has no NaN and no infinity: null stands for them."""
-    if isinstance(value, Mapping):
-        return {key: _without_nan(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_without_nan(item) for item in value]
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
-    return value
