@@ -174,7 +174,7 @@ def test_the_documentation_is_written_with_its_pictures(tmp_path: Path) -> None:
 def test_without_records_everything_is_not_run_yet(tmp_path: Path) -> None:
     text = text_of()
     assert f"0 of {3 * 24 + 3} runs are done" in text
-    assert "0 met, 0 missed, 25 open" in text
+    assert "0 are met, 0 missed and 25 open" in text
     for name in [*models.names(), *models.variations()]:
         assert f"`{name}`" in text
 
@@ -238,7 +238,7 @@ def test_the_time_of_a_run_is_that_of_its_middle_epoch() -> None:
 def test_a_run_under_its_target_is_said_to_have_missed_it() -> None:
     text = text_of(made("cifar10_cnn", accuracy=0.8))
     assert "| `cifar10_cnn` | last epoch at least 86.87 % | 80.00 % | **missed** |" in text
-    assert "0 met, 1 missed, 24 open" in text
+    assert "0 are met, 1 missed and 24 open" in text
 
 
 def test_every_network_with_a_target_in_the_documents_has_one() -> None:
@@ -294,7 +294,7 @@ def test_a_bad_first_epoch_does_not_press_the_others_into_a_line() -> None:
 def test_records_of_an_older_recipe_are_named() -> None:
     record = made("eip4")
     record["recipe"] |= {"epochs": 19}
-    assert "By an older recipe than today's: `eip4`." in text_of(record)
+    assert "These were trained by an older recipe than today's: `eip4`." in text_of(record)
 
 
 def test_a_network_that_diverged_can_be_shown(tmp_path: Path) -> None:
@@ -369,7 +369,7 @@ def test_runs_in_keras_stand_beside_ours(tmp_path: Path) -> None:
     assert "| `ladder_05` | 99.20 | tinycnn | 2 | 98.00 (97.00 to 99.00) | 97.00 (97.00 to 97.00) |" in text
     assert "| `ladder_05` | 99.20 | Keras | 1 | 50.00 | 25.00 |" in text
     assert (
-        "at most 48.00 points apart, and runs of one of them that differ in their seed alone up to 2.00."
+        "at most 48.00 points apart. Runs of one framework that differ only in their seed are up to 2.00 points apart."
         in " ".join(text.split())
     )
     assert "other" not in text.partition("Trained in")[2].partition("##")[0]

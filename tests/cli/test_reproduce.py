@@ -253,7 +253,7 @@ def good(tmp_path: Path) -> Path:
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
-        ({"format": 2}, "its format should be 1 and is 2"),
+        ({"format": 2}, "its format must be 1 but is 2"),
         ({"seed": 1}, f"belongs into '{NAME}-seed1.json'"),
         ({"seed": True}, "'seed' is a bool"),
         ({"epochs": 3}, "'loss' has 2 epochs of 3"),
