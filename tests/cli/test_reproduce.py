@@ -254,7 +254,7 @@ def good(tmp_path: Path) -> Path:
     ("changes", "said"),
     [
         ({"format": 2}, "its format must be 1 but is 2"),
-        ({"seed": 1}, f"belongs into '{NAME}-seed1.json'"),
+        ({"seed": 1}, f"belongs into a file called '{NAME}-seed1.json'"),
         ({"seed": True}, "'seed' is a bool"),
         ({"epochs": 3}, "'loss' has 2 epochs of 3"),
         ({"predicted": None}, "'predicted' is a NoneType"),
