@@ -14,7 +14,7 @@ from ..core.types import Array, Shape
 
 #: A small file can claim any size. To decode this many pixels takes at most a second and 440 MB (with transparency).
 MAX_PIXELS = 25_000_000
-#: The longest side, which is JPEG's own limit. A strip of millions of pixels takes longer to resize than a square.
+#: The longest side, which is JPEG's own limit. A strip of pixels takes longer to resize than a square with as many.
 MAX_SIDE = 65_535
 
 
