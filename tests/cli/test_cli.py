@@ -1,4 +1,4 @@
-"""The command line, from its arguments to the files it leaves."""
+"""The command line, from its arguments to the files that it writes."""
 
 import csv
 import json
@@ -16,7 +16,7 @@ from PIL import Image
 import tinycnn
 from tinycnn import cli, datasets, models, testing
 from tinycnn.callbacks import BackupAndRestore, Callback, LambdaCallback
-from tinycnn.cli import _figures, _picture, _runs, main, predict
+from tinycnn.cli import _COMMANDS, _figures, _picture, _runs, main, predict
 from tinycnn.saving.model_file import save_model
 from tinycnn.sequential import Sequential
 from tinycnn.training import loop
@@ -29,7 +29,7 @@ FILES = PICTURES | {"model.safetensors", "history.csv", "run.json", "checkpoints
 
 @pytest.fixture(autouse=True)
 def few_digits(monkeypatch, tmp_path):
-    """200 + 120 digits, and a folder of its own."""
+    """Use 200 + 120 digits, and a separate folder for each test."""
     (x, y), (x_test, y_test) = datasets.digits.load_data()
     monkeypatch.setattr(datasets.digits, "load_data", lambda: ((x[:200], y[:200]), (x_test[:120], y_test[:120])))
     monkeypatch.chdir(tmp_path)
@@ -37,7 +37,7 @@ def few_digits(monkeypatch, tmp_path):
 
 @pytest.fixture
 def no_pictures(monkeypatch):
-    """They take most of the time of a small run."""
+    """Draw no pictures, which take most of the time of a small run."""
     monkeypatch.setattr(_figures, "draw_all", lambda *a: [])
 
 
@@ -59,7 +59,7 @@ def assert_same_run(one, other):
 
 
 class InterruptAt(Callback):
-    """Ctrl-C in the middle of an epoch."""
+    """Presses Ctrl-C in the middle of an epoch."""
 
     def __init__(self, epoch):
         self.target = epoch
@@ -86,7 +86,7 @@ def add_callback(monkeypatch, callback):
 
 
 def fake_accuracies(monkeypatch, *figures):
-    """The next evaluations report these, the last one being that of the finished model."""
+    """Let the next evaluations report these accuracies; the last one is that of the finished model."""
     left = iter(figures)
     monkeypatch.setattr(loop, "evaluate_source", lambda *a: EVALUATE(*a) | {"accuracy": next(left)})
 
@@ -198,7 +198,7 @@ def test_a_run_that_diverges_says_where_and_keeps_the_last_good_state(monkeypatc
 @pytest.mark.parametrize("name", ["ladder_04", "go_crazy"])
 @pytest.mark.usefixtures("no_pictures")
 def test_resumed_run_has_the_bits_of_an_uninterrupted_one(name):
-    """Dropout and EarlyStopping in one, batch normalization and an epoch schedule in the other."""
+    """One network has dropout and EarlyStopping, the other batch normalization and an epoch schedule."""
     epochs = (4, 2) if name == "ladder_04" else (2, 1)
     assert train("--epochs", epochs[0], "--out", "whole", name=name) == 0
     assert train("--epochs", epochs[1], "--out", "parts", name=name) == 0
@@ -224,7 +224,7 @@ def test_interrupted_run_goes_on_with_the_same_bits(monkeypatch, capsys):
     assert "epoch 1 of 1 and 2 batches" in out
     assert tinycnn.load_model(Path("parts/model.safetensors")).optimizer.iterations == 2 + 2
     assert {path.name for path in Path("parts").iterdir()} >= FILES
-    # Without --epochs: as many as were asked for at first.
+    # Without --epochs, the run has as many epochs as were asked for at first.
     assert train("--out", "parts", "--resume") == 0
     assert "Going on in epoch 2, after 2 batches" in capsys.readouterr().out
     assert_same_run("whole", "parts")
@@ -259,7 +259,7 @@ def test_best_weights_of_an_earlier_epoch_survive(monkeypatch):
 
 @pytest.mark.usefixtures("no_pictures")
 def test_early_stopping_goes_on_counting(monkeypatch):
-    """Ten epochs without improvement end a run, also if a resumption lies among them."""
+    """Ten epochs without improvement end a run, even if it is resumed in between."""
     fake_accuracies(monkeypatch, *[0.5] * 100)
     assert train("--epochs", 6, "--out", "a", name="ladder_00") == 0
     assert train("--epochs", 30, "--out", "a", "--resume", name="ladder_00") == 0
@@ -370,7 +370,7 @@ def test_another_model_in_a_runs_folder_is_refused(change, capsys):
     change(tinycnn.load_model("a/model.safetensors"))
     for command in (["evaluate", "a"], ["predict", "a", "0"]):
         assert main(command) == 1
-        assert "is not the model that this run has left" in capsys.readouterr().err
+        assert "is not the model that this run has written" in capsys.readouterr().err
 
 
 @pytest.mark.usefixtures("no_pictures")
@@ -502,12 +502,20 @@ def test_wrong_usage_is_one_line_and_2(arguments, word, capsys):
 
 def test_every_help_fits_a_screen_and_has_an_example(capsys, monkeypatch):
     monkeypatch.setenv("COLUMNS", "80")
-    for command in ([], ["models"], ["summary"], ["train"], ["evaluate"], ["predict"], ["gradcheck"]):
+    for command in ([], *([name] for name in _COMMANDS)):
         assert main([*command, "--help"]) == 0
         out = capsys.readouterr().out
         assert len(out.splitlines()) <= 30
         assert max(map(len, out.splitlines())) <= 80
         assert "example:\n  tinycnn " in out
+
+
+def test_the_list_of_commands_has_a_line_for_each(capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    assert main(["--help"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    for name, command in _COMMANDS.items():
+        assert f"  {name:<10}  {command.HELP}" in lines
 
 
 # Looking --------------------------------------------------------------------------------------------------------

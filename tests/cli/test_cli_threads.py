@@ -1,4 +1,4 @@
-"""``--threads``: as many as asked for, cores or not, in every command that computes; and the same bits for all."""
+"""``--threads`` sets the number of threads in every command that computes, and all give the same bits."""
 
 import hashlib
 import os
@@ -15,8 +15,8 @@ from tinycnn.cli._arguments import UsageError, set_threads
 ROOT = Path(__file__).parents[2]
 TRAINED = ("ladder_10", "go_crazy")
 
-# Commands in a process of their own, because Numba learns how many threads there may be when it is imported; on 300
-# digits (the last batch is not full) and without figures, which take most of the time of a small run.
+# The commands run in a process of their own, because Numba reads the largest number of threads when it is imported.
+# They use 300 digits, so that the last batch is not full, and no figures, which take most of the time of a small run.
 _SCRIPT = """
 import sys
 from tinycnn import datasets
@@ -52,7 +52,7 @@ def digest(folder):
 
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory):
-    """For each number of threads the folder with what was trained on so many, and what was printed."""
+    """Return, for each number of threads, the folder with the networks trained with it, and what was printed."""
     found = {}
     for threads in (1, 2, 4):
         folder = tmp_path_factory.mktemp(f"threads{threads}")

@@ -1,4 +1,4 @@
-"""What is made of the records: tables, verdicts, sentences, pictures, one page without anything around it."""
+"""The report on the records: tables, verdicts, sentences and pictures, on one page that needs no other file."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ LABELS = np.arange(IMAGES) % 10
 
 @pytest.fixture(autouse=True)
 def few_images(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Bars in place of the published images."""
+    """Use bars in place of the published images."""
     for name, shape in (("mnist", (28, 28)), ("fashion_mnist", (28, 28)), ("cifar10", (32, 32, 3))):
         x = np.zeros((IMAGES, *shape), np.uint8)
         for image, label in zip(x, LABELS, strict=True):
@@ -36,7 +36,7 @@ def few_images(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 def made(name: str, seed: int = 0, accuracy: float = 0.9, **changes: Any) -> dict[str, Any]:
-    """A record of a run that never was: in every class the same share is right."""
+    """Return the record of an invented run, in which every class has the same accuracy."""
     recipe = models.recipe(name)
     epochs = recipe.epochs
     predicted = LABELS.copy()
@@ -95,7 +95,7 @@ def written(folder: Path, *made_ones: dict[str, Any]) -> Path:
 
 
 def text_of(*made_ones: dict[str, Any]) -> str:
-    """The page of such records, its lines joined."""
+    """Return the page of such records, with its lines joined."""
     found: dict[str, list[dict[str, Any]]] = {}
     for record in made_ones:
         found.setdefault(record["name"], []).append(record)
@@ -140,7 +140,7 @@ def test_the_page_needs_nothing_else(tmp_path: Path, capsys: pytest.CaptureFixtu
     markdown = (tmp_path / "report.md").read_text("utf-8")
     assert "![" not in markdown
     assert "| `ladder_03` | 54,410 | 54,410 | 98.30† | 90.00 (90.00 to 90.00) |" in markdown
-    # Its own pages are no records.
+    # The report's own pages in the folder are not taken for records.
     assert main(["report", str(tmp_path)]) == 0
 
 
@@ -165,7 +165,7 @@ def test_the_documentation_is_written_with_its_pictures(tmp_path: Path) -> None:
     assert {"ladder_03-curves.png", "ladder_03-first-100.png", "ladder_03-filters.png"} <= {
         Path(p).name for p in linked
     }
-    # The same records, the same page.
+    # The same records give the same page.
     assert main(["report", str(folder), "--docs", str(docs)]) == 0
     assert (docs / "results.md").read_text("utf-8") == text
     assert all(len(line) <= 120 or line[:2] in ("| ", "![") for line in text.splitlines())
@@ -174,7 +174,7 @@ def test_the_documentation_is_written_with_its_pictures(tmp_path: Path) -> None:
 def test_without_records_everything_is_not_run_yet(tmp_path: Path) -> None:
     text = text_of()
     assert f"0 of {3 * 24 + 3} runs are done" in text
-    assert "0 met, 0 missed, 25 open" in text
+    assert "0 are met, 0 missed and 25 open" in text
     for name in [*models.names(), *models.variations()]:
         assert f"`{name}`" in text
 
@@ -229,7 +229,7 @@ def test_what_would_be_missed_by_the_last_epoch_is_said() -> None:
 
 
 def test_the_time_of_a_run_is_that_of_its_middle_epoch() -> None:
-    """Another program took the machine for an hour of one epoch."""
+    """In this record, another program delayed one epoch by an hour."""
     epochs = models.recipe("ladder_03").epochs
     delayed = made("ladder_03", seconds=3600.0 + epochs, seconds_by_epoch=[3600.0] + [6.0] * (epochs - 1))
     assert f"| {epochs // 10} min {epochs % 10 * 6:02d} s, 1,234 images/s |" in text_of(delayed)
@@ -238,7 +238,7 @@ def test_the_time_of_a_run_is_that_of_its_middle_epoch() -> None:
 def test_a_run_under_its_target_is_said_to_have_missed_it() -> None:
     text = text_of(made("cifar10_cnn", accuracy=0.8))
     assert "| `cifar10_cnn` | last epoch at least 86.87 % | 80.00 % | **missed** |" in text
-    assert "0 met, 1 missed, 24 open" in text
+    assert "0 are met, 1 missed and 24 open" in text
 
 
 def test_every_network_with_a_target_in_the_documents_has_one() -> None:
@@ -294,7 +294,7 @@ def test_a_bad_first_epoch_does_not_press_the_others_into_a_line() -> None:
 def test_records_of_an_older_recipe_are_named() -> None:
     record = made("eip4")
     record["recipe"] |= {"epochs": 19}
-    assert "By an older recipe than today's: `eip4`." in text_of(record)
+    assert "These were trained by an older recipe than today's: `eip4`." in text_of(record)
 
 
 def test_a_network_that_diverged_can_be_shown(tmp_path: Path) -> None:
@@ -334,7 +334,7 @@ def test_html_is_escaped() -> None:
 
 
 def compared() -> dict[str, Any]:
-    """What ``benchmarks/choices.py`` writes, in short."""
+    """Return a short record as ``benchmarks/choices.py`` writes it."""
     answers = {"small": {"100": [0.5, 0.90], "101": [0.5, 0.80]}, "large": {"100": [0.99, 0.86]}, "later": {}}
     return {"name": "ladder_02", "question": "Size", "held_out": 5000, "epochs": 2, "answers": answers}
 
@@ -369,7 +369,7 @@ def test_runs_in_keras_stand_beside_ours(tmp_path: Path) -> None:
     assert "| `ladder_05` | 99.20 | tinycnn | 2 | 98.00 (97.00 to 99.00) | 97.00 (97.00 to 97.00) |" in text
     assert "| `ladder_05` | 99.20 | Keras | 1 | 50.00 | 25.00 |" in text
     assert (
-        "at most 48.00 points apart, and runs of one of them that differ in their seed alone up to 2.00."
+        "at most 48.00 points apart. Runs of one framework that differ only in their seed are up to 2.00 points apart."
         in " ".join(text.split())
     )
     assert "other" not in text.partition("Trained in")[2].partition("##")[0]

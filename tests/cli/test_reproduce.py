@@ -1,4 +1,4 @@
-"""Reproducing the documented results: runs that stop and go on, and their records."""
+"""Reproducing the documented results: runs that stop and continue, and their records."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ TIMES = {"seconds", "seconds_by_epoch", "images_per_second", "date"}
 
 @pytest.fixture(autouse=True)
 def few_images(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Any:
-    """A hundred or two drawn digits in place of MNIST, two epochs, the backend that needs no compiling."""
+    """Use a few drawn digits in place of MNIST, two epochs, and the backend that needs no compiling."""
     (x, y), (x_test, y_test) = datasets.digits.load_data()
     few = (x[:256], y[:256]), (x_test[:120], y_test[:120])
     for data in (datasets.mnist, datasets.fashion_mnist):
@@ -50,7 +50,7 @@ def without_times(found: dict[str, Any]) -> dict[str, Any]:
 
 
 class Stop(Callback):
-    """Ctrl-C, or the end of the process, after so many batches."""
+    """Presses Ctrl-C, or ends the process, after this many batches."""
 
     def __init__(self, batches: int, how: Any) -> None:
         self.left, self.how = batches, how
@@ -70,7 +70,7 @@ def ctrl_c() -> None:
 
 
 def stop_after(monkeypatch: pytest.MonkeyPatch, batches: int, how: Any) -> Any:
-    """Let the next fits stop; returns what undoes it."""
+    """Let the next fits stop, and return what undoes this."""
     fit = Sequential.fit
 
     def stopped(self: Sequential, *args: Any, callbacks: list[Callback], **kwargs: Any) -> Any:
@@ -109,7 +109,7 @@ def test_a_record_says_what_was_done_and_what_came_out(capsys: pytest.CaptureFix
         assert all((entry["true"] == entry["predicted"]) is right for entry in shown)
         assert all(predicted[entry["image"]] == entry["predicted"] for entry in shown)
     np.testing.assert_allclose(found["first_layer_filters"], model.get_weights()[0], rtol=1e-3)
-    # Another seed, another run.
+    # Another seed makes another run.
     assert found["loss"] != record()["loss"]
     assert "accuracy" in capsys.readouterr().out
     size = records.path_of(Path("results"), NAME, 1).stat().st_size
@@ -121,7 +121,7 @@ def test_a_record_says_what_was_done_and_what_came_out(capsys: pytest.CaptureFix
 def test_an_interrupted_run_goes_on_to_the_same_record(
     monkeypatch: pytest.MonkeyPatch, how: Any, code: int | None, batches: int
 ) -> None:
-    """Four batches are an epoch: in the first one, at its end, and in the last one."""
+    """An epoch has four batches; the run stops in the first epoch, at its end, or in the last one."""
     assert reproduce(NAME, "--seeds", "1", "--out", "whole") == 0
     undo = stop_after(monkeypatch, batches, how)
     if code is None:
@@ -155,7 +155,7 @@ def test_a_finished_run_is_not_repeated(monkeypatch: pytest.MonkeyPatch, capsys:
     assert records.path_of(Path("results"), OTHER, 0).read_bytes() == before
     out = capsys.readouterr().out
     assert f"{OTHER}-seed0.json is there\n" in out
-    # The recipe has changed since: it is said, and nothing is overwritten.
+    # The recipe has changed since; this is reported, and nothing is overwritten.
     monkeypatch.setattr(models, "recipe", lambda name: dataclasses.replace(varied, epochs=3, batch_size=64))
     assert reproduce(OTHER, "--seeds", "1") == 0
     assert "by an older recipe (another epochs)" in capsys.readouterr().out
@@ -214,7 +214,7 @@ def test_fashion_records_say_what_blurred_images_cost(monkeypatch: pytest.Monkey
     [
         (["ladder_3"], 2, "did you mean 'ladder_03'"),
         ([NAME, "--seeds", "0"], 2, "'0' is not a whole number from 1"),
-        ([NAME, "--epochs", "3"], 2, "with --hold-out; a reproduction has the recipe's epochs"),
+        ([NAME, "--epochs", "3"], 2, "needs --hold-out, for choosing settings; a reproduction has the recipe's epochs"),
         ([NAME, "--hold-out", "256"], 1, "--hold-out must be from 1 to 255"),
         ([NAME, "--out", "file"], 1, "cannot write into the folder"),
     ],
@@ -241,7 +241,7 @@ def test_all_is_every_network_and_every_variation() -> None:
 
 @pytest.fixture
 def good(tmp_path: Path) -> Path:
-    """A record."""
+    """Return a valid record."""
     path = records.path_of(tmp_path, NAME, 0)
     values: dict[Any, Any] = {str: "", int: 2, float: 0.5, list: [0.5, 0.5], dict: {}}
     made = {key: values[kind if isinstance(kind, type) else kind[0]] for key, kind in records._FIELDS.items()}
@@ -253,8 +253,8 @@ def good(tmp_path: Path) -> Path:
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
-        ({"format": 2}, "its format should be 1 and is 2"),
-        ({"seed": 1}, f"belongs into '{NAME}-seed1.json'"),
+        ({"format": 2}, "its format must be 1 but is 2"),
+        ({"seed": 1}, f"belongs into a file called '{NAME}-seed1.json'"),
         ({"seed": True}, "'seed' is a bool"),
         ({"epochs": 3}, "'loss' has 2 epochs of 3"),
         ({"predicted": None}, "'predicted' is a NoneType"),

@@ -1,4 +1,4 @@
-"""Looking data sets up by name, and the real files where they are at hand."""
+"""Data sets are found by name, and the real files are right if they are on this machine."""
 
 from __future__ import annotations
 

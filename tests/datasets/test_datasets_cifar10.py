@@ -26,7 +26,7 @@ def sha256(data: bytes) -> str:
 
 
 def small_cifar(monkeypatch) -> dict[str, bytes]:
-    """CIFAR-10 with 20 records a file: record i of file k has label i modulo 10 and pixels k."""
+    """Reduce CIFAR-10 to 20 records per file: record i of file k has the label i modulo 10 and pixels of value k."""
     names = list(cifar10.MEMBERS)
     files = {n: b"".join(bytes([i % 10]) + bytes([k]) * 3072 for i in range(20)) for k, n in enumerate(names)}
     files["batches.meta.txt"] = b"airplane\n"
@@ -51,7 +51,7 @@ def tar(members: dict[str, bytes], *, links: dict[str, str] | None = None) -> by
 
 
 def deliver(archive: bytes, monkeypatch) -> list[str]:
-    """Let every download deliver `archive`; the list that is returned grows by the URL of each."""
+    """Let every download deliver `archive`; the returned list gets the URL of each."""
     asked: list[str] = []
 
     def retrieve(url: str, known_hash: str, *, fname: str, path: Path, downloader: object) -> None:
@@ -100,7 +100,7 @@ def test_cifar10_refuses_other_archives_by_name(case: str, tmp_path: Path, monke
         links[batch] = "data_batch_1.bin"
     elif case == "missing":
         del members[batch]
-        fault = "lacks data_batch_3.bin"
+        fault = "lacks data_batch_3.bin; download it again"
     elif case == "oversized stranger":
         members = {"stranger": bytes(20 * 3073 + 1)} | members
         fault = "member 'stranger' has 61461 bytes"

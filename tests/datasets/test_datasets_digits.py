@@ -18,7 +18,7 @@ from tinycnn.datasets import _drawing, _glyphs, digits
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory):
-    """The real data set, drawn once for this module, away from the user's cache."""
+    """Return the real data set, which is drawn once for this module and not in the user's cache."""
     with pytest.MonkeyPatch.context() as patch:
         folder = tmp_path_factory.mktemp("digits")
         patch.setattr(pooch, "os_cache", lambda project: folder / project)
@@ -53,7 +53,7 @@ def test_images_are_bright_digits_on_black_and_all_different(data) -> None:
 
 
 def test_a_linear_model_finds_it_hard_and_shapes_tell_the_classes_apart(data) -> None:
-    """Least squares stays far below the nearest neighbour, and no 6 is taken for a 9."""
+    """Least squares is far less accurate than the nearest neighbour, and no 6 is taken for a 9."""
     (x_train, y_train), (x_test, y_test) = data
 
     def features(x: NDArray[np.uint8]) -> NDArray[np.float64]:
@@ -118,7 +118,7 @@ def test_distance_fields_are_in_pixels_and_positive_inside() -> None:
     middle = _glyphs.FIELD_SIDE * _glyphs.OVERSAMPLING / 2
     assert (rows.min() + rows.max() + 1) / 2 == pytest.approx(middle, abs=1)
     assert (columns.min() + columns.max() + 1) / 2 == pytest.approx(middle, abs=1)
-    # Halfway up a 1 there is only the stem: in its middle the edge is half its width away.
+    # Halfway up a 1 there is only the stem; from the stem's middle, the edge is half the stem's width away.
     stem = field[int(middle)]
     assert stem.max() == pytest.approx((stem > 0).sum() / _glyphs.OVERSAMPLING / 2, abs=0.5 / _glyphs.OVERSAMPLING)
     assert np.abs(np.diff(field, axis=0)).max() <= 1 / _glyphs.OVERSAMPLING + 1e-6
@@ -160,7 +160,7 @@ def test_another_process_with_other_threads_draws_the_same_bits() -> None:
 
 @pytest.fixture
 def small(tmp_path: Path, monkeypatch) -> list[int]:
-    """Thirty records in place of the drawing; the list that is returned grows by one whenever they are drawn."""
+    """Replace the drawing by thirty records; the returned list gets an entry whenever they are drawn."""
     drawn: list[int] = []
 
     def draw_records() -> NDArray[np.uint8]:
@@ -186,7 +186,7 @@ def test_the_cache_is_used_and_returns_what_was_drawn(small, tmp_path: Path) -> 
     for a, b in zip(first, second, strict=True):
         assert a.dtype == b.dtype
         np.testing.assert_array_equal(a, b)
-    second[0][...] = 0  # the caller's to change
+    second[0][...] = 0  # the caller may change the array
     [file] = (tmp_path / "tinycnn" / "digits").iterdir()
     assert file.suffix == ".bin"
 

@@ -19,7 +19,7 @@ from tinycnn.datasets._fetch import fetch
 
 
 class Web:
-    """A web server: `pages` maps paths to what they deliver, everything else is a 404; `asked` logs the requests."""
+    """A web server: `pages` maps paths to their content, every other path is a 404, and `asked` logs the requests."""
 
     def __init__(self) -> None:
         self.pages: dict[str, bytes] = {}
@@ -137,7 +137,7 @@ def test_a_damaged_file_in_the_cache_is_named_when_it_cannot_be_replaced(cache: 
 
 @pytest.fixture(scope="module")
 def idx_files() -> dict[str, bytes]:
-    """Four files in MNIST's layout: image i is filled with its label, i modulo 10."""
+    """Return four files in MNIST's layout, in which image i is filled with its label, i modulo 10."""
     files = {}
     for part, n in (("train", 60_000), ("t10k", 10_000)):
         labels = (np.arange(n) % 10).astype(np.uint8)

@@ -1,4 +1,4 @@
-"""Downloads from mirrors that fail in every way: the next one is tried, and no partial file is ever used.
+"""When a mirror fails in any way, the next one is tried, and no partial file is ever used.
 
 The mirrors are a web server on this machine. Each path's first word says how it fails.
 """
@@ -33,7 +33,7 @@ CHECKSUM = f"sha256:{hashlib.sha256(CONTENT).hexdigest()}"
 
 
 class Mirror(http.server.BaseHTTPRequestHandler):
-    """Answers by the first word of the path."""
+    """Answers according to the first word of the path."""
 
     def do_GET(self):
         self.server.asked.append(self.path)
@@ -153,7 +153,7 @@ class Mirror(http.server.BaseHTTPRequestHandler):
 
 
 class Server(http.server.ThreadingHTTPServer):
-    """``asked``: the paths; ``closing``: set when the test is over, so that no handler outlives it."""
+    """A server that logs paths in ``asked``; ``closing`` is set when the test ends, so that no handler outlives it."""
 
     def __init__(self, certificate=None):
         super().__init__(("127.0.0.1", 0), Mirror)
@@ -166,7 +166,7 @@ class Server(http.server.ThreadingHTTPServer):
             self.url = self.url.replace("http", "https")
 
     def handle_error(self, request, client_address):
-        """The client has hung up, as it should."""
+        """Ignore errors, because the client closes the connection, as it should."""
 
     def __enter__(self):
         self.thread = threading.Thread(target=self.serve_forever, kwargs={"poll_interval": 0.01})
@@ -389,5 +389,5 @@ def test_a_cache_that_cannot_be_written_is_told_with_the_ways_out(server, tmp_pa
     monkeypatch.setattr(pooch, "os_cache", lambda name: tmp_path / "cache")
     monkeypatch.delenv("TINYCNN_DATA", raising=False)
     monkeypatch.setattr(cifar10, "MIRRORS", (f"{server.url}/good/",))
-    with pytest.raises(DownloadError, match="Ways out"):
+    with pytest.raises(DownloadError, match="What you can do"):
         cifar10.load_data()

@@ -1,4 +1,4 @@
-"""Where the time goes: what ``profile`` counts, what it leaves as it was, and what it shows."""
+"""What ``profile`` counts, what it leaves unchanged, and what it shows."""
 
 import time
 
@@ -56,7 +56,7 @@ def test_work_of_each_direction():
     second = 3 * 2 * (3 * 2 * 4) * (3 * 3 * 6)
     works = {name: (entry.forward.work, entry.backward.work) for name, entry in entries.items()}
     assert works == {
-        "conv2d + max_pooling2d": (first, first),  # nobody needs the gradient by the images
+        "conv2d + max_pooling2d": (first, first),  # the gradient with respect to the images is not needed
         "conv2d_1": (second, 2 * second),
         "batch_normalization": (3 * 2 * 24 * 4, 3 * 2 * 24 * 4),
         "flatten": (0, 0),
@@ -89,12 +89,12 @@ def test_unfused_layers_are_measured_one_by_one():
 def test_below_the_first_trained_layer_there_is_no_backward():
     frozen = entries_of(small_model(trainable=False))
     assert frozen["conv2d + max_pooling2d"].backward is None
-    # conv2d_1 is now the first that is trained.
+    # conv2d_1 is now the first layer that is trained.
     assert frozen["conv2d_1"].backward.work == frozen["conv2d_1"].forward.work
     model = small_model()
     model.layers[2].trainable = False
     entry = entries_of(model)["conv2d_1"]
-    assert entry.backward.work == entry.forward.work  # only the gradient by the input
+    assert entry.backward.work == entry.forward.work  # only the gradient with respect to the input
     for layer in model.layers:
         layer.trainable = False
     with pytest.raises(ValueError, match="something to train"):
@@ -119,7 +119,7 @@ def test_the_model_is_left_as_it_was(loss):
 
 
 def test_the_parts_make_up_the_step():
-    """Not to the millisecond, on a machine that does other things as well."""
+    """The sum is not exact to the millisecond, because the machine does other things as well."""
     result = profile.profile(small_model(), 64, 15)
     assert result.total == sum(entry.seconds for entry in result.entries) + result.loss + result.optimizer
     assert 0.2 < result.total / result.step < 5
@@ -156,7 +156,7 @@ def test_the_table_and_the_picture():
     assert "/s" not in rows["flatten"]
     assert f"{result.images_per_second:,.0f} images/s" in lines[-1]
     ax = result.plot(Figure())
-    # Two bars a step, but none for the backward of the frozen one; and one each of loss and optimizer.
+    # Each step has two bars, but the frozen one has none for backward; loss and optimizer have one bar each.
     assert len(ax.patches) == 2 * len(result.entries) - 1 + 2
     assert max(patch.get_width() for patch in ax.patches) == pytest.approx(
         1000 * max([result.loss, result.optimizer, *(e.forward.seconds for e in result.entries)]
@@ -235,7 +235,7 @@ def test_the_summary_numbers_the_steps(capsys):
 
 def test_a_softmax_of_its_own_is_the_losss(capsys):
     model = Sequential([layers.Input((4,)), layers.Dense(3), layers.Softmax()])
-    assert steps_shown(capsys, model) == {"dense": "1", "softmax": "2"}  # nobody knows yet what the loss will be
+    assert steps_shown(capsys, model) == {"dense": "1", "softmax": "2"}  # the loss is not known yet
     model.compile("adam", "sparse_categorical_crossentropy")
     assert steps_shown(capsys, model) == {"dense": "1", "softmax": "loss"}
 

@@ -1,6 +1,6 @@
-"""The documented networks against the documents: every count to the unit, every layer, every setting.
+"""The documented networks agree with the documents in every count, every layer and every setting.
 
-The tables here are copied from the documents, not from the package, so a slip in either shows.
+The tables here are copied from the documents, not from the package, so an error in either is noticed.
 """
 
 import dataclasses
@@ -148,7 +148,7 @@ every_name = pytest.mark.parametrize("name", list(DOCUMENTED))
 
 
 def words(layer: layers.Layer) -> str:
-    """One layer in the notation of the tables above."""
+    """Return a layer in the notation of the tables above."""
     config = layer.get_config()
     activation = {"relu": ""}.get(config.get("activation"), f" {config.get('activation')}")
     match layer:

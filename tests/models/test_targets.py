@@ -27,7 +27,7 @@ pytestmark = [
 
 
 def processor_has(*flags):
-    """Whether this processor knows the instructions; True where there is no telling."""
+    """Return whether this processor has the instructions; True if that cannot be found out."""
     try:
         lines = Path("/proc/cpuinfo").read_text("utf-8").splitlines()
     except OSError:
@@ -36,7 +36,7 @@ def processor_has(*flags):
 
 
 def errors_of_kernels():
-    """Runs in a process of its own: the vector's bytes, and the relative error of each kernel's results by dtype."""
+    """Run in a process of its own; return the vector's bytes, and the relative errors of the kernels by dtype."""
     import numpy as np
 
     from tinycnn.kernels import cpu, reference
@@ -59,12 +59,12 @@ def errors_of_kernels():
 
 
 def _cast(argument, dtype):
-    """Arrays of reals in a dtype; sizes and winners as they are."""
+    """Convert arrays of reals to a dtype; leave sizes and winners as they are."""
     return argument.astype(dtype) if getattr(getattr(argument, "dtype", None), "kind", "") == "f" else argument
 
 
 def _calls(rng, cpu, reference):
-    """Kernels with channel counts that fill no vector, and one that fills several and a bit."""
+    """Return calls of kernels with channel counts that fill no vector, and one that fills several and a part."""
     draw = rng.standard_normal
     for C, F, groups, strides, algorithm in [
         (1, 5, 1, (1, 1), "auto"),
@@ -110,7 +110,7 @@ def _calls(rng, cpu, reference):
 
 
 def _stages(cpu, reference, arrays, geometry, algorithm):
-    """Convolution, ReLU and pooling in one kernel; the gradient goes to the pixel that won in that kernel."""
+    """Run convolution, ReLU and pooling in one kernel; the gradient goes to the pixel that won in that kernel."""
     from tinycnn.kernels.geometry import Window
 
     strides, pads, dilation, groups = geometry

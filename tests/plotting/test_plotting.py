@@ -1,4 +1,4 @@
-"""What is in the pictures, asked of matplotlib's objects; and what is refused."""
+"""The content of the pictures, as matplotlib's objects report it, and the arguments that are refused."""
 
 from itertools import pairwise
 
@@ -34,7 +34,7 @@ def _close():
 
 @pytest.fixture
 def sure():
-    """200 grey images of three classes; number 3 is surely wrong, 7 barely, 100 and on all right."""
+    """Return 200 grey images of three classes; image 3 is clearly wrong, 7 barely, and all from 100 on are right."""
     rng = np.random.default_rng(0)
     y = np.arange(200) % 3
     p = np.full((200, 3), 0.1)
@@ -50,7 +50,7 @@ def texts(ax):
 
 
 def assert_nothing_clipped(ax):
-    """Everything in the figure lies inside it."""
+    """Check that everything in the figure lies inside it."""
     figure = ax.figure
     figure.canvas.draw()
     drawn = figure.get_tightbbox(figure.canvas.get_renderer())
@@ -72,7 +72,7 @@ def test_history_counts_epochs_from_1():
     np.testing.assert_array_equal(validation.get_ydata(), RUN["val_loss"])
     np.testing.assert_array_equal(accuracy.lines[1].get_ydata(), RUN["val_accuracy"])
     assert [line.get_label() for line in loss.lines] == ["train", "validation"]
-    # Not by colour alone.
+    # The lines do not differ by colour alone.
     assert train.get_linestyle() != validation.get_linestyle()
     assert train.get_marker() != validation.get_marker()
     assert loss.get_title() == "Loss"
@@ -134,9 +134,9 @@ def test_history_takes_no_notice_of_what_it_does_not_draw():
     ("changed", "message"),
     [
         ({"val_loss": ["low"] * 3}, r"history\['val_loss'\] must be a list of numbers"),
-        ({"accuracy": 0.5}, r"history\['accuracy'\] must be a list, a number for each epoch; got 0.5"),
-        ({"accuracy": [0.5]}, r"history must hold equally long lists.*'accuracy': 1"),
-        ({"epoch": [0, 1]}, r"history must hold equally long lists.*'epoch': 2"),
+        ({"accuracy": 0.5}, r"history\['accuracy'\] must be a list with a number for each epoch; got 0.5"),
+        ({"accuracy": [0.5]}, r"history must hold lists of the same length.*'accuracy': 1"),
+        ({"epoch": [0, 1]}, r"history must hold lists of the same length.*'epoch': 2"),
     ],
 )
 def test_history_names_the_list_that_does_not_fit(changed, message):
@@ -219,7 +219,7 @@ def test_per_class_accuracy_beside_others():
 @pytest.mark.parametrize("given", [False, True])
 @pytest.mark.parametrize("classes", [26, 100])
 def test_many_classes_stay_legible(draw, given, classes):
-    """Names and numbers stand side by side, in letters that can be read, or not at all."""
+    """Names and numbers do not overlap and are legible, or they are left out."""
     mine = Figure(figsize=(12, 5)).subplots(1, 2)[0] if given else None
     y = np.arange(classes).repeat(20)
     ax = draw(y, np.roll(y, 10), ax=mine)
@@ -337,7 +337,7 @@ def test_any_images_and_long_names_fit(x, which):
 @pytest.mark.parametrize("which", ["best", "worst", "first_100"])
 @pytest.mark.parametrize("given", [False, True])
 def test_captions_of_neighbours_do_not_overlap(which, given):
-    """In a figure of their own, and in Axes of a third of a figure's width, nor does the title leave these."""
+    """This holds in a new figure and in Axes of a third of a figure's width, which the title does not leave either."""
     rng = np.random.default_rng(1)
     names = ["automobile"] * 10
     p = np.eye(10)[rng.integers(0, 10, 100)]
@@ -368,7 +368,7 @@ def test_pictures_go_where_they_are_told(sure):
     mine = Figure().add_subplot()
     assert plotting.samples_per_class(*sure[:2], ax=mine) is mine
     assert plotting.confusion_matrix([0, 1], [0, 1], ax=mine) is mine
-    # No figure of pyplot's was made behind the caller's back; one is made where nothing is given.
+    # A figure of pyplot is only made if no Axes are given.
     assert plt.get_fignums() == []
     plotting.confusion_matrix([0, 1], [0, 1])
     assert len(plt.get_fignums()) == 1
@@ -382,9 +382,9 @@ def test_pictures_go_where_they_are_told(sure):
         ("x", {"x": np.zeros((200, 4, 4, 2))}),
         ("x", {"x": np.full((200, 4, 4), np.nan)}),
         ("x", {"x": np.full((200, 4, 4), "a")}),
-        ("equally long", {"x": np.zeros((199, 4, 4))}),
+        ("have the same length", {"x": np.zeros((199, 4, 4))}),
         ("y_true", {"y_true": np.full(200, 0.5)}),
-        ("equally long", {"y_true": np.zeros(3, int)}),
+        ("have the same length", {"y_true": np.zeros(3, int)}),
         ("probabilities", {"probabilities": np.full((200, 3), 7.0)}),
         ("probabilities", {"probabilities": np.full((200, 3), np.nan)}),
         ("probabilities", {"probabilities": np.zeros(200)}),
@@ -402,7 +402,7 @@ def test_predictions_refuse(sure, name, change):
 
 def test_samples_refuse(sure):
     x, y, _ = sure
-    with pytest.raises(ValueError, match="equally long"):
+    with pytest.raises(ValueError, match="have the same length"):
         plotting.samples_per_class(x, y[:5])
     with pytest.raises(ValueError, match="y must"):
         plotting.samples_per_class(x, y / 2)

@@ -31,7 +31,7 @@ def _close():
 
 
 def small(*more, shape=(9, 8, 1), loss=True, classes=3):
-    """A built network whose batch normalisation has moved and whose biases are not zero."""
+    """Return a built network whose moving statistics have changed and whose biases are not zero."""
     tinycnn.set_seed(3)
     model = Sequential(
         [
@@ -58,7 +58,7 @@ def images(model, count=1):
 
 
 def state(model):
-    """Everything a picture could disturb, as bytes."""
+    """Return everything that a picture could change, as bytes."""
     gradients = [p.grad for p in model.parameters().values()]
     flags = [(layer.trainable, layer.backend, *(p.trainable for p in layer.params.values())) for layer in model.layers]
     return [array.tobytes() for array in [*model.get_weights(), *gradients]], flags, [*map(vars, model.layers)]
@@ -75,7 +75,7 @@ def assert_nothing_clipped(figure):
 
 
 def tiles(ax, size, times, columns, count):
-    """The small images of a picture, each pixel once, found by the gaps between them."""
+    """Return the small images of a picture, each pixel once, which are found by the gaps between them."""
     canvas = np.ma.getdata(ax.images[0].get_array())
     height, width = (length * times for length in size)
     blank = np.isnan(canvas) if canvas.ndim == 2 else (canvas == 1).all(axis=-1)
@@ -249,7 +249,7 @@ def test_feature_maps_refuse(name, change):
 
 @st.composite
 def linear_networks(draw):
-    """Networks in which every output depends on every pixel it can see: no relu, no maximum."""
+    """Return networks without relu and maximum, in which every output depends on every pixel that it can see."""
     chosen = [layers.Input((draw(st.integers(6, 11)), draw(st.integers(6, 11)), draw(st.integers(1, 2))))]
     model = Sequential(chosen)
     padding = st.sampled_from(["valid", "same"])
@@ -359,7 +359,7 @@ def test_receptive_field_says_how_much_is_measured():
 
 
 class EverySecond(layers.Layer):
-    """Keeps every second pixel, and does not say what it sees; ``window`` is no window."""
+    """A layer that keeps every second pixel and does not say what it sees; its ``window`` is no window."""
 
     window = 3
 
@@ -376,7 +376,7 @@ class EverySecond(layers.Layer):
 
 
 class Centred(layers.Layer):
-    """Takes the mean of each channel away: keeps the shape, and sees all of it."""
+    """A layer that subtracts the mean of each channel, so it keeps the shape and sees the whole image."""
 
     sees_everything = True
 
@@ -409,10 +409,10 @@ CONV = layers.Conv2D
         ([CONV(2, 3, strides=2), Centred(), CONV(2, 3, padding="same"), layers.Dense(2)], [3, 15, 15, 15]),
         ([CONV(2, 3, strides=2), layers.Flatten(), layers.Dense(4), layers.Reshape((2, 2, 1)), CONV(1, 2)],
          [3, 3, 15, 15, 15]),
-        # Of images a dense layer and a softmax mix channels only; of a row of numbers, all of them.
+        # On images, a dense layer and a softmax only mix channels; on a row of numbers, they mix all of them.
         ([CONV(2, 3), layers.Dense(3, activation="softmax"), layers.Softmax()], [3, 3, 3]),
         ([CONV(2, 3), layers.Flatten(), layers.Softmax()], [3, 3, 16]),
-        # What is one place of an image stays one, unless images of another size are made of it.
+        # An output that is one place of an image stays one, unless images of another size are made from it.
         ([CONV(2, 3), layers.Flatten(), layers.Reshape((14, 14, 2)), CONV(2, 3)], [3, 3, 3, 5]),
         ([CONV(2, 3), layers.Reshape((7, 28, 2)), CONV(2, 3)], [3, None, None]),
         ([layers.GlobalMaxPooling2D(), layers.Reshape((1, 1, 1)), CONV(2, 3, padding="same")], [16, 16, 16]),
@@ -437,7 +437,7 @@ def test_the_example_of_a_layer_sees_the_whole_image():
 
 
 def test_receptive_field_of_a_dilated_window_is_its_span():
-    """As the summary says it; what lies between its taps counts."""
+    """The field is the one that the summary gives, and includes the pixels between the window's taps."""
     model = Sequential([layers.Input((12, 12, 1)), layers.Conv2D(2, 3, dilation_rate=3)])
     assert "sees 7×7 of 12×12" in plotting.receptive_field(model, 0, measured=True).get_title()
     padded = Sequential([layers.Input((4, 4, 1)), layers.ZeroPadding2D(1)])
@@ -516,7 +516,7 @@ def test_gradient_flow_names_zero_and_nan():
         ("y must", lambda model: (model, images(model))),
         ("x: expected", lambda model: (model, images(model)[0], [0])),
         ("x: expected", lambda model: (model, np.full((1, 9, 8, 1), "a"), [0])),
-        ("x is for", lambda model: (model.trace(images(model), [0]), images(model))),
+        ("x must be left out with a trace", lambda model: (model.trace(images(model), [0]), images(model))),
         ("ax", lambda model: (model.trace(images(model), [0]), None, None, 3)),
     ],
 )
@@ -553,7 +553,7 @@ def test_saliency_of_a_linear_model_is_its_weights(ending):
 
 
 def test_saliency_is_the_slope_of_the_score():
-    """Against central differences of what predict says, through batch normalisation and dropout as in inference."""
+    """Compare with central differences of predict's results, with batch normalisation and dropout as in inference."""
     tinycnn.set_seed(0)
     model = Sequential(
         [
@@ -576,7 +576,7 @@ def test_saliency_is_the_slope_of_the_score():
         moved = [image.astype(float), image.astype(float)]
         moved[0][pixel] += step
         moved[1][pixel] -= step
-        # A score is the logarithm of its probability up to what all classes share.
+        # A score is the logarithm of its probability, apart from a term that all classes share.
         up, down = np.log(model.predict(np.array(moved)))
         expected[pixel] = ((up[1] - up[0]) - (down[1] - down[0])) / (2 * step)
     by_class = []
@@ -645,7 +645,7 @@ def test_saliency_refuses(name, change):
 
 
 class Scaled(layers.Layer):
-    """Its backward needs nothing of its forward, so its cache is None."""
+    """A layer whose backward needs nothing from its forward, so its cache is None."""
 
     def forward(self, x, *, training=False, step=0, ws=None):
         return -3 * x, None
@@ -677,7 +677,7 @@ INSIDE = {
 @pytest.mark.parametrize("parameter", ["kernel", "bias"])
 @pytest.mark.parametrize("value", [np.nan, np.inf])
 def test_networks_that_diverged_are_told_in_plain_words(draw, parameter, value):
-    """Where a relu stops the gradient of NaN too, and NumPy says nothing beside."""
+    """This also holds if a relu stops the gradient of NaN, and NumPy prints no warning as well."""
     twice = [layers.Conv2D(3, 2, activation="relu") for _ in range(2)]
     model = Sequential([layers.Input((6, 6, 1)), *twice, layers.Flatten(), layers.Dense(2)])
     model.layers[1].params[parameter].value[...] = value
@@ -723,7 +723,7 @@ def test_a_picture_changes_nothing_in_the_model(draw):
     after = state(model)
     assert after[0] == before[0]
     assert after[1] == before[1]
-    # Not the model's layers but copies were given new attributes, if any.
+    # Only copies, and not the model's layers, may have got new attributes.
     assert [own.keys() for own in after[2]] == [own.keys() for own in before[2]]
 
 
@@ -741,7 +741,7 @@ def test_pictures_go_where_they_are_told(draw):
 
 @pytest.mark.parametrize("draw", DRAWS, ids=lambda draw: draw.name)
 def test_pictures_of_a_network_on_the_cpu_backend(draw):
-    """The same as on the reference backend, to which the copies go."""
+    """They are the same as on the reference backend, on which the copies run."""
 
     def numbers(model):
         panel = draw(model)[-1]
@@ -755,7 +755,7 @@ def test_pictures_of_a_network_on_the_cpu_backend(draw):
 
 @pytest.mark.parametrize("draw", DRAWS, ids=lambda draw: draw.name)
 def test_pictures_are_the_same_in_every_style(draw):
-    """The first row at the top, every pixel itself, and no grid over images."""
+    """The first row is at the top, pixels are not smoothed, and there is no grid over images."""
     model = small()
     with plt.style.context(["ggplot", {"image.origin": "lower", "image.interpolation": "bilinear"}]):
         panels = draw(model)
@@ -770,7 +770,7 @@ def test_pictures_are_the_same_in_every_style(draw):
 def test_a_figure_with_a_picture_takes_no_second(draw):
     model, figure = small(), Figure()
     draw(model, ax=figure)
-    with pytest.raises(ValueError, match="ax must be an empty Figure, or Axes"):
+    with pytest.raises(ValueError, match="ax must be Axes or an empty Figure"):
         draw(model, ax=figure)
 
 

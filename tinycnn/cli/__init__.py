@@ -1,7 +1,7 @@
-"""The command line: ``tinycnn COMMAND``, one file for each command.
+"""The command line: ``tinycnn COMMAND``, with one file for each command.
 
 A command is a module with ``HELP``, ``EXAMPLE``, ``add_arguments(parser)`` and ``run(args)``, which returns the exit
-code. What takes time to import (Numba, matplotlib, the data sets) is imported inside ``run``.
+code. Modules that are slow to import (Numba, matplotlib, the data sets) are imported inside ``run``.
 """
 
 import argparse
@@ -33,25 +33,26 @@ _EXAMPLE = "tinycnn train ladder_03 --data digits --epochs 3"
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run a command.
+    """Run a command and return its exit code.
 
     Parameters
     ----------
     argv : sequence of str, optional
-        Arguments without the program's name; by default the process's.
+        The arguments without the program's name; by default those of the process.
 
     Returns
     -------
     int
-        The exit code: 0 done; 1 failed, or a gradient is wrong; 2 the arguments make no sense; 130 stopped by Ctrl-C.
+        0 if the command succeeded; 1 if it failed or found a wrong gradient; 2 if the arguments are not valid; 130 if
+        it was stopped with Ctrl-C.
     """
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
-            # A terminal that lacks "×" shows "?" instead of ending the program.
+            # A terminal that cannot show "×" shows "?" instead, and the program does not end with an error.
             stream.reconfigure(errors="replace")
     try:
         args = _parser().parse_args(argv)
-    except SystemExit as stop:  # argparse's way out, of --help too
+    except SystemExit as stop:  # argparse ends this way, also after --help
         return int(stop.code or 0)
     try:
         return args.run(args)
@@ -60,7 +61,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         return _fail("interrupted", 130)
     except BrokenPipeError:
-        # The reader, head for example, has seen enough. Python would complain again when it flushes at exit.
+        # The program that reads the output, such as head, has closed it. Without this, Python would report an error
+        # again when it flushes the output at exit.
         with contextlib.suppress(OSError, ValueError):
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
@@ -69,26 +71,35 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def run_as_process(argv: Sequence[str] | None = None) -> int:
-    """:func:`main` of a process that ends with it: no Ctrl-C comes between a finished command and its exit code.
+    """Run :func:`main` as the last thing that the process does, and ignore Ctrl-C once the command is finished.
 
-    What Python runs at its end would only print a traceback, when everything is written already.
+    Everything is written by then, and Ctrl-C while Python shuts down would only print a traceback.
     """
     try:
         code = main(argv)
-    except KeyboardInterrupt:  # outside of what the command itself catches
+    except KeyboardInterrupt:  # it came when the command itself could not catch it
         code = 130
     finally:
         signal.signal(signal.SIGINT, signal.SIG_IGN)
     return code
 
 
+class _HelpFormatter(argparse.RawDescriptionHelpFormatter):
+    """Lists commands in one column with the options, so that they need no second line."""
+
+    def _format_action(self, action: argparse.Action) -> str:
+        if isinstance(action, argparse._SubParsersAction):
+            return "".join(map(super()._format_action, action._get_subactions()))
+        return super()._format_action(action)
+
+
 class _Parser(argparse.ArgumentParser):
-    """With an example under the options; one line for an error, instead of all the options and then the error."""
+    """A parser that shows an example below the options, and reports an error in one line, without the usage."""
 
     def __init__(self, *, example: str, **settings: Any) -> None:
         super().__init__(
             epilog=f"example:\n  {example}",
-            formatter_class=argparse.RawDescriptionHelpFormatter,
+            formatter_class=_HelpFormatter,
             allow_abbrev=False,
             **settings,
         )
@@ -98,11 +109,16 @@ class _Parser(argparse.ArgumentParser):
 
 
 def _parser() -> _Parser:
+    """Build the parser of all commands."""
     from ..core.version import __version__
 
-    parser = _Parser(prog="tinycnn", description="Train, test and look into small CNNs.", example=_EXAMPLE)
+    parser = _Parser(
+        prog="tinycnn", description="Train, test and inspect small convolutional neural networks.", example=_EXAMPLE
+    )
     parser.add_argument("--version", action="version", version=f"tinycnn {__version__}")
-    commands = parser.add_subparsers(title="commands (each has its own --help)", metavar="COMMAND", required=True)
+    commands = parser.add_subparsers(
+        title="commands ('tinycnn COMMAND --help' explains each)", metavar="COMMAND", required=True
+    )
     for name, module in _COMMANDS.items():
         command = commands.add_parser(name, help=module.HELP, description=f"{module.HELP}.", example=module.EXAMPLE)
         module.add_arguments(command)
@@ -111,7 +127,7 @@ def _parser() -> _Parser:
 
 
 def _text(error: Exception) -> str:
-    """What to say about an error that the library raised on purpose."""
+    """Return the message of an error that the library raised on purpose."""
     if isinstance(error, OSError) and error.strerror:
         return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
     if isinstance(error, KeyError) and error.args:
@@ -120,5 +136,6 @@ def _text(error: Exception) -> str:
 
 
 def _fail(message: str, code: int) -> int:
+    """Print an error and return the exit code."""
     print(f"tinycnn: {message}", file=sys.stderr)
     return code

@@ -1,4 +1,4 @@
-"""What a record says about where it was made: versions and hardware, no name of the machine or its user."""
+"""What a record says about where it was made: versions and hardware, but no name of the machine or its user."""
 
 import os
 import platform
@@ -10,16 +10,16 @@ from ..core.version import versions as core_versions
 
 
 def versions() -> dict[str, str]:
-    """Of tinycnn, and of everything that computes."""
+    """Return the versions of tinycnn and of all packages that compute."""
     return core_versions() | {"scipy": version("scipy")}
 
 
 def machine() -> dict[str, Any]:
-    """What the speed depends on."""
+    """Return the properties of the machine on which the speed depends."""
     processor = platform.processor() or platform.machine()
     try:
         lines = Path("/proc/cpuinfo").read_text("utf-8").splitlines()
         processor = next(line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
-    except (OSError, StopIteration):  # not Linux, or a processor without that line
+    except (OSError, StopIteration):  # not Linux, or a processor that has no such line
         pass
     return {"system": platform.platform(), "processor": processor, "cores": os.cpu_count()}

@@ -1,4 +1,4 @@
-"""Arguments that several commands share, and their checks."""
+"""Arguments that several commands share, and the checks of arguments."""
 
 import argparse
 import os
@@ -10,39 +10,40 @@ DATA = ("mnist", "fashion_mnist", "cifar10", "digits")
 
 
 class UsageError(ValueError):
-    """The arguments make no sense together; the exit code is 2."""
+    """The arguments are not valid, or do not fit together; the exit code is 2."""
 
 
 def add_model_name(parser: argparse.ArgumentParser) -> None:
-    """The positional NAME of a documented network."""
+    """Add the positional argument NAME, a documented network."""
     parser.add_argument(
         "name", metavar="NAME", type=_model_name, help="a documented network; 'tinycnn models' lists them"
     )
 
 
 def add_run_folder(parser: argparse.ArgumentParser) -> None:
-    """The positional DIR that a training left."""
-    left = "the folder that 'tinycnn train' left, such as runs/ladder_03-mnist"
-    parser.add_argument("folder", metavar="DIR", type=folder_name, help=left)
+    """Add the positional argument DIR, the folder of a run."""
+    text = "folder that 'tinycnn train' has written, such as runs/ladder_03-mnist"
+    parser.add_argument("folder", metavar="DIR", type=folder_name, help=text)
 
 
 def add_threads(parser: argparse.ArgumentParser) -> None:
-    """The option --threads."""
-    parser.add_argument("--threads", type=whole_number(1, 256), metavar="N", help="threads of the cpu backend")
+    """Add the option --threads."""
+    text = "threads of the cpu backend (default: one per core)"
+    parser.add_argument("--threads", type=whole_number(1, 256), metavar="N", help=text)
 
 
 def set_threads(count: int | None, backend: str) -> int:
-    """Tell Numba how many threads to use, one per core where ``count`` is None; returns how many there are.
+    """Tell Numba how many threads to use, by default one per core, and return how many it uses.
 
     Raises
     ------
     UsageError
-        If Numba was imported before and cannot have so many any more.
+        If Numba was imported before and can no longer use so many threads.
     """
     if backend != "cpu":
         return 1
     if count is not None and "numba" not in sys.modules:
-        # More threads than cores are possible only if Numba learns of them before it is imported.
+        # Numba allows more threads than cores only if this variable is set before it is imported.
         os.environ["NUMBA_NUM_THREADS"] = str(count)
     import numba
 
@@ -55,14 +56,18 @@ def set_threads(count: int | None, backend: str) -> int:
 
 
 def folder_name(text: str) -> Path:
-    """An argument's type: a folder. A variable of the shell's that is not set is none, least of all the current one."""
+    """Return an argument as the name of a folder.
+
+    An empty name is an error and not the current folder, because it usually comes from a shell variable that is not
+    set.
+    """
     if not text:
         raise argparse.ArgumentTypeError("the name of a folder is empty; the current folder is called '.'")
     return Path(text)
 
 
 def whole_number(minimum: int, maximum: int = 2**63 - 1) -> Callable[[str], int]:
-    """An argument's type: a whole number in a range."""
+    """Return a function that converts an argument to a whole number in a range."""
 
     def convert(text: str) -> int:
         try:
@@ -78,6 +83,7 @@ def whole_number(minimum: int, maximum: int = 2**63 - 1) -> Callable[[str], int]
 
 
 def _model_name(text: str) -> str:
+    """Return an argument as the name of a network."""
     from .. import models
 
     try:

@@ -1,4 +1,4 @@
-"""Data sets as the networks take them."""
+"""Data sets in the form that the networks take."""
 
 from typing import NamedTuple
 
@@ -10,7 +10,7 @@ from ._arguments import UsageError
 
 
 class Data(NamedTuple):
-    """A data set, its images as float32 in [0, 1], (N, H, W, C)."""
+    """A data set; its images are float32 (N, H, W, C) in [0, 1]."""
 
     name: str
     title: str
@@ -22,7 +22,7 @@ class Data(NamedTuple):
 
 
 def load(name: str) -> Data:
-    """Load a data set by its module's name."""
+    """Load a data set by the name of its module."""
     from .. import datasets
 
     module = datasets.get(name)
@@ -31,17 +31,21 @@ def load(name: str) -> Data:
 
 
 def scaled(images: Array) -> Array:
-    """Bytes (N, H, W[, C]) as float32 in [0, 1], with a channel axis."""
+    """Return images of bytes (N, H, W[, C]) as float32 (N, H, W, C) in [0, 1]."""
     images = images[..., np.newaxis] if images.ndim == 3 else images
     return np.divide(images, 255, dtype=np.float32)
 
 
 def check_fit(model: str, input_shape: Shape, data: str) -> None:
-    """Refuse images of another shape than the network's, before anything is downloaded."""
+    """Raise UsageError if a data set's images do not have the network's shape, before anything is downloaded."""
     shape = (28, 28, 1) if data == "digits" else INPUT_SHAPES[data]
     if shape != input_shape:
-        raise UsageError(f"{model} takes images of {_text(input_shape)}, and those of {data} are {_text(shape)}")
+        raise UsageError(
+            f"{model} takes images of {_text(input_shape)}, but those of {data} are {_text(shape)}; "
+            "choose another --data or another network"
+        )
 
 
 def _text(shape: Shape) -> str:
+    """Return a shape as text."""
     return "×".join(map(str, shape))

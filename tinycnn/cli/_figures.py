@@ -1,4 +1,4 @@
-"""The pictures that a training leaves."""
+"""The pictures that a training run writes."""
 
 import io
 from collections.abc import Mapping, Sequence
@@ -17,16 +17,16 @@ DPI = 150
 
 
 def save(figure: Any, path: Path) -> None:
-    """Write a PNG, whole or not at all; the same picture gives the same bytes."""
+    """Write a PNG completely or not at all; the same picture gives the same bytes."""
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=DPI, metadata={"Software": None})
     write_whole(path, buffer.getvalue())
 
 
 def draw_all(folder: Path, history: Mapping[str, Sequence[float]], data: Data, probabilities: Array) -> list[str]:
-    """Draw every picture of a run into its folder; returns the files' names."""
+    """Draw every picture of a run into its folder, and return the names of the files."""
     figures = {"curves.png": plotting.history(history, Figure())[0].figure}
-    # A network that diverged says NaN about every image: there is nothing more to draw.
+    # A network that diverged predicts NaN for every image, so there is nothing more to draw.
     if np.isfinite(probabilities).all():
         figures["confusion_matrix.png"] = _classes(data, probabilities)
         for which in ("best", "worst", "first_100"):
@@ -40,10 +40,11 @@ def draw_all(folder: Path, history: Mapping[str, Sequence[float]], data: Data, p
 
 
 def _classes(data: Data, probabilities: Array) -> Figure:
+    """Draw the confusion matrix, and the accuracy by class beside it."""
     figure = Figure(figsize=(10, 5), layout="constrained")
     left, right = figure.subplots(1, 2, width_ratios=(3, 2))
     plotting.confusion_matrix(data.y_test, probabilities, data.class_names, left)
     plotting.per_class_accuracy(data.y_test, probabilities, data.class_names, right)
-    # The matrix beside it names the classes already.
+    # The matrix beside it already names the classes.
     right.set_ylabel("")
     return figure

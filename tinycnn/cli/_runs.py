@@ -1,9 +1,8 @@
-"""The folder of a run: its files, and how a run goes on after an interruption."""
+"""The folder of a run: its files, and how a run continues after an interruption."""
 
 import csv
 import io
 import json
-import math
 import re
 import tempfile
 import time
@@ -19,11 +18,12 @@ from ..core.files import PART, parse_json, read_whole, write_whole
 from ..saving import fit_state
 from ..saving.state_folder import StateFolder
 from ..sequential import Sequential
+from ._json import without_nan
 
 MODEL, HISTORY, RUN = "model.safetensors", "history.csv", "run.json"
-#: The largest ``run.json`` that is read; a real one has some kB.
+#: The largest ``run.json`` that is read; a real one has a few kB.
 MAX_RUN_BYTES = 16 * 2**20
-#: The folder of the states to go on from, see :class:`tinycnn.callbacks.BackupAndRestore`.
+#: The folder of the states from which a run can continue; see :class:`tinycnn.callbacks.BackupAndRestore`.
 STATES = "checkpoints"
 _HALF_WRITTEN = re.compile(r"\.(model\.safetensors|history\.csv|run\.json|\w+\.png)\.\w+\.part")
 COLUMNS = ("epoch", "loss", "accuracy", "val_loss", "val_accuracy", "learning_rate")
@@ -31,7 +31,7 @@ COLUMNS = ("epoch", "loss", "accuracy", "val_loss", "val_accuracy", "learning_ra
 
 @dataclass(frozen=True)
 class Settings:
-    """What decides a run's figures, to the bit, on one machine; ``epochs`` may grow when it is resumed."""
+    """The settings that decide a run's figures, to the bit, on one machine; only ``epochs`` may grow on resuming."""
 
     model: str
     data: str
@@ -48,13 +48,13 @@ class Progress:
     Attributes
     ----------
     history : dict of str to list of float
-        As in :class:`tinycnn.callbacks.History`.
+        The figures of each epoch, as in :class:`tinycnn.callbacks.History`.
     train_seconds, seconds : list of float
-        For each epoch: the time of its training steps; and with validation.
+        For each epoch, the time of its training steps, and the time of the epoch with validation.
     best_epoch : int or None
-        The one whose weights are to be restored, counted from 0; None if the last epoch's are kept.
+        The epoch whose weights are to be restored, counted from 0; None if the last epoch's weights are kept.
     stopped : bool
-        Training stopped early.
+        Whether training stopped early.
     """
 
     history: dict[str, list[float]] = field(default_factory=dict)
@@ -65,23 +65,23 @@ class Progress:
 
     @property
     def epochs(self) -> int:
-        """Finished epochs."""
+        """The number of finished epochs."""
         return len(self.seconds)
 
     def logs(self, epoch: int) -> Logs:
-        """The figures of an epoch."""
+        """Return the figures of an epoch."""
         return {key: values[epoch] for key, values in self.history.items()}
 
 
 class Recorder(Callback):
-    """Keeps ``history.csv`` up to date, and remembers in a run's states what the run is and how far it has come.
+    """Keeps ``history.csv`` up to date, and stores a run's settings and progress in its states.
 
     Parameters
     ----------
     folder : Path
     settings : Settings
     stopping : EarlyStopping, optional
-        It must stand before this callback in ``fit``'s list.
+        The run's early stopping, which must come before this callback in ``fit``'s list.
     """
 
     def __init__(self, folder: Path, settings: Settings, stopping: EarlyStopping | None) -> None:
@@ -118,24 +118,24 @@ class Recorder(Callback):
 
 
 class Found(NamedTuple):
-    """The last whole state in a run's folder: its file, and what :class:`Recorder` remembered in it."""
+    """The last complete state in a run's folder: its file, and what :class:`Recorder` stored in it."""
 
     path: Path
     settings: Settings
     progress: Progress
-    batch: int  # of the epoch after these
+    batch: int  # how many batches of the next epoch are done
 
 
 def read_state(folder: Path) -> Found | None:
-    """The state that a run would go on from; None where there is none.
+    """Return the state from which a run would continue, or None if there is none.
 
     Raises
     ------
     ValueError
-        If all states are damaged, or not from this command.
+        If all states are damaged, or were not written by this command.
     """
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # fit will tell, when it goes on from the state
+        warnings.simplefilter("ignore")  # fit will warn again when it continues from the state
         found = StateFolder(folder / STATES).newest()
     if found is None:
         return None
@@ -149,7 +149,7 @@ def read_state(folder: Path) -> Found | None:
 
 
 def read_finished(folder: Path) -> tuple[Settings, int, bool] | None:
-    """Of a run that has all its files: settings, epochs, and whether it stopped early; else None."""
+    """Return the settings, the epochs and whether it stopped early of a run that is finished, or None."""
     try:
         description = read_description(folder)
         settings = Settings(**{item.name: description[item.name] for item in fields(Settings)})
@@ -161,48 +161,50 @@ def read_finished(folder: Path) -> tuple[Settings, int, bool] | None:
 
 
 def load_model(folder: Path, classes: int) -> Sequential:
-    """The model of a run.
+    """Load the model of a run.
 
     Raises
     ------
     OSError
-        If there is none.
+        If there is no model.
     ValueError
-        If it is not one that tells so many classes apart, compiled as ``tinycnn train`` does.
+        If the model does not have this number of classes, or is not compiled as ``tinycnn train`` compiles it.
     """
     model = sequential.load_model(folder / MODEL)
     if not model.compiled or model.output_shape != (classes,) or list(model.metrics) != ["accuracy"]:
-        raise ValueError(f"{folder / MODEL} is not the model that this run has left")
+        raise ValueError(
+            f"{folder / MODEL} is not the model that this run has written; train again or restore the file"
+        )
     return model
 
 
 def prepare(folder: Path) -> None:
-    """Make the folder, and make sure that files can be written into it, before hours of training.
+    """Create the folder, and make sure before hours of training that files can be written into it.
 
     Raises
     ------
     OSError
-        If they cannot.
+        If they cannot be written.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=folder):
             pass
         for path in folder.glob(f".*{PART}"):
-            if _HALF_WRITTEN.fullmatch(path.name):  # by a run that was killed
+            if _HALF_WRITTEN.fullmatch(path.name):  # left behind by a run that was killed
                 path.unlink(missing_ok=True)
     except OSError as error:
         raise OSError(f"cannot write into the folder {folder}: {error.strerror}") from error
 
 
 def forget(folder: Path) -> None:
-    """A new run begins: nothing of an earlier one may be resumed, or pass for finished."""
+    """Delete what an earlier run could be resumed from, or taken for finished, because a new run begins."""
     (folder / RUN).unlink(missing_ok=True)
     StateFolder(folder / STATES).clear()
 
 
 def write_history(folder: Path, progress: Progress) -> None:
-    """``history.csv``: a line for each epoch, counted from 0 as Keras does."""
+    """Write ``history.csv``, which has a line for each epoch, counted from 0 as in Keras."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(COLUMNS)
@@ -213,24 +215,26 @@ def write_history(folder: Path, progress: Progress) -> None:
 
 
 def write_description(folder: Path, description: Mapping[str, Any]) -> None:
-    """``run.json``."""
-    text = json.dumps(_without_nan(description), indent=2, ensure_ascii=False, allow_nan=False)
+    """Write ``run.json``."""
+    text = json.dumps(without_nan(description), indent=2, ensure_ascii=False, allow_nan=False)
     write_whole(folder / RUN, f"{text}\n".encode())
 
 
 def read_description(folder: Path) -> dict[str, Any]:
-    """``run.json``, with at least ``model``, ``data`` and ``backend``.
+    """Return the content of ``run.json``, which has at least ``model``, ``data`` and ``backend``.
 
     Raises
     ------
     OSError
         If there is no such file.
     ValueError
-        If it is not what ``tinycnn train`` writes.
+        If the file is not one that ``tinycnn train`` has written.
     """
     path = folder / RUN
     if not path.is_file():
-        raise FileNotFoundError(f"{folder} is not the folder of a finished run: it has no {RUN}")
+        raise FileNotFoundError(
+            f"{folder} is not the folder of a finished run: it has no {RUN}; 'tinycnn train' writes it"
+        )
     try:
         description = parse_json(read_whole(path, MAX_RUN_BYTES), nan=True)
     except ValueError as error:
@@ -239,14 +243,3 @@ def read_description(folder: Path) -> dict[str, Any]:
         if not isinstance(description, dict) or not isinstance(description.get(key), str):
             raise ValueError(f"{path} is not what 'tinycnn train' writes: it has no text under {key!r}")
     return description
-
-
-def _without_nan(value: Any) -> Any:
-    """JSON has no NaN and no infinity: null stands for them."""
-    if isinstance(value, Mapping):
-        return {key: _without_nan(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_without_nan(item) for item in value]
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
-    return value

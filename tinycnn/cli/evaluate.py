@@ -1,22 +1,22 @@
-"""``tinycnn evaluate DIR``: a trained network on the test set."""
+"""``tinycnn evaluate DIR``: test a trained network on its test set."""
 
 import argparse
 from pathlib import Path
 
 from ._arguments import add_run_folder, add_threads, set_threads
 
-HELP = "Evaluate a trained network on its test set, by class"
+HELP = "Test a trained network on its test set, class by class"
 EXAMPLE = "tinycnn evaluate runs/ladder_03-mnist"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """DIR and --threads."""
+    """Add DIR and --threads."""
     add_run_folder(parser)
     add_threads(parser)
 
 
 def run(args: argparse.Namespace) -> int:
-    """Print loss, accuracy, and the accuracy of each class."""
+    """Print the loss, the accuracy, and the accuracy of each class."""
     import tinycnn
 
     from .. import datasets

@@ -1,4 +1,4 @@
-"""``tinycnn gradcheck NAME``: are a network's gradients right?"""
+"""``tinycnn gradcheck NAME``: check whether a network's gradients are right."""
 
 import argparse
 
@@ -9,12 +9,12 @@ EXAMPLE = "tinycnn gradcheck ladder_02"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """NAME."""
+    """Add NAME."""
     add_model_name(parser)
 
 
 def run(args: argparse.Namespace) -> int:
-    """Print the report; 1 if a gradient is wrong."""
+    """Print the report; return 1 if a gradient is wrong."""
     from .. import testing
 
     report = testing.model_report(args.name)

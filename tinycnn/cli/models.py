@@ -1,4 +1,4 @@
-"""``tinycnn models``: what there is to train."""
+"""``tinycnn models``: list the networks that can be trained."""
 
 import argparse
 
@@ -7,7 +7,7 @@ EXAMPLE = "tinycnn models"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """None."""
+    """Add nothing; the command has no arguments."""
 
 
 def run(args: argparse.Namespace) -> int:
@@ -19,5 +19,5 @@ def run(args: argparse.Namespace) -> int:
         print(f"{recipe.name:<17}{recipe.params.total:>10,}  {recipe.data:<15}{recipe.documented_text}")
     for recipe in map(models.recipe, models.variations()):
         print(f"\n{recipe.name} is {recipe.variation_of}, trained in another way.", end="")
-    print("\n\nThe accuracy is of the document's own run; 'tinycnn summary NAME' tells the rest of what it reports.")
+    print("\n\nThe accuracy is that of the document's own run; 'tinycnn summary NAME' shows what else it reports.")
     return 0

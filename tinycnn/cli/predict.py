@@ -1,4 +1,4 @@
-"""``tinycnn predict DIR IMAGE…``: what a trained network says about pictures."""
+"""``tinycnn predict DIR IMAGE…``: show a trained network's predictions for pictures."""
 
 import argparse
 import sys
@@ -8,7 +8,7 @@ from typing import Any
 from ..core.types import Array
 from ._arguments import UsageError, add_run_folder, add_threads, set_threads
 
-HELP = "Show what a trained network says about pictures"
+HELP = "Show a trained network's predictions for pictures"
 EXAMPLE = "tinycnn predict runs/ladder_03-mnist seven.png 0"
 
 WIDTH = 40
@@ -16,14 +16,14 @@ _EIGHTHS = " ▏▎▍▌▋▊▉"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """DIR, IMAGE…, and --threads."""
+    """Add DIR, IMAGE and --threads."""
     add_run_folder(parser)
     add_threads(parser)
     parser.add_argument(
         "images",
         metavar="IMAGE",
         nargs="+",
-        help="a PNG or JPEG of any size, or a number: an image of the test set, counted from 0",
+        help="PNG or JPEG file of any size, or the number of a test image, counted from 0",
     )
 
 
@@ -51,7 +51,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def chart(probabilities: Array, names: Any, encoding: str) -> str:
-    """A line for each class, the most probable first.
+    """Return a bar chart with a line for each class, the most probable first.
 
     Examples
     --------
@@ -69,6 +69,7 @@ def chart(probabilities: Array, names: Any, encoding: str) -> str:
 
 
 def _bar(share: float, encoding: str) -> str:
+    """Return a bar as text, in the characters that the terminal's encoding has."""
     try:
         _EIGHTHS.encode(encoding)
     except (UnicodeEncodeError, LookupError):
@@ -78,7 +79,7 @@ def _bar(share: float, encoding: str) -> str:
 
 
 def _find(wanted: list[str], data_name: str, input_shape: Any) -> list[tuple[Array, str]]:
-    """Each image with the title to print above its chart."""
+    """Return each image with the title to print above its chart."""
     from . import _data, _picture
 
     data = None
@@ -91,7 +92,9 @@ def _find(wanted: list[str], data_name: str, input_shape: Any) -> list[tuple[Arr
         data = data or _data.load(data_name)
         number = int(text)
         if not 0 <= number < len(data.x_test):
-            raise UsageError(f"the test set of {data.title} has images 0 to {len(data.x_test) - 1}; got {number}")
+            raise UsageError(
+                f"IMAGE must be from 0 to {len(data.x_test) - 1} for the test set of {data.title}; got {number}"
+            )
         true = data.class_names[int(data.y_test[number])]
         found.append((data.x_test[number], f"test image {number} (true class {true})"))
     return found

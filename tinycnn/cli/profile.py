@@ -1,4 +1,4 @@
-"""``tinycnn profile NAME``: where the time of a training step goes."""
+"""``tinycnn profile NAME``: measure where the time of a training step goes."""
 
 import argparse
 
@@ -11,21 +11,19 @@ PICTURE = "profile.png"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """NAME, and how to measure."""
+    """Add NAME and the options of the measurement."""
     add_model_name(parser)
-    parser.add_argument(
-        "--batch-size", type=whole_number(1), metavar="N", help="images per step (default: the recipe's)"
-    )
-    parser.add_argument(
-        "--repeats", type=whole_number(1), metavar="N", default=20, help="steps to take the median of (default: 20)"
-    )
+    images = "images per step (default: the recipe's)"
+    parser.add_argument("--batch-size", type=whole_number(1), metavar="N", help=images)
+    repeats = "number of steps to take the median of (default: 20)"
+    parser.add_argument("--repeats", type=whole_number(1), metavar="N", default=20, help=repeats)
     add_threads(parser)
-    parser.add_argument("--no-fuse", action="store_true", help="run every layer by itself")
-    parser.add_argument("--out", metavar="DIR", type=folder_name, help=f"folder to draw {PICTURE} into")
+    parser.add_argument("--no-fuse", action="store_true", help="run every layer by itself, without fusing layers")
+    parser.add_argument("--out", metavar="DIR", type=folder_name, help=f"draw the result as {PICTURE} into this folder")
 
 
 def run(args: argparse.Namespace) -> int:
-    """Print the table; draw the bars where asked."""
+    """Print the table, and draw the bars if --out is given."""
     set_threads(args.threads, "cpu")
     from .. import models, use_backend
     from ..profile import profile

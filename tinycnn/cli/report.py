@@ -1,4 +1,4 @@
-"""``tinycnn report DIR``: what came out, documented beside reproduced, as one HTML page and as Markdown."""
+"""``tinycnn report DIR``: compare documented and reproduced results, on an HTML page and in Markdown."""
 
 import argparse
 import functools
@@ -8,19 +8,24 @@ from typing import Any
 
 from ._arguments import UsageError, folder_name
 
-HELP = "Make a page with tables and figures of what 'tinycnn reproduce' recorded"
+HELP = "Make a page of tables and figures from recorded runs"
 EXAMPLE = "tinycnn report results/"
 
-#: In the folder of the records.
+#: The files in the folder of the records.
 HTML, MARKDOWN = "report.html", "report.md"
-#: In the folder of the documentation.
+#: The page and its pictures in the folder of the documentation.
 PAGE, IMAGES = "results.md", "images/results"
 _NOTE = "<!-- Written by `tinycnn report results --docs docs`; changes here are lost. -->"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """DIR and --docs."""
-    parser.add_argument("folder", metavar="DIR", type=folder_name, help="the folder of the records, such as results/")
+    """Add DIR and --docs."""
+    parser.add_argument(
+        "folder",
+        metavar="DIR",
+        type=folder_name,
+        help="folder of the records that 'tinycnn reproduce' has written, such as results/",
+    )
     parser.add_argument(
         "--docs",
         metavar="DIR",
@@ -60,12 +65,12 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _pictures_of(page: Path) -> set[str]:
-    """The pictures that an earlier page shows; only those are this command's to delete.
+    """Return the pictures that an earlier page shows; this command may only delete those.
 
     Raises
     ------
     UsageError
-        If there is a page that this command did not write.
+        If there is a page that was not written by this command.
     """
     if not page.exists():
         return set()
@@ -76,7 +81,7 @@ def _pictures_of(page: Path) -> set[str]:
 
 
 def markdown_page(shown: Any) -> str:
-    """The page of the documentation, pictures included."""
+    """Return the page of the documentation, with its pictures."""
     from ._results import blocks
 
     title, *rest = shown
@@ -84,6 +89,7 @@ def markdown_page(shown: Any) -> str:
 
 
 def _drawn(picture: Any) -> bytes:
+    """Draw a picture and return its file."""
     from ._results import figures
 
     return figures.png(picture.draw())

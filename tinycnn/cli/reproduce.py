@@ -1,4 +1,4 @@
-"""``tinycnn reproduce NAME…``: train documented networks by their recipes and record what comes out."""
+"""``tinycnn reproduce NAME…``: train documented networks by their recipes and record the results."""
 
 import argparse
 import contextlib
@@ -9,47 +9,41 @@ from typing import Any
 
 from ._arguments import UsageError, add_threads, folder_name, set_threads, whole_number
 
-HELP = "Train networks by their recipes with several seeds; keep a record of each run"
+HELP = "Train networks by their recipes and keep a record of each run"
 EXAMPLE = "tinycnn reproduce ladder_03 ladder_09 --seeds 1 --out results/"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """NAME and how often."""
-    parser.add_argument(
-        "names", metavar="NAME", nargs="*", default=["all"], help="networks or variations (default: all, every one)"
+    """Add NAME and the options of the runs."""
+    names = "networks or variations to train, or all (default: all)"
+    parser.add_argument("names", metavar="NAME", nargs="*", default=["all"], help=names)
+    seeds = "number of runs of each network, with seeds 0 to N-1 (default: the recipe's, 3, or 1 for the longest)"
+    parser.add_argument("--seeds", type=whole_number(1, 1000), metavar="N", help=seeds)
+    out = "folder for the records (default: results)"
+    parser.add_argument("--out", type=folder_name, default=Path("results"), metavar="DIR", help=out)
+    hold_out = (
+        "for choosing settings: test on the last N training images instead of the test set, and keep these records "
+        "apart"
     )
-    parser.add_argument(
-        "--seeds",
-        type=whole_number(1, 1000),
-        metavar="N",
-        help="runs of each, with seeds 0 to N-1 (default: 3, or 1 for the longest; the recipe says)",
-    )
-    parser.add_argument("--out", type=folder_name, default=Path("results"), metavar="DIR", help="folder of the records")
-    parser.add_argument(
-        "--hold-out",
-        type=whole_number(1),
-        metavar="N",
-        help="to choose settings: test on the last N training images instead of the test set, and record it apart",
-    )
-    parser.add_argument(
-        "--epochs", type=whole_number(1), metavar="N", help="instead of the recipe's; with --hold-out only"
-    )
+    parser.add_argument("--hold-out", type=whole_number(1), metavar="N", help=hold_out)
+    epochs = "number of epochs instead of the recipe's; only with --hold-out"
+    parser.add_argument("--epochs", type=whole_number(1), metavar="N", help=epochs)
     add_threads(parser)
 
 
 def run(args: argparse.Namespace) -> int:
-    """Train what has no record yet; 130 after Ctrl-C."""
+    """Train what has no record yet; return 130 after Ctrl-C."""
     from ..core.backend import get_backend
     from . import _data, _runs
     from ._results import records, running
 
     if args.epochs and not args.hold_out:
-        raise UsageError("--epochs is for choosing settings, with --hold-out; a reproduction has the recipe's epochs")
+        raise UsageError("--epochs needs --hold-out, for choosing settings; a reproduction has the recipe's epochs")
     wanted = list(_wanted(args))
-    # Records of choices are not results: they lie where no report looks for them, and git does not either.
+    # Records of choices are not results, so they are kept where neither a report nor git looks for them.
     folder = args.out / running.WORK / f"held-out-{args.hold_out}" if args.hold_out else args.out
     _runs.prepare(folder)
-    # All of the records that are there, before hours of work.
+    # All existing records are read first, so that a damaged one is found before hours of work.
     done = {(r["name"], r["seed"]): r for group in records.read_all(folder).values() for r in group}
     threads = set_threads(args.threads, get_backend().name)
     data: Any = None
@@ -65,14 +59,14 @@ def run(args: argparse.Namespace) -> int:
         try:
             record = running.reproduce(recipe, seed, images, folder, threads, _command(args, recipe, seed))
         except KeyboardInterrupt:
-            print("\nInterrupted. What is done is kept; the same command goes on.")
+            print("\nInterrupted. What is done is kept; the same command continues from there.")
             return 130
         _tell(record, recipe, path)
     return 0
 
 
 def _wanted(args: argparse.Namespace) -> Iterator[tuple[Any, int]]:
-    """Recipes and seeds, in the order asked for; every name is looked up before any is trained."""
+    """Yield recipes and seeds in the order of the arguments; all names are looked up before any network is trained."""
     from .. import models
 
     everything = [*models.names(), *models.variations()]
@@ -89,19 +83,20 @@ def _wanted(args: argparse.Namespace) -> Iterator[tuple[Any, int]]:
 
 
 def _command(args: argparse.Namespace, recipe: Any, seed: int) -> str:
-    """What to type for the same figures: no more runs than it takes, and nobody else's folders."""
+    """Return the command that gives the same figures, with no more runs than necessary and no folders."""
     choosing = f" --hold-out {args.hold_out}" if args.hold_out else ""
     epochs = f" --epochs {args.epochs}" if args.epochs else ""
     return f"tinycnn reproduce {recipe.name} --seeds {seed + 1}{choosing}{epochs}"
 
 
 def _tell_old(path: Path, differing: list[str]) -> None:
-    """That a run is done, and whether its recipe has changed since."""
+    """Print that a run is done, and whether its recipe has changed since."""
     other = f", by an older recipe (another {', '.join(differing)}): delete it to repeat the run" if differing else ""
     print(f"{path} is there{other}")
 
 
 def _tell(record: dict[str, Any], recipe: Any, path: Path) -> None:
+    """Print the results of a run."""
     with contextlib.suppress(ValueError):
         path = path.relative_to(Path.cwd())
     documented = recipe.documented_accuracy

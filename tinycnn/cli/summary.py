@@ -1,4 +1,4 @@
-"""``tinycnn summary NAME``: a network's layers, recipe and documented results."""
+"""``tinycnn summary NAME``: show a network's layers, recipe and documented results."""
 
 import argparse
 from typing import Any
@@ -22,13 +22,13 @@ _TITLES = {
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """NAME and --plan."""
+    """Add NAME and --plan."""
     add_model_name(parser)
-    parser.add_argument("--plan", action="store_true", help="say which layers run as one in training")
+    parser.add_argument("--plan", action="store_true", help="show which layers run as one in training")
 
 
 def run(args: argparse.Namespace) -> int:
-    """Print the summary."""
+    """Print the layers, the recipe and the documented results."""
     from .. import models
     from ..schedules import InverseEpochDecay
 
@@ -59,13 +59,16 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _line(title: str, value: Any) -> None:
+    """Print a setting."""
     print(f"  {title:<14}{value}")
 
 
 def _list(title: str, lines: Any) -> None:
+    """Print a list with a title, if it has any lines."""
     if lines:
         print(f"\n{title}", *(f"  - {line}" for line in lines), sep="\n")
 
 
 def _figures(value: Any) -> str:
+    """Return a documented figure, or several, as text."""
     return " ".join(map(str, value)) if isinstance(value, tuple) else str(value)

@@ -12,27 +12,32 @@ from typing import Any
 from ..core.backend import BACKENDS, DEVICE_BACKENDS
 from ._arguments import DATA, UsageError, add_model_name, add_threads, folder_name, set_threads, whole_number
 
-HELP = "Train a network by its recipe; keep model and figures"
-#: A state is written after every epoch, and within one when the last is so old: what a killed run loses at most.
+HELP = "Train a network by its recipe and keep the model and figures"
+#: A state is written after every epoch, and during an epoch when the last state is this old. A killed run loses no
+#: more than this.
 SAVE_SECONDS = 60.0
 EXAMPLE = "tinycnn train ladder_03 --data digits --epochs 3 --out runs/try"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """NAME and the settings that may differ from the recipe's."""
+    """Add NAME and the settings that may differ from the recipe's."""
     add_model_name(parser)
-    parser.add_argument("--data", choices=DATA, help="data set instead of the recipe's; digits needs no download")
-    parser.add_argument("--epochs", type=whole_number(1), metavar="N", help="epochs in all, resumed ones included")
-    parser.add_argument("--batch-size", type=whole_number(1), metavar="N", help="images per step")
-    parser.add_argument("--seed", type=whole_number(0), metavar="S", help="same seed, same result, to the bit")
+    data = "data set to train on (default: the recipe's); digits needs no download"
+    parser.add_argument("--data", choices=DATA, help=data)
+    epochs = "epochs in total, including resumed ones (default: the recipe's)"
+    parser.add_argument("--epochs", type=whole_number(1), metavar="N", help=epochs)
+    images = "images per step (default: the recipe's)"
+    parser.add_argument("--batch-size", type=whole_number(1), metavar="N", help=images)
+    seed = "the same seed gives the same bits (default: the recipe's)"
+    parser.add_argument("--seed", type=whole_number(0), metavar="S", help=seed)
     parser.add_argument("--backend", choices=BACKENDS + DEVICE_BACKENDS, help="kernels to run on (default: cpu)")
     add_threads(parser)
     parser.add_argument("--out", metavar="DIR", type=folder_name, help="folder to write into (default: runs/NAME-DATA)")
-    parser.add_argument("--resume", action="store_true", help="go on where the run in that folder ended")
+    parser.add_argument("--resume", action="store_true", help="continue where the run in the folder ended")
 
 
 def run(args: argparse.Namespace) -> int:
-    """Train; 130 after Ctrl-C."""
+    """Train the network; return 130 after Ctrl-C."""
     from .. import models
     from . import _data, _runs
 
@@ -49,8 +54,8 @@ def run(args: argparse.Namespace) -> int:
         return 0
     if args.resume and not before and (folder / _runs.RUN).exists():
         raise UsageError(
-            f"cannot resume: {folder} holds a run, but none of the states that it could go on from; "
-            "without --resume its files are overwritten"
+            f"cannot resume: {folder} holds a run, but none of the states from which it could continue; "
+            "leave out --resume to start again, which overwrites its files"
         )
     _runs.prepare(folder)
     threads = set_threads(args.threads, settings.backend)
@@ -58,7 +63,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _fresh(args: argparse.Namespace, recipe: Any) -> Any:
-    """The recipe's settings, where the arguments do not say otherwise."""
+    """Return the settings of a new run: the arguments, and the recipe's settings for what they leave out."""
     from ._runs import Settings
 
     return Settings(
@@ -72,18 +77,19 @@ def _fresh(args: argparse.Namespace, recipe: Any) -> Any:
 
 
 def _resumed(args: argparse.Namespace, saved: Any, folder: Path) -> Any:
-    """The settings of the run in the folder; other ones are refused, only ``--epochs`` may change."""
+    """Return the settings of the run in the folder; refuse arguments that differ, except for ``--epochs``."""
     asked = {"model": args.name, "data": args.data, "batch_size": args.batch_size, "seed": args.seed}
     for key, value in (asked | {"backend": args.backend}).items():
         if value is not None and value != getattr(saved, key):
             raise UsageError(
                 f"cannot resume: the run in {folder} has {key.replace('_', ' ')} {getattr(saved, key)}, "
-                f"and {value} is asked for; leave that out, or choose another --out"
+                f"but {value} was given; leave that argument out, or choose another --out"
             )
     return replace(saved, epochs=args.epochs or saved.epochs)
 
 
 def _train(folder: Path, settings: Any, threads: int, going_on: bool) -> int:
+    """Train with these settings, from the beginning or from the last state, and write the files of the run."""
     import tinycnn
 
     from .. import models
@@ -129,12 +135,12 @@ def _train(folder: Path, settings: Any, threads: int, going_on: bool) -> int:
 def _tell_warning(
     message: Warning | str, category: type[Warning], filename: str, lineno: int, file: Any = None, line: Any = None
 ) -> None:
-    """In one line, without the place in the program."""
+    """Print a warning in one line, without its place in the program."""
     print(f"tinycnn: warning: {message}", file=sys.stderr)
 
 
 def _interrupted(folder: Path, settings: Any, threads: int, data: Any) -> int:
-    """After Ctrl-C: the files of the run as far as it has come, and how to go on."""
+    """After Ctrl-C, write the files of the run as far as it has come, and print how to continue."""
     import tinycnn
 
     from . import _runs
@@ -144,15 +150,16 @@ def _interrupted(folder: Path, settings: Any, threads: int, data: Any) -> int:
         print("\nInterrupted before the first step: there is nothing to keep.")
         return 130
     again = f"tinycnn train {settings.model} --data {settings.data} --out {shlex.quote(str(folder))} --resume"
-    print(f"\nInterrupted after {_epochs(kept.progress.epochs)}; every step is kept. Go on with:\n  {again}")
+    print(f"\nInterrupted after {_epochs(kept.progress.epochs)}; every step is kept. Continue with:\n  {again}")
     if kept.progress.epochs:
-        # Not the model that was in training: pressed twice, Ctrl-C may leave half a step behind.
+        # The model that was in training is not used, because Ctrl-C, pressed twice, may leave half a step behind.
         model = tinycnn.load_model(kept.path)
         _finish(folder, settings, kept.progress, threads, model, data, interrupted_after=kept.batch)
     return 130
 
 
 def _epochs(count: int) -> str:
+    """Return a number of epochs in words."""
     return f"{count} epoch{'' if count == 1 else 's'}"
 
 
@@ -165,7 +172,10 @@ def _finish(
     data: Any,
     interrupted_after: int | None = None,
 ) -> None:
-    """Test the model, write what the run leaves, and tell; ``interrupted_after`` so many batches of another epoch."""
+    """Test the model, write the files of the run, and print the results.
+
+    ``interrupted_after`` is the number of batches that an interrupted run had done of its next epoch.
+    """
     from . import _about, _figures, _runs
 
     loss, accuracy = model.evaluate(data.x_test, data.y_test, verbose=0)
@@ -187,7 +197,7 @@ def _finish(
     model.save(folder / _runs.MODEL)
     _runs.write_history(folder, progress)
     pictures = _figures.draw_all(folder, progress.history, data, probabilities)
-    # Last: it says that all the others are there.
+    # This file is written last, because it says that all the others are there.
     _runs.write_description(
         folder,
         {
@@ -219,18 +229,18 @@ def _finish(
 
 
 def _remarks(settings: Any) -> str:
-    """What chose the epoch, and the figure to compare with, if the run is on the document's data."""
+    """Return how the epoch was chosen and, if the run is on the document's data, the figure to compare with."""
     from .. import models
 
     recipe = models.recipe(settings.model)
-    chosen = ", of the best epoch, which these same images chose" if recipe.restore_best else ""
+    chosen = ", of the best epoch, which was chosen by these same images" if recipe.restore_best else ""
     if recipe.documented_accuracy is None or settings.data != recipe.data:
         return chosen
     return f"{chosen} (the document: {recipe.documented_text})"
 
 
 def _command(settings: Any) -> str:
-    """What to type for the same figures; without ``--out``, which is nobody else's business."""
+    """Return the command that gives the same figures, without ``--out``, which only concerns this machine."""
     return (
         f"tinycnn train {settings.model} --data {settings.data} --epochs {settings.epochs} "
         f"--batch-size {settings.batch_size} --seed {settings.seed} --backend {settings.backend}"
@@ -238,6 +248,7 @@ def _command(settings: Any) -> str:
 
 
 def _recipe(name: str) -> dict[str, Any]:
+    """Return a recipe as JSON can hold it."""
     from .. import models
 
     return models.recipe(name).to_dict()

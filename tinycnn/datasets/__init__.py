@@ -1,7 +1,8 @@
 """Data sets as modules, each with ``load_data()``, ``class_names`` and ``title``.
 
-``digits`` is drawn here and always available. ``mnist``, ``fashion_mnist`` and ``cifar10`` are read from the folder
-that the environment variable ``TINYCNN_DATA`` names, else from the platform's cache folder, else downloaded into it.
+``digits`` is drawn by tinycnn itself and is always available. ``mnist``, ``fashion_mnist`` and ``cifar10`` are read
+from the folder that the environment variable ``TINYCNN_DATA`` names or, if they are not there, from the platform's
+cache folder. If they are not there either, they are downloaded into it.
 
 >>> from tinycnn import datasets
 >>> datasets.names()
@@ -42,12 +43,12 @@ _MODULES: dict[str, ModuleType] = {
 
 
 def names() -> tuple[str, ...]:
-    """Names of the data sets, as :func:`get` and :func:`load` take them."""
+    """Return the names of the data sets, as :func:`get` and :func:`load` accept them."""
     return tuple(_MODULES)
 
 
 def get(name: str) -> ModuleType:
-    """The module of a data set.
+    """Return the module of a data set.
 
     Parameters
     ----------
@@ -57,19 +58,21 @@ def get(name: str) -> ModuleType:
     Returns
     -------
     module
-        With ``load_data()``, ``class_names`` and ``title``.
+        It has ``load_data()``, ``class_names`` and ``title``.
 
     Raises
     ------
+    TypeError
+        If `name` is not a str.
     ValueError
-        There is no such data set; the message names the nearest one and all of them.
+        If there is no such data set; the message names the most similar one and lists them all.
     """
     if not isinstance(name, str):
         raise TypeError(f"name must be the name of a data set; got {shown(name)}. There are: {', '.join(names())}")
     plain = {_plain(key): module for key, module in _MODULES.items()}
     if _plain(name) in plain:
         return plain[_plain(name)]
-    # A cutoff of 0 always finds one, and a wrong guess beside the full list does no harm.
+    # A cutoff of 0 always finds a match. A poor guess does no harm, because the message also lists all names.
     [nearest] = difflib.get_close_matches(_plain(name[:100]), plain, n=1, cutoff=0)
     suggestion = names()[list(plain).index(nearest)]
     raise ValueError(
@@ -83,7 +86,7 @@ def load(name: str) -> DataSet:
     Parameters
     ----------
     name
-        As for :func:`get`.
+        One of :func:`names`, written as for :func:`get`.
 
     Returns
     -------
@@ -92,14 +95,17 @@ def load(name: str) -> DataSet:
 
     Raises
     ------
+    TypeError
+        If `name` is not a str.
     ValueError
-        There is no such data set, or (`DataFileError`) one of its files is not what it should be.
+        If there is no such data set, or (`DataFileError`) one of its files is not what it should be.
     OSError
-        A file cannot be read, or (`DownloadError`) not be downloaded.
+        If a file cannot be read, or (`DownloadError`) cannot be downloaded.
     """
     data: DataSet = get(name).load_data()
     return data
 
 
 def _plain(name: str) -> str:
+    """Return a name without the differences in spelling that do not matter."""
     return name.lower().replace("-", "").replace("_", "")

@@ -1,4 +1,4 @@
-"""From distance fields to 28×28 images: warp, pen, blur and noise, all drawn from one seeded generator."""
+"""Draw 28×28 images from distance fields: warp, pen, blur and noise all come from one seeded generator."""
 
 from __future__ import annotations
 
@@ -8,27 +8,27 @@ from numpy.typing import NDArray
 from ._glyphs import FIELD_SIDE, OVERSAMPLING, distance_fields
 
 SIDE = 28
-#: Images made at a time: keeps the temporaries within a few tens of MB.
+#: Images that are drawn at a time; this keeps the temporary arrays within a few tens of MB.
 BLOCK = 1000
 #: Control points per side of the smooth random fields (elastic warp, pen pressure).
 KNOTS = 6
 
 
 def smooth_fields(rng: np.random.Generator, n: int, amplitude: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Smooth random fields: Gaussian values on a coarse grid, interpolated by cubic B-splines.
+    """Draw smooth random fields: Gaussian values on a coarse grid, interpolated by cubic B-splines.
 
-    The elastic distortion of Simard, Steinkraus and Platt, "Best Practices for Convolutional Neural Networks Applied
-    to Visual Document Analysis" (ICDAR 2003), section 2, with the spline in place of their Gaussian filter: it costs
-    two small products per image.
+    This is the elastic distortion of Simard, Steinkraus and Platt, "Best Practices for Convolutional Neural Networks
+    Applied to Visual Document Analysis" (ICDAR 2003), section 2, with a spline in place of their Gaussian filter. The
+    spline costs two small matrix products per image.
 
     Parameters
     ----------
     rng
-        Source of the random numbers.
+        The source of the random numbers.
     n
-        Number of fields.
+        The number of fields.
     amplitude
-        Standard deviation at the control points, (N,).
+        The standard deviation of each field at its control points, (N,).
 
     Returns
     -------
@@ -36,10 +36,10 @@ def smooth_fields(rng: np.random.Generator, n: int, amplitude: NDArray[np.float6
         (N, 28, 28)
     """
     knots = rng.normal(size=(n, KNOTS, KNOTS)) * amplitude[:, None, None]
-    # Pixel i lies at (i / 27) * (KNOTS - 3) + 1 in units of knots, so that every pixel has its four neighbours.
+    # Pixel i lies at (i / 27) * (KNOTS - 3) + 1, in units of knots, so that every pixel has four neighbouring knots.
     distance = np.abs(np.linspace(1, KNOTS - 2, SIDE)[:, None] - np.arange(KNOTS))
     basis = np.where(distance < 1, 2 / 3 - distance**2 + distance**3 / 2, np.clip(2 - distance, 0, None) ** 3 / 6)
-    # einsum without optimize stays away from BLAS, whose rounding depends on its number of threads.
+    # Without optimize, einsum does not use BLAS, whose rounding depends on its number of threads.
     rows = np.einsum("ik,nkl->nil", basis, knots)
     return np.asarray(np.einsum("nil,jl->nij", rows, basis))
 
@@ -52,18 +52,18 @@ def draw(
     Parameters
     ----------
     rng
-        Source of the random numbers.
+        The source of the random numbers.
     fields
-        Distance fields of the typefaces to draw from, as :func:`._glyphs.distance_fields` makes them.
+        The distance fields of the typefaces to draw from, as :func:`._glyphs.distance_fields` returns them.
     face, digit
-        Which face, as an index into `fields`, and which digit each image shows; (N,).
+        The typeface of each image, as an index into `fields`, and the digit that it shows; (N,).
 
     Returns
     -------
     ndarray
         uint8 (N, 28, 28), white on black.
     """
-    from scipy.ndimage import map_coordinates  # here, because a cached data set does without
+    from scipy.ndimage import map_coordinates  # imported here because a cached data set does not need it
 
     n = len(digit)
 
@@ -73,7 +73,8 @@ def draw(
     def per_image(values: NDArray[np.float64]) -> NDArray[np.float64]:
         return values[:, None, None]
 
-    # Where in the glyph's field does each output pixel look? Rotation stays below 17 degrees: 6 and 9 never meet.
+    # Compute where in the glyph's field each output pixel looks. The rotation stays below 17 degrees, so that a 6 and
+    # a 9 are never confused.
     angle = np.clip(rng.normal(0, 0.13, n), -0.3, 0.3)
     slant = np.clip(rng.normal(0, 0.18, n), -0.4, 0.4)
     height, width = uniform(0.8, 1.1), uniform(0.75, 1.2)
@@ -87,7 +88,7 @@ def draw(
     v += smooth_fields(rng, n, elastic)
     u += smooth_fields(rng, n, elastic)
 
-    # All fields stacked into one tall image, so that one two-dimensional interpolation serves every glyph.
+    # All fields are stacked into one tall image, so that one two-dimensional interpolation serves every glyph.
     last = FIELD_SIDE * OVERSAMPLING - 1
 
     def to_field(t: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -96,12 +97,12 @@ def draw(
     which = (face * 10 + digit)[:, None, None] * (last + 1)
     distance = map_coordinates(fields.reshape(-1, last + 1), [to_field(v) + which, to_field(u)], order=1)
 
-    # The pen: half its width is aimed at a drawn value. Only ever bolder, for the hairlines of the serif faces would
-    # break, and by a limited amount, for the counters of the bold ones would fill.
+    # Half the pen's width is aimed at a random value. The stroke only becomes bolder, because the hairlines of the
+    # serif faces would break, and only by a limited amount, because the counters of the bold faces would fill.
     stem = fields.max(axis=(2, 3))[face, digit]
     bolder = np.clip(uniform(1.0, 2.2) - stem, 0.1, 0.9)
     distance += per_image(bolder) + smooth_fields(rng, n, uniform(0, 0.25))
-    # A soft edge is a blur; it never gets sharper than one pixel, which is the anti-aliasing.
+    # A soft edge is the blur. It is never sharper than one pixel, which is the anti-aliasing.
     softness = uniform(1.0, 2.4)
     image = np.clip(0.5 + distance / per_image(softness), 0, 1) * per_image(uniform(0.7, 1.0))
     image += rng.normal(size=image.shape) * per_image(uniform(0, 0.09))
@@ -114,11 +115,11 @@ def draw_set(seed: int, faces: tuple[str, ...], n: int) -> tuple[NDArray[np.uint
     Parameters
     ----------
     seed
-        Same seed, same libraries: same bits.
+        With the same libraries, the same seed gives the same bits.
     faces
-        Typefaces to draw from.
+        The typefaces to draw from.
     n
-        Number of images, a multiple of 10.
+        The number of images, a multiple of 10.
 
     Returns
     -------

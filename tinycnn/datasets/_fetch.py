@@ -1,8 +1,8 @@
-"""Where data files come from: the folder the user names, the cache, or one of several mirrors.
+"""Find data files in the folder that the user names or in the cache, or download them from one of several mirrors.
 
-A mirror is not trusted. What it delivers is compared with a checksum that stands in this package, and before that it
-can waste neither the disk (`MAX_BYTES`) nor the evening (`SILENCE`, `PATIENCE`, `SLOWEST`), nor send tinycnn elsewhere:
-a redirection to another host, or away from HTTPS, is a failure like any other, and the next mirror is tried.
+A mirror is not trusted. What it delivers is compared with a checksum that is part of this package. Until then the size
+of a download (`MAX_BYTES`) and its duration (`SILENCE`, `PATIENCE`, `SLOWEST`) are limited. A redirection to another
+host, or away from HTTPS, counts as a failure like any other, and the next mirror is tried.
 """
 
 from __future__ import annotations
@@ -16,58 +16,61 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import SplitResult, urljoin, urlsplit
 
-#: Environment variable naming a folder with ``mnist/``, ``fashion-mnist/`` and ``cifar-10/``.
+#: The environment variable that names a folder with ``mnist/``, ``fashion-mnist/`` and ``cifar-10/``.
 ENVIRONMENT_VARIABLE = "TINYCNN_DATA"
 
-#: The largest download, in bytes; the largest published file, CIFAR-10's, has 170,052,171.
+#: The largest download, in bytes. The largest published file is CIFAR-10's, with 170,052,171 bytes.
 MAX_BYTES = 256 * 2**20
-#: Seconds without a byte after which a mirror is given up.
+#: Seconds without a byte after which a mirror counts as failed.
 SILENCE = 20.0
-#: A download may take PATIENCE seconds, and one more for each SLOWEST bytes that have come.
+#: A download may take PATIENCE seconds, plus one second for every SLOWEST bytes that have arrived.
 PATIENCE, SLOWEST = 60.0, 20_000.0
-#: Redirections that are followed, all on the mirror's own host.
+#: How many redirections are followed; all must stay on the mirror's own host.
 MAX_REDIRECTIONS = 5
 _CHUNK = 64 * 1024
 
 
 class DownloadError(OSError):
-    """A data set is not on this machine and could not be downloaded. The message lists what was tried and ways out."""
+    """A data set is not on this machine and could not be downloaded.
+
+    The message lists what was tried and what the user can do.
+    """
 
 
 def cache_folder() -> Path:
-    """The platform's cache folder for tinycnn, for instance ``~/.cache/tinycnn``; not created here."""
-    import pooch  # here, because it imports an HTTP library that most calls have no use for
+    """Return the platform's cache folder for tinycnn, for example ``~/.cache/tinycnn``, without creating it."""
+    import pooch  # imported here because it imports an HTTP library that most calls do not need
 
     return Path(pooch.os_cache("tinycnn"))
 
 
 def users_folder(folder: str) -> Path | None:
-    """Sub-folder `folder` of the folder that ``TINYCNN_DATA`` names, or None when it is unset or empty."""
+    """Return the sub-folder `folder` of the folder that ``TINYCNN_DATA`` names, or None if that is unset or empty."""
     root = os.environ.get(ENVIRONMENT_VARIABLE)
-    return Path(os.path.expanduser(root)) / folder if root else None  # ~somebody who is not there stays as it is
+    return Path(os.path.expanduser(root)) / folder if root else None  # "~name" of an unknown user stays as it is
 
 
 def missing_files(folder: Path, names: Iterable[str]) -> list[str]:
-    """Those of `names` that are not files in `folder`."""
+    """Return those of `names` that are not files in `folder`."""
     return [name for name in names if not (folder / name).is_file()]
 
 
 def locate(title: str, folder: str, names: Iterable[str], fill_cache: Callable[[Path], None]) -> Path:
-    """Find the folder that holds a data set, downloading it where necessary.
+    """Find the folder that holds a data set, and download the data set if necessary.
 
-    A folder counts only when it holds all the files: half of the user's own files are never mixed with half of the
-    published ones.
+    A folder is used only if it holds all the files, so that the user's own files are never mixed with published ones.
 
     Parameters
     ----------
     title
         The data set's name, for messages.
     folder
-        Where its files lie below ``TINYCNN_DATA`` and below the cache folder.
+        The sub-folder of ``TINYCNN_DATA`` and of the cache folder in which its files lie.
     names
-        The files it consists of.
+        The names of its files.
     fill_cache
-        Called with the cached folder to make sure that the published files are there; raises `DownloadError`.
+        A function that is called with the data set's folder in the cache and makes sure that the published files are
+        there. It raises `DownloadError` if it cannot.
 
     Returns
     -------
@@ -77,7 +80,7 @@ def locate(title: str, folder: str, names: Iterable[str], fill_cache: Callable[[
     Raises
     ------
     DownloadError
-        Neither on this machine nor to be had from a mirror.
+        If the data set is not on this machine and no mirror delivered it.
     """
     own = users_folder(folder)
     if own and not missing_files(own, names):
@@ -85,7 +88,7 @@ def locate(title: str, folder: str, names: Iterable[str], fill_cache: Callable[[
     cached = cache_folder() / folder
     try:
         fill_cache(cached)
-    except OSError as error:  # a DownloadError, or a cache folder that cannot be made
+    except OSError as error:  # a DownloadError, or a cache folder that cannot be created
         looked = f"{cached}"
         if own:
             looked = (
@@ -95,7 +98,7 @@ def locate(title: str, folder: str, names: Iterable[str], fill_cache: Callable[[
             f"{title} is not on this machine and could not be downloaded.\n"
             f"Looked in: {looked}\n"
             f"{error}\n"
-            f"Ways out:\n"
+            f"What you can do:\n"
             f"  1. put {', '.join(names)} into {cached}\n"
             f"  2. set {ENVIRONMENT_VARIABLE} to a folder that holds them in {folder}/\n"
             f"  3. use the digits that tinycnn draws itself: --data digits, or tinycnn.datasets.digits.load_data()"
@@ -104,24 +107,25 @@ def locate(title: str, folder: str, names: Iterable[str], fill_cache: Callable[[
 
 
 def fetch(checksums: Mapping[str, str], mirrors: Iterable[str], target: Path) -> None:
-    """Make sure that the published files are in a folder, from whichever mirror delivers them.
+    """Make sure that the published files are in a folder, and download missing ones from whichever mirror delivers.
 
-    Files that are there with the right checksum are left alone; others are downloaded to a temporary name, verified,
-    and renamed, with a progress bar.
+    A file that is there with the right checksum is left alone. Any other file is downloaded under a temporary name,
+    with a progress bar, then verified and renamed.
 
     Parameters
     ----------
     checksums
-        File name to ``"algorithm:hexadecimal digest"``.
+        For each file name ``"algorithm:hexadecimal digest"``.
     mirrors
-        Base URLs, ending in a slash, tried in this order; one that has delivered is tried first from then on.
+        Base URLs that end in a slash, tried in this order. A mirror that has delivered a file is tried first for the
+        next one.
     target
-        The folder; made where necessary.
+        The folder for the files; it is created if necessary.
 
     Raises
     ------
     DownloadError
-        Every mirror failed for a file, with each URL and its error.
+        If every mirror failed for a file; the message lists each URL with its error.
     """
     import pooch
 
@@ -133,7 +137,8 @@ def fetch(checksums: Mapping[str, str], mirrors: Iterable[str], target: Path) ->
         for mirror in list(order):
             try:
                 pooch.retrieve(f"{mirror}{name}", checksum, fname=name, path=target, downloader=download)
-            # OSError: the disk, the network, HTTP (requests derives its errors from it). ValueError: the checksum.
+            # OSError comes from the disk, the network or HTTP (the errors of requests derive from it); ValueError means
+            # a wrong checksum.
             except (OSError, ValueError) as error:
                 tried.append(f"{mirror}{name}: {type(error).__name__}: {error}")
             else:
@@ -145,32 +150,34 @@ def fetch(checksums: Mapping[str, str], mirrors: Iterable[str], target: Path) ->
 
 
 def download(url: str, output_file: Any, pooch: Any = None) -> None:
-    """Download a file within the limits above, with a progress bar; called by ``pooch.retrieve``.
+    """Download a file within the limits above, with a progress bar; ``pooch.retrieve`` calls this function.
 
     Parameters
     ----------
     url
-        ``http://`` or ``https://``.
+        An address that begins with ``http://`` or ``https://``.
     output_file
-        Where to write it: a temporary name, which pooch renames when the checksum is right.
+        The file to write. It has a temporary name; pooch renames it if the checksum is right.
     pooch
         Not used.
 
     Raises
     ------
     OSError
-        The mirror cannot be reached, refuses, redirects elsewhere, stops in the middle, is too slow or sends too much.
+        If the mirror cannot be reached, refuses, redirects elsewhere, stops in the middle, is too slow or sends too
+        much.
     """
     import urllib3
 
     try:
         with _in_time(PATIENCE, lambda: _response(url)) as response:
             _receive(response, output_file)
-    except urllib3.exceptions.HTTPError as error:  # those that requests does not translate
+    except urllib3.exceptions.HTTPError as error:  # those that requests does not convert to its own
         raise OSError(str(error)) from error
 
 
 def _receive(response: Any, output_file: Any) -> None:
+    """Write the body of a response to a file, within the limits."""
     from tqdm import tqdm
 
     begun = time.monotonic()
@@ -178,8 +185,8 @@ def _receive(response: Any, output_file: Any) -> None:
     if announced > MAX_BYTES:
         raise OSError(f"announces {announced} bytes, more than the limit of {MAX_BYTES}")
     with open(output_file, "wb") as file, tqdm(total=announced or None, ncols=79, unit="B", unit_scale=True) as bar:
-        # read1 returns what is there: a slow mirror is noticed. Not decoded: what a server says about its encoding
-        # could unpack to any size.
+        # read1 returns what has arrived, so that a slow mirror is noticed. The content is not decoded, because under an
+        # encoding of the server's choice it could unpack to any size.
         while chunk := response.raw.read1(_CHUNK, decode_content=False):
             file.write(chunk)
             bar.update(len(chunk))
@@ -189,7 +196,10 @@ def _receive(response: Any, output_file: Any) -> None:
 
 
 def _in_time(seconds: float, function: Callable[[], Any]) -> Any:
-    """What a function returns or raises; OSError if it takes longer. Timeouts of sockets count silence only."""
+    """Return what a function returns, or raise what it raises; raise OSError if it takes longer than `seconds`.
+
+    The timeouts of sockets do not suffice, because they only limit the time without any data.
+    """
     outcome: queue.SimpleQueue[tuple[Any, Exception | None]] = queue.SimpleQueue()
 
     def run() -> None:
@@ -209,7 +219,7 @@ def _in_time(seconds: float, function: Callable[[], Any]) -> Any:
 
 
 def _response(url: str) -> Any:
-    """The mirror's answer, after redirections on its own host."""
+    """Return the mirror's response, after following redirections on its own host."""
     import requests
 
     here = urlsplit(url)
@@ -228,11 +238,12 @@ def _response(url: str) -> Any:
 
 
 def _same_host(here: SplitResult, there: SplitResult) -> bool:
-    """Whether a redirection stays on the host, and on HTTPS where it began there."""
+    """Return whether a redirection stays on the host, and on HTTPS if it began there."""
     return there.hostname == here.hostname and there.scheme in {here.scheme, "https"}
 
 
 def _check_progress(received: int, seconds: float) -> None:
+    """Raise OSError if a download is too large or too slow."""
     if received > MAX_BYTES:
         raise OSError(f"sends more than the limit of {MAX_BYTES} bytes")
     if seconds > PATIENCE + received / SLOWEST:
@@ -240,6 +251,7 @@ def _check_progress(received: int, seconds: float) -> None:
 
 
 def _matches(path: Path, checksum: str) -> bool:
+    """Return whether a file has this checksum, which is written as in :func:`fetch`."""
     import pooch
 
     algorithm, _, digest = checksum.partition(":")

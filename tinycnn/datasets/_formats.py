@@ -1,7 +1,7 @@
-"""Readers for the files the data sets are published in, which take nothing on trust.
+"""Read the files in which the data sets are published, without trusting them.
 
-A file is what it claims to be or is refused. Nothing here unpickles, and nothing is read or decompressed beyond the
-size that is expected.
+A file that is not what it claims to be is refused. Nothing is unpickled, and nothing is read or decompressed beyond the
+expected size.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ from ..core.messages import shown
 
 Images: TypeAlias = NDArray[np.uint8]
 Labels: TypeAlias = NDArray[np.int64]
-#: What every ``load_data`` returns: ``((x_train, y_train), (x_test, y_test))``.
+#: The result of every ``load_data``: ``((x_train, y_train), (x_test, y_test))``.
 DataSet: TypeAlias = tuple[tuple[Images, Labels], tuple[Images, Labels]]
 
-#: Largest array, in bytes, that :func:`read_idx` reads. Some five times MNIST's training images.
+#: The largest array, in bytes, that :func:`read_idx` reads; about five times as large as MNIST's training images.
 MAX_BYTES = 256 * 2**20
 
 _IDX_UNSIGNED_BYTE = 0x08
@@ -34,12 +34,13 @@ _GZIP_MAGIC = b"\x1f\x8b"
 _MAX_DIMENSIONS = 32
 _MAX_HEADER = 4 + 4 * 255
 _CHUNK = 2**20
-#: No byte of a deflate stream unpacks to more. Source: https://zlib.net/zlib_tech.html, "Maximum Compression Factor".
+#: One byte of a deflate stream unpacks to at most this many.
+#: Source: https://zlib.net/zlib_tech.html, "Maximum Compression Factor".
 _DEFLATE_RATIO = 1032
 
 
 class DataFileError(ValueError):
-    """A data file is truncated, corrupt, or not the file its name says. The message names the file and the fault."""
+    """A data file is truncated, corrupt, or not what its name says. The message names the file and what is wrong."""
 
 
 def read_idx(
@@ -47,29 +48,31 @@ def read_idx(
 ) -> NDArray[np.uint8]:
     """Read an IDX file of unsigned bytes, gzipped or not.
 
-    The format: two zero bytes, the type code (8: unsigned byte), the number of dimensions, each dimension as a
+    The format is: two zero bytes, the type code (8 for unsigned bytes), the number of dimensions, each dimension as a
     big-endian 32-bit integer, then the elements in C order, and nothing after them.
 
     Parameters
     ----------
     path
-        The file. Whether it is gzipped is seen from its content.
+        The file. Its content shows whether it is gzipped.
     shape
-        The shape it must have; None accepts any. Checked before any element is read.
+        The shape that the array must have; None accepts any. It is checked before any element is read.
     max_bytes
-        Largest array to read, in bytes.
+        The largest array to read, in bytes.
 
     Returns
     -------
     ndarray
-        uint8, of the shape in the header; writable.
+        A writable uint8 array of the shape in the header.
 
     Raises
     ------
+    TypeError
+        If an argument has the wrong type.
     DataFileError
-        The content differs from the above, or its gzip stream is corrupt.
+        If the content differs from the above, or its gzip stream is corrupt.
     OSError
-        The file is missing or cannot be read.
+        If the file is missing or cannot be read.
 
     Notes
     -----
@@ -80,7 +83,7 @@ def read_idx(
         if not isinstance(shape, tuple | list):
             raise TypeError(f"shape must be a tuple of integers; got {shown(shape)}")
         shape = tuple(integer(length, f"shape[{axis}]", minimum=0) for axis, length in enumerate(shape))
-    # A file that is larger than what it may unpack to is not read either.
+    # A file larger than the largest array is refused as well, gzipped or not.
     size = _plain_file(path, integer(max_bytes, "max_bytes", minimum=0) + _MAX_HEADER)
     with path.open("rb") as raw:
         zipped = raw.read(2) == _GZIP_MAGIC
@@ -97,7 +100,7 @@ def read_idx(
 
 
 def _plain_file(path: Path, max_bytes: int) -> int:
-    """Its size; a pipe, a device or a file beyond the limit is a DataFileError."""
+    """Return the size of a file; raise DataFileError for a pipe, a device or a file beyond the limit."""
     try:
         return check_plain_file(path, max_bytes)
     except ValueError as error:
@@ -107,7 +110,7 @@ def _plain_file(path: Path, max_bytes: int) -> int:
 def _parse_idx(
     path: Path, stream: BinaryIO, shape: tuple[int, ...] | None, max_bytes: int, available: int
 ) -> NDArray[np.uint8]:
-    """Read from the header on; there are at most ``available`` bytes, whatever the header says."""
+    """Read the header and the array; the file holds at most ``available`` data bytes, whatever its header says."""
     magic = stream.read(4)
     if len(magic) < 4:
         raise DataFileError(f"{path}: truncated IDX header, found {len(magic)} bytes where the first 4 were expected")
@@ -122,21 +125,21 @@ def _parse_idx(
     found = tuple(int.from_bytes(sizes[4 * i : 4 * i + 4], "big") for i in range(ndim))
     if shape is not None and found != shape:
         raise DataFileError(f"{path}: IDX array of shape {found} found, {shape} expected")
-    # Python integers, which do not overflow: 255 dimensions of 2**32 - 1 are a number like any other here.
+    # These are Python integers, which do not overflow, not even for 255 dimensions of 2**32 - 1.
     n_bytes = math.prod(found)
     if ndim > _MAX_DIMENSIONS:
         raise DataFileError(f"{path}: IDX header announces {ndim} dimensions, more than the limit of {_MAX_DIMENSIONS}")
-    # Also of an array without elements: NumPy refuses (0, 2**32 - 1, 2**32 - 1, …).
+    # Zeros are left out of this product, because NumPy refuses even empty shapes such as (0, 2**32 - 1, 2**32 - 1).
     announced = math.prod(length or 1 for length in found)
     if announced > max_bytes:
         raise DataFileError(f"{path}: IDX header announces {announced} bytes, more than the limit of {max_bytes}")
     if n_bytes > available:
-        raise DataFileError(f"{path}: truncated, {available} data bytes at most, {n_bytes} expected")
+        raise DataFileError(f"{path}: truncated, at most {available} data bytes found, {n_bytes} expected")
     return _read_exactly(path, stream, n_bytes).reshape(found)
 
 
 def _read_exactly(path: Path, stream: BinaryIO, n_bytes: int) -> NDArray[np.uint8]:
-    """Read `n_bytes` and make sure that they are the last; a gzip stream verifies its checksum on the way."""
+    """Read `n_bytes` and make sure that nothing follows them; a gzip stream verifies its checksum meanwhile."""
     data = np.empty(n_bytes, np.uint8)
     found = 0
     while found < n_bytes:
@@ -150,16 +153,16 @@ def _read_exactly(path: Path, stream: BinaryIO, n_bytes: int) -> NDArray[np.uint
 
 
 def read_records(path: str | os.PathLike[str], *, count: int, shape: tuple[int, int, int]) -> tuple[Images, Labels]:
-    """Read a file of CIFAR-10's binary version: per record one label byte, then the pixels plane by plane.
+    """Read a file of CIFAR-10's binary version: each record is one label byte, then the pixels plane by plane.
 
     Parameters
     ----------
     path
         The file.
     count
-        Number of records it must hold.
+        The number of records that it must hold.
     shape
-        Channels, height and width of an image.
+        The channels, height and width of an image.
 
     Returns
     -------
@@ -169,9 +172,9 @@ def read_records(path: str | os.PathLike[str], *, count: int, shape: tuple[int, 
     Raises
     ------
     DataFileError
-        The file is longer or shorter, or a label is not in 0 to 9.
+        If the file is longer or shorter than expected, or a label is not in 0 … 9.
     OSError
-        The file is missing or cannot be read.
+        If the file is missing or cannot be read.
 
     Notes
     -----
@@ -189,7 +192,7 @@ def read_records(path: str | os.PathLike[str], *, count: int, shape: tuple[int, 
 
 
 def checked_labels(path: Path, labels: NDArray[np.uint8], classes: int = 10) -> Labels:
-    """Labels as int64, or a `DataFileError` that names the first one outside 0 to ``classes - 1``."""
+    """Return labels as int64; raise a `DataFileError` that names the first one outside 0 to ``classes - 1``."""
     wrong = np.flatnonzero(labels >= classes)
     if wrong.size:
         i = int(wrong[0])

@@ -1,7 +1,7 @@
-"""Digit outlines from the typefaces that matplotlib ships, turned into distance fields.
+"""Turn digit outlines from the typefaces that matplotlib ships into distance fields.
 
 A *signed distance field* holds, for every point, how far it lies inside (positive) or outside (negative) the outline.
-Thresholding it elsewhere than at zero makes the stroke bolder or lighter, which is what :mod:`._drawing` needs.
+A threshold other than zero makes the stroke bolder or lighter, which is what :mod:`._drawing` needs.
 """
 
 from __future__ import annotations
@@ -11,9 +11,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-# The split is by family, not only by face: no outline of a test family is ever seen in training. Faces are listed
-# by file name so that a matplotlib that ships one more draws the same data set. LastResort, cmex10 and cmsy10 claim
-# to have digits and draw none. DejaVu Sans Mono is the only one with a dotted zero, so it belongs in training.
+# The sets are split by family, not only by face, so that no outline of a test family is ever seen in training. The
+# faces are listed by file name, so that a version of matplotlib with more faces draws the same data set. LastResort,
+# cmex10 and cmsy10 claim to have digits but draw none. DejaVu Sans Mono is the only family with a dotted zero, so it
+# belongs in training.
 TRAIN_FACES: tuple[str, ...] = (
     "DejaVuSans",
     "DejaVuSans-Bold",
@@ -43,36 +44,36 @@ TEST_FACES: tuple[str, ...] = (
 
 #: Samples of the distance field per pixel of the final image.
 OVERSAMPLING = 4
-#: Side of a distance field, in pixels of the final image: 28 and a margin for whatever the distortion reaches.
+#: Side of a distance field, in pixels of the final image: 28, and a margin for the pixels that the distortion reaches.
 FIELD_SIDE = 36
-#: Longer side of a glyph before distortion, in pixels: the box MNIST's digits were fitted into.
+#: Longer side of a glyph before distortion, in pixels; MNIST's digits were fitted into a box of this size.
 GLYPH_SIDE = 20.0
 
 
 def fill_outline(polygons: list[NDArray[np.float64]], side: int) -> NDArray[np.bool_]:
     """Rasterise closed polygons under the non-zero winding rule.
 
-    Each edge crosses a scan line (through the pixel centres of a row) at one x; every pixel to the right of it has its
-    winding number changed by the edge's direction. Adding the changes into a row and summing along it gives the
-    winding number of every pixel without a loop over edges or pixels.
+    A scan line runs through the pixel centres of a row. An edge crosses it at one x, and changes the winding number of
+    every pixel to the right of that x by the edge's direction. The changes are added into the row; their running sum
+    is the winding number of every pixel, without a loop over edges or pixels.
 
     Parameters
     ----------
     polygons
         Arrays (V, 2) of x, y in pixels; y grows downwards. The last vertex is joined to the first.
     side
-        Height and width of the mask.
+        The height and width of the mask.
 
     Returns
     -------
     ndarray
-        Mask (side, side), True inside.
+        The mask, bool (side, side), True inside.
     """
     start = np.concatenate(polygons)
     end = np.concatenate([np.roll(polygon, -1, axis=0) for polygon in polygons])
     (x0, y0), (x1, y1) = start.T, end.T
     centres = np.arange(side)[:, None] + 0.5
-    # Half-open: a vertex exactly on a scan line is counted by one of its two edges only.
+    # The interval is half-open, so that a vertex exactly on a scan line is counted by only one of its two edges.
     row, edge = np.nonzero((np.minimum(y0, y1) <= centres) & (centres < np.maximum(y0, y1)))
     x = x0[edge] + (row + 0.5 - y0[edge]) * (x1 - x0)[edge] / (y1 - y0)[edge]
     winding = np.zeros((side, side + 1), np.int64)
@@ -82,12 +83,12 @@ def fill_outline(polygons: list[NDArray[np.float64]], side: int) -> NDArray[np.b
 
 
 def glyph_polygons(face: str, digit: int) -> list[NDArray[np.float64]]:
-    """Outline of one digit as polygons in pixels of a distance field, centred and fitted to the glyph box.
+    """Return the outline of one digit as polygons in pixels of a distance field, centred and fitted to the glyph box.
 
     Parameters
     ----------
     face
-        File name, without ``.ttf``, of a typeface that matplotlib ships.
+        The file name, without ``.ttf``, of a typeface that matplotlib ships.
     digit
         0 to 9.
 
@@ -99,9 +100,9 @@ def glyph_polygons(face: str, digit: int) -> list[NDArray[np.float64]]:
     Raises
     ------
     OSError
-        matplotlib does not ship the face.
+        If matplotlib does not ship the typeface.
     """
-    # Here and not at the top: slow imports that only the first call on a machine needs.
+    # These imports are slow, and only the first call on a machine needs them.
     import matplotlib
     from matplotlib.font_manager import FontProperties
     from matplotlib.textpath import TextPath
@@ -109,7 +110,7 @@ def glyph_polygons(face: str, digit: int) -> list[NDArray[np.float64]]:
     file = Path(matplotlib.get_data_path()) / "fonts" / "ttf" / f"{face}.ttf"
     if not file.is_file():
         raise OSError(f"matplotlib {matplotlib.__version__} does not ship the typeface {face} ({file} is missing)")
-    # Straight segments short enough at this size (in points) that the curves' corners are far below a pixel.
+    # At this size (in points), the straight segments are so short that their corners are far smaller than a pixel.
     outline = TextPath((0, 0), str(digit), size=100, prop=FontProperties(fname=str(file)))
     polygons = [np.asarray(p, np.float64) * (1, -1) for p in outline.to_polygons(closed_only=True)]
     points = np.concatenate(polygons)
@@ -120,7 +121,7 @@ def glyph_polygons(face: str, digit: int) -> list[NDArray[np.float64]]:
 
 
 def distance_fields(faces: tuple[str, ...]) -> NDArray[np.float32]:
-    """Signed distance fields of the ten digits in several typefaces.
+    """Return the signed distance fields of the ten digits in several typefaces.
 
     Parameters
     ----------
@@ -139,7 +140,8 @@ def distance_fields(faces: tuple[str, ...]) -> NDArray[np.float32]:
     for i, face in enumerate(faces):
         for digit in range(10):
             inside = fill_outline(glyph_polygons(face, digit), side)
-            # Distances run between sample centres, the outline halfway between the last inside and the first outside.
+            # Distances are measured between sample centres; the outline lies halfway between the last sample inside
+            # and the first one outside.
             distance = np.where(inside, distance_transform_edt(inside) - 0.5, 0.5 - distance_transform_edt(~inside))
             fields[i, digit] = distance / OVERSAMPLING
     return fields

@@ -1,4 +1,4 @@
-"""MNIST and Fashion-MNIST share their layout: four gzipped IDX files, 60,000 + 10,000 grey images of 28×28 pixels."""
+"""Load MNIST or Fashion-MNIST, which share a layout: four gzipped IDX files, 60,000 + 10,000 grey 28×28 images."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ N_TRAIN, N_TEST, SIDE = 60_000, 10_000, 28
 
 
 def load(title: str, folder: str, checksums: Mapping[str, str], mirrors: Sequence[str]) -> DataSet:
-    """Locate (see :func:`._fetch.locate`), read and check the four files.
+    """Locate the four files with :func:`._fetch.locate`, then read and check them.
 
     Parameters
     ----------
     title, folder
-        The data set's name and its folder's.
+        The names of the data set and of its folder.
     checksums
-        The four file names, each with ``"sha256:…"``. They hold for downloads and the cache; the user's own files need
-        the structure only, so that other data in the same layout can be used.
+        The four file names, each with ``"sha256:…"``. The checksums apply to downloads and to the cache. The user's own
+        files only need the right structure, so that other data in the same layout can be used.
     mirrors
-        Base URLs.
+        The base URLs to download from.
 
     Returns
     -------
@@ -34,15 +34,15 @@ def load(title: str, folder: str, checksums: Mapping[str, str], mirrors: Sequenc
     Raises
     ------
     DataFileError
-        A file's structure differs.
+        If a file has another structure.
     DownloadError
-        The files are nowhere to be had.
+        If the files are not on this machine and no mirror delivered them.
     """
     where = locate(title, folder, tuple(checksums), lambda cached: fetch(checksums, mirrors, cached))
     return _pair(where, TRAIN_IMAGES, TRAIN_LABELS, N_TRAIN), _pair(where, TEST_IMAGES, TEST_LABELS, N_TEST)
 
 
 def _pair(where: Path, images: str, labels: str, n: int) -> tuple[Images, Labels]:
-    # One n for both shapes: image and label counts cannot disagree.
+    """Read a file of images and the file of their labels, which must both hold `n` of them."""
     x = read_idx(where / images, shape=(n, SIDE, SIDE))
     return x, checked_labels(where / labels, read_idx(where / labels, shape=(n,)))

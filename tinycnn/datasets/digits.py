@@ -1,9 +1,9 @@
-"""The built-in data set: 14,000 digits, 28×28 grey, drawn here from typefaces; no file, no network.
+"""The built-in data set: 14,000 grey 28×28 digits, drawn from typefaces without any file or network.
 
-They look like MNIST's (white on black, centred, as large) and are none of them: every image is a digit of a typeface
-that matplotlib ships, slanted, rotated, bent, drawn with another pen, blurred and speckled. The 2,000 test images come
-from other families of typefaces than the 12,000 training images, so a model cannot do well on them by memorising
-outlines. A linear classifier reaches about 83 % of the test set, a small CNN about 99 %.
+The digits look like MNIST's (white on black, centred, of the same size) but are not taken from it: every image is a
+digit of a typeface that matplotlib ships, slanted, rotated, bent, drawn with another pen, blurred and speckled. The
+2,000 test images come from other families of typefaces than the 12,000 training images, so a model cannot do well on
+them by memorising outlines. A linear classifier reaches about 83 % on the test set, a small CNN about 99 %.
 """
 
 from __future__ import annotations
@@ -28,27 +28,27 @@ class_names: tuple[str, ...] = ("0", "1", "2", "3", "4", "5", "6", "7", "8", "9"
 
 N_TRAIN, N_TEST = 12_000, 2_000
 TRAIN_SEED, TEST_SEED = 1, 2
-#: Bytes of a cached image: its label, then its pixels, as in CIFAR-10's binary version.
+#: Bytes of a cached image: its label followed by its pixels, as in CIFAR-10's binary version.
 RECORD_BYTES = 1 + _drawing.SIDE**2
 DIGEST_BYTES = hashlib.sha256().digest_size
 
 
 def load_data() -> DataSet:
-    """Draw the digits, or read them from the cache folder when they have been drawn before.
+    """Draw the digits, or read them from the cache folder if they have been drawn before.
 
-    Drawing takes a few seconds. The images depend on nothing but tinycnn's code and the versions of NumPy, SciPy and
-    matplotlib. A cache that is damaged or cannot be written costs time, never an error.
+    Drawing takes a few seconds. The images depend only on tinycnn's code and the versions of NumPy, SciPy and
+    matplotlib. If the cache is damaged or cannot be written, the digits are drawn again; this is not an error.
 
     Returns
     -------
     tuple
         ``((x_train, y_train), (x_test, y_test))``: uint8 (12000, 28, 28), int64 (12000,), uint8 (2000, 28, 28),
-        int64 (2000,). Each class holds a tenth of each set, in random order.
+        int64 (2000,). Each class makes up a tenth of each set, in random order.
 
     Raises
     ------
     OSError
-        The installed matplotlib lacks one of the typefaces.
+        If the installed matplotlib lacks one of the typefaces.
     """
     file = cache_folder() / "digits" / f"digits-{_key()}.bin"
     records = _read_cache(file)
@@ -64,13 +64,14 @@ def load_data() -> DataSet:
 
 
 def _key() -> str:
-    """Hash of all that decides what the images look like: a change in any of it makes a new cache file."""
+    """Return a hash of everything that decides what the images look like; any change leads to a new cache file."""
     parts = [version(package) for package in ("numpy", "scipy", "matplotlib")]
     parts += [Path(file).read_text("utf-8") for file in (__file__, _drawing.__file__, _glyphs.__file__)]
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:16]
 
 
 def _draw_records() -> NDArray[np.uint8]:
+    """Draw both sets and return them as records, uint8 (N, 785): label, then pixels."""
     train = _drawing.draw_set(TRAIN_SEED, _glyphs.TRAIN_FACES, N_TRAIN)
     test = _drawing.draw_set(TEST_SEED, _glyphs.TEST_FACES, N_TEST)
     images = np.concatenate([train[0], test[0]]).reshape(N_TRAIN + N_TEST, -1)
@@ -79,7 +80,7 @@ def _draw_records() -> NDArray[np.uint8]:
 
 
 def _read_cache(file: Path) -> NDArray[np.uint8] | None:
-    """The cached records, uint8 (N, 785), or None when there are none or they are not as they were written."""
+    """Return the cached records, uint8 (N, 785), or None if there are none or they are not as they were written."""
     n_bytes = DIGEST_BYTES + (N_TRAIN + N_TEST) * RECORD_BYTES
     try:
         with file.open("rb") as stream:

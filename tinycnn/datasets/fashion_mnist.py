@@ -25,7 +25,7 @@ class_names: tuple[str, ...] = (
     "Ankle boot",
 )
 
-#: Base URLs. The authors' second address speaks plain HTTP only; the checksums vouch for what it delivers.
+#: Base URLs. The authors' second address only supports plain HTTP; the checksums verify what it delivers.
 MIRRORS: tuple[str, ...] = (
     "https://raw.githubusercontent.com/zalandoresearch/fashion-mnist/master/data/fashion/",
     "http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/",
@@ -50,8 +50,8 @@ def load_data() -> DataSet:
     Raises
     ------
     DataFileError
-        A file is truncated, corrupt or of another structure; the message names it.
+        If a file is truncated, corrupt or of another structure; the message names it.
     DownloadError
-        Not on this machine, and no mirror delivered it.
+        If the data set is not on this machine and no mirror delivered it.
     """
     return _idx_dataset.load(title, "fashion-mnist", CHECKSUMS, MIRRORS)

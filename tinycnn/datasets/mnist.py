@@ -39,8 +39,8 @@ def load_data() -> DataSet:
     Raises
     ------
     DataFileError
-        A file is truncated, corrupt or of another structure; the message names it.
+        If a file is truncated, corrupt or of another structure; the message names it.
     DownloadError
-        Not on this machine, and no mirror delivered it.
+        If the data set is not on this machine and no mirror delivered it.
     """
     return _idx_dataset.load(title, "mnist", CHECKSUMS, MIRRORS)

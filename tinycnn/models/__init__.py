@@ -1,4 +1,4 @@
-"""The documented networks by name, with their recipes.
+"""The documented networks and their recipes, by name.
 
 >>> from tinycnn import models
 >>> models.names()[:4]
@@ -8,11 +8,11 @@
 >>> models.recipe("go_crazy").schedule(1)
 0.0022744503
 
-Some are trained a second time, in another way: :func:`variations` names those recipes, and :func:`build` and
-:func:`recipe` take these names too.
+Some networks are trained a second time in another way. :func:`variations` names those recipes, and :func:`build` and
+:func:`recipe` accept these names too.
 
-One file for each document holds its networks. To add one, write a function that returns its layers under a family's
-decorator :meth:`~tinycnn.models.family.Family.network`.
+Each document has a file that holds its networks. To add a network, write a function that returns its layers, and put
+the family's decorator :meth:`~tinycnn.models.family.Family.network` on it.
 """
 
 from ..core.messages import unknown
@@ -49,9 +49,9 @@ def variations() -> list[str]:
 
 
 def build(name: str) -> Sequential:
-    """Build a documented network; it is not compiled.
+    """Build a documented network, without compiling it.
 
-    The weights come from the seed that ``tinycnn.set_seed`` has set, the backend is the active one.
+    The weights are drawn with the seed that ``tinycnn.set_seed`` has set. The backend is the active one.
 
     Parameters
     ----------
@@ -61,12 +61,12 @@ def build(name: str) -> Sequential:
     Returns
     -------
     Sequential
-        Built, with `name` as its name; its output has shape (N, 10).
+        The built model, with `name` as its name; its output has shape (N, 10).
 
     Raises
     ------
     ValueError
-        There is no such network; the message has the nearest name and all of them.
+        If there is no such network; the message names the most similar one and lists them all.
     """
     network = _find(name)
     return Sequential([Input(network.recipe.input_shape), *network.make_layers()], name=name)
@@ -87,12 +87,13 @@ def recipe(name: str) -> Recipe:
     Raises
     ------
     ValueError
-        There is no such network; the message has the nearest name and all of them.
+        If there is no such network; the message names the most similar one and lists them all.
     """
     return _find(name).recipe
 
 
 def _find(name: str) -> Network:
+    """Return a network or a variation by its name."""
     known = _NETWORKS | _VARIATIONS
     if not isinstance(name, str) or name not in known:
         raise unknown("model", name, known, "name")

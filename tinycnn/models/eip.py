@@ -1,4 +1,4 @@
-"""Document E, "EIP4", week 2: a network known by its counts alone."""
+"""Document E, "EIP4", week 2: a network of which the document only gives the parameter counts."""
 
 from ..layers import Layer
 from ..schedules import InverseEpochDecay
@@ -40,7 +40,7 @@ FAMILY = Family(document="EIP4, week 2", data="mnist")
     ),
 )
 def eip4() -> list[Layer]:
-    """Sixteen filters in every 3×3 layer."""
+    """A network with sixteen filters in every 3×3 layer."""
     return [
         conv(16), *bn_drop(), conv(16), *bn_drop(), conv(10, 1), pool(2),
         conv(16), *bn_drop(), conv(16), *bn_drop(), conv(16), *bn_drop(), conv(16), *bn_drop(),

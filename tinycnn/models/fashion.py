@@ -1,28 +1,21 @@
 """Document A, "computer-vision homework 13": a plain network for Fashion-MNIST, and an improved one.
 
-The document does not name its data set; its accuracies by class (the shirt far below the rest) are those of
-Fashion-MNIST. It prints summaries and results, so everything else is chosen here.
+The document does not name its data set, but its accuracies by class (the shirt far below the rest) are those of
+Fashion-MNIST. It only prints summaries and results, so everything else was chosen for tinycnn.
 """
 
 from ..augmentation import Augmentation
 from ..layers import BatchNormalization, Dense, Dropout, Flatten, Layer
 from ..schedules import CosineDecay
 from .blocks import conv, pool
-from .family import Family
+from .family import ADAM, USUAL_CHOICES, Family
 
 FAMILY = Family(
     document="computer-vision homework 13",
     data="fashion_mnist",
     batch_size=128,
-    optimizer="Adam",
-    optimizer_config={"learning_rate": 0.001},
-    chosen=(
-        "Activations: relu, and softmax at the end.",
-        "Loss: sparse categorical cross-entropy.",
-        "Optimizer: Adam.",
-        "Batch size: 128.",
-        "Seed: 42.",
-    ),
+    **ADAM,
+    chosen=(*USUAL_CHOICES, "Batch size: 128.", "Seed: 42."),
 )
 IMPROVED_CHOSEN = (
     "Augmentation: half of the images mirrored.",
@@ -52,7 +45,7 @@ NO_NUMBER = (
     ),
 )
 def fashion_base() -> list[Layer]:
-    """One convolution and a wide dense layer: almost all parameters are in the latter."""
+    """One convolution and a wide dense layer, which has almost all of the parameters."""
     return [conv(32, padding="same"), Flatten(), Dense(128, activation="relu"), Dense(10, activation="softmax")]
 
 
@@ -71,7 +64,7 @@ def fashion_base() -> list[Layer]:
     notes=(NO_NUMBER,),
 )
 def fashion_improved() -> list[Layer]:
-    """Three stages of two convolutions, each stage with twice the filters on a quarter of the pixels."""
+    """Three stages of two convolutions; each has twice the filters of the one before, on a quarter of the pixels."""
     return [
         *_twice(32), pool(2), Dropout(0.25),
         *_twice(64), pool(2), Dropout(0.25),
@@ -82,7 +75,7 @@ def fashion_improved() -> list[Layer]:
 
 
 def _twice(filters: int) -> list[Layer]:
-    """Two convolutions, each followed by batch normalization."""
+    """Return two convolutions, each followed by batch normalization."""
     return [
         conv(filters, padding="same"), BatchNormalization(),
         conv(filters, padding="same"), BatchNormalization(),

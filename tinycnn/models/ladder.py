@@ -1,25 +1,25 @@
 """Document C, the MNIST ladder: a notebook that adds one idea at a time.
 
-The accuracy of 00, 03, 04, 05, 08 and 09 is the best epoch's, whose weights were restored. For the others the notebook
-trained a second time, for a number of epochs picked on the test set, and gives the last epoch's.
+For 00, 03, 04, 05, 08 and 09 the notebook gives the accuracy of the best epoch, whose weights it restored. The others
+it trained a second time, for a number of epochs that it had picked on the test set, and gives the accuracy of the last
+epoch.
 
-The notebook used one EarlyStopping object for all its models. Best values survived in it from run to run, so that 7 of
-the 13 runs got back the weights of their first epoch. Here each training gets a callback of its own
+The notebook used one EarlyStopping object for all its models. The object kept its best value from run to run, so that 7
+of the 13 runs got back the weights of their first epoch. Here each training gets a callback of its own
 (:meth:`~tinycnn.models.Recipe.make_callbacks`).
 """
 
 from ..initializers import RandomUniform
 from ..layers import Conv2D, Dense, Dropout, Flatten, Layer
 from .blocks import classify, conv, pool
-from .family import Family
+from .family import ADAM, Family
 
 FAMILY = Family(
     document="The MNIST ladder (a notebook that adds one idea at a time)",
     data="mnist",
     epochs=10,
     batch_size=128,
-    optimizer="Adam",
-    optimizer_config={"learning_rate": 0.001},
+    **ADAM,
     chosen=("Activation of the last layer: softmax.",),
 )
 HIDDEN_RELU = ("Activation of the hidden dense layer: relu, like the convolutions'.",)
@@ -41,7 +41,7 @@ POSITIVE_FILTER = (
     chosen=POSITIVE_FILTER,
 )
 def ladder_00() -> list[Layer]:
-    """One filter that sees one pixel: a linear classifier in a network's clothes."""
+    """One filter that sees one pixel, so that the network is in effect a linear classifier."""
     return [_positive_filter(1, 1.73), pool(1), *classify()]
 
 
@@ -52,7 +52,7 @@ def ladder_00() -> list[Layer]:
     notes=SECOND_RUN,
 )
 def ladder_01() -> list[Layer]:
-    """Pooling: a quarter of the weights."""
+    """Pooling, which leaves a quarter of the weights."""
     return [_positive_filter(1, 1.73), pool(2), *classify()]
 
 
@@ -151,7 +151,7 @@ def ladder_08() -> list[Layer]:
     chosen=HIDDEN_RELU,
 )
 def ladder_09() -> list[Layer]:
-    """A second pooling: under a third of the weights of ladder_08."""
+    """A second pooling, which leaves under a third of the weights of ladder_08."""
     return [conv(32, 9), pool(2), conv(32), pool(2), *_hidden_then_classify()]
 
 
@@ -190,10 +190,10 @@ def ladder_12() -> list[Layer]:
 
 
 def _hidden_then_classify() -> list[Layer]:
-    """A hidden dense layer with its dropout, then the ten probabilities."""
+    """Return a hidden dense layer with its dropout, and the layer with the ten probabilities."""
     return [Flatten(), Dense(100, activation="relu"), Dropout(0.5), Dense(10, activation="softmax")]
 
 
 def _positive_filter(size: int, limit: float) -> Layer:
-    """One filter, whose weights are positive at first."""
+    """Return a convolution with one filter whose initial weights are positive."""
     return Conv2D(1, size, activation="relu", kernel_initializer=RandomUniform(0.0, limit))

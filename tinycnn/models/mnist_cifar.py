@@ -1,21 +1,15 @@
-"""Document B, "Convolutional Neural Network": one network for MNIST, a deeper one for CIFAR-10."""
+"""Document B, "Convolutional Neural Network": one network for MNIST, and a deeper one for CIFAR-10."""
 
 from ..augmentation import Augmentation
 from ..layers import BatchNormalization, Dense, Dropout, Flatten, Layer
 from ..schedules import CosineDecay
 from .blocks import conv, pool
-from .family import Family
+from .family import ADAM, USUAL_CHOICES, Family
 
 FAMILY = Family(
     document="Convolutional Neural Network",
-    optimizer="Adam",
-    optimizer_config={"learning_rate": 0.001},
-    chosen=(
-        "Activations: relu, and softmax at the end.",
-        "Loss: sparse categorical cross-entropy.",
-        "Optimizer: Adam.",
-        "Seed: 42.",
-    ),
+    **ADAM,
+    chosen=(*USUAL_CHOICES, "Seed: 42."),
     notes=("The total of the parameters is derived from the printed counts of the layers.",),
 )
 CIFAR10_CHOSEN = (
@@ -40,7 +34,7 @@ CIFAR10_CHOSEN = (
     ),
 )
 def mnist_cnn() -> list[Layer]:
-    """Two convolutions, one pooling, one hidden dense layer."""
+    """Two convolutions, one pooling and one hidden dense layer."""
     return [
         conv(32, padding="same"), conv(64, padding="same"), pool(2), Dropout(0.25),
         Flatten(), Dropout(0.5), Dense(128, activation="relu"), Dense(10, activation="softmax"),
@@ -63,7 +57,7 @@ def mnist_cnn() -> list[Layer]:
     ),
 )
 def cifar10_cnn() -> list[Layer]:
-    """Three stages of two convolutions, with more dropout the deeper the stage."""
+    """Three stages of two convolutions; the deeper the stage, the more dropout follows it."""
     return [
         *_stage(32), pool(2), Dropout(0.2),
         *_stage(64), pool(2), Dropout(0.3),
@@ -73,7 +67,7 @@ def cifar10_cnn() -> list[Layer]:
 
 
 def _stage(filters: int) -> list[Layer]:
-    """Two convolutions, then one batch normalization."""
+    """Return two convolutions and one batch normalization."""
     return [conv(filters, padding="same"), conv(filters, padding="same"), BatchNormalization()]
 
 

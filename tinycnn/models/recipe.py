@@ -1,16 +1,13 @@
-"""What a document says about a network beside its layers: how it was trained, and what came out."""
+"""What a document says about a network besides its layers: how it was trained, and with which results."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
-from .. import schedules
+from .. import optimizers, schedules
 from ..augmentation import Augmentation
-
-if TYPE_CHECKING:
-    from ..callbacks import Callback
-    from ..optimizers import Optimizer
+from ..callbacks import Callback, EarlyStopping, LearningRateScheduler
 
 INPUT_SHAPES: Mapping[str, tuple[int, int, int]] = MappingProxyType(
     {"mnist": (28, 28, 1), "fashion_mnist": (28, 28, 1), "cifar10": (32, 32, 3)}
@@ -18,7 +15,7 @@ INPUT_SHAPES: Mapping[str, tuple[int, int, int]] = MappingProxyType(
 
 
 class ParameterCount(NamedTuple):
-    """Numbers in a network: all, those that gradient steps change, and the moving statistics."""
+    """The number of all parameters, of those that gradient steps change, and of the moving statistics."""
 
     total: int
     trainable: int
@@ -27,45 +24,46 @@ class ParameterCount(NamedTuple):
 
 @dataclass(frozen=True)
 class Recipe:
-    """The training settings and the documented results of one network. Immutable.
+    """The training settings and the documented results of one network.
 
-    To change a setting, ``dataclasses.replace(recipe, epochs=2)``.
+    A recipe is immutable. ``dataclasses.replace(recipe, epochs=2)`` returns a copy with another setting.
 
     Attributes
     ----------
     name : str
     document : str
-        Title of the document that the network comes from.
+        The title of the document that the network comes from.
     data : {"mnist", "fashion_mnist", "cifar10"}
-        Module of ``tinycnn.datasets`` with the images. Their values are expected in [0, 1].
+        The module of ``tinycnn.datasets`` with the images. Their values are expected to lie in [0, 1].
     epochs, batch_size : int
     optimizer : str
-        Class name in ``tinycnn.optimizers``.
+        The name of a class in ``tinycnn.optimizers``.
     optimizer_config : mapping
-        Its arguments.
+        The optimizer's arguments.
     params : ParameterCount
-        Exact.
+        The exact numbers of parameters.
     loss : str
     schedule : schedule or None
-        Of ``tinycnn.schedules``. Called with the epoch, counted from 0, at the start of each; None leaves the
-        optimizer's rate alone.
+        A schedule from ``tinycnn.schedules``. At the start of each epoch it is called with the epoch's number, counted
+        from 0; None leaves the optimizer's learning rate unchanged.
     augment : Augmentation or None
-        What happens to training images.
+        How training images are changed at random.
     restore_best : bool
-        Whether the documented result is that of the best epoch, whose weights were restored, or that of the last.
+        True if the documented result is that of the best epoch, whose weights were restored; False if it is that of the
+        last epoch.
     seed : int
-        For ``tinycnn.set_seed`` before the model is built.
+        The seed to pass to ``tinycnn.set_seed`` before the model is built.
     runs : int
-        How many times ``tinycnn reproduce`` trains it, with seeds from 0.
+        How many times ``tinycnn reproduce`` trains the network; the seeds count from 0.
     variation_of : str
-        The network whose layers are trained, where the recipe is a variation of that network's; else empty.
+        If the recipe is a variation, the name of the network whose layers it trains; otherwise empty.
     documented : mapping
-        The document's figures. Keys in use: ``train_accuracy``, ``train_loss``, ``val_loss``, ``val_accuracy`` (the
+        The document's figures. Keys in use: ``train_accuracy``, ``train_loss``, ``val_loss``, ``val_accuracy`` (if the
         document does not say of which epoch), ``best_val_accuracy``, ``last_val_accuracy``,
         ``val_accuracy_by_epoch`` and ``per_class_accuracy`` (tuples), ``errors_in_first_100``.
     chosen : tuple of str
-        One sentence for each value that the document leaves open and that was chosen here. To be shown wherever the
-        values are shown.
+        One sentence for each value that the document leaves open and that was chosen for tinycnn. These sentences are
+        to be shown wherever the values are shown.
     notes : tuple of str
         What else a reader of the figures should know.
     """
@@ -95,19 +93,19 @@ class Recipe:
 
     @property
     def input_shape(self) -> tuple[int, int, int]:
-        """Shape (H, W, C) of one image."""
+        """The shape (H, W, C) of one image."""
         return INPUT_SHAPES[self.data]
 
     @property
     def learning_rate(self) -> float:
-        """The optimizer's; where there is a :attr:`schedule`, the rate that it begins with."""
+        """The optimizer's learning rate; if there is a :attr:`schedule`, the rate with which it begins."""
         return float(self.optimizer_config["learning_rate"])
 
     @property
     def documented_accuracy(self) -> float | None:
-        """The documented test accuracy to compare a run of this recipe with; None where the document gives none.
+        """The documented test accuracy to compare a run of this recipe with; None if the document gives none.
 
-        The best epoch's if its weights are restored, otherwise the last epoch's.
+        It is the best epoch's accuracy if that epoch's weights are restored, otherwise the last epoch's.
         """
         first = "best_val_accuracy" if self.restore_best else "last_val_accuracy"
         value = self.documented.get(first, self.documented.get("val_accuracy"))
@@ -116,7 +114,7 @@ class Recipe:
 
     @property
     def documented_text(self) -> str:
-        """The documented test accuracies, and of which epoch, in words.
+        """The documented test accuracies in words, with the epochs that they belong to.
 
         Examples
         --------
@@ -135,27 +133,21 @@ class Recipe:
             which += " as printed, which its own accuracies by class contradict"
         return f"{self.documented_accuracy:.4g}{which}"
 
-    def make_optimizer(self) -> "Optimizer":
-        """Make a fresh optimizer: one keeps moments, so no two trainings may share it."""
-        from .. import optimizers
-
+    def make_optimizer(self) -> optimizers.Optimizer:
+        """Return a new optimizer. An optimizer keeps moments, so no two trainings may share one."""
         return getattr(optimizers, self.optimizer)(**self.optimizer_config)
 
-    def make_callbacks(self) -> "list[Callback]":
-        """Make fresh callbacks: the epoch schedule, and the early stopping that restores the best weights."""
-        from .. import callbacks
-
+    def make_callbacks(self) -> list[Callback]:
+        """Return new callbacks: for the schedule by epoch, and for restoring the best weights, where there are such."""
         made: list[Callback] = []
         if self.schedule is not None:
-            made.append(callbacks.LearningRateScheduler(self.schedule))
+            made.append(LearningRateScheduler(self.schedule))
         if self.restore_best:
-            made.append(
-                callbacks.EarlyStopping(monitor="val_accuracy", mode="max", patience=10, restore_best_weights=True)
-            )
+            made.append(EarlyStopping(monitor="val_accuracy", mode="max", patience=10, restore_best_weights=True))
         return made
 
     def to_dict(self) -> dict[str, Any]:
-        """Return everything as values that JSON can hold."""
+        """Return all fields as values that JSON can hold."""
         schedule = self.schedule and {**schedules.serialize(self.schedule), "description": str(self.schedule)}
         return {
             "name": self.name,

@@ -1,6 +1,7 @@
-"""Document D, "Assignment 4 Breakdown": MNIST with few parameters, of four networks fewer than 15,000.
+"""Document D, "Assignment 4 Breakdown": networks for MNIST with few parameters, four of them with fewer than 15,000.
 
-Every network is convolutional to the end: the last convolution is linear, leaves ten channels at 1×1, and is flattened.
+Every network is convolutional to the end: its last convolution is linear and leaves ten channels at 1×1, which are
+flattened.
 """
 
 from typing import Any
@@ -36,7 +37,7 @@ ALL_AS_GO_CRAZY = ("Optimizer, learning rates, batch size and number of epochs: 
     ),
 )
 def vanilla_large() -> list[Layer]:
-    """Seven 3×3 or larger convolutions and one 1×1, which narrows the channels before the pooling."""
+    """Seven convolutions of 3×3 or larger, and one of 1×1 that reduces the channels before the pooling."""
     return [
         conv(16), conv(32), conv(10, 1), pool(2),
         conv(16), conv(32), conv(32), conv(64), conv(10, 4, activation=None), *flat_softmax(),
@@ -45,7 +46,7 @@ def vanilla_large() -> list[Layer]:
 
 @FAMILY.network(params=10_524, **SGD, documented={"best_val_accuracy": 0.9823, "last_val_accuracy": 0.9776})
 def vanilla() -> list[Layer]:
-    """vanilla_large with about half the filters."""
+    """vanilla_large with about half of the filters."""
     return [
         conv(8), conv(16), conv(10, 1), pool(2),
         conv(8), conv(16), conv(16), conv(16), conv(10, 4, activation=None), *flat_softmax(),
@@ -59,7 +60,7 @@ def vanilla() -> list[Layer]:
     documented={"best_val_accuracy": 0.9945, "last_val_accuracy": 0.9919},
 )
 def go_crazy() -> list[Layer]:
-    """Batch normalization and a light dropout after every 3×3 convolution, and a rate that falls by epoch."""
+    """Batch normalization and light dropout after every 3×3 convolution, and a learning rate that falls by epoch."""
     return [
         conv(12), *bn_drop(), conv(20), *bn_drop(), conv(10, 1), pool(2),
         conv(16), *bn_drop(), conv(16), *bn_drop(), conv(16), *bn_drop(), conv(16), *bn_drop(),
@@ -107,7 +108,7 @@ def variant_2() -> list[Layer]:
     chosen=AS_GO_CRAZY,
 )
 def variant_3() -> list[Layer]:
-    """A wide first convolution, narrowed at once."""
+    """A wide first convolution, followed directly by a 1×1 convolution that reduces its channels."""
     return [
         conv(64), *bn_drop(), conv(10, 1), conv(16), *bn_drop(), conv(16), *bn_drop(), pool(2),
         conv(16), *bn_drop(), conv(16), *bn_drop(), conv(10, 1), *bn_drop(), conv(16), *bn_drop(),

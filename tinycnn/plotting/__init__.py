@@ -1,8 +1,8 @@
 """Pictures of a training run: curves, mistakes by class, the images themselves, and the inside of the network.
 
-Each function draws into the Axes it is given, or into a new figure, and returns the Axes (``history`` and ``saliency``,
-which have several panels, an array of Axes); ``ax.figure.savefig(path)`` keeps the picture. Colours are those of
-Okabe & Ito ("Color universal design", 2008), and nothing is told by colour alone.
+Each function draws into the Axes that it is given, or into a new figure, and returns the Axes. ``history`` and
+``saliency``, which have several panels, return an array of Axes. ``ax.figure.savefig(path)`` saves the picture. The
+colours are those of Okabe & Ito ("Color universal design", 2008), and no information is given by colour alone.
 
 >>> from tinycnn import plotting
 >>> panels = plotting.history({"loss": [0.9, 0.4], "accuracy": [0.7, 0.9]})

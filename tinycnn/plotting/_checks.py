@@ -1,4 +1,4 @@
-"""What the plotting functions share: checks of arguments, a palette, a figure where none was given."""
+"""What the plotting functions share: checks of arguments, the palette, and figures for when none is given."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -12,50 +12,50 @@ from ..core.checks import any_array, integer
 from ..core.messages import shown
 from ..core.types import Array
 
-#: What counting wants, drawing wants too.
+#: The pictures accept the same arguments as the metrics.
 labels, probabilities, as_array = metrics.class_numbers, metrics.probabilities, any_array
-#: Okabe & Ito's palette without yellow, which is too light for lines on white.
+#: The palette of Okabe & Ito without its yellow, which is too light for lines on white.
 PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000")
-#: For mistakes; always with a mark beside it.
+#: The colour of mistakes, which always have a mark as well.
 RED = "#C1121F"
 GREY = "#555555"
-#: For ``imshow``, whatever style is in use: the first row at the top, and pixels as they are.
+#: Arguments of ``imshow`` that put the first row at the top and keep pixels as they are, whatever style is in use.
 IMAGE: dict[str, Any] = {"origin": "upper", "interpolation": "nearest"}
 
 
 def axes_or_new(ax: Any, width: float, height: float) -> Axes:
-    """The given Axes; or new ones of so many inches, in the given empty Figure or in a new one."""
+    """Return the given Axes, or new ones of this size in inches, in the given empty Figure or in a new one."""
     if ax is None or isinstance(ax, Figure):
         return new_axes(ax, 1, width, height)[0]
     if not isinstance(ax, Axes):
-        raise ValueError(f"ax must be matplotlib Axes or a Figure; got {type(ax).__name__}")
+        raise ValueError(f"ax must be matplotlib Axes or an empty Figure; got {type(ax).__name__}")
     return ax
 
 
 def new_axes(figure: Figure | None, count: int, width: float, height: float) -> Array:
-    """Axes side by side in a figure of so many inches, made where none is given."""
+    """Return Axes side by side in the given empty Figure or in a new one, which gets this size in inches."""
     if figure is None:
-        # pyplot, so that plt.show() finds the figure; imported late because it chooses a backend.
+        # Figures of pyplot are found by plt.show(). The import is late because it chooses a backend.
         from matplotlib import pyplot as plt
 
         figure = plt.figure()
     if figure.axes:
-        raise ValueError(f"ax must be an empty Figure, or Axes; this Figure holds {len(figure.axes)} already")
+        raise ValueError(f"ax must be Axes or an empty Figure; this Figure already holds {len(figure.axes)} Axes")
     figure.set_size_inches(width, height)
     figure.set_layout_engine("constrained")
     return figure.subplots(1, count, squeeze=False)[0]
 
 
 def inches_of(ax: Axes) -> tuple[float, float]:
-    """Width and height of given Axes, as they stand now; a layout engine may still move them a little."""
+    """Return the present width and height of Axes in inches; a layout engine may still change them a little."""
     box = ax.get_window_extent()
     return box.width / ax.figure.dpi, box.height / ax.figure.dpi
 
 
 def panels_of(ax: Any, count: int, width: float = 4, height: float = 3.2, right: float = 0) -> Array:
-    """Axes for panels of so many inches side by side: new ones, those given, or parts of the one given.
+    """Return Axes for panels side by side: new ones of this size in inches, those given, or parts of the one given.
 
-    Parts leave room between them for numbers and labels, and ``right`` inches for what stands beside the last.
+    The parts leave room between them for numbers and labels, and ``right`` inches for what is beside the last panel.
     """
     if ax is None or isinstance(ax, Figure):
         return new_axes(ax, count, width * count, height)
@@ -72,8 +72,22 @@ def panels_of(ax: Any, count: int, width: float = 4, height: float = 3.2, right:
     return np.array([axes_or_new(panel, 0, 0) for panel in ax])
 
 
+def legend_beside(ax: Axes, title: str | None = None, size: Any = "small", left: float = 1.02) -> None:
+    """Put a legend to the right of Axes, so that it hides nothing in them."""
+    ax.legend(
+        frameon=False,
+        loc="upper left",
+        bbox_to_anchor=(left, 1),
+        borderaxespad=0,
+        fontsize=size,
+        title=title,
+        title_fontsize=size,
+        alignment="left",
+    )
+
+
 def whole_count(value: Any, name: str = "count") -> int:
-    """A whole number from 1, or a ValueError."""
+    """Return a whole number of at least 1; raise ValueError for anything else."""
     try:
         return integer(value, name)
     except TypeError as error:
@@ -81,21 +95,22 @@ def whole_count(value: Any, name: str = "count") -> int:
 
 
 def _is_single(value: Any) -> bool:
+    """Return whether a value is an array without axes, which has no length."""
     return isinstance(value, np.ndarray) and value.ndim == 0
 
 
 def same_length(**arrays: Array) -> None:
-    """Raise ValueError unless the arrays have as many rows."""
+    """Raise ValueError unless all arrays have the same number of rows."""
     for name, array in arrays.items():
         if np.ndim(array) == 0:
             raise ValueError(f"{name} must be an array with a row for each sample; got {shown(array)}")
     if len({len(array) for array in arrays.values()}) > 1:
         lengths = ", ".join(f"{name} has {len(array)}" for name, array in arrays.items())
-        raise ValueError(f"{' and '.join(arrays)} must be equally long; {lengths}")
+        raise ValueError(f"{' and '.join(arrays)} must have the same length; {lengths}")
 
 
 def names_of(class_names: Sequence[str] | None, classes: int) -> list[str]:
-    """A name for each class: those given, or its number."""
+    """Return a name for each class: the given one, or the number of the class."""
     if class_names is None:
         return [str(number) for number in range(classes)]
     if isinstance(class_names, str | bytes) or not isinstance(class_names, Sequence | np.ndarray):
@@ -106,9 +121,9 @@ def names_of(class_names: Sequence[str] | None, classes: int) -> list[str]:
 
 
 def images(x: Any, name: str = "x") -> Array:
-    """RGB images (N, H, W, 3) in [0, 1], from (N, H, W) or (N, H, W, 1 or 3) of bytes or of floats.
+    """Return RGB images (N, H, W, 3) in [0, 1] for images (N, H, W) or (N, H, W, 1 or 3) of bytes or of floats.
 
-    Floats outside [0, 1] (normalised images, say) are stretched to it, all by the same amount.
+    If floats lie outside [0, 1], as in normalised images, all images are scaled together so that they fill [0, 1].
     """
     array = as_array(x, name)
     if array.ndim == 3:
@@ -122,7 +137,7 @@ def images(x: Any, name: str = "x") -> Array:
         array = array / 255
     low, high = float(array.min()), float(array.max())
     if not np.isfinite([low, high]).all():
-        raise ValueError(f"{name} holds NaN or infinity")
+        raise ValueError(f"{name} must hold finite numbers; it holds NaN or infinity")
     if low < 0 or high > 1:
         array = (array - low) / ((high - low) or 1)
     return np.broadcast_to(array, (*array.shape[:3], 3))

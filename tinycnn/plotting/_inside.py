@@ -1,7 +1,7 @@
-"""A network run for a picture: on copies of its layers, so that nothing of the model changes, whatever happens.
+"""Run a network for a picture, on copies of its layers, so that the model itself never changes.
 
-The copies work as in inference, and yet keep what backward needs. They are frozen, which makes batch normalisation use
-its moving statistics, and a layer that hands its input on in inference (dropout, noise) is passed by.
+The copies compute as in inference, but keep what backward needs. They are frozen, which makes batch normalisation use
+its moving statistics, and a layer that returns its input unchanged in inference (dropout, noise) is skipped.
 """
 
 import copy
@@ -24,12 +24,12 @@ _REFERENCE = Backend("reference")
 
 
 def _quiet() -> np.errstate:
-    """No warnings of NumPy's about NaN and infinity, of which an error tells in the end."""
+    """Turn off NumPy's warnings about NaN and infinity, which an error reports later."""
     return np.errstate(over="ignore", invalid="ignore")
 
 
 class Step(NamedTuple):
-    """A layer's copy, its result for a batch, what its backward needs, and whether it only handed its input on."""
+    """A layer's copy, its result for a batch, what its backward needs, and whether it returned its input unchanged."""
 
     layer: Layer
     y: Array
@@ -38,15 +38,15 @@ class Step(NamedTuple):
 
 
 def check_model(model: Any, name: str = "model") -> Sequential:
-    """The model, if it is one that is built."""
+    """Return the model if it is a built Sequential; raise ValueError for anything else."""
     if not isinstance(model, Sequential) or not model.built:
-        what = "one that is not built" if isinstance(model, Sequential) else type(model).__name__
-        raise ValueError(f"{name} must be a Sequential that is built; got {what}")
+        what = "one that is not built; call build first" if isinstance(model, Sequential) else type(model).__name__
+        raise ValueError(f"{name} must be a built Sequential; got {what}")
     return model
 
 
 def layer_index(model: Sequential, layer: Any) -> int:
-    """Where a layer stands, from its name, its number, or itself."""
+    """Return the position of a layer that is given by its name, by its number, or as itself."""
     names = [str(one.name) for one in model.layers]
     if isinstance(layer, str) and layer in names:
         return names.index(layer)
@@ -56,14 +56,13 @@ def layer_index(model: Sequential, layer: Any) -> int:
         if one is layer:
             return index
     raise ValueError(
-        f"layer must be one of {model.name}, by name, by number from 0 to {len(names) - 1}, or itself; "
-        f"got {shown(layer)}. "
-        f"There are: {', '.join(names)}"
+        f"layer must be a layer of {model.name}, given by its name, by its number from 0 to {len(names) - 1}, "
+        f"or as the layer itself; got {shown(layer)}. The layers are: {', '.join(names)}"
     )
 
 
 def one_image(model: Sequential, image: Any) -> Array:
-    """A batch of one image (1, H, W, C), from (H, W, C), (1, H, W, C) or, with one channel, (H, W)."""
+    """Return a batch (1, H, W, C) of one image (H, W, C), (1, H, W, C) or, if it has one channel, (H, W)."""
     shape = image_shape(model)
     array = as_array(image, "image")
     if shape in (array.shape, (*array.shape, 1)):
@@ -77,7 +76,7 @@ def one_image(model: Sequential, image: Any) -> Array:
 
 
 def image_shape(model: Sequential) -> tuple[int, int, int]:
-    """(H, W, C) of the images that a model takes."""
+    """Return the shape (H, W, C) of the images that a model takes."""
     if len(model.input_shape) != 3:
         raise ValueError(f"model must take images (H, W, C); {model.name} takes {model.input_shape}")
     H, W, C = model.input_shape
@@ -85,31 +84,33 @@ def image_shape(model: Sequential) -> tuple[int, int, int]:
 
 
 def backdrop(image: Array) -> Array:
-    """A model's input (1, H, W, C) as something to look at, (H, W, 3): other than 1 or 3 channels become a mean."""
+    """Return a model's input (1, H, W, C) as a visible image (H, W, 3); unless C is 1 or 3, the channels' mean."""
     return images(image if image.shape[-1] in (1, 3) else image.mean(axis=-1, keepdims=True))[0]
 
 
 def copy_of(layer: Layer) -> Layer:
-    """A frozen copy on the reference backend: exact zeros where nothing flows, and nothing to compile.
+    """Return a frozen copy on the reference backend, which gives exact zeros where nothing flows and compiles nothing.
 
     Raises
     ------
     ValueError
-        If the layer holds something that cannot be copied.
+        If the layer contains something that cannot be copied.
     """
     memo: dict[int, Any] = {id(layer.backend): _REFERENCE}
     arrays = [*layer.weights().values(), *(p.grad for p in layer.params.values())]
     memo |= {id(array): np.array(layer.backend.to_numpy(array)) for array in arrays}
     try:
         twin = copy.deepcopy(layer, memo)
-    except Exception as error:  # whatever a layer of the user's holds
-        raise ValueError(f"model: {layer.label} cannot be copied, and pictures are made of copies: {error}") from error
+    except Exception as error:  # a layer of the user may hold anything
+        raise ValueError(
+            f"model: {layer.label} cannot be copied, and pictures are drawn from copies: {error}"
+        ) from error
     twin.trainable = False
     return twin
 
 
 def copies_up_to_scores(model: Sequential) -> list[Layer]:
-    """Copies of all layers, the last without its softmax: probabilities compete, the scores before it do not."""
+    """Return copies of all layers, without a final softmax: probabilities depend on each other, the scores do not."""
     twins = [copy_of(layer) for layer in model.layers]
     last = next((twin for twin in reversed(twins) if not isinstance(twin, Flatten | Reshape)), None)
     if isinstance(last, ActivatedLayer | Activation) and ends_in_softmax(last):
@@ -118,12 +119,13 @@ def copies_up_to_scores(model: Sequential) -> list[Layer]:
 
 
 def run(twins: list[Layer], x: Array) -> list[Step]:
-    """Every layer's result for a batch, in inference, with caches.
+    """Return every layer's result for a batch in inference, with what its backward needs.
 
     Raises
     ------
     ValueError
-        If a layer cannot be had in inference and with a cache at once.
+        If a layer computes something else in training even when it is frozen, because only a forward pass in training
+        keeps what backward needs.
     """
     steps = []
     with one_blas_thread(), _quiet():
@@ -134,25 +136,31 @@ def run(twins: list[Layer], x: Array) -> list[Step]:
                 scale = float(np.abs(y, where=np.isfinite(y), out=np.zeros_like(y)).max(initial=0))
                 if not np.allclose(kept, y, rtol=1e-3, atol=1e-5 * scale, equal_nan=True):
                     raise ValueError(
-                        f"model: {twin.label} gives something else in training even when it is frozen, so its "
-                        "gradient in inference cannot be had"
+                        f"model: {twin.label} gives another result in training than in inference even when it is "
+                        "frozen, so its gradient in inference cannot be computed"
                     )
             steps.append(Step(twin, y, cache, passed))
     return steps
 
 
 def gradient_by_input(steps: list[Step], dy: Array) -> Array:
-    """The gradient by the input of the first step, from the gradient by the result of the last.
+    """Return the gradient with respect to the first step's input.
+
+    Parameters
+    ----------
+    steps : list of Step
+    dy : array
+        The gradient with respect to the last step's result.
 
     Raises
     ------
     ValueError
-        If it, or the result, is not finite.
+        If the gradient or the last step's result is not finite.
     """
     with one_blas_thread(), _quiet():
         active = [step for step in steps if not step.passed]
         dx = backward([step.layer for step in active], [step.cache for step in active], dy)
-    # A relu stops the gradient of NaN, so the result is looked at too.
+    # A relu stops the gradient of NaN, so the result is checked as well.
     if not all(np.isfinite(array).all() for array in (dx, *(step.y for step in steps[-1:]))):
-        raise ValueError("model gives NaN or infinity for this image")
+        raise ValueError("model must give finite numbers, but gives NaN or infinity for this image")
     return dx

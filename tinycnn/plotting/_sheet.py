@@ -1,4 +1,4 @@
-"""A picture of many small pictures, as one array with captions between: a hundred Axes would take seconds."""
+"""Draw many small images as one array with captions in between; a hundred Axes would take seconds."""
 
 import math
 from collections.abc import Sequence
@@ -10,35 +10,35 @@ from matplotlib.axes import Axes
 from ..core.types import Array
 from ._checks import IMAGE, axes_or_new, inches_of
 
-#: Inches of a new picture: its width, its title, its margin.
+#: Measures of a new picture in inches: its width, the height of its title, and its margin.
 WIDTH, TITLE, MARGIN = 8.0, 0.36, 0.06
-#: Height and width of a character, in its points per inch.
+#: The height and width of a character in inches, for each point of its size.
 LINE, CHARACTER = 1.25 / 72, 0.62 / 72
-#: Inches for a bar of colours with its numbers and label below the images.
+#: The height in inches of a colour bar with its numbers and label, below the images.
 BAR = 0.62
-#: The gap between images, in image widths.
+#: The gap between images, as a share of an image's width.
 _GAP = 0.16
 
 
 def room(ax: Any) -> tuple[float, float]:
-    """Inches that a picture may take, wide and high: of Axes that are given what they have; a new one may be high."""
+    """Return the width and height in inches that a picture may take; a new picture may have any height."""
     return inches_of(ax) if isinstance(ax, Axes) else (WIDTH - 2 * MARGIN, math.inf)
 
 
 class Sheet(NamedTuple):
-    """Where the images of a picture lie; lengths in pixels of theirs.
+    """The layout of the images in a picture. All lengths are in pixels of the images.
 
     Attributes
     ----------
     height, width : int
-        Of an image.
+        The size of an image.
     rows, columns : int
     down, across : int
-        From one image to the next.
+        The distance from one image to the next.
     left, foot, side : float
-        Room for text before the first column and below the last row, and to leave free on both sides.
+        The room for text before the first column and below the last row, and the room to leave free on both sides.
     inch : float
-        How many pixels an inch has.
+        How many pixels make an inch.
     """
 
     height: int
@@ -65,10 +65,12 @@ class Sheet(NamedTuple):
         fewest: int = 1,
         ax: Any = None,
     ) -> "Sheet":
-        """Lay out images with so many inches for text below each, to the left, and at the foot of the picture.
+        """Lay out images of shape (N, H, W) or (N, H, W, 3).
 
-        In ``ax``, where it is Axes, they become as small as its width and height ask for, text taking at most three
-        quarters. Less than ``fewest`` columns stand in the middle, no larger than so many would be.
+        ``below``, ``left`` and ``foot`` are the inches for text below each image, to the left of all images, and at the
+        foot of the picture. If ``ax`` is Axes, the images become so small that everything fits into them; the text
+        takes at most three quarters of the width and height. Fewer than ``fewest`` columns are centred, and their
+        images are no larger than those of ``fewest`` columns.
         """
         height, width = shown.shape[1:3]
         gap = math.ceil(_GAP * width)
@@ -83,17 +85,18 @@ class Sheet(NamedTuple):
         return cls(height, width, rows, columns, down, across, left * inch, foot * inch, side, inch)
 
     def corner(self, row: int, column: int) -> tuple[int, int]:
-        """Left and top of an image."""
+        """Return the left and the top of an image."""
         return column * self.across, row * self.down
 
     def size(self) -> tuple[int, int]:
-        """Height and width of all images; the last column needs no gap after it, which would push it off centre."""
+        """Return the height and width of all images, without a gap after the last column, which would be off centre."""
         return self.rows * self.down, (self.columns - 1) * self.across + self.width
 
     def draw(self, shown: Array, positions: Sequence[tuple[int, ...]], ax: Any, **style: Any) -> Axes:
-        """Draw the images into one white array, in the given Axes or in a new figure of fitting height.
+        """Draw the images into one white array, in the given Axes or in a new figure of suitable height.
 
-        Images (N, H, W, 3) have colours; images (N, H, W) have numbers, whose colours ``style`` tells ``imshow``.
+        Images (N, H, W, 3) hold colours. Images (N, H, W) hold numbers; the arguments ``style`` of ``imshow`` give
+        these their colours.
         """
         height, width = self.size()
         blank = 1.0 if shown.ndim == 4 else np.nan
@@ -106,7 +109,7 @@ class Sheet(NamedTuple):
             inches = inside * (height + self.foot) / (width + self.left + 2 * self.side)
             total = inches + TITLE + MARGIN
             ax = axes_or_new(ax, WIDTH, total)
-            # Set by hand: a layout engine does not know how high the images' aspect makes the Axes.
+            # The position is set here because a layout engine does not know how high the images' aspect makes the Axes.
             ax.figure.set_layout_engine("none")
             ax.set_position((MARGIN / WIDTH, MARGIN / total, inside / WIDTH, inches / total))
         ax.imshow(canvas, **IMAGE, extent=(0, width, height, 0), **style)
@@ -116,15 +119,15 @@ class Sheet(NamedTuple):
         return ax
 
     def title(self, ax: Axes, text: str, **style: Any) -> None:
-        """Write the title, smaller where the picture is not as wide: beside given Axes others may stand."""
+        """Write the title, small enough for the picture's width, because there may be other Axes beside it."""
         title = ax.set_title(text, **style)
         wide = (self.size()[1] + self.left + 2 * self.side) / self.inch
         title.set_fontsize(min(title.get_fontsize(), wide / (len(text) * CHARACTER)))
 
     def colour_bar(self, ax: Axes, label: str) -> None:
-        """Say at the foot what the colours of the numbers mean."""
+        """Draw a colour bar at the foot, which shows what the colours of the numbers mean."""
         total = self.size()[0] + self.foot
-        # Its numbers and label come below it.
+        # The bar's numbers and label come below it.
         bar = ax.inset_axes((0.25, 0.42 * self.inch / total, 0.5, 0.12 * self.inch / total))
         ax.figure.colorbar(ax.images[0], cax=bar, orientation="horizontal")
         bar.tick_params(labelsize=8)

@@ -1,4 +1,4 @@
-"""Where a classifier is right and wrong, class by class."""
+"""Pictures of where a classifier is right and wrong, class by class."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -12,15 +12,15 @@ from ..core.types import Array
 from ._checks import GREY, IMAGE, PALETTE, axes_or_new, inches_of, names_of, shown
 from ._sheet import CHARACTER, LINE
 
-#: Points below which a number is not read.
+#: The size in points below which a number is not legible.
 _SMALLEST = 4.0
 
 
 def confusion_matrix(y_true: Any, y_pred: Any, class_names: Sequence[str] | None = None, ax: Any = None) -> Axes:
-    """Draw how many images of each class were taken for which.
+    """Draw how many images of each class were predicted to be of which class.
 
-    Each cell holds a number of images, where it has room for it; its colour is the share of the row, so that classes of
-    different size compare.
+    Each cell shows a number of images, if it has room for the number. The cell's colour is its share of the row, so
+    that classes of different sizes can be compared.
 
     Parameters
     ----------
@@ -36,7 +36,7 @@ def confusion_matrix(y_true: Any, y_pred: Any, class_names: Sequence[str] | None
     Raises
     ------
     ValueError
-        With the name of the argument that does not fit.
+        If an argument is not valid; the message names it.
     """
     counts, names = _counted(y_true, y_pred, class_names)
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
@@ -57,7 +57,7 @@ def confusion_matrix(y_true: Any, y_pred: Any, class_names: Sequence[str] | None
     ax.set_yticks(ticks, labels)
     ax.set(title="Confusion matrix (images)", xlabel="predicted class", ylabel="true class")
     ax.tick_params(length=0)
-    # White lines between the cells, and none of a style's through them.
+    # Draw lines between the cells, and none of the lines that a style may draw through them.
     ax.grid(False)
     between = np.arange(1, len(names)) - 0.5
     ax.set_xticks(between, minor=True)
@@ -79,9 +79,9 @@ def per_class_accuracy(
     Parameters
     ----------
     y_true, y_pred, class_names, ax
-        As for :func:`confusion_matrix`.
+        As in :func:`confusion_matrix`.
     compared : mapping of str to sequence of float, optional
-        Accuracies of the classes from elsewhere by name, ``{"documented": [0.75, 0.96, ...]}``, marked beside the bars.
+        Other accuracies of the classes, by name, to mark beside the bars: ``{"documented": [0.75, 0.96, ...]}``.
 
     Returns
     -------
@@ -90,7 +90,7 @@ def per_class_accuracy(
     Raises
     ------
     ValueError
-        With the name of the argument that does not fit.
+        If an argument is not valid; the message names it.
     """
     counts, names = _counted(y_true, y_pred, class_names)
     accuracy = metrics.recall(counts)
@@ -117,7 +117,7 @@ def per_class_accuracy(
 
 
 def _mark(ax: Axes, compared: Mapping[str, Sequence[float]], rows: Array) -> None:
-    """Hollow marks at the accuracies of others, and a legend that leaves the bars free."""
+    """Draw hollow marks at the other accuracies, and a legend that does not cover the bars."""
     ax.patches[0].set_label("here")
     for (name, values), marker in zip(compared.items(), "Dos^v<>", strict=False):
         accuracies = np.asarray(values, dtype=np.float64)
@@ -133,18 +133,18 @@ def _mark(ax: Axes, compared: Mapping[str, Sequence[float]], rows: Array) -> Non
 
 
 def _counted(y_true: Any, y_pred: Any, class_names: Sequence[str] | None) -> tuple[Array, list[str]]:
-    """The confusion matrix, with a row and a column for each name, and the names."""
+    """Return the confusion matrix, with a row and a column for each name, and the names."""
     counts = metrics.confusion_matrix(y_true, y_pred)
     names = names_of(class_names, len(counts))
     return np.pad(counts, (0, len(names) - len(counts))), names
 
 
 def _ticks(names: Sequence[str], inches: float) -> tuple[Array, Sequence[str]]:
-    """Where to name classes that stand so many inches apart: each, or as many as there is room for."""
+    """Return the classes to name, and their names: all, or as many as have room at this distance in inches."""
     every = math.ceil(10 * LINE / inches)
     return np.arange(0, len(names), every), names[::every]
 
 
 def _slanted(names: Sequence[str]) -> str:
-    """Slanted labels end at their tick; short ones stand centred under it."""
+    """Return the alignment of labels: slanted ones end at their tick, short ones are centred under it."""
     return "right" if max(map(len, names)) > 2 else "center"

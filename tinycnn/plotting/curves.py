@@ -1,4 +1,4 @@
-"""How loss and accuracy went, epoch by epoch."""
+"""Pictures of loss and accuracy, epoch by epoch."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -8,11 +8,11 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
 from ..core.types import Array
-from ._checks import PALETTE, panels_of, shown
+from ._checks import PALETTE, legend_beside, panels_of, shown
 
 _TITLES = {"loss": ("Loss", "mean loss per image"), "accuracy": ("Accuracy", "share of images correct")}
 _MARKERS = "os^Dv<>P*"
-#: Lines of a run: prefix of the key, name, how it is drawn.
+#: The lines of a run: the prefix of its key, its name, and how it is drawn.
 _STYLES: dict[str, tuple[str, dict[str, Any]]] = {
     "": ("train", {"linestyle": "--", "fillstyle": "none"}),
     "val_": ("validation", {"linestyle": "-"}),
@@ -25,25 +25,25 @@ def history(history: Any, ax: Any = None) -> Array:
     Parameters
     ----------
     history : History, mapping, or mapping of named runs
-        What ``fit`` returned; or its ``history``, ``{"loss": [...], "val_loss": [...], ...}``; or several of either by
-        name, ``{"ladder_00": ..., "ladder_01": ...}``, to compare.
+        The result of ``fit``; or its ``history``, ``{"loss": [...], "val_loss": [...], ...}``; or several of either, by
+        name, to compare: ``{"ladder_00": ..., "ladder_01": ...}``.
     ax : Axes, sequence of Axes, or Figure, optional
-        Axes for each panel; single ones are divided. An empty Figure gets Axes of its own, like a new one.
+        Axes for each panel, or single Axes, which are divided. An empty Figure gets new Axes, like a new figure.
 
     Returns
     -------
     (P,) array of Axes
-        One panel for each of loss and accuracy that was logged.
+        A panel for the loss and a panel for the accuracy, as far as they were logged.
 
     Raises
     ------
     ValueError
-        For anything else than histories, with the argument's name.
+        If an argument is not valid; the message names it.
     """
     runs = _runs(history)
     keys = [key for key in _TITLES if any(key in run or f"val_{key}" in run for run in runs.values())]
     if not keys:
-        raise ValueError("history holds neither 'loss' nor 'accuracy'; was the model trained?")
+        raise ValueError("history must hold 'loss' or 'accuracy'; it holds neither. Was the model trained?")
     panels = panels_of(ax, len(keys))
     for panel, key in zip(panels, keys, strict=True):
         for number, (name, run) in enumerate(runs.items()):
@@ -58,10 +58,11 @@ def history(history: Any, ax: Any = None) -> Array:
 
 
 def _draw(panel: Axes, key: str, run: dict[str, Array], name: str, number: int) -> None:
+    """Draw the lines of a run into a panel; a run without a name is the only one."""
     drawn = {prefix: run[prefix + key] for prefix in _STYLES if prefix + key in run}
     for line, (prefix, values) in enumerate(drawn.items()):
         part, style = _STYLES[prefix]
-        # One run alone: the colour tells training from validation. Several: the colour tells the run.
+        # With one run, the colours distinguish training and validation; with several runs, they distinguish the runs.
         look = number if name else line
         named = name if prefix == list(drawn)[-1] else "_"
         panel.plot(
@@ -77,28 +78,19 @@ def _draw(panel: Axes, key: str, run: dict[str, Array], name: str, number: int) 
 
 
 def _legend(panels: Array, runs: dict[str, Any]) -> None:
-    """One for all panels; where runs are compared it stands beside them, so that it hides no curve."""
+    """Draw one legend for all panels; if runs are compared it is beside the panels, so that it hides no curve."""
     if "" in runs:
         panels[-1].legend(frameon=False, loc="best")
         return
     both = {prefix for run in runs.values() for prefix in _STYLES for key in _TITLES if prefix + key in run}
-    panels[-1].legend(
-        frameon=False,
-        loc="upper left",
-        bbox_to_anchor=(1.02, 1),
-        borderaxespad=0,
-        fontsize="small",
-        title="filled: validation\nhollow: train" if len(both) == 2 else None,
-        title_fontsize="small",
-        alignment="left",
-    )
+    legend_beside(panels[-1], "filled: validation\nhollow: train" if len(both) == 2 else None)
 
 
 def _runs(history: Any) -> dict[str, dict[str, Array]]:
-    """Runs by name; a run alone is called "". Each has an "epoch", counted from 1."""
+    """Return the runs by name; a single run has the name "". Each run has its epochs, counted from 1, as "epoch"."""
     history = _columns(history)
     if not isinstance(history, Mapping) or not history:
-        raise ValueError(f"history must be what fit returned, or a mapping of such by name; got {shown(history)}")
+        raise ValueError(f"history must be the result of fit, or a mapping of several by name; got {shown(history)}")
     inner = [_columns(value) for value in history.values()]
     if any(isinstance(value, Mapping) for value in inner):
         return {str(name): _run(run, f"history[{name!r}]") for name, run in zip(history, inner, strict=True)}
@@ -106,7 +98,7 @@ def _runs(history: Any) -> dict[str, dict[str, Array]]:
 
 
 def _columns(run: Any) -> Any:
-    """The lists of what ``fit`` returned, with the numbers of its epochs; anything else as it is."""
+    """Return the lists of a result of ``fit``, with its epochs; return anything else unchanged."""
     columns = getattr(run, "history", None)
     if not isinstance(columns, Mapping):
         return run
@@ -114,24 +106,25 @@ def _columns(run: Any) -> Any:
 
 
 def _run(run: Any, name: str) -> dict[str, Array]:
-    """What is drawn of a run, as arrays; its other lists may hold anything."""
+    """Return the lists of a run that are drawn, as arrays; its other lists may hold anything."""
     if not isinstance(run, Mapping):
-        raise ValueError(f"{name} must be a history, with lists by 'loss' and the like; got {shown(run)}")
+        raise ValueError(f"{name} must be a history, a mapping with lists such as 'loss'; got {shown(run)}")
     drawn = [prefix + key for key in _TITLES for prefix in _STYLES]
     values = {key: _numbers(run[key], f"{name}[{key!r}]") for key in [*drawn, "epoch"] if key in run}
     lengths = {key: len(column) for key, column in values.items()}
     if len(set(lengths.values())) > 1:
-        raise ValueError(f"{name} must hold equally long lists, a number for each epoch; got {shown(lengths)}")
+        raise ValueError(f"{name} must hold lists of the same length, a number for each epoch; got {shown(lengths)}")
     length = max(lengths.values(), default=0)
     values["epoch"] = values.get("epoch", np.arange(length, dtype=np.float64)) + 1
     return values
 
 
 def _numbers(column: Any, name: str) -> Array:
+    """Return a list of numbers as an array of float64."""
     try:
         array = np.asarray(column, dtype=np.float64)
     except (TypeError, ValueError) as error:
         raise ValueError(f"{name} must be a list of numbers: {error}") from error
     if array.ndim != 1:
-        raise ValueError(f"{name} must be a list, a number for each epoch; got {shown(column)}")
+        raise ValueError(f"{name} must be a list with a number for each epoch; got {shown(column)}")
     return array

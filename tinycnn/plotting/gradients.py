@@ -1,4 +1,4 @@
-"""How the gradient flows: down to each layer in training, and to each pixel of an image."""
+"""Pictures of how the gradient flows: to each layer in training, and to each pixel of an image."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -10,11 +10,12 @@ from matplotlib.axes import Axes
 from ..core.types import Array
 from ..inspection.trace import LayerTrace, Trace
 from ..sequential import Sequential
-from ._checks import GREY, IMAGE, PALETTE, RED, axes_or_new, panels_of, shown
+from ._checks import GREY, IMAGE, PALETTE, RED, axes_or_new, legend_beside, panels_of, shown
 from ._inside import backdrop, check_model, copies_up_to_scores, gradient_by_input, image_shape, one_image, run
 
 _RESULT = "result"
-#: How each parameter is drawn, and the result in the colour of text; those of a layer of one's own share the last.
+#: The marker and colour of the result, which has the colour of the text, and of each parameter. All parameters with
+#: other names, such as those of the user's own layers, share the last entry.
 _LOOKS = {
     _RESULT: ("o", None),
     "kernel": ("s", PALETTE[0]),
@@ -28,16 +29,16 @@ _LOOKS = {
 def gradient_flow(trace_or_model: Any, x: Any = None, y: Any = None, ax: Any = None) -> Axes:
     """Draw how large the gradients are in each layer, from the first at the top to the last.
 
-    The line: the loss's gradient by each layer's result. Beside it the gradients by the layer's parameters. All as the
-    root of the mean square (rms), on a logarithmic axis: a line that falls by powers of ten towards the first layer is
-    a vanishing gradient, one that rises an exploding one.
+    The line shows the gradient of the loss with respect to each layer's result. The marks beside it show the gradients
+    with respect to the layer's parameters. All are root mean squares (rms) on a logarithmic axis: if the line falls by
+    powers of ten towards the first layer, the gradient vanishes; if it rises, the gradient explodes.
 
     Parameters
     ----------
     trace_or_model : Trace or Sequential
-        What ``model.trace(x, y)`` returned; or a compiled model, to trace it now. Its gradients stay as they are.
+        The result of ``model.trace(x, y)``; or a compiled model, which is traced now. Its gradients stay as they are.
     x, y : array
-        With a model: a batch as ``fit`` takes it.
+        If a model is given, a batch as ``fit`` takes it.
     ax : Axes or empty Figure, optional
 
     Returns
@@ -47,14 +48,14 @@ def gradient_flow(trace_or_model: Any, x: Any = None, y: Any = None, ax: Any = N
     Raises
     ------
     ValueError
-        With the name of the argument that does not fit.
+        If an argument is not valid; the message names it.
     """
     trace = _traced(trace_or_model, x, y)
     ax = axes_or_new(ax, 6.4, 1.6 + 0.24 * len(trace))
     values = [_rms_by_name(entry) for entry in trace]
     numbers = np.array([value for by_name in values for value in by_name.values()])
     shown = numbers[np.isfinite(numbers) & (numbers > 0)]
-    # Zero has no place on a logarithmic axis, and NaN on none: both get one at its left end.
+    # A logarithmic axis has no place for zero, and no axis has one for NaN, so both are drawn at the left end.
     low, high = (shown.min() / 10, shown.max() * 3) if shown.size else (0.1, 10.0)
     rows = np.arange(len(values))
     line = np.array([by_name[_RESULT] for by_name in values])
@@ -65,7 +66,7 @@ def gradient_flow(trace_or_model: Any, x: Any = None, y: Any = None, ax: Any = N
         for name, value in by_name.items():
             marker, colour = _LOOKS.get(name, _LOOKS[""])
             label = name if name in _LOOKS else "other parameters"
-            colour = colour or mpl.rcParams["text.color"]  # not black on a black ground
+            colour = colour or mpl.rcParams["text.color"]  # so that it is not black on a black background
             fine = np.isfinite(value) and value > 0
             ax.plot(
                 value if fine else low,
@@ -91,25 +92,17 @@ def gradient_flow(trace_or_model: Any, x: Any = None, y: Any = None, ax: Any = N
     ax.grid(alpha=0.3)
     ax.spines[["top", "right"]].set_visible(False)
     if labelled:
-        ax.legend(
-            title="gradient by",
-            loc="upper left",
-            bbox_to_anchor=(1.01, 1),
-            borderaxespad=0,
-            frameon=False,
-            fontsize=8,
-            title_fontsize=8,
-            alignment="left",
-        )
+        legend_beside(ax, "gradient by", 8, 1.01)
     return ax
 
 
 def saliency(model: Any, image: Any, label: Any = None, ax: Any = None) -> Array:
     """Draw which pixels the score of a class depends on: the image, and beside it ``|d score / d pixel|``.
 
-    The score is what goes into the final softmax; of the channels of a pixel the largest counts. As in inference:
-    without dropout, batch normalisation by its moving statistics. Source: Simonyan, Vedaldi & Zisserman, "Deep inside
-    convolutional networks: visualising image classification models and saliency maps", 2013, section 3.
+    The score is the input of the final softmax. If a pixel has several channels, the largest value is drawn. The
+    network runs as in inference, without dropout and with the moving statistics of batch normalisation. Source:
+    Simonyan, Vedaldi & Zisserman, "Deep inside convolutional networks: visualising image classification models and
+    saliency maps", 2013, section 3.
 
     Parameters
     ----------
@@ -119,17 +112,17 @@ def saliency(model: Any, image: Any, label: Any = None, ax: Any = None) -> Array
     label : int, optional
         The class; by default the one with the highest score.
     ax : Axes, sequence of two Axes, or Figure, optional
-        Single ones are divided. An empty Figure gets Axes of its own, like a new one.
+        Single Axes are divided. An empty Figure gets new Axes, like a new figure.
 
     Returns
     -------
     (2,) array of Axes
-        Of the image, and of the map, whose numbers are ``axes[1].images[0].get_array()``.
+        The Axes of the image and those of the map, whose numbers are ``axes[1].images[0].get_array()``.
 
     Raises
     ------
     ValueError
-        With the name of the argument that does not fit.
+        If an argument is not valid; the message names it.
     """
     model = check_model(model)
     image_shape(model)
@@ -165,26 +158,27 @@ def saliency(model: Any, image: Any, label: Any = None, ax: Any = None) -> Array
 
 
 def _traced(trace_or_model: Any, x: Any, y: Any) -> Trace:
+    """Return the trace that is given, or the trace of the model that is given."""
     if isinstance(trace_or_model, Trace):
         if x is not None or y is not None:
-            raise ValueError(f"{'x' if x is not None else 'y'} is for models; a trace has its batch already")
+            raise ValueError(f"{'x' if x is not None else 'y'} must be left out with a trace, which has its own batch")
         trace = trace_or_model
     elif isinstance(trace_or_model, Sequential):
         trace = _trace_now(check_model(trace_or_model, "trace_or_model"), x, y)
     else:
         raise ValueError(f"trace_or_model must be a Trace or a Sequential; got {type(trace_or_model).__name__}")
     if trace.loss is None or not len(trace):
-        raise ValueError("trace_or_model holds no gradients; trace with labels: model.trace(x, y)")
+        raise ValueError("trace_or_model must hold gradients; trace with labels: model.trace(x, y)")
     return trace
 
 
 def _trace_now(model: Sequential, x: Any, y: Any) -> Trace:
-    """The trace of a batch, with the gradients that the parameters hold put back."""
+    """Return the trace of a batch, and restore the gradients that the parameters held before."""
     for name, value in (("x", x), ("y", y)):
         if value is None:
             raise ValueError(f"{name} must be given with a model: gradient_flow(model, x, y)")
     if not model.compiled:
-        raise ValueError(f"trace_or_model must be compiled, because a gradient is that of a loss; {model.name} is not")
+        raise ValueError(f"trace_or_model must be compiled, because gradients need a loss; {model.name} is not")
     parameters = list(model.parameters().values())
     saved = [parameter.grad.copy() for parameter in parameters]
     try:
@@ -197,5 +191,6 @@ def _trace_now(model: Sequential, x: Any, y: Any) -> Trace:
 
 
 def _rms_by_name(entry: LayerTrace) -> dict[str, float]:
+    """Return the root mean square of each gradient of a layer."""
     arrays: Iterable[tuple[str, Any]] = [(_RESULT, entry.dy), *entry.gradients.items()]
     return {name: float(np.sqrt(np.mean(np.square(array, dtype=np.float64)))) for name, array in arrays}

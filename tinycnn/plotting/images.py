@@ -1,4 +1,4 @@
-"""The images themselves, with what the network says about them."""
+"""Pictures of the images themselves, with what the network says about them."""
 
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -15,6 +15,8 @@ from ._sheet import CHARACTER, LINE, WIDTH, Sheet, room
 
 
 class _Caption(NamedTuple):
+    """The text below an image, and whether the prediction is wrong."""
+
     text: str
     wrong: bool = False
 
@@ -33,16 +35,16 @@ def predictions(
     Parameters
     ----------
     x : (N, H, W), (N, H, W, 1) or (N, H, W, 3) array
-        Bytes, or floats in [0, 1].
+        The images, as bytes or as floats in [0, 1].
     y_true : (N,) or (N, 1) integers
     probabilities : (N, classes) array
-        What ``predict`` returned.
+        The result of ``predict``.
     which : {"best", "worst", "first_100"}
-        The correct ones the network is surest of; the wrong ones it is surest of; or the first hundred in their order,
-        10 × 10, mistakes red, framed and marked ✗.
+        The images to draw: those of the correct predictions, or of the wrong ones, of which the network is most
+        certain; or the first hundred images in their order, 10 × 10, with mistakes red, framed and marked ✗.
     class_names : sequence of str, optional
     count : int, optional
-        How many at most; 10, or 100 for ``first_100``.
+        The largest number of images; by default 10, or 100 for ``first_100``.
     ax : Axes or empty Figure, optional
 
     Returns
@@ -52,7 +54,7 @@ def predictions(
     Raises
     ------
     ValueError
-        With the name of the argument that does not fit.
+        If an argument is not valid; the message names it.
     """
     which = choice(which, ("best", "worst", "first_100"), "which")
     x, y_true, p = as_array(x, "x"), labels(y_true, "y_true"), checked_probabilities(probabilities, "probabilities")
@@ -66,7 +68,7 @@ def predictions(
         title = f"First {len(chosen)} images: {wrong[chosen].sum()} wrong (red, framed, ✗)"
     else:
         candidates = np.flatnonzero(wrong if which == "worst" else ~wrong)
-        # A stable sort: of equally sure ones the first.
+        # The sort is stable, so that among equally certain predictions the first ones are drawn.
         chosen = candidates[np.argsort(-sure[candidates], kind="stable")][:count]
         kind = "wrong" if which == "worst" else "correct"
         title = f"Most confidently {kind} ({len(candidates):,} of {len(x):,} images are {kind})"
@@ -92,16 +94,16 @@ def samples_per_class(
     count: int = 10,
     ax: Any = None,
 ) -> Axes:
-    """Draw the first images of each class, a row each.
+    """Draw the first images of each class, one row for each class.
 
     Parameters
     ----------
     x : (N, H, W), (N, H, W, 1) or (N, H, W, 3) array
-        Bytes, or floats in [0, 1].
+        The images, as bytes or as floats in [0, 1].
     y : (N,) or (N, 1) integers
     class_names : sequence of str, optional
     count : int
-        Images in a row, at most.
+        The largest number of images in a row.
     ax : Axes or empty Figure, optional
 
     Returns
@@ -111,7 +113,7 @@ def samples_per_class(
     Raises
     ------
     ValueError
-        With the name of the argument that does not fit.
+        If an argument is not valid; the message names it.
     """
     x, y, count = as_array(x, "x"), labels(y, "y"), whole_count(count)
     same_length(x=x, y=y)
@@ -131,7 +133,7 @@ def samples_per_class(
 
 
 def _grid(x: Array, cells: list[tuple[int, _Caption]], columns: int, title: str, ax: Any) -> Axes:
-    """Images row by row, each with its caption below."""
+    """Draw images row by row, each with its caption below it."""
     if not cells:
         ax = axes_or_new(ax, WIDTH, 1.2)
         ax.set_axis_off()
@@ -144,7 +146,7 @@ def _grid(x: Array, cells: list[tuple[int, _Caption]], columns: int, title: str,
     most = max(map(len, lines))
     rows = -(-len(cells) // columns)
     wide, high = room(ax)
-    # As large as neighbours leave room for, and with at most two fifths of the height.
+    # The captions are as large as their neighbours leave room for, and take at most two fifths of the height.
     size = min(9 if columns <= 5 else 7, wide / columns / (longest * CHARACTER), 0.4 * high / rows / (most * LINE))
     sheet = Sheet.of(shown, rows, columns, below=most * size * LINE, ax=ax)
     size = min(size, sheet.across / sheet.inch / (longest * CHARACTER))

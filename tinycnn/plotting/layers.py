@@ -1,4 +1,4 @@
-"""What a layer is and does: a convolution's filters, and the images that it makes of an image."""
+"""Pictures of what a layer is and does: the filters of a convolution, and its results for an image."""
 
 from typing import Any
 
@@ -12,7 +12,7 @@ from ._checks import shown, whole_count
 from ._inside import check_model, copy_of, layer_index, one_image, run
 from ._sheet import BAR, CHARACTER, LINE, Sheet
 
-#: Blue to red through white: told apart in every common kind of colour blindness (ColorBrewer's RdBu).
+#: From blue through white to red (ColorBrewer's RdBu); distinguishable in every common kind of colour blindness.
 _DIVERGING = "RdBu_r"
 _SEQUENTIAL = "viridis"
 _SMALL = 7  # points
@@ -23,19 +23,19 @@ def filters(
 ) -> Axes:
     """Draw a convolution's filters as small images.
 
-    On images of three channels, not in groups, a filter is drawn in colours, where grey stands for zero. Otherwise its
-    weights are blue below and red above zero, white at it; filters over more than one channel are columns, with a row
-    for each channel that they look at.
+    A filter that looks at three channels, and is not in groups, is drawn in colours, in which grey stands for zero. The
+    weights of other filters are blue below zero, white at zero and red above it. Filters over more than one channel are
+    columns, with a row for each channel that they look at.
 
     Parameters
     ----------
     model_or_layer : Sequential or Conv2D or DepthwiseConv2D
     layer : str, int or Layer, optional
-        Of a model: the layer's name, number, or itself; by default its first convolution.
+        If a model is given, the layer's name or number, or the layer itself; by default the first convolution.
     count : int, optional
-        Filters at most, from the first; 64, or 16 where they are columns.
+        The largest number of filters, counted from the first; by default 64, or 16 if the filters are columns.
     channels : int, optional
-        Rows at most; 8.
+        The largest number of rows; by default 8.
     ax : Axes or empty Figure, optional
 
     Returns
@@ -45,14 +45,14 @@ def filters(
     Raises
     ------
     ValueError
-        With the name of the argument that does not fit.
+        If an argument is not valid; the message names it.
     """
     chosen = _convolution(model_or_layer, layer)
     weights = chosen.backend.to_numpy(chosen.params["kernel"].value)
-    # Keras's shape of a depthwise kernel, (KH, KW, C, M), holds the same numbers in the same order.
+    # A depthwise kernel has Keras's shape (KH, KW, C, M), which holds the same numbers in the same order.
     weights = weights.reshape(*chosen.kernel_size, -1, chosen.built_output_shape[-1])
     if not np.isfinite(weights).all():
-        raise ValueError(f"layer {chosen.name!r} holds NaN or infinity")
+        raise ValueError(f"layer {chosen.name!r} must have finite weights; it holds NaN or infinity")
     KH, KW, C, F = weights.shape
     groups = chosen.built_input_shape[-1] // C
     largest = float(np.abs(weights).max()) or 1.0
@@ -74,10 +74,11 @@ def filters(
 
 
 def feature_maps(model: Any, image: Any, layer: Any = None, count: int = 64, ax: Any = None) -> Axes:
-    """Draw what a layer makes of an image: each channel of its result.
+    """Draw the result of a layer for an image, channel by channel.
 
-    As in inference: without dropout, batch normalisation by its moving statistics. All channels share one scale of
-    colours. Zero is dark, and white where some result is negative; a channel of nothing else is dead for this image.
+    The network runs as in inference, without dropout and with the moving statistics of batch normalisation. All
+    channels share one colour scale. Zero is dark, or white if some results are negative. A channel that is zero
+    everywhere is dead for this image.
 
     Parameters
     ----------
@@ -85,9 +86,9 @@ def feature_maps(model: Any, image: Any, layer: Any = None, count: int = 64, ax:
     image : (H, W, C), (1, H, W, C) or, with one channel, (H, W) array
         One image as the model takes it.
     layer : str, int or Layer, optional
-        The layer's name, number, or itself; by default the model's first convolution.
+        The layer's name or number, or the layer itself; by default the model's first convolution.
     count : int
-        Channels at most, from the first.
+        The largest number of channels, counted from the first.
     ax : Axes or empty Figure, optional
 
     Returns
@@ -97,22 +98,22 @@ def feature_maps(model: Any, image: Any, layer: Any = None, count: int = 64, ax:
     Raises
     ------
     ValueError
-        With the name of the argument that does not fit.
+        If an argument is not valid; the message names it.
     """
     model = check_model(model)
     x = one_image(model, image)
     index = model.layers.index(_first_convolution(model)) if layer is None else layer_index(model, layer)
     chosen, shape = model.layers[index], model.layers[index].built_output_shape
     if len(shape) != 3:
-        raise ValueError(f"layer must be one whose result is an image (H, W, C); that of {chosen.name!r} is {shape}")
+        raise ValueError(f"layer must have an image (H, W, C) as its result; the result of {chosen.name!r} is {shape}")
     result = run([copy_of(one) for one in model.layers[: index + 1]], x)[-1].y[0]
     OH, OW, C = shape
     shown = min(C, whole_count(count))
     maps = result.transpose(2, 0, 1)[:shown].astype(np.float64)
     if not np.isfinite(maps).all():
-        raise ValueError(f"layer {chosen.name!r} gives NaN or infinity for this image")
+        raise ValueError(f"layer {chosen.name!r} must give finite numbers, but gives NaN or infinity for this image")
     low, high = float(maps.min()), float(maps.max())
-    # Signed results get the colours that have a middle, with zero in it.
+    # Results with negative numbers get colours that diverge from a middle, which is zero.
     largest = max(-low, high) or 1.0
     style = {"cmap": _DIVERGING, "vmin": -largest, "vmax": largest} if low < 0 else {"cmap": _SEQUENTIAL, "vmin": 0}
     title = f"{chosen.name}: {_some(shown, C, 'channel')}, {OH}×{OW} pixels"
@@ -120,39 +121,40 @@ def feature_maps(model: Any, image: Any, layer: Any = None, count: int = 64, ax:
 
 
 def _convolution(model_or_layer: Any, layer: Any) -> Any:
+    """Return the convolution whose filters are to be drawn."""
     kinds = (Conv2D, DepthwiseConv2D)
     if isinstance(model_or_layer, Sequential):
         model = check_model(model_or_layer, "model_or_layer")
         chosen: Layer = _first_convolution(model) if layer is None else model.layers[layer_index(model, layer)]
         if not isinstance(chosen, kinds):
-            raise ValueError(f"layer must be a convolution, which has filters; {chosen.label} has none")
+            raise ValueError(f"layer must be a convolution; {chosen.label} has no filters")
         return chosen
     if not isinstance(model_or_layer, kinds) or not model_or_layer.built:
         raise ValueError(
-            "model_or_layer must be a Sequential, or a Conv2D or DepthwiseConv2D that is built; "
-            f"got {shown(model_or_layer)}"
+            f"model_or_layer must be a Sequential, or a built Conv2D or DepthwiseConv2D; got {shown(model_or_layer)}"
         )
     if layer is not None:
-        raise ValueError(f"layer is for models; {model_or_layer.label} is a layer already")
+        raise ValueError(f"layer must be left out unless a model is given; {model_or_layer.label} is already a layer")
     return model_or_layer
 
 
 def _first_convolution(model: Sequential) -> Layer:
+    """Return the first convolution of a model."""
     for layer in model.layers:
         if isinstance(layer, Conv2D | DepthwiseConv2D):
             return layer
-    raise ValueError(f"layer must be given: {model.name} has no convolution")
+    raise ValueError(f"layer must be given, because {model.name} has no convolution")
 
 
 def _some(shown: int, there: int, what: str) -> str:
-    """How many there are, and whether these are all."""
+    """Return in words how many are shown, and of how many if these are not all."""
     if shown < there:
         return f"first {shown} of {there} {what}s"
     return f"{there} {what}" + ("s" if there > 1 else "")
 
 
 def _numbered(pictures: Array, title: str, ax: Any, unit: str | None = None, **style: Any) -> Axes:
-    """Images row by row, each with its number below; a bar of colours where the images hold numbers of a unit."""
+    """Draw images row by row, each with its number below, and a colour bar if the images hold numbers of a unit."""
     count = len(pictures)
     fewest = 8 if count <= 32 else 16
     columns = min(count, fewest)
@@ -174,7 +176,7 @@ def _numbered(pictures: Array, title: str, ax: Any, unit: str | None = None, **s
 
 
 def _table(pictures: Array, title: str, ax: Any, largest: float) -> Axes:
-    """Images (F, C, KH, KW): a column for each filter, a row for each channel."""
+    """Draw images (F, C, KH, KW), with a column for each filter and a row for each channel."""
     F, C, KH, KW = pictures.shape
     left = (len(str(C - 1)) + 1) * _SMALL * CHARACTER
     images = _magnified(pictures.reshape(F * C, KH, KW))
@@ -195,13 +197,13 @@ def _table(pictures: Array, title: str, ax: Any, largest: float) -> Axes:
 
 
 def _magnified(pictures: Array) -> Array:
-    """Each pixel as several where there are few, because the gaps between images are whole pixels."""
+    """Repeat the pixels of small images, because the gaps between images are whole pixels."""
     times = -(-24 // pictures.shape[2])
     return pictures.repeat(times, axis=1).repeat(times, axis=2)
 
 
 def _frame(ax: Axes, left: int, top: int, sheet: Sheet) -> None:
-    """A thin line around an image, because white is a value."""
+    """Draw a thin line around an image, because white stands for a value."""
     right, bottom = left + sheet.width, top + sheet.height
     x, y = [left, right, right, left, left], [top, top, bottom, bottom, top]
     ax.plot(x, y, color="0.75", linewidth=0.5, clip_on=False)

@@ -1,4 +1,4 @@
-"""The pixels that an output of a layer sees: by geometry, and measured by the gradient."""
+"""A picture of the pixels that an output of a layer sees, by geometry and as measured by the gradient."""
 
 from typing import Any
 
@@ -30,25 +30,27 @@ def receptive_field(
 ) -> Axes:
     """Draw which pixels of the input one output of a layer can depend on: its receptive field.
 
-    Framed and bright: the field by geometry, from window sizes, strides, pads and dilations (Dumoulin & Visin, "A guide
-    to convolution arithmetic for deep learning", 2016). With ``measured`` the gradient of the output by each pixel is
-    drawn over it, the stronger the more orange (Luo et al., "Understanding the effective receptive field in deep
-    convolutional neural networks", 2016). Outside the frame it is zero, if layers of your own say what they see
-    (``sees_everything``); inside it is zero where, for this image, a relu or a max-pooling lets nothing through.
+    The framed, bright part is the field by geometry, which follows from window sizes, strides, pads and dilations
+    (Dumoulin & Visin, "A guide to convolution arithmetic for deep learning", 2016). With ``measured``, the gradient of
+    the output with respect to each pixel is drawn over it; the stronger it is, the more orange (Luo et al.,
+    "Understanding the effective receptive field in deep convolutional neural networks", 2016). Outside the frame the
+    gradient is zero, provided that your own layers declare what they see (``sees_everything``). Inside the frame it is
+    zero where, for this image, a relu or a max-pooling lets nothing through.
 
     Parameters
     ----------
     model : Sequential
     layer : str, int or Layer
-        The layer's name, number, or itself.
+        The layer's name or number, or the layer itself.
     position : (row, column), (row, column, channel) or int, optional
-        Which of the layer's outputs: of an image, all channels unless one is given; of a flat result, its number. By
-        default the one in the middle.
+        One of the layer's outputs. In an image, it is all channels at a place unless a channel is given; in a flat
+        result, it is the output's number. By default it is the output in the middle.
     image : (H, W, C), (1, H, W, C) or, with one channel, (H, W) array, optional
-        One image as the model takes it; without it the pixels are blank, and a gradient is measured on noise.
+        One image as the model takes it. Without an image the pixels are blank, and a gradient is measured on noise.
     measured : bool
-        Draw the gradient too, as in inference. Without a channel given it is that of a random mix of the channels;
-        where the network ends in softmax, that of the score before it.
+        Whether to draw the gradient as well. The network runs as in inference. If no channel is given, the gradient is
+        that of a random mix of the channels; if the network ends in softmax, it is that of the score before the
+        softmax.
     ax : Axes or empty Figure, optional
 
     Returns
@@ -58,7 +60,7 @@ def receptive_field(
     Raises
     ------
     ValueError
-        With the name of the argument that does not fit.
+        If an argument is not valid; the message names it.
     """
     model = check_model(model)
     H, W, _ = image_shape(model)
@@ -73,14 +75,14 @@ def receptive_field(
     ax = axes_or_new(ax, 4.8, 5.0)
 
     picture = np.full((H, W, 3), 0.75) if x is None else backdrop(x)
-    # Outside the field the picture fades, towards grey so that both black and white do.
+    # Outside the field the picture fades towards grey, so that both black and white fade.
     ax.imshow(np.where(field[..., None], picture, 0.25 * picture + 0.75 * 0.5 + 0.1), **IMAGE, extent=(0, W, H, 0))
     height, width = span(field)
     seen = f"sees {height}×{width} of {H}×{W} pixels"
     if gradient is not None:
         strongest = float(gradient.max()) or 1.0
         overlay = np.zeros((H, W, 4))
-        # The root, because the middle of a field is easily a hundred times as strong as its rim.
+        # The square root is drawn, because the middle of a field can be a hundred times as strong as its rim.
         overlay[..., :3], overlay[..., 3] = _rgb(_FRAME), np.sqrt(gradient / strongest)
         ax.imshow(overlay, **IMAGE, extent=(0, W, H, 0))
         seen += f"\nby gradient {np.count_nonzero(gradient)} of these {np.count_nonzero(field)}"
@@ -95,13 +97,13 @@ def receptive_field(
 
 
 def field_by_gradient(model: Sequential, index: int, asked: tuple[Any, ...], x: Array | None) -> Array:
-    """``|gradient|`` (H, W) of the asked outputs of a layer by each pixel, the largest of its channels."""
+    """Return ``|gradient|`` (H, W) of these outputs of a layer for each pixel, the largest of the pixel's channels."""
     twins = copies_up_to_scores(model)[: index + 1]
     rng = np.random.default_rng(0)
     if x is None:
         x = rng.random((1, *model.input_shape)).astype(model.dtype)
     steps = run(twins, x)
-    # Of several outputs a random mix: in their plain sum gradients may cancel.
+    # Several outputs are mixed at random, because in their plain sum the gradients may cancel.
     dy = np.zeros((1, *model.layers[index].built_output_shape), model.dtype)
     one = np.ones_like(dy[0][asked])
     dy[0][asked] = one if one.size == 1 else rng.uniform(0.5, 1.5, one.shape)
@@ -109,7 +111,7 @@ def field_by_gradient(model: Sequential, index: int, asked: tuple[Any, ...], x: 
 
 
 def _asked(layer: Layer, position: Any) -> tuple[Any, ...]:
-    """An index into one result of a layer."""
+    """Return the position as an index into one result of a layer."""
     shape = layer.built_output_shape
     if position is None:
         return tuple(length // 2 for length in shape[: max(1, len(shape) - 1)])
@@ -126,6 +128,7 @@ def _asked(layer: Layer, position: Any) -> tuple[Any, ...]:
 
 
 def _where(layer: Layer, asked: tuple[Any, ...]) -> str:
+    """Return in words which output of a layer an index means."""
     if len(layer.built_output_shape) < 3:
         return "output " + ", ".join(map(str, asked))
     row, column, *channel = asked
@@ -133,7 +136,7 @@ def _where(layer: Layer, asked: tuple[Any, ...]) -> str:
 
 
 def _outline(field: Array) -> list[list[tuple[int, int]]]:
-    """The lines between pixels in the field and pixels out of it."""
+    """Return the lines between pixels inside the field and pixels outside it."""
     padded = np.pad(field, 1)
     across = np.argwhere(padded[1:, 1:-1] != padded[:-1, 1:-1])
     down = np.argwhere(padded[1:-1, 1:] != padded[1:-1, :-1])
@@ -141,4 +144,5 @@ def _outline(field: Array) -> list[list[tuple[int, int]]]:
 
 
 def _rgb(colour: str) -> list[float]:
+    """Return a colour "#RRGGBB" as three numbers in [0, 1]."""
     return [int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)]

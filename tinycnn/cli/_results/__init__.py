@@ -1,5 +1,6 @@
-"""The documented results, reproduced: a record for each run, and what is made of the records.
+"""The reproduced results: a record for each run, and the report on the records.
 
-``records`` says what a record is, ``running`` makes one, ``targets`` judges them, ``figures``, ``tables`` and ``page``
-show them.
+``records`` defines a record, ``running`` makes one, and ``targets`` judges them. ``page`` puts the report together from
+``blocks``, with ``pictures`` that ``figures`` draws. ``choices`` and ``beside`` add what the scripts in ``benchmarks/``
+have compared; their records are ``curves``.
 """

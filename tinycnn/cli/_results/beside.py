@@ -1,6 +1,6 @@
-"""The same recipes in Keras: whether a target was missed by the engine, or by what the recipe can be expected to reach.
+"""The same recipes in Keras, which shows whether a target is missed because of the engine or because of the recipe.
 
-The records are made by ``benchmarks/beside_keras.py``.
+``benchmarks/beside_keras.py`` makes the records.
 """
 
 from collections.abc import Sequence
@@ -12,25 +12,25 @@ from . import curves
 from .blocks import Block, Table, Text
 from .curves import Record
 
-#: In the folder of the records.
+#: The sub-folder of these records in the folder of the results.
 FOLDER = "beside"
 
 
 def read_all(folder: Path) -> list[Record]:
-    """The records of a folder of results; see :func:`.curves.read_all`."""
+    """Return the records in a folder of results; see :func:`.curves.read_all`."""
     return curves.read_all(folder / FOLDER, _rows, "runs in two frameworks", "benchmarks/beside_keras.py")
 
 
 def blocks(found: Sequence[Record]) -> list[Block]:
-    """A table of both, if there is anything to show."""
+    """Return a table of both frameworks, if there are any records."""
     if not found:
         return []
     return [
         Text(
-            "A document's accuracy is that of one run. What other runs of the same recipe reach, tinycnn and Keras "
-            "itself were asked, with the same images, layers, optimizer and epochs, and as many seeds in each; test "
-            "accuracy in %, the mean and in brackets the lowest and highest run. `python benchmarks/beside_keras.py` "
-            "repeats it."
+            "A document's accuracy is that of one run. To see what other runs of the same recipe reach, we trained the "
+            "networks in tinycnn and in Keras itself, with the same images, layers, optimizer and epochs, and with the "
+            "same number of seeds. The table gives the test accuracy in %: the mean and, in brackets, the lowest and "
+            "the highest run. `python benchmarks/beside_keras.py` repeats the comparison."
         ),
         Table(
             ["Network", "Document", "Trained in", "Runs", "Best epoch", "Last epoch"],
@@ -42,17 +42,18 @@ def blocks(found: Sequence[Record]) -> list[Block]:
 
 
 def _verdict(found: Sequence[Record]) -> str:
-    """How far the frameworks are apart, and the runs of one of them."""
+    """Return in words how far the frameworks are apart, and how far the runs of one of them."""
     best = [[[max(curve) for curve in runs.values()] for runs in record["curves"].values() if runs] for record in found]
     apart = max(max(means) - min(means) for means in ([fmean(runs) for runs in both] for both in best))
     within = max(max(runs) - min(runs) for both in best for runs in both)
     return (
-        f"By the mean best epoch the two are at most {100 * apart:.2f} points apart, and runs of one of them that "
-        f"differ in their seed alone up to {100 * within:.2f}."
+        f"In the mean best epoch the two are at most {100 * apart:.2f} points apart. Runs of one framework that differ "
+        f"only in their seed are up to {100 * within:.2f} points apart."
     )
 
 
 def _rows(record: Record) -> list[list[str]]:
+    """Return a row of the table for each framework."""
     documented = models.recipe(record["name"]).documented_accuracy
     document = "none given" if documented is None else curves.spread([documented])
     rows = []

@@ -1,7 +1,7 @@
-"""What a report is made of, and how it is written as Markdown and as one HTML page.
+"""The parts of a report, and how they are written as Markdown and as one HTML page.
 
-In texts `code` stands between backticks, **what matters** between asterisks, and [words](address) are a link; nothing
-else is special.
+In texts, `code` is written between backticks, **emphasis** between asterisks, and a link as [words](address). Nothing
+else has a special meaning.
 """
 
 import base64
@@ -12,13 +12,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-#: Columns of Markdown's lines; tables and links go beyond.
+#: The width of lines in Markdown; only tables and links are longer.
 _WIDTH = 120
 
 
 @dataclass(frozen=True)
 class Heading:
-    """A heading; level 1 is the page's own."""
+    """A heading; level 1 is the title of the page."""
 
     level: int
     text: str
@@ -40,7 +40,7 @@ class Bullets:
 
 @dataclass(frozen=True)
 class Table:
-    """A table; its first columns are text, the others, from ``numbers`` on, are aligned right."""
+    """A table; its columns from ``numbers`` on are aligned to the right, those before are text."""
 
     head: Sequence[str]
     rows: Sequence[Sequence[str]]
@@ -54,11 +54,11 @@ class Picture:
     Attributes
     ----------
     name : str
-        Of its file, without ending.
+        The name of its file, without the ending.
     caption : str
-        What is to be seen, for those who see it and for those who do not.
+        What the picture shows; it is also the text for readers who cannot see the picture.
     draw : callable
-        Makes the figure.
+        The function that draws the figure.
     """
 
     name: str
@@ -70,12 +70,13 @@ Block = Heading | Text | Bullets | Table | Picture
 
 
 def markdown(blocks: Sequence[Block], images: str | None = None) -> str:
-    """The blocks as Markdown; pictures are those of a folder, or left out."""
+    """Return the blocks as Markdown, with the pictures of a folder or, if none is given, without pictures."""
     written = [_markdown(block, images) for block in blocks if images is not None or not isinstance(block, Picture)]
     return "\n\n".join(written) + "\n"
 
 
 def _markdown(block: Block, images: str | None) -> str:
+    """Return a block as Markdown."""
     if isinstance(block, Heading):
         return f"{'#' * block.level} {block.text}"
     if isinstance(block, Text):
@@ -89,6 +90,7 @@ def _markdown(block: Block, images: str | None) -> str:
 
 
 def _wrapped(text: str, first: str = "", rest: str = "") -> str:
+    """Return a text in lines, the first and the others with these indents."""
     return textwrap.fill(
         text,
         _WIDTH,
@@ -100,20 +102,21 @@ def _wrapped(text: str, first: str = "", rest: str = "") -> str:
 
 
 def page(blocks: Sequence[Block], title: str, png: Callable[[Picture], bytes]) -> str:
-    """The blocks as an HTML page that needs no other file and no network.
+    """Return the blocks as an HTML page that needs no other file and no network.
 
     Parameters
     ----------
     blocks : sequence of blocks
     title : str
     png : callable
-        Gives a picture's file, which becomes part of the page.
+        The function that returns the file of a picture, which becomes part of the page.
     """
     body = "\n".join(_html(block, png) for block in blocks)
     return _PAGE.format(title=html.escape(title), style=_STYLE, body=body)
 
 
 def _html(block: Block, png: Callable[[Picture], bytes]) -> str:
+    """Return a block as HTML."""
     if isinstance(block, Heading):
         anchor = re.sub(r"\W+", "-", block.text.lower()).strip("-")
         return f'<h{block.level} id="{anchor}">{_inline(block.text)}</h{block.level}>'
@@ -132,6 +135,7 @@ def _html(block: Block, png: Callable[[Picture], bytes]) -> str:
 
 
 def _cells(kind: str, row: Sequence[str], numbers: int) -> str:
+    """Return a row of a table as HTML."""
     classes = ["" if column < numbers else ' class="number"' for column in range(len(row))]
     return (
         "<tr>" + "".join(f"<{kind}{c}>{_inline(cell)}</{kind}>" for c, cell in zip(classes, row, strict=True)) + "</tr>"
@@ -139,6 +143,7 @@ def _cells(kind: str, row: Sequence[str], numbers: int) -> str:
 
 
 def _inline(text: str) -> str:
+    """Return a text as HTML."""
     text = html.escape(text, quote=False)
     text = re.sub(r"`([^`]+)`", r"<code>\1</code>", text)
     text = re.sub(r"\*\*([^*]+)\*\*", r"<strong>\1</strong>", text)
@@ -146,6 +151,7 @@ def _inline(text: str) -> str:
 
 
 def _plain(text: str) -> str:
+    """Return a text without its backticks."""
     return text.replace("`", "")
 
 

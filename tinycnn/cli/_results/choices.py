@@ -1,6 +1,6 @@
-"""Settings that the documents leave open: what was compared on held out images, and what came out.
+"""Settings that the documents leave open: what was compared on held-out images, and with which results.
 
-The records are made by ``benchmarks/choices.py``.
+``benchmarks/choices.py`` makes the records.
 """
 
 from collections.abc import Sequence
@@ -11,28 +11,29 @@ from . import curves
 from .blocks import Block, Table, Text
 from .curves import Record
 
-#: In the folder of the records.
+#: The sub-folder of these records in the folder of the results.
 FOLDER = "choices"
 
 
 def read_all(folder: Path) -> list[Record]:
-    """The records of a folder of results; see :func:`.curves.read_all`."""
+    """Return the records in a folder of results; see :func:`.curves.read_all`."""
     return curves.read_all(folder / FOLDER, _rows, "a choice", "benchmarks/choices.py")
 
 
 def blocks(found: Sequence[Record]) -> list[Block]:
-    """A table of all answers, the best of each question in bold."""
+    """Return a table of everything that was tried, with the best of each comparison in bold."""
     if not found:
         return [Text("Nothing has been compared yet.")]
     held_out = sorted({f"{record['held_out']:,}" for record in found})
     return [
         Text(
-            f"Trained without the last {' or '.join(held_out)} training images and tested on those; the mean accuracy "
-            "of the last epoch in %, the lowest and highest run in brackets, in bold what the recipes took. The seeds "
-            "are others than those of the results. `python benchmarks/choices.py` repeats the comparison."
+            f"These networks were trained without the last {' or '.join(held_out)} training images and tested on "
+            "those. The table gives the mean accuracy of the last epoch in %, with the lowest and the highest run in "
+            "brackets; what the recipes use is in bold. The seeds differ from those of the results. "
+            "`python benchmarks/choices.py` repeats the comparison."
         ),
         Table(
-            ["Network", "Open in the document", "Tried", "Epochs", "Runs", "Accuracy on held out images"],
+            ["Network", "Open in the document", "Tried", "Epochs", "Runs", "Accuracy on held-out images"],
             [row for record in found for row in _rows(record)],
             numbers=3,
         ),
@@ -40,6 +41,7 @@ def blocks(found: Sequence[Record]) -> list[Block]:
 
 
 def _rows(record: Record) -> list[list[str]]:
+    """Return a row of the table for each setting that was tried."""
     last = {title: [curve[-1] for curve in runs.values()] for title, runs in record["answers"].items() if runs}
     best = max(last, key=lambda title: fmean(last[title]))
     rows = []

@@ -1,4 +1,4 @@
-"""Records that scripts in ``benchmarks/`` make: accuracies after each epoch of several runs, by title and seed."""
+"""Records of scripts in ``benchmarks/``: accuracies after each epoch of several runs, by title and seed."""
 
 import json
 from collections.abc import Callable, Mapping, Sequence
@@ -10,22 +10,22 @@ Record = Mapping[str, Any]
 
 
 def read_all(folder: Path, rows: Callable[[Record], Any], what: str, script: str) -> list[Record]:
-    """The records of a folder, by network; none if there are none.
+    """Return the records in a folder, by network; the list is empty if there are none.
 
     Parameters
     ----------
     folder : Path
     rows : callable
-        What a report makes of a record; it fails for a file that is none.
+        The function that makes a report's rows of a record; it fails for a file that is no record.
     what, script : str
-        What a record tells of, and what makes one.
+        What a record is about, and the script that makes one, for the error message.
 
     Raises
     ------
     OSError
         If a file cannot be read.
     ValueError
-        If a file is not such a record.
+        If a file is no such record.
     """
     found = []
     for path in sorted(folder.glob("*.json")):
@@ -39,6 +39,6 @@ def read_all(folder: Path, rows: Callable[[Record], Any], what: str, script: str
 
 
 def spread(values: Sequence[float]) -> str:
-    """The mean in percent, with the lowest and the highest if there are several."""
+    """Return the mean in percent, with the lowest and the highest value if there are several."""
     inside = f" ({100 * min(values):.2f} to {100 * max(values):.2f})" if len(values) > 1 else ""
     return f"{100 * fmean(values):.2f}{inside}"

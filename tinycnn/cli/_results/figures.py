@@ -1,4 +1,4 @@
-"""The figures, drawn again from records and data: nothing is trained for them."""
+"""Draw the figures from the records and the data sets, without any training."""
 
 import functools
 import io
@@ -12,26 +12,27 @@ from PIL import Image
 from ... import models, plotting
 from ...core.types import Array
 from ...layers import Conv2D
-from ...plotting._checks import GREY
+from ...plotting._checks import GREY, legend_beside
 from .. import _data
 
 Record = Mapping[str, Any]
 Runs = Sequence[Record]
 
-#: For pages that show a picture some 880 pixels wide.
+#: The resolution for pages that show a picture about 880 pixels wide.
 DPI = 110
-LARGE = 120_000  # bytes
+#: The size in bytes from which a picture counts as large.
+LARGE = 120_000
 _SMALL_PANELS = 4
 
 
 @functools.cache
 def data_of(name: str) -> _data.Data:
-    """A data set, loaded once."""
+    """Return a data set, which is loaded only once."""
     return _data.load(name)
 
 
 def png(figure: Figure) -> bytes:
-    """A figure's file; a large one, of colour images, with 256 colours, which nobody will miss there."""
+    """Return the file of a figure; a large one, which holds colour images, is reduced to 256 colours."""
     buffer, small = io.BytesIO(), io.BytesIO()
     figure.savefig(buffer, format="png", dpi=DPI, metadata={"Software": None})
     with Image.open(buffer) as opened:
@@ -44,7 +45,7 @@ def png(figure: Figure) -> bytes:
 
 
 def curves(runs: Runs) -> Figure:
-    """Loss and accuracy by epoch, all runs of a network; what its document gives is drawn over them."""
+    """Draw loss and accuracy by epoch for all runs of a network, with the document's values over them."""
     figure = Figure()
     panels = plotting.history(_histories(runs, ("loss", "accuracy", "val_loss", "val_accuracy")), figure)
     _document(panels[1], runs[0]["name"])
@@ -54,7 +55,7 @@ def curves(runs: Runs) -> Figure:
 
 
 def overview(groups: Sequence[Runs]) -> Figure:
-    """The validation accuracy of several networks by epoch, a small panel for each."""
+    """Draw the validation accuracy of several networks by epoch, in a small panel for each."""
     columns = min(_SMALL_PANELS, len(groups))
     rows = -(-len(groups) // columns)
     figure = Figure(figsize=(8 if columns > 1 else 5, 1.9 * rows + 0.9), layout="constrained")
@@ -87,7 +88,7 @@ def overview(groups: Sequence[Runs]) -> Figure:
 
 
 def _begin_below_the_second_epoch(panel: Any) -> None:
-    """One bad first epoch would press all others into a line."""
+    """Limit the axis to the epochs from the second on, because one bad first epoch would flatten all other curves."""
     later = np.concatenate([line.get_ydata()[1:] for line in panel.get_lines()])
     if not later.size:
         return
@@ -96,7 +97,7 @@ def _begin_below_the_second_epoch(panel: Any) -> None:
 
 
 def per_class(runs: Runs) -> Figure:
-    """The mean accuracy of each class, beside what the document gives."""
+    """Draw the mean accuracy of each class, beside the document's values."""
     data, recipe = _tested(runs[0]), models.recipe(runs[0]["name"])
     predicted = np.concatenate([_predicted(record) for record in runs])
     documented = recipe.documented.get("per_class_accuracy")
@@ -109,7 +110,7 @@ def per_class(runs: Runs) -> Figure:
 
 
 def confusion(record: Record) -> Figure:
-    """What one run takes for what."""
+    """Draw the confusion matrix of one run."""
     data = _tested(record)
     ax = plotting.confusion_matrix(data.y_test, _predicted(record), data.class_names, Figure())
     ax.set_title(f"{record['name']}: test images of each class, by prediction")
@@ -117,7 +118,7 @@ def confusion(record: Record) -> Figure:
 
 
 def first_100(record: Record) -> Figure:
-    """The first 100 test images with the mistakes in red."""
+    """Draw the first 100 test images with the mistakes in red."""
     data = _tested(record)
     said = np.eye(len(data.class_names))[_predicted(record)[:100]]
     ax = plotting.predictions(data.x_test[:100], data.y_test[:100], said, "first_100", data.class_names, ax=Figure())
@@ -126,7 +127,7 @@ def first_100(record: Record) -> Figure:
 
 
 def surest(record: Record, which: str) -> Figure:
-    """The correct answers ("best") or the mistakes ("worst") that one run is surest of."""
+    """Draw the correct answers ("best") or the mistakes ("worst") of which one run is most certain."""
     data, right = _tested(record), which == "best"
     shown = record["most_confident_correct" if right else "most_confident_wrong"]
     images = [entry["image"] for entry in shown]
@@ -141,7 +142,7 @@ def surest(record: Record, which: str) -> Figure:
 
 
 def samples(name: str) -> Figure:
-    """Test images of each class of a data set."""
+    """Draw test images of each class of a data set."""
     data = data_of(name)
     ax = plotting.samples_per_class(data.x_test, data.y_test, data.class_names, ax=Figure())
     ax.set_title(f"{data.title}: test images of each class")
@@ -149,7 +150,7 @@ def samples(name: str) -> Figure:
 
 
 def filters(record: Record) -> Figure:
-    """The first convolution's filters after training."""
+    """Draw the filters of the first convolution after training."""
     model = models.build(record["name"])
     first = next(layer for layer in model.layers if isinstance(layer, Conv2D))
     first.params["kernel"].value[...] = np.array(record["first_layer_filters"], model.dtype)
@@ -159,7 +160,7 @@ def filters(record: Record) -> Figure:
 
 
 def _histories(runs: Runs, keys: Sequence[str]) -> dict[str, dict[str, list[float]]]:
-    """Runs as ``plotting.history`` takes them; null stands for NaN."""
+    """Return runs as ``plotting.history`` takes them, with NaN for null."""
     return {
         f"seed {record['seed']}": {key: [np.nan if v is None else v for v in record[key]] for key in keys}
         for record in runs
@@ -167,7 +168,7 @@ def _histories(runs: Runs, keys: Sequence[str]) -> dict[str, dict[str, list[floa
 
 
 def _document(panel: Any, name: str) -> None:
-    """What the document gives: its accuracy of each epoch, or one accuracy as a line."""
+    """Draw the document's values: its accuracy of each epoch, or one accuracy as a line."""
     recipe = models.recipe(name)
     by_epoch = recipe.documented.get("val_accuracy_by_epoch")
     if isinstance(by_epoch, tuple):
@@ -176,7 +177,7 @@ def _document(panel: Any, name: str) -> None:
             epochs, by_epoch, "x", color="k", markersize=7, markeredgewidth=1.6, label="document, each epoch", zorder=5
         )
     elif recipe.documented_accuracy is not None and name != "fashion_base":
-        # The printed accuracy of fashion_base is contradicted by its own classes; their mean is what can be compared.
+        # The printed accuracy of fashion_base contradicts the accuracies of its classes, whose mean can be compared.
         both = [recipe.documented.get(f"{which}_val_accuracy") for which in ("best", "last")]
         for index, value in enumerate({value for value in both if value is not None} or {recipe.documented_accuracy}):
             label = None if index else "document's accuracy"
@@ -187,22 +188,12 @@ def _document(panel: Any, name: str) -> None:
 
 
 def _legend(panel: Any) -> None:
-    """Again, with what was drawn since."""
-    old = panel.get_legend()
-    panel.legend(
-        frameon=False,
-        loc="upper left",
-        bbox_to_anchor=(1.02, 1),
-        borderaxespad=0,
-        fontsize="small",
-        title=old.get_title().get_text() or None,
-        title_fontsize="small",
-        alignment="left",
-    )
+    """Draw the legend again, with what was drawn since."""
+    legend_beside(panel, panel.get_legend().get_title().get_text() or None)
 
 
 def _tested(record: Record) -> _data.Data:
-    """The data that a record is of."""
+    """Return the data set that a record was tested on."""
     data = data_of(models.recipe(record["name"]).data)
     if len(data.y_test) != len(record["predicted"]):
         raise ValueError(
@@ -213,9 +204,11 @@ def _tested(record: Record) -> _data.Data:
 
 
 def _predicted(record: Record) -> Array:
+    """Return the predicted class of each test image."""
     return np.array([int(digit) for digit in record["predicted"]])
 
 
 def _figure(ax: Any) -> Figure:
+    """Return the figure of Axes."""
     figure: Figure = ax.figure
     return figure

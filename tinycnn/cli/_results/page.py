@@ -1,6 +1,6 @@
-"""The report: which blocks it has, and what they say about the records that there are.
+"""The report: its blocks, and what they say about the existing records.
 
-Every figure in its sentences is counted from the records. What has not been run yet is said to be so.
+Every figure in its sentences is computed from the records. Networks that have not been run yet are named as such.
 """
 
 from collections.abc import Mapping, Sequence
@@ -17,22 +17,22 @@ from .targets import Runs, all_targets, by_class, missed_by_last
 
 TITLE = "The documented results, reproduced"
 _NOT_RUN = "not run yet"
-#: The validation accuracy that a document prints for fashion_base.
+#: The validation and the train accuracy that the document prints for fashion_base.
 _PRINTED = 0.4369
 _PRINTED_TRAIN = 0.9333
 
 
 def blocks(found: Records, compared: Sequence[Record] = (), beside_keras: Sequence[Record] = ()) -> list[Block]:
-    """The whole report.
+    """Return the whole report.
 
     Parameters
     ----------
     found : mapping of str to sequence of records
-        As :func:`records.read_all` gives them.
+        The result of :func:`records.read_all`.
     compared : sequence of records
-        As :func:`choices.read_all` gives them.
+        The result of :func:`choices.read_all`.
     beside_keras : sequence of records
-        As :func:`beside.read_all` gives them.
+        The result of :func:`beside.read_all`.
     """
     return [
         Heading(1, TITLE),
@@ -58,7 +58,7 @@ def blocks(found: Records, compared: Sequence[Record] = (), beside_keras: Sequen
 
 
 def _names() -> list[str]:
-    """Networks and variations, these behind the networks that they vary."""
+    """Return the networks, each followed by its variations."""
     order: list[str] = []
     for name in models.names():
         order += [name, *(other for other in models.variations() if models.recipe(other).variation_of == name)]
@@ -69,6 +69,7 @@ def _names() -> list[str]:
 
 
 def _introduction(found: Records) -> list[Block]:
+    """Return what was done, and how settings were chosen."""
     verdicts = [target.verdict(found.get(target.name, ()))[0] for target in all_targets()]
     open_ones = len(verdicts) - verdicts.count("met") - verdicts.count("missed")
     runs = sum(map(len, found.values()))
@@ -79,21 +80,22 @@ def _introduction(found: Records) -> list[Block]:
             "Five documents report 25 networks for MNIST, Fashion-MNIST and CIFAR-10. `tinycnn reproduce` trains "
             "each by its document's recipe on the whole training set and tests it on the whole test set; `tinycnn "
             f"report` makes this page from the records of the runs. {runs} of {planned} runs are done, {hours:.1f} "
-            f"hours of training. Of {len(verdicts)} targets, set beforehand: {verdicts.count('met')} met, "
-            f"{verdicts.count('missed')} missed, {open_ones} open."
+            f"hours of training. Of {len(verdicts)} targets, which were set beforehand, {verdicts.count('met')} are "
+            f"met, {verdicts.count('missed')} missed and {open_ones} open."
         ),
         Text(
-            "Where a document is silent, the setting is ours, and `tinycnn summary NAME` says so. No setting was "
-            "chosen by test accuracy: ours are usual values, and where there was a choice to make, images held out of "
+            "If a document does not give a setting, we chose it, and `tinycnn summary NAME` says so. We chose no "
+            "setting by test accuracy: ours are usual values, and where there was a choice to make, images held out of "
             "the training set decided, as shown at the end of this page. The documents used the test set for "
-            "validation, and some of them chose by it; the table says where. Our test accuracy of the best epoch is "
-            "chosen by the test set too, and stands here only because the documents report theirs. The last epoch's "
+            "validation, and some of them chose by it; the table says which. Our test accuracy of the best epoch is "
+            "also chosen by the test set. We only give it because the documents give theirs; the last epoch's accuracy "
             "is the honest figure."
         ),
     ]
 
 
 def _results(found: Records) -> list[Block]:
+    """Return the table of all networks, and notes on it."""
     head = [
         *("Network", "Parameters: document", "ours", "Accuracy in %: document", "ours, best epoch", "ours, last epoch"),
         *("Errors in the first 100: document", "ours", "Runs", "Time of a run"),
@@ -109,23 +111,23 @@ def _results(found: Records) -> list[Block]:
             + [str(errors), _errors(runs), _count(runs, recipe), _time(runs)]
         )
     shared = any(record["threads"] < record["machine"]["cores"] for group in found.values() for record in group)
-    busy = "; runs that had a part of the cores had other work beside them, and their times are upper bounds"
+    busy = " Runs that used only some of the cores shared the machine with other work, so their times are upper bounds."
     text = [
-        "Ours are means over the runs, the lowest and the highest in brackets; the runs differ in their seed alone, "
-        "which is 0, 1 and 2, or 0 where one run was asked for. Errors are those of each run, by seed, with the "
-        "weights that the document's own result is of. The time is that of the middle epoch, the test after it "
-        "included, times their number"
-        f"{busy if shared else ''}.",
+        "Our figures are means over the runs, with the lowest and the highest in brackets. The runs differ only in "
+        "their seed, which is 0, 1 and 2, or 0 if there is one run. The errors are those of each run, in the order of "
+        "the seeds, with the weights of the epoch to which the document's own result belongs. The time is that of the "
+        "middle epoch, including the test after it, times the number of epochs."
+        f"{busy if shared else ''}",
         "† The best of all epochs by the test set. ‡ The last epoch of a second run, whose number of epochs was "
-        "picked on the test set. Without a mark: the end of a run, as far as the document says (how `variant_4`'s was "
-        "reached is unknown). § As printed; the document's own accuracies by class have the mean "
-        f"{100 * fmean(_documented_classes('fashion_base')):.2f}.",
+        "picked on the test set. Figures without a mark belong to the end of a run, as far as the document says (how "
+        "`variant_4` reached its accuracy is unknown). § As printed; the document's own accuracies by class have the "
+        f"mean {100 * fmean(_documented_classes('fashion_base')):.2f}.",
     ]
     return [Table(head, rows), *map(Text, text)]
 
 
 def _documented(recipe: Recipe) -> str:
-    """The document's accuracy or accuracies in percent, with a mark where the test set chose."""
+    """Return the document's accuracy or accuracies in percent, with a mark if they were chosen by the test set."""
     if recipe.variation_of and recipe.documented_accuracy is None:
         return "no number"
     documented = recipe.documented
@@ -139,14 +141,15 @@ def _documented(recipe: Recipe) -> str:
 
 
 def _targets(found: Records) -> list[Block]:
+    """Return the table of the targets, and notes on it."""
     rows = []
     for target in all_targets():
         verdict, figure = target.verdict(found.get(target.name, ()))
         rows.append([f"`{target.name}`", target.wanted, figure, f"**{verdict}**" if verdict == "missed" else verdict])
     return [
         Text(
-            "Set before the runs, for means over all runs of a network. `vanilla_large` and `variant_2` have no "
-            "documented accuracy and no target."
+            "The targets were set before the runs, for means over all runs of a network. `vanilla_large` and "
+            "`variant_2` have no documented accuracy and therefore no target."
         ),
         Table(["Network", "Target", "Reached", "Verdict"], rows, numbers=2),
         *_by_last_epoch(found),
@@ -154,10 +157,11 @@ def _targets(found: Records) -> list[Block]:
 
 
 def _by_last_epoch(found: Records) -> list[Block]:
+    """Return a paragraph on the targets that the last epoch would miss, if there are any."""
     names = [f"`{name}`" for name in missed_by_last(found)]
     if not names:
         return []
-    text = "Targets for the best epoch compare it with what the document gives as its accuracy, of whatever epoch."
+    text = "Targets for the best epoch compare it with the accuracy that the document gives, whatever its epoch."
     return [Text(f"{text} With the last epoch in its place, these would be missed: {', '.join(names)}.")]
 
 
@@ -165,6 +169,7 @@ def _by_last_epoch(found: Records) -> list[Block]:
 
 
 def _ladder(found: Records) -> list[Block]:
+    """Return the section on the MNIST ladder."""
     names = [name for name in models.names() if name.startswith("ladder_")]
     sentences = []
     for name in names:
@@ -180,12 +185,12 @@ def _ladder(found: Records) -> list[Block]:
         sentences.append(f"`{name}`: {ours} ({document})")
     return [
         Text(
-            "Thirteen networks, each with one idea more than the one before. The notebook's sentence on each, "
-            "complexity / accuracy / errors in the first 100 test images: the accuracy is the best epoch's where the "
-            "notebook restored that epoch's weights, and the last epoch's elsewhere."
+            "These are thirteen networks, each with one more idea than the one before. For each, the notebook has a "
+            "line with its complexity, its accuracy and its errors in the first 100 test images. The accuracy is that "
+            "of the best epoch if the notebook restored that epoch's weights, otherwise that of the last epoch."
         ),
         Bullets(sentences),
-        Text(f"Chosen by us for `ladder_00` and `ladder_01`: {models.recipe('ladder_00').chosen[0]}"),
+        Text(f"What we chose for `ladder_00` and `ladder_01`: {models.recipe('ladder_00').chosen[0]}"),
         *pictures.overview(found, names, "ladder", "The ladder"),
         *pictures.grids(
             found, [name for name in names if name in ("ladder_00", "ladder_03", "ladder_09", "ladder_10")]
@@ -195,6 +200,7 @@ def _ladder(found: Records) -> list[Block]:
 
 
 def _fashion(found: Records) -> list[Block]:
+    """Return the section on the networks for Fashion-MNIST."""
     names = ["fashion_base", "fashion_improved", "fashion_improved_blur"]
     head = ["Network", *datasets.fashion_mnist.class_names]
     rows = []
@@ -205,7 +211,7 @@ def _fashion(found: Records) -> list[Block]:
         ours = map(_percent_1, by_class(found[name])) if name in found else [_NOT_RUN] + [""] * 9
         rows.append([f"`{name}`, ours", *ours])
     return [
-        Text("Accuracy of each class in %, in the last epoch; ours are means over the runs."),
+        Text("The accuracy of each class in %, in the last epoch; our figures are means over the runs."),
         Table(head, rows),
         *pictures.by_class(found, names),
         Heading(3, "What blur does"),
@@ -221,14 +227,14 @@ def _fashion(found: Records) -> list[Block]:
 
 
 def _blur(found: Records) -> list[Block]:
-    """A table of test accuracies by blur, and a paragraph in words."""
+    """Return a table of test accuracies by blur, and a paragraph on it."""
     names = ["fashion_base", "fashion_improved", "fashion_improved_blur"]
     shown: list[Block] = [
         Text(
             "The document trains `fashion_improved` a third time, on images augmented with Gaussian blur, and shows "
-            "that accuracy in a figure without a number. Ours blurs every training image anew, with a standard "
-            "deviation drawn evenly from 0 to 1 pixel. Test accuracy in %, by the standard deviation of a blur of "
-            "all test images:"
+            "that accuracy in a figure without a number. Our run blurs every training image anew, with a standard "
+            "deviation drawn evenly from 0 to 1 pixel. The table gives the test accuracy in % when all test images are "
+            "blurred, by the standard deviation of that blur:"
         )
     ]
     there = [name for name in names if name in found]
@@ -246,6 +252,7 @@ def _blur(found: Records) -> list[Block]:
 
 
 def _blur_in_words(sharp: Runs, blurred: Runs) -> str:
+    """Return what the table of blur shows."""
     clean = 100 * (_clean(blurred) - _clean(sharp))
     worse = "costs" if clean < 0 else "gains"
     spread = 100 * (max(r["test_accuracy"] for r in sharp) - min(r["test_accuracy"] for r in sharp))
@@ -255,89 +262,93 @@ def _blur_in_words(sharp: Runs, blurred: Runs) -> str:
     return (
         f"On clean test images, training on blurred ones {worse} {abs(clean):.2f} points{noise}. On test images "
         f"blurred by 1 pixel, the network that never saw a blurred image loses {losses[0]:.1f} points, the one that "
-        f"did {losses[1]:.1f}. At 2 pixels, beyond anything that it was trained on, it loses {beyond[1]:.1f}, the "
-        f"other {beyond[0]:.1f}. A likely reason: blur takes away the fine texture by which shirts, pullovers and "
-        "coats differ, and a network that has been shown blurred images decides more by outline and brightness, "
-        "which are left."
+        f"did {losses[1]:.1f}. At 2 pixels, which is more than any training image had, the latter loses "
+        f"{beyond[1]:.1f} points and the former {beyond[0]:.1f}. A likely reason is that blur removes the fine texture "
+        "by which shirts, pullovers and coats differ. A network that was trained on blurred images decides more by "
+        "outline and brightness, which remain."
     )
 
 
 def _printed(found: Records) -> list[Block]:
-    """What would produce the document's odd figure."""
+    """Return what could have produced the document's contradictory accuracy."""
     mean = fmean(_documented_classes("fashion_base"))
     shown: list[Block] = [
         Text(
             f"For `fashion_base` the document prints a train accuracy of {_PRINTED_TRAIN} and a validation accuracy of "
             f"{_PRINTED}. The test set has 1,000 images of each class, so accuracy is the mean of the accuracies by "
-            f"class, and the mean of the document's own is {mean:.4f}. Both cannot be true of the same network and "
-            f"images. What would produce {_PRINTED}?"
+            f"class, and the mean of the document's own is {mean:.4f}. Both cannot be true of the same network and the "
+            f"same images. What could have produced {_PRINTED}?"
         )
     ]
     runs = found.get("fashion_base", ())
     if not runs:
         return [*shown, Text(f"{_NOT_RUN.capitalize()}.")]
     if not all(map(_validation, runs)):
-        return [*shown, Text("A run of ours diverged; it says nothing about this.")]
+        return [*shown, Text("A run of ours diverged, so it says nothing about this.")]
     return [
         *shown,
         Bullets([_as_a_loss(runs), _as_other_images(runs), _as_training(runs)]),
         Text(
-            "Which of these happened, the document does not tell, and nothing here proves it. What is to be compared "
-            f"with is its list of classes. {_with_fewer_images(runs)}"
+            "The document does not say which of these happened, and nothing here proves it. The figures to compare "
+            f"with are its accuracies by class. {_with_fewer_images(runs)}"
         ),
     ]
 
 
 def _as_a_loss(runs: Runs) -> str:
+    """Return the explanation that the printed figure is a loss."""
     losses = [(loss, accuracy) for record in runs for loss, accuracy in _validation(record)]
     nearest = min(losses, key=lambda pair: abs(pair[0] - _PRINTED))
     return (
-        "A loss in the place of an accuracy: `evaluate` returns both, the loss first. In our runs the validation "
-        f"loss goes from {min(losses)[0]:.3f} to {max(losses)[0]:.3f}, and at {nearest[0]:.4f}, as near to {_PRINTED} "
-        f"as it comes, the accuracy is {nearest[1]:.4f}. A loss of that size is what such a network has, which makes "
-        "this the simplest explanation."
+        "A loss in place of an accuracy: `evaluate` returns both, the loss first. In our runs the validation loss goes "
+        f"from {min(losses)[0]:.3f} to {max(losses)[0]:.3f}, and at {nearest[0]:.4f}, the value nearest to {_PRINTED}, "
+        f"the accuracy is {nearest[1]:.4f}. Such a network has a loss of this size, which makes this the simplest "
+        "explanation."
     )
 
 
 def _as_other_images(runs: Runs) -> str:
+    """Return the explanation that the test images were prepared differently."""
     cases = [key for key in runs[0]["test_accuracy_if"] if not key.startswith("blurred by 0")]
     listed = ", ".join(f"{key} {_mean_if(runs, key):.4f}" for key in cases)
     return (
-        "Test images prepared in another way than training images. Our test accuracy, if the test images are: "
-        f"{listed}. An evaluation on clean images is {_clean(runs):.4f}."
+        "Test images that were prepared in another way than the training images. Our test accuracy with test images "
+        f"that are changed is: {listed}. With unchanged images it is {_clean(runs):.4f}."
     )
 
 
 def _as_training(runs: Runs) -> str:
+    """Return the explanation that training went badly."""
     lowest = min(accuracy for record in runs for _, accuracy in _validation(record))
-    return f"Bad training: hardly. In no epoch of our runs is the validation accuracy below {lowest:.4f}."
+    return f"Bad training, which is unlikely: in no epoch of our runs is the validation accuracy below {lowest:.4f}."
 
 
 def _with_fewer_images(runs: Runs) -> str:
-    """What stands beside the document's train accuracy here."""
+    """Return which validation accuracy our runs have at the document's train accuracy."""
     pairs = [pair for record in runs for pair in zip(record["accuracy"], record["val_accuracy"], strict=True)]
     train, validation = min(pairs, key=lambda pair: abs(pair[0] - _PRINTED_TRAIN))
     mean = fmean(_documented_classes("fashion_base"))
     return (
-        f"In our runs, where the train accuracy is {train:.4f}, as near to the document's {_PRINTED_TRAIN} as it "
-        f"comes, the validation accuracy is {validation:.4f}. The document's {mean:.4f} is "
-        f"{'lower' if mean < validation else 'not lower'}; a smaller training set would be one way to get there."
+        f"In the epoch of our runs with the train accuracy {train:.4f}, the value nearest to the document's "
+        f"{_PRINTED_TRAIN}, the validation accuracy is {validation:.4f}. The document's {mean:.4f} is "
+        f"{'lower' if mean < validation else 'not lower'}; a smaller training set is one possible reason."
     )
 
 
 def _validation(record: Mapping[str, Any]) -> list[tuple[float, float]]:
-    """Loss and accuracy of each epoch; epochs without a finite loss are left out."""
+    """Return the loss and accuracy of each epoch that has a finite loss."""
     pairs = zip(record["val_loss"], record["val_accuracy"], strict=True)
     return [(loss, accuracy) for loss, accuracy in pairs if loss is not None]
 
 
 def _pair(found: Records) -> list[Block]:
+    """Return the section on the networks for MNIST and CIFAR-10."""
     names = ["mnist_cnn", "cifar10_cnn", "cifar10_cnn_noaug"]
     chosen = {name: " ".join(_chosen(name)) for name in names[:2]}
     return [
-        Text(f"Chosen by us for `mnist_cnn`: {chosen['mnist_cnn']}"),
+        Text(f"What we chose for `mnist_cnn`: {chosen['mnist_cnn']}"),
         Text(
-            f"Chosen by us for `cifar10_cnn`: {chosen['cifar10_cnn']} `cifar10_cnn_noaug` is the same without "
+            f"What we chose for `cifar10_cnn`: {chosen['cifar10_cnn']} `cifar10_cnn_noaug` is the same without "
             "augmentation. " + _gain_of_augmentation(found)
         ),
         *pictures.overview(found, names, "mnist-cifar", "The networks for MNIST and CIFAR-10"),
@@ -351,11 +362,12 @@ def _pair(found: Records) -> list[Block]:
 
 
 def _chosen(name: str) -> list[str]:
-    """What was chosen for a network; its seeds here are others than the recipe's."""
+    """Return what was chosen for a network, except for its seed, because the runs have other seeds."""
     return [sentence for sentence in models.recipe(name).chosen if not sentence.startswith("Seed")]
 
 
 def _gain_of_augmentation(found: Records) -> str:
+    """Return how much augmentation changes the accuracy of the network for CIFAR-10."""
     if not {"cifar10_cnn", "cifar10_cnn_noaug"} <= found.keys():
         return "The two are not run yet."
     (with_it, without) = (found[name][0] for name in ("cifar10_cnn", "cifar10_cnn_noaug"))
@@ -368,6 +380,7 @@ def _gain_of_augmentation(found: Records) -> str:
 
 
 def _small(found: Records) -> list[Block]:
+    """Return the section on the small networks."""
     names = [name for name in models.names() if models.recipe(name).document.startswith(("Assignment", "EIP4"))]
     eip = found.get("eip4", ())
     beside = "not run yet"
@@ -378,9 +391,9 @@ def _small(found: Records) -> list[Block]:
         beside = f"{means[0]}, {means[1]} and {means[2]}"
     return [
         Text(
-            "Seven networks for MNIST with few parameters, four of them with fewer than 15,000. For `eip4` its "
-            "document also gives the last epoch's validation loss 0.0200, train accuracy 0.9581 and train loss 0.0901; "
-            f"ours, means over the runs, are {beside}."
+            "Seven networks for MNIST have few parameters, and four of them fewer than 15,000. The document of `eip4` "
+            "also gives the last epoch's validation loss 0.0200, train accuracy 0.9581 and train loss 0.0901; our "
+            f"means over the runs are {beside}."
         ),
         *pictures.overview(found, names, "small", "The small networks"),
         *pictures.confusions(found, ["go_crazy"]),
@@ -389,7 +402,7 @@ def _small(found: Records) -> list[Block]:
 
 
 def _origin(found: Records) -> list[Block]:
-    """Machines, versions, commands."""
+    """Return on which machines, with which versions and by which commands the records were made."""
     made = sorted({_machine(record) for group in found.values() for record in group})
     old = [
         f"`{name}`"
@@ -406,11 +419,12 @@ def _origin(found: Records) -> list[Block]:
     if made:
         shown.append(Bullets(made))
     if old:
-        shown.append(Text(f"By an older recipe than today's: {', '.join(old)}."))
+        shown.append(Text(f"These were trained by an older recipe than today's: {', '.join(old)}."))
     return shown
 
 
 def _machine(record: Mapping[str, Any]) -> str:
+    """Return the machine and the versions of a record in words."""
     machine, versions = record["machine"], record["versions"]
     threads = f"{record['threads']} thread{'s' * (record['threads'] != 1)}"
     packages = ", ".join(f"{name} {number}" for name, number in versions.items())
@@ -421,58 +435,66 @@ def _machine(record: Mapping[str, Any]) -> str:
 
 
 def _percent(share: Any) -> str:
+    """Return a share in percent, with two digits after the point."""
     return f"{100 * share:.2f}"
 
 
 def _percent_1(share: float) -> str:
+    """Return a share in percent, with one digit after the point."""
     return f"{100 * share:.1f}"
 
 
 def _spread(runs: Runs, key: str) -> str:
-    """Mean (lowest to highest) in percent."""
+    """Return the mean, and the lowest and highest value, in percent."""
     if not runs:
         return _NOT_RUN
     return curves.spread([record[key] for record in runs])
 
 
 def _spread_if(runs: Runs, key: str) -> str:
+    """Return the mean test accuracy on images that are changed in this way, in percent."""
     return _percent(_mean_if(runs, key))
 
 
 def _mean_if(runs: Runs, key: str) -> float:
-    """Mean test accuracy, if the images are changed in that way."""
+    """Return the mean test accuracy on images that are changed in this way."""
     return fmean(record["test_accuracy_if"][key] for record in runs)
 
 
 def _clean(runs: Runs) -> float:
+    """Return the mean test accuracy on unchanged images."""
     return fmean(record["test_accuracy"] for record in runs)
 
 
 def _documented_classes(name: str) -> tuple[float, ...]:
+    """Return the documented accuracy of each class."""
     classes = models.recipe(name).documented["per_class_accuracy"]
     assert isinstance(classes, tuple)
     return classes
 
 
 def _params(runs: Runs) -> str:
+    """Return the number of parameters in the runs."""
     return f"{runs[0]['params']:,}" if runs else ""
 
 
 def _errors(runs: Runs) -> str:
+    """Return the errors of each run in the first 100 test images."""
     return ", ".join(str(record["first_100_errors"]) for record in runs)
 
 
 def _count(runs: Runs, recipe: Recipe) -> str:
+    """Return the number of runs, and how many there are to be."""
     return str(len(runs)) if len(runs) == recipe.runs else f"{len(runs)} of {recipe.runs}"
 
 
 def _seconds(record: Mapping[str, Any]) -> float:
-    """Time of a run, by its middle epoch: other work on the machine has delayed some epochs tenfold."""
+    """Return the seconds of a run by its median epoch, because other work has delayed some epochs tenfold."""
     return median(record["seconds_by_epoch"]) * record["epochs"]
 
 
 def _time(runs: Runs) -> str:
-    """Mean time of a run, and images a second."""
+    """Return the mean time of a run, and its speed."""
     if not runs:
         return ""
     minutes, seconds = divmod(round(fmean(map(_seconds, runs))), 60)

@@ -1,4 +1,4 @@
-"""The pictures of the report: which there are, their captions, and how each is drawn."""
+"""The pictures of the report: which pictures there are, their captions, and how they are drawn."""
 
 import functools
 from collections.abc import Callable, Mapping, Sequence
@@ -10,14 +10,14 @@ from .targets import Runs
 
 Records = Mapping[str, Runs]
 
-#: Whose loss and accuracy are shown in full: those with documented curves, and the deepest.
+#: The networks whose loss and accuracy are shown in full: those with documented curves, and the deepest ones.
 _DETAILED = [
     *("ladder_03", "ladder_09", "ladder_10", "fashion_base", "fashion_improved", "mnist_cnn", "cifar10_cnn", "eip4")
 ]
 
 
 def _figures() -> Any:
-    """The module that draws; imported when something is drawn, because matplotlib takes its time."""
+    """Return the module that draws. It is imported when something is drawn, because matplotlib is slow to import."""
     from . import figures
 
     return figures
@@ -30,7 +30,7 @@ def _pictures(
     caption: Callable[[str], str],
     draw: Callable[[Runs], Any],
 ) -> list[Block]:
-    """A picture for each of the networks that have been run."""
+    """Return a picture for each of the networks that have been run."""
     return [
         Picture(f"{name}-{kind}", caption(name), functools.partial(draw, found[name]))
         for name in names
@@ -39,7 +39,7 @@ def _pictures(
 
 
 def overview(found: Records, names: Sequence[str], file: str, what: str) -> list[Block]:
-    """The accuracy of each network by epoch, and details of some."""
+    """Return pictures of the accuracy of each network by epoch, and of some networks in detail."""
     groups = [found[name] for name in names if name in found]
     if not groups:
         return []
@@ -55,6 +55,7 @@ def overview(found: Records, names: Sequence[str], file: str, what: str) -> list
 
 
 def _curves_caption(name: str) -> str:
+    """Return the caption of a network's curves."""
     drawn = "crosses: the document's accuracy of each epoch"
     if "val_accuracy_by_epoch" not in models.recipe(name).documented:
         drawn = "dotted: the document's accuracy"
@@ -62,17 +63,18 @@ def _curves_caption(name: str) -> str:
 
 
 def by_class(found: Records, names: Sequence[str]) -> list[Block]:
-    """The accuracy of each class."""
+    """Return pictures of the accuracy of each class."""
     return _pictures(found, names, "per-class", _class_caption, lambda runs: _figures().per_class(runs))
 
 
 def _class_caption(name: str) -> str:
+    """Return the caption of the accuracy of each class."""
     beside = "" if "per_class_accuracy" not in models.recipe(name).documented else "; diamonds: the document's"
     return f"`{name}`: share of each class's test images that are classified correctly, mean over the runs{beside}."
 
 
 def grids(found: Records, names: Sequence[str]) -> list[Block]:
-    """The first 100 test images."""
+    """Return pictures of the first 100 test images."""
 
     def caption(name: str) -> str:
         return (
@@ -83,7 +85,7 @@ def grids(found: Records, names: Sequence[str]) -> list[Block]:
 
 
 def confusions(found: Records, names: Sequence[str]) -> list[Block]:
-    """What is taken for what."""
+    """Return pictures of the confusion matrices."""
 
     def caption(name: str) -> str:
         return f"`{name}`, seed 0: how many test images of each class (rows) were taken for which (columns)."
@@ -92,7 +94,7 @@ def confusions(found: Records, names: Sequence[str]) -> list[Block]:
 
 
 def surest(found: Records, names: Sequence[str]) -> list[Block]:
-    """The correct predictions and the mistakes that a network is surest of."""
+    """Return pictures of the correct predictions and the mistakes of which a network is most certain."""
 
     def caption(which: str, name: str) -> str:
         kind = "correct predictions" if which == "best" else "mistakes"
@@ -103,19 +105,20 @@ def surest(found: Records, names: Sequence[str]) -> list[Block]:
         for which in ("best", "worst"):
             said = functools.partial(caption, which)
             draw = functools.partial(lambda which, runs: _figures().surest(runs[0], which), which)
-            # A network that diverged is sure of nothing.
+            # A network that diverged has no certain predictions.
             if name in found and _sure(found[name][0], which):
                 shown += _pictures(found, [name], which, said, draw)
     return shown
 
 
 def _sure(record: Mapping[str, Any], which: str) -> bool:
+    """Return whether a record holds such predictions, with their probabilities."""
     shown = record["most_confident_correct" if which == "best" else "most_confident_wrong"]
     return bool(shown) and all(entry["probability"] is not None for entry in shown)
 
 
 def filters(found: Records, names: Sequence[str]) -> list[Block]:
-    """The filters of the first convolution."""
+    """Return pictures of the filters of the first convolution."""
 
     def caption(name: str) -> str:
         return f"`{name}`, seed 0: the filters of the first convolution after training."
@@ -124,7 +127,7 @@ def filters(found: Records, names: Sequence[str]) -> list[Block]:
 
 
 def samples(found: Records, data: str, names: Sequence[str]) -> list[Block]:
-    """Images of a data set, if a network for it has been run."""
+    """Return a picture of a data set, if a network for it has been run."""
     if not any(name in found for name in names):
         return []
     title = datasets.get(data).title

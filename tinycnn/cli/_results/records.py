@@ -1,16 +1,16 @@
-"""Records: one JSON file for each run, ``NAME-seedS.json``."""
+"""The records: one JSON file for each run, ``NAME-seedS.json``."""
 
 import json
-import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from ...core.files import write_whole
 from ...core.messages import shown
+from .._json import without_nan
 
 FORMAT = 1
-#: One figure per epoch, as ``fit`` logs them.
+#: The fields with one figure for each epoch, as ``fit`` logs them.
 CURVES = ("loss", "accuracy", "val_loss", "val_accuracy", "learning_rate")
 _FIELDS: dict[str, type | tuple[type, ...]] = {
     "name": str,
@@ -42,36 +42,36 @@ _FIELDS: dict[str, type | tuple[type, ...]] = {
     "date": str,
     "recipe": dict,
 }
-#: What a recipe says about how it trains, rather than about its document.
+#: The fields of a recipe that say how it trains, and not what its document says.
 _TRAINING = ("data", "epochs", "batch_size", "optimizer", "loss", "schedule", "augment", "restore_best", "params")
 
 
 def path_of(folder: Path, name: str, seed: int) -> Path:
-    """Where the record of a run is."""
+    """Return the path of the record of a run."""
     return folder / f"{name}-seed{seed}.json"
 
 
 def write(path: Path, record: Mapping[str, Any]) -> None:
-    """Write a record, whole or not at all.
+    """Write a record completely or not at all.
 
-    Each field has a line, so that the file can be read and compared; rows of numbers are not spread over lines.
+    Each field is written in one line, rows of numbers too, so that the file can be read and compared.
     """
     lines = [
-        f"  {json.dumps(key)}: {json.dumps(_without_nan(value), ensure_ascii=False, allow_nan=False)}"
+        f"  {json.dumps(key)}: {json.dumps(without_nan(value), ensure_ascii=False, allow_nan=False)}"
         for key, value in record.items()
     ]
     write_whole(path, ("{\n" + ",\n".join(lines) + "\n}\n").encode())
 
 
 def read(path: Path) -> dict[str, Any]:
-    """Read a record and make sure that it is one.
+    """Read a record and make sure that it is complete.
 
     Raises
     ------
     OSError
-        If it cannot be read.
+        If the file cannot be read.
     ValueError
-        If it is damaged, of another version, or under another run's name.
+        If the record is damaged, has another format, or has the name of another run.
     """
     try:
         record = json.loads(path.read_bytes())
@@ -79,7 +79,7 @@ def read(path: Path) -> dict[str, Any]:
         raise _damaged(path, f"it is not JSON ({error})") from error
     if not isinstance(record, dict) or record.get("format") != FORMAT:
         found = record.get("format") if isinstance(record, dict) else type(record).__name__
-        raise _damaged(path, f"its format should be {FORMAT} and is {shown(found)}")
+        raise _damaged(path, f"its format must be {FORMAT} but is {shown(found)}")
     for key, kind in _FIELDS.items():
         if key not in record:
             raise _damaged(path, f"it lacks {key!r}")
@@ -90,12 +90,12 @@ def read(path: Path) -> dict[str, Any]:
             raise _damaged(path, f"its {key!r} has {len(record[key])} epochs of {record['epochs']}")
     named = path_of(path.parent, record["name"], record["seed"])
     if named != path:
-        raise _damaged(path, f"what it holds belongs into {shown(named.name)}")
+        raise _damaged(path, f"its content belongs into a file called {shown(named.name)}")
     return record
 
 
 def read_all(folder: Path) -> dict[str, list[dict[str, Any]]]:
-    """All records of a folder by name, each name's by seed.
+    """Return all records in a folder by name, those of each name in the order of their seeds.
 
     Raises
     ------
@@ -113,22 +113,12 @@ def read_all(folder: Path) -> dict[str, list[dict[str, Any]]]:
 
 
 def differences(record: Mapping[str, Any], recipe: Mapping[str, Any]) -> list[str]:
-    """The settings of training in which a record's recipe differs from another (``Recipe.to_dict``)."""
+    """Return the settings of training in which a record's recipe differs from another (``Recipe.to_dict``)."""
     return [key for key in _TRAINING if record["recipe"].get(key) != recipe.get(key)]
 
 
 def _damaged(path: Path, what: str) -> ValueError:
+    """Return the error for a file that is no record."""
     return ValueError(
-        f"{path} is not a record of 'tinycnn reproduce': {what}; restore it, or delete it and run that again"
+        f"{path} is not a record of 'tinycnn reproduce': {what}; restore it, or delete it and repeat the run"
     )
-
-
-def _without_nan(value: Any) -> Any:
-    """JSON has no NaN and no infinity: null stands for them."""
-    if isinstance(value, Mapping):
-        return {key: _without_nan(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_without_nan(item) for item in value]
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
-    return value

@@ -1,4 +1,4 @@
-"""One run: trained, tested and recorded. Interrupted at any point, the same call goes on where it was."""
+"""Train, test and record one run. If it is interrupted at any point, the same call continues from there."""
 
 import json
 import shutil
@@ -24,24 +24,24 @@ from .. import _about
 from .._data import Data
 from . import records
 
-#: What is not to be committed, in the folder of the records.
+#: The sub-folder of the records for everything that is not to be committed.
 WORK = ".work"
-#: From one backup to the next, so that even a machine that fails costs no more.
+#: The seconds from one backup to the next, so that no more is lost even if the machine fails.
 SAVE_SECONDS = 60
-#: Standard deviations, in pixels, of the blur that test images are tried with.
+#: The standard deviations, in pixels, of the blurs with which test images are tested.
 BLURS = (0.5, 1.0, 1.5, 2.0, 3.0, 4.0)
 CLASSES = 10
 SHOWN = 10
 
 
 class Logbook(Callback):
-    """The figures of each epoch, and the time it took; an interruption's pause does not count.
+    """Keeps the figures of each epoch and the time that it took, without the pause of an interruption.
 
     Attributes
     ----------
     history : dict of str to list of float
     train_seconds, seconds : list of float
-        For each epoch: the time of its training steps; and with validation.
+        For each epoch, the time of its training steps, and the time of the epoch with validation.
     """
 
     def on_train_begin(self, logs: Logs | None = None) -> None:
@@ -52,10 +52,11 @@ class Logbook(Callback):
         self._go_on(0.0)
 
     def _go_on(self, spent: float) -> None:
-        """The clock of an epoch starts, or goes on after so many seconds."""
+        """Start the clock of an epoch, of which this many seconds have already passed."""
         self._spent, self._since = spent, time.perf_counter()
 
     def _elapsed(self) -> float:
+        """Return the seconds of the present epoch, without pauses."""
         return self._spent + time.perf_counter() - self._since
 
     def on_train_batch_end(self, batch: int, logs: Logs) -> None:
@@ -85,9 +86,11 @@ class Logbook(Callback):
 
 
 def hold_out(data: Data, count: int) -> Data:
-    """The data for choosing settings: the last images of the training set take the place of the test set."""
+    """Return data for choosing settings: the last training images take the place of the test set."""
     if not 0 < count < len(data.x_train):
-        raise ValueError(f"--hold-out must be from 1 to {len(data.x_train) - 1:,}, and leave images; got {count}")
+        raise ValueError(
+            f"--hold-out must be from 1 to {len(data.x_train) - 1:,}, so that images are left to train on; got {count}"
+        )
     kept = slice(None, -count)
     return data._replace(
         title=f"{data.title}, {count:,} images held out",
@@ -99,7 +102,7 @@ def hold_out(data: Data, count: int) -> Data:
 
 
 def reproduce(recipe: Recipe, seed: int, data: Data, folder: Path, threads: int, command: str) -> dict[str, Any]:
-    """Train by a recipe, going on with what an interrupted call left, and write the record.
+    """Train by a recipe, continue an interrupted call if there was one, and write the record.
 
     Parameters
     ----------
@@ -107,11 +110,12 @@ def reproduce(recipe: Recipe, seed: int, data: Data, folder: Path, threads: int,
     seed : int
     data : Data
     folder : Path
-        For the record. In its subfolder ``.work`` are backups and the trained model, which are not to be committed.
+        The folder for the record. Its sub-folder ``.work`` gets backups and the trained model, which are not to be
+        committed.
     threads : int
-        To be recorded.
+        The number of threads, to be recorded.
     command : str
-        What repeats the run.
+        The command that repeats the run, to be recorded.
 
     Returns
     -------
@@ -121,13 +125,13 @@ def reproduce(recipe: Recipe, seed: int, data: Data, folder: Path, threads: int,
     Raises
     ------
     ValueError
-        If the work that an earlier call left was begun with other settings.
+        If an interrupted call had other settings.
     """
     work = folder / WORK / f"{recipe.name}-seed{seed}"
     _begin(work, recipe)
     backup = work / "backup"
     model, logbook = _train(recipe, seed, data, backup)
-    # The model is kept before the record, which says that everything is done.
+    # The model is saved before the record, because the record says that everything is done.
     model.save(work / "model.safetensors")
     record = _record(recipe, seed, data, model, logbook, threads, command)
     records.write(records.path_of(folder, recipe.name, seed), record)
@@ -136,9 +140,9 @@ def reproduce(recipe: Recipe, seed: int, data: Data, folder: Path, threads: int,
 
 
 def _begin(work: Path, recipe: Recipe) -> None:
-    """Make the folder for a run's work, or make sure that the work in it is of the same settings."""
+    """Create the folder for a run's work, or make sure that the work in it has the same settings."""
     work.mkdir(parents=True, exist_ok=True)
-    # The folder hides itself from git, wherever it is.
+    # With this file the folder is hidden from git, wherever it is.
     (work.parent / ".gitignore").write_text("*\n")
     path, settings = work / "recipe.json", recipe.to_dict()
     if path.exists() and (work / "backup").exists():
@@ -152,6 +156,7 @@ def _begin(work: Path, recipe: Recipe) -> None:
 
 
 def _train(recipe: Recipe, seed: int, data: Data, backup: Path) -> tuple[Sequential, Logbook]:
+    """Train a network by its recipe, with backups."""
     tinycnn.set_seed(seed)
     model = models.build(recipe.name)
     model.compile(recipe.make_optimizer(), recipe.loss, ["accuracy"])
@@ -171,8 +176,9 @@ def _train(recipe: Recipe, seed: int, data: Data, backup: Path) -> tuple[Sequent
 def _record(
     recipe: Recipe, seed: int, data: Data, model: Sequential, logbook: Logbook, threads: int, command: str
 ) -> dict[str, Any]:
+    """Return the record of a run."""
     accuracies = logbook.history["val_accuracy"]
-    best = int(np.argmax(accuracies))  # the first of equals, as EarlyStopping has it
+    best = int(np.argmax(accuracies))  # the first of equal ones, as in EarlyStopping
     epochs = len(accuracies)
     speed = statistics.median(len(data.x_train) / max(seconds, 1e-9) for seconds in logbook.train_seconds)
     return {
@@ -203,7 +209,7 @@ def _record(
 
 
 def _tested(model: Sequential, data: Data) -> dict[str, Any]:
-    """What the trained network makes of the test images, in so few numbers that every figure can be drawn again."""
+    """Return the results on the test images, with just enough numbers to draw every figure again."""
     loss, accuracy = model.evaluate(data.x_test, data.y_test, verbose=0)
     p = model.predict(data.x_test)
     predicted = p.argmax(axis=1)
@@ -225,7 +231,7 @@ def _tested(model: Sequential, data: Data) -> dict[str, Any]:
 
 
 def _surest(p: Array, y: Array, images: Array) -> list[dict[str, Any]]:
-    """Of some images those that the network is surest of; of equally sure ones the first."""
+    """Return those of the images of which the network is most certain; of equally certain ones the first."""
     chosen = images[np.argsort(-p[images].max(axis=1), kind="stable")][:SHOWN]
     return [
         {"image": int(n), "true": int(y[n]), "predicted": int(p[n].argmax()), "probability": float(p[n].max())}
@@ -234,27 +240,28 @@ def _surest(p: Array, y: Array, images: Array) -> list[dict[str, Any]]:
 
 
 def _accuracy_if(model: Sequential, data: Data) -> dict[str, float]:
-    """Test accuracy on images that are out of focus, or not as the network was given them in training.
+    """Return the test accuracy on images that are blurred, or otherwise unlike those in training.
 
-    The document of the Fashion-MNIST networks trains one on blurred images, and prints an accuracy for another that its
-    own figures contradict. These figures tell what such images cost.
+    The document of the Fashion-MNIST networks trains one of them on blurred images, and prints an accuracy for another
+    one that its own figures contradict. These accuracies show what such images cost.
     """
     x = data.x_test
     changed = {f"blurred by {sigma} px": _blurred(model, x, sigma) for sigma in BLURS}
     changed |= {"not divided by 255": x * np.float32(255), "divided by 255 twice": x / np.float32(255)}
     changed |= {"inverted": 1 - x}
     with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "x holds numbers up to 255")  # on purpose
+        warnings.filterwarnings("ignore", "x holds numbers up to 255")  # this is intended
         return {name: model.evaluate(images, data.y_test, verbose=0)[1] for name, images in changed.items()}
 
 
 def _blurred(model: Sequential, x: Array, sigma: float) -> Array:
+    """Return images blurred with this standard deviation in pixels."""
     blurred: Array = model.backend.kernels.blur_images(x, np.full(len(x), sigma, x.dtype))
     return blurred
 
 
 def _filters(model: Sequential) -> list[Any]:
-    """The kernel of the first convolution, (KH, KW, C, F), to four digits."""
+    """Return the kernel of the first convolution, (KH, KW, C, F), to four digits."""
     first = next(layer for layer in model.layers if isinstance(layer, Conv2D))
     weights = model.backend.to_numpy(first.params["kernel"].value)
     rounded: list[Any] = np.vectorize(lambda value: float(f"{value:.4g}"), otypes=[float])(weights).tolist()

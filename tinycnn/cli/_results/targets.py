@@ -1,4 +1,4 @@
-"""What was to be reached, set before any network was trained, and whether it was."""
+"""The targets, which were set before any network was trained, and whether they were reached."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -10,7 +10,7 @@ from ... import models
 Record = Mapping[str, Any]
 Runs = Sequence[Record]
 
-#: Accuracies are compared as they are written, in hundredths of a percent; a rounding error is no miss.
+#: Accuracies are compared as they are printed, in hundredths of a percent, so a rounding error is no miss.
 _ROUNDING = 1e-9
 
 
@@ -21,13 +21,13 @@ class Target:
     Attributes
     ----------
     name : str
-        The network's.
+        The name of the network.
     wanted : str
-        In words.
+        The target in words.
     least : float
-        What the figure has to be at least.
+        The smallest figure that meets the target.
     figure : callable
-        From the records of all runs of the network to the figure.
+        The function that computes the figure from the records of all runs of the network.
     """
 
     name: str
@@ -36,7 +36,7 @@ class Target:
     figure: Callable[[Runs], float]
 
     def verdict(self, runs: Runs) -> tuple[str, str]:
-        """("met", "missed" or why there is no verdict; the figure)."""
+        """Return "met", "missed" or why there is no verdict, and the figure."""
         wanted = models.recipe(self.name).runs
         if not runs:
             return "not run yet", ""
@@ -48,17 +48,17 @@ class Target:
 
 
 def best(runs: Runs) -> float:
-    """Mean accuracy of each run's best epoch."""
+    """Return the mean accuracy of each run's best epoch."""
     return fmean(record["best_val_accuracy"] for record in runs)
 
 
 def last(runs: Runs) -> float:
-    """Mean accuracy of each run's last epoch."""
+    """Return the mean accuracy of each run's last epoch."""
     return fmean(record["last_val_accuracy"] for record in runs)
 
 
 def missed_by_last(found: Mapping[str, Runs]) -> list[str]:
-    """The networks whose target, for the best epoch, is met, and would not be for the last."""
+    """Return the networks that meet their target for the best epoch, but would miss it for the last epoch."""
     names = []
     for target in all_targets():
         runs = found.get(target.name, ())
@@ -69,12 +69,12 @@ def missed_by_last(found: Mapping[str, Runs]) -> list[str]:
 
 
 def by_class(runs: Runs) -> list[float]:
-    """Mean accuracy of each class."""
+    """Return the mean accuracy of each class."""
     return [fmean(values) for values in zip(*(record["per_class_accuracy"] for record in runs), strict=True)]
 
 
 def all_targets() -> list[Target]:
-    """Every target, in the order of the documents."""
+    """Return all targets, in the order of the documents."""
     fashion = [
         _classes("fashion_base", 0.05),
         Target("fashion_improved", "last epoch at least 94.01 %", 0.9401, last),
@@ -94,7 +94,7 @@ def all_targets() -> list[Target]:
 
 
 def _near_best(name: str, margin: float) -> Target:
-    """The mean best epoch no more than a margin under what the document gives as its accuracy."""
+    """Return the target that the mean best epoch is at most a margin below the document's accuracy."""
     documented = models.recipe(name).documented
     value = documented.get("best_val_accuracy", models.recipe(name).documented_accuracy)
     assert isinstance(value, float)
@@ -102,12 +102,13 @@ def _near_best(name: str, margin: float) -> Target:
 
 
 def _near(name: str, which: str, documented: float, margin: float, figure: Callable[[Runs], float]) -> Target:
+    """Return the target that a figure is at most a margin below a documented accuracy."""
     wanted = f"{which} epoch no more than {100 * margin:.1f} points under {100 * documented:.2f} %"
     return Target(name, wanted, documented - margin, figure)
 
 
 def _classes(name: str, margin: float) -> Target:
-    """No class more than a margin under its documented accuracy; the figure is the worst difference."""
+    """Return the target that no class is more than a margin below its documented accuracy."""
     documented = models.recipe(name).documented["per_class_accuracy"]
     assert isinstance(documented, tuple)
 
