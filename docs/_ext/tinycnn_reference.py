@@ -71,7 +71,7 @@ def is_code(value: object) -> bool:
 
 def constants(name: str) -> dict[str, str]:
     """Return the constants of a module, with the text of the ``#:`` comments above them."""
-    source = inspect.getsource(importlib.import_module(name))
+    source = Path(importlib.import_module(name).__file__ or "").read_text("utf-8")  # inspect refuses empty files
     found = re.findall(r"((?:^#: .*\n)*)^([A-Z][A-Z0-9_]+)(?::[^=\n]+)? = ", source, re.MULTILINE)
     return {key: re.sub(r"^#: ", "", text, flags=re.MULTILINE) for text, key in found}
 
