@@ -27,10 +27,11 @@ def blocks(found: Sequence[Record]) -> list[Block]:
         return []
     return [
         Text(
-            "A document's accuracy is that of one run. What other runs of the same recipe reach, tinycnn and Keras "
-            "itself were asked, with the same images, layers, optimizer and epochs, and as many seeds in each; test "
-            "accuracy in %, the mean and in brackets the lowest and highest run. `python benchmarks/beside_keras.py` "
-            "repeats it."
+            "A document's accuracy is that of a single run. To see what other runs of the same recipe reach, the "
+            "networks that missed their targets were trained both in tinycnn and in Keras itself, with the same "
+            "images, layers, optimizer and epochs, and with as many seeds in each. The table gives the mean test "
+            "accuracy in %, with the lowest and highest run in brackets. `python benchmarks/beside_keras.py` repeats "
+            "the comparison."
         ),
         Table(
             ["Network", "Document", "Trained in", "Runs", "Best epoch", "Last epoch"],
@@ -47,8 +48,8 @@ def _verdict(found: Sequence[Record]) -> str:
     apart = max(max(means) - min(means) for means in ([fmean(runs) for runs in both] for both in best))
     within = max(max(runs) - min(runs) for both in best for runs in both)
     return (
-        f"By the mean best epoch the two are at most {100 * apart:.2f} points apart, and runs of one of them that "
-        f"differ in their seed alone up to {100 * within:.2f}."
+        f"By the mean best epoch, the two frameworks are at most {100 * apart:.2f} points apart. Runs in the same "
+        f"framework, which differ only in their seed, are up to {100 * within:.2f} points apart."
     )
 
 

@@ -27,9 +27,10 @@ def blocks(found: Sequence[Record]) -> list[Block]:
     held_out = sorted({f"{record['held_out']:,}" for record in found})
     return [
         Text(
-            f"Trained without the last {' or '.join(held_out)} training images and tested on those; the mean accuracy "
-            "of the last epoch in %, the lowest and highest run in brackets, in bold what the recipes took. The seeds "
-            "are others than those of the results. `python benchmarks/choices.py` repeats the comparison."
+            f"The networks were trained without the last {' or '.join(held_out)} training images and tested on these. "
+            "The table gives the mean accuracy of the last epoch in %, with the lowest and highest run in brackets. "
+            "The settings that the recipes use are in bold. The seeds differ from those of the results. `python "
+            "benchmarks/choices.py` repeats the comparison."
         ),
         Table(
             ["Network", "Open in the document", "Tried", "Epochs", "Runs", "Accuracy on held out images"],

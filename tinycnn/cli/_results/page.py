@@ -77,18 +77,18 @@ def _introduction(found: Records) -> list[Block]:
     return [
         Text(
             "Five documents report 25 networks for MNIST, Fashion-MNIST and CIFAR-10. `tinycnn reproduce` trains "
-            "each by its document's recipe on the whole training set and tests it on the whole test set; `tinycnn "
-            f"report` makes this page from the records of the runs. {runs} of {planned} runs are done, {hours:.1f} "
-            f"hours of training. Of {len(verdicts)} targets, set beforehand: {verdicts.count('met')} met, "
-            f"{verdicts.count('missed')} missed, {open_ones} open."
+            "each network by its document's recipe on the whole training set and tests it on the whole test set; "
+            f"`tinycnn report` makes this page from the records of the runs. {runs} of {planned} runs are done, which "
+            f"took {hours:.1f} hours of training. The verdicts on the {len(verdicts)} targets, which were set "
+            f"beforehand, are: {verdicts.count('met')} met, {verdicts.count('missed')} missed, {open_ones} open."
         ),
         Text(
-            "Where a document is silent, the setting is ours, and `tinycnn summary NAME` says so. No setting was "
-            "chosen by test accuracy: ours are usual values, and where there was a choice to make, images held out of "
-            "the training set decided, as shown at the end of this page. The documents used the test set for "
-            "validation, and some of them chose by it; the table says where. Our test accuracy of the best epoch is "
-            "chosen by the test set too, and stands here only because the documents report theirs. The last epoch's "
-            "is the honest figure."
+            "Where a document does not state a setting, we chose it, and `tinycnn summary NAME` says so. No setting "
+            "was chosen by test accuracy. Our settings are usual values, and where there was a choice to make, images "
+            "held out of the training set decided, as shown at the end of this page. The documents used the test set "
+            "for validation, and some of them made choices by it; the table says where. Our test accuracy of the best "
+            "epoch is chosen by the test set too, and we give it only because the documents report theirs. The "
+            "accuracy of the last epoch is the honest figure."
         ),
     ]
 
@@ -109,16 +109,15 @@ def _results(found: Records) -> list[Block]:
             + [str(errors), _errors(runs), _count(runs, recipe), _time(runs)]
         )
     shared = any(record["threads"] < record["machine"]["cores"] for group in found.values() for record in group)
-    busy = "; runs that had a part of the cores had other work beside them, and their times are upper bounds"
+    busy = " Runs that used only some of the cores shared the machine with other work, so their times are upper bounds."
     text = [
-        "Ours are means over the runs, the lowest and the highest in brackets; the runs differ in their seed alone, "
-        "which is 0, 1 and 2, or 0 where one run was asked for. Errors are those of each run, by seed, with the "
-        "weights that the document's own result is of. The time is that of the middle epoch, the test after it "
-        "included, times their number"
-        f"{busy if shared else ''}.",
+        "Our figures are means over the runs, with the lowest and the highest run in brackets. The runs differ only in "
+        "their seed, which is 0, 1 and 2, or 0 if only one run was planned. The errors are those of each run, by seed, "
+        "with the weights to which the document's own result refers. The time is that of the median epoch, including "
+        f"the test after it, multiplied by the number of epochs.{busy if shared else ''}",
         "† The best of all epochs by the test set. ‡ The last epoch of a second run, whose number of epochs was "
-        "picked on the test set. Without a mark: the end of a run, as far as the document says (how `variant_4`'s was "
-        "reached is unknown). § As printed; the document's own accuracies by class have the mean "
+        "picked on the test set. Without a mark: the end of a run, as far as the document says (how `variant_4` "
+        "reached its accuracy is unknown). § As printed; the document's own accuracies by class have the mean "
         f"{100 * fmean(_documented_classes('fashion_base')):.2f}.",
     ]
     return [Table(head, rows), *map(Text, text)]
@@ -145,8 +144,8 @@ def _targets(found: Records) -> list[Block]:
         rows.append([f"`{target.name}`", target.wanted, figure, f"**{verdict}**" if verdict == "missed" else verdict])
     return [
         Text(
-            "Set before the runs, for means over all runs of a network. `vanilla_large` and `variant_2` have no "
-            "documented accuracy and no target."
+            "The targets were set before the runs, and they apply to the means over all runs of a network. "
+            "`vanilla_large` and `variant_2` have no documented accuracy and therefore no target."
         ),
         Table(["Network", "Target", "Reached", "Verdict"], rows, numbers=2),
         *_by_last_epoch(found),
@@ -157,7 +156,9 @@ def _by_last_epoch(found: Records) -> list[Block]:
     names = [f"`{name}`" for name in missed_by_last(found)]
     if not names:
         return []
-    text = "Targets for the best epoch compare it with what the document gives as its accuracy, of whatever epoch."
+    text = (
+        "A target for the best epoch compares it with the accuracy that the document states, whatever epoch that is of."
+    )
     return [Text(f"{text} With the last epoch in its place, these would be missed: {', '.join(names)}.")]
 
 
@@ -180,12 +181,13 @@ def _ladder(found: Records) -> list[Block]:
         sentences.append(f"`{name}`: {ours} ({document})")
     return [
         Text(
-            "Thirteen networks, each with one idea more than the one before. The notebook's sentence on each, "
-            "complexity / accuracy / errors in the first 100 test images: the accuracy is the best epoch's where the "
-            "notebook restored that epoch's weights, and the last epoch's elsewhere."
+            "The ladder has thirteen networks, each with one more idea than the one before. The list repeats the "
+            "notebook's line on each network: complexity / accuracy / errors in the first 100 test images. The "
+            "accuracy is that of the best epoch if the notebook restored the weights of that epoch, and otherwise "
+            "that of the last epoch."
         ),
         Bullets(sentences),
-        Text(f"Chosen by us for `ladder_00` and `ladder_01`: {models.recipe('ladder_00').chosen[0]}"),
+        Text(f"We chose for `ladder_00` and `ladder_01`: {models.recipe('ladder_00').chosen[0]}"),
         *pictures.overview(found, names, "ladder", "The ladder"),
         *pictures.grids(
             found, [name for name in names if name in ("ladder_00", "ladder_03", "ladder_09", "ladder_10")]
@@ -205,7 +207,9 @@ def _fashion(found: Records) -> list[Block]:
         ours = map(_percent_1, by_class(found[name])) if name in found else [_NOT_RUN] + [""] * 9
         rows.append([f"`{name}`, ours", *ours])
     return [
-        Text("Accuracy of each class in %, in the last epoch; ours are means over the runs."),
+        Text(
+            "The table gives the accuracy of each class in %, in the last epoch. Our figures are means over the runs."
+        ),
         Table(head, rows),
         *pictures.by_class(found, names),
         Heading(3, "What blur does"),
@@ -226,9 +230,9 @@ def _blur(found: Records) -> list[Block]:
     shown: list[Block] = [
         Text(
             "The document trains `fashion_improved` a third time, on images augmented with Gaussian blur, and shows "
-            "that accuracy in a figure without a number. Ours blurs every training image anew, with a standard "
-            "deviation drawn evenly from 0 to 1 pixel. Test accuracy in %, by the standard deviation of a blur of "
-            "all test images:"
+            "the accuracy in a figure without a number. Our training blurs every training image anew, with a standard "
+            "deviation drawn evenly from 0 to 1 pixel. The table gives the test accuracy in % if all test images are "
+            "blurred, by the standard deviation of this blur:"
         )
     ]
     there = [name for name in names if name in found]
@@ -254,11 +258,11 @@ def _blur_in_words(sharp: Runs, blurred: Runs) -> str:
     beyond = [100 * (_clean(runs) - _mean_if(runs, "blurred by 2.0 px")) for runs in (sharp, blurred)]
     return (
         f"On clean test images, training on blurred ones {worse} {abs(clean):.2f} points{noise}. On test images "
-        f"blurred by 1 pixel, the network that never saw a blurred image loses {losses[0]:.1f} points, the one that "
-        f"did {losses[1]:.1f}. At 2 pixels, beyond anything that it was trained on, it loses {beyond[1]:.1f}, the "
-        f"other {beyond[0]:.1f}. A likely reason: blur takes away the fine texture by which shirts, pullovers and "
-        "coats differ, and a network that has been shown blurred images decides more by outline and brightness, "
-        "which are left."
+        f"blurred by 1 pixel, the network that never saw a blurred image loses {losses[0]:.1f} points, and the one "
+        f"that did loses {losses[1]:.1f}. At 2 pixels, which is more than anything that it was trained on, the second "
+        f"network loses {beyond[1]:.1f} points and the first {beyond[0]:.1f}. A likely reason is that blur removes the "
+        "fine texture by which shirts, pullovers and coats differ. A network that has seen blurred images decides more "
+        "by outline and brightness, which remain."
     )
 
 
@@ -267,23 +271,23 @@ def _printed(found: Records) -> list[Block]:
     mean = fmean(_documented_classes("fashion_base"))
     shown: list[Block] = [
         Text(
-            f"For `fashion_base` the document prints a train accuracy of {_PRINTED_TRAIN} and a validation accuracy of "
-            f"{_PRINTED}. The test set has 1,000 images of each class, so accuracy is the mean of the accuracies by "
-            f"class, and the mean of the document's own is {mean:.4f}. Both cannot be true of the same network and "
-            f"images. What would produce {_PRINTED}?"
+            f"For `fashion_base`, the document prints a training accuracy of {_PRINTED_TRAIN} and a validation "
+            f"accuracy of {_PRINTED}. The test set has 1,000 images of each class, so the accuracy is the mean of the "
+            f"accuracies by class, and the mean of the document's own is {mean:.4f}. The two values cannot belong to "
+            f"the same network and the same images. What would produce {_PRINTED}?"
         )
     ]
     runs = found.get("fashion_base", ())
     if not runs:
         return [*shown, Text(f"{_NOT_RUN.capitalize()}.")]
     if not all(map(_validation, runs)):
-        return [*shown, Text("A run of ours diverged; it says nothing about this.")]
+        return [*shown, Text("A run of ours diverged, so our runs say nothing about this.")]
     return [
         *shown,
         Bullets([_as_a_loss(runs), _as_other_images(runs), _as_training(runs)]),
         Text(
-            "Which of these happened, the document does not tell, and nothing here proves it. What is to be compared "
-            f"with is its list of classes. {_with_fewer_images(runs)}"
+            "The document does not tell which of these happened, and nothing here proves it. The figures to compare "
+            f"with are therefore its accuracies by class. {_with_fewer_images(runs)}"
         ),
     ]
 
@@ -292,10 +296,10 @@ def _as_a_loss(runs: Runs) -> str:
     losses = [(loss, accuracy) for record in runs for loss, accuracy in _validation(record)]
     nearest = min(losses, key=lambda pair: abs(pair[0] - _PRINTED))
     return (
-        "A loss in the place of an accuracy: `evaluate` returns both, the loss first. In our runs the validation "
-        f"loss goes from {min(losses)[0]:.3f} to {max(losses)[0]:.3f}, and at {nearest[0]:.4f}, as near to {_PRINTED} "
-        f"as it comes, the accuracy is {nearest[1]:.4f}. A loss of that size is what such a network has, which makes "
-        "this the simplest explanation."
+        "A loss was printed instead of an accuracy: `evaluate` returns both, and the loss comes first. In our runs, "
+        f"the validation loss goes from {min(losses)[0]:.3f} to {max(losses)[0]:.3f}, and at {nearest[0]:.4f}, which "
+        f"is the nearest to {_PRINTED}, the accuracy is {nearest[1]:.4f}. Such a network has a loss of this size, "
+        "which makes this the simplest explanation."
     )
 
 
@@ -303,14 +307,17 @@ def _as_other_images(runs: Runs) -> str:
     cases = [key for key in runs[0]["test_accuracy_if"] if not key.startswith("blurred by 0")]
     listed = ", ".join(f"{key} {_mean_if(runs, key):.4f}" for key in cases)
     return (
-        "Test images prepared in another way than training images. Our test accuracy, if the test images are: "
-        f"{listed}. An evaluation on clean images is {_clean(runs):.4f}."
+        "The test images were prepared in another way than the training images. If the test images are changed, our "
+        f"test accuracy is as follows: {listed}. On clean images it is {_clean(runs):.4f}."
     )
 
 
 def _as_training(runs: Runs) -> str:
     lowest = min(accuracy for record in runs for _, accuracy in _validation(record))
-    return f"Bad training: hardly. In no epoch of our runs is the validation accuracy below {lowest:.4f}."
+    return (
+        "The training went badly. This is unlikely, because the validation accuracy of our runs is not below "
+        f"{lowest:.4f} in any epoch."
+    )
 
 
 def _with_fewer_images(runs: Runs) -> str:
@@ -319,8 +326,8 @@ def _with_fewer_images(runs: Runs) -> str:
     train, validation = min(pairs, key=lambda pair: abs(pair[0] - _PRINTED_TRAIN))
     mean = fmean(_documented_classes("fashion_base"))
     return (
-        f"In our runs, where the train accuracy is {train:.4f}, as near to the document's {_PRINTED_TRAIN} as it "
-        f"comes, the validation accuracy is {validation:.4f}. The document's {mean:.4f} is "
+        f"In our runs, at the training accuracy nearest to the document's {_PRINTED_TRAIN}, which is {train:.4f}, the "
+        f"validation accuracy is {validation:.4f}. The document's {mean:.4f} is "
         f"{'lower' if mean < validation else 'not lower'}; a smaller training set would be one way to get there."
     )
 
@@ -335,9 +342,9 @@ def _pair(found: Records) -> list[Block]:
     names = ["mnist_cnn", "cifar10_cnn", "cifar10_cnn_noaug"]
     chosen = {name: " ".join(_chosen(name)) for name in names[:2]}
     return [
-        Text(f"Chosen by us for `mnist_cnn`: {chosen['mnist_cnn']}"),
+        Text(f"We chose for `mnist_cnn`: {chosen['mnist_cnn']}"),
         Text(
-            f"Chosen by us for `cifar10_cnn`: {chosen['cifar10_cnn']} `cifar10_cnn_noaug` is the same without "
+            f"We chose for `cifar10_cnn`: {chosen['cifar10_cnn']} `cifar10_cnn_noaug` is the same network without "
             "augmentation. " + _gain_of_augmentation(found)
         ),
         *pictures.overview(found, names, "mnist-cifar", "The networks for MNIST and CIFAR-10"),
@@ -357,13 +364,14 @@ def _chosen(name: str) -> list[str]:
 
 def _gain_of_augmentation(found: Records) -> str:
     if not {"cifar10_cnn", "cifar10_cnn_noaug"} <= found.keys():
-        return "The two are not run yet."
+        return "The two have not been run yet."
     (with_it, without) = (found[name][0] for name in ("cifar10_cnn", "cifar10_cnn_noaug"))
     gain = 100 * (with_it["last_val_accuracy"] - without["last_val_accuracy"])
     return (
         f"In the last epoch, augmentation {'gains' if gain >= 0 else 'costs'} {abs(gain):.2f} points of test accuracy "
-        f"({_percent(without['last_val_accuracy'])} % without it); train accuracy, measured in training with dropout, "
-        f"is {_percent(with_it['accuracy'][-1])} % with it and {_percent(without['accuracy'][-1])} % without."
+        f"({_percent(without['last_val_accuracy'])} % without it). The training accuracy, which is measured in "
+        f"training with dropout, is {_percent(with_it['accuracy'][-1])} % with augmentation and "
+        f"{_percent(without['accuracy'][-1])} % without it."
     )
 
 
@@ -378,9 +386,9 @@ def _small(found: Records) -> list[Block]:
         beside = f"{means[0]}, {means[1]} and {means[2]}"
     return [
         Text(
-            "Seven networks for MNIST with few parameters, four of them with fewer than 15,000. For `eip4` its "
-            "document also gives the last epoch's validation loss 0.0200, train accuracy 0.9581 and train loss 0.0901; "
-            f"ours, means over the runs, are {beside}."
+            "These are seven networks for MNIST with few parameters, four of them with fewer than 15,000, and `eip4`. "
+            "The document of `eip4` also gives figures of the last epoch: validation loss 0.0200, training accuracy "
+            f"0.9581 and training loss 0.0901. Ours, as means over the runs, are {beside}."
         ),
         *pictures.overview(found, names, "small", "The small networks"),
         *pictures.confusions(found, ["go_crazy"]),
@@ -398,15 +406,15 @@ def _origin(found: Records) -> list[Block]:
     ]
     shown: list[Block] = [
         Text(
-            "Every record is a file `results/NAME-seedS.json` with the figures of each epoch, the settings, the "
-            "versions and the command that repeats it; on the same type of machine, the repetition gives the same "
-            "bits. `tinycnn report results --docs docs` writes this page and its pictures."
+            "Every record is a file `results/NAME-seedS.json`, which contains the figures of each epoch, the settings, "
+            "the versions and the command that repeats the run. On the same type of machine, the repetition gives the "
+            "same bits. `tinycnn report results --docs docs` writes this page and its pictures."
         )
     ]
     if made:
         shown.append(Bullets(made))
     if old:
-        shown.append(Text(f"By an older recipe than today's: {', '.join(old)}."))
+        shown.append(Text(f"Some records were made by an older recipe than today's: {', '.join(old)}."))
     return shown
 
 

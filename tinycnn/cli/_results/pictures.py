@@ -44,10 +44,13 @@ def overview(found: Records, names: Sequence[str], file: str, what: str) -> list
     if not groups:
         return []
     documented = [models.recipe(name).documented for name in names if name in found]
-    drawn = ["a line for each seed", "dotted: what the document gives (the higher line is its best epoch, if two)"]
+    drawn = [
+        "a line for each seed",
+        "dotted: the document's accuracy (if there are two lines, the higher one is its best epoch)",
+    ]
     if any("val_accuracy_by_epoch" in figures for figures in documented):
-        drawn.append("crosses: its accuracy of each epoch")
-    drawn.append("a first epoch may lie below what is shown")
+        drawn.append("crosses: the document's accuracy of each epoch")
+    drawn.append("a first epoch may lie below the range that is shown")
     caption = f"{what}: test accuracy after each epoch, {'; '.join(drawn)}."
     small = Picture(f"{file}-accuracy", caption, lambda: _figures().overview(groups))
     detailed = [name for name in names if name in found and name in _DETAILED]
@@ -67,7 +70,7 @@ def by_class(found: Records, names: Sequence[str]) -> list[Block]:
 
 
 def _class_caption(name: str) -> str:
-    beside = "" if "per_class_accuracy" not in models.recipe(name).documented else "; diamonds: the document's"
+    beside = "" if "per_class_accuracy" not in models.recipe(name).documented else "; diamonds: the document's accuracy"
     return f"`{name}`: share of each class's test images that are classified correctly, mean over the runs{beside}."
 
 
@@ -86,7 +89,7 @@ def confusions(found: Records, names: Sequence[str]) -> list[Block]:
     """What is taken for what."""
 
     def caption(name: str) -> str:
-        return f"`{name}`, seed 0: how many test images of each class (rows) were taken for which (columns)."
+        return f"`{name}`, seed 0: how many test images of each class (rows) were taken for each class (columns)."
 
     return _pictures(found, names, "confusion", caption, lambda runs: _figures().confusion(runs[0]))
 
@@ -96,7 +99,7 @@ def surest(found: Records, names: Sequence[str]) -> list[Block]:
 
     def caption(which: str, name: str) -> str:
         kind = "correct predictions" if which == "best" else "mistakes"
-        return f"`{name}`, seed 0: the {kind} that the network is surest of, with its probability."
+        return f"`{name}`, seed 0: the {kind} of which the network is most certain, with their probabilities."
 
     shown: list[Block] = []
     for name in names:
