@@ -48,15 +48,14 @@ class SqueezeExcite(layers.Layer):
         self.add_parameter("w1", (channels, self.units), initializers.get("glorot_uniform"), rng)
         self.add_parameter("w2", (self.units, channels), initializers.get("glorot_uniform"), rng)
 
-    def forward(self, x, *, training=False, step=0, ws=None):
+    def forward(self, x):
         self.check_input(x)
         mean = x.mean(axis=(1, 2))
         hidden = np.maximum(mean @ self.params["w1"].value, 0)
         weight = 1 / (1 + np.exp(-(hidden @ self.params["w2"].value)))
-        cache = SqueezeExciteCache(x, mean, hidden, weight) if training else None
-        return x * weight[:, None, None], cache
+        return x * weight[:, None, None], SqueezeExciteCache(x, mean, hidden, weight)
 
-    def backward(self, dy, cache, *, ws=None):
+    def backward(self, dy, cache):
         self.check_gradient(dy)
         x, mean, hidden, weight = cache
         w1, w2 = self.params["w1"], self.params["w2"]
