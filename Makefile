@@ -1,47 +1,54 @@
-# Short names for what is written out elsewhere; nothing needs make.
-.PHONY: setup test slow coverage cuda lint types docs docs-check bench ci soak fuzz
+# Short names for commands that are written out elsewhere; no part of tinycnn depends on make.
+.PHONY: help setup test slow coverage cuda lint types docs docs-check bench ci soak fuzz
 
-setup:  ## a virtual environment with everything for development
+PYTHON = .venv/bin/python
+
+help:  ## List every target and what it does.
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+
+setup:  ## Make a virtual environment in .venv with everything that development needs.
 	python3 -m venv .venv
 	.venv/bin/pip install -q -e ".[dev]"
 	.venv/bin/pre-commit install
 
-test:  ## the quick tests
+test:  ## Run the quick tests.
 	.venv/bin/python -m pytest
 
-slow:  ## the others
+slow:  ## Run the slow tests, which install tinycnn, run the examples, and train networks.
 	.venv/bin/python -m pytest -m slow
 
-coverage:  ## of lines, the Numba kernels included: they also run as plain Python
+# Numba's kernels are counted too, because they also run as plain Python here.
+coverage:  ## Measure which lines the quick tests run, and fail below 95 percent.
 	.venv/bin/python -m pytest -q --cov --cov-report=
 	NUMBA_DISABLE_JIT=1 .venv/bin/python -m pytest -q --cov --cov-append --cov-report= -W "ignore::RuntimeWarning" \
 	    tests/kernels/test_kernels_parity.py tests/small_parts/test_augmentation.py
 	.venv/bin/coverage report --fail-under=95 --omit="kernels/cuda/*"
 
-cuda:  ## the cuda backend's tests, in the simulator where there is no GPU; needs pip install -e ".[cuda]"
+cuda:  ## Test the cuda backend in the simulator, without a GPU; needs pip install -e ".[cuda]".
 	NUMBA_ENABLE_CUDASIM=1 .venv/bin/python -m pytest -m cuda
 
-lint:
+lint:  ## Check the style and the formatting with ruff.
 	.venv/bin/ruff check .
 	.venv/bin/ruff format --check .
 
-types:
+types:  ## Check the types with mypy.
 	.venv/bin/mypy
 
-docs:  ## the site, in docs/_build/html; every warning is an error
+docs:  ## Build the website in docs/_build/html, where every warning is an error.
 	.venv/bin/sphinx-build -W --keep-going -b html docs docs/_build/html
 
-docs-check:  ## examples in docstrings and documents run, links lead somewhere
+docs-check:  ## Run the examples in docstrings and documents, and check their links.
 	.venv/bin/python -m pytest tests/project/test_docs.py -m "slow or not slow"
 
-fuzz:  ## 200,000 mutated inputs for every reader of files, about an hour; 300 of each are among the quick tests
+# The quick tests include a short form with 300 inputs for each reader.
+fuzz:  ## Feed 200,000 mutated inputs to every reader of files, and record the outcome; takes about an hour.
 	.venv/bin/python tests/fuzz/run.py --save
 
-soak:  ## half an hour of what may go wrong in the long run: kills, Ctrl-C, 60,000 steps, threads, processes
+# What may go wrong in the long run: kills, Ctrl-C, 60,000 steps, threads, processes.
+soak:  ## Train through kills, Ctrl-C and 60,000 steps, and record the outcome; takes about half an hour.
 	PYTHONPATH=tests .venv/bin/python -m soak --save
 
-PYTHON = .venv/bin/python
-bench:  ## everything that is measured, with records, and the page on it; needs pip install -e ".[bench]"
+bench:  ## Measure and record all benchmarks, and update docs/benchmarks.md; needs pip install -e ".[bench]".
 	for mode in training inference latency teaching; do $(PYTHON) benchmarks/compare.py --mode $$mode --save || exit; done
 	$(PYTHON) benchmarks/kernels.py --save
 	$(PYTHON) benchmarks/memory.py --save
@@ -49,5 +56,5 @@ bench:  ## everything that is measured, with records, and the page on it; needs 
 	$(PYTHON) benchmarks/startup.py --save
 	$(PYTHON) benchmarks/report.py
 
-ci:  ## all of it, in a fresh copy
+ci:  ## Run every check in a fresh copy, as on a new machine.
 	.ci/run

@@ -1,6 +1,7 @@
-"""Maps the folder ``kernels/`` to the package ``tinycnn.kernels``; everything else stands in pyproject.toml.
+"""Install the folder ``kernels/`` as the package ``tinycnn.kernels``; pyproject.toml contains everything else.
 
-``find_packages()`` would install a top-level ``kernels``, which is the import name of an unrelated package.
+The packages are listed here because ``find_packages()`` alone would also install a top-level package ``kernels``, which
+is the import name of an unrelated project.
 """
 
 from setuptools import find_packages, setup

@@ -1,11 +1,11 @@
-"""The same recipes in tinycnn and in Keras: what a single run of a document may be expected to reach.
+"""Train the same recipes in tinycnn and in Keras, to see what a single run of a document may be expected to reach.
 
-    python benchmarks/beside_keras.py                       # what is recorded is not run again
+    python benchmarks/beside_keras.py                       # skips the runs that are already recorded
     python benchmarks/beside_keras.py ladder_05 --threads 1
 
-A document reports one run. If the mean of ours is lower, that may be the engine or that run's luck. Other runs in Keras
-tell, with the same images, layers, optimizer and epochs, and as many seeds. A network's record is a file in
-``results/beside/``; ``tinycnn report`` shows it.
+A document reports one run. If the mean of our runs is lower, the reason may be the engine, or the document's run may
+have been lucky. Other runs in Keras tell which it is, with the same images, layers, optimizer and epochs, and with as
+many seeds. The record of a network is a file in ``results/beside/``; ``tinycnn report`` shows it.
 """
 
 import argparse
@@ -25,12 +25,12 @@ from tinycnn.cli._data import Data, load
 
 RESULTS = Path(__file__).parents[1] / "results" / "beside"
 OURS = "tinycnn"
-#: Those whose targets were missed.
+#: The networks that missed their targets.
 NETWORKS = ("ladder_05", "ladder_09", "ladder_10")
 
 
 def train_ours(name: str, data: Data, seed: int, epochs: int) -> list[float]:
-    """Test accuracy after each epoch."""
+    """Train a network in tinycnn and return the test accuracy after each epoch."""
     recipe = models.recipe(name)
     tinycnn.set_seed(seed)
     model = models.build(name)
@@ -39,7 +39,7 @@ def train_ours(name: str, data: Data, seed: int, epochs: int) -> list[float]:
 
 
 def train_theirs(name: str, data: Data, seed: int, epochs: int) -> list[float]:
-    """The same in Keras."""
+    """Train the same network in Keras and return the test accuracy after each epoch."""
     import keras
 
     recipe = models.recipe(name)
@@ -50,7 +50,7 @@ def train_theirs(name: str, data: Data, seed: int, epochs: int) -> list[float]:
 
 
 def _curve(model: Any, data: Data, epochs: int, batch_size: int) -> list[float]:
-    """``fit`` is called alike."""
+    """Call ``fit``, which both frameworks have, and return the test accuracy after each epoch."""
     test = data.x_test, data.y_test
     history = model.fit(
         data.x_train, data.y_train, batch_size=batch_size, epochs=epochs, validation_data=test, verbose=0
@@ -59,12 +59,15 @@ def _curve(model: Any, data: Data, epochs: int, batch_size: int) -> list[float]:
 
 
 def compare(name: str, seeds: range, folder: Path = RESULTS, epochs: int | None = None) -> None:
-    """Train what the network's record lacks."""
+    """Train the runs that the network's record lacks."""
     import keras
 
     recipe = models.recipe(name)
     if recipe.schedule is not None or recipe.augment is not None or recipe.optimizer != "Adam":
-        raise ValueError(f"{name}: only recipes of Adam with one rate and without augmentation are told to Keras")
+        raise ValueError(
+            f"{name}: Keras can only be given recipes that use Adam with one learning rate and without augmentation; "
+            "choose another network"
+        )
     data = load(recipe.data)
     trainers = {OURS: train_ours, f"Keras on {keras.backend.backend()}": train_theirs}
     about = {"name": name, "command": f"python benchmarks/beside_keras.py {name}"}
@@ -76,9 +79,11 @@ def compare(name: str, seeds: range, folder: Path = RESULTS, epochs: int | None 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("networks", nargs="*", default=NETWORKS, help=f"default: {', '.join(NETWORKS)}")
-    parser.add_argument("--seeds", type=int, default=15, help="how many runs of each (default %(default)s)")
-    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument(
+        "networks", nargs="*", default=NETWORKS, help=f"networks to train (default: {', '.join(NETWORKS)})"
+    )
+    parser.add_argument("--seeds", type=int, default=15, help="number of runs of each network (default %(default)s)")
+    parser.add_argument("--threads", type=int, default=2, help="number of threads (default %(default)s)")
     arguments = parser.parse_args()
     os.environ.setdefault("KERAS_BACKEND", "tensorflow")
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")

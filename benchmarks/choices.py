@@ -1,11 +1,11 @@
-"""Settings that the documents leave open, compared on images held out of the training set.
+"""Compare settings that the documents leave open, on images held out of the training set.
 
-    python benchmarks/choices.py                       # all questions; what is recorded is not run again
+    python benchmarks/choices.py                       # asks all questions, skips the runs that are already recorded
     python benchmarks/choices.py ladder_02 --threads 1
 
-The last 5,000 training images are not trained on, and take the place of the test set, which decides nothing here. Each
-answer is trained with the same seeds, none of which is a seed of the published results. A question's record is a file
-in ``results/choices/``; ``tinycnn report`` shows it.
+The last 5,000 training images are not trained on. They take the place of the test set, which decides nothing here.
+Every answer is trained with the same seeds, and none of these is a seed of the published results. The record of a
+question is a file in ``results/choices/``; ``tinycnn report`` shows it.
 """
 
 import argparse
@@ -35,23 +35,23 @@ FIRST_SEED = 100
 
 
 class Answer(NamedTuple):
-    """Changes of the recipe, and the layers where they change too."""
+    """The changes that an answer makes to the recipe, and the layers if it changes them too."""
 
     changes: Mapping[str, Any] = MappingProxyType({})
     make_layers: Callable[[], list[Layer]] | None = None
 
 
 class Question(NamedTuple):
-    """What is asked about a network, and the answers by their description."""
+    """A question about a network, and the possible answers by their description."""
 
     question: str
     runs: int
     answers: dict[str, Answer]
-    epochs: int | None = None  # instead of the recipe's, where those take too long
+    epochs: int | None = None  # This replaces the recipe's number of epochs if that takes too long.
 
 
 def _ladder_10(initializer: Any) -> Answer:
-    """``ladder_10``, with other initial weights in the layers with relu."""
+    """Return ``ladder_10`` with other initial weights in the layers with relu."""
 
     def make_layers() -> list[Layer]:
         made = models.build("ladder_10").layers
@@ -65,7 +65,7 @@ def _ladder_10(initializer: Any) -> Answer:
 
 
 def _one_filter(initializer: Any) -> Answer:
-    """``ladder_02``."""
+    """Return ``ladder_02`` with other initial weights in its only filter."""
     return Answer(
         make_layers=lambda: [
             Conv2D(1, 3, activation="relu", kernel_initializer=initializer),
@@ -125,12 +125,12 @@ QUESTIONS = {
 
 @cache
 def held_out(name: str) -> Data:
-    """A data set whose test images are the last of its training images."""
+    """Return a data set whose test images are the last of its training images."""
     return hold_out(load(name), HELD_OUT)
 
 
 def train(name: str, question: Question, answer: Answer, seed: int) -> list[float]:
-    """Accuracy on the held out images after each epoch."""
+    """Train one answer and return the accuracy on the held-out images after each epoch."""
     recipe = replace(models.recipe(name), **answer.changes)
     data = held_out(recipe.data)
     tinycnn.set_seed(seed)
@@ -152,7 +152,7 @@ def train(name: str, question: Question, answer: Answer, seed: int) -> list[floa
 
 
 def ask(name: str, folder: Path = RESULTS) -> None:
-    """Train what the question's record lacks."""
+    """Train the runs that the question's record lacks."""
     question = QUESTIONS[name]
     about = {
         "name": name,
@@ -169,8 +169,8 @@ def ask(name: str, folder: Path = RESULTS) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("names", nargs="*", help=f"of {', '.join(QUESTIONS)} (default: all)")
-    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("names", nargs="*", help=f"questions to ask, of {', '.join(QUESTIONS)} (default: all)")
+    parser.add_argument("--threads", type=int, default=2, help="number of threads (default %(default)s)")
     arguments = parser.parse_args()
     numba.set_num_threads(arguments.threads)
     for name in arguments.names or QUESTIONS:

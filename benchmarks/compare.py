@@ -4,11 +4,11 @@
     python benchmarks/compare.py mnist_cnn --mode inference --rounds 3 --json out.json
     python benchmarks/compare.py --mode latency                 # predictions, one image at a time
 
-Each peer runs in a process of its own, on the same cores and number of threads; the parent lets them work in turn, one
-round each. A round is whole training steps (forward, loss, backward, Adam; the batch sizes of the networks' documents)
-or predictions, on float32 images that lie ready in memory. Warm-up, compilation included, is not counted. Quoted is the
-ratio of medians, and the lowest and highest ratio of a round. A peer that is not installed, or fails, is named with
-its reason.
+Each peer runs in a process of its own, on the same cores and with the same number of threads. The parent process lets
+the peers work in turn, one round each. A round consists of whole training steps (forward, loss, backward, Adam; at the
+batch sizes of the networks' documents) or of predictions, on float32 images that are already in memory. The warm-up,
+including compilation, is not counted. The result is the ratio of the medians, together with the lowest and highest
+ratio of a round. If a peer is not installed or fails, it is named with the reason.
 """
 
 import argparse
@@ -26,7 +26,7 @@ from tinycnn import models
 
 
 class Mode(NamedTuple):
-    """What is compared: networks, peers, training or prediction, and the batch size where no document says it."""
+    """What is compared: networks, peers, training or prediction, and the batch size if no document states it."""
 
     networks: tuple[str, ...]
     peers: tuple[str, ...]
@@ -44,7 +44,7 @@ MODES = {
 
 
 def compare(network: str, mode: Mode, peers: list[str], rounds: int, seconds: float, threads: int) -> dict[str, Any]:
-    """Seconds per step of tinycnn and its peers for one network, round by round."""
+    """Measure the seconds per step of tinycnn and its peers for one network, round by round."""
     job = {
         "network": network,
         "batch_size": mode.batch_size or models.recipe(network).batch_size,
@@ -57,7 +57,7 @@ def compare(network: str, mode: Mode, peers: list[str], rounds: int, seconds: fl
 
 
 def ratios(kept: dict[str, Any]) -> dict[str, figures.Ratio]:
-    """By network: tinycnn against the fastest peer. Networks for which either is missing are left out."""
+    """Return tinycnn's ratio to the fastest peer, by network; a network is left out if one of the two is missing."""
     found = {}
     for result in kept["results"]:
         times = result["seconds_per_step"]
@@ -68,9 +68,12 @@ def ratios(kept: dict[str, Any]) -> dict[str, figures.Ratio]:
 
 
 def tables(kept: dict[str, Any]) -> str:
-    """Images per second, tinycnn's ratio to the fastest peer (in bold), who is missing, and the targets."""
+    """Return tables of images per second and of the targets.
+
+    The fastest peer is in bold, tinycnn's ratio to it is in the last column, and the missing peers are named.
+    """
     peers, faster = kept["peers"], ratios(kept)
-    header = ["network (batch)", *(PEERS[name].title for name in (OURS, *peers)), "tinycnn is faster by"]
+    header = ["network (batch)", *(PEERS[name].title for name in (OURS, *peers)), "tinycnn / fastest"]
     rows = []
     for result in kept["results"]:
         best = figures.fastest(result["seconds_per_step"], OURS)
@@ -96,10 +99,12 @@ def _rate(result: dict[str, Any], name: str, best: bool) -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("networks", nargs="*", help="documented networks (default: those of the mode)")
-    parser.add_argument("--mode", choices=MODES, default="training")
-    parser.add_argument("--peers", nargs="*", choices=PEERS, help="default: those of the mode")
-    parser.add_argument("--seconds", type=float, default=0.5, help="about how long a round is (default 0.5)")
+    parser.add_argument("networks", nargs="*", help="documented networks (default: the networks of the mode)")
+    parser.add_argument("--mode", choices=MODES, default="training", help="what is compared (default: training)")
+    parser.add_argument(
+        "--peers", nargs="*", choices=PEERS, help="frameworks to compare with (default: the peers of the mode)"
+    )
+    parser.add_argument("--seconds", type=float, default=0.5, help="approximate length of a round (default 0.5)")
     record.add_arguments(parser, rounds=7)
     arguments = parser.parse_args()
     mode = MODES[arguments.mode]

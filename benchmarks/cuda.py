@@ -1,11 +1,13 @@
-"""One command for a day with a GPU: tests, networks against PyTorch, kernels against the card's limits, one training.
+"""Measure everything about a GPU with one command.
 
     python benchmarks/cuda.py --json cuda.json
 
-Takes under eight minutes: what would take longer is left out, and the record says so. What is missing (a card, PyTorch,
-the CIFAR-10 files) is said, and what needs it left out.
-Rates are of whole training steps: forward, loss, backward, Adam, in images a second; the median of several turns in
-which tinycnn and its peers take turns on the card.
+The script runs the tests on the card, compares networks with PyTorch and kernels with the card's limits, and trains one
+network. It takes less than eight minutes: what would take longer is left out, and the record says so. If something is
+missing (a card, PyTorch, the CIFAR-10 files), the script names it and leaves out what needs it.
+
+Rates are images per second of whole training steps (forward, loss, backward, Adam). Each rate is the median of several
+rounds, in which tinycnn and its peers take turns on the card.
 """
 
 import argparse
@@ -18,33 +20,24 @@ import time
 from datetime import date
 from pathlib import Path
 
-import cuda_name  # noqa: F401  (before anything that imports numba-cuda)
+import cuda_name  # noqa: F401  (It must be imported before anything that imports numba-cuda.)
 import numpy as np
 from cuda_steps import refuse_without_card, seconds
-from networks import Job
+from networks import PUBLISHED, Job
 
 import tinycnn
 from tinycnn import callbacks, datasets, models
 
 ROOT = Path(__file__).parent.parent
-NETWORKS = (
-    "vanilla",
-    "go_crazy",
-    "ladder_03",
-    "ladder_10",
-    "mnist_cnn",
-    "fashion_base",
-    "fashion_improved",
-    "cifar10_cnn",
-)
 TURNS, TURN_SECONDS = 3, 1.0
-#: Seconds after the start from which on torch.compile is not asked any more, and the training ends after its epoch.
+#: The number of seconds after the start from which torch.compile is left out, and after which the training ends with
+#: the current epoch.
 LAST_COMPILATION, LAST_EPOCH = 270, 420
 START = time.perf_counter()
 
 
 def parity():
-    """The tests of the cuda backend, on the card."""
+    """Run the tests of the cuda backend on the card, and return their outcome."""
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     environment.pop("NUMBA_ENABLE_CUDASIM", None)
     command = [sys.executable, "-m", "pytest", "-q", "-m", "cuda", "--ignore=tests/kernels/test_cuda_ptx.py", "tests"]
@@ -56,7 +49,7 @@ def parity():
 
 
 def ours(job):
-    """A function that trains one batch, and one that waits for the card."""
+    """Return a function that trains one batch in tinycnn, and one that waits for the card."""
     from tinycnn.core.workspace import Workspace
     from tinycnn.kernels import cuda
     from tinycnn.training.batches import ArrayBatches
@@ -82,7 +75,7 @@ def ours(job):
 
 
 def torchs(job, compiled):
-    """The same in PyTorch, all data on the card, TF32 as PyTorch has it by default."""
+    """Return the same two functions in PyTorch, with all data on the card and TF32 at PyTorch's default."""
     import torch
     from peers.on_torch import _layer
 
@@ -112,7 +105,7 @@ def torchs(job, compiled):
 
 
 def rate(step, wait, job):
-    """Images a second over one turn."""
+    """Return the images per second of one turn."""
     wait()
     start, count = time.perf_counter(), 0
     while time.perf_counter() - start < TURN_SECONDS:
@@ -124,7 +117,7 @@ def rate(step, wait, job):
 
 
 def network(name, with_torch):
-    """Rates of tinycnn and of its peers, in turns; a peer that fails is named with its reason."""
+    """Measure the rates of tinycnn and its peers in turns; a peer that fails is named with its reason."""
     batch_size = models.recipe(name).batch_size or 128
     job = Job(name, batch_size, True, 1, 16)
     makers = {"tinycnn": lambda: ours(job)}
@@ -141,7 +134,7 @@ def network(name, with_torch):
                 step()
             wait()
             runners[peer] = step, wait
-        except Exception as error:  # a peer that cannot run must not end the others' measurement
+        except Exception as error:  # A peer that cannot run must not end the measurement of the others.
             missing[peer] = f"{type(error).__name__}: {error}"[:300]
     rates = {peer: [] for peer in runners}
     for _ in range(TURNS):
@@ -155,7 +148,7 @@ def network(name, with_torch):
 
 
 def limits():
-    """What the card reaches here: bytes a second of a copy, operations a second of cuBLAS's product."""
+    """Measure the limits of the card: bytes per second of a copy, and operations per second of cuBLAS's product."""
     from tinycnn.kernels import cuda
 
     x, y = cuda.empty(2**26), cuda.empty(2**26)
@@ -178,7 +171,7 @@ def limits():
 
 
 def kernel_rates():
-    """GFLOP/s of products and GB/s of what only moves numbers, for shapes of ``cifar10_cnn`` and ``mnist_cnn``."""
+    """Measure GFLOP/s of products and GB/s of other kernels, for shapes of ``cifar10_cnn`` and ``mnist_cnn``."""
     from tinycnn.kernels import cuda
 
     rng, rates = np.random.default_rng(0), {}
@@ -188,7 +181,7 @@ def kernel_rates():
         dx, dw, db = cuda.empty(x.shape), cuda.empty(w.shape), cuda.empty((F,))
         operations, name = 2 * 9 * N * S * S * C * F / 1e9, f"{N}×{S}×{S}, {C}→{F}"
         rates[f"conv forward {name}"] = operations / seconds(
-            lambda: cuda.conv2d_forward(x, w, None, *geometry, out=dy)  # noqa: B023  (called at once)
+            lambda: cuda.conv2d_forward(x, w, None, *geometry, out=dy)  # noqa: B023  (The function is called at once.)
         )
         rates[f"conv input gradient {name}"] = operations / seconds(
             lambda: cuda.conv2d_backward_input(dy, w, (S, S), *geometry, out=dx)  # noqa: B023
@@ -211,10 +204,10 @@ def kernel_rates():
 
 
 def training(epochs=10):
-    """``cifar10_cnn`` as its recipe has it, for ten epochs."""
+    """Train ``cifar10_cnn`` by its recipe for ``epochs`` epochs, and return the history."""
     try:
         (x, y), (x_test, y_test) = datasets.cifar10.load_data()
-    except Exception as error:  # no network, no files
+    except Exception as error:  # There may be no network and no files.
         return {"missing": f"CIFAR-10: {error}"[:300]}
     x, x_test = (images.astype("float32") / 255 for images in (x, x_test))
     with tinycnn.use_backend("cuda"):
@@ -240,10 +233,10 @@ def training(epochs=10):
 
 
 def main():
-    """Measure, print a table, write a record."""
+    """Measure, write a record, and print a table."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--json", type=Path, default=Path("cuda.json"), help="where the record goes")
-    parser.add_argument("--skip-tests", action="store_true")
+    parser.add_argument("--json", type=Path, default=Path("cuda.json"), help="file for the record (default: cuda.json)")
+    parser.add_argument("--skip-tests", action="store_true", help="do not run the tests of the cuda backend")
     arguments = parser.parse_args()
     refuse_without_card()
     try:
@@ -254,7 +247,7 @@ def main():
     except ImportError:
         with_torch, torch_version = False, None
     if not with_torch:
-        print("PyTorch with CUDA is not installed: tinycnn is measured alone")
+        print("PyTorch with CUDA is not installed, so tinycnn is measured alone.")
     from tinycnn.kernels.cuda._device import cuda
 
     name = cuda.get_current_device().name
@@ -266,7 +259,7 @@ def main():
         "tests": None if arguments.skip_tests else parity(),
         "limits": limits(),
         "kernels": kernel_rates(),
-        "networks": [network(name, with_torch) for name in NETWORKS],
+        "networks": [network(name, with_torch) for name in PUBLISHED],
         "training": training(),
     }
     record["seconds"] = time.perf_counter() - START
@@ -275,7 +268,7 @@ def main():
 
 
 def table(record):
-    """The record as a person reads it."""
+    """Return the record as a table for a person to read."""
     lines = [f"{record['date']}, {record['card']}, PyTorch {record['torch']}, tests: {record['tests']}", ""]
     lines += [f"{name:<50}{value:>12,.0f}" for name, value in (record["limits"] | record["kernels"]).items()]
     peers = ("tinycnn", "torch", "torch_compile")

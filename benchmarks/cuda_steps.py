@@ -1,31 +1,31 @@
-"""Times the teaching steps of a convolution beside the backend's own, on this machine's card.
+"""Measure the teaching steps of a convolution beside the backend's own convolution, on this machine's card.
 
     python benchmarks/cuda_steps.py
 
-Every step is compared with the reference first. Rates are useful arithmetic: two operations per multiplication and
-addition of the convolution, none for what is computed and thrown away.
+Every step is first compared with the reference. Rates count useful arithmetic only: two operations for each
+multiplication and addition of the convolution, and none for what is computed and thrown away.
 """
 
 import argparse
 import sys
 import time
 
-import cuda_name  # noqa: F401  (before anything that imports numba-cuda)
+import cuda_name  # noqa: F401  (It must be imported before anything that imports numba-cuda.)
 import numpy as np
 
 from tinycnn.core.backend import unavailable
 from tinycnn.kernels import reference
 
-#: Images, height, width, channels, filters: layers of ``mnist_cnn`` and ``cifar10_cnn``, and a wider one.
+#: Images, height, width, channels and filters of layers of ``mnist_cnn`` and ``cifar10_cnn``, and of a wider layer.
 SHAPES = [(128, 28, 28, 32, 64), (64, 32, 32, 32, 32), (64, 16, 16, 64, 64), (64, 14, 14, 128, 128)]
 PADS, WINDOW = (1, 1, 1, 1), (3, 3)
 
 
 def seconds(function, least=0.2):
-    """Of one call, when many are made in a row and nothing waits between them."""
+    """Return the seconds of one call, when many calls are made in a row and nothing waits between them."""
     from tinycnn.kernels import cuda
 
-    function()  # compiles
+    function()  # The first call compiles.
     count, elapsed = 1, 0.0
     while elapsed < least:
         cuda.synchronize()
@@ -39,7 +39,7 @@ def seconds(function, least=0.2):
 
 
 def measured(shape, rng):
-    """Name and GFLOP/s of each way for one shape, checked against the reference on the first image."""
+    """Yield name and GFLOP/s of each way to compute one shape, checked against the reference on the first image."""
     from tinycnn.kernels import cuda
     from tinycnn.kernels.cuda.steps import STEPS
 
@@ -59,18 +59,18 @@ def measured(shape, rng):
 
 
 def refuse_without_card():
-    """End the script where there is nothing to measure."""
+    """End the script with the reason if there is nothing to measure."""
     missing = unavailable("cuda")
     if missing is None:
         from tinycnn.kernels import cuda
 
-        missing = "this is the simulator, whose times say nothing about a card" if cuda.SIMULATED else None
+        missing = "this is the simulator, and its times say nothing about a card" if cuda.SIMULATED else None
     if missing is not None:
         sys.exit(f"nothing measured: {missing}")
 
 
 def main():
-    """Print a table."""
+    """Measure every shape and print a table."""
     argparse.ArgumentParser(description=__doc__.partition("\n")[0]).parse_args()
     refuse_without_card()
     rng = np.random.default_rng(0)

@@ -1,4 +1,4 @@
-"""Runs of several kinds and seeds, each a curve of accuracies, in a record that is written after every run."""
+"""Make runs of several kinds and seeds, each a curve of accuracies, and write the record after every run."""
 
 import json
 from collections.abc import Callable, Iterable
@@ -24,15 +24,17 @@ def complete(
     Parameters
     ----------
     path : Path
-        Of the record.
+        The file of the record.
     about : dict
-        What stands in the record beside the runs.
+        What the record contains in addition to the runs.
     key : str
-        Under which the record has them: a curve by title and seed.
+        The key under which the record contains the runs, as curves by title and seed.
     titles : iterable of str
+        The kinds of runs.
     seeds : range
+        The seeds of each kind.
     train : callable
-        ``train(title, seed)`` gives the accuracy after each epoch.
+        ``train(title, seed)`` returns the accuracy after each epoch.
     """
     known = json.loads(path.read_text())[key] if path.exists() else {}
     curves: dict[str, dict[str, list[float]]] = {title: known.get(title, {}) for title in titles}

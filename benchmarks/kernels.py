@@ -1,15 +1,15 @@
-"""Every core kernel of the documented networks against its ceiling: a roofline.
+"""Compare every core kernel of the documented networks with its ceiling, and draw a roofline.
 
     python benchmarks/kernels.py
     python benchmarks/kernels.py ladder_10 --rounds 3 --plot roofline.png
     python benchmarks/kernels.py mnist_cnn --algorithms auto direct winograd im2col
 
-Products (convolutions and dense layers, each of the three passes) are held against NumPy's sgemm, everything else
-against the bytes that a large copy reads and writes. A kernel and its ceiling take turns, on the same threads;
-quoted is the ratio of medians. The rate of a convolution is that of the plain sum, whatever the algorithm: Winograd's
-can be above the ceiling. Bytes are the least that have to be moved; for the kernels that the memory bounds the batch is
-made so large that no cache holds it. A kernel that works in place can be above the ceiling too: the processor reads
-what a copy is about to overwrite, which nobody counts.
+Products (the three passes of convolutions and dense layers) are compared with NumPy's sgemm, and everything else with
+the bytes that a large copy reads and writes. A kernel and its ceiling take turns, on the same threads; the result is
+the ratio of the medians. The rate of a convolution counts the operations of the plain sum, whatever the algorithm, so
+Winograd's algorithm can exceed the ceiling. The number of bytes is the least that has to be moved. For memory-bound
+kernels, the batch is made so large that no cache can hold it. A kernel that works in place can exceed the ceiling too,
+because a copy makes the processor read what it is about to overwrite, and nobody counts these bytes.
 """
 
 import argparse
@@ -37,12 +37,12 @@ from tinycnn.kernels.threads import one_blas_thread
 PASSES = {"forward": "forward", "backward_input": "input gradient", "backward_weights": "weight gradient"}
 SGEMM, COPY = "sgemm", "copy"
 ROOFLINE = Path(__file__).parent.parent / "docs" / "images" / "roofline.png"
-#: Elements of one array of a kernel that the memory bounds: 64 MB.
+#: The number of elements in one array of a memory-bound kernel, which makes 64 MB.
 LARGE = 16 * 2**20
-#: Seconds that a kernel is repeated for at least, so that reading the clock costs nothing.
+#: The least number of seconds for which a kernel is repeated, so that reading the clock costs nothing.
 MEASURED = 0.02
-#: Seconds after sgemm until OpenBLAS's threads have stopped waiting for more. They wait busily: for so long they keep a
-#: core from the kernel's threads, and the smallest kernels took 8 ms instead of 10 µs.
+#: The number of seconds after sgemm until OpenBLAS's threads have stopped waiting for more work. They wait busily and
+#: occupy a core that the kernel's threads need; without this pause the smallest kernels took 8 ms instead of 10 µs.
 SETTLED = 0.2
 
 
@@ -53,16 +53,19 @@ class Case:
     Attributes
     ----------
     kernel : str
+        The name of the kernel.
     what : str
         The shape, in words.
     ceiling : {"sgemm", "copy"}
+        What the kernel is compared with.
     flops, bytes : float
-        Of one call: operations of the plain formula, and the least that is moved.
+        The operations of the plain formula, and the least number of bytes that have to be moved, in one call.
     run : callable
-    window : (KH, KW, C, F)
-        Of a convolution.
+        Calls the kernel once.
+    window : (KH, KW, C, F), optional
+        The shape of a convolution's weights.
     algorithm : str
-        Of a convolution: "auto" is the one that it chooses by itself.
+        The algorithm of a convolution; "auto" means that the convolution chooses by itself.
     """
 
     kernel: str
@@ -76,12 +79,12 @@ class Case:
 
     @property
     def work(self) -> float:
-        """What the ceiling counts."""
+        """The operations or bytes of one call, whichever the ceiling counts."""
         return self.flops if self.ceiling == SGEMM else self.bytes
 
 
 def products(networks: list[str], algorithms: list[str]) -> Iterator[Case]:
-    """The convolutions and dense layers of networks, each shape once, at the documented batch sizes."""
+    """Yield the convolutions and dense layers of networks, each shape once, at the documented batch sizes."""
     seen = set()
     for network in networks:
         batch_size = models.recipe(network).batch_size
@@ -131,7 +134,7 @@ _PRODUCTS = {"conv": _convolution, "dense": _dense}
 
 
 def streams(elements: int) -> Iterator[Case]:
-    """The kernels that do little with much memory. Additions, products, comparisons and roots count one each."""
+    """Yield the memory-bound kernels. Additions, products, comparisons and roots count as one operation each."""
     C = 32
     x, dy, y = (_random((elements // (28 * 28 * C) or 1, 28, 28, C)) for _ in range(3))
     gamma, beta, mean, variance = (np.full(C, value, np.float32) for value in (1, 0, 0.5, 0.1))
@@ -140,7 +143,7 @@ def streams(elements: int) -> Iterator[Case]:
     per_channel = np.empty_like(mean), np.empty_like(mean)
 
     def case(kernel: str, flops: float, moved: float, arguments: tuple[Any, ...], out: Any) -> Case:
-        """Operations per element, and arrays of that size moved."""
+        """Make a case from the operations per element and the number of arrays of that size that are moved."""
         run = _call(kernel, arguments, out)
         return Case(kernel, f"{size:,} elements", COPY, flops * size, moved * x.nbytes, run)
 
@@ -162,13 +165,13 @@ def _random(shape: tuple[int, ...]) -> np.ndarray:
 
 
 def _call(kernel: str, arguments: tuple[Any, ...], out: Any, **options: Any) -> Callable[[], Any]:
-    """A kernel as a layer calls it in training: into memory that is there, with scratch memory that stays."""
+    """Call a kernel as a layer does in training: the memory for its result and its scratch memory exist already."""
     function, workspace = getattr(cpu, kernel), Workspace()
     return lambda: function(*arguments, out=out, work=workspace.scratch(), **options)
 
 
 def ceilings(threads: int, elements: int) -> dict[str, Callable[[], float]]:
-    """What the machine can do at this moment: FLOP/s of sgemm, bytes per second of a copy."""
+    """Return functions that measure what the machine can do now: FLOP/s of sgemm, and bytes per second of a copy."""
     a = _random((1024, 1024))
     product = np.empty_like(a)
     source = _random((elements,))
@@ -188,7 +191,7 @@ def _copy(source, target):
 
 
 def seconds(run: Callable[[], Any]) -> float:
-    """Seconds of a call, over as many as take a while; the first is not counted."""
+    """Return the seconds of one call, as the mean of many calls; the first call is not counted."""
     run()
     calls, started = 0, time.perf_counter()
     while calls == 0 or time.perf_counter() - started < MEASURED:
@@ -198,7 +201,7 @@ def seconds(run: Callable[[], Any]) -> float:
 
 
 def measure(case: Case, ceiling: Callable[[], float], rounds: int) -> dict[str, Any]:
-    """Seconds of the kernel and the ceiling's rate, in turn."""
+    """Measure the seconds of the kernel and the rate of its ceiling, in turn."""
     times, rates = [], []
     for _ in range(rounds):
         rates.append(ceiling())
@@ -212,17 +215,17 @@ def measure(case: Case, ceiling: Callable[[], float], rounds: int) -> dict[str, 
 
 
 def rate(result: dict[str, Any]) -> float:
-    """FLOP/s or bytes per second, as the ceiling counts."""
+    """Return FLOP/s or bytes per second, whichever the ceiling counts."""
     return result["work"] / statistics.median(result["seconds"])
 
 
 def fraction(result: dict[str, Any]) -> float:
-    """The kernel's rate over its ceiling's."""
+    """Return the kernel's rate divided by that of its ceiling."""
     return rate(result) / statistics.median(result["ceiling_rate"])
 
 
 def tables(kept: dict[str, Any]) -> str:
-    """Rates, ceilings and fractions, and the targets."""
+    """Return tables of rates, ceilings and fractions, and of the targets."""
     rows = []
     for result in kept["results"]:
         unit = "GFLOP/s" if result["ceiling"] == SGEMM else "GB/s"
@@ -244,7 +247,7 @@ def tables(kept: dict[str, Any]) -> str:
 
 
 def checks(results: list[dict[str, Any]]) -> list[targets.Check]:
-    """For each pass, the slowest 3×3 convolution of many channels, and of few."""
+    """Check the slowest 3×3 convolution of many channels, and of few channels, for each pass."""
     found = []
     for what, wanted, must, aim in (
         ("≥ 32 channels", lambda channels: channels >= 32, 1.3, 2.0),
@@ -265,7 +268,7 @@ def _is_three(window: list[int], wanted: Callable[[int], bool]) -> bool:
 
 
 def plot(kept: dict[str, Any], path: Path) -> None:
-    """The roofline: operations per second over operations per byte, both axes logarithmic."""
+    """Draw the roofline: operations per second over operations per byte, with both axes logarithmic."""
     from matplotlib.figure import Figure
 
     results = kept["results"]
@@ -292,7 +295,7 @@ def _top(results: list[dict[str, Any]], ceiling: str) -> float:
     return statistics.median(rate for r in results if r["ceiling"] == ceiling for rate in r["ceiling_rate"])
 
 
-# Colours of Okabe & Ito, "Color universal design", 2008; each group has a marker of its own too.
+# The colours are those of Okabe & Ito, "Color universal design", 2008; each group also has a marker of its own.
 _GROUPS = (
     ("convolution, forward", "o", "#0072B2", lambda kernel: kernel == "conv2d_forward"),
     ("convolution, input gradient", "^", "#D55E00", lambda kernel: kernel == "conv2d_backward_input"),
@@ -304,10 +307,12 @@ _GROUPS = (
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("networks", nargs="*", default=PUBLISHED, help="whose shapes are measured")
+    parser.add_argument("networks", nargs="*", default=PUBLISHED, help="networks whose shapes are measured")
     parser.add_argument("--plot", type=Path, help="draw the roofline into this file (--save: docs/images/roofline.png)")
-    parser.add_argument("--elements", type=int, default=LARGE, help="of an array that the memory bounds")
-    parser.add_argument("--algorithms", nargs="+", default=["auto"], help="of the convolutions (default: auto)")
+    parser.add_argument("--elements", type=int, default=LARGE, help="elements in one array of a memory-bound kernel")
+    parser.add_argument(
+        "--algorithms", nargs="+", default=["auto"], help="algorithms of the convolutions (default: auto)"
+    )
     record.add_arguments(parser, rounds=5)
     arguments = parser.parse_args()
     numba.set_num_threads(arguments.threads)

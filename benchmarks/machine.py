@@ -1,4 +1,4 @@
-"""What is measured on: its description, and how a process is held to some of its cores."""
+"""Describe the machine that is measured on, and keep a process to some of its cores."""
 
 import os
 import platform
@@ -11,7 +11,7 @@ PACKAGES = ("tinycnn", "numpy", "numba", "scipy", "torch", "keras", "tensorflow-
 
 
 def describe() -> dict[str, str]:
-    """Processor, cores, Python, and the versions of what is installed."""
+    """Return the processor, the number of cores, and the versions of Python and of what is installed."""
     return {"cpu": _processor(), "cores": str(os.cpu_count()), "python": platform.python_version(), **_versions()}
 
 
@@ -36,30 +36,33 @@ def _versions() -> dict[str, str]:
 
 
 def cores() -> int:
-    """How many cores this process may use."""
+    """Return how many cores this process may use."""
     return len(os.sched_getaffinity(0))
 
 
 def environment(threads: int) -> dict[str, str]:
-    """The environment of a process in which every library is to use that many threads."""
+    """Return the environment of a process in which every library uses that many threads."""
     names = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS", "NPROC")
     quiet = {"TF_CPP_MIN_LOG_LEVEL": "3"}
     return {**os.environ, **dict.fromkeys(names, str(threads)), **quiet}
 
 
 def keep_to_first_cores(threads: int) -> None:
-    """Let this process use the first ``threads`` of its cores only: not every library asks the environment."""
+    """Let this process use only the first ``threads`` of its cores, because not every library reads the environment."""
     os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:threads])
 
 
 class OtherWork:
-    """How much of the machine other processes use: a comparison is worth nothing while they use more than a little."""
+    """The share of the machine that other processes use; if it is not small, a comparison is worth nothing."""
 
     def __init__(self) -> None:
         self._before = self._now()
 
     def share(self) -> float:
-        """Share of all cores since the start; counts this process and the children that it has waited for as ours."""
+        """Return the share of all cores that others have used since the start.
+
+        This process, and those of its children that it has waited for, do not count as others.
+        """
         wall, busy, ours = (now - before for now, before in zip(self._now(), self._before, strict=True))
         return max(0.0, (busy - ours) / (wall * (os.cpu_count() or 1)))
 

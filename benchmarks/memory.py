@@ -1,11 +1,11 @@
-"""Peak memory of a training run, tinycnn's and its peers'.
+"""Measure the peak memory of a training run in tinycnn and in its peers.
 
     python benchmarks/memory.py
     python benchmarks/memory.py mnist_cnn --peers torch_nchw keras_tensorflow
 
-Each is trained in a process of its own, one after another, for some steps on the same few batches. Counted is what the
-operating system held in memory for the process at most (``ru_maxrss``), and how much of it came after the imports: the
-images, weights, activations and gradients, and whatever the framework allocates or compiles on the way.
+Each of them trains in a process of its own, one after another, for some steps on the same few batches. The result is
+the most memory that the operating system held for the process (``ru_maxrss``), and the part of it that came after the
+imports: the images, weights, activations and gradients, and whatever the framework allocates or compiles on the way.
 """
 
 import argparse
@@ -21,12 +21,12 @@ from turns import PeerError, Worker
 from tinycnn import models
 
 TORCH = ("torch_nchw", "torch_nhwc")
-#: Different batches in memory, and steps: enough for every buffer to have been used.
+#: The number of different batches in memory and the number of steps, which suffice to use every buffer.
 BATCHES, STEPS = 8, 16
 
 
 def measure(network: str, peers: list[str], threads: int) -> dict[str, Any]:
-    """Bytes of each peer, and why some have none."""
+    """Measure the bytes of each peer; a peer that cannot be measured is named with the reason."""
     settings = {"network": network, "training": True, "threads": threads, "batches": BATCHES}
     job = settings | {"batch_size": models.recipe(network).batch_size}
     peaks: dict[str, dict[str, int]] = {}
@@ -50,14 +50,14 @@ def _peak(peer: str, job: dict[str, Any]) -> dict[str, int]:
 
 
 def tables(kept: dict[str, Any]) -> str:
-    """Megabytes in all and above the imports, and the targets."""
+    """Return tables of the megabytes in all and above the imports, and of the targets."""
     peers = (OURS, *kept["peers"])
     rows = [
         (f"{result['network']} ({result['batch_size']})", *(_cell(result, peer) for peer in peers))
         for result in kept["results"]
     ]
     header = ("network (batch)", *(PEERS[peer].title for peer in peers))
-    text = f"Peak in MB, and of it above the imports:\n\n{figures.table(header, rows)}"
+    text = f"Peak memory in MB, and in brackets the part of it above the imports:\n\n{figures.table(header, rows)}"
     absent = record.absent(kept)
     if absent:
         text += f"\n\n{absent}"
@@ -71,12 +71,12 @@ def _cell(result: dict[str, Any], peer: str) -> str:
 
 
 def above(found: dict[str, int]) -> int:
-    """Bytes above what the imports took."""
+    """Return the bytes above what the imports took."""
     return found["peak"] - found["baseline"]
 
 
 def checks(results: list[dict[str, Any]]) -> list[targets.Check]:
-    """The network where we need the largest share of what PyTorch, in its more frugal layout, does."""
+    """Check the network that needs the largest share of PyTorch's memory, in PyTorch's more frugal layout."""
     compared = [
         result["bytes"] for result in results if OURS in result["bytes"] and any(map(result["bytes"].get, TORCH))
     ]
@@ -87,15 +87,15 @@ def checks(results: list[dict[str, Any]]) -> list[targets.Check]:
         for measured in (lambda found: found["peak"], above)
     ]
     return [
-        targets.Check("the process, against PyTorch's: largest share of a network", 1.0, 0.6, shares[0], at_most=True),
-        targets.Check("above the imports, likewise", 1.0, 0.6, shares[1], at_most=True),
+        targets.Check("memory of the process, divided by PyTorch's (largest)", 1.0, 0.6, shares[0], at_most=True),
+        targets.Check("memory above the imports, divided by PyTorch's (largest)", 1.0, 0.6, shares[1], at_most=True),
     ]
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("networks", nargs="*", default=PUBLISHED, help="documented networks")
-    parser.add_argument("--peers", nargs="*", choices=PEERS, default=list(TORCH))
+    parser.add_argument("--peers", nargs="*", choices=PEERS, default=list(TORCH), help="frameworks to compare with")
     record.add_arguments(parser)
     arguments = parser.parse_args()
     results = [measure(network, arguments.peers, arguments.threads) for network in arguments.networks]

@@ -1,6 +1,6 @@
-"""What the peers build: a documented network as a list of plain operations, and the images it is fed.
+"""Describe to the peers what to build: a documented network as a list of plain operations, and its images.
 
-One place reads tinycnn's layers, so that every peer is told the same.
+Only this module reads tinycnn's layers, so that every peer is told the same.
 """
 
 from collections.abc import Iterator
@@ -32,16 +32,17 @@ class Operation:
     Attributes
     ----------
     kind : {"conv", "pool", "batchnorm", "dropout", "flatten", "dense", "relu", "softmax"}
+        What the operation does.
     shape : tuple of int
-        Of one sample that goes in.
+        The shape of one sample that goes in.
     units : int
-        Channels or features that come out, where weights decide it.
+        The number of channels or features that come out, if weights determine it.
     size : (int, int)
-        Of the window.
+        The size of the window.
     pads : (int, int, int, int)
-        Top, bottom, left, right.
+        The pads at the top, bottom, left and right.
     rate : float
-        Of dropout.
+        The rate of dropout.
     """
 
     kind: str
@@ -53,24 +54,24 @@ class Operation:
 
     @property
     def channels(self) -> int:
-        """Channels or features that go in."""
+        """The number of channels or features that go in."""
         return self.shape[-1]
 
     @property
     def padding(self) -> str:
-        """Keras's word for the pads of a stride of 1."""
+        """Keras's name for these pads, for a stride of 1."""
         return "same" if any(self.pads) else "valid"
 
 
 def operations(model: tinycnn.Sequential, *, softmax: bool) -> list[Operation]:
-    """The operations of a network, activations written out.
+    """Return the operations of a network, with activations as operations of their own.
 
     Parameters
     ----------
     model : Sequential
-        Built.
+        A model that is built.
     softmax : bool
-        Whether to end with the softmax. In training it belongs to the loss, in every framework.
+        Whether the list ends with the softmax. In training, the softmax belongs to the loss in every framework.
     """
     result = [operation for layer in model.layers for operation in _of_layer(layer)]
     assert result[-1].kind == "softmax"
@@ -82,11 +83,11 @@ def _of_layer(layer: layers.Layer) -> Iterator[Operation]:
     if isinstance(layer, layers.Conv2D):
         top, bottom, left, right = pads = layer.window.pads
         if layer.strides != (1, 1) or len({top, bottom, left, right}) > 1:
-            raise TypeError(f"{layer!r}: the peers know convolutions with stride 1 and equal pads only")
+            raise TypeError(f"{layer!r}: the peers only know convolutions with stride 1 and equal pads on all sides")
         yield Operation("conv", shape, units=layer.filters, size=layer.kernel_size, pads=pads)
     elif isinstance(layer, layers.MaxPooling2D):
         if layer.strides != layer.pool_size or any(layer.window.pads):
-            raise TypeError(f"{layer!r}: the peers know windows that lie side by side only")
+            raise TypeError(f"{layer!r}: the peers only know pooling windows that lie side by side, without pads")
         yield Operation("pool", shape, size=layer.pool_size)
     elif isinstance(layer, layers.BatchNormalization):
         yield Operation("batchnorm", shape)
@@ -97,24 +98,27 @@ def _of_layer(layer: layers.Layer) -> Iterator[Operation]:
     elif isinstance(layer, layers.Dense):
         yield Operation("dense", shape, units=layer.units)
     elif not isinstance(layer, layers.Activation):
-        raise TypeError(f"{layer!r}: the peers do not know this layer")
+        raise TypeError(f"{layer!r}: the peers do not know this kind of layer; choose another network")
     if activation is not None and activation.name != "linear":
         yield Operation(activation.name, layer.built_output_shape)
 
 
 @dataclass(frozen=True)
 class Job:
-    """What a peer is to do.
+    """What a peer has to do.
 
     Attributes
     ----------
     network : str
+        The name of a documented network.
     batch_size : int
+        The number of images per batch.
     training : bool
-        Whole training steps, or else predictions.
+        Whether the peer does whole training steps or predictions.
     threads : int
+        The number of threads that the peer may use.
     batches : int
-        Different batches in memory; they are gone through again and again.
+        The number of different batches in memory; the peer goes through them again and again.
     """
 
     network: str
@@ -125,23 +129,23 @@ class Job:
 
     @cached_property
     def model(self) -> tinycnn.Sequential:
-        """The network in tinycnn, with weights of seed 0."""
+        """The network in tinycnn, with the weights of seed 0."""
         tinycnn.set_seed(0)
         return models.build(self.network)
 
     @property
     def operations(self) -> list[Operation]:
-        """What the network does to a batch."""
+        """The list of what the network does to a batch."""
         return operations(self.model, softmax=not self.training)
 
     def check_parameters(self, count: int) -> None:
-        """Raise unless the peer's network has as many numbers to learn as ours."""
+        """Raise ValueError unless the peer's network has as many trained parameters as ours."""
         expected = models.recipe(self.network).params.trainable
         if count != expected:
-            raise ValueError(f"{self.network} has {expected} trained numbers, the peer's copy {count}")
+            raise ValueError(f"{self.network} has {expected} trained parameters, but the peer's copy has {count}")
 
     def data(self, *, channels_first: bool = False) -> tuple[np.ndarray, np.ndarray]:
-        """All batches in a row: float32 images in [0, 1) and labels."""
+        """Return the float32 images in [0, 1) and the labels of all batches in a row."""
         rng, shape = np.random.default_rng(0), self.model.input_shape
         if channels_first:
             shape = (shape[-1], *shape[:-1])
@@ -149,5 +153,5 @@ class Job:
         return rng.random((images, *shape), np.float32), rng.integers(0, 10, images)
 
     def split(self, array: np.ndarray) -> list[np.ndarray]:
-        """An array of all images, cut into batches."""
+        """Cut an array of all images into batches."""
         return np.split(array, self.batches)

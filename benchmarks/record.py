@@ -1,4 +1,7 @@
-"""Records: what a script measured, on what, when, and by which command, as JSON in ``benchmarks/results/``."""
+"""Write and read records as JSON in ``benchmarks/results/``.
+
+A record says what a script measured, on which machine, when, and by which command.
+"""
 
 import argparse
 import json
@@ -14,23 +17,27 @@ from peers import PEERS
 
 RESULTS = Path(__file__).with_name("results")
 
-#: Share of the cores that others may use. When two threads get less than two cores each waits for the other at the end
-#: of every kernel, and times grow tenfold.
+#: The share of the cores that other processes may use. If two threads get less than two cores, each waits for the other
+#: at the end of every kernel, and times grow tenfold.
 BUSY = 0.1
-_meanwhile = machine.OtherWork()  # since the script began
+_meanwhile = machine.OtherWork()  # It counts from the start of the script.
 
 
 def add_arguments(parser: argparse.ArgumentParser, *, rounds: int | None = None) -> None:
-    """The options that the scripts share; ``--rounds`` where something is measured more than once."""
+    """Add the options that the scripts share; ``--rounds`` only if something is measured more than once."""
     if rounds is not None:
-        parser.add_argument("--rounds", type=int, default=rounds, help=f"how often each is measured (default {rounds})")
-    parser.add_argument("--threads", type=int, default=machine.cores(), help="of each worker (default: all cores)")
+        parser.add_argument(
+            "--rounds", type=int, default=rounds, help=f"number of measurements of each (default {rounds})"
+        )
+    parser.add_argument(
+        "--threads", type=int, default=machine.cores(), help="threads of each worker (default: all cores)"
+    )
     parser.add_argument("--save", action="store_true", help="keep the record in benchmarks/results/")
     parser.add_argument("--json", type=Path, help="write the record to this file")
 
 
 def new(kind: str, threads: int, results: Any, **more: Any) -> dict[str, Any]:
-    """A record of this run."""
+    """Return a record of this run."""
     return {
         "kind": kind,
         "date": date.today().isoformat(),
@@ -47,7 +54,9 @@ def report(record: dict[str, Any], tables: Callable[[dict[str, Any]], str], argu
     """Print a record as tables, and write it where the command line says."""
     print(f"\n{origin(record)}\n\n{tables(record)}")
     if record["others"] > BUSY:
-        print(f"\nOther processes used {record['others']:.0%} of the cores: worthless figures, run it again.")
+        print(
+            f"\nOther processes used {record['others']:.0%} of the cores, so the figures are worthless; run it again."
+        )
     paths = [arguments.json] if arguments.json else []
     if arguments.save:
         RESULTS.mkdir(exist_ok=True)
@@ -57,13 +66,13 @@ def report(record: dict[str, Any], tables: Callable[[dict[str, Any]], str], argu
 
 
 def latest(kind: str, folder: Path = RESULTS) -> dict[str, Any] | None:
-    """The newest record of a kind."""
+    """Return the newest record of a kind, or None if there is none."""
     paths = sorted(folder.glob(f"*-{kind}.json"))
     return json.loads(paths[-1].read_text()) if paths else None
 
 
 def origin(record: dict[str, Any]) -> str:
-    """When, on what, and by which command it was measured."""
+    """Say when, on which machine, and by which command a record was measured."""
     about = dict(record["machine"])
     hardware = f"{about.pop('cores')} cores of {about.pop('cpu')}"
     versions = ", ".join(f"{name} {number}" for name, number in about.items())
@@ -73,7 +82,7 @@ def origin(record: dict[str, Any]) -> str:
 
 
 def absent(record: dict[str, Any]) -> str:
-    """Every reason why a peer has no figures, with the networks that it is the reason for; empty if there is none."""
+    """List every reason why a peer has no figures, with the networks that it concerns; empty if there is none."""
     reasons: dict[tuple[str, str], list[str]] = {}
     for result in record["results"]:
         for name, reason in result["missing"].items():

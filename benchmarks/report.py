@@ -2,8 +2,8 @@
 
     python benchmarks/report.py
 
-A comment ``<!-- record KIND -->`` and the next ``<!-- end -->`` enclose what is written here; the rest of the page is
-written by hand and stays.
+The script replaces what lies between a comment ``<!-- record KIND -->`` and the next ``<!-- end -->``. The rest of the
+page is written by hand and stays unchanged.
 """
 
 import argparse
@@ -33,7 +33,7 @@ the roof that sgemm and the memory make.](images/roofline.png)"""
 
 
 def filled(page: str, folder: Path = record.RESULTS) -> str:
-    """The page with the newest record of each kind in its place; KeyError for a kind that there is not."""
+    """Return the page with the newest record of each kind in its place; KeyError if a kind does not exist."""
     return re.sub(
         r"(<!-- record (\w+) -->\n).*?(<!-- end -->)",
         lambda found: f"{found[1]}\n{_section(found[2], folder)}\n\n{found[3]}",

@@ -1,10 +1,11 @@
-"""How long a start takes: the import, and a process from its start to the end of its first training step.
+"""Measure how long a start takes: the import, and a process from its start to the end of its first training step.
 
     python benchmarks/startup.py
     python benchmarks/startup.py go_crazy --rounds 3 --save
 
-The process is measured twice: with compiled kernels in the cache folder, and with an empty one, as on the first run
-after an installation. Files are in the operating system's cache: a first process, not counted, has read them.
+The process is measured twice: with compiled kernels in the cache folder, and with an empty cache folder, as on the
+first run after an installation. All files are in the operating system's cache, because a first process, which is not
+counted, has read them.
 """
 
 import argparse
@@ -38,7 +39,7 @@ model.fit(x, rng.integers(0, 10, batch_size), batch_size, verbose=0)
 
 
 def measure(networks: list[str], rounds: int, first_runs: int, threads: int) -> dict[str, Any]:
-    """Seconds of every run, in turn: of the import, and per network of a start with warm and with empty caches."""
+    """Measure the seconds of every run, in turn: the import, and starts of each network with warm and empty caches."""
     environment = machine.environment(threads)
     for network in networks:
         _process(FIRST_STEP, network, environment)
@@ -53,7 +54,7 @@ def measure(networks: list[str], rounds: int, first_runs: int, threads: int) -> 
 
 
 def _process(program: str, argument: str, environment: dict[str, str]) -> tuple[float, str]:
-    """Run a program: seconds from start to end, and what it printed."""
+    """Run a program, and return the seconds from start to end and what it printed."""
     started = time.perf_counter()
     done = subprocess.run(
         [sys.executable, "-c", program, argument], env=environment, stdout=subprocess.PIPE, text=True, check=True
@@ -68,11 +69,11 @@ def _first_run(network: str, environment: dict[str, str]) -> float:
 
 
 def tables(kept: dict[str, Any]) -> str:
-    """Medians and ranges in seconds, and the targets."""
+    """Return tables of the medians and ranges in seconds, and of the targets."""
     results = kept["results"]
     rows = [("`import tinycnn`", *_row(results["import"]))]
     for name, times in results["warm"].items():
-        rows.append((f"to the end of the first step, `{name}`", *_row(times)))
+        rows.append((f"start to the end of the first step, `{name}`", *_row(times)))
     for name, times in results["first"].items():
         rows.append((f"the same on the first run after installation, `{name}`", *_row(times)))
     return figures.table(("", "median", "range", "runs"), rows) + "\n\n" + targets.table(checks(results))
@@ -83,10 +84,10 @@ def _row(times: list[float]) -> tuple[str, str, str]:
 
 
 def checks(results: dict[str, Any]) -> list[targets.Check]:
-    """The targets, for the network that is slowest to start."""
+    """Check the targets for the network that is slowest to start."""
     found = [targets.Check("import", 0.6, 0.6, statistics.median(results["import"]), " s", at_most=True)]
     starts = (
-        ("warm", "start to first step, caches warm", 2.5, 1.5),
+        ("warm", "start to the first step, with warm caches", 2.5, 1.5),
         ("first", "the same on the very first run", 25, 12),
     )
     for kind, what, must, aim in starts:
@@ -99,7 +100,7 @@ def checks(results: dict[str, Any]) -> list[targets.Check]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("networks", nargs="*", default=["mnist_cnn", "fashion_improved"], help="documented networks")
-    parser.add_argument("--first-runs", type=int, default=3, help="runs with empty caches (default 3)")
+    parser.add_argument("--first-runs", type=int, default=3, help="number of runs with empty caches (default 3)")
     record.add_arguments(parser, rounds=5)
     arguments = parser.parse_args()
     results = measure(arguments.networks, arguments.rounds, arguments.first_runs, arguments.threads)

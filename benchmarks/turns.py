@@ -1,4 +1,4 @@
-"""The parent's side: workers that take turns, so that a machine whose speed drifts slows all of them alike."""
+"""The parent process. It lets workers take turns, so that a drift in the machine's speed affects all of them alike."""
 
 import json
 import re
@@ -15,15 +15,16 @@ from typing import Any
 import machine
 from peers import PEERS
 
-#: Steps of a peer before anything is counted, beside the very first: some compile again when they see a second batch.
+#: The number of steps of a peer before anything is counted, after the very first step. Some peers compile again when
+#: they see a second batch.
 WARM_UP = 3
-#: Seconds between two turns, in which nobody works: OpenMP's threads go on spinning for up to 0.2 s after their work
-#: (``KMP_BLOCKTIME``), and would slow down whoever comes next.
+#: The number of seconds between two turns, in which nobody works. OpenMP's threads go on spinning for up to 0.2 s after
+#: their work (``KMP_BLOCKTIME``), and would slow down the next worker.
 PAUSE = 0.3
 
 
 class PeerError(RuntimeError):
-    """A peer is not installed, or cannot do the job; the message says why in a line."""
+    """Raised when a peer is not installed or cannot do the job; the message gives the reason in one line."""
 
 
 class Worker:
@@ -34,7 +35,7 @@ class Worker:
         if missing:
             raise PeerError(f"{', '.join(missing)} not installed")
         self.peer, self.job = peer, job
-        self._errors = tempfile.TemporaryFile("w+")  # noqa: SIM115  (until close)
+        self._errors = tempfile.TemporaryFile("w+")  # noqa: SIM115  (close() closes the file.)
         self._process = subprocess.Popen(
             [sys.executable, str(Path(__file__).with_name("worker.py")), peer, json.dumps(job)],
             stdin=subprocess.PIPE,
@@ -45,7 +46,7 @@ class Worker:
         )
 
     def answer(self) -> dict[str, Any]:
-        """Wait for the next line; PeerError if the process has ended or says that it failed."""
+        """Wait for the next line; raise PeerError if the process has ended or says that it failed."""
         assert self._process.stdout is not None
         line = self._process.stdout.readline()
         answer = json.loads(line) if line else {"failed": self._last_words()}
@@ -54,17 +55,20 @@ class Worker:
         return answer
 
     def seconds(self, steps: int) -> float:
-        """Seconds per step of a round of ``steps``."""
+        """Return the seconds per step of a round of ``steps`` steps."""
         return self.round(steps)["seconds"] / steps
 
     def round(self, steps: int) -> dict[str, Any]:
-        """Let it do ``steps`` steps; ``seconds``, and in bytes ``peak`` and ``baseline`` (after the imports)."""
+        """Let the peer do ``steps`` steps.
+
+        The answer contains ``seconds`` and, in bytes, ``peak`` and ``baseline`` (the peak after the imports).
+        """
         assert self._process.stdin is not None
         try:
             self._process.stdin.write(f"{steps}\n")
             self._process.stdin.flush()
         except BrokenPipeError:
-            pass  # the answer, or that there is none, says more
+            pass  # The answer, or its absence, says more.
         return self.answer()
 
     def close(self) -> None:
@@ -88,7 +92,7 @@ class Worker:
 
 
 def in_one_line(reason: str, length: int = 160) -> str:
-    """An error as a table can show it: no line breaks, and no folders of the machine that it happened on."""
+    """Return an error as a table can show it, without line breaks and without folders of the machine."""
     reason = re.sub(r"(?:/[\w.+-]+)+/", "", " ".join(reason.split()))
     return reason if len(reason) <= length else reason[: length - 1] + "…"
 
@@ -101,17 +105,18 @@ def take_turns(
     Parameters
     ----------
     jobs : dict of key to (peer, job)
+        The peer and the job of each worker.
     rounds : int
-        How many turns each gets.
+        The number of turns of each worker.
     seconds : float
-        About how long a turn is; at least one step.
+        The approximate length of a turn, which contains at least one step.
 
     Returns
     -------
     times : dict of key to list of float
-        Seconds per step, one for each round.
+        The seconds per step of each round.
     missing : dict of key to str
-        Why a worker has no times.
+        The reasons why workers have no times.
     """
     times: dict[Hashable, list[float]] = {}
     missing: dict[Hashable, str] = {}
@@ -127,11 +132,11 @@ def take_turns(
             except PeerError as error:
                 missing[key] = str(error)
         for turn in range(rounds):
-            # Another one begins each time, so that none always follows the same neighbour.
+            # A different worker begins each time, so that no worker always follows the same neighbour.
             order = list(times)
             for key in order[turn % len(order) :] + order[: turn % len(order)]:
                 time.sleep(PAUSE)
-                workers[key].seconds(1)  # brings back into the caches what the others have driven out
+                workers[key].seconds(1)  # This step brings back into the caches what the others have displaced.
                 times[key].append(workers[key].seconds(steps[key]))
     finally:
         for worker in workers.values():
@@ -140,7 +145,10 @@ def take_turns(
 
 
 def _steps(worker: Worker, seconds: float) -> int:
-    """How many steps fill a turn. Also the end of the warm-up: a machine clocks up, a library makes up its mind."""
+    """Return how many steps fill a turn.
+
+    Measuring this also ends the warm-up, in which the processor raises its clock and a library chooses its algorithms.
+    """
     worker.seconds(WARM_UP)
     started, durations = time.perf_counter(), []
     while not durations or time.perf_counter() - started < seconds / 2:

@@ -1,9 +1,10 @@
-"""The child's side: one peer in a process of its own, working under the clock of its parent.
+"""The child process, in which one peer works while its parent measures the time.
 
-The peer works on and on, and calls :meth:`Clock.tick` after each step (a training step, or one prediction). Tick
-measures rounds and waits for the parent in between, so that a peer's own loop, such as ``fit``, is timed while it runs
-and what it does once at its start is not. The conversation is a line of JSON each way: the parent says how many steps,
-the child how many seconds they took and how much memory the process has held at most.
+The peer works without an end and calls :meth:`Clock.tick` after each step (a training step, or one prediction). The
+method measures rounds and waits for the parent between them. So a peer's own loop, such as ``fit``, is timed while it
+runs, and what it does once at its start is not. The parent and the child exchange one line of JSON each: the parent
+says how many steps to do, and the child says how many seconds they took and how much memory the process has held at
+most.
 """
 
 import importlib
@@ -16,7 +17,7 @@ from typing import TextIO
 
 
 class Clock:
-    """Times rounds of steps, as many as standard input asks for."""
+    """A clock that times rounds of steps, as many as standard input asks for."""
 
     def __init__(self, answers: TextIO, baseline: int) -> None:
         self._answers, self._baseline = answers, baseline
@@ -24,7 +25,10 @@ class Clock:
         self._started: float | None = None
 
     def tick(self) -> None:
-        """A step is done. The first one ever only warms up; SystemExit when the parent has no more rounds."""
+        """Note that a step is done; raise SystemExit when the parent has no more rounds.
+
+        The very first step only warms up.
+        """
         self._left -= 1
         if self._left > 0:
             return
@@ -41,12 +45,12 @@ class Clock:
 
 
 def peak_memory() -> int:
-    """Bytes that this process has held in memory at most."""
+    """Return the most bytes that this process has held in memory."""
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 
 
 def main(peer_name: str, job_text: str) -> None:
-    # Libraries print; what they say must not come between the answers.
+    # Libraries print messages, which must not come between the answers.
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
 
@@ -68,7 +72,7 @@ def main(peer_name: str, job_text: str) -> None:
     try:
         peer.run(Job(**settings), Clock(answers, baseline).tick)
     except Exception as error:
-        # One line, for the table: the traceback goes to standard error as well.
+        # The answer is one line, for the table; the traceback goes to standard error as well.
         print(json.dumps({"failed": f"{type(error).__name__}: {error}"}), file=answers, flush=True)
         raise
 

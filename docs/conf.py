@@ -1,7 +1,7 @@
-"""How Sphinx makes the site: ``make docs``, or ``sphinx-build -W --keep-going -b html docs docs/_build/html``.
+"""Tell Sphinx how to build the site: ``make docs``, or ``sphinx-build -W --keep-going -b html docs docs/_build/html``.
 
-Nothing is fetched while it builds, and every warning is an error. Pages are plain Markdown, so that they can be read
-where the repository is shown too; the reference is made from docstrings by ``_ext/tinycnn_reference.py``.
+The build fetches nothing from the network, and every warning is an error. The pages are plain Markdown, so that they
+can also be read in the repository; ``_ext/tinycnn_reference.py`` makes the reference from docstrings.
 """
 
 import sys
@@ -10,7 +10,7 @@ from pathlib import Path
 HERE = Path(__file__).parent
 sys.path[:0] = [str(HERE.parent), str(HERE / "_ext")]
 
-import tinycnn  # noqa: E402  (the checkout, whatever is installed)
+import tinycnn  # noqa: E402  (This is the checkout, whatever is installed.)
 
 project = "tinycnn"
 author = "The tinycnn developers"
@@ -29,7 +29,7 @@ exclude_patterns = ["_build", "Thumbs.db", ".DS_Store"]
 myst_heading_anchors = 3
 myst_enable_extensions = ["colon_fence"]
 
-# The reference: docstrings say the types, and a method that only does what its base promises is not repeated.
+# In the reference, docstrings state the types, and a method that only does what its base promises is not repeated.
 autodoc_typehints = "none"
 autodoc_inherit_docstrings = False
 autodoc_member_order = "bysource"
@@ -39,7 +39,7 @@ maximum_signature_line_length = 88
 default_role = "code"
 numpydoc_show_class_members = False
 numpydoc_class_members_toctree = False
-# A name in a docstring that leads nowhere is a warning, and therefore an error.
+# A name in a docstring that cannot be resolved is a warning, and therefore an error.
 nitpicky = True
 
 html_theme = "furo"

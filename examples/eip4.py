@@ -1,13 +1,13 @@
-"""EIP4's network for MNIST, and a walk through its glossary on the trained network.
+"""Train EIP4's network for MNIST, and explain its glossary with the trained network.
 
     python examples/eip4.py
     python examples/eip4.py --data digits --epochs 5
 
-Prints the accuracy of each epoch, and for each word of the glossary a number from the network; leaves a picture for
-each in the folder --out.
+The program prints the accuracy of each epoch and, for each word of the glossary, a number from the network. It draws a
+picture for each word into the folder --out.
 
-A very short run looks worse than it is: for the first hundreds of steps the moving statistics of batch normalization,
-which validation uses, are not yet those of the images.
+A very short run looks worse than it is, because for the first few hundred steps the moving statistics of batch
+normalization, which validation uses, do not match the images yet.
 """
 
 import argparse
@@ -20,7 +20,7 @@ from tinycnn import Sequential, datasets, layers, models, plotting
 
 
 def explain(model, history, image, out):
-    """The glossary: for each word what it is, with numbers from this network, and a picture."""
+    """Explain each word of the glossary with numbers from this network, and draw a picture for it."""
     first, point = model.get_layer("conv2d"), model.get_layer("conv2d_2")
     KH, KW, C, F = first.params["kernel"].value.shape
     H, W, _ = first.built_output_shape
@@ -28,19 +28,19 @@ def explain(model, history, image, out):
     zeros = (model.trace(image[None])["conv2d"].y == 0).mean()
     accuracies = " ".join(f"{accuracy:.4f}" for accuracy in history.history["val_accuracy"])
     texts = {
-        "convolution": f"{F} windows of {KH}×{KW} pixels slide over the image, each giving an image of {H}×{W}: "
-        f"{H * W * F * KH * KW * C:,} products and their sums",
+        "convolution": f"{F} windows of {KH}×{KW} pixels slide over the image, and each gives an image of {H}×{W}; "
+        f"this takes {H * W * F * KH * KW * C:,} products and their sums",
         "filters": f"a filter, or kernel, is the {KH}×{KW} weights of one such window; {first.name} has {F} of them",
-        "activation": f"relu, max(x, 0), makes {zeros:.0%} of the result zero; without it convolutions in a row would "
-        "do no more than one larger convolution",
-        "3×3 convolution": "two of them see 5×5 pixels with 2·9 = 18 weights for a channel, one of 5×5 needs 25",
+        "activation": f"relu, max(x, 0), makes {zeros:.0%} of the result zero; without it, several convolutions in a "
+        "row could do no more than one larger convolution",
+        "3×3 convolution": "two of them see 5×5 pixels with 2·9 = 18 weights for each channel; one of 5×5 needs 25",
         "1×1 convolution": f"{point.name} sees one pixel and mixes its {point_C} channels to {point_F}, with "
-        f"{point.count_params()} parameters; a 3×3 one would have {9 * point_C * point_F + point_F:,}",
-        "receptive field": "the pixels that one output can depend on; each convolution adds to it, and after the "
-        "pooling each adds twice as much",
-        "epochs": f"an epoch is one pass over all training images; validation accuracy after each: {accuracies}",
+        f"{point.count_params()} parameters; a 3×3 convolution would have {9 * point_C * point_F + point_F:,}",
+        "receptive field": "the pixels that one output can depend on; each convolution makes it larger, and after "
+        "the pooling each one adds twice as much",
+        "epochs": f"an epoch is one pass over all training images; validation accuracy after each one: {accuracies}",
     }
-    # The first layer without its relu, to see what the convolution alone gives.
+    # This model is the first layer without its relu, to show what the convolution alone gives.
     linear = Sequential([layers.Input(image.shape), layers.Conv2D(F, (KH, KW))])
     linear.set_weights(model.get_weights()[:2])
     pictures = {
@@ -59,12 +59,12 @@ def explain(model, history, image, out):
 
 
 def main(argv=None):
-    """Train the network, then walk through the glossary."""
+    """Train the network, then explain the glossary."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", choices=("mnist", "digits"), default="mnist", help="digits needs no download")
-    parser.add_argument("--epochs", type=int, default=20)
-    parser.add_argument("--limit", type=int, help="use only so many images of each set")
-    parser.add_argument("--out", type=Path, default=Path("runs/eip4"))
+    parser.add_argument("--epochs", type=int, default=20, help="number of epochs (default 20)")
+    parser.add_argument("--limit", type=int, help="use only this many images of each set")
+    parser.add_argument("--out", type=Path, default=Path("runs/eip4"), help="folder for the pictures")
     args = parser.parse_args(argv)
     if any(number is not None and number < 1 for number in (args.epochs, args.limit)):
         parser.error("--epochs and --limit must be at least 1")
@@ -77,7 +77,7 @@ def main(argv=None):
     model = models.build("eip4")
     model.summary()
     model.compile(recipe.make_optimizer(), recipe.loss, metrics=["accuracy"])
-    # Dropout after the last layer is at work in training, so the train accuracy stays below the other.
+    # Dropout after the last layer is active in training, so the training accuracy stays below the validation accuracy.
     history = model.fit(
         x,
         y,

@@ -1,14 +1,14 @@
-"""Two networks for Fashion-MNIST: a plain one that remembers, and a deeper one that learns.
+"""Train two networks for Fashion-MNIST: a plain one that memorizes, and a deeper one that learns.
 
     python examples/fashion_pair.py
-    python examples/fashion_pair.py --blur                    # the deeper one a second time, on blurred images too
+    python examples/fashion_pair.py --blur                    # trains the deeper one again, on blurred images too
     python examples/fashion_pair.py --data digits --epochs 5
 
-Prints for each the accuracy on the images it was trained on and on those it was not, and for each class; leaves the
-curves and the accuracies by class in the folder --out.
+The program prints the accuracy of each network on the images that it was trained on, on other images, and for each
+class. It draws the curves and the accuracies by class into the folder --out.
 
-A very short run looks worse than it is: for the first hundreds of steps the moving statistics of batch normalization,
-which validation uses, are not yet those of the images.
+A very short run looks worse than it is, because for the first few hundred steps the moving statistics of batch
+normalization, which validation uses, do not match the images yet.
 """
 
 import argparse
@@ -23,13 +23,14 @@ from tinycnn import datasets, metrics, models, plotting
 
 
 def blurred(x):
-    """The images and, after them, each once more out of focus."""
-    # No blur along the axes of images and of channels. A standard deviation of one pixel leaves a shirt a shirt.
+    """Return the images and, after them, a blurred copy of each."""
+    # There is no blur along the axes of images and channels. With a standard deviation of one pixel, a shirt can still
+    # be recognized as a shirt.
     return np.concatenate([x, gaussian_filter(x, sigma=(0, 1, 1, 0))])
 
 
 def train(name, title, data, class_names, epochs, out, *, blur=False):
-    """Train one network; returns the line that says what it reached."""
+    """Train one network, and return the line that says what it reached."""
     (x, y), (x_test, y_test) = data
     recipe = models.recipe(name)
     tinycnn.set_seed(42)
@@ -46,7 +47,7 @@ def train(name, title, data, class_names, epochs, out, *, blur=False):
         verbose=2,
     )
 
-    # Measured after training: the accuracy in the log is an average over the epoch, with dropout at work.
+    # This is measured after training, because the accuracy in the log is a mean over the epoch, with dropout active.
     _, train_accuracy = model.evaluate(x, y, verbose=0)
     _, accuracy = model.evaluate(x_test, y_test, verbose=0)
     predicted = model.predict(x_test).argmax(axis=1)
@@ -56,7 +57,7 @@ def train(name, title, data, class_names, epochs, out, *, blur=False):
     plotting.per_class_accuracy(y_test, predicted, class_names, bars)
     figure.savefig(out / f"{title}.png", dpi=150)
 
-    # "—" for a class of which --limit has left no image.
+    # A class of which --limit has left no image is shown as "—".
     recalls = metrics.per_class_accuracy(y_test, predicted, len(class_names))
     by_class = ["—" if np.isnan(recall) else f"{recall:.3f}" for recall in recalls]
     line = f"{title}: train accuracy {train_accuracy:.4f}, validation accuracy {accuracy:.4f}"
@@ -68,10 +69,10 @@ def main(argv=None):
     """Train both networks."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", choices=("fashion_mnist", "mnist", "digits"), default="fashion_mnist")
-    parser.add_argument("--epochs", type=int, help="instead of the recipes' 20 and 30")
-    parser.add_argument("--limit", type=int, help="use only so many images of each set")
+    parser.add_argument("--epochs", type=int, help="number of epochs (default: the recipes' 20 and 30)")
+    parser.add_argument("--limit", type=int, help="use only this many images of each set")
     parser.add_argument("--blur", action="store_true", help="train the deeper network on blurred images as well")
-    parser.add_argument("--out", type=Path, default=Path("runs/fashion_pair"))
+    parser.add_argument("--out", type=Path, default=Path("runs/fashion_pair"), help="folder for the pictures")
     args = parser.parse_args(argv)
     if any(number is not None and number < 1 for number in (args.epochs, args.limit)):
         parser.error("--epochs and --limit must be at least 1")

@@ -1,4 +1,4 @@
-"""A first network: learn to read digits in a few seconds, without a download."""
+"""Train a first network, which learns to read digits in a few seconds, without a download."""
 
 import tinycnn
 from tinycnn import Sequential, datasets, layers, plotting

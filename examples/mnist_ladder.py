@@ -1,9 +1,9 @@
-"""The MNIST ladder: thirteen networks, each with one idea more than the one before.
+"""Train the MNIST ladder: thirteen networks, each with one more idea than the one before.
 
     python examples/mnist_ladder.py --data digits --only ladder_00 ladder_03 ladder_09
 
-Prints for each the table of its layers, a line per epoch, and what it costs and what it gains; leaves the curves and
-the first 100 test images, with the mistakes in red, in the folder --out.
+For each network, the program prints the table of its layers, a line per epoch, and what the network costs and gains. It
+draws the curves and the first 100 test images, with the mistakes in red, into the folder --out.
 """
 
 import argparse
@@ -18,14 +18,14 @@ LADDER = [name for name in models.names() if name.startswith("ladder_")]
 
 
 def load(data, limit):
-    """Images as float32 in [0, 1], with a channel axis; of each set the first ``limit``."""
+    """Return the first ``limit`` images of each set as float32 in [0, 1] with a channel axis, and their labels."""
     (x, y), (x_test, y_test) = datasets.load(data)
     x, x_test = (images[:limit, ..., None].astype("float32") / 255 for images in (x, x_test))
     return x, y[:limit], x_test, y_test[:limit]
 
 
 def climb(name, data, epochs, stopping, out):
-    """Train one network of the ladder; returns its history and the line for the final table."""
+    """Train one network of the ladder, and return its history and the line for the final table."""
     x, y, x_test, y_test = data
     recipe = models.recipe(name)
     tinycnn.set_seed(42)
@@ -57,25 +57,26 @@ def climb(name, data, epochs, stopping, out):
 
 
 def main(argv=None):
-    """Climb the ladder."""
+    """Train the networks of the ladder one after another."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", choices=("mnist", "digits"), default="mnist", help="digits needs no download")
-    parser.add_argument("--epochs", type=int, help="instead of the notebook's, 10 for most")
-    parser.add_argument("--limit", type=int, help="use only so many images of each set")
-    parser.add_argument("--only", nargs="+", choices=LADDER, default=LADDER, metavar="NAME")
-    parser.add_argument("--out", type=Path, default=Path("runs/ladder"))
+    parser.add_argument("--epochs", type=int, help="number of epochs (default: the notebook's, 10 for most networks)")
+    parser.add_argument("--limit", type=int, help="use only this many images of each set")
+    parser.add_argument("--only", nargs="+", choices=LADDER, default=LADDER, metavar="NAME", help="networks to train")
+    parser.add_argument("--out", type=Path, default=Path("runs/ladder"), help="folder for the pictures")
     args = parser.parse_args(argv)
     if any(number is not None and number < 1 for number in (args.epochs, args.limit)):
         parser.error("--epochs and --limit must be at least 1")
 
     args.out.mkdir(parents=True, exist_ok=True)
     data = load(args.data, args.limit)
-    # One object for all networks, as in the notebook. There, the best value of one run survived into the next, and
-    # seven of thirteen networks went back to the weights of their first epoch. Here it starts afresh with every fit.
+    # There is one object for all networks, as in the notebook. In the notebook, the best value of one run survived into
+    # the next, and seven of thirteen networks went back to the weights of their first epoch. Here the object starts
+    # afresh in every fit.
     stopping = callbacks.EarlyStopping(monitor="val_accuracy", mode="max", patience=10, restore_best_weights=True)
     climbed = {name: climb(name, data, args.epochs, stopping, args.out) for name in args.only}
 
-    # Validation alone: thirteen more curves would hide what is to be compared.
+    # Only the validation curves are drawn, because thirteen more curves would hide what is to be compared.
     curves = {
         name: {key: values for key, values in history.history.items() if key.startswith("val_")}
         for name, (history, _) in climbed.items()

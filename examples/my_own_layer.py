@@ -1,10 +1,10 @@
-"""A layer of your own with its proof: squeeze-and-excite, and the tests that say its gradients are right.
+"""Write a layer of your own, squeeze-and-excite, together with the tests that prove its gradients right.
 
-    python examples/my_own_layer.py       # trains a small network with it, on drawn digits
+    python examples/my_own_layer.py       # trains a small network with the layer, on drawn digits
     python -m pytest examples/my_own_layer.py
 
-A squeeze-and-excite block weighs the channels of an image by what the whole image shows (Hu, Shen & Sun,
-"Squeeze-and-excitation networks", 2018): each channel is averaged over the image ("squeeze"), two small dense layers
+A squeeze-and-excite block weights the channels of an image by what the whole image shows (Hu, Shen & Sun,
+"Squeeze-and-excitation networks", 2018). Each channel is averaged over the image ("squeeze"), two small dense layers
 turn the averages into a weight between 0 and 1 per channel ("excite"), and the image is multiplied by these weights.
 """
 
@@ -19,7 +19,7 @@ from tinycnn import Sequential, datasets, initializers, layers, testing
 
 
 class SqueezeExciteCache(NamedTuple):
-    """What backward needs: the input, the averages, the hidden layer's result, the weights of the channels."""
+    """What backward needs: the input, the averages, the result of the hidden layer, and the weights of the channels."""
 
     x: np.ndarray
     mean: np.ndarray
@@ -28,15 +28,15 @@ class SqueezeExciteCache(NamedTuple):
 
 
 class SqueezeExcite(layers.Layer):
-    """``y = x * sigmoid(relu(mean(x) @ w1) @ w2)``, the mean taken over each channel of each image.
+    """The layer ``y = x * sigmoid(relu(mean(x) @ w1) @ w2)``, with the mean over each channel of each image.
 
     Parameters
     ----------
     units : int
-        Size of the hidden layer.
+        The size of the hidden layer.
     """
 
-    # The averages are over the whole image, so each result depends on all of it; summary and pictures want to know.
+    # Each result depends on the whole image, because the averages do; the summary and the pictures want to know this.
     sees_everything = True
 
     def __init__(self, units, **base):
@@ -48,15 +48,14 @@ class SqueezeExcite(layers.Layer):
         self.add_parameter("w1", (channels, self.units), initializers.get("glorot_uniform"), rng)
         self.add_parameter("w2", (self.units, channels), initializers.get("glorot_uniform"), rng)
 
-    def forward(self, x, *, training=False, step=0, ws=None):
+    def forward(self, x):
         self.check_input(x)
         mean = x.mean(axis=(1, 2))
         hidden = np.maximum(mean @ self.params["w1"].value, 0)
         weight = 1 / (1 + np.exp(-(hidden @ self.params["w2"].value)))
-        cache = SqueezeExciteCache(x, mean, hidden, weight) if training else None
-        return x * weight[:, None, None], cache
+        return x * weight[:, None, None], SqueezeExciteCache(x, mean, hidden, weight)
 
-    def backward(self, dy, cache, *, ws=None):
+    def backward(self, dy, cache):
         self.check_gradient(dy)
         x, mean, hidden, weight = cache
         w1, w2 = self.params["w1"], self.params["w2"]
@@ -64,12 +63,13 @@ class SqueezeExcite(layers.Layer):
         w2.grad[...] = hidden.T @ dscores
         dhidden = (dscores @ w2.value.T) * (hidden > 0)
         w1.grad[...] = mean.T @ dhidden
-        # x acts in two ways: it is scaled, and it moves the average that the scale is made of.
+        # x acts in two ways: it is scaled, and it changes the average from which the scale is computed.
         dmean = (dhidden @ w1.value.T) / (x.shape[1] * x.shape[2])
         return dy * weight[:, None, None] + dmean[:, None, None]
 
 
-# The proof. Sizes are drawn; a failure shrinks to a small case and names array, element and both values.
+# This is the proof. Sizes are drawn at random; a failure shrinks to a small case, and the error names the array, the
+# element and both values.
 
 cases = st.tuples(
     st.builds(SqueezeExcite, st.integers(1, 4)),
@@ -91,7 +91,7 @@ def test_contract():
 
 
 def main(images=12_000):
-    """Train with it; returns the accuracy."""
+    """Train a network with the layer, and return the accuracy."""
     tinycnn.set_seed(0)
     (x, y), (x_test, y_test) = datasets.digits.load_data()
     x, x_test = (pictures[..., None].astype("float32") / 255 for pictures in (x[:images], x_test))

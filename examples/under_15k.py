@@ -1,14 +1,14 @@
-"""MNIST with fewer than 15,000 parameters: four such networks and three larger ones compared, one of them trained.
+"""Compare four networks for MNIST with fewer than 15,000 parameters and three larger ones, and train one of them.
 
     python examples/under_15k.py
     python examples/under_15k.py --data digits --epochs 5
 
-Prints what each network costs and what is documented of it, then the layers of the trained one: the column "Receptive
-field" says how many pixels of the image one output of a layer can depend on. Leaves its curves, with the learning rate,
-and a picture of the receptive fields in the folder --out.
+The program prints what each network costs and what its document reports, and then the layers of the network that it
+trains. The column "Receptive field" says how many pixels of the image one output of a layer can depend on. The program
+draws the curves, with the learning rate, and a picture of the receptive fields into the folder --out.
 
-A very short run looks worse than it is: for the first hundreds of steps the moving statistics of batch normalization,
-which validation uses, are not yet those of the images.
+A very short run looks worse than it is, because for the first few hundred steps the moving statistics of batch
+normalization, which validation uses, do not match the images yet.
 """
 
 import argparse
@@ -23,12 +23,12 @@ NETWORKS = ("vanilla_large", "vanilla", "go_crazy", "variant_1", "variant_2", "v
 
 
 def schedule(epoch, lr):
-    """A learning rate that falls with each epoch, the fastest at first; epochs count from 0."""
+    """Return a learning rate that falls with each epoch, fastest at first; epochs are counted from 0."""
     return round(0.003 / (1 + 0.319 * epoch), 10)
 
 
 def print_networks():
-    """What the networks cost, the smallest first, and the validation accuracy that the document has for them."""
+    """Print what the networks cost, the smallest first, and the validation accuracy that the document reports."""
     print("network        params  not trained  documented accuracy")
     for recipe in sorted(map(models.recipe, NETWORKS), key=lambda recipe: recipe.params.total):
         total, _, fixed = recipe.params
@@ -38,7 +38,7 @@ def print_networks():
 
 
 def draw_receptive_fields(model, image):
-    """What one output in the middle of each convolution and pooling sees of an image."""
+    """Draw what one output in the middle of each convolution and pooling layer sees of an image."""
     seeing = [layer for layer in model.layers if layer.window]
     rows = -(-len(seeing) // 3)
     figure = Figure(figsize=(9, 3.2 * rows), layout="constrained")
@@ -48,13 +48,13 @@ def draw_receptive_fields(model, image):
 
 
 def main(argv=None):
-    """Compare the networks, train one."""
+    """Compare the networks, and train one of them."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", choices=("mnist", "digits"), default="mnist", help="digits needs no download")
     parser.add_argument("--name", choices=NETWORKS, default="go_crazy", help="the network to train")
-    parser.add_argument("--epochs", type=int, default=20)
-    parser.add_argument("--limit", type=int, help="use only so many images of each set")
-    parser.add_argument("--out", type=Path, default=Path("runs/under_15k"))
+    parser.add_argument("--epochs", type=int, default=20, help="number of epochs (default 20)")
+    parser.add_argument("--limit", type=int, help="use only this many images of each set")
+    parser.add_argument("--out", type=Path, default=Path("runs/under_15k"), help="folder for the pictures")
     args = parser.parse_args(argv)
     if any(number is not None and number < 1 for number in (args.epochs, args.limit)):
         parser.error("--epochs and --limit must be at least 1")
@@ -68,7 +68,7 @@ def main(argv=None):
     model = models.build(args.name)
     model.summary()
     model.compile(recipe.make_optimizer(), recipe.loss, metrics=["accuracy"])
-    # The document trains its two first networks at a constant rate.
+    # The document trains its first two networks at a constant rate.
     falling = [callbacks.LearningRateScheduler(schedule, verbose=1)] if recipe.schedule else []
     history = model.fit(
         x,

@@ -1,9 +1,10 @@
-"""The frameworks that work in turn. Each makes the network that it is named, in its own words, and never stops.
+"""The frameworks that take turns. Each builds the network that it is told, with its own layers, and then never stops.
 
-A peer's ``run(job, tick)`` builds the network, then repeats its step (a training step: forward, loss, backward, Adam;
-or one prediction) on float32 images that lie ready in memory, in the layout that it likes best, and calls ``tick``
-after each step, when the result is there. ``tick`` ends it by raising SystemExit. Each is written the fastest of the
-ways that its users would write it; where there were several, they were measured, and the module says so.
+A peer's ``run(job, tick)`` builds the network and then repeats its step, which is a training step (forward, loss,
+backward, Adam) or one prediction. It works on float32 images that are already in memory, in the layout that suits it
+best, and calls ``tick`` after each step, when the result is available. ``tick`` ends the peer by raising SystemExit.
+Every peer is written in the fastest of the ways in which its users would write it. If there were several ways, they
+were measured, and the module says so.
 """
 
 from collections.abc import Callable, Mapping
@@ -21,18 +22,18 @@ OURS = "tinycnn"
 
 @dataclass(frozen=True)
 class Peer:
-    """A framework as it takes part.
+    """A framework that takes part in the comparison.
 
     Attributes
     ----------
     title : str
-        Its name in tables.
+        The name of the framework in tables.
     imports : tuple of str
-        Modules that it needs.
+        The modules that it needs.
     run : callable
-        ``run(job, tick)``.
+        The function ``run(job, tick)``.
     environment : mapping
-        Variables to be set before the imports.
+        The environment variables that must be set before the imports.
     """
 
     title: str

@@ -1,8 +1,8 @@
-"""What a good textbook builds: layers with ``forward`` and ``backward`` in plain NumPy, im2col over the whole batch.
+"""An engine as a good textbook builds it: layers with ``forward`` and ``backward`` in plain NumPy.
 
-The yardstick for what the compiled kernels are worth. Written for this comparison in the manner of Saito, "Deep
-Learning from Scratch" (O'Reilly, 2016), chapters 5 to 7: images as (N, C, H, W), one matrix product per layer, Adam
-over a list of parameters.
+It uses im2col over the whole batch, and it shows how much the compiled kernels gain. It was written for this comparison
+in the manner of Saito, "Deep Learning from Scratch" (O'Reilly, 2016), chapters 5 to 7: images are (N, C, H, W), each
+layer is one matrix product, and Adam works on a list of parameters.
 """
 
 from itertools import cycle
@@ -13,7 +13,7 @@ import numpy as np
 def run(job, tick):
     """Train step after step."""
     if not job.training:
-        raise ValueError("the textbook's engine is compared in training only")
+        raise ValueError("the textbook engine only takes part in training; leave it out of --peers")
     rng = np.random.default_rng(0)
     layers = [_layer(operation, rng) for operation in job.operations]
     parameters = [p for layer in layers for p in getattr(layer, "params", ())]
@@ -45,7 +45,7 @@ def _layer(operation, rng):
             return Dropout(operation.rate, rng)
         case "flatten":
             return Flatten()
-    raise TypeError(f"the textbook's engine has no {operation.kind}")
+    raise TypeError(f"the textbook engine has no {operation.kind}")
 
 
 def _he(rng, shape):
@@ -53,7 +53,7 @@ def _he(rng, shape):
 
 
 def im2col(images, size, stride, pad):
-    """Every window of every image as a row: (N·OH·OW, C·KH·KW)."""
+    """Return every window of every image as a row of a matrix of shape (N·OH·OW, C·KH·KW)."""
     N, C, H, W = images.shape
     OH, OW = (H + 2 * pad - size) // stride + 1, (W + 2 * pad - size) // stride + 1
     padded = np.pad(images, [(0, 0), (0, 0), (pad, pad), (pad, pad)])
@@ -65,7 +65,7 @@ def im2col(images, size, stride, pad):
 
 
 def col2im(cols, shape, size, stride, pad):
-    """Add every row back to where its window lay."""
+    """Add every row back to the place of its window."""
     N, C, H, W = shape
     OH, OW = (H + 2 * pad - size) // stride + 1, (W + 2 * pad - size) // stride + 1
     cols = cols.reshape(N, OH, OW, C, size, size).transpose(0, 3, 4, 5, 1, 2)
@@ -158,7 +158,7 @@ class Flatten:
 
 
 def softmax_with_loss(x, labels):
-    """The mean cross-entropy, and its gradient by the scores."""
+    """Return the mean cross-entropy and its gradient with respect to the scores."""
     e = np.exp(x - x.max(axis=1, keepdims=True))
     p = e / e.sum(axis=1, keepdims=True)
     rows = np.arange(len(x))

@@ -1,8 +1,8 @@
-"""Keras on TensorFlow and on JAX, each by the fastest of its users' ways.
+"""Keras on TensorFlow and on JAX, each in the fastest of the ways in which its users would write it.
 
-Measured on ``ladder_03``, ``mnist_cnn`` and ``go_crazy``. On TensorFlow, a ``tf.function`` around a training step is
-level with ``fit`` or faster, and XLA (``jit_compile=True``) is several times slower on a processor. On JAX, ``fit`` is
-as fast as a jitted step over ``stateless_call`` and ``stateless_apply``, or a little faster.
+The ways were measured on ``ladder_03``, ``mnist_cnn`` and ``go_crazy``. On TensorFlow, a ``tf.function`` around a
+training step is as fast as ``fit`` or faster, and XLA (``jit_compile=True``) is several times slower on a processor. On
+JAX, ``fit`` is as fast as a jitted step over ``stateless_call`` and ``stateless_apply``, or a little faster.
 """
 
 import math
@@ -56,13 +56,13 @@ def run_jax(job, tick):
 
 
 def _cycle(job, x, y, as_tensor):
-    """The batches again and again, in the framework's own memory."""
+    """Repeat the batches again and again, in the framework's own memory."""
     pairs = zip(job.split(x), job.split(y), strict=True)
     return cycle([(as_tensor(images), as_tensor(labels)) for images, labels in pairs])
 
 
 def _ready(job):
-    """The model, its optimizer and its loss."""
+    """Return the model, its optimizer and its loss."""
     import keras
 
     keras.utils.set_random_seed(0)
@@ -73,7 +73,7 @@ def _ready(job):
 
 
 def network(job):
-    """The model, and the loss that takes its results, which are logits in training."""
+    """Return the model, and the loss for its results, which are logits in training."""
     import keras
 
     model = keras.Sequential([keras.Input(job.model.input_shape), *map(_layer, job.operations)])
@@ -82,7 +82,7 @@ def network(job):
 
 
 def _layer(operation):
-    """An operation in Keras's words."""
+    """Return the Keras layer of an operation."""
     from keras import layers
 
     match operation.kind:
@@ -102,4 +102,4 @@ def _layer(operation):
             return layers.ReLU()
         case "softmax":
             return layers.Softmax()
-    raise TypeError(f"no Keras counterpart for {operation.kind}")
+    raise TypeError(f"the Keras peer has no counterpart for {operation.kind}")

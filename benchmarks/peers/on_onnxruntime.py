@@ -1,13 +1,13 @@
-"""ONNX Runtime: inference only, of a graph that is written here with ONNX's own helper functions.
+"""ONNX Runtime, which only predicts, with a graph that is written here by ONNX's own helper functions.
 
-The weights are random: speed does not depend on them (the batch norm's statistics are 0 and 1).
+The weights are random, because the speed does not depend on them (the statistics of batch normalization are 0 and 1).
 """
 
 from itertools import cycle
 
 import numpy as np
 
-#: What PyTorch 2.13 and its contemporaries export; ONNX Runtime has long had kernels for it.
+#: The version that PyTorch 2.13 and its contemporaries export; ONNX Runtime has had kernels for it for a long time.
 OPSET = 18
 
 
@@ -16,7 +16,7 @@ def run(job, tick):
     import onnxruntime
 
     if job.training:
-        raise ValueError("ONNX Runtime's package for a processor has no training")
+        raise ValueError("the package of ONNX Runtime for processors has no training")
     model, weights = _graph(job)
     trained = [w for name, w in weights.items() if not name.startswith("moving")]
     job.check_parameters(sum(w.size for w in trained))
@@ -30,7 +30,7 @@ def run(job, tick):
 
 
 def _graph(job):
-    """The network in ONNX's words, as the bytes of a file, and its weights."""
+    """Return the network as the bytes of an ONNX file, and its weights."""
     from onnx import TensorProto, checker, helper, numpy_helper
 
     operations, nodes, weights = job.operations, [], {}
@@ -54,7 +54,7 @@ def _graph(job):
 
 
 def _node(operation):
-    """The name of an operation, the shapes of its weights, and its attributes."""
+    """Return the ONNX name of an operation, the shapes of its weights, and its attributes."""
     channels, units, size = operation.channels, operation.units, list(operation.size)
     match operation.kind:
         case "conv":
@@ -76,7 +76,7 @@ def _node(operation):
             return "Relu", {}, {}
         case "softmax":
             return "Softmax", {}, {"axis": -1}
-    raise TypeError(f"no ONNX counterpart for {operation.kind}")
+    raise TypeError(f"the ONNX Runtime peer has no counterpart for {operation.kind}")
 
 
 def _values(key, shape, rng):

@@ -1,4 +1,4 @@
-"""tinycnn as its users run it: ``fit`` on arrays, and ``predict``."""
+"""tinycnn in the way in which its users run it: ``fit`` on arrays, and ``predict``."""
 
 from itertools import cycle
 
@@ -6,10 +6,9 @@ ENDLESS = 10**9
 
 
 def run(job, tick):
-    """Train by one endless ``fit``, unshuffled like the peers, without metrics; or predict batch after batch.
+    """Train by one endless ``fit``, without shuffling (like the peers) and without metrics, or predict batch by batch.
 
-    The search for NaN in the input is left out of ``predict``, since no peer has one; ``fit`` does it before the first
-    step.
+    ``predict`` does not search for NaN in the input, because no peer does; ``fit`` searches before the first step.
     """
     from tinycnn import callbacks
 

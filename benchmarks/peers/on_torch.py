@@ -1,13 +1,13 @@
-"""PyTorch: the usual loop, eager or through ``torch.compile``.
+"""PyTorch with the usual training loop, eager or through ``torch.compile``.
 
-Adam is the fused one, which on a processor too is the fastest of the three that PyTorch has.
+It uses the fused Adam, which is the fastest of the three implementations in PyTorch, even on a processor.
 """
 
 from itertools import cycle
 
 
 def run(job, tick, *, channels_last=False, compiled=False):
-    """Train or predict; ``compiled`` puts the loss, or the prediction, through ``torch.compile``."""
+    """Train or predict; with ``compiled``, ``torch.compile`` compiles the loss or the prediction."""
     import torch
 
     torch.set_num_threads(job.threads)
@@ -18,7 +18,7 @@ def run(job, tick, *, channels_last=False, compiled=False):
     job.check_parameters(sum(p.numel() for p in model.parameters()))
     if channels_last:
         x, y = job.data()
-        x = torch.from_numpy(x).permute(0, 3, 1, 2)  # the very layout that channels_last is
+        x = torch.from_numpy(x).permute(0, 3, 1, 2)  # This is exactly the layout that channels_last means.
     else:
         x, y = job.data(channels_first=True)
         x = torch.from_numpy(x)
@@ -52,7 +52,7 @@ def _predict(model, images, labels, tick, compiled):
 
 
 def _layer(operation):
-    """An operation in PyTorch's words."""
+    """Return the PyTorch layer of an operation."""
     from torch import nn
 
     channels = operation.channels
@@ -75,4 +75,4 @@ def _layer(operation):
             return nn.ReLU()
         case "softmax":
             return nn.Softmax(dim=-1)
-    raise TypeError(f"no PyTorch counterpart for {operation.kind}")
+    raise TypeError(f"the PyTorch peer has no counterpart for {operation.kind}")

@@ -1,9 +1,9 @@
-"""Makes the reference out of the package: what is public has a place, and nobody has to remember to give it one.
+"""Make the reference from the package, so that everything public has a place without anybody having to add it.
 
-Directives, for reStructuredText pages in ``reference/``:
+The extension defines these directives for reStructuredText pages in ``reference/``:
 
 ``.. registry:: tinycnn.layers.LAYERS``
-    A table of a registry (a dict of names to classes), then each of its classes in full.
+    A table of a registry (a dict of names to classes), followed by a full description of each of its classes.
 ``.. public:: tinycnn.layers``
     Everything else that a module offers.
 ``.. files-of:: tinycnn.kernels.reference``
@@ -13,9 +13,9 @@ Directives, for reStructuredText pages in ``reference/``:
 ``.. documented-networks::``
     The networks of ``tinycnn.models``, with their counts.
 
-A module offers what ``__all__`` lists, or without one what it defines under names without a leading underscore. What
-two modules offer is described where its path is shortest: ``tinycnn.Sequential``, not
-``tinycnn.sequential.Sequential``.
+A module offers what ``__all__`` lists; if it has no ``__all__``, it offers what it defines under names without a
+leading underscore. If two modules offer the same thing, it is described under the shortest path:
+``tinycnn.Sequential``, not ``tinycnn.sequential.Sequential``.
 """
 
 import contextlib
@@ -42,7 +42,7 @@ LEFT_OUT = re.compile(r"\.cuda(\.|$)|\.__main__$")
 
 @functools.cache
 def modules() -> tuple[str, ...]:
-    """All public modules, shortest paths first."""
+    """Return the names of all public modules, the shortest paths first."""
     kernels = importlib.import_module("tinycnn.kernels")
     found = {"tinycnn", "tinycnn.kernels"}
     for package in (tinycnn, kernels):
@@ -52,7 +52,7 @@ def modules() -> tuple[str, ...]:
 
 
 def offered(name: str) -> dict[str, object]:
-    """What a module offers, by name, without the modules among it."""
+    """Return what a module offers, by name, except other modules."""
     module = importlib.import_module(name)
     names = getattr(module, "__all__", None)
     if names is None:
@@ -65,20 +65,20 @@ def offered(name: str) -> dict[str, object]:
 
 
 def is_code(value: object) -> bool:
-    """Whether it is a class or a function."""
+    """Return whether ``value`` is a class or a function."""
     return inspect.isclass(value) or inspect.isroutine(value)
 
 
 def constants(name: str) -> dict[str, str]:
-    """The constants of a module with what the ``#:`` comments above them say."""
-    source = inspect.getsource(importlib.import_module(name))
+    """Return the constants of a module, with the text of the ``#:`` comments above them."""
+    source = Path(importlib.import_module(name).__file__ or "").read_text("utf-8")  # inspect refuses empty files
     found = re.findall(r"((?:^#: .*\n)*)^([A-Z][A-Z0-9_]+)(?::[^=\n]+)? = ", source, re.MULTILINE)
     return {key: re.sub(r"^#: ", "", text, flags=re.MULTILINE) for text, key in found}
 
 
 @functools.cache
 def homes() -> dict[int, str]:
-    """Where each class and function is described, by its identity."""
+    """Return the path under which each class and function is described, by the object's identity."""
     result: dict[int, str] = {}
     for module in modules():
         for key, value in offered(module).items():
@@ -89,17 +89,17 @@ def homes() -> dict[int, str]:
 
 @functools.cache
 def pages() -> str:
-    """The text of all pages of the reference."""
+    """Return the text of all pages of the reference."""
     return "\n".join(path.read_text("utf-8") for path in sorted(REFERENCE.glob("*.rst")))
 
 
 def named(directive: str) -> list[str]:
-    """The arguments of a directive, over all pages."""
+    """Return the arguments with which a directive is used, over all pages."""
     return re.findall(rf"^\.\. {directive}:: (\S+)", pages(), re.MULTILINE)
 
 
 def modules_elsewhere() -> list[str]:
-    """Modules that have something to describe and are on no page of their own."""
+    """Return the modules that have something to describe and have no page of their own."""
     own = set(named("public")) | {name.rpartition(".")[0] for name in named("registry")}
     packages = tuple(f"{name}." for name in named("files-of"))
     rest = (name for name in modules() if name not in own and not f"{name}.".startswith(packages))
@@ -107,7 +107,7 @@ def modules_elsewhere() -> list[str]:
 
 
 def described_in(module: str) -> list[tuple[str, object]]:
-    """What is described in a module: what it offers and no shorter path does."""
+    """Return what is described in a module: everything that it offers and that no shorter path offers."""
     return [
         (key, value)
         for key, value in offered(module).items()
@@ -116,17 +116,17 @@ def described_in(module: str) -> list[tuple[str, object]]:
 
 
 def first_line(thing: object) -> str:
-    """The first sentence of a docstring."""
+    """Return the first sentence of a docstring."""
     paragraph = " ".join((inspect.getdoc(thing) or "").partition("\n\n")[0].split())
     return re.split(r"(?<=[^.]\.)\s(?=[A-Z])", paragraph)[0]
 
 
 def entry(module: str, key: str, value: object) -> str:
-    """What autodoc is told about one name."""
+    """Return the directive that tells autodoc about one name."""
     path = f"{module}.{key}"
     if inspect.isclass(value) and value.__name__ == key:
         kind = "autoexception" if issubclass(value, BaseException) else "autoclass"
-        fields = [*getattr(value, "_fields", ())]  # a NamedTuple's, whose docstrings say nothing
+        fields = [*getattr(value, "_fields", ())]  # The docstrings of a NamedTuple's fields say nothing.
         if dataclasses.is_dataclass(value):
             fields += [field.name for field in dataclasses.fields(value)]
         exclude = f"\n   :exclude-members: {', '.join(fields)}" if fields else ""
@@ -134,25 +134,28 @@ def entry(module: str, key: str, value: object) -> str:
     if inspect.isroutine(value) and value.__name__ == key:
         return f".. autofunction:: {path}\n"
     if is_code(value):
-        text = f"Another name of :class:`{value.__name__} <{homes()[id(value)]}>`."
+        text = f"This is another name of :class:`{value.__name__} <{homes()[id(value)]}>`."
     else:
-        registry = "The table above, as a dict: classes by their names."
+        registry = "The table above as a dict of names to classes."
         text = constants(module).get(key) or (registry if isinstance(value, dict) else f"``{value!r}``")
     return f".. py:data:: {key}\n   :module: {module}\n\n{textwrap.indent(text, '   ')}\n"
 
 
 def entries(module: str, skip: frozenset[int] = frozenset()) -> str:
-    """What autodoc is told about a module."""
+    """Return the directives that tell autodoc about a module."""
     return "\n".join(entry(module, key, value) for key, value in described_in(module) if id(value) not in skip)
 
 
 def heading(text: str, line: str = "-") -> str:
-    """A section's title."""
+    """Return the title of a section."""
     return f"{text}\n{line * len(text)}\n\n"
 
 
 def beginning(module: str) -> str:
-    """How the description of a module begins. One that has the name of a function beside it is not indexed."""
+    """Return the beginning of a module's description.
+
+    A module that has the same name as a function beside it is not indexed, because the function is.
+    """
     package, _, name = module.rpartition(".")
     hidden = package and inspect.isroutine(getattr(importlib.import_module(package), name, None))
     return (
@@ -161,12 +164,12 @@ def beginning(module: str) -> str:
 
 
 def module_text(module: str) -> str:
-    """A module's docstring."""
+    """Return a module's docstring."""
     return inspect.getdoc(importlib.import_module(module)) or ""
 
 
 class Generated(SphinxDirective):
-    """Base: text that is made here and parsed as if it stood in the page."""
+    """Base of directives whose text is made here and parsed as if it stood in the page."""
 
     required_arguments = 1
 
@@ -180,7 +183,7 @@ class Generated(SphinxDirective):
 
 
 class Registry(Generated):
-    """``registry``: a table of names, then the classes."""
+    """The directive ``registry``: a table of names, followed by the classes."""
 
     def text(self) -> str:
         module, _, name = self.arguments[0].rpartition(".")
@@ -210,7 +213,7 @@ class Registry(Generated):
 
 
 class Public(Generated):
-    """``public``: what a module offers beside its registry."""
+    """The directive ``public``: what a module offers in addition to its registry."""
 
     def text(self) -> str:
         module = self.arguments[0]
@@ -220,7 +223,7 @@ class Public(Generated):
 
 
 class FilesOf(Generated):
-    """``files-of``: each file of a package."""
+    """The directive ``files-of``: a section for each file of a package."""
 
     def text(self) -> str:
         package = self.arguments[0]
@@ -236,7 +239,7 @@ class FilesOf(Generated):
 
 
 class EverythingElse(Generated):
-    """``everything-else``: modules that no page names."""
+    """The directive ``everything-else``: the modules that no page names."""
 
     required_arguments = 0
 
@@ -247,7 +250,7 @@ class EverythingElse(Generated):
 
 
 class DocumentedNetworks(Generated):
-    """``documented-networks``: a table per document, from the recipes."""
+    """The directive ``documented-networks``: one table per document, made from the recipes."""
 
     required_arguments = 0
 
@@ -279,7 +282,7 @@ class DocumentedNetworks(Generated):
 
 
 def row(*cells: object) -> str:
-    """A row of a list-table."""
+    """Return a row of a list-table."""
     return "\n".join(("   * - " if i == 0 else "     - ") + str(cell) for i, cell in enumerate(cells)) + "\n"
 
 
@@ -287,7 +290,10 @@ def row(*cells: object) -> str:
 
 
 def find(target: str, module: str | None, cls: str | None) -> list[str] | None:
-    """Where what a docstring calls by a short name may be described, likeliest first; None if nothing has it."""
+    """Return the paths under which a short name in a docstring may be described, the likeliest first.
+
+    The result is None if nothing has this name.
+    """
     around = [f"{module}.{cls}"] if module and cls else []
     while module:
         around.append(module)
@@ -308,7 +314,7 @@ def find(target: str, module: str | None, cls: str | None) -> list[str] | None:
                     thing = importlib.import_module(".".join(steps[:index]))
                 if thing is owner:
                     break
-            if index == len(steps) and inspect.isclass(owner):  # a method may be its base's
+            if index == len(steps) and inspect.isclass(owner):  # A method may be inherited from a base class.
                 places += [f"{homes()[id(one)]}.{step}" for one in owner.__mro__ if id(one) in homes()]
         else:
             return [homes().get(id(thing), ".".join(steps)), *places]
@@ -316,7 +322,7 @@ def find(target: str, module: str | None, cls: str | None) -> list[str] | None:
 
 
 def resolve(app, env, node, content):
-    """Lead a short name (``Layer``, ``reference.conv2d_forward``) to where it is described."""
+    """Link a short name (``Layer``, ``reference.conv2d_forward``) to the place where it is described."""
     if node.get("refdomain") != "py":
         return None
     places = find(node["reftarget"], node.get("py:module"), node.get("py:class"))
@@ -325,14 +331,15 @@ def resolve(app, env, node, content):
         if place in objects:
             known = objects[place]
             return make_refnode(app.builder, node["refdoc"], known.docname, known.node_id, content, place)
-    return None if places is None else content  # there, but without a description: another package's, or an attribute
+    # A name that exists but has no description belongs to another package or is an attribute; it stays plain text.
+    return None if places is None else content
 
 
-# Pages that are read both on the site and where the repository is shown -----------------------------------------
+# Pages that are read both on the site and in the repository -----------------------------------------------------
 
 
 def lead_within_the_site(app, docname, source):
-    """Links to files at the repository's top lead to their pages here; links to its folders become plain text."""
+    """Turn links to files at the repository's root into links to their pages, and links to folders into plain text."""
     root, here = REFERENCE.parent.parent, Path(app.srcdir, docname).parent
 
     def moved(match: re.Match) -> str:
@@ -348,7 +355,7 @@ def lead_within_the_site(app, docname, source):
 
 
 def list_other_pages(app, docname, source):
-    """Where the first page says ``(other pages)``, all pages that no list names: a new one needs no entry."""
+    """Replace ``(other pages)`` on the first page by all pages that no list names: a new page needs no entry."""
     if docname == "index":
         named_there = set(re.findall(r"^[\w/]+$", source[0], re.MULTILINE)) | {"index"}
         others = sorted(name for name in app.env.found_docs - named_there if not name.startswith("reference/"))
@@ -356,7 +363,7 @@ def list_other_pages(app, docname, source):
 
 
 def setup(app):
-    """Told to Sphinx."""
+    """Register the directives and the handlers with Sphinx."""
     for name, directive in {
         "registry": Registry,
         "public": Public,

@@ -1,4 +1,4 @@
-"""Which check catches which mutant. ``python tests/mutants/make_table.py`` writes docs/mutants.md from it."""
+"""Find out which check catches which mutant; ``python tests/mutants/make_table.py`` writes docs/mutants.md."""
 
 import contextlib
 import functools
@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
-# Under pytest these are there already; run as a script, this finds the checkout and what its tests share.
+# Under pytest these paths exist already; run as a script, this module finds the checkout and what its tests share here.
 sys.path.append(str(Path(__file__).parents[2]))
 sys.path.extend(str(Path(__file__).parents[1] / folder) for folder in (".", "kernels"))
 
@@ -20,16 +20,16 @@ PAGE = Path(__file__).parents[2] / "docs" / "mutants.md"
 INTRODUCTION = """\
 # Who checks the checker
 
-A gradient check that passes proves something only if it would fail for a wrong gradient. So here are {mutants} errors,
-made on purpose, across all layers, losses, optimizers and the training loop: in `tests/mutants/mutant_list.py`. Each is
-tried on the generic checks of `tests/mutants/generic_checks.py`, which walk the registries and know nothing of
-any error; there is no test that was written for one. The table says which check caught it first.
+A gradient check that passes proves something only if it would fail for a wrong gradient. For this reason,
+`tests/mutants/mutant_list.py` contains {mutants} deliberate errors in all layers, losses, optimizers and the training
+loop. Each error is tried on the generic checks of `tests/mutants/generic_checks.py`. These checks walk through the
+registries and know nothing about any error; no test was written for a particular error. The table says which check
+caught each error first.
 
-An error in a kernel is made on all backends alike, unless it says "cpu only": a comparison of the backends with each
-other is of no help then. Some errors are as small as 0.1 %. The cases of the checks are drawn by Hypothesis, the same
-ones each time. A test in `tests/mutants/test_mutants.py` asserts that every error is caught, another that all checks
-pass without one, a third that this page is up to date.
-Write it anew with
+An error in a kernel is made on all backends alike, unless its description says "cpu only", because then a comparison of
+the backends with each other does not help. Some errors are as small as 0.1 %. Hypothesis draws the cases of the checks,
+and it draws the same ones each time. The tests in `tests/mutants/test_mutants.py` assert that every error is caught,
+that all checks pass without an error, and that this page is up to date. To write this page anew, run
 
 ```sh
 python tests/mutants/make_table.py
@@ -43,7 +43,7 @@ python tests/mutants/make_table.py
 
 
 class Catch(NamedTuple):
-    """``check``: the name of the first check that failed; ``message``: what it said."""
+    """The name of the first check that failed, and the message of its failure."""
 
     check: str
     message: str
@@ -51,7 +51,7 @@ class Catch(NamedTuple):
 
 @contextlib.contextmanager
 def one_thread() -> Iterator[None]:
-    """Results do not depend on the number of threads, and on arrays this small more of them only cost time."""
+    """Use one thread. Results do not depend on the number, and on arrays this small more threads only cost time."""
     before = numba.get_num_threads()
     numba.set_num_threads(1)
     try:
@@ -62,7 +62,7 @@ def one_thread() -> Iterator[None]:
 
 @functools.cache
 def reached() -> dict[str, set[tuple[int, str]]]:
-    """For each check, run without any mutant, the functions it called, of those that mutants replace.
+    """Run each check without any mutant, and return which of the functions that mutants replace it called.
 
     A check that never calls a function passes whatever that function does, so it need not be run for its mutants.
     """
@@ -89,7 +89,7 @@ def reached() -> dict[str, set[tuple[int, str]]]:
 
 @functools.cache
 def first_catch(mutant: Mutant) -> Catch | None:
-    """The first check that fails with this mutant in place; None if it survives them all."""
+    """Return the first check that fails with this mutant in place, or None if the mutant survives all checks."""
     targets = {(id(patch.owner), patch.name) for patch in mutant.patches}
     candidates = [check for check in all_checks() if reached()[check.name] & targets]
     with mutant.applied(), one_thread():
@@ -103,15 +103,15 @@ def first_catch(mutant: Mutant) -> Catch | None:
 def _failure(check: Check) -> str | None:
     try:
         check.run()
-    except AssertionError as error:  # any other exception is a mutant that does not run, and proves nothing
+    except AssertionError as error:  # Any other exception means that the mutant does not run, which proves nothing.
         return next((line.strip() for line in str(error).splitlines() if line.strip()), "an assertion")
     return None
 
 
 def page(catches: dict[str, Catch | None]) -> str:
-    """docs/mutants.md."""
+    """Return the text of docs/mutants.md."""
     parts: dict[str, Counter[str]] = {}
-    rows = ["| error | what is wrong | caught by | which says |", "|---|---|---|---|"]
+    rows = ["| error | what is wrong | caught by | message of the check |", "|---|---|---|---|"]
     for mutant in MUTANTS:
         catch = catches[mutant.name] or Catch("**nothing**", "")
         parts.setdefault(mutant.part, Counter())[kind(catch.check)] += 1
@@ -127,7 +127,7 @@ def page(catches: dict[str, Catch | None]) -> str:
 
 
 def kind(check: str) -> str:
-    """What sort of check one is: its name without the layer and the backend."""
+    """Return the kind of a check: its name without the layer and the backend."""
     for word in ("gradients", "contract", "formula", "cpu equals reference"):
         if check.startswith(word):
             return word

@@ -316,10 +316,12 @@ def test_links_within_the_repository_lead_somewhere(page: Path) -> None:
             assert (page.parent / target).exists(), target
 
 
-def test_every_make_target_that_is_named_exists() -> None:
-    targets = set(re.findall(r"^([\w-]+):", (ROOT / "Makefile").read_text("utf-8"), re.MULTILINE))
+def test_every_make_target_that_is_named_exists_and_says_what_it_does() -> None:
+    targets = dict(re.findall(r"^([\w-]+):(.*)", (ROOT / "Makefile").read_text("utf-8"), re.MULTILINE))
+    assert next(iter(targets)) == "help", "plain make lists the targets"
+    assert [name for name, rest in targets.items() if not re.search(r"## [A-Z].+\.$", rest)] == []
     for page in PAGES:
-        assert set(re.findall(r"`make ([\w-]+)`", page.read_text("utf-8"))) <= targets, page.name
+        assert set(re.findall(r"`make ([\w-]+)`", page.read_text("utf-8"))) <= targets.keys(), page.name
 
 
 def test_no_file_names_the_machine_that_it_was_written_on() -> None:
