@@ -41,8 +41,8 @@ MODULES = (
     *("tinycnn.callbacks", "tinycnn.initializers", "tinycnn.regularizers", "tinycnn.activations", "tinycnn.datasets"),
     *("tinycnn.models", "tinycnn.testing", "tinycnn.plotting", "tinycnn.profile"),
 )
-#: Classes that nobody meets by name; their methods are those of Layer and of Sequential.
-HALVES = (Weights, Network)
+#: Classes that are written in two halves, of which users meet one by name.
+HALVES = {"Layer": (layers.Layer, Weights), "Sequential": (Sequential, Network)}
 #: What is called by tinycnn alone, or described as an interface to be defined, with what it is given by tinycnn.
 INTERNAL: dict[str, str] = {
     "Layer.create": "called by build",
@@ -646,7 +646,8 @@ def public() -> Iterator[str]:
             if name.startswith("_") or not callable(value) or not hasattr(value, "__module__"):
                 continue
             if inspect.isclass(value):
-                own = [name for cls in value.__mro__ if cls is value or cls in HALVES for name in vars(cls)]
+                halves = HALVES.get(value.__name__, (value,))
+                own = [name for cls in halves for name in vars(cls)]
                 yield from (f"{value.__name__}.{n}" for n in ("__init__", *own) if _is_method(value, n))
             elif inspect.isfunction(value):
                 yield name

@@ -80,7 +80,7 @@ def test_a_weight_that_is_not_finite_names_its_layer(layer, number):
     error = caught.value
     # The loss tells it at the next batch; every layer above the bad one has had it in its gradient by then, or not.
     assert (error.epoch, error.batch, error.layer) == (1, 2, layer)
-    assert f"its kernel is {number}" in error.what
+    assert f"its kernel became {number}" in error.what
     assert "epoch 1, batch 2 (both counted from 0)" in str(error)
     assert "learning rate below 0.001" in str(error)
 
@@ -91,7 +91,7 @@ def test_after_an_epochs_last_step_no_loss_would_tell():
 
 
 def test_moving_statistics_are_weights():
-    with pytest.raises(NumericError, match="'norm': its moving_variance is inf"):
+    with pytest.raises(NumericError, match="'norm': its moving_variance became inf"):
         fit(network(normalize=True), [At(0, 2, put("norm", "moving_variance", math.inf))])
 
 
@@ -127,7 +127,7 @@ def test_an_input_that_is_not_finite_names_the_first_layer():
 def test_a_penalty_that_is_too_large_is_named():
     model = network(optimizers.SGD(0.0), regularizer="l2")
     model.get_layer("second").params["kernel"].value[...] = 1e20
-    with pytest.raises(NumericError, match="first in Dense 'second': the penalty on its kernel is inf"):
+    with pytest.raises(NumericError, match="first in Dense 'second': the penalty on its kernel became inf"):
         fit(model)
 
 

@@ -76,13 +76,17 @@ def _check_habits(layer: Any, cls: type) -> None:
 def _adapted(name: str, method: Callable[..., Any], keywords: tuple[str, ...]) -> Callable[..., Any]:
     """Return a method that passes on the keywords that ``method`` takes and checks what it returns."""
     left_out = frozenset(keywords) - _taken(method, keywords)
+    drops_cache = name == "forward" and "training" in left_out
     check = {"forward": _check_forward, "backward": _check_backward}.get(name)
 
     @functools.wraps(method)
     def adapted(self: Any, *arguments: Any, **named: Any) -> Any:
+        training = named.get("training")
         if left_out:
             named = {key: value for key, value in named.items() if key not in left_out}
         returned = method(self, *arguments, **named)
+        if drops_cache and training is False and isinstance(returned, tuple) and len(returned) == 2:
+            returned = returned[0], None  # the method cannot know that nobody has a use for its cache
         # Where a subclass calls super().forward(…), only what the subclass returns is the layer's result.
         if check is not None and self.built and arguments and getattr(type(self), name) is adapted:
             check(self, arguments[0], returned)
