@@ -6,7 +6,7 @@ the same bits for any number of threads.
 """
 
 from .. import _collect
-from . import _fused as fused  # noqa: F401
+from . import fused  # noqa: F401
 
 _kernels = _collect.collect(__name__)
 globals().update(_kernels)

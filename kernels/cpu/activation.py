@@ -5,10 +5,10 @@ import math
 import numpy as np
 from numba import prange
 
-from ._arrays import deliver, operand, pieces, target
-from ._jit import helper, kernel
-from ._memory import copy
-from ._parallel import parallel
+from .machine.arrays import CHUNK, deliver, operand, pieces, target
+from .machine.jit import helper, kernel
+from .machine.memory import copy
+from .machine.parallel import parallel
 
 __all__ = [
     "elu_backward",
@@ -27,7 +27,6 @@ __all__ = [
     "tanh_forward",
 ]
 
-CHUNK = 8_192  # elements: a chunk stays in the nearest cache
 LEAKY_RELU, ELU, SIGMOID, TANH, GELU = range(5)  # what :func:`_bend` is told to compute
 ROOT_HALF, ROOT_TWO_PI = math.sqrt(0.5), math.sqrt(2 * math.pi)
 
@@ -140,7 +139,7 @@ def _slope(kind, dy, name, kept, constant, out):
 
 
 @parallel
-def _gate(chunk, lane, value, condition, keep_nan, in_place, result):
+def _gate(chunk, worker, value, condition, keep_nan, in_place, result):
     """``result = value`` where ``condition > 0`` (or is NaN, if wanted), else 0: both directions of ReLU.
 
     Each chunk is copied unless the caller wants the result in place, and then changed where it lies. LLVM makes

@@ -6,8 +6,8 @@ import numpy as np
 from numba import prange
 
 from ..reference.augment import gaussian_weights
-from ._arrays import deliver, operand, target
-from ._jit import kernel
+from .machine.arrays import deliver, operand, target
+from .machine.jit import kernel
 
 __all__ = ["blur_images", "cut_out_images", "warp_images"]
 

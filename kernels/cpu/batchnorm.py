@@ -8,9 +8,10 @@ in ``E[x^2] - E[x]^2``. See ``reference.batchnorm`` for the meaning.
 
 import numpy as np
 
-from ._arrays import deliver, operand, pieces, several, target
-from ._jit import helper
-from ._parallel import parallel
+from .._arguments import several
+from .machine.arrays import deliver, operand, pieces, target
+from .machine.jit import helper
+from .machine.parallel import parallel
 
 __all__ = ["batch_norm_backward", "batch_norm_forward", "batch_norm_inference_backward", "batch_norm_inference_forward"]
 
@@ -142,7 +143,7 @@ def _linear(x, mean, scale, shift, y):
 
 
 @parallel
-def _moments(chunk, lane, x, means, squares, rows):
+def _moments(chunk, worker, x, means, squares, rows):
     """Mean and sum of squared deviations of a chunk of rows."""
     first, last = chunk * rows, min(x.shape[0], (chunk + 1) * rows)
     moments(x[first:last], means[chunk], squares[chunk])
@@ -165,7 +166,7 @@ def moments(x, mean, square):
 
 
 @parallel
-def _gradient_sums(chunk, lane, dy, x, mean, inverse, dgamma, dbeta, rows):
+def _gradient_sums(chunk, worker, dy, x, mean, inverse, dgamma, dbeta, rows):
     """Sums of ``dy * xhat`` and of dy for a chunk of rows."""
     first, last = chunk * rows, min(x.shape[0], (chunk + 1) * rows)
     gradient_sums(dy[first:last], x[first:last], mean, inverse, dgamma[chunk], dbeta[chunk])
@@ -183,7 +184,7 @@ def gradient_sums(dy, x, mean, inverse, dgamma, dbeta):
 
 
 @parallel
-def _affine(chunk, lane, x, mean, scale, shift, y, rows):
+def _affine(chunk, worker, x, mean, scale, shift, y, rows):
     """See :func:`_linear`."""
     first, last = chunk * rows, min(x.shape[0], (chunk + 1) * rows)
     affine(x[first:last], mean, scale, shift, y[first:last])
@@ -198,7 +199,7 @@ def affine(x, mean, scale, shift, y):
 
 
 @parallel
-def _input_gradient(chunk, lane, dy, x, dx, mean, scale, slope, shift, rows):
+def _input_gradient(chunk, worker, dy, x, dx, mean, scale, slope, shift, rows):
     """``dx = scale*dy + slope*(x - mean) + shift`` per channel."""
     first, last = chunk * rows, min(x.shape[0], (chunk + 1) * rows)
     input_gradient(dy[first:last], x[first:last], dx[first:last], mean, scale, slope, shift)

@@ -1,4 +1,4 @@
-"""The fully connected layer: three matrix products by the micro-kernel of :mod:`._tiles`. See ``reference.dense``.
+"""The fully connected layer: three matrix products by the micro-kernel. See ``reference.dense``.
 
 Each is cut into blocks of its result, a panel of two vectors wide where the weights are large. A block brings the
 numbers that it reads again and again next to each other first (Goto & van de Geijn, "Anatomy of high-performance
@@ -10,11 +10,13 @@ import functools
 
 import numpy as np
 
-from ._arrays import deliver, operand, pieces, several, target
-from ._memory import copy
-from ._parallel import lanes, parallel
-from ._tiles import DEPTH, VECTOR_BYTES, micro_kernel, pack, packed_size, product
-from ._transpose import transpose
+from .._arguments import several
+from .machine.arrays import deliver, operand, pieces, target
+from .machine.memory import copy
+from .machine.micro_kernel import DEPTH, micro_kernel, pack, packed_size, product
+from .machine.parallel import parallel, worker_count
+from .machine.transpose import transpose
+from .machine.vectors import VECTOR_BYTES
 
 __all__ = ["dense_backward_input", "dense_backward_weights", "dense_forward"]
 
@@ -37,7 +39,7 @@ def dense_forward(x, w, b, out=None, work=None):
     (N, K), F, panel = x.shape, w.shape[1], _panel(x)
     block = TALL if panel < F else LOW
     blocks = pieces(N, block) * pieces(F, panel)
-    panels = (work or np.empty)((lanes(blocks), DEPTH * panel), x.dtype)
+    panels = (work or np.empty)((worker_count(blocks), DEPTH * panel), x.dtype)
     _forward.launch(
         blocks, micro_kernel(x.dtype), x.reshape(-1), w.reshape(-1), b, y.reshape(-1), N,
         K, F, block, panel, offsets(block, K), offsets(DEPTH, 1), panels.reshape(-1),
@@ -56,7 +58,7 @@ def dense_backward_input(dy, w, out=None, work=None):
         return deliver(dx, out)
     (N, F), K, panel = dy.shape, len(w), _panel(dy)
     blocks = pieces(K, ACROSS * panel)
-    panels = (work or np.empty)((lanes(blocks), F * ACROSS * panel), dy.dtype)
+    panels = (work or np.empty)((worker_count(blocks), F * ACROSS * panel), dy.dtype)
     _input_gradient.launch(
         blocks, micro_kernel(dy.dtype), dy.reshape(-1), w.reshape(-1), dx.reshape(-1), N, K, F, panel,
         offsets(N, F), offsets(F, 1), panels.reshape(-1), np.zeros(ACROSS * panel, dy.dtype),
@@ -77,7 +79,7 @@ def dense_backward_weights(dy, x, out=None, work=None):
         dw[...] = 0
     else:
         empty = work or np.empty
-        columns = empty((lanes(pieces(K, DEEP)), N * DEEP), dy.dtype)
+        columns = empty((worker_count(pieces(K, DEEP)), N * DEEP), dy.dtype)
         panels = empty((packed_size(N, F, x.itemsize),), x.dtype)
         factor, factor_row = dy.reshape(-1), F
         if panels.size:
@@ -98,16 +100,16 @@ def _panel(array):
 
 @functools.lru_cache(maxsize=1024)
 def offsets(count, distance):
-    """A table for :func:`._tiles.product`: ``count`` places, ``distance`` numbers apart."""
+    """A table for :func:`.machine.micro_kernel.product`: ``count`` places, ``distance`` numbers apart."""
     return np.arange(count, dtype=np.int64) * distance
 
 
 @parallel
-def _forward(item, lane, micro, x, w, b, y, N, K, F, block, panel, rows, steps, panels):
+def _forward(item, worker, micro, x, w, b, y, N, K, F, block, panel, rows, steps, panels):
     """A block of y goes through x and w ``DEPTH`` numbers at a time."""
     across = -(-F // panel)
     n, f = item // across * block, item % across * panel
-    height, width, buffer = min(block, N - n), min(panel, F - f), lane * DEPTH * panel
+    height, width, buffer = min(block, N - n), min(panel, F - f), worker * DEPTH * panel
     for k in range(0, K, DEPTH):
         depth = min(DEPTH, K - k)
         factor, start, row = w, k * F + f, F
@@ -123,13 +125,13 @@ def _forward(item, lane, micro, x, w, b, y, N, K, F, block, panel, rows, steps, 
 
 
 @parallel
-def _input_gradient(item, lane, micro, dy, w, dx, N, K, F, panel, rows, steps, panels, zeros):
+def _input_gradient(item, worker, micro, dy, w, dx, N, K, F, panel, rows, steps, panels, zeros):
     """A block is some panels of dx, for which that part of w is transposed.
 
     Its rows lie far apart, each on a page of memory of its own: few of them at a time, and as much of each as there is.
     """
     block = ACROSS * panel
-    k, start = item * block, lane * F * block
+    k, start = item * block, worker * F * block
     width = min(block, K - k)
     for column in range(0, width, panel):
         transpose(w, (k + column) * F, min(panel, width - column), F, panels, start + column * F, panel)
@@ -141,15 +143,15 @@ def _input_gradient(item, lane, micro, dy, w, dx, N, K, F, panel, rows, steps, p
 
 
 @parallel
-def _pack(item, lane, N, F, dy, panels):
+def _pack(item, worker, N, F, dy, panels):
     """dy in panels."""
     pack(N, F, dy, 0, F, panels, 0)
 
 
 @parallel
-def _weight_gradient(item, lane, micro, x, dw, N, K, F, rows, steps, columns, dy, dy_row, zeros):
+def _weight_gradient(item, worker, micro, x, dw, N, K, F, rows, steps, columns, dy, dy_row, zeros):
     """A block is some rows of dw, for which those columns of x are copied together."""
-    k, start = item * DEEP, lane * N * DEEP
+    k, start = item * DEEP, worker * N * DEEP
     height = min(DEEP, K - k)
     for n in range(N):
         copy(columns, start + n * DEEP, x, n * K + k, height)

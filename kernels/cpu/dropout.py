@@ -6,11 +6,10 @@ import numpy as np
 from numba import prange
 
 from ..counter_hash import GOLDEN, HALF_OPEN, UNIFORM_BITS, WIDE_SHIFT, keep_threshold, key_of, mix
-from ._arrays import deliver, operand, pieces, target
-from ._jit import helper, kernel
-from ._memory import copy
-from ._parallel import parallel
-from .activation import CHUNK
+from .machine.arrays import CHUNK, deliver, operand, pieces, target
+from .machine.jit import helper, kernel
+from .machine.memory import copy
+from .machine.parallel import parallel
 
 __all__ = ["dropout", "gaussian_noise"]
 
@@ -41,7 +40,7 @@ def gaussian_noise(x, stddev, seed, step, out=None, work=None):
 
 
 @parallel
-def _dropout(chunk, lane, x, in_place, y, scale, threshold, key):
+def _dropout(chunk, worker, x, in_place, y, scale, threshold, key):
     """Fixed chunks of elements, copied and then changed in place (see ``activation._gate``)."""
     start, stop = chunk * CHUNK, min(x.size, (chunk + 1) * CHUNK)
     if not in_place:

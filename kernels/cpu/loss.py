@@ -5,10 +5,11 @@ import math
 import numpy as np
 from numba import prange
 
-from ._arrays import deliver, operand, pieces, several, target
-from ._jit import helper, kernel
-from ._parallel import parallel
-from .activation import CHUNK, softmax_row
+from .._arguments import several
+from .activation import softmax_row
+from .machine.arrays import CHUNK, deliver, operand, pieces, target
+from .machine.jit import helper, kernel
+from .machine.parallel import parallel
 
 __all__ = [
     "categorical_cross_entropy_backward",
@@ -105,7 +106,7 @@ def _chunks(logits):
 
 
 @parallel
-def _forward(chunk, lane, per_chunk, logits, labels, losses, p):
+def _forward(chunk, worker, per_chunk, logits, labels, losses, p):
     """The true class's logit is read before p, which may be the same memory, is written."""
     rows = losses.size
     classes = logits.size // rows
@@ -117,7 +118,7 @@ def _forward(chunk, lane, per_chunk, logits, labels, losses, p):
 
 
 @parallel
-def _backward(chunk, lane, per_chunk, p, labels, weights, dlogits):
+def _backward(chunk, worker, per_chunk, p, labels, weights, dlogits):
     """Some rows."""
     rows = weights.size
     classes = p.size // rows

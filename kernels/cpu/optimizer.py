@@ -5,9 +5,9 @@ import math
 import numpy as np
 from numba import prange
 
-from ._arrays import deliver, operand, pieces, target
-from ._jit import helper, kernel
-from .activation import CHUNK
+from .fused.adam import adam_chunk
+from .machine.arrays import CHUNK, deliver, operand, pieces, target
+from .machine.jit import helper, kernel
 
 __all__ = ["adam_update", "clip_gradient", "gradient_norm", "rmsprop_update", "scale_gradient", "sgd_update"]
 
@@ -139,16 +139,6 @@ def _adam(parameter, gradient, m, v, rate, rest_1, rest_2, epsilon):
         adam_chunk(
             parameter[start:stop], gradient[start:stop], m[start:stop], v[start:stop], rate, rest_1, rest_2, epsilon
         )
-
-
-@helper
-def adam_chunk(parameter, gradient, m, v, rate, rest_1, rest_2, epsilon):
-    """One chunk of :func:`_adam`."""
-    for i in range(parameter.size):
-        g = gradient[i]
-        m[i] += rest_1 * (g - m[i])
-        v[i] += rest_2 * (g * g - v[i])
-        parameter[i] -= rate * m[i] / (math.sqrt(v[i]) + epsilon)
 
 
 @kernel()

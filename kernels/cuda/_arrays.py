@@ -2,10 +2,7 @@
 
 import numpy as np
 
-from .._arguments import integers, several
 from ._array import DeviceArray, empty
-
-__all__ = ["deliver", "integers", "operand", "several", "target"]
 
 FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
 

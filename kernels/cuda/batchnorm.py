@@ -8,7 +8,8 @@ import math
 
 import numpy as np
 
-from ._arrays import deliver, operand, scratch, several, target
+from .._arguments import several
+from ._arrays import deliver, operand, scratch, target
 from ._device import cuda, kernel, spread
 from ._sums import make_column_sums, sum_columns
 

@@ -13,23 +13,30 @@ The functions below say where each number stands. The first versions, to be read
 
 import numpy as np
 
-from ..geometry import Window
-from ._arrays import deliver, integers, operand, scratch, several, target
+from .._arguments import (
+    check_algorithm,
+    check_gradient,
+    convolution_window,
+    group_count,
+    integers,
+    output_size,
+    several,
+)
+from ._arrays import deliver, operand, scratch, target
 from ._device import helper
 from ._product import Factors, multiply, quotient
 from ._sums import make_column_sums, sum_columns
 
 __all__ = ["conv2d_backward_input", "conv2d_backward_weights", "conv2d_forward"]
 
-ALGORITHMS = ("auto", "direct", "winograd", "im2col")
-
 
 def conv2d_forward(x, w, b, strides, pads, dilation, groups, algorithm="auto", out=None, work=None):
     """See :func:`reference.conv2d_forward`; one way, whatever ``algorithm`` says."""
     x, w = operand("x", x, 4), operand("w", w, 4, x.dtype)
     (KH, KW, CG, F), (N, H, W, C) = w.shape, x.shape
-    window, groups = _checked(algorithm, (KH, KW), strides, pads, dilation, groups, C, F, w)
-    OH, OW = _output_size(window, (H, W))
+    check_algorithm(algorithm)
+    window, groups = convolution_window((KH, KW), strides, pads, dilation), group_count(groups, C, F, w)
+    OH, OW = output_size(window, (H, W))
     b = b if b is None else operand("b", b, 1, x.dtype, (F,))
     y = target("out", out, (N, OH, OW, F), x.dtype, (x, w, b))
     if y.size and w.size:
@@ -46,8 +53,9 @@ def conv2d_backward_input(dy, w, input_size, strides, pads, dilation, groups, al
     (KH, KW, CG, F), (H, W) = w.shape, integers("input_size", input_size, 2, 1)
     (count,) = integers("groups", (groups,), 1, 1)
     C = CG * count
-    window, groups = _checked(algorithm, (KH, KW), strides, pads, dilation, groups, C, F, w)
-    _check_gradient(dy, window, (H, W), F)
+    check_algorithm(algorithm)
+    window, groups = convolution_window((KH, KW), strides, pads, dilation), group_count(groups, C, F, w)
+    check_gradient(dy, window, (H, W), F)
     dx = target("out", out, (len(dy), H, W, C), dy.dtype, (dy, w))
     if dy.size and w.size:
         size = len(dy) * H * W, CG, KH * KW * (F // groups)
@@ -63,8 +71,9 @@ def conv2d_backward_weights(dy, x, kernel_size, strides, pads, dilation, groups,
     dy, x = operand("dy", dy, 4), operand("x", x, 4, dy.dtype)
     (N, H, W, C), F = x.shape, dy.shape[-1]
     kernel_size = integers("kernel_size", kernel_size, 2, 1)
-    window, groups = _checked(algorithm, kernel_size, strides, pads, dilation, groups, C, F)
-    _check_gradient(dy, window, (H, W), F, N)
+    check_algorithm(algorithm)
+    window, groups = convolution_window(kernel_size, strides, pads, dilation), group_count(groups, C, F)
+    check_gradient(dy, window, (H, W), F, N)
     outs = several(out, 2)
     dw = target("out[0]", outs[0], (*kernel_size, C // groups, F), x.dtype, (dy, x))
     db = target("out[1]", outs[1], (F,), x.dtype, (dy, x))
@@ -182,39 +191,3 @@ WEIGHT_GRADIENT = Factors(tap_of, window_of, pixel_under_row, weight)  # dy lies
 @make_column_sums
 def _gradients(a, b, mean, scale, i, c):
     return 0.0, np.float64(a[i])
-
-
-# Checks ---------------------------------------------------------------------------------------------------------
-
-
-def _checked(algorithm, size, strides, pads, dilation, groups, C, F, w=None):
-    """The window and the number of groups."""
-    if algorithm not in ALGORITHMS:
-        raise ValueError(f"algorithm must be one of {', '.join(ALGORITHMS)}, not {algorithm!r}")
-    window = Window(
-        integers("kernel_size", size, 2, 1),
-        integers("strides", strides, 2, 1),
-        integers("pads", pads, 4, 0),
-        integers("dilation", dilation, 2, 1),
-    )
-    (groups,) = integers("groups", (groups,), 1, 1)
-    if C % groups or F % groups:
-        raise ValueError(f"groups must divide the {C} channels and the {F} filters, {groups} does not")
-    if w is not None and w.shape[2] * groups != C:
-        raise ValueError(f"w must have {C // groups} channels per group, not shape {w.shape}")
-    return window, groups
-
-
-def _output_size(window, input_size):
-    """``(OH, OW)``, or a complaint that no window fits."""
-    size = window.output_size(input_size)
-    if min(size) < 1:
-        raise ValueError(f"x of size {input_size} is smaller than the window {window}")
-    return size
-
-
-def _check_gradient(dy, window, input_size, F, N=None):
-    """dy must have the shape of the forward pass's result."""
-    expected = (len(dy) if N is None else N, *_output_size(window, input_size), F)
-    if dy.shape != expected:
-        raise ValueError(f"dy must have shape {expected}, not {dy.shape}")

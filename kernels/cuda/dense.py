@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from ._arrays import deliver, operand, scratch, several, target
+from .._arguments import several
+from ._arrays import deliver, operand, scratch, target
 from ._device import helper
 from ._product import Factors, multiply
 from .conv import bias_gradient

@@ -7,7 +7,8 @@ import math
 
 import numpy as np
 
-from ._arrays import deliver, operand, several, target
+from .._arguments import several
+from ._arrays import deliver, operand, target
 from ._device import MOST_BLOCKS, THREADS, cuda, helper, kernel, launch, spread
 from ._sums import block_sum
 from .activation import largest_of

@@ -4,8 +4,9 @@ Backward turns the question round. Not "which pixels does this gradient go to", 
 pixel at once, but "which windows hold this pixel": a thread per pixel gathers, in a fixed order, and nobody collides.
 """
 
-from ..geometry import Window, argmax_dtype
-from ._arrays import deliver, integers, operand, several, target
+from .._arguments import check_gradient, integers, output_size, pooling_window, several
+from ..geometry import argmax_dtype
+from ._arrays import deliver, operand, target
 from ._device import cuda, helper, kernel, spread
 
 __all__ = ["average_pool2d_backward", "average_pool2d_forward", "max_pool2d_backward", "max_pool2d_forward"]
@@ -49,27 +50,17 @@ def average_pool2d_backward(dy, input_size, pool_size, strides, pads, out=None, 
 
 
 def _window(shape, pool_size, strides, pads):
-    """The window, checked, and the shape of the result."""
-    window = Window(
-        integers("pool_size", pool_size, 2, 1), integers("strides", strides, 2, 1), integers("pads", pads, 4, 0)
-    )
-    (KH, KW), (top, bottom, left, right) = window.size, window.pads
-    if max(top, bottom) >= KH or max(left, right) >= KW:
-        raise ValueError(f"pads must be smaller than the window {window.size}, not {window.pads}")
-    OH, OW = window.output_size(shape[1:3])
-    if min(OH, OW) < 1:
-        raise ValueError(f"x of size {shape[1:3]} is smaller than the window {window}")
-    return window, (shape[0], OH, OW, shape[3])
+    """Return the window, checked, and the shape of the result."""
+    window = pooling_window(pool_size, strides, pads)
+    return window, (shape[0], *output_size(window, shape[1:3]), shape[3])
 
 
 def _gradient(dy, input_size, pool_size, strides, pads):
-    """dy and the shape of x, checked against the window."""
+    """Return dy, the shape of x and the window, all checked against each other."""
     dy, input_size = operand("dy", dy, 4), integers("input_size", input_size, 2, 1)
-    shape = (len(dy), *input_size, dy.shape[-1])
-    window, expected = _window(shape, pool_size, strides, pads)
-    if dy.shape != expected:
-        raise ValueError(f"dy must have shape {expected}, not {dy.shape}")
-    return dy, shape, window
+    window = pooling_window(pool_size, strides, pads)
+    check_gradient(dy, window, input_size, dy.shape[-1])
+    return dy, (len(dy), *input_size, dy.shape[-1]), window
 
 
 def _geometry(x_shape, y_shape, window):

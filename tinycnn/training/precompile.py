@@ -97,7 +97,7 @@ def _start(helpers: list[subprocess.Popen[bytes]], model: "Sequential", batch_si
 
 def needed(model: "Sequential", batch_size: int, fuse: bool) -> list[Callable[[], Any]]:
     """What a step of training launches, in order, as functions that compile it: nothing is computed."""
-    from ..kernels.cpu._jit import noting
+    from ..kernels.cpu.machine.jit import noting
 
     chain, ws = model.plan if fuse else model.chain, Workspace()
     x, caches = np.empty((batch_size, *model.input_shape), model.dtype), []

@@ -14,7 +14,7 @@ import numba
 from numba.extending import register_jitable
 from numba.np.ufunc import parallel as numba_threads
 
-from ..threads import one_blas_thread
+from ...threads import one_blas_thread
 
 # "reassoc" and "arcp" are left out: with them a loop's vector form rounds otherwise than its scalar form, and which of
 # the two runs can depend on where in memory the arrays happen to lie. So are "nnan" and "ninf": NaN and infinity keep
@@ -90,7 +90,7 @@ def _cached_njit(function, parallel):
 
 
 def by_itself(signature, function):
-    """Compile a function by itself; its ``address`` is for :func:`._tiles.product` to call.
+    """Compile a function by itself; its ``address`` is for :func:`.micro_kernel.product` to call.
 
     What a jitted function calls becomes part of it and is compiled again with each caller. That takes seconds for code
     as large as the micro-kernel, which many kernels use; called by its address, it is compiled once.
@@ -189,7 +189,7 @@ def _is_ours(folder):
 
 def _source_hash():
     """Hash of every kernel source and of what compiles it."""
-    root = Path(__file__).resolve().parent.parent
+    root = Path(__file__).resolve().parents[2]
     digest = hashlib.sha256(f"{sys.version} {numba.__version__}".encode())
     for path in sorted(root.rglob("*.py")):
         digest.update(path.relative_to(root).as_posix().encode() + b"\0" + path.read_bytes() + b"\0")

@@ -4,8 +4,8 @@ import numba
 from numba import types
 from numba.extending import intrinsic
 
-from ._memory import address
-from ._vectors import VectorWriter
+from .memory import address
+from .vectors import VectorWriter
 
 
 @intrinsic

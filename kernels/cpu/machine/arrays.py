@@ -6,9 +6,9 @@ one signature per floating dtype, whatever the caller brings.
 
 import numpy as np
 
-from .._arguments import integers, several  # noqa: F401  (the other files take them from here)
-from ._jit import helper
+from .jit import helper
 
+CHUNK = 8_192  # elements of a chunk of element-wise work: it stays in the nearest cache
 FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
 
 

@@ -14,9 +14,9 @@ weights (Dumoulin & Visin, 2016, section 4.6). The same jitted function does bot
 import numpy as np
 from numba import prange
 
-from ._arrays import pieces
-from ._jit import helper, kernel
-from ._memory import clear, copy, matmul_add
+from ..machine.arrays import pieces
+from ..machine.jit import helper, kernel
+from ..machine.memory import clear, copy, matmul_add
 
 TILE_BYTES = 400_000  # of gathered receptive fields: with the weights they share a second-level cache of 1 MB
 CHUNKS = 32  # at most; each has a buffer of its own

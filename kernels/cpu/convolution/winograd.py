@@ -1,4 +1,4 @@
-"""The stages of :mod:`._stage` with Winograd's convolution, for several images at a time.
+"""The stages of :mod:`.direct` with Winograd's convolution, for several images at a time.
 
 A few small images together make enough tiles for whole products; that is why a piece of work here is a block of
 images. The transformed filters are made first, by all threads, and read by all.
@@ -9,16 +9,16 @@ from typing import NamedTuple
 
 import numpy as np
 
-from . import _winograd as winograd
-from ._arrays import pieces
-from ._jit import helper
-from ._memory import clear
-from ._normalise import normalise_pixel
-from ._parallel import lanes, parallel
-from ._stage import LANES, Canvas, add_columns, gate, place
-from ._tiles import micro_kernel
-from ._winograd import COLUMNS, POINTS, convolve_block, transform_filters, weights_block, weights_from
-from .pool import NO_POOL, Pooling, pool_rows, unpool
+from ..machine.arrays import pieces
+from ..machine.jit import helper
+from ..machine.max_pooling import NO_POOL, Pooling, pool_rows, unpool
+from ..machine.memory import clear
+from ..machine.micro_kernel import micro_kernel
+from ..machine.normalise import normalise_pixel
+from ..machine.parallel import parallel, worker_count
+from . import winograd_tiles as tiles
+from .canvas import SUM_WIDTH, Canvas, add_columns, gate, place
+from .winograd_tiles import COLUMNS, POINTS, convolve_block, transform_filters, weights_block, weights_from
 
 PIECES = 16  # that the filters' transforms are cut into
 SUMS_BYTES = 2_400_000  # of all parts' sums for the weight gradient together, roughly: more would leave the caches
@@ -58,10 +58,10 @@ def plan(x_shape, filters, window, pooling=NO_POOL, itemsize=4):
     N, H, W, C = x_shape
     OH, OW = window.output_size((H, W))
     top, _, left, _ = window.pads
-    run, run_back = winograd.run_length(C, itemsize), winograd.run_length(filters, itemsize)
-    images = winograd.images_per_block(N, OH, OW, run)
+    run, run_back = tiles.run_length(C, itemsize), tiles.run_length(filters, itemsize)
+    images = tiles.images_per_block(N, OH, OW, run)
     blocks = pieces(N, images)
-    chunks = min(blocks, winograd.BLOCKS)
+    chunks = min(blocks, tiles.BLOCKS)
     parts = min(chunks, max(2, SUMS_BYTES // (POINTS * C * filters * itemsize)))
     sizes = Sizes(N, H, W, C, OH, OW, filters, images, blocks, chunks, parts, run, run_back)
     canvas = Canvas(_whole_tiles(OH), _whole_tiles(OW), top, left, 1, 1, False)
@@ -80,14 +80,14 @@ def launch_forward(shaped, x, w, b, floor, y, winners, work, norm):
     empty = work or np.empty
     z = p.images * p.OH * p.OW * p.F if pooling.OH else 0
     offsets = p.images * canvas.height * canvas.width * p.C, z
-    share = sum(offsets) + winograd.forward_scratch(p.run, p.C, p.F, itemsize)
-    scratch = empty((lanes(p.chunks), share), x.dtype)
-    u = empty((winograd.filters_size(p.C, p.F, itemsize),), x.dtype)
+    share = sum(offsets) + tiles.forward_scratch(p.run, p.C, p.F, itemsize)
+    scratch = empty((worker_count(p.chunks), share), x.dtype)
+    u = empty((tiles.filters_size(p.C, p.F, itemsize),), x.dtype)
     filter_scratch = empty((PIECES, 9 * p.F), x.dtype)
     transform_piece.launch(PIECES, w.reshape(-1), p.C, p.F, False, u, filter_scratch)
     forward.launch(
         p.chunks, micro_kernel(x.dtype), p, canvas, pooling, x.reshape(-1), b, x.dtype.type(floor), y.reshape(-1),
-        winners.reshape(-1), u, *winograd.tables(p.run, p.C), scratch.reshape(-1), share, offsets, *norm,
+        winners.reshape(-1), u, *tiles.tables(p.run, p.C), scratch.reshape(-1), share, offsets, *norm,
     )  # fmt: skip
 
 
@@ -99,34 +99,34 @@ def launch_backward(shaped, dy, y, winners, relu, x, w, dx, dw, db, work):
     dz = empty((p.N * p.OH * p.OW * p.F,), dy.dtype) if gated else dy.reshape(-1)
     biases = empty((p.chunks, p.F), dy.dtype)
     canvas_size = p.images * back.height * back.width * p.F if wants[0] else 0
-    share = canvas_size + max(winograd.forward_scratch(p.run_back, p.F, p.C, itemsize) if wants[0] else 0, LANES, p.F)
-    scratch = empty((lanes(p.chunks), share), dy.dtype).reshape(-1)
-    u = empty((winograd.filters_size(p.F, p.C, itemsize) if wants[0] else 0,), dy.dtype)
+    share = canvas_size + max(tiles.forward_scratch(p.run_back, p.F, p.C, itemsize) if wants[0] else 0, SUM_WIDTH, p.F)
+    scratch = empty((worker_count(p.chunks), share), dy.dtype).reshape(-1)
+    u = empty((tiles.filters_size(p.F, p.C, itemsize) if wants[0] else 0,), dy.dtype)
     if wants[0]:
         filter_scratch = empty((PIECES, 9 * p.C), dy.dtype)
         transform_piece.launch(PIECES, w.reshape(-1), p.C, p.F, True, u, filter_scratch)
     input_gradient.launch(
         p.chunks, micro_kernel(dy.dtype), p, back, pooling, dy.reshape(-1), y.reshape(-1), winners.reshape(-1), relu,
-        dz, dx.reshape(-1), wants, np.zeros(p.C, dy.dtype), *winograd.tables(p.run_back, p.F), u, biases.reshape(-1),
+        dz, dx.reshape(-1), wants, np.zeros(p.C, dy.dtype), *tiles.tables(p.run_back, p.F), u, biases.reshape(-1),
         scratch, share, canvas_size,
     )  # fmt: skip
     if not wants[1]:
         return
     canvas_size = p.images * canvas.height * canvas.width * p.C
-    share = canvas_size + winograd.weights_scratch(p.run, p.C, p.F, itemsize)
+    share = canvas_size + tiles.weights_scratch(p.run, p.C, p.F, itemsize)
     squares = pieces(p.C, COLUMNS) * pieces(p.F, COLUMNS)
-    scratch = empty((lanes(p.parts * squares), share), dy.dtype).reshape(-1)
+    scratch = empty((worker_count(p.parts * squares), share), dy.dtype).reshape(-1)
     du = empty((p.parts * POINTS * p.C * p.F,), dy.dtype)
     weight_gradient.launch(
         p.parts * squares, micro_kernel(dy.dtype), p, canvas, x.reshape(-1), dz, du,
-        *winograd.tables(p.run, min(p.C, COLUMNS)), scratch, share, canvas_size,
+        *tiles.tables(p.run, min(p.C, COLUMNS)), scratch, share, canvas_size,
     )  # fmt: skip
     deliver_weights.launch(PIECES, p, du, dw.reshape(-1))
     np.sum(biases, axis=0, out=db)  # row by row: in the order of the chunks
 
 
 @parallel
-def transform_piece(piece, lane, w, C, F, flipped, u, scratch):
+def transform_piece(piece, worker, w, C, F, flipped, u, scratch):
     """Some of the rows of the filters' 36 matrices."""
     rows = F if flipped else C
     first, last = piece * rows // PIECES, (piece + 1) * rows // PIECES
@@ -135,11 +135,11 @@ def transform_piece(piece, lane, w, C, F, flipped, u, scratch):
 
 @parallel
 def forward(
-    chunk, lane, micro, p, canvas, pooling, x, b, floor, y, winners, u, rows, steps, work, share, offsets, mean, scale,
-    shift,
+    chunk, worker, micro, p, canvas, pooling, x, b, floor, y, winners, u, rows, steps, work, share, offsets, mean,
+    scale, shift,
 ):  # fmt: skip
     """Pieces of work are blocks of images."""
-    start, size = lane * share, canvas.height * canvas.width * p.C
+    start, size = worker * share, canvas.height * canvas.width * p.C
     clear(work, start, p.images * size)
     for block in range(chunk * p.blocks // p.chunks, (chunk + 1) * p.blocks // p.chunks):
         first = block * p.images
@@ -171,11 +171,11 @@ def place_all(canvas, images, start, count, H, W, C, work, canvases):
 
 @parallel
 def input_gradient(
-    chunk, lane, micro, p, back, pooling, dy, y, winners, relu, dz, dx, wants, zeros, rows, steps, u, biases, work,
+    chunk, worker, micro, p, back, pooling, dy, y, winners, relu, dz, dx, wants, zeros, rows, steps, u, biases, work,
     share, canvas_size,
 ):  # fmt: skip
     """Pieces of work are blocks of images: dz, if that is not dy, its sums for db, and dx if it is asked for."""
-    start, none = lane * share, dy.dtype.type(-np.inf)
+    start, none = worker * share, dy.dtype.type(-np.inf)
     clear(work, start, canvas_size)
     clear(biases, chunk * p.F, p.F)
     results = p.OH * p.OW
@@ -206,9 +206,9 @@ def gradient_before(p, pooling, dy, y, winners, relu, first, count, dz, dz_start
 
 
 @parallel
-def weight_gradient(item, lane, micro, p, canvas, x, dz, du, rows, steps, work, share, canvas_size):
+def weight_gradient(item, worker, micro, p, canvas, x, dz, du, rows, steps, work, share, canvas_size):
     """An item is a part of the images, for a square of channels and filters."""
-    start, size = lane * share, canvas.height * canvas.width * p.C
+    start, size = worker * share, canvas.height * canvas.width * p.C
     part, across = item % p.parts, -(-p.F // COLUMNS)
     c, f = item // p.parts // across * COLUMNS, item // p.parts % across * COLUMNS
     channels, filters = min(COLUMNS, p.C - c), min(COLUMNS, p.F - f)
@@ -232,7 +232,7 @@ def square(p, c, f):
 
 
 @parallel
-def deliver_weights(piece, lane, p, du, dw):
+def deliver_weights(piece, worker, p, du, dw):
     """Some of each square's rows: the parts' sums together, and back from the points to the taps."""
     for c in range(0, p.C, COLUMNS):
         for f in range(0, p.F, COLUMNS):

@@ -25,25 +25,14 @@ import numpy as np
 from llvmlite import ir
 from numba import types
 from numba.core import cgutils
-from numba.core.registry import cpu_target
 from numba.extending import intrinsic
 
-from ._jit import by_itself, helper
-from ._memory import address, copy
+from .jit import by_itself, helper
+from .memory import address, copy
+from .vectors import VECTOR_BYTES
 
 _BOOL, _INT, _INDEX = ir.IntType(1), ir.IntType(32), ir.IntType(64)
 
-
-def vector_bytes():
-    """Width of the vector registers that Numba compiles for."""
-    _, _, features = cpu_target.target_context.codegen().magic_tuple()
-    present = {feature for feature in features.split(",") if feature.startswith("+")}
-    if "+avx512f" in present:
-        return 64
-    return 32 if "+avx" in present else 16
-
-
-VECTOR_BYTES = vector_bytes()
 TALL = (8, 4, 2, 1)  # heights of the tiles that are one vector wide
 WIDE = TALL if VECTOR_BYTES == 64 else (6, 4, 2, 1)  # of two vectors: 2 * height + 3 of 32 registers, or of 16
 DEPTH = 256  # steps after which the sums are put down: so many rows of a panel stay in the nearest cache

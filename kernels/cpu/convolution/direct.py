@@ -5,142 +5,28 @@ gradient of one image both gradients of the convolution. Everything between the 
 chunk's own scratch memory, which stays in the second-level cache; a whole batch's would go to memory and back. The
 kernels of ``conv`` are this without ReLU and pooling, those of ``fused`` with them.
 
-The convolution itself is a product of :mod:`._tiles`, of an image with zeros around it (a *canvas*), or
-Winograd's (:mod:`._winograd`).
+The convolution itself is a product of :func:`.micro_kernel.product`, of an image with zeros around it (a *canvas*). The
+same with Winograd's convolution is :mod:`.winograd`.
 
 The input gradient is a convolution as well: of dy, with ``strides - 1`` zeros between its pixels, by the flipped
 weights (Dumoulin & Visin, 2016, section 4.6). Input row h met tap p of output row i where ``i*s + p*d = h + top``.
 With ``p' = KH-1-p`` that is ``i*s = h + p'*d - (d*(KH-1) - top)``: a stride of 1, the same dilation, and another pad.
 """
 
-import functools
 import itertools
-from typing import NamedTuple
 
 import numpy as np
 
-from ._arrays import pieces
-from ._jit import helper
-from ._memory import clear, copy
-from ._normalise import normalise_pixel
-from ._parallel import lanes, parallel
-from ._tiles import VECTOR_BYTES, micro_kernel, pack, packed_size, panel_width, product
-from .pool import NO_POOL, Pooling, pool_rows, unpool
+from ..machine.jit import helper
+from ..machine.max_pooling import pool_rows, unpool
+from ..machine.memory import clear
+from ..machine.micro_kernel import micro_kernel, pack, panel_width, product
+from ..machine.normalise import normalise_pixel
+from ..machine.parallel import parallel, worker_count
+from ..machine.vectors import VECTOR_BYTES
+from .canvas import add_columns, gate, place
 
-CHUNKS = 32  # at most
 PIECES = 16  # that the sum of the chunks' gradients is cut into
-LANES = 128  # numbers that sums over pixels are taken of side by side, at most, where there are few filters
-PARTIAL_BYTES = 4_000_000  # of all chunks' weight gradients together, roughly
-
-
-class Canvas(NamedTuple):
-    """An image of ``height × width`` pixels with the content's first pixel at ``(top, left)``, ``spread`` apart.
-
-    ``in_place``: that is the content itself, so nothing has to be copied.
-    """
-
-    height: int
-    width: int
-    top: int
-    left: int
-    spread_rows: int
-    spread_columns: int
-    in_place: bool
-
-
-class Sizes(NamedTuple):
-    """What a launch needs to know of shapes, and how the work is cut into pieces."""
-
-    N: int
-    H: int
-    W: int
-    C: int
-    OH: int
-    OW: int
-    F: int
-    taps: int
-    groups: int
-    row_stride: int
-    row_extent: int
-    parts: int  # each image's output rows are cut into so many pieces of work, where there are few images
-    chunks: int
-    chunks_backward: int
-
-
-class Scratch(NamedTuple):
-    """Numbers of scratch memory that a lane needs, and that a launch needs for weights."""
-
-    canvas: int  # x with zeros around it
-    z: int  # before the pooling, and its gradient
-    panels: int  # the gradient as a right factor, and sums of its columns
-    back: int  # the gradient with zeros around it
-    weights: int  # packed
-    flipped: int  # packed, for the input gradient
-
-
-class Plan(NamedTuple):
-    """All that follows from shapes: made once for each combination, by :func:`plan`.
-
-    Jitted code takes its parts one by one, as Numba cannot hand a tuple in a tuple to a parallel loop.
-    """
-
-    sizes: Sizes
-    canvas: Canvas  # of x
-    back: Canvas  # of dy, for the input gradient
-    pooling: Pooling
-    tables: tuple  # of offsets: pixels and taps of the forward product, and of the input gradient's
-    scratch: Scratch
-
-
-@functools.lru_cache(maxsize=1024)
-def plan(x_shape, filters, window, groups, pooling=NO_POOL, itemsize=4):
-    """The plan of a convolution, with the pooling behind it."""
-    N, H, W, C = x_shape
-    (KH, KW), (sh, sw), (top, _, left, _), (dh, dw) = window
-    OH, OW = window.output_size((H, W))
-    eh, ew = window.extent()
-    CG, FG = C // groups, filters // groups
-    padded = any(window.pads)
-    canvas = Canvas((OH - 1) * sh + eh, (OW - 1) * sw + ew, top, left, 1, 1, False) if padded else (
-        Canvas(H, W, 0, 0, 1, 1, True)
-    )  # fmt: skip
-    same = window.strides == window.extent() == (1, 1) and not padded
-    back = Canvas(H + eh - 1, W + ew - 1, eh - 1 - top, ew - 1 - left, sh, sw, same)
-    parts = min(pooling.OH or OH, pieces(16, N)) if N else 1
-    weights = KH * KW * CG * filters
-    # A chunk's own dw has to be cleared and added up: worth it for a million multiplications, and not beyond the cache.
-    chunks_backward = min(
-        N, CHUNKS, max(4, min(PARTIAL_BYTES // (weights * itemsize + 1), N * OH * OW * weights >> 20))
-    )
-    sizes = Sizes(
-        N, H, W, C, OH, OW, filters, KH * KW, groups, sh, eh, parts, min(N * parts, CHUNKS), max(1, chunks_backward)
-    )
-    tables = (
-        _grid((OH, OW), (sh, sw), canvas.width, C, 1),
-        _grid((KH, KW), (dh, dw), canvas.width, C, CG),
-        _grid((H, W), (1, 1), back.width, filters, 1),
-        _grid((KH, KW), (dh, dw), back.width, filters, FG),
-    )
-    return Plan(sizes, canvas, back, pooling, tables, _scratch(sizes, canvas, back, itemsize))
-
-
-def _grid(counts, distances, width, channels, depth):
-    """Offsets of a grid of pixels, ``distances`` apart, in an image; of the first ``depth`` channels of each."""
-    rows, columns = (np.arange(count, dtype=np.int64) * d for count, d in zip(counts, distances, strict=True))
-    pixels = (rows[:, None] * width + columns) * channels
-    return (pixels[..., None] + np.arange(depth)).reshape(-1)
-
-
-def _scratch(p, canvas, back, itemsize):
-    CG, FG = p.C // p.groups, p.F // p.groups
-    return Scratch(
-        0 if canvas.in_place else canvas.height * canvas.width * p.C,
-        p.OH * p.OW * p.F,
-        max(packed_size(p.OH * p.OW, FG, itemsize), LANES, p.F),
-        0 if back.in_place else back.height * back.width * p.F,
-        p.groups * packed_size(p.taps * CG, FG, itemsize),
-        p.groups * packed_size(p.taps * FG, CG, itemsize),
-    )
 
 
 def launch_forward(shaped, x, w, b, floor, y, winners, work, norm):
@@ -148,7 +34,7 @@ def launch_forward(shaped, x, w, b, floor, y, winners, work, norm):
     p, canvas, _, pooling, (pixels, taps, _, _), sizes = shaped
     empty = work or np.empty
     share = sizes.canvas + (sizes.z if pooling.OH else 0)
-    scratch = empty((lanes(p.chunks), share), x.dtype).reshape(-1)
+    scratch = empty((worker_count(p.chunks), share), x.dtype).reshape(-1)
     weights, row = w.reshape(-1), p.F
     if sizes.weights:
         panels = empty((sizes.weights,), x.dtype)
@@ -168,7 +54,7 @@ def launch_backward(shaped, dy, y, winners, relu, x, w, dx, dw, db, work):
     empty, wants = work or np.empty, (dx.size > 0, dw.size > 0)
     CG, FG = p.C // p.groups, p.F // p.groups
     size = p.taps * CG * p.F + p.F  # of dw and db together
-    scratch = empty((lanes(p.chunks_backward), offsets[3]), dy.dtype).reshape(-1)
+    scratch = empty((worker_count(p.chunks_backward), offsets[3]), dy.dtype).reshape(-1)
     partial = empty((p.chunks_backward, size if wants[1] else 0), dy.dtype).reshape(-1)
     flipped, row = empty((size - p.F if wants[0] else 0,), dy.dtype), p.C
     if wants[0]:
@@ -188,11 +74,11 @@ def launch_backward(shaped, dy, y, winners, relu, x, w, dx, dw, db, work):
 
 @parallel
 def forward(
-    chunk, lane, micro, p, canvas, pooling, x, w, w_row, b, floor, y, winners, pixels, taps, work, share, canvas_size,
+    chunk, worker, micro, p, canvas, pooling, x, w, w_row, b, floor, y, winners, pixels, taps, work, share, canvas_size,
     mean, scale, shift,
 ):  # fmt: skip
     """Pieces of work are rows of one image each, pooled ones where there is pooling."""
-    items, start = p.N * p.parts, lane * share
+    items, start = p.N * p.parts, worker * share
     clear(work, start, canvas_size)
     for item in range(chunk * items // p.chunks, (chunk + 1) * items // p.chunks):
         forward_rows(
@@ -202,7 +88,7 @@ def forward(
 
 
 @parallel
-def pack_group(g, lane, k, f, matrix, row, panels, groups):
+def pack_group(g, worker, k, f, matrix, row, panels, groups):
     """One group's columns of a matrix of weights in panels."""
     pack(k, f, matrix, g * f, row, panels, g * (panels.size // groups))
 
@@ -239,36 +125,16 @@ def forward_rows(
         pool_rows(pooling, z, z_start - i * p.OW * p.F, p.OH, p.OW, p.F, first, last, y, winners, n)
 
 
-@helper
-def place(canvas, image, start, H, W, C, first, last, target, target_start):
-    """Copy an image's pixels to their places on rows first … last-1 of a canvas whose other pixels are zeros."""
-    for h in range(H):
-        row = h * canvas.spread_rows + canvas.top
-        if first <= row < last:
-            origin, to = start + h * W * C, target_start + row * canvas.width * C
-            if canvas.spread_columns == 1:
-                # Columns may be cut off: an input's last ones that no window reaches, or pads that exceed the window.
-                before = max(0, -canvas.left)
-                count = min(W, canvas.width - canvas.left) - before
-                if count > 0:
-                    copy(target, to + (canvas.left + before) * C, image, origin + before * C, count * C)
-            else:
-                for j in range(W):
-                    column = j * canvas.spread_columns + canvas.left
-                    if 0 <= column < canvas.width:
-                        copy(target, to + column * C, image, origin + j * C, C)
-
-
 @parallel
 def backward(
-    chunk, lane, micro, p, canvas, back, pooling, dy, y, winners, relu, x, dx, wants, pixels, taps, back_pixels,
+    chunk, worker, micro, p, canvas, back, pooling, dy, y, winners, relu, x, dx, wants, pixels, taps, back_pixels,
     back_taps, zeros, flipped, flipped_row, partial, work, offsets,
 ):  # fmt: skip
     """Pieces of work are images; each chunk adds up a dw and a db of its own.
 
     ``wants`` says which of the two gradients, by the input and by the weights, are asked for.
     """
-    start, results = lane * offsets[3], p.OH * p.OW * p.F
+    start, results = worker * offsets[3], p.OH * p.OW * p.F
     size = p.taps * (p.C // p.groups) * p.F + p.F
     clear(work, start, offsets[0])
     clear(work, start + offsets[2], offsets[3] - offsets[2])
@@ -333,34 +199,8 @@ def weight_gradient(micro, p, canvas, n, dz, dz_start, x, partial, total, pixels
     add_columns(dz, dz_start, T, p.F, partial, total + K * p.F, work, panels)
 
 
-@helper
-def add_columns(values, start, rows, columns, total, total_start, lanes, lanes_start):
-    """``total += values.sum(axis=0)``; rows of few columns are taken several at a time, to fill vectors."""
-    together = max(1, LANES // columns)
-    while rows % together:
-        together -= 1
-    width = together * columns
-    sums = lanes[lanes_start : lanes_start + width]
-    sums[:] = 0
-    for r in range(rows // together):
-        row = values[start + r * width : start + (r + 1) * width]
-        for i in range(width):
-            sums[i] += row[i]
-    for i in range(width):
-        total[total_start + i % columns] += sums[i]
-
-
-@helper
-def gate(dy, y, start, count, dz, dz_start):
-    """dy where the ReLU's result is positive."""
-    gradient, result, gated = dy[start : start + count], y[start : start + count], dz[dz_start : dz_start + count]
-    nothing = dy.dtype.type(0)
-    for i in range(count):
-        gated[i] = gradient[i] if result[i] > nothing else nothing
-
-
 @parallel
-def flip_tap(tap, lane, w, flipped, taps, CG, FG, groups):
+def flip_tap(tap, worker, w, flipped, taps, CG, FG, groups):
     """``flipped[taps-1-tap, f, g*CG + c] = w[tap, c, g*FG + f]``."""
     F, C = FG * groups, CG * groups
     for g in range(groups):
@@ -371,7 +211,7 @@ def flip_tap(tap, lane, w, flipped, taps, CG, FG, groups):
 
 
 @parallel
-def add_up(piece, lane, partial, chunks, size, dw, db):
+def add_up(piece, worker, partial, chunks, size, dw, db):
     """A piece of the sum of all chunks' gradients, chunk after chunk, delivered."""
     weights = dw.size
     for i in range(piece * size // PIECES, (piece + 1) * size // PIECES):

@@ -10,8 +10,8 @@ from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic
 
-from ._memory import address
-from ._vectors import VectorWriter
+from .memory import address
+from .vectors import VectorWriter
 
 
 @intrinsic

@@ -11,9 +11,9 @@ from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic
 
-from ._jit import helper
-from ._memory import address
-from ._vectors import VectorWriter
+from .jit import helper
+from .memory import address
+from .vectors import VectorWriter
 
 
 @helper

@@ -18,23 +18,23 @@ from numba.core import cgutils
 from numba.core.imputils import impl_ret_borrowed
 from numba.extending import intrinsic
 
-from ._jit import by_itself, helper, kernel, note
+from .jit import by_itself, helper, kernel, note
 
 _INDEX = ir.IntType(64)
 _POINTER = ir.IntType(8).as_pointer()
 
 
-def lanes(chunks):
-    """How many chunks run at the same time: scratch memory is needed for so many, and is near when it is used again."""
+def worker_count(chunks):
+    """Return how many chunks run at the same time, each with scratch memory of its own."""
     return min(chunks, numba.get_num_threads())
 
 
 class parallel:  # noqa: N801 - a decorator
-    """Decorate ``f(chunk, lane, *arguments)``; ``f.launch(chunks, *arguments)`` calls it for each chunk, in parallel.
+    """Decorate ``f(chunk, worker, *arguments)``; ``f.launch(chunks, *arguments)`` calls it for each chunk, in parallel.
 
-    Chunks with the same number of a lane run one after another. How many lanes there are differs from machine to
-    machine, so results may depend on the chunk, and only scratch memory on the lane. Arguments are arrays, numbers,
-    and tuples of numbers.
+    Chunks that get the same number of a worker run one after another. How many workers there are differs from machine
+    to machine, so results may depend on the chunk, and only scratch memory on the worker. Arguments are arrays,
+    numbers, and tuples of numbers.
     """
 
     def __init__(self, function):
@@ -57,7 +57,7 @@ class parallel:  # noqa: N801 - a decorator
                 return
             compiled = compile_it()
         address, launch = compiled
-        launch(lanes(chunks), chunks, address, arguments)
+        launch(worker_count(chunks), chunks, address, arguments)
 
     def _compile(self, dtypes, kind):
         """The address of a function of a chunk's number and the arguments' address, and what launches the loop."""
@@ -85,13 +85,13 @@ class parallel:  # noqa: N801 - a decorator
         return function
 
 
-def _entry(chunk, lane, address):
-    body(chunk, lane, *arguments_at(address))  # noqa: F821 - both names are given to it in _like
+def _entry(chunk, worker, address):
+    body(chunk, worker, *arguments_at(address))  # noqa: F821 - both names are given to it in _like
 
 
-def _launch(lanes, chunks, function, arguments):
+def _launch(workers, chunks, function, arguments):
     """Put the arguments where the chunks can read them."""
-    run(lanes, chunks, function, address_of(arguments))  # noqa: F821 - likewise
+    run(workers, chunks, function, address_of(arguments))  # noqa: F821 - likewise
 
 
 def _arguments_at(kind):
@@ -119,7 +119,7 @@ def _address_of(typingctx, arguments):
 
 
 @intrinsic
-def _call(typingctx, function, chunk, lane, arguments):
+def _call(typingctx, function, chunk, worker, arguments):
     """Call a function by its address."""
 
     def generate(context, builder, signature, args):
@@ -132,11 +132,11 @@ def _call(typingctx, function, chunk, lane, arguments):
 
 
 @kernel()
-def _loop(lanes, chunks, function, arguments):
+def _loop(workers, chunks, function, arguments):
     """The one parallel loop, over addresses: compiled once."""
-    for lane in prange(lanes):
-        number = np.int64(lane)
-        for chunk in range(number * chunks // lanes, (number + 1) * chunks // lanes):
+    for worker in prange(workers):
+        number = np.int64(worker)
+        for chunk in range(number * chunks // workers, (number + 1) * chunks // workers):
             _call(function, chunk, number, arguments)
 
 

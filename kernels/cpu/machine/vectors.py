@@ -7,10 +7,21 @@ to choose, and where it cannot see that arrays do not overlap. Here the last vec
 from llvmlite import ir
 from numba import types
 from numba.core import cgutils
-
-from ._tiles import VECTOR_BYTES
+from numba.core.registry import cpu_target
 
 _INT, _INDEX = ir.IntType(32), ir.IntType(64)
+
+
+def vector_bytes():
+    """Width of the vector registers that Numba compiles for."""
+    _, _, features = cpu_target.target_context.codegen().magic_tuple()
+    present = {feature for feature in features.split(",") if feature.startswith("+")}
+    if "+avx512f" in present:
+        return 64
+    return 32 if "+avx" in present else 16
+
+
+VECTOR_BYTES = vector_bytes()
 
 
 class VectorWriter:

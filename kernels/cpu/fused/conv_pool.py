@@ -8,13 +8,11 @@ import functools
 
 import numpy as np
 
-from ..geometry import argmax_dtype
-from ._arrays import deliver, operand, several, target
-from ._together import AdamTogether
-from .conv import NO_WINNERS, choose, launch_backward, launch_forward
-from .pool import NO_POOL, pooling
-
-__all__ = ["AdamTogether", "conv2d_stage_backward", "conv2d_stage_forward"]
+from ..._arguments import several
+from ...geometry import argmax_dtype
+from ..convolution.choice import NO_WINNERS, choose, launch_backward, launch_forward
+from ..machine.arrays import deliver, operand, target
+from ..machine.max_pooling import NO_POOL, pooling
 
 
 def conv2d_stage_forward(x, w, b, window, groups, algorithm, relu, pool, norm=None, out=None, work=None):
@@ -28,7 +26,7 @@ def conv2d_stage_forward(x, w, b, window, groups, algorithm, relu, pool, norm=No
         As in :func:`reference.conv2d_forward`.
     window : Window
     algorithm : {"auto", "direct", "winograd"}
-        See :mod:`.conv`.
+        See :mod:`tinycnn.kernels.cpu.conv`.
     relu : bool
     pool : Window or None
     norm : (gamma, beta, mean, variance, epsilon), optional

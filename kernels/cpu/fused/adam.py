@@ -5,17 +5,16 @@ arrays of many shapes cheaply, but a table of their addresses.
 """
 
 import ctypes
+import math
 
 import numba
 import numpy as np
 from numba import types
 from numba.extending import intrinsic
 
-from ._arrays import FLOATS
-from ._jit import helper
-from ._parallel import parallel
-from .activation import CHUNK
-from .optimizer import adam_chunk
+from ..machine.arrays import CHUNK, FLOATS
+from ..machine.jit import helper
+from ..machine.parallel import parallel
 
 
 class AdamTogether:
@@ -70,13 +69,23 @@ class AdamTogether:
 
 
 @parallel
-def _adam_together(i, lane, table, pieces, example, rate, rest_1, rest_2, epsilon):
+def _adam_together(i, worker, table, pieces, example, rate, rest_1, rest_2, epsilon):
     """A piece is a part of one parameter: its number, where the part begins, how long it is."""
     addresses, start, count = table[pieces[i, 0]], pieces[i, 1], pieces[i, 2]
     parameter = array_at(addresses[0], start, count, example)
     gradient = array_at(addresses[1], start, count, example)
     m, v = array_at(addresses[2], start, count, example), array_at(addresses[3], start, count, example)
     adam_chunk(parameter, gradient, m, v, rate, rest_1, rest_2, epsilon)
+
+
+@helper
+def adam_chunk(parameter, gradient, m, v, rate, rest_1, rest_2, epsilon):
+    """The step for some elements of one parameter; ``rest_*`` is ``1 - beta_*``."""
+    for i in range(parameter.size):
+        g = gradient[i]
+        m[i] += rest_1 * (g - m[i])
+        v[i] += rest_2 * (g * g - v[i])
+        parameter[i] -= rate * m[i] / (math.sqrt(v[i]) + epsilon)
 
 
 @helper
