@@ -1,15 +1,15 @@
 """Convolution: the stages of :mod:`.convolution` with nothing around them.
 
-Which algorithm runs follows from the shapes alone, or is asked for by name:
+The algorithm follows from the shapes alone, or is asked for by name:
 
-* ``direct``: the product of the reference, im2col times weights, with its left factor read where it lies
-  (:mod:`.machine.micro_kernel`); any window;
-* ``winograd``: a quarter of the multiplications for 3×3 windows (:mod:`.convolution.winograd`); chosen where there are
-  enough channels;
-* ``im2col``: receptive fields copied into a buffer and multiplied by BLAS (:mod:`.convolution.im2col`); never chosen,
-  kept to be compared with.
+* ``direct``: the reference's product of im2col and weights, whose left factor is read where it lies
+  (:mod:`.machine.micro_kernel`); it can do any window.
+* ``winograd``: a quarter of the multiplications for 3×3 windows (:mod:`.convolution.winograd`); it is chosen if there
+  are enough channels.
+* ``im2col``: receptive fields are copied into a buffer and multiplied by BLAS (:mod:`.convolution.im2col`); it is never
+  chosen, and kept for comparison.
 
-Shapes and meanings: see ``reference.conv``.
+See ``reference.conv`` for shapes and meanings.
 """
 
 import numpy as np
@@ -23,7 +23,7 @@ __all__ = ["conv2d_backward_input", "conv2d_backward_weights", "conv2d_forward"]
 
 
 def conv2d_forward(x, w, b, strides, pads, dilation, groups, algorithm="auto", out=None, work=None):
-    """Image by image; see :func:`reference.conv2d_forward`."""
+    """Convolve image by image; see :func:`reference.conv2d_forward`."""
     x, w = operand("x", x, 4), operand("w", w, 4, x.dtype)
     (KH, KW, _, F), (N, H, W, C) = w.shape, x.shape
     window, groups = convolution_window((KH, KW), strides, pads, dilation), group_count(groups, C, F, w)
@@ -39,7 +39,7 @@ def conv2d_forward(x, w, b, strides, pads, dilation, groups, algorithm="auto", o
 
 
 def conv2d_backward_input(dy, w, input_size, strides, pads, dilation, groups, algorithm="auto", out=None, work=None):
-    """A convolution of dy by the flipped weights; see :func:`reference.conv2d_backward_input`."""
+    """Convolve dy by the flipped weights; see :func:`reference.conv2d_backward_input`."""
     dy, w = operand("dy", dy, 4), operand("w", w, 4, dy.dtype)
     (KH, KW, CG, F), input_size = w.shape, integers("input_size", input_size, 2, 1)
     window = convolution_window((KH, KW), strides, pads, dilation)
@@ -58,10 +58,7 @@ def conv2d_backward_input(dy, w, input_size, strides, pads, dilation, groups, al
 
 
 def conv2d_backward_weights(dy, x, kernel_size, strides, pads, dilation, groups, algorithm="auto", out=None, work=None):
-    """Each chunk of images adds up a dw of its own; these are then summed in order.
-
-    See :func:`reference.conv2d_backward_weights`.
-    """
+    """Add up a dw for each chunk of images, and sum these in order; see :func:`reference.conv2d_backward_weights`."""
     dy, x = operand("dy", dy, 4), operand("x", x, 4, dy.dtype)
     (N, H, W, C), F = x.shape, dy.shape[-1]
     kernel_size = integers("kernel_size", kernel_size, 2, 1)

@@ -1,6 +1,6 @@
-"""Pooling, a window at a time, the inner loop over channels: neighbours in memory, so it runs in vectors.
+"""Pooling, one window at a time. See ``reference.pool`` for the meaning.
 
-See ``reference.pool`` for the meaning.
+The inner loop goes over channels, which are neighbours in memory, so it runs in vectors.
 """
 
 import numpy as np
@@ -16,11 +16,11 @@ from .machine.parallel import parallel
 
 __all__ = ["average_pool2d_backward", "average_pool2d_forward", "max_pool2d_backward", "max_pool2d_forward"]
 
-CHUNK = 65_536  # pixels times channels that the windows of one chunk read, roughly
+CHUNK = 65_536  # pixels times channels that the windows of one chunk read, approximately
 
 
 def max_pool2d_forward(x, pool_size, strides, pads, out=None, work=None):
-    """Parallel over output rows; see :func:`reference.max_pool2d_forward`."""
+    """Run in parallel over output rows; see :func:`reference.max_pool2d_forward`."""
     x = operand("x", x, 4)
     window = pooling_window(pool_size, strides, pads)
     N, H, W, C = x.shape
@@ -35,7 +35,7 @@ def max_pool2d_forward(x, pool_size, strides, pads, out=None, work=None):
 
 
 def max_pool2d_backward(dy, argmax, input_size, pool_size, strides, pads, out=None, work=None):
-    """Parallel over images, whose windows may overlap; see :func:`reference.max_pool2d_backward`."""
+    """Run in parallel over images, as windows may overlap; see :func:`reference.max_pool2d_backward`."""
     dy, input_size, window = _gradient_operands(dy, input_size, pool_size, strides, pads)
     argmax = operand("argmax", argmax, 4, argmax_dtype(window.size), dy.shape)
     dx = target("out", out, (len(dy), *input_size, dy.shape[-1]), dy.dtype, (dy, argmax))
@@ -47,7 +47,7 @@ def max_pool2d_backward(dy, argmax, input_size, pool_size, strides, pads, out=No
 
 
 def average_pool2d_forward(x, pool_size, strides, pads, out=None, work=None):
-    """Parallel over output rows; see :func:`reference.average_pool2d_forward`."""
+    """Run in parallel over output rows; see :func:`reference.average_pool2d_forward`."""
     x = operand("x", x, 4)
     window = pooling_window(pool_size, strides, pads)
     N, H, W, C = x.shape
@@ -59,7 +59,7 @@ def average_pool2d_forward(x, pool_size, strides, pads, out=None, work=None):
 
 
 def average_pool2d_backward(dy, input_size, pool_size, strides, pads, out=None, work=None):
-    """Parallel over images, whose windows may overlap; see :func:`reference.average_pool2d_backward`."""
+    """Run in parallel over images, as windows may overlap; see :func:`reference.average_pool2d_backward`."""
     dy, input_size, window = _gradient_operands(dy, input_size, pool_size, strides, pads)
     dx = target("out", out, (len(dy), *input_size, dy.shape[-1]), dy.dtype, (dy,))
     if dx.size:
@@ -69,7 +69,7 @@ def average_pool2d_backward(dy, input_size, pool_size, strides, pads, out=None, 
 
 
 def _gradient_operands(dy, input_size, pool_size, strides, pads):
-    """dy, the input's size and the window of a backward kernel, checked."""
+    """Return dy, the input's size and the window of a backward kernel, checked."""
     dy, input_size = operand("dy", dy, 4), integers("input_size", input_size, 2, 1)
     window = pooling_window(pool_size, strides, pads)
     check_gradient(dy, window, input_size, dy.shape[-1])
@@ -77,14 +77,14 @@ def _gradient_operands(dy, input_size, pool_size, strides, pads):
 
 
 def _chunks(output_shape, window):
-    """How many chunks the output rows of all images are cut into."""
+    """Return the number of chunks into which the output rows of all images are cut."""
     N, OH, OW, C = output_shape
     return pieces(N * OH, max(1, CHUNK // (OW * C * window.size[0] * window.size[1])))
 
 
 @parallel
 def _forward(chunk, worker, p, x, H, W, C, y, argmax, N, chunks):
-    """Rows of all images are numbered through, r = n*OH + i."""
+    """Compute a chunk of rows; the rows of all images are numbered through, r = n*OH + i."""
     rows = N * p.OH
     for r in range(chunk * rows // chunks, (chunk + 1) * rows // chunks):
         n, i = r // p.OH, r % p.OH
@@ -93,13 +93,13 @@ def _forward(chunk, worker, p, x, H, W, C, y, argmax, N, chunks):
 
 @parallel
 def _backward(n, worker, p, dy, argmax, relu, H, W, C, dx):
-    """Image by image, as windows may overlap."""
+    """Compute the gradient of image n: images are apart, but windows may overlap."""
     unpool(p, dy, argmax, dy, relu, n, H, W, C, dx, n * H * W * C)
 
 
 @kernel()
 def _average(x, y, pool_size, strides, pads, chunks):
-    """As :func:`_forward`, but the pixels are added up and divided by their number."""
+    """Compute the averages: as :func:`_forward`, but the pixels are added up and divided by their number."""
     N, H, W, C = x.shape
     OH, OW = y.shape[1:3]
     (KH, KW), (top, left) = pool_size, pads
@@ -121,9 +121,9 @@ def _average(x, y, pool_size, strides, pads, chunks):
 
 @kernel()
 def _share_out(dy, dx, pool_size, strides, pads):
-    """As :func:`_backward`, but every pixel of a window takes the same part of the gradient.
+    """Compute the gradient: as :func:`_backward`, but every pixel of a window gets the same share.
 
-    That part is dy divided by the number of pixels, which stands in a row of its own while the window is visited.
+    A share is dy divided by the number of pixels. It stands in a row of its own while the window is visited.
     """
     N, OH, OW, C = dy.shape
     H, W = dx.shape[1:3]
@@ -147,14 +147,14 @@ def _share_out(dy, dx, pool_size, strides, pads):
 
 @helper
 def add(total, values):
-    """``total += values``."""
+    """Compute ``total += values``."""
     for c in range(total.size):
         total[c] += values[c]
 
 
 @helper
 def divide(values, count):
-    """``values /= count``."""
+    """Compute ``values /= count``."""
     number = values.dtype.type(count)
     for c in range(values.size):
         values[c] /= number

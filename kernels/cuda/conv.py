@@ -8,7 +8,7 @@ input gradient      pixels of the input         channels                      ta
 weight gradient     taps (p, q, c)              filters                       pixels of the result
 ==================  ==========================  ============================  =====================
 
-The functions below say where each number stands. The first versions, to be read before, are in ``steps/``.
+The functions below say where each number stands. The first versions are in ``steps/`` and should be read before.
 """
 
 import numpy as np
@@ -31,7 +31,7 @@ __all__ = ["conv2d_backward_input", "conv2d_backward_weights", "conv2d_forward"]
 
 
 def conv2d_forward(x, w, b, strides, pads, dilation, groups, algorithm="auto", out=None, work=None):
-    """See :func:`reference.conv2d_forward`; one way, whatever ``algorithm`` says."""
+    """See :func:`reference.conv2d_forward`; there is one way, whatever ``algorithm`` says."""
     x, w = operand("x", x, 4), operand("w", w, 4, x.dtype)
     (KH, KW, CG, F), (N, H, W, C) = w.shape, x.shape
     check_algorithm(algorithm)
@@ -48,7 +48,7 @@ def conv2d_forward(x, w, b, strides, pads, dilation, groups, algorithm="auto", o
 
 
 def conv2d_backward_input(dy, w, input_size, strides, pads, dilation, groups, algorithm="auto", out=None, work=None):
-    """Each pixel gathers from the windows that hold it; see :func:`reference.conv2d_backward_input`."""
+    """Let each pixel gather from the windows that hold it; see :func:`reference.conv2d_backward_input`."""
     dy, w = operand("dy", dy, 4), operand("w", w, 4, dy.dtype)
     (KH, KW, CG, F), (H, W) = w.shape, integers("input_size", input_size, 2, 1)
     (count,) = integers("groups", (groups,), 1, 1)
@@ -88,12 +88,12 @@ def conv2d_backward_weights(dy, x, kernel_size, strides, pads, dilation, groups,
 
 
 def bias_gradient(dy, db, work):
-    """``db[f]``: the sum of everything that went through filter f."""
+    """Compute ``db[f]``, the sum of the gradients of all results of filter f."""
     sum_columns(_gradients, dy, dy, dy, dy, (work(db.shape, db.dtype), db), 1, work)
 
 
 def geometry(image, result, window, groups):
-    """The integers that the functions below are given, always in this order."""
+    """Return the integers that the functions below are given, always in this order."""
     (H, W, C), (OH, OW, F) = image, result
     (KH, KW), (down, across), (top, _, left, _), (dh, dw) = window
     return (H, W, C, C // groups, OH, OW, F, F // groups, KH, KW, down, across, top, left, dh, dw)
@@ -104,7 +104,7 @@ def geometry(image, result, window, groups):
 
 @helper
 def window_of(geometry, group, m):
-    """Of result pixel m: row and column of its window's first tap, and where in x that would be."""
+    """Return, for result pixel m, row and column of its window's first tap, and where in x that would be."""
     H, W, C, CG, OH, OW = geometry[0], geometry[1], geometry[2], geometry[3], geometry[4], geometry[5]
     line = quotient(m, OW)
     n = quotient(line, OH)
@@ -115,7 +115,7 @@ def window_of(geometry, group, m):
 
 @helper
 def tap_of(geometry, group, k):
-    """Of tap k = (p, q, c): how far it lies from the first one, in rows, in columns, and in x."""
+    """Return how far tap k = (p, q, c) lies from the first one, in rows, in columns, and in x."""
     W, C, CG, KW = geometry[1], geometry[2], geometry[3], geometry[9]
     pixel = quotient(k, CG)
     p = quotient(pixel, KW)
@@ -125,7 +125,7 @@ def tap_of(geometry, group, k):
 
 @helper
 def pixel_under(x, geometry, window, tap):
-    """The pixel under a tap of a window; 0 outside the image. Which of the two varies faster does not matter."""
+    """Return the pixel under a tap of a window; 0 outside the image. Either of the two may vary faster."""
     i, j = window[0] + tap[0], window[1] + tap[1]
     if i >= 0 and i < geometry[0] and j >= 0 and j < geometry[1]:
         return x[window[2] + tap[2]]
@@ -134,13 +134,13 @@ def pixel_under(x, geometry, window, tap):
 
 @helper
 def weight(w, geometry, group, k, n):
-    """Of tap k and filter n of a group."""
+    """Return the weight of tap k and filter n of a group."""
     return w[k * geometry[6] + group * geometry[7] + n]
 
 
 @helper
 def pixel_of(geometry, group, m):
-    """Of input pixel m: its row and column in the padded image, and where in dy its image and group begin."""
+    """Return input pixel m's row and column in the padded image, and where in dy its image and group begin."""
     H, W, OH, OW, F, FG = geometry[0], geometry[1], geometry[4], geometry[5], geometry[6], geometry[7]
     line = quotient(m, W)
     n = quotient(line, H)
@@ -149,7 +149,7 @@ def pixel_of(geometry, group, m):
 
 @helper
 def back_tap_of(geometry, group, k):
-    """Of tap k = (p, q, f): how far it lies from the first one, and the filter."""
+    """Return how far tap k = (p, q, f) lies from the first one, in rows and in columns, and the filter."""
     KW, FG = geometry[9], geometry[7]
     pixel = quotient(k, FG)
     p = quotient(pixel, KW)
@@ -158,7 +158,7 @@ def back_tap_of(geometry, group, k):
 
 @helper
 def gradient_over(dy, geometry, pixel, tap):
-    """dy of the window that has this pixel under that tap; 0 where there is none."""
+    """Return dy of the window that has this pixel under that tap; 0 if there is none."""
     i, j = pixel[0] - tap[0], pixel[1] - tap[1]
     if i < 0 or j < 0:
         return dy.dtype.type(0)
@@ -171,7 +171,7 @@ def gradient_over(dy, geometry, pixel, tap):
 
 @helper
 def turned_weight(w, geometry, group, k, n):
-    """Of tap k = (p, q, f) and channel n."""
+    """Return the weight of tap k = (p, q, f) and channel n."""
     CG, F, FG = geometry[3], geometry[6], geometry[7]
     pixel = quotient(k, FG)
     return w[(pixel * CG + n) * F + group * FG + k - pixel * FG]
@@ -179,15 +179,16 @@ def turned_weight(w, geometry, group, k, n):
 
 @helper
 def pixel_under_row(x, geometry, tap, window):
-    """:func:`pixel_under` where the rows are taps."""
+    """Return :func:`pixel_under` where the rows are taps."""
     return pixel_under(x, geometry, window, tap)
 
 
 FORWARD = Factors(window_of, tap_of, pixel_under, weight)
 INPUT_GRADIENT = Factors(pixel_of, back_tap_of, gradient_over, turned_weight, along=True)
-WEIGHT_GRADIENT = Factors(tap_of, window_of, pixel_under_row, weight)  # dy lies as weights do: pixel k, filter n
+WEIGHT_GRADIENT = Factors(tap_of, window_of, pixel_under_row, weight)  # dy is laid out like weights: pixel k, filter n
 
 
 @make_column_sums
 def _gradients(a, b, mean, scale, i, c):
+    """Return the term of db."""
     return 0.0, np.float64(a[i])

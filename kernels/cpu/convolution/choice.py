@@ -10,14 +10,35 @@ NO_WINNERS = np.empty(0, np.uint8)
 
 
 def choose(algorithm, x_shape, filters, window, groups, itemsize, pooling=NO_POOL):
-    """The plan of the direct product or of Winograd's, by the shapes alone; "im2col" as it is."""
+    """Return the plan of a convolution, for the direct product or for Winograd's; for im2col, its name.
+
+    Parameters
+    ----------
+    algorithm : {"auto", "direct", "winograd", "im2col"}
+        "auto" decides by the shapes alone.
+    x_shape : (N, H, W, C)
+    filters : int
+    window : Window
+    groups, itemsize : int
+    pooling : Pooling
+        What stands behind the convolution.
+
+    Returns
+    -------
+    Plan, WinogradPlan or str
+
+    Raises
+    ------
+    ValueError
+        For an unknown algorithm, or for Winograd's with another window than it can do.
+    """
     check_algorithm(algorithm)
     N, C, size = x_shape[0], x_shape[3], window.output_size(x_shape[1:3])
     shape = window.size, window.strides, window.dilation, groups
     if algorithm == "winograd" and shape != ((3, 3), (1, 1), (1, 1), 1):
         raise ValueError(
-            f"Winograd's algorithm is for 3×3 windows with stride 1, dilation 1 and one group, not for {window} and "
-            f"{groups} groups"
+            "algorithm='winograd' needs a 3×3 window with stride 1, dilation 1 and one group; got "
+            f"{window} and groups={groups}. Use algorithm='auto'"
         )
     if algorithm == "im2col":
         return algorithm
@@ -27,10 +48,25 @@ def choose(algorithm, x_shape, filters, window, groups, itemsize, pooling=NO_POO
 
 
 def launch_forward(plan, x, w, b, floor, y, winners, work, norm=None):
-    """One stage forward, by the algorithm of its plan; ``norm``: mean, scale and shift of a normalisation."""
+    """Run one stage forward, by the algorithm of its plan.
+
+    Parameters
+    ----------
+    plan : Plan or WinogradPlan
+    x, w, b : (N, H, W, C), (KH, KW, C // groups, F) and (F,) arrays
+    floor : float
+        0 for a ReLU, else minus infinity.
+    y : array
+        It receives the result, pooled if the plan has a pooling.
+    winners : array
+        It receives the winning taps; it is empty if there is no pooling.
+    work : callable or None
+    norm : triple of (F,) arrays, optional
+        Mean, scale and shift of a normalisation in front of the pooling.
+    """
     if not y.size:
         return
-    if not w.size:  # without a product to take, the bias is the result
+    if not w.size:  # there is no product, so the bias is the result
         y[...] = np.maximum(b, x.dtype.type(floor))
         if norm is not None:
             y[...] = (y - norm[0]) * norm[1] + norm[2]
@@ -43,7 +79,21 @@ def launch_forward(plan, x, w, b, floor, y, winners, work, norm=None):
 
 
 def launch_backward(plan, dy, y, winners, relu, x, w, dx, dw, db, work):
-    """One stage backward, by the algorithm of its plan; an empty dx or dw is not computed."""
+    """Run one stage backward, by the algorithm of its plan.
+
+    Parameters
+    ----------
+    plan : Plan or WinogradPlan
+    dy, y, winners : arrays
+        The gradient by the stage's results, and these.
+    relu : bool
+        Whether the stage has a ReLU.
+    x, w : arrays
+        Those of the forward pass.
+    dx, dw, db : arrays
+        They receive the gradients; one that is empty is not computed.
+    work : callable or None
+    """
     if not dy.size or not max(x.size, w.size):
         for gradient in (dx, dw, db):
             gradient[...] = 0

@@ -1,9 +1,10 @@
-"""One convolution with all that stands around it, image by image, so that what it makes is used while it is near.
+"""One convolution with all that stands around it, image by image: each intermediate result is used while it is near.
 
-Forward: zeros around an image, the convolution, bias, ReLU, max-pooling. Backward: the same in reverse, and from the
-gradient of one image both gradients of the convolution. Everything between the input and the pooled result lies in a
-chunk's own scratch memory, which stays in the second-level cache; a whole batch's would go to memory and back. The
-kernels of ``conv`` are this without ReLU and pooling, those of ``fused`` with them.
+Forward, these are zeros around an image, the convolution, bias, ReLU and max-pooling. Backward, they are the same in
+reverse, and both gradients of the convolution are computed from the gradient of one image. Everything between the input
+and the pooled result lies in a worker's own scratch memory, which stays in the second-level cache; that of a whole
+batch would go to memory and back. The kernels of ``conv`` are this without ReLU and pooling, and those of ``fused`` are
+this with them.
 
 The convolution itself is a product of :func:`.micro_kernel.product`, of an image with zeros around it (a *canvas*). The
 same with Winograd's convolution is :mod:`.winograd`.
@@ -26,12 +27,16 @@ from ..machine.parallel import parallel, worker_count
 from ..machine.vectors import VECTOR_BYTES
 from .canvas import add_columns, gate, place
 
-PIECES = 16  # that the sum of the chunks' gradients is cut into
+PIECES = 16  # into which the sum of the chunks' gradients is cut
 
 
-def launch_forward(shaped, x, w, b, floor, y, winners, work, norm):
-    """Give :func:`forward` its scratch memory and run it; norm: mean, scale and shift, or empty arrays."""
-    p, canvas, _, pooling, (pixels, taps, _, _), sizes = shaped
+def launch_forward(plan, x, w, b, floor, y, winners, work, norm):
+    """Give :func:`forward` its scratch memory and run it.
+
+    The parameters are those of :func:`.choice.launch_forward`; without a normalisation ``norm`` holds three empty
+    arrays.
+    """
+    p, canvas, _, pooling, (pixels, taps, _, _), sizes = plan
     empty = work or np.empty
     share = sizes.canvas + (sizes.z if pooling.OH else 0)
     scratch = empty((worker_count(p.chunks), share), x.dtype).reshape(-1)
@@ -46,9 +51,12 @@ def launch_forward(shaped, x, w, b, floor, y, winners, work, norm):
     )  # fmt: skip
 
 
-def launch_backward(shaped, dy, y, winners, relu, x, w, dx, dw, db, work):
-    """Give :func:`backward` its scratch memory and run it; an empty dx or dw is not computed."""
-    p, canvas, back, pooling, tables, sizes = shaped
+def launch_backward(plan, dy, y, winners, relu, x, w, dx, dw, db, work):
+    """Give :func:`backward` its scratch memory and run it.
+
+    The parameters are those of :func:`.choice.launch_backward`.
+    """
+    p, canvas, back, pooling, tables, sizes = plan
     z = sizes.z if pooling.OH or relu else 0
     offsets = tuple(itertools.accumulate((sizes.canvas, z, sizes.panels, sizes.back)))
     empty, wants = work or np.empty, (dx.size > 0, dw.size > 0)
@@ -77,7 +85,34 @@ def forward(
     chunk, worker, micro, p, canvas, pooling, x, w, w_row, b, floor, y, winners, pixels, taps, work, share, canvas_size,
     mean, scale, shift,
 ):  # fmt: skip
-    """Pieces of work are rows of one image each, pooled ones where there is pooling."""
+    """Compute a chunk of the result. The work is cut into parts of the (pooled) rows of one image.
+
+    Parameters
+    ----------
+    chunk, worker : int
+    micro : int
+        :func:`.micro_kernel.micro_kernel`.
+    p : Sizes
+    canvas : Canvas
+        Of x.
+    pooling : Pooling
+    x, w : flat arrays
+        The batch and the weights, packed if ``w_row`` is a panel's width.
+    w_row : int
+        Distance between rows of w.
+    b : (F,) array
+    floor : number
+        0 for a ReLU, else minus infinity.
+    y, winners : flat arrays
+        They receive the results.
+    pixels, taps : int64 arrays
+        Tables of the product.
+    work : flat array
+        Scratch memory: for each worker ``share`` numbers, of which the first ``canvas_size`` are its canvas.
+    share, canvas_size : int
+    mean, scale, shift : (F,) arrays
+        A normalisation in front of the pooling; empty if there is none.
+    """
     items, start = p.N * p.parts, worker * share
     clear(work, start, canvas_size)
     for item in range(chunk * items // p.chunks, (chunk + 1) * items // p.chunks):
@@ -89,7 +124,7 @@ def forward(
 
 @parallel
 def pack_group(g, worker, k, f, matrix, row, panels, groups):
-    """One group's columns of a matrix of weights in panels."""
+    """Pack the columns of one group in a matrix of weights into panels."""
     pack(k, f, matrix, g * f, row, panels, g * (panels.size // groups))
 
 
@@ -98,7 +133,18 @@ def forward_rows(
     micro, p, canvas, pooling, n, part, x, w, w_row, b, floor, y, winners, pixels, taps, work, start, scratch, mean,
     scale, shift,
 ):  # fmt: skip
-    """One piece: a part of the result's rows of image n."""
+    """Compute one part of the result's rows of image n.
+
+    Parameters
+    ----------
+    micro, p, canvas, pooling, x, w, w_row, b, floor, y, winners, pixels, taps, mean, scale, shift
+        As in :func:`forward`.
+    n, part : int
+        The image, and which of its ``p.parts`` parts.
+    work : flat array
+        Scratch memory: the canvas from ``start`` on, and what is pooled from ``scratch`` on.
+    start, scratch : int
+    """
     CG, FG, pooled = p.C // p.groups, p.F // p.groups, pooling.OH > 0
     rows = pooling.OH if pooled else p.OH
     first, last = part * rows // p.parts, (part + 1) * rows // p.parts
@@ -130,9 +176,39 @@ def backward(
     chunk, worker, micro, p, canvas, back, pooling, dy, y, winners, relu, x, dx, wants, pixels, taps, back_pixels,
     back_taps, zeros, flipped, flipped_row, partial, work, offsets,
 ):  # fmt: skip
-    """Pieces of work are images; each chunk adds up a dw and a db of its own.
+    """Compute the gradients of a chunk of images; each chunk adds up a dw and a db of its own.
 
-    ``wants`` says which of the two gradients, by the input and by the weights, are asked for.
+    Parameters
+    ----------
+    chunk, worker : int
+    micro : int
+        :func:`.micro_kernel.micro_kernel`.
+    p : Sizes
+    canvas, back : Canvas
+        Of x, and of dz for the input gradient.
+    pooling : Pooling
+    dy, y, winners : flat arrays
+        The gradient by the stage's results, and these.
+    relu : bool
+    x, dx : flat arrays
+    wants : (bool, bool)
+        Whether the gradients by the input and by the weights are computed.
+    pixels, taps : int64 arrays
+        Tables of the forward product; the weight gradient exchanges them.
+    back_pixels, back_taps : int64 arrays
+        Tables of the input gradient's product.
+    zeros : (C,) array
+        The bias of that product.
+    flipped : flat array
+        The flipped weights, packed if ``flipped_row`` is a panel's width.
+    flipped_row : int
+        Distance between rows of ``flipped``.
+    partial : flat array
+        A dw and a db for each chunk.
+    work : flat array
+        Scratch memory: for each worker ``offsets[3]`` numbers. They hold the canvas of x, then from ``offsets[0]`` on
+        dz, from ``offsets[1]`` on the panels of dz, and from ``offsets[2]`` on its canvas.
+    offsets : 4 ints
     """
     start, results = worker * offsets[3], p.OH * p.OW * p.F
     size = p.taps * (p.C // p.groups) * p.F + p.F
@@ -162,7 +238,23 @@ def backward(
 
 @helper
 def input_gradient(micro, p, back, n, dz, dz_start, dx, pixels, taps, zeros, flipped, flipped_row, work, canvas):
-    """One image's dx: a convolution of its dz by the flipped weights."""
+    """Compute dx of one image: a convolution of its dz by the flipped weights.
+
+    Parameters
+    ----------
+    micro, p, back, dx, zeros, flipped, flipped_row
+        As in :func:`backward`.
+    n : int
+        The image.
+    dz : flat array
+        The gradient by the convolution's result begins at ``dz[dz_start]``.
+    dz_start : int
+    pixels, taps : int64 arrays
+        Tables of this product.
+    work : flat array
+        The canvas of dz begins at ``work[canvas]``.
+    canvas : int
+    """
     CG, FG = p.C // p.groups, p.F // p.groups
     image, image_start = dz, dz_start
     if not back.in_place:
@@ -179,7 +271,23 @@ def input_gradient(micro, p, back, n, dz, dz_start, dx, pixels, taps, zeros, fli
 
 @helper
 def weight_gradient(micro, p, canvas, n, dz, dz_start, x, partial, total, pixels, taps, work, start, panels):
-    """Add one image's part: a product whose rows are the taps and whose steps are the pixels."""
+    """Add one image's part of dw and db: a product whose rows are the taps and whose steps are the pixels.
+
+    Parameters
+    ----------
+    micro, p, canvas, x, partial, pixels, taps
+        As in :func:`backward`.
+    n : int
+        The image.
+    dz : flat array
+        The gradient by the convolution's result begins at ``dz[dz_start]``.
+    dz_start : int
+    total : int
+        The chunk's dw begins at ``partial[total]``; its db follows.
+    work : flat array
+        Scratch memory: the canvas of x from ``start`` on, and the panels of dz from ``panels`` on.
+    start, panels : int
+    """
     CG, FG, T = p.C // p.groups, p.F // p.groups, p.OH * p.OW
     K = p.taps * CG
     none = dz.dtype.type(-np.inf)
@@ -201,7 +309,7 @@ def weight_gradient(micro, p, canvas, n, dz, dz_start, x, partial, total, pixels
 
 @parallel
 def flip_tap(tap, worker, w, flipped, taps, CG, FG, groups):
-    """``flipped[taps-1-tap, f, g*CG + c] = w[tap, c, g*FG + f]``."""
+    """Turn the weights of one tap: ``flipped[taps-1-tap, f, g*CG + c] = w[tap, c, g*FG + f]``."""
     F, C = FG * groups, CG * groups
     for g in range(groups):
         for f in range(FG):
@@ -212,7 +320,7 @@ def flip_tap(tap, worker, w, flipped, taps, CG, FG, groups):
 
 @parallel
 def add_up(piece, worker, partial, chunks, size, dw, db):
-    """A piece of the sum of all chunks' gradients, chunk after chunk, delivered."""
+    """Sum a piece of all chunks' gradients, chunk after chunk, and deliver it to dw and db."""
     weights = dw.size
     for i in range(piece * size // PIECES, (piece + 1) * size // PIECES):
         total = partial[i]

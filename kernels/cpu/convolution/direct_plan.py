@@ -10,8 +10,8 @@ from ..machine.max_pooling import NO_POOL, Pooling
 from ..machine.micro_kernel import packed_size
 from .canvas import SUM_WIDTH, Canvas
 
-CHUNKS = 32  # at most
-PARTIAL_BYTES = 4_000_000  # of all chunks' weight gradients together, roughly
+CHUNKS = 32  # at most, of a launch
+PARTIAL_BYTES = 4_000_000  # of all chunks' weight gradients together, approximately
 
 
 class Sizes(NamedTuple):
@@ -28,13 +28,13 @@ class Sizes(NamedTuple):
     groups: int
     row_stride: int
     row_extent: int
-    parts: int  # each image's output rows are cut into so many pieces of work, where there are few images
+    parts: int  # into which each image's output rows are cut, where there are few images
     chunks: int
     chunks_backward: int
 
 
 class Scratch(NamedTuple):
-    """Numbers of scratch memory that a worker needs, and that a launch needs for weights."""
+    """How many numbers of scratch memory each worker needs, and how many a launch needs for weights."""
 
     canvas: int  # x with zeros around it
     z: int  # before the pooling, and its gradient
@@ -45,9 +45,9 @@ class Scratch(NamedTuple):
 
 
 class Plan(NamedTuple):
-    """All that follows from shapes: made once for each combination, by :func:`plan`.
+    """All that follows from shapes, computed once for each combination by :func:`plan`.
 
-    Jitted code takes its parts one by one, as Numba cannot hand a tuple in a tuple to a parallel loop.
+    Jitted code takes its parts one by one, because Numba cannot hand a tuple in a tuple to a parallel loop.
     """
 
     sizes: Sizes
@@ -60,7 +60,18 @@ class Plan(NamedTuple):
 
 @functools.lru_cache(maxsize=1024)
 def plan(x_shape, filters, window, groups, pooling=NO_POOL, itemsize=4):
-    """The plan of a convolution, with the pooling behind it."""
+    """Return the plan of a direct convolution and of the pooling behind it.
+
+    Parameters
+    ----------
+    x_shape : (N, H, W, C)
+    filters : int
+    window : Window
+    groups : int
+    pooling : Pooling
+    itemsize : int
+        Bytes of a number.
+    """
     N, H, W, C = x_shape
     (KH, KW), (sh, sw), (top, _, left, _), (dh, dw) = window
     OH, OW = window.output_size((H, W))
@@ -74,7 +85,7 @@ def plan(x_shape, filters, window, groups, pooling=NO_POOL, itemsize=4):
     back = Canvas(H + eh - 1, W + ew - 1, eh - 1 - top, ew - 1 - left, sh, sw, same)
     parts = min(pooling.OH or OH, pieces(16, N)) if N else 1
     weights = KH * KW * CG * filters
-    # A chunk's own dw has to be cleared and added up: worth it for a million multiplications, and not beyond the cache.
+    # A chunk's own dw has to be cleared and added up. That is worth it for a million multiplications, within the cache.
     chunks_backward = min(
         N, CHUNKS, max(4, min(PARTIAL_BYTES // (weights * itemsize + 1), N * OH * OW * weights >> 20))
     )
@@ -91,13 +102,23 @@ def plan(x_shape, filters, window, groups, pooling=NO_POOL, itemsize=4):
 
 
 def _grid(counts, distances, width, channels, depth):
-    """Offsets of a grid of pixels, ``distances`` apart, in an image; of the first ``depth`` channels of each."""
+    """Return the offsets of a grid of pixels of an image, and of the first ``depth`` channels of each.
+
+    Parameters
+    ----------
+    counts, distances : (int, int)
+        Rows and columns of the grid, and how many pixels these are apart.
+    width, channels : int
+        Pixels of the image's rows, and channels of its pixels.
+    depth : int
+    """
     rows, columns = (np.arange(count, dtype=np.int64) * d for count, d in zip(counts, distances, strict=True))
     pixels = (rows[:, None] * width + columns) * channels
     return (pixels[..., None] + np.arange(depth)).reshape(-1)
 
 
 def _scratch(p, canvas, back, itemsize):
+    """Return the :class:`Scratch` of a plan with these parts."""
     CG, FG = p.C // p.groups, p.F // p.groups
     return Scratch(
         0 if canvas.in_place else canvas.height * canvas.width * p.C,

@@ -1,7 +1,7 @@
 """The stages of :mod:`.direct` with Winograd's convolution, for several images at a time.
 
-A few small images together make enough tiles for whole products; that is why a piece of work here is a block of
-images. The transformed filters are made first, by all threads, and read by all.
+A few small images together make enough tiles for whole products, so the work is cut into blocks of images. The
+transformed filters are computed first, by all threads, and read by all.
 """
 
 import functools
@@ -20,8 +20,8 @@ from . import winograd_tiles as tiles
 from .canvas import SUM_WIDTH, Canvas, add_columns, gate, place
 from .winograd_tiles import COLUMNS, POINTS, convolve_block, transform_filters, weights_block, weights_from
 
-PIECES = 16  # that the filters' transforms are cut into
-SUMS_BYTES = 2_400_000  # of all parts' sums for the weight gradient together, roughly: more would leave the caches
+PIECES = 16  # into which the filters' transforms are cut
+SUMS_BYTES = 2_400_000  # of all parts' sums for the weight gradient together, approximately: more leave the caches
 
 
 class Sizes(NamedTuple):
@@ -34,16 +34,16 @@ class Sizes(NamedTuple):
     OH: int
     OW: int
     F: int
-    images: int  # of a block
+    images: int  # in a block
     blocks: int
     chunks: int
-    parts: int  # of the images, for the weight gradient: each has 36 matrices of its own
-    run: int  # tiles taken at a time: forward and for the weights
-    run_back: int  # and for the input gradient
+    parts: int  # into which the images are cut for the weight gradient: each part has 36 matrices of its own
+    run: int  # tiles that are taken at a time, forward and for the weight gradient
+    run_back: int  # the same for the input gradient
 
 
 class WinogradPlan(NamedTuple):
-    """All that follows from shapes: made once for each combination, by :func:`plan`."""
+    """All that follows from shapes, computed once for each combination by :func:`plan`."""
 
     sizes: Sizes
     canvas: Canvas  # of x
@@ -54,7 +54,17 @@ class WinogradPlan(NamedTuple):
 
 @functools.lru_cache(maxsize=1024)
 def plan(x_shape, filters, window, pooling=NO_POOL, itemsize=4):
-    """The plan of a 3×3 convolution with stride 1, with the pooling behind it."""
+    """Return the plan of a 3×3 convolution with stride 1 and of the pooling behind it.
+
+    Parameters
+    ----------
+    x_shape : (N, H, W, C)
+    filters : int
+    window : Window
+    pooling : Pooling
+    itemsize : int
+        Bytes of a number.
+    """
     N, H, W, C = x_shape
     OH, OW = window.output_size((H, W))
     top, _, left, _ = window.pads
@@ -70,13 +80,17 @@ def plan(x_shape, filters, window, pooling=NO_POOL, itemsize=4):
 
 
 def _whole_tiles(results):
-    """Rows or columns of a canvas from which so many results are computed, four at a time."""
+    """Return the rows or columns of a canvas from which so many results are computed, four at a time."""
     return pieces(results, 4) * 4 + 2
 
 
-def launch_forward(shaped, x, w, b, floor, y, winners, work, norm):
-    """Give :func:`forward` its scratch memory and run it; norm: mean, scale and shift, or empty arrays."""
-    p, canvas, _, pooling, itemsize = shaped
+def launch_forward(plan, x, w, b, floor, y, winners, work, norm):
+    """Give :func:`forward` its scratch memory and run it.
+
+    The parameters are those of :func:`.choice.launch_forward`; without a normalisation ``norm`` holds three empty
+    arrays.
+    """
+    p, canvas, _, pooling, itemsize = plan
     empty = work or np.empty
     z = p.images * p.OH * p.OW * p.F if pooling.OH else 0
     offsets = p.images * canvas.height * canvas.width * p.C, z
@@ -91,9 +105,12 @@ def launch_forward(shaped, x, w, b, floor, y, winners, work, norm):
     )  # fmt: skip
 
 
-def launch_backward(shaped, dy, y, winners, relu, x, w, dx, dw, db, work):
-    """Give :func:`input_gradient` and :func:`weight_gradient` their scratch memory and run what is asked for."""
-    p, canvas, back, pooling, itemsize = shaped
+def launch_backward(plan, dy, y, winners, relu, x, w, dx, dw, db, work):
+    """Give :func:`input_gradient` and :func:`weight_gradient` their scratch memory and run what is asked for.
+
+    The parameters are those of :func:`.choice.launch_backward`.
+    """
+    p, canvas, back, pooling, itemsize = plan
     empty, wants = work or np.empty, (dx.size > 0, dw.size > 0)
     gated = relu or pooling.OH > 0
     dz = empty((p.N * p.OH * p.OW * p.F,), dy.dtype) if gated else dy.reshape(-1)
@@ -122,12 +139,12 @@ def launch_backward(shaped, dy, y, winners, relu, x, w, dx, dw, db, work):
         *tiles.tables(p.run, min(p.C, COLUMNS)), scratch, share, canvas_size,
     )  # fmt: skip
     deliver_weights.launch(PIECES, p, du, dw.reshape(-1))
-    np.sum(biases, axis=0, out=db)  # row by row: in the order of the chunks
+    np.sum(biases, axis=0, out=db)  # row by row, which is the order of the chunks
 
 
 @parallel
 def transform_piece(piece, worker, w, C, F, flipped, u, scratch):
-    """Some of the rows of the filters' 36 matrices."""
+    """Compute some of the rows of the filters' 36 matrices."""
     rows = F if flipped else C
     first, last = piece * rows // PIECES, (piece + 1) * rows // PIECES
     transform_filters(w, 0, C, F, flipped, u, 0, first, last, scratch.reshape(-1), piece * scratch.shape[1])
@@ -138,7 +155,35 @@ def forward(
     chunk, worker, micro, p, canvas, pooling, x, b, floor, y, winners, u, rows, steps, work, share, offsets, mean,
     scale, shift,
 ):  # fmt: skip
-    """Pieces of work are blocks of images."""
+    """Compute a chunk of the result, one block of images after another.
+
+    Parameters
+    ----------
+    chunk, worker : int
+    micro : int
+        :func:`.micro_kernel.micro_kernel`.
+    p : Sizes
+    canvas : Canvas
+        Of x.
+    pooling : Pooling
+    x : flat array
+    b : (F,) array
+    floor : number
+        0 for a ReLU, else minus infinity.
+    y, winners : flat arrays
+        They receive the results.
+    u : flat array
+        The transformed filters.
+    rows, steps : int64 arrays
+        :func:`.winograd_tiles.tables`.
+    work : flat array
+        Scratch memory: for each worker ``share`` numbers. They hold ``offsets[0]`` numbers of canvases, then
+        ``offsets[1]`` numbers of what is pooled, then what :func:`.winograd_tiles.convolve_block` needs.
+    share : int
+    offsets : (int, int)
+    mean, scale, shift : (F,) arrays
+        A normalisation in front of the pooling; empty if there is none.
+    """
     start, size = worker * share, canvas.height * canvas.width * p.C
     clear(work, start, p.images * size)
     for block in range(chunk * p.blocks // p.chunks, (chunk + 1) * p.blocks // p.chunks):
@@ -174,7 +219,37 @@ def input_gradient(
     chunk, worker, micro, p, back, pooling, dy, y, winners, relu, dz, dx, wants, zeros, rows, steps, u, biases, work,
     share, canvas_size,
 ):  # fmt: skip
-    """Pieces of work are blocks of images: dz, if that is not dy, its sums for db, and dx if it is asked for."""
+    """Compute a chunk of dz, if that is not dy, of its sums for db, and of dx if it is asked for.
+
+    Parameters
+    ----------
+    chunk, worker : int
+    micro : int
+        :func:`.micro_kernel.micro_kernel`.
+    p : Sizes
+    back : Canvas
+        Of dz.
+    pooling : Pooling
+    dy, y, winners : flat arrays
+        The gradient by the stage's results, and these.
+    relu : bool
+    dz : flat array
+        The gradient by the convolution's result; it is dy if there is neither ReLU nor pooling.
+    dx : flat array
+    wants : (bool, bool)
+        Whether the gradients by the input and by the weights are computed.
+    zeros : (C,) array
+        The bias of the convolution that gives dx.
+    rows, steps : int64 arrays
+        :func:`.winograd_tiles.tables`.
+    u : flat array
+        The transformed filters, flipped.
+    biases : flat array
+        A db for each chunk.
+    work : flat array
+        Scratch memory: for each worker ``share`` numbers, of which the first ``canvas_size`` are its canvases.
+    share, canvas_size : int
+    """
     start, none = worker * share, dy.dtype.type(-np.inf)
     clear(work, start, canvas_size)
     clear(biases, chunk * p.F, p.F)
@@ -196,7 +271,17 @@ def input_gradient(
 
 @helper
 def gradient_before(p, pooling, dy, y, winners, relu, first, count, dz, dz_start):
-    """dz of a block of images: back through the pooling and the ReLU."""
+    """Compute dz of a block of images, back through the pooling and the ReLU.
+
+    Parameters
+    ----------
+    p, pooling, dy, y, winners, relu, dz
+        As in :func:`input_gradient`.
+    first, count : int
+        The block's first image and number of images.
+    dz_start : int
+        Where in dz the block begins.
+    """
     size = p.OH * p.OW * p.F
     if pooling.OH > 0:
         for i in range(count):
@@ -207,7 +292,24 @@ def gradient_before(p, pooling, dy, y, winners, relu, first, count, dz, dz_start
 
 @parallel
 def weight_gradient(item, worker, micro, p, canvas, x, dz, du, rows, steps, work, share, canvas_size):
-    """An item is a part of the images, for a square of channels and filters."""
+    """Sum dU, the gradient of the transformed filters, over a part of the images, for a square of channels and filters.
+
+    Parameters
+    ----------
+    item, worker : int
+        The item says which part of the images and which square.
+    micro : int
+        :func:`.micro_kernel.micro_kernel`.
+    p : Sizes
+    canvas : Canvas
+        Of x.
+    x, dz, du : flat arrays
+    rows, steps : int64 arrays
+        :func:`.winograd_tiles.tables`.
+    work : flat array
+        Scratch memory: for each worker ``share`` numbers, of which the first ``canvas_size`` are its canvases.
+    share, canvas_size : int
+    """
     start, size = worker * share, canvas.height * canvas.width * p.C
     part, across = item % p.parts, -(-p.F // COLUMNS)
     c, f = item // p.parts // across * COLUMNS, item // p.parts % across * COLUMNS
@@ -227,13 +329,13 @@ def weight_gradient(item, worker, micro, p, canvas, x, dz, du, rows, steps, work
 
 @helper
 def square(p, c, f):
-    """Where dU of the square of channels from c and filters from f begins: all parts' one after another."""
+    """Return where dU of the square from channel c and filter f begins; all parts' matrices stand together."""
     return p.parts * POINTS * (c * p.F + min(COLUMNS, p.C - c) * f)
 
 
 @parallel
 def deliver_weights(piece, worker, p, du, dw):
-    """Some of each square's rows: the parts' sums together, and back from the points to the taps."""
+    """Add up the parts' sums for some of each square's rows, and go back from the points to the taps."""
     for c in range(0, p.C, COLUMNS):
         for f in range(0, p.F, COLUMNS):
             channels, filters = min(COLUMNS, p.C - c), min(COLUMNS, p.F - f)

@@ -1,4 +1,4 @@
-"""Winograd's convolution of blocks of images: tiles through the transforms and 36 products of matrices.
+"""Winograd's convolution of blocks of images: tiles go through the transforms and 36 products of matrices.
 
 See :mod:`.winograd_transforms` for the formulas.
 """
@@ -13,25 +13,38 @@ from ..machine.micro_kernel import panel_width, product
 from .winograd_transforms import filter_gradient_tile, filter_tile, gradient_tile, input_tile, result_tile
 
 POINTS = 36
-STAGGER = 64  # bytes between the matrices of two points: powers of two apart, they would compete for cache lines
-RUN = 64  # tiles at a time: each reads all transformed filters, which lie in a farther cache
-RUN_BYTES = 1_200_000  # of transformed tiles: with more channels fewer tiles
-COLUMNS = 64  # filters, and for the weight gradient channels, at a time: their 36 sums take half a second-level cache
-BLOCKS = 8  # of images, where there are so many: work for as many threads
+STAGGER = 64  # bytes between the matrices of two points, which would compete for cache lines if powers of two apart
+RUN = 64  # tiles at a time; each run reads all transformed filters, which lie in a farther cache
+RUN_BYTES = 1_200_000  # of transformed tiles: with more channels a run has fewer tiles
+COLUMNS = 64  # filters (and channels, for the weight gradient) at a time: their 36 sums fill half a second-level cache
+BLOCKS = 8  # into which the images are cut if there are so many: work for as many threads
 
 
 @helper
 def whole_panels(columns, itemsize):
-    """``columns`` rounded up to whole panels."""
+    """Return ``columns`` rounded up to whole panels."""
     return -(-columns // panel_width(itemsize)) * panel_width(itemsize)
 
 
 @helper
 def transform_filters(w, w_start, C, F, flipped, u, u_start, first, last, scratch, s_start):
-    """Rows ``first`` to ``last`` of the 36 packed matrices ``U[e] = (G w G^T)[e]`` from w (3, 3, C, F).
+    """Compute rows ``first`` … ``last - 1`` of the 36 packed matrices ``U[e] = (G w G^T)[e]``.
 
-    Row c and column f of U belong to channel c and filter f; with ``flipped``, for the input gradient, the filter is
-    turned by 180 degrees and row f, column c take their places. Scratch: 9 rows of U.
+    Row c and column f of U belong to channel c and filter f. With ``flipped``, for the input gradient, the filter is
+    turned by 180 degrees, and row f and column c take their places.
+
+    Parameters
+    ----------
+    w : flat array
+        The filters, (3, 3, C, F), begin at ``w[w_start]``.
+    w_start, C, F : int
+    flipped : bool
+    u : flat array
+        The matrices begin at ``u[u_start]``.
+    u_start, first, last : int
+    scratch : flat array
+        9 rows of U, from ``scratch[s_start]`` on.
+    s_start : int
     """
     rows, columns, row, column = (F, C, 1, F) if flipped else (C, F, F, 1)
     size, panel = rows * whole_panels(columns, u.itemsize), panel_width(u.itemsize)
@@ -54,9 +67,36 @@ def convolve_block(
 ):  # fmt: skip
     """Convolve ``count`` images, each on a canvas of zeros, by transformed filters.
 
-    Canvases are ``image_size`` numbers apart from ``images[start]`` on, their rows ``canvas_width`` pixels long. Each
-    must hold whole tiles: ``4*ceil(OH/4) + 2`` rows and ``4*ceil(OW/4) + 2`` columns. ``run`` tiles are taken at a
-    time, through all images; the tables are those of :func:`tables`. ``out`` is (count, OH, OW, F) from ``out_start``.
+    Parameters
+    ----------
+    micro : int
+        :func:`.micro_kernel.micro_kernel`.
+    images : flat array
+        The first canvas begins at ``images[start]``. Each must hold whole tiles: ``4*ceil(OH/4) + 2`` rows and
+        ``4*ceil(OW/4) + 2`` columns.
+    start, image_size, canvas_width, C : int
+        Distance between canvases, pixels of a canvas's row, channels.
+    count : int
+    OH, OW : int
+        The result's size.
+    u : flat array
+        What :func:`transform_filters` computed begins at ``u[u_start]``.
+    u_start, F : int
+    bias : flat array
+        It is read from ``bias[b_start]`` on.
+    b_start : int
+    floor : number
+        0 for a ReLU, else minus infinity.
+    out : flat array
+        The results, (count, OH, OW, F), begin at ``out[out_start]``.
+    out_start : int
+    run : int
+        How many tiles are taken at a time, through all images.
+    tile_rows, channel_steps : int64 arrays
+        :func:`tables`.
+    scratch : flat array
+        :func:`forward_scratch` numbers, from ``scratch[s_start]`` on.
+    s_start : int
     """
     across = (OW + 3) // 4
     tiles = count * across * ((OH + 3) // 4)
@@ -88,14 +128,14 @@ def convolve_block(
 
 @helper
 def tile_place(t, OH, OW):
-    """Image, row and column of the first result of tile t."""
+    """Return image, row and column of the first result of tile t."""
     down, across = (OH + 3) // 4, (OW + 3) // 4
     return t // (down * across), t // across % down * 4, t % across * 4
 
 
 @helper
 def point_step(rows, columns, itemsize):
-    """Distance between the matrices of two points."""
+    """Return the distance between the matrices of two points."""
     return whole_panels(rows * columns, itemsize) + STAGGER // itemsize
 
 
@@ -103,7 +143,17 @@ def point_step(rows, columns, itemsize):
 def transform_inputs(
     images, start, image_size, canvas_width, C, channel, channels, OH, OW, first, last, v, v_start, v_step, v_row
 ):
-    """``B^T d B`` of tiles ``first`` to ``last``, of ``channels`` channels from ``channel`` on."""
+    """Compute ``B^T d B`` of tiles ``first`` … ``last - 1``, for ``channels`` channels from ``channel`` on.
+
+    Parameters
+    ----------
+    images, start, image_size, canvas_width, C, OH, OW
+        As in :func:`convolve_block`.
+    channel, channels, first, last : int
+    v : flat array
+        It receives the values: point e of tile t at ``v[v_start + e*v_step + (t - first)*v_row]``.
+    v_start, v_step, v_row : int
+    """
     for t in range(first, last):
         n, i, j = tile_place(t, OH, OW)
         place = start + n * image_size + (i * canvas_width + j) * C + channel
@@ -117,10 +167,30 @@ def weights_block(
     micro, images, start, image_size, canvas_width, C, channel, channels, count, OH, OW, dz, dz_start, F, filter,
     filters, du, du_start, run, tile_steps, channel_rows, scratch, s_start,
 ):  # fmt: skip
-    """Add to ``du``, 36 matrices of (channels, filters), what ``count`` images contribute: ``dU[e] += V[e]^T Z[e]``.
+    """Add to 36 matrices dU what ``count`` images contribute: ``dU[e] += V[e]^T Z[e]``.
 
-    Channels from ``channel`` and filters from ``filter`` on, at most ``COLUMNS`` of each: so much of dU stays in the
-    second-level cache while all images go by. Images as in :func:`convolve_block`; dz is (count, OH, OW, F).
+    At most ``COLUMNS`` channels and filters are taken at a time, so that their part of dU stays in the second-level
+    cache while all images go by.
+
+    Parameters
+    ----------
+    micro, images, start, image_size, canvas_width, C, count, OH, OW, run
+        As in :func:`convolve_block`.
+    channel, channels : int
+        The first channel, and how many.
+    dz : flat array
+        The gradient by the result, (count, OH, OW, F), begins at ``dz[dz_start]``.
+    dz_start, F : int
+    filter, filters : int
+        The first filter, and how many.
+    du : flat array
+        The 36 matrices (channels, filters) begin at ``du[du_start]``.
+    du_start : int
+    tile_steps, channel_rows : int64 arrays
+        :func:`tables`.
+    scratch : flat array
+        :func:`weights_scratch` numbers, from ``scratch[s_start]`` on.
+    s_start : int
     """
     across = (OW + 3) // 4
     tiles = count * across * ((OH + 3) // 4)
@@ -144,7 +214,17 @@ def weights_block(
 
 @helper
 def transform_gradient(dz, dz_start, F, filter, filters, OH, OW, first, last, z, z_start, z_step):
-    """``A dz A^T`` of tiles ``first`` to ``last``, packed: a row for each tile."""
+    """Compute ``A dz A^T`` of tiles ``first`` … ``last - 1``, packed, with a row for each tile.
+
+    Parameters
+    ----------
+    dz, dz_start, F, filter, filters, OH, OW
+        As in :func:`weights_block`.
+    first, last : int
+    z : flat array
+        The matrices of two points are ``z_step`` apart, from ``z[z_start]`` on.
+    z_start, z_step : int
+    """
     panel = panel_width(z.itemsize)
     for t in range(first, last):
         n, i, j = tile_place(t, OH, OW)
@@ -159,9 +239,19 @@ def transform_gradient(dz, dz_start, F, filter, filters, OH, OW, first, last, z,
 
 @helper
 def weights_from(du, du_start, parts, channel, channels, F, filter, filters, C, dw, dw_start, first, last):
-    """``dw = G^T dU G`` for rows ``first`` to ``last`` of a block of dU, the sum of ``parts`` that follow one another.
+    """Compute ``dw = G^T dU G`` for rows ``first`` … ``last - 1`` of a block of dU.
 
-    The block's channels begin at ``channel`` and its filters at ``filter`` of dw (3, 3, C, F).
+    Parameters
+    ----------
+    du : flat array
+        The sum of ``parts`` blocks, which follow one another from ``du[du_start]`` on, is taken.
+    du_start, parts : int
+    channel, channels, filter, filters : int
+        The block's first channel and filter in dw, and how many there are.
+    C, F : int
+    dw : flat array
+        The gradient, (3, 3, C, F), begins at ``dw[dw_start]``.
+    dw_start, first, last : int
     """
     size = channels * filters
     for c in range(first, last):
@@ -175,11 +265,11 @@ def weights_from(du, du_start, parts, channel, channels, F, filter, filters, C, 
 
 
 def preferred(kernel, strides, dilation, groups, C, F, OH, OW, N):
-    """Whether Winograd's convolution is expected to be faster than the direct product; by the shapes alone.
+    """Return whether Winograd's convolution is expected to be faster than the direct product, by the shapes alone.
 
-    Transforms are linear in the channels, the products they save are quadratic: it takes enough channels. Tiles that
-    stick out of small images are work in vain: of the 16 results of a tile 6 must exist, on the average, for a gain of
-    1.5 in multiplications. And the filters' transform needs enough tiles to be worth it.
+    The transforms cost time linear in the channels, and the products they save are quadratic in them, so there must be
+    enough channels. Tiles that reach beyond small images are wasted work: on average 6 of a tile's 16 results must
+    exist for a gain of 1.5 in multiplications. And there must be enough tiles to be worth the transform of the filters.
     """
     tiles = -(-OH // 4) * -(-OW // 4)
     return (
@@ -193,35 +283,35 @@ def preferred(kernel, strides, dilation, groups, C, F, OH, OW, N):
 
 
 def run_length(C, itemsize):
-    """How many tiles are transformed at a time, C channels of each."""
+    """Return how many tiles are transformed at a time, with C channels each."""
     return max(16, min(RUN, RUN_BYTES // (POINTS * C * itemsize) // 8 * 8))
 
 
 def images_per_block(N, OH, OW, run):
-    """How many images to convolve in one call: enough for a run of tiles, but not so many that threads have no work."""
+    """Return how many images to convolve in one call: enough for a run of tiles, and work for all threads."""
     tiles = -(-OH // 4) * -(-OW // 4)
     return max(1, min(-(-run // tiles), N // BLOCKS))
 
 
 @functools.cache
 def tables(run, channels):
-    """The tables of :func:`product` for ``run`` rows of ``channels`` numbers: where rows begin, and columns."""
+    """Return the tables of :func:`product` for ``run`` rows of ``channels`` numbers: where rows begin, and columns."""
     return np.arange(run, dtype=np.int64) * channels, np.arange(channels, dtype=np.int64)
 
 
 def filters_size(C, F, itemsize):
-    """How many numbers the 36 packed matrices of :func:`transform_filters` take: C rows, F columns each."""
+    """Return how many numbers the 36 packed matrices of :func:`transform_filters` take: C rows, F columns each."""
     return POINTS * C * whole_panels(F, itemsize)
 
 
 def forward_scratch(run, C, F, itemsize):
-    """Numbers of scratch memory for :func:`convolve_block`."""
+    """Return how many numbers of scratch memory :func:`convolve_block` needs."""
     block = min(F, COLUMNS)
     steps = point_step(run, C, itemsize) + point_step(run, block, itemsize)
     return whole_panels(block, itemsize) + POINTS * steps
 
 
 def weights_scratch(run, C, F, itemsize):
-    """Numbers of scratch memory for :func:`weights_block`."""
+    """Return how many numbers of scratch memory :func:`weights_block` needs."""
     columns = whole_panels(min(F, COLUMNS), itemsize)
     return POINTS * (point_step(run, min(C, COLUMNS), itemsize) + point_step(run, columns, itemsize))

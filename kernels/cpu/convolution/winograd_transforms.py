@@ -1,23 +1,24 @@
 """Winograd's convolution F(4×4, 3×3): 36 multiplications where the definition takes 144.
 
-Sixteen neighbouring results of a 3×3 convolution depend on a tile of 6×6 numbers. In one dimension, 4 results of a
-filter of 3 taps are the coefficients of a product of polynomials, and that can be had from its values at 6 points:
-transform tile and filter to their values there, multiply point by point, transform back. Applied to rows and columns:
+Sixteen neighbouring results of a 3×3 convolution depend on a tile of 6×6 numbers. In one dimension, the 4 results of a
+filter of 3 taps are coefficients of a product of polynomials, and this product can be found from its values at 6
+points: transform tile and filter to their values there, multiply point by point, and transform back. For rows and
+columns:
 
     Y = A^T [ (G g G^T) * (B^T d B) ] A
 
-The sum over channels comes before the transform back, so that at each of the 36 points stands one product of matrices,
+The sum over channels comes before the transform back. So there is a product of matrices at each of the 36 points,
 (tiles × channels) by (channels × filters), and all transforms together are a small part of the work. Sources: Winograd,
 "Arithmetic complexity of computations", 1980; Lavin & Gray, "Fast algorithms for convolutional neural networks", 2016.
 
 The input gradient is the same convolution of dy by the filter turned round. The weight gradient is the transposed
 algorithm, ``dg = G^T [ (A dY A^T) * (B^T d B) ] G`` or F(3×3, 4×4); it sums over tiles before it transforms back.
 
-The points are 0, ±1/√2, ±√2 and infinity. Rounding is amplified by the spread of their powers: the usual 0, ±1, ±2
-reach 8 where these reach 2.8, and as pairs ±p they also share the sums over even and over odd powers. The largest error
-against float64, relative to the largest result, is 1e-6 to 3e-6 in float32 and 2e-15 to 6e-15 in float64, at 32 to 128
-channels; the direct product's is 0.3e-6 to 1.3e-6. A NaN or an infinity makes NaN of all results of its tiles, not only
-of those whose window it lies in.
+The points are 0, ±1/√2, ±√2 and infinity. Rounding errors are amplified by the spread of the points' powers: the usual
+0, ±1, ±2 reach 8 where these reach 2.8. As they are pairs ±p, they also share the sums over even and over odd powers.
+The largest error against float64, relative to the largest result, is 1e-6 to 3e-6 in float32 and 2e-15 to 6e-15 in
+float64, at 32 to 128 channels; the direct product's is 0.3e-6 to 1.3e-6. A NaN or an infinity makes NaN of all results
+of its tiles, not only of those whose window it lies in.
 """
 
 import numba
@@ -31,11 +32,14 @@ from ..machine.vectors import VectorWriter
 
 _INDEX = ir.IntType(64)
 
-P = 0.5**0.5  # the points are ±P and ±2P; of their squares, 1/2 and 2, the product is 1
+P = 0.5**0.5  # the points are ±P and ±2P; their squares are 1/2 and 2, whose product is 1
 
 
 def values_of_inputs(d):
-    """``B^T d``: 6 neighbouring inputs. The row of point p has the coefficients of the others' polynomial."""
+    """Return ``B^T d`` of 6 neighbouring inputs.
+
+    The row of point p in B^T has the coefficients of the polynomial whose roots are the other points.
+    """
     even, odd = (d[4] - d[2] * 2.0, d[4] - d[2] * 0.5), (d[3] - d[1] * 2.0, d[3] - d[1] * 0.5)
     return [
         d[4] - d[2] * 2.5 + d[0],
@@ -48,7 +52,7 @@ def values_of_inputs(d):
 
 
 def values_of_filter(g):
-    """``G g``: the polynomial of 3 taps at each point, divided by the distances of that point from the others."""
+    """Return ``G g``: the polynomial of 3 taps at each point, divided by the point's distances from the others."""
     even, odd = (g[0] + g[2] * 0.5, g[0] + g[2] * 2.0), (g[1] * P, g[1] * (2 * P))
     return [
         g[0],
@@ -61,7 +65,7 @@ def values_of_filter(g):
 
 
 def values_of_gradient(y):
-    """``A y``: the polynomial of 4 gradients at each point."""
+    """Return ``A y``: the polynomial of 4 gradients at each point."""
     even, odd = (y[0] + y[2] * 0.5, y[0] + y[2] * 2.0), (y[1] + y[3] * 0.5, y[1] + y[3] * 2.0)
     return [
         y[0],
@@ -74,7 +78,7 @@ def values_of_gradient(y):
 
 
 def results(m):
-    """``A^T m``: from values at the points to 4 neighbouring results."""
+    """Return ``A^T m``: from values at the points to 4 neighbouring results."""
     near, far = m[1] + m[2], m[3] + m[4]
     near_odd, far_odd = m[1] - m[2], m[3] - m[4]
     return [
@@ -86,14 +90,14 @@ def results(m):
 
 
 def filter_gradient(u):
-    """``G^T u``: from values at the points to the gradients of 3 taps."""
+    """Return ``G^T u``: from values at the points to the gradients of 3 taps."""
     near, far = (u[1] + u[2]) * (-2 / 3), (u[3] + u[4]) * (1 / 6)
     near_odd, far_odd = (u[1] - u[2]) * (-2 / 3 * P), (u[3] - u[4]) * (1 / 3 * P)
     return [u[0] + near + far, near_odd + far_odd, near * 0.5 + far * 2.0 + u[5]]
 
 
 def both_ways(transform, size, read):
-    """A transform of the columns, then of the rows, of a square of ``size``: yields (row, column, value)."""
+    """Apply a transform to the columns, then to the rows, of a square of ``size``; yield (row, column, value)."""
     columns = [transform([read(i, j) for i in range(size)]) for j in range(size)]
     for i in range(len(columns[0])):
         for j, value in enumerate(transform([column[i] for column in columns])):
@@ -101,7 +105,7 @@ def both_ways(transform, size, read):
 
 
 class _Vector:
-    """Arithmetic that writes instructions, so that the formulas above also serve as their own compiler."""
+    """A value whose arithmetic writes instructions, so that the formulas above also serve as their own compiler."""
 
     def __init__(self, builder, value):
         self.builder, self.value = builder, value
@@ -118,13 +122,14 @@ class _Vector:
 
 
 class _TileWriter(VectorWriter):
-    """Reads vectors that the formulas can be applied to, from tiles that may stick out of an image."""
+    """Reads vectors that the formulas can be applied to, from tiles that may reach beyond an image."""
 
     def load(self, place):
+        """Load a vector, as an operand of the formulas."""
         return _Vector(self.builder, super().load(place))
 
     def inside(self, i, j, height, width):
-        """Whether row i and column j lie within a tile's part of the image."""
+        """Write whether row i and column j lie within the tile's part of the image."""
         builder = self.builder
         return builder.and_(
             builder.icmp_signed(">", height, ir.Constant(_INDEX, i)),
@@ -133,11 +138,22 @@ class _TileWriter(VectorWriter):
 
 
 def tile_transform(transform, size, part=False):
-    """An intrinsic that applies a transform to one square of channels, both ways.
+    """Return an intrinsic that applies a transform to the rows and columns of one square, for a number of channels.
 
-    Its arguments: the number of channels; the source, where its square begins, and the distances between the square's
-    rows and columns; the same of the target. With ``part``, also how many rows and columns of the source exist; the
-    others count as zero.
+    Parameters
+    ----------
+    transform : function
+        One of those above.
+    size : int
+        Rows and columns of the source's square.
+    part : bool
+        Whether a part of the square may not exist; numbers there count as zero.
+
+    Returns
+    -------
+    intrinsic
+        Its parameters are those of :func:`result_tile` as far as ``height, width``: rows and columns that the source
+        has.
     """
 
     @intrinsic
@@ -190,7 +206,27 @@ def result_tile(
     typingctx, count, source, s_start, s_row, s_column, target, t_start, t_row, t_column, height, width, bias, b_start,
     floor,
 ):  # fmt: skip
-    """From values at the points to results: bias added, nothing below the floor, and the part in the image stored."""
+    """Transform values at the points to results; add the bias, apply the floor, and store the part inside the image.
+
+    Parameters
+    ----------
+    count : int
+        Number of channels.
+    source : flat array
+        The square begins at ``source[s_start]``.
+    s_start, s_row, s_column : int
+        Its start, and the distances between its rows and columns.
+    target : flat array
+        Its square begins at ``target[t_start]``.
+    t_start, t_row, t_column : int
+    height, width : int
+        Rows and columns of the result that lie inside the image.
+    bias : flat array
+        It is read from ``bias[b_start]`` on.
+    b_start : int
+    floor : number
+        0 for a ReLU, else minus infinity.
+    """
     index = types.intp
     signature = types.void(
         index, source, index, index, index, target, index, index, index, index, index, bias, index, source.dtype
@@ -228,6 +264,8 @@ def result_tile(
 def _result_tile_in_python(
     count, source, s_start, s_row, s_column, target, t_start, t_row, t_column, height, width, bias, b_start, floor
 ):
+    """Do the same as :func:`result_tile` in NumPy: this runs under ``NUMBA_DISABLE_JIT=1``."""
+
     def read(i, j):
         place = s_start + i * s_row + j * s_column
         return source[place : place + count]

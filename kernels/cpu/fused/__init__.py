@@ -1,6 +1,6 @@
-"""What a plan uses beyond the kernels that every backend has: several of them in one launch.
+"""Several kernels in one launch, for a plan of layers.
 
-These exist for this backend only. Each is defined as a composition of kernels of ``reference``.
+Only this backend has these. Each is defined as a composition of kernels of ``reference``.
 """
 
 from .adam import AdamTogether

@@ -1,1 +1,1 @@
-"""How this backend gets machine code: compiling, launching, memory, vectors, and the small parts that kernels share."""
+"""The parts that all kernels of this backend are made of: compiling, launching, memory, vectors, and small products."""

@@ -12,7 +12,7 @@ from .pool_2x2 import best_of_four, one_of_four
 
 
 class Pooling(NamedTuple):
-    """A pooling's window, as jitted code takes it; no pooling if OH is 0."""
+    """The window of a pooling, as jitted code takes it; ``OH == 0`` stands for no pooling."""
 
     OH: int
     OW: int
@@ -28,22 +28,34 @@ NO_POOL = Pooling(0, 0, 0, 0, 0, 0, 0, 0)
 
 
 def pooling(window, input_size):
-    """The :class:`Pooling` of a window over images of a size."""
+    """Return the :class:`Pooling` of a window over images of ``input_size``."""
     top, _, left, _ = window.pads
     return Pooling(*output_size(window, input_size), *window.size, *window.strides, top, left)
 
 
 @helper
 def two_by_two(p):
-    """Whether windows are of the commonest kind, but perhaps for those cut off below and to the right."""
+    """Return whether windows are 2×2 without overlap or pads; at the lower and right border some may be cut off."""
     return p.rows == p.columns == p.row_stride == p.column_stride == 2 and p.top == p.left == 0
 
 
 @helper
 def pool_rows(p, images, start, H, W, C, first, last, y, argmax, n):
-    """Rows first … last-1 of the result of image n, which begins at ``images[start]``.
+    """Compute rows ``first`` … ``last - 1`` of the result of one image. A window is cut to its pixels inside the image.
 
-    A window is cut to its pixels inside the image.
+    Parameters
+    ----------
+    p : Pooling
+    images : flat array
+        The image to pool begins at ``images[start]``.
+    start : int
+    H, W, C : int
+        The image's size.
+    first, last : int
+    y, argmax : flat arrays
+        The results of all images, (N, OH, OW, C).
+    n : int
+        The number of the image in y and argmax.
     """
     common = two_by_two(p)
     for i in range(first, last):
@@ -63,15 +75,25 @@ def pool_rows(p, images, start, H, W, C, first, last, y, argmax, n):
 
 @helper
 def beats(value, champion):
-    """Larger, or the first NaN."""
+    """Return whether a value is larger than the champion, or is the first NaN."""
     return (not value <= champion) & (champion == champion)
 
 
 @helper
 def challenge(values, best, winner, tap, fresh):
-    """Keep the larger of each channel's value and its best so far, and that one's tap.
+    """Keep the larger of each channel's value and its best so far, and the tap of that one.
 
-    The first of equals stays. A NaN beats every number, and nothing beats it.
+    The first of equal values stays. A NaN beats every number, and nothing beats it.
+
+    Parameters
+    ----------
+    values : (C,) array
+    best, winner : (C,) arrays
+        The best value so far of each channel, and its tap.
+    tap : int
+        The tap of ``values``.
+    fresh : bool
+        Whether there is no best value yet.
     """
     number = winner.dtype.type(tap)
     if fresh:
@@ -88,9 +110,22 @@ def challenge(values, best, winner, tap, fresh):
 
 @helper
 def unpool(p, dy, argmax, y, relu, n, H, W, C, dx, start):
-    """Image n's gradient: every tap of a window takes dy where it won, and nothing where it did not.
+    """Compute the gradient of one image: every tap of a window takes dy where it won, and nothing where it did not.
 
-    With ``relu``, what was pooled had been through a ReLU: dy passes where the result y is positive.
+    Parameters
+    ----------
+    p : Pooling
+    dy, argmax, y : flat arrays
+        Of all images, (N, OH, OW, C): the gradient by the pooled result, the winning taps, and the pooled result.
+    relu : bool
+        Whether a ReLU stands before the pooling, so that dy passes only where y is positive.
+    n : int
+        The number of the image.
+    H, W, C : int
+        The size of the image that was pooled.
+    dx : flat array
+        Its gradient begins at ``dx[start]``.
+    start : int
     """
     common = two_by_two(p)
     clear(dx, start, H * W * C)
@@ -110,7 +145,7 @@ def unpool(p, dy, argmax, y, relu, n, H, W, C, dx, start):
 
 @helper
 def add_where(total, value, winner, tap, result, relu):
-    """``total += value`` where ``winner == tap`` and the ReLU let it pass."""
+    """Compute ``total += value`` where ``winner == tap`` and the ReLU let the value pass."""
     number, nothing = winner.dtype.type(tap), value.dtype.type(0)
     for c in range(total.size):
         passes = (winner[c] == number) & ((not relu) | (result[c] > nothing))
