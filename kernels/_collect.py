@@ -1,4 +1,4 @@
-"""How a backend knows its kernels: each of its files lists them in ``__all__``, so that a new one touches no other."""
+"""How a backend finds its kernels: each of its files lists its own in ``__all__``, so a new file changes no other."""
 
 import importlib
 import pkgutil
@@ -6,17 +6,21 @@ import sys
 
 
 def collect(backend):
-    """The kernels of a backend's files, by name; files that begin with an underscore, and folders, hold none.
+    """Return the kernels of a backend's files, by name. Sub-packages and files that begin with an underscore hold none.
 
     Parameters
     ----------
     backend : str
-        The backend's package, being imported.
+        The name of the backend's package, which is being imported.
+
+    Returns
+    -------
+    dict of str to function
 
     Raises
     ------
     ImportError
-        If two files have a kernel of one name.
+        If two files have a kernel of the same name.
     """
     kernels = {}
     for file in pkgutil.iter_modules(sys.modules[backend].__path__):
@@ -25,6 +29,8 @@ def collect(backend):
         module = importlib.import_module(f"{backend}.{file.name}")
         for name in module.__all__:
             if name in kernels:
-                raise ImportError(f"{backend}: two files have a kernel {name!r}, one of them {file.name}.py")
+                raise ImportError(
+                    f"{backend}: two files have a kernel {name!r}, one of them {file.name}.py; rename one of the two"
+                )
             kernels[name] = getattr(module, name)
     return kernels

@@ -1,8 +1,8 @@
-"""Random numbers by counting: the n-th number of a stream is a hash of (key, n).
+"""Random numbers from a counter: the n-th number of a stream is a hash of (key, n).
 
-Nothing is kept and nothing is drawn in order, so a stream has the same values on every backend, for any number of
-threads, and can be recomputed in the backward pass. The functions are written for ``numpy.uint64`` so that NumPy (on
-arrays) and Numba (on scalars) run the same source.
+No state is kept and numbers are not drawn in order. So a stream has the same values on every backend and for any number
+of threads, and the backward pass can compute it again. The functions are written for ``numpy.uint64``, so that NumPy
+(on arrays) and Numba (on scalars) run the same source.
 """
 
 import numpy as np
@@ -13,13 +13,13 @@ _MIX_2 = np.uint64(0x94D049BB133111EB)
 _S30, _S27, _S31 = np.uint64(30), np.uint64(27), np.uint64(31)
 _MASK = (1 << 64) - 1
 
-UNIFORM_BITS = 24  # a float32 holds integers up to 2**24 exactly
-WIDE_SHIFT = np.uint64(11)  # leaves 53 bits: a float64 holds integers up to 2**53 exactly
-HALF_OPEN = 2.0**-53  # times such a draw: a number in [0, 1)
+UNIFORM_BITS = 24  # a float32 represents all integers up to 2**24 exactly
+WIDE_SHIFT = np.uint64(11)  # leaves 53 bits: a float64 represents all integers up to 2**53 exactly
+HALF_OPEN = 2.0**-53  # a draw of 53 bits times this is a number in [0, 1)
 
 
 def mix(z):
-    """SplitMix64's finaliser: a bijection of 64 bits in which every input bit stirs every output bit.
+    """Hash 64 bits by SplitMix64's finaliser: a bijection in which every input bit affects every output bit.
 
     Source: Steele, Lea & Flood, "Fast splittable pseudorandom number generators", OOPSLA 2014, section 3
     (constants: Stafford's variant 13).
@@ -30,7 +30,7 @@ def mix(z):
 
 
 def key_of(*words: int) -> np.uint64:
-    """One 64-bit key from any number of integers (seed, step, …); order matters.
+    """Return one 64-bit key made from any number of integers (seed, step, …); their order matters.
 
     Examples
     --------
@@ -44,5 +44,5 @@ def key_of(*words: int) -> np.uint64:
 
 
 def keep_threshold(rate: float) -> int:
-    """The smallest 24-bit draw that survives dropout at ``rate``."""
+    """Return the smallest 24-bit draw that survives dropout at ``rate``."""
     return round(rate * (1 << UNIFORM_BITS))

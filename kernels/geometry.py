@@ -17,10 +17,11 @@ class Window(NamedTuple):
     dilation: Pair = (1, 1)
 
     def output_size(self, input_size: Pair) -> Pair:
-        """Number of window positions in each direction, ``(OH, OW)``; not positive where no window fits.
+        """Return the number of window positions in each direction, ``(OH, OW)``.
 
-        ``OH = (H + top + bottom - d*(KH - 1) - 1) // s + 1`` (Dumoulin & Visin, "A guide to convolution
-        arithmetic for deep learning", 2016, relationship 15).
+        ``OH = (H + top + bottom - d*(KH - 1) - 1) // s + 1``, with s the stride and d the dilation, and OW likewise. A
+        number is not positive where no window fits. Source: Dumoulin & Visin, "A guide to convolution arithmetic for
+        deep learning", 2016, relationship 15.
 
         Examples
         --------
@@ -34,14 +35,15 @@ class Window(NamedTuple):
         return rows, columns
 
     def extent(self) -> Pair:
-        """Input pixels from a window's first tap to its last, both counted."""
+        """Return how many input pixels a window spans in each direction, from its first tap to its last inclusive."""
         return tuple(d * (k - 1) + 1 for k, d in zip(self.size, self.dilation, strict=True))  # type: ignore[return-value]
 
 
 def same_pads(input_size: Pair, size: Pair, strides: Pair, dilation: Pair = (1, 1)) -> Pads:
-    """Pads that make ``OH = ceil(H / s)``; an odd total puts the extra row or column at the bottom or right.
+    """Return the pads that make ``OH = ceil(H / s)`` and ``OW = ceil(W / s)``.
 
-    That is TensorFlow's and Keras's rule ("Neural network ops: notes on padding").
+    If the total is odd, the extra row or column is at the bottom or right. This is the rule of TensorFlow and Keras.
+    Source: TensorFlow, "Neural network ops: notes on padding".
 
     Examples
     --------
@@ -59,5 +61,5 @@ def same_pads(input_size: Pair, size: Pair, strides: Pair, dilation: Pair = (1, 
 
 
 def argmax_dtype(pool_size: Pair) -> type[np.integer]:
-    """The smallest of uint8 and int32 that numbers the taps of a window: one byte a pixel for the usual sizes."""
+    """Return the dtype that numbers the taps of a window: uint8 for up to 256 taps (the usual case), else int32."""
     return np.uint8 if pool_size[0] * pool_size[1] <= 256 else np.int32

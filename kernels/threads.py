@@ -1,8 +1,8 @@
-"""Holding BLAS to one thread while the kernels' own threads do the work.
+"""A context that holds BLAS to one thread while the kernels' own threads do the work.
 
-A matrix product's last bits depend on how many threads BLAS uses, and a parallel loop whose every chunk starts BLAS
-threads of its own is slow. The limit belongs to the process, not to a thread, so nested and simultaneous uses are
-counted: the first to enter sets it, the last to leave restores what was there.
+The last bits of a matrix product depend on how many threads BLAS uses, and a parallel loop is slow if each of its
+chunks starts BLAS threads of its own. The limit belongs to the process, not to a thread, so nested and simultaneous
+uses are counted: the first to enter sets the limit, and the last to leave restores what was there before.
 """
 
 import os
@@ -36,12 +36,12 @@ class _OneBlasThread:
                     _set_threads(library, count)
 
     def _renew_lock(self) -> None:
-        """In a forked child: the lock may have been held by a thread that does not exist there."""
+        """Replace the lock in a forked child: a thread that does not exist there may have held the old one."""
         self._lock = threading.Lock()
 
 
 def _find_blas() -> list:
-    """Every BLAS in the process. SciPy's own copy is loaded first: it is the one that jitted code calls."""
+    """Return every BLAS in the process. SciPy's own copy is loaded first, because jitted code calls that one."""
     import scipy.linalg.cython_blas  # noqa: F401
     from threadpoolctl import ThreadpoolController
 
@@ -51,8 +51,9 @@ def _find_blas() -> list:
 def _set_threads(library, count: int) -> None:
     """Set a library's number of threads, from whichever Python thread.
 
-    Since version 3.8 or before, threadpoolctl lets the first thread that sets a limit on OpenBLAS be the only one to
-    do so and ignores the others, silently. Our users are counted under a lock, so the setter behind that is called.
+    threadpoolctl (at least since version 3.8) lets only the first thread that sets a limit on OpenBLAS do so, and
+    silently ignores all other threads. Here a lock already guards the users' count, so the function behind that check
+    is called.
     """
     getattr(library, "_real_set_num_threads", library.set_num_threads)(count)
 
@@ -63,10 +64,10 @@ if hasattr(os, "register_at_fork"):
 
 
 def one_blas_thread() -> _OneBlasThread:
-    """A context in which BLAS (NumPy's and SciPy's) runs on one thread; re-entrant and safe between threads.
+    """Return a context in which BLAS (NumPy's and SciPy's) runs on one thread; re-entrant and safe between threads.
 
-    Entering is cheap when already inside (well under a microsecond), so every kernel that calls BLAS enters it, and a
-    caller of many kernels enters it once around them.
+    Entering it again inside costs well under a microsecond. So every kernel that calls BLAS enters it, and a caller of
+    many kernels enters it once around them.
 
     Examples
     --------

@@ -37,7 +37,8 @@ import tinycnn
 
 REFERENCE = Path(__file__).parent.parent / "reference"
 # The backend that needs a machine of its own cannot be imported on others; its names are those of the reference.
-LEFT_OUT = re.compile(r"\.cuda(\.|$)|\.__main__$")
+# The folders of the cpu backend hold what its kernels are made of, and no kernels.
+LEFT_OUT = re.compile(r"\.cuda(\.|$)|\.__main__$|\.kernels\.cpu\.(machine|convolution|fused)(\.|$)")
 
 
 @functools.cache

@@ -5,10 +5,10 @@ import math
 import numpy as np
 from numba import prange
 
-from ._arrays import deliver, operand, pieces, target
-from ._jit import helper, kernel
-from ._memory import copy
-from ._parallel import parallel
+from .machine.arrays import CHUNK, deliver, operand, pieces, target
+from .machine.jit import helper, kernel
+from .machine.memory import copy
+from .machine.parallel import parallel
 
 __all__ = [
     "elu_backward",
@@ -27,8 +27,7 @@ __all__ = [
     "tanh_forward",
 ]
 
-CHUNK = 8_192  # elements: a chunk stays in the nearest cache
-LEAKY_RELU, ELU, SIGMOID, TANH, GELU = range(5)  # what :func:`_bend` is told to compute
+LEAKY_RELU, ELU, SIGMOID, TANH, GELU = range(5)  # what :func:`_bend` computes
 ROOT_HALF, ROOT_TWO_PI = math.sqrt(0.5), math.sqrt(2 * math.pi)
 
 
@@ -52,7 +51,7 @@ def relu_backward(dy, y, out=None, work=None):
 
 
 def softmax_forward(x, out=None, work=None):
-    """Row by row; see :func:`reference.softmax_forward`. ``out`` may be x."""
+    """Compute softmax row by row; see :func:`reference.softmax_forward`. ``out`` may be x."""
     x = operand("x", x)
     y = target("out", out, x.shape, x.dtype, (), same=(x,))
     if x.size:
@@ -61,7 +60,7 @@ def softmax_forward(x, out=None, work=None):
 
 
 def softmax_backward(dy, y, out=None, work=None):
-    """Row by row; see :func:`reference.softmax_backward`. ``out`` may be dy."""
+    """Compute the gradient of softmax row by row; see :func:`reference.softmax_backward`. ``out`` may be dy."""
     dy = operand("dy", dy)
     y = operand("y", y, dtype=dy.dtype, shape=dy.shape)
     dx = target("out", out, dy.shape, dy.dtype, (), same=(dy, y))
@@ -121,7 +120,7 @@ def gelu_backward(dy, x, out=None, work=None):
 
 
 def _curve(kind, x, constant, out):
-    """Launch :func:`_bend` upwards: y from x."""
+    """Run :func:`_bend` forward: compute y from x."""
     x = operand("x", x)
     y = target("out", out, x.shape, x.dtype, (), same=(x,))
     flat, constant = x.reshape(-1), x.dtype.type(constant)
@@ -130,7 +129,7 @@ def _curve(kind, x, constant, out):
 
 
 def _slope(kind, dy, name, kept, constant, out):
-    """Launch :func:`_bend` downwards: dx from dy and what was kept of the forward pass, called ``name``."""
+    """Run :func:`_bend` backward: compute dx from dy and from ``kept``, which errors call ``name``."""
     dy = operand("dy", dy)
     kept = operand(name, kept, dtype=dy.dtype, shape=dy.shape)
     dx = target("out", out, dy.shape, dy.dtype, (kept,), same=(dy,))
@@ -140,12 +139,13 @@ def _slope(kind, dy, name, kept, constant, out):
 
 
 @parallel
-def _gate(chunk, lane, value, condition, keep_nan, in_place, result):
-    """``result = value`` where ``condition > 0`` (or is NaN, if wanted), else 0: both directions of ReLU.
+def _gate(chunk, worker, value, condition, keep_nan, in_place, result):
+    """Compute ``result = value`` where ``condition > 0`` (or is NaN, with ``keep_nan``), else 0: both directions of
+    ReLU.
 
-    Each chunk is copied unless the caller wants the result in place, and then changed where it lies. LLVM makes
-    vectors of a loop only where it sees that no write meets a later read: one name for one memory shows it, two
-    names do not. The copy costs little, as the chunk stays in the nearest cache.
+    Each chunk is copied, unless the caller wants the result in place, and then changed where it lies. LLVM makes
+    vectors of a loop only where it sees that no write meets a later read. One name for one memory shows that; two names
+    do not. The copy costs little, as the chunk stays in the nearest cache.
     """
     start, stop = chunk * CHUNK, min(value.size, (chunk + 1) * CHUNK)
     if not in_place:
@@ -158,7 +158,7 @@ def _gate(chunk, lane, value, condition, keep_nan, in_place, result):
 
 @helper
 def positive_part(y):
-    """One chunk of ReLU."""
+    """Compute ReLU of one chunk, in place."""
     nothing = y.dtype.type(0)
     for i in range(y.size):
         y[i] = nothing if y[i] <= nothing else y[i]
@@ -166,18 +166,35 @@ def positive_part(y):
 
 @helper
 def clear_where_negative(dx, y):
-    """One chunk of ReLU's gradient."""
+    """Compute the gradient of ReLU for one chunk, in place."""
     nothing = dx.dtype.type(0)
     for i in range(dx.size):
-        value = dx[i]  # read on both ways, so that the choice is a selection and not a jump
+        value = dx[i]  # read in any case, so that the choice is a selection and not a jump
         dx[i] = value if y[i] > nothing else nothing
 
 
 @kernel()
 def _bend(kind, backward, value, kept, constant, in_place, result):
-    """All other element-wise functions, both ways: one function to compile, as each alone costs almost as much.
+    """Compute any other element-wise function, in both directions.
 
-    Chunks are copied and then changed in place (see :func:`_gate`).
+    There is one function to compile, because each alone would cost almost as much. Chunks are copied and then changed
+    in place (see :func:`_gate`).
+
+    Parameters
+    ----------
+    kind : int
+        ``LEAKY_RELU``, ``ELU``, ``SIGMOID``, ``TANH`` or ``GELU``.
+    backward : bool
+    value : flat array
+        x, or backward dy.
+    kept : flat array
+        What the forward pass kept: y, for gelu x.
+    constant : number
+        The function's constant, if it has one.
+    in_place : bool
+        Whether ``result`` is ``value``.
+    result : flat array
+        It receives y, or backward dx.
     """
     for chunk in prange(pieces(value.size, CHUNK)):
         start, stop = chunk * CHUNK, min(value.size, (chunk + 1) * CHUNK)
@@ -191,11 +208,11 @@ def _bend(kind, backward, value, kept, constant, in_place, result):
 
 @helper
 def apply_curve(kind, y, constant):
-    """One chunk: x, which lies in y, becomes y."""
+    """Compute y for one chunk, in place: at first x lies in y."""
     nothing, one, half, root_half = y.dtype.type(0), y.dtype.type(1), y.dtype.type(0.5), y.dtype.type(ROOT_HALF)
     if kind == LEAKY_RELU:
         for i in range(y.size):
-            x, scaled = y[i], constant * y[i]  # both computed: a selection, not a jump
+            x, scaled = y[i], constant * y[i]  # both are computed, so the choice is a selection and not a jump
             y[i] = x if x > nothing else scaled
     elif kind == ELU:
         for i in range(y.size):
@@ -214,7 +231,7 @@ def apply_curve(kind, y, constant):
 
 @helper
 def multiply_by_slope(kind, dx, kept, constant):
-    """One chunk: dy, which lies in dx, becomes dx. ``kept`` is y, for gelu x."""
+    """Compute dx for one chunk, in place: at first dy lies in dx. ``kept`` is y, for gelu x."""
     nothing, one, half = dx.dtype.type(0), dx.dtype.type(1), dx.dtype.type(0.5)
     root_half, root_two_pi = dx.dtype.type(ROOT_HALF), dx.dtype.type(ROOT_TWO_PI)
     if kind == LEAKY_RELU:
@@ -240,7 +257,7 @@ def multiply_by_slope(kind, dx, kept, constant):
 
 @kernel()
 def _softmax(x, y, classes):
-    """Chunks of whole rows."""
+    """Compute softmax in chunks of whole rows."""
     rows, per_chunk = x.size // classes, max(1, CHUNK // classes)
     for chunk in prange(pieces(rows, per_chunk)):
         for row in range(chunk * per_chunk, min(rows, (chunk + 1) * per_chunk)):
@@ -250,10 +267,10 @@ def _softmax(x, y, classes):
 
 @helper
 def softmax_row(x, y):
-    """Softmax of one row; returns the largest element and the sum of the shifted exponentials."""
+    """Compute softmax of one row; return the largest element and the sum of the shifted exponentials."""
     largest = x[0]
     for k in range(x.size):
-        if not x[k] <= largest:  # true of a NaN, which must come out as the result
+        if not x[k] <= largest:  # also true of a NaN, which must become the result
             largest = x[k]
     total = x.dtype.type(0)
     for k in range(x.size):
@@ -266,7 +283,7 @@ def softmax_row(x, y):
 
 @kernel()
 def _softmax_gradient(dy, y, dx, classes):
-    """Chunks of whole rows; a row's sum is complete before its first element is overwritten."""
+    """Compute the gradient in chunks of whole rows; a row's sum is complete before its first element is overwritten."""
     rows, per_chunk = dy.size // classes, max(1, CHUNK // classes)
     for chunk in prange(pieces(rows, per_chunk)):
         for row in range(chunk * per_chunk, min(rows, (chunk + 1) * per_chunk)):
@@ -276,7 +293,7 @@ def _softmax_gradient(dy, y, dx, classes):
 
 @helper
 def softmax_gradient_row(dy, y, dx):
-    """One row of :func:`_softmax_gradient`."""
+    """Compute one row of :func:`_softmax_gradient`."""
     mean = dy.dtype.type(0)
     for k in range(dy.size):
         mean += dy[k] * y[k]

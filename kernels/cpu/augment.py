@@ -6,14 +6,14 @@ import numpy as np
 from numba import prange
 
 from ..reference.augment import gaussian_weights
-from ._arrays import deliver, operand, target
-from ._jit import kernel
+from .machine.arrays import deliver, operand, target
+from .machine.jit import kernel
 
 __all__ = ["blur_images", "cut_out_images", "warp_images"]
 
 
 def warp_images(x, maps, out=None, work=None):
-    """Pixel by pixel, its four sources weighted; see :func:`reference.warp_images`."""
+    """Compute pixel by pixel, from four weighted sources each; see :func:`reference.warp_images`."""
     x = operand("x", x, 4)
     maps = operand("maps", maps, 3, x.dtype, (len(x), 2, 3))
     y = target("out", out, x.shape, x.dtype, (x, maps))
@@ -22,7 +22,7 @@ def warp_images(x, maps, out=None, work=None):
 
 
 def blur_images(x, sigmas, out=None, work=None):
-    """Columns into a scratch image, rows from there into the result; see :func:`reference.blur_images`."""
+    """Blur columns into a scratch image, and from there rows into the result; see :func:`reference.blur_images`."""
     x = operand("x", x, 4)
     sigmas = operand("sigmas", sigmas, 1, x.dtype, (len(x),))
     y = target("out", out, x.shape, x.dtype, (x, sigmas))
@@ -36,7 +36,7 @@ def blur_images(x, sigmas, out=None, work=None):
 
 
 def cut_out_images(x, boxes, out=None, work=None):
-    """Copied, then cleared; see :func:`reference.cut_out_images`."""
+    """Copy each pixel, or write 0 within the rectangle; see :func:`reference.cut_out_images`."""
     x = operand("x", x, 4)
     boxes = operand("boxes", boxes, 2, np.dtype(np.int64), (len(x), 4))
     y = target("out", out, x.shape, x.dtype, (), (x,))
@@ -46,6 +46,7 @@ def cut_out_images(x, boxes, out=None, work=None):
 
 @kernel()
 def _warp(x, maps, y):
+    """Warp each image."""
     N, H, W, C = x.shape
     one = x.dtype.type(1)
     for n in prange(N):
@@ -67,6 +68,7 @@ def _warp(x, maps, y):
 
 @kernel()
 def _blur(x, radii, weights, half, y):
+    """Blur each image, by way of ``half``; image n has ``2 * radii[n] + 1`` weights."""
     N, H, W, C = x.shape
     nothing = x.dtype.type(0)
     for n in prange(N):
@@ -91,6 +93,7 @@ def _blur(x, radii, weights, half, y):
 
 @kernel()
 def _cut_out(x, boxes, y):
+    """Clear each image's rectangle."""
     N, H, W, C = x.shape
     for n in prange(N):
         for i in range(H):

@@ -1,25 +1,26 @@
-"""Batch normalisation with sums taken chunk by chunk and combined in order, in float64.
+"""Batch normalisation with sums that are taken chunk by chunk and combined in order, in float64.
 
-A mean and a sum of squared deviations from it are computed per chunk while the chunk is in the cache; the chunks'
-pairs are then combined (Chan, Golub & LeVeque, "Updating formulae and a pairwise algorithm for computing sample
-variances", 1979, equation 2.1). So x is read once for both statistics, and nothing is lost to cancellation, as it is
-in ``E[x^2] - E[x]^2``. See ``reference.batchnorm`` for the meaning.
+A mean and a sum of squared deviations from it are computed for each chunk while the chunk is in the cache, and the
+chunks' pairs are then combined (Chan, Golub & LeVeque, "Updating formulae and a pairwise algorithm for computing sample
+variances", 1979, equation 2.1). So x is read once for both statistics, and nothing is lost to cancellation, as it would
+be in ``E[x^2] - E[x]^2``. See ``reference.batchnorm`` for the meaning.
 """
 
 import numpy as np
 
-from ._arrays import deliver, operand, pieces, several, target
-from ._jit import helper
-from ._parallel import parallel
+from .._arguments import several
+from .machine.arrays import deliver, operand, pieces, target
+from .machine.jit import helper
+from .machine.parallel import parallel
 
 __all__ = ["batch_norm_backward", "batch_norm_forward", "batch_norm_inference_backward", "batch_norm_inference_forward"]
 
-CHUNK = 65_536  # values per chunk, roughly
-WIDE = 128  # numbers in a row as jitted code sees it, at most: rows of few channels are taken several at a time
+CHUNK = 65_536  # values per chunk, approximately
+WIDE = 128  # numbers in a row of jitted code, at most: pixels of few channels are taken several at a time
 
 
 def batch_norm_forward(x, gamma, beta, epsilon, out=None, work=None):
-    """Statistics in one reading of x, the result in a second; see :func:`reference.batch_norm_forward`."""
+    """Read x once for the statistics and once for the result; see :func:`reference.batch_norm_forward`."""
     x, gamma, beta = _operands(x, gamma=gamma, beta=beta)
     _check_not_empty("x", x)
     outs = several(out, 3)
@@ -41,9 +42,9 @@ def batch_norm_forward(x, gamma, beta, epsilon, out=None, work=None):
 
 
 def batch_norm_backward(dy, x, gamma, mean, variance, epsilon, out=None, work=None):
-    """Both sums in one reading of dy and x; see :func:`reference.batch_norm_backward`.
+    """Read dy and x once for both sums; see :func:`reference.batch_norm_backward`.
 
-    ``dx = a*dy + k*(x - mean) + l`` with one a, k and l per channel.
+    ``dx = a*dy + k*(x - mean) + l`` with one a, k and l for each channel.
     """
     dy, x, gamma, mean, variance = _gradient_operands(dy, x, gamma, mean, variance)
     _check_not_empty("x", x)
@@ -62,7 +63,7 @@ def batch_norm_backward(dy, x, gamma, mean, variance, epsilon, out=None, work=No
 
 
 def batch_norm_inference_forward(x, gamma, beta, mean, variance, epsilon, out=None, work=None):
-    """One affine map per channel; see :func:`reference.batch_norm_inference_forward`. ``out`` may be x."""
+    """Apply one affine map for each channel; see :func:`reference.batch_norm_inference_forward`. ``out`` may be x."""
     x, gamma, beta, mean, variance = _operands(x, gamma=gamma, beta=beta, mean=mean, variance=variance)
     y = target("out", out, x.shape, x.dtype, (gamma, beta, mean, variance), same=(x,))
     _linear(x, mean, gamma / np.sqrt(variance + x.dtype.type(epsilon)), beta, y)
@@ -70,7 +71,7 @@ def batch_norm_inference_forward(x, gamma, beta, mean, variance, epsilon, out=No
 
 
 def batch_norm_inference_backward(dy, x, gamma, mean, variance, epsilon, out=None, work=None):
-    """dy scaled per channel; see :func:`reference.batch_norm_inference_backward`."""
+    """Scale dy by one number for each channel; see :func:`reference.batch_norm_inference_backward`."""
     dy, x, gamma, mean, variance = _gradient_operands(dy, x, gamma, mean, variance)
     outs = several(out, 3)
     dx = target("out[0]", outs[0], x.shape, x.dtype, (dy, x, gamma, mean, variance))
@@ -81,25 +82,29 @@ def batch_norm_inference_backward(dy, x, gamma, mean, variance, epsilon, out=Non
 
 
 def _operands(x, **channelwise):
-    """x and the arrays of one value per channel, checked."""
+    """Return x and the arrays of one value per channel, checked."""
     x = operand("x", x)
     if x.ndim < 1:
-        raise ValueError("x must have a channel axis")
+        raise ValueError("x must have a channel axis, its last; got an array without axes")
     return x, *(operand(name, array, 1, x.dtype, x.shape[-1:]) for name, array in channelwise.items())
 
 
 def _gradient_operands(dy, x, gamma, mean, variance):
+    """Return the arrays that both backward kernels take, checked."""
     x, *channelwise = _operands(x, gamma=gamma, mean=mean, variance=variance)
     return operand("dy", dy, dtype=x.dtype, shape=x.shape), x, *channelwise
 
 
 def _check_not_empty(name, x):
+    """Raise an error if a channel has no values."""
     if not x.size and x.shape[-1]:
-        raise ValueError(f"{name} of shape {x.shape} has no values to take statistics of")
+        raise ValueError(f"{name} must hold at least one value per channel; got shape {x.shape}, which has no values")
 
 
 def _wide(x):
-    """x as a matrix of rows that are long enough for vectors: several pixels, where one has few channels."""
+    """Return x as a matrix of rows that are long enough for vectors: several pixels in a row, if these have few
+    channels.
+    """
     C = max(1, x.shape[-1])
     M = x.size // C
     together = next((count for count in range(max(1, WIDE // C), 1, -1) if M % count == 0), 1)
@@ -107,18 +112,18 @@ def _wide(x):
 
 
 def _repeated(channelwise, wide):
-    """Arrays of one value per channel, as many times as a wide row holds pixels."""
+    """Return arrays of one value per channel, repeated as many times as a wide row holds pixels."""
     return (np.tile(array, wide.shape[1] // array.size) for array in channelwise)
 
 
 def _chunks(wide):
-    """Rows per chunk and number of chunks, from the shape alone."""
+    """Return rows per chunk and number of chunks, from the shape alone."""
     rows = max(1, CHUNK // max(1, wide.shape[1]))
     return rows, pieces(len(wide), rows)
 
 
 def _parameter_gradients(dy, x, gamma, mean, variance, epsilon, outs, dx, work):
-    """dgamma, dbeta, the same two in float64, and ``1 / sqrt(variance + epsilon)``."""
+    """Return dgamma, dbeta, the same two in float64, and ``1 / sqrt(variance + epsilon)``."""
     C, inputs = x.shape[-1], (dy, x, gamma, mean, variance, dx)
     dgamma = target("out[1]", outs[1], (C,), x.dtype, inputs)
     dbeta = target("out[2]", outs[2], (C,), x.dtype, (*inputs, dgamma))
@@ -134,7 +139,7 @@ def _parameter_gradients(dy, x, gamma, mean, variance, epsilon, outs, dx, work):
 
 
 def _linear(x, mean, scale, shift, y):
-    """``y = (x - mean) * scale + shift`` per channel."""
+    """Compute ``y = (x - mean) * scale + shift`` for each channel."""
     if x.size:
         wide = _wide(x)
         rows, chunks = _chunks(wide)
@@ -142,15 +147,15 @@ def _linear(x, mean, scale, shift, y):
 
 
 @parallel
-def _moments(chunk, lane, x, means, squares, rows):
-    """Mean and sum of squared deviations of a chunk of rows."""
+def _moments(chunk, worker, x, means, squares, rows):
+    """Compute mean and sum of squared deviations of a chunk of rows."""
     first, last = chunk * rows, min(x.shape[0], (chunk + 1) * rows)
     moments(x[first:last], means[chunk], squares[chunk])
 
 
 @helper
 def moments(x, mean, square):
-    """One chunk of :func:`_moments`: two passes over rows that are in the cache."""
+    """Compute one chunk of :func:`_moments`, in two passes over rows that are in the cache."""
     mean[:] = 0
     square[:] = 0
     for m in range(x.shape[0]):
@@ -165,15 +170,15 @@ def moments(x, mean, square):
 
 
 @parallel
-def _gradient_sums(chunk, lane, dy, x, mean, inverse, dgamma, dbeta, rows):
-    """Sums of ``dy * xhat`` and of dy for a chunk of rows."""
+def _gradient_sums(chunk, worker, dy, x, mean, inverse, dgamma, dbeta, rows):
+    """Sum ``dy * xhat`` and dy over a chunk of rows."""
     first, last = chunk * rows, min(x.shape[0], (chunk + 1) * rows)
     gradient_sums(dy[first:last], x[first:last], mean, inverse, dgamma[chunk], dbeta[chunk])
 
 
 @helper
 def gradient_sums(dy, x, mean, inverse, dgamma, dbeta):
-    """One chunk of :func:`_gradient_sums`."""
+    """Compute one chunk of :func:`_gradient_sums`."""
     dgamma[:] = 0
     dbeta[:] = 0
     for m in range(x.shape[0]):
@@ -183,30 +188,30 @@ def gradient_sums(dy, x, mean, inverse, dgamma, dbeta):
 
 
 @parallel
-def _affine(chunk, lane, x, mean, scale, shift, y, rows):
-    """See :func:`_linear`."""
+def _affine(chunk, worker, x, mean, scale, shift, y, rows):
+    """Compute a chunk of rows for :func:`_linear`."""
     first, last = chunk * rows, min(x.shape[0], (chunk + 1) * rows)
     affine(x[first:last], mean, scale, shift, y[first:last])
 
 
 @helper
 def affine(x, mean, scale, shift, y):
-    """One chunk of :func:`_affine`."""
+    """Compute one chunk of :func:`_affine`."""
     for m in range(x.shape[0]):
         for c in range(mean.size):
             y[m, c] = (x[m, c] - mean[c]) * scale[c] + shift[c]
 
 
 @parallel
-def _input_gradient(chunk, lane, dy, x, dx, mean, scale, slope, shift, rows):
-    """``dx = scale*dy + slope*(x - mean) + shift`` per channel."""
+def _input_gradient(chunk, worker, dy, x, dx, mean, scale, slope, shift, rows):
+    """Compute ``dx = scale*dy + slope*(x - mean) + shift`` for a chunk of rows, with one number per channel of each."""
     first, last = chunk * rows, min(x.shape[0], (chunk + 1) * rows)
     input_gradient(dy[first:last], x[first:last], dx[first:last], mean, scale, slope, shift)
 
 
 @helper
 def input_gradient(dy, x, dx, mean, scale, slope, shift):
-    """One chunk of :func:`_input_gradient`."""
+    """Compute one chunk of :func:`_input_gradient`."""
     for m in range(x.shape[0]):
         for c in range(mean.size):
             dx[m, c] = scale[c] * dy[m, c] + slope[c] * (x[m, c] - mean[c]) + shift[c]

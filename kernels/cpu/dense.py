@@ -1,34 +1,35 @@
-"""The fully connected layer: three matrix products by the micro-kernel of :mod:`._tiles`. See ``reference.dense``.
+"""The fully connected layer: three matrix products by the micro-kernel. See ``reference.dense`` for the meaning.
 
-Each is cut into blocks of its result, a panel of two vectors wide where the weights are large. A block brings the
-numbers that it reads again and again next to each other first (Goto & van de Geijn, "Anatomy of high-performance
-matrix multiplication", 2008, section 4): in place they lie in a few lines of the nearest cache, which they would
-compete for.
+Each product is cut into blocks of its result, which are a panel of two vectors wide if the weights are large. A block
+first copies the numbers that it reads again and again next to each other (Goto & van de Geijn, "Anatomy of
+high-performance matrix multiplication", 2008, section 4): where they are, they compete for a few lines of the nearest
+cache.
 """
 
 import functools
 
 import numpy as np
 
-from ._arrays import deliver, operand, pieces, several, target
-from ._memory import copy
-from ._parallel import lanes, parallel
-from ._tiles import DEPTH, VECTOR_BYTES, micro_kernel, pack, packed_size, product
-from ._transpose import transpose
+from .._arguments import check_fit, several
+from .machine.arrays import deliver, operand, pieces, target
+from .machine.memory import copy
+from .machine.micro_kernel import DEPTH, micro_kernel, pack, packed_size, product
+from .machine.parallel import parallel, worker_count
+from .machine.transpose import transpose
+from .machine.vectors import VECTOR_BYTES
 
 __all__ = ["dense_backward_input", "dense_backward_weights", "dense_forward"]
 
-TALL, LOW = 128, 32  # rows of a block whose panel of w is packed, and of one that reads a narrow w in place
+TALL, LOW = 128, 32  # rows of a block that packs its panel of w, and of one that reads a narrow w in place
 DEEP = 64  # rows of a block of dw
-ONCE = 8  # rows that one pass over w serves: a panel of it would be read once, and packing it is not worth it
-ACROSS, DOWN = 4, 16  # panels of a block of dx, and the rows that are computed before the next ones
+ONCE = 8  # up to so many rows, a panel of w is read once, and packing it is not worth it
+ACROSS, DOWN = 4, 16  # panels of a block of dx, and rows of it that are computed at a time
 
 
 def dense_forward(x, w, b, out=None, work=None):
-    """``x @ w + b``; see :func:`reference.dense_forward`."""
+    """Compute ``x @ w + b``; see :func:`reference.dense_forward`."""
     x, w = operand("x", x, 2), operand("w", w, 2, x.dtype)
-    if x.shape[1] != w.shape[0]:
-        raise ValueError(f"x of shape {x.shape} and w of shape {w.shape} do not fit")
+    check_fit("x", x, 1, "w", w, 0)
     b = np.zeros(w.shape[1], x.dtype) if b is None else operand("b", b, 1, x.dtype, w.shape[1:])
     y = target("out", out, (len(x), w.shape[1]), x.dtype, (x, w, b))
     if not (x.size and w.size):
@@ -37,7 +38,7 @@ def dense_forward(x, w, b, out=None, work=None):
     (N, K), F, panel = x.shape, w.shape[1], _panel(x)
     block = TALL if panel < F else LOW
     blocks = pieces(N, block) * pieces(F, panel)
-    panels = (work or np.empty)((lanes(blocks), DEPTH * panel), x.dtype)
+    panels = (work or np.empty)((worker_count(blocks), DEPTH * panel), x.dtype)
     _forward.launch(
         blocks, micro_kernel(x.dtype), x.reshape(-1), w.reshape(-1), b, y.reshape(-1), N,
         K, F, block, panel, offsets(block, K), offsets(DEPTH, 1), panels.reshape(-1),
@@ -46,17 +47,16 @@ def dense_forward(x, w, b, out=None, work=None):
 
 
 def dense_backward_input(dy, w, out=None, work=None):
-    """``dy @ w.T``, with panels of w transposed; see :func:`reference.dense_backward_input`."""
+    """Compute ``dy @ w.T``, with panels of w transposed; see :func:`reference.dense_backward_input`."""
     dy, w = operand("dy", dy, 2), operand("w", w, 2, dy.dtype)
-    if dy.shape[1] != w.shape[1]:
-        raise ValueError(f"dy of shape {dy.shape} and w of shape {w.shape} do not fit")
+    check_fit("dy", dy, 1, "w", w, 1)
     dx = target("out", out, (len(dy), len(w)), dy.dtype, (dy, w))
     if not (dy.size and w.size):
         dx[...] = 0
         return deliver(dx, out)
     (N, F), K, panel = dy.shape, len(w), _panel(dy)
     blocks = pieces(K, ACROSS * panel)
-    panels = (work or np.empty)((lanes(blocks), F * ACROSS * panel), dy.dtype)
+    panels = (work or np.empty)((worker_count(blocks), F * ACROSS * panel), dy.dtype)
     _input_gradient.launch(
         blocks, micro_kernel(dy.dtype), dy.reshape(-1), w.reshape(-1), dx.reshape(-1), N, K, F, panel,
         offsets(N, F), offsets(F, 1), panels.reshape(-1), np.zeros(ACROSS * panel, dy.dtype),
@@ -65,10 +65,9 @@ def dense_backward_input(dy, w, out=None, work=None):
 
 
 def dense_backward_weights(dy, x, out=None, work=None):
-    """``x.T @ dy``; see :func:`reference.dense_backward_weights`."""
+    """Compute ``x.T @ dy``; see :func:`reference.dense_backward_weights`."""
     dy, x = operand("dy", dy, 2), operand("x", x, 2, dy.dtype)
-    if len(dy) != len(x):
-        raise ValueError(f"dy of shape {dy.shape} and x of shape {x.shape} do not fit")
+    check_fit("dy", dy, 0, "x", x, 0)
     (N, F), K = dy.shape, x.shape[1]
     outs = several(out, 2)
     dw = target("out[0]", outs[0], (K, F), dy.dtype, (dy, x))
@@ -77,7 +76,7 @@ def dense_backward_weights(dy, x, out=None, work=None):
         dw[...] = 0
     else:
         empty = work or np.empty
-        columns = empty((lanes(pieces(K, DEEP)), N * DEEP), dy.dtype)
+        columns = empty((worker_count(pieces(K, DEEP)), N * DEEP), dy.dtype)
         panels = empty((packed_size(N, F, x.itemsize),), x.dtype)
         factor, factor_row = dy.reshape(-1), F
         if panels.size:
@@ -92,22 +91,39 @@ def dense_backward_weights(dy, x, out=None, work=None):
 
 
 def _panel(array):
-    """Columns of a panel."""
+    """Return the number of columns of a panel."""
     return 2 * VECTOR_BYTES // array.itemsize
 
 
 @functools.lru_cache(maxsize=1024)
 def offsets(count, distance):
-    """A table for :func:`._tiles.product`: ``count`` places, ``distance`` numbers apart."""
+    """Return a table for :func:`.micro_kernel.product`: ``count`` places, ``distance`` numbers apart."""
     return np.arange(count, dtype=np.int64) * distance
 
 
 @parallel
-def _forward(item, lane, micro, x, w, b, y, N, K, F, block, panel, rows, steps, panels):
-    """A block of y goes through x and w ``DEPTH`` numbers at a time."""
+def _forward(item, worker, micro, x, w, b, y, N, K, F, block, panel, rows, steps, panels):
+    """Compute a block of y, going through x and w ``DEPTH`` numbers at a time.
+
+    Parameters
+    ----------
+    item, worker : int
+        The item is the block's number.
+    micro : int
+        :func:`.micro_kernel.micro_kernel`.
+    x, w, b, y : flat arrays
+    N, K, F : int
+        x is (N, K), w is (K, F).
+    block, panel : int
+        Rows and columns of a block.
+    rows, steps : int64 arrays
+        :func:`offsets`.
+    panels : flat array
+        Scratch memory: a panel of w for each worker.
+    """
     across = -(-F // panel)
     n, f = item // across * block, item % across * panel
-    height, width, buffer = min(block, N - n), min(panel, F - f), lane * DEPTH * panel
+    height, width, buffer = min(block, N - n), min(panel, F - f), worker * DEPTH * panel
     for k in range(0, K, DEPTH):
         depth = min(DEPTH, K - k)
         factor, start, row = w, k * F + f, F
@@ -123,13 +139,32 @@ def _forward(item, lane, micro, x, w, b, y, N, K, F, block, panel, rows, steps, 
 
 
 @parallel
-def _input_gradient(item, lane, micro, dy, w, dx, N, K, F, panel, rows, steps, panels, zeros):
-    """A block is some panels of dx, for which that part of w is transposed.
+def _input_gradient(item, worker, micro, dy, w, dx, N, K, F, panel, rows, steps, panels, zeros):
+    """Compute a block of dx: a few of its panels, for which that part of w is transposed.
 
-    Its rows lie far apart, each on a page of memory of its own: few of them at a time, and as much of each as there is.
+    The rows of dx lie far apart, each on another page of memory. So few rows are computed at a time, and as much of
+    each as the block has.
+
+    Parameters
+    ----------
+    item, worker : int
+        The item is the block's number.
+    micro : int
+        :func:`.micro_kernel.micro_kernel`.
+    dy, w, dx : flat arrays
+    N, K, F : int
+        dy is (N, F), w is (K, F).
+    panel : int
+        Columns of a panel.
+    rows, steps : int64 arrays
+        :func:`offsets`.
+    panels : flat array
+        Scratch memory: the transposed part of w for each worker.
+    zeros : array
+        The initial values of the product.
     """
     block = ACROSS * panel
-    k, start = item * block, lane * F * block
+    k, start = item * block, worker * F * block
     width = min(block, K - k)
     for column in range(0, width, panel):
         transpose(w, (k + column) * F, min(panel, width - column), F, panels, start + column * F, panel)
@@ -141,15 +176,35 @@ def _input_gradient(item, lane, micro, dy, w, dx, N, K, F, panel, rows, steps, p
 
 
 @parallel
-def _pack(item, lane, N, F, dy, panels):
-    """dy in panels."""
+def _pack(item, worker, N, F, dy, panels):
+    """Pack dy into panels."""
     pack(N, F, dy, 0, F, panels, 0)
 
 
 @parallel
-def _weight_gradient(item, lane, micro, x, dw, N, K, F, rows, steps, columns, dy, dy_row, zeros):
-    """A block is some rows of dw, for which those columns of x are copied together."""
-    k, start = item * DEEP, lane * N * DEEP
+def _weight_gradient(item, worker, micro, x, dw, N, K, F, rows, steps, columns, dy, dy_row, zeros):
+    """Compute a block of dw: some of its rows, for which those columns of x are copied next to each other.
+
+    Parameters
+    ----------
+    item, worker : int
+        The item is the block's number.
+    micro : int
+        :func:`.micro_kernel.micro_kernel`.
+    x, dw : flat arrays
+    N, K, F : int
+        x is (N, K), dy is (N, F).
+    rows, steps : int64 arrays
+        :func:`offsets`.
+    columns : flat array
+        Scratch memory: some columns of x for each worker.
+    dy : flat array
+        dy, packed if ``dy_row`` is a panel's width.
+    dy_row : int
+    zeros : (F,) array
+        The initial values of the product.
+    """
+    k, start = item * DEEP, worker * N * DEEP
     height = min(DEEP, K - k)
     for n in range(N):
         copy(columns, start + n * DEEP, x, n * K + k, height)

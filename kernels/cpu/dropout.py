@@ -1,4 +1,4 @@
-"""Noise that is a hash of each element's number: no memory, no order. See ``reference.dropout``."""
+"""Noise that is a hash of each element's number: it needs no memory and no order. See ``reference.dropout``."""
 
 import math
 
@@ -6,23 +6,22 @@ import numpy as np
 from numba import prange
 
 from ..counter_hash import GOLDEN, HALF_OPEN, UNIFORM_BITS, WIDE_SHIFT, keep_threshold, key_of, mix
-from ._arrays import deliver, operand, pieces, target
-from ._jit import helper, kernel
-from ._memory import copy
-from ._parallel import parallel
-from .activation import CHUNK
+from .machine.arrays import CHUNK, deliver, operand, pieces, target
+from .machine.jit import helper, kernel
+from .machine.memory import copy
+from .machine.parallel import parallel
 
 __all__ = ["dropout", "gaussian_noise"]
 
 SHIFT = np.uint64(64 - UNIFORM_BITS)
-hash_of = helper(mix)  # the very source that NumPy runs
+hash_of = helper(mix)  # compiled from the source that NumPy runs
 
 
 def dropout(x, rate, seed, step, out=None, work=None):
     """Hash, compare and scale in one pass; see :func:`reference.dropout`. ``out`` may be x."""
     x = operand("x", x)
     if not 0 <= rate < 1:
-        raise ValueError(f"rate must lie in [0, 1), not {rate}")
+        raise ValueError(f"rate must lie in [0, 1); got {rate}")
     y = target("out", out, x.shape, x.dtype, (), same=(x,))
     scale, threshold = x.dtype.type(1 / (1 - rate)), np.uint64(keep_threshold(rate))
     chunks, in_place = pieces(x.size, CHUNK), np.may_share_memory(x, y)
@@ -34,15 +33,15 @@ def gaussian_noise(x, stddev, seed, step, out=None, work=None):
     """Hash twice, transform and add in one pass; see :func:`reference.gaussian_noise`. ``out`` may be x."""
     x = operand("x", x)
     if not 0 <= stddev < math.inf:
-        raise ValueError(f"stddev must be finite and not negative, not {stddev}")
+        raise ValueError(f"stddev must be finite and not negative; got {stddev}")
     y = target("out", out, x.shape, x.dtype, (), same=(x,))
     _gaussian_noise(x.reshape(-1), y.reshape(-1), float(stddev), key_of(seed, step))
     return deliver(y, out)
 
 
 @parallel
-def _dropout(chunk, lane, x, in_place, y, scale, threshold, key):
-    """Fixed chunks of elements, copied and then changed in place (see ``activation._gate``)."""
+def _dropout(chunk, worker, x, in_place, y, scale, threshold, key):
+    """Drop elements of a chunk, which is copied and then changed in place (see ``activation._gate``)."""
     start, stop = chunk * CHUNK, min(x.size, (chunk + 1) * CHUNK)
     if not in_place:
         copy(y, start, x, start, stop - start)
@@ -51,16 +50,16 @@ def _dropout(chunk, lane, x, in_place, y, scale, threshold, key):
 
 @helper
 def drop(y, scale, threshold, counter):
-    """One chunk; ``counter`` is the hash's argument for its first element, the next one's is GOLDEN further."""
+    """Drop elements of one chunk; its first element hashes ``counter``, and each next one adds GOLDEN."""
     for i in range(y.size):
         draw = hash_of(counter + np.uint64(i) * GOLDEN) >> SHIFT
-        value = y[i] * scale  # computed on both ways: a selection, not a jump
+        value = y[i] * scale  # computed in any case, so the choice is a selection and not a jump
         y[i] = value if draw >= threshold else y.dtype.type(0)
 
 
 @kernel()
 def _gaussian_noise(x, y, stddev, key):
-    """Fixed chunks of elements; two draws for each, in float64 whatever x is."""
+    """Add noise in fixed chunks of elements, with two draws for each, in float64 whatever the dtype of x."""
     for chunk in prange(pieces(x.size, CHUNK)):
         for i in range(chunk * CHUNK, min(x.size, (chunk + 1) * CHUNK)):
             counter = key + np.uint64(2 * i + 1) * GOLDEN

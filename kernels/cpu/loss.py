@@ -5,10 +5,11 @@ import math
 import numpy as np
 from numba import prange
 
-from ._arrays import deliver, operand, pieces, several, target
-from ._jit import helper, kernel
-from ._parallel import parallel
-from .activation import CHUNK, softmax_row
+from .._arguments import several
+from .activation import softmax_row
+from .machine.arrays import CHUNK, deliver, operand, pieces, target
+from .machine.jit import helper, kernel
+from .machine.parallel import parallel
 
 __all__ = [
     "categorical_cross_entropy_backward",
@@ -21,7 +22,7 @@ __all__ = [
 
 
 def softmax_cross_entropy_forward(logits, labels, out=None, work=None):
-    """One pass over each row; see :func:`reference.softmax_cross_entropy_forward`. ``out[1]`` may be the logits."""
+    """Go over each row once; see :func:`reference.softmax_cross_entropy_forward`. ``out[1]`` may be the logits."""
     logits = operand("logits", logits, 2)
     labels = _labels(labels, logits.shape)
     outs = several(out, 2)
@@ -33,7 +34,7 @@ def softmax_cross_entropy_forward(logits, labels, out=None, work=None):
 
 
 def softmax_cross_entropy_backward(p, labels, weights, out=None, work=None):
-    """See :func:`reference.softmax_cross_entropy_backward`. ``out`` may be p."""
+    """Compute element by element; see :func:`reference.softmax_cross_entropy_backward`. ``out`` may be p."""
     p = operand("p", p, 2)
     labels = _labels(labels, p.shape)
     weights = operand("weights", weights, 1, p.dtype, p.shape[:1])
@@ -44,7 +45,7 @@ def softmax_cross_entropy_backward(p, labels, weights, out=None, work=None):
 
 
 def categorical_cross_entropy_forward(logits, shares, out=None, work=None):
-    """See :func:`reference.categorical_cross_entropy_forward`."""
+    """Compute row by row; see :func:`reference.categorical_cross_entropy_forward`."""
     logits = operand("logits", logits, 2)
     shares = operand("shares", shares, 2, logits.dtype, logits.shape)
     outs = several(out, 2)
@@ -56,7 +57,7 @@ def categorical_cross_entropy_forward(logits, shares, out=None, work=None):
 
 
 def categorical_cross_entropy_backward(p, shares, weights, out=None, work=None):
-    """See :func:`reference.categorical_cross_entropy_backward`. ``out`` may be p."""
+    """Compute row by row; see :func:`reference.categorical_cross_entropy_backward`. ``out`` may be p."""
     p = operand("p", p, 2)
     shares = operand("shares", shares, 2, p.dtype, p.shape)
     weights = operand("weights", weights, 1, p.dtype, p.shape[:1])
@@ -67,7 +68,7 @@ def categorical_cross_entropy_backward(p, shares, weights, out=None, work=None):
 
 
 def mean_squared_error_forward(y, targets, out=None, work=None):
-    """Sums in double precision, row by row; see :func:`reference.mean_squared_error_forward`."""
+    """Sum row by row, in double precision; see :func:`reference.mean_squared_error_forward`."""
     y = operand("y", y, 2)
     targets = operand("targets", targets, 2, y.dtype, y.shape)
     losses = target("out", out, y.shape[:1], y.dtype, (y, targets))
@@ -77,7 +78,7 @@ def mean_squared_error_forward(y, targets, out=None, work=None):
 
 
 def mean_squared_error_backward(y, targets, weights, out=None, work=None):
-    """See :func:`reference.mean_squared_error_backward`. ``out`` may be y."""
+    """Compute row by row; see :func:`reference.mean_squared_error_backward`. ``out`` may be y."""
     y = operand("y", y, 2)
     targets = operand("targets", targets, 2, y.dtype, y.shape)
     weights = operand("weights", weights, 1, y.dtype, y.shape[:1])
@@ -88,25 +89,34 @@ def mean_squared_error_backward(y, targets, weights, out=None, work=None):
 
 
 def _labels(labels, shape):
-    """Labels as jitted code takes them: int64, one per row, each the number of a class."""
+    """Return labels as jitted code takes them: int64, one for each row, each the number of a class."""
     if not isinstance(labels, np.ndarray) or labels.dtype.kind not in "iu":
-        raise TypeError("labels must be a NumPy array of integers")
+        raise TypeError(f"labels must be a NumPy array of integers; got {_kind(labels)}")
     if labels.shape != shape[:1]:
-        raise ValueError(f"labels must have shape {shape[:1]}, not {labels.shape}")
+        raise ValueError(f"labels must have shape {shape[:1]}, one for each row; got {labels.shape}")
     if labels.size and not 0 <= labels.min() <= labels.max() < shape[1]:
-        raise ValueError(f"labels must lie in [0, {shape[1]}), not in [{labels.min()}, {labels.max()}]")
+        index = np.flatnonzero((labels < 0) | (labels >= shape[1]))[0]
+        raise ValueError(
+            f"labels must lie in 0 … {shape[1] - 1} for {shape[1]} classes; got {labels[index]} at index {index}. "
+            "Subtract 1 if your classes are numbered from 1"
+        )
     return operand("labels", labels.astype(np.int64, copy=False), 1, np.int64)
 
 
+def _kind(value):
+    """Return what an error says of a value: its type, and an array's dtype."""
+    return f"an array of {value.dtype}" if isinstance(value, np.ndarray) else type(value).__name__
+
+
 def _chunks(logits):
-    """How many chunks of whole rows, and how many rows make one."""
+    """Return the number of chunks of whole rows, and the number of rows of a chunk."""
     per_chunk = max(1, CHUNK // logits.shape[1])
     return pieces(len(logits), per_chunk), per_chunk
 
 
 @parallel
-def _forward(chunk, lane, per_chunk, logits, labels, losses, p):
-    """The true class's logit is read before p, which may be the same memory, is written."""
+def _forward(chunk, worker, per_chunk, logits, labels, losses, p):
+    """Compute a chunk of rows. The true class's logit is read before p, which may be the same memory, is written."""
     rows = losses.size
     classes = logits.size // rows
     for row in range(chunk * per_chunk, min(rows, (chunk + 1) * per_chunk)):
@@ -117,8 +127,8 @@ def _forward(chunk, lane, per_chunk, logits, labels, losses, p):
 
 
 @parallel
-def _backward(chunk, lane, per_chunk, p, labels, weights, dlogits):
-    """Some rows."""
+def _backward(chunk, worker, per_chunk, p, labels, weights, dlogits):
+    """Compute a chunk of rows of the gradient."""
     rows = weights.size
     classes = p.size // rows
     one = p.dtype.type(1)
@@ -130,7 +140,7 @@ def _backward(chunk, lane, per_chunk, p, labels, weights, dlogits):
 
 @kernel()
 def _shares_forward(logits, shares, losses, p):
-    """Chunks of whole rows."""
+    """Compute losses and probabilities in chunks of whole rows."""
     rows = losses.size
     classes = logits.size // rows
     per_chunk = max(1, CHUNK // classes)
@@ -143,7 +153,7 @@ def _shares_forward(logits, shares, losses, p):
 
 @helper
 def surprise_row(logits, shares, largest, total):
-    """Cross-entropy of one row."""
+    """Return the cross-entropy of one row."""
     nothing = logits.dtype.type(0)
     log_total, loss = math.log(total), nothing
     for k in range(logits.size):
@@ -154,7 +164,7 @@ def surprise_row(logits, shares, largest, total):
 
 @kernel()
 def _shares_backward(p, shares, weights, dlogits):
-    """Chunks of whole rows."""
+    """Compute the gradient in chunks of whole rows."""
     rows = weights.size
     classes = p.size // rows
     per_chunk = max(1, CHUNK // classes)
@@ -170,7 +180,7 @@ def _shares_backward(p, shares, weights, dlogits):
 
 @kernel()
 def _squares_forward(y, targets, losses):
-    """Chunks of whole rows. The sum is in double precision: a row may be an image."""
+    """Compute the losses in chunks of whole rows. A sum is in double precision, because a row may be an image."""
     rows = losses.size
     width = y.size // rows
     per_chunk = max(1, CHUNK // width)
@@ -185,7 +195,7 @@ def _squares_forward(y, targets, losses):
 
 @kernel()
 def _squares_backward(y, targets, weights, dy):
-    """Chunks of whole rows."""
+    """Compute the gradient in chunks of whole rows."""
     rows = weights.size
     width = y.size // rows
     per_chunk = max(1, CHUNK // width)
@@ -198,6 +208,6 @@ def _squares_backward(y, targets, weights, dy):
 
 @helper
 def difference_row(y, targets, scale, dy):
-    """The gradient of one row."""
+    """Compute the gradient of one row."""
     for d in range(y.size):
         dy[d] = scale * (y[d] - targets[d])

@@ -5,15 +5,15 @@ import math
 import numpy as np
 from numba import prange
 
-from ._arrays import deliver, operand, pieces, target
-from ._jit import helper, kernel
-from .activation import CHUNK
+from .fused.adam import adam_chunk
+from .machine.arrays import CHUNK, deliver, operand, pieces, target
+from .machine.jit import helper, kernel
 
 __all__ = ["adam_update", "clip_gradient", "gradient_norm", "rmsprop_update", "scale_gradient", "sgd_update"]
 
 
 def sgd_update(parameter, gradient, velocity, learning_rate, momentum, nesterov):
-    """See :func:`reference.sgd_update`."""
+    """Update chunk by chunk; see :func:`reference.sgd_update`."""
     state = {"parameter": parameter} if velocity is None else {"parameter": parameter, "velocity": velocity}
     arrays, gradient = _prepare(state, gradient)
     number = gradient.dtype.type
@@ -24,7 +24,7 @@ def sgd_update(parameter, gradient, velocity, learning_rate, momentum, nesterov)
 
 
 def adam_update(parameter, gradient, m, v, step, learning_rate, beta_1, beta_2, epsilon):
-    """See :func:`reference.adam_update`."""
+    """Update chunk by chunk; see :func:`reference.adam_update`."""
     state = {"parameter": parameter, "m": m, "v": v}
     arrays, gradient = _prepare(state, gradient)
     number = gradient.dtype.type
@@ -37,7 +37,7 @@ def adam_update(parameter, gradient, m, v, step, learning_rate, beta_1, beta_2, 
 
 
 def rmsprop_update(parameter, gradient, mean_square, mean, velocity, learning_rate, rho, momentum, epsilon):
-    """See :func:`reference.rmsprop_update`."""
+    """Update chunk by chunk; see :func:`reference.rmsprop_update`."""
     state = {"parameter": parameter, "mean_square": mean_square, "mean": mean, "velocity": velocity}
     state = {name: array for name, array in state.items() if array is not None}
     arrays, gradient = _prepare(state, gradient)
@@ -62,7 +62,7 @@ def rmsprop_update(parameter, gradient, mean_square, mean, velocity, learning_ra
 
 
 def gradient_norm(gradient, out=None, work=None):
-    """Sums of chunks, added in order; see :func:`reference.gradient_norm`."""
+    """Sum each chunk, and add the sums in order; see :func:`reference.gradient_norm`."""
     gradient = operand("gradient", gradient)
     norm = target("out", out, (), gradient.dtype, (gradient,))
     sums = np.zeros(pieces(gradient.size, CHUNK))
@@ -72,7 +72,7 @@ def gradient_norm(gradient, out=None, work=None):
 
 
 def scale_gradient(gradient, factor, out=None, work=None):
-    """See :func:`reference.scale_gradient`. ``out`` may be the gradient."""
+    """Scale chunk by chunk; see :func:`reference.scale_gradient`. ``out`` may be the gradient."""
     gradient = operand("gradient", gradient)
     scaled = target("out", out, gradient.shape, gradient.dtype, (), same=(gradient,))
     _scale(gradient.reshape(-1), gradient.dtype.type(factor), scaled.reshape(-1))
@@ -80,7 +80,7 @@ def scale_gradient(gradient, factor, out=None, work=None):
 
 
 def clip_gradient(gradient, limit, out=None, work=None):
-    """See :func:`reference.clip_gradient`. ``out`` may be the gradient."""
+    """Clip chunk by chunk; see :func:`reference.clip_gradient`. ``out`` may be the gradient."""
     gradient = operand("gradient", gradient)
     clipped = target("out", out, gradient.shape, gradient.dtype, (), same=(gradient,))
     _clip(gradient.reshape(-1), gradient.dtype.type(limit), clipped.reshape(-1))
@@ -88,16 +88,16 @@ def clip_gradient(gradient, limit, out=None, work=None):
 
 
 def _prepare(state, gradient):
-    """The arrays to update, and the gradient, as jitted code takes them: copies where a layout asks for it."""
+    """Return the arrays to update and the gradient as jitted code takes them, copied if their layout asks for it."""
     gradient = operand("gradient", gradient)
     for name, array in state.items():
         if isinstance(array, np.ndarray) and not array.flags.writeable:
-            raise ValueError(f"{name} is read-only")
+            raise ValueError(f"{name} is updated in place, so it must be writable; got a read-only array. Pass a copy")
     return [operand(name, array, dtype=gradient.dtype, shape=gradient.shape) for name, array in state.items()], gradient
 
 
 def _store(arrays, state):
-    """Write back what had to be copied."""
+    """Write back the arrays that had to be copied."""
     for array, original in zip(arrays, state.values(), strict=True):
         if array is not original:
             np.copyto(original, array)
@@ -105,7 +105,7 @@ def _store(arrays, state):
 
 @kernel()
 def _sgd(parameter, gradient, velocity, has_velocity, rate, momentum, nesterov):
-    """Fixed chunks of elements. Without a velocity the argument of that name is not touched."""
+    """Update fixed chunks of elements. Without a velocity the argument of that name is not touched."""
     for chunk in prange(pieces(parameter.size, CHUNK)):
         start, stop = chunk * CHUNK, min(parameter.size, (chunk + 1) * CHUNK)
         if has_velocity:
@@ -116,14 +116,14 @@ def _sgd(parameter, gradient, velocity, has_velocity, rate, momentum, nesterov):
 
 @helper
 def descent_chunk(parameter, gradient, rate):
-    """Plain descent."""
+    """Take a step of plain descent."""
     for i in range(parameter.size):
         parameter[i] -= rate * gradient[i]
 
 
 @helper
 def momentum_chunk(parameter, gradient, velocity, rate, momentum, nesterov):
-    """Descent with momentum, or Nesterov's."""
+    """Take a step of descent with momentum, or with Nesterov's."""
     for i in range(parameter.size):
         step = rate * gradient[i]
         speed = momentum * velocity[i] - step
@@ -133,7 +133,7 @@ def momentum_chunk(parameter, gradient, velocity, rate, momentum, nesterov):
 
 @kernel()
 def _adam(parameter, gradient, m, v, rate, rest_1, rest_2, epsilon):
-    """Fixed chunks of elements; ``rest_*`` is ``1 - beta_*``."""
+    """Update fixed chunks of elements; the parameters are those of :func:`.fused.adam.adam_chunk`."""
     for chunk in prange(pieces(parameter.size, CHUNK)):
         start, stop = chunk * CHUNK, min(parameter.size, (chunk + 1) * CHUNK)
         adam_chunk(
@@ -141,19 +141,18 @@ def _adam(parameter, gradient, m, v, rate, rest_1, rest_2, epsilon):
         )
 
 
-@helper
-def adam_chunk(parameter, gradient, m, v, rate, rest_1, rest_2, epsilon):
-    """One chunk of :func:`_adam`."""
-    for i in range(parameter.size):
-        g = gradient[i]
-        m[i] += rest_1 * (g - m[i])
-        v[i] += rest_2 * (g * g - v[i])
-        parameter[i] -= rate * m[i] / (math.sqrt(v[i]) + epsilon)
-
-
 @kernel()
 def _rmsprop(w, g, mean_square, mean, velocity, rate, rho, rest, momentum, epsilon, centered, has_velocity):
-    """Fixed chunks of elements; ``rest`` is ``1 - rho``. Arrays that the form does not need are not touched."""
+    """Update fixed chunks of elements; arrays that this form does not need are not touched.
+
+    Parameters
+    ----------
+    w, g, mean_square, mean, velocity : flat arrays
+    rate, rho, rest, momentum, epsilon : numbers
+        ``rest`` is ``1 - rho``.
+    centered, has_velocity : bool
+        Whether there is a mean, and a velocity.
+    """
     for chunk in prange(pieces(w.size, CHUNK)):
         start, stop = chunk * CHUNK, min(w.size, (chunk + 1) * CHUNK)
         step = np.empty(stop - start, w.dtype)
@@ -170,38 +169,38 @@ def _rmsprop(w, g, mean_square, mean, velocity, rate, rho, rest, momentum, epsil
 
 @helper
 def mean_square_chunk(mean_square, g, rho, rest):
-    """One chunk of the running mean of squares."""
+    """Update one chunk of the running mean of squares."""
     for i in range(g.size):
         mean_square[i] = rho * mean_square[i] + rest * (g[i] * g[i])
 
 
 @helper
 def mean_chunk(mean, g, rho, rest):
-    """One chunk of the running mean."""
+    """Update one chunk of the running mean."""
     for i in range(g.size):
         mean[i] = rho * mean[i] + rest * g[i]
 
 
 @helper
 def plain_step(step, g, mean_square, rate, epsilon):
-    """The gradient over the root of the mean square."""
+    """Divide the gradient by the root of the mean square."""
     for i in range(g.size):
         step[i] = rate * g[i] / math.sqrt(mean_square[i] + epsilon)
 
 
 @helper
 def centered_step(step, g, mean_square, mean, rate, epsilon):
-    """The gradient over the root of the variance."""
+    """Divide the gradient by the root of the variance."""
     nothing = g.dtype.type(0)
     for i in range(g.size):
         variance = mean_square[i] - mean[i] * mean[i]
-        variance = nothing if variance < nothing else variance  # a NaN stays one
+        variance = nothing if variance < nothing else variance  # this comparison keeps a NaN
         step[i] = rate * g[i] / math.sqrt(variance + epsilon)
 
 
 @helper
 def velocity_chunk(step, velocity, momentum):
-    """The velocity takes the step up, and takes its place."""
+    """Add the step to the velocity, and let the velocity take its place."""
     for i in range(step.size):
         velocity[i] = momentum * velocity[i] + step[i]
         step[i] = velocity[i]
@@ -209,7 +208,7 @@ def velocity_chunk(step, velocity, momentum):
 
 @kernel()
 def _squares(x, sums):
-    """Each chunk's sum of squares, in double precision."""
+    """Sum the squares of each chunk, in double precision."""
     for chunk in prange(sums.size):
         total = 0.0
         for i in range(chunk * CHUNK, min(x.size, (chunk + 1) * CHUNK)):
@@ -219,7 +218,7 @@ def _squares(x, sums):
 
 @kernel()
 def _scale(x, factor, y):
-    """Fixed chunks of elements."""
+    """Scale fixed chunks of elements."""
     for chunk in prange(pieces(x.size, CHUNK)):
         start, stop = chunk * CHUNK, min(x.size, (chunk + 1) * CHUNK)
         scale_chunk(x[start:stop], factor, y[start:stop])
@@ -227,14 +226,14 @@ def _scale(x, factor, y):
 
 @helper
 def scale_chunk(x, factor, y):
-    """One chunk of :func:`_scale`."""
+    """Compute one chunk of :func:`_scale`."""
     for i in range(x.size):
         y[i] = factor * x[i]
 
 
 @kernel()
 def _clip(x, limit, y):
-    """Fixed chunks of elements."""
+    """Clip fixed chunks of elements."""
     for chunk in prange(pieces(x.size, CHUNK)):
         start, stop = chunk * CHUNK, min(x.size, (chunk + 1) * CHUNK)
         clip_chunk(x[start:stop], limit, y[start:stop])
@@ -242,7 +241,7 @@ def _clip(x, limit, y):
 
 @helper
 def clip_chunk(x, limit, y):
-    """One chunk of :func:`_clip`; a NaN is neither above nor below."""
+    """Compute one chunk of :func:`_clip`; a NaN is neither above nor below the limit."""
     for i in range(x.size):
         value = x[i]
         value = limit if value > limit else value

@@ -1,9 +1,9 @@
-"""An array on the card: NumPy's names for as much as layers and kernels need.
+"""An array on the card, with as much of NumPy's interface as layers and kernels need.
 
-Contiguous arrays are what kernels take. Slices of other kinds are views, to be copied from and to. Arithmetic of arrays
-of one shape, or of an array and a number, runs on the card; all other NumPy functions run on the host and their results
-go back to the card: a layer written for NumPy works, slowly, until it has kernels. An array of NumPy among their
-arguments is an error, except to copy from it.
+Kernels take contiguous arrays. Other slices are views, to be copied from and to. Arithmetic of two arrays of one shape,
+or of an array and a number, runs on the card. All other NumPy functions run on the host, and their results go back to
+the card: a layer that was written for NumPy works, slowly, until it has kernels. A NumPy array among their arguments is
+an error, except to copy from it.
 """
 
 import math
@@ -15,7 +15,7 @@ from numpy.lib.mixins import NDArrayOperatorsMixin
 from . import _device
 from ._device import cuda, kernel, spread
 
-MOST_AXES = 5  # of views; an image batch has four
+MOST_AXES = 5  # of views; a batch of images has four
 
 
 class DeviceArray(NDArrayOperatorsMixin):
@@ -24,7 +24,7 @@ class DeviceArray(NDArrayOperatorsMixin):
     Attributes
     ----------
     memory
-        The backing line of numbers, which kernels get.
+        The line of numbers that holds them, which kernels get.
     shape, dtype
         As in NumPy.
     """
@@ -73,26 +73,26 @@ class DeviceArray(NDArrayOperatorsMixin):
 
     def __len__(self):
         if not self.shape:
-            raise TypeError("len() of an array without axes")
+            raise TypeError("an array without axes has no len()")
         return self.shape[0]
 
     def __repr__(self):
         return f"DeviceArray(shape={self.shape}, dtype={self.dtype})"
 
     def same_memory(self, other):
-        """Whether two arrays lie in one block."""
+        """Return whether two arrays lie in one block."""
         return isinstance(other, DeviceArray) and self._block is other._block
 
     # To and from the host -------------------------------------------------------------------------------------
 
     def to_numpy(self):
-        """A copy on the host; waits for the card."""
+        """Return a copy on the host; this waits for the card."""
         source = self if self.contiguous else self.copy()
         return _device.to_host(source.memory, self.size).reshape(self.shape)
 
     def __array__(self, dtype=None, copy=None):
         if copy is False:
-            raise ValueError("an array on the card has to be copied to become a NumPy array")
+            raise ValueError("an array on the card has to be copied to become a NumPy array; got copy=False")
         values = self.to_numpy()
         return values if dtype is None else values.astype(dtype, copy=False)
 
@@ -108,26 +108,26 @@ class DeviceArray(NDArrayOperatorsMixin):
     # Other shapes, copies, parts ------------------------------------------------------------------------------
 
     def reshape(self, *shape):
-        """The same memory in another shape; one length may be -1."""
+        """Return the same memory in another shape; one length may be -1."""
         shape = shape[0] if len(shape) == 1 and isinstance(shape[0], tuple | list) else shape
         if not self.contiguous:
             return self.copy().reshape(shape)
         given = math.prod(length for length in shape if length != -1)
         shape = tuple(self.size // given if length == -1 and given else length for length in shape)
         if math.prod(shape) != self.size:
-            raise ValueError(f"cannot reshape {self.shape} into {shape}")
+            raise ValueError(f"cannot reshape {self.shape} into {shape}: both must hold {self.size} elements")
         result = DeviceArray(shape, self.dtype, self._block)
         result.memory, result._offset = self.memory, self._offset
         return result
 
     def copy(self):
-        """The same numbers in memory of their own, in C order."""
+        """Return the same numbers in memory of their own, in C order."""
         result = DeviceArray(self.shape, self.dtype)
         result[...] = self
         return result
 
     def astype(self, dtype, copy=True):
-        """The same numbers in another dtype."""
+        """Return the same numbers in another dtype."""
         if self.dtype == dtype and not copy:
             return self
         result = DeviceArray(self.shape, dtype)
@@ -148,6 +148,7 @@ class DeviceArray(NDArrayOperatorsMixin):
             _assign(target, upload(np.broadcast_to(np.asarray(values), target.shape), target.dtype))
 
     def _view(self, shape, offset, strides):
+        """Return a part of this array's block, contiguous if its strides allow it."""
         if strides == c_strides(shape) or math.prod(shape) <= 1:
             result = DeviceArray(shape, self.dtype, self._block)
             count = max(1, math.prod(shape))
@@ -158,10 +159,11 @@ class DeviceArray(NDArrayOperatorsMixin):
         return DeviceArray(shape, self.dtype, self._block, (offset, strides))
 
     def _element_strides(self):
+        """Return the strides in elements."""
         return self._strides or c_strides(self.shape)
 
     def _located(self, index):
-        """Offset, shape and strides of a part, by integers, slices and an ellipsis."""
+        """Return offset, shape and strides of a part, which integers, slices and an ellipsis select."""
         index = index if isinstance(index, tuple) else (index,)
         if any(not isinstance(item, int | np.integer | slice | type(Ellipsis)) for item in index):
             kinds = ", ".join(type(item).__name__ for item in index)
@@ -170,7 +172,7 @@ class DeviceArray(NDArrayOperatorsMixin):
             place = index.index(Ellipsis)
             index = (*index[:place], *[slice(None)] * (self.ndim - len(index) + 1), *index[place + 1 :])
         if len(index) > self.ndim:
-            raise IndexError(f"{len(index)} indices for an array of {self.ndim} axes")
+            raise IndexError(f"an array of {self.ndim} axes takes at most {self.ndim} indices; got {len(index)}")
         index = (*index, *[slice(None)] * (self.ndim - len(index)))
         offset, shape, strides = self._offset, [], []
         for item, length, stride in zip(index, self.shape, self._element_strides(), strict=True):
@@ -223,12 +225,12 @@ class DeviceArray(NDArrayOperatorsMixin):
 
 
 def c_strides(shape):
-    """In elements, of an array in C order."""
+    """Return the strides of an array in C order, in elements."""
     return tuple(math.prod(shape[axis + 1 :]) for axis in range(len(shape)))
 
 
 def upload(values, dtype=None):
-    """A NumPy array, or what can be made one, as an array on the card."""
+    """Return a NumPy array, or what NumPy can make into one, as an array on the card."""
     values = np.asarray(values, dtype, order="C")
     result = DeviceArray(values.shape, values.dtype)
     _device.to_device(result.memory, values.reshape(-1))
@@ -236,39 +238,43 @@ def upload(values, dtype=None):
 
 
 def empty(shape, dtype=np.float32):
-    """Memory on the card, called like :func:`numpy.empty`."""
+    """Return memory on the card; it is called like :func:`numpy.empty`."""
     return DeviceArray((shape,) if isinstance(shape, int) else shape, dtype)
 
 
 def _is_device(value):
+    """Return whether a value is an array on the card."""
     return isinstance(value, DeviceArray)
 
 
 def _on_host(value):
+    """Return a value with an array on the card brought to the host."""
     return value.to_numpy() if _is_device(value) else value
 
 
 def _refuse_mixture(name, values):
-    """Raise for arrays of NumPy among those of the card: which of the two is to be copied is for the caller to say."""
+    """Raise an error if NumPy arrays stand among those of the card: the caller has to say which of them is copied."""
     if _holds_numpy(values):
         raise TypeError(
-            f"{name}: an array of NumPy and one of the cuda backend; arrays of two backends do not mix: upload the one "
-            "with backend.array(x), or fetch the other with backend.to_numpy(x)"
+            f"{name}: got an array of NumPy and one of the cuda backend; arrays of two backends do not mix: upload "
+            "the one with backend.array(x), or fetch the other with backend.to_numpy(x)"
         )
 
 
 def _holds_numpy(value):
+    """Return whether a value, or a list in it, holds a NumPy array."""
     if isinstance(value, list | tuple):
         return any(map(_holds_numpy, value))
     return isinstance(value, np.ndarray) and value.ndim > 0
 
 
 def _deep(values):
-    """Arguments with lists of arrays in them, as of ``np.concatenate``."""
+    """Return arguments, and lists of arrays in them as ``np.concatenate`` takes, with all arrays on the host."""
     return [type(v)(_deep(v)) if isinstance(v, list | tuple) else _on_host(v) for v in values]
 
 
 def _back(result):
+    """Return a result of the host with an array brought back to the card."""
     return upload(result) if isinstance(result, np.ndarray) and result.ndim else result
 
 
@@ -276,6 +282,7 @@ def _back(result):
 
 
 def _fill(target, value):
+    """Set every element of an array to a number."""
     if target.contiguous:
         spread(_fill_line, target.size, target, target.dtype.type(value))
     else:
@@ -284,6 +291,7 @@ def _fill(target, value):
 
 
 def _assign(target, source):
+    """Copy one array to another of the same shape."""
     if target.contiguous and source.contiguous:
         spread(_copy_line, target.size, target, source)
         return
@@ -303,15 +311,15 @@ def _assign(target, source):
 
 
 def _padded(array):
-    """Shape and strides with axes of length 1 in front, so that one kernel does for all."""
+    """Return shape and strides with axes of length 1 in front, so that one kernel works for any number of axes."""
     missing = MOST_AXES - array.ndim
     if missing < 0:
-        raise ValueError(f"parts of an array of more than {MOST_AXES} axes cannot be copied on the card")
+        raise ValueError(f"parts of arrays of up to {MOST_AXES} axes can be copied on the card; got {array.ndim}")
     return (1,) * missing + array.shape, (0,) * missing + tuple(array._element_strides())
 
 
 def _affine(array, factor, offset, target):
-    """``factor * array + offset``, or None where the card has no kernel for it."""
+    """Return ``factor * array + offset``, or None if the card has no kernel for it."""
     out = _memory_for(target, array)
     if out is None:
         return None
@@ -321,6 +329,7 @@ def _affine(array, factor, offset, target):
 
 
 def _memory_for(target, array):
+    """Return memory for a result like ``array``, the target if possible; None if the card cannot compute it."""
     if array.dtype.kind != "f" or not array.contiguous:
         return None
     if target is None:
@@ -330,10 +339,12 @@ def _memory_for(target, array):
 
 
 def _is_number(value):
+    """Return whether a value is a number, which a bool is not here."""
     return isinstance(value, int | float | np.floating | np.integer) and not isinstance(value, bool)
 
 
 def _sum(a, b, target, sign=1):
+    """Return ``a + sign * b``, or None if the card has no kernel for it."""
     if _is_device(a) and _is_number(b):
         return _affine(a, 1, sign * b, target)
     if _is_number(a) and _is_device(b):
@@ -345,10 +356,12 @@ def _sum(a, b, target, sign=1):
 
 
 def _difference(a, b, target):
+    """Return ``a - b``, or None if the card has no kernel for it."""
     return _sum(a, b, target, sign=-1)
 
 
 def _product(a, b, target):
+    """Return ``a * b``, or None if the card has no kernel for it."""
     if _is_number(a) or _is_number(b):
         array, factor = (b, a) if _is_number(a) else (a, b)
         return _affine(array, factor, 0, target)
@@ -359,6 +372,7 @@ def _product(a, b, target):
 
 
 def _of_pair(a, b, target):
+    """Return memory for a result of two arrays that are alike, or None."""
     alike = _is_device(a) and _is_device(b) and a.shape == b.shape and a.dtype == b.dtype and b.contiguous
     return _memory_for(target, a) if alike else None
 
@@ -368,18 +382,21 @@ _ON_CARD = {np.add: _sum, np.subtract: _difference, np.multiply: _product}
 
 @kernel
 def _fill_line(count, target, value):
+    """Fill a contiguous array."""
     for i in range(cuda.grid(1), count, cuda.gridsize(1)):
         target[i] = value
 
 
 @kernel
 def _copy_line(count, target, source):
+    """Copy between contiguous arrays."""
     for i in range(cuda.grid(1), count, cuda.gridsize(1)):
         target[i] = source[i]
 
 
 @kernel
 def _fill_view(count, target, lengths, strides, offset, value):
+    """Fill a view."""
     for i in range(cuda.grid(1), count, cuda.gridsize(1)):
         rest, place = i, offset
         for axis in range(MOST_AXES - 1, -1, -1):
@@ -390,6 +407,7 @@ def _fill_view(count, target, lengths, strides, offset, value):
 
 @kernel
 def _copy_view(count, target, source, lengths, to, by, target_offset, source_offset):
+    """Copy views: their strides are ``to`` and ``by``."""
     for i in range(cuda.grid(1), count, cuda.gridsize(1)):
         rest, here, there = i, target_offset, source_offset
         for axis in range(MOST_AXES - 1, -1, -1):
@@ -402,17 +420,20 @@ def _copy_view(count, target, source, lengths, to, by, target_offset, source_off
 
 @kernel
 def _affine_line(count, x, factor, offset, y):
+    """Compute ``y = factor * x + offset``."""
     for i in range(cuda.grid(1), count, cuda.gridsize(1)):
         y[i] = factor * x[i] + offset
 
 
 @kernel
 def _sum_lines(count, a, b, sign, y):
+    """Compute ``y = a + sign * b``."""
     for i in range(cuda.grid(1), count, cuda.gridsize(1)):
         y[i] = a[i] + sign * b[i]
 
 
 @kernel
 def _product_lines(count, a, b, y):
+    """Compute ``y = a * b``."""
     for i in range(cuda.grid(1), count, cuda.gridsize(1)):
         y[i] = a[i] * b[i]

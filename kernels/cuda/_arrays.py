@@ -1,55 +1,81 @@
-"""What stands between a caller's arrays and kernels: checks, one memory layout, and delivery of results."""
+"""What lies between a caller's arrays and kernels: checks, one memory layout, and delivery of results."""
 
-import numpy as np
-
-from .._arguments import integers, several
+from .._arguments import check_array, check_out
 from ._array import DeviceArray, empty
-
-__all__ = ["deliver", "integers", "operand", "several", "target"]
-
-FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
 
 
 def operand(name, array, ndim=None, dtype=None, shape=None):
-    """``array`` itself where kernels can take it as it is, else a contiguous copy; errors name the argument."""
+    """Return ``array`` itself if kernels can take it as it is, else a contiguous copy.
+
+    Parameters
+    ----------
+    name : str
+        What errors call the argument.
+    array : DeviceArray
+    ndim, dtype, shape : optional
+        What the array must have. Without a dtype it must be float32 or float64.
+
+    Returns
+    -------
+    DeviceArray
+
+    Raises
+    ------
+    TypeError
+        If it is no array of this backend, or its dtype is wrong.
+    ValueError
+        If its shape is wrong.
+    """
     if not isinstance(array, DeviceArray):
         raise TypeError(
-            f"{name} must be an array of the cuda backend, not {type(array).__name__}: upload it with "
-            "kernels.cuda.upload(array), and mix no arrays of two backends"
+            f"{name} must be an array of the cuda backend, not {type(array).__name__}. Upload it with "
+            "kernels.cuda.upload(array): arrays of two backends do not mix"
         )
-    if dtype is None:
-        if array.dtype not in FLOATS:
-            raise TypeError(f"{name} must be float32 or float64, not {array.dtype}")
-    elif array.dtype != dtype:
-        raise TypeError(f"{name} must be {np.dtype(dtype)} like its fellow arguments, not {array.dtype}")
-    if ndim is not None and array.ndim != ndim:
-        raise ValueError(f"{name} must have {ndim} dimensions, not shape {array.shape}")
-    if shape is not None and array.shape != shape:
-        raise ValueError(f"{name} must have shape {shape}, not {array.shape}")
+    check_array(name, array, ndim, dtype, shape)
     return array if array.contiguous else array.copy()
 
 
 def target(name, out, shape, dtype, inputs, same=()):
-    """Memory for a result: ``out`` where kernels can write there, else a fresh array for :func:`deliver`.
+    """Return memory for a result: ``out`` if kernels can write there, else a fresh array for :func:`deliver`.
 
-    A result must not lie in the memory of the ``inputs`` it is computed from. It may be one of the arrays in ``same``,
-    which the kernel reads element by element.
+    Parameters
+    ----------
+    name : str
+        What errors call the argument.
+    out : DeviceArray or None
+        What the caller passed.
+    shape, dtype
+        Those of the result.
+    inputs : tuple of DeviceArrays
+        The result must not lie in the memory of these, from which it is computed.
+    same : tuple of DeviceArrays
+        The result may be one of these, which the kernel reads element by element.
+
+    Returns
+    -------
+    DeviceArray
+
+    Raises
+    ------
+    TypeError
+        If ``out`` is no array of this backend, or has another dtype.
+    ValueError
+        If it has another shape.
     """
     if out is None:
         return DeviceArray(shape, dtype)
     if not isinstance(out, DeviceArray):
-        raise TypeError(f"{name} must be an array of the cuda backend, not {type(out).__name__}")
-    if out.shape != shape:
-        raise ValueError(f"{name} has shape {out.shape}, the result {shape}")
-    if out.dtype != dtype:
-        raise TypeError(f"{name} must be {np.dtype(dtype)} like the result, not {out.dtype}")
+        raise TypeError(
+            f"{name} must be an array of the cuda backend, not {type(out).__name__}. Make it with kernels.cuda.empty"
+        )
+    check_out(name, out, shape, dtype)
     overlaps = any(out.same_memory(array) for array in inputs)
     shifted = any(out.same_memory(array) and array.memory is not out.memory for array in same)
     return out if out.contiguous and not overlaps and not shifted else DeviceArray(shape, dtype)
 
 
 def deliver(result, out):
-    """``result``, moved to ``out`` where the caller brought memory that was not written directly."""
+    """Return ``result``, or ``out`` filled with it if the caller brought memory that was not written directly."""
     if out is None or out is result:
         return result
     out[...] = result
@@ -57,5 +83,5 @@ def deliver(result, out):
 
 
 def scratch(work):
-    """What gives a kernel its scratch memory."""
+    """Return what supplies a kernel's scratch memory."""
     return work or empty

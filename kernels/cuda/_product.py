@@ -4,13 +4,14 @@
 stands at a place. For a convolution A is the im2col matrix, which is never built; a block of threads fetches the tile
 of it that it needs ("implicit GEMM"). Source: Chetlur et al., "cuDNN: efficient primitives for deep learning", 2014.
 
-Why tiles: each number of a product is needed many times, and memory is slow. A block fetches ``rows × depth`` numbers
-of A and ``depth × columns`` of B into shared memory, once, and uses each of them ``columns`` or ``rows`` times from
-there. Shared memory would still be too slow, so each thread computes ``down × across`` results: it takes ``down +
+Tiles help because each number of a product is needed many times, and memory is slow. A block fetches ``rows × depth``
+numbers of A and ``depth × columns`` of B into shared memory, once, and uses each of them ``columns`` or ``rows`` times
+from there. Shared memory would still be too slow, so each thread computes ``down × across`` results: it takes ``down +
 across`` numbers from shared memory into registers and does ``down * across`` multiplications with them.
 
-Where the result is small and the sum long, as for gradients of weights, the sum is cut into parts for more blocks, and
-:data:`_add_parts` adds these in order. Into how many follows from the shapes, not from the card: bits depend on it.
+If the result is small and the sum long, as for gradients of weights, the sum is cut into parts for more blocks, and
+:data:`_add_parts` adds these in order. The number of parts follows from the shapes, not from the card, because the bits
+depend on it.
 """
 
 import functools
@@ -22,7 +23,7 @@ from ._device import SIMULATED, cuda, helper, kernel, launch, spread
 
 
 class Tile(NamedTuple):
-    """What a block computes, and a thread of it."""
+    """What a block of threads computes (rows, columns, depth), and what each of its threads computes (down, across)."""
 
     rows: int
     columns: int
@@ -32,23 +33,24 @@ class Tile(NamedTuple):
 
     @property
     def threads(self):
-        """Of a block."""
+        """Number of threads of a block."""
         return self.rows // self.down * (self.columns // self.across)
 
 
-#: By the number of columns of the result: the narrowest tile that holds them, else the last.
+#: A result takes the narrowest tile that holds its columns, else the last.
 CARD_TILES = [Tile(64, 16, 16, 4, 1), Tile(64, 32, 16, 4, 2), Tile(64, 64, 16, 4, 4)]
 TILES = [Tile(8, 4, 4, 4, 2)] if SIMULATED else CARD_TILES
-#: So many blocks are wanted, and no sum is cut into more parts than this, or parts shorter than that many tiles.
+#: How many blocks are wanted, into how many parts a sum is cut at most, and how many tiles long a part is at least.
 WANTED_BLOCKS, MOST_PARTS, SHORTEST_PART = (4, 2, 1) if SIMULATED else (256, 128, 4)
 
 
 class Factors(NamedTuple):
     """Where the numbers of a product come from, as functions that are compiled into the kernel.
 
-    ``row(geometry, group, m)`` and ``step(geometry, group, k)`` each work out three integers; ``left(a, geometry, row,
-    step)`` gives A(m, k) from them, so that the divisions in them are done once for many m or many k.
-    ``right(b, geometry, group, k, n)`` gives B(k, n). ``along``: neighbours in memory differ in k, not in n.
+    ``row(geometry, group, m)`` and ``step(geometry, group, k)`` each return three integers.
+    ``left(a, geometry, row, step)`` returns A(m, k) from them, so that the divisions in them are done once for many m
+    or many k. ``right(b, geometry, group, k, n)`` returns B(k, n). ``along`` says that neighbours in memory differ in
+    k, not in n.
     """
 
     row: object
@@ -60,26 +62,28 @@ class Factors(NamedTuple):
 
 @helper
 def quotient(a, b):
-    """``a // b`` for what is not negative and fits into 32 bits, which the card divides much faster than 64."""
+    """Return ``a // b`` of numbers that are not negative and fit into 32 bits, which the card divides much faster than
+    64.
+    """
     return np.int64(np.uint32(a) // np.uint32(b))
 
 
 def multiply(factors, a, b, bias, c, size, groups, stride, geometry, work):
-    """Compute c; a group's columns stand side by side in its rows, which are ``stride`` numbers long.
+    """Compute c. The columns of all groups stand side by side in its rows, which are ``stride`` numbers long.
 
     Parameters
     ----------
     factors : Factors
     a, b, c : arrays
     bias : array or None
-        Added to every row.
+        It is added to every row.
     size : (M, N, K)
-        Of one group's product.
+        The sizes of one group's product.
     groups, stride : int
     geometry : tuple of int
         What the functions of ``factors`` need.
     work : callable
-        Gives scratch memory.
+        It supplies scratch memory.
     """
     M, N, K = size
     tile = next((tile for tile in TILES if tile.columns >= N), TILES[-1])
@@ -113,13 +117,13 @@ def multiply(factors, a, b, bias, c, size, groups, stride, geometry, work):
 
 
 def part_count(blocks, K, depth):
-    """Into how many parts the sum over K is cut for a result that takes so many blocks."""
+    """Return into how many parts the sum over K is cut, for a result that takes so many blocks."""
     return max(1, min(-(-WANTED_BLOCKS // blocks), K // (depth * SHORTEST_PART), MOST_PARTS))
 
 
 @functools.cache
 def _compiled(factors, tile, number):
-    """The kernel for one tile: its sizes are constants to the compiler, which unrolls the loops over them."""
+    """Return the kernel for one tile, whose sizes are constants to the compiler: it unrolls the loops over them."""
     rows, columns, depth, down, across = tile
     threads, threads_across, threads_down = tile.threads, columns // across, rows // down
     left_shape, right_shape, sums_shape = (depth, rows + 1), (depth, columns + 1), (down, across)
@@ -133,7 +137,7 @@ def _compiled(factors, tile, number):
     def product(a, b, bias, add_bias, c, M, N, K, groups, per_part, stride, geometry):
         left = cuda.shared.array(left_shape, number)
         right = cuda.shared.array(right_shape, number)
-        sums = cuda.local.array(sums_shape, number)  # small, and all its indices known: the compiler uses registers
+        sums = cuda.local.array(sums_shape, number)  # small, with all indices known, so it lies in registers
         state = cuda.local.array(state_shape, np.int64)
         for i in range(down):
             for j in range(across):
@@ -142,7 +146,7 @@ def _compiled(factors, tile, number):
         first_row, first_column = cuda.blockIdx.x * rows, cuda.blockIdx.y * columns
         group, part = cuda.blockIdx.z % groups, cuda.blockIdx.z // groups
 
-        # This thread fetches these rows of the left tile, in every step.
+        # In every step this thread fetches these rows of the left tile.
         fetch_k, fetch_row = t % depth, t // depth
         for r in range(fetched_rows):
             m = min(first_row + fetch_row + r * row_gap, M - 1)
@@ -173,7 +177,7 @@ def _compiled(factors, tile, number):
                     value = left[d, t // threads_across + i * threads_down]
                     for j in range(across):
                         sums[i, j] += value * right[d, t % threads_across + j * threads_across]
-            cuda.syncthreads()  # nobody needs them any more
+            cuda.syncthreads()  # no thread needs them any more
 
         for i in range(down):
             m = first_row + t // threads_across + i * threads_down
@@ -192,7 +196,7 @@ def _compiled(factors, tile, number):
 
 @kernel
 def _add_parts(count, partial, parts, bias, add_bias, c, M, N, stride):
-    """A thread per result adds its parts in order."""
+    """Add the parts of each result in order, with a thread per result."""
     for i in range(cuda.grid(1), count, cuda.gridsize(1)):
         total = partial[i]
         for part in range(1, parts):

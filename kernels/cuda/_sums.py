@@ -1,10 +1,10 @@
 """Adding up together, always in the same order.
 
-A sum over many numbers is cut into chunks, one for each block of threads. Within a block each thread adds up its share,
+A sum over many numbers is cut into chunks, one for each block of threads. Within a block each thread adds up its share;
 then half of the threads add the others' sums to their own, then a quarter, until one is left: a tree. The chunks' sums
-go to memory, and a second kernel adds them in order. Floating-point addition depends on the order, so a sum by atomic
+go to memory, and a second kernel adds them in order. Floating-point addition depends on the order. A sum by atomic
 additions, in whatever order the threads come, would give other bits from run to run; this one does not. Partial sums
-are float64, which costs little where reading the numbers is what takes the time.
+are float64, which costs little where reading the numbers takes most of the time.
 """
 
 import numpy as np
@@ -17,14 +17,22 @@ ROWS_PER_THREAD = 2 if SIMULATED else 16
 
 
 def chunk_count(rows):
-    """Into how many chunks a sum over so many rows is cut: by the number of rows alone."""
+    """Return into how many chunks a sum over so many rows is cut, by the number of rows alone."""
     return max(1, min(SUM_CHUNKS, rows // (DOWN * ROWS_PER_THREAD)))
 
 
 def make_column_sums(terms):
-    """A kernel for two sums down every column of (rows, C); ``terms(a, b, mean, scale, i, c)`` gives what is added.
+    """Return a kernel for two sums down every column of a (rows, C) matrix.
 
-    It takes a, b (flat), mean, scale (C,), where (chunks, 2, C) partial sums go to, and rows, C.
+    Parameters
+    ----------
+    terms : function
+        ``terms(a, b, mean, scale, i, c)`` returns the two numbers to add for element i, in column c.
+
+    Returns
+    -------
+    kernel
+        It takes a and b (flat), mean and scale (C,), memory for (chunks, 2, C) partial sums, rows and C.
     """
     terms = helper(terms)
     shape = (ACROSS * DOWN,)
@@ -61,7 +69,7 @@ def make_column_sums(terms):
 
 @kernel
 def _add_chunks(columns, partial, chunks, first, second, divisor):
-    """The second step: a thread per column, the chunks in order."""
+    """Take the second step: a thread for each column adds the chunks in order."""
     for c in range(cuda.grid(1), columns, cuda.gridsize(1)):
         sum_1, sum_2 = 0.0, 0.0
         for chunk in range(chunks):
@@ -72,7 +80,21 @@ def _add_chunks(columns, partial, chunks, first, second, divisor):
 
 
 def sum_columns(function, a, b, mean, scale, out, divisor, work):
-    """Both steps: ``out`` is the pair of (C,) results, divided by ``divisor``; the same array twice drops the first."""
+    """Take both steps.
+
+    Parameters
+    ----------
+    function : kernel
+        From :func:`make_column_sums`.
+    a, b, mean, scale : arrays
+        Its arguments.
+    out : pair of (C,) arrays
+        They receive the sums; if both are one array, it receives the second sum.
+    divisor : number
+        It divides the sums.
+    work : callable
+        It supplies scratch memory.
+    """
     C = out[0].size
     rows = a.size // C
     chunks = chunk_count(rows)
@@ -86,7 +108,7 @@ _SHARED = (THREADS,)
 
 @block_helper
 def block_sum(line, value):
-    """The sum of ``value`` over a block's threads, for all of them; ``line`` is shared memory."""
+    """Return the sum of ``value`` over a block's threads, to all of them; ``line`` is shared memory."""
     t = cuda.threadIdx.x
     line[t] = value
     cuda.syncthreads()
@@ -97,13 +119,13 @@ def block_sum(line, value):
         cuda.syncthreads()
         half //= 2
     total = line[0]
-    cuda.syncthreads()  # before anybody writes there again
+    cuda.syncthreads()  # before any thread writes there again
     return total
 
 
 @kernel
 def sum_of_squares(x, size, partial):
-    """A chunk per block."""
+    """Sum the squares of a chunk in each block."""
     line = cuda.shared.array(_SHARED, np.float64)
     per_chunk = (size + cuda.gridDim.x - 1) // cuda.gridDim.x
     start = cuda.blockIdx.x * per_chunk

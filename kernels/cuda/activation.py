@@ -1,11 +1,11 @@
-"""Activations: a thread per element, and softmax: a thread per row. See ``reference.activation``.
+"""Activations: a thread per element; softmax: a thread per row. See ``reference.activation`` for formulas and sources.
 
-The simplest kernels there are. ``cuda.grid(1)`` is this thread's number among all threads of the launch and
-``cuda.gridsize(1)`` how many there are; going through the elements in such strides, neighbouring threads always touch
-neighbouring numbers, which the memory serves in one piece ("coalesced").
+These are the simplest kernels there are. ``cuda.grid(1)`` is this thread's number among all threads of the launch, and
+``cuda.gridsize(1)`` is how many there are. As each thread goes through the elements in such strides, neighbouring
+threads always touch neighbouring numbers, which the memory serves in one piece ("coalesced").
 
 ``number`` is the floating type to compute in (``x.dtype.type``): a literal such as 0.5 would turn float32 into float64
-in compiled code. Formulas and sources: see ``reference``.
+in compiled code.
 """
 
 import math
@@ -36,32 +36,32 @@ ROOT_TWO_PI = (2 * math.pi) ** 0.5
 
 @helper
 def relu(x, number):
-    """NaN stays NaN."""
+    """Return ReLU of x; NaN stays NaN."""
     return number(0) if x <= number(0) else x
 
 
 @helper
 def elu(x, alpha, number):
-    """``alpha * (exp(x) - 1)`` on the left."""
+    """Return ELU of x: ``alpha * (exp(x) - 1)`` on the left."""
     return x if x > number(0) else alpha * math.expm1(x)
 
 
 @helper
 def sigmoid(x, number):
-    """``exp(-|x|)`` cannot overflow."""
+    """Return the sigmoid of x, written with ``exp(-|x|)``, which cannot overflow."""
     e = math.exp(-abs(x))
     return (e if x < number(0) else number(1)) / (number(1) + e)
 
 
 @helper
 def normal_share(x, number):
-    """The share of a standard normal below x."""
+    """Return the probability that a standard normal variable is below x."""
     return number(0.5) * math.erfc(-x * number(ROOT_HALF))
 
 
 @helper
 def gelu_slope(x, number):
-    """The derivative of ``x * normal_share(x)``."""
+    """Return the derivative of ``x * normal_share(x)``."""
     density = math.exp(-number(0.5) * x * x) / number(ROOT_TWO_PI)
     return normal_share(x, number) + x * density
 
@@ -127,7 +127,7 @@ def gelu_backward(dy, x, out=None, work=None):
 
 
 def softmax_forward(x, out=None, work=None):
-    """Three walks along each row; see :func:`reference.softmax_forward`. ``out`` may be x."""
+    """Go along each row three times; see :func:`reference.softmax_forward`. ``out`` may be x."""
     x = operand("x", x)
     y = target("out", out, x.shape, x.dtype, (), same=(x,))
     if x.size:
@@ -136,7 +136,7 @@ def softmax_forward(x, out=None, work=None):
 
 
 def softmax_backward(dy, y, out=None, work=None):
-    """Two walks along each row; see :func:`reference.softmax_backward`. ``out`` may be dy."""
+    """Go along each row twice; see :func:`reference.softmax_backward`. ``out`` may be dy."""
     dy = operand("dy", dy)
     y = operand("y", y, dtype=dy.dtype, shape=dy.shape)
     dx = target("out", out, dy.shape, dy.dtype, (y,), same=(dy,))
@@ -146,7 +146,7 @@ def softmax_backward(dy, y, out=None, work=None):
 
 
 def _forward(function, x, out, *constants):
-    """One launch over all elements."""
+    """Compute y in one launch over all elements."""
     x = operand("x", x)
     y = target("out", out, x.shape, x.dtype, (), same=(x,))
     spread(function, x.size, x, *map(x.dtype.type, constants), y)
@@ -154,7 +154,7 @@ def _forward(function, x, out, *constants):
 
 
 def _backward(function, dy, kept, out, *constants, name="y"):
-    """One launch over all elements."""
+    """Compute dx in one launch over all elements; errors call ``kept`` by ``name``."""
     dy = operand("dy", dy)
     kept = operand(name, kept, dtype=dy.dtype, shape=dy.shape)
     dx = target("out", out, dy.shape, dy.dtype, (), same=(dy, kept))
@@ -164,48 +164,56 @@ def _backward(function, dy, kept, out, *constants, name="y"):
 
 @kernel
 def _relu(count, x, y):
+    """Compute one element of ReLU."""
     for i in range(cuda.grid(1), count, cuda.gridsize(1)):
         y[i] = relu(x[i], x.dtype.type)
 
 
 @kernel
 def _relu_gradient(count, dy, y, dx):
+    """Compute one element of ReLU's gradient."""
     for i in range(cuda.grid(1), count, cuda.gridsize(1)):
         dx[i] = dy[i] if y[i] > 0 else dy.dtype.type(0)
 
 
 @kernel
 def _leaky_relu(count, x, slope, y):
+    """Compute one element of leaky ReLU."""
     for i in range(cuda.grid(1), count, cuda.gridsize(1)):
         y[i] = x[i] if x[i] > 0 else slope * x[i]
 
 
 @kernel
 def _leaky_relu_gradient(count, dy, y, slope, dx):
+    """Compute one element of leaky ReLU's gradient."""
     for i in range(cuda.grid(1), count, cuda.gridsize(1)):
         dx[i] = dy[i] if y[i] > 0 else slope * dy[i]
 
 
 @kernel
 def _elu(count, x, alpha, y):
+    """Compute one element of ELU."""
     for i in range(cuda.grid(1), count, cuda.gridsize(1)):
         y[i] = elu(x[i], alpha, x.dtype.type)
 
 
 @kernel
 def _elu_gradient(count, dy, y, alpha, dx):
+    """Compute one element of ELU's gradient."""
     for i in range(cuda.grid(1), count, cuda.gridsize(1)):
         dx[i] = dy[i] if y[i] > 0 else dy[i] * (y[i] + alpha)
 
 
 @kernel
 def _sigmoid(count, x, y):
+    """Compute one element of the sigmoid."""
     for i in range(cuda.grid(1), count, cuda.gridsize(1)):
         y[i] = sigmoid(x[i], x.dtype.type)
 
 
 @kernel
 def _sigmoid_gradient(count, dy, y, dx):
+    """Compute one element of the sigmoid's gradient."""
     one = dy.dtype.type(1)
     for i in range(cuda.grid(1), count, cuda.gridsize(1)):
         dx[i] = dy[i] * (y[i] * (one - y[i]))
@@ -213,12 +221,14 @@ def _sigmoid_gradient(count, dy, y, dx):
 
 @kernel
 def _tanh(count, x, y):
+    """Compute one element of tanh."""
     for i in range(cuda.grid(1), count, cuda.gridsize(1)):
         y[i] = math.tanh(x[i])
 
 
 @kernel
 def _tanh_gradient(count, dy, y, dx):
+    """Compute one element of tanh's gradient."""
     one = dy.dtype.type(1)
     for i in range(cuda.grid(1), count, cuda.gridsize(1)):
         dx[i] = dy[i] * (one - y[i] * y[i])
@@ -226,18 +236,21 @@ def _tanh_gradient(count, dy, y, dx):
 
 @kernel
 def _gelu(count, x, y):
+    """Compute one element of gelu."""
     for i in range(cuda.grid(1), count, cuda.gridsize(1)):
         y[i] = x[i] * normal_share(x[i], x.dtype.type)
 
 
 @kernel
 def _gelu_gradient(count, dy, x, dx):
+    """Compute one element of gelu's gradient."""
     for i in range(cuda.grid(1), count, cuda.gridsize(1)):
         dx[i] = dy[i] * gelu_slope(x[i], x.dtype.type)
 
 
 @kernel
 def _softmax(rows, x, y, classes):
+    """Compute softmax of one row."""
     for row in range(cuda.grid(1), rows, cuda.gridsize(1)):
         start = row * classes
         largest = largest_of(x, start, classes)
@@ -251,7 +264,7 @@ def _softmax(rows, x, y, classes):
 
 @helper
 def largest_of(x, start, count):
-    """The largest of a row; NaN if there is one."""
+    """Return the largest number of a row; NaN if there is one."""
     largest = x[start]
     for k in range(start, start + count):
         if not x[k] <= largest:
@@ -261,6 +274,7 @@ def largest_of(x, start, count):
 
 @kernel
 def _softmax_gradient(rows, dy, y, dx, classes):
+    """Compute the gradient of softmax for one row."""
     for row in range(cuda.grid(1), rows, cuda.gridsize(1)):
         start = row * classes
         mean = dy.dtype.type(0)

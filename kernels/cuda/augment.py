@@ -21,7 +21,7 @@ def warp_images(x, maps, out=None, work=None):
 
 
 def blur_images(x, sigmas, out=None, work=None):
-    """Columns into a scratch image, rows from there into the result; see :func:`reference.blur_images`."""
+    """Blur columns into a scratch image, and from there rows into the result; see :func:`reference.blur_images`."""
     x = operand("x", x, 4)
     sigmas = operand("sigmas", sigmas, 1, x.dtype, (len(x),))
     y = target("out", out, x.shape, x.dtype, (x, sigmas))
@@ -42,13 +42,14 @@ def cut_out_images(x, boxes, out=None, work=None):
 
 @kernel
 def _warp(count, x, maps, y, shape):
+    """Compute one value from its four sources."""
     H, W, C = shape
     one = x.dtype.type(1)
     for k in range(cuda.grid(1), count, cuda.gridsize(1)):
         n, i, j, c = place(k, H, W, C)
         u = maps[6 * n] * x.dtype.type(i) + maps[6 * n + 1] * x.dtype.type(j) + maps[6 * n + 2]
         v = maps[6 * n + 3] * x.dtype.type(i) + maps[6 * n + 4] * x.dtype.type(j) + maps[6 * n + 5]
-        row, column = np.int64(math.floor(u)), np.int64(math.floor(v))  # a float, on the card
+        row, column = np.int64(math.floor(u)), np.int64(math.floor(v))  # on the card, floor returns a float
         down, across = u - x.dtype.type(row), v - x.dtype.type(column)
         total = x.dtype.type(0)
         for a in range(2):
@@ -61,13 +62,13 @@ def _warp(count, x, maps, y, shape):
 
 @helper
 def gaussian(distance, sigma):
-    """Not yet divided by the sum."""
+    """Return a Gaussian weight, not yet divided by the sum of all."""
     return math.exp(-0.5 * (distance / sigma) * (distance / sigma))
 
 
 @kernel
 def _blur(count, x, sigmas, y, shape, vertical):
-    """One direction. Each thread works its weights out again, in float64 like the textbook's."""
+    """Blur in one direction. Each thread computes its weights again, in float64 like those of the textbook."""
     H, W, C = shape
     for k in range(cuda.grid(1), count, cuda.gridsize(1)):
         n, i, j, c = place(k, H, W, C)
@@ -87,6 +88,7 @@ def _blur(count, x, sigmas, y, shape, vertical):
 
 @kernel
 def _cut_out(count, x, boxes, y, shape):
+    """Copy one value, or write 0 within the rectangle."""
     H, W, C = shape
     for k in range(cuda.grid(1), count, cuda.gridsize(1)):
         n, i, j, _ = place(k, H, W, C)

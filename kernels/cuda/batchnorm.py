@@ -1,14 +1,15 @@
 """Batch normalisation: sums down the columns (:mod:`._sums`), then a thread per element. See ``reference.batchnorm``.
 
-Two passes for the statistics, the mean and then the squared distances from it: the difference of two large squares
-would lose the variance where the mean is far from 0.
+The statistics take two passes, one for the mean and one for the squared distances from it. The difference of two large
+squares would lose the variance where the mean is far from 0.
 """
 
 import math
 
 import numpy as np
 
-from ._arrays import deliver, operand, scratch, several, target
+from .._arguments import several
+from ._arrays import deliver, operand, scratch, target
 from ._device import cuda, kernel, spread
 from ._sums import make_column_sums, sum_columns
 
@@ -20,7 +21,7 @@ def batch_norm_forward(x, gamma, beta, epsilon, out=None, work=None):
     x, channels = _batch(x)
     gamma, beta = (operand(n, a, 1, x.dtype, channels) for n, a in (("gamma", gamma), ("beta", beta)))
     if not x.size:
-        raise ValueError("x holds no values to normalise by")
+        raise ValueError(f"x must hold at least one value per channel; got shape {x.shape}, which has no values")
     outs, inputs = several(out, 3), (x, gamma, beta)
     y = target("out[0]", outs[0], x.shape, x.dtype, inputs)
     mean = target("out[1]", outs[1], channels, x.dtype, inputs)
@@ -46,7 +47,7 @@ def batch_norm_inference_forward(x, gamma, beta, mean, variance, epsilon, out=No
 def batch_norm_backward(dy, x, gamma, mean, variance, epsilon, out=None, work=None):
     """See :func:`reference.batch_norm_backward`."""
     if not getattr(x, "size", 1):
-        raise ValueError("x holds no values to normalise by")
+        raise ValueError(f"x must hold at least one value per channel; got shape {x.shape}, which has no values")
     return _backward(dy, x, gamma, mean, variance, epsilon, out, work, by_batch=True)
 
 
@@ -56,6 +57,7 @@ def batch_norm_inference_backward(dy, x, gamma, mean, variance, epsilon, out=Non
 
 
 def _backward(dy, x, gamma, mean, variance, epsilon, out, work, by_batch):
+    """Compute the gradients; with ``by_batch`` the statistics depend on x."""
     x, channels = _batch(x)
     dy = operand("dy", dy, dtype=x.dtype, shape=x.shape)
     named = {"gamma": gamma, "mean": mean, "variance": variance}
@@ -77,31 +79,35 @@ def _backward(dy, x, gamma, mean, variance, epsilon, out, work, by_batch):
 
 
 def _batch(x):
+    """Return x, checked, and the shape (C,) of arrays of one value per channel."""
     x = operand("x", x)
     if x.ndim < 1:
-        raise ValueError("x must have a channel axis")
+        raise ValueError("x must have a channel axis, its last; got an array without axes")
     return x, x.shape[-1:]
 
 
 @make_column_sums
 def _values(a, b, mean, scale, i, c):
+    """Return the term of the mean."""
     return np.float64(a[i]), 0.0
 
 
 @make_column_sums
 def _squared_distances(a, b, mean, scale, i, c):
+    """Return the term of the variance."""
     distance = np.float64(a[i] - mean[c])
     return distance * distance, 0.0
 
 
 @make_column_sums
 def _gradients(a, b, mean, scale, i, c):
-    """Of beta and of gamma; ``scale`` is one over the standard deviation."""
+    """Return the terms of dbeta and of dgamma; ``scale`` is one over the standard deviation."""
     return np.float64(a[i]), np.float64(a[i] * ((b[i] - mean[c]) * scale[c]))
 
 
 @kernel
 def _normalise(count, x, gamma, beta, mean, variance, epsilon, y, C):
+    """Compute one value of y."""
     for i in range(cuda.grid(1), count, cuda.gridsize(1)):
         c = i % C
         y[i] = (x[i] - mean[c]) / math.sqrt(variance[c] + epsilon) * gamma[c] + beta[c]
@@ -109,6 +115,7 @@ def _normalise(count, x, gamma, beta, mean, variance, epsilon, y, C):
 
 @kernel
 def _inverse_deviation(count, variance, epsilon, scale):
+    """Compute one channel's inverse standard deviation."""
     one = variance.dtype.type(1)
     for c in range(cuda.grid(1), count, cuda.gridsize(1)):
         scale[c] = one / math.sqrt(variance[c] + epsilon)
@@ -116,7 +123,7 @@ def _inverse_deviation(count, variance, epsilon, scale):
 
 @kernel
 def _input_gradient(count, dy, x, gamma, mean, scale, dgamma, dbeta, share, dx, C):
-    """``share`` is 1 / M, or 0 where the statistics are constants."""
+    """Compute dx; ``share`` is 1 / M, or 0 if the statistics are constants."""
     for i in range(cuda.grid(1), count, cuda.gridsize(1)):
         c = i % C
         xhat = (x[i] - mean[c]) * scale[c]

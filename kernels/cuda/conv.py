@@ -8,28 +8,35 @@ input gradient      pixels of the input         channels                      ta
 weight gradient     taps (p, q, c)              filters                       pixels of the result
 ==================  ==========================  ============================  =====================
 
-The functions below say where each number stands. The first versions, to be read before, are in ``steps/``.
+The functions below say where each number stands. The first versions are in ``steps/`` and should be read before.
 """
 
 import numpy as np
 
-from ..geometry import Window
-from ._arrays import deliver, integers, operand, scratch, several, target
+from .._arguments import (
+    check_algorithm,
+    check_gradient,
+    convolution_window,
+    group_count,
+    integers,
+    output_size,
+    several,
+)
+from ._arrays import deliver, operand, scratch, target
 from ._device import helper
 from ._product import Factors, multiply, quotient
 from ._sums import make_column_sums, sum_columns
 
 __all__ = ["conv2d_backward_input", "conv2d_backward_weights", "conv2d_forward"]
 
-ALGORITHMS = ("auto", "direct", "winograd", "im2col")
-
 
 def conv2d_forward(x, w, b, strides, pads, dilation, groups, algorithm="auto", out=None, work=None):
-    """See :func:`reference.conv2d_forward`; one way, whatever ``algorithm`` says."""
+    """See :func:`reference.conv2d_forward`; there is one way, whatever ``algorithm`` says."""
     x, w = operand("x", x, 4), operand("w", w, 4, x.dtype)
     (KH, KW, CG, F), (N, H, W, C) = w.shape, x.shape
-    window, groups = _checked(algorithm, (KH, KW), strides, pads, dilation, groups, C, F, w)
-    OH, OW = _output_size(window, (H, W))
+    check_algorithm(algorithm)
+    window, groups = convolution_window((KH, KW), strides, pads, dilation), group_count(groups, C, F, w)
+    OH, OW = output_size(window, (H, W))
     b = b if b is None else operand("b", b, 1, x.dtype, (F,))
     y = target("out", out, (N, OH, OW, F), x.dtype, (x, w, b))
     if y.size and w.size:
@@ -41,13 +48,14 @@ def conv2d_forward(x, w, b, strides, pads, dilation, groups, algorithm="auto", o
 
 
 def conv2d_backward_input(dy, w, input_size, strides, pads, dilation, groups, algorithm="auto", out=None, work=None):
-    """Each pixel gathers from the windows that hold it; see :func:`reference.conv2d_backward_input`."""
+    """Let each pixel gather from the windows that hold it; see :func:`reference.conv2d_backward_input`."""
     dy, w = operand("dy", dy, 4), operand("w", w, 4, dy.dtype)
     (KH, KW, CG, F), (H, W) = w.shape, integers("input_size", input_size, 2, 1)
     (count,) = integers("groups", (groups,), 1, 1)
     C = CG * count
-    window, groups = _checked(algorithm, (KH, KW), strides, pads, dilation, groups, C, F, w)
-    _check_gradient(dy, window, (H, W), F)
+    check_algorithm(algorithm)
+    window, groups = convolution_window((KH, KW), strides, pads, dilation), group_count(groups, C, F, w)
+    check_gradient(dy, window, (H, W), F)
     dx = target("out", out, (len(dy), H, W, C), dy.dtype, (dy, w))
     if dy.size and w.size:
         size = len(dy) * H * W, CG, KH * KW * (F // groups)
@@ -63,8 +71,9 @@ def conv2d_backward_weights(dy, x, kernel_size, strides, pads, dilation, groups,
     dy, x = operand("dy", dy, 4), operand("x", x, 4, dy.dtype)
     (N, H, W, C), F = x.shape, dy.shape[-1]
     kernel_size = integers("kernel_size", kernel_size, 2, 1)
-    window, groups = _checked(algorithm, kernel_size, strides, pads, dilation, groups, C, F)
-    _check_gradient(dy, window, (H, W), F, N)
+    check_algorithm(algorithm)
+    window, groups = convolution_window(kernel_size, strides, pads, dilation), group_count(groups, C, F)
+    check_gradient(dy, window, (H, W), F, N)
     outs = several(out, 2)
     dw = target("out[0]", outs[0], (*kernel_size, C // groups, F), x.dtype, (dy, x))
     db = target("out[1]", outs[1], (F,), x.dtype, (dy, x))
@@ -79,12 +88,12 @@ def conv2d_backward_weights(dy, x, kernel_size, strides, pads, dilation, groups,
 
 
 def bias_gradient(dy, db, work):
-    """``db[f]``: the sum of everything that went through filter f."""
+    """Compute ``db[f]``, the sum of the gradients of all results of filter f."""
     sum_columns(_gradients, dy, dy, dy, dy, (work(db.shape, db.dtype), db), 1, work)
 
 
 def geometry(image, result, window, groups):
-    """The integers that the functions below are given, always in this order."""
+    """Return the integers that the functions below are given, always in this order."""
     (H, W, C), (OH, OW, F) = image, result
     (KH, KW), (down, across), (top, _, left, _), (dh, dw) = window
     return (H, W, C, C // groups, OH, OW, F, F // groups, KH, KW, down, across, top, left, dh, dw)
@@ -95,7 +104,7 @@ def geometry(image, result, window, groups):
 
 @helper
 def window_of(geometry, group, m):
-    """Of result pixel m: row and column of its window's first tap, and where in x that would be."""
+    """Return, for result pixel m, row and column of its window's first tap, and where in x that would be."""
     H, W, C, CG, OH, OW = geometry[0], geometry[1], geometry[2], geometry[3], geometry[4], geometry[5]
     line = quotient(m, OW)
     n = quotient(line, OH)
@@ -106,7 +115,7 @@ def window_of(geometry, group, m):
 
 @helper
 def tap_of(geometry, group, k):
-    """Of tap k = (p, q, c): how far it lies from the first one, in rows, in columns, and in x."""
+    """Return how far tap k = (p, q, c) lies from the first one, in rows, in columns, and in x."""
     W, C, CG, KW = geometry[1], geometry[2], geometry[3], geometry[9]
     pixel = quotient(k, CG)
     p = quotient(pixel, KW)
@@ -116,7 +125,7 @@ def tap_of(geometry, group, k):
 
 @helper
 def pixel_under(x, geometry, window, tap):
-    """The pixel under a tap of a window; 0 outside the image. Which of the two varies faster does not matter."""
+    """Return the pixel under a tap of a window; 0 outside the image. Either of the two may vary faster."""
     i, j = window[0] + tap[0], window[1] + tap[1]
     if i >= 0 and i < geometry[0] and j >= 0 and j < geometry[1]:
         return x[window[2] + tap[2]]
@@ -125,13 +134,13 @@ def pixel_under(x, geometry, window, tap):
 
 @helper
 def weight(w, geometry, group, k, n):
-    """Of tap k and filter n of a group."""
+    """Return the weight of tap k and filter n of a group."""
     return w[k * geometry[6] + group * geometry[7] + n]
 
 
 @helper
 def pixel_of(geometry, group, m):
-    """Of input pixel m: its row and column in the padded image, and where in dy its image and group begin."""
+    """Return input pixel m's row and column in the padded image, and where in dy its image and group begin."""
     H, W, OH, OW, F, FG = geometry[0], geometry[1], geometry[4], geometry[5], geometry[6], geometry[7]
     line = quotient(m, W)
     n = quotient(line, H)
@@ -140,7 +149,7 @@ def pixel_of(geometry, group, m):
 
 @helper
 def back_tap_of(geometry, group, k):
-    """Of tap k = (p, q, f): how far it lies from the first one, and the filter."""
+    """Return how far tap k = (p, q, f) lies from the first one, in rows and in columns, and the filter."""
     KW, FG = geometry[9], geometry[7]
     pixel = quotient(k, FG)
     p = quotient(pixel, KW)
@@ -149,7 +158,7 @@ def back_tap_of(geometry, group, k):
 
 @helper
 def gradient_over(dy, geometry, pixel, tap):
-    """dy of the window that has this pixel under that tap; 0 where there is none."""
+    """Return dy of the window that has this pixel under that tap; 0 if there is none."""
     i, j = pixel[0] - tap[0], pixel[1] - tap[1]
     if i < 0 or j < 0:
         return dy.dtype.type(0)
@@ -162,7 +171,7 @@ def gradient_over(dy, geometry, pixel, tap):
 
 @helper
 def turned_weight(w, geometry, group, k, n):
-    """Of tap k = (p, q, f) and channel n."""
+    """Return the weight of tap k = (p, q, f) and channel n."""
     CG, F, FG = geometry[3], geometry[6], geometry[7]
     pixel = quotient(k, FG)
     return w[(pixel * CG + n) * F + group * FG + k - pixel * FG]
@@ -170,51 +179,16 @@ def turned_weight(w, geometry, group, k, n):
 
 @helper
 def pixel_under_row(x, geometry, tap, window):
-    """:func:`pixel_under` where the rows are taps."""
+    """Return :func:`pixel_under` where the rows are taps."""
     return pixel_under(x, geometry, window, tap)
 
 
 FORWARD = Factors(window_of, tap_of, pixel_under, weight)
 INPUT_GRADIENT = Factors(pixel_of, back_tap_of, gradient_over, turned_weight, along=True)
-WEIGHT_GRADIENT = Factors(tap_of, window_of, pixel_under_row, weight)  # dy lies as weights do: pixel k, filter n
+WEIGHT_GRADIENT = Factors(tap_of, window_of, pixel_under_row, weight)  # dy is laid out like weights: pixel k, filter n
 
 
 @make_column_sums
 def _gradients(a, b, mean, scale, i, c):
+    """Return the term of db."""
     return 0.0, np.float64(a[i])
-
-
-# Checks ---------------------------------------------------------------------------------------------------------
-
-
-def _checked(algorithm, size, strides, pads, dilation, groups, C, F, w=None):
-    """The window and the number of groups."""
-    if algorithm not in ALGORITHMS:
-        raise ValueError(f"algorithm must be one of {', '.join(ALGORITHMS)}, not {algorithm!r}")
-    window = Window(
-        integers("kernel_size", size, 2, 1),
-        integers("strides", strides, 2, 1),
-        integers("pads", pads, 4, 0),
-        integers("dilation", dilation, 2, 1),
-    )
-    (groups,) = integers("groups", (groups,), 1, 1)
-    if C % groups or F % groups:
-        raise ValueError(f"groups must divide the {C} channels and the {F} filters, {groups} does not")
-    if w is not None and w.shape[2] * groups != C:
-        raise ValueError(f"w must have {C // groups} channels per group, not shape {w.shape}")
-    return window, groups
-
-
-def _output_size(window, input_size):
-    """``(OH, OW)``, or a complaint that no window fits."""
-    size = window.output_size(input_size)
-    if min(size) < 1:
-        raise ValueError(f"x of size {input_size} is smaller than the window {window}")
-    return size
-
-
-def _check_gradient(dy, window, input_size, F, N=None):
-    """dy must have the shape of the forward pass's result."""
-    expected = (len(dy) if N is None else N, *_output_size(window, input_size), F)
-    if dy.shape != expected:
-        raise ValueError(f"dy must have shape {expected}, not {dy.shape}")

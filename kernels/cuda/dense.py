@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from ._arrays import deliver, operand, scratch, several, target
+from .._arguments import check_fit, several
+from ._arrays import deliver, operand, scratch, target
 from ._device import helper
 from ._product import Factors, multiply
 from .conv import bias_gradient
@@ -14,8 +15,7 @@ def dense_forward(x, w, b, out=None, work=None):
     """See :func:`reference.dense_forward`."""
     x, w = operand("x", x, 2), operand("w", w, 2, x.dtype)
     (N, inputs), outputs = x.shape, w.shape[1]
-    if w.shape[0] != inputs:
-        raise ValueError(f"x of shape {x.shape} and w of shape {w.shape} do not fit")
+    check_fit("x", x, 1, "w", w, 0)
     b = b if b is None else operand("b", b, 1, x.dtype, (outputs,))
     y = target("out", out, (N, outputs), x.dtype, (x, w, b))
     if y.size and inputs:
@@ -29,8 +29,7 @@ def dense_backward_input(dy, w, out=None, work=None):
     """See :func:`reference.dense_backward_input`."""
     dy, w = operand("dy", dy, 2), operand("w", w, 2, dy.dtype)
     (N, outputs), inputs = dy.shape, w.shape[0]
-    if w.shape[1] != outputs:
-        raise ValueError(f"dy of shape {dy.shape} and w of shape {w.shape} do not fit")
+    check_fit("dy", dy, 1, "w", w, 1)
     dx = target("out", out, (N, inputs), dy.dtype, (dy, w))
     if dy.size and w.size:
         multiply(INPUT_GRADIENT, dy, w, None, dx, (N, inputs, outputs), 1, inputs, (outputs, outputs), scratch(work))
@@ -43,8 +42,7 @@ def dense_backward_weights(dy, x, out=None, work=None):
     """See :func:`reference.dense_backward_weights`."""
     dy, x = operand("dy", dy, 2), operand("x", x, 2, dy.dtype)
     (N, inputs), outputs = x.shape, dy.shape[1]
-    if len(dy) != N:
-        raise ValueError(f"dy of shape {dy.shape} and x of shape {x.shape} do not fit")
+    check_fit("dy", dy, 0, "x", x, 0)
     outs = several(out, 2)
     dw = target("out[0]", outs[0], (inputs, outputs), x.dtype, (dy, x))
     db = target("out[1]", outs[1], (outputs,), x.dtype, (dy, x))
@@ -56,36 +54,36 @@ def dense_backward_weights(dy, x, out=None, work=None):
     return deliver(dw, outs[0]), deliver(db, outs[1])
 
 
-# The geometry is the length of a row of a, and of b.
+# The geometry is the length of a row of a, and that of a row of b.
 
 
 @helper
 def row_of(geometry, group, m):
-    """Where row m begins."""
+    """Return where row m begins."""
     return m * geometry[0], 0, 0
 
 
 @helper
 def column_of(geometry, group, m):
-    """Where column m begins."""
+    """Return where column m begins."""
     return m, 0, 0
 
 
 @helper
 def at(a, geometry, row, step):
-    """Row and step lead to one place."""
+    """Return the number to which row and step lead."""
     return a[row[0] + step[0]]
 
 
 @helper
 def across(b, geometry, group, k, n):
-    """Row k, column n."""
+    """Return the number in row k and column n."""
     return b[k * geometry[1] + n]
 
 
 @helper
 def turned(b, geometry, group, k, n):
-    """Row n, column k: a product with the transposed matrix."""
+    """Return the number in row n and column k: the product is with the transposed matrix."""
     return b[n * geometry[1] + k]
 
 

@@ -1,13 +1,14 @@
-"""Losses: a thread per row, or for long rows a block. See ``reference.loss`` for the formulas.
+"""Losses: a thread per row, or a block if rows are long. See ``reference.loss`` for the formulas.
 
-Labels are checked where they still are on the host; a label outside the classes gives NaN here.
+Labels are checked while they are still on the host; a label outside the classes gives NaN here.
 """
 
 import math
 
 import numpy as np
 
-from ._arrays import deliver, operand, several, target
+from .._arguments import several
+from ._arrays import deliver, operand, target
 from ._device import MOST_BLOCKS, THREADS, cuda, helper, kernel, launch, spread
 from ._sums import block_sum
 from .activation import largest_of
@@ -59,7 +60,7 @@ def categorical_cross_entropy_backward(p, shares, weights, out=None, work=None):
 
 
 def mean_squared_error_forward(y, targets, out=None, work=None):
-    """A block per row; see :func:`reference.mean_squared_error_forward`."""
+    """Add up each row by a block; see :func:`reference.mean_squared_error_forward`."""
     y = operand("y", y, 2)
     targets = operand("targets", targets, 2, y.dtype, y.shape)
     losses = target("out", out, y.shape[:1], y.dtype, (y, targets))
@@ -79,7 +80,7 @@ def mean_squared_error_backward(y, targets, weights, out=None, work=None):
 
 
 def _results(logits, inputs, out):
-    """Memory for the losses and the probabilities."""
+    """Return memory for the losses and the probabilities."""
     outs = several(out, 2)
     losses = target("out[0]", outs[0], logits.shape[:1], logits.dtype, inputs)
     return losses, target("out[1]", outs[1], logits.shape, logits.dtype, inputs), outs
@@ -87,7 +88,7 @@ def _results(logits, inputs, out):
 
 @helper
 def shifted_softmax(x, start, classes, largest, p):
-    """p of one row; returns the sum of the exponentials."""
+    """Compute p of one row; return the sum of the exponentials."""
     total = x.dtype.type(0)
     for k in range(start, start + classes):
         p[k] = math.exp(x[k] - largest)
@@ -99,6 +100,7 @@ def shifted_softmax(x, start, classes, largest, p):
 
 @kernel
 def _cross_entropy(rows, logits, labels, losses, p, classes):
+    """Compute p and the loss of one row."""
     for row in range(cuda.grid(1), rows, cuda.gridsize(1)):
         start = row * classes
         largest = largest_of(logits, start, classes)
@@ -112,6 +114,7 @@ def _cross_entropy(rows, logits, labels, losses, p, classes):
 
 @kernel
 def _cross_entropy_gradient(count, p, labels, weights, dlogits, classes):
+    """Compute the gradient of one element."""
     one = p.dtype.type(1)
     for i in range(cuda.grid(1), count, cuda.gridsize(1)):
         row = i // classes
@@ -120,6 +123,7 @@ def _cross_entropy_gradient(count, p, labels, weights, dlogits, classes):
 
 @kernel
 def _shared_cross_entropy(rows, logits, shares, losses, p, classes):
+    """Compute p and the loss of one row."""
     for row in range(cuda.grid(1), rows, cuda.gridsize(1)):
         start = row * classes
         largest = largest_of(logits, start, classes)
@@ -133,6 +137,7 @@ def _shared_cross_entropy(rows, logits, shares, losses, p, classes):
 
 @kernel
 def _shared_cross_entropy_gradient(rows, p, shares, weights, dlogits, classes):
+    """Compute the gradient of one row."""
     for row in range(cuda.grid(1), rows, cuda.gridsize(1)):
         start = row * classes
         whole = p.dtype.type(0)
@@ -147,6 +152,7 @@ _LINE = (THREADS,)
 
 @kernel
 def _squared_error(y, targets, losses, rows, columns):
+    """Compute the loss of one row by a block."""
     line = cuda.shared.array(_LINE, np.float64)
     for row in range(cuda.blockIdx.x, rows, cuda.gridDim.x):
         total = 0.0
@@ -160,5 +166,6 @@ def _squared_error(y, targets, losses, rows, columns):
 
 @kernel
 def _squared_error_gradient(count, y, targets, weights, factor, dy, columns):
+    """Compute the gradient of one element."""
     for i in range(cuda.grid(1), count, cuda.gridsize(1)):
         dy[i] = weights[i // columns] * factor * (y[i] - targets[i])

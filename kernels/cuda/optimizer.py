@@ -1,4 +1,4 @@
-"""Optimizer steps, a thread per weight. See ``reference.optimizer`` for the formulas."""
+"""Optimizer steps, with a thread per weight. See ``reference.optimizer`` for the formulas."""
 
 import math
 
@@ -63,7 +63,7 @@ def rmsprop_update(parameter, gradient, mean_square, mean, velocity, learning_ra
 
 
 def gradient_norm(gradient, out=None, work=None):
-    """Chunks by blocks, added in order; see :func:`reference.gradient_norm`."""
+    """Sum chunks by blocks, and add these in order; see :func:`reference.gradient_norm`."""
     gradient = operand("gradient", gradient)
     norm = target("out", out, (), gradient.dtype, (gradient,))
     chunks = max(1, min(SUM_CHUNKS, gradient.size // (8 * THREADS)))
@@ -90,7 +90,7 @@ def clip_gradient(gradient, limit, out=None, work=None):
 
 
 def _prepare(state, gradient):
-    """The arrays to update, and the gradient, as kernels take them: copies where a layout asks for it."""
+    """Return the arrays to update and the gradient as kernels take them, copied if their layout asks for it."""
     gradient = operand("gradient", gradient)
     return [operand(name, array, dtype=gradient.dtype, shape=gradient.shape) for name, array in state.items()], gradient
 
@@ -104,12 +104,14 @@ def _store(arrays, state):
 
 @kernel
 def _descend(count, w, g, rate):
+    """Update one weight by plain descent."""
     for i in range(cuda.grid(1), count, cuda.gridsize(1)):
         w[i] -= rate * g[i]
 
 
 @kernel
 def _descend_with_momentum(count, w, g, velocity, rate, momentum, nesterov):
+    """Update one weight by descent with momentum, or with Nesterov's."""
     for i in range(cuda.grid(1), count, cuda.gridsize(1)):
         step = rate * g[i]
         speed = momentum * velocity[i] - step
@@ -119,7 +121,7 @@ def _descend_with_momentum(count, w, g, velocity, rate, momentum, nesterov):
 
 @kernel
 def _adam(count, w, g, m, v, rate, rest_1, rest_2, epsilon):
-    """``rest_*`` is ``1 - beta_*``."""
+    """Update weights; ``rest_*`` is ``1 - beta_*``."""
     for i in range(cuda.grid(1), count, cuda.gridsize(1)):
         m[i] += rest_1 * (g[i] - m[i])
         v[i] += rest_2 * (g[i] * g[i] - v[i])
@@ -128,7 +130,7 @@ def _adam(count, w, g, m, v, rate, rest_1, rest_2, epsilon):
 
 @kernel
 def _rmsprop(count, w, g, mean_square, mean, velocity, rate, rho, rest, momentum, epsilon, centered, has_velocity):
-    """``rest`` is ``1 - rho``."""
+    """Update weights; ``rest`` is ``1 - rho``."""
     nothing = g.dtype.type(0)
     for i in range(cuda.grid(1), count, cuda.gridsize(1)):
         variance = rho * mean_square[i] + rest * (g[i] * g[i])
@@ -137,7 +139,7 @@ def _rmsprop(count, w, g, mean_square, mean, velocity, rate, rho, rest, momentum
             middle = rho * mean[i] + rest * g[i]
             mean[i] = middle
             variance -= middle * middle
-            variance = nothing if variance < nothing else variance  # a NaN stays one
+            variance = nothing if variance < nothing else variance  # this comparison keeps a NaN
         step = rate * g[i] / math.sqrt(variance + epsilon)
         if has_velocity:
             step += momentum * velocity[i]
@@ -147,6 +149,7 @@ def _rmsprop(count, w, g, mean_square, mean, velocity, rate, rho, rest, momentum
 
 @kernel
 def _root_of_sum(count, partial, chunks, norm):
+    """Add the chunks' sums in order, and take the root."""
     for i in range(cuda.grid(1), count, cuda.gridsize(1)):
         total = 0.0
         for chunk in range(chunks):
@@ -156,13 +159,14 @@ def _root_of_sum(count, partial, chunks, norm):
 
 @kernel
 def _scale(count, x, factor, y):
+    """Scale one number."""
     for i in range(cuda.grid(1), count, cuda.gridsize(1)):
         y[i] = factor * x[i]
 
 
 @kernel
 def _clip(count, x, limit, y):
-    """A NaN is neither above nor below."""
+    """Clip one number; a NaN is neither above nor below the limit."""
     for i in range(cuda.grid(1), count, cuda.gridsize(1)):
         value = x[i]
         value = limit if value > limit else value

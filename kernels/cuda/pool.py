@@ -1,11 +1,13 @@
 """Pooling: a thread per result. See ``reference.pool``.
 
-Backward turns the question round. Not "which pixels does this gradient go to", where several threads would add to one
-pixel at once, but "which windows hold this pixel": a thread per pixel gathers, in a fixed order, and nobody collides.
+Backward turns the question round. It does not ask "which pixels does this gradient go to", where several threads would
+add to one pixel at once, but "which windows hold this pixel": a thread per pixel gathers, in a fixed order, and no two
+threads write to one place.
 """
 
-from ..geometry import Window, argmax_dtype
-from ._arrays import deliver, integers, operand, several, target
+from .._arguments import check_gradient, integers, output_size, pooling_window, several
+from ..geometry import argmax_dtype
+from ._arrays import deliver, operand, target
 from ._device import cuda, helper, kernel, spread
 
 __all__ = ["average_pool2d_backward", "average_pool2d_forward", "max_pool2d_backward", "max_pool2d_forward"]
@@ -49,37 +51,27 @@ def average_pool2d_backward(dy, input_size, pool_size, strides, pads, out=None, 
 
 
 def _window(shape, pool_size, strides, pads):
-    """The window, checked, and the shape of the result."""
-    window = Window(
-        integers("pool_size", pool_size, 2, 1), integers("strides", strides, 2, 1), integers("pads", pads, 4, 0)
-    )
-    (KH, KW), (top, bottom, left, right) = window.size, window.pads
-    if max(top, bottom) >= KH or max(left, right) >= KW:
-        raise ValueError(f"pads must be smaller than the window {window.size}, not {window.pads}")
-    OH, OW = window.output_size(shape[1:3])
-    if min(OH, OW) < 1:
-        raise ValueError(f"x of size {shape[1:3]} is smaller than the window {window}")
-    return window, (shape[0], OH, OW, shape[3])
+    """Return the window, checked, and the shape of the result."""
+    window = pooling_window(pool_size, strides, pads)
+    return window, (shape[0], *output_size(window, shape[1:3]), shape[3])
 
 
 def _gradient(dy, input_size, pool_size, strides, pads):
-    """dy and the shape of x, checked against the window."""
+    """Return dy, the shape of x and the window, all checked against each other."""
     dy, input_size = operand("dy", dy, 4), integers("input_size", input_size, 2, 1)
-    shape = (len(dy), *input_size, dy.shape[-1])
-    window, expected = _window(shape, pool_size, strides, pads)
-    if dy.shape != expected:
-        raise ValueError(f"dy must have shape {expected}, not {dy.shape}")
-    return dy, shape, window
+    window = pooling_window(pool_size, strides, pads)
+    check_gradient(dy, window, input_size, dy.shape[-1])
+    return dy, (len(dy), *input_size, dy.shape[-1]), window
 
 
 def _geometry(x_shape, y_shape, window):
-    """H, W, OH, OW, C, KH, KW, vertical and horizontal stride, top, left."""
+    """Return H, W, OH, OW, C, KH, KW, vertical and horizontal stride, top, left."""
     return (*x_shape[1:3], *y_shape[1:], *window.size, *window.strides, window.pads[0], window.pads[2])
 
 
 @helper
 def place(i, height, width, C):
-    """Image, row, column and channel of element i of (N, height, width, C)."""
+    """Return image, row, column and channel of element i of (N, height, width, C)."""
     pixel = i // C
     line = pixel // width
     return line // height, line % height, pixel % width, i % C
@@ -87,13 +79,14 @@ def place(i, height, width, C):
 
 @helper
 def span(position, before, stride, size, length):
-    """The first and one past the last tap of a window that meet pixels."""
+    """Return the first tap of a window that meets a pixel, and one past the last."""
     start = position * stride - before
     return max(0, -start), min(size, length - start)
 
 
 @kernel
 def _largest(count, x, y, argmax, geometry):
+    """Compute the largest value of one window, and its tap."""
     H, W, OH, OW, C, KH, KW, down, across, top, left = geometry
     for i in range(cuda.grid(1), count, cuda.gridsize(1)):
         n, row, column, c = place(i, OH, OW, C)
@@ -104,7 +97,7 @@ def _largest(count, x, y, argmax, geometry):
         for p in range(p0, p1):
             for q in range(q0, q1):
                 value = x[((n * H + row * down - top + p) * W + column * across - left + q) * C + c]
-                # The first NaN wins over all numbers, and nothing over it.
+                # The first NaN beats all numbers, and nothing beats it.
                 if value > best or (value != value and best == best):
                     best, winner = value, p * KW + q
         y[i], argmax[i] = best, winner
@@ -112,6 +105,7 @@ def _largest(count, x, y, argmax, geometry):
 
 @kernel
 def _from_winners(count, dy, argmax, dx, geometry):
+    """Gather the gradients of the windows that one pixel won."""
     H, W, OH, OW, C, KH, KW, down, across, top, left = geometry
     for i in range(cuda.grid(1), count, cuda.gridsize(1)):
         n, h, w, c = place(i, H, W, C)
@@ -130,6 +124,7 @@ def _from_winners(count, dy, argmax, dx, geometry):
 
 @kernel
 def _average(count, x, y, geometry):
+    """Compute the average of one window."""
     H, W, OH, OW, C, KH, KW, down, across, top, left = geometry
     for i in range(cuda.grid(1), count, cuda.gridsize(1)):
         n, row, column, c = place(i, OH, OW, C)
@@ -144,6 +139,7 @@ def _average(count, x, y, geometry):
 
 @kernel
 def _shared_out(count, dy, dx, geometry):
+    """Gather the shares of one pixel from all its windows."""
     H, W, OH, OW, C, KH, KW, down, across, top, left = geometry
     for i in range(cuda.grid(1), count, cuda.gridsize(1)):
         n, h, w, c = place(i, H, W, C)

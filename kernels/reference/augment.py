@@ -1,4 +1,4 @@
-"""Changes of images that leave their class: warped, blurred, partly hidden. Shapes: x, y (N, H, W, C)."""
+"""Changes of images that leave their class as it is: warping, blurring, hiding a part. Shapes: x, y (N, H, W, C)."""
 
 import numpy as np
 
@@ -8,18 +8,19 @@ __all__ = ["blur_images", "cut_out_images", "warp_images"]
 
 
 def warp_images(x, maps, out=None, work=None):
-    """Move every image's pixels by an affine map, between pixels by bilinear interpolation.
+    """Move every image's pixels by an affine map, with bilinear interpolation between pixels.
 
     ``y[n,i,j,c] = sum_{a,b in {0,1}} weight * x[n, floor(u) + a, floor(v) + b, c]`` with
-    ``(u, v) = maps[n] @ (i, j, 1)``, weights ``1 - |u - row|`` times ``1 - |v - column|``, and 0 outside the image.
+    ``(u, v) = maps[n] @ (i, j, 1)``. The weight of the pixel at (row, column) is ``1 - |u - row|`` times
+    ``1 - |v - column|``; pixels outside the image count as 0.
 
     Parameters
     ----------
     x : (N, H, W, C) array
     maps : (N, 2, 3) array
-        From a pixel of the result to where its value comes from, in pixels.
+        Each maps a pixel of the result to the place in x, in pixels, that its value comes from.
     out : (N, H, W, C) array, optional
-        Not x itself.
+        It must not be x itself.
     work : ignored here
 
     Returns
@@ -42,18 +43,18 @@ def warp_images(x, maps, out=None, work=None):
 
 
 def blur_images(x, sigmas, out=None, work=None):
-    """Average each pixel with its neighbours, weighted by a Gaussian: first down the columns, then along the rows.
+    """Average each pixel with its neighbours, with Gaussian weights: first down the columns, then along the rows.
 
-    ``g[k] = exp(-k*k / (2*sigma*sigma)) / sum`` for ``|k| <= ceil(3*sigma)``; beyond the border the border's pixels go
-    on. A sigma of 0 leaves the image as it is.
+    ``g[k] = exp(-k*k / (2*sigma*sigma)) / sum`` for ``|k| <= ceil(3*sigma)``. Beyond the border the border's pixels are
+    repeated. A sigma of 0 leaves the image as it is.
 
     Parameters
     ----------
     x : (N, H, W, C) array
     sigmas : (N,) array
-        In pixels.
+        The standard deviation of each image's Gaussian, in pixels.
     out : (N, H, W, C) array, optional
-        Not x itself.
+        It must not be x itself.
     work : ignored here
 
     Returns
@@ -69,7 +70,7 @@ def blur_images(x, sigmas, out=None, work=None):
 
 
 def gaussian_weights(sigma):
-    """``g[-R] … g[R]`` with ``R = ceil(3*sigma)``, adding up to 1."""
+    """Return ``g[-R] … g[R]`` with ``R = ceil(3*sigma)``, a (2R + 1,) array whose sum is 1."""
     radius = int(np.ceil(3 * sigma))
     k = np.arange(-radius, radius + 1)
     weights = np.exp(-0.5 * np.square(k / sigma)) if radius else np.ones(1)
@@ -77,7 +78,7 @@ def gaussian_weights(sigma):
 
 
 def blur_axis(image, weights, axis):
-    """One image's weighted average along one axis, the border's pixels repeated beyond it."""
+    """Return one image's weighted average along one axis, with the border's pixels repeated beyond it."""
     radius, length = len(weights) // 2, image.shape[axis]
     total = np.zeros_like(image)
     for k, weight in enumerate(weights, start=-radius):
@@ -95,9 +96,9 @@ def cut_out_images(x, boxes, out=None, work=None):
     ----------
     x : (N, H, W, C) array
     boxes : (N, 4) int64 array
-        ``(top, bottom, left, right)``; may reach beyond the image.
+        ``(top, bottom, left, right)`` of each image's rectangle, in pixels; it may reach beyond the image.
     out : (N, H, W, C) array, optional
-        May be x itself.
+        It may be x itself.
     work : ignored here
 
     Returns

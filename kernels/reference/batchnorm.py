@@ -1,8 +1,9 @@
 """Batch normalisation over every axis but the last.
 
+Shapes: x (…, C); gamma, beta, mean, variance (C,). M is the number of values per channel, and
+``xhat = (x - mean) / sqrt(variance + epsilon)``.
 Source: Ioffe & Szegedy, "Batch normalization: accelerating deep network training by reducing internal covariate
-shift", 2015, algorithm 1 and the gradients of section 3. Shapes: x (…, C); gamma, beta, mean, variance (C,).
-M is the number of values per channel, and ``xhat = (x - mean) / sqrt(variance + epsilon)``.
+shift", 2015, algorithm 1 and the gradients of section 3.
 """
 
 import numpy as np
@@ -22,6 +23,7 @@ def batch_norm_forward(x, gamma, beta, epsilon, out=None, work=None):
     x : (…, C) array with at least one value per channel
     gamma, beta : (C,) arrays
     epsilon : float
+        It is added to the variance, so that nothing is divided by 0.
     out : triple of arrays, optional
         ``(y, mean, variance)``.
     work : ignored here
@@ -39,17 +41,17 @@ def batch_norm_forward(x, gamma, beta, epsilon, out=None, work=None):
 
 
 def batch_norm_backward(dy, x, gamma, mean, variance, epsilon, out=None, work=None):
-    """Gradients through :func:`batch_norm_forward`, whose mean and variance depend on x too.
+    """Compute the gradients through :func:`batch_norm_forward`, whose mean and variance depend on x too.
 
     ``dbeta = sum dy``, ``dgamma = sum dy * xhat``,
     ``dx = gamma / sqrt(variance + epsilon) * (dy - dbeta / M - xhat * dgamma / M)``.
-    The second term is the way through the mean, the third the way through the variance.
+    The second term of dx comes through the mean, the third through the variance.
 
     Parameters
     ----------
     dy, x : (…, C) arrays
     gamma, mean, variance : (C,) arrays
-        The mean and variance that the forward pass returned.
+        The mean and variance are those that the forward pass returned.
     epsilon : float
     out : triple of arrays, optional
         ``(dx, dgamma, dbeta)``.
@@ -85,21 +87,22 @@ def batch_norm_inference_forward(x, gamma, beta, mean, variance, epsilon, out=No
 
 
 def batch_norm_inference_backward(dy, x, gamma, mean, variance, epsilon, out=None, work=None):
-    """Gradients through :func:`batch_norm_inference_forward`: ``dx = dy * gamma / sqrt(variance + epsilon)``.
+    """Compute the gradients through :func:`batch_norm_inference_forward`, whose statistics are constants.
 
-    Parameters and results as in :func:`batch_norm_backward`, but the statistics are constants.
+    ``dx = dy * gamma / sqrt(variance + epsilon)``; dgamma and dbeta, the parameters and the results are those of
+    :func:`batch_norm_backward`.
     """
     _, dgamma, dbeta = parameter_gradients(dy, x, mean, variance, epsilon)
     return deliver_all((dy * (gamma / np.sqrt(variance + epsilon)), dgamma, dbeta), out)
 
 
 def normalise(x, mean, variance, epsilon):
-    """``xhat``: x in units of standard deviations from the mean."""
+    """Return ``xhat``: x in units of standard deviations from the mean."""
     return (x - mean) / np.sqrt(variance + epsilon)
 
 
 def parameter_gradients(dy, x, mean, variance, epsilon):
-    """``xhat``, ``dgamma`` and ``dbeta``."""
+    """Return ``xhat``, ``dgamma`` and ``dbeta``."""
     axes = tuple(range(x.ndim - 1))
     xhat = normalise(x, mean, variance, epsilon)
     return xhat, (dy * xhat).sum(axis=axes), dy.sum(axis=axes)

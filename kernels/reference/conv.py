@@ -1,7 +1,9 @@
-"""Convolution by im2col: copy every receptive field into a row, and convolution is one matrix product.
+"""Convolution by im2col: copy every receptive field into a row, and convolution becomes one matrix product.
 
+Shapes: x (N, H, W, C), w (KH, KW, C // groups, F), b (F,), y (N, OH, OW, F). In the formulas s is the stride and d the
+dilation, in the direction concerned, and xpad is x with zeros around each image.
 Source: Chellapilla, Puri & Simard, "High performance convolutional neural networks for document processing", 2006,
-section 2. Shapes: x (N, H, W, C), w (KH, KW, C // groups, F), b (F,), y (N, OH, OW, F).
+section 2.
 """
 
 import numpy as np
@@ -13,11 +15,12 @@ __all__ = ["conv2d_backward_input", "conv2d_backward_weights", "conv2d_forward"]
 
 
 def conv2d_forward(x, w, b, strides, pads, dilation, groups, algorithm="auto", out=None, work=None):
-    """Cross-correlate a batch with F filters (what deep learning calls convolution; the filter is not flipped).
+    """Cross-correlate a batch with F filters (what deep learning calls convolution: the filter is not flipped).
 
     ``y[n,i,j,f] = b[f] + sum_{p,q,c} xpad[n, i*s + p*d, j*s + q*d, c] * w[p,q,c,f]``
 
-    With ``groups`` = G, channels and filters are cut into G parts and filter part g sees channel part g only.
+    With ``groups`` = G, channels and filters are cut into G parts each, and the filters of part g see only the channels
+    of part g.
 
     Parameters
     ----------
@@ -27,11 +30,11 @@ def conv2d_forward(x, w, b, strides, pads, dilation, groups, algorithm="auto", o
         None stands for no bias.
     strides, dilation : (int, int)
     pads : (top, bottom, left, right)
-        Zeros added around each image; may differ from side to side.
+        Rows and columns of zeros that are added around each image; the four sides may differ.
     groups : int
-        Divides both C and F.
+        It divides both C and F.
     algorithm, work : ignored here
-        There is one way in the textbook; see the backend for what it offers.
+        The textbook has one way; see the other backends for what they offer.
     out : (N, OH, OW, F) array, optional
 
     Returns
@@ -52,7 +55,7 @@ def conv2d_forward(x, w, b, strides, pads, dilation, groups, algorithm="auto", o
 
 
 def conv2d_backward_input(dy, w, input_size, strides, pads, dilation, groups, algorithm="auto", out=None, work=None):
-    """Gradient of the loss by the input: each output pixel sends its gradient back along the taps it came from.
+    """Compute the gradient of the loss by the input: each output pixel sends its gradient back along its window's taps.
 
     ``dxpad[n, i*s + p*d, j*s + q*d, c] += sum_f dy[n,i,j,f] * w[p,q,c,f]``, and the pads are cut off.
 
@@ -61,7 +64,7 @@ def conv2d_backward_input(dy, w, input_size, strides, pads, dilation, groups, al
     dy : (N, OH, OW, F) array
     w : (KH, KW, C // groups, F) array
     input_size : (H, W)
-        Needed because several input sizes can give the same output size.
+        It is needed because several input sizes can give the same output size.
     strides, pads, dilation, groups, algorithm, work
         As in :func:`conv2d_forward`.
     out : (N, H, W, C) array, optional
@@ -81,7 +84,7 @@ def conv2d_backward_input(dy, w, input_size, strides, pads, dilation, groups, al
 
 
 def conv2d_backward_weights(dy, x, kernel_size, strides, pads, dilation, groups, algorithm="auto", out=None, work=None):
-    """Gradients of the loss by the weights and by the bias.
+    """Compute the gradients of the loss by the weights and by the bias.
 
     ``dw[p,q,c,f] = sum_{n,i,j} xpad[n, i*s + p*d, j*s + q*d, c] * dy[n,i,j,f]``, ``db[f] = sum_{n,i,j} dy[n,i,j,f]``
 
@@ -111,9 +114,10 @@ def conv2d_backward_weights(dy, x, kernel_size, strides, pads, dilation, groups,
 
 
 def im2col(x, window):
-    """Every receptive field of a zero-padded batch: (N, H, W, C) → (N, OH, OW, KH, KW, C).
+    """Return every receptive field of a zero-padded batch: (N, H, W, C) → (N, OH, OW, KH, KW, C).
 
-    One tap (p, q) at a time: that tap's pixels over all window positions are a strided slice of the padded image.
+    ``cols[n,i,j,p,q,c] = xpad[n, i*s + p*d, j*s + q*d, c]``. The loops go over the taps (p, q): the pixels that one tap
+    meets over all window positions are a strided slice of the padded image.
     """
     (KH, KW), (OH, OW) = window.size, window.output_size(x.shape[1:3])
     top, bottom, left, right = window.pads
@@ -126,7 +130,10 @@ def im2col(x, window):
 
 
 def col2im(cols, input_size, window):
-    """The adjoint of :func:`im2col`: every window adds its pixels back to where it took them from."""
+    """Return the adjoint of :func:`im2col`: every window adds its pixels back to where it took them from.
+
+    ``xpad[n, i*s + p*d, j*s + q*d, c] += cols[n,i,j,p,q,c]``, and the pads are cut off.
+    """
     N, OH, OW, KH, KW, C = cols.shape
     (H, W), (top, bottom, left, right) = input_size, window.pads
     xpad = np.zeros((N, H + top + bottom, W + left + right, C), cols.dtype)
@@ -137,7 +144,7 @@ def col2im(cols, input_size, window):
 
 
 def tap_slices(p, q, output_size, window):
-    """The rows and columns of the padded image that tap (p, q) meets, over all window positions."""
+    """Return two slices: the rows and the columns of the padded image that tap (p, q) meets, over all windows."""
     return tuple(
         slice(tap * d, tap * d + s * (count - 1) + 1, s)
         for tap, count, s, d in zip((p, q), output_size, window.strides, window.dilation, strict=True)
@@ -145,6 +152,6 @@ def tap_slices(p, q, output_size, window):
 
 
 def group_slices(groups, channels, filters):
-    """For each group its slice of the channels and its slice of the filters."""
+    """Yield for each group its slice of the channels and its slice of the filters."""
     for g in range(groups):
         yield slice(g * channels, (g + 1) * channels), slice(g * filters, (g + 1) * filters)

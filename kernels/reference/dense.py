@@ -1,4 +1,4 @@
-"""The fully connected layer: one matrix product each way. Shapes: x (N, I), w (I, O), b (O,), y (N, O)."""
+"""The fully connected layer: one matrix product in each direction. Shapes: x (N, I), w (I, O), b (O,), y (N, O)."""
 
 from ._out import deliver, deliver_all
 
@@ -6,13 +6,14 @@ __all__ = ["dense_backward_input", "dense_backward_weights", "dense_forward"]
 
 
 def dense_forward(x, w, b, out=None, work=None):
-    """``y[n,o] = b[o] + sum_i x[n,i] * w[i,o]``; ``b`` may be None.
+    """Compute ``y[n,o] = b[o] + sum_i x[n,i] * w[i,o]``.
 
     Parameters
     ----------
     x : (N, I) array
     w : (I, O) array
     b : (O,) array or None
+        None stands for no bias.
     out : (N, O) array, optional
     work : ignored here
 
@@ -27,7 +28,7 @@ def dense_forward(x, w, b, out=None, work=None):
 
 
 def dense_backward_input(dy, w, out=None, work=None):
-    """``dx[n,i] = sum_o dy[n,o] * w[i,o]``.
+    """Compute the gradient by the input, ``dx[n,i] = sum_o dy[n,o] * w[i,o]``.
 
     Parameters
     ----------
@@ -44,7 +45,7 @@ def dense_backward_input(dy, w, out=None, work=None):
 
 
 def dense_backward_weights(dy, x, out=None, work=None):
-    """``dw[i,o] = sum_n x[n,i] * dy[n,o]`` and ``db[o] = sum_n dy[n,o]``.
+    """Compute the gradients by weights and bias, ``dw[i,o] = sum_n x[n,i] * dy[n,o]`` and ``db[o] = sum_n dy[n,o]``.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Noise by a counter: what happens to an element is a hash of (seed, step, its index), so no mask is stored."""
+"""Noise from a counter: what happens to an element is a hash of (seed, step, its index), so no mask is stored."""
 
 import math
 
@@ -11,21 +11,21 @@ __all__ = ["dropout", "gaussian_noise"]
 
 
 def dropout(x, rate, seed, step, out=None, work=None):
-    """Zero each element with probability ``rate`` and scale the others by ``1 / (1 - rate)``.
+    """Set each element to 0 with probability ``rate`` and multiply the others by ``1 / (1 - rate)``.
 
     ``y[i] = x[i] / (1 - rate)`` where ``mix(key + (i + 1) * golden) >> 40 >= rate * 2**24``, else 0, with
-    ``key = key_of(seed, step)`` and i the element's flat index. The mean of y is x, so inference needs no change
-    ("inverted" dropout). The same call on dy is the backward pass: the mask is recomputed.
-    Source: Srivastava et al., "Dropout: a simple way to prevent neural networks from overfitting", 2014.
+    ``key = key_of(seed, step)`` and i the element's flat index. The mean of y is that of x, so inference needs no
+    change ("inverted" dropout). The backward pass is the same call on dy: it computes the same mask again. Source:
+    Srivastava et al., "Dropout: a simple way to prevent neural networks from overfitting", 2014.
 
     Parameters
     ----------
     x : array of any shape
     rate : float in [0, 1)
     seed, step : int
-        Name the mask: the same pair gives the same mask on every backend.
+        They name the mask: the same pair gives the same mask on every backend.
     out : array like x, optional
-        May be x itself.
+        It may be x itself.
     work : ignored here
 
     Returns
@@ -39,21 +39,21 @@ def dropout(x, rate, seed, step, out=None, work=None):
 
 
 def gaussian_noise(x, stddev, seed, step, out=None, work=None):
-    """Add to each element a normal number with mean 0 and standard deviation ``stddev``.
+    """Add to each element a normally distributed number with mean 0 and standard deviation ``stddev``.
 
     ``y[i] = x[i] + stddev * sqrt(-2 ln u) * cos(2 pi v)`` with ``u = (mix(key + (2i + 1) * golden) >> 11) + 1`` and
     ``v = mix(key + (2i + 2) * golden) >> 11``, both divided by 2**53, and ``key = key_of(seed, step)``. The noise does
-    not depend on x, so the gradient passes unchanged. The normal numbers are computed in float64 for every x.
-    Source: Box & Muller, "A note on the generation of random normal deviates", 1958.
+    not depend on x, so the gradient passes unchanged. The noise is computed in float64 whatever the dtype of x. Source:
+    Box & Muller, "A note on the generation of random normal deviates", 1958.
 
     Parameters
     ----------
     x : array of any shape
     stddev : float, not negative
     seed, step : int
-        Name the noise: the same pair gives the same noise, up to rounding, on every backend.
+        They name the noise: the same pair gives the same noise, up to rounding, on every backend.
     out : array like x, optional
-        May be x itself.
+        It may be x itself.
     work : ignored here
 
     Returns

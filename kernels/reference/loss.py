@@ -1,8 +1,9 @@
-"""Losses: a number per sample, and the gradient of their weighted sum.
+"""Losses: a number for each sample, and the gradient of a weighted sum of these numbers.
 
-Softmax and cross-entropy are one kernel: stable for any logits, and the gradient is ``p - y``.
+Softmax and cross-entropy are one kernel: it is stable for any logits, and its gradient is ``p - t``.
 
-Shapes: logits, p (N, K); labels (N,) integers in [0, K); shares (N, K), of each row's 1 what every class gets.
+Shapes: logits, p (N, K); labels (N,), integers in [0, K); shares (N, K), the share of each class in each sample, such
+as a one-hot row; a row's sum is 1.
 """
 
 import numpy as np
@@ -20,10 +21,10 @@ __all__ = [
 
 
 def softmax_cross_entropy_forward(logits, labels, out=None, work=None):
-    """Negative log-probability of each sample's true class.
+    """Compute the negative log-probability of each sample's true class, and the probabilities of all classes.
 
-    ``loss[n] = log(sum_k exp(z_k - m)) - (z_t - m)`` with ``z = logits[n]``, ``m = max_k z_k``, ``t = labels[n]``:
-    the logarithm is taken of the sum, never of a probability that may have become 0.
+    ``loss[n] = log(sum_k exp(z_k - m)) - (z_t - m)`` with ``z = logits[n]``, ``m = max_k z_k``, ``t = labels[n]``.
+    The logarithm is taken of the sum, never of a probability that may have become 0.
     Source: Goodfellow, Bengio & Courville, "Deep Learning", 2016, section 6.2.2.3.
 
     Parameters
@@ -48,14 +49,15 @@ def softmax_cross_entropy_forward(logits, labels, out=None, work=None):
 
 
 def softmax_cross_entropy_backward(p, labels, weights, out=None, work=None):
-    """``dlogits[n,k] = weights[n] * (p[n,k] - (k == labels[n]))``.
+    """Compute ``dlogits[n,k] = weights[n] * (p[n,k] - (k == labels[n]))``.
 
     Parameters
     ----------
     p : (N, K) array
+        The softmax of the logits, from the forward pass.
     labels : (N,) int64 array
     weights : (N,) array
-        What each sample's loss counts in the total: ``1 / N`` for a mean.
+        The weight of each sample's loss in the total: ``1 / N`` for a mean.
     out : (N, K) array, optional
     work : ignored here
 
@@ -70,12 +72,11 @@ def softmax_cross_entropy_backward(p, labels, weights, out=None, work=None):
 
 
 def categorical_cross_entropy_forward(logits, shares, out=None, work=None):
-    """Cross-entropy between given shares (a one-hot row, say) and the softmax of the logits.
+    """Compute the cross-entropy between given shares (such as one-hot rows) and the softmax of the logits.
 
     ``loss[n] = sum_k t_k * (log(sum_j exp(z_j - m)) - (z_k - m))`` with ``z = logits[n]``, ``m = max_k z_k``,
-    ``t = shares[n]``: no term is negative, so nothing cancels. A class with no share adds nothing, not even where its
-    logit is -inf.
-    Source: Bishop, "Pattern recognition and machine learning", 2006, equation 4.108.
+    ``t = shares[n]``. No term is negative, so nothing cancels. A class whose share is 0 adds nothing, even if its logit
+    is -inf. Source: Bishop, "Pattern recognition and machine learning", 2006, equation 4.108.
 
     Parameters
     ----------
@@ -98,13 +99,13 @@ def categorical_cross_entropy_forward(logits, shares, out=None, work=None):
 
 
 def categorical_cross_entropy_backward(p, shares, weights, out=None, work=None):
-    """``dlogits[n,k] = weights[n] * (p[n,k] * sum_j t_j - t_k)`` with ``t = shares[n]``, whose sum is 1 or nearly.
+    """Compute ``dlogits[n,k] = weights[n] * (p[n,k] * sum_j t_j - t_k)`` with ``t = shares[n]``, whose sum is nearly 1.
 
     Parameters
     ----------
     p, shares : (N, K) arrays
     weights : (N,) array
-        What each sample's loss counts in the total: ``1 / N`` for a mean.
+        The weight of each sample's loss in the total: ``1 / N`` for a mean.
     out : (N, K) array, optional
     work : ignored here
 
@@ -116,7 +117,7 @@ def categorical_cross_entropy_backward(p, shares, weights, out=None, work=None):
 
 
 def mean_squared_error_forward(y, targets, out=None, work=None):
-    """``loss[n] = 1/D * sum_d (y[n,d] - t[n,d])**2``.
+    """Compute ``loss[n] = 1/D * sum_d (y[n,d] - t[n,d])**2``, with t the targets.
 
     Source: Bishop, "Pattern recognition and machine learning", 2006, section 1.5.5, as a mean over the outputs.
 
@@ -134,13 +135,13 @@ def mean_squared_error_forward(y, targets, out=None, work=None):
 
 
 def mean_squared_error_backward(y, targets, weights, out=None, work=None):
-    """``dy[n,d] = weights[n] * 2/D * (y[n,d] - t[n,d])``.
+    """Compute ``dy[n,d] = weights[n] * 2/D * (y[n,d] - t[n,d])``, with t the targets.
 
     Parameters
     ----------
     y, targets : (N, D) arrays
     weights : (N,) array
-        What each sample's loss counts in the total: ``1 / N`` for a mean.
+        The weight of each sample's loss in the total: ``1 / N`` for a mean.
     out : (N, D) array, optional
     work : ignored here
 

@@ -8,18 +8,19 @@ __all__ = ["adam_update", "clip_gradient", "gradient_norm", "rmsprop_update", "s
 
 
 def sgd_update(parameter, gradient, velocity, learning_rate, momentum, nesterov):
-    """Gradient descent, with momentum where ``velocity`` is given.
+    """Take a step of gradient descent, with momentum if ``velocity`` is given.
 
-    ``v = momentum * v - learning_rate * g``; ``w += v``, or with Nesterov ``w += momentum * v - learning_rate * g``.
-    Source: Sutskever et al., "On the importance of initialization and momentum in deep learning", 2013, equations
-    1 to 4, in the form of Keras 3 (the rate is inside the velocity, so a schedule scales it).
+    ``v = momentum * v - learning_rate * g``; then ``w += v``, or with Nesterov
+    ``w += momentum * v - learning_rate * g``. Source: Sutskever et al., "On the importance of initialization and
+    momentum in deep learning", 2013, equations 1 to 4, in the form of Keras 3 (the rate is inside the velocity, so a
+    schedule scales it).
 
     Parameters
     ----------
     parameter, gradient : arrays of one shape
         ``parameter`` is updated in place.
     velocity : array like parameter, or None for plain descent
-        Updated in place.
+        It is updated in place.
     learning_rate, momentum : float
     nesterov : bool
     """
@@ -34,7 +35,7 @@ def sgd_update(parameter, gradient, velocity, learning_rate, momentum, nesterov)
 
 
 def adam_update(parameter, gradient, m, v, step, learning_rate, beta_1, beta_2, epsilon):
-    """Adam with bias correction.
+    """Take a step of Adam with bias correction.
 
     ``m += (1 - beta_1) * (g - m)``; ``v += (1 - beta_2) * (g*g - v)``;
     ``w -= a * m / (sqrt(v) + epsilon)`` with ``a = learning_rate * sqrt(1 - beta_2**t) / (1 - beta_1**t)``.
@@ -46,7 +47,7 @@ def adam_update(parameter, gradient, m, v, step, learning_rate, beta_1, beta_2, 
     parameter, gradient, m, v : arrays of one shape
         All but the gradient are updated in place.
     step : int
-        t, counted from 1.
+        The number t of this step, counted from 1.
     learning_rate, beta_1, beta_2, epsilon : float
     """
     number = parameter.dtype.type
@@ -57,21 +58,20 @@ def adam_update(parameter, gradient, m, v, step, learning_rate, beta_1, beta_2, 
 
 
 def rmsprop_update(parameter, gradient, mean_square, mean, velocity, learning_rate, rho, momentum, epsilon):
-    """RMSprop: a step divided by the root of a running mean of the squared gradients.
+    """Take a step of RMSprop: the gradient is divided by the root of a running mean of its squares.
 
-    ``s = rho * s + (1 - rho) * g*g``; ``u = learning_rate * g / sqrt(s + epsilon)``; ``w -= u``. Where ``mean`` is
-    given (the centered form), ``m = rho * m + (1 - rho) * g``, and the variance ``s - m*m`` takes the place of s; it
-    is no less than 0, also where rounding would have it so. Where ``velocity`` is given,
-    ``v = momentum * v + u`` and ``w -= v``.
-    Source: Hinton, "Neural networks for machine learning", 2012, lecture 6e; Graves, "Generating sequences with
-    recurrent neural networks", 2013, equations 38 to 41 (centered, with momentum), in the form of Keras 3.
+    ``s = rho * s + (1 - rho) * g*g``; ``u = learning_rate * g / sqrt(s + epsilon)``; ``w -= u``. If ``mean`` is given
+    (the centered form), ``m = rho * m + (1 - rho) * g``, and the variance ``s - m*m`` replaces s in u; where rounding
+    makes it negative it is taken as 0. If ``velocity`` is given, ``v = momentum * v + u`` and ``w -= v``. Source:
+    Hinton, "Neural networks for machine learning", 2012, lecture 6e; Graves, "Generating sequences with recurrent
+    neural networks", 2013, equations 38 to 41 (centered, with momentum), in the form of Keras 3.
 
     Parameters
     ----------
     parameter, gradient, mean_square : arrays of one shape
         All but the gradient are updated in place.
     mean, velocity : array like parameter, or None
-        Updated in place.
+        They are updated in place.
     learning_rate, rho, momentum, epsilon : float
     """
     number = parameter.dtype.type
@@ -92,7 +92,7 @@ def rmsprop_update(parameter, gradient, mean_square, mean, velocity, learning_ra
 
 
 def gradient_norm(gradient, out=None, work=None):
-    """The length of a gradient, ``sqrt(sum_i g_i**2)``, summed in double precision.
+    """Compute the length of a gradient, ``sqrt(sum_i g_i**2)``, with the sum in double precision.
 
     Parameters
     ----------
@@ -109,7 +109,7 @@ def gradient_norm(gradient, out=None, work=None):
 
 
 def scale_gradient(gradient, factor, out=None, work=None):
-    """``factor * g``, which makes a long gradient as short as it should be.
+    """Compute ``factor * g``, which shortens a gradient that is too long.
 
     Source: Pascanu, Mikolov & Bengio, "On the difficulty of training recurrent neural networks", 2013, algorithm 1.
 
@@ -128,7 +128,7 @@ def scale_gradient(gradient, factor, out=None, work=None):
 
 
 def clip_gradient(gradient, limit, out=None, work=None):
-    """``min(max(g, -limit), limit)``, element by element; NaN stays NaN.
+    """Compute ``min(max(g, -limit), limit)``, element by element; NaN stays NaN.
 
     Parameters
     ----------

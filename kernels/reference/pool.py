@@ -1,6 +1,6 @@
 """Pooling: the largest value of every window and where it stood, or the average.
 
-Shapes: x (N, H, W, C), y (N, OH, OW, C).
+Shapes: x (N, H, W, C), y (N, OH, OW, C). In the formulas s is the stride and xpad is x with its pads.
 """
 
 import numpy as np
@@ -13,16 +13,17 @@ __all__ = ["average_pool2d_backward", "average_pool2d_forward", "max_pool2d_back
 
 
 def max_pool2d_forward(x, pool_size, strides, pads, out=None, work=None):
-    """Largest value of each window; pads count as -inf, so they never win; of equal values the first wins.
+    """Compute the largest value of each window and say where it stood.
 
-    ``y[n,i,j,c] = max_{p,q} xpad[n, i*s + p, j*s + q, c]``. A NaN in a window is its result.
+    ``y[n,i,j,c] = max_{p,q} xpad[n, i*s + p, j*s + q, c]``. Pads count as -inf, so they never win; of equal values the
+    first wins. If a window holds a NaN, its result is NaN.
 
     Parameters
     ----------
     x : (N, H, W, C) array
     pool_size, strides : (int, int)
     pads : (top, bottom, left, right)
-        Each smaller than the window, so that every window holds a pixel.
+        Each is smaller than the window, so that every window holds a pixel.
     out : pair of arrays, optional
         ``(y, argmax)``.
     work : ignored here
@@ -31,7 +32,7 @@ def max_pool2d_forward(x, pool_size, strides, pads, out=None, work=None):
     -------
     y : (N, OH, OW, C) array
     argmax : (N, OH, OW, C) uint8 array (int32 for windows over 256 taps)
-        ``p * KW + q`` of the winner.
+        ``p * KW + q`` of the winning tap.
     """
     KH, KW = pool_size
     window = Window(pool_size, strides, pads)
@@ -39,7 +40,7 @@ def max_pool2d_forward(x, pool_size, strides, pads, out=None, work=None):
     top, bottom, left, right = pads
     xpad = np.pad(x, ((0, 0), (top, bottom), (left, right), (0, 0)), constant_values=-np.inf)
     taps = np.stack([xpad[:, *tap_slices(p, q, (OH, OW), window)] for p in range(KH) for q in range(KW)])
-    # A pixel of -inf must not lose to a pad on the left or above it: pads are set below every number.
+    # A pixel of -inf equals a pad and must not lose to one that comes before it, so pads are kept from winning.
     inside = np.pad(np.ones(x.shape[1:3], bool), ((top, bottom), (left, right)))
     real = np.stack([inside[tap_slices(p, q, (OH, OW), window)] for p in range(KH) for q in range(KW)])
     y = taps.max(axis=0)
@@ -48,9 +49,9 @@ def max_pool2d_forward(x, pool_size, strides, pads, out=None, work=None):
 
 
 def max_pool2d_backward(dy, argmax, input_size, pool_size, strides, pads, out=None, work=None):
-    """Each output's gradient goes to the pixel that won its window; a pixel that won several adds them up.
+    """Send each output's gradient to the pixel that won its window; a pixel that won several windows adds them up.
 
-    ``dxpad[n, i*s + p, j*s + q, c] += dy[n,i,j,c]`` where ``argmax[n,i,j,c] == p*KW + q``.
+    ``dxpad[n, i*s + p, j*s + q, c] += dy[n,i,j,c]`` where ``argmax[n,i,j,c] == p*KW + q``, and the pads are cut off.
 
     Parameters
     ----------
@@ -70,18 +71,18 @@ def max_pool2d_backward(dy, argmax, input_size, pool_size, strides, pads, out=No
 
 
 def average_pool2d_forward(x, pool_size, strides, pads, out=None, work=None):
-    """Average of each window's pixels; pads do not count, so at an edge fewer pixels are averaged.
+    """Compute the average of each window's pixels; pads do not count, so fewer pixels are averaged at an edge.
 
     ``y[n,i,j,c] = sum_{p,q} xpad[n, i*s + p, j*s + q, c] / count[i,j]``, where ``count[i,j]`` is how many of the
     window's taps meet a pixel. Source: LeCun et al., "Gradient-based learning applied to document recognition", 1998,
-    section II.B (there with a trained factor); the count is TensorFlow's.
+    section II.B (there with a trained factor); dividing by the count is TensorFlow's rule.
 
     Parameters
     ----------
     x : (N, H, W, C) array
     pool_size, strides : (int, int)
     pads : (top, bottom, left, right)
-        Each smaller than the window, so that every window holds a pixel.
+        Each is smaller than the window, so that every window holds a pixel.
     out : (N, OH, OW, C) array, optional
     work : ignored here
 
@@ -94,7 +95,7 @@ def average_pool2d_forward(x, pool_size, strides, pads, out=None, work=None):
 
 
 def average_pool2d_backward(dy, input_size, pool_size, strides, pads, out=None, work=None):
-    """Each output's gradient is shared out equally among the pixels of its window.
+    """Share each output's gradient out equally among the pixels of its window.
 
     ``dxpad[n, i*s + p, j*s + q, c] += dy[n,i,j,c] / count[i,j]``, and the pads are cut off.
 
@@ -118,5 +119,5 @@ def average_pool2d_backward(dy, input_size, pool_size, strides, pads, out=None, 
 
 
 def pixel_counts(input_size, window, dtype):
-    """How many taps of each window meet a pixel, not a pad: (OH, OW, 1)."""
+    """Return how many taps of each window meet a pixel and not a pad: (OH, OW, 1)."""
     return im2col(np.ones((1, *input_size, 1), dtype), window).sum(axis=(0, 3, 4))

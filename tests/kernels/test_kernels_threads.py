@@ -12,7 +12,7 @@ import pytest
 from threadpoolctl import threadpool_info
 
 from tinycnn.kernels import cpu, reference
-from tinycnn.kernels.cpu import _jit
+from tinycnn.kernels.cpu.machine import jit
 from tinycnn.kernels.threads import one_blas_thread
 
 ROOT = Path(__file__).parents[2]
@@ -320,11 +320,12 @@ RELU_TWICE = """
 import sys, numba, numpy as np
 before = numba.config.CACHE_DIR
 from tinycnn.kernels import cpu
-from tinycnn.kernels.cpu import _jit, activation
+from tinycnn.kernels.cpu import activation
+from tinycnn.kernels.cpu.machine import jit
 assert numba.config.CACHE_DIR == before  # a user's own functions are cached where they were
 cpu.relu_forward(np.ones(5, np.float32))
 [(_, launch)] = activation._gate._compiled.values()
-launches, chunks = launch.jitted.stats, _jit.COMPILED
+launches, chunks = launch.jitted.stats, jit.COMPILED
 hits = sum(launches.cache_hits.values()), *(function.cache_hits for function in chunks)
 print(*hits, sum(launches.cache_misses.values()))
 """
@@ -334,7 +335,7 @@ def test_a_second_process_compiles_nothing(tmp_path):
     assert run_python(RELU_TWICE, NUMBA_CACHE_DIR=str(tmp_path)).split() == ["0", "0", "1"]
     assert run_python(RELU_TWICE, NUMBA_CACHE_DIR=str(tmp_path)).split() == ["1", "1", "0"]
     (folder,) = tmp_path.iterdir()
-    assert folder.name == Path(_jit.cache_folder()).name  # named by the sources' hash
+    assert folder.name == Path(jit.cache_folder()).name  # named by the sources' hash
 
 
 def test_code_from_the_cache_runs_whoever_compiled_its_parts(tmp_path):
@@ -348,7 +349,7 @@ def test_the_cache_falls_back_to_a_private_folder(tmp_path):
     """A home that cannot be written to costs nothing but the place."""
     blocked = tmp_path / "a file"
     blocked.touch()
-    code = "import os; os.umask(0o002)\nfrom tinycnn.kernels.cpu import _jit; print(_jit.cache_folder())"
+    code = "import os; os.umask(0o002)\nfrom tinycnn.kernels.cpu.machine import jit; print(jit.cache_folder())"
     variables = {
         "XDG_CACHE_HOME": str(blocked),
         "NUMBA_CACHE_DIR": "",
@@ -362,23 +363,22 @@ def test_the_cache_falls_back_to_a_private_folder(tmp_path):
 
 def test_a_folder_that_others_may_write_to_is_not_used(tmp_path):
     """Cached code is run: it must not come from a folder in which anyone can put it."""
-    assert _jit._is_ours(tmp_path)
+    assert jit._is_ours(tmp_path)
     tmp_path.chmod(0o777)
-    assert not _jit._is_ours(tmp_path)
+    assert not jit._is_ours(tmp_path)
 
 
 def test_every_source_counts_in_the_cache_name():
-    """Numba does not see an edit in a helper of another file; the folder's name must."""
-    before = _jit._source_hash()
-    sources = list(Path(_jit.__file__).parent.parent.rglob("*.py"))
-    assert any(path.name == "counter_hash.py" for path in sources)
-    extra = Path(_jit.__file__).parent / "_temporary_for_a_test.py"
-    try:
-        extra.write_text("# not empty")
-    except OSError:
-        pytest.skip("the installation is read-only")
-    try:
-        assert _jit._source_hash() != before
-    finally:
-        extra.unlink()
-    assert _jit._source_hash() == before
+    """Numba does not see an edit in a helper of another file; the folder's name must, however deep the file lies."""
+    before = jit._source_hash()
+    for nested in ("", "cpu", "cpu/machine", "cuda/steps"):
+        extra = Path(reference.__file__).parents[1] / nested / "_temporary_for_a_test.py"
+        try:
+            extra.write_text("# not empty")
+        except OSError:
+            pytest.skip("the installation is read-only")
+        try:
+            assert jit._source_hash() != before
+        finally:
+            extra.unlink()
+        assert jit._source_hash() == before

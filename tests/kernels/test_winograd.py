@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tinycnn.kernels.cpu import _winograd as winograd
-from tinycnn.kernels.cpu._tiles import micro_kernel
+from tinycnn.kernels.cpu.convolution import winograd_tiles as winograd
+from tinycnn.kernels.cpu.machine.micro_kernel import micro_kernel
 from tinycnn.kernels.reference import conv as reference
 
 BOUND = {np.float32: 1e-5, np.float64: 1e-13}  # largest error, relative to the largest result

@@ -40,7 +40,7 @@ def errors_of_kernels():
     import numpy as np
 
     from tinycnn.kernels import cpu, reference
-    from tinycnn.kernels.cpu import _tiles
+    from tinycnn.kernels.cpu.machine import vectors
 
     errors = {}
     for dtype in TOLERANCE:
@@ -55,7 +55,7 @@ def errors_of_kernels():
                 for a, e in zip(results, expected, strict=True)
             ]
             errors[f"{name} {dtype}"] = max(scaled) if not np.isnan(scaled).any() else None
-    return {"vector": _tiles.VECTOR_BYTES, "errors": errors}
+    return {"vector": vectors.VECTOR_BYTES, "errors": errors}
 
 
 def _cast(argument, dtype):

@@ -267,14 +267,14 @@ def conv_dw_accumulates(right, *arguments, out=None, work=None):
 # Convolution: errors of one backend ---------------------------------------------------------------------------
 
 
-@mutant(CONV, "cpu only: the last image gets the result of the one before", (cpu._stage, "launch_forward"))
+@mutant(CONV, "cpu only: the last image gets the result of the one before", (cpu.convolution.direct, "launch_forward"))
 def cpu_conv_last_image_missing(right, plan, x, w, b, floor, y, *rest):
     right(plan, x, w, b, floor, y, *rest)
     if len(y) > 1:
         y[-1] = y[-2]
 
 
-@mutant(CONV, "cpu only: pads wider than the window are cut to it", (cpu._stage, "launch_backward"))
+@mutant(CONV, "cpu only: pads wider than the window are cut to it", (cpu.convolution.direct, "launch_backward"))
 def cpu_conv_no_negative_pads(right, plan, *rest):
     back = plan.back
     right(plan._replace(back=back._replace(top=max(0, back.top), left=max(0, back.left))), *rest)

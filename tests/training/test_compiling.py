@@ -13,10 +13,10 @@ import pytest
 from tinycnn import Sequential, initializers, layers
 from tinycnn.core import backend
 from tinycnn.kernels import cpu
-from tinycnn.kernels.cpu import _jit
+from tinycnn.kernels.cpu.machine import jit as kernel_jit
 from tinycnn.training import precompile as compiling
 
-jit = pytest.mark.skipif(_jit.numba.config.DISABLE_JIT, reason="nothing is compiled")
+jit = pytest.mark.skipif(kernel_jit.numba.config.DISABLE_JIT, reason="nothing is compiled")
 
 PARTS = {
     "dense": lambda: [layers.Flatten(), layers.Dense(6, activation="relu"), layers.Dense(3, activation="softmax")],
@@ -137,7 +137,7 @@ def test_a_fit_does_without_them(first_start, monkeypatch, tmp_path):
 @jit
 def test_what_is_noted_is_not_run():
     x, y = np.full(5, -1, np.float32), np.full(5, 7, np.float32)
-    with _jit.noting() as noted:
+    with kernel_jit.noting() as noted:
         cpu.relu_forward(x, out=y)
         assert (y == 7).all()
         cpu.softmax_forward(x.reshape(1, 5), out=y.reshape(1, 5))
@@ -162,9 +162,9 @@ def test_a_fit_finds_everything_compiled(kind, fuse, optimizer, tmp_path, reques
     python(compiling.PROGRAM, "0", "1", given=json.dumps(compiling._job(small_model(kind, optimizer), 4, fuse)))
     names = python(f"""
 import test_compiling as t
-from tinycnn.kernels.cpu import _jit
+from tinycnn.kernels.cpu.machine import jit as kernel_jit
 t.fit(t.small_model({kind!r}, {optimizer!r}), fuse={fuse})
-for function in _jit.COMPILED:
+for function in kernel_jit.COMPILED:
     print(function.cache_hits, function._pyfunc.__module__)
 """)
     hits = [line.split() for line in names.splitlines()]

@@ -41,7 +41,7 @@ class Backend:
         """Whether the kernels are about to be compiled, as on the first run after an installation."""
         if self.name != "cpu":
             return False
-        return importlib.import_module("tinycnn.kernels.cpu._jit").has_to_compile()
+        return importlib.import_module("tinycnn.kernels.cpu.machine.jit").has_to_compile()
 
     @cached_property
     def on_device(self) -> bool:

@@ -98,7 +98,7 @@ def _start(helpers: list[subprocess.Popen[bytes]], model: Network, batch_size: i
 
 def needed(model: Network, batch_size: int, fuse: bool) -> list[Callable[[], Any]]:
     """Return what a training step launches, in order, as functions that compile it; nothing is computed."""
-    from ..kernels.cpu._jit import noting
+    from ..kernels.cpu.machine.jit import noting
 
     chain, ws = model.plan if fuse else model.chain, Workspace()
     x = np.empty((batch_size, *model.input_shape), model.dtype)

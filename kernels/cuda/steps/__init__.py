@@ -5,8 +5,8 @@
 3. :mod:`.shared`: a block of threads fetches tiles into shared memory and multiplies from there.
 4. :mod:`.registers`: each thread computes a small block of results, from registers.
 
-The last is what the backend uses for everything, with more room for tuning: :mod:`.._product`. To be easy to read these
-steps take stride 1, no dilation and one group only; ``forward(x, w, pads, out)`` in each.
+The backend uses the last step for everything, with more room for tuning: :mod:`.._product`. To be easy to read, these
+steps have only stride 1, no dilation and one group. Each has ``forward(x, w, pads, out)``.
 """
 
 from . import coalesced, naive, registers, shared

@@ -1,4 +1,4 @@
-"""Step 2: a thread per result; neighbouring threads work on neighbouring filters.
+"""Step 2: a thread per result, where neighbouring threads work on neighbouring filters.
 
 Only the order of the threads has changed. Now a row of 32 threads reads the same pixel (one fetch for all) and 32
 weights that stand side by side, and writes 32 results that do: each piece of memory that is fetched is used whole.
@@ -8,13 +8,14 @@ from .._device import THREADS, cuda, kernel, launch
 
 
 def forward(x, w, pads, out):
-    """``out[n,i,j,f] = sum_{p,q,c} xpad[n, i+p, j+q, c] * w[p,q,c,f]``."""
+    """Compute ``out[n,i,j,f] = sum_{p,q,c} xpad[n, i+p, j+q, c] * w[p,q,c,f]``."""
     blocks = -(-out.size // THREADS)
     launch(_coalesced, blocks, THREADS, x, w, out, (*x.shape, *out.shape[1:], *w.shape[:2]), pads)
 
 
 @kernel
 def _coalesced(x, w, y, shape, pads):
+    """Compute one result."""
     N, H, W, C, OH, OW, F, KH, KW = shape
     result = cuda.grid(1)
     if result < N * OH * OW * F:

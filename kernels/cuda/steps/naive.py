@@ -1,20 +1,21 @@
-"""Step 1: a thread per result; neighbouring threads work on neighbouring pixels.
+"""Step 1: a thread per result, where neighbouring threads work on neighbouring pixels.
 
-For F filters a pixel's results stand next to each other (NHWC), so neighbouring threads write F numbers apart, and read
-C numbers apart. Memory is served in pieces of 32 bytes: of each piece that is fetched a thread uses four.
+The F results of a pixel stand next to each other (NHWC), so neighbouring threads write F numbers apart, and read C
+numbers apart. Memory is served in pieces of 32 bytes, and a thread uses four bytes of each piece that is fetched.
 """
 
 from .._device import THREADS, cuda, kernel, launch
 
 
 def forward(x, w, pads, out):
-    """``out[n,i,j,f] = sum_{p,q,c} xpad[n, i+p, j+q, c] * w[p,q,c,f]``."""
+    """Compute ``out[n,i,j,f] = sum_{p,q,c} xpad[n, i+p, j+q, c] * w[p,q,c,f]``."""
     N, OH, OW, F = out.shape
     launch(_naive, (-(-N * OH * OW // THREADS), F), THREADS, x, w, out, (*x.shape, *out.shape[1:], *w.shape[:2]), pads)
 
 
 @kernel
 def _naive(x, w, y, shape, pads):
+    """Compute one result."""
     N, H, W, C, OH, OW, F, KH, KW = shape
     pixel, f = cuda.grid(1), cuda.blockIdx.y
     if pixel < N * OH * OW:

@@ -1,8 +1,8 @@
-"""Step 4: as step 3, but each thread computes DOWN × ACROSS results.
+"""Step 4: like step 3, but each thread computes DOWN × ACROSS results.
 
-Step 3 takes two numbers from shared memory for each multiplication, and shared memory is what it then waits for. A
-thread that takes DOWN + ACROSS numbers into registers can do DOWN * ACROSS multiplications with them. The sums are a
-small local array; as all its indices are known when the kernel is compiled, the compiler keeps it in registers.
+Step 3 takes two numbers from shared memory for each multiplication, and then it waits for shared memory. A thread that
+takes DOWN + ACROSS numbers into registers can do DOWN * ACROSS multiplications with them. The sums are a small local
+array; as all its indices are known when the kernel is compiled, the compiler keeps it in registers.
 """
 
 from functools import cache
@@ -11,14 +11,14 @@ import numpy as np
 
 from .._device import SIMULATED, cuda, kernel, launch
 
-#: Results of a block, numbers of a sum that are fetched at a time, and results of a thread.
+#: The results of a block, how many numbers of a sum are fetched at a time, and the results of a thread.
 ROWS, COLUMNS, DEPTH, DOWN, ACROSS = (4, 4, 2, 2, 2) if SIMULATED else (64, 64, 16, 4, 4)
 THREADS_DOWN, THREADS_ACROSS = ROWS // DOWN, COLUMNS // ACROSS
 THREADS = THREADS_DOWN * THREADS_ACROSS
 
 
 def forward(x, w, pads, out):
-    """``out[n,i,j,f] = sum_{p,q,c} xpad[n, i+p, j+q, c] * w[p,q,c,f]``."""
+    """Compute ``out[n,i,j,f] = sum_{p,q,c} xpad[n, i+p, j+q, c] * w[p,q,c,f]``."""
     N, OH, OW, F = out.shape
     blocks = -(-F // COLUMNS), -(-N * OH * OW // ROWS)
     shape = (*x.shape, *out.shape[1:], *w.shape[:2])
@@ -27,13 +27,13 @@ def forward(x, w, pads, out):
 
 @cache
 def _compiled(number):
-    """The kernel for one dtype."""
+    """Return the kernel for one dtype."""
     left_tile, right_tile, results = (DEPTH, ROWS + 1), (DEPTH, COLUMNS), (DOWN, ACROSS)
 
     @kernel
     def register_tiles(x, w, y, shape, pads):
         N, H, W, C, OH, OW, F, KH, KW = shape
-        left = cuda.shared.array(left_tile, number)  # a column more, so that a row's writes go to different banks
+        left = cuda.shared.array(left_tile, number)  # one column more, so that a row's writes go to different banks
         right = cuda.shared.array(right_tile, number)
         sums = cuda.local.array(results, number)
         for i in range(DOWN):

@@ -1,4 +1,4 @@
-"""Step 3: the product ``cols @ w`` by square tiles in shared memory.
+"""Step 3: the product ``cols @ w``, by square tiles in shared memory.
 
 A convolution is a product of the im2col matrix (a row per pixel of the result, a column per tap) and the weights. A
 block of SIDE × SIDE threads computes a square of results. In each round every thread fetches one number of the left
@@ -16,7 +16,7 @@ SIDE = 2 if SIMULATED else 16
 
 
 def forward(x, w, pads, out):
-    """``out[n,i,j,f] = sum_{p,q,c} xpad[n, i+p, j+q, c] * w[p,q,c,f]``."""
+    """Compute ``out[n,i,j,f] = sum_{p,q,c} xpad[n, i+p, j+q, c] * w[p,q,c,f]``."""
     N, OH, OW, F = out.shape
     blocks = -(-F // SIDE), -(-N * OH * OW // SIDE)
     shape = (*x.shape, *out.shape[1:], *w.shape[:2])
@@ -25,7 +25,7 @@ def forward(x, w, pads, out):
 
 @cache
 def _compiled(number):
-    """The kernel for one dtype: how much shared memory it takes has to be known to the compiler."""
+    """Return the kernel for one dtype: the compiler has to know how much shared memory it takes."""
     tile = (SIDE, SIDE)
 
     @kernel
@@ -49,7 +49,7 @@ def _compiled(number):
             cuda.syncthreads()  # the tiles are complete
             for k in range(SIDE):
                 total += left[down, k] * right[k, across]
-            cuda.syncthreads()  # and no longer needed
+            cuda.syncthreads()  # the tiles are no longer needed
         if pixel < N * OH * OW and f < F:
             y[pixel * F + f] = total
 

@@ -1,9 +1,9 @@
 """Parallel loops that compile fast: one loop for all kernels, which calls a kernel's chunks by their address.
 
-Numba compiles what a ``prange`` contains four times over (as a function, two wrappers of it, and part of its caller),
-and again for every caller. That is nothing for a line of arithmetic and seconds for a convolution. Here the loop is
-compiled once; what it runs is a function of a chunk's number and arguments, compiled by itself, and all that passes
-between them is two addresses: that function's, and that of its arguments.
+Numba compiles what a ``prange`` contains four times (as a function, as two wrappers of it, and as a part of its
+caller), and again for every caller. For a line of arithmetic that costs nothing, but for a convolution it takes
+seconds. Here the loop is compiled once. What it runs is a function of a chunk's number and arguments, which is compiled
+by itself, and all that passes between the two is a pair of addresses: that of the function and that of its arguments.
 """
 
 import functools
@@ -18,23 +18,25 @@ from numba.core import cgutils
 from numba.core.imputils import impl_ret_borrowed
 from numba.extending import intrinsic
 
-from ._jit import by_itself, helper, kernel, note
+from .jit import by_itself, helper, kernel, note
 
 _INDEX = ir.IntType(64)
 _POINTER = ir.IntType(8).as_pointer()
 
 
-def lanes(chunks):
-    """How many chunks run at the same time: scratch memory is needed for so many, and is near when it is used again."""
+def worker_count(chunks):
+    """Return how many chunks run at the same time; each of these workers needs scratch memory of its own."""
     return min(chunks, numba.get_num_threads())
 
 
 class parallel:  # noqa: N801 - a decorator
-    """Decorate ``f(chunk, lane, *arguments)``; ``f.launch(chunks, *arguments)`` calls it for each chunk, in parallel.
+    """A decorator that makes ``f(chunk, worker, *arguments)`` run for many chunks in parallel.
 
-    Chunks with the same number of a lane run one after another. How many lanes there are differs from machine to
-    machine, so results may depend on the chunk, and only scratch memory on the lane. Arguments are arrays, numbers,
-    and tuples of numbers.
+    ``f.launch(chunks, *arguments)`` calls it for each chunk.
+
+    Chunks with the same worker number run one after another, and can use the same scratch memory. The number of workers
+    differs from machine to machine, so results may depend on the chunk, and only scratch memory on the worker.
+    Arguments are arrays, numbers, and tuples of numbers.
     """
 
     def __init__(self, function):
@@ -43,12 +45,12 @@ class parallel:  # noqa: N801 - a decorator
         self._compiled = {}
 
     def launch(self, chunks, *arguments):
-        """Call the function for chunks 0 … chunks-1; which thread takes which is open."""
+        """Call the function for chunks 0 … chunks-1; which thread takes which chunk is open."""
         if numba.config.DISABLE_JIT:
             for chunk in range(chunks):
                 self.function(chunk, 0, *arguments)
             return
-        # Each argument is always of one kind, but for the dtype of numbers and arrays.
+        # The kind of each argument is always the same, except for the dtype of numbers and arrays.
         dtypes = tuple([getattr(argument, "dtype", None) for argument in arguments])
         compiled = self._compiled.get(dtypes)
         if compiled is None:
@@ -57,26 +59,26 @@ class parallel:  # noqa: N801 - a decorator
                 return
             compiled = compile_it()
         address, launch = compiled
-        launch(lanes(chunks), chunks, address, arguments)
+        launch(worker_count(chunks), chunks, address, arguments)
 
     def _compile(self, dtypes, kind):
-        """The address of a function of a chunk's number and the arguments' address, and what launches the loop."""
+        """Compile for one kind of arguments: return the address of what runs a chunk, and what launches the loop."""
         digest = hashlib.sha256(str(kind.types).encode()).hexdigest()[:16]
         names = {"body": self.body, "arguments_at": _arguments_at(types.Tuple(kind.types))}
         entry = self._like(_entry, names, digest)
         address = by_itself(types.void(types.int64, types.int64, types.int64), entry).address
         launcher = self._like(_launch, {"run": _run, "address_of": _address_of}, f"launch_{digest}")
         launch = kernel(parallel=False)(launcher)
-        numba.get_num_threads()  # starts the threads: code from the cache that is read before them calls address 0
+        numba.get_num_threads()  # starts the threads: code that is read from the cache before that calls address 0
         launch.jitted.compile((types.int64, types.int64, types.int64, kind))
         self._compiled[dtypes] = address, launch
         return address, launch
 
     def _like(self, template, names, suffix):
-        """A function of the template's code, for Numba's cache one of this kernel's file and name.
+        """Return a function with the template's code that Numba's cache takes for one of this kernel's file and name.
 
-        One function for each kind of arguments: where several processes compile one function for several kinds, the
-        cache may give one the other's code, because it numbers the kinds as they come.
+        There is one function for each kind of arguments. If several processes compile one function for several kinds,
+        the cache may give one process the other's code, because it numbers the kinds in the order in which they come.
         """
         code = template.__code__.replace(co_filename=self.function.__code__.co_filename)
         function = python_types.FunctionType(code, names, self.function.__name__)
@@ -85,17 +87,18 @@ class parallel:  # noqa: N801 - a decorator
         return function
 
 
-def _entry(chunk, lane, address):
-    body(chunk, lane, *arguments_at(address))  # noqa: F821 - both names are given to it in _like
+def _entry(chunk, worker, address):
+    """Read the arguments from their address and run one chunk."""
+    body(chunk, worker, *arguments_at(address))  # noqa: F821 - _like supplies both names
 
 
-def _launch(lanes, chunks, function, arguments):
-    """Put the arguments where the chunks can read them."""
-    run(lanes, chunks, function, address_of(arguments))  # noqa: F821 - likewise
+def _launch(workers, chunks, function, arguments):
+    """Put the arguments where the chunks can read them, and run the loop."""
+    run(workers, chunks, function, address_of(arguments))  # noqa: F821 - _like supplies these, too
 
 
 def _arguments_at(kind):
-    """An intrinsic that reads a tuple of arguments of known types."""
+    """Return an intrinsic that reads a tuple of arguments of known types."""
 
     @intrinsic
     def arguments_at(typingctx, address):
@@ -110,7 +113,7 @@ def _arguments_at(kind):
 
 @intrinsic
 def _address_of(typingctx, arguments):
-    """Put a tuple on the stack; the address is good until the caller returns."""
+    """Put a tuple on the stack and return its address, which is good until the caller returns."""
 
     def generate(context, builder, signature, args):
         return builder.ptrtoint(cgutils.alloca_once_value(builder, args[0]), _INDEX)
@@ -119,7 +122,7 @@ def _address_of(typingctx, arguments):
 
 
 @intrinsic
-def _call(typingctx, function, chunk, lane, arguments):
+def _call(typingctx, function, chunk, worker, arguments):
     """Call a function by its address."""
 
     def generate(context, builder, signature, args):
@@ -132,11 +135,11 @@ def _call(typingctx, function, chunk, lane, arguments):
 
 
 @kernel()
-def _loop(lanes, chunks, function, arguments):
-    """The one parallel loop, over addresses: compiled once."""
-    for lane in prange(lanes):
-        number = np.int64(lane)
-        for chunk in range(number * chunks // lanes, (number + 1) * chunks // lanes):
+def _loop(workers, chunks, function, arguments):
+    """Run the one parallel loop; as it knows only addresses, it is compiled once."""
+    for worker in prange(workers):
+        number = np.int64(worker)
+        for chunk in range(number * chunks // workers, (number + 1) * chunks // workers):
             _call(function, chunk, number, arguments)
 
 

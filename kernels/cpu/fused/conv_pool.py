@@ -1,24 +1,22 @@
-"""Several core kernels in one: private to this backend, each defined as a composition of core kernels.
+"""A convolution with its ReLU and its max-pooling in one launch, as a composition of kernels.
 
-What a layer makes and its neighbour uses at once need not go to memory in between. ``tinycnn.network.plan`` decides
-which layers run this way; the reference backend, which has none of this, is what they are tested against.
+What one layer computes and the next uses at once need not go to memory in between. ``tinycnn.network.plan`` decides
+which layers run this way; they are tested against the reference backend, which has nothing of the kind.
 """
 
 import functools
 
 import numpy as np
 
-from ..geometry import argmax_dtype
-from ._arrays import deliver, operand, several, target
-from ._together import AdamTogether
-from .conv import NO_WINNERS, choose, launch_backward, launch_forward
-from .pool import NO_POOL, pooling
-
-__all__ = ["AdamTogether", "conv2d_stage_backward", "conv2d_stage_forward"]
+from ..._arguments import several
+from ...geometry import argmax_dtype
+from ..convolution.choice import NO_WINNERS, choose, launch_backward, launch_forward
+from ..machine.arrays import deliver, operand, target
+from ..machine.max_pooling import NO_POOL, pooling
 
 
 def conv2d_stage_forward(x, w, b, window, groups, algorithm, relu, pool, norm=None, out=None, work=None):
-    """``max_pool2d_forward(relu_forward(conv2d_forward(x, w, b)))``, with or without ReLU and pooling.
+    """Compute ``max_pool2d_forward(relu_forward(conv2d_forward(x, w, b)))``, with or without ReLU and pooling.
 
     In inference a batch normalisation may stand before the pooling.
 
@@ -28,13 +26,15 @@ def conv2d_stage_forward(x, w, b, window, groups, algorithm, relu, pool, norm=No
         As in :func:`reference.conv2d_forward`.
     window : Window
     algorithm : {"auto", "direct", "winograd"}
-        See :mod:`.conv`.
+        See :mod:`tinycnn.kernels.cpu.conv`.
     relu : bool
     pool : Window or None
     norm : (gamma, beta, mean, variance, epsilon), optional
         As in :func:`reference.batch_norm_inference_forward`.
     out : pair of arrays, optional
         ``(y, argmax)``; without pooling the second is ignored.
+    work : callable, optional
+        It supplies scratch memory.
 
     Returns
     -------
@@ -44,9 +44,9 @@ def conv2d_stage_forward(x, w, b, window, groups, algorithm, relu, pool, norm=No
     x, w = operand("x", x, 4), operand("w", w, 4, x.dtype)
     F = w.shape[-1]
     b = np.zeros(F, x.dtype) if b is None else operand("b", b, 1, x.dtype, (F,))
-    shaped = _plan(x.shape, x.itemsize, F, window, groups, algorithm, pool)
-    outs, p = several(out, 2), shaped.sizes
-    shape = (p.N, shaped.pooling.OH or p.OH, shaped.pooling.OW or p.OW, F)
+    plan = _plan(x.shape, x.itemsize, F, window, groups, algorithm, pool)
+    outs, p = several(out, 2), plan.sizes
+    shape = (p.N, plan.pooling.OH or p.OH, plan.pooling.OW or p.OW, F)
     y = target("out[0]", outs[0], shape, x.dtype, (x, w, b))
     argmax = NO_WINNERS
     if pool is not None:
@@ -55,12 +55,12 @@ def conv2d_stage_forward(x, w, b, window, groups, algorithm, relu, pool, norm=No
         gamma, beta, mean, variance, epsilon = norm
         channelwise = {"mean": mean, "scale": gamma / np.sqrt(variance + x.dtype.type(epsilon)), "beta": beta}
         norm = tuple(operand(name, array, 1, x.dtype, (F,)) for name, array in channelwise.items())
-    launch_forward(shaped, x, w, b, 0.0 if relu else -np.inf, y, argmax, work, norm)
+    launch_forward(plan, x, w, b, 0.0 if relu else -np.inf, y, argmax, work, norm)
     return deliver(y, outs[0]), argmax if pool is None else deliver(argmax, outs[1])
 
 
 def conv2d_stage_backward(dy, y, argmax, x, w, window, groups, algorithm, relu, pool, wants, out=None, work=None):
-    """The gradients of :func:`conv2d_stage_forward`.
+    """Compute the gradients of :func:`conv2d_stage_forward`.
 
     Parameters
     ----------
@@ -72,6 +72,8 @@ def conv2d_stage_backward(dy, y, argmax, x, w, window, groups, algorithm, relu, 
         Whether dx, and whether dw and db, are computed.
     out : triple of arrays, optional
         ``(dx, dw, db)``.
+    work : callable, optional
+        It supplies scratch memory.
 
     Returns
     -------
@@ -86,13 +88,14 @@ def conv2d_stage_backward(dy, y, argmax, x, w, window, groups, algorithm, relu, 
     gradients = [
         target(f"out[{i}]", outs[i], shapes[i], dy.dtype, (dy, y, x, w)) if wanted[i] else nothing for i in range(3)
     ]
-    shaped = _plan(x.shape, x.itemsize, w.shape[-1], window, groups, algorithm, pool)
-    launch_backward(shaped, dy, y, argmax, relu, x, w, *gradients, work)
+    plan = _plan(x.shape, x.itemsize, w.shape[-1], window, groups, algorithm, pool)
+    launch_backward(plan, dy, y, argmax, relu, x, w, *gradients, work)
     return tuple(deliver(g, o) if want else g for g, o, want in zip(gradients, outs, wanted, strict=True))
 
 
 @functools.lru_cache(maxsize=1024)
 def _plan(x_shape, itemsize, filters, window, groups, algorithm, pool):
+    """Return the plan of a stage; it is computed once for each combination of shapes."""
     size = window.output_size(x_shape[1:3])
     pool = NO_POOL if pool is None else pooling(pool, size)
     return choose(algorithm, x_shape, filters, window, groups, itemsize, pool)

@@ -1,20 +1,39 @@
 """Loops over channels that are written vector by vector: for intrinsics, where LLVM makes no vectors of a plain loop.
 
-It makes none, or slow ones, where a loop is short (a pixel of 10 channels does not fill a vector of 16), where it has
-to choose, and where it cannot see that arrays do not overlap. Here the last vector of a pixel is masked instead.
+LLVM makes none, or slow ones, where a loop is short (a pixel of 10 channels does not fill a vector of 16), where the
+loop makes choices, and where LLVM cannot see that arrays do not overlap. Here the last vector of a pixel is masked
+instead. A *lane* is the place of one number in a vector.
 """
 
 from llvmlite import ir
 from numba import types
 from numba.core import cgutils
-
-from ._tiles import VECTOR_BYTES
+from numba.core.registry import cpu_target
 
 _INT, _INDEX = ir.IntType(32), ir.IntType(64)
 
 
-class VectorWriter:
-    """Writes a loop over channels, a vector at a time; the last vector is masked."""
+def vector_bytes():
+    """Return the width of the vector registers that Numba compiles for, in bytes."""
+    _, _, features = cpu_target.target_context.codegen().magic_tuple()
+    present = {feature for feature in features.split(",") if feature.startswith("+")}
+    if "+avx512f" in present:
+        return 64
+    return 32 if "+avx" in present else 16
+
+
+VECTOR_BYTES = vector_bytes()
+
+
+class VectorTypes:
+    """The LLVM types of a number and of a vector of such numbers, for classes that write instructions on them.
+
+    Parameters
+    ----------
+    builder : llvmlite IRBuilder
+    dtype : Numba type
+        float32 or float64.
+    """
 
     def __init__(self, builder, dtype):
         self.builder = builder
@@ -22,11 +41,26 @@ class VectorWriter:
         self.bytes = dtype.bitwidth // 8
         self.lanes = VECTOR_BYTES // self.bytes
         self.vector = ir.VectorType(self.number, self.lanes)
+
+    def spread(self, scalar):
+        """Return a vector in which every lane holds the scalar."""
+        kind = ir.VectorType(scalar.type, self.lanes)
+        nothing = ir.Constant(kind, ir.Undefined)
+        single = self.builder.insert_element(nothing, scalar, ir.Constant(_INT, 0))
+        places = ir.Constant(ir.VectorType(_INT, self.lanes), [0] * self.lanes)
+        return self.builder.shuffle_vector(single, nothing, places)
+
+
+class VectorWriter(VectorTypes):
+    """Writes the instructions of a loop over channels, one vector at a time; the last vector is masked."""
+
+    def __init__(self, builder, dtype):
+        super().__init__(builder, dtype)
         self.mask = None
         self.zeros = cgutils.alloca_once_value(builder, self.numbers(0.0))
 
     def loop(self, count, body):
-        """``body(channel)`` for each vector of channels, with ``self.mask`` set: the last may not be whole."""
+        """Write ``body(channel)`` for each vector of channels; ``self.mask`` says how much of it exists."""
         lanes, first = ir.Constant(_INDEX, self.lanes), ir.Constant(_INDEX, 0)
         places = ir.Constant(ir.VectorType(_INDEX, self.lanes), list(range(self.lanes)))
         with cgutils.for_range_slice(self.builder, first, count, lanes, _INDEX) as (channel, _):
@@ -34,25 +68,25 @@ class VectorWriter:
             body(channel)
 
     def place(self, array, row, column, i, j, channel):
-        """Address of the vector at row i and column j."""
+        """Return the address of the vector at row i and column j."""
         builder = self.builder
         offset = builder.add(builder.mul(row, ir.Constant(_INDEX, i)), builder.mul(column, ir.Constant(_INDEX, j)))
         return self.at(array, builder.add(offset, channel))
 
     def at(self, array, offset):
-        """Address of the vector that begins at an offset, of floating-point numbers or of small integers."""
+        """Return the address of the vector that begins at an offset, of floating-point numbers or of small integers."""
         vector = ir.VectorType(array.type.pointee, self.lanes)
         return self.builder.bitcast(self.builder.gep(array, [offset]), vector.as_pointer())
 
     def load(self, place):
-        """A masked vector; zeros where the mask says no."""
+        """Load a vector; it has zeros where the mask says no."""
         vector = place.type.pointee
         zero = 0.0 if vector == self.vector else 0
         nothing = ir.Constant(vector, [zero] * self.lanes)
         return self.call("masked.load", vector, vector, place, self.alignment(vector), self.mask, nothing)
 
     def load_if(self, condition, place):
-        """The vector there, or zeros: then nothing is read."""
+        """Load the vector at a place if the condition holds; otherwise return zeros and read nothing there."""
         return self.load(self.builder.select(condition, place, self.zeros))
 
     def store(self, value, place):
@@ -60,27 +94,19 @@ class VectorWriter:
         self.call("masked.store", value.type, ir.VoidType(), value, place, self.alignment(value.type), self.mask)
 
     def numbers(self, value):
-        """A vector of one number, known beforehand."""
+        """Return a vector of one number that is known now."""
         return ir.Constant(self.vector, [value] * self.lanes)
 
     def at_least(self, value, floor):
-        """No number below the floor; a comparison with NaN is false, so NaN stays."""
+        """Raise numbers below the floor to it; a comparison with NaN is false, so NaN stays."""
         return self.builder.select(self.builder.fcmp_ordered("<", value, floor), floor, value)
 
-    def spread(self, scalar):
-        """A vector of equal numbers."""
-        kind = ir.VectorType(scalar.type, self.lanes)
-        nothing = ir.Constant(kind, ir.Undefined)
-        single = self.builder.insert_element(nothing, scalar, ir.Constant(_INT, 0))
-        places = ir.Constant(ir.VectorType(_INT, self.lanes), [0] * self.lanes)
-        return self.builder.shuffle_vector(single, nothing, places)
-
     def alignment(self, vector):
-        """That of a vector's numbers: it may begin anywhere."""
+        """Return the alignment of a vector's numbers: the vector may begin anywhere."""
         return ir.Constant(_INT, self.bytes if vector == self.vector else vector.element.width // 8)
 
     def call(self, name, vector, result, *arguments):
-        """An LLVM intrinsic on vectors of a kind."""
+        """Write a call of an LLVM intrinsic on vectors of a kind."""
         kind = f"f{self.bytes * 8}" if vector == self.vector else f"i{vector.element.width}"
         layout = ir.FunctionType(result, [argument.type for argument in arguments])
         name = f"llvm.{name}.v{self.lanes}{kind}.p0"

@@ -1,7 +1,7 @@
-"""The commonest window of a max-pooling, 2×2 that no other overlaps, all its channels at a time.
+"""The most common max-pooling window, 2×2 without overlap, for all channels of a pixel at a time.
 
-What :func:`.pool.challenge` and :func:`.pool.add_where` do for a pixel, with the four pixels of a window in registers:
-each is read once or written once.
+These do what :func:`.max_pooling.challenge` and :func:`.max_pooling.add_where` do for a pixel, with the four pixels of
+a window in registers: each is read once or written once.
 """
 
 import numba
@@ -10,16 +10,31 @@ from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic
 
-from ._memory import address
-from ._vectors import VectorWriter
+from .memory import address
+from .vectors import VectorWriter
 
 
 @intrinsic
 def best_of_four(typingctx, count, image, start, below, best, b_start, winner, w_start):
-    """The largest of four pixels, and which it was, for ``count`` channels.
+    """Find the largest of four pixels in each channel, and which pixel it came from.
 
-    The upper left pixel begins at ``image[start]``, the lower left one ``below`` numbers further on. The first of
-    equals stays; a NaN beats every number, and nothing beats it.
+    The first of equal values wins. A NaN beats every number, and nothing beats it.
+
+    Parameters
+    ----------
+    count : int
+        Number of channels.
+    image : flat array
+    start : int
+        Where the upper left pixel begins in ``image``.
+    below : int
+        Distance from a pixel to the one below it.
+    best : flat array
+        Takes the largest values, from ``best[b_start]`` on.
+    b_start : int
+    winner : flat integer array
+        Takes the number (0 … 3) of the winning pixel, from ``winner[w_start]`` on.
+    w_start : int
     """
     index = types.intp
     signature = types.void(index, image, index, index, best, index, winner, index)
@@ -52,9 +67,27 @@ def best_of_four(typingctx, count, image, start, below, best, b_start, winner, w
 
 @intrinsic
 def one_of_four(typingctx, count, dy, d_start, winner, w_start, y, relu, dx, start, below):
-    """The window's gradient: dy for the pixel that won, nothing for the others.
+    """Write a window's gradient: dy for the pixel that won, 0 for the three others.
 
-    ``winner`` and y, the result, lie as dy does. With ``relu``, dy passes where y is positive.
+    Parameters
+    ----------
+    count : int
+        Number of channels.
+    dy : flat array
+        The gradient begins at ``dy[d_start]``.
+    d_start : int
+    winner : flat integer array
+        The winning pixels begin at ``winner[w_start]``.
+    w_start : int
+    y : flat array
+        The pooling's result; it lies as dy does.
+    relu : bool
+        Whether dy passes only where y is positive.
+    dx : flat array
+        The upper left pixel begins at ``dx[start]``.
+    start : int
+    below : int
+        Distance from a pixel to the one below it.
     """
     index = types.intp
     signature = types.void(index, dy, index, winner, index, y, types.boolean, dx, index, index)
@@ -87,23 +120,24 @@ def one_of_four(typingctx, count, dy, d_start, winner, w_start, y, relu, dx, sta
 
 
 def corners(builder, channel, count, below):
-    """Offsets of the four pixels, in the order of the taps."""
+    """Return the offsets of the four pixels, in the order of the taps."""
     lower = builder.add(channel, below)
     return channel, builder.add(channel, count), lower, builder.add(lower, count)
 
 
 def tap_of(write, winner, tap):
-    """A vector of a tap's number, of the kind of integer that winners are told with."""
+    """Return a vector of a tap's number, in the integer type of the winners."""
     return ir.Constant(ir.VectorType(winner.type.pointee, write.lanes), [tap] * write.lanes)
 
 
 def _four(flat, start, count, below):
-    """The four pixels as arrays."""
+    """Return the four pixels as arrays."""
     places = start, start + count, start + below, start + below + count
     return [flat[place : place + count] for place in places]
 
 
 def _best_in_python(count, image, start, below, best, b_start, winner, w_start):
+    """Do the same as :func:`best_of_four` in NumPy: this runs under ``NUMBA_DISABLE_JIT=1``."""
     champion, *others = _four(image, start, count, below)
     number = np.zeros(count, np.uint8)
     for tap, value in enumerate(others, 1):
@@ -114,6 +148,7 @@ def _best_in_python(count, image, start, below, best, b_start, winner, w_start):
 
 
 def _one_in_python(count, dy, d_start, winner, w_start, y, relu, dx, start, below):
+    """Do the same as :func:`one_of_four` in NumPy: this runs under ``NUMBA_DISABLE_JIT=1``."""
     value, result = dy[d_start : d_start + count], y[d_start : d_start + count]
     value = np.where((result > 0) | (not relu), value, 0)
     for tap, pixel in enumerate(_four(dx, start, count, below)):

@@ -1,9 +1,9 @@
-"""Three instructions that jitted code uses on flat arrays at offsets: matrix product, copy, clear.
+"""Three instructions that jitted code uses on flat arrays at offsets: matrix product, copy and clear.
 
-Numba's ``np.dot`` takes whole contiguous matrices only and always overwrites. What it calls, BLAS's ``gemm``, can do
-more: read a matrix that lies inside a larger one (its rows ``ld`` elements apart) and add to its result. These
-intrinsics write the same call that ``np.dot`` compiles to, with those two freedoms; thus no operand has to be cut out
-and copied, and sums over tiles need no buffer. As the calls are written directly, they also compile fast.
+Numba's ``np.dot`` takes only whole contiguous matrices and always overwrites its result. BLAS's ``gemm``, which it
+calls, can do more: read a matrix that lies inside a larger one (its rows ``ld`` elements apart) and add to its result.
+These intrinsics write the same call that ``np.dot`` compiles to, with those two freedoms; so no operand has to be cut
+out and copied, and sums over tiles need no buffer. As the calls are written directly, they also compile fast.
 
 Nothing is checked here: offsets and sizes come from the wrappers, which know the shapes. Sizes must be positive.
 """
@@ -20,17 +20,27 @@ _POINTER = ir.PointerType(_CHAR)
 
 
 def address(context, builder, array_type, array, offset):
-    """Pointer to element ``offset`` of a flat contiguous array."""
+    """Write the pointer to element ``offset`` of a flat contiguous array."""
     data = context.make_array(array_type)(context, builder, array).data
     return builder.gep(data, [offset])
 
 
 @intrinsic
 def matmul_add(typingctx, m, n, k, a, a_start, a_row, a_flip, b, b_start, b_row, b_flip, c, c_start, c_row):
-    """``C += op(A) @ op(B)``: op(A) is (m, k), op(B) is (k, n), C is (m, n), all row-major in flat arrays.
+    """Compute ``C += op(A) @ op(B)`` on row-major matrices in flat arrays.
 
-    ``*_start`` is the offset of a matrix's first element, ``*_row`` the distance between its rows as stored,
-    ``*_flip`` whether the stored matrix is to be read transposed.
+    Parameters
+    ----------
+    m, n, k : int
+        op(A) is (m, k), op(B) is (k, n) and C is (m, n).
+    a, b, c : flat arrays
+        They hold the matrices.
+    a_start, b_start, c_start : int
+        Offset of each matrix's first element.
+    a_row, b_row, c_row : int
+        Distance between the rows of each matrix as it is stored.
+    a_flip, b_flip : bool
+        Whether the stored matrix is read transposed.
     """
     number, index = a.dtype, types.intp
     arguments = [index] * 3 + [a, index, index, types.boolean, b, index, index, types.boolean, c, index, index]
@@ -52,7 +62,7 @@ def matmul_add(typingctx, m, n, k, a, a_start, a_row, a_flip, b, b_start, b_row,
             builder.select(flip, ir.Constant(_CHAR, ord("t")), ir.Constant(_CHAR, ord("n")))
             for flip in (a_flip, b_flip)
         ]
-        # BLAS thinks in columns: a row-major C = A B is a column-major C^T = B^T A^T, so the operands change places.
+        # BLAS is column-major, and a row-major C = A B is a column-major C^T = B^T A^T, so the operands change places.
         layout = [_CHAR] * 3 + [_INDEX] * 3 + [_POINTER, _POINTER, _INDEX, _POINTER, _INDEX, _POINTER, _POINTER, _INDEX]
         gemm = cgutils.get_or_insert_function(builder.module, ir.FunctionType(_INT, layout), "numba_xxgemm")
         a_pointer, b_pointer, c_pointer = pointers
@@ -65,7 +75,7 @@ def matmul_add(typingctx, m, n, k, a, a_start, a_row, a_flip, b, b_start, b_row,
 
 @intrinsic
 def copy(typingctx, target, target_start, source, source_start, count):
-    """``target[target_start : target_start + count] = source[source_start : source_start + count]``."""
+    """Copy: ``target[target_start : target_start + count] = source[source_start : source_start + count]``."""
     index = types.intp
     signature = types.void(target, index, source, index, index)
 
@@ -81,7 +91,7 @@ def copy(typingctx, target, target_start, source, source_start, count):
 
 @intrinsic
 def clear(typingctx, target, start, count):
-    """``target[start : start + count] = 0``."""
+    """Clear: ``target[start : start + count] = 0``."""
     index = types.intp
     signature = types.void(target, index, index)
 
@@ -96,7 +106,7 @@ def clear(typingctx, target, start, count):
 
 
 def _python_forms():
-    """The same three as plain Python, for a debugger and for coverage: what runs under ``NUMBA_DISABLE_JIT=1``."""
+    """Return the three in plain Python, for debuggers and coverage: they run under ``NUMBA_DISABLE_JIT=1``."""
 
     def matrix(flat, start, rows, columns, row, flip):
         if flip:

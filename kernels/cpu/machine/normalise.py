@@ -1,16 +1,26 @@
-"""The affine map of a batch normalisation in inference, on pixels that a convolution has just made."""
+"""The affine map of a batch normalisation in inference, on pixels that a convolution has just computed."""
 
 import numba
 from numba import types
 from numba.extending import intrinsic
 
-from ._memory import address
-from ._vectors import VectorWriter
+from .memory import address
+from .vectors import VectorWriter
 
 
 @intrinsic
 def normalise_pixel(typingctx, count, z, start, mean, scale, shift):
-    """``z = (z - mean) * scale + shift``, for ``count`` channels."""
+    """Compute ``z = (z - mean) * scale + shift`` in place, for one pixel.
+
+    Parameters
+    ----------
+    count : int
+        Number of channels.
+    z : flat array
+        The pixel begins at ``z[start]``.
+    start : int
+    mean, scale, shift : (C,) arrays
+    """
     index = types.intp
     signature = types.void(index, z, index, mean, scale, shift)
     if not z.dtype == mean.dtype == scale.dtype == shift.dtype:
@@ -39,6 +49,7 @@ def normalise_pixel(typingctx, count, z, start, mean, scale, shift):
 
 
 def _in_python(count, z, start, mean, scale, shift):
+    """Do the same in NumPy: this runs under ``NUMBA_DISABLE_JIT=1``."""
     pixel = z[start : start + count]
     pixel[...] = (pixel - mean) * scale + shift
 

@@ -1,38 +1,40 @@
-"""Convolution by tiled im2col: a few output rows at a time, their receptive fields copied into a buffer.
+"""Convolution by tiled im2col: the receptive fields of a few output rows at a time are copied into a buffer.
 
-One im2col matrix for the whole batch, as in the reference, is KH*KW times the input: written to memory and read back.
-Here a tile of output rows is gathered into a small buffer, multiplied at once while it lies in the second-level cache,
-and the buffer is used again (Chetlur et al., "cuDNN: efficient primitives for deep learning", 2014, section 3.1). Rows
-of all images are numbered through, r = n*OH + i, so that tiles fit small images too. The product is BLAS's.
+One im2col matrix for the whole batch, as in the reference, is KH*KW times the size of the input, and is written to
+memory and read back. Here the receptive fields of a tile of output rows are gathered into a small buffer and multiplied
+at once, while they lie in the second-level cache, and the buffer is used again (Chetlur et al., "cuDNN: efficient
+primitives for deep learning", 2014, section 3.1). The rows of all images are numbered through, r = n*OH + i, so that
+tiles fit small images too. The product is BLAS's.
 
-It is here to be compared with the others: ``Conv2D(algorithm="im2col")``.
+This algorithm exists for comparison with the others: ``Conv2D(algorithm="im2col")``.
 
 The input gradient is a convolution as well: of dy, with ``strides - 1`` zeros between its pixels, by the flipped
-weights (Dumoulin & Visin, 2016, section 4.6). The same jitted function does both; its ``spread`` is that distance.
+weights (Dumoulin & Visin, 2016, section 4.6). The same jitted function does both; its ``spread`` is the distance
+between pixels that the zeros make.
 """
 
 import numpy as np
 from numba import prange
 
-from ._arrays import pieces
-from ._jit import helper, kernel
-from ._memory import clear, copy, matmul_add
+from ..machine.arrays import pieces
+from ..machine.jit import helper, kernel
+from ..machine.memory import clear, copy, matmul_add
 
-TILE_BYTES = 400_000  # of gathered receptive fields: with the weights they share a second-level cache of 1 MB
-CHUNKS = 32  # at most; each has a buffer of its own
+TILE_BYTES = 400_000  # of gathered receptive fields: with the weights these fit into a second-level cache of 1 MB
+CHUNKS = 32  # at most, of a launch; each has a buffer of its own
 
 
 def forward(x, w, b, y, window, groups, work):
-    """y of :func:`reference.conv2d_forward`. A 1×1 convolution reads x in place."""
+    """Compute y of :func:`reference.conv2d_forward`. A 1×1 convolution reads x in place."""
     top, _, left, _ = window.pads
     _convolve(x, w, b, y, window.strides, window.dilation, (top, left), (1, 1), groups, work)
 
 
 def input_gradient(dy, w, dx, window, groups, work):
-    """dx of :func:`reference.conv2d_backward_input`.
+    """Compute dx of :func:`reference.conv2d_backward_input`.
 
     Input row h met tap p of output row i where ``i*s + p*d = h + top``. With ``p' = KH-1-p`` that is
-    ``i*s = h + p'*d - (d*(KH-1) - top)``: a stride of 1, the same dilation, and another pad, negative at times.
+    ``i*s = h + p'*d - (d*(KH-1) - top)``: a stride of 1, the same dilation, and another pad, which may be negative.
     """
     KH, KW, CG, F = w.shape
     parts = w[::-1, ::-1].reshape(KH, KW, CG, groups, F // groups)
@@ -43,7 +45,7 @@ def input_gradient(dy, w, dx, window, groups, work):
 
 
 def weight_gradient(dy, x, dw, db, window, groups, work):
-    """dw and db of :func:`reference.conv2d_backward_weights`: each chunk adds up its own, then they are summed."""
+    """Compute dw and db of :func:`reference.conv2d_backward_weights`; each chunk adds up its own."""
     N, OH, OW, F = dy.shape
     depth = dw.size // F
     rows, tiles, chunks = _tiling(N * OH, OW, depth, x.itemsize)
@@ -58,7 +60,7 @@ def weight_gradient(dy, x, dw, db, window, groups, work):
         x, dy, cols, ones, partial, partial_bias, window.size, window.strides, window.dilation, (top, left), groups,
         rows, tiles, in_place,
     )  # fmt: skip
-    np.sum(partial, axis=0, out=dw.reshape(-1))  # row by row: in the order of the chunks
+    np.sum(partial, axis=0, out=dw.reshape(-1))  # row by row, which is the order of the chunks
     np.sum(partial_bias, axis=0, out=db)
 
 
@@ -74,20 +76,37 @@ def _convolve(x, w, b, y, strides, dilation, pads, spread, groups, work):
 
 
 def _tiling(rows, columns, depth, itemsize):
-    """Rows per tile, number of tiles and of chunks: from the shapes alone, so the bits do not depend on threads."""
+    """Return rows per tile, number of tiles and number of chunks, which follow from the shapes alone."""
     per_tile = max(1, min(rows, TILE_BYTES // max(1, columns * depth * itemsize)))
     tiles = pieces(rows, per_tile)
     return per_tile, tiles, min(tiles, CHUNKS)
 
 
 def _reads_in_place(size, strides, pads, input_size, output_size):
-    """For one tap without strides or pads on any side the image itself is the im2col matrix."""
+    """Return whether the image itself is the im2col matrix: there is one tap, with no strides and no pads."""
     return size == strides == (1, 1) and not any(pads) and input_size == output_size
 
 
 @kernel(blas=True)
 def _forward(x, w, b, y, cols, strides, dilation, pads, spread, groups, rows, tiles, in_place):
-    """Per tile: gather, lay the bias under the result, add the product. Tiles write to different rows of y."""
+    """For each tile, gather, fill the result with the bias and add the product. Tiles write to different rows of y.
+
+    Parameters
+    ----------
+    x : (N, H, W, C) array
+    w : (KH, KW, C // groups, F) array
+    b : (F,) array
+    y : (N, OH, OW, F) array
+    cols : (chunks, …) array
+        A buffer for each chunk.
+    strides, dilation, pads, spread : (int, int)
+        See :func:`gather`.
+    groups : int
+    rows, tiles : int
+        Output rows of a tile, and number of tiles.
+    in_place : bool
+        Whether x is read in place.
+    """
     N, OH, OW, F = y.shape
     KH, KW, CG, _ = w.shape
     depth, FG, chunks = KH * KW * CG, F // groups, cols.shape[0]
@@ -115,7 +134,23 @@ def _forward(x, w, b, y, cols, strides, dilation, pads, spread, groups, rows, ti
 def _weight_gradient(
     x, dy, cols, ones, partial, partial_bias, kernel_size, strides, dilation, pads, groups, rows, tiles, in_place
 ):  # fmt: skip
-    """Per tile: gather, then add ``cols.T @ dy`` to the chunk's own dw and the column sums of dy to its db."""
+    """For each tile, gather, and add ``cols.T @ dy`` to the chunk's own dw and the column sums of dy to its db.
+
+    Parameters
+    ----------
+    x : (N, H, W, C) array
+    dy : (N, OH, OW, F) array
+    cols : (chunks, …) array
+        A buffer for each chunk.
+    ones : array
+        As many ones as a tile has pixels: a product with them sums columns.
+    partial, partial_bias : (chunks, KH*KW*C//groups*F) and (chunks, F) arrays
+        They receive each chunk's sums.
+    kernel_size, strides, dilation, pads : (int, int)
+    groups, rows, tiles : int
+    in_place : bool
+        As in :func:`_forward`.
+    """
     N, OH, OW, F = dy.shape
     KH, KW = kernel_size
     C = x.shape[3]
@@ -145,10 +180,23 @@ def _weight_gradient(
 
 @helper
 def gather(x, cols, start, first, last, OH, OW, KH, KW, strides, dilation, pads, spread, count, channel):
-    """im2col of output rows first … last-1: for each pixel its KH*KW*count receptive field, from ``cols[start]`` on.
+    """Copy the receptive fields of output rows ``first`` … ``last - 1`` into a buffer, pixel by pixel.
 
     Tap (p, q) of pixel (i, j) reads image row ``(i*s + p*d - pad) / spread`` if that is a whole number inside the
-    image, else 0; columns likewise. ``count`` channels from ``channel`` on are taken.
+    image, else 0; columns likewise.
+
+    Parameters
+    ----------
+    x : (N, H, W, C) array
+    cols : flat array
+        The buffer begins at ``cols[start]``; a pixel takes ``KH*KW*count`` numbers.
+    start, first, last : int
+    OH, OW, KH, KW : int
+    strides, dilation, pads, spread : (int, int)
+        In each direction the stride, the dilation, the pad before the image, and the distance that zeros put between
+        the image's pixels.
+    count, channel : int
+        How many channels are taken, and which is the first.
     """
     _, H, W, C = x.shape
     image = x.reshape(-1)
@@ -166,7 +214,7 @@ def gather(x, cols, start, first, last, OH, OW, KH, KW, strides, dilation, pads,
                 if not inside:
                     clear(cols, at, line)
                 elif one_run:
-                    # The taps inside the image are neighbours in memory: one copy, with zeros before and after it.
+                    # The taps inside the image are neighbours in memory, so one copy does, with zeros before and after.
                     before = min(max(0, -column), KW)
                     end = max(before, min(KW, W - column))
                     clear(cols, at, before * C)

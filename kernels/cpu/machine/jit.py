@@ -14,34 +14,40 @@ import numba
 from numba.extending import register_jitable
 from numba.np.ufunc import parallel as numba_threads
 
-from ..threads import one_blas_thread
+from ...threads import one_blas_thread
 
-# "reassoc" and "arcp" are left out: with them a loop's vector form rounds otherwise than its scalar form, and which of
-# the two runs can depend on where in memory the arrays happen to lie. So are "nnan" and "ninf": NaN and infinity keep
-# their meaning, because a model that diverges must show it.
+# "reassoc" and "arcp" are left out: with them the vector form of a loop rounds differently from its scalar form, and
+# which of the two runs can depend on where in memory the arrays happen to lie. "nnan" and "ninf" are left out too: NaN
+# and infinity keep their meaning, because a model that diverges must show it.
 FASTMATH = {"contract", "nsz"}
 
 FORK_MESSAGE = (
-    "this process was forked from one in which Numba's threads were already running, and threads do not survive a "
-    "fork. Start worker processes with the 'spawn' method: multiprocessing.get_context('spawn')"
+    "kernels cannot run in this process: it was forked from one in which Numba's threads were already running, "
+    "and threads do not survive a fork. Start worker processes with the 'spawn' method: "
+    "multiprocessing.get_context('spawn')"
 )
 
 
 def kernel(*, blas=False, parallel=True):
     """Compile a function whose ``prange`` loops run in parallel, and make calling it safe.
 
-    A call holds the launch lock, because Numba's "workqueue" threads die when two Python threads enter at once, and
-    refuses to run in a process forked after the threads had started, where GNU OpenMP would end the process.
+    A call holds the launch lock, because Numba's "workqueue" threads die when two Python threads enter at once. A call
+    is refused in a process that was forked after the threads had started, where GNU OpenMP would end the process.
 
-    ``reduction`` and ``numpy`` parallelism stay off: they would split sums by the number of threads, and results must
-    not depend on it.
+    Numba's ``reduction`` and ``numpy`` parallelism stay off: they would split sums by the number of threads, and
+    results must not depend on it.
 
     Parameters
     ----------
     blas : bool
-        The function calls BLAS: hold that to one thread meanwhile.
+        Whether the function calls BLAS, which is then held to one thread.
     parallel : bool
-        It has ``prange`` loops; without one (it may call another that has) it compiles faster.
+        Whether it has ``prange`` loops. Without one (it may call another function that has) it compiles faster.
+
+    Raises
+    ------
+    RuntimeError
+        From each call in a forked process, see above.
     """
 
     def decorate(function):
@@ -68,16 +74,17 @@ def kernel(*, blas=False, parallel=True):
 
 
 def helper(function):
-    """Compile a function as a part of the kernels that call it, in the cache too; Python calls it as it is.
+    """Compile a function as a part of the kernels that call it, and cache it with them; Python calls it as it is.
 
-    Numba would wrap each compiled function twice, for calls from Python and from C, and LLVM inlines the function into
-    both and compiles it three times. Of kernels in several layers of helpers, that was the larger part.
+    By default Numba wraps each compiled function twice, for calls from Python and from C. LLVM inlines the function
+    into both wrappers and so compiles it three times. For kernels with several layers of helpers this was most of the
+    time.
     """
     return register_jitable(error_model="numpy", fastmath=FASTMATH, no_cfunc_wrapper=True)(function)
 
 
 def _cached_njit(function, parallel):
-    """``numba.njit`` with the options of this backend."""
+    """Apply ``numba.njit`` with the options of this backend."""
     with _in_cache_folder() as cached:
         return numba.njit(
             parallel=parallel and {"reduction": False, "numpy": False},
@@ -90,10 +97,19 @@ def _cached_njit(function, parallel):
 
 
 def by_itself(signature, function):
-    """Compile a function by itself; its ``address`` is for :func:`._tiles.product` to call.
+    """Compile a function by itself; jitted code calls it by its ``address``, as :func:`.micro_kernel.product` does.
 
-    What a jitted function calls becomes part of it and is compiled again with each caller. That takes seconds for code
-    as large as the micro-kernel, which many kernels use; called by its address, it is compiled once.
+    Any function that a jitted function calls becomes a part of it, and is compiled again for each caller. For code as
+    large as the micro-kernel, which many kernels use, that takes seconds. Called by its address it is compiled once.
+
+    Parameters
+    ----------
+    signature : Numba signature
+    function : function
+
+    Returns
+    -------
+    Numba CFunc
     """
     with _in_cache_folder() as cached:
         compiled = numba.cfunc(signature, cache=cached, error_model="numpy", fastmath=FASTMATH)(function)
@@ -101,16 +117,16 @@ def by_itself(signature, function):
     return compiled
 
 
-COMPILED = []  # keeps code that is known by its address alone: Numba frees what nobody holds
+COMPILED = []  # keeps code that only its address refers to: Numba frees what nobody holds
 _noted = None
 
 
 @contextlib.contextmanager
 def noting():
-    """Launch nothing within this block: yield a dictionary of what the launches would have compiled, in their order.
+    """Launch nothing within this block; yield a dictionary of what the launches would have compiled.
 
-    Its values are functions: each compiles one, or reads it from the cache. It holds for the whole process; results are
-    whatever lay in memory.
+    Its values are functions, in the order of the launches; each compiles one kernel, or reads it from the cache. The
+    block holds for the whole process. Results of kernels within it are whatever lay in memory.
     """
     global _noted
     _noted = {}
@@ -121,7 +137,7 @@ def noting():
 
 
 def note(key, compile_it):
-    """Within :func:`noting`, add to the dictionary; whether this is within it."""
+    """Within :func:`noting`, add to the dictionary and return True; elsewhere return False."""
     if _noted is None:
         return False
     _noted.setdefault(key, compile_it)
@@ -130,7 +146,7 @@ def note(key, compile_it):
 
 @contextlib.contextmanager
 def _in_cache_folder():
-    """Numba picks a function's cache folder when it decorates it; yields whether there is one."""
+    """Set Numba's cache folder, which it picks for a function when it decorates it; yield whether there is one."""
     before, folder = numba.config.CACHE_DIR, cache_folder()
     numba.config.CACHE_DIR = folder or before
     try:
@@ -141,9 +157,9 @@ def _in_cache_folder():
 
 @functools.cache
 def cache_folder():
-    """Where compiled kernels are kept between runs, or None where no safe place is writable.
+    """Return where compiled kernels are kept between runs, or None if no safe place is writable.
 
-    The folder's name is a hash of all kernel sources. Numba itself notices an edit in a function's own file only, and
+    The folder's name is a hash of all kernel sources. Numba itself notices an edit only in a function's own file, and
     would go on running old code after an edit in a helper elsewhere. ``NUMBA_CACHE_DIR`` is respected as the base.
     """
     name = f"kernels-{_source_hash()}"
@@ -159,13 +175,13 @@ def cache_folder():
 
 
 def has_to_compile():
-    """Whether the cache folder holds no compiled kernels: the first calls will take some seconds each, and fill it."""
+    """Return whether the cache folder holds no compiled kernels, so that each first call takes some seconds."""
     folder = cache_folder()
     return folder is not None and not numba.config.DISABLE_JIT and not any(Path(folder).rglob("*.nbc"))
 
 
 def _cache_bases():
-    """Candidate places, best first: the user's choice, the user's cache folder, a private temporary folder."""
+    """Yield candidate places, best first: the user's choice, the user's cache folder, a private temporary folder."""
     if numba.config.CACHE_DIR:
         yield Path(numba.config.CACHE_DIR)
     else:
@@ -180,7 +196,7 @@ def _cache_bases():
 
 
 def _is_ours(folder):
-    """A cache holds code that will be run: nobody else may own the folder or write to it."""
+    """Return whether this user owns the folder and nobody else can write to it: a cache holds code that will be run."""
     if not hasattr(os, "getuid"):
         return True
     status = folder.stat()
@@ -188,8 +204,8 @@ def _is_ours(folder):
 
 
 def _source_hash():
-    """Hash of every kernel source and of what compiles it."""
-    root = Path(__file__).resolve().parent.parent
+    """Return a hash of every kernel source, in all folders, and of the versions that compile it."""
+    root = Path(__file__).resolve().parents[2]
     digest = hashlib.sha256(f"{sys.version} {numba.__version__}".encode())
     for path in sorted(root.rglob("*.py")):
         digest.update(path.relative_to(root).as_posix().encode() + b"\0" + path.read_bytes() + b"\0")
@@ -201,8 +217,9 @@ _forked = False
 
 
 def _in_forked_child():
+    """Renew the lock, and remember that the threads of the parent process do not exist here."""
     global _launch_lock, _forked
-    _launch_lock = threading.RLock()  # the old one may be held by a thread that does not exist here
+    _launch_lock = threading.RLock()  # a thread that does not exist here may hold the old one
     _forked = _forked or getattr(numba_threads, "_is_initialized", True)
 
 

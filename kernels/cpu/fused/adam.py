@@ -1,30 +1,32 @@
 """One launch for many small arrays: an Adam step over all parameters of a network.
 
-A launch of its own for each bias of ten numbers costs more than its arithmetic. Jitted code cannot take a list of
-arrays of many shapes cheaply, but a table of their addresses.
+A launch for each bias of ten numbers costs more than its arithmetic. Jitted code cannot cheaply take a list of arrays
+of many shapes, but it can take a table of their addresses.
 """
 
 import ctypes
+import math
 
 import numba
 import numpy as np
 from numba import types
 from numba.extending import intrinsic
 
-from ._arrays import FLOATS
-from ._jit import helper
-from ._parallel import parallel
-from .activation import CHUNK
-from .optimizer import adam_chunk
+from ..._arguments import FLOATS
+from ..machine.arrays import CHUNK
+from ..machine.jit import helper
+from ..machine.parallel import parallel
 
 
 class AdamTogether:
     """Adam steps for parameters whose arrays stay where they are.
 
+    A step is defined as ``adam_update`` of each parameter.
+
     Parameters
     ----------
     parameters, gradients, ms, vs : lists of arrays
-        C-ordered, of one dtype; the n-th of each list belong together. Defined as ``adam_update`` of each.
+        C-ordered and of one dtype; the n-th arrays of the lists belong together.
     """
 
     def __init__(self, parameters, gradients, ms, vs):
@@ -41,7 +43,7 @@ class AdamTogether:
 
     @staticmethod
     def fits(parameters, gradients, ms, vs):
-        """Whether all arrays can be taken as they are."""
+        """Return whether all arrays can be taken as they are."""
         arrays = [*parameters, *gradients, *ms, *vs]
         if not arrays or arrays[0].dtype not in FLOATS:
             return False
@@ -51,7 +53,7 @@ class AdamTogether:
         )
 
     def holds(self, parameters, gradients, ms, vs):
-        """Whether these are the arrays that it was made for."""
+        """Return whether these are the arrays that it was made for."""
         rows = zip(parameters, gradients, ms, vs, strict=True)
         return len(parameters) == len(self._arrays) and all(
             new is old
@@ -60,7 +62,7 @@ class AdamTogether:
         )
 
     def step(self, step, learning_rate, beta_1, beta_2, epsilon):
-        """As :func:`reference.adam_update`, for all of them."""
+        """Take a step of :func:`reference.adam_update` for all parameters."""
         number = self._number
         rate = number(learning_rate * (1 - beta_2**step) ** 0.5 / (1 - beta_1**step))
         rest_1, rest_2 = number(1 - beta_1), number(1 - beta_2)
@@ -70,8 +72,21 @@ class AdamTogether:
 
 
 @parallel
-def _adam_together(i, lane, table, pieces, example, rate, rest_1, rest_2, epsilon):
-    """A piece is a part of one parameter: its number, where the part begins, how long it is."""
+def _adam_together(i, worker, table, pieces, example, rate, rest_1, rest_2, epsilon):
+    """Update a piece: a part of one parameter.
+
+    Parameters
+    ----------
+    i, worker : int
+    table : (parameters, 4) int64 array
+        The addresses of each parameter, its gradient, its m and its v.
+    pieces : (chunks, 3) int64 array
+        Of each piece the parameter's number, where the part begins, and how long it is.
+    example : array
+        It has the dtype of all arrays.
+    rate, rest_1, rest_2, epsilon : numbers
+        As in :func:`adam_chunk`.
+    """
     addresses, start, count = table[pieces[i, 0]], pieces[i, 1], pieces[i, 2]
     parameter = array_at(addresses[0], start, count, example)
     gradient = array_at(addresses[1], start, count, example)
@@ -80,14 +95,27 @@ def _adam_together(i, lane, table, pieces, example, rate, rest_1, rest_2, epsilo
 
 
 @helper
+def adam_chunk(parameter, gradient, m, v, rate, rest_1, rest_2, epsilon):
+    """Take the step of :func:`reference.adam_update` for some elements of one parameter.
+
+    ``rate`` is corrected for the bias; ``rest_1`` and ``rest_2`` are ``1 - beta_1`` and ``1 - beta_2``.
+    """
+    for i in range(parameter.size):
+        g = gradient[i]
+        m[i] += rest_1 * (g - m[i])
+        v[i] += rest_2 * (g * g - v[i])
+        parameter[i] -= rate * m[i] / (math.sqrt(v[i]) + epsilon)
+
+
+@helper
 def array_at(address, start, count, example):
-    """``count`` numbers of the example's dtype, from number ``start`` of what lies at an address."""
+    """Return ``count`` numbers of the example's dtype, from number ``start`` of what lies at an address."""
     return numba.carray(pointer(address + start * example.itemsize, example), (count,))
 
 
 @intrinsic
 def pointer(typingctx, address, example):
-    """An address as a pointer to numbers of the example's dtype."""
+    """Turn an address into a pointer to numbers of the example's dtype."""
     signature = types.CPointer(example.dtype)(address, example)
 
     def generate(context, builder, signature, args):
@@ -97,6 +125,7 @@ def pointer(typingctx, address, example):
 
 
 def _python_form(address, start, count, example):
+    """Do the same as :func:`array_at` in Python: this runs under ``NUMBA_DISABLE_JIT=1``."""
     size = count * example.itemsize
     memory = (ctypes.c_char * size).from_address(int(address) + int(start) * example.itemsize)
     return np.frombuffer(memory, example.dtype)

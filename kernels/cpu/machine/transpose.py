@@ -1,9 +1,9 @@
-"""Transposing a matrix, squares of a vector's width at a time.
+"""Transposing a matrix in squares whose side is the length of a vector.
 
-Number by number it costs as much as half of a product of 128 rows that needs it: each number is read from another line
-of memory. A square of L rows is read by rows instead, as L vectors, and transposed in registers, in log2(L) rounds:
-squares of half the size trade places, then squares of a quarter of it in each of these, down to single numbers
-(Eklundh, "A fast computer method for matrix transposing", 1972).
+Number by number, a transposition costs half as much as the product of 128 rows that needs it, because each number is
+read from another line of memory. A square of L rows is read by rows instead, as L vectors, and transposed in registers
+in log2(L) rounds: squares of half the size trade places, then squares of a quarter of it within each of these, down to
+single numbers (Eklundh, "A fast computer method for matrix transposing", 1972).
 """
 
 import numba
@@ -11,14 +11,26 @@ from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic
 
-from ._jit import helper
-from ._memory import address
-from ._vectors import VectorWriter
+from .jit import helper
+from .memory import address
+from .vectors import VectorWriter
 
 
 @helper
 def transpose(matrix, start, rows, columns, out, out_start, out_row):
-    """``out[j, i] = matrix[i, j]`` on flat arrays; ``out_row`` is the distance between rows of the result."""
+    """Compute ``out[j, i] = matrix[i, j]`` on flat arrays.
+
+    Parameters
+    ----------
+    matrix : flat array
+        The matrix, row after row, begins at ``matrix[start]``.
+    start, rows, columns : int
+    out : flat array
+        The result begins at ``out[out_start]``.
+    out_start : int
+    out_row : int
+        Distance between the rows of the result.
+    """
     side = square_side(out)
     down, across = rows // side * side, columns // side * side
     for i in range(0, down, side):
@@ -31,7 +43,7 @@ def transpose(matrix, start, rows, columns, out, out_start, out_row):
 
 @intrinsic
 def square_side(typingctx, array):
-    """Rows and columns of a square: as many numbers as a vector holds."""
+    """Return the number of rows and columns of a square: as many as a vector holds numbers."""
 
     def generate(context, builder, signature, args):
         return context.get_constant(types.intp, VectorWriter(builder, array.dtype).lanes)
@@ -41,7 +53,7 @@ def square_side(typingctx, array):
 
 @intrinsic
 def square(typingctx, matrix, start, row, out, out_start, out_row):
-    """Transpose one square."""
+    """Transpose one square, whose rows lie ``row`` apart; else the parameters are those of :func:`transpose`."""
     index = types.intp
     signature = types.void(matrix, index, index, out, index, index)
     if matrix.dtype != out.dtype:
@@ -67,14 +79,14 @@ def square(typingctx, matrix, start, row, out, out_start, out_row):
 
 
 def _halves(side):
-    """Half the side, a quarter, …, 1."""
+    """Yield half the side, a quarter of it, …, 1."""
     while side > 1:
         side //= 2
         yield side
 
 
 def _trade(builder, vectors, half):
-    """In squares of ``2 * half`` rows, the upper right and the lower left quarter trade places."""
+    """Exchange the upper right and the lower left quarter, in each square of ``2 * half`` rows."""
     lanes = len(vectors)
     columns = range(lanes)
     above = [j if j // half % 2 == 0 else lanes + j - half for j in columns]
@@ -91,11 +103,11 @@ def _trade(builder, vectors, half):
 if numba.config.DISABLE_JIT:
 
     def square_side(array):
-        """The definition, for a debugger and for coverage."""
+        """Return the side that the definition below takes, for a debugger and for coverage."""
         return 4
 
     def square(matrix, start, row, out, out_start, out_row):
-        """The definition, likewise."""
+        """Transpose one square, number by number."""
         for i in range(4):
             for j in range(4):
                 out[out_start + j * out_row + i] = matrix[start + i * row + j]

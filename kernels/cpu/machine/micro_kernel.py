@@ -2,18 +2,18 @@
 
 ``C[r, f] = max(init[r, f] + sum_s A[r, s] * B[s, f], floor)`` with ``A[r, s] = a[rows[r] + steps[s]]``.
 
-Every matrix that a convolution multiplies has that form: the address of a number in an image is the address of a
-pixel plus that of a tap. With ``rows`` the output pixels and ``steps`` the taps, A is the im2col matrix and C the
-result; with the two tables exchanged, A is its transpose and C the gradient of the weights; and with rows and columns
-in their place, A is an ordinary matrix. Strides, dilation and groups are in the tables, so no code knows of them.
+Every matrix that a convolution multiplies has that form: the address of a number in an image is the address of a pixel
+plus the offset of a tap. With ``rows`` the output pixels and ``steps`` the taps, A is the im2col matrix and C the
+result. With the two tables exchanged, A is its transpose and C the gradient of the weights. With rows and columns in
+their place, A is an ordinary matrix. Strides, dilation and groups are in the tables, so no code here knows of them.
 
-The product goes by tiles of up to 8 rows by 2 vectors of C, which stay in registers while one loop runs over s: it
-loads two vectors of B, then for each row one number of A, spread over a vector, for two fused multiply-adds. That is
-the micro-kernel of Goto & van de Geijn ("Anatomy of high-performance matrix multiplication", 2008) and Van Zee & van
-de Geijn ("BLIS", 2015) with the table of pointers of Dukhan ("The indirect convolution algorithm", 2019) in place of
+The product goes by tiles of C of up to 8 rows by 2 vectors. A tile stays in registers while one loop runs over s, which
+loads two vectors of B and then, for each row, one number of A, spread over a vector, for two fused multiply-adds. That
+is the micro-kernel of Goto & van de Geijn ("Anatomy of high-performance matrix multiplication", 2008) and Van Zee & van
+de Geijn ("BLIS", 2015), with the table of pointers of Dukhan ("The indirect convolution algorithm", 2019) in place of
 a packed A. LLVM does not find this form in a loop nest, so the intrinsic below writes it down, instruction by
-instruction. Eight rows because their eight addresses fit into the integer registers, and because eight sums are the
-fewest that hide the latency of a multiply-add.
+instruction. There are eight rows because their eight addresses fit into the integer registers, and because eight sums
+are the fewest that hide the latency of a multiply-add.
 
 Each element of C is summed over s in order, whatever tile it lies in: its bits depend on nothing else.
 """
@@ -25,28 +25,18 @@ import numpy as np
 from llvmlite import ir
 from numba import types
 from numba.core import cgutils
-from numba.core.registry import cpu_target
 from numba.extending import intrinsic
 
-from ._jit import by_itself, helper
-from ._memory import address, copy
+from .jit import by_itself, helper
+from .memory import address, copy
+from .vectors import VECTOR_BYTES, VectorTypes
 
 _BOOL, _INT, _INDEX = ir.IntType(1), ir.IntType(32), ir.IntType(64)
 
-
-def vector_bytes():
-    """Width of the vector registers that Numba compiles for."""
-    _, _, features = cpu_target.target_context.codegen().magic_tuple()
-    present = {feature for feature in features.split(",") if feature.startswith("+")}
-    if "+avx512f" in present:
-        return 64
-    return 32 if "+avx" in present else 16
-
-
-VECTOR_BYTES = vector_bytes()
-TALL = (8, 4, 2, 1)  # heights of the tiles that are one vector wide
-WIDE = TALL if VECTOR_BYTES == 64 else (6, 4, 2, 1)  # of two vectors: 2 * height + 3 of 32 registers, or of 16
-DEPTH = 256  # steps after which the sums are put down: so many rows of a panel stay in the nearest cache
+TALL = (8, 4, 2, 1)  # heights of tiles that are one vector wide
+# The heights of tiles that are two vectors wide: they use 2 * height + 3 of 32 registers, or of 16.
+WIDE = TALL if VECTOR_BYTES == 64 else (6, 4, 2, 1)
+DEPTH = 256  # steps after which sums go to memory: this many rows of a panel stay in the nearest cache
 
 
 @intrinsic
@@ -54,13 +44,33 @@ def product(
     typingctx, micro, m, f, k, a, a_start, rows, row, steps, step, b, b_start, b_row, init, i_start, i_row, floor, c,
     start, c_row,
 ):  # fmt: skip
-    """The product above for m rows, f columns and k > 0 steps, on flat arrays.
+    """Compute the product above for m rows, f columns and k > 0 steps, on flat arrays.
 
-    ``micro`` is :func:`micro_kernel` of the arrays' dtype. A row r of C begins at ``c[start + r*c_row]``, one of the
-    initial values at ``init[i_start + r*i_row]`` (a bias has ``i_row = 0``; C itself may be given, to add to it), row s
-    of B at ``b[b_start + s*b_row]`` if B is no wider than a panel; a wider one lies in panels, see :func:`pack`. The
-    tables are read from ``rows[row]`` and ``steps[step]`` on. ``floor`` is 0 for a ReLU, else minus infinity; NaN
-    passes.
+    Parameters
+    ----------
+    micro : int
+        :func:`micro_kernel` of the arrays' dtype.
+    m, f, k : int
+        Rows and columns of C, and steps of the sum.
+    a : flat array
+        A's numbers; ``a[a_start + rows[row + r] + steps[step + s]]`` is A[r, s].
+    a_start : int
+    rows, steps : int64 arrays
+        The two tables; they are read from ``rows[row]`` and ``steps[step]`` on.
+    row, step : int
+    b : flat array
+        B begins at ``b[b_start]``. If it is no wider than a panel, its row s begins ``s * b_row`` further on; a wider
+        one lies in panels, see :func:`pack`.
+    b_start, b_row : int
+    init : flat array
+        Row r of the initial values begins at ``init[i_start + r*i_row]``. A bias has ``i_row = 0``; C itself may be
+        given, to be added to.
+    i_start, i_row : int
+    floor : number
+        0 for a ReLU, else minus infinity; NaN passes.
+    c : flat array
+        Row r of C begins at ``c[start + r*c_row]``.
+    start, c_row : int
     """
     index, number = types.intp, a.dtype
     signature = types.void(
@@ -89,7 +99,7 @@ def product(
 
 @functools.cache
 def micro_kernel(dtype):
-    """Address of the compiled micro-kernel for arrays of a dtype; compiled when first asked for."""
+    """Return the address of the compiled micro-kernel for arrays of a dtype; it is compiled when first asked for."""
     if numba.config.DISABLE_JIT:
         return 0
     return _compiled(numba.from_dtype(np.dtype(dtype))).address
@@ -97,6 +107,7 @@ def micro_kernel(dtype):
 
 @functools.cache
 def _compiled(number):
+    """Compile the loop over tiles for one type of numbers."""
     pointer, index = types.CPointer(number), types.intp
     table = types.CPointer(types.int64)
     lanes = VECTOR_BYTES * 8 // number.bitwidth
@@ -124,7 +135,7 @@ def _compiled(number):
 
 @helper
 def tile_height(rows, wide):
-    """The tallest tile that fits."""
+    """Return the height of the tallest tile that fits into so many rows."""
     tallest = WIDE[0] if wide else TALL[0]
     if rows >= tallest:
         return tallest
@@ -133,16 +144,27 @@ def tile_height(rows, wide):
 
 @helper
 def panel_width(dtype_bytes):
-    """Columns of a panel: two vectors."""
+    """Return the number of columns of a panel: two vectors."""
     return 2 * VECTOR_BYTES // dtype_bytes
 
 
 @helper
 def pack(k, f, source, source_start, source_row, panels, start):
-    """Lay a wide B out as :func:`product` reads it: panels of two vectors, the k rows of each one after another.
+    """Lay out a wide B as :func:`product` reads it: panels of two vectors, with the k rows of each together.
 
-    In a matrix of 64 or 128 columns the same columns of all rows compete for a few lines of the nearest cache; in a
+    In a matrix of 64 or 128 columns, the same columns of all rows compete for a few lines of the nearest cache; in a
     panel they are neighbours. What lies beyond the last column is never stored, and is not set here.
+
+    Parameters
+    ----------
+    k, f : int
+        Rows and columns of B.
+    source : flat array
+        Row s of B begins at ``source[source_start + s*source_row]``.
+    source_start, source_row : int
+    panels : flat array
+        The panels begin at ``panels[start]``.
+    start : int
     """
     panel = panel_width(panels.itemsize)
     for column in range(0, f, panel):
@@ -152,7 +174,7 @@ def pack(k, f, source, source_start, source_row, panels, start):
 
 
 def packed_size(k, f, itemsize):
-    """How many numbers a B of k rows and f columns takes in panels; 0 where it needs none."""
+    """Return how many numbers a B of k rows and f columns takes in panels; 0 if it needs none."""
     panel = 2 * VECTOR_BYTES // itemsize
     return k * -(-f // panel) * panel if f > panel else 0
 
@@ -161,7 +183,12 @@ def packed_size(k, f, itemsize):
 def tile(
     typingctx, m, f, k, a, rows, row, steps, step, b, b_start, b_row, init, i_start, i_row, floor, c, start, c_row
 ):
-    """One tile of a product, on pointers: its height m is one of ``TALL`` for one vector, of ``WIDE`` for two."""
+    """Compute one tile of a product, on pointers.
+
+    Its height m is one of ``TALL`` if it is one vector wide, and of ``WIDE`` if it is two. The parameters are those of
+    :func:`product`, but ``row``, ``step``, ``b_start``, ``i_start`` and ``start`` are offsets of the tile, and f is its
+    width.
+    """
     index = types.intp
     signature = types.void(
         index, index, index, a, rows, index, steps, index, b, index, index, init, index, index, floor, c, index, index
@@ -179,19 +206,15 @@ def tile(
     return signature, generate
 
 
-class _TileWriter:
+class _TileWriter(VectorTypes):
     """Writes the instructions of a tile, for every height and both widths, and a switch between them."""
 
     def __init__(self, builder, dtype, f):
-        self.builder = builder
-        self.number = ir.FloatType() if dtype == types.float32 else ir.DoubleType()
-        self.bytes = dtype.bitwidth // 8
-        self.lanes = VECTOR_BYTES // self.bytes
-        self.vector = ir.VectorType(self.number, self.lanes)
+        super().__init__(builder, dtype)
         self.f = f
 
     def all_sizes(self, m, f):
-        """One block for each size of a tile; the last vector of each may be partly outside C."""
+        """Write one block for each size of a tile; the last vector of each may be partly outside C."""
         builder = self.builder
         wide = builder.icmp_signed(">", f, self.constant(self.lanes))
         end = builder.append_basic_block("end")
@@ -211,7 +234,7 @@ class _TileWriter:
         builder.position_at_end(end)
 
     def one_size(self, rows, vectors):
-        """The loop over s for a tile of fixed size."""
+        """Write the loop over s for a tile of fixed size."""
         builder = self.builder
         self.mask = builder.icmp_signed(
             "<",
@@ -261,7 +284,7 @@ class _TileWriter:
         return [*(self.load(place) for place in places[:-1]), last]
 
     def store(self, pointer, values):
-        """Store a row of C, no number below the floor; a comparison with NaN is false, so NaN stays."""
+        """Store a row of C with no number below the floor; a comparison with NaN is false, so NaN stays."""
         builder, floor = self.builder, self.spread(self.floor)
         values = [builder.select(builder.fcmp_ordered("<", value, floor), floor, value) for value in values]
         places = [self.vector_at(pointer, v) for v in range(len(values))]
@@ -272,31 +295,29 @@ class _TileWriter:
         builder.call(save, [values[-1], places[-1], self.alignment, self.mask])
 
     def entry(self, table, index):
+        """Load the number at an index of a table."""
         return self.builder.load(self.builder.gep(table, [index]))
 
     def row(self, pointer, distance, r):
+        """Return a pointer to row r, where rows are ``distance`` apart."""
         return self.builder.gep(pointer, [self.builder.mul(distance, self.constant(r))])
 
     def vector_at(self, pointer, v):
+        """Return a pointer to the v-th vector behind a pointer."""
         place = self.builder.gep(pointer, [self.constant(v * self.lanes)])
         return self.builder.bitcast(place, self.vector.as_pointer())
 
-    def spread(self, scalar):
-        """A vector of equal numbers."""
-        kind = ir.VectorType(scalar.type, self.lanes)
-        single = self.builder.insert_element(ir.Constant(kind, ir.Undefined), scalar, ir.Constant(_INT, 0))
-        places = ir.Constant(ir.VectorType(_INT, self.lanes), [0] * self.lanes)
-        return self.builder.shuffle_vector(single, ir.Constant(kind, ir.Undefined), places)
-
     def constant(self, value):
+        """Return an integer constant."""
         return ir.Constant(_INDEX, value)
 
     @property
     def alignment(self):
+        """The alignment of a vector's numbers: the vector may begin anywhere."""
         return ir.Constant(_INT, self.bytes)
 
     def function(self, name, result, arguments, suffix=""):
-        """An LLVM intrinsic on this writer's vectors."""
+        """Return an LLVM intrinsic on this writer's vectors."""
         kind = f"v{self.lanes}f{self.bytes * 8}"
         return cgutils.get_or_insert_function(
             self.builder.module, ir.FunctionType(result, arguments), f"llvm.{name}.{kind}{suffix}"
@@ -304,7 +325,7 @@ class _TileWriter:
 
 
 def _python_form():
-    """The definition in NumPy, for a debugger and for coverage: what runs under ``NUMBA_DISABLE_JIT=1``."""
+    """Return the definition in NumPy, for a debugger and for coverage: it runs under ``NUMBA_DISABLE_JIT=1``."""
 
     def matrix(flat, start, rows, columns, row):
         item = flat.itemsize

@@ -1,0 +1,332 @@
+"""One convolution with all that stands around it, image by image: each intermediate result is used while it is near.
+
+Forward, these are zeros around an image, the convolution, bias, ReLU and max-pooling. Backward, they are the same in
+reverse, and both gradients of the convolution are computed from the gradient of one image. Everything between the input
+and the pooled result lies in a worker's own scratch memory, which stays in the second-level cache; that of a whole
+batch would go to memory and back. The kernels of ``conv`` are this without ReLU and pooling, and those of ``fused`` are
+this with them.
+
+The convolution itself is a product of :func:`.micro_kernel.product`, of an image with zeros around it (a *canvas*). The
+same with Winograd's convolution is :mod:`.winograd`.
+
+The input gradient is a convolution as well: of dy, with ``strides - 1`` zeros between its pixels, by the flipped
+weights (Dumoulin & Visin, 2016, section 4.6). Input row h met tap p of output row i where ``i*s + p*d = h + top``.
+With ``p' = KH-1-p`` that is ``i*s = h + p'*d - (d*(KH-1) - top)``: a stride of 1, the same dilation, and another pad.
+"""
+
+import itertools
+
+import numpy as np
+
+from ..machine.jit import helper
+from ..machine.max_pooling import pool_rows, unpool
+from ..machine.memory import clear
+from ..machine.micro_kernel import micro_kernel, pack, panel_width, product
+from ..machine.normalise import normalise_pixel
+from ..machine.parallel import parallel, worker_count
+from ..machine.vectors import VECTOR_BYTES
+from .canvas import add_columns, gate, place
+
+PIECES = 16  # into which the sum of the chunks' gradients is cut
+
+
+def launch_forward(plan, x, w, b, floor, y, winners, work, norm):
+    """Give :func:`forward` its scratch memory and run it.
+
+    The parameters are those of :func:`.choice.launch_forward`; without a normalisation ``norm`` holds three empty
+    arrays.
+    """
+    p, canvas, _, pooling, (pixels, taps, _, _), sizes = plan
+    empty = work or np.empty
+    share = sizes.canvas + (sizes.z if pooling.OH else 0)
+    scratch = empty((worker_count(p.chunks), share), x.dtype).reshape(-1)
+    weights, row = w.reshape(-1), p.F
+    if sizes.weights:
+        panels = empty((sizes.weights,), x.dtype)
+        pack_group.launch(p.groups, p.taps * (p.C // p.groups), p.F // p.groups, weights, p.F, panels, p.groups)
+        weights, row = panels, 2 * VECTOR_BYTES // x.itemsize
+    forward.launch(
+        p.chunks, micro_kernel(x.dtype), p, canvas, pooling, x.reshape(-1), weights, row, b, x.dtype.type(floor),
+        y.reshape(-1), winners.reshape(-1), pixels, taps, scratch, share, sizes.canvas, *norm,
+    )  # fmt: skip
+
+
+def launch_backward(plan, dy, y, winners, relu, x, w, dx, dw, db, work):
+    """Give :func:`backward` its scratch memory and run it.
+
+    The parameters are those of :func:`.choice.launch_backward`.
+    """
+    p, canvas, back, pooling, tables, sizes = plan
+    z = sizes.z if pooling.OH or relu else 0
+    offsets = tuple(itertools.accumulate((sizes.canvas, z, sizes.panels, sizes.back)))
+    empty, wants = work or np.empty, (dx.size > 0, dw.size > 0)
+    CG, FG = p.C // p.groups, p.F // p.groups
+    size = p.taps * CG * p.F + p.F  # of dw and db together
+    scratch = empty((worker_count(p.chunks_backward), offsets[3]), dy.dtype).reshape(-1)
+    partial = empty((p.chunks_backward, size if wants[1] else 0), dy.dtype).reshape(-1)
+    flipped, row = empty((size - p.F if wants[0] else 0,), dy.dtype), p.C
+    if wants[0]:
+        flip_tap.launch(p.taps, w.reshape(-1), flipped, p.taps, CG, FG, p.groups)
+        if sizes.flipped:
+            panels, row = empty((sizes.flipped,), dy.dtype), 2 * VECTOR_BYTES // dy.itemsize
+            pack_group.launch(p.groups, p.taps * FG, CG, flipped, p.C, panels, p.groups)
+            flipped = panels
+    backward.launch(
+        p.chunks_backward, micro_kernel(dy.dtype), p, canvas, back, pooling, dy.reshape(-1), y.reshape(-1),
+        winners.reshape(-1), relu, x.reshape(-1), dx.reshape(-1), wants, *tables, np.zeros(p.C, dy.dtype), flipped, row,
+        partial, scratch, offsets,
+    )  # fmt: skip
+    if wants[1]:
+        add_up.launch(PIECES, partial, p.chunks_backward, size, dw.reshape(-1), db)
+
+
+@parallel
+def forward(
+    chunk, worker, micro, p, canvas, pooling, x, w, w_row, b, floor, y, winners, pixels, taps, work, share, canvas_size,
+    mean, scale, shift,
+):  # fmt: skip
+    """Compute a chunk of the result. The work is cut into parts of the (pooled) rows of one image.
+
+    Parameters
+    ----------
+    chunk, worker : int
+    micro : int
+        :func:`.micro_kernel.micro_kernel`.
+    p : Sizes
+    canvas : Canvas
+        Of x.
+    pooling : Pooling
+    x, w : flat arrays
+        The batch and the weights, packed if ``w_row`` is a panel's width.
+    w_row : int
+        Distance between rows of w.
+    b : (F,) array
+    floor : number
+        0 for a ReLU, else minus infinity.
+    y, winners : flat arrays
+        They receive the results.
+    pixels, taps : int64 arrays
+        Tables of the product.
+    work : flat array
+        Scratch memory: for each worker ``share`` numbers, of which the first ``canvas_size`` are its canvas.
+    share, canvas_size : int
+    mean, scale, shift : (F,) arrays
+        A normalisation in front of the pooling; empty if there is none.
+    """
+    items, start = p.N * p.parts, worker * share
+    clear(work, start, canvas_size)
+    for item in range(chunk * items // p.chunks, (chunk + 1) * items // p.chunks):
+        forward_rows(
+            micro, p, canvas, pooling, item // p.parts, item % p.parts, x, w, w_row, b, floor, y, winners, pixels, taps,
+            work, start, start + canvas_size, mean, scale, shift,
+        )  # fmt: skip
+
+
+@parallel
+def pack_group(g, worker, k, f, matrix, row, panels, groups):
+    """Pack the columns of one group in a matrix of weights into panels."""
+    pack(k, f, matrix, g * f, row, panels, g * (panels.size // groups))
+
+
+@helper
+def forward_rows(
+    micro, p, canvas, pooling, n, part, x, w, w_row, b, floor, y, winners, pixels, taps, work, start, scratch, mean,
+    scale, shift,
+):  # fmt: skip
+    """Compute one part of the result's rows of image n.
+
+    Parameters
+    ----------
+    micro, p, canvas, pooling, x, w, w_row, b, floor, y, winners, pixels, taps, mean, scale, shift
+        As in :func:`forward`.
+    n, part : int
+        The image, and which of its ``p.parts`` parts.
+    work : flat array
+        Scratch memory: the canvas from ``start`` on, and what is pooled from ``scratch`` on.
+    start, scratch : int
+    """
+    CG, FG, pooled = p.C // p.groups, p.F // p.groups, pooling.OH > 0
+    rows = pooling.OH if pooled else p.OH
+    first, last = part * rows // p.parts, (part + 1) * rows // p.parts
+    z, z_start, i, end = y, (n * p.OH + first) * p.OW * p.F, first, last
+    if pooled:
+        z, z_start = work, scratch
+        i = max(0, first * pooling.row_stride - pooling.top)
+        end = min(p.OH, (last - 1) * pooling.row_stride - pooling.top + pooling.rows)
+    image, image_start = x, n * p.H * p.W * p.C
+    if not canvas.in_place:
+        place(canvas, x, image_start, p.H, p.W, p.C, i * p.row_stride, (end - 1) * p.row_stride + p.row_extent,
+              work, start)  # fmt: skip
+        image, image_start = work, start
+    for g in range(p.groups):
+        w_start = g * (w.size // p.groups if w_row != p.F else FG)
+        product(
+            micro, (end - i) * p.OW, FG, p.taps * CG, image, image_start + g * CG, pixels, i * p.OW, taps, 0,
+            w, w_start, w_row, b, g * FG, 0, floor, z, z_start + g * FG, p.F,
+        )  # fmt: skip
+    if scale.size:
+        for pixel in range((end - i) * p.OW):
+            normalise_pixel(p.F, z, z_start + pixel * p.F, mean, scale, shift)
+    if pooled:
+        pool_rows(pooling, z, z_start - i * p.OW * p.F, p.OH, p.OW, p.F, first, last, y, winners, n)
+
+
+@parallel
+def backward(
+    chunk, worker, micro, p, canvas, back, pooling, dy, y, winners, relu, x, dx, wants, pixels, taps, back_pixels,
+    back_taps, zeros, flipped, flipped_row, partial, work, offsets,
+):  # fmt: skip
+    """Compute the gradients of a chunk of images; each chunk adds up a dw and a db of its own.
+
+    Parameters
+    ----------
+    chunk, worker : int
+    micro : int
+        :func:`.micro_kernel.micro_kernel`.
+    p : Sizes
+    canvas, back : Canvas
+        Of x, and of dz for the input gradient.
+    pooling : Pooling
+    dy, y, winners : flat arrays
+        The gradient by the stage's results, and these.
+    relu : bool
+    x, dx : flat arrays
+    wants : (bool, bool)
+        Whether the gradients by the input and by the weights are computed.
+    pixels, taps : int64 arrays
+        Tables of the forward product; the weight gradient exchanges them.
+    back_pixels, back_taps : int64 arrays
+        Tables of the input gradient's product.
+    zeros : (C,) array
+        The bias of that product.
+    flipped : flat array
+        The flipped weights, packed if ``flipped_row`` is a panel's width.
+    flipped_row : int
+        Distance between rows of ``flipped``.
+    partial : flat array
+        A dw and a db for each chunk.
+    work : flat array
+        Scratch memory: for each worker ``offsets[3]`` numbers. They hold the canvas of x, then from ``offsets[0]`` on
+        dz, from ``offsets[1]`` on the panels of dz, and from ``offsets[2]`` on its canvas.
+    offsets : 4 ints
+    """
+    start, results = worker * offsets[3], p.OH * p.OW * p.F
+    size = p.taps * (p.C // p.groups) * p.F + p.F
+    clear(work, start, offsets[0])
+    clear(work, start + offsets[2], offsets[3] - offsets[2])
+    if wants[1]:
+        clear(partial, chunk * size, size)
+    for n in range(chunk * p.N // p.chunks_backward, (chunk + 1) * p.N // p.chunks_backward):
+        dz, dz_start = dy, n * results
+        if pooling.OH > 0:
+            dz, dz_start = work, start + offsets[0]
+            unpool(pooling, dy, winners, y, relu, n, p.OH, p.OW, p.F, dz, dz_start)
+        elif relu:
+            dz, dz_start = work, start + offsets[0]
+            gate(dy, y, n * results, results, dz, dz_start)
+        if wants[1]:
+            weight_gradient(
+                micro, p, canvas, n, dz, dz_start, x, partial, chunk * size, pixels, taps, work, start,
+                start + offsets[1],
+            )  # fmt: skip
+        if wants[0]:
+            input_gradient(
+                micro, p, back, n, dz, dz_start, dx, back_pixels, back_taps, zeros, flipped, flipped_row, work,
+                start + offsets[2],
+            )  # fmt: skip
+
+
+@helper
+def input_gradient(micro, p, back, n, dz, dz_start, dx, pixels, taps, zeros, flipped, flipped_row, work, canvas):
+    """Compute dx of one image: a convolution of its dz by the flipped weights.
+
+    Parameters
+    ----------
+    micro, p, back, dx, zeros, flipped, flipped_row
+        As in :func:`backward`.
+    n : int
+        The image.
+    dz : flat array
+        The gradient by the convolution's result begins at ``dz[dz_start]``.
+    dz_start : int
+    pixels, taps : int64 arrays
+        Tables of this product.
+    work : flat array
+        The canvas of dz begins at ``work[canvas]``.
+    canvas : int
+    """
+    CG, FG = p.C // p.groups, p.F // p.groups
+    image, image_start = dz, dz_start
+    if not back.in_place:
+        image, image_start = work, canvas
+        place(back, dz, dz_start, p.OH, p.OW, p.F, 0, back.height, work, canvas)
+    for g in range(p.groups):
+        flipped_start = g * CG if flipped_row == p.C else g * (flipped.size // p.groups)
+        product(
+            micro, p.H * p.W, CG, p.taps * FG, image, image_start + g * FG, pixels, 0, taps, 0,
+            flipped, flipped_start, flipped_row, zeros, 0, 0, dz.dtype.type(-np.inf),
+            dx, n * p.H * p.W * p.C + g * CG, p.C,
+        )  # fmt: skip
+
+
+@helper
+def weight_gradient(micro, p, canvas, n, dz, dz_start, x, partial, total, pixels, taps, work, start, panels):
+    """Add one image's part of dw and db: a product whose rows are the taps and whose steps are the pixels.
+
+    Parameters
+    ----------
+    micro, p, canvas, x, partial, pixels, taps
+        As in :func:`backward`.
+    n : int
+        The image.
+    dz : flat array
+        The gradient by the convolution's result begins at ``dz[dz_start]``.
+    dz_start : int
+    total : int
+        The chunk's dw begins at ``partial[total]``; its db follows.
+    work : flat array
+        Scratch memory: the canvas of x from ``start`` on, and the panels of dz from ``panels`` on.
+    start, panels : int
+    """
+    CG, FG, T = p.C // p.groups, p.F // p.groups, p.OH * p.OW
+    K = p.taps * CG
+    none = dz.dtype.type(-np.inf)
+    image, image_start = x, n * p.H * p.W * p.C
+    if not canvas.in_place:
+        place(canvas, x, image_start, p.H, p.W, p.C, 0, canvas.height, work, start)
+        image, image_start = work, start
+    for g in range(p.groups):
+        factor, factor_start, factor_row = dz, dz_start + g * FG, p.F
+        if panel_width(dz.itemsize) < FG:
+            pack(T, FG, dz, dz_start + g * FG, p.F, work, panels)
+            factor, factor_start, factor_row = work, panels, panel_width(dz.itemsize)
+        product(
+            micro, K, FG, T, image, image_start + g * CG, taps, 0, pixels, 0, factor, factor_start, factor_row,
+            partial, total + g * FG, p.F, none, partial, total + g * FG, p.F,
+        )  # fmt: skip
+    add_columns(dz, dz_start, T, p.F, partial, total + K * p.F, work, panels)
+
+
+@parallel
+def flip_tap(tap, worker, w, flipped, taps, CG, FG, groups):
+    """Turn the weights of one tap: ``flipped[taps-1-tap, f, g*CG + c] = w[tap, c, g*FG + f]``."""
+    F, C = FG * groups, CG * groups
+    for g in range(groups):
+        for f in range(FG):
+            at = ((taps - 1 - tap) * FG + f) * C + g * CG
+            for c in range(CG):
+                flipped[at + c] = w[(tap * CG + c) * F + g * FG + f]
+
+
+@parallel
+def add_up(piece, worker, partial, chunks, size, dw, db):
+    """Sum a piece of all chunks' gradients, chunk after chunk, and deliver it to dw and db."""
+    weights = dw.size
+    for i in range(piece * size // PIECES, (piece + 1) * size // PIECES):
+        total = partial[i]
+        for chunk in range(1, chunks):
+            total += partial[chunk * size + i]
+        if i < weights:
+            dw[i] = total
+        else:
+            db[i - weights] = total

@@ -1,0 +1,130 @@
+"""What a direct convolution needs to know before it runs: sizes, tables of offsets and scratch memory."""
+
+import functools
+from typing import NamedTuple
+
+import numpy as np
+
+from ..machine.arrays import pieces
+from ..machine.max_pooling import NO_POOL, Pooling
+from ..machine.micro_kernel import packed_size
+from .canvas import SUM_WIDTH, Canvas
+
+CHUNKS = 32  # at most, of a launch
+PARTIAL_BYTES = 4_000_000  # of all chunks' weight gradients together, approximately
+
+
+class Sizes(NamedTuple):
+    """What a launch needs to know of shapes, and how the work is cut into pieces."""
+
+    N: int
+    H: int
+    W: int
+    C: int
+    OH: int
+    OW: int
+    F: int
+    taps: int
+    groups: int
+    row_stride: int
+    row_extent: int
+    parts: int  # into which each image's output rows are cut, where there are few images
+    chunks: int
+    chunks_backward: int
+
+
+class Scratch(NamedTuple):
+    """How many numbers of scratch memory each worker needs, and how many a launch needs for weights."""
+
+    canvas: int  # x with zeros around it
+    z: int  # before the pooling, and its gradient
+    panels: int  # the gradient as a right factor, and sums of its columns
+    back: int  # the gradient with zeros around it
+    weights: int  # packed
+    flipped: int  # packed, for the input gradient
+
+
+class Plan(NamedTuple):
+    """All that follows from shapes, computed once for each combination by :func:`plan`.
+
+    Jitted code takes its parts one by one, because Numba cannot hand a tuple in a tuple to a parallel loop.
+    """
+
+    sizes: Sizes
+    canvas: Canvas  # of x
+    back: Canvas  # of dy, for the input gradient
+    pooling: Pooling
+    tables: tuple  # of offsets: pixels and taps of the forward product, and of the input gradient's
+    scratch: Scratch
+
+
+@functools.lru_cache(maxsize=1024)
+def plan(x_shape, filters, window, groups, pooling=NO_POOL, itemsize=4):
+    """Return the plan of a direct convolution and of the pooling behind it.
+
+    Parameters
+    ----------
+    x_shape : (N, H, W, C)
+    filters : int
+    window : Window
+    groups : int
+    pooling : Pooling
+    itemsize : int
+        Bytes of a number.
+    """
+    N, H, W, C = x_shape
+    (KH, KW), (sh, sw), (top, _, left, _), (dh, dw) = window
+    OH, OW = window.output_size((H, W))
+    eh, ew = window.extent()
+    CG, FG = C // groups, filters // groups
+    padded = any(window.pads)
+    canvas = Canvas((OH - 1) * sh + eh, (OW - 1) * sw + ew, top, left, 1, 1, False) if padded else (
+        Canvas(H, W, 0, 0, 1, 1, True)
+    )  # fmt: skip
+    same = window.strides == window.extent() == (1, 1) and not padded
+    back = Canvas(H + eh - 1, W + ew - 1, eh - 1 - top, ew - 1 - left, sh, sw, same)
+    parts = min(pooling.OH or OH, pieces(16, N)) if N else 1
+    weights = KH * KW * CG * filters
+    # A chunk's own dw has to be cleared and added up. That is worth it for a million multiplications, within the cache.
+    chunks_backward = min(
+        N, CHUNKS, max(4, min(PARTIAL_BYTES // (weights * itemsize + 1), N * OH * OW * weights >> 20))
+    )
+    sizes = Sizes(
+        N, H, W, C, OH, OW, filters, KH * KW, groups, sh, eh, parts, min(N * parts, CHUNKS), max(1, chunks_backward)
+    )
+    tables = (
+        _grid((OH, OW), (sh, sw), canvas.width, C, 1),
+        _grid((KH, KW), (dh, dw), canvas.width, C, CG),
+        _grid((H, W), (1, 1), back.width, filters, 1),
+        _grid((KH, KW), (dh, dw), back.width, filters, FG),
+    )
+    return Plan(sizes, canvas, back, pooling, tables, _scratch(sizes, canvas, back, itemsize))
+
+
+def _grid(counts, distances, width, channels, depth):
+    """Return the offsets of a grid of pixels of an image, and of the first ``depth`` channels of each.
+
+    Parameters
+    ----------
+    counts, distances : (int, int)
+        Rows and columns of the grid, and how many pixels these are apart.
+    width, channels : int
+        Pixels of the image's rows, and channels of its pixels.
+    depth : int
+    """
+    rows, columns = (np.arange(count, dtype=np.int64) * d for count, d in zip(counts, distances, strict=True))
+    pixels = (rows[:, None] * width + columns) * channels
+    return (pixels[..., None] + np.arange(depth)).reshape(-1)
+
+
+def _scratch(p, canvas, back, itemsize):
+    """Return the :class:`Scratch` of a plan with these parts."""
+    CG, FG = p.C // p.groups, p.F // p.groups
+    return Scratch(
+        0 if canvas.in_place else canvas.height * canvas.width * p.C,
+        p.OH * p.OW * p.F,
+        max(packed_size(p.OH * p.OW, FG, itemsize), SUM_WIDTH, p.F),
+        0 if back.in_place else back.height * back.width * p.F,
+        p.groups * packed_size(p.taps * CG, FG, itemsize),
+        p.groups * packed_size(p.taps * FG, CG, itemsize),
+    )

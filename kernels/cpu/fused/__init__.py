@@ -1,0 +1,9 @@
+"""Several kernels in one launch, for a plan of layers.
+
+Only this backend has these. Each is defined as a composition of kernels of ``reference``.
+"""
+
+from .adam import AdamTogether
+from .conv_pool import conv2d_stage_backward, conv2d_stage_forward
+
+__all__ = ["AdamTogether", "conv2d_stage_backward", "conv2d_stage_forward"]

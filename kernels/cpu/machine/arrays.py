@@ -1,0 +1,101 @@
+"""What lies between a caller's arrays and jitted code: checks, one memory layout, and delivery of results.
+
+Jitted code is compiled once per signature. It gets only contiguous, aligned, writable arrays, so that each function has
+one signature for each floating dtype, whatever the caller passes.
+"""
+
+import numpy as np
+
+from ..._arguments import check_array, check_out
+from .jit import helper
+
+CHUNK = 8_192  # elements of a chunk of element-wise work: it stays in the nearest cache
+
+
+def operand(name, array, ndim=None, dtype=None, shape=None):
+    """Return ``array`` itself if jitted code can take it as it is, else a copy.
+
+    Parameters
+    ----------
+    name : str
+        What errors call the argument.
+    array : array
+    ndim, dtype, shape : optional
+        What the array must have. Without a dtype it must be float32 or float64.
+
+    Returns
+    -------
+    array
+        C-ordered, aligned and writable.
+
+    Raises
+    ------
+    TypeError
+        If it is no NumPy array, or its dtype is wrong.
+    ValueError
+        If its shape is wrong.
+    """
+    if not isinstance(array, np.ndarray):
+        raise TypeError(f"{name} must be a NumPy array; got {type(array).__name__}")
+    check_array(name, array, ndim, dtype, shape)
+    if array.flags.carray and type(array) is np.ndarray:
+        return array
+    return np.array(array, order="C", copy=True, subok=False).reshape(array.shape)
+
+
+def target(name, out, shape, dtype, inputs, same=()):
+    """Return memory for a result: ``out`` if jitted code can write there, else a fresh array for :func:`deliver`.
+
+    Parameters
+    ----------
+    name : str
+        What errors call the argument.
+    out : array or None
+        What the caller passed.
+    shape, dtype
+        Those of the result.
+    inputs : tuple of arrays
+        The result must not overlap these, from which it is computed.
+    same : tuple of arrays
+        The result may be the very memory of these, which the kernel reads element by element
+        (``relu_forward(x, out=x)``).
+
+    Returns
+    -------
+    array
+
+    Raises
+    ------
+    TypeError
+        If ``out`` is no NumPy array, or has another dtype.
+    ValueError
+        If it has another shape or is read-only.
+    """
+    if out is None:
+        return np.empty(shape, dtype)
+    if not isinstance(out, np.ndarray):
+        raise TypeError(f"{name} must be a NumPy array; got {type(out).__name__}")
+    check_out(name, out, shape, dtype)
+    if not out.flags.writeable:
+        raise ValueError(
+            f"{name} must be writable, as it receives the result; got a read-only array. Pass a copy of it"
+        )
+    if not out.flags.carray or type(out) is not np.ndarray:
+        return np.empty(shape, dtype)
+    overlaps = any(np.may_share_memory(array, out) for array in inputs)
+    shifted = any(np.may_share_memory(array, out) and array.ctypes.data != out.ctypes.data for array in same)
+    return np.empty(shape, dtype) if overlaps or shifted else out
+
+
+def deliver(result, out):
+    """Return ``result``, or ``out`` filled with it if the caller brought memory that was not written directly."""
+    if out is None or out is result:
+        return result
+    np.copyto(out, result)
+    return out
+
+
+@helper
+def pieces(size, length):
+    """Return how many chunks of at most ``length`` cover ``size``: by shape only, never by the number of threads."""
+    return -(-size // length)
