@@ -140,8 +140,9 @@ def _slope(kind, dy, name, kept, constant, out):
 
 @parallel
 def _gate(chunk, worker, value, condition, keep_nan, in_place, result):
-    """Compute ``result = value`` where ``condition > 0`` (or is NaN, with ``keep_nan``), else 0: both directions of
-    ReLU.
+    """Compute ``result = value`` where ``condition > 0``, else 0: both directions of ReLU.
+
+    With ``keep_nan`` the value is also kept where the condition is NaN.
 
     Each chunk is copied, unless the caller wants the result in place, and then changed where it lies. LLVM makes
     vectors of a loop only where it sees that no write meets a later read. One name for one memory shows that; two names

@@ -102,9 +102,7 @@ def _check_not_empty(name, x):
 
 
 def _wide(x):
-    """Return x as a matrix of rows that are long enough for vectors: several pixels in a row, if these have few
-    channels.
-    """
+    """Return x as a matrix of rows long enough for vectors: several pixels a row, if they have few channels."""
     C = max(1, x.shape[-1])
     M = x.size // C
     together = next((count for count in range(max(1, WIDE // C), 1, -1) if M % count == 0), 1)

@@ -209,8 +209,7 @@ def _taken(key):
     except Exception as error:
         _raise_other(error)
         raise MemoryError(
-            f"the card has no {count * np.dtype(dtype).itemsize:,} bytes left in one piece; {free_bytes():,} are free. "
-            "Use smaller batches or a smaller network"
+            f"the card has no {count * np.dtype(dtype).itemsize:,} bytes left in one piece; {free_bytes():,} are free"
         ) from error
 
 

@@ -62,9 +62,7 @@ class Factors(NamedTuple):
 
 @helper
 def quotient(a, b):
-    """Return ``a // b`` of numbers that are not negative and fit into 32 bits, which the card divides much faster than
-    64.
-    """
+    """Return ``a // b`` of numbers from 0 to 2**32 - 1; the card divides 32 bits much faster than 64."""
     return np.int64(np.uint32(a) // np.uint32(b))
 
 
