@@ -1,4 +1,4 @@
-"""Which check catches which mutant. ``python tests/mutants/make_table.py`` writes docs/mutants.md from it."""
+"""Find out which check catches which mutant; ``python tests/mutants/make_table.py`` writes docs/mutants.md."""
 
 import contextlib
 import functools
@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
-# Under pytest these are there already; run as a script, this finds the checkout and what its tests share.
+# Pytest has set these paths already; a script needs them to find the checkout and what its tests share.
 sys.path.append(str(Path(__file__).parents[2]))
 sys.path.extend(str(Path(__file__).parents[1] / folder) for folder in (".", "kernels"))
 
@@ -20,15 +20,15 @@ PAGE = Path(__file__).parents[2] / "docs" / "mutants.md"
 INTRODUCTION = """\
 # Who checks the checker
 
-A gradient check that passes proves something only if it would fail for a wrong gradient. So here are {mutants} errors,
-made on purpose, across all layers, losses, optimizers and the training loop: in `tests/mutants/mutant_list.py`. Each is
-tried on the generic checks of `tests/mutants/generic_checks.py`, which walk the registries and know nothing of
-any error; there is no test that was written for one. The table says which check caught it first.
+A gradient check that passes proves something only if it would fail for a wrong gradient. So
+`tests/mutants/mutant_list.py` contains {mutants} deliberate errors, in all layers, losses, optimizers and the training
+loop. Each one is tried on the generic checks of `tests/mutants/generic_checks.py`, which walk through the registries
+and know nothing of any error. No test was written for a particular error. The table says which check caught it first.
 
-An error in a kernel is made on all backends alike, unless it says "cpu only": a comparison of the backends with each
-other is of no help then. Some errors are as small as 0.1 %. The cases of the checks are drawn by Hypothesis, the same
-ones each time. A test in `tests/mutants/test_mutants.py` asserts that every error is caught, another that all checks
-pass without one, a third that this page is up to date.
+An error in a kernel is made in all backends at once, unless it says "cpu only", so that it cannot be found by comparing
+the backends with each other. Some errors are as small as 0.1 %. Hypothesis draws the cases of the checks, the same ones
+each time. The tests in `tests/mutants/test_mutants.py` assert that every error is caught, that all checks pass without
+an error, and that this page is up to date.
 Write it anew with
 
 ```sh
@@ -43,7 +43,7 @@ python tests/mutants/make_table.py
 
 
 class Catch(NamedTuple):
-    """``check``: the name of the first check that failed; ``message``: what it said."""
+    """``check`` is the name of the first check that failed, and ``message`` is what it said."""
 
     check: str
     message: str
@@ -51,7 +51,7 @@ class Catch(NamedTuple):
 
 @contextlib.contextmanager
 def one_thread() -> Iterator[None]:
-    """Results do not depend on the number of threads, and on arrays this small more of them only cost time."""
+    """Use one thread inside a ``with`` block: for small arrays it is the fastest, and results do not depend on it."""
     before = numba.get_num_threads()
     numba.set_num_threads(1)
     try:
@@ -62,7 +62,7 @@ def one_thread() -> Iterator[None]:
 
 @functools.cache
 def reached() -> dict[str, set[tuple[int, str]]]:
-    """For each check, run without any mutant, the functions it called, of those that mutants replace.
+    """Return for each check which of the functions that mutants replace it calls; the checks run without a mutant.
 
     A check that never calls a function passes whatever that function does, so it need not be run for its mutants.
     """
@@ -89,7 +89,7 @@ def reached() -> dict[str, set[tuple[int, str]]]:
 
 @functools.cache
 def first_catch(mutant: Mutant) -> Catch | None:
-    """The first check that fails with this mutant in place; None if it survives them all."""
+    """Return the first check that fails with this mutant in place, or None if all checks pass."""
     targets = {(id(patch.owner), patch.name) for patch in mutant.patches}
     candidates = [check for check in all_checks() if reached()[check.name] & targets]
     with mutant.applied(), one_thread():
@@ -101,15 +101,16 @@ def first_catch(mutant: Mutant) -> Catch | None:
 
 
 def _failure(check: Check) -> str | None:
+    """Run a check; return the first line of its message if it fails, else None."""
     try:
         check.run()
-    except AssertionError as error:  # any other exception is a mutant that does not run, and proves nothing
+    except AssertionError as error:  # any other exception comes from a mutant that does not run, and proves nothing
         return next((line.strip() for line in str(error).splitlines() if line.strip()), "an assertion")
     return None
 
 
 def page(catches: dict[str, Catch | None]) -> str:
-    """docs/mutants.md."""
+    """Return the text of docs/mutants.md."""
     parts: dict[str, Counter[str]] = {}
     rows = ["| error | what is wrong | caught by | which says |", "|---|---|---|---|"]
     for mutant in MUTANTS:
@@ -127,7 +128,7 @@ def page(catches: dict[str, Catch | None]) -> str:
 
 
 def kind(check: str) -> str:
-    """What sort of check one is: its name without the layer and the backend."""
+    """Return the kind of a check: its name without the layer and the backend."""
     for word in ("gradients", "contract", "formula", "cpu equals reference"):
         if check.startswith(word):
             return word

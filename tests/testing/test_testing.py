@@ -81,7 +81,7 @@ def test_a_failure_names_everything():
 def test_nan_and_shapes_fail():
     with pytest.raises(AssertionError, match="backward says nan"):
         testing.check_gradients(Nonsense("nan"), X)
-    with pytest.raises(AssertionError, match=r"gradient of dx has shape \(2, 4, 4, 1\), the array \(2, 4, 4, 2\)"):
+    with pytest.raises(AssertionError, match=r"backward returned an array of shape \(2, 4, 4, 1\)"):
         testing.check_gradients(Nonsense("narrow"), X)
 
 
@@ -166,7 +166,7 @@ def test_a_layer_built_in_float32_or_for_another_shape_is_refused():
         testing.check_gradients(layer, np.ones((1, 3)))
     layer = layers.Dense(2)
     layer.build((3,), dtype="float64")
-    with pytest.raises(ValueError, match=r"built for samples of shape \(3,\), x has \(4,\)"):
+    with pytest.raises(ValueError, match=r"x: .*built for samples of shape \(3,\); got samples of shape \(4,\)"):
         testing.check_gradients(layer, np.ones((1, 4)))
 
 
@@ -305,8 +305,8 @@ NO_RESULT = type("NoResult", (Own,), {"backward": lambda self, dy, cache, **give
 @pytest.mark.parametrize(
     ("layer", "message"),
     [
-        (NO_CACHE, "NoCache 'slip': forward must return two things, the result and the cache"),
-        (NO_RESULT, "NoResult 'slip': backward must return dx, an array; got None"),
+        (NO_CACHE, "NoCache 'slip': forward must return two things, the result and what backward needs"),
+        (NO_RESULT, "NoResult 'slip': backward must return dx, an array, .*; got None"),
     ],
 )
 @pytest.mark.parametrize("batch", [2, 3])
@@ -316,7 +316,7 @@ def test_what_forward_and_backward_return_is_looked_at(check, layer, message, ba
 
 
 def test_a_result_of_another_shape_than_promised():
-    with pytest.raises(AssertionError, match=r"output_shape says \(2, 4, 4, 2\), forward returned \(2, 32\)"):
+    with pytest.raises(AssertionError, match=r"forward returned .* \(2, 32\), but output_shape says \(2, 4, 4, 2\)"):
         testing.check_gradients(Own(lambda x: x.reshape(2, 32), lambda dy, x: dy), X)
 
 
@@ -391,7 +391,7 @@ def test_gradients_that_are_added_up_are_found():
         dw += (dy * x).sum(axis=(0, 1, 2))
         return dy * w
 
-    with pytest.raises(AssertionError, match="another gradient of w; it must overwrite, not add"):
+    with pytest.raises(AssertionError, match="another gradient of w; it must overwrite the gradient, not add to it"):
         testing.check_gradients(Weighed(np.multiply, adds), X)
 
 
@@ -418,7 +418,7 @@ def test_what_rounding_cannot_hide_is_wrong(far, factor):
 
 @pytest.mark.parametrize("far", [1e8, 1e12])
 def test_what_rounding_hides_is_not_called_right(far):
-    with pytest.raises(AssertionError, match="the gradient of dx cannot be told: results of up to"):
+    with pytest.raises(AssertionError, match="the gradient of dx cannot be checked, because results as large as"):
         testing.check_gradients(Own(lambda x: x + far, lambda dy, x: dy), X)
 
 
@@ -551,12 +551,12 @@ class Slips(layers.Dense):
 @pytest.mark.parametrize(
     ("slip", "promise"),
     [
-        ("inference dtype", "forward returned float64 for an input of float32"),
+        ("inference dtype", "forward returned float64, but the layer works in float32"),
         ("inference shape", "output_shape says"),
         ("inference buffer", "forward without training changed a buffer"),
         ("inference changes", "without training, .* another result"),
-        ("unfilled", "without training, a workspace made another result"),
-        ("float64 dx", r"backward's dx is float64 of shape \(3, 5\), not float32"),
+        ("unfilled", "without training, forward with a workspace gave another result"),
+        ("float64 dx", "backward returned float64, but the layer works in float32"),
         ("float64 gradient", "backward's bias is float64"),
         ("gradient shape", r"backward's bias is float32 of shape \(1, 2\), not float32 of shape \(2,\)"),
         ("read-only", "backward returned a read-only array"),
@@ -572,7 +572,7 @@ def test_contract_names_the_layer_that_refuses_an_empty_batch():
     def flat(x):
         return x.reshape(len(x), -1)[:, :3]
 
-    with pytest.raises(AssertionError, match="Own 'own': an empty batch is refused: cannot reshape"):
+    with pytest.raises(AssertionError, match=r"Own 'own': an empty batch is refused, but .*: cannot reshape"):
         testing.assert_layer_contract(lambda: Own(flat, lambda dy, x: dy, name="own"), (3,))
 
 
@@ -617,7 +617,7 @@ class Borrows(layers.Layer):
 def test_contract_finds_memory_that_belongs_to_others():
     testing.assert_layer_contract(Borrows, (6,), place="keep")
     for place in ("flow", "scratch", "result"):
-        with pytest.raises(AssertionError, match="belongs into ws"):
+        with pytest.raises(AssertionError, match="belongs in ws"):
             testing.assert_layer_contract(Borrows, (6,), place=place)
 
 
@@ -638,7 +638,7 @@ class Centred(layers.Layer):
 def test_contract_finds_a_receptive_field_that_nobody_was_told():
     testing.assert_layer_contract(Centred, (5,))
     testing.assert_layer_contract(type("Declared", (Centred,), {"sees_everything": True}), (4, 3, 2))
-    with pytest.raises(AssertionError, match="Centred: an output depends on other pixels than its own; say so"):
+    with pytest.raises(AssertionError, match=r"Centred: an output depends on other pixels .* sees_everything = True"):
         testing.assert_layer_contract(Centred, (4, 3, 2))
 
 
@@ -656,7 +656,7 @@ def test_contract_finds_gradients_that_add_up():
             self.params["kernel"].grad += before
             return dx
 
-    with pytest.raises(AssertionError, match="must overwrite, not add"):
+    with pytest.raises(AssertionError, match="must overwrite them, not add"):
         testing.assert_layer_contract(Adds, (3,), units=2)
 
 
@@ -729,7 +729,7 @@ def test_a_class_that_needs_arguments_asks_to_be_registered():
         layer, _ = find(strategies.layers_with_inputs(Nonsense), lambda case: True)
         assert isinstance(layer, Nonsense)
     finally:
-        del strategies._LAYER_STRATEGIES[Nonsense]
+        del strategies.layers._LAYER_STRATEGIES[Nonsense]
 
 
 def test_check_gradients_needs_no_hypothesis():
