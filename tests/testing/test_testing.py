@@ -1,4 +1,4 @@
-"""tinycnn.testing itself: what it reports, what it refuses, what its strategies draw."""
+"""Test tinycnn.testing itself: what it reports, what it refuses, and what its strategies draw."""
 
 import subprocess
 import sys
@@ -26,7 +26,7 @@ class Wrong(layers.Dense):
 
 
 class Nonsense(layers.Layer):
-    """What a user's mistakes look like."""
+    """A layer with one of the mistakes that a user may make."""
 
     def __init__(self, mistake, **base):
         super().__init__(**base)
@@ -119,7 +119,7 @@ def test_a_kink_near_by_is_no_excuse():
 
 
 def test_dead_pixels_in_a_network_are_kinks():
-    """Biases of 0 behind a dead ReLU put whole layers exactly at the kink."""
+    """If a ReLU outputs only zeros and the next biases are 0, the next layer is exactly at its kink everywhere."""
     model = Sequential([layers.Input((4, 4, 1))], dtype="float64")
     model.add(layers.Conv2D(2, 3, activation="relu", kernel_initializer="ones"))
     model.add(layers.Conv2D(2, 2, activation="relu", bias_initializer="zeros"))
@@ -179,7 +179,7 @@ def test_directional_check_finds_a_wrong_layer():
 
 
 class Own(layers.Layer):
-    """A layer of a forward and a backward that are given: functions of x, and of dy and x."""
+    """A layer whose forward and backward are given as functions of x, and of dy and x."""
 
     def __init__(self, forward, backward, size=None, **base):
         super().__init__(**base)
@@ -321,7 +321,7 @@ def test_a_result_of_another_shape_than_promised():
 
 
 class Weighed(Own):
-    """Of ``forward(x, w)`` and ``backward(dy, x, w, dw)``, with a weight for each channel; dw is to be overwritten."""
+    """A layer of ``forward(x, w)`` and ``backward(dy, x, w, dw)``, which overwrites dw; w is one weight per channel."""
 
     def __init__(self, forward, backward, start="ones", weight="w", **base):
         super().__init__(forward, backward, **base)
@@ -434,7 +434,7 @@ def test_some_hidden_elements_are_counted():
 
 
 def test_values_at_the_rim_of_what_forward_is_defined_for():
-    """The first step leaves it, a smaller one does not; other elements are judged as ever."""
+    """The first step leads to where forward is not defined, a smaller one does not; other elements are not affected."""
     x = np.linspace(0.5, 1, 6).reshape(2, 3)
     x[0, 0] = 1e-6
     right, wrong = (lambda dy, x: dy / 2 / np.sqrt(x)), (lambda dy, x: dy / 2.002 / np.sqrt(x))
@@ -509,7 +509,7 @@ def test_contract_finds(mistake, promise):
 
 
 class Slips(layers.Dense):
-    """A dense layer that is right in training, in gradients' values, and in float64."""
+    """A dense layer whose results in training, gradients and float64 numbers are right, but that makes one slip."""
 
     def __init__(self, slip, units, **base):
         super().__init__(units, **base)
@@ -595,7 +595,7 @@ def test_contract_knows_what_a_layer_holds():
 
 
 class Borrows(layers.Layer):
-    """``y = x * x``; what backward needs, or the result, lies in memory that others use in between."""
+    """A layer ``y = x * x`` that keeps what backward needs, or the result, in memory that others use in between."""
 
     def __init__(self, place, **base):
         super().__init__(**base)
@@ -701,7 +701,7 @@ def test_conv_geometries_reach_the_corners(wanted):
 
 
 def test_failures_shrink_to_something_small():
-    """The smallest convolution that has two filters: one pixel, one channel."""
+    """The smallest convolution with two filters has one pixel and one channel."""
     g = find(strategies.conv_geometries(), lambda g: g.filters >= 2)
     assert (g.batch, g.input_size, g.channels, g.kernel_size, g.filters) == (1, (1, 1), 1, (1, 1), 2)
 
