@@ -1,4 +1,4 @@
-"""What all tests share: Hypothesis profiles, seeds, and the data sets that are too large to keep here."""
+"""What all tests share: Hypothesis profiles, seeds, and access to data sets that are too large to keep here."""
 
 from __future__ import annotations
 
@@ -12,14 +12,15 @@ import hypothesis
 import numpy as np
 import pytest
 
-# A shell that starts a command in the background lets it ignore Ctrl-C; the tests send themselves one.
+# A command that a shell starts in the background ignores Ctrl-C, but some tests send Ctrl-C to themselves.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 DATA, REQUIRE = "TINYCNN_DATA", "TINYCNN_REQUIRE_DATA"
 
-# No deadline: the first example of a test may compile a kernel, which takes seconds.
-# At a desk, draw new examples each time and remember what failed. On a server (CI is set), draw the same ones each
-# time: a red run is then about the change and not about luck, and the printed blob replays the example anywhere.
+# There is no deadline, because the first example of a test may have to compile a kernel, which takes seconds.
+# At a desk, new examples are drawn each time, and those that failed are remembered. On a server (where CI is set), the
+# same examples are drawn each time, so that a failure comes from the change under test and not from chance. The printed
+# blob replays a failing example anywhere.
 hypothesis.settings.register_profile("desk", deadline=None, print_blob=True)
 hypothesis.settings.register_profile("server", deadline=None, print_blob=True, derandomize=True, database=None)
 hypothesis.settings.load_profile("server" if os.environ.get("CI") else "desk")
@@ -27,9 +28,9 @@ hypothesis.settings.load_profile("server" if os.environ.get("CI") else "desk")
 
 @pytest.fixture(autouse=True)
 def same_seeds() -> Iterator[None]:
-    """Start each test from the same seeds, whatever ran before it, and leave none behind.
+    """Start each test from the same seeds, whatever ran before it, and put the earlier ones back afterwards.
 
-    A test of what happens without a seed calls ``tinycnn`` in a process of its own.
+    A test of what happens without a seed runs ``tinycnn`` in a process of its own.
     """
     import tinycnn
     from tinycnn.core import seeding
@@ -44,7 +45,7 @@ def same_seeds() -> Iterator[None]:
 
 @pytest.fixture
 def real_data() -> Callable[[str], Path]:
-    """Give the folder of a published data set: ``real_data("mnist")``; the test is skipped where there is none."""
+    """Return a function that finds the folder of a published data set, ``real_data("mnist")``, or skips the test."""
 
     def folder(name: str) -> Path:
         root = os.environ.get(DATA)
@@ -55,7 +56,7 @@ def real_data() -> Callable[[str], Path]:
     return folder
 
 
-@pytest.hookimpl(tryfirst=True)  # before pytest looks at -m
+@pytest.hookimpl(tryfirst=True)  # the marks must be there before pytest evaluates the option -m
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark every test that asks for published data, by the fixture or by ``skipif(reason="needs TINYCNN_DATA …")``."""
     for item in items:
@@ -66,7 +67,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """With ``TINYCNN_REQUIRE_DATA=1`` a test that was skipped for want of data has failed."""
+    """With ``TINYCNN_REQUIRE_DATA=1``, let a test fail that was skipped because its data are missing."""
     report = yield
     if report.skipped and os.environ.get(REQUIRE) == "1" and item.get_closest_marker("realdata"):
         report.outcome = "failed"

@@ -1,6 +1,6 @@
-"""Every public function, constructor and method, with good arguments; or the reason why it has none here.
+"""Every public function, constructor and method with good arguments, or the reason why it is left out.
 
-`public` lists them from the modules themselves, so that a new one has to be put here before the tests pass.
+`public` lists them from the modules themselves, so a new one must be added here before the tests pass.
 """
 
 import contextlib
@@ -43,7 +43,7 @@ MODULES = (
 )
 #: Classes that are written in two halves, of which users meet one by name.
 HALVES = {"Layer": (layers.Layer, Weights), "Sequential": (Sequential, Network)}
-#: What is called by tinycnn alone, or described as an interface to be defined, with what it is given by tinycnn.
+#: Methods that only tinycnn calls, or that others define for tinycnn to call; the text says where it calls them.
 INTERNAL: dict[str, str] = {
     "Layer.create": "called by build",
     "Layer.add_parameter": "called by create",
@@ -133,7 +133,7 @@ Made = tuple[Callable[..., Any], dict[str, Any]]
 
 
 def model() -> Sequential:
-    """Small, compiled, on the backend that compiles nothing."""
+    """Return a small compiled model on the backend that compiles no kernels."""
     with tinycnn.use_backend("reference"):
         tinycnn.set_seed(0)
         made = Sequential(
@@ -149,17 +149,17 @@ def model() -> Sequential:
 
 
 def x() -> Any:
-    """Four images."""
+    """Return four images."""
     return np.linspace(0, 1, 64, dtype=np.float32).reshape(4, 4, 4, 1)
 
 
 def y() -> Any:
-    """Their labels."""
+    """Return the labels of the four images."""
     return np.array([0, 1, 2, 0])
 
 
 def built(kind: type[layers.Layer] = layers.Dense, **arguments: Any) -> layers.Layer:
-    """A layer of its own."""
+    """Return a built layer that belongs to no model."""
     layer = kind(**(arguments or {"units": 3}))
     layer.build((4,), backend=tinycnn.core.backend.Backend("reference"))
     return layer
@@ -167,12 +167,12 @@ def built(kind: type[layers.Layer] = layers.Dense, **arguments: Any) -> layers.L
 
 @cache
 def folder() -> Path:
-    """A place for files that good arguments name."""
+    """Return a folder for the files that good arguments name."""
     return Path(tempfile.mkdtemp(prefix="arguments-"))
 
 
 def model_file() -> Path:
-    """A saved model."""
+    """Return the path of a saved model."""
     path = folder() / "model.safetensors"
     if not path.exists():
         model().save(path)
@@ -180,7 +180,7 @@ def model_file() -> Path:
 
 
 def entered(manager: Callable[..., contextlib.AbstractContextManager[Any]]) -> Callable[..., None]:
-    """A function that goes into a ``with`` block and out of it."""
+    """Return a function that enters a ``with`` block and leaves it."""
 
     def call(**arguments: Any) -> None:
         with manager(**arguments):
@@ -204,7 +204,7 @@ _POOLING = {"pool_size": 2, "strides": 2, "padding": "valid", **_LAYER_BASE}
 _OPTIMIZER = {"weight_decay": None, "clipnorm": 1.0, "clipvalue": None, "global_clipnorm": None}
 _MONITOR = {"monitor": "loss", "verbose": 0, "mode": "auto"}
 
-#: Constructors by module, with good arguments for every one of theirs.
+#: The constructors by module, with a good value for each of their arguments.
 CONSTRUCTORS: dict[Any, dict[str, Any]] = {
     Sequential: {"layers": (), "name": "a", "dtype": "float32"},
     Augmentation: {"shift": 0.1, "flip": True, "rotation": 5.0, "blur": 0.5, "cutout": 0.2},
@@ -381,7 +381,7 @@ CONSTRUCTORS: dict[Any, dict[str, Any]] = {
 
 
 def _forward_and_backward(kind: type[layers.Layer], arguments: dict[str, Any]) -> Iterator[tuple[str, Made]]:
-    """A layer's methods, each on a fresh one; all of them take images here."""
+    """Yield the methods of a layer, each to be called on a new layer; all of them take images here."""
     own = {key: value for key, value in arguments.items() if key not in _LAYER_BASE}
 
     def fresh() -> layers.Layer:
@@ -408,7 +408,7 @@ def _set(obj: Any, name: str) -> Callable[..., None]:
 
 
 def made() -> dict[str, Made]:
-    """What to call, by name, with good arguments."""
+    """Return the functions to call, by name, each with good arguments."""
     found: dict[str, Made] = {}
     for cls, arguments in CONSTRUCTORS.items():
         module = cls.__module__.split(".")[1]
@@ -482,7 +482,7 @@ def _functions() -> dict[str, Made]:
 
 
 def _check_gradients(subject: Any, **given: Any) -> Any:
-    """Of a layer that no call before has built."""
+    """Check a layer that no earlier call has built."""
     fresh = layers.Dense(2) if isinstance(subject, layers.Dense) else subject
     return testing.check_gradients(fresh, **given)
 
@@ -635,7 +635,7 @@ def _plotting() -> dict[str, Made]:
 
 
 def public() -> Iterator[str]:
-    """Public functions, classes and methods, as ``name`` or ``Class.method``."""
+    """Yield all public functions and methods, as ``name`` or ``Class.method``."""
     for module_name in MODULES:
         module = importlib.import_module(module_name)
         names = getattr(module, "__all__", None) or [

@@ -1,4 +1,4 @@
-"""The table of error messages, to be read by a person: ``python tests/arguments/table.py > messages.md``."""
+"""Print a table of all error messages, for a person to read: ``python tests/arguments/table.py > messages.md``."""
 
 import contextlib
 import re
@@ -17,7 +17,7 @@ from arguments.trying import attempts  # noqa: E402
 
 
 def main() -> None:
-    """One line for each message of each argument, with one of the values that it is given for."""
+    """Print one line for each message of each argument, with one of the values that lead to it."""
     seen: set[tuple[str, str, str]] = set()
     print("| call | value | message |\n|---|---|---|")
     with tempfile.TemporaryDirectory() as folder, contextlib.chdir(folder), tinycnn.use_backend("reference"):
@@ -25,7 +25,7 @@ def main() -> None:
     for outcome in outcomes:
         if outcome.error is None:
             continue
-        # What came is left out when messages are compared: it differs from value to value.
+        # The value that was given is left out when messages are compared, because it always differs.
         pattern = re.sub(r"(got|unknown \S+) .*", r"\1 …", outcome.message)
         if (outcome.name, outcome.argument, pattern) in seen:
             continue

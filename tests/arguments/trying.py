@@ -1,4 +1,4 @@
-"""Call everything in the catalogue with every wrong value, and judge what comes of it."""
+"""Call everything in the catalogue with every wrong value, and judge the result."""
 
 import re
 import warnings
@@ -8,9 +8,9 @@ from typing import Any
 
 from . import catalogue, values
 
-#: What the documentation says that functions raise.
+#: The exceptions that the documentation names.
 DOCUMENTED = (ValueError, TypeError, KeyError, OSError, NotImplementedError)
-#: Words that say as well as the argument's name what is meant: what Python, or a layer, calls it.
+#: Other words by which a message may refer to an argument: what Python, or a layer, calls it.
 OTHER_WORDS = {
     "config": r"__init__\(\)",
     "input_shape": "sample of shape|a result of shape|a window of",
@@ -25,7 +25,7 @@ OTHER_WORDS = {
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of a call with one wrong argument."""
+    """The result of a call with one wrong argument."""
 
     name: str
     argument: str
@@ -35,17 +35,17 @@ class Outcome:
 
     @property
     def message(self) -> str:
-        """The error's, or nothing."""
+        """The text of the error, or an empty text if the call worked."""
         return "" if self.error is None else str(self.error)
 
     @property
     def is_internal(self) -> bool:
-        """It raised something that nobody expects."""
+        """Whether the call raised an exception that the documentation does not name."""
         return self.error is not None and not isinstance(self.error, DOCUMENTED)
 
     @property
     def is_unnamed(self) -> bool:
-        """It raised something that does not say which argument is wrong; an error of a file names the file."""
+        """Whether the message does not say which argument is wrong. (Errors of files name the file instead.)"""
         if self.error is None or self.is_internal or isinstance(self.error, OSError):
             return False
         words = f"{re.escape(self.argument)}|{OTHER_WORDS.get(self.argument, self.argument)}"
@@ -53,7 +53,7 @@ class Outcome:
 
     @property
     def takes_nan(self) -> bool:
-        """A constructor worked with NaN."""
+        """Whether a constructor accepted NaN."""
         return self.nan and self.error is None and self.name.rpartition(".")[2][0].isupper()
 
     def __str__(self) -> str:
@@ -69,7 +69,7 @@ def attempt(
     value: Callable[[], Any] | None,
     label: str = "",
 ) -> Outcome:
-    """One call; with good arguments where there is no ``value``."""
+    """Call a function with one wrong argument, or with good ones only if ``value`` is None."""
     given = None if value is None else value()
     arguments = good if value is None else {**good, argument: given}
     error: BaseException | None = None
@@ -84,7 +84,7 @@ def attempt(
 
 
 def attempts() -> Iterator[Outcome]:
-    """All of them."""
+    """Yield the result for every function, every argument and every wrong value."""
     from matplotlib import pyplot
 
     for name, (call, good) in catalogue.made().items():

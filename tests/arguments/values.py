@@ -1,4 +1,4 @@
-"""What an argument may be given by mistake, or on purpose."""
+"""Values that somebody may pass for an argument, by mistake or on purpose."""
 
 import datetime
 import decimal
@@ -11,7 +11,7 @@ import numpy as np
 
 
 class Spiteful:
-    """An object that refuses to be written out, compared or asked whether it is true."""
+    """An object that raises an error if it is printed, compared, measured or used as a condition."""
 
     def _refuse(self, *_: Any) -> Any:
         raise RuntimeError("spiteful")
@@ -20,7 +20,7 @@ class Spiteful:
     __hash__ = object.__hash__
 
 
-#: Made anew for each call: some can be changed, or used up.
+#: Each value is made anew for every call, because a call may change it or use it up.
 VALUES: dict[str, Callable[[], Any]] = {
     "None": lambda: None,
     "True": lambda: True,
@@ -93,5 +93,5 @@ VALUES: dict[str, Callable[[], Any]] = {
 
 
 def is_nan(value: Any) -> bool:
-    """Whether it is a number that is none."""
+    """Return whether a value is NaN."""
     return isinstance(value, float | np.floating | decimal.Decimal) and value != value

@@ -566,7 +566,7 @@ def test_another_version_is_told(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("call", "kind", "message"),
     [
-        (lambda: BackupAndRestore("b", "batch"), ValueError, "save_freq must be one of 'epoch'"),
+        (lambda: BackupAndRestore("b", "batch"), ValueError, "save_freq must be 'epoch' or a number of batches"),
         (lambda: BackupAndRestore("b", 0), ValueError, "save_freq must be at least 1"),
         (lambda: BackupAndRestore("b", save_seconds=-1), ValueError, "save_seconds must be >= 0"),
         (lambda: fit(small_model(), [BackupAndRestore("a"), BackupAndRestore("b")]), ValueError, "more than one"),

@@ -592,7 +592,7 @@ def test_lambda_callback_of_some_points():
         (lambda: ReduceLROnPlateau(patience=-1), ValueError, "patience must be at least 0"),
         (lambda: ReduceLROnPlateau(mode="down"), ValueError, "mode must be one of 'auto', 'min', 'max'"),
         (lambda: ModelCheckpoint("m", save_weights_only=True), ValueError, "files always hold the whole model"),
-        (lambda: ModelCheckpoint("m", save_freq="batch"), ValueError, "save_freq must be one of 'epoch'"),
+        (lambda: ModelCheckpoint("m", save_freq="batch"), ValueError, "save_freq must be 'epoch' or a number"),
         (lambda: ModelCheckpoint("m", save_freq=0), ValueError, "save_freq must be at least 1"),
         (
             lambda: ModelCheckpoint("m", save_best_only=True, save_freq=5),

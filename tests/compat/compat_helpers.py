@@ -1,4 +1,4 @@
-"""What the comparisons share: asking for the other package, tolerances, what is drawn."""
+"""What the comparisons share: how they ask for the other package, their tolerances, and what they draw."""
 
 import importlib
 import inspect
@@ -15,35 +15,35 @@ from tinycnn.testing import strategies
 
 REQUIRE = "TINYCNN_REQUIRE_COMPAT"
 
-#: Largest error over the largest result (or 1). Both sides round in their own order, and some results are sums of
-#: large terms that cancel; a wrong formula is off by 1e-3 or more.
+#: The largest error that passes, relative to the largest result (or to 1). The two packages round in different orders,
+#: and some results are sums of large terms that cancel. A wrong formula is off by 1e-3 or more.
 TOLERANCE = {"float64": 1e-10, "float32": 1e-4}
 
 
 def require(package):
-    """The package, or the test file is skipped as a whole; with ``TINYCNN_REQUIRE_COMPAT=1`` it fails instead."""
+    """Return the package, or skip the whole test file; with ``TINYCNN_REQUIRE_COMPAT=1`` it fails instead."""
     if os.environ.get(REQUIRE) == "1":
         return importlib.import_module(package)
     return pytest.importorskip(package, reason=f'needs {package}: pip install "tinycnn[compat]"')
 
 
 def assert_close(found, expected, what, tolerance=TOLERANCE["float64"]):
-    """Same shape, and equal up to rounding; NaN equals nothing."""
+    """Check that two arrays have one shape and are equal up to rounding; NaN equals nothing."""
     found, expected = np.asarray(found), np.asarray(expected)
     assert found.shape == expected.shape, f"{what}: shape {found.shape}, expected {expected.shape}"
     error = np.abs(found - expected).max(initial=0.0)
     scale = max(1.0, float(np.abs(expected).max(initial=0.0)))
-    assert error <= tolerance * scale, f"{what}: off by {error:.3g}, where the largest is {scale:.3g}"
+    assert error <= tolerance * scale, f"{what}: off by {error:.3g}, where the largest number is {scale:.3g}"
 
 
 def constructor_arguments(cls):
-    """The names that a class takes, those that every layer takes left out."""
+    """Return the names of the arguments that a class takes, without those that every layer takes."""
     common = set(inspect.signature(layers.Layer.__init__).parameters)
     parameters = [p for p in inspect.signature(cls.__init__).parameters.values() if p.name not in common]
     return [p.name for p in parameters if p.kind not in (p.VAR_KEYWORD, p.VAR_POSITIONAL)]
 
 
-# What is drawn for an optimizer; the names are Keras's. A tinycnn optimizer or option that is missing here fails.
+# What is drawn for an optimizer; the names are Keras's. A test fails if an optimizer or an option is missing here.
 _RATE = st.floats(1e-3, 0.1)
 _MOMENTUM = st.sampled_from([0.0, 0.5, 0.9])
 _EPSILON = st.sampled_from([1e-7, 1e-3, 0.1])
@@ -65,11 +65,11 @@ CLIPPING = {"clipnorm", "clipvalue", "global_clipnorm"}
 
 
 def optimizer_options(name):
-    """A strategy of constructor arguments: each that the optimizer has, or a failure where one is not known here."""
+    """Return a strategy of all constructor arguments of an optimizer; fail if one of them is not known here."""
     known = OPTIMIZER_OPTIONS.get(name)
     if known is None:
         pytest.fail(f"optimizer {name} has no entry in OPTIMIZER_OPTIONS, so that nothing compares it with others")
-    base = constructor_arguments(optimizers.Optimizer)  # what every optimizer takes
+    base = constructor_arguments(optimizers.Optimizer)  # the arguments that every optimizer takes
     arguments = dict.fromkeys(constructor_arguments(optimizers.OPTIMIZERS[name]) + base)
     known = {"weight_decay": st.sampled_from([None, 0.004, 0.5])} | known
     if unknown := set(arguments) - set(known) - CLIPPING:
@@ -80,7 +80,7 @@ def optimizer_options(name):
 
 
 def clipped(gradients, options):
-    """What Keras's arguments for clipping make of the gradients, of which at most one may be given."""
+    """Clip gradients as Keras's arguments for clipping say; at most one of these may be given."""
     if bound := options.get("clipvalue"):
         return {key: np.clip(gradient, -bound, bound) for key, gradient in gradients.items()}
     lengths = {key: np.sqrt(np.sum(gradient**2)) for key, gradient in gradients.items()}
@@ -96,9 +96,9 @@ STEPS = 50
 
 
 class Valley:
-    """Gradients that depend on where one stands, so that an error in a step is carried on, and on noise.
+    """Gradients that depend on the current weights, so that an error in one step is carried on, and on noise.
 
-    The same object gives the same numbers to both sides.
+    The same object gives the same numbers to both packages.
     """
 
     def __init__(self, seed):
@@ -111,7 +111,7 @@ class Valley:
 
 
 def trajectory(optimizer, valley, backend):
-    """Where an optimizer of tinycnn gets in ``STEPS`` steps, after each of them."""
+    """Yield the weights after each of ``STEPS`` steps of one of tinycnn's optimizers."""
     from tinycnn.layers import Parameter
 
     parameters = {key: Parameter(value.copy()) for key, value in valley.start.items()}
@@ -123,10 +123,10 @@ def trajectory(optimizer, valley, backend):
 
 
 def conv_algorithms():
-    """What Conv2D's argument ``algorithm`` may be: ``[None]`` while there is no such argument.
+    """Return the possible values of Conv2D's argument ``algorithm``, or ``[None]`` if there is no such argument.
 
-    The names are read from the error for a wrong one (``algorithm must be one of 'a', 'b'; got …``), which every
-    argument with a few choices gives.
+    The values are read from the error for a wrong one (``algorithm must be one of 'a', 'b'; got …``), which has the
+    same form for every argument with a few choices.
     """
     if "algorithm" not in constructor_arguments(layers.Conv2D):
         kernels = [f"{m.__name__}.{n}" for m in (reference, cpu) for n in m.__all__ if "algorithm" in _arguments(m, n)]
@@ -144,9 +144,9 @@ def _arguments(module, name):
 
 
 def every_convolution(algorithm=None):
-    """Geometries of every kind, half of them of the kind that fast algorithms are made for (3×3, stride 1).
+    """Draw geometries of every kind; half of them are 3×3 with stride 1, for which fast algorithms are made.
 
-    For Winograd's, which can do no others, only these.
+    For Winograd's algorithm only these are drawn, because it can do no others.
     """
     plain = strategies.conv_geometries(max_stride=1, max_dilation=1, max_group=1, max_output=7, max_channels=5)
     three = plain.map(lambda g: g._replace(kernel_size=(3, 3), input_size=_three(g), pads=_clipped(g)))
@@ -159,12 +159,12 @@ def _clipped(g):
 
 def _three(g):
     top, bottom, left, right = _clipped(g)
-    # At least one pixel; then the result may be larger than the drawn one.
+    # There is at least one pixel, even if that makes the result larger than the drawn one.
     return max(1, g.output_size[0] + 2 - top - bottom), max(1, g.output_size[1] + 2 - left - right)
 
 
 def with_pads(layer, pads):
-    """A layer, not built yet, that uses these pads instead of those that its argument ``padding`` gives."""
+    """Make a layer that is not built yet use these pads, instead of those that follow from its argument ``padding``."""
     window_over = layer.window_over
     layer.window_over = lambda size: window_over(size)._replace(pads=tuple(pads))
     return layer

@@ -1,4 +1,4 @@
-"""What holds for every comparison with other packages."""
+"""Settings for all comparisons with other packages."""
 
 from collections.abc import Iterator
 
@@ -8,9 +8,9 @@ import pytest
 
 @pytest.fixture(autouse=True)
 def one_thread() -> Iterator[None]:
-    """The arrays are tiny: waking the kernels' other threads takes longer than the work, much longer on a busy machine.
+    """Use one thread, because the arrays are tiny and waking other threads takes longer than the work.
 
-    Results do not depend on the number of threads; other tests hold the kernels to that.
+    Results do not depend on the number of threads; other tests check that.
     """
     before = numba.get_num_threads()
     numba.set_num_threads(1)

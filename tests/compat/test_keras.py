@@ -1,7 +1,7 @@
-"""Everything that bears a Keras name against Keras 3 itself: same name, same arguments, same numbers.
+"""Compare everything that has a Keras name with Keras 3 itself: the same name, the same arguments, the same numbers.
 
-Keras runs on PyTorch here, whose autograd gives the gradients. What stands in one of tinycnn's registries is looked up
-in Keras by its name, so a new layer is compared the day it comes.
+Keras runs on PyTorch here, whose autograd gives the gradients. Everything in tinycnn's registries is looked up in Keras
+by its name, so a new layer is compared from its first day.
 """
 
 import inspect
@@ -33,14 +33,14 @@ from tinycnn.kernels.geometry import same_pads
 from tinycnn.testing import strategies
 
 torch = require("torch")
-# Keras reads both when it is imported: no settings of the user's, and nothing is written into their home.
+# Keras reads both variables when it is imported, so it uses no settings of the user and writes nothing to their home.
 os.environ["KERAS_BACKEND"] = "torch"
 with tempfile.TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
     patch.setenv("KERAS_HOME", folder)
     keras = require("keras")
 torch.set_num_threads(1)  # the tensors are tiny
 
-# Keras's own: it warns of a softmax over one class, and has not caught up with NumPy 2.
+# These warnings are Keras's own: it warns of a softmax over one class, and is not adapted to NumPy 2 yet.
 pytestmark = [
     pytest.mark.filterwarnings("ignore:You are using a softmax over axis"),
     pytest.mark.filterwarnings("ignore:__array__ implementation"),
@@ -58,17 +58,17 @@ WITHOUT_COUNTERPART = {
     "Constant": "Keras takes a number for it",
     "OneCycle": "PyTorch's; compared in test_pytorch.py",
     "InverseEpochDecay": "the documented small networks' own",
-    "MonitorCallback": "a base, which Keras does not offer",
+    "MonitorCallback": "a base class, which Keras does not offer",
     "Logs": "a type",
-    "ClassAccuracy": "what Keras makes of the word accuracy; compared as its other two",
+    "ClassAccuracy": "what Keras makes of the word accuracy; its two other forms are compared",
 }
 
 
 @pytest.fixture(autouse=True, scope="module")
 def keras_settings():
-    """Double precision, which Keras uses even for an optimizer's rate; and convolutions that PyTorch can take.
+    """Set double precision, also for an optimizer's rate; and make the arrays of convolutions contiguous.
 
-    Keras hands PyTorch transposed arrays; the gradients of some of these PyTorch (2.13) refuses to compute in float64:
+    Keras gives PyTorch transposed arrays, and for some of these PyTorch (2.13) refuses to compute gradients in float64:
     "slow_conv2d: grad_weight must be contiguous".
     """
     before, conv2d = keras.config.floatx(), torch.nn.functional.conv2d
@@ -83,7 +83,7 @@ def keras_settings():
 def in_keras(module, name):
     found = getattr(module, name, None)
     if found is None:
-        pytest.fail(f"Keras has no {module.__name__}.{name}: say why in WITHOUT_COUNTERPART")
+        pytest.fail(f"Keras has no {module.__name__}.{name}; say in WITHOUT_COUNTERPART why it is not compared")
     return found
 
 
@@ -96,7 +96,7 @@ def of_names(names):
 
 
 def schedule_classes():
-    """The schedules by name: what ``tinycnn.schedules`` offers, the base left out."""
+    """Return the schedules that ``tinycnn.schedules`` offers, by name and without the base class."""
     offered = {name: getattr(schedules, name) for name in schedules.__all__}
     return {n: c for n, c in offered.items() if inspect.isclass(c) and n != "LearningRateSchedule"}
 
@@ -111,7 +111,7 @@ def test_the_exceptions_exist():
 
 
 def keras_layer(layer):
-    """The layer of the same name with the same arguments."""
+    """Return Keras's layer of the same name, with the same arguments."""
     config = layer.get_config()
     dropped = {"name", "trainable", "input_shape"} | OUR_ARGUMENTS
     arguments = {
@@ -120,12 +120,12 @@ def keras_layer(layer):
     return in_keras(keras.layers, type(layer).__name__)(**arguments, dtype="float64")
 
 
-#: On PyTorch, Keras computes some steps (products of matrices, moments) in single precision, whatever it is given.
+#: On PyTorch, Keras computes some steps (products of matrices, moments) in single precision for any input.
 ROUNDING = TOLERANCE["float32"]
 
 
 def compare(layer, x, seed, backend):
-    """Forward, dx, each gradient, moving statistics, and inference."""
+    """Compare forward, dx, all gradients, moving statistics, and inference."""
     rng = np.random.default_rng(seed)
     layer.build(x.shape[1:], rng=rng, dtype="float64", backend=Backend(backend))
     for name, value in layer.weights().items():
@@ -158,7 +158,7 @@ def compare(layer, x, seed, backend):
 def test_layer(name, backend, data):
     layer, x = data.draw(strategies.layers_with_inputs(layers.LAYERS[name]))
     if name == "AveragePooling2D" and layer.padding == "same":
-        # On PyTorch, Keras repeats the edge where the pads differ from side to side; TensorFlow leaves pads out.
+        # If the pads differ from side to side, Keras on PyTorch repeats the edge. On TensorFlow it leaves the pads out.
         top, bottom, left, right = same_pads(x.shape[1:3], layer.pool_size, layer.strides)
         assume(top == bottom and left == right)
     compare(layer, x, data.draw(SEEDS), backend)
@@ -168,7 +168,7 @@ def test_layer(name, backend, data):
 @pytest.mark.parametrize("size", [5, 6, 7, 8])
 @pytest.mark.parametrize("kernel", [1, 2, 3, 4])
 def test_same_with_stride_two(kernel, size, backend):
-    """Where Keras pads more at the bottom and right, PyTorch alike on all sides; convolution and pooling."""
+    """Compare sizes for which Keras pads more at the bottom and right, while PyTorch pads all sides alike."""
     x = np.random.default_rng(size).permutation(2 * size * size * 2).reshape(2, size, size, 2) / 100.0
     for layer in (
         layers.Conv2D(3, kernel, strides=2, padding="same"),
@@ -182,7 +182,7 @@ def test_same_with_stride_two(kernel, size, backend):
 
 @pytest.mark.parametrize("kind", ["layers", "optimizers", "losses", "callbacks"])
 def test_defaults(kind):
-    """What is left unsaid means the same: every argument exists in Keras, with the same default if it has one."""
+    """Check that every argument exists in Keras, and has the same default there if it has any."""
     ours, theirs = {
         "layers": (layers.LAYERS, keras.layers),
         "optimizers": (optimizers.OPTIMIZERS | {"Optimizer": optimizers.Optimizer}, keras.optimizers),
@@ -205,14 +205,14 @@ def test_defaults(kind):
 
 
 def _plain(default):
-    """``(1, 1)`` and 1 mean the same."""
+    """Return 1 for ``(1, 1)``, which means the same; return anything else as it is."""
     return default[0] if isinstance(default, tuple) and len(set(default)) == 1 else default
 
 
 @EVERY_BACKEND
 @pytest.mark.parametrize("name", of(activations.ACTIVATIONS))
 def test_activation(name, backend):
-    """By Keras's name, with Keras's constants."""
+    """Compare an activation of Keras's name, which must have Keras's constants."""
     x = np.linspace(-30, 30, 240).reshape(3, 4, 20)
     layer = layers.Activation(name)
     layer.build(x.shape[1:], dtype="float64", backend=Backend(backend))
@@ -228,7 +228,7 @@ def test_activation(name, backend):
 @settings(max_examples=20)
 @given(data=st.data())
 def test_loss(name, backend, data):
-    """With everything the constructor takes; probabilities that are exactly 0 too."""
+    """Compare with all arguments of the constructor, also for probabilities that are exactly 0."""
     known = {"from_logits": st.booleans(), "label_smoothing": st.sampled_from([0.0, 0.1, 0.5])}
     cls = losses.LOSSES[name]
     options = {argument: data.draw(known[argument]) for argument in constructor_arguments(cls)}
@@ -246,8 +246,8 @@ def test_loss(name, backend, data):
     ours = cls(**options)
     per_sample, _ = ours.forward(y, ours.check_targets(targets, n, (k,)), Backend(backend))
     expected = in_keras(keras.losses, cls.__name__)(reduction=None, **options)(targets, torch.tensor(y))
-    # Keras takes averages in single precision. Both clip probabilities at 1e-7, Keras before it takes logarithms,
-    # tinycnn before it divides by their sum.
+    # Keras takes averages in single precision. Both clip probabilities at 1e-7: Keras does so before it takes
+    # logarithms, and tinycnn before it divides by their sum.
     assert_close(per_sample, expected, "losses", 1e-6)
 
 
@@ -256,7 +256,7 @@ def test_loss(name, backend, data):
 @settings(max_examples=5)
 @given(data=st.data())
 def test_optimizer(name, backend, data):
-    """Fifty steps, at a constant rate and under a schedule, with the very same arguments."""
+    """Compare fifty steps, at a constant rate or with a schedule, for exactly the same arguments."""
     options = data.draw(optimizer_options(name))
     rounding = ROUNDING if CLIPPING & options.keys() else TOLERANCE["float64"]  # Keras's norms are in single precision
     valley = Valley(data.draw(SEEDS))
@@ -284,7 +284,7 @@ def metric_classes():
 @settings(max_examples=40)
 @given(data=st.data())
 def test_metric(name, data):
-    """Over two batches, with few different predictions, so that there are ties on the border of the k largest."""
+    """Compare over two batches; few predictions differ, so that there are ties at the border of the k largest."""
     cls = metric_classes()[name]
     n, classes = data.draw(st.integers(2, 8)), data.draw(st.integers(2, 6))
     options = {"k": data.draw(st.integers(1, classes))} if "k" in constructor_arguments(cls) else {}
@@ -292,7 +292,7 @@ def test_metric(name, data):
     rng = np.random.default_rng(data.draw(SEEDS))
     labels, y_pred = rng.integers(0, classes, n), rng.integers(0, 4, (n, classes)) / 4
     if "TopK" not in name:
-        y_pred += rng.uniform(0, 0.1, y_pred.shape)  # which of equal predictions is the largest, nobody says
+        y_pred += rng.uniform(0, 0.1, y_pred.shape)  # without this there are ties, and Keras does not say who wins
     y_true = labels if name.startswith("Sparse") else np.eye(classes)[labels]
     for block in (slice(0, n // 2), slice(n // 2, n)):
         ours.update(y_true[block], y_pred[block])
@@ -302,7 +302,7 @@ def test_metric(name, data):
 
 @pytest.mark.parametrize("class_weight", [None, {0: 1.0, 1: 2.0, 2: 0.5}])
 def test_weights_in_fit_and_evaluate(class_weight):
-    """The loss is weighted, in validation by samples alone; metrics are not."""
+    """Check that weights count in the loss (in validation only those of samples), but not in metrics."""
     rng = np.random.default_rng(0)
     x, y, weight = rng.normal(size=(40, 5)), np.arange(40) % 3, rng.uniform(0, 2, 40)
     ours = Sequential([layers.Input((5,)), layers.Dense(3, activation="softmax")], dtype="float64")
@@ -327,7 +327,7 @@ def test_weights_in_fit_and_evaluate(class_weight):
 @pytest.mark.parametrize("shape", [(300, 200), (3, 3, 40, 150), (5, 2, 300, 20)], ids=str)
 @pytest.mark.parametrize("name", of(initializers.INITIALIZERS))
 def test_initializer(name, shape):
-    """The same distribution: equal constants, or the same extremes, spread and shape (Kolmogorov and Smirnov)."""
+    """Check for equal constants, or for the same extremes, spread and distribution (test of Kolmogorov and Smirnov)."""
     initializer = initializers.INITIALIZERS[name]()
     ours = initializer(shape, np.random.default_rng(0)).ravel()
     same = in_keras(keras.initializers, type(initializer).__name__)(**initializer.get_config())
@@ -335,7 +335,7 @@ def test_initializer(name, shape):
     if np.ptp(theirs) == 0:
         assert np.array_equal(ours, theirs)
         return
-    # Of 50,000 uniform numbers the largest is within 0.1 % of the limit; a normal's lies anywhere beyond 4 sigma.
+    # The largest of 50,000 uniform numbers is within 0.1 % of the limit; that of normal ones is anywhere above 4 sigma.
     bounded = np.abs(theirs).max() < 2.5 * theirs.std()
     assert np.abs(ours).max() == pytest.approx(np.abs(theirs).max(), rel=2e-3 if bounded else 0.5)
     assert ours.std() == pytest.approx(theirs.std(), rel=0.02)
@@ -385,7 +385,7 @@ SCHEDULES = {
 @given(data=st.data())
 def test_schedule(name, data):
     if name not in SCHEDULES:
-        pytest.fail(f"say in SCHEDULES what to draw for {name}")
+        pytest.fail(f"nothing is drawn for {name}; add an entry to SCHEDULES")
     arguments = data.draw(SCHEDULES[name])
     ours = schedule_classes()[name](**arguments)
     theirs = in_keras(keras.optimizers.schedules, name)(**arguments)
@@ -394,7 +394,7 @@ def test_schedule(name, data):
 
 
 class Recorded:
-    """What a callback sees of a model: weights that tell the epoch, and whether training is to stop."""
+    """What a callback sees of a model: weights that equal the number of the epoch, and the flag that stops training."""
 
     def __init__(self):
         self.weights, self.stop_training = [np.array(-1)], False
@@ -407,7 +407,7 @@ class Recorded:
 
 
 def replay(callback, model, history):
-    """Run a callback over a recorded history; what it did."""
+    """Run a callback over a recorded history; return what it did."""
     callback.on_train_begin()
     for epoch, value in enumerate(history):
         model.weights = [np.array(epoch)]
@@ -429,7 +429,7 @@ def replay(callback, model, history):
     start_from_epoch=st.integers(0, 3),
 )
 def test_early_stopping(history, **arguments):
-    """The epoch it stops after, the best one, and whose weights remain."""
+    """Compare the epoch after which it stops, the best epoch, and the epoch whose weights remain."""
     ours, theirs = callbacks.EarlyStopping(**arguments), keras.callbacks.EarlyStopping(**arguments)
     ours.model = Recorded()
     model = Recorded()
@@ -448,7 +448,7 @@ def test_early_stopping(history, **arguments):
     min_lr=st.sampled_from([0.0, 0.02]),
 )
 def test_reduce_lr_on_plateau(history, **arguments):
-    """The rate after each epoch."""
+    """Compare the learning rate after each epoch."""
     rates = []
     for module in (callbacks, keras.callbacks):
         callback, model = module.ReduceLROnPlateau(**arguments), Recorded()

@@ -1,8 +1,8 @@
-"""The operator test cases of the ONNX standard, which the ``onnx`` package builds in memory.
+"""Run the operator test cases of the ONNX standard, which the ``onnx`` package builds in memory.
 
-They are in float32 and channels first. Every case whose attributes tinycnn has an equivalent for runs, on every
-backend; the others stand in ``UNSUPPORTED`` with the reason. That list is checked, so that nothing drops out of the
-comparison unseen.
+The cases are in float32 and channels first. Every case for whose attributes tinycnn has an equivalent runs on every
+backend. The others are listed in ``UNSUPPORTED`` with the reason. That list is checked, so no case drops out of the
+comparison unnoticed.
 """
 
 import math
@@ -19,7 +19,7 @@ from tinycnn.kernels.geometry import same_pads
 
 onnx = require("onnx")
 
-#: The least number of cases that must run for each operator, so that an empty collection cannot pass.
+#: The smallest number of cases that must run for each operator, so that an empty collection cannot pass.
 MINIMUM = {
     "Adam": 2,
     "AveragePool": 9,
@@ -116,7 +116,7 @@ UNSUPPORTED = {
 
 
 class Case(NamedTuple):
-    """One case: attributes of the only node, and its inputs and outputs by the names of the operator's definition."""
+    """One case: its name, the attributes of its only node, and the inputs and outputs in the operator's order."""
 
     name: str
     attributes: dict[str, Any]
@@ -125,14 +125,14 @@ class Case(NamedTuple):
 
 
 class UnsupportedError(Exception):
-    """tinycnn has no equivalent for what a case asks; the text says for what."""
+    """Raised if tinycnn has no equivalent for what a case needs; the text says for what."""
 
 
 @pytest.fixture(scope="session")
 def cases():
-    """A function from an operator to its cases.
+    """Return a function from an operator to its cases.
 
-    The collector builds them while it imports its modules, so it works only once in a process.
+    The collector builds the cases while it imports its modules, so it works only once in a process.
     """
     from onnx.backend.test.case.node import collect_testcases
 
@@ -151,7 +151,7 @@ OPERATORS = {}
 
 
 def operator(name):
-    """Register a function of (case, backend) that yields pairs (found, expected)."""
+    """Register a function for an operator: it takes (case, backend) and yields pairs (found, expected)."""
 
     def register(function):
         OPERATORS[name] = function
@@ -161,7 +161,7 @@ def operator(name):
 
 
 def outcome(case, name, backend):
-    """None where a case passes, or what is wrong with it; raises UnsupportedError."""
+    """Return None if a case passes, or else what is wrong with it; raise UnsupportedError if it cannot run."""
     for found, expected in OPERATORS[name](case, backend):
         try:
             np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-6, equal_nan=False)
@@ -200,7 +200,7 @@ def test_what_does_not_run_is_listed(name, cases):
 
 
 def built(layer, input_shape, backend, weights=()):
-    """A layer for float32 with given weights, in Keras's order."""
+    """Build a layer for float32, with given weights in Keras's order."""
     layer.build(tuple(input_shape), dtype="float32", backend=backend)
     for value, given in zip(layer.weights().values(), weights, strict=True):
         value[...] = given
@@ -208,7 +208,7 @@ def built(layer, input_shape, backend, weights=()):
 
 
 def forward(layer, x, backend, weights=(), training=False):
-    """What a layer makes of a batch, and the layer."""
+    """Return the result of a layer for a batch, and the layer."""
     built(layer, x.shape[1:], backend, weights)
     return layer.forward(x, training=training)[0], layer
 
@@ -222,7 +222,7 @@ def channels_first(y):
 
 
 def geometry(case, size, kernel):
-    """Strides, dilation, and pads as (top, bottom, left, right), from every way ONNX has to ask for them."""
+    """Return strides, dilation, and pads as (top, bottom, left, right), in whichever way ONNX gives them."""
     strides, dilation = case.attributes.get("strides", [1, 1]), case.attributes.get("dilations", [1, 1])
     top, left, bottom, right = case.attributes.get("pads", [0, 0, 0, 0])
     pads = top, bottom, left, right
@@ -236,7 +236,7 @@ def geometry(case, size, kernel):
         for axis, (length, k, s) in enumerate(zip(size, kernel, strides, strict=True)):
             before, after = pads[2 * axis : 2 * axis + 2]
             outputs = math.ceil((length + before + after - k) / s) + 1
-            outputs -= (outputs - 1) * s >= length + before  # a last window in the pads alone does not count
+            outputs -= (outputs - 1) * s >= length + before  # a last window that covers pads alone does not count
             pads[2 * axis + 1] = max(after, (outputs - 1) * s + k - length - before)
     return tuple(strides), tuple(dilation), tuple(pads)
 
@@ -259,7 +259,7 @@ def conv(case, backend):
 
 
 def pool(layer_class, case, backend):
-    """The result of a pooling layer, and (layer, strides, pads)."""
+    """Return the result of a pooling layer, its cache, its kernel size, its strides and its pads."""
     (x,) = case.inputs
     if x.ndim != 4:
         raise UnsupportedError(NOT_AN_IMAGE)
@@ -277,7 +277,7 @@ def pool(layer_class, case, backend):
 
 @operator("MaxPool")
 def max_pool(case, backend):
-    """ONNX's second result is the winner's index in the whole input, tinycnn's cache has its place in the window."""
+    """Compare the winners too: ONNX gives their index in the whole input, tinycnn's cache their place in the window."""
     y, cache, kernel, strides, pads = pool(layers.MaxPooling2D, case, backend)
     yield y, case.outputs[0]
     if len(case.outputs) > 1:
@@ -311,7 +311,7 @@ operator("GlobalMaxPool")(global_pool(layers.GlobalMaxPooling2D))
 
 @operator("BatchNormalization")
 def batch_normalization(case, backend):
-    """In ONNX too the variance divides by M, and momentum is what stays."""
+    """Compare moving statistics too: as in tinycnn, the variance is divided by M, and momentum is what stays."""
     x, *weights = case.inputs
     layer = layers.BatchNormalization(
         momentum=case.attributes.get("momentum", 0.9), epsilon=case.attributes.get("epsilon", 1e-5)
@@ -378,7 +378,7 @@ def leaky_relu(case, backend):
 
 @operator("SoftmaxCrossEntropyLoss")
 def softmax_cross_entropy(case, backend):
-    """Classes are on the second axis; each place on the axes after it is a sample of its own."""
+    """Move the classes from the second axis to the last; each place on the axes between is then a sample."""
     logits, labels, *weights = case.inputs
     if weights:
         raise UnsupportedError(CLASS_WEIGHTS)
@@ -396,7 +396,7 @@ def softmax_cross_entropy(case, backend):
 
 
 def stepped(optimizer, case, slots, weights, gradients, backend):
-    """One step of tinycnn from a case's state. ONNX adds L2 regularisation to the gradient first."""
+    """Take one step of tinycnn from the state of a case; like ONNX, first add L2 regularisation to the gradient."""
     parameters = {}
     for i, (weight, gradient) in enumerate(zip(weights, gradients, strict=True)):
         parameters[str(i)] = layers.Parameter(weight.copy())
@@ -408,12 +408,12 @@ def stepped(optimizer, case, slots, weights, gradients, backend):
 
 @operator("Adam")
 def adam(case, backend):
-    """The same formula as Keras's, with epsilon after the root of the uncorrected v."""
+    """Use Keras's formula, which ONNX shares: epsilon is added to the root of the uncorrected v."""
     rate, step, *state = case.inputs
     alpha, beta = case.attributes["alpha"], case.attributes["beta"]
     assert "norm_coefficient_post" not in case.attributes
     rate = float(rate)
-    if step == 0:  # ONNX leaves out the bias correction then; tinycnn counts from 1 and has it always
+    if step == 0:  # ONNX then leaves out the bias correction; tinycnn counts from 1 and always has it
         step, rate = 1, rate * (1 - alpha) / math.sqrt(1 - beta)
     weights, gradients, m, v = parts(state, 4)
     optimizer = optimizers.Adam(rate, alpha, beta, case.attributes["epsilon"])
@@ -423,14 +423,14 @@ def adam(case, backend):
 
 
 def parts(arrays, count):
-    """A list cut into ``count`` of equal length."""
+    """Cut a list into ``count`` lists of equal length."""
     length = len(arrays) // count
     return [arrays[i * length : (i + 1) * length] for i in range(count)]
 
 
 @operator("Momentum")
 def momentum(case, backend):
-    """ONNX's velocity has no rate and points uphill: ``v_keras = -rate * v_onnx``."""
+    """Translate the velocity, which has no rate in ONNX and points uphill: ``v_keras = -rate * v_onnx``."""
     rate, step, *state = case.inputs
     if step > 0 and case.attributes["beta"] != 1:
         raise UnsupportedError(DAMPENING)

@@ -1,7 +1,8 @@
-"""Layers, activations, losses, optimizers and whole networks against PyTorch, whose autograd differentiates for us.
+"""Compare layers, activations, losses, optimizers and whole networks with PyTorch, whose autograd gives the gradients.
 
-Each counterpart is a few lines of PyTorch that compute *forward* only, on the axes of tinycnn (channels last). What is
-in one of tinycnn's registries and has no counterpart here fails, so that a new layer is compared the day it comes.
+Each counterpart is a few lines of PyTorch that compute *forward* only, with the axes of tinycnn (channels last). The
+tests fail for anything in tinycnn's registries that has no counterpart here, so a new layer is compared from its first
+day.
 """
 
 import math
@@ -67,8 +68,8 @@ def activate(layer, y):
 def images(function):
     """Let a function of (N, C, H, W) work on (N, H, W, C).
 
-    By ``clone``: of one channel ``contiguous`` leaves the strides (25, 1, 5, 1) as they are, with which PyTorch 2.13 on
-    x86 convolves memory that it never set (float32, a 4×4 filter, strides (1, 2)).
+    The array is copied with ``clone``. For one channel, ``contiguous`` would leave the strides (25, 1, 5, 1) as they
+    are, and with these PyTorch 2.13 on x86 reads memory that it never set (float32, a 4×4 filter, strides (1, 2)).
     """
 
     def channels_last(x):
@@ -79,7 +80,7 @@ def images(function):
 
 
 def pad(x, pads, value=0.0):
-    """All four pads by hand: PyTorch's own pads are the same on both sides."""
+    """Pad all four sides separately, because PyTorch's own pads are the same on both sides."""
     top, bottom, left, right = pads
     return F.pad(x, (left, right, top, bottom), value=value)
 
@@ -89,7 +90,7 @@ def conv2d(layer, x, p):
 
 
 def depthwise_conv2d(layer, x, p):
-    """As many groups as channels: (KH, KW, C, M) are C groups of M filters."""
+    """Use as many groups as there are channels: (KH, KW, C, M) are C groups of M filters."""
     w = p["kernel"].reshape(*layer.kernel_size, 1, -1)
     return activate(layer, convolve(layer.window, x, w, p.get("bias"), x.shape[-1]))
 
@@ -109,7 +110,7 @@ def max_pooling(layer, x, p):
 
 
 def average_pooling(layer, x, p):
-    """Pads do not count: the average with them, over the share of real pixels."""
+    """Leave the pads out of the average: take it with them, and divide by the share of real pixels."""
     window = layer.window
 
     def average(x):
@@ -119,7 +120,7 @@ def average_pooling(layer, x, p):
 
 
 def batch_normalization(layer, x, p):
-    """As in training; a frozen layer goes by its moving statistics."""
+    """Normalise as in training, or by the moving statistics if the layer is frozen."""
     axes = (0, x.ndim - 1, *range(1, x.ndim - 1))  # channels second
     frozen = [None, None] if layer.trainable else map(torch.tensor, layer.buffers.values())
     y = F.batch_norm(
@@ -129,17 +130,17 @@ def batch_normalization(layer, x, p):
 
 
 def dropout(layer, x, p):
-    """The mask is tinycnn's own (no other package draws it), the arithmetic is not."""
+    """Apply tinycnn's own mask, which no other package draws, with PyTorch's arithmetic."""
     kept = layer.kernels.dropout(np.ones(x.shape), layer.rate, layer.noise_seed, STEP[0]) != 0
     return x * torch.tensor(kept) / (1 - layer.rate)
 
 
 def gaussian_noise(layer, x, p):
-    """The noise too is tinycnn's own."""
+    """Add tinycnn's own noise, with PyTorch's arithmetic."""
     return x + torch.tensor(layer.kernels.gaussian_noise(np.zeros(x.shape), layer.stddev, layer.noise_seed, STEP[0]))
 
 
-STEP = [0]  # the optimizer step, which names the mask of a dropout
+STEP = [0]  # the optimizer step, on which the mask of a dropout depends
 
 LAYERS = {
     "Activation": lambda layer, x, p: activate(layer, x),
@@ -165,13 +166,13 @@ LAYERS = {
 
 
 def cross_entropy(y, targets, options):
-    """PyTorch's takes logits; those of a probability are its logarithm."""
+    """Compute the losses with PyTorch's function of logits; the logits of probabilities are their logarithms."""
     logits = y if options.get("from_logits") else y.log()
     return F.cross_entropy(logits, targets, reduction="none", label_smoothing=options.get("label_smoothing", 0.0))
 
 
 LOSSES = {
-    # targets; per-sample losses of (prediction, targets, options)
+    # the kind of targets, and a function of (prediction, targets, options) that returns the loss of each sample
     "sparse_categorical_crossentropy": ("labels", cross_entropy),
     "categorical_crossentropy": ("shares", cross_entropy),
     "mean_squared_error": ("numbers", lambda y, t, o: (y - t).square().mean(-1)),
@@ -194,19 +195,19 @@ OPTIMIZERS = {
 
 
 def translate_epsilon(name, optimizer, options, step):
-    """Make PyTorch's next step (from 1) use the epsilon of Keras's formula."""
+    """Make PyTorch's next step, counted from 1, use the epsilon of Keras's formula."""
     if name in ("Adam", "AdamW"):
-        # Keras adds it to sqrt(v), PyTorch to sqrt(v / (1 - beta_2**t)).
+        # Keras adds epsilon to sqrt(v), PyTorch to sqrt(v / (1 - beta_2**t)).
         optimizer.param_groups[0]["eps"] = options["epsilon"] / math.sqrt(1 - options["beta_2"] ** step)
     if name == "RMSprop":
-        # Keras adds it to v, under the root; PyTorch to the root. A v that starts at epsilon and gets back what it
-        # forgets of it in each step, v' = rho * v' + (1 - rho) * (g*g + epsilon), is v + epsilon for ever.
+        # Keras adds epsilon to v, under the root; PyTorch adds it to the root. So v' starts at epsilon, and each step
+        # adds again what v' forgets of that: v' = rho * v' + (1 - rho) * (g*g + epsilon) is always v + epsilon.
         for state in optimizer.state.values():
             state["square_avg"] += options["epsilon"] * (1 - options["rho"]) / options["rho"]
 
 
 def counterpart(table, name):
-    """The table's entry, or a failure that says what to do."""
+    """Return an entry of a table, or fail with a message that says what to do."""
     if name not in table:
         kind = next(kind for kind, value in globals().items() if value is table)
         pytest.fail(f"{name!r} has no counterpart in PyTorch: add it to {kind} in this file")
@@ -217,12 +218,12 @@ def counterpart(table, name):
 
 
 def tensors(layer):
-    """A layer's parameters, for PyTorch to differentiate by."""
+    """Return a layer's parameters as tensors, for which PyTorch computes gradients."""
     return {name: torch.tensor(p.value, requires_grad=True) for name, p in layer.params.items()}
 
 
 def compare(layer, x, seed, backend, dtype="float64"):
-    """Forward, dx and the gradient of each parameter, for a random cotangent."""
+    """Compare forward, dx and the gradient of each parameter, for a random cotangent."""
     rng = np.random.default_rng(seed)
     x = x.astype(dtype)
     layer.build(x.shape[1:], rng=rng, dtype=dtype, backend=Backend(backend))
@@ -260,7 +261,7 @@ def test_layer(name, backend, dtype, data):
 @settings(max_examples=100)
 @given(data=st.data())
 def test_convolution(algorithm, backend, dtype, data):
-    """Strides, dilation, groups, four different pads; every algorithm that the layer may be told to use."""
+    """Draw strides, dilation, groups and four different pads, for every algorithm that the layer can use."""
     g = data.draw(every_convolution(algorithm))
     layer = layers.Conv2D(
         g.filters,
@@ -281,7 +282,7 @@ def test_convolution(algorithm, backend, dtype, data):
 @settings(max_examples=40)
 @given(data=st.data())
 def test_pooling(name, backend, dtype, data):
-    """Four different pads. With whole numbers there are ties, which PyTorch too gives to the first."""
+    """Draw four different pads. Whole numbers make ties, which go to the first pixel in PyTorch as well."""
     g = data.draw(strategies.pool_geometries())
     x = data.draw(strategies.arrays(g.input_shape))
     if data.draw(st.booleans()):
@@ -294,7 +295,7 @@ def test_pooling(name, backend, dtype, data):
 @settings(max_examples=20)
 @given(data=st.data())
 def test_frozen_batch_normalization(backend, data):
-    """By its moving statistics: what inference computes, and its gradients."""
+    """Compare a layer that uses its moving statistics: its gradients, and what it computes in inference."""
     layer, x = data.draw(strategies.layers_with_inputs(layers.BatchNormalization))
     layer.trainable = False
     compare(layer, x, data.draw(SEEDS), backend)
@@ -308,8 +309,10 @@ def test_frozen_batch_normalization(backend, data):
 @settings(max_examples=20)
 @given(momentum=st.floats(0, 1), shape=st.sampled_from([(4, 3), (2, 3, 2), (2, 3, 4, 5)]), seed=SEEDS)
 def test_moving_statistics(backend, momentum, shape, seed):
-    """By Keras's rule: momentum is what stays, and the variance divides by M. PyTorch turns the first round and
-    divides by M - 1."""
+    """Compare the moving statistics of Keras's rule, in which momentum is the part that stays, with PyTorch's.
+
+    In PyTorch, momentum is the part that is new, and the variance is divided by M - 1 instead of M.
+    """
     rng = np.random.default_rng(seed)
     layer = layers.BatchNormalization(momentum=momentum)
     layer.build(shape[1:], dtype="float64", backend=Backend(backend))
@@ -331,7 +334,7 @@ def test_moving_statistics(backend, momentum, shape, seed):
 @settings(max_examples=20)
 @given(data=st.data())
 def test_activation(name, backend, data):
-    """As a layer, and at the end of Dense. Large numbers too: nothing may overflow."""
+    """Compare it as a layer and at the end of Dense; large numbers are drawn too, because nothing may overflow."""
     counterpart(ACTIVATIONS, name)
     x = data.draw(strategies.separated_arrays((3, 4, 5))) * data.draw(st.sampled_from([1.0, 30.0, 1000.0]))
     seed = data.draw(SEEDS)
@@ -347,7 +350,7 @@ def test_activation(name, backend, data):
 @settings(max_examples=40)
 @given(data=st.data())
 def test_loss(name, backend, data):
-    """Each sample's loss, and the gradient of their weighted sum, from logits and from probabilities."""
+    """Compare the loss of each sample, and the gradient of their weighted sum, for logits and for probabilities."""
     targets_kind, function = counterpart(LOSSES, name)
     known = {"from_logits": st.booleans(), "label_smoothing": st.sampled_from([0.0, 0.1, 0.5])}
     arguments = constructor_arguments(losses.LOSSES[name])
@@ -378,7 +381,7 @@ def test_loss(name, backend, data):
 
 
 def shares(logits):
-    """Rows of positive numbers with the sum 1."""
+    """Return rows of positive numbers whose sum is 1."""
     e = np.exp(logits)
     return e / e.sum(axis=-1, keepdims=True)
 
@@ -391,7 +394,7 @@ def shares(logits):
 @settings(max_examples=15)
 @given(data=st.data())
 def test_optimizer(name, backend, data):
-    """Fifty steps at a constant rate, each compared."""
+    """Compare fifty steps at a constant rate, one by one."""
     make = counterpart(OPTIMIZERS, name)
     options = data.draw(optimizer_options(name))
     valley = Valley(data.draw(SEEDS))
@@ -406,7 +409,7 @@ def test_optimizer(name, backend, data):
         gradients = clipped({key: valley.gradient(key, w.numpy(), step) for key, w in weights.items()}, options)
         for key, w in weights.items():
             w.grad = torch.tensor(gradients[key])
-            if name != "AdamW" and options["weight_decay"]:  # by itself PyTorch adds it to the gradient, but in AdamW
+            if name != "AdamW" and options["weight_decay"]:  # only AdamW decays weights directly in PyTorch
                 w *= 1 - options["learning_rate"] * options["weight_decay"]
         translate_epsilon(name, theirs, options, step + 1)
         theirs.step()
@@ -423,8 +426,8 @@ def test_optimizer(name, backend, data):
     rate=st.floats(1e-4, 1),
 )
 def test_one_cycle(steps, share, factors, rate):
-    """The schedule that Keras does not have."""
-    steps += math.ceil(1.01 / share)  # both want more than one step on the way up
+    """Compare the one schedule that Keras does not have."""
+    steps += math.ceil(1.01 / share)  # both packages need more than one step for the rise
     ours = schedules.OneCycle(rate, steps, share, *factors)
     optimizer = torch.optim.SGD([torch.zeros(1)], lr=1.0)
     theirs = torch.optim.lr_scheduler.OneCycleLR(
@@ -450,7 +453,7 @@ def test_one_cycle(steps, share, factors, rate):
 @settings(max_examples=15)
 @given(data=st.data())
 def test_network(backend, data):
-    """Three training steps of a small network, fused as ``compile`` fuses it: losses and every weight."""
+    """Compare three training steps of a small network, fused as ``compile`` fuses it: losses and all weights."""
     with use_backend(backend):
         model, x, labels = data.draw(strategies.small_networks())
     weights = [tensors(layer) for layer in model.layers]

@@ -1,4 +1,4 @@
-"""The convolution kernels against SciPy's ``correlate2d``, which slides one image over another and knows no batch."""
+"""Compare the convolution kernels with SciPy's ``correlate2d``, which slides one image over another."""
 
 import numpy as np
 import pytest
@@ -14,7 +14,7 @@ BACKENDS = pytest.mark.parametrize("kernels", [reference, cpu], ids=["reference"
 
 
 def spread(image, steps):
-    """The image with ``step - 1`` zeros between neighbours."""
+    """Return the image with ``step - 1`` zeros between neighbours."""
     wide = np.zeros([(length - 1) * step + 1 for length, step in zip(image.shape, steps, strict=True)])
     wide[:: steps[0], :: steps[1]] = image
     return wide
@@ -25,7 +25,7 @@ def padded(image, pads):
 
 
 def pairs(g):
-    """(channel, its number within the group, filter) of all that see each other."""
+    """Yield (channel, its number within the group, filter) for all channels that a filter reads."""
     inside, filters = g.channels // g.groups, g.filters // g.groups
     for f in range(g.filters):
         for c in range(inside):
@@ -36,7 +36,7 @@ def pairs(g):
 @settings(max_examples=60)
 @given(g=every_convolution(), seed=st.integers(0, 2**16))
 def test_convolution(kernels, g, seed):
-    """Forward and both gradients: dx and dw are correlations too, of dy spread out by the stride."""
+    """Compare forward and both gradients; dx and dw are correlations too, with dy spread out by the stride."""
     rng = np.random.default_rng(seed)
     x, w, b = rng.normal(size=g.input_shape), rng.normal(size=g.kernel_shape), rng.normal(size=g.filters)
     geometry = g.strides, g.pads, g.dilation, g.groups
@@ -53,7 +53,7 @@ def test_convolution(kernels, g, seed):
             image, filter_ = padded(x[n, :, :, channel], g.pads), spread(w[:, :, c, f], g.dilation)
             everywhere = signal.correlate2d(image, filter_, mode="valid")
             y_expected[n, :, :, f] += everywhere[:: g.strides[0], :: g.strides[1]]
-            # Rows and columns that no window reached have no gradient: fill up to the size without a stride.
+            # Rows and columns that no window reached have no gradient; zeros fill dy up to its size without a stride.
             wide = spread(dy[n, :, :, f], g.strides)
             wide = np.pad(wide, [(0, e - s) for e, s in zip(everywhere.shape, wide.shape, strict=True)])
             dimage = signal.convolve2d(wide, filter_, mode="full")

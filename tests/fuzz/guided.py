@@ -1,8 +1,8 @@
-"""Coverage-guided fuzzing of one reader: ``pip install -e ".[fuzz]"``, then ``python tests/fuzz/guided.py idx``.
+"""Fuzz one reader, guided by coverage: ``pip install -e ".[fuzz]"``, then ``python tests/fuzz/guided.py idx``.
 
-atheris watches which lines of tinycnn an input reaches and keeps those that reach new ones. It begins with the good
-inputs of `readers`; options behind the name are libFuzzer's, for example ``-runs=100000``. Inputs whose checksum would
-have to be right (states) are better left to ``run.py``, which repairs it.
+atheris watches which lines of tinycnn an input reaches, and keeps the inputs that reach new lines. It begins with the
+good inputs of `readers`. Options after the name are those of libFuzzer, for example ``-runs=100000``. Inputs that need
+a right checksum (states) are better left to ``run.py``, which corrects the checksum.
 """
 
 import sys
@@ -19,7 +19,7 @@ with atheris.instrument_imports(include=["tinycnn"]):
 
 
 def main() -> None:
-    """Run until something is found."""
+    """Run until something is found, or until the options of libFuzzer say to stop."""
     name = sys.argv[1]
     reader = readers.READERS[name]
     folder = Path(tempfile.mkdtemp(prefix=f"fuzz-{name}-"))

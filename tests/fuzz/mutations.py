@@ -1,4 +1,4 @@
-"""Wrong inputs made from good ones: blind changes of bytes, and changes that keep a format's outer shell right."""
+"""Make wrong inputs from good ones, by changing any bytes, or by changes that keep the outer form of a format right."""
 
 import gzip
 import json
@@ -11,10 +11,10 @@ from typing import Any
 
 Mutation = Callable[[bytes, random.Random, Sequence[bytes]], bytes]
 
-#: Longer inputs tell nothing new and take longer.
+#: Longer inputs find nothing more, and take longer.
 MAX_LENGTH = 1 << 18
 NUMBERS = (0, 1, 2, 7, 8, 127, 128, 255, 256, 2**15, 2**16 - 1, 2**31 - 1, 2**31, 2**32 - 1, 2**40, 2**63 - 1, 2**63)
-#: What a JSON value may be replaced by; the text is written as it is.
+#: Texts that may replace a JSON value; they are written into the file unchanged.
 VALUES = (
     *("null", "true", "false", "0", "-1", "1", "2", "3", "17", "255", "65536", "2147483648", "9223372036854775807"),
     *("9223372036854775808", "1" + "0" * 30, "1" + "0" * 400, "1" + "0" * 5000, "-0.0", "0.5", "1e308", "1e999"),
@@ -26,7 +26,7 @@ VALUES = (
 
 
 def blind(data: bytes, rng: random.Random, others: Sequence[bytes]) -> bytes:
-    """One to four changes of bytes anywhere."""
+    """Change bytes anywhere, in one to four ways."""
     changed = bytearray(data)
     for _ in range(rng.choice((1, 1, 1, 2, 3, 4))):
         rng.choice(_BLIND)(changed, rng, others)
@@ -84,14 +84,14 @@ _BLIND = (_flip, _flip, _set, _number, _number, _delete, _truncate, _repeat, _in
 
 
 def json_text(data: bytes, rng: random.Random, others: Sequence[bytes]) -> bytes:
-    """One to three changes of a JSON text's values, keys and order; now and then blind ones."""
+    """Change values, keys and order of a JSON text in one to three places; sometimes change any bytes instead."""
     if rng.random() < 0.15:
         return blind(data, rng, others)
     return json_value(json.loads(data), rng).encode("utf-8", "surrogatepass")
 
 
 def json_value(value: Any, rng: random.Random) -> str:
-    """The text of a JSON value with one to three changes."""
+    """Return the text of a JSON value after one to three changes."""
     root = [json.loads(json.dumps(value))]
     marks: list[str] = []
     for _ in range(rng.choice((1, 1, 2, 3))):
@@ -103,7 +103,7 @@ def json_value(value: Any, rng: random.Random) -> str:
 
 
 def _change_one(root: list[Any], rng: random.Random, marks: list[str]) -> None:
-    """Change one place, each as likely as any other; ``marks`` collects texts that JSON cannot write."""
+    """Change one place, all being equally likely; ``marks`` collects texts that the json module could not write."""
     group, key = rng.choice(list(_places(root)) or [(root, 0)])
     what = rng.random()
     if group is root or what < 0.75:
@@ -119,7 +119,7 @@ def _change_one(root: list[Any], rng: random.Random, marks: list[str]) -> None:
 
 
 def _places(group: Any) -> Iterator[tuple[Any, Any]]:
-    """Each value below a list or object: the group that it is in, and its key there."""
+    """Yield, for each value inside a list or object, the group that contains it and its key there."""
     for key, value in list(group.items() if isinstance(group, dict) else enumerate(group)):
         yield group, key
         if isinstance(value, dict | list):
@@ -139,7 +139,7 @@ def _changed(value: Any, rng: random.Random, marks: list[str]) -> Any:
 
 
 def model_file(data: bytes, rng: random.Random, others: Sequence[bytes]) -> bytes:
-    """A safetensors file with another configuration, header, or numbers; sizes made to fit again, or not."""
+    """Change the configuration, header or numbers of a safetensors file; the length of the header mostly fits again."""
     what = rng.random()
     if what < 0.15:
         return blind(data, rng, others)
@@ -167,7 +167,7 @@ def _joined(text: str, body: bytes, rng: random.Random) -> bytes:
 
 
 def state_file(data: bytes, rng: random.Random, others: Sequence[bytes]) -> bytes:
-    """A training state with changes under a checksum that is right again."""
+    """Change a training state, and correct its checksum."""
     from tinycnn.saving import state_folder as state_files
 
     if rng.random() < 0.1:
@@ -179,7 +179,7 @@ def state_file(data: bytes, rng: random.Random, others: Sequence[bytes]) -> byte
         body = blind(body, rng, others)
     changed = json_value(sealed, rng)
     inner = f'{{"sha256": "{seal}", {changed[1:]}' if changed.startswith("{") else changed
-    header = header | {"__metadata__": {"tinycnn": inner}}  # it stays the first
+    header = header | {"__metadata__": {"tinycnn": inner}}  # it must stay the first entry
     if rng.random() < 0.3:
         tensors = {key: entry for key, entry in header.items() if key != "__metadata__"}
         rest = json_value(tensors, rng)
@@ -193,7 +193,7 @@ def state_file(data: bytes, rng: random.Random, others: Sequence[bytes]) -> byte
 
 
 def idx(data: bytes, rng: random.Random, others: Sequence[bytes]) -> bytes:
-    """An IDX file with another header, or blind changes."""
+    """Give an IDX file another header, or change any bytes."""
     if rng.random() < 0.5:
         return blind(data, rng, others)
     ndim = rng.choice((0, 1, 1, 2, 3, 3, 4, 33, 255))
@@ -203,7 +203,7 @@ def idx(data: bytes, rng: random.Random, others: Sequence[bytes]) -> bytes:
 
 
 def zipped(inner: Mutation) -> Mutation:
-    """A gzip stream of a changed content; or a changed stream."""
+    """Return a mutation of a gzip stream: of its content, or of the stream itself."""
 
     def mutate(data: bytes, rng: random.Random, others: Sequence[bytes]) -> bytes:
         if rng.random() < 0.3:
@@ -214,7 +214,7 @@ def zipped(inner: Mutation) -> Mutation:
         if what < 0.1:
             return packed + blind(packed, rng, others)
         if what < 0.2:
-            # Optional fields of a gzip header: extra, name, comment, checksum of the header.
+            # This switches on optional fields of a gzip header: extra, name, comment, and a checksum of the header.
             return packed[:3] + bytes((rng.randrange(256),)) + packed[4:]
         return packed if what < 0.8 else blind(packed, rng, others)
 
@@ -222,7 +222,7 @@ def zipped(inner: Mutation) -> Mutation:
 
 
 def tar(data: bytes, rng: random.Random, others: Sequence[bytes]) -> bytes:
-    """A tar archive with changed headers whose checksums are right again."""
+    """Change headers of a tar archive, and correct their checksums."""
     if rng.random() < 0.3:
         return blind(data, rng, others)
     changed = bytearray(data)
@@ -234,7 +234,7 @@ def tar(data: bytes, rng: random.Random, others: Sequence[bytes]) -> bytes:
     return bytes(changed)
 
 
-#: Offset and length of the fields of a tar header.
+#: The offset and the length of the fields of a tar header.
 _TAR_FIELDS = (
     (0, 100),
     (100, 8),
@@ -262,7 +262,7 @@ def _change_tar_header(data: bytearray, header: int, rng: random.Random) -> None
         )
         data[header + offset : header + offset + length] = content[:length].ljust(length, b"\0")
     if rng.random() < 0.2:
-        # A pax header's records, or a sparse file's map.
+        # This imitates the records of a pax header, or the map of a sparse file.
         record = rng.choice(
             (b"30 size=99999999999999999999\n", b"9 path=\n", b"x", b"22 GNU.sparse.major=1\n", b"-5 a=b\n")
         )
@@ -272,7 +272,7 @@ def _change_tar_header(data: bytearray, header: int, rng: random.Random) -> None
 
 
 def png(data: bytes, rng: random.Random, others: Sequence[bytes]) -> bytes:
-    """A PNG with changed chunks whose checksums are right again; or blind changes, as of a JPEG."""
+    """Change chunks of a PNG, and correct their checksums; change any bytes of a JPEG, and sometimes of a PNG."""
     if not data.startswith(b"\x89PNG") or rng.random() < 0.3:
         return blind(data, rng, others)
     chunks = _png_chunks(data)
@@ -289,7 +289,7 @@ def png(data: bytes, rng: random.Random, others: Sequence[bytes]) -> bytes:
                 content[rng.randrange(8, 13)] = rng.choice((0, 1, 2, 3, 4, 6, 7, 8, 16, 255))
             content = bytes(content)
         elif kind == b"IDAT" and what < 0.5:
-            with suppress(zlib.error):  # damaged by the change before
+            with suppress(zlib.error):  # the change before may have damaged it
                 content = zlib.compress(blind(zlib.decompressobj().decompress(content, MAX_LENGTH), rng, others))
         elif what < 0.8:
             content = blind(content, rng, others)

@@ -1,6 +1,6 @@
-"""Every reader of files that somebody else may have written, with good inputs to begin from.
+"""All readers of files that somebody else may have written, with good inputs to begin from.
 
-A new reader is one entry of `READERS`.
+To add a reader, add an entry to `READERS`.
 """
 
 import gzip
@@ -32,7 +32,7 @@ from tinycnn.training.non_finite import NumericError
 from . import mutations
 
 FIXTURES = Path(__file__).resolve().parents[1] / "fixtures"
-#: What the functions under test say that they raise.
+#: The exceptions that the functions under test say they raise.
 DOCUMENTED = (ValueError, OSError, TypeError, KeyError)
 
 
@@ -43,17 +43,17 @@ class Reader:
     Attributes
     ----------
     seeds : callable
-        Good inputs.
+        ``seeds()`` returns good inputs.
     mutate : Mutation
-        A wrong one from a good one.
+        Makes a wrong input from a good one.
     read : callable
-        Takes the path of a file with the input.
+        Reads a file with the input; it gets the path of the file.
     name : str
-        What the file is to be called.
+        The name that the file must have.
     raises : tuple of exception types
-        The documented ones.
+        The exceptions that are documented.
     names_file : bool
-        Whether every error says which file it is about.
+        Whether every error must say which file it is about.
     """
 
     seeds: Callable[[], list[bytes]]
@@ -68,7 +68,7 @@ class Reader:
 
 
 def small_model() -> Sequential:
-    """Compiled, trained for a step, a few kB."""
+    """Return a compiled model of a few kB."""
     tinycnn.set_seed(1)
     model = Sequential(
         [
@@ -87,13 +87,13 @@ def small_model() -> Sequential:
 
 
 def batch() -> tuple[np.ndarray, np.ndarray]:
-    """Four images and their labels."""
+    """Return four images and their labels."""
     return np.arange(64, dtype=np.float32).reshape(4, 4, 4, 1) / 64, np.array([0, 1, 0, 1])
 
 
 @cache
 def model_files() -> list[bytes]:
-    """The fixtures of all formats, and a small model."""
+    """Return the files of a small model and of the fixtures for all formats."""
     model = small_model()
     model.train_on_batch(*batch())
     arrays, description = checkpoint.contents(model)
@@ -104,7 +104,7 @@ def model_files() -> list[bytes]:
 
 
 def read_model(path: Path) -> None:
-    """Load it, on the backend that compiles nothing, and ask it something."""
+    """Load a model on the backend that compiles no kernels, and let it predict something if it is small."""
     with tinycnn.use_backend("reference"):
         model = tinycnn.load_model(path)
     if np.prod(model.input_shape) <= 1000 and sum(np.prod(layer.built_output_shape) for layer in model.layers) < 10**5:
@@ -114,7 +114,7 @@ def read_model(path: Path) -> None:
 
 @cache
 def state_contents() -> list[bytes]:
-    """The state of a fit after an epoch and a half."""
+    """Return the last states of a fit of two epochs."""
     found: list[bytes] = []
 
     class Keep(callbacks.BackupAndRestore):
@@ -136,12 +136,12 @@ def state_contents() -> list[bytes]:
 
 
 def read_state(path: Path) -> None:
-    """What a resuming fit reads first."""
+    """Read a state as a fit does that goes on from it."""
     fit_state.decoded(*state_files.read(path), path)
 
 
 def resume(path: Path) -> None:
-    """A fit that goes on from it."""
+    """Let a fit go on from a state."""
     with tinycnn.use_backend("reference"), warnings.catch_warnings(), np.errstate(all="ignore"):
         warnings.simplefilter("ignore")
         small_model().fit(
@@ -159,19 +159,19 @@ BATCH = 4 * 3073
 
 
 def idx_files() -> list[bytes]:
-    """Images and labels."""
+    """Return a file of images and one of labels."""
     images = struct.pack(">HBB3I", 0, 8, 3, 5, 4, 3) + bytes(range(60))
     return [images, struct.pack(">HBBI", 0, 8, 1, 7) + bytes(range(7))]
 
 
 def cifar_batches() -> list[bytes]:
-    """Four images, random or black."""
+    """Return a batch of four random images, and one of four black images."""
     rng = random.Random(0)
     return [b"".join(bytes([label]) + rng.randbytes(3072) for label in (0, 1, 2, 9)), bytes(BATCH)]
 
 
 def archives() -> list[bytes]:
-    """Small versions of the published archive, in the three dialects of tar."""
+    """Return small versions of the published archive, in the three dialects of tar."""
     made = []
     for dialect in (tarfile.USTAR_FORMAT, tarfile.GNU_FORMAT, tarfile.PAX_FORMAT):
         file = io.BytesIO()
@@ -185,7 +185,7 @@ def archives() -> list[bytes]:
 
 
 def extract(path: Path) -> None:
-    """With members of a small size in the place of the published ones."""
+    """Extract an archive that has small members instead of the published ones."""
     kept = cifar10.MEMBERS, cifar10.BATCH_BYTES, cifar10.MAX_UNPACKED
     digest = hashlib.sha256(bytes(600)).hexdigest()
     cifar10.MEMBERS, cifar10.BATCH_BYTES = dict.fromkeys(cifar10.BATCHES, (600, digest)), 600
@@ -201,7 +201,7 @@ def extract(path: Path) -> None:
 
 @cache
 def pictures() -> list[bytes]:
-    """PNG of every kind of pixel, and JPEG."""
+    """Return PNGs with every kind of pixel, and JPEGs."""
     from PIL import Image
 
     pixels = np.arange(12 * 10 * 4, dtype=np.uint8).reshape(12, 10, 4)
@@ -225,7 +225,7 @@ def _encoded(image: object, kind: str, **options: object) -> bytes:
 
 
 def read_picture(path: Path) -> None:
-    """For a network of grey images or for one of coloured ones."""
+    """Read a picture for a network that takes grey images, or for one that takes images in colour."""
     shape = (8, 8, 1) if path.stat().st_size % 2 else (9, 7, 3)
     image, _ = _picture.read(path, shape)
     assert image.shape == shape
@@ -233,12 +233,12 @@ def read_picture(path: Path) -> None:
 
 
 def descriptions() -> list[bytes]:
-    """``run.json``."""
+    """Return the ``run.json`` of a run."""
     return [json.dumps({"model": "ladder_03", "data": "digits", "backend": "cpu", "results": {"epochs": 3}}).encode()]
 
 
 def record_files() -> list[bytes]:
-    """A record of ``tinycnn reproduce``: every field, as small as it may be."""
+    """Return a record of ``tinycnn reproduce`` in which every field is as small as possible."""
     small = {str: "x", int: 1, float: 0.5, list: [], dict: {}}
     record = {key: small[kind if isinstance(kind, type) else kind[0]] for key, kind in records._FIELDS.items()}
     curves = {key: [0.5, 1.5] for key in records.CURVES}
@@ -248,12 +248,12 @@ def record_files() -> list[bytes]:
 
 
 def tables() -> list[bytes]:
-    """A table of ``CSVLogger``."""
+    """Return tables as ``CSVLogger`` writes them."""
     return [b"epoch,accuracy,loss\n0,0.5,1.25\n1,0.75,nan\n", b'epoch,"a,b",loss\r\n0,1,2\r\n']
 
 
 def append_to_table(path: Path) -> None:
-    """``CSVLogger`` goes on with what is there."""
+    """Let ``CSVLogger`` go on with a table."""
     logger = callbacks.CSVLogger(path, append=True)
     logger.on_train_begin()
     logger.on_epoch_end(2, {"loss": 0.5, "accuracy": 0.5})

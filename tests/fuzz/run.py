@@ -1,9 +1,9 @@
-"""Mutated inputs for every reader: ``python tests/fuzz/run.py`` (``make fuzz``).
+"""Try mutated inputs on every reader: ``python tests/fuzz/run.py`` (``make fuzz``).
 
-Each input gets 2 seconds of CPU and 512 MB beyond what the process has, and may end in a result or in a documented
-exception; everything else is a finding. Inputs follow from reader, seed and number, so that a finding is a number:
-``--only READER --first N --inputs 1 --keep FOLDER`` writes its input to a file. Readers run in processes of their own,
-so that a crash and a hang are findings too.
+Each input gets 2 seconds of CPU time, and 512 MB of memory beyond what the process has already. It must lead to a
+result or to a documented exception; everything else is a finding. An input depends only on reader, seed and number, so
+a finding can be repeated from its number: ``--only READER --first N --inputs 1 --keep FOLDER`` writes the input to a
+file. Readers run in processes of their own, so that crashes and hangs are found too.
 """
 
 import argparse
@@ -26,18 +26,18 @@ from typing import Any
 HERE = Path(__file__).resolve().parent
 RECORD = HERE / "record.json"
 SECONDS, MEGABYTES = 2.0, 512
-#: Seconds of no progress at all after which a process is killed: long, for a machine that others keep busy.
+#: The seconds without any progress after which a process is killed. They are many, because the machine may be busy.
 STALLED = 60.0
-#: Inputs per process.
+#: The number of inputs for one process.
 PIECE = 20_000
 
 
 class TooSlow(BaseException):
-    """An input took more than its time."""
+    """Raised when an input takes too much time."""
 
 
 def made(reader: Any, name: str, seed: int, number: int) -> bytes:
-    """Input ``number`` of a reader."""
+    """Return input ``number`` of a reader."""
     rng = random.Random(f"{seed} {name} {number}")
     seeds = _seeds(reader)
     return reader.mutate(rng.choice(seeds), rng, seeds)
@@ -49,7 +49,7 @@ def _seeds(reader: Any) -> list[bytes]:
 
 
 def outcome(reader: Any, path: Path) -> str:
-    """``read``, ``refused`` as documented, or what is wrong with how a file is read."""
+    """Read a file; return ``read``, ``refused`` if it was refused as documented, or else what is wrong."""
     try:
         reader.read(path)
     except reader.raises as error:
@@ -62,7 +62,7 @@ def outcome(reader: Any, path: Path) -> str:
 
 
 def _fault_of_refusal(error: Exception, path: Path | None) -> str | None:
-    """A refusal says which file it is about, and that is all it has room for."""
+    """Return what is wrong with a refusal, if it does not name the file or is too long."""
     text = str(error)
     if path is not None and str(path.parent) not in text:
         return f"does not name the file: {type(error).__name__}: {text[:200]} {_where(error)}"
@@ -72,6 +72,7 @@ def _fault_of_refusal(error: Exception, path: Path | None) -> str | None:
 
 
 def _where(error: BaseException) -> str:
+    """Return the last places of the traceback, the innermost first."""
     trace = error.__traceback__
     places = []
     while trace:
@@ -84,7 +85,7 @@ def _where(error: BaseException) -> str:
 
 
 def work(name: str, seed: int, first: int, last: int, progress: str) -> None:
-    """Read inputs ``first`` to ``last - 1``; prints a JSON line for each finding and one at the end."""
+    """Read inputs ``first`` to ``last - 1``; print a JSON line for each finding, and one at the end."""
     from fuzz import readers
 
     reader = readers.READERS[name]
@@ -94,7 +95,7 @@ def work(name: str, seed: int, first: int, last: int, progress: str) -> None:
         path = Path(folder) / reader.name
         for content in reader.seeds():
             path.write_bytes(content)
-            reader.read(path)  # good inputs are read, and everything is imported before memory is counted
+            reader.read(path)  # good inputs must be readable; this also imports everything before memory is measured
         before = _limit_memory()
         signal.signal(signal.SIGPROF, _too_slow)
         for number in range(first, last):
@@ -116,7 +117,7 @@ def work(name: str, seed: int, first: int, last: int, progress: str) -> None:
 
 
 def _limit_memory() -> int:
-    """Allow so much more than there is now; returns what is resident, in MB."""
+    """Limit how much more memory the process may take; return the MB that it holds now."""
     pages = int(Path("/proc/self/statm").read_text().split()[0])
     limit = pages * resource.getpagesize() + MEGABYTES * 2**20
     resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
@@ -124,6 +125,7 @@ def _limit_memory() -> int:
 
 
 def _peak() -> int:
+    """Return the largest memory that the process has held, in MB."""
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
 
 
@@ -135,7 +137,7 @@ def _too_slow(*_: object) -> None:
 
 
 def run_piece(name: str, seed: int, first: int, last: int) -> dict[str, Any]:
-    """Inputs ``first`` to ``last - 1`` in processes of their own: a new one after each that dies."""
+    """Try inputs ``first`` to ``last - 1`` in a process of their own; if it dies, go on in a new one."""
     total = _nothing()
     total["inputs"] = last - first
     while first < last:
@@ -144,7 +146,7 @@ def run_piece(name: str, seed: int, first: int, last: int) -> dict[str, Any]:
 
 
 def _run_process(name: str, seed: int, first: int, last: int, total: dict[str, Any]) -> int:
-    """Run until it ends or is killed; returns the number to go on with."""
+    """Run one process until it ends or is killed; return the number of the input to go on with."""
     with tempfile.TemporaryDirectory() as folder:
         progress = Path(folder) / "progress"
         command = [sys.executable, __file__, "--work", name, str(seed), str(first), str(last), str(progress)]
@@ -160,14 +162,14 @@ def _run_process(name: str, seed: int, first: int, last: int, total: dict[str, A
                 return last
             at = _announced(progress)
             if at is None:
-                raise SystemExit(f"{name}: the process did not begin:\n{err.read()[-3000:]}")
+                raise SystemExit(f"{name}: the process failed before its first input:\n{err.read()[-3000:]}")
             fault = "no answer, killed" if stalled else f"exit code {process.returncode}: {err.read()[-300:]}"
             _add(total, {"number": at, "fault": fault})
             return at + 1
 
 
 def _watch(process: subprocess.Popen[bytes], progress: Path) -> bool:
-    """Wait for the end; True if it had to be brought about."""
+    """Wait until the process ends; return True if it had to be killed."""
     at, since = None, time.monotonic()
     while True:
         try:
@@ -185,16 +187,18 @@ def _watch(process: subprocess.Popen[bytes], progress: Path) -> bool:
 
 
 def _announced(progress: Path) -> int | None:
+    """Return the number of the input that the process is reading, or None before the first one."""
     text = progress.read_bytes() if progress.exists() else b""
     return int(text) if text else None
 
 
 def _nothing() -> dict[str, Any]:
+    """Return the figures of no work at all."""
     return {"inputs": 0, "read": 0, "refused": 0, "findings": [], "slowest_s": 0.0, "memory_mb": 0}
 
 
 def _add(total: dict[str, Any], line: dict[str, Any]) -> None:
-    """Add a finding, or the figures of a piece of work."""
+    """Add a finding, or the figures of a piece of work, to a total."""
     if "fault" in line:
         total["findings"].append(line)
         return
@@ -203,14 +207,14 @@ def _add(total: dict[str, Any], line: dict[str, Any]) -> None:
 
 
 def pieces(names: list[str], first: int, inputs: int) -> Iterator[tuple[str, int, int]]:
-    """The readers in turn, so that a run that is cut short has done something for each."""
+    """Yield pieces of work, with the readers in turn, so that a run that is ended early has tried all of them."""
     for begin in range(first, first + inputs, PIECE):
         for name in names:
             yield name, begin, min(begin + PIECE, first + inputs)
 
 
 def run(names: list[str], seed: int, first: int, inputs: int, processes: int, quiet: bool = False) -> dict[str, Any]:
-    """All readers; returns what was tried and found, by reader."""
+    """Run all readers; return what was tried and found, by reader."""
     results: dict[str, Any] = {}
     with ThreadPoolExecutor(processes) as pool:
         jobs = [(name, pool.submit(run_piece, name, seed, a, b)) for name, a, b in pieces(names, first, inputs)]
@@ -225,14 +229,17 @@ def run(names: list[str], seed: int, first: int, inputs: int, processes: int, qu
 
 
 def record(results: dict[str, Any], seed: int, first: int, seconds: float) -> None:
-    """Write down what was tried, and add the record that there is, which is of the inputs before ``first``."""
+    """Write the record of what was tried; it includes the earlier record, for the inputs before ``first``."""
     from importlib.metadata import version
 
     results = {name: {**total, "findings": len(total["findings"])} for name, total in results.items()}
     before = json.loads(RECORD.read_text("utf-8")) if RECORD.exists() and first else None
     if before:
         if before["seed"] != seed or any(before["readers"][name]["inputs"] != first for name in results):
-            raise SystemExit(f"{RECORD.name} is not of the inputs before number {first}")
+            raise SystemExit(
+                f"{RECORD.name} does not cover the inputs before number {first} with seed {seed}; "
+                "use --first 0 to begin anew"
+            )
         for name, total in results.items():
             _add(total, before["readers"][name])
         seconds += before["seconds"]
@@ -271,7 +278,7 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--first", type=int, default=0, help="number of the first input")
     parser.add_argument("--processes", type=int, default=len(os.sched_getaffinity(0)))
-    parser.add_argument("--save", action="store_true", help=f"write {RECORD.name}, if nothing is found")
+    parser.add_argument("--save", action="store_true", help=f"write {RECORD.name} if nothing is found")
     parser.add_argument("--keep", type=Path, help="write the inputs into this folder instead of reading them")
     args = parser.parse_args()
     if args.keep:
@@ -288,7 +295,7 @@ def main() -> int:
             f"slowest {total['slowest_s']:.2f} s  memory {total['memory_mb']} MB"
         )
     found = any(total["findings"] for total in results.values())
-    if args.save and not found:  # what is found is fixed first
+    if args.save and not found:  # findings must be fixed before a record is written
         record(results, args.seed, args.first, time.monotonic() - begun)
     return int(found)
 

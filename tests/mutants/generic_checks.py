@@ -1,7 +1,8 @@
-"""The checks that a wrong backward has to pass: one fixed list, which knows nothing of any mutant.
+"""The generic checks that must find a wrong backward. The list is fixed, and knows nothing of any mutant.
 
-Each check walks a registry (layers, losses, optimizers, kernels), so what is added there is checked as well. Cases are
-drawn by Hypothesis once, always the same ones, and used for every mutant: only the code under test differs.
+Each check walks through a registry (layers, losses, optimizers, kernels), so whatever is added there is checked too.
+Hypothesis draws the cases once, always the same ones, and all mutants get the same cases: only the code under test
+differs.
 """
 
 import contextlib
@@ -19,20 +20,20 @@ import tinycnn
 from tinycnn import Sequential, layers, losses, optimizers, schedules, testing
 from tinycnn.core.backend import BACKENDS, Backend
 from tinycnn.kernels import cpu, reference
-from tinycnn.testing.gradcheck import STEPS
+from tinycnn.testing.slopes import STEPS
 
-#: Drawn cases per check: enough for every kind of geometry, few enough for a minute in all.
+#: How many cases each check draws: enough for every kind of geometry, and few enough for all checks to take a minute.
 LAYER_CASES, CONTRACT_CASES, LOSS_CASES, NETWORK_CASES, KERNEL_CASES = 24, 3, 4, 5, 14
-#: Examples of one of Hypothesis's runs; see :func:`drawn`.
+#: How many examples one run of Hypothesis draws; see :func:`drawn`.
 RUN = 4
-#: Elements compared per array: the larger arrays of a case would take most of the time and say little more.
+#: How many elements of each array are compared. All elements of large arrays would take long and say little more.
 ELEMENTS = 40
-#: The optimizer step at which networks are trained; not 0, which code that forgets the step uses as well.
+#: The optimizer step at which networks are trained. It is not 0, because code that forgets the step would use 0.
 STEP = 5
 
 
 class Check(NamedTuple):
-    """A generic check. ``run()`` raises AssertionError where something is wrong."""
+    """A generic check; ``run()`` raises AssertionError if something is wrong."""
 
     name: str
     run: Callable[[], None]
@@ -40,7 +41,7 @@ class Check(NamedTuple):
 
 @functools.cache
 def all_checks() -> tuple[Check, ...]:
-    """Every check, in the order in which they are tried."""
+    """Return all checks, in the order in which they are tried."""
     return tuple(
         Check(name, functools.partial(_on_each, function, cases, arguments))
         for name, function, cases, *arguments in _list()
@@ -48,6 +49,7 @@ def all_checks() -> tuple[Check, ...]:
 
 
 def _list() -> Iterator[tuple[Any, ...]]:
+    """Yield (name, function, cases, further arguments) for each check."""
     for name, layer_class in layers.LAYERS.items():
         cases = drawn(testing.strategies.layers_with_inputs(layer_class), LAYER_CASES)
         for backend in BACKENDS:
@@ -77,16 +79,17 @@ def _list() -> Iterator[tuple[Any, ...]]:
 
 
 def _on_each(function: Callable[..., None], cases: list[Any], arguments: list[Any]) -> None:
+    """Run a check on each of its cases."""
     for case in cases:
-        tinycnn.set_seed(0)  # initial values are drawn from it
+        tinycnn.set_seed(0)  # initial values are drawn from this seed
         function(case, *arguments)
 
 
 def drawn(strategy: st.SearchStrategy[Any], count: int) -> list[Any]:
-    """The same ``count`` examples on every run.
+    """Draw ``count`` examples, the same ones each time.
 
-    They come from short runs with seeds of their own: within a run Hypothesis likes to vary what it drew before, and
-    begins with the simplest example, of which one is enough.
+    They come from several short runs, each with its own seed. Within one run, Hypothesis often varies what it drew
+    before. Every run begins with the simplest example, which is kept only once.
     """
     found: list[Any] = []
     for run in range(-(-count // RUN)):
@@ -96,6 +99,7 @@ def drawn(strategy: st.SearchStrategy[Any], count: int) -> list[Any]:
 
 
 def _examples(strategy: st.SearchStrategy[Any], count: int, number: int) -> list[Any]:
+    """Return the examples of one run of Hypothesis with the seed ``number``."""
     examples: list[Any] = []
 
     @seed(number)
@@ -118,7 +122,7 @@ def _examples(strategy: st.SearchStrategy[Any], count: int, number: int) -> list
 
 
 def gradients(case: Any, backend: str, training: bool) -> None:
-    """``check_gradients`` of a fresh copy of the layer."""
+    """Run ``check_gradients`` on a new copy of the layer."""
     layer, x = case
     with tinycnn.use_backend(backend):
         fresh = type(layer).from_config(layer.get_config())
@@ -126,7 +130,7 @@ def gradients(case: Any, backend: str, training: bool) -> None:
 
 
 def loss_gradients(case: int, backend: str, loss_class: type[losses.Loss]) -> None:
-    """``check_gradients`` of a loss, by logits and by probabilities where it knows both."""
+    """Run ``check_gradients`` on a loss, with logits and with probabilities if it accepts both."""
     rng = np.random.default_rng(case)
     shape = int(rng.integers(1, 6)), int(rng.integers(2, 7))
     z, labels = rng.normal(size=shape), rng.integers(0, shape[1], shape[0])
@@ -136,14 +140,14 @@ def loss_gradients(case: int, backend: str, loss_class: type[losses.Loss]) -> No
     for loss, predictions in made or [(loss_class(), z)]:
         try:
             y = loss.check_targets(labels, *shape[:1], shape[1:])
-        except ValueError:  # a row of numbers per sample, then
+        except ValueError:  # this loss wants a row of numbers for each sample
             y = 0.7 * np.eye(shape[1])[labels] + 0.3 * np.eye(shape[1])[::-1][labels]
         with tinycnn.use_backend(backend):
             testing.check_gradients(loss, predictions, y)
 
 
 def contract(case: Any) -> None:
-    """``assert_layer_contract`` of the layer."""
+    """Run ``assert_layer_contract`` on the layer."""
     layer, x = case
     testing.assert_layer_contract(type(layer).from_config, x.shape[1:], config=layer.get_config())
 
@@ -152,7 +156,7 @@ def contract(case: Any) -> None:
 
 
 def copy_of(model: Sequential, backend: str, optimizer: Any = "sgd") -> Sequential:
-    """A network with the same initial weights, compiled."""
+    """Return a compiled copy of the network, with the same initial weights."""
     with tinycnn.use_backend(backend):
         copy = Sequential.from_config(model.get_config())
     copy.compile(optimizer, "sparse_categorical_crossentropy")
@@ -161,15 +165,15 @@ def copy_of(model: Sequential, backend: str, optimizer: Any = "sgd") -> Sequenti
 
 
 def network_gradients(case: Any, backend: str) -> None:
-    """``check_gradients`` of a network together with its loss."""
+    """Run ``check_gradients`` on a network together with its loss."""
     model, x, y = case
     testing.check_gradients(copy_of(model, backend), x, y, max_elements=ELEMENTS // 4)
 
 
 def step_is_the_slope(case: Any, backend: str) -> None:
-    """Gradient descent at rate 1 moves each parameter by the slope of the batch's mean loss, and no frozen one."""
+    """Check that a step at rate 1 moves each parameter by the slope of the batch's mean loss, and no frozen one."""
     drawn_model, x, y = case
-    for frozen in (None, -1, 0):  # nothing, the last layer, the first: those between have to learn all the same
+    for frozen in (None, -1, 0):  # no layer, the last, the first; all the others must learn in each case
         model = copy_of(drawn_model, backend, optimizers.SGD(1.0))
         if frozen is not None:
             model.layers[frozen].trainable = False
@@ -193,7 +197,7 @@ def step_is_the_slope(case: Any, backend: str) -> None:
                 slope = (ends[0] - ends[1]) / (2 * h)
                 errors.append((abs(slope - expected) - 1e-15 / h) / max(abs(slope), abs(expected), 1e-8))
             assert min(errors) < 1e-4, (
-                f"a step moved {key} otherwise than by its slope: relative error {min(errors):.2g}"
+                f"a step did not move {key} by the slope of the loss: relative error {min(errors):.2g}"
             )
 
 
@@ -206,20 +210,20 @@ def _mean_loss(model: Sequential, x: Any, y: Any) -> float:
     value = x
     for layer in model.chain:
         value, _ = layer.forward(value, training=True, step=STEP)
-    # Regularizers, where there are any, add their penalty to the loss.
+    # Regularizers add their penalty to the loss.
     penalty = sum(p.penalty() for p in model.parameters().values() if hasattr(p, "penalty"))
     return float(model.chain_loss.forward(value, y, model.backend)[0].mean()) + penalty
 
 
 def images_count_alike(case: Any, backend: str) -> None:
-    """A batch in reverse order, and one in which each image comes twice, lead to the same step."""
+    """Check that a batch in reverse order, and one with each image twice, lead to the same step."""
     drawn_model, x, y = case
     steps = []
     for order in (slice(None), slice(None, None, -1), [*range(len(x)), *range(len(x))]):
         model = copy_of(drawn_model, backend, optimizers.SGD(1.0))
         for layer in model.layers:
             for noise in {"rate", "stddev"} & vars(layer).keys():
-                setattr(layer, noise, 0.0)  # it differs from image to image
+                setattr(layer, noise, 0.0)  # noise differs from image to image
         model.train_on_batch(x[order], y[order])
         steps.append(model.get_weights())
     for other, what in ((steps[1], "in reverse order"), (steps[2], "with each image twice")):
@@ -229,10 +233,10 @@ def images_count_alike(case: Any, backend: str) -> None:
 
 
 def memory_changes_nothing(case: Any, backend: str) -> None:
-    """``fit`` uses memory again and again, ``train_on_batch`` does not; both train alike."""
+    """Check that ``fit``, which uses its memory again, trains like ``train_on_batch``, which does not."""
     drawn_model, x, y = case
     x, y = np.concatenate([x, -x, 2 * x]), np.concatenate([y, y, y])
-    size = len(x) * 2 // 5 + 1  # the last batch is a smaller one
+    size = len(x) * 2 // 5 + 1  # so that the last batch is smaller
     batches = [slice(start, start + size) for start in range(0, len(x), size)]
     by_fit, by_hand = (copy_of(drawn_model, backend, optimizers.SGD(0.1, momentum=0.9)) for _ in range(2))
     by_fit.fit(x, y, batch_size=size, epochs=2, shuffle=False, verbose=0)
@@ -240,10 +244,10 @@ def memory_changes_nothing(case: Any, backend: str) -> None:
         by_hand.train_on_batch(x[batch], y[batch])
     for key, value in by_fit.weights().items():
         error = np.abs(value - by_hand.weights()[key]).max(initial=0)
-        assert error <= 1e-9, f"fit leads to another {key} than single steps: largest difference {error:.2g}"
+        assert error <= 1e-9, f"fit makes another {key} than single steps do: largest difference {error:.2g}"
 
 
-# Optimizers: Keras 3's formulas once more, written for reading, in float64 -----------------------------------
+# Optimizers: the formulas of Keras 3 once more, in float64 and written to be read ------------------------------
 
 
 def _sgd(w: Any, g: Any, state: dict[str, Any], rate: float, t: int, momentum: float = 0.0, nesterov: bool = False):
@@ -271,7 +275,7 @@ def _rmsprop(
     return w - state["v"]
 
 
-#: One of each for every optimizer of the registry; without it the check fails.
+#: The formula for each optimizer in the registry; the check fails if one is missing.
 FORMULAS: dict[str, Callable[..., Any]] = {"SGD": _sgd, "Adam": _adam, "AdamW": _adamw, "RMSprop": _rmsprop}
 CONFIGS: dict[str, list[dict[str, Any]]] = {
     "SGD": [{}, {"momentum": 0.9}, {"momentum": 0.8, "nesterov": True}],
@@ -283,7 +287,7 @@ RATES = (0.1, schedules.ExponentialDecay(0.1, 2, 0.5))
 
 
 def formula(case: Any, backend: str, name: str) -> None:
-    """Some steps of gradients of every size on several parameters, one of them frozen, two of one shape."""
+    """Compare some steps with the formula: for gradients of all sizes, and one parameter frozen, two of one shape."""
     assert name in FORMULAS, f"write the formula of {name} for FORMULAS in {__name__}"
     config, rate = case
     optimizer = optimizers.OPTIMIZERS[name](learning_rate=rate, **config)
@@ -310,7 +314,7 @@ def formula(case: Any, backend: str, name: str) -> None:
 
 
 def equal_kernels(case: Any, name: str) -> None:
-    """The parity test of this kernel, with and without memory brought by the caller."""
+    """Run the parity test of this kernel, with and without memory from the caller."""
     for dtype in (np.float64, np.float32):
         arguments = parity.convert(case, dtype)
         expected = parity.call(reference, name, parity.convert(arguments, np.float64))
@@ -319,13 +323,13 @@ def equal_kernels(case: Any, name: str) -> None:
         if name not in parity.UPDATES_IN_PLACE:
             outs = tuple(parity.poisoned(e.shape, dtype if e.dtype.kind == "f" else e.dtype) for e in expected)
             memory = {"out": outs if len(outs) > 1 else outs[0], "work": parity.poisoned}
-            with _saying(f"cpu and reference differ in {np.dtype(dtype)}, in memory brought by the caller"):
+            with _saying(f"cpu and reference differ in {np.dtype(dtype)}, in memory from the caller"):
                 parity.assert_close(parity.call(cpu, name, arguments, **memory), expected, dtype)
 
 
 @contextlib.contextmanager
 def _saying(message: str) -> Iterator[None]:
-    """Bare assertions say nothing outside pytest."""
+    """Give a message to bare assertions, which have none outside pytest."""
     try:
         yield
     except AssertionError as error:
@@ -333,12 +337,12 @@ def _saying(message: str) -> Iterator[None]:
 
 
 def _usual_sizes(test: Any) -> list[Any]:
-    """What a parity test of large arrays is parametrized with."""
+    """Return the parameters of a parity test of large arrays."""
     [sizes] = [mark.args[1] for mark in test.pytestmark if isinstance(mark.args[0], tuple)]
     return sizes
 
 
 def usual_sizes(case: Any, test: Any) -> None:
-    """A parity test of large arrays."""
+    """Run a parity test of large arrays."""
     with _saying(f"cpu and reference differ for sizes {case}"):
         test(*case, np.float32)

@@ -1,8 +1,8 @@
-"""Deliberately wrong code: mutants of kernels, layers, losses, optimizers and the training loop, nearly all backwards.
+"""Deliberately wrong code: mutants of kernels, layers, losses, optimizers and the training loop, mostly of backward.
 
-A mutant is a function that takes the place of a right one; it is given that one as ``right``, then the arguments. One
-of a kernel replaces it on every backend alike, unless it says otherwise: then a comparison of the backends with each
-other finds nothing, and only a check of the mathematics can.
+A mutant is a function that replaces a right one. It gets the right function as ``right``, and then the arguments. A
+mutant of a kernel replaces it in every backend, unless it says otherwise. Then comparing the backends with each other
+finds nothing, and only a check of the mathematics can find the error.
 """
 
 import contextlib
@@ -21,12 +21,12 @@ from tinycnn.kernels.reference.conv import tap_slices
 from tinycnn.layers.base import ActivatedLayer
 from tinycnn.training import evaluation, loop, step
 
-#: The reference's kernels as they are here, when nothing is replaced yet; they do not insist on shapes that fit.
+#: The reference's kernels as they are before anything is replaced. Unlike those of cpu, they do not check shapes.
 TEXTBOOK = SimpleNamespace(**{name: getattr(reference, name) for name in reference.__all__})
 
 
 class Patch(NamedTuple):
-    """``wrong`` is to stand for ``owner.name``, an attribute of a module or a class."""
+    """``wrong`` replaces ``owner.name``, an attribute of a module or a class."""
 
     owner: Any
     name: str
@@ -34,12 +34,12 @@ class Patch(NamedTuple):
 
     @property
     def right(self) -> Any:
-        """What stands there now."""
+        """The function that is there now."""
         return vars(self.owner)[self.name]
 
 
 class Mutant(NamedTuple):
-    """One error."""
+    """One error: its name, the part of tinycnn, what is wrong, and the functions that it replaces."""
 
     name: str
     part: str
@@ -48,7 +48,7 @@ class Mutant(NamedTuple):
 
     @contextlib.contextmanager
     def applied(self) -> Iterator[None]:
-        """The error is in the code inside a ``with`` block."""
+        """Put the error into the code inside a ``with`` block."""
         with contextlib.ExitStack() as stack:
             for patch in self.patches:
                 stack.enter_context(replaced(patch.owner, patch.name, functools.partial(patch.wrong, patch.right)))
@@ -57,13 +57,13 @@ class Mutant(NamedTuple):
 
 @contextlib.contextmanager
 def replaced(owner: Any, name: str, function: Callable[..., Any]) -> Iterator[None]:
-    """``owner.name`` is ``function`` inside a ``with`` block; a plain one, so that classes make a method of it."""
+    """Replace ``owner.name`` inside a ``with`` block, by a plain function so that it becomes a method of a class."""
     with mock.patch.object(owner, name, lambda *arguments, **named: function(*arguments, **named)):
         yield
 
 
 def _where_defined(owner: Any, name: str) -> Any:
-    """A module itself, or the class, of an owner and its bases, from which it has the method."""
+    """Return the module itself, or the class among a class and its bases that defines the method."""
     classes = owner.__mro__ if isinstance(owner, type) else [owner]
     return next(place for place in classes if name in vars(place))
 
@@ -72,7 +72,7 @@ MUTANTS: list[Mutant] = []
 
 
 def mutant(part: str, what: str, *targets: tuple[Any, str]) -> Callable[..., Any]:
-    """Add the decorated function, which replaces each of the targets, to :data:`MUTANTS`."""
+    """Add a mutant to :data:`MUTANTS`: the decorated function replaces each of the targets."""
 
     def register(wrong: Callable[..., Any]) -> Callable[..., Any]:
         patches = tuple(Patch(_where_defined(owner, name), name, wrong) for owner, name in targets)
@@ -83,12 +83,12 @@ def mutant(part: str, what: str, *targets: tuple[Any, str]) -> Callable[..., Any
 
 
 def kernel(part: str, name: str, what: str, backends: tuple[ModuleType, ...] = (reference, cpu)) -> Callable[..., Any]:
-    """:func:`mutant` of a kernel."""
+    """Add a mutant that replaces a kernel in the given backends."""
     return mutant(part, what, *((backend, name) for backend in backends))
 
 
 def deliver(results: Any, out: Any) -> Any:
-    """Results in the memory that the caller brought, if any."""
+    """Return the results, in the memory from the caller if there is any."""
     if out is None:
         return results
     if not isinstance(results, tuple):
@@ -286,7 +286,7 @@ POOL, POOL_DX = "MaxPooling2D", "max_pool2d_backward"
 
 
 def per_tap(dy, size, pool_size, strides, pads, out, share, overwrite=False):
-    """dx of a pooling whose tap (p, q) passes ``share(p, q)`` of dy on."""
+    """Return the dx of a pooling in which the tap (p, q) of each window gets ``share(p, q)`` of dy."""
     N, OH, OW, C = dy.shape
     window = reference.conv.Window(pool_size, strides, pads)
     dxpad = np.zeros((N, size[0] + sum(pads[:2]), size[1] + sum(pads[2:]), C), dy.dtype)
@@ -300,7 +300,7 @@ def per_tap(dy, size, pool_size, strides, pads, out, share, overwrite=False):
     return deliver(dxpad[:, pads[0] : pads[0] + size[0], pads[2] : pads[2] + size[1]], out)
 
 
-#: What the forward below has seen: argmax itself, which keeps its id from being given to another, then x and y.
+#: For each argmax that the forward below returned: argmax itself, so that its id is not used again, then x and y.
 _SEEN: dict[int, tuple[Any, Any, Any]] = {}
 
 
@@ -341,7 +341,7 @@ MUTANTS.append(
 
 @kernel(POOL, "max_pool2d_forward", "cpu only: of equal pixels the last wins", backends=(cpu,))
 def cpu_pool_last_wins(right, x, pool_size, strides, pads, out=None, work=None):
-    # The same windows over the image turned around: what no window reached has to be cut off, or counts as less pad.
+    # The same windows, over the image turned by 180 degrees. What no window reached is cut off, or reduces the pad.
     (H, W), (top, bottom, left, right_pad) = x.shape[1:3], pads
     OH, OW = reference.conv.Window(pool_size, strides, pads).output_size((H, W))
     below = H + top + bottom - ((OH - 1) * strides[0] + pool_size[0])
@@ -410,7 +410,7 @@ NORM, NORM_DX, FROZEN_DX = "BatchNormalization", "batch_norm_backward", "batch_n
 
 
 def _norm(dy, x, gamma, mean, variance, epsilon, out, *, mean_term=1, xhat_term=1, divisor=None, inside=True):
-    """The paper's formulas, with room for errors."""
+    """Compute the paper's formulas, with switches for errors."""
     axes, M = tuple(range(x.ndim - 1)), x.size // x.shape[-1]
     deviation = np.sqrt(variance + x.dtype.type(epsilon)) if inside else np.sqrt(variance) + x.dtype.type(epsilon)
     xhat = (x - mean) / deviation
@@ -442,7 +442,7 @@ def norm_dx_unbiased_variance(right, *arguments, out=None, work=None):
 
 @kernel(NORM, NORM_DX, "epsilon is added outside the square root")
 def norm_dx_epsilon_outside(right, dy, x, gamma, mean, variance, epsilon, out=None, work=None):
-    # Where the variance is 0, both would have to divide by something tiny: keep the error a finite one.
+    # Where the variance is 0, both formulas would divide by something tiny; this keeps the error finite.
     safe = np.maximum(variance, x.dtype.type(1e-6))
     return _norm(dy, x, gamma, mean, safe, epsilon, out, inside=False)
 
@@ -761,7 +761,7 @@ def sgd_slightly_too_fast(right, parameter, gradient, velocity, rate, *rest):
 
 
 def _adam(parameter, g, m, v, t, rate, beta_1, beta_2, epsilon, *, first=True, second=True, inside=False):
-    """The paper's formulas, with room for errors."""
+    """Compute the paper's formulas, with switches for errors."""
     m += (1 - beta_1) * (g - m)
     v += (1 - beta_2) * (g * g - v)
     if first:
@@ -793,7 +793,7 @@ def adam_betas_swapped(right, parameter, g, m, v, t, rate, beta_1, beta_2, epsil
 
 @kernel(ADAM, "adam_update", "the first moment is kept where the second belongs, and the other way round")
 def adam_moments_swapped(right, parameter, g, m, v, t, *rest):
-    if t % 2 == 0:  # from one step to the next they change places
+    if t % 2 == 0:  # they change places from one step to the next
         first, second = v.copy(), m.copy()
         m[...], v[...] = first, np.abs(second)
     right(parameter, g, m, v, t, *rest)
@@ -934,7 +934,7 @@ MUTANTS.append(
 
 
 def _with_weights(model, factor):
-    """Inside a ``with`` block the loss's backward is given other weights than 1/N."""
+    """Inside a ``with`` block, multiply the weights 1/N that the loss's backward is given by a factor."""
     kind = type(model.chain_loss)
     backward = kind.backward
 

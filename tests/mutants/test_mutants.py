@@ -1,4 +1,4 @@
-"""The checker is itself checked: each deliberate error is caught by a generic check, none is without an error."""
+"""Check the checks: they catch each deliberate error, and without an error they all pass."""
 
 import re
 from collections import Counter
@@ -26,9 +26,9 @@ def test_there_are_enough_errors_in_every_part():
 
 
 def test_without_an_error_every_check_passes():
-    called = make_table.reached()  # runs them all
+    called = make_table.reached()  # this runs all checks
     assert len(called) == len(make_table.all_checks())
-    # Every mutant stands where some check would meet it.
+    # Every function that a mutant replaces is called by some check.
     everything = set().union(*called.values())
     for mutant in MUTANTS:
         assert {(id(patch.owner), patch.name) for patch in mutant.patches} <= everything, mutant.name
@@ -39,11 +39,11 @@ def test_is_caught(mutant):
     before = [patch.right for patch in mutant.patches]
     catch = make_table.first_catch(mutant)
     assert all(patch.right is right for patch, right in zip(mutant.patches, before, strict=True))
-    assert catch, f"{mutant.part}: {mutant.what}: no check fails. Make one stronger, but not for this error alone"
+    assert catch, f"{mutant.part}: {mutant.what}: no check fails. Make a check stronger, but not for this error alone"
 
 
 def test_the_page_is_up_to_date():
-    """Messages hold numbers, which differ in last digits from machine to machine; the rest does not."""
+    """Compare all but the messages, which contain numbers that differ in their last digits between machines."""
     expected = make_table.page({mutant.name: make_table.first_catch(mutant) for mutant in MUTANTS})
     found = make_table.PAGE.read_text("utf-8")
 

@@ -193,10 +193,11 @@ def test_the_page_on_adding_a_layer_adds_one(tmp_path: Path) -> None:
     assert len([path for path in new if path.startswith("tinycnn")]) == 1, "one layer file"
 
     words = "LearnedSwish or learned_swish or every_public or is_listed or same_names or has_a_bound"
-    tests = ["layers", "kernels_signatures", "kernels_parity", "kernels_accuracy", "learned_swish"]
+    kernels = ("signatures", "parity", "accuracy")
+    tests = ["layers/test_layers", "kernels/test_learned_swish", *(f"kernels/test_kernels_{name}" for name in kernels)]
     done = subprocess.run(
         [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-k", words]
-        + [f"tests/test_{name}.py" for name in tests],
+        + [f"tests/{name}.py" for name in tests],
         cwd=copy,
         env={**os.environ, "PYTHONPATH": str(copy), "NUMBA_CACHE_DIR": str(tmp_path / "cache")},
         capture_output=True,

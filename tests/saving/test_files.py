@@ -210,7 +210,7 @@ def test_the_file_that_the_others_are_made_from_is_good(tmp_path):
         pytest.param(file_of(b"[" * 10**6), "nested more than", id="deep"),
         pytest.param(file_of(b'{"a":' * 10**5), "nested more than", id="deep objects"),
         pytest.param(file_of(b'{"a": 1' + b"0" * 10**5 + b"}"), "not JSON", id="a number of 100,000 digits"),
-        pytest.param(file_of(b'{"a": {}, "a": {}}'), "'a' stands twice", id="a name twice"),
+        pytest.param(file_of(b'{"a": {}, "a": {}}'), "'a' appears twice", id="a name twice"),
         pytest.param(file_of(b'{"__metadata__": {"tinycnn": "{}", "tinycnn": "{}"}}'), "twice", id="metadata twice"),
         pytest.param(file_of({"__metadata__": {"tinycnn": 5}}), "lack the key", id="metadata that are no text"),
         pytest.param(

@@ -1,8 +1,7 @@
-"""Every public function, constructor and method, with every argument wrong in sixty ways.
+"""Call every public function, constructor and method with every argument wrong in sixty ways.
 
-A call works, or raises one of the documented exceptions with a message that names the argument. The catalogue of
-``arguments`` has what is called, and its table of messages is what a person reviews:
-``python tests/arguments/table.py``.
+A call must work, or raise one of the documented exceptions with a message that names the argument. The catalogue in
+``arguments`` lists what is called. ``python tests/arguments/table.py`` prints all messages, for a person to review.
 """
 
 import contextlib
@@ -17,14 +16,11 @@ from arguments.trying import Outcome, attempt, attempts
 import tinycnn
 from tinycnn.core import checks as _checks
 
-#: Seconds that a call may take; a hang is stopped.
-PATIENCE = 10
-
 
 @pytest.fixture(scope="module")
 def outcomes(tmp_path_factory) -> list[Outcome]:
-    """Of all calls, some tens of thousands; they take seconds, because nearly all are refused at once."""
-    # Some calls are good enough to leave a file; and the other backend would compile its kernels.
+    """Return the results of tens of thousands of calls; this takes seconds, because nearly all are refused at once."""
+    # Some calls work and write a file, so they run in a folder of their own. The cpu backend would compile its kernels.
     with contextlib.chdir(tmp_path_factory.mktemp("arguments")), tinycnn.use_backend("reference"):
         return list(attempts())
 
@@ -94,11 +90,11 @@ def test_exemptions_are_of_things_that_are_there():
     assert not unused
 
 
-# That the checks above find what they look for
+# The checks above find what they look for.
 
 
 def careless(count=1, share=0.5):
-    """Takes whatever comes."""
+    """Accept any arguments without a check."""
     return [0][count] / share
 
 

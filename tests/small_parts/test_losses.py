@@ -147,7 +147,9 @@ def test_a_loss_that_nobody_draws_fails():
     class Forgotten(losses.Loss):
         name = "forgotten"
 
-    with pytest.raises(LookupError, match="say how to draw Forgotten"):
+    with pytest.raises(
+        LookupError, match=r"not know how to draw Forgotten; say how with testing\.strategies\.register_loss"
+    ):
         strategies.losses_with_inputs(Forgotten)
 
 

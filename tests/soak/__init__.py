@@ -1,1 +1,1 @@
-"""What takes long: hundreds of kills, tens of thousands of steps. ``make soak``; tests run short forms of each."""
+"""Tests that take long (``make soak``): hundreds of kills, tens of thousands of steps. Pytest runs short forms."""

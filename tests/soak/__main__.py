@@ -1,8 +1,8 @@
-"""``make soak``: everything in long, and a record of what came out.
+"""Run the long tests and keep a record of the results (``make soak``).
 
-    python -m soak [PART…] [--short] [--save FILE]
+    python -m soak [PART…] [--short] [--save]
 
-from the folder ``tests`` (or with it on ``PYTHONPATH``). Exit code 1 if anything is not as promised.
+Run it from the folder ``tests``, or with that folder on ``PYTHONPATH``. The exit code is 1 if a promise is not kept.
 """
 
 import argparse
@@ -18,12 +18,12 @@ from typing import Any
 from soak.interruptions import environment, interrupted_runs
 
 RESULTS = Path(__file__).parents[2] / "benchmarks" / "results"
-#: What a machine with other work to do may add.
+#: The growth of memory and of time that is allowed, because the machine may have other work to do.
 MEMORY, SPEED = 0.02, 0.5
 
 
 def alone(call: str) -> dict[str, Any]:
-    """A function of ``soak.load`` in a process of its own."""
+    """Run a function of ``soak.load`` in a process of its own."""
     code = f"import json, soak.load as load; print(json.dumps(load.{call}))"
     done = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, timeout=3600, env=environment(), check=False
@@ -41,7 +41,7 @@ def _flat(found: dict[str, Any]) -> bool:
     return "error" not in found and found["memory_growth"] < MEMORY and found.get("slower", 0) < SPEED
 
 
-#: By name: long and short form, and whether what came out is as promised.
+#: For each part: the function that runs its long or short form, and the one that says whether the promise is kept.
 PARTS: dict[str, tuple[Callable[[bool], dict[str, Any]], Callable[[dict[str, Any]], bool]]] = {
     "kills": (lambda short: interrupted_runs(signal.SIGKILL, 10 if short else 200), _uninterrupted),
     "ctrl_c": (lambda short: interrupted_runs(signal.SIGINT, 5 if short else 100), _uninterrupted),
@@ -60,11 +60,11 @@ PARTS: dict[str, tuple[Callable[[bool], dict[str, Any]], Callable[[dict[str, Any
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="soak", description=__doc__)
-    parser.add_argument("parts", nargs="*", choices=[[], *PARTS], help="by default all")
-    parser.add_argument("--short", action="store_true", help="as the tests do it")
+    parser.add_argument("parts", nargs="*", choices=[[], *PARTS], help="the parts to run; by default all")
+    parser.add_argument("--short", action="store_true", help="run the short forms, as the tests do")
     parser.add_argument("--save", action="store_true", help=f"keep a record in {RESULTS.name}/")
     arguments = parser.parse_args()
-    # What a shell starts in the background ignores Ctrl-C, and so would its children.
+    # A command that a shell starts in the background ignores Ctrl-C, and its child processes would do so too.
     signal.signal(signal.SIGINT, signal.default_int_handler)
     record: dict[str, Any] = {}
     for name in arguments.parts or PARTS:

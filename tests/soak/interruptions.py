@@ -1,4 +1,4 @@
-"""Runs that are ended by a signal at random moments, again and again, and go on to the bits of one that was not."""
+"""End runs by a signal at random moments, again and again; they must reach the same bits as an undisturbed run."""
 
 import itertools
 import json
@@ -13,20 +13,22 @@ from collections import Counter
 from pathlib import Path
 
 TESTS = Path(__file__).parent.parent
-#: Dropout and EarlyStopping, whose best weights are in the state; batch normalization and a rate for each epoch.
+#: The first has dropout, and EarlyStopping, whose best weights are part of the state. The second has batch
+#: normalization and a learning rate for each epoch.
 NETWORKS, EPOCHS = ("ladder_09", "go_crazy"), 6
-#: How a process may end: by itself; as Ctrl-C is answered, or was when Python itself was about to end; killed.
+#: The exit codes that a process may have: 0 if it ends by itself; 130 or -SIGINT after Ctrl-C, the latter if Python
+#: itself was about to end; -SIGKILL if it was killed.
 ENDS = {signal.SIGINT: {0, 130, -signal.SIGINT}, signal.SIGKILL: {0, -signal.SIGKILL}}
 HANG = 300
 
 
 def environment() -> dict[str, str]:
-    """For a process that finds this checkout and its tests."""
+    """Return environment variables with which a process finds this checkout and its tests."""
     return os.environ | {"PYTHONPATH": os.pathsep.join([str(TESTS.parent), str(TESTS)])}
 
 
 def start(network: str, folder: Path, threads: int = 1) -> subprocess.Popen:
-    """A run that has loaded everything and is about to begin, or to go on; one that is finished is about to say so."""
+    """Start a run; return when it has loaded everything and is about to begin, go on, or say that it is finished."""
     process = subprocess.Popen(
         [sys.executable, "-m", "soak.small_run", network, str(folder), str(EPOCHS), str(threads)],
         stdout=subprocess.PIPE,
@@ -40,7 +42,7 @@ def start(network: str, folder: Path, threads: int = 1) -> subprocess.Popen:
 
 
 def result(folder: Path) -> dict[str, object]:
-    """What has to be the same: to the byte, but for the times."""
+    """Return what must be the same in every byte; the times are left out."""
     states = sorted(folder.glob("checkpoints/*"))
     return {
         "model": (folder / "model.safetensors").read_bytes(),
@@ -52,26 +54,27 @@ def result(folder: Path) -> dict[str, object]:
 
 
 def interrupted_runs(how: signal.Signals, times: int, seed: int = 0) -> dict[str, object]:
-    """End runs by a signal, ``times`` in all; each has to end like the one that was left alone.
+    """End runs by a signal, ``times`` times in all; each run must have the same result as an undisturbed one.
 
     Returns
     -------
     dict
-        How often what happened; ``different`` and ``errors`` are to be empty.
+        How often each thing happened. ``different`` and ``errors`` must be empty.
     """
     rng, counts = random.Random(seed), Counter[str]()
     errors: list[str] = []
     expected: dict[str, dict[str, object]] = {}
     longest: dict[str, float] = {}
     different: list[int] = []
-    # In memory, where there is such a folder: a kill leaves files as they are, and a disk would take most of the time.
+    # The files are kept in memory if there is such a folder. A kill does not harm them there either, and a disk would
+    # take most of the time.
     memory = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
     with tempfile.TemporaryDirectory(dir=memory) as name:
         root = Path(name)
         for network in NETWORKS:
             process, began = start(network, root / network), time.perf_counter()
             process.communicate(timeout=HANG)
-            # From the start of a training to its last file; most moments are to be within.
+            # The time from the start of a training to its last file; most signals should come within it.
             longest[network] = time.perf_counter() - began
             expected[network] = result(root / network)
         while counts["signals"] < times and not errors:
@@ -81,7 +84,7 @@ def interrupted_runs(how: signal.Signals, times: int, seed: int = 0) -> dict[str
             for life in itertools.count():
                 process = start(network, folder, rng.choice((1, 1, 2)))
                 if counts["signals"] < times:
-                    # Longer from life to life: on a machine that has become slower it would never come to an end.
+                    # Each resumed run gets more time, so that it ends even if the machine has become slower.
                     time.sleep(rng.uniform(0, longest[network]) * rng.choice((0.2, 1)) * (1 + life / 5))
                     process.send_signal(how)
                 out, error = process.communicate(timeout=HANG)

@@ -1,7 +1,7 @@
-"""A training run of the command line that is small enough to be killed often: a process of its own.
+"""A training run of the command line, in a process of its own, that is small enough to be killed often.
 
 ``python -m soak.small_run NAME FOLDER EPOCHS THREADS`` runs ``tinycnn train NAME --out FOLDER --resume`` with 200
-digits, a state after every step, and no pictures. It says ``ready`` when ``fit`` is about to begin.
+digits, a state after every step, and no pictures. It prints ``ready`` when ``fit`` is about to begin.
 """
 
 import sys
@@ -13,7 +13,7 @@ TRAINING, TESTING = 200, 60
 
 
 def prepare() -> None:
-    """Few images, many states: most of the time is spent on writing them, where a kill does most harm."""
+    """Use few images and many states, so that most of the time is spent on writing, where a kill does most harm."""
     (x, y), (x_test, y_test) = datasets.digits.load_data()
     few = (x[:TRAINING], y[:TRAINING]), (x_test[:TESTING], y_test[:TESTING])
     datasets.digits.load_data = lambda: few

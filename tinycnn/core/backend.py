@@ -1,4 +1,4 @@
-"""Which kernels run: ``reference`` (NumPy, the textbook), ``cpu`` (Numba, parallel; the default), ``cuda`` (a GPU)."""
+"""Choose the kernels: ``reference`` (NumPy, the textbook), ``cpu`` (Numba, parallel; the default), ``cuda`` (a GPU)."""
 
 import importlib
 from collections.abc import Iterator
@@ -14,83 +14,86 @@ import numpy as np
 from .messages import unknown
 from .types import Array
 
-#: What every machine has; their arrays are NumPy's.
+#: The backends that run on every machine. Their arrays are NumPy's.
 BACKENDS = ("reference", "cpu")
-#: What also needs a device; their arrays are there. Never chosen unless asked for.
+#: The backends that need a device, on which their arrays lie. They are used only if they are asked for.
 DEVICE_BACKENDS = ("cuda",)
 _current: ContextVar[str] = ContextVar("tinycnn_backend", default="cpu")
 
 
 @dataclass(frozen=True)
 class Backend:
-    """A set of kernels and the kind of array they work on.
+    """A set of kernels, and the kind of array that they work on.
 
     Attributes
     ----------
     name : str
+        ``"reference"``, ``"cpu"`` or ``"cuda"``.
     """
 
     name: str
 
     @cached_property
     def kernels(self) -> ModuleType:
-        """The module with the kernel functions; it is imported when first asked for, because Numba takes a moment."""
+        """The module of the kernel functions; it is imported when it is first used, because importing Numba is slow."""
         return _load(self.name)
 
     def has_to_compile(self) -> bool:
-        """Whether the kernels are about to be compiled, as on the first run after an installation."""
+        """Return whether the kernels have yet to be compiled, as before the first run after an installation."""
         if self.name != "cpu":
             return False
         return importlib.import_module("tinycnn.kernels.cpu.machine.jit").has_to_compile()
 
     @cached_property
     def on_device(self) -> bool:
-        """Whether arrays of this backend lie on a device, so that reading one has to wait for the device."""
+        """Whether this backend's arrays lie on a device, so that reading one means waiting for the device."""
         return self.name in DEVICE_BACKENDS
 
     def __reduce__(self) -> tuple[Any, ...]:
-        # A copy needs the name alone; what is cached holds a module, which cannot be copied.
+        # Only the name is copied, because the cached properties hold a module, which cannot be copied.
         return Backend, (self.name,)
 
     def array(self, values: Any, dtype: str | None = None) -> Array:
-        """A fresh C-ordered array of this backend."""
+        """Return a new C-ordered array of this backend."""
         return self.kernels.upload(values, dtype) if self.on_device else np.array(values, dtype=dtype, order="C")
 
     def own(self, array: Any) -> Array:
-        """The array itself where this backend's kernels take it, else a copy of a NumPy array for them."""
+        """Return the array itself if this backend's kernels take it; copy a NumPy array to the device otherwise."""
         return self.array(array) if self.on_device and isinstance(array, np.ndarray) else array
 
     def empty(self, shape: Any, dtype: Any) -> Array:
-        """Memory, like :func:`numpy.empty`."""
+        """Return an uninitialised array, like :func:`numpy.empty`."""
         return self.kernels.empty(shape, dtype) if self.on_device else np.empty(shape, dtype)
 
     def full(self, shape: Any, value: float, dtype: Any) -> Array:
-        """A fresh array with one number everywhere, like :func:`numpy.full`."""
+        """Return a new array that is filled with one number, like :func:`numpy.full`."""
         array = self.empty(shape, dtype)
         array[...] = value
         return array
 
     def to_numpy(self, array: Any) -> Array:
-        """The same values as a NumPy array (the array itself where it is one)."""
+        """Return the same values as a NumPy array, which is the array itself if it is one already."""
         return array.to_numpy() if self.on_device else array
 
     def owns(self, value: Any) -> bool:
-        """Whether something is an array that this backend's kernels take."""
+        """Return whether a value is an array that this backend's kernels take."""
         return isinstance(value, self.kernels.DeviceArray if self.on_device else np.ndarray)
 
     def check(self, array: Any, name: str) -> None:
         """Raise TypeError unless ``array`` is one that this backend's kernels take."""
         if not self.owns(array):
             wanted = "arrays on its device, which backend.array(x) makes" if self.on_device else "NumPy arrays"
-            raise TypeError(f"{name}: backend {self.name!r} takes {wanted}; got {type(array).__name__}")
+            cure = "x.to_numpy()" if hasattr(type(array), "to_numpy") else "np.asarray(x)"
+            hint = "" if self.on_device else f". Convert it with {cure}"
+            raise TypeError(f"{name}: backend {self.name!r} takes {wanted}; got {type(array).__name__}{hint}")
 
 
 class BackendUnavailableError(OSError):
-    """A backend cannot run here; the message says what is missing and how to get it."""
+    """Raised when a backend cannot run on this machine; the message says what is missing and how to get it."""
 
 
 def unavailable(name: str) -> str | None:
-    """Why a backend cannot run here, and the cure; None if it can."""
+    """Return why a backend cannot run on this machine, and the cure; return None if it can."""
     if name not in DEVICE_BACKENDS:
         return None
     try:
@@ -101,11 +104,12 @@ def unavailable(name: str) -> str | None:
 
 @cache
 def _load(name: str) -> ModuleType:
+    """Import the module of a backend's kernels."""
     return importlib.import_module(f"tinycnn.kernels.{name}")
 
 
 def get_backend() -> Backend:
-    """The backend that a model built now would use.
+    """Return the backend that a model would use if it were built now.
 
     Examples
     --------
@@ -122,13 +126,14 @@ def use_backend(name: str) -> AbstractContextManager[Backend]:
     Parameters
     ----------
     name : {"reference", "cpu", "cuda"}
+        The backend to use.
 
     Raises
     ------
     ValueError
         If there is no such backend.
     BackendUnavailableError
-        For ``cuda`` without numba-cuda, a GPU or a driver that is new enough; the message names what is missing.
+        If ``cuda`` is asked for and numba-cuda, a GPU or a recent enough driver is missing; the message says which.
 
     Examples
     --------
@@ -148,6 +153,7 @@ def use_backend(name: str) -> AbstractContextManager[Backend]:
 
 @contextmanager
 def _using(name: str) -> Iterator[Backend]:
+    """Set the backend inside a ``with`` block, and set the earlier one again at its end."""
     token = _current.set(name)
     try:
         yield get_backend()

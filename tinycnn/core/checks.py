@@ -1,4 +1,4 @@
-"""Checks of arguments: each returns the value in its normal form or raises an error that names the argument."""
+"""Check arguments: each function returns the value in its normal form, or raises an error that names the argument."""
 
 import math
 import numbers
@@ -12,12 +12,12 @@ import numpy as np
 from .messages import SHOWN, shown
 from .types import Array, Config, Shape
 
-#: The largest whole number that any argument takes: what an array's length, or a seed, can be.
+#: The largest whole number that any argument may have: the limit for the length of an array, and for a seed.
 LARGEST = 2**63 - 1
 
 
 def choice(value: Any, options: Iterable[str], name: str) -> str:
-    """One of a few words, in any case."""
+    """Return one of a few words in lower case; it may be given in upper case."""
     options = tuple(options)
     if not isinstance(value, str) or value.lower() not in options:
         raise ValueError(f"{name} must be one of {', '.join(map(repr, options))}; got {shown(value)}")
@@ -25,7 +25,7 @@ def choice(value: Any, options: Iterable[str], name: str) -> str:
 
 
 def integer(value: Any, name: str, minimum: int = 1, maximum: int = LARGEST) -> int:
-    """A whole number from ``minimum`` to ``maximum``; True is not a number."""
+    """Return a whole number from ``minimum`` to ``maximum``; True and False are not numbers."""
     if isinstance(value, bool) or not isinstance(value, numbers.Integral):
         raise TypeError(f"{name} must be an integer; got {shown(value)}")
     number = int(value)
@@ -45,12 +45,12 @@ def real(
     above: float = -math.inf,
     below: float = math.inf,
 ) -> float:
-    """A finite number in ``[minimum, maximum]``, above ``above`` and below ``below``."""
+    """Return a finite number in ``[minimum, maximum]`` that is greater than ``above`` and less than ``below``."""
     if isinstance(value, bool) or not isinstance(value, numbers.Real):
         raise TypeError(f"{name} must be a number; got {shown(value)}")
     try:
         number = float(value)
-    except OverflowError:  # an integer or a fraction beyond the largest float
+    except OverflowError:  # an integer or a fraction may be larger than every float
         number = math.inf
     if not (math.isfinite(number) and minimum <= number <= maximum and above < number < below):
         low = f"> {above:g}" if above > minimum else f">= {minimum:g}"
@@ -61,14 +61,14 @@ def real(
 
 
 def boolean(value: Any, name: str) -> bool:
-    """True or False themselves: a truthy string is more likely a misplaced argument."""
+    """Return True or False; nothing else is taken, because a string, for instance, is probably in the wrong place."""
     if not isinstance(value, bool):
         raise TypeError(f"{name} must be True or False; got {shown(value)}")
     return value
 
 
 def pair(value: Any, name: str, minimum: int = 1) -> tuple[int, int]:
-    """One integer for both directions, or two, none below ``minimum``."""
+    """Return a pair of integers, none below ``minimum``; a single integer stands for both."""
     if isinstance(value, numbers.Integral) and not isinstance(value, bool):
         value = (value, value)
     if not isinstance(value, tuple | list) or len(value) != 2:
@@ -77,23 +77,25 @@ def pair(value: Any, name: str, minimum: int = 1) -> tuple[int, int]:
 
 
 def shape(value: Any, name: str) -> Shape:
-    """The shape of one sample: positive integers, no batch axis."""
+    """Return the shape of one sample: positive integers, without the batch axis."""
     if isinstance(value, numbers.Integral) and not isinstance(value, bool):
         value = (value,)
     if not isinstance(value, tuple | list) or not value:
         raise TypeError(f"{name} must be a tuple of positive integers without the batch axis; got {shown(value)}")
     if value[0] is None:
-        raise TypeError(f"{name} is the shape of one sample: leave out the batch axis of {shown(value)}")
+        raise TypeError(
+            f"{name} must be the shape of one sample, without the batch axis; got {shown(value)}. Leave out the None"
+        )
     return tuple(integer(length, f"{name}[{axis}]") for axis, length in enumerate(value))
 
 
 def optional_name(value: Any) -> str | None:
-    """As :func:`checked_name`, or None."""
+    """Return None, or the name that :func:`checked_name` returns."""
     return None if value is None else checked_name(value)
 
 
 def checked_name(value: Any) -> str:
-    """A name for a layer, model or metric: printable text without a slash (weights are ``layer/parameter``)."""
+    """Return a name for a layer, model or metric: printable text without a slash (weights are ``layer/parameter``)."""
     if not isinstance(value, str) or not value or "/" in value or not value.isprintable() or len(value) > SHOWN:
         raise ValueError(
             f"name must be a non-empty string of at most {SHOWN} printable characters without '/'; got {shown(value)}"
@@ -102,56 +104,57 @@ def checked_name(value: Any) -> str:
 
 
 def items(value: Any, name: str, wanted: str) -> list[Any]:
-    """The items of a list, or of anything that can be gone through but text."""
+    """Return the items of a list or of any other iterable, except text and dicts, as a list."""
     if not isinstance(value, str | bytes | dict):
         try:
             return list(value)
-        except Exception:  # also of a user's object that fails in any way
+        except Exception:  # a user's object may fail in any way
             pass
     raise TypeError(f"{name} must be a list of {wanted}; got {shown(value)}")
 
 
 def any_array(value: Any, name: str) -> Array:
-    """An array of anything."""
+    """Return an array, of numbers or of anything else."""
     try:
         return np.asarray(value)
     except Exception as error:  # rows of different lengths; or a user's object, which may fail in any way
-        raise ValueError(f"{name} must be an array of numbers; got {shown(value)}") from error
+        raise ValueError(f"{name} must be an array of numbers, with rows of one length; got {shown(value)}") from error
 
 
 def array(value: Any, name: str) -> Array:
-    """Numbers as an array, in whatever dtype and shape."""
+    """Return an array of numbers, of any dtype and shape."""
     found = any_array(value, name)
     if found.dtype.kind not in "fiub":
-        raise TypeError(f"{name}: expected an array of numbers, got dtype {found.dtype}")
+        got = f"an array of dtype {found.dtype}" if isinstance(value, np.ndarray) else shown(value)
+        raise TypeError(f"{name} must be an array of numbers; got {got}")
     return found
 
 
 def verbosity(verbose: Any) -> int:
-    """0, 1 or 2; Keras's "auto" is 1."""
+    """Return 0, 1 or 2; Keras's "auto" is 1."""
     if isinstance(verbose, str) and verbose == "auto":
         return 1
     if not isinstance(verbose, numbers.Integral) or int(verbose) not in (0, 1, 2):
-        raise ValueError(f"verbose must be 0, 1 or 2; got {shown(verbose)}")
+        raise ValueError(f"verbose must be 'auto', 0, 1 or 2; got {shown(verbose)}")
     return int(verbose)
 
 
 def word(value: Any, name: str) -> str:
-    """Text that is not empty."""
+    """Return text that is not empty."""
     if not isinstance(value, str) or not value:
-        raise TypeError(f"{name} must be a word; got {shown(value)}")
+        raise TypeError(f"{name} must be a non-empty string; got {shown(value)}")
     return value
 
 
 def arguments(value: Any, name: str) -> Config:
-    """A constructor's arguments, as a configuration holds them."""
+    """Return the arguments of a constructor, as a configuration holds them."""
     if not isinstance(value, dict) or not all(isinstance(key, str) for key in value):
-        raise TypeError(f"{name} must be a dict of arguments by name; got {shown(value)}")
+        raise TypeError(f"{name} must be a dict from the names of arguments to their values; got {shown(value)}")
     return value
 
 
 def float_dtype(value: Any, name: str) -> str:
-    """``"float32"`` or ``"float64"``, from a name, NumPy's type or its dtype."""
+    """Return ``"float32"`` or ``"float64"``, given a name, a NumPy type or a NumPy dtype."""
     try:
         found = np.dtype(value).name if value is not None else ""
     except Exception:
@@ -162,7 +165,7 @@ def float_dtype(value: Any, name: str) -> str:
 
 
 def path(value: Any, name: str = "path") -> Path:
-    """Where a file or folder is: text, or an object that stands for it."""
+    """Return the path of a file or folder, given as text or as a path object."""
     try:
         text = os.fspath(value)
     except TypeError:
@@ -176,4 +179,8 @@ def path(value: Any, name: str = "path") -> Path:
 
 def save_freq(value: Any) -> str | int:
     """Return how often a callback saves: ``"epoch"``, or a number of batches."""
-    return choice(value, ("epoch",), "save_freq") if isinstance(value, str) else integer(value, "save_freq")
+    if not isinstance(value, str):
+        return integer(value, "save_freq")
+    if value.lower() != "epoch":
+        raise ValueError(f"save_freq must be 'epoch' or a number of batches; got {shown(value)}")
+    return "epoch"

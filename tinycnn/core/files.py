@@ -14,19 +14,19 @@ from typing import Any
 
 from .messages import shown
 
-#: Levels of lists and objects in each other; a model's configuration has seven.
+#: How deep lists and objects may be nested. A model's configuration has seven levels.
 MAX_DEPTH = 32
 #: The end of the temporary name under which a file is written. A crash may leave such a file; it may be deleted.
 PART = ".part"
 
 
 def check_plain_file(path: Path, max_bytes: int) -> int:
-    """The size of a file, once it is known to be one: a pipe or a device would never end.
+    """Return the size of a plain file, after checking that it is one; reading a pipe or a device might never end.
 
     Raises
     ------
     OSError
-        If there is nothing of that name, or a folder.
+        If there is no file of that name, or if it is a folder.
     ValueError
         If it is a pipe or a device, or larger than ``max_bytes``.
     """
@@ -35,73 +35,75 @@ def check_plain_file(path: Path, max_bytes: int) -> int:
     except FileNotFoundError:
         raise FileNotFoundError(f"no such file: {path}") from None
     if stat.S_ISDIR(state.st_mode):
-        raise IsADirectoryError(f"{path} is a folder, where a file was expected")
+        raise IsADirectoryError(f"{path} is a folder, but a file was expected")
     if not stat.S_ISREG(state.st_mode):
-        raise ValueError(f"{path} is not a plain file")
+        raise ValueError(f"{path} is not a plain file but a pipe, a device or a socket, which might never end")
     if state.st_size > max_bytes:
         raise ValueError(f"{path} has {state.st_size} bytes, more than the limit of {max_bytes}")
     return state.st_size
 
 
 def read_whole(path: Path, max_bytes: int) -> bytes:
-    """The content of a plain file of at most ``max_bytes``; raises as :func:`check_plain_file`."""
+    """Return the content of a plain file of at most ``max_bytes``; it raises what :func:`check_plain_file` raises."""
     size = check_plain_file(path, max_bytes)
     with path.open("rb") as file:
-        return file.read(size)  # Python takes memory for all that is asked for, so not max_bytes
+        return file.read(size)  # not max_bytes, because Python allocates as much memory as it is asked to read
 
 
 def parse_json(text: str | bytes, *, nan: bool = False) -> Any:
-    """JSON as the standard has it: no key twice, UTF-8, nested at most :data:`MAX_DEPTH` deep.
+    """Parse JSON as the standard defines it: UTF-8, no key twice, nested at most :data:`MAX_DEPTH` deep.
 
     Parameters
     ----------
     text : str or bytes
     nan : bool
-        Whether NaN and Infinity, which are not JSON, are taken; NumPy and Python write them.
+        Whether to accept NaN and Infinity, which are not JSON but which NumPy and Python write.
 
     Raises
     ------
     ValueError
-        With what is wrong.
+        If the text is anything else; the message says what is wrong.
 
     Examples
     --------
     >>> parse_json('{"a": 1, "a": 2}')
     Traceback (most recent call last):
     ...
-    ValueError: the key 'a' stands twice in one object
+    ValueError: the key 'a' appears twice in one object
     """
     try:
         text = text.decode("utf-8") if isinstance(text, bytes) else text
         value = json.loads(text, object_pairs_hook=_object, parse_constant=None if nan else _refuse_constant)
     except RecursionError:
-        raise ValueError(f"nested more than {MAX_DEPTH} deep") from None
+        raise ValueError(f"lists and objects are nested more than {MAX_DEPTH} deep") from None
     _check_depth(value)
     return value
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Return the dict for a JSON object; raise ValueError if a key appears twice."""
     found: dict[str, Any] = {}
     for key, value in pairs:
         if key in found:
-            raise ValueError(f"the key {shown(key)} stands twice in one object")
+            raise ValueError(f"the key {shown(key)} appears twice in one object")
         found[key] = value
     return found
 
 
 def _refuse_constant(name: str) -> None:
+    """Raise the error for NaN, Infinity or -Infinity."""
     raise ValueError(f"{name} is not JSON")
 
 
 def _check_depth(value: Any) -> None:
-    """Level by level, not by recursion, which is what deep nesting breaks."""
+    """Go through a value level by level; recursion would fail on the deep nesting that is looked for."""
     level = [value]
     for _ in range(MAX_DEPTH + 1):
         level = [item for item in level if isinstance(item, dict | list)]
         if not level:
             return
         level = [item for group in level for item in (group.values() if isinstance(group, dict) else group)]
-    raise ValueError(f"nested more than {MAX_DEPTH} deep")
+    raise ValueError(f"lists and objects are nested more than {MAX_DEPTH} deep")
 
 
 def write_whole(path: str | os.PathLike[str], data: bytes) -> None:
@@ -127,6 +129,8 @@ def write_whole(path: str | os.PathLike[str], data: bytes) -> None:
         _write_whole(path, data)
     except OSError as error:
         reason = error.strerror or str(error)
+        if isinstance(error, FileNotFoundError):
+            reason = f"the folder {path.parent} does not exist; create it first"
         raise type(error)(error.errno, f"cannot write {path}: {reason}") from error
 
 

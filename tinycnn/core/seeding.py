@@ -1,7 +1,7 @@
-"""Where every random number comes from: (seed, stream, counter), never from a hidden global state.
+"""Random numbers, each computed from (seed, stream, counter) and never from a hidden global state.
 
-A model draws one seed when it is made; each layer's initial values and masks, and each epoch's shuffling, follow from
-that seed and a position. So a run depends on its own seed only, not on what was run before it.
+A model draws one seed when it is made. The initial values and the masks of each layer, and the order of each epoch,
+follow from that seed and a position. So a run depends only on its own seed, not on what was run before it.
 """
 
 import secrets
@@ -16,7 +16,7 @@ _SEED_BITS = 63
 
 
 class Stream(IntEnum):
-    """What a random number is for; part of its key, so streams never overlap."""
+    """What a random number is for. The stream is part of the number's key, so no two streams overlap."""
 
     MODEL = 1
     INITIALISE = 2
@@ -25,22 +25,22 @@ class Stream(IntEnum):
 
 
 class _Source:
-    """The seed given by :func:`set_seed` and how many models have drawn from it."""
+    """The seed that was given to :func:`set_seed`, and the number of models that have drawn from it."""
 
     seed: int | None = None
     drawn: int = 0
 
 
 def set_seed(seed: int) -> None:
-    """Fix every random number of the models made from here on: initial values, shuffling, dropout.
+    """Fix all random numbers of the models that are made from now on: initial values, shuffling, dropout.
 
-    Same seed, same machine, same backend: the same bits, for any number of threads. The first model made after
-    ``set_seed(42)`` is always the same one, the second is another.
+    The same seed on the same machine and backend gives the same bits, for any number of threads. The first model that
+    is made after ``set_seed(42)`` is always the same one; the second one differs from it.
 
     Parameters
     ----------
     seed : int
-        Not negative.
+        Zero or a positive integer.
 
     Raises
     ------
@@ -57,7 +57,7 @@ def set_seed(seed: int) -> None:
 
 
 def new_model_seed() -> int:
-    """The seed of the next model: the next of :func:`set_seed`'s, or a fresh one from the operating system."""
+    """Return the seed of the next model: it follows from :func:`set_seed`, or comes from the operating system."""
     if _Source.seed is None:
         return secrets.randbits(_SEED_BITS)
     _Source.drawn += 1
@@ -65,5 +65,5 @@ def new_model_seed() -> int:
 
 
 def generator(seed: int, stream: Stream, *position: int) -> np.random.Generator:
-    """NumPy's generator for one purpose at one position; its Philox is counter-based (Salmon et al., 2011)."""
+    """Return NumPy's generator for one purpose at one position; Philox is counter-based (Salmon et al., 2011)."""
     return np.random.Generator(np.random.Philox(key=int(key_of(seed, stream, *position))))

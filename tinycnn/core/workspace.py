@@ -1,4 +1,4 @@
-"""Memory that a training run uses again and again, so that a step allocates nothing that grows with the batch."""
+"""Memory that a training run uses again in every step, so that a step allocates nothing that grows with the batch."""
 
 import math
 from collections.abc import Callable, Hashable
@@ -10,22 +10,22 @@ from .types import Array, Shape
 
 
 class Workspace:
-    """Buffers that live from step to step.
+    """Buffers that are used again from step to step.
 
-    Three kinds, by how long what they hold is needed:
+    There are three kinds, which differ in how long their content stays valid:
 
-    * :meth:`keep`: until the same owner asks again: what backward will read (results, caches).
-    * :meth:`flow`: until the call after the next: an array on its way from one layer to its neighbour.
+    * :meth:`keep`: until the same owner asks again. It is for what backward will read (results, caches).
+    * :meth:`flow`: until the call after the next one. It is for an array that passes from one layer to its neighbour.
     * :meth:`scratch`: until a kernel returns.
 
-    Not for two threads at once: each fit, evaluate or predict call has its own.
+    Two threads must not use one workspace at the same time; each call of fit, evaluate or predict has its own.
 
     Parameters
     ----------
     empty : callable
-        Gives memory, like :func:`numpy.empty`: a backend's own, where arrays are not NumPy's.
+        Allocates memory, like :func:`numpy.empty`. A backend whose arrays are not NumPy's gives its own function.
     expected : int
-        Bytes that a run on a device will take, this workspace's and others, as far as they were reckoned before.
+        The bytes that a run on a device was estimated to need, for this workspace and for everything else.
     """
 
     def __init__(self, empty: Callable[..., Any] = np.empty, expected: int = 0) -> None:
@@ -35,29 +35,30 @@ class Workspace:
         self._turn = 0
 
     def keep(self, owner: Hashable, name: str, shape: Shape, dtype: np.typing.DTypeLike) -> Array:
-        """The buffer that belongs to ``(owner, name)``, uninitialised at its first use."""
+        """Return the buffer that belongs to ``(owner, name)``; at its first use it is uninitialised."""
         return self._take((owner, name), shape, np.dtype(dtype))
 
     def flow(self, shape: Shape, dtype: np.typing.DTypeLike) -> Array:
-        """One of two buffers in turn: a layer reads its input from one and writes its result to the other."""
+        """Return one of two buffers in turn: a layer reads its input from one and writes its result to the other."""
         self._turn = 1 - self._turn
         return self._take(("flow", self._turn), shape, np.dtype(dtype))
 
     def scratch(self) -> "Scratch":
-        """A fresh allocator for one kernel call; what it gave out before is free again."""
+        """Return an allocator for one kernel call; the memory that earlier ones gave out is free again."""
         return Scratch(self)
 
     def spoil(self) -> None:
-        """Overwrite what is free: a test calls this where memory goes to others, and sees who relied on it."""
+        """Overwrite all memory that is free. Tests call this to find code that still relies on such memory."""
         for (key, _), buffer in self._buffers.items():
             if isinstance(key, tuple) and key[0] in ("flow", "scratch"):
                 buffer.view(np.uint8).fill(0xFF)  # NaN in every floating dtype
 
     def nbytes(self) -> int:
-        """Bytes held by all buffers together."""
+        """Return the number of bytes in all buffers together."""
         return sum(buffer.nbytes for buffer in self._buffers.values())
 
     def _take(self, key: Hashable, shape: Shape, dtype: np.dtype) -> Array:
+        """Return a view of the buffer for this key; make a larger buffer if the view does not fit into it."""
         view = self._views.get((key, shape, dtype))
         if view is None:
             count = math.prod(shape)
@@ -69,15 +70,16 @@ class Workspace:
         return view
 
     def _new(self, key: Hashable, count: int, dtype: np.dtype) -> Array:
+        """Allocate a buffer; if there is not enough memory, the error names the layer that asked for it."""
         try:
             return self._empty(count, dtype)
         except MemoryError as error:
-            label = getattr(key[0], "label", None) if isinstance(key, tuple) else None  # of a layer
+            label = getattr(key[0], "label", None) if isinstance(key, tuple) else None  # only layers have one
             raise MemoryError(f"{label}: {error}" if label else str(error)) from error
 
 
 class Scratch:
-    """Called like :func:`numpy.empty`: the n-th array of every kernel call is the n-th buffer of the workspace."""
+    """An allocator that is called like :func:`numpy.empty`; the n-th array of each kernel call is the n-th buffer."""
 
     def __init__(self, workspace: Workspace) -> None:
         self._workspace = workspace

@@ -1,4 +1,4 @@
-"""Proof that a layer's backward is the derivative of its forward, for tinycnn's layers and for yours.
+"""Prove that a layer's backward is the derivative of its forward, for tinycnn's layers and for your own.
 
 >>> import numpy as np
 >>> from tinycnn import layers, testing
@@ -29,7 +29,7 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    """``strategies`` when first asked for: only it needs Hypothesis."""
+    """Import ``strategies`` when it is first asked for, because only this part needs Hypothesis."""
     if name != "strategies":
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     try:

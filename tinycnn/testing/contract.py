@@ -1,4 +1,4 @@
-"""What every layer promises, checked at once."""
+"""Check everything that a layer promises, except its gradients."""
 
 import tempfile
 from collections.abc import Callable
@@ -17,7 +17,7 @@ from ..layers.own import prepare
 from ..sequential import Sequential, load_model
 from ._calls import gradient_of_input, outcome
 
-#: Largest difference, relative to the largest result, that rounding may make in each dtype.
+#: The largest difference that rounding may make in each dtype, relative to the largest result.
 ROUNDING = {"float32": 2e-5, "float64": 1e-11}
 
 
@@ -30,41 +30,52 @@ def assert_layer_contract(
     backends: tuple[str, ...] = BACKENDS,
     **arguments: Any,
 ) -> None:
-    """Check everything but gradients that a layer promises (see :func:`check_gradients` for those).
+    """Check everything that a layer promises except its gradients, for which there is :func:`check_gradients`.
 
-    The shape rule is what forward returns; two forwards and two backwards work in any order; backward is idempotent;
-    no cache without training, where the same input gives the same result and buffers stay; inputs and gradients stay
-    as they are; results and gradients have the input's dtype; a workspace changes nothing, also when used again;
-    ``backward_parameters`` gives backward's gradients; strided and Fortran-ordered arrays give the same result;
-    batches of 1 and of 0; float32 and float64; what an output sees is what the layer says (``window``,
-    ``sees_everything``); the same result on every backend; saving and loading.
+    The promises are these, on every backend and in float32 and float64:
+
+    * Forward returns the shape that ``output_shape`` says, and results and gradients have the dtype of the input.
+    * Two forwards and two backwards work in any order, and a second backward gives the same gradients as the first.
+    * ``backward_parameters`` gives the same gradients as ``backward``.
+    * Without training there is no cache, the same input gives the same result, and buffers do not change.
+    * Neither forward nor backward changes its arguments.
+    * A workspace does not change the results, even if it was used before.
+    * Strided and Fortran-ordered arrays give the same results as C-ordered ones.
+    * Batches of 1 and of 0 samples work.
+    * An output depends on that part of the input which the layer names (by ``window`` or ``sees_everything``).
+    * All backends give the same results.
+    * A layer that was saved and loaded gives the same results.
 
     Parameters
     ----------
     make : Layer class or callable
-        ``make(**arguments)`` gives a fresh layer each time.
+        ``make(**arguments)`` must return a new layer each time.
     input_shape : tuple of int
-        Of one sample.
-    batch, seed : int
+        The shape of one sample.
+    batch : int
+        The number of samples.
+    seed : int
+        The seed of the initial values, the inputs and the cotangents.
     backends : tuple of str
+        The backends to check.
     **arguments
-        For the constructor.
+        The arguments for ``make``.
 
     Raises
     ------
     AssertionError
-        Naming the layer and the promise that is not kept.
+        If a promise is not kept; the message names the layer and the promise.
     """
     contract = _Contract(lambda: make(**arguments), tuple(input_shape), batch, seed)
     for name in backends:
         for dtype in ROUNDING:
             layer, x, dy = contract.case(name, dtype)
-            before_x, before_dy = x.copy(), dy.copy()  # before any call: a change may be one that happens only once
+            before_x, before_dy = x.copy(), dy.copy()  # before the first call, because a change may happen only once
             contract.types(layer, x, dy)
             contract.no_cache_without_training(layer, x)
             contract.order_of_calls(layer, x, dy)
             if not (np.array_equal(x, before_x) and np.array_equal(dy, before_dy)):
-                raise contract.fail("forward or backward changed its argument")
+                raise contract.fail("forward or backward changed its argument; it must work on a copy")
             contract.inference(layer, x, ROUNDING[dtype])
             contract.sight(layer, x)
             contract.workspace(layer, x, dy, ROUNDING[dtype])
@@ -76,6 +87,8 @@ def assert_layer_contract(
 
 
 class _Contract:
+    """The single checks; each takes what it needs from :meth:`case`, and raises AssertionError."""
+
     def __init__(self, make: Callable[[], Layer], input_shape: Shape, batch: int, seed: int) -> None:
         self._make, self._input_shape, self._batch, self._seed = make, input_shape, batch, seed
         layer = make()
@@ -83,7 +96,7 @@ class _Contract:
         self._label = layer.label
 
     def case(self, backend: str, dtype: str) -> tuple[Layer, Array, Array]:
-        """A built layer, an input and a cotangent: the same numbers for every backend and dtype."""
+        """Return a built layer, an input and a cotangent, with the same numbers for every backend and dtype."""
         layer = self._make()
         rng = np.random.default_rng(self._seed)
         shape = build_layer(layer, self._input_shape, rng=rng, dtype=dtype, backend=Backend(backend))
@@ -92,17 +105,20 @@ class _Contract:
         return layer, x, rng.normal(size=(self._batch, *shape)).astype(dtype)
 
     def fail(self, promise: str) -> AssertionError:
+        """Return the error that says what is wrong with this layer."""
         return AssertionError(f"{self._label}: {promise}")
 
     def types(self, layer: Layer, x: Array, dy: Array) -> None:
-        """Shapes, and the input's dtype everywhere."""
+        """Check the shapes, and that everything has the dtype of the input."""
         y, cache = outcome(layer, x.copy(), training=True)
         dx = gradient_of_input(layer, dy.copy(), cache)
         for result in (y, outcome(layer, x.copy(), training=False)[0]):
             if result.dtype != x.dtype:
-                raise self.fail(f"forward returned {result.dtype} for an input of {x.dtype}")
+                raise self.fail(f"forward returned {result.dtype} for an input of {x.dtype}; it must keep the dtype")
         if not dx.flags.writeable:
-            raise self.fail("backward returned a read-only array: the layer before may write into it; return a copy")
+            raise self.fail(
+                "backward returned a read-only array, but the layer before may write into it; return a copy"
+            )
         gradients = {"dx": dx} | {name: p.grad for name, p in layer.params.items() if p.trainable}
         expected = {"dx": x} | {name: p.value for name, p in layer.params.items()}
         for name, gradient in gradients.items():
@@ -113,19 +129,24 @@ class _Contract:
                 )
 
     def inference(self, layer: Layer, x: Array, rounding: float) -> None:
-        """What evaluate and predict do, batch after batch."""
+        """Run forward as evaluate and predict do, batch after batch."""
         buffers = {key: value.copy() for key, value in layer.buffers.items()}
         ws = Workspace()
         expected = {"y": outcome(layer, x, training=False)[0].copy()}
         outcome(layer, x * 2, training=False, ws=ws)
         found = {"y": outcome(layer, x, training=False, ws=ws)[0].copy()}
-        self._equal(found, expected, "without training, a workspace made another result", tolerance=rounding)
+        self._equal(
+            found, expected, "without training, forward with a workspace gave another result", tolerance=rounding
+        )
         found = {"y": outcome(layer, x, training=False)[0]}
-        self._equal(found, expected, "without training, the same input gave another result")
+        self._equal(found, expected, "without training, the same input gave another result the second time")
         self._equal(layer.buffers, buffers, "forward without training changed a buffer")
 
     def sight(self, layer: Layer, x: Array) -> None:
-        """A layer of images that says nothing else works pixel by pixel: receptive fields rely on it."""
+        """Check that each output depends only on its own pixel, unless the layer says otherwise.
+
+        Receptive fields are computed from what the layer says.
+        """
         H_and_W = self._input_shape[:2]
         said = layer.sees_everything or isinstance(layer.window, Window)
         if said or len(self._input_shape) != 3 or layer.built_output_shape[:-1] != H_and_W:
@@ -137,44 +158,45 @@ class _Contract:
         changed[0, 0] = False
         if changed.any():
             raise self.fail(
-                "an output depends on other pixels than its own; say so, for the receptive field, by a window or by "
-                "sees_everything = True in the class"
+                "an output depends on other pixels than its own, so receptive fields would be wrong; set self.window "
+                "in create, or sees_everything = True in the class"
             )
 
     def no_cache_without_training(self, layer: Layer, x: Array) -> None:
+        """Check that forward returns a cache in training, and only then."""
         if outcome(layer, x, training=False)[1] is not None:
-            raise self.fail("forward returned a cache without training")
+            raise self.fail("forward returned a cache without training; return None there")
         if outcome(layer, x, training=True)[1] is None:
-            raise self.fail("forward returned no cache in training")
+            raise self.fail("forward returned None as the cache in training; return what backward needs, or ()")
 
     def order_of_calls(self, layer: Layer, x: Array, dy: Array) -> None:
-        """Caches are the caller's: a second forward must not touch what the first one returned."""
+        """Check that a cache stays valid: a second forward must not touch what the first one returned."""
         other, other_dy = x[::-1] * 1.5, dy[::-1] * 0.5
         _, cache_1 = layer.forward(x, training=True, step=1)
         first = self._backward(layer, cache_1, dy)
         again = self._backward(layer, cache_1, dy)
-        self._equal(again, first, "backward twice gave other gradients: it must overwrite, not add")
+        self._equal(again, first, "a second backward gave other gradients; it must overwrite them, not add")
         second = self._backward(layer, layer.forward(other.copy(), training=True, step=2)[1], other_dy.copy())
         _, cache_1 = layer.forward(x, training=True, step=1)
         _, cache_2 = layer.forward(other.copy(), training=True, step=2)
         found = self._backward(layer, cache_1, dy)
-        self._equal(found, first, "after another forward, backward of the first gave other gradients")
+        self._equal(found, first, "after another forward, backward of the first one gave other gradients")
         found = self._backward(layer, cache_2, other_dy.copy())
-        self._equal(found, second, "backward of a second forward gave other gradients")
+        self._equal(found, second, "backward of the second of two forwards gave other gradients")
 
     def workspace(self, layer: Layer, x: Array, dy: Array, rounding: float) -> None:
-        """Training brings memory in which the last batch's numbers still lie."""
+        """Check that memory which still holds the numbers of an earlier batch does not change the results."""
         expected, ws = self._all_results(layer, x, dy), Workspace()
         self._all_results(layer, x * 2, dy * 2, ws)
         found = self._all_results(layer, x, dy, ws)
         promise = (
-            "with a workspace that was used before it gave another result; what backward needs belongs into ws.keep, "
+            "with a workspace that was used before, the result is another one; what backward needs belongs in ws.keep, "
             "because other layers use the memory of ws.flow and ws.scratch() in between"
         )
         self._equal(found, expected, promise, tolerance=rounding)
 
     def parameters_alone(self, layer: Layer, x: Array, dy: Array) -> None:
-        """What the first layer of a network runs in place of backward."""
+        """Check ``backward_parameters``, which the first layer of a network runs instead of backward."""
         _, cache = layer.forward(x, training=True, step=1)
         expected = self._backward(layer, cache, dy)
         for parameter in layer.params.values():
@@ -185,7 +207,7 @@ class _Contract:
         self._equal(expected | found, expected, "backward_parameters gave other gradients than backward")
 
     def memory_layout(self, layer: Layer, x: Array, dy: Array, rounding: float) -> None:
-        """NumPy adds up a Fortran-ordered array in another order, so the last bits may differ."""
+        """Check arrays of other layouts; the last bits may differ, because NumPy adds them up in another order."""
         expected = self._all_results(layer, x, dy)
         wide_x, wide_dy = np.repeat(x, 2, axis=0), np.repeat(dy, 2, axis=-1)
         strided = self._all_results(layer, wide_x[::2], wide_dy[..., ::2])
@@ -194,24 +216,26 @@ class _Contract:
         self._equal(fortran, expected, "a Fortran-ordered array gave another result", tolerance=rounding)
 
     def small_batches(self, layer: Layer, x: Array, dy: Array) -> None:
+        """Check a batch of one sample and an empty one."""
         _, cache = outcome(layer, x[:1], training=True)
         if gradient_of_input(layer, dy[:1], cache).shape != x[:1].shape:
-            raise self.fail("a batch of one gave a gradient of another shape")
+            raise self.fail("for a batch of one sample, backward returned a gradient of another shape")
         try:
             outcome(layer, x[:0], training=False)
         except ValueError as error:
-            raise self.fail(f"an empty batch is refused: {error}") from error
+            raise self.fail(f"an empty batch is refused, but predict of no images must work: {error}") from error
         try:
             _, cache = outcome(layer, x[:0], training=True)
         except ValueError:
-            return  # batch statistics do not exist for an empty batch
+            return  # an empty batch has no batch statistics
         gradients = self._backward(layer, cache, dy[:0])
         if gradients["dx"].shape != x[:0].shape:
-            raise self.fail("an empty batch gave a gradient that is not empty")
+            raise self.fail("for an empty batch, backward returned a gradient that is not empty")
         if any(np.any(gradient) for gradient in gradients.values()):
-            raise self.fail("an empty batch gave gradients that are not zero")
+            raise self.fail("for an empty batch, backward gave parameters gradients that are not zero")
 
     def same_on_every_backend(self, backends: tuple[str, ...]) -> None:
+        """Check that all backends agree with the first one."""
         for dtype, rounding in ROUNDING.items():
             results = {name: self._all_results(*self.case(name, dtype)) for name in backends}
             reference = results[backends[0]]
@@ -220,6 +244,7 @@ class _Contract:
                 self._equal(results[name], reference, what, tolerance=rounding)
 
     def saved_and_loaded(self) -> None:
+        """Check that a layer that was saved and loaded has the same arguments and gives the same results."""
         layer = self._make()
         kind = type(layer)
         try:
@@ -232,20 +257,23 @@ class _Contract:
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / "model.safetensors"
             model.save(path)
-            # Its own class, and those of the initializers, regularizers and activations that it holds.
+            # The layer's own class, and those of the initializers, regularizers and activations that it holds.
             held = [type(value) for value in vars(layer).values() if isinstance(value, Named)]
             loaded = load_model(path, {cls.__name__: cls for cls in (kind, *held)})
         if loaded.layers[0].get_config() != layer.get_config():
-            raise self.fail(f"loaded with {loaded.layers[0].get_config()}, saved with {layer.get_config()}")
+            raise self.fail(
+                f"saved with the arguments {layer.get_config()}, but loaded with {loaded.layers[0].get_config()}"
+            )
         expected, found = (
             self._all_results(m.layers[0], x, np.ones((2, *m.output_shape), np.float32)) for m in (model, loaded)
         )
-        self._equal(found, expected, "loaded from a file it gives another result")
+        self._equal(found, expected, "a layer that was loaded from a file gives another result")
 
     def _all_results(self, layer: Layer, x: Array, dy: Array, ws: Workspace | None = None) -> dict[str, Array]:
+        """Return copies of the result, the gradients and the changed buffers of one step, and put the buffers back."""
         buffers = {key: value.copy() for key, value in layer.buffers.items()}
         y, cache = layer.forward(x, training=True, step=3, ws=ws)
-        if ws is not None:  # other layers come before the way back, and what it brings lies in memory that flows
+        if ws is not None:  # other layers use the memory in between, and dy arrives in memory that flows
             brought = ws.flow(dy.shape, dy.dtype)
             ws.spoil()
             brought[...] = dy
@@ -257,12 +285,14 @@ class _Contract:
         return {"y": y, **self._backward(layer, cache, dy, ws), **moved}
 
     def _backward(self, layer: Layer, cache: Any, dy: Array, ws: Workspace | None = None) -> dict[str, Array]:
+        """Return copies of all gradients."""
         dx = layer.backward(dy, cache, ws=ws).copy()
         return {"dx": dx} | {name: p.grad.copy() for name, p in layer.params.items()}
 
     def _equal(
         self, found: dict[str, Array], expected: dict[str, Array], promise: str, *, tolerance: float = 0.0
     ) -> None:
+        """Fail with the broken promise unless all arrays are equal up to rounding."""
         for name, value in expected.items():
             other = found[name]
             scale = float(np.abs(value).max(initial=0.0))

@@ -1,4 +1,4 @@
-"""Gradient checks of whole networks: one random direction, drawn elements, and a report for a documented model."""
+"""Check the gradients of whole networks: along one random direction, and of some randomly drawn elements."""
 
 import functools
 import time
@@ -15,48 +15,57 @@ from ..layers import serialize
 from ..layers.base import Layer
 from ..sequential import Sequential
 from ..training.step import backward, forward, walk_forward
-from .gradcheck import ATOL, RTOL, Function, Slopes, compare, judge, layer_function
+from .functions import Function, layer_function
+from .gradcheck import ATOL, RTOL, compare
 from .report import GradientReport, Row
+from .slopes import Slopes, judge
 
-#: Relative error that a directional check lets pass: through many layers of ReLU some kinks lie within every step.
+#: The relative error that a directional check lets pass. With many layers of ReLU, some kinks lie within every step.
 DIRECTIONAL_RTOL = 1e-4
-#: How far parameters are moved away from a kink, and how often that is tried.
+#: How far the parameters are moved away from a kink, and how often this is tried.
 NUDGE, NUDGES = 1e-3, 5
 
 
 def check_directional(
     model: Sequential, x: Any, y: Any, *, seed: int = 0, rtol: float = DIRECTIONAL_RTOL
 ) -> GradientReport:
-    """Compare the loss's slope along one random direction through all parameters at once with ``gradient · direction``.
+    """Compare the slope of the loss along one random direction through all parameters with ``gradient · direction``.
 
-    Costs two forwards however many parameters there are. A single wrong element among millions can hide; use it beside
-    :func:`check_gradients`, not instead of it.
+    This takes a few forwards, however many parameters there are. A single wrong element among millions can hide from
+    it, so use it in addition to :func:`check_gradients`, not instead of it.
 
     Parameters
     ----------
     model : Sequential
-        Compiled, ``dtype="float64"``.
+        It must be compiled, and made with ``dtype="float64"``.
     x : (N, \\*input_shape) float64 array
+        The images, or other samples.
     y : (N,) array
+        Their labels.
     seed : int
-        Of the direction.
+        The seed of the direction.
     rtol : float
+        The largest relative error that passes.
 
     Returns
     -------
     GradientReport
-        One row.
+        A report with one row.
 
     Raises
     ------
     AssertionError
-        If the relative error is larger than ``rtol`` (where there is no derivative along the direction: if the
-        gradient's slope does not lie between those of the two sides).
+        If the relative error is larger than ``rtol``; or, where there is no derivative along the direction, if what
+        the gradient says does not lie between the slopes on the two sides.
     TypeError
         If the model or x is not float64.
+    ValueError
+        If the model is not compiled, or x does not fit in shape.
     """
     if not isinstance(model, Sequential) or not model.built:
-        raise TypeError(f"model must be a Sequential that is built; got {shown(model)}")
+        raise TypeError(
+            f"model must be a Sequential that is built (give its first layer an input_shape); got {shown(model)}"
+        )
     x = array(x, "x")
     if x.shape[1:] != model.input_shape:
         raise ValueError(f"x must have the shape (N, {', '.join(map(str, model.input_shape))}); got {x.shape}")
@@ -69,22 +78,25 @@ def check_directional(
 
 
 def model_report(name: str, *, elements: int = 200, seed: int = 0) -> GradientReport:
-    """What ``tinycnn gradcheck NAME`` prints: three checks of one documented model.
+    """Return what ``tinycnn gradcheck NAME`` prints: three checks of one documented model.
 
-    Every element of dx and of each parameter for each layer at a reduced width; then, for the network as documented,
-    one random direction through all parameters, and ``elements`` drawn elements of each parameter.
+    The first is for each layer, at a reduced width: every element of dx and of each parameter. The other two are for
+    the network as documented: one random direction through all parameters, and ``elements`` randomly drawn elements of
+    each parameter.
 
     Parameters
     ----------
     name : str
         One of :func:`tinycnn.models.names`.
     elements : int
+        How many elements of each parameter are drawn.
     seed : int
+        The seed of everything that is random: weights, inputs, cotangents, the direction, and the drawn elements.
 
     Returns
     -------
     GradientReport
-        With ``ok`` and ``failures`` instead of an exception.
+        Errors are in its ``failures``; they are not raised.
     """
     from .. import models
 
@@ -106,7 +118,7 @@ def model_report(name: str, *, elements: int = 200, seed: int = 0) -> GradientRe
 
 
 def _check_reduced(layer: Layer, report: GradientReport, rng: np.random.Generator, seed: int) -> None:
-    """Every element of a narrow copy of a layer on a small input."""
+    """Check every element of a narrow copy of a layer, on a small input."""
     description = serialize(layer)
     config = description["config"] | {"name": layer.name, "input_shape": None}
     for width in ("filters", "units"):
@@ -129,15 +141,26 @@ def _check_reduced(layer: Layer, report: GradientReport, rng: np.random.Generato
 
 
 class _Network:
-    """A compiled float64 model on one batch, with the inputs of all layers kept, so that a change is run from there."""
+    """A compiled float64 model on one batch.
+
+    The inputs of all layers are kept, so that after a change in one layer only the layers from there on are run.
+    """
 
     def __init__(self, model: Sequential, x: Any, y: Any) -> None:
         if model.dtype != "float64":
-            raise TypeError(f"{model.name} was built in {model.dtype}; gradients are checked in float64")
+            raise TypeError(
+                f"{model.name} was built in {model.dtype}; gradients are checked in float64: make the model with "
+                "dtype='float64'"
+            )
         if np.asarray(x).dtype != np.float64:
-            raise TypeError(f"gradients are checked in float64; x is {np.asarray(x).dtype}")
+            raise TypeError(
+                f"x must be float64, because gradients are checked in float64; got {np.asarray(x).dtype}. "
+                "Use x.astype('float64')"
+            )
         if not model.compiled:
-            raise ValueError(f"{model.name} is not compiled; a directional check needs a loss")
+            raise ValueError(
+                f"model: {model.name} is not compiled, and a directional check needs a loss; call compile first"
+            )
         self.model = model
         self.y = model.loss.check_targets(y, len(x), model.output_shape)
         self.parameters = {key: p for key, p in model.parameters().items() if p.trainable}
@@ -146,14 +169,14 @@ class _Network:
         self.run()
 
     def run(self) -> None:
-        """Run forward, with the parameters as they are now, and keep what every layer took and kept."""
+        """Run forward with the parameters as they are now, and keep the input and the cache of every layer."""
         passes = list(walk_forward(self.model.chain, self._x))
         self._inputs = [*(passed.x for passed in passes), passes[-1].y if passes else self._x]
         self._caches = [passed.cache for passed in passes]
         _, self._loss_cache = self.model.chain_loss.forward(self._inputs[-1], self.y, self.model.backend)
 
     def losses(self, first: int = 0) -> Array:
-        """Return the loss of each sample, run from layer ``first`` on."""
+        """Return the loss of each sample; only the layers from number ``first`` on are run."""
         y_pred, _ = forward(self.model.chain[first:], self._inputs[first])
         return self.model.chain_loss.forward(y_pred, self.y, self.model.backend)[0]
 
@@ -164,10 +187,11 @@ class _Network:
         return {key: p.grad.copy() for key, p in self.parameters.items()}
 
     def directional(self, report: GradientReport, seed: int, rtol: float) -> None:
-        """A row for one direction through all parameters.
+        """Add the row for one direction through all parameters.
 
-        Where the loss has a kink the parameters are nudged away from it and the check is made there: a dead layer with
-        biases of 0 puts every pixel behind it exactly at the kink of its ReLU.
+        If the loss has a kink here, the parameters are moved away from it a little and the check is made there. This
+        happens, for instance, where a layer outputs only zeros: with biases of 0, every result of the next layer is
+        then exactly at the kink of its ReLU.
         """
         rng = np.random.default_rng(seed)
         direction = {key: rng.normal(size=p.value.shape) for key, p in self.parameters.items()}
@@ -183,22 +207,23 @@ class _Network:
         finally:
             self._restore()
             self.run()
-            self._restore()  # the moving statistics, which the forward moved
+            self._restore()  # a second time, because the forward has changed the moving statistics
         error = abs(slope - expected) / max(abs(slope), abs(expected), 1e-300)
         size = (sum(p.value.size for p in self.parameters.values()),)
         report.rows.append(Row("whole network", "one direction", size, int(not kink), kinks, error, "random direction"))
         if not agrees:
             report.failures.append(
-                f"{self.model.name}: along a random direction (seed {seed}) the loss changes by {slope:.9g}, the "
+                f"{self.model.name}: along a random direction (seed {seed}) the loss changes by {slope:.9g}, but the "
                 f"gradients say {expected:.9g}; relative error {error:.2g}"
             )
 
     def _restore(self) -> None:
+        """Put back the weights and buffers that the model had at the beginning."""
         for key, value in self.model.weights().items():
             value[...] = self._saved[key]
 
     def _compare_along(self, direction: dict[str, Array], rtol: float) -> tuple[bool, bool, float, float]:
-        """(agrees, kink, slope, gradient · direction) where the parameters stand now."""
+        """Return (agrees, kink, slope, gradient · direction) for the parameters as they are now."""
         length = np.sqrt(sum(np.square(d).sum() for d in direction.values()))
         gradients = self.gradients(np.full(len(self.y), 1 / len(self.y)))
         expected = float(sum((gradients[key] * d).sum() for key, d in direction.items()) / length)
@@ -215,6 +240,7 @@ class _Network:
         return agrees, kink, slope, expected
 
     def _moved_losses(self, direction: dict[str, Array], distance: float) -> Array:
+        """Return the loss of each sample after all parameters were moved along the direction; move them back."""
         before = {key: p.value.copy() for key, p in self.parameters.items()}
         try:
             for key, p in self.parameters.items():
@@ -225,7 +251,7 @@ class _Network:
                 p.value[...] = before[key]
 
     def drawn_elements(self, report: GradientReport, elements: int, seed: int) -> None:
-        """Rows for drawn elements of each parameter."""
+        """Add the rows for some randomly drawn elements of each parameter."""
         for index, layer in enumerate(self.model.chain):
             trained = {key: p.value for key, p in layer.params.items() if p.trainable}
             name = str(self.model.layers[index].name)

@@ -1,4 +1,4 @@
-"""What a gradient check found, as a table."""
+"""The table of what a gradient check found."""
 
 from dataclasses import dataclass, field
 
@@ -7,24 +7,25 @@ from ..core.types import Shape
 
 @dataclass(frozen=True)
 class Row:
-    """One array whose gradient was checked.
+    """The line for one array whose gradient was checked.
 
     Attributes
     ----------
     layer, array : str
-        ``array`` is ``dx`` or a parameter's name.
+        The name of the layer; and ``dx``, or the name of a parameter.
     shape : tuple of int
     checked : int
-        Elements compared.
+        The number of elements that were compared.
     kinks : int
-        Elements at a point without a derivative (a ReLU at 0, a tie in a pool), where the gradient was found to lie
-        between the slopes on both sides; counted, not compared.
+        The number of elements at a point without a derivative (a ReLU at 0, a tie in a pool), where the gradient was
+        found to lie between the slopes on the two sides. They are counted, not compared.
     largest_error : float
-        Largest relative error of those compared.
+        The largest relative error of the elements that were compared.
     note : str
-        How it was checked, where that is not every element.
+        How the array was checked, if not simply in every element.
     hidden : int
-        Elements that rounding hides: results are so large that the difference quotient cannot tell a wrong gradient.
+        The number of elements that rounding hides: the results are so large that the difference quotient could not
+        show a wrong gradient.
     """
 
     layer: str
@@ -39,14 +40,16 @@ class Row:
 
 @dataclass
 class GradientReport:
-    """The rows of a check that passed; prints as a table.
+    """The result of a gradient check; ``print`` shows it as a table.
 
     Attributes
     ----------
     title : str
+        What was checked, and how.
     rows : list of Row
+        One for each array.
     failures : list of str
-        Empty unless the check was asked to collect them instead of raising.
+        A message for each wrong array. :func:`check_gradients` raises these instead of returning them.
     """
 
     title: str
@@ -55,12 +58,12 @@ class GradientReport:
 
     @property
     def ok(self) -> bool:
-        """Whether nothing failed."""
+        """Whether no check failed."""
         return not self.failures
 
     @property
     def kinks(self) -> int:
-        """Points without a derivative, over all rows."""
+        """The number of elements at points without a derivative, in all rows together."""
         return sum(row.kinks for row in self.rows)
 
     @property
