@@ -144,6 +144,29 @@ def test_the_design_page_shows_these_floors():
     assert shown == [tuple(rooms) for rooms in FLOORS]
 
 
+def walks(source):
+    """Lines of loops that call forward or backward of what they go through, other than what a walk yields."""
+    for loop in ast.walk(ast.parse(source)):
+        if not isinstance(loop, ast.For) or ast.unparse(loop.iter).startswith(("walk_forward(", "walk_backward(")):
+            continue
+        targets = {node.id for node in ast.walk(loop.target) if isinstance(node, ast.Name)}
+        calls = [node.func for node in ast.walk(loop) if isinstance(node, ast.Call)]
+        if any(
+            isinstance(call, ast.Attribute)
+            and call.attr in ("forward", "backward")
+            and isinstance(call.value, ast.Name)
+            and call.value.id in targets
+            for call in calls
+        ):
+            yield loop.lineno
+
+
+def test_the_walk_through_the_layers_is_written_once():
+    found = {name: lines for name, path in sources(ROOT).items() if (lines := list(walks(path.read_text("utf-8"))))}
+    assert found.keys() == {"tinycnn.training.step"}
+    assert len(found["tinycnn.training.step"]) == 2
+
+
 @pytest.mark.parametrize(
     ("file", "text", "message"),
     [
