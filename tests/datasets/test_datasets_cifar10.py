@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import io
 import tarfile
 from pathlib import Path
@@ -10,19 +9,11 @@ from pathlib import Path
 import numpy as np
 import pooch
 import pytest
+from helpers import sha256
 
 from tinycnn.datasets import DataFileError, cifar10
 
-
-@pytest.fixture(autouse=True)
-def cache(tmp_path: Path, monkeypatch) -> Path:
-    monkeypatch.delenv("TINYCNN_DATA", raising=False)
-    monkeypatch.setattr(pooch, "os_cache", lambda project: tmp_path / "cache" / project)
-    return tmp_path / "cache" / "tinycnn"
-
-
-def sha256(data: bytes) -> str:
-    return hashlib.sha256(data).hexdigest()
+pytestmark = pytest.mark.usefixtures("cache")
 
 
 def small_cifar(monkeypatch) -> dict[str, bytes]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gzip
-import hashlib
 import http.server
 import struct
 import threading
@@ -13,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pooch
 import pytest
+from helpers import sha256
 
 from tinycnn.datasets import DataFileError, DownloadError, cifar10, fashion_mnist, mnist
 from tinycnn.datasets._fetch import fetch
@@ -54,15 +54,7 @@ def web(monkeypatch) -> Iterator[Web]:
     web.server.server_close()
 
 
-@pytest.fixture(autouse=True)
-def cache(tmp_path: Path, monkeypatch) -> Path:
-    monkeypatch.delenv("TINYCNN_DATA", raising=False)
-    monkeypatch.setattr(pooch, "os_cache", lambda project: tmp_path / "cache" / project)
-    return tmp_path / "cache" / "tinycnn"
-
-
-def sha256(data: bytes) -> str:
-    return hashlib.sha256(data).hexdigest()
+pytestmark = pytest.mark.usefixtures("cache")
 
 
 def no_network(*_: object, **__: object) -> str:

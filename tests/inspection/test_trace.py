@@ -4,6 +4,7 @@ import copy
 
 import numpy as np
 import pytest
+from helpers import small_network
 
 import tinycnn
 from tinycnn import Sequential, layers, losses, regularizers
@@ -11,16 +12,7 @@ from tinycnn import Sequential, layers, losses, regularizers
 
 def make():
     tinycnn.set_seed(0)
-    model = Sequential(
-        [
-            layers.Input((6, 6, 1)),
-            layers.Conv2D(3, 3, activation="relu"),
-            layers.BatchNormalization(),
-            layers.Dropout(0.3),
-            layers.Flatten(),
-            layers.Dense(4, activation="softmax"),
-        ]
-    )
+    model = small_network()
     model.compile("sgd", "sparse_categorical_crossentropy")
     rng = np.random.default_rng(0)
     return model, rng.normal(size=(5, 6, 6, 1)), rng.integers(0, 4, 5)

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 import tinycnn
 from tinycnn import Sequential, initializers, layers, load_model, testing
 from tinycnn.core.backend import BACKENDS
+from tinycnn.core.registry import constructor_arguments
 
 LAYERS = pytest.mark.parametrize("layer_class", layers.LAYERS.values(), ids=layers.LAYERS.keys())
 BACKEND = pytest.mark.parametrize("backend", BACKENDS)
@@ -53,7 +54,7 @@ def test_contract(layer_class):
 @LAYERS
 def test_is_documented(layer_class):
     text = inspect.getdoc(layer_class)
-    arguments = set(layers.base.constructor_arguments(layer_class)) - {"name", "input_shape", "trainable"}
+    arguments = set(constructor_arguments(layer_class)) - {"name", "input_shape", "trainable"}
     missing = [name for name in arguments if name not in text]
     if issubclass(layer_class, layers.Activation) and layer_class is not layers.Activation:
         missing = [name for name in missing if name != "activation"]

@@ -8,6 +8,7 @@ import pytest
 
 mpl.use("agg")
 
+from helpers import assert_nothing_clipped
 from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.colors import to_hex
@@ -49,18 +50,6 @@ def texts(ax):
     return [text.get_text() for text in ax.texts]
 
 
-def assert_nothing_clipped(ax):
-    """Check that everything in the figure lies inside it."""
-    figure = ax.figure
-    figure.canvas.draw()
-    drawn = figure.get_tightbbox(figure.canvas.get_renderer())
-    width, height = figure.get_size_inches()
-    assert drawn.x0 >= -0.01
-    assert drawn.y0 >= -0.01
-    assert drawn.x1 <= width + 0.01
-    assert drawn.y1 <= height + 0.01
-
-
 # Curves ---------------------------------------------------------------------------------------------------------
 
 
@@ -85,7 +74,7 @@ def test_history_has_whole_epochs_as_ticks(epochs):
     [loss] = panels
     ticks = loss.get_xticks()
     np.testing.assert_array_equal(ticks, np.round(ticks))
-    assert_nothing_clipped(loss)
+    assert_nothing_clipped(loss.figure)
 
 
 def test_history_takes_what_fit_returns_and_resumed_epochs():
@@ -107,7 +96,7 @@ def test_history_of_several_runs_names_each_once():
     assert names == [f"run {n}" for n in range(13)]
     looks = {(line.get_color(), line.get_marker()) for line in loss.lines}
     assert len(looks) == 13
-    assert_nothing_clipped(loss)
+    assert_nothing_clipped(loss.figure)
 
 
 def test_history_draws_into_given_axes():
@@ -121,7 +110,7 @@ def test_history_draws_into_given_axes():
 
 def test_history_survives_a_run_that_diverged():
     loss, _ = plotting.history({"loss": [1.0, np.nan], "accuracy": [0.1, 0.1]})
-    assert_nothing_clipped(loss)
+    assert_nothing_clipped(loss.figure)
 
 
 def test_history_takes_no_notice_of_what_it_does_not_draw():
@@ -179,7 +168,7 @@ def test_confusion_matrix_counts_and_shares():
     np.testing.assert_allclose(ax.images[0].get_array(), [[0.75, 0.25, 0], [0, 1, 0], [0, 1, 0]])
     assert [label.get_text() for label in ax.get_yticklabels()] == ["cat", "dog", "eel"]
     assert ax.get_ylabel() == "true class"
-    assert_nothing_clipped(ax)
+    assert_nothing_clipped(ax.figure)
 
 
 def test_confusion_matrix_is_the_same_in_every_style():
@@ -202,7 +191,7 @@ def test_per_class_accuracy():
     # A class without images is not a class with none correct.
     assert texts(ax) == ["0.750", "1.000", "no images", "0.000"]
     assert "0.6667" in ax.get_xlabel()
-    assert_nothing_clipped(ax)
+    assert_nothing_clipped(ax.figure)
 
 
 def test_per_class_accuracy_beside_others():
@@ -309,7 +298,7 @@ def test_samples_have_a_row_for_each_class(sure):
     canvas = ax.images[0].get_array()
     np.testing.assert_allclose(canvas[:6, :5, 0], x[0] / 255)
     np.testing.assert_allclose(canvas[-(len(canvas) // 3) :][:6, :5, 0], x[2] / 255)
-    assert_nothing_clipped(ax)
+    assert_nothing_clipped(ax.figure)
 
 
 @pytest.mark.parametrize(
@@ -331,7 +320,7 @@ def test_any_images_and_long_names_fit(x, which):
     canvas = ax.images[0].get_array()
     assert canvas.min() >= 0
     assert canvas.max() <= 1
-    assert_nothing_clipped(ax)
+    assert_nothing_clipped(ax.figure)
 
 
 @pytest.mark.parametrize("which", ["best", "worst", "first_100"])

@@ -11,6 +11,7 @@ import pytest
 
 mpl.use("agg")
 
+from helpers import assert_nothing_clipped
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from matplotlib import pyplot as plt
@@ -62,16 +63,6 @@ def state(model):
     gradients = [p.grad for p in model.parameters().values()]
     flags = [(layer.trainable, layer.backend, *(p.trainable for p in layer.params.values())) for layer in model.layers]
     return [array.tobytes() for array in [*model.get_weights(), *gradients]], flags, [*map(vars, model.layers)]
-
-
-def assert_nothing_clipped(figure):
-    figure.canvas.draw()
-    drawn = figure.get_tightbbox(figure.canvas.get_renderer())
-    width, height = figure.get_size_inches()
-    assert drawn.x0 >= -0.01
-    assert drawn.y0 >= -0.01
-    assert drawn.x1 <= width + 0.01
-    assert drawn.y1 <= height + 0.01
 
 
 def tiles(ax, size, times, columns, count):

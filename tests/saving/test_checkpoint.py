@@ -7,6 +7,7 @@ import stat
 import numpy as np
 import pytest
 import safetensors.numpy
+from helpers import small_network
 
 import tinycnn
 from tinycnn import (
@@ -26,17 +27,7 @@ from tinycnn.core.files import write_whole
 
 def trained(optimizer="adam"):
     tinycnn.set_seed(5)
-    model = Sequential(
-        [
-            layers.Input((6, 6, 1)),
-            layers.Conv2D(3, 3, activation="relu"),
-            layers.BatchNormalization(),
-            layers.Dropout(0.3),
-            layers.Flatten(),
-            layers.Dense(4, activation="softmax"),
-        ],
-        name="kept",
-    )
+    model = small_network("kept")
     model.compile(optimizer, "sparse_categorical_crossentropy", ["accuracy"])
     model.fit(*data(), epochs=1, verbose=0)
     return model

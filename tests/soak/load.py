@@ -1,4 +1,4 @@
-"""Much of everything: steps, models, threads, processes. Each function is called in a process of its own."""
+"""Many steps, models, threads and processes. Each function is called in a process of its own."""
 
 import gc
 import hashlib
@@ -10,47 +10,40 @@ import time
 from typing import Any
 
 import numpy as np
+from helpers import pooling_network
 
 import tinycnn
-from tinycnn import Sequential, layers
+from tinycnn import Sequential
 from tinycnn.callbacks import Callback
 
 
 def network(seed: int = 1, size: int = 8) -> Sequential:
-    """Small, with a layer of each kind that has memory of its own."""
+    """Return a small compiled model, with a layer of each kind that has memory of its own."""
     tinycnn.set_seed(seed)
-    model = Sequential(
-        [
-            layers.Input((size, size, 1)),
-            layers.Conv2D(4, 3, activation="relu"),
-            layers.BatchNormalization(),
-            layers.MaxPooling2D(2),
-            layers.Dropout(0.2),
-            layers.Flatten(),
-            layers.Dense(4, activation="softmax"),
-        ]
-    )
+    model = pooling_network(size)
     model.compile("adam", "sparse_categorical_crossentropy", ["accuracy"])
     return model
 
 
 def data(n: int = 256, seed: int = 0, size: int = 8) -> tuple[Any, Any]:
+    """Return random images and labels."""
     rng = np.random.default_rng(seed)
     return rng.random((n, size, size, 1), dtype=np.float32), rng.integers(0, 4, n)
 
 
 def digest(model: Sequential) -> str:
+    """Return a hash of all weights."""
     return hashlib.sha256(b"".join(weight.tobytes() for weight in model.get_weights())).hexdigest()
 
 
 def resident() -> int:
-    """Bytes of memory that this process holds."""
+    """Return the bytes of memory that this process holds."""
     with open("/proc/self/statm") as file:
         return int(file.read().split()[1]) * 4096
 
 
 class Gauge(Callback):
-    """Memory, and the time of the steps since the last look, every so many steps."""
+    """Notes the memory and the mean time of a step, every ``every`` steps."""
 
     def __init__(self, every: int) -> None:
         self.every, self.memory, self.seconds = every, [], []
@@ -66,7 +59,7 @@ class Gauge(Callback):
 
 
 def many_steps(steps: int) -> dict[str, Any]:
-    """One fit; memory and speed of its last fifth, beside those of the fifth after the first."""
+    """Run one fit; compare memory and speed in the last fifth of the steps with those in the second fifth."""
     gauge, x_y = Gauge(max(1, steps // 100)), data(512)
     epochs = steps // 32
     model = network()
@@ -75,14 +68,14 @@ def many_steps(steps: int) -> dict[str, Any]:
     return {
         "steps": model.optimizer.iterations,
         "memory_growth": statistics.median(gauge.memory[late]) / statistics.median(gauge.memory[early]) - 1,
-        # The fastest of each: what else runs on the machine makes steps slower and never faster.
+        # The fastest times are compared, because other work on the machine makes steps slower but never faster.
         "slower": min(gauge.seconds[late]) / min(gauge.seconds[early]) - 1,
         "microseconds_a_step": round(1e6 * statistics.median(gauge.seconds)),
     }
 
 
 def many_models(count: int) -> dict[str, Any]:
-    """Models built, trained a step, and dropped; memory after all of them beside that after the first fifth."""
+    """Build models, train each for a step and drop it; compare the memory at the end with that in the second fifth."""
     x, y = data(32)
     memory = []
     for number in range(count):
@@ -98,7 +91,7 @@ def many_models(count: int) -> dict[str, Any]:
 
 
 def several_threads(threads: int = 8, rounds: int = 20) -> dict[str, Any]:
-    """Predictions and evaluations of one model from several threads, while two others train: all as if alone."""
+    """Use one model from several threads while two other threads train; all results must be as if each ran alone."""
     model, batches = network(), [data(n) for n in (3, 40, 300, 7, 1, 256, 257, 64)][:threads]
     expected = [(model.predict(x), model.evaluate(x, y, verbose=0)) for x, y in batches]
     alone = [trained(seed) for seed in (1, 2)]
@@ -126,7 +119,7 @@ def several_threads(threads: int = 8, rounds: int = 20) -> dict[str, Any]:
 
 
 def trained(seed: int) -> str:
-    """Weights after a short fit, as a digest."""
+    """Return the hash of the weights after a short fit."""
     model = network(seed)
     model.fit(*data(100, seed), batch_size=16, epochs=3, verbose=0)
     return digest(model)
@@ -140,9 +133,9 @@ def _in_child(seed: int, results: Any) -> None:
 
 
 def child_processes() -> dict[str, str]:
-    """A fit in a forked and in a spawned child of a process that has trained already.
+    """Run a fit in a forked and in a spawned child of a process that has trained already.
 
-    Threads do not survive a fork: the forked one is to be told so, at once, and what to do.
+    Threads do not survive a fork, so the forked child must get an error at once that says what to do.
     """
     expected, found = trained(1), {}
     for method in ("fork", "spawn"):

@@ -7,6 +7,7 @@ import sys
 
 import numpy as np
 import pytest
+from helpers import pooling_network
 
 import tinycnn
 from tinycnn import Sequential, callbacks, layers, models, optimizers, plotting, schedules
@@ -30,17 +31,7 @@ def toy_data(n=300, seed=0):
 
 def toy_model(optimizer="adam", seed=1):
     tinycnn.set_seed(seed)
-    model = Sequential(
-        [
-            layers.Input((8, 8, 1)),
-            layers.Conv2D(4, 3, padding="same", activation="relu"),
-            layers.BatchNormalization(),
-            layers.MaxPooling2D(2),
-            layers.Dropout(0.2),
-            layers.Flatten(),
-            layers.Dense(4, activation="softmax"),
-        ]
-    )
+    model = pooling_network(8, padding="same")
     model.compile(optimizer, "sparse_categorical_crossentropy", ["accuracy"])
     return model
 
@@ -167,7 +158,7 @@ def test_another_seed_gives_another_run():
 
 _TRAIN = """
 import hashlib, sys
-sys.path[:0] = [{tests!r}]
+sys.path[:0] = {folders!r}
 from test_training import toy_data, toy_model
 import numba
 numba.set_num_threads({threads})
@@ -183,7 +174,7 @@ def test_same_bits_for_any_number_of_threads(request):
     """In processes of their own: the number of threads cannot exceed what Numba was started with."""
     digests = set()
     for threads, hash_seed in ((1, "0"), (2, "1"), (4, "2")):
-        script = _TRAIN.format(tests=str(request.path.parent), threads=threads)
+        script = _TRAIN.format(folders=[str(folder) for folder in request.path.parents[:2]], threads=threads)
         environment = {**os.environ, "NUMBA_NUM_THREADS": "4", "PYTHONHASHSEED": hash_seed}
         result = subprocess.run(
             [sys.executable, "-c", script],
@@ -321,7 +312,7 @@ def test_a_model_that_rescales_takes_bytes_without_a_warning(recwarn):
         ({"batch_size": 0}, ValueError, "batch_size must be at least 1"),
         ({"batch_size": 2.5}, TypeError, "batch_size must be an integer"),
         ({"epochs": -1}, ValueError, "epochs must be at least 0"),
-        ({"verbose": 3}, ValueError, "verbose must be 0, 1 or 2"),
+        ({"verbose": 3}, ValueError, "verbose must be 'auto', 0, 1 or 2"),
         ({"shuffle": "yes"}, TypeError, "shuffle must be True or False"),
         ({"validation_data": 5}, TypeError, r"must be \(x, y\) or \(x, y, sample_weight\); got 5"),
         ({"validation_data": (np.zeros((1, 8, 8, 2)), [0])}, ValueError, "validation_data: x: expected shape"),
@@ -419,10 +410,10 @@ def test_documented_models_take_a_step(name):
 
 
 def test_the_first_run_says_that_it_compiles(tmp_path, request):
-    script = "import sys; sys.path[:0] = [{!r}]; from test_training import *; toy_model().fit(*toy_data(8))"
+    script = "import sys; sys.path[:0] = {!r}; from test_training import *; toy_model().fit(*toy_data(8))"
     for expected in (True, False):
         result = subprocess.run(
-            [sys.executable, "-c", script.format(str(request.path.parent))],
+            [sys.executable, "-c", script.format([str(folder) for folder in request.path.parents[:2]])],
             env={**os.environ, "NUMBA_CACHE_DIR": str(tmp_path)},
             capture_output=True,
             text=True,

@@ -52,18 +52,6 @@ class Layer(Weights):
         Set it to True in the class of a layer of your own if each output depends on the whole image, or on the whole
         row of numbers; the receptive field follows from it. Otherwise a layer counts as working pixel by pixel if it
         keeps the shape, and if it does not, what an output sees is not known.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from tinycnn import layers, testing
-    >>> class Square(layers.Layer):
-    ...     def forward(self, x):
-    ...         return x * x, x
-    ...     def backward(self, dy, cache):
-    ...         return 2 * cache * dy
-    >>> testing.check_gradients(Square(), np.linspace(-1, 1, 6).reshape(2, 3)).ok
-    True
     """
 
     #: The sliding window of layers that have one; receptive fields are computed from these.

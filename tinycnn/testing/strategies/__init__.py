@@ -12,11 +12,11 @@ general position, and Hypothesis prefers special ones (0, 1, equal numbers).
 ...     testing.check_gradients(layer, x)
 """
 
+from ._values import arrays, separated_arrays
 from .geometries import ConvGeometry, PoolGeometry, conv_geometries, pool_geometries
 from .layers import layers_with_inputs, register
 from .losses import losses_with_inputs, register_loss
 from .networks import small_networks
-from .values import arrays, separated_arrays
 
 __all__ = [
     "ConvGeometry",

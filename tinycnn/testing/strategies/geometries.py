@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from ...core.types import Shape
 from ...kernels.geometry import Pads, Pair, Window
-from .values import Draw
+from ._values import Draw
 
 
 class ConvGeometry(NamedTuple):

@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 from ... import activations, layers
 from ...core.types import Array, Shape
 from ...layers.base import Layer
+from ._values import SEEDS, Draw, arrays, batches, images, separated_arrays
 from .geometries import ConvGeometry, conv_geometries, pool_geometries
-from .values import SEEDS, Draw, arrays, batches, images, separated_arrays
 
 _LAYER_STRATEGIES: dict[type[Layer], Callable[[], st.SearchStrategy[tuple[Layer, Array]]]] = {}
 

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from ... import losses
 from ...core.types import Array
 from ...losses import Loss
-from .values import SEEDS, Draw, arrays, batches
+from ._values import SEEDS, Draw, arrays, batches
 
 LossCase = tuple[Loss, Array, Array]
 _LOSS_STRATEGIES: dict[type[Loss], Callable[[], st.SearchStrategy[LossCase]]] = {}

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from ... import layers
 from ...core.types import Array
 from ...sequential import Sequential
-from .values import SEEDS, Draw
+from ._values import SEEDS, Draw
 
 
 @st.composite

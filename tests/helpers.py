@@ -1,0 +1,51 @@
+"""What test files in different folders share."""
+
+import hashlib
+
+from tinycnn import Sequential, layers
+
+
+def sha256(data):
+    """Return the checksum of a file's content, as the data sets publish it."""
+    return hashlib.sha256(data).hexdigest()
+
+
+def small_network(name=None):
+    """Return a network for images of 6×6 pixels and four classes, with moving statistics and dropout; not compiled."""
+    return Sequential(
+        [
+            layers.Input((6, 6, 1)),
+            layers.Conv2D(3, 3, activation="relu"),
+            layers.BatchNormalization(),
+            layers.Dropout(0.3),
+            layers.Flatten(),
+            layers.Dense(4, activation="softmax"),
+        ],
+        name=name,
+    )
+
+
+def pooling_network(size, padding="valid"):
+    """Return a network like the one above with pooling, for images of size×size pixels; not compiled."""
+    return Sequential(
+        [
+            layers.Input((size, size, 1)),
+            layers.Conv2D(4, 3, padding=padding, activation="relu"),
+            layers.BatchNormalization(),
+            layers.MaxPooling2D(2),
+            layers.Dropout(0.2),
+            layers.Flatten(),
+            layers.Dense(4, activation="softmax"),
+        ]
+    )
+
+
+def assert_nothing_clipped(figure):
+    """Check that everything in a figure lies inside it."""
+    figure.canvas.draw()
+    drawn = figure.get_tightbbox(figure.canvas.get_renderer())
+    width, height = figure.get_size_inches()
+    assert drawn.x0 >= -0.01
+    assert drawn.y0 >= -0.01
+    assert drawn.x1 <= width + 0.01
+    assert drawn.y1 <= height + 0.01
