@@ -548,15 +548,15 @@ def test_steps_per_epoch_cuts_an_epoch_of_arrays_short():
     ("make", "arguments", "kind", "message"),
     [
         (lambda x, y: iter(batches_of(x, y)), {"epochs": 2}, ValueError, "ran out in epoch 2 of this fit after 0"),
-        (lambda x, y: batches_of(x, y), {"steps_per_epoch": 5}, ValueError, "after 3, wanted steps_per_epoch=5"),
+        (lambda x, y: batches_of(x, y), {"steps_per_epoch": 5}, ValueError, "after 3; expected steps_per_epoch=5"),
         (lambda x, y: [x], {}, TypeError, r"batch 0 of epoch 1: expected \(x, y\)"),
         (lambda x, y: [(x, y), (x[:, :4], y)], {}, ValueError, "batch 1 of epoch 1: x: expected shape"),
         (lambda x, y: [(x, y[:5])], {}, ValueError, "batch 0 of epoch 1: y.*expected 96 integer labels"),
         (lambda x, y: [(x, y, None, None)], {}, TypeError, "expected .x, y. or .x, y, sample_weight.*got a tuple of 4"),
         (lambda x, y: [(x[:0], y[:0])], {}, ValueError, "batch 0 of epoch 1: x is empty"),
         (lambda x, y: [(x * np.nan, y)], {}, ValueError, "batch 0 of epoch 1: x holds nan"),
-        (lambda x, y: batches_of(x, y), {"validation_split": 0.1}, ValueError, "validation_split is for arrays"),
-        (lambda x, y: batches_of(x, y), {"sample_weight": [1]}, ValueError, "sample_weight is for arrays"),
+        (lambda x, y: batches_of(x, y), {"validation_split": 0.1}, ValueError, "validation_split needs arrays"),
+        (lambda x, y: batches_of(x, y), {"sample_weight": [1]}, ValueError, "sample_weight needs arrays"),
         (lambda x, y: [(x, y, np.ones(3))], {}, ValueError, r"sample_weight must have shape \(96,\)"),
     ],
 )
@@ -596,7 +596,7 @@ def test_weights_of_classes_need_a_loss_of_classes(shape):
     model.compile("sgd", "mse")
     x, y = np.ones((6, 8)), np.ones((6, *shape))
     for data in ({"x": x, "y": y}, {"x": [(x, y)]}):
-        with pytest.raises(ValueError, match=r"class_weight is for crossentropies.*mean_squared_error.*sample_weight"):
+        with pytest.raises(ValueError, match=r"class_weight needs a crossentropy .*mean_squared_error.*sample_weight"):
             model.fit(**data, verbose=0, class_weight={0: 1.0})
     model.fit(x, y, verbose=0, sample_weight=np.ones(6))
 
@@ -670,7 +670,7 @@ def test_the_weighted_loss_is_keras_loss():
     [
         ({"class_weight": {0: 1.0, 1: 1.0}}, ValueError, "no weight for class 2, 3"),
         ({"class_weight": [1, 1, 1, 1]}, TypeError, "must be a dict"),
-        ({"class_weight": {7: 1.0}}, ValueError, "7 is not a class from 0 to 3"),
+        ({"class_weight": {7: 1.0}}, ValueError, "keys must be classes from 0 to 3; got 7"),
         ({"class_weight": dict.fromkeys(range(4), -1)}, ValueError, "class_weight of class 0"),
         ({"sample_weight": [1.0]}, ValueError, r"sample_weight must have shape \(8,\)"),
         ({"sample_weight": [np.nan] * 8}, ValueError, "finite and not negative"),
