@@ -227,11 +227,14 @@ def test_a_callback_of_ones_own_remembers_arrays(tmp_path):
     ("state", "message"),
     [
         ({"x": {1, 2}}, r"state.callbacks\[0\].state.x: a state holds numbers, text, .*got set"),
-        ({3: 1}, "a key of a state is text .*got 3"),
+        ({3: 1}, "the keys of a state must be text .*got 3"),
         ({"$array": 1}, r"got '\$array'"),
-        ({"x": np.array(["text"])}, r"state.callbacks\[0\].state.x: arrays of a state hold numbers .*; got <U4"),
+        (
+            {"x": np.array(["text"])},
+            r"state.callbacks\[0\].state.x: the arrays of a state must hold numbers .*; got <U4",
+        ),
         ({"x": np.ones(2, complex)}, "got complex128"),
-        (functools.reduce(lambda inner, _: {"x": inner}, range(40), {}), "a state is nested at most 32 deep"),
+        (functools.reduce(lambda inner, _: {"x": inner}, range(40), {}), "a state may be nested at most 32 deep"),
     ],
 )
 def test_a_state_that_cannot_be_kept(tmp_path, state, message):

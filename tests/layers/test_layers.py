@@ -473,7 +473,7 @@ def test_one_parameter_may_be_trained_in_a_frozen_layer(fuse):
 
 
 def test_a_layer_is_no_function_and_says_what_is():
-    with pytest.raises(TypeError, match=r"Dense 'd' is no function: .* or call layer.forward\(x, training=True\)"):
+    with pytest.raises(TypeError, match=r"Dense 'd' is not a function; .* or call layer.forward\(x, training=True\)"):
         layers.Dense(3, name="d")(np.ones((1, 2)))
 
 

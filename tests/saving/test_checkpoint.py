@@ -262,9 +262,9 @@ def dense_model(units=4, name="d", dtype="float32"):
 @pytest.mark.parametrize(
     ("other", "message"),
     [
-        (lambda: dense_model(5), r"weights/d/kernel has shape \(2, 5\), the configuration wants \(2, 4\)"),
+        (lambda: dense_model(5), r"weights/d/kernel has shape \(2, 5\), but the configuration says \(2, 4\)"),
         (lambda: dense_model(name="e"), "do not fit the configuration; missing .*weights/d/.*unexpected .*weights/e/"),
-        (lambda: dense_model(dtype="float64"), "weights/./kernel has dtype F64, the configuration wants F32"),
+        (lambda: dense_model(dtype="float64"), "weights/./kernel has dtype F64, but the configuration says F32"),
         (lambda: Sequential([layers.Input((3,)), layers.Dense(2, name="a")]), "missing .*weights/d/bias"),
     ],
 )

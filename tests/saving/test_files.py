@@ -249,7 +249,7 @@ def test_the_file_that_the_others_are_made_from_is_good(tmp_path):
             pytest.param(
                 file_of(metadata() | {"weights/dense/kernel": tensor([3, 2], 0, 6 * size, dtype),
                                       "weights/dense/bias": tensor([2], 6 * size, 8 * size, dtype)}, bytes(8 * size)),
-                f"has dtype {dtype}, the configuration wants F32",
+                f"has dtype {dtype}, but the configuration says F32",
                 id=dtype,
             )
             for dtype, size in {"BF16": 2, "F8_E4M3": 1, "I32": 4, "F64": 8, "BOOL": 1}.items()

@@ -534,5 +534,5 @@ def test_cache_sizes_are_the_same_each_time():
 
 
 def test_a_model_is_no_function_and_says_what_to_call():
-    with pytest.raises(TypeError, match=r"small is no function: model.predict\(x\) gives its results"):
+    with pytest.raises(TypeError, match=r"small is not a function; call model.predict\(x\) for its results"):
         small()(np.ones((1, 6, 6, 1)), training=False)

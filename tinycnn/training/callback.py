@@ -40,7 +40,7 @@ class Callback:
         model = self.__dict__.get("_model", lambda: None)()
         if model is None:
             raise AttributeError(
-                f"{type(self).__name__} has no model: fit sets it, and it is there only as long as somebody holds the model"
+                f"{type(self).__name__} has no model: fit sets it, and it is gone when nobody holds the model any more"
             )
         return model
 
