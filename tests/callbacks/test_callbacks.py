@@ -174,8 +174,8 @@ def test_what_is_better_has_to_be_said_where_nothing_tells(make):
 @pytest.mark.parametrize(
     ("key", "validated", "message"),
     [
-        ("val_accuracy", False, "not among loss, accuracy, learning_rate; give fit validation_data$"),
-        ("val_acc", True, "not among loss, accuracy, val_loss, val_accuracy, learning_rate$"),
+        ("val_accuracy", False, "they hold loss, accuracy, learning_rate; give fit validation_data$"),
+        ("val_acc", True, "they hold loss, accuracy, val_loss, val_accuracy, learning_rate$"),
     ],
 )
 def test_a_figure_that_is_not_there(key, validated, message):
@@ -289,7 +289,7 @@ def test_csv_logger_tells_what_it_leaves_out(tmp_path):
     path.write_text("epoch,loss\n0,1.5")  # an editor may leave out the last line's end
     model, x, y = model_and_data()
     with pytest.warns(
-        UserWarning, match=r"history.csv has no column for accuracy, learning_rate, which are left out"
+        UserWarning, match=r"history.csv has no column for accuracy, learning_rate, so these values are left out"
     ) as told:
         history = model.fit(x, y, epochs=2, verbose=0, callbacks=[CSVLogger(path, append=True)])
     assert len(told) == 1
@@ -451,7 +451,7 @@ def test_checkpoint_paths_hold_names_only(path):
 @pytest.mark.parametrize(
     ("path", "arguments", "message"),
     [
-        ("{val_los}", {}, "there is no field 'val_los'; there are loss, accuracy, val_loss"),
+        ("{val_los}", {}, "there is no field 'val_los'; the fields are loss, accuracy, val_loss"),
         ("{batch}", {}, "there is no field 'batch'"),
         ("{loss:d}", {}, "{loss:d} with"),
         ("m", {"monitor": "val_figure", "save_best_only": True}, "ModelCheckpoint watches 'val_figure'"),
