@@ -439,10 +439,10 @@ class Complex(initializers.Initializer):
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (lambda: Named().build((3,)), "Named 'named': has a parameter or a buffer called 'w' already"),
+        (lambda: Named().build((3,)), "Named 'named': a parameter or a buffer is called 'w' already"),
         (
             lambda: layers.Dense(4, bias_initializer=OneNumber(), name="d").build((3,)),
-            r"Dense 'd': OneNumber made float64 of shape \(1,\) where numbers of shape \(4,\) were wanted",
+            r"Dense 'd': OneNumber made float64 of shape \(1,\); expected numbers of shape \(4,\)",
         ),
         (lambda: layers.Dense(4, kernel_initializer=Complex()).build((3,)), "Complex made complex128"),
         (lambda: layers.Dense(4).build((3,), rng=42), "rng must be a numpy.random.Generator; got 42"),

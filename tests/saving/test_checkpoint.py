@@ -202,7 +202,7 @@ def test_custom_objects_are_classes_by_name(tmp_path, given):
     custom_model().save(tmp_path / "m")
     with pytest.raises(
         TypeError,
-        match="custom_objects must be a dict of names to subclasses of ActivationFunction, Initializer, Layer",
+        match="custom_objects must be a dict from names to subclasses of ActivationFunction, Initializer, Layer",
     ):
         load_model(tmp_path / "m", given)
 

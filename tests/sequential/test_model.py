@@ -103,7 +103,7 @@ def test_a_class_of_ones_own_with_tinycnns_name_cannot_be_mistaken_for_it(kind, 
     chosen = parts(type(name, (kind,), body))
     model = Sequential([layers.Input((3,)), chosen.pop("layer", layers.Flatten()), layers.Dense(2, "softmax")])
     model.compile(**{"optimizer": "sgd", "loss": "categorical_crossentropy"} | chosen)
-    with pytest.raises(ValueError, match=f"your own class {name} has the name of a class of tinycnn's"):
+    with pytest.raises(ValueError, match=f"your own class {name} has the name of one of tinycnn's classes"):
         model.save(tmp_path / "model")
     assert not list(tmp_path.iterdir())
 

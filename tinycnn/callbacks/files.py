@@ -110,8 +110,8 @@ class ModelCheckpoint(MonitorCallback):
     ----------
     filepath : path
         The file. Its name may hold fields in braces, with a format if wanted: ``{epoch:02d}`` (counted from 1),
-        ``{batch}`` (also from 1, and only if ``save_freq`` counts batches), and any key of the logs, such as ``{val_loss:.4f}``. Folders that
-        do not exist are made.
+        ``{batch}`` (also from 1, and only if ``save_freq`` counts batches), and any key of the logs, such as
+        ``{val_loss:.4f}``. Folders that do not exist are made.
     monitor : str
         The key of the logs that ``save_best_only`` watches.
     verbose : int

@@ -171,7 +171,7 @@ def _encoded(value: Any, arrays: dict[str, Array], path: str, level: int = 2) ->
     if value is None or isinstance(value, bool | int | float | str):
         return value
     raise TypeError(
-        f"{path}: a state may hold numbers, text, lists, dicts and NumPy arrays; got {type(value).__name__}"
+        f"{path}: a state may hold numbers, text, None, lists, dicts and NumPy arrays; got {type(value).__name__}"
     )
 
 
@@ -276,9 +276,8 @@ def restore(run: Run, saved: Saved, callbacks: Sequence[Callback], path: Any) ->
         run.new_means()
         if run.batch:
             fresh, users_metrics = run.means.get_state(), run.means.names_of_users_metrics()
-            fresh["metrics"] |= {
-                name: {} for name in users_metrics
-            }  # a user's metric may change the kinds of its values
+            # A user's metric may change the kinds of its values.
+            fresh["metrics"] |= {name: {} for name in users_metrics}
             _check_like(state["meters"], fresh, "meters")
             if state["meters"]["count"] < 1:
                 raise ValueError("its 'meters' have seen no sample")
