@@ -1,4 +1,4 @@
-"""BackupAndRestore: a fit that is cut short anywhere ends, after going on, with the bits of one that was not."""
+"""With BackupAndRestore a fit that was cut short anywhere goes on and ends with the bits of an uninterrupted one."""
 
 import errno
 import functools
@@ -20,13 +20,13 @@ EPOCHS, BATCHES = 3, 4
 
 @pytest.fixture(autouse=True)
 def plain_numpy():
-    """The state of a fit is the same thing on every backend, and these networks are too small for threads."""
+    """Use plain NumPy: the state is the same on every backend, and these networks are too small for threads."""
     with tinycnn.use_backend("reference"):
         yield
 
 
 class Crash(BaseException):
-    """The process ends here, as far as an exception can play that."""
+    """An exception that stands for the end of the process."""
 
 
 def model_of_all_kinds(seed=1, optimizer=None):
@@ -70,14 +70,14 @@ def data(n=30, seed=0):
 
 
 def fit(model, more=(), epochs=EPOCHS, images=None, **arguments):
-    """Four batches an epoch, the last one not full."""
+    """Train with four batches per epoch, of which the last one is not full."""
     x, y = images or data()
     settings = {"batch_size": 8, "epochs": epochs, "validation_data": data(12, 1), "verbose": 0} | arguments
     return model.fit(x, y, callbacks=list(more), **settings)
 
 
 class CrashAt(Callback):
-    """After so many batches in this process, before the backup has seen the last of them."""
+    """A crash after a number of batches in this process, before the backup has seen the last of them."""
 
     def __init__(self, batches, how=Crash):
         self.left, self.how = batches, how
@@ -92,14 +92,14 @@ class CrashAt(Callback):
 
 
 def everything(model):
-    """All that a fit changes in a model, as bytes."""
+    """Return everything that a fit changes in a model, as bytes."""
     slots = {key: [slot.tobytes() for slot in group] for key, group in model.optimizer.slots.items() if group}
     weights = {key: value.tobytes() for key, value in model.weights().items()}
     return weights, slots, model.optimizer.iterations, model.optimizer.learning_rate, model.history.history
 
 
 def interrupted(make, folder, batches, arguments=dict, how=Crash):
-    """A fit that ends after so many batches in each process, until it is done; the last model, and how many it took."""
+    """Fit in processes that end after so many batches, until it is done; return the last model and their number."""
     for attempt in range(1, 100):
         model = make(attempt + 1)
         given = arguments()
@@ -118,7 +118,7 @@ def interrupted(make, folder, batches, arguments=dict, how=Crash):
 @pytest.mark.parametrize("how", [Crash, KeyboardInterrupt])
 @pytest.mark.parametrize("backend", tinycnn.core.backend.BACKENDS)
 def test_the_bits_of_an_uninterrupted_fit(tmp_path, backend, how):
-    """Everything random is in it, and every process has another seed, as without ``set_seed``."""
+    """The fit has everything random in it, and every process has another seed, as without ``set_seed``."""
     augmented = {"augment": Augmentation(shift=0.2, flip=True, rotation=10, cutout=0.2)}
     with tinycnn.use_backend(backend):
         whole = model_of_all_kinds()
@@ -146,7 +146,7 @@ def test_after_any_batch(tmp_path, after, save_freq):
 
 
 def test_the_position_within_the_epoch_is_kept(tmp_path):
-    """With ``save_freq=1`` only the batch that was not saved is trained again."""
+    """With ``save_freq=1`` only the batch that had not been saved is trained again."""
     seen = []
     count = LambdaCallback(on_train_batch_end=lambda batch, logs: seen.append((batch, logs["loss"])))
     fit(small_model(), [count])
@@ -195,7 +195,7 @@ def test_callbacks_remember(tmp_path, after):
 
 def test_a_callback_of_ones_own_remembers_arrays(tmp_path):
     class Average(Callback):
-        """Of the weights, over all steps."""
+        """The average of the weights over all steps."""
 
         def on_train_begin(self):
             self.steps, self.sums, self.best = 0, [np.zeros_like(w) for w in self.model.get_weights()], {"x": -np.inf}
@@ -245,7 +245,7 @@ def test_a_state_that_cannot_be_kept(tmp_path, state, message):
 
 
 def test_a_callback_may_keep_numpys_generator(tmp_path):
-    """Its state has whole numbers of 128 bits, which were written and not read."""
+    """The state of the generator has integers of 128 bits, which used to be written but could not be read."""
 
     class Draws(Callback):
         def on_train_begin(self, logs=None):
@@ -270,7 +270,7 @@ def test_a_callback_may_keep_numpys_generator(tmp_path):
 
 @pytest.mark.parametrize("stop", [6, 2 * BATCHES])
 def test_epochs_may_not_shrink(tmp_path, stop):
-    """Weights of two epochs were called those of one."""
+    """Earlier, the weights after two epochs passed for those after one."""
     csv = tmp_path / "log.csv"
     with pytest.raises(Crash):
         fit(small_model(), [callbacks.CSVLogger(csv), BackupAndRestore(tmp_path / "states", 1), CrashAt(stop)])
@@ -320,7 +320,7 @@ def test_every_optimizer(tmp_path, optimizer):
 
 
 class WorstClass(metrics.Metric):
-    """A number at first, an array from then on."""
+    """A metric whose state is a number at first, and an array from then on."""
 
     name = "worst"
 
@@ -409,7 +409,7 @@ def test_frozen_layers_and_a_callback_that_thaws_them(tmp_path):
 
 
 def test_a_callback_that_stops_within_an_epoch(tmp_path):
-    """Killed between the stop and the end of the epoch: validation is what remains."""
+    """The process is killed between the stop and the end of the epoch, so that only validation remains."""
 
     def stop_at(batch):
         return LambdaCallback(on_train_batch_end=lambda number, logs: number == batch and stop())
@@ -430,14 +430,14 @@ def test_a_callback_that_stops_within_an_epoch(tmp_path):
 
 
 class EndOfEpoch(Callback):
-    """Crashes there."""
+    """A callback that crashes at the end of an epoch."""
 
     def on_epoch_end(self, epoch, logs):
         raise Crash
 
 
 def test_the_same_model_object_goes_on(tmp_path):
-    """In a notebook the same cell is run again: the model is what the interrupted fit left."""
+    """In a notebook the same cell is run again, with the model as the interrupted fit left it."""
     whole = small_model()
     fit(whole, [plateau()])
     model = small_model()
@@ -683,7 +683,7 @@ class Faults:
 
 
 class File:
-    """A file whose writes and flushes can fail; a failed one leaves half behind, as a full disk does."""
+    """A file whose writes and flushes can fail; a failed write leaves half of the data, as a full disk does."""
 
     def __init__(self, faults, file):
         self.faults, self.file = faults, file
@@ -711,7 +711,7 @@ class File:
 
 
 def run_with(faults_at, error, folder, monkeypatch):
-    """A small fit with a disk that fails once; what was done to the disk, and how the fit ended."""
+    """Run a small fit with a disk that fails once; return what was done to the disk, and how the fit ended."""
     ended = None
     with monkeypatch.context() as patch:
         faults = Faults(patch, faults_at, error)
@@ -724,7 +724,7 @@ def run_with(faults_at, error, folder, monkeypatch):
 
 @pytest.mark.parametrize("error", [errno.ENOSPC, errno.EIO, errno.EROFS, Crash])
 def test_a_fault_at_every_write_flush_and_rename(tmp_path, monkeypatch, error):
-    """After each the folder holds a whole state, of before or after; going on ends with the same bits."""
+    """After each fault the folder holds a whole state from before or after it, and going on ends with the same bits."""
     whole = small_model()
     fit(whole, epochs=2)
     done, ended = run_with(None, None, tmp_path / "none", monkeypatch)
@@ -808,7 +808,7 @@ def test_a_state_with_nan_is_not_written(tmp_path):
 
 @pytest.mark.parametrize("after", range(1, EPOCHS))
 def test_going_on_from_a_file_of_modelcheckpoint(tmp_path, after):
-    """At the end of an epoch a model's own file is enough: ``load_model(…).fit(initial_epoch=…)``."""
+    """At the end of an epoch the model's own file is enough to go on: ``load_model(…).fit(initial_epoch=…)``."""
     augment = Augmentation(shift=0.2, flip=True)
     whole = model_of_all_kinds()
     fit(whole, [callbacks.ModelCheckpoint(tmp_path / "{epoch}")], augment=augment)
@@ -834,7 +834,7 @@ def test_modelcheckpoint_does_not_overwrite_what_is_good_with_nan(tmp_path):
 
 
 def test_a_metric_in_the_middle_of_an_epoch(tmp_path):
-    """Other metrics gather sums as well."""
+    """A metric with sums of its own goes on from them."""
 
     def make(seed=1):
         model = small_model()

@@ -1,4 +1,4 @@
-"""Callbacks, each through two fits: what an earlier fit left must not matter."""
+"""Each callback goes through two fits, because what an earlier fit left must not matter."""
 
 import csv
 import math
@@ -31,7 +31,7 @@ def model_and_data():
 
 
 class Recorded(Callback):
-    """Replaces an epoch's figures by recorded ones, before callbacks that stand after it."""
+    """A callback that replaces the figures of an epoch with recorded ones for the callbacks after it."""
 
     def __init__(self, **figures):
         self.figures = figures
@@ -66,7 +66,7 @@ def test_early_stopping_restores_the_best_epoch_though_it_did_not_stop():
 
 
 def test_early_stopping_forgets_an_earlier_fit():
-    """A documented notebook lost 7 of 13 runs to a best value that survived in the callback."""
+    """A documented notebook lost 7 of 13 runs because the callback remembered the best value of an earlier fit."""
     stopping = EarlyStopping("val_accuracy", patience=10, restore_best_weights=True)
     fit_recorded([0.99, 0.98], stopping)
     model, seen = fit_recorded([0.2, 0.4, 0.6], stopping)
@@ -86,7 +86,7 @@ def test_early_stopping_stops_after_patience():
 
 
 def test_early_stopping_never_stops_after_the_first_epoch():
-    """It did after one that was NaN, and said that it had not; Keras does not either."""
+    """Keras does not stop either. It used to stop after a first epoch with NaN, and to report that it had not."""
     stopping = EarlyStopping("val_accuracy")
     _, seen = fit_recorded([math.nan, 0.1, 0.2, 0.2, 0.3], stopping)
     assert (len(seen), stopping.stopped_epoch) == (4, 3)
@@ -115,7 +115,7 @@ def test_early_stopping_needs_its_figure():
 
 
 class Distance(metrics.Metric):
-    """A metric of a user's, that says nothing of what is good."""
+    """A user's metric that does not say whether small or large is good."""
 
     name = "distance"
 
@@ -124,7 +124,7 @@ class Distance(metrics.Metric):
 
 
 class Nearness(Distance):
-    """The same, and large is good."""
+    """The same metric, for which large is good."""
 
     name = "nearness"
     direction = "max"
@@ -144,7 +144,7 @@ class Nearness(Distance):
     ],
 )
 def test_what_is_better_is_asked_of_the_compiled_metric(tmp_path, metric, key, mode, best):
-    """Judged by its name alone, a figure called top2 kept the worst model."""
+    """When only the name decided, a figure called top2 led to keeping the worst model."""
     model, x, y = model_and_data()
     if not isinstance(metric, str):
         y_rows = isinstance(metric, metrics.MeanSquaredError)
@@ -230,7 +230,7 @@ def test_learning_rate_scheduler_of_one_argument_or_two(schedule):
 
 
 def test_an_error_within_a_schedule_of_two_arguments_is_its_own():
-    """Keras tries again with one argument, and tells of that."""
+    """Keras tries again with one argument and reports the error of that second try."""
     model, x, y = model_and_data()
     with pytest.raises(TypeError, match="unsupported operand"):
         model.fit(x, y, verbose=0, callbacks=[LearningRateScheduler(lambda epoch, lr: epoch + None)])
@@ -276,7 +276,7 @@ def test_csv_logger(tmp_path, append, rows):
 
 @pytest.mark.parametrize("table", ["epoch;loss\n0;1.0\n", "a,b\n1,2\n"])
 def test_csv_logger_adds_to_no_other_table(tmp_path, table):
-    """Its rows were empty."""
+    """Earlier, empty rows were added."""
     (tmp_path / "history.csv").write_text(table)
     model, x, y = model_and_data()
     with pytest.raises(ValueError, match=r"has no column called 'epoch' .* give another filename or separator"):
@@ -332,7 +332,7 @@ def test_stop_training_is_reset():
 
 
 def rates_after(values, callback, fits=1):
-    """The learning rate after each epoch of the last of several fits with these values of val_loss."""
+    """Return the learning rates after the epochs of the last of several fits with these values of val_loss."""
     for _ in range(fits):
         model, x, y = model_and_data()
         rates = []
@@ -515,7 +515,7 @@ def test_lambda_callback_is_called_as_in_keras():
 
 
 class WithLogs(Callback):
-    """As people write them for Keras."""
+    """A callback whose methods take ``logs``, as people write them for Keras."""
 
     def __init__(self):
         self.calls = []
@@ -534,7 +534,7 @@ class WithLogs(Callback):
 
 
 class WithoutLogs(Callback):
-    """Shorter."""
+    """A callback whose methods leave ``logs`` out."""
 
     def __init__(self):
         self.calls = []
@@ -607,7 +607,7 @@ def test_bad_arguments(call, kind, message):
 
 
 def test_every_callback_is_offered():
-    """A class that is written but not listed escapes what walks the list."""
+    """A class that is missing from the list would escape every test that goes through the list."""
     classes, found = [Callback], {"Callback"}
     while classes:
         classes += (cls := classes.pop()).__subclasses__()

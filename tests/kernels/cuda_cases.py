@@ -1,4 +1,4 @@
-"""Arguments for every kernel, small enough for the simulator: what the tests of the cuda backend have in common."""
+"""Arguments for every kernel that are small enough for the simulator; the tests of the cuda backend share them."""
 
 import numpy as np
 
@@ -16,7 +16,7 @@ POOLS = [((2, 2), (2, 2), (0, 0, 0, 0)), ((3, 2), (2, 1), (1, 2, 1, 0))]
 
 
 def arguments():
-    """For each kernel a list of argument tuples, ``out`` and ``work`` left out; floats are float64."""
+    """Return for each kernel a list of argument tuples without ``out`` and ``work``; floats are float64."""
     rng = np.random.default_rng(0)
     cases = {name: [] for name in reference.__all__}
 
@@ -90,7 +90,7 @@ def arguments():
 
 
 def converted(values, dtype, upload=lambda array: array):
-    """Floating arrays in ``dtype``, copies of the others; all through ``upload``."""
+    """Return the arguments after ``upload``: floating arrays in ``dtype``, and copies of the others."""
 
     def one(value):
         if not isinstance(value, np.ndarray):
@@ -101,7 +101,7 @@ def converted(values, dtype, upload=lambda array: array):
 
 
 def results(values, returned):
-    """A kernel's results: what it returned, or the arrays that it updated."""
+    """Return a kernel's results, which are what it returned or the arrays that it updated."""
     if returned is None:
         return tuple(value for value in values if hasattr(value, "shape"))
     return returned if isinstance(returned, tuple) else (returned,)

@@ -1,4 +1,4 @@
-"""The example programs run, and print and leave what they say."""
+"""The example programs run, print what they say, and write the files that they say."""
 
 import re
 import runpy
@@ -15,7 +15,7 @@ EXAMPLES = Path(__file__).parents[2] / "examples"
 
 @pytest.fixture
 def few_digits(monkeypatch, tmp_path):
-    """A few hundred digits, the backend that needs no compiling, and a folder of its own."""
+    """Use a few hundred digits, the backend that needs no compiling, and a folder of the test's own."""
     (x, y), (x_test, y_test) = datasets.digits.load_data()
     monkeypatch.setattr(datasets.digits, "load_data", lambda: ((x[:500], y[:500]), (x_test[:120], y_test[:120])))
     monkeypatch.chdir(tmp_path)
@@ -49,7 +49,7 @@ def test_ladder(few_digits, capsys):
 
 
 def test_ladder_starts_early_stopping_afresh(few_digits, capsys):
-    """The notebook's mistake: a poor second network went back to epoch 1 because the first had been better."""
+    """In the notebook, a poor second network went back to epoch 1 because the first one had been better."""
     ladder = runpy.run_path(str(EXAMPLES / "mnist_ladder.py"))
     ladder["main"](["--data", "digits", "--epochs", "3", "--only", "ladder_03", "ladder_02", "--out", "x"])
     logged = capsys.readouterr().out.split("Model: ")[2]

@@ -1,4 +1,4 @@
-"""Model files: whole or not at all, the same model back, nothing else let in."""
+"""Model files are written whole or not at all, give the same model back, and anything else is refused."""
 
 import json
 import os
@@ -93,7 +93,7 @@ def test_an_uncompiled_model_stays_uncompiled(tmp_path):
 
 
 class Scale(layers.Layer):
-    """A user's layer: saved because it keeps its argument under its own name."""
+    """A user's layer, which can be saved because it keeps its argument under its own name."""
 
     def __init__(self, factor, **base):
         super().__init__(**base)
@@ -169,7 +169,7 @@ def custom_model():
 
 
 def test_whatever_a_user_may_define_is_read_again(tmp_path):
-    """They could be saved, and no model with one of them but a layer could ever be loaded."""
+    """Earlier, models with any of these could be saved, but only those with a user's layer could be loaded again."""
     model, x, y = custom_model(), np.eye(3), np.array([0, 1, 1])
     model.fit(x, y, verbose=0)
     model.save(tmp_path / "m")
@@ -327,7 +327,7 @@ def test_a_truncated_file_is_refused(tmp_path):
 
 
 def edited(path, change_description=None, change_arrays=None):
-    """A model file with its description or arrays changed."""
+    """Write a model file again with its description or its arrays changed."""
     with safetensors.safe_open(path, framework="numpy") as file:
         description = json.loads(file.metadata()["tinycnn"])
         arrays = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118  (not a dict)

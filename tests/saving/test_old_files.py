@@ -1,4 +1,4 @@
-"""What earlier versions left is read: the state of an interrupted fit, and the folder of a run."""
+"""Files of earlier versions can be read: the state of an interrupted fit, and the folder of a run."""
 
 import json
 import shutil

@@ -1,4 +1,4 @@
-"""A training step allocates nothing that grows with the batch: what it needs is in the workspace after the first."""
+"""A training step allocates nothing that grows with the batch; after the first step the workspace has it all."""
 
 import tracemalloc
 
@@ -57,7 +57,7 @@ NETWORKS = {
 
 
 def peak(network, images, fuse):
-    """Bytes that a step holds at most beyond what was there before it, the smallest of some steps."""
+    """Return the most bytes that a step holds beyond what was there before it: the smallest number of several steps."""
     tinycnn.set_seed(0)
     model = Sequential([layers.Input((16, 16, 1)), *NETWORKS[network]()])
     model.compile("adam", "sparse_categorical_crossentropy", ["accuracy"])
@@ -87,7 +87,7 @@ def test_a_step_allocates_nothing_that_grows_with_the_batch(network, fuse):
 
 
 def test_the_measurement_sees_an_array_of_one_channel():
-    """A layer that makes one new array of 8×8 numbers for each image is over the bound."""
+    """A layer that makes one new array of 8×8 numbers for each image exceeds the bound."""
 
     class Careless(layers.Layer):
         def forward(self, x, *, training=False, step=0, ws=None):

@@ -1,4 +1,4 @@
-"""fit, evaluate, predict: what they compute, what they print, what they refuse."""
+"""What ``fit``, ``evaluate`` and ``predict`` compute, print and refuse."""
 
 import os
 import signal
@@ -18,7 +18,7 @@ from tinycnn.training.data import Samples
 
 
 def toy_data(n=300, seed=0):
-    """Images whose class is where their bright quarter is."""
+    """Return images whose class says which of their quarters is bright."""
     rng = np.random.default_rng(seed)
     y = rng.integers(0, 4, n)
     x = rng.uniform(0, 0.5, (n, 8, 8, 1))
@@ -180,7 +180,7 @@ print(digest.hexdigest())
 
 
 def test_same_bits_for_any_number_of_threads(request):
-    """In processes of their own: the number of threads cannot exceed what Numba was started with."""
+    """Each number of threads needs its own process, because it cannot exceed the one that Numba was started with."""
     digests = set()
     for threads, hash_seed in ((1, "0"), (2, "1"), (4, "2")):
         script = _TRAIN.format(tests=str(request.path.parent), threads=threads)
@@ -199,7 +199,7 @@ def test_same_bits_for_any_number_of_threads(request):
 
 
 def test_backends_take_the_same_steps():
-    """Gradients are compared, not weights after many steps: Adam turns rounding of tiny gradients into full steps."""
+    """Gradients are compared, not weights after many steps, as Adam turns rounding of tiny gradients into full steps."""
     x, y = toy_data(64)
     gradients = {}
     for backend in tinycnn.core.backend.BACKENDS:
@@ -381,7 +381,7 @@ def test_a_users_layer_needs_no_workspace():
 
 
 def test_fit_and_train_on_batch_take_the_same_steps():
-    """With and without a workspace: what is reused must not be needed any more."""
+    """Only ``fit`` has a workspace, so this shows that no memory is reused while it is still needed."""
     x, y = toy_data(96)
     by_fit, by_hand = toy_model(), toy_model()
     by_fit.fit(x, y, batch_size=40, shuffle=False, epochs=2, verbose=0)
@@ -463,7 +463,7 @@ def test_a_list_and_a_generator_are_the_same_as_arrays():
 
 
 def batches_seen(model, x, y, **arguments):
-    """The number of each batch's first image, and the batch's length, epoch by epoch."""
+    """Return, epoch by epoch, the number of each batch's first image and the length of the batch."""
     seen = []
 
     class Note(Callback):
@@ -490,7 +490,7 @@ def ten_images():
 
 
 def test_steps_per_epoch_without_shuffling_goes_on_where_the_last_epoch_ended():
-    """Each epoch trained on the same first batches, and the rest of the images was never seen."""
+    """In an earlier version, each epoch trained on the same first batches and never saw the rest of the images."""
     model, x, y = ten_images()
     seen = batches_seen(model, x, y, batch_size=3, steps_per_epoch=3, shuffle=False, epochs=5)
     assert seen == [
@@ -578,7 +578,7 @@ def test_validation_split_holds_out_the_last():
 
 
 def test_weights_of_samples_and_classes():
-    """A weight of 0 is a sample that is not there, up to the division by N; class weights are sample weights."""
+    """A sample of weight 0 counts as if it were absent, except in the division by N; class weights are sample weights."""
     x, y = toy_data(64)
     table = {0: 0.5, 1: 2.0, 2: 0.0, 3: 1.0}
     by_class = weights_after(x=x, y=y, class_weight=table)
@@ -591,7 +591,7 @@ def test_weights_of_samples_and_classes():
 
 @pytest.mark.parametrize("shape", [(1,), (4, 4, 1)])
 def test_weights_of_classes_need_a_loss_of_classes(shape):
-    """A number for each image was taken for one column of classes, an image for rows of them."""
+    """Earlier, a number for each image was taken for one column of classes, and an image for several rows of them."""
     model = Sequential([layers.Input((8,)), layers.Dense(np.prod(shape)), layers.Reshape(shape)])
     model.compile("sgd", "mse")
     x, y = np.ones((6, 8)), np.ones((6, *shape))
@@ -602,7 +602,7 @@ def test_weights_of_classes_need_a_loss_of_classes(shape):
 
 
 def losses_of(model, x, y):
-    """``-log p`` of each image's class, by hand."""
+    """Return ``-log p`` of each image's class, computed by hand."""
     return -np.log(model.predict(x).astype(np.float64)[np.arange(len(y)), y])
 
 
@@ -656,7 +656,7 @@ def test_bad_weights_of_validation(call, message):
 
 
 def test_the_weighted_loss_is_keras_loss():
-    """``sum(weight * loss) / N``: the weights are not normalised."""
+    """The loss is ``sum(weight * loss) / N``, so the weights are not normalised."""
     x, y = toy_data(64)
     logs = [
         toy_model("sgd").fit(x, y, batch_size=64, verbose=0, sample_weight=np.full(64, weight)).history["loss"][0]
