@@ -123,7 +123,7 @@ def test_the_bits_of_an_uninterrupted_fit(tmp_path, backend, how):
     with tinycnn.use_backend(backend):
         whole = model_of_all_kinds()
         fit(whole, **augmented)
-        # The first process has the seed of the whole fit; the others take it from the state.
+        # The first process has the seed of the whole fit; the others take that seed from the state.
         first = model_of_all_kinds()
         with pytest.raises(how):
             fit(first, [CrashAt(2, how), BackupAndRestore(tmp_path, 1)], **augmented)
@@ -184,7 +184,7 @@ def test_callbacks_remember(tmp_path, after):
     with pytest.raises(Crash):
         fit(small_model(), [*followers(tmp_path / "parts"), BackupAndRestore(tmp_path / "b"), CrashAt(after)], epochs=6)
     model, again = small_model(seed=5), followers(tmp_path / "parts")
-    fit(model, [BackupAndRestore(tmp_path / "b"), *again], epochs=6)  # first in the list, and still the last to act
+    fit(model, [BackupAndRestore(tmp_path / "b"), *again], epochs=6)  # it is first in the list, and still acts last
     assert everything(model) == everything(whole)
     for one, other in zip(kept, again, strict=True):
         assert repr(one.get_state()) == repr(other.get_state())
@@ -483,7 +483,7 @@ def test_a_fit_that_stopped_early_is_finished_and_has_its_best_weights(tmp_path,
 def test_two_files_are_kept_and_each_is_a_model(tmp_path):
     model = small_model()
     fit(model, [BackupAndRestore(tmp_path, 1), stopping()])
-    # The first before any step, then one a batch and one at the end of each epoch.
+    # The first state is written before any step, then one after each batch and one at the end of each epoch.
     last = 1 + EPOCHS * (BATCHES + 1)
     assert sorted(path.name for path in tmp_path.iterdir()) == [
         f"checkpoint-{number:06d}.safetensors" for number in (last - 1, last)
@@ -523,9 +523,9 @@ def test_other_data_or_settings_are_refused(tmp_path, arguments, message):
     fit(small_model(), [BackupAndRestore(tmp_path)], epochs=1)
     csv = tmp_path.parent / f"{tmp_path.name}.csv"
     csv.write_text("mine")
-    with pytest.raises(ValueError, match=f"belongs to another training: {message}.*or another folder"):
+    with pytest.raises(ValueError, match=f"belongs to another training: {message}.*or use another folder"):
         fit(small_model(), [callbacks.CSVLogger(csv), BackupAndRestore(tmp_path)], **arguments)
-    assert csv.read_text() == "mine"  # nothing has begun
+    assert csv.read_text() == "mine"  # nothing has begun yet
 
 
 @pytest.mark.parametrize(
@@ -555,7 +555,7 @@ def test_a_callback_that_is_missing_is_named(tmp_path):
     fit(small_model(), [stopping(), BackupAndRestore(tmp_path)], epochs=1)
     with pytest.raises(ValueError, match="holds the state of 'EarlyStopping', which is not among the callbacks"):
         fit(small_model(), [BackupAndRestore(tmp_path)])
-    # One that is new starts afresh.
+    # A callback that is new starts afresh.
     fit(small_model(), [stopping(), plateau(), BackupAndRestore(tmp_path)])
 
 
@@ -644,10 +644,10 @@ def test_if_all_are_damaged_nothing_is_begun(tmp_path):
 
 
 class Faults:
-    """Counts what is done to the disk while it is in place, and lets the ``at``-th of it fail.
+    """Counts the operations on the disk while it is in place, and makes the one with the number ``at`` fail.
 
-    ``error`` an OSError: that alone fails. ``error`` Crash: nothing more happens from there on, as in a process that is
-    killed, not even what cleans up. A write that fails has written half.
+    If ``error`` is an OSError, only that operation fails. If it is Crash, nothing more happens from there on, as in a
+    process that is killed, not even what cleans up. A write that fails has written half of its data.
     """
 
     def __init__(self, monkeypatch, at=None, error=None):
@@ -674,7 +674,7 @@ class Faults:
     def failing(self, name, function):
         def called(*args, **kwargs):
             if name == "open" and not os.path.isdir(args[0]):
-                return function(*args, **kwargs)  # within mkstemp
+                return function(*args, **kwargs)  # this call is made within mkstemp
             self.step(name)
             result = function(*args, **kwargs)
             return File(self, result) if name == "fdopen" else result
@@ -730,8 +730,8 @@ def test_a_fault_at_every_write_flush_and_rename(tmp_path, monkeypatch, error):
     done, ended = run_with(None, None, tmp_path / "none", monkeypatch)
     assert ended is None
     assert {"mkstemp", "fdopen", "write", "flush", "fsync", "chmod", "replace", "open", "unlink"} == set(done)
-    assert done.count("replace") == 5  # first, 3rd batch, end of epoch, 6th batch, end of epoch
-    assert done.count("fsync") == 10  # each file, and each time the folder
+    assert done.count("replace") == 5  # at first, 3rd batch, end of epoch, 6th batch, end of epoch
+    assert done.count("fsync") == 10  # each file, and each time its folder
     for at, what in enumerate(done):
         folder = tmp_path / f"{at}"
         _, ended = run_with(at, error, folder, monkeypatch)
@@ -749,7 +749,7 @@ def test_a_fault_at_every_write_flush_and_rename(tmp_path, monkeypatch, error):
             assert found[0].name == f"checkpoint-{written:06d}.safetensors"
         model = small_model(seed=4)
         if not written:
-            model = small_model()  # nothing is known of the seed yet
+            model = small_model()  # its seed is not that of the state yet
         fit(model, [BackupAndRestore(folder, 3)], epochs=2)
         assert everything(model) == everything(whole), what
         # What was left half written is gone; an old state that was not deleted goes with the next that is written.

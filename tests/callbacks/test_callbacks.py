@@ -218,7 +218,7 @@ def test_learning_rate_scheduler_hands_on_the_rate_until_now():
     [
         lambda epoch: 0.1 / 2**epoch,
         lambda epoch, lr: 0.1 / 2**epoch,
-        lambda epoch, lr=None: 0.1 / 2**epoch if lr is not None else 0,  # two arguments where it takes two
+        lambda epoch, lr=None: 0.1 / 2**epoch if lr is not None else 0,  # it gets two arguments if it takes two
         lambda *given: 0.1 / 2 ** given[0] if len(given) == 2 else 0,
         schedules.ExponentialDecay(0.1, decay_steps=1, decay_rate=0.5),
     ],
@@ -286,7 +286,7 @@ def test_csv_logger_adds_to_no_other_table(tmp_path, table):
 
 def test_csv_logger_tells_what_it_leaves_out(tmp_path):
     path = tmp_path / "history.csv"
-    path.write_text("epoch,loss\n0,1.5")  # an editor may leave out the last line's end
+    path.write_text("epoch,loss\n0,1.5")  # an editor may leave out the end of the last line
     model, x, y = model_and_data()
     with pytest.warns(
         UserWarning, match=r"history.csv no column for accuracy, learning_rate, so these values are left out"
@@ -350,11 +350,11 @@ def rates_after(values, callback, fits=1):
         ([3, 3, 3, 3], {"patience": 2}, [0.1, 0.1, 0.01, 0.01]),
         ([3, 3, 3, 3, 3], {"patience": 2}, [0.1, 0.1, 0.01, 0.01, 0.001]),
         ([3, 4, 2, 4, 4], {"patience": 2, "factor": 0.5}, [0.1, 0.1, 0.1, 0.1, 0.05]),
-        # One epoch's rest after each cut: it does not count.
+        # After each cut there is one epoch of rest, which does not count.
         ([3, 3, 3, 3, 3], {"patience": 1, "cooldown": 2, "factor": 0.5}, [0.1, 0.05, 0.05, 0.025, 0.025]),
         ([3, 3, 3, 3, 3], {"patience": 1, "cooldown": 1, "factor": 0.5}, [0.1, 0.05, 0.025, 0.0125, 0.00625]),
         ([3, 3, 3, 3], {"patience": 1, "min_lr": 0.04, "factor": 0.5}, [0.1, 0.05, 0.04, 0.04]),
-        # Less than min_delta is nothing.
+        # An improvement by less than min_delta does not count.
         ([3, 2.95, 2.5], {"patience": 1, "min_delta": 0.1, "factor": 0.5}, [0.1, 0.05, 0.05]),
         ([3, 2, 1], {"patience": 1, "mode": "max", "factor": 0.5}, [0.1, 0.05, 0.025]),
         ([math.nan, 3, math.nan], {"patience": 1, "factor": 0.5}, [0.05, 0.05, 0.025]),

@@ -27,7 +27,7 @@ def arguments():
         return np.asarray(rng.uniform(0.1, 2, shape))
 
     def add(name, *values):
-        # Arithmetic makes a number of an array without axes.
+        # Arithmetic turns an array without axes into a number.
         cases[name].append(tuple(np.asarray(v) if isinstance(v, np.generic) else v for v in values))
 
     for number, (*geometry, size, window, C, F) in enumerate(CONVOLUTIONS):
@@ -37,7 +37,7 @@ def arguments():
         add("conv2d_backward_input", dy, w, size, *geometry)
         add("conv2d_backward_weights", dy, x, window, *geometry)
     for pool in POOLS:
-        x = rng.integers(-2, 3, (2, 5, 4, 3)).astype(float)  # among which there are ties
+        x = rng.integers(-2, 3, (2, 5, 4, 3)).astype(float)  # these contain ties
         y, argmax = reference.max_pool2d_forward(x, *pool)
         add("max_pool2d_forward", x, *pool)
         add("average_pool2d_forward", x, *pool)

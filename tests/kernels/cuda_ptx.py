@@ -1,9 +1,10 @@
-"""Compiles every cuda kernel for one architecture, without a card; run by ``test_cuda_ptx.py`` in a process of its own.
+"""Compile every cuda kernel for one architecture, without a card; ``test_cuda_ptx.py`` runs this in its own process.
 
     python tests/kernels/cuda_ptx.py 9.0
 
-Kernels are called as always, on stand-ins for arrays of the card, and a launch compiles for the types of its arguments
-instead of running. Prints JSON: which kernels were called, and of every function what the assembler says of it.
+Kernels are called as usual, but on stand-ins for arrays of the card, and a launch compiles the kernel for the types of
+its arguments instead of running it. The program prints, as JSON, which kernels were called and what the assembler says
+about every function.
 """
 
 import json
@@ -31,7 +32,7 @@ current = ["", ""]
 
 
 def assembler():
-    """Return the path of ptxas from the package nvidia-cuda-nvcc, or None."""
+    """Return the path of ptxas, if possible that of the package nvidia-cuda-nvcc, or None if there is none."""
     import shutil
 
     for folder in map(Path, sys.path):

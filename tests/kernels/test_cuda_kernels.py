@@ -14,7 +14,7 @@ from tinycnn.kernels.geometry import Window
 
 pytestmark = [pytest.mark.cuda, needs_cuda]
 
-# Largest error over the largest result (or 1): a few roundings of each dtype, more where sums are long.
+# The largest error over the largest result (or 1): a few roundings of each dtype, and more where sums are long.
 TOLERANCE = {np.float32: 3e-5, np.float64: 1e-12}
 CASES = arguments()
 

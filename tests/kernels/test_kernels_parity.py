@@ -1,4 +1,4 @@
-"""Every cpu kernel against the reference in float64, over drawn shapes, layouts, and memory brought by the caller.
+"""Every cpu kernel agrees with the reference in float64 for random shapes, layouts, and memory given by the caller.
 
 ``CASES`` holds one strategy per kernel, which draws its arguments; a kernel without one fails the first test.
 """
@@ -14,14 +14,14 @@ from tinycnn.kernels.geometry import argmax_dtype
 
 ACTIVATIONS = ["elu", "gelu", "leaky_relu", "relu", "sigmoid", "softmax", "tanh"]
 UPDATES_IN_PLACE = {"adam_update", "rmsprop_update", "sgd_update"}
-# Largest error over the largest result (or 1): a few roundings of each dtype, more where sums are long.
+# The largest error over the largest result (or 1): a few roundings of each dtype, and more where sums are long.
 TOLERANCE = {np.float32: 3e-5, np.float64: 1e-12}
 
 CASES = {}
 
 
 def case(name):
-    """Register a strategy that draws a kernel's arguments, ``out`` and ``work`` left out."""
+    """Register a strategy that draws a kernel's arguments, without ``out`` and ``work``."""
 
     def register(function):
         CASES[name] = st.composite(function)()
@@ -68,10 +68,10 @@ def window(draw, pads_below_size=False, longest_dilation=1):
     dilation = draw(st.integers(1, longest_dilation)), draw(st.integers(1, longest_dilation))
     pads, inputs = [], []
     for k, o, s, d in zip(size, output, strides, dilation, strict=True):
-        extent = (o - 1) * s + d * (k - 1) + 1  # padded pixels that the windows cover
+        extent = (o - 1) * s + d * (k - 1) + 1  # the padded pixels that the windows cover
         length = extent + draw(st.integers(0, s - 1))  # and some that no window reaches
         most = min(length - 1, k - 1 if pads_below_size else length - 1)
-        before = draw(st.one_of(st.integers(0, most), st.just(most)))  # beyond the window too
+        before = draw(st.one_of(st.integers(0, most), st.just(most)))  # the pad may be larger than the window
         after = draw(st.integers(0, min(length - 1 - before, most)))
         pads += [before, after]
         inputs.append(length - before - after)
@@ -566,7 +566,7 @@ def test_pool_with_more_taps_than_a_byte_counts():
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf])
 def test_what_is_not_finite_stays_visible(bad):
-    """A diverging model must show it: fast arithmetic may not assume that NaN and infinity do not occur."""
+    """A diverging model must be noticed, so fast arithmetic must not assume that NaN and infinity never occur."""
     x = np.ones((3, 4, 4, 2), np.float32)
     x[1, 2, 2, 1] = bad
     w, ones = np.ones((3, 3, 2, 2), np.float32), np.ones(2, np.float32)

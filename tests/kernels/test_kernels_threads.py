@@ -89,7 +89,7 @@ def curve_arguments(dy, x):
 
 
 def digests(name, arguments):
-    """Return a digest of the bytes of one kernel's results."""
+    """Return the bytes of each of one kernel's results."""
     arguments = tuple(a.copy() if isinstance(a, np.ndarray) else a for a in arguments)
     result = getattr(cpu, name)(*arguments)
     results = arguments if result is None else result if isinstance(result, tuple) else (result,)
@@ -97,7 +97,7 @@ def digests(name, arguments):
 
 
 def compare_thread_counts():
-    """Print for each kernel the numbers of threads whose bits differ from one thread's; runs in its own process."""
+    """Return for each kernel the numbers of threads whose bits differ from one thread's; runs in its own process."""
     import numba
 
     different = {}

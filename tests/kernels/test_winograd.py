@@ -18,7 +18,7 @@ dtypes = pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @numba.njit(error_model="numpy")
 def filters_driver(w, C, F, flipped, u, scratch):
     rows = F if flipped else C
-    for first in range(0, rows, 2):  # in pieces, as parallel loops take them
+    for first in range(0, rows, 2):  # in pieces, as in parallel loops
         winograd.transform_filters(w, 0, C, F, flipped, u, 0, first, min(rows, first + 2), scratch, 3)
 
 

@@ -24,9 +24,9 @@ from tinycnn.layers import (
 from tinycnn.network.plan import ConvStage
 from tinycnn.testing import strategies
 
-# Largest difference over the largest number: some roundings of each dtype, after a few steps of plain descent.
+# The largest difference over the largest number: some roundings of each dtype, after a few steps of plain descent.
 TOLERANCE = {"float32": 2e-4, "float64": 1e-11}
-# The same for one kernel; Winograd's algorithm rounds ten times as much as the definition.
+# The same for a single kernel; Winograd's algorithm rounds ten times as much as the definition.
 KERNEL_TOLERANCE = {"float32": 2e-5, "float64": 1e-12}
 
 NETWORKS = {
@@ -153,7 +153,7 @@ def taken(model):
 
 def test_which_layers_run_as_one():
     assert taken(make("conv and pool twice, dropout")) == [["conv2d", "max_pooling2d"], ["conv2d_1", "max_pooling2d_1"]]
-    # Not through a layer in between, not with an activation other than ReLU, and not a depthwise convolution.
+    # No stage reaches over a layer in between, has an activation other than ReLU, or a depthwise convolution.
     assert taken(make("no activation, strides, dilation, groups")) == [["conv2d", "max_pooling2d"], ["conv2d_1"]]
     with tinycnn.use_backend("reference"):
         assert taken(make("many channels")) == []
@@ -314,13 +314,13 @@ def test_a_stage_is_its_kernels_in_turn(stage, dtype, bias, seed):
     assert_close(y, expected_y, tolerance, "y")
     if pool is not None:
         assert argmax.dtype == expected_argmax.dtype
-        # Where ReLU has made a whole window zeros nothing is handed back, whichever of them has won.
+        # If ReLU has made a whole window zero, nothing is handed back, whichever of its pixels has won.
         decided = expected_y > 1e-4 if relu else np.ones(y.shape, bool)
         if dtype == "float64":
             np.testing.assert_array_equal(argmax[decided], expected_argmax[decided])
 
     dy = rng.standard_normal(y.shape).astype(dtype)
-    # Two numbers nearly alike: rounding may decide which won, and what is handed back follows the one that did.
+    # If two numbers are nearly alike, rounding may decide which one wins, and the gradient goes to that one.
     if pool is not None:
         expected_argmax = argmax
     if relu and pool is None:
@@ -400,7 +400,7 @@ def a_network_with_norms():
     model = Sequential(
         [
             Input((12, 11, 3)),
-            Conv2D(20, 3, activation="relu", padding="same"),  # direct, whatever the batch
+            Conv2D(20, 3, activation="relu", padding="same"),  # it is computed directly for every size of batch
             BatchNormalization(),
             MaxPooling2D(2, padding="same"),
             Dropout(0.3),

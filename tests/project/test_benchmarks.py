@@ -27,7 +27,7 @@ BENCHMARKS = ROOT / "benchmarks"
 
 
 def script(name: str, *arguments: str) -> str:
-    """Return a function that runs a benchmark as a user does, and returns what it prints."""
+    """Run a benchmark as a user runs it, and return what it prints."""
     environment = os.environ | {"PYTHONPATH": str(ROOT), "PYTHONIOENCODING": "utf-8"}
     command = [sys.executable, str(BENCHMARKS / f"{name}.py"), *arguments]
     done = subprocess.run(command, env=environment, capture_output=True, text=True)

@@ -28,10 +28,10 @@ PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md"] + [
 ]
 # Pages that a learner pastes from top to bottom say so in a comment; elsewhere each block stands on its own.
 TOGETHER = "The blocks of this page are one program"
-# The code on this page is whole files and edits, which a test below applies to a copy.
+# The code on this page consists of whole files and of edits, which a test below applies to a copy.
 FILES = ROOT / "docs" / "adding_a_layer.md"
 ENGINE = [*sorted((ROOT / "tinycnn").rglob("*.py")), *sorted((ROOT / "kernels").rglob("*.py"))]
-# The backend that needs a machine of its own is imported by its own tests only.
+# The backend that needs a special machine is imported only by its own tests.
 MODULES = [
     module.name
     for module in pkgutil.walk_packages(tinycnn.__path__, "tinycnn.")

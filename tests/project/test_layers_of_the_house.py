@@ -1,6 +1,6 @@
 """Every dependency points to a lower floor, and no files import each other in a circle.
 
-This prints how the house stands, of this checkout or of another one::
+This prints the figures of this checkout or of another one::
 
     python tests/project/test_layers_of_the_house.py [FOLDER]
 """

@@ -1,4 +1,4 @@
-"""Installing, from every angle: ``kernels/`` must arrive as ``tinycnn.kernels`` and nowhere else.
+"""Installing in every way: ``kernels/`` must arrive as ``tinycnn.kernels`` and nowhere else.
 
 The slow tests build in a copy of the sources and install into bare environments that see the libraries of the running
 one, so they need no network and leave nothing behind.
@@ -29,7 +29,7 @@ NOT_SOURCES = shutil.ignore_patterns(
     ".*_cache", ".git", ".hypothesis", ".venv", "__pycache__", "*.egg-info", "build", "dist", "runs"
 )
 KINDS = ["editable", "normal", "wheel", "sdist"]
-# The console script that pip would write, had pytest been installed into the bare environment.
+# This is the console script that pip would write if pytest were installed into the bare environment.
 PYTEST_SCRIPT = "import sys\nfrom pytest import console_main\nsys.exit(console_main())\n"
 
 

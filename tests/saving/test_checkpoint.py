@@ -192,7 +192,7 @@ def test_whatever_a_user_may_define_is_read_again(tmp_path):
 @pytest.mark.parametrize("name", CUSTOM)
 def test_a_class_that_is_not_given_is_unknown(tmp_path, name):
     custom_model().save(tmp_path / "m")
-    load_model(tmp_path / "m", CUSTOM)  # what one call was given is no longer known in the next
+    load_model(tmp_path / "m", CUSTOM)  # what this call is given, the next one does not know
     with pytest.raises(ValueError, match=f"unknown .* '{name}'"):
         load_model(tmp_path / "m", {key: cls for key, cls in CUSTOM.items() if key != name})
 

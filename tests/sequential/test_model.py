@@ -529,7 +529,7 @@ def test_cache_sizes_are_the_same_each_time():
     models = [tinycnn.models.build("ladder_10") for _ in range(3)]
     sizes = {tuple(tinycnn.inspection.summary.cache_bytes(model)) for _ in range(5) for model in models}
     assert len(sizes) == 1
-    # Of 2×2×32 floats that pooling gave, and 100 floats that relu gave, nobody else keeps the first.
+    # Pooling gave 2×2×32 floats and relu gave 100; no other layer keeps the first of these arrays.
     assert dict(zip([layer.name for layer in models[0].layers], sizes.pop(), strict=True))["dense"] == 4 * (128 + 100)
 
 

@@ -13,11 +13,11 @@ from tinycnn.training.running_means import RunningMeans
 from tinycnn.training.step import train_step
 
 SMALL, LARGE = 16, 128
-#: What a step may allocate more for each more image, in bytes. The loss gives fresh arrays: its gradient and the
-#: probabilities are ten numbers of four bytes each, and the image's loss and weight one. An array of a single channel
-#: of a single 8×8 image would be 256.
+#: How many more bytes a step may allocate for each further image. The loss returns fresh arrays: its gradient and the
+#: probabilities have ten numbers of four bytes per image, and the loss and the weight have one each. An array of a
+#: single channel of one 8×8 image would have 256 bytes.
 PER_IMAGE = 96
-#: Python's own objects come and go.
+#: The number of bytes by which Python's own objects come and go.
 SLACK = 4_000
 
 NETWORKS = {

@@ -124,7 +124,7 @@ def test_a_fit_does_without_them(first_start, monkeypatch, tmp_path):
     first_start.clear()
     (tmp_path / "missing").symlink_to("/bin/false")
 
-    class Ended(subprocess.Popen):  # before anything is written to it
+    class Ended(subprocess.Popen):  # the process has ended before anything is written to it
         def __init__(self, *given, **named):
             super().__init__(*given, **named)
             self.wait()
@@ -181,4 +181,4 @@ def test_the_shares_together_are_the_whole(monkeypatch):
         monkeypatch.setattr(sys, "argv", ["compiling", str(number), "3"])
         monkeypatch.setattr(sys, "stdin", io.StringIO(job))
         compiling.main()
-    assert compiled == [6, 3, 0, 5, 2, 4, 1]  # the last first
+    assert compiled == [6, 3, 0, 5, 2, 4, 1]  # the last kernels come first

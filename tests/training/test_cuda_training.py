@@ -91,7 +91,7 @@ def test_the_same_bits_again_and_after_an_interruption(data, tmp_path):
     backup = callbacks.BackupAndRestore(tmp_path, save_freq=1)
     with pytest.raises(RuntimeError, match="power"):
         small_model("cuda").fit(*data, **FIT, callbacks=[backup, Stop()])
-    # A callback that saves comes last, so the second batch is done again.
+    # A callback that saves comes last and did not see the second batch, so this batch is done again.
     resumed = small_model("cuda")
     resumed.fit(*data, **FIT, callbacks=[callbacks.BackupAndRestore(tmp_path, save_freq=1)])
     for a, b in zip(whole.get_weights(), resumed.get_weights(), strict=True):

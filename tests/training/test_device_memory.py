@@ -163,5 +163,5 @@ def test_running_out_all_the_same_names_layer_and_batch(monkeypatch):
     with pytest.raises(device_memory.DeviceMemoryError, match=message):
         model.fit(*DATA, batch_size=32, verbose=0)
     monkeypatch.setattr(_device.cuda, "device_array", lambda *values: 1 / 0)
-    with pytest.raises(ZeroDivisionError):  # whatever else is wrong is told as it is
+    with pytest.raises(ZeroDivisionError):  # any other error is raised unchanged
         cuda.empty((123, 457))

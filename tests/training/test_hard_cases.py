@@ -1,6 +1,6 @@
-"""Training where it is easily forgotten: two fits at once, odd batches, tiny images, more threads than images.
+"""Training in cases that are easily forgotten: two fits at once, odd batches, tiny images, more threads than images.
 
-A process that was forked after the kernels had run is in ``test_kernels_threads``.
+``test_kernels_threads`` has the case of a process that was forked after the kernels had run.
 """
 
 import hashlib
@@ -79,7 +79,7 @@ def fit_at_once(seeds, epochs=3):
 
 
 def fit_at_once_and_alone():
-    """Print whether fits at the same time differ from fits one by one; this runs in a process of its own."""
+    """Return whether fits at the same time give what they give one by one; this runs in a process of its own."""
     return fit_at_once((1, 2)) == [*fit_at_once((1,)), *fit_at_once((2,))]
 
 
@@ -192,7 +192,7 @@ def test_the_commonest_pooling_over_the_edge_of_the_image(channels, pads):
 
 
 def digest_of_few_images():
-    """Print the weights after batches of two images, of one, and of images of one pixel; runs in its own process."""
+    """Return digests of weights after batches of two images, one image, and images of one pixel."""
     models = []
     for n, batch_size, shape in ((5, 2, (9, 8, 2)), (2, 1, (9, 8, 2)), (3, 2, (1, 1, 1))):
         models.append(make(shape=shape))

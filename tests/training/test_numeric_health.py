@@ -78,7 +78,8 @@ def test_a_weight_that_is_not_finite_names_its_layer(layer, number):
     with pytest.raises(NumericError) as caught:
         fit(network(), [At(1, 1, put(layer, "kernel", number))])
     error = caught.value
-    # The loss tells it at the next batch; every layer above the bad one has had it in its gradient by then, or not.
+    # The loss of the next batch shows it; by then the layers before the bad one may or may not have NaN in their
+    # gradients.
     assert (error.epoch, error.batch, error.layer) == (1, 2, layer)
     assert f"its kernel became {number}" in error.what
     assert "epoch 1, batch 2 (both counted from 0)" in str(error)
@@ -111,7 +112,7 @@ def test_a_result_that_is_too_large_names_its_layer(layer):
         fit(model, [At(0, 0, swell)], x=np.full((24, 6, 6, 1), 1e25, np.float32))
     assert (caught.value.epoch, caught.value.batch, caught.value.layer) == (0, 1, layer)
     assert "its result holds" in caught.value.what
-    # The model is as before the batch: no step was taken.
+    # The model is as it was before the batch, because no step was taken.
     assert model.optimizer.iterations == 1
     assert all(np.isfinite(weight).all() for weight in model.get_weights())
 

@@ -1,6 +1,6 @@
-"""The same seed gives the same bits, whatever else is different. Every kind of layer, dropout, augmentation, shuffling.
+"""The same seed gives the same bits, whatever else differs, with every kind of layer, dropout, augmentation, shuffling.
 
-That other processes and interruptions do not matter either is in ``test_backup`` and ``test_interruptions``.
+``test_backup`` and ``test_interruptions`` show that other processes and interruptions do not matter either.
 """
 
 import hashlib
@@ -18,7 +18,7 @@ from tinycnn import Augmentation, Sequential, callbacks, layers, optimizers, sch
 
 ROOT = Path(__file__).parents[2]
 AUGMENT = Augmentation(shift=0.2, flip=True, rotation=20, blur=1, cutout=0.2)
-#: Small ones for the kernels of small shapes, and one whose channels are many enough for the fast convolutions.
+#: Small networks for the kernels of small shapes, and one that has enough channels for the fast convolutions.
 NETWORKS = {
     "kinds": lambda: [
         layers.Input((12, 10, 2)),
@@ -103,7 +103,7 @@ def trained(name, **arguments):
 
 
 def all_trained():
-    """Print the bits of all networks by name; this runs in a process of its own."""
+    """Return the bits of all networks by name; other processes run this too."""
     return {name: trained(name) for name in NETWORKS}
 
 
@@ -169,7 +169,7 @@ class Watcher(callbacks.Callback):
 
 
 def other_ways(tmp_path):
-    """Yield ways to train that must make no difference: a name, and the arguments of ``fit`` for a model."""
+    """Return ways to train that must make no difference: by name, a function from a model to arguments of ``fit``."""
     return {
         "validation": lambda model: {"validation_data": data(model, 20, 1)},
         "verbose": lambda model: {"verbose": 2},

@@ -88,7 +88,7 @@ def test_the_loss_is_that_of_each_image_before_its_step():
     model = toy_model(optimizers.SGD(0.0))
     model.layers[3].rate = 0.0
     for layer in model.layers:
-        layer.trainable = False  # batch-norm by its averages: training and inference are the same function
+        layer.trainable = False  # with fixed averages, training and inference are the same function
     history = model.fit(x, y, batch_size=40, epochs=1, verbose=0)
     loss, accuracy = model.evaluate(x, y, verbose=0)
     assert history.history["loss"][0] == pytest.approx(loss, rel=1e-6)
@@ -199,7 +199,7 @@ def test_same_bits_for_any_number_of_threads(request):
 
 
 def test_backends_take_the_same_steps():
-    """Gradients are compared, not weights after many steps, as Adam turns rounding of tiny gradients into full steps."""
+    """Gradients are compared, not weights after many steps: Adam makes full steps of the rounding of tiny gradients."""
     x, y = toy_data(64)
     gradients = {}
     for backend in tinycnn.core.backend.BACKENDS:
@@ -293,7 +293,7 @@ def test_standardised_images_do_not_warn(recwarn):
     x = np.random.default_rng(0).normal(size=(600, 8, 8, 1))
     assert x.max() > 3
     toy_model().predict(x)
-    toy_model().predict(np.full((4, 8, 8, 1), 1.5))  # a little more than 1 is no image of bytes
+    toy_model().predict(np.full((4, 8, 8, 1), 1.5))  # values a little above 1 do not look like bytes
     assert not recwarn.list
 
 
@@ -341,7 +341,7 @@ class PressCtrlC(Callback):
     def on_train_batch_end(self, batch, logs):
         if batch == 1:
             signal.raise_signal(signal.SIGINT)
-            self.iterations = self.model.optimizer.iterations  # still here: the step is finished first
+            self.iterations = self.model.optimizer.iterations  # still reached: the step is finished first
 
 
 def test_ctrl_c_ends_training_after_the_step():
@@ -521,7 +521,7 @@ def test_steps_per_epoch_without_shuffling_goes_on_after_an_interruption(tmp_pat
     model, _, _ = ten_images()
     arguments["callbacks"] = [BackupAndRestore(tmp_path, 1)]
     left = [batch for epoch in batches_seen(model, x, y, **arguments) for batch in epoch]
-    assert left == expected[after - 1 :]  # the last one had not been kept
+    assert left == expected[after - 1 :]  # the last batch had not been kept
     for ours, theirs in zip(model.get_weights(), whole.get_weights(), strict=True):
         np.testing.assert_array_equal(ours, theirs)
 
@@ -578,7 +578,7 @@ def test_validation_split_holds_out_the_last():
 
 
 def test_weights_of_samples_and_classes():
-    """A sample of weight 0 counts as if it were absent, except in the division by N; class weights are sample weights."""
+    """A sample of weight 0 is as good as absent, except in the division by N; class weights are sample weights."""
     x, y = toy_data(64)
     table = {0: 0.5, 1: 2.0, 2: 0.0, 3: 1.0}
     by_class = weights_after(x=x, y=y, class_weight=table)
@@ -606,7 +606,7 @@ def losses_of(model, x, y):
     return -np.log(model.predict(x).astype(np.float64)[np.arange(len(y)), y])
 
 
-@pytest.mark.parametrize("n", [8, 300])  # one block, and more
+@pytest.mark.parametrize("n", [8, 300])  # one block, and more than one
 def test_evaluate_weighs_samples(n):
     x, y = toy_data(n)
     model, weight = toy_model(), np.linspace(0, 3, n)
