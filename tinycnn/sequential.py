@@ -19,30 +19,32 @@ from .training.callback import Callback, History, Logs
 
 
 class Sequential(Network):
-    """Layers in a row: each one's result is the next one's input.
+    """A model of layers in a row: the result of each layer is the input of the next one.
 
     Parameters
     ----------
     layers : iterable of Layer or Input
-        An ``Input`` first (or ``input_shape=`` on the first layer) builds the model at once; without it the first
-        ``fit`` does.
+        If an ``Input`` comes first, or the first layer has an ``input_shape=``, the model is built at once; otherwise
+        the first ``fit`` builds it.
     name : str, optional
+        By default ``sequential``.
     dtype : {"float32", "float64"}
-        float64 is for checking gradients.
+        The dtype of weights and results; float64 is meant for checking gradients.
 
     Attributes
     ----------
     layers : list of Layer
     seed : int
-        Everything random in this model follows from it; drawn from :func:`tinycnn.set_seed`, or fresh.
+        Everything random in this model follows from it. It is drawn from the seed of :func:`tinycnn.set_seed`, or
+        fresh if none was set.
     backend : Backend
         The one that was active when the model was built.
     input_shape, output_shape : tuple of int
-        Of one sample.
+        The shapes of one sample and of its result.
     optimizer, loss, metrics
-        Set by :meth:`compile`.
+        What :meth:`compile` was given.
     history : History or None
-        Of the last ``fit``.
+        The logs of the last ``fit``.
     stop_training : bool
         A callback sets it to end ``fit`` after the epoch, or in ``on_train_batch_end`` after the batch.
 
@@ -66,7 +68,7 @@ class Sequential(Network):
         super().__init__(layers, name, dtype=dtype)
         self.history: History | None = None
 
-    # Training and asking --------------------------------------------------------------------------------------
+    # Training and predicting ----------------------------------------------------------------------------------
 
     def fit(
         self,
@@ -87,41 +89,48 @@ class Sequential(Network):
         augment: Augmentation | None = None,
         fuse: bool = True,
     ) -> History:
-        """Train.
+        """Train for some epochs, and return the history.
 
         Parameters
         ----------
         x : (N, \\*input_shape) array, or iterable of batches
-            Any real dtype; batches are converted to the model's. An iterable or generator yields ``(x, y)`` or
-            ``(x, y, sample_weight)``; then ``y`` is left out.
+            The images, in any real dtype; batches are converted to the model's. An iterable or a generator yields
+            ``(x, y)`` or ``(x, y, sample_weight)``; ``y`` is left out then.
         y : (N,) or (N, 1) array
-            Labels, or what the loss takes; nothing is broadcast.
-        batch_size : int
-            Images per optimizer step; the last batch of an epoch may be smaller.
+            Labels, or whatever targets the loss takes; nothing is broadcast.
+        batch_size : int, optional
+            Images per optimizer step, by default 32; the last batch of an epoch may be smaller. It is not used if ``x``
+            yields batches.
         epochs : int
-            The epoch to stop before, counted from 0: ``initial_epoch=3, epochs=5`` runs two.
+            The epoch to stop before, counted from 0: ``initial_epoch=3, epochs=5`` runs two epochs.
         verbose : {0, 1, 2}
-            0 silent; 1 a bar in a terminal, one line per epoch elsewhere; 2 one line per epoch.
+            0 prints nothing; 1 shows a bar in a terminal, and prints a line per epoch elsewhere; 2 always prints a
+            line per epoch.
         callbacks : sequence of Callback, optional
+            What is called at fixed points of the fit (:mod:`tinycnn.callbacks`).
         validation_split : float in [0, 1)
-            Hold out that share of the images, the last ones, as validation data; with their ``sample_weight``.
+            Hold out this share of the images, taken from the end, as validation data; they keep their
+            ``sample_weight``.
         validation_data : (x, y) or (x, y, sample_weight), optional
-            Evaluated after every epoch.
+            What is evaluated after every epoch.
         shuffle : bool
-            A new order each epoch, by the model's seed.
+            Draw a new order of the images for each epoch, from the model's seed.
         class_weight : dict of int to float, optional
-            What the loss of each class counts in training, for a crossentropy; every class of the labels needs one.
+            How much the loss of each class counts in training. The loss must be a crossentropy, and every class that
+            occurs in the labels needs a weight.
         sample_weight : (N,) array, optional
-            What the loss of each sample counts. The loss is ``sum(weight * loss) / N``, as in Keras; metrics count
-            every sample alike, as those of Keras's ``metrics=``.
+            How much the loss of each sample counts. The loss is ``sum(weight * loss) / N``, as in Keras; metrics count
+            every sample alike, as Keras's ``metrics=`` do.
         initial_epoch : int
+            The epoch to begin with, counted from 0.
         steps_per_epoch : int, optional
-            End an epoch after that many batches; needed for a generator that never ends. With ``shuffle=False`` the
-            next epoch goes on behind them, and after the last batch with the first; else it draws a new order.
+            End an epoch after this many batches; a generator that never ends needs it. With ``shuffle=False`` the next
+            epoch goes on with the batch after them, and with the first one after the last; otherwise it draws a new
+            order.
         check_finite : bool
             Look for NaN and infinity in the inputs once, before training.
         augment : Augmentation, optional
-            Changes every training batch.
+            Random changes that are made to every training batch.
         fuse : bool
             Let neighbouring layers run as one where the backend can (see ``summary(plan=True)``); False runs every
             layer by itself, with the same result up to rounding.
@@ -129,20 +138,22 @@ class Sequential(Network):
         Returns
         -------
         History
-            ``history.history`` has ``loss``, ``accuracy``, ``val_loss``, ``val_accuracy`` and ``learning_rate``, a
-            value per epoch.
+            ``history.history`` has ``loss``, ``accuracy``, ``val_loss``, ``val_accuracy`` and ``learning_rate``, each
+            with one value per epoch.
 
         Raises
         ------
         RuntimeError
             If the model is not compiled.
         TypeError, ValueError
-            For data that does not fit the model; the message says what was expected and what came.
+            If data do not fit the model; the message says what was expected and what was given.
+        NumericError
+            If the loss or a weight becomes NaN or infinite.
         KeyboardInterrupt
             After Ctrl-C, at the end of the step that was running.
         """
         if y is None and self.layers:
-            self.need_build()  # a batch would tell its shape too late
+            self.need_build()  # the first batch would tell the shape too late
         self._ready(x)
         settings = arguments.FitSettings(
             batch_size=batch_size,
@@ -172,7 +183,7 @@ class Sequential(Network):
         self.need_compile()
 
     def train_on_batch(self, x: Any, y: Any) -> Logs:
-        """One optimizer step on one batch; returns its ``{"loss": …, "accuracy": …}`` before the step."""
+        """Take one optimizer step on one batch, and return its ``{"loss": …, "accuracy": …}`` before the step."""
         self._ready(x)
         return evaluation.train_on_batch(self, x, y)
 
@@ -186,29 +197,33 @@ class Sequential(Network):
         return_dict: bool = False,
         check_finite: bool = True,
     ) -> Any:
-        """Loss and metrics on a data set, exactly as ``fit`` logs them for ``validation_data``, unless ``fuse=False``.
+        """Return loss and metrics on a data set, exactly as ``fit`` logs them for ``validation_data``.
+
+        The figures of a fit with ``fuse=False`` may differ in their last bits.
 
         Parameters
         ----------
         x, y
             As in :meth:`fit`.
         batch_size : ignored
-            Evaluation goes in fixed blocks, so that its result does not depend on this.
+            Evaluation works in blocks of a fixed size, so that its result does not depend on this.
         verbose : {0, 1, 2}
             0 prints nothing.
         sample_weight : (N,) array, optional
-            What the loss of each sample counts, as in :meth:`fit`.
+            How much the loss of each sample counts, as in :meth:`fit`.
         return_dict : bool
-            A dict by name instead of a list.
+            Return a dict from name to value instead of a list.
+        check_finite : bool
+            Look for NaN and infinity in the images first.
 
         Returns
         -------
-        list of float or dict
-            ``[loss, *metrics]``; the loss alone where there are no metrics.
+        list of float, float or dict
+            ``[loss, *metrics]``; without metrics it is the loss alone, a float.
         """
         as_dict = boolean(return_dict, "return_dict")
         if y is None:
-            raise ValueError("y is missing: evaluate(x, y) takes arrays; of batches, put all into one array")
+            raise ValueError("y is missing: evaluate(x, y) takes arrays; join batches into one array each")
         self._ready(x)
         results = evaluation.evaluate(
             self, x, y, verbose=verbose, sample_weight=sample_weight, check_finite=check_finite
@@ -218,32 +233,37 @@ class Sequential(Network):
         return list(results.values()) if len(results) > 1 else results["loss"]
 
     def predict(self, x: Any, batch_size: int | None = None, verbose: int = 0, check_finite: bool = True) -> Array:
-        """The network's results for a batch, (N, \\*output_shape); prints nothing.
+        """Return the network's results for images, an (N, \\*output_shape) array; nothing is printed.
 
         Parameters
         ----------
         x : (N, \\*input_shape) array
+            The images; any number of them.
         batch_size, verbose : ignored
-            Taken for Keras's sake.
+            They are accepted because Keras has them.
+        check_finite : bool
+            Look for NaN and infinity in the images first.
         """
         self.need_build()
         return evaluation.predict(self, x, check_finite=check_finite)
 
-    # Looking --------------------------------------------------------------------------------------------------
+    # Looking inside -------------------------------------------------------------------------------------------
 
     def trace(self, x: Any, y: Any = None) -> Trace:
-        """Every array of the training pass that this batch would cause: nothing fused, nothing stepped.
+        """Return every array of the training pass of this batch; no layers are fused, and no step is taken.
 
         Parameters
         ----------
         x : (N, \\*input_shape) array
+            The batch.
         y : (N,) array, optional
-            With labels (and a compiled model) the way back is traced too.
+            Labels. With them, the backward pass is traced too; the model must be compiled.
 
         Returns
         -------
         Trace
-            Per layer ``x``, ``y``, ``cache``, ``dy``, ``dx``, ``parameters``, ``gradients``; prints as a table.
+            For each layer ``x``, ``y``, ``cache``, ``dy``, ``dx``, ``parameters`` and ``gradients``; ``print`` shows it
+            as a table.
 
         Examples
         --------
@@ -265,8 +285,8 @@ class Sequential(Network):
         Parameters
         ----------
         plan : bool
-            Add a column with the number of the step that a layer is part of in training: layers of one number run as
-            one kernel (see :mod:`tinycnn.network.plan`).
+            Add a column that numbers the steps of the plan for training: layers with the same number run as one kernel
+            (see :mod:`tinycnn.network.plan`).
         """
         self.need_build()
         if self.compiled and self._chain is None:
@@ -274,7 +294,7 @@ class Sequential(Network):
         print(summary.table(self, boolean(plan, "plan")))
 
     def get_layer(self, name: str) -> Layer:
-        """The layer of that name."""
+        """Return the layer with this name, or raise a ValueError that suggests the nearest name."""
         name = word(name, "name")
         for layer in self.layers:
             if layer.name == name:
@@ -305,11 +325,12 @@ class Sequential(Network):
         model_file.save_weights(self, checked_path(path))
 
     def load_weights(self, path: Any, *, check_finite: bool = True) -> None:
-        """Overwrite all weights by those of a file of :meth:`save_weights` or :meth:`save`.
+        """Overwrite all weights with those in a file that :meth:`save_weights` or :meth:`save` wrote.
 
         Parameters
         ----------
         path : path
+            The file.
         check_finite : bool
             Refuse weights that are NaN or infinite.
 
@@ -324,30 +345,33 @@ class Sequential(Network):
         model_file.load_weights(self, path, check_finite=check_finite)
 
     def __call__(self, *given: Any, **named: Any) -> NoReturn:
-        """Raise a TypeError that says how to ask a model."""
-        raise TypeError(f"{self.name} is no function: model.predict(x) gives its results, model.trace(x) all arrays")
+        """Raise a TypeError that says what to call instead."""
+        raise TypeError(
+            f"{self.name} is not a function; call model.predict(x) for its results, or model.trace(x) for all arrays"
+        )
 
 
 def load_model(path: Any, custom_objects: dict[str, type] | None = None, *, check_finite: bool = True) -> Sequential:
     """Read a model that :meth:`Sequential.save` wrote; one that was compiled can go on training.
 
-    The file may be anybody's. Nothing in it is executed, names in it are never used as paths, and its weights are
+    The file may come from anybody. Nothing in it is executed, names in it are never used as paths, and its weights are
     compared with its configuration before memory is taken for them. Limits are 4 GiB for a file, 64 MiB for its header,
     1000 layers, and 2**28 numbers for an array.
 
     Parameters
     ----------
     path : path
+        The file.
     custom_objects : dict of str to class, optional
-        Classes that are not tinycnn's own, by their names: of layers, losses, metrics, optimizers, schedules,
-        activations, initializers, regularizers.
+        The classes in the file that are not tinycnn's own, by their names. They may be layers, losses, metrics,
+        optimizers, schedules, activations, initializers or regularizers.
     check_finite : bool
         Refuse weights that are NaN or infinite. False reads them, to look at a model whose training diverged.
 
     Returns
     -------
     Sequential
-        On the backend that is active now.
+        A model on the backend that is active now.
 
     Raises
     ------

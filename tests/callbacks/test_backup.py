@@ -1,4 +1,4 @@
-"""BackupAndRestore: a fit that is cut short anywhere ends, after going on, with the bits of one that was not."""
+"""With BackupAndRestore a fit that was cut short anywhere goes on and ends with the bits of an uninterrupted one."""
 
 import errno
 import functools
@@ -20,13 +20,13 @@ EPOCHS, BATCHES = 3, 4
 
 @pytest.fixture(autouse=True)
 def plain_numpy():
-    """The state of a fit is the same thing on every backend, and these networks are too small for threads."""
+    """Use plain NumPy: the state is the same on every backend, and these networks are too small for threads."""
     with tinycnn.use_backend("reference"):
         yield
 
 
 class Crash(BaseException):
-    """The process ends here, as far as an exception can play that."""
+    """An exception that stands for the end of the process."""
 
 
 def model_of_all_kinds(seed=1, optimizer=None):
@@ -70,14 +70,14 @@ def data(n=30, seed=0):
 
 
 def fit(model, more=(), epochs=EPOCHS, images=None, **arguments):
-    """Four batches an epoch, the last one not full."""
+    """Train with four batches per epoch, of which the last one is not full."""
     x, y = images or data()
     settings = {"batch_size": 8, "epochs": epochs, "validation_data": data(12, 1), "verbose": 0} | arguments
     return model.fit(x, y, callbacks=list(more), **settings)
 
 
 class CrashAt(Callback):
-    """After so many batches in this process, before the backup has seen the last of them."""
+    """A crash after a number of batches in this process, before the backup has seen the last of them."""
 
     def __init__(self, batches, how=Crash):
         self.left, self.how = batches, how
@@ -92,14 +92,14 @@ class CrashAt(Callback):
 
 
 def everything(model):
-    """All that a fit changes in a model, as bytes."""
+    """Return everything that a fit changes in a model, as bytes."""
     slots = {key: [slot.tobytes() for slot in group] for key, group in model.optimizer.slots.items() if group}
     weights = {key: value.tobytes() for key, value in model.weights().items()}
     return weights, slots, model.optimizer.iterations, model.optimizer.learning_rate, model.history.history
 
 
 def interrupted(make, folder, batches, arguments=dict, how=Crash):
-    """A fit that ends after so many batches in each process, until it is done; the last model, and how many it took."""
+    """Fit in processes that end after so many batches, until it is done; return the last model and their number."""
     for attempt in range(1, 100):
         model = make(attempt + 1)
         given = arguments()
@@ -118,12 +118,12 @@ def interrupted(make, folder, batches, arguments=dict, how=Crash):
 @pytest.mark.parametrize("how", [Crash, KeyboardInterrupt])
 @pytest.mark.parametrize("backend", tinycnn.core.backend.BACKENDS)
 def test_the_bits_of_an_uninterrupted_fit(tmp_path, backend, how):
-    """Everything random is in it, and every process has another seed, as without ``set_seed``."""
+    """The fit has everything random in it, and every process has another seed, as without ``set_seed``."""
     augmented = {"augment": Augmentation(shift=0.2, flip=True, rotation=10, cutout=0.2)}
     with tinycnn.use_backend(backend):
         whole = model_of_all_kinds()
         fit(whole, **augmented)
-        # The first process has the seed of the whole fit; the others take it from the state.
+        # The first process has the seed of the whole fit; the others take that seed from the state.
         first = model_of_all_kinds()
         with pytest.raises(how):
             fit(first, [CrashAt(2, how), BackupAndRestore(tmp_path, 1)], **augmented)
@@ -146,7 +146,7 @@ def test_after_any_batch(tmp_path, after, save_freq):
 
 
 def test_the_position_within_the_epoch_is_kept(tmp_path):
-    """With ``save_freq=1`` only the batch that was not saved is trained again."""
+    """With ``save_freq=1`` only the batch that had not been saved is trained again."""
     seen = []
     count = LambdaCallback(on_train_batch_end=lambda batch, logs: seen.append((batch, logs["loss"])))
     fit(small_model(), [count])
@@ -184,7 +184,7 @@ def test_callbacks_remember(tmp_path, after):
     with pytest.raises(Crash):
         fit(small_model(), [*followers(tmp_path / "parts"), BackupAndRestore(tmp_path / "b"), CrashAt(after)], epochs=6)
     model, again = small_model(seed=5), followers(tmp_path / "parts")
-    fit(model, [BackupAndRestore(tmp_path / "b"), *again], epochs=6)  # first in the list, and still the last to act
+    fit(model, [BackupAndRestore(tmp_path / "b"), *again], epochs=6)  # it is first in the list, and still acts last
     assert everything(model) == everything(whole)
     for one, other in zip(kept, again, strict=True):
         assert repr(one.get_state()) == repr(other.get_state())
@@ -195,7 +195,7 @@ def test_callbacks_remember(tmp_path, after):
 
 def test_a_callback_of_ones_own_remembers_arrays(tmp_path):
     class Average(Callback):
-        """Of the weights, over all steps."""
+        """The average of the weights over all steps."""
 
         def on_train_begin(self):
             self.steps, self.sums, self.best = 0, [np.zeros_like(w) for w in self.model.get_weights()], {"x": -np.inf}
@@ -226,12 +226,15 @@ def test_a_callback_of_ones_own_remembers_arrays(tmp_path):
 @pytest.mark.parametrize(
     ("state", "message"),
     [
-        ({"x": {1, 2}}, r"state.callbacks\[0\].state.x: a state holds numbers, text, .*got set"),
-        ({3: 1}, "a key of a state is text .*got 3"),
+        ({"x": {1, 2}}, r"state.callbacks\[0\].state.x: a state may hold numbers, text, .*got set"),
+        ({3: 1}, "the keys of a state must be text .*got 3"),
         ({"$array": 1}, r"got '\$array'"),
-        ({"x": np.array(["text"])}, r"state.callbacks\[0\].state.x: arrays of a state hold numbers .*; got <U4"),
+        (
+            {"x": np.array(["text"])},
+            r"state.callbacks\[0\].state.x: the arrays of a state must hold numbers .*; got <U4",
+        ),
         ({"x": np.ones(2, complex)}, "got complex128"),
-        (functools.reduce(lambda inner, _: {"x": inner}, range(40), {}), "a state is nested at most 32 deep"),
+        (functools.reduce(lambda inner, _: {"x": inner}, range(40), {}), "a state may be nested at most 32 deep"),
     ],
 )
 def test_a_state_that_cannot_be_kept(tmp_path, state, message):
@@ -242,7 +245,7 @@ def test_a_state_that_cannot_be_kept(tmp_path, state, message):
 
 
 def test_a_callback_may_keep_numpys_generator(tmp_path):
-    """Its state has whole numbers of 128 bits, which were written and not read."""
+    """The state of the generator has integers of 128 bits, which used to be written but could not be read."""
 
     class Draws(Callback):
         def on_train_begin(self, logs=None):
@@ -267,7 +270,7 @@ def test_a_callback_may_keep_numpys_generator(tmp_path):
 
 @pytest.mark.parametrize("stop", [6, 2 * BATCHES])
 def test_epochs_may_not_shrink(tmp_path, stop):
-    """Weights of two epochs were called those of one."""
+    """Earlier, the weights after two epochs passed for those after one."""
     csv = tmp_path / "log.csv"
     with pytest.raises(Crash):
         fit(small_model(), [callbacks.CSVLogger(csv), BackupAndRestore(tmp_path / "states", 1), CrashAt(stop)])
@@ -317,7 +320,7 @@ def test_every_optimizer(tmp_path, optimizer):
 
 
 class WorstClass(metrics.Metric):
-    """A number at first, an array from then on."""
+    """A metric whose state is a number at first, and an array from then on."""
 
     name = "worst"
 
@@ -406,7 +409,7 @@ def test_frozen_layers_and_a_callback_that_thaws_them(tmp_path):
 
 
 def test_a_callback_that_stops_within_an_epoch(tmp_path):
-    """Killed between the stop and the end of the epoch: validation is what remains."""
+    """The process is killed between the stop and the end of the epoch, so that only validation remains."""
 
     def stop_at(batch):
         return LambdaCallback(on_train_batch_end=lambda number, logs: number == batch and stop())
@@ -427,14 +430,14 @@ def test_a_callback_that_stops_within_an_epoch(tmp_path):
 
 
 class EndOfEpoch(Callback):
-    """Crashes there."""
+    """A callback that crashes at the end of an epoch."""
 
     def on_epoch_end(self, epoch, logs):
         raise Crash
 
 
 def test_the_same_model_object_goes_on(tmp_path):
-    """In a notebook the same cell is run again: the model is what the interrupted fit left."""
+    """In a notebook the same cell is run again, with the model as the interrupted fit left it."""
     whole = small_model()
     fit(whole, [plateau()])
     model = small_model()
@@ -480,7 +483,7 @@ def test_a_fit_that_stopped_early_is_finished_and_has_its_best_weights(tmp_path,
 def test_two_files_are_kept_and_each_is_a_model(tmp_path):
     model = small_model()
     fit(model, [BackupAndRestore(tmp_path, 1), stopping()])
-    # The first before any step, then one a batch and one at the end of each epoch.
+    # The first state is written before any step, then one after each batch and one at the end of each epoch.
     last = 1 + EPOCHS * (BATCHES + 1)
     assert sorted(path.name for path in tmp_path.iterdir()) == [
         f"checkpoint-{number:06d}.safetensors" for number in (last - 1, last)
@@ -520,9 +523,9 @@ def test_other_data_or_settings_are_refused(tmp_path, arguments, message):
     fit(small_model(), [BackupAndRestore(tmp_path)], epochs=1)
     csv = tmp_path.parent / f"{tmp_path.name}.csv"
     csv.write_text("mine")
-    with pytest.raises(ValueError, match=f"belongs to another training: {message}.*or another folder"):
+    with pytest.raises(ValueError, match=f"belongs to another training: {message}.*or use another folder"):
         fit(small_model(), [callbacks.CSVLogger(csv), BackupAndRestore(tmp_path)], **arguments)
-    assert csv.read_text() == "mine"  # nothing has begun
+    assert csv.read_text() == "mine"  # nothing has begun yet
 
 
 @pytest.mark.parametrize(
@@ -552,14 +555,14 @@ def test_a_callback_that_is_missing_is_named(tmp_path):
     fit(small_model(), [stopping(), BackupAndRestore(tmp_path)], epochs=1)
     with pytest.raises(ValueError, match="holds the state of 'EarlyStopping', which is not among the callbacks"):
         fit(small_model(), [BackupAndRestore(tmp_path)])
-    # One that is new starts afresh.
+    # A callback that is new starts afresh.
     fit(small_model(), [stopping(), plateau(), BackupAndRestore(tmp_path)])
 
 
 def test_another_version_is_told(tmp_path, monkeypatch):
     fit(small_model(), [BackupAndRestore(tmp_path)], epochs=1)
     monkeypatch.setattr(backup, "versions", lambda: {"tinycnn": "9.9"})
-    with pytest.warns(UserWarning, match=r"written with tinycnn .* and now 9.9; the result may differ"):
+    with pytest.warns(UserWarning, match=r"written with tinycnn .* \(now 9.9\); the result may differ"):
         fit(small_model(), [BackupAndRestore(tmp_path)])
 
 
@@ -641,10 +644,10 @@ def test_if_all_are_damaged_nothing_is_begun(tmp_path):
 
 
 class Faults:
-    """Counts what is done to the disk while it is in place, and lets the ``at``-th of it fail.
+    """Counts the operations on the disk while it is in place, and makes the one with the number ``at`` fail.
 
-    ``error`` an OSError: that alone fails. ``error`` Crash: nothing more happens from there on, as in a process that is
-    killed, not even what cleans up. A write that fails has written half.
+    If ``error`` is an OSError, only that operation fails. If it is Crash, nothing more happens from there on, as in a
+    process that is killed, not even what cleans up. A write that fails has written half of its data.
     """
 
     def __init__(self, monkeypatch, at=None, error=None):
@@ -671,7 +674,7 @@ class Faults:
     def failing(self, name, function):
         def called(*args, **kwargs):
             if name == "open" and not os.path.isdir(args[0]):
-                return function(*args, **kwargs)  # within mkstemp
+                return function(*args, **kwargs)  # this call is made within mkstemp
             self.step(name)
             result = function(*args, **kwargs)
             return File(self, result) if name == "fdopen" else result
@@ -680,7 +683,7 @@ class Faults:
 
 
 class File:
-    """A file whose writes and flushes can fail; a failed one leaves half behind, as a full disk does."""
+    """A file whose writes and flushes can fail; a failed write leaves half of the data, as a full disk does."""
 
     def __init__(self, faults, file):
         self.faults, self.file = faults, file
@@ -708,7 +711,7 @@ class File:
 
 
 def run_with(faults_at, error, folder, monkeypatch):
-    """A small fit with a disk that fails once; what was done to the disk, and how the fit ended."""
+    """Run a small fit with a disk that fails once; return what was done to the disk, and how the fit ended."""
     ended = None
     with monkeypatch.context() as patch:
         faults = Faults(patch, faults_at, error)
@@ -721,14 +724,14 @@ def run_with(faults_at, error, folder, monkeypatch):
 
 @pytest.mark.parametrize("error", [errno.ENOSPC, errno.EIO, errno.EROFS, Crash])
 def test_a_fault_at_every_write_flush_and_rename(tmp_path, monkeypatch, error):
-    """After each the folder holds a whole state, of before or after; going on ends with the same bits."""
+    """After each fault the folder holds a whole state from before or after it, and going on ends with the same bits."""
     whole = small_model()
     fit(whole, epochs=2)
     done, ended = run_with(None, None, tmp_path / "none", monkeypatch)
     assert ended is None
     assert {"mkstemp", "fdopen", "write", "flush", "fsync", "chmod", "replace", "open", "unlink"} == set(done)
-    assert done.count("replace") == 5  # first, 3rd batch, end of epoch, 6th batch, end of epoch
-    assert done.count("fsync") == 10  # each file, and each time the folder
+    assert done.count("replace") == 5  # at first, 3rd batch, end of epoch, 6th batch, end of epoch
+    assert done.count("fsync") == 10  # each file, and each time its folder
     for at, what in enumerate(done):
         folder = tmp_path / f"{at}"
         _, ended = run_with(at, error, folder, monkeypatch)
@@ -746,7 +749,7 @@ def test_a_fault_at_every_write_flush_and_rename(tmp_path, monkeypatch, error):
             assert found[0].name == f"checkpoint-{written:06d}.safetensors"
         model = small_model(seed=4)
         if not written:
-            model = small_model()  # nothing is known of the seed yet
+            model = small_model()  # its seed is not that of the state yet
         fit(model, [BackupAndRestore(folder, 3)], epochs=2)
         assert everything(model) == everything(whole), what
         # What was left half written is gone; an old state that was not deleted goes with the next that is written.
@@ -805,7 +808,7 @@ def test_a_state_with_nan_is_not_written(tmp_path):
 
 @pytest.mark.parametrize("after", range(1, EPOCHS))
 def test_going_on_from_a_file_of_modelcheckpoint(tmp_path, after):
-    """At the end of an epoch a model's own file is enough: ``load_model(…).fit(initial_epoch=…)``."""
+    """At the end of an epoch the model's own file is enough to go on: ``load_model(…).fit(initial_epoch=…)``."""
     augment = Augmentation(shift=0.2, flip=True)
     whole = model_of_all_kinds()
     fit(whole, [callbacks.ModelCheckpoint(tmp_path / "{epoch}")], augment=augment)
@@ -831,7 +834,7 @@ def test_modelcheckpoint_does_not_overwrite_what_is_good_with_nan(tmp_path):
 
 
 def test_a_metric_in_the_middle_of_an_epoch(tmp_path):
-    """Other metrics gather sums as well."""
+    """A metric with sums of its own goes on from them."""
 
     def make(seed=1):
         model = small_model()

@@ -1,4 +1,4 @@
-"""Callbacks, each through two fits: what an earlier fit left must not matter."""
+"""Each callback goes through two fits, because what an earlier fit left must not matter."""
 
 import csv
 import math
@@ -31,7 +31,7 @@ def model_and_data():
 
 
 class Recorded(Callback):
-    """Replaces an epoch's figures by recorded ones, before callbacks that stand after it."""
+    """A callback that replaces the figures of an epoch with recorded ones for the callbacks after it."""
 
     def __init__(self, **figures):
         self.figures = figures
@@ -66,7 +66,7 @@ def test_early_stopping_restores_the_best_epoch_though_it_did_not_stop():
 
 
 def test_early_stopping_forgets_an_earlier_fit():
-    """A documented notebook lost 7 of 13 runs to a best value that survived in the callback."""
+    """A documented notebook lost 7 of 13 runs because the callback remembered the best value of an earlier fit."""
     stopping = EarlyStopping("val_accuracy", patience=10, restore_best_weights=True)
     fit_recorded([0.99, 0.98], stopping)
     model, seen = fit_recorded([0.2, 0.4, 0.6], stopping)
@@ -86,7 +86,7 @@ def test_early_stopping_stops_after_patience():
 
 
 def test_early_stopping_never_stops_after_the_first_epoch():
-    """It did after one that was NaN, and said that it had not; Keras does not either."""
+    """Keras does not stop either. It used to stop after a first epoch with NaN, and to report that it had not."""
     stopping = EarlyStopping("val_accuracy")
     _, seen = fit_recorded([math.nan, 0.1, 0.2, 0.2, 0.3], stopping)
     assert (len(seen), stopping.stopped_epoch) == (4, 3)
@@ -115,7 +115,7 @@ def test_early_stopping_needs_its_figure():
 
 
 class Distance(metrics.Metric):
-    """A metric of a user's, that says nothing of what is good."""
+    """A user's metric that does not say whether small or large is good."""
 
     name = "distance"
 
@@ -124,7 +124,7 @@ class Distance(metrics.Metric):
 
 
 class Nearness(Distance):
-    """The same, and large is good."""
+    """The same metric, for which large is good."""
 
     name = "nearness"
     direction = "max"
@@ -144,7 +144,7 @@ class Nearness(Distance):
     ],
 )
 def test_what_is_better_is_asked_of_the_compiled_metric(tmp_path, metric, key, mode, best):
-    """Judged by its name alone, a figure called top2 kept the worst model."""
+    """When only the name decided, a figure called top2 led to keeping the worst model."""
     model, x, y = model_and_data()
     if not isinstance(metric, str):
         y_rows = isinstance(metric, metrics.MeanSquaredError)
@@ -174,8 +174,8 @@ def test_what_is_better_has_to_be_said_where_nothing_tells(make):
 @pytest.mark.parametrize(
     ("key", "validated", "message"),
     [
-        ("val_accuracy", False, "not among loss, accuracy, learning_rate; give fit validation_data$"),
-        ("val_acc", True, "not among loss, accuracy, val_loss, val_accuracy, learning_rate$"),
+        ("val_accuracy", False, "they hold loss, accuracy, learning_rate; give fit validation_data$"),
+        ("val_acc", True, "they hold loss, accuracy, val_loss, val_accuracy, learning_rate$"),
     ],
 )
 def test_a_figure_that_is_not_there(key, validated, message):
@@ -218,7 +218,7 @@ def test_learning_rate_scheduler_hands_on_the_rate_until_now():
     [
         lambda epoch: 0.1 / 2**epoch,
         lambda epoch, lr: 0.1 / 2**epoch,
-        lambda epoch, lr=None: 0.1 / 2**epoch if lr is not None else 0,  # two arguments where it takes two
+        lambda epoch, lr=None: 0.1 / 2**epoch if lr is not None else 0,  # it gets two arguments if it takes two
         lambda *given: 0.1 / 2 ** given[0] if len(given) == 2 else 0,
         schedules.ExponentialDecay(0.1, decay_steps=1, decay_rate=0.5),
     ],
@@ -230,7 +230,7 @@ def test_learning_rate_scheduler_of_one_argument_or_two(schedule):
 
 
 def test_an_error_within_a_schedule_of_two_arguments_is_its_own():
-    """Keras tries again with one argument, and tells of that."""
+    """Keras tries again with one argument and reports the error of that second try."""
     model, x, y = model_and_data()
     with pytest.raises(TypeError, match="unsupported operand"):
         model.fit(x, y, verbose=0, callbacks=[LearningRateScheduler(lambda epoch, lr: epoch + None)])
@@ -276,7 +276,7 @@ def test_csv_logger(tmp_path, append, rows):
 
 @pytest.mark.parametrize("table", ["epoch;loss\n0;1.0\n", "a,b\n1,2\n"])
 def test_csv_logger_adds_to_no_other_table(tmp_path, table):
-    """Its rows were empty."""
+    """Earlier, empty rows were added."""
     (tmp_path / "history.csv").write_text(table)
     model, x, y = model_and_data()
     with pytest.raises(ValueError, match=r"has no column called 'epoch' .* give another filename or separator"):
@@ -286,10 +286,10 @@ def test_csv_logger_adds_to_no_other_table(tmp_path, table):
 
 def test_csv_logger_tells_what_it_leaves_out(tmp_path):
     path = tmp_path / "history.csv"
-    path.write_text("epoch,loss\n0,1.5")  # an editor may leave out the last line's end
+    path.write_text("epoch,loss\n0,1.5")  # an editor may leave out the end of the last line
     model, x, y = model_and_data()
     with pytest.warns(
-        UserWarning, match=r"history.csv has no column for accuracy, learning_rate, which are left out"
+        UserWarning, match=r"history.csv no column for accuracy, learning_rate, so these values are left out"
     ) as told:
         history = model.fit(x, y, epochs=2, verbose=0, callbacks=[CSVLogger(path, append=True)])
     assert len(told) == 1
@@ -332,7 +332,7 @@ def test_stop_training_is_reset():
 
 
 def rates_after(values, callback, fits=1):
-    """The learning rate after each epoch of the last of several fits with these values of val_loss."""
+    """Return the learning rates after the epochs of the last of several fits with these values of val_loss."""
     for _ in range(fits):
         model, x, y = model_and_data()
         rates = []
@@ -350,11 +350,11 @@ def rates_after(values, callback, fits=1):
         ([3, 3, 3, 3], {"patience": 2}, [0.1, 0.1, 0.01, 0.01]),
         ([3, 3, 3, 3, 3], {"patience": 2}, [0.1, 0.1, 0.01, 0.01, 0.001]),
         ([3, 4, 2, 4, 4], {"patience": 2, "factor": 0.5}, [0.1, 0.1, 0.1, 0.1, 0.05]),
-        # One epoch's rest after each cut: it does not count.
+        # After each cut there is one epoch of rest, which does not count.
         ([3, 3, 3, 3, 3], {"patience": 1, "cooldown": 2, "factor": 0.5}, [0.1, 0.05, 0.05, 0.025, 0.025]),
         ([3, 3, 3, 3, 3], {"patience": 1, "cooldown": 1, "factor": 0.5}, [0.1, 0.05, 0.025, 0.0125, 0.00625]),
         ([3, 3, 3, 3], {"patience": 1, "min_lr": 0.04, "factor": 0.5}, [0.1, 0.05, 0.04, 0.04]),
-        # Less than min_delta is nothing.
+        # An improvement by less than min_delta does not count.
         ([3, 2.95, 2.5], {"patience": 1, "min_delta": 0.1, "factor": 0.5}, [0.1, 0.05, 0.05]),
         ([3, 2, 1], {"patience": 1, "mode": "max", "factor": 0.5}, [0.1, 0.05, 0.025]),
         ([math.nan, 3, math.nan], {"patience": 1, "factor": 0.5}, [0.05, 0.05, 0.025]),
@@ -451,7 +451,7 @@ def test_checkpoint_paths_hold_names_only(path):
 @pytest.mark.parametrize(
     ("path", "arguments", "message"),
     [
-        ("{val_los}", {}, "there is no field 'val_los'; there are loss, accuracy, val_loss"),
+        ("{val_los}", {}, "there is no field 'val_los'; the fields are loss, accuracy, val_loss"),
         ("{batch}", {}, "there is no field 'batch'"),
         ("{loss:d}", {}, "{loss:d} with"),
         ("m", {"monitor": "val_figure", "save_best_only": True}, "ModelCheckpoint watches 'val_figure'"),
@@ -515,7 +515,7 @@ def test_lambda_callback_is_called_as_in_keras():
 
 
 class WithLogs(Callback):
-    """As people write them for Keras."""
+    """A callback whose methods take ``logs``, as people write them for Keras."""
 
     def __init__(self):
         self.calls = []
@@ -534,7 +534,7 @@ class WithLogs(Callback):
 
 
 class WithoutLogs(Callback):
-    """Shorter."""
+    """A callback whose methods leave ``logs`` out."""
 
     def __init__(self):
         self.calls = []
@@ -571,7 +571,7 @@ def test_a_method_that_takes_neither_fails_as_it_is_written():
 def test_a_method_that_is_never_called_is_refused(name):
     model, x, y = model_and_data()
     callback = type("Mine", (Callback,), {name: lambda self, *given: None, "on_gpu": False})()
-    with pytest.raises(ValueError, match=f"Mine has a method {name}, which fit never calls; there are on_epoch_begin"):
+    with pytest.raises(ValueError, match=f"Mine has a method {name}, which fit never calls; .* are on_epoch_begin"):
         model.fit(x, y, verbose=0, callbacks=[callback])
 
 
@@ -607,7 +607,7 @@ def test_bad_arguments(call, kind, message):
 
 
 def test_every_callback_is_offered():
-    """A class that is written but not listed escapes what walks the list."""
+    """A class that is missing from the list would escape every test that goes through the list."""
     classes, found = [Callback], {"Callback"}
     while classes:
         classes += (cls := classes.pop()).__subclasses__()

@@ -1,4 +1,4 @@
-"""The cuda kernels where they can run, and the mark that skips a test where they cannot."""
+"""The cuda kernels, if they can run here, and the mark that skips a test if they cannot."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Arguments for every kernel, small enough for the simulator: what the tests of the cuda backend have in common."""
+"""Arguments for every kernel that are small enough for the simulator; the tests of the cuda backend share them."""
 
 import numpy as np
 
@@ -16,7 +16,7 @@ POOLS = [((2, 2), (2, 2), (0, 0, 0, 0)), ((3, 2), (2, 1), (1, 2, 1, 0))]
 
 
 def arguments():
-    """For each kernel a list of argument tuples, ``out`` and ``work`` left out; floats are float64."""
+    """Return for each kernel a list of argument tuples without ``out`` and ``work``; floats are float64."""
     rng = np.random.default_rng(0)
     cases = {name: [] for name in reference.__all__}
 
@@ -27,7 +27,7 @@ def arguments():
         return np.asarray(rng.uniform(0.1, 2, shape))
 
     def add(name, *values):
-        # Arithmetic makes a number of an array without axes.
+        # Arithmetic turns an array without axes into a number.
         cases[name].append(tuple(np.asarray(v) if isinstance(v, np.generic) else v for v in values))
 
     for number, (*geometry, size, window, C, F) in enumerate(CONVOLUTIONS):
@@ -37,7 +37,7 @@ def arguments():
         add("conv2d_backward_input", dy, w, size, *geometry)
         add("conv2d_backward_weights", dy, x, window, *geometry)
     for pool in POOLS:
-        x = rng.integers(-2, 3, (2, 5, 4, 3)).astype(float)  # among which there are ties
+        x = rng.integers(-2, 3, (2, 5, 4, 3)).astype(float)  # these contain ties
         y, argmax = reference.max_pool2d_forward(x, *pool)
         add("max_pool2d_forward", x, *pool)
         add("average_pool2d_forward", x, *pool)
@@ -90,7 +90,7 @@ def arguments():
 
 
 def converted(values, dtype, upload=lambda array: array):
-    """Floating arrays in ``dtype``, copies of the others; all through ``upload``."""
+    """Return the arguments after ``upload``: floating arrays in ``dtype``, and copies of the others."""
 
     def one(value):
         if not isinstance(value, np.ndarray):
@@ -101,7 +101,7 @@ def converted(values, dtype, upload=lambda array: array):
 
 
 def results(values, returned):
-    """A kernel's results: what it returned, or the arrays that it updated."""
+    """Return a kernel's results, which are what it returned or the arrays that it updated."""
     if returned is None:
         return tuple(value for value in values if hasattr(value, "shape"))
     return returned if isinstance(returned, tuple) else (returned,)

@@ -1,9 +1,10 @@
-"""Compiles every cuda kernel for one architecture, without a card; run by ``test_cuda_ptx.py`` in a process of its own.
+"""Compile every cuda kernel for one architecture, without a card; ``test_cuda_ptx.py`` runs this in its own process.
 
     python tests/kernels/cuda_ptx.py 9.0
 
-Kernels are called as always, on stand-ins for arrays of the card, and a launch compiles for the types of its arguments
-instead of running. Prints JSON: which kernels were called, and of every function what the assembler says of it.
+Kernels are called as usual, but on stand-ins for arrays of the card, and a launch compiles the kernel for the types of
+its arguments instead of running it. The program prints, as JSON, which kernels were called and what the assembler says
+about every function.
 """
 
 import json
@@ -31,7 +32,7 @@ current = ["", ""]
 
 
 def assembler():
-    """The program ptxas of the package nvidia-cuda-nvcc, or None."""
+    """Return the path of ptxas, if possible that of the package nvidia-cuda-nvcc, or None if there is none."""
     import shutil
 
     for folder in map(Path, sys.path):
@@ -44,7 +45,7 @@ PTXAS = assembler()
 
 
 def compile_instead(function, blocks, threads, *arguments):
-    """Takes the place of ``_device.launch``."""
+    """Compile a kernel instead of launching it; this takes the place of ``_device.launch``."""
     plain = [getattr(argument, "memory", argument) for argument in arguments]
     signature = tuple(numba.typeof(argument) for argument in plain)
     key = function.py_func.__qualname__, function.py_func.__module__, id(function), signature
@@ -62,7 +63,7 @@ def compile_instead(function, blocks, threads, *arguments):
 
 
 def resources(ptx):
-    """Registers, bytes of shared memory and of spills, from the assembler's report."""
+    """Return registers, bytes of shared memory, and bytes of spills from the assembler's report."""
     if PTXAS is None:
         return {}
     with tempfile.TemporaryDirectory() as folder:
@@ -83,14 +84,14 @@ def resources(ptx):
 
 
 class StandIn:
-    """Takes the place of ``_device.Block``: memory of the host."""
+    """Memory of the host that takes the place of ``_device.Block``."""
 
     def __init__(self, count, dtype):
         self.memory = np.zeros(max(1, count), dtype)
 
 
 def main():
-    """Call every kernel once per dtype."""
+    """Call every kernel once for each dtype, and print the report."""
     dispatcher.get_current_device = lambda: types.SimpleNamespace(compute_capability=ARCHITECTURE)
     _device.launch = compile_instead
     _device.Block = StandIn

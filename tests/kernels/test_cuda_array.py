@@ -1,4 +1,4 @@
-"""Arrays on the card: NumPy's names, and arithmetic without a way through the host."""
+"""Arrays on the card have NumPy's names, and their arithmetic does not go through the host."""
 
 import operator
 

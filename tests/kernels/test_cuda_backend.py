@@ -1,4 +1,4 @@
-"""Asking for the cuda backend: what is missing is said, and nothing chooses it by itself."""
+"""Asking for the cuda backend reports what is missing, and nothing chooses this backend by itself."""
 
 import os
 import subprocess
@@ -37,7 +37,7 @@ def test_without_a_card_or_with_an_old_driver(monkeypatch):
     from tinycnn.kernels.cuda import _device
 
     def pretended(version, context):
-        """What is asked of numba-cuda, with these answers; errors are raised."""
+        """Return a stand-in for numba-cuda that gives these answers, or raises them if they are errors."""
 
         def answer(value):
             if isinstance(value, Exception):
@@ -65,7 +65,7 @@ def test_without_a_card_or_with_an_old_driver(monkeypatch):
 
 
 def test_one_file_imports_numba_cuda():
-    """So that its successor can take its place there."""
+    """This makes it possible to replace numba-cuda by a successor in one place."""
     for path in (ROOT / "kernels").rglob("*.py"):
         if path.name != "_device.py":
             text = path.read_text()

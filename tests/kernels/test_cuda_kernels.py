@@ -1,4 +1,4 @@
-"""Every cuda kernel against the reference; on a card, or in the simulator with NUMBA_ENABLE_CUDASIM=1."""
+"""Every cuda kernel is compared with the reference, on a card, or in the simulator with NUMBA_ENABLE_CUDASIM=1."""
 
 import inspect
 
@@ -14,13 +14,13 @@ from tinycnn.kernels.geometry import Window
 
 pytestmark = [pytest.mark.cuda, needs_cuda]
 
-# Largest error over the largest result (or 1): a few roundings of each dtype, more where sums are long.
+# The largest error over the largest result (or 1): a few roundings of each dtype, and more where sums are long.
 TOLERANCE = {np.float32: 3e-5, np.float64: 1e-12}
 CASES = arguments()
 
 
 def call(name, values):
-    """A kernel's results as NumPy arrays."""
+    """Return a kernel's results as NumPy arrays."""
     values = converted(values, values_dtype(values), cuda.upload)
     return [result.to_numpy() for result in results(values, getattr(cuda, name)(*values))]
 
@@ -57,7 +57,7 @@ def test_like_the_reference(name, dtype):
 
 @pytest.mark.parametrize("name", sorted(reference.__all__))
 def test_memory_brought_and_bits_repeated(name):
-    """Results in ``out``, from scratch memory of ``work``, have the bits of fresh ones, each time."""
+    """Results in ``out``, with scratch memory from ``work``, have the same bits as fresh ones, every time."""
     values = converted(CASES[name][0], np.float32)
     first = call(name, values)
     if "out" not in inspect.signature(getattr(cuda, name)).parameters:
@@ -113,7 +113,7 @@ def test_convolutions_of_any_geometry(data):
 
 @pytest.mark.parametrize("number", [0, 1, 2])
 def test_the_tiles_of_a_card(number, monkeypatch):
-    """Otherwise the simulator has smaller ones: each of their threads is one of Python. One product of each kind."""
+    """Other tests use smaller tiles, because each simulated thread is one of Python. One product of each kind."""
     from tinycnn.kernels.cuda import _product
 
     tile, rng = _product.CARD_TILES[number], np.random.default_rng(0)
@@ -148,7 +148,7 @@ def test_the_mask_of_dropout_is_the_same_bit_for_bit():
 
 
 def test_pool_of_ties_infinities_and_nan():
-    """The same winner as the reference's where a plain comparison would be wrong."""
+    """The winner is the same as the reference's where a plain comparison would be wrong."""
     x = np.random.default_rng(2).choice([0, 1, -np.inf, np.inf, np.nan], (2, 6, 5, 3))
     pool = (3, 3), (2, 1), (2, 1, 1, 2)
     for actual, expected in zip(
@@ -207,7 +207,7 @@ def test_errors_name_the_argument(error, message, name, values):
 
 @pytest.mark.parametrize("name", sorted(reference.__all__))
 def test_arrays_of_two_backends_do_not_mix(name):
-    """One array of the other backend among its arguments, each in turn, and as ``out``: both ways."""
+    """Each argument in turn, and ``out``, is an array of the other backend, in both directions."""
     names = list(inspect.signature(getattr(cuda, name)).parameters)
     values = converted(CASES[name][0], np.float32)
     places = [place for place, value in enumerate(values) if isinstance(value, np.ndarray)]

@@ -13,7 +13,7 @@ pytest.importorskip("numba_cuda", reason="numba-cuda is not installed: pip insta
 pytestmark = pytest.mark.cuda
 
 HERE = Path(__file__).parent
-#: Kernels that compute in float64 whatever their arrays hold: sums, and what the textbook has in float64.
+#: Kernels that compute in float64 whatever their arrays hold, because they sum up or the textbook uses float64.
 DOUBLE = {"column_sums", "_add_chunks", "sum_of_squares", "_root_of_sum", "_squared_error", "_gaussian_noise", "_blur"}
 
 

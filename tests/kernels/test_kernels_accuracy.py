@@ -1,4 +1,4 @@
-"""How exact each kernel is in float32: a bound per kernel, stated in docs/accuracy.md, held against float64."""
+"""In float32, the error of each kernel against float64 stays within the bound that docs/accuracy.md states for it."""
 
 import re
 from pathlib import Path
@@ -15,13 +15,13 @@ ROW = re.compile(r"^\| `(\w+)` \| (\S+) \| (\S+) \|$", re.MULTILINE)
 
 
 def bounds():
-    """What the page states."""
+    """Return the bounds that the page states."""
     rows = ROW.findall(PAGE.read_text(encoding="utf-8"))
     return {name: tuple(0.0 if cell == "exact" else float(cell) for cell in cells) for name, *cells in rows}
 
 
 def results(kernel, arguments, dtype):
-    """Every real array that a kernel gives, or changes in place."""
+    """Return every floating array that a kernel returns or changes in place."""
     arguments = [a.astype(dtype) if is_real(a) else a for a in arguments]
     result = kernel(*arguments)
     outputs = arguments if result is None else result if isinstance(result, tuple) else (result,)
@@ -34,7 +34,7 @@ def test_every_kernel_has_a_bound():
 
 @pytest.mark.parametrize("name", reference.__all__)
 def test_bound(name):
-    """Largest error over the largest result, with sums over 10,000 numbers and more."""
+    """The error is the largest one over the largest result, with sums over 10,000 numbers and more."""
     arguments = large_arguments()[name]
     exact = results(getattr(reference, name), arguments, np.float64)
     for backend, bound in zip((cpu, reference), bounds()[name], strict=True):

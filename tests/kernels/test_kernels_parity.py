@@ -1,4 +1,4 @@
-"""Every cpu kernel against the reference in float64, over drawn shapes, layouts, and memory brought by the caller.
+"""Every cpu kernel agrees with the reference in float64 for random shapes, layouts, and memory given by the caller.
 
 ``CASES`` holds one strategy per kernel, which draws its arguments; a kernel without one fails the first test.
 """
@@ -14,14 +14,14 @@ from tinycnn.kernels.geometry import argmax_dtype
 
 ACTIVATIONS = ["elu", "gelu", "leaky_relu", "relu", "sigmoid", "softmax", "tanh"]
 UPDATES_IN_PLACE = {"adam_update", "rmsprop_update", "sgd_update"}
-# Largest error over the largest result (or 1): a few roundings of each dtype, more where sums are long.
+# The largest error over the largest result (or 1): a few roundings of each dtype, and more where sums are long.
 TOLERANCE = {np.float32: 3e-5, np.float64: 1e-12}
 
 CASES = {}
 
 
 def case(name):
-    """Register a strategy that draws a kernel's arguments, ``out`` and ``work`` left out."""
+    """Register a strategy that draws a kernel's arguments, without ``out`` and ``work``."""
 
     def register(function):
         CASES[name] = st.composite(function)()
@@ -37,7 +37,7 @@ seeds = st.integers(0, 2**32 - 1)
 
 
 def values(draw, *shape):
-    """Normal values; now and then small integers, among which there are ties and zeros."""
+    """Draw normal values, and now and then small integers, among which there are ties and zeros."""
     rng = np.random.default_rng(draw(seeds))
     return rng.integers(-2, 3, shape).astype(float) if draw(st.booleans()) else rng.standard_normal(shape)
 
@@ -47,7 +47,7 @@ def positive(draw, *shape):
 
 
 def common_window(draw):
-    """What networks are made of, which kernels have short cuts for: pads of nothing or "same", strides of 1 or size."""
+    """Draw what networks use and kernels have short cuts for: no pads or "same", strides of 1 or of the size."""
     size, inputs = (draw(st.sampled_from([1, 2, 2, 3, 3])),) * 2, (draw(st.integers(3, 9)), draw(st.integers(3, 9)))
     strides = draw(st.sampled_from([(1, 1), size]))
     same = draw(st.booleans())
@@ -60,7 +60,7 @@ def common_window(draw):
 
 
 def window(draw, pads_below_size=False, longest_dilation=1):
-    """Size, strides, pads, dilation, output size, and the input size that they give: nothing has to be rejected."""
+    """Draw size, strides, pads, dilation and output size, and compute the input size, so that all fit together."""
     if draw(st.booleans()):
         return common_window(draw)
     size, output = (draw(small), draw(small)), (draw(small), draw(small))
@@ -68,10 +68,10 @@ def window(draw, pads_below_size=False, longest_dilation=1):
     dilation = draw(st.integers(1, longest_dilation)), draw(st.integers(1, longest_dilation))
     pads, inputs = [], []
     for k, o, s, d in zip(size, output, strides, dilation, strict=True):
-        extent = (o - 1) * s + d * (k - 1) + 1  # padded pixels that the windows cover
+        extent = (o - 1) * s + d * (k - 1) + 1  # the padded pixels that the windows cover
         length = extent + draw(st.integers(0, s - 1))  # and some that no window reaches
         most = min(length - 1, k - 1 if pads_below_size else length - 1)
-        before = draw(st.one_of(st.integers(0, most), st.just(most)))  # beyond the window too
+        before = draw(st.one_of(st.integers(0, most), st.just(most)))  # the pad may be larger than the window
         after = draw(st.integers(0, min(length - 1 - before, most)))
         pads += [before, after]
         inputs.append(length - before - after)
@@ -152,7 +152,7 @@ def _(draw):
 
 
 def channelled(draw, least=0):
-    """A shape whose last axis is the channels'; sometimes more rows than fit one chunk."""
+    """Draw a shape whose last axis is that of the channels; sometimes it has more rows than fit into one chunk."""
     C = draw(st.integers(1, 9))
     rows = draw(st.sampled_from([(1,), (3, 2, 5), (150_000 // C,), (0,), (7, 1)]))
     return (*rows, C) if np.prod(rows) >= least else (1, C)
@@ -201,7 +201,7 @@ def _(draw):
 
 
 def curve_case(name, *constants):
-    """Cases for an element-wise function: small and large x, and a backward that draws what the forward keeps."""
+    """Register cases for an element-wise function: small and large x, and for backward what forward would keep."""
 
     @case(f"{name}_forward")
     def _(draw):
@@ -264,7 +264,7 @@ def _(draw):
 
 
 def shares(draw, N, K):
-    """Rows with the sum 1, or one-hot."""
+    """Draw rows whose sum is 1, or one-hot rows."""
     rng = np.random.default_rng(draw(seeds))
     return rng.multinomial(1, np.full(K, 1 / K), N).astype(float) if draw(st.booleans()) else rng.dirichlet([1] * K, N)
 
@@ -357,7 +357,7 @@ def _(draw):
 
 
 def convert(arguments, dtype):
-    """The arguments with their floating arrays (zero-dimensional ones too) in ``dtype``."""
+    """Return the arguments with their floating arrays, also zero-dimensional ones, in ``dtype``."""
     return tuple(
         np.asarray(a, dtype) if isinstance(a, (np.ndarray, np.float64)) and a.dtype.kind == "f" else a
         for a in arguments
@@ -365,7 +365,7 @@ def convert(arguments, dtype):
 
 
 def call(backend, name, arguments, **memory):
-    """The kernel's results as a tuple; what it updates in place counts as results."""
+    """Return the kernel's results as a tuple; arrays that it updates in place count as results."""
     if name in UPDATES_IN_PLACE:
         arguments = tuple(a.copy() if isinstance(a, np.ndarray) else a for a in arguments)
         assert getattr(backend, name)(*arguments) is None
@@ -375,7 +375,7 @@ def call(backend, name, arguments, **memory):
 
 
 def assert_close(actual, expected, dtype):
-    """Every element finite where the reference's is, and near it; argmax exactly equal."""
+    """Raise unless every element is finite where the reference's is, and near it; argmax must be equal."""
     assert len(actual) == len(expected)
     for a, e in zip(actual, expected, strict=True):
         assert a.shape == e.shape
@@ -389,7 +389,7 @@ def assert_close(actual, expected, dtype):
 
 
 def poisoned(shape, dtype):
-    """Memory in which every unwritten element shows."""
+    """Return memory in which every element that is not written shows."""
     return np.full(shape, np.nan if np.dtype(dtype).kind == "f" else 255, dtype)
 
 
@@ -428,7 +428,7 @@ def test_equals_the_reference(name, dtype, data):
 @settings(deadline=None, max_examples=10)
 @given(data=st.data())
 def test_any_layout(name, data):
-    """Fortran order, strides, read-only memory and results brought in such a layout change nothing."""
+    """Fortran order, strides, read-only memory, and ``out`` in such a layout change nothing."""
     arguments = convert(data.draw(CASES[name]), np.float32)
     expected = call(cpu, name, arguments)
 
@@ -464,7 +464,7 @@ IN_PLACE = [
 @settings(deadline=None, max_examples=20)
 @given(data=st.data())
 def test_in_place(name, dtype, data):
-    """The result may take the place of x, or of dy."""
+    """The result may be written over x or over dy."""
     arguments = convert(data.draw(CASES[name]), dtype)
     expected = call(cpu, name, arguments)[0]
     for backend in (cpu, reference):
@@ -501,7 +501,7 @@ def test_a_result_laid_over_an_input_is_still_right():
     ],
 )
 def test_convolution_of_the_usual_sizes(shape, filters, size, strides, groups, dtype):
-    """Random drawing meets small shapes only: these fill several tiles and chunks."""
+    """Random shapes are always small; these fill several tiles and chunks."""
     rng = np.random.default_rng(1)
     x = rng.standard_normal(shape).astype(dtype)
     w = rng.standard_normal((*size, shape[-1] // groups, filters)).astype(dtype)
@@ -520,7 +520,7 @@ def test_convolution_of_the_usual_sizes(shape, filters, size, strides, groups, d
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize(("N", "K", "F"), [(1, 784, 10), (150, 300, 70), (260, 65, 128), (37, 513, 33), (300, 900, 9)])
 def test_dense_of_the_usual_sizes(N, K, F, dtype):
-    """Several blocks of rows, panels of columns and runs of the sum, the last of each incomplete."""
+    """There are several blocks of rows, panels of columns and parts of the sum, and the last of each is incomplete."""
     rng = np.random.default_rng(1)
     x, w, b, dy = (rng.standard_normal(shape).astype(dtype) for shape in ((N, K), (K, F), (F,), (N, F)))
     for name, arguments in {
@@ -534,7 +534,7 @@ def test_dense_of_the_usual_sizes(N, K, F, dtype):
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_pool_of_ties_infinities_and_nan(dtype):
-    """The same winner as the reference's where a plain comparison would be wrong."""
+    """The winner is the same as the reference's where a plain comparison would be wrong."""
     rng = np.random.default_rng(2)
     x = rng.choice([0, 1, -np.inf, np.inf, np.nan], (6, 9, 8, 5)).astype(dtype)
     for size, strides, pads in [
@@ -566,7 +566,7 @@ def test_pool_with_more_taps_than_a_byte_counts():
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf])
 def test_what_is_not_finite_stays_visible(bad):
-    """A diverging model must show it: fast arithmetic may not assume that NaN and infinity do not occur."""
+    """A diverging model must be noticed, so fast arithmetic must not assume that NaN and infinity never occur."""
     x = np.ones((3, 4, 4, 2), np.float32)
     x[1, 2, 2, 1] = bad
     w, ones = np.ones((3, 3, 2, 2), np.float32), np.ones(2, np.float32)
@@ -611,7 +611,7 @@ def test_what_is_not_finite_stays_visible(bad):
 
 
 def test_batch_norm_does_not_cancel():
-    """A mean far from zero: the difference of two large squares would lose the variance altogether."""
+    """With a mean far from zero, the difference of two large squares would lose the variance altogether."""
     x = (1e4 + np.random.default_rng(4).standard_normal((50_000, 3))).astype(np.float32)
     ones = np.ones(3, np.float32)
     _, mean, variance = cpu.batch_norm_forward(x, ones, ones, 1e-3)
@@ -660,7 +660,7 @@ def test_errors_name_the_argument(error, message, name, arguments):
 
 @pytest.mark.parametrize("backend", [cpu, reference])
 def test_a_class_without_a_share_may_have_any_logit(backend):
-    """0 times infinity is not a number, but such a class says nothing about the loss."""
+    """0 times infinity is NaN, but a class without a share does not contribute to the loss."""
     losses, p = backend.categorical_cross_entropy_forward(np.array([[0.0, -np.inf, 0.0]]), np.array([[0.5, 0.0, 0.5]]))
     np.testing.assert_allclose(losses, np.log(2))
     np.testing.assert_allclose(p, [[0.5, 0, 0.5]])
@@ -669,7 +669,7 @@ def test_a_class_without_a_share_may_have_any_logit(backend):
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("backend", [cpu, reference])
 def test_centered_rmsprop_survives_a_gradient_that_does_not_change(backend, dtype):
-    """Then the variance is 0, and rounding makes it less: the root of which is not a number."""
+    """The variance is then 0, and rounding may make it negative, so that its root would be NaN."""
     w, mean_square, mean = np.zeros((3, 5), dtype)
     for gradient in [np.array([10, 0.1, 1e3, 7, 3], dtype)] * 400:
         backend.rmsprop_update(w, gradient, mean_square, mean, None, 1e-3, 0.9, 0.0, 1e-7)
@@ -698,7 +698,7 @@ def test_updates_reach_arrays_of_any_layout():
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize(("K", "F"), [(1, 1), (16, 16), (15, 33), (130, 20), (257, 64), (48, 300)])
 def test_a_transposed_matrix_has_every_number_in_its_place(K, F, dtype):
-    """Input gradients of a dense layer for the rows of the identity: w transposed, exactly."""
+    """For the rows of the identity, the input gradients of a dense layer are exactly w transposed."""
     w = np.random.default_rng(0).normal(size=(K, F)).astype(dtype)
     np.testing.assert_array_equal(cpu.dense_backward_input(np.eye(F, dtype=dtype), w), w.T)
 
@@ -709,7 +709,7 @@ def test_a_transposed_matrix_has_every_number_in_its_place(K, F, dtype):
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize(("K", "F"), [(1030, 100), (40, 40)])
 def test_a_dense_row_has_the_same_bits_among_many_rows(dtype, K, F):
-    """Few rows read w where it lies, and many a copy."""
+    """With few rows w is read in place, and with many rows from a copy."""
     rng = np.random.default_rng(0)
     x, w, b = (rng.normal(size=shape).astype(dtype) for shape in ((130, K), (K, F), (F,)))
     many = cpu.dense_forward(x, w, b)

@@ -1,4 +1,4 @@
-"""The reference kernels against what does not share their code: SciPy, brute force, identities, hand calculation."""
+"""The reference kernels agree with what shares no code with them: SciPy, brute force, identities, hand calculation."""
 
 import math
 from statistics import NormalDist
@@ -20,7 +20,7 @@ POINTS = [-2.0, -0.5, 0.0, 0.5, 2.0]
 @settings(deadline=None, max_examples=60)
 @given(data=st.data())
 def test_convolution_equals_scipy(data):
-    """Every output pixel of every filter: SciPy's correlation of the padded image with the dilated filter, strided."""
+    """Every output pixel of every filter is SciPy's strided correlation of the padded image with the dilated filter."""
     size, geometry, output, inputs, CG, FG, groups = convolution(data.draw)
     strides, (top, bottom, left, right), dilation, *_ = geometry
     x = values(data.draw, 2, *inputs, CG * groups)
@@ -59,7 +59,7 @@ def test_convolution_gradients_are_adjoint(data):
 
 
 def brute_force_pool(image, size, strides, pads, output):
-    """One channel, window by window in plain Python: the first of the largest pixels inside; a NaN beats all."""
+    """Return the first of the largest pixels of each window of one channel, in plain Python; NaN beats all numbers."""
     y, argmax = np.empty(output), np.empty(output, int)
     for i, j in np.ndindex(output):
         best = None
@@ -107,7 +107,7 @@ def test_pool_gradient_goes_to_the_winner(data):
 @settings(deadline=None, max_examples=50)
 @given(data=st.data())
 def test_average_pool_equals_brute_force(data):
-    """The mean of the pixels inside, window by window; and the gradient is the adjoint of that linear map."""
+    """Each result is the mean of the pixels in its window, and the gradient is the adjoint of that linear map."""
     size, strides, pads, _, output, inputs = window(data.draw, pads_below_size=True)
     image = values(data.draw, *inputs)
     expected = np.empty(output)
@@ -142,7 +142,7 @@ def test_dropout_keeps_the_right_share_and_the_mean(rate):
 
 
 def test_dropout_masks_are_independent():
-    """Other steps, other seeds, neighbours and the four halves of nearby keys do not resemble one another."""
+    """Masks of other steps, other seeds, neighbours, and the four halves of nearby keys do not resemble one another."""
     count = 100_000
     masks = [reference.dropout(np.ones(count), 0.5, *name) > 0 for name in [(1, 1), (1, 2), (2, 1), (2, 2), (0, 0)]]
     bound = 5 * np.sqrt(count) / 2
@@ -154,7 +154,7 @@ def test_dropout_masks_are_independent():
 
 
 def test_gaussian_noise_is_normal_and_independent():
-    """Kolmogorov and Smirnov's test of one stream, and no correlation between neighbours, steps and seeds."""
+    """One stream passes the Kolmogorov–Smirnov test, and neighbours, steps and seeds are not correlated."""
     count = 100_000
     streams = [reference.gaussian_noise(np.zeros(count), 2.0, *name) / 2 for name in [(1, 1), (1, 2), (2, 1), (0, 0)]]
     assert kstest(streams[0], "norm").pvalue > 1e-3
@@ -176,7 +176,7 @@ def test_gaussian_noise_is_normal_and_independent():
     ],
 )
 def test_activations_by_their_formulas(name, constants, expected):
-    """Values by the standard library, slopes by differences."""
+    """Values are compared with the standard library's, and slopes with differences."""
     x, h = np.array(POINTS), 1e-6
     forward, backward = getattr(reference, f"{name}_forward"), getattr(reference, f"{name}_backward")
     y = forward(x, *constants)
@@ -188,7 +188,7 @@ def test_activations_by_their_formulas(name, constants, expected):
 
 
 def test_the_hash_is_splitmix64():
-    """The first outputs of Vigna's ``splitmix64.c`` for seed 1234567."""
+    """The first numbers are those of Vigna's ``splitmix64.c`` for seed 1234567."""
     golden = np.uint64(0x9E3779B97F4A7C15)
     counter = np.array([1234567], np.uint64) + np.arange(1, 6, dtype=np.uint64) * golden
     known = [6457827717110365317, 3203168211198807973, 9817491932198370423, 4593380528125082431, 16408922859458223821]
@@ -225,7 +225,7 @@ def test_batch_norm_by_hand():
 
 
 def test_batch_norm_gradients_equal_differences():
-    """A random cotangent: with one of ones, a backward pass that lacks its last term would go unnoticed."""
+    """The cotangent is random: with one of ones, a backward pass that lacks its last term would go unnoticed."""
     rng = np.random.default_rng(1)
     x, gamma, beta, dy = (rng.standard_normal(s) for s in [(4, 3, 2), (2,), (2,), (4, 3, 2)])
 

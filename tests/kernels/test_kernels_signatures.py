@@ -1,4 +1,4 @@
-"""Every backend offers the reference's kernels under the same names and with the same signatures."""
+"""Every backend has the reference's kernels under the same names and with the same signatures."""
 
 import importlib
 import inspect
@@ -25,7 +25,7 @@ def test_documented(name):
 
 
 def test_every_kernel_is_listed():
-    """One written but not listed in its file would escape every test that walks ``__all__``."""
+    """A kernel that is missing from its file's ``__all__`` would escape every test that goes through it."""
     for backend in (cpu, reference):
         for file in pkgutil.iter_modules(backend.__path__):
             module = importlib.import_module(f"{backend.__name__}.{file.name}")

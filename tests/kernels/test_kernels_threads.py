@@ -1,4 +1,4 @@
-"""What runs in parallel: the same bits for any number of threads, safe launches, one BLAS thread, the compile cache."""
+"""Parallel code gives the same bits for any number of threads, launches safely, uses one BLAS thread, and is cached."""
 
 import json
 import os
@@ -19,7 +19,7 @@ ROOT = Path(__file__).parents[2]
 
 
 def run_python(code, **environment):
-    """Standard output of a fresh interpreter that finds the package as this one does."""
+    """Return the standard output of a fresh interpreter that finds the package as this one does."""
     search = os.pathsep.join([str(ROOT), str(Path(__file__).parent)])
     variables = {**os.environ, "PYTHONPATH": search, **environment}
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=300, env=variables)
@@ -28,7 +28,7 @@ def run_python(code, **environment):
 
 
 def large_arguments():
-    """For each kernel, arguments that fill many chunks, the last of them not quite."""
+    """Return for each kernel arguments that fill many chunks, the last one only in part."""
     rng = np.random.default_rng(0)
 
     def draw(*shape):
@@ -82,14 +82,14 @@ def large_arguments():
 
 
 def curve_arguments(dy, x):
-    """Arguments of the element-wise functions that have a launcher in common."""
+    """Return arguments for the element-wise functions that share a launcher."""
     constants = {"elu": (1.0,), "gelu": (), "leaky_relu": (0.2,), "sigmoid": (), "tanh": ()}
     forward = {f"{name}_forward": (x, *constant) for name, constant in constants.items()}
     return forward | {f"{name}_backward": (dy, x, *constant) for name, constant in constants.items()}
 
 
 def digests(name, arguments):
-    """One kernel's result as bytes."""
+    """Return the bytes of each of one kernel's results."""
     arguments = tuple(a.copy() if isinstance(a, np.ndarray) else a for a in arguments)
     result = getattr(cpu, name)(*arguments)
     results = arguments if result is None else result if isinstance(result, tuple) else (result,)
@@ -97,7 +97,7 @@ def digests(name, arguments):
 
 
 def compare_thread_counts():
-    """Runs in a process of its own: for each kernel the numbers of threads whose bits differ from one thread's."""
+    """Return for each kernel the numbers of threads whose bits differ from one thread's; runs in its own process."""
     import numba
 
     different = {}
@@ -127,7 +127,7 @@ def test_bits_do_not_depend_on_memory_brought():
 
 
 def small_arguments():
-    """The first few of every array of :func:`large_arguments`, where compiled loops run mostly in their remainders."""
+    """Return the first elements of :func:`large_arguments`, on which loops run mostly in their remainders."""
     rng = np.random.default_rng(1)
 
     def draw(*shape):
@@ -168,7 +168,7 @@ def small_arguments():
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("arguments_of", [large_arguments, small_arguments])
 def test_bits_do_not_depend_on_where_arrays_lie(arguments_of, dtype):
-    """Compiled code may take another path for another alignment or distance between arrays, with other roundings."""
+    """Compiled code could take another path, with other rounding, for another alignment or distance between arrays."""
     different = []
     for name, arguments in arguments_of().items():
         kernel, results = getattr(cpu, name), set()
@@ -191,7 +191,7 @@ def test_bits_do_not_depend_on_where_arrays_lie(arguments_of, dtype):
 
 
 def placer(trial, dtype):
-    """A function that copies one array after another into one stretch of memory, with gaps that depend on the trial."""
+    """Return a function that copies arrays one after another into one stretch of memory; gaps depend on the trial."""
     arena, start = np.empty(3_000_000, dtype), trial
 
     def place(array):
@@ -212,7 +212,7 @@ def is_real(value):
 
 @pytest.mark.parametrize("layer", ["omp", "workqueue"])
 def test_two_python_threads_at_once(layer):
-    """Numba's workqueue ends the process when two threads enter at once; the launch lock keeps them apart."""
+    """Numba's workqueue ends the process if two threads enter it at once, so a lock keeps launches apart."""
     code = """
 import threading, numpy as np
 from tinycnn.kernels import cpu
@@ -295,7 +295,7 @@ def test_one_blas_thread_nests_and_restores():
 
 
 def test_one_blas_thread_is_shared_by_python_threads():
-    """The limit is the process's: it stays until the last user has left."""
+    """The limit holds for the whole process, so it stays until the last thread that uses it has finished."""
     with one_blas_thread():
         pass
     before = blas_threads()
@@ -339,14 +339,14 @@ def test_a_second_process_compiles_nothing(tmp_path):
 
 
 def test_code_from_the_cache_runs_whoever_compiled_its_parts(tmp_path):
-    """Here the second process compiles with what the first has left; the third used to end with a crash."""
+    """The second process compiles with what the first has left; the third one used to crash."""
     for dtype in ("float32", "float64", "float64"):
         code = f"import numpy as np; from tinycnn.kernels import cpu; print(cpu.relu_forward(np.ones(2, np.{dtype})))"
         assert run_python(code, NUMBA_CACHE_DIR=str(tmp_path)).strip() == "[1. 1.]"
 
 
 def test_the_cache_falls_back_to_a_private_folder(tmp_path):
-    """A home that cannot be written to costs nothing but the place."""
+    """A home folder that cannot be written to only means that the cache lies in another folder."""
     blocked = tmp_path / "a file"
     blocked.touch()
     code = "import os; os.umask(0o002)\nfrom tinycnn.kernels.cpu.machine import jit; print(jit.cache_folder())"
@@ -362,14 +362,14 @@ def test_the_cache_falls_back_to_a_private_folder(tmp_path):
 
 
 def test_a_folder_that_others_may_write_to_is_not_used(tmp_path):
-    """Cached code is run: it must not come from a folder in which anyone can put it."""
+    """Cached code is run, so it must not come from a folder into which anyone can write."""
     assert jit._is_ours(tmp_path)
     tmp_path.chmod(0o777)
     assert not jit._is_ours(tmp_path)
 
 
 def test_every_source_counts_in_the_cache_name():
-    """Numba does not see an edit in a helper of another file; the folder's name must, however deep the file lies."""
+    """Numba does not notice an edit in another file's helper, so the folder's name must depend on all files."""
     before = jit._source_hash()
     for nested in ("", "cpu", "cpu/machine", "cuda/steps"):
         extra = Path(reference.__file__).parents[1] / nested / "_temporary_for_a_test.py"

@@ -1,4 +1,4 @@
-"""Winograd's convolution against the definition in float64: rounding, odd sizes, borders, NaN."""
+"""Winograd's convolution is compared with the definition in float64: rounding, odd sizes, borders, NaN."""
 
 import numba
 import numpy as np
@@ -18,7 +18,7 @@ dtypes = pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @numba.njit(error_model="numpy")
 def filters_driver(w, C, F, flipped, u, scratch):
     rows = F if flipped else C
-    for first in range(0, rows, 2):  # in pieces, as parallel loops take them
+    for first in range(0, rows, 2):  # in pieces, as in parallel loops
         winograd.transform_filters(w, 0, C, F, flipped, u, 0, first, min(rows, first + 2), scratch, 3)
 
 
@@ -51,7 +51,7 @@ def weights_driver(micro, canvas, size, width, C, N, unit, OH, OW, dz, F, du, dw
 
 
 def on_canvas(x):
-    """Each image with one zero around it, in whole tiles."""
+    """Return each image with a border of one zero, enlarged to whole tiles."""
     N, H, W, C = x.shape
     canvas = np.zeros((N, -(-H // 4) * 4 + 2, -(-W // 4) * 4 + 2, C), x.dtype)
     canvas[:, 1 : H + 1, 1 : W + 1] = x
@@ -59,12 +59,12 @@ def on_canvas(x):
 
 
 def unset(size, dtype):
-    """Scratch memory: whoever reads it before writing gets NaN."""
+    """Return scratch memory that is NaN wherever it has not been written."""
     return np.full(size + 5, np.nan, dtype)
 
 
 def forward(x, w, b, floor=-np.inf, unit=2, run=8, flipped=False):
-    """The convolution, or with ``flipped`` the input gradient of x = dy, by the functions under test."""
+    """Return the convolution, or with ``flipped`` the input gradient for x = dy, by the functions under test."""
     C, F = w.shape[3:1:-1] if flipped else w.shape[2:]
     canvas, item = on_canvas(x), x.itemsize
     N, OH, OW, _ = x.shape
@@ -80,7 +80,7 @@ def forward(x, w, b, floor=-np.inf, unit=2, run=8, flipped=False):
 
 
 def weights(dz, x, unit=2, run=8):
-    """The weight gradient by the functions under test."""
+    """Return the weight gradient by the functions under test."""
     (N, OH, OW, F), C = dz.shape, x.shape[3]
     canvas, row = on_canvas(x), min(C, winograd.COLUMNS)
     dw = np.empty((3, 3, C, F), x.dtype)
@@ -172,7 +172,7 @@ def test_bits_do_not_depend_on_how_the_batch_is_cut():
 
 
 def test_scratch_and_outputs_are_used_within_their_bounds():
-    """The last numbers of every array lie at the end of their memory: a foreign value behind it stays."""
+    """Each array ends where its memory ends, and a foreign value after it stays as it is."""
     x, w, b = drawn(4, (3, 6, 5, 17), (3, 3, 17, 33), (33,), dtype=np.float32)
     memory = np.full(3 * 6 * 5 * 33 + 64, 7, np.float32)
     canvas = on_canvas(x)

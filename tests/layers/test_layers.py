@@ -221,7 +221,7 @@ def test_global_pools(backend, keepdims):
 
 
 def test_what_a_global_pool_sees():
-    """It sees all that the windows before it can reach; a frame of zeros does not change that."""
+    """A global pooling sees all that the windows before it can reach; a frame of zeros does not change this."""
     model = tinycnn.Sequential(
         [
             layers.Input((20, 20, 1)),
@@ -361,7 +361,7 @@ def test_trainable_can_be_set_after_building():
 
 
 def test_a_layer_that_does_not_keep_its_arguments_still_has_a_repr():
-    """Its repr used to raise an error, in whatever message was to name the layer."""
+    """Earlier, its repr raised an error, and so spoilt every message that was to name the layer."""
 
     class Forgetful(layers.Layer):
         def __init__(self, amount, **base):
@@ -440,10 +440,10 @@ class Complex(initializers.Initializer):
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (lambda: Named().build((3,)), "Named 'named': has a parameter or a buffer called 'w' already"),
+        (lambda: Named().build((3,)), "Named 'named': a parameter or a buffer is called 'w' already"),
         (
             lambda: layers.Dense(4, bias_initializer=OneNumber(), name="d").build((3,)),
-            r"Dense 'd': OneNumber made float64 of shape \(1,\) where numbers of shape \(4,\) were wanted",
+            r"Dense 'd': OneNumber made float64 of shape \(1,\); expected numbers of shape \(4,\)",
         ),
         (lambda: layers.Dense(4, kernel_initializer=Complex()).build((3,)), "Complex made complex128"),
         (lambda: layers.Dense(4).build((3,), rng=42), "rng must be a numpy.random.Generator; got 42"),
@@ -459,7 +459,7 @@ def test_slips_in_a_layer_are_named(call, message):
 
 @pytest.mark.parametrize("fuse", [True, False])
 def test_one_parameter_may_be_trained_in_a_frozen_layer(fuse):
-    """Its gradient used not to be computed, while the gradient of a penalty was added to it at every step."""
+    """Earlier, the gradient of that parameter was not computed, but that of a penalty was added to it at every step."""
     conv = layers.Conv2D(2, 3, activation="relu", bias_regularizer="l2", bias_initializer="glorot_uniform")
     end = layers.Dense(3, activation="softmax")
     model = Sequential([layers.Input((5, 5, 1)), conv, layers.MaxPooling2D(), layers.Flatten(), end])
@@ -474,7 +474,7 @@ def test_one_parameter_may_be_trained_in_a_frozen_layer(fuse):
 
 
 def test_a_layer_is_no_function_and_says_what_is():
-    with pytest.raises(TypeError, match=r"Dense 'd' is no function: .* or call layer.forward\(x, training=True\)"):
+    with pytest.raises(TypeError, match=r"Dense 'd' is not a function; .* or call layer.forward\(x, training=True\)"):
         layers.Dense(3, name="d")(np.ones((1, 2)))
 
 

@@ -1,4 +1,4 @@
-"""Layers of one's own: as small as they can be, and errors that name the layer at fault."""
+"""A user's own layers may be as small as possible, and errors name the layer that is at fault."""
 
 import numpy as np
 import pytest
@@ -20,7 +20,7 @@ class Square(layers.Layer):
 
 
 class Scale(layers.Layer):
-    """Has a parameter, and takes ``training`` alone."""
+    """A layer that has a parameter and takes only ``training``."""
 
     def create(self, input_shape, rng):
         self.add_parameter("scale", input_shape, "ones", rng)
@@ -34,7 +34,7 @@ class Scale(layers.Layer):
 
 
 class Shake(layers.Layer):
-    """Takes ``step`` alone, by position or by name."""
+    """A layer that takes only ``step``, by position or by name."""
 
     def forward(self, x, step=0):
         return x * x.dtype.type(1 + step % 2), step
@@ -105,7 +105,7 @@ def test_subclasses_may_call_their_base():
             return super().forward(x, **named)
 
     class Half(Square):
-        """Its base's result has another shape than its own."""
+        """A layer whose result has another shape than that of its base class."""
 
         def output_shape(self, input_shape):
             return (input_shape[0] - 1,)
@@ -138,7 +138,7 @@ def test_a_forward_from_elsewhere_is_a_method_too():
 
 
 def wrong(name, **methods):
-    """A class with these methods, the others being right."""
+    """Return a class of which one thing is wrong and all other things are right."""
     right = {"forward": lambda self, x: (x * x, x), "backward": lambda self, dy, cache: 2 * cache * dy}
     return type(name, (layers.Layer,), right | methods)
 

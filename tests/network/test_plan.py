@@ -1,4 +1,4 @@
-"""Layers that run as one give what they give one by one; and what is not exactly of a known kind never runs as one."""
+"""Layers that run as one give the same results as one by one, and only layers of exactly known types run as one."""
 
 import numpy as np
 import pytest
@@ -24,9 +24,9 @@ from tinycnn.layers import (
 from tinycnn.network.plan import ConvStage
 from tinycnn.testing import strategies
 
-# Largest difference over the largest number: some roundings of each dtype, after a few steps of plain descent.
+# The largest difference over the largest number: some roundings of each dtype, after a few steps of plain descent.
 TOLERANCE = {"float32": 2e-4, "float64": 1e-11}
-# The same for one kernel; Winograd's algorithm rounds ten times as much as the definition.
+# The same for a single kernel; Winograd's algorithm rounds ten times as much as the definition.
 KERNEL_TOLERANCE = {"float32": 2e-5, "float64": 1e-12}
 
 NETWORKS = {
@@ -87,7 +87,7 @@ def data(n=23, dtype="float32"):
 
 
 def assert_close(actual, expected, tolerance, what=""):
-    """Relative to the largest number; NaN fails."""
+    """Raise unless the arrays are close, relative to the largest number; NaN fails."""
     scale = max(1.0, float(np.abs(expected).max(initial=0)))
     error = float(np.abs(actual - expected).max(initial=0)) / scale
     assert error <= tolerance, f"{what}: {error}"
@@ -147,13 +147,13 @@ def test_fuse_must_be_true_or_false():
 
 
 def taken(model):
-    """Names of the layers in each step that is not a layer."""
+    """Return the names of the layers in each step that stands for several layers."""
     return [[layer.name for layer in step.layers] for step in model.plan if isinstance(step, ConvStage)]
 
 
 def test_which_layers_run_as_one():
     assert taken(make("conv and pool twice, dropout")) == [["conv2d", "max_pooling2d"], ["conv2d_1", "max_pooling2d_1"]]
-    # Not through a layer in between, not with an activation other than ReLU, and not a depthwise convolution.
+    # No stage reaches over a layer in between, has an activation other than ReLU, or a depthwise convolution.
     assert taken(make("no activation, strides, dilation, groups")) == [["conv2d", "max_pooling2d"], ["conv2d_1"]]
     with tinycnn.use_backend("reference"):
         assert taken(make("many channels")) == []
@@ -207,7 +207,7 @@ def test_a_subclass_runs_by_itself(conv, pool, expected):
 
 @pytest.mark.parametrize("when", ["before", "after"])
 def test_a_frozen_stage_stays_and_hands_the_gradient_on(when):
-    """Whether the layer is frozen before compiling or after it."""
+    """The layer may be frozen before compiling or after it."""
     x, y = data(dtype="float64")
     gradients = []
     for fuse in (True, False):
@@ -242,7 +242,7 @@ def test_a_frozen_first_stage_is_left_alone():
 
 
 def in_turn(x, w, b, window, groups, relu, pool):
-    """The definition: the reference's kernels one after another."""
+    """Return what the definition gives: the reference's kernels, one after another."""
     y = reference.conv2d_forward(x, w, b, window.strides, window.pads, window.dilation, groups)
     if relu:
         y = reference.relu_forward(y)
@@ -263,7 +263,7 @@ def back_in_turn(dy, activated, argmax, x, w, window, groups, relu, pool):
 
 @st.composite
 def stages(draw):
-    """A stage's geometry: any convolution, or one that Winograd's algorithm can do, with any pooling or none."""
+    """Draw a stage's geometry: any convolution, or one that Winograd's algorithm can do, with any pooling or none."""
     if draw(st.booleans()):
         g = draw(strategies.conv_geometries(max_output=9, max_channels=5))
         sizes, groups, filters = [g.input_size, g.kernel_size, g.strides, g.pads, g.dilation], g.groups, g.filters
@@ -282,7 +282,7 @@ def stages(draw):
 
 @st.composite
 def pools(draw, size):
-    """Side by side, overlapping or apart; pads smaller than the window, so that each window holds a pixel."""
+    """Draw windows side by side, overlapping or apart; pads are smaller than the window, so each holds a pixel."""
     axes = []
     for length in size:
         k = draw(st.integers(1, 4))
@@ -312,13 +312,13 @@ def test_a_stage_is_its_kernels_in_turn(stage, dtype, bias, seed):
     assert_close(y, expected_y, tolerance, "y")
     if pool is not None:
         assert argmax.dtype == expected_argmax.dtype
-        # Where ReLU has made a whole window zeros nothing is handed back, whichever of them has won.
+        # If ReLU has made a whole window zero, nothing is handed back, whichever of its pixels has won.
         decided = expected_y > 1e-4 if relu else np.ones(y.shape, bool)
         if dtype == "float64":
             np.testing.assert_array_equal(argmax[decided], expected_argmax[decided])
 
     dy = rng.standard_normal(y.shape).astype(dtype)
-    # Two numbers nearly alike: rounding may decide which won, and what is handed back follows the one that did.
+    # If two numbers are nearly alike, rounding may decide which one wins, and the gradient goes to that one.
     if pool is not None:
         expected_argmax = argmax
     if relu and pool is None:
@@ -344,7 +344,7 @@ def test_a_stage_is_its_kernels_in_turn(stage, dtype, bias, seed):
 @pytest.mark.parametrize("relu", [True, False])
 @pytest.mark.parametrize("algorithm", ["direct", "winograd"])
 def test_nan_is_not_hidden(algorithm, relu, pool):
-    """Where the definition gives NaN, so does the stage; Winograd's tiles may show it in a few more places."""
+    """The stage gives NaN wherever the definition does; with Winograd's tiles, NaN may appear in a few more places."""
     rng = np.random.default_rng(0)
     x, w = (rng.standard_normal(s).astype(np.float32) for s in ((2, 12, 12, 9), (3, 3, 9, 10)))
     window = Window((3, 3), (1, 1), (1, 1, 1, 1))
@@ -398,7 +398,7 @@ def a_network_with_norms():
     model = Sequential(
         [
             Input((12, 11, 3)),
-            Conv2D(20, 3, activation="relu", padding="same"),  # direct, whatever the batch
+            Conv2D(20, 3, activation="relu", padding="same"),  # it is computed directly for every size of batch
             BatchNormalization(),
             MaxPooling2D(2, padding="same"),
             Dropout(0.3),

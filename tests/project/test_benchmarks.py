@@ -1,4 +1,4 @@
-"""The benchmarks run, at their smallest, and their arithmetic is right; how fast anything is, no test asks."""
+"""The benchmarks run at their smallest sizes, and their arithmetic is right; no test checks how fast anything is."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ BENCHMARKS = ROOT / "benchmarks"
 
 
 def script(name: str, *arguments: str) -> str:
-    """What a benchmark prints, run as a user runs it."""
+    """Run a benchmark as a user runs it, and return what it prints."""
     environment = os.environ | {"PYTHONPATH": str(ROOT), "PYTHONIOENCODING": "utf-8"}
     command = [sys.executable, str(BENCHMARKS / f"{name}.py"), *arguments]
     done = subprocess.run(command, env=environment, capture_output=True, text=True)

@@ -1,4 +1,4 @@
-"""What is written is true: examples run, commands are the ones that are tested, and nothing unsafe slips in."""
+"""The documentation is true: examples run, commands are those that are tested, and nothing unsafe slips in."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md"] + [
 ]
 # Pages that a learner pastes from top to bottom say so in a comment; elsewhere each block stands on its own.
 TOGETHER = "The blocks of this page are one program"
-# The code on this page is whole files and edits, which a test below applies to a copy.
+# The code on this page consists of whole files and of edits, which a test below applies to a copy.
 FILES = ROOT / "docs" / "adding_a_layer.md"
 ENGINE = [*sorted((ROOT / "tinycnn").rglob("*.py")), *sorted((ROOT / "kernels").rglob("*.py"))]
-# The backend that needs a machine of its own is imported by its own tests only.
+# The backend that needs a special machine is imported only by its own tests.
 MODULES = [
     module.name
     for module in pkgutil.walk_packages(tinycnn.__path__, "tinycnn.")
@@ -44,12 +44,12 @@ MODULES = [
 
 
 def blocks(page: Path, language: str) -> list[str]:
-    """The fenced blocks of one language in a page."""
+    """Return the fenced blocks of one language in a page."""
     return re.findall(rf"^```{language}\n(.*?)^```$", page.read_text("utf-8"), re.DOTALL | re.MULTILINE)
 
 
 def tracked_files() -> list[Path]:
-    """What git keeps, or an empty list in a copy without git."""
+    """Return the files that git tracks, or an empty list in a copy without git."""
     try:
         listing = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=True)
     except (OSError, subprocess.CalledProcessError):
@@ -73,7 +73,7 @@ README_PROGRAMS = blocks(ROOT / "README.md", "python")
 
 
 def run_program(text: str, folder: Path) -> str:
-    """Output of a program, run in a process and a folder of its own."""
+    """Run a program in a process and a folder of its own, and return its output."""
     path = folder / "program.py"
     path.write_text(text, "utf-8")
     environment = os.environ | {"PYTHONPATH": str(ROOT), "MPLBACKEND": "agg", "PYTHONIOENCODING": "utf-8"}
@@ -128,7 +128,7 @@ def test_what_a_page_shows_is_compared() -> None:
     "page", [page for page in PAGES if TOGETHER in page.read_text("utf-8")], ids=lambda page: page.stem
 )
 def test_the_pages_that_are_one_program_run_and_print_what_they_say(page: Path, tmp_path: Path) -> None:
-    """A ``text`` block right after a program is what it prints."""
+    """Each ``text`` block right after a program is what the program prints."""
     found = re.findall(
         r"^```python\n(.*?)^```$(?:\n+^```text\n(.*?)^```$)?", page.read_text("utf-8"), re.DOTALL | re.MULTILINE
     )
@@ -251,7 +251,7 @@ def test_the_site_is_built_without_a_warning_and_describes_every_public_name(tmp
 
 
 def named(path: str) -> object:
-    """The object of a dotted path, or None; a function goes before a module of the same name."""
+    """Return the object with a dotted path, or None; a function is preferred to a module of the same name."""
     steps = path.split(".")
     thing: object = importlib.import_module(steps[0])
     for index, step in enumerate(steps[1:], 2):
@@ -334,7 +334,7 @@ def test_no_file_names_the_machine_that_it_was_written_on() -> None:
 
 @pytest.mark.parametrize("path", ENGINE, ids=lambda path: path.relative_to(ROOT).as_posix())
 def test_nothing_that_is_read_can_run_code(path: Path) -> None:
-    """No pickle in any disguise, no eval or exec, no shell: a model or data file is never more than data."""
+    """No code uses pickle in any form, eval, exec or a shell, so a model or data file is never more than data."""
     for node in ast.walk(ast.parse(path.read_text("utf-8"))):
         names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
         if isinstance(node, ast.ImportFrom):

@@ -1,4 +1,4 @@
-"""The example programs run, and print and leave what they say."""
+"""The example programs run, print what they say, and write the files that they say."""
 
 import re
 import runpy
@@ -15,7 +15,7 @@ EXAMPLES = Path(__file__).parents[2] / "examples"
 
 @pytest.fixture
 def few_digits(monkeypatch, tmp_path):
-    """A few hundred digits, the backend that needs no compiling, and a folder of its own."""
+    """Use a few hundred digits, the backend that needs no compiling, and a folder of the test's own."""
     (x, y), (x_test, y_test) = datasets.digits.load_data()
     monkeypatch.setattr(datasets.digits, "load_data", lambda: ((x[:500], y[:500]), (x_test[:120], y_test[:120])))
     monkeypatch.chdir(tmp_path)
@@ -28,7 +28,7 @@ def test_first_program(few_digits, capsys):
     out = capsys.readouterr().out
     assert "Epoch 3/3" in out
     assert f"test accuracy {namespace['accuracy']:.4f}" in out
-    # Learned something: chance is 0.1.
+    # The network has learned something, because chance would be 0.1.
     assert namespace["accuracy"] > 0.3
     assert Path("first_program.png").read_bytes().startswith(b"\x89PNG")
 
@@ -40,7 +40,7 @@ def test_ladder(few_digits, capsys):
         ["--data", "digits", "--epochs", "2", "--limit", "200", "--only", "ladder_02", "ladder_01", "--out", "x"]
     )
     out = capsys.readouterr().out
-    # In the order asked for, tables and logs first, the sentences again at the end.
+    # The output has the order that was asked for: tables and logs first, the sentences again at the end.
     assert re.search(r"Model: 'ladder_02'.*Epoch 2/2.*Model: 'ladder_01'.*Epoch 2/2", out, re.DOTALL)
     assert len(re.findall(r"complexity 1,710 parameters / accuracy 0\.\d{4} / errors \d+ in the first 100", out)) == 2
     assert len(re.findall(r"complexity 1,972 parameters", out)) == 2
@@ -49,7 +49,7 @@ def test_ladder(few_digits, capsys):
 
 
 def test_ladder_starts_early_stopping_afresh(few_digits, capsys):
-    """The notebook's mistake: a poor second network went back to epoch 1 because the first had been better."""
+    """In the notebook, a poor second network went back to epoch 1 because the first one had been better."""
     ladder = runpy.run_path(str(EXAMPLES / "mnist_ladder.py"))
     ladder["main"](["--data", "digits", "--epochs", "3", "--only", "ladder_03", "ladder_02", "--out", "x"])
     logged = capsys.readouterr().out.split("Model: ")[2]
@@ -130,7 +130,7 @@ def test_under_15k(few_digits, capsys):
         example["NETWORKS"], key=lambda name: models.recipe(name).params.total
     )
     assert ("go_crazy", "13,880", "0.9945 best epoch, 0.9919 last") in table
-    # The document's schedule, set at the start of each epoch.
+    # This is the document's schedule, set at the start of each epoch.
     assert re.search(r"Epoch 1/2 .* learning_rate 0\.003\n", out)
     assert re.search(r"Epoch 2/2 .* learning_rate 0\.00227", out)
     assert re.search(r"go_crazy: validation accuracy best [01]\.\d{4}, last [01]\.\d{4}", out)
@@ -159,7 +159,7 @@ def test_eip4(few_digits, capsys):
     )
     for word in words:
         assert re.search(rf"^{word}: .+", out, re.MULTILINE)
-    # Numbers that can be done by hand: 16·10 weights and 10 biases; 26²·16 results of 9 products.
+    # These numbers can be computed by hand: 16·10 weights and 10 biases; 26²·16 results of 9 products.
     assert "with 170 parameters" in out
     assert "97,344 products" in out
     assert {path.stem for path in Path("x").iterdir()} == {w.replace(" ", "_").replace("×", "x") for w in words}

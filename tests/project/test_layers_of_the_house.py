@@ -1,6 +1,6 @@
 """Every dependency points to a lower floor, and no files import each other in a circle.
 
-This prints how the house stands, of this checkout or of another one::
+This prints the figures of this checkout or of another one::
 
     python tests/project/test_layers_of_the_house.py [FOLDER]
 """
@@ -38,7 +38,7 @@ NOT_YET = {"course", "explore", "keras", "onnx", "sklearn"}
 
 
 def sources(root):
-    """The module of each source file: ``tinycnn.x`` and, from the folder beside it, ``tinycnn.kernels.x``."""
+    """Return the module of each source file: ``tinycnn.x`` and, from the folder beside it, ``tinycnn.kernels.x``."""
     found = {}
     for folder, prefix in (("tinycnn", ("tinycnn",)), ("kernels", ("tinycnn", "kernels"))):
         for path in sorted((root / folder).rglob("*.py")):
@@ -48,7 +48,7 @@ def sources(root):
 
 
 def imports(name, path, modules):
-    """(line, module) for everything that a file imports from tinycnn, wherever in the file the import stands."""
+    """Yield (line, module) for everything that a file imports from tinycnn, wherever in the file the import stands."""
     package = name if path.name == "__init__.py" else name.rpartition(".")[0]
     package = package.removesuffix(".__init__")
     for node in ast.walk(ast.parse(path.read_text("utf-8"))):
@@ -84,7 +84,7 @@ def dependencies(root):
 
 
 def upward(root):
-    """In words, each import that does not point to a lower floor."""
+    """Return, in words, each import that does not point to a lower floor."""
     return [
         f"{where} imports {module}, which is not on a lower floor"
         for name, module, where in dependencies(root)
@@ -93,7 +93,7 @@ def upward(root):
 
 
 def circles(root):
-    """Groups of modules that reach each other by imports, the largest first (Tarjan, 1972)."""
+    """Return the groups of modules that reach each other by imports, the largest first (Tarjan, 1972)."""
     graph = {}
     for name, module, _ in dependencies(root):
         graph.setdefault(name, set()).add(module)

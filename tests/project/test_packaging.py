@@ -1,4 +1,4 @@
-"""Installing, from every angle: ``kernels/`` must arrive as ``tinycnn.kernels`` and nowhere else.
+"""Installing in every way: ``kernels/`` must arrive as ``tinycnn.kernels`` and nowhere else.
 
 The slow tests build in a copy of the sources and install into bare environments that see the libraries of the running
 one, so they need no network and leave nothing behind.
@@ -29,12 +29,12 @@ NOT_SOURCES = shutil.ignore_patterns(
     ".*_cache", ".git", ".hypothesis", ".venv", "__pycache__", "*.egg-info", "build", "dist", "runs"
 )
 KINDS = ["editable", "normal", "wheel", "sdist"]
-# The console script that pip would write, had pytest been installed into the bare environment.
+# This is the console script that pip would write if pytest were installed into the bare environment.
 PYTEST_SCRIPT = "import sys\nfrom pytest import console_main\nsys.exit(console_main())\n"
 
 
 def run(*command: str | Path, cwd: Path, fails: bool = False) -> str:
-    """Output of a command; an AssertionError with that output unless it ended as it should."""
+    """Run a command and return its output; raise an AssertionError with that output unless it ended as it should."""
     environment = {key: value for key, value in os.environ.items() if key not in ("PYTHONPATH", "PYTHONSAFEPATH")}
     done = subprocess.run(
         [str(word) for word in command],
@@ -62,7 +62,7 @@ def test_the_version_stands_in_one_place() -> None:
 
 
 def requirements(lines: list[str]) -> set[str]:
-    """The names in a list of requirements."""
+    """Return the names in a list of requirements."""
     return {re.split(r"[^\w-]", line)[0].lower() for line in lines}
 
 
@@ -93,7 +93,7 @@ def test_python_has_the_upper_bound_of_numba() -> None:
 
 
 def test_the_kernels_are_found_beside_the_package() -> None:
-    """Also what the slow tests below run inside each fresh environment."""
+    """The slow tests below also run this inside each fresh environment."""
     import tinycnn
     import tinycnn.kernels.reference
 
@@ -126,7 +126,7 @@ class Installed:
 
 @pytest.fixture(scope="module")
 def sources(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A copy of the checkout: a build writes into its sources, and an old build folder would hide what is missing."""
+    """Copy the checkout, because a build writes into its sources and an old build folder would hide what is missing."""
     return Path(shutil.copytree(ROOT, tmp_path_factory.mktemp("sources") / "tinycnn", ignore=NOT_SOURCES))
 
 
@@ -141,7 +141,7 @@ def sdist(sources: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def wheel(sdist: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Built from the source distribution, as a packager does."""
+    """Build the wheel from the source distribution, as a packager does."""
     folder = tmp_path_factory.mktemp("wheel")
     run(
         *(sys.executable, "-m", "pip", "wheel", "-q", "--no-build-isolation", "--no-deps", "--no-index"),

@@ -30,7 +30,7 @@ MODULES = (
 
 
 def arguments(function):
-    """Names, kinds and defaults, without annotations; ``self`` is left out."""
+    """Return the names, kinds and defaults of a function's arguments, without annotations and without ``self``."""
     try:
         parameters = list(inspect.signature(function).parameters.values())
     except (TypeError, ValueError):
@@ -40,7 +40,7 @@ def arguments(function):
 
 
 def members(cls):
-    """Public methods and other attributes of a class of tinycnn's, inherited ones too."""
+    """Yield the public methods and other attributes of one of tinycnn's classes, also inherited ones."""
     for name in sorted(dir(cls)):
         home = next((base for base in cls.__mro__ if name in vars(base)), object)
         if name.startswith("_") or not home.__module__.startswith("tinycnn"):
@@ -52,7 +52,7 @@ def members(cls):
 
 
 def listed(module):
-    """The lines of one module."""
+    """Yield the lines of the list for one module."""
     names = getattr(module, "__all__", None) or [
         name
         for name, value in vars(module).items()
@@ -73,7 +73,7 @@ def listed(module):
 
 
 def commands():
-    """The lines of the command line."""
+    """Yield the lines of the list for the command line."""
     from tinycnn import cli
 
     [subparsers] = [a for a in cli._parser()._actions if isinstance(a, argparse._SubParsersAction)]

@@ -1,4 +1,4 @@
-"""Short forms of ``make soak``, see ``tests/soak``."""
+"""The short forms of ``make soak``; see ``tests/soak``."""
 
 import json
 import re

@@ -1,4 +1,4 @@
-"""Model files: whole or not at all, the same model back, nothing else let in."""
+"""Model files are written whole or not at all, give the same model back, and anything else is refused."""
 
 import json
 import os
@@ -84,7 +84,7 @@ def test_an_uncompiled_model_stays_uncompiled(tmp_path):
 
 
 class Scale(layers.Layer):
-    """A user's layer: saved because it keeps its argument under its own name."""
+    """A user's layer, which can be saved because it keeps its argument under its own name."""
 
     def __init__(self, factor, **base):
         super().__init__(**base)
@@ -160,7 +160,7 @@ def custom_model():
 
 
 def test_whatever_a_user_may_define_is_read_again(tmp_path):
-    """They could be saved, and no model with one of them but a layer could ever be loaded."""
+    """Earlier, models with any of these could be saved, but only those with a user's layer could be loaded again."""
     model, x, y = custom_model(), np.eye(3), np.array([0, 1, 1])
     model.fit(x, y, verbose=0)
     model.save(tmp_path / "m")
@@ -183,7 +183,7 @@ def test_whatever_a_user_may_define_is_read_again(tmp_path):
 @pytest.mark.parametrize("name", CUSTOM)
 def test_a_class_that_is_not_given_is_unknown(tmp_path, name):
     custom_model().save(tmp_path / "m")
-    load_model(tmp_path / "m", CUSTOM)  # what one call was given is no longer known in the next
+    load_model(tmp_path / "m", CUSTOM)  # what this call is given, the next one does not know
     with pytest.raises(ValueError, match=f"unknown .* '{name}'"):
         load_model(tmp_path / "m", {key: cls for key, cls in CUSTOM.items() if key != name})
 
@@ -193,7 +193,7 @@ def test_custom_objects_are_classes_by_name(tmp_path, given):
     custom_model().save(tmp_path / "m")
     with pytest.raises(
         TypeError,
-        match="custom_objects must be a dict of names to subclasses of ActivationFunction, Initializer, Layer",
+        match="custom_objects must be a dict from names to subclasses of ActivationFunction, Initializer, Layer",
     ):
         load_model(tmp_path / "m", given)
 
@@ -253,9 +253,9 @@ def dense_model(units=4, name="d", dtype="float32"):
 @pytest.mark.parametrize(
     ("other", "message"),
     [
-        (lambda: dense_model(5), r"weights/d/kernel has shape \(2, 5\), the configuration wants \(2, 4\)"),
+        (lambda: dense_model(5), r"weights/d/kernel has shape \(2, 5\), but the configuration says \(2, 4\)"),
         (lambda: dense_model(name="e"), "do not fit the configuration; missing .*weights/d/.*unexpected .*weights/e/"),
-        (lambda: dense_model(dtype="float64"), "weights/./kernel has dtype F64, the configuration wants F32"),
+        (lambda: dense_model(dtype="float64"), "weights/./kernel has dtype F64, but the configuration says F32"),
         (lambda: Sequential([layers.Input((3,)), layers.Dense(2, name="a")]), "missing .*weights/d/bias"),
     ],
 )
@@ -318,7 +318,7 @@ def test_a_truncated_file_is_refused(tmp_path):
 
 
 def edited(path, change_description=None, change_arrays=None):
-    """A model file with its description or arrays changed."""
+    """Write a model file again with its description or its arrays changed."""
     with safetensors.safe_open(path, framework="numpy") as file:
         description = json.loads(file.metadata()["tinycnn"])
         arrays = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118  (not a dict)

@@ -1,4 +1,4 @@
-"""Files from anybody: old formats are read, hostile ones are refused, and nothing in either is ever executed."""
+"""Files from anybody: old formats are read, hostile files are refused, and nothing in any of them is ever executed."""
 
 import ast
 import contextlib
@@ -45,7 +45,7 @@ def test_every_format_up_to_this_one_is_read(number):
 
 
 def test_the_fixture_of_this_format_is_what_is_written_now():
-    """Whoever changes what is written finds out here that it is time for a new format number."""
+    """If this fails, a change has altered what is written, so the format needs a new number."""
     path = FIXTURES / f"model-format-{checkpoint.FORMAT}.safetensors"
     with tinycnn.use_backend("reference"):
         model = load_model(path)
@@ -71,7 +71,7 @@ FORBIDDEN_METHODS = {
 
 
 def executing_code(source: str) -> list[str]:
-    """What in a module's source could execute the content of a file."""
+    """Return what in a module's source could execute the content of a file."""
     found = []
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.Import | ast.ImportFrom):
@@ -104,7 +104,7 @@ def test_the_search_finds_what_it_looks_for(source):
 
 
 class Bomb:
-    """Unpickling it leaves a file behind."""
+    """An object that creates a file when it is unpickled."""
 
     def __init__(self, path):
         self.path = path
@@ -144,7 +144,7 @@ def test_a_zip_bomb_is_not_unpacked(tmp_path):
 
 
 def file_of(header, data=b"", *, length=None) -> bytes:
-    """A safetensors file, or what claims to be one."""
+    """Return a safetensors file, or something that claims to be one."""
     text = header if isinstance(header, bytes) else json.dumps(header).encode()
     return struct.pack("<Q", len(text) if length is None else length) + text + data
 
@@ -155,7 +155,7 @@ def tensor(shape, begin, end, dtype="F32"):
 
 @contextlib.contextmanager
 def small_memory(limit=8 * 2**20):
-    """What runs inside takes less than ``limit`` bytes."""
+    """Raise if the code in the block takes ``limit`` bytes or more."""
     tracemalloc.start()
     try:
         yield
@@ -249,7 +249,7 @@ def test_the_file_that_the_others_are_made_from_is_good(tmp_path):
             pytest.param(
                 file_of(metadata() | {"weights/dense/kernel": tensor([3, 2], 0, 6 * size, dtype),
                                       "weights/dense/bias": tensor([2], 6 * size, 8 * size, dtype)}, bytes(8 * size)),
-                f"has dtype {dtype}, the configuration wants F32",
+                f"has dtype {dtype}, but the configuration says F32",
                 id=dtype,
             )
             for dtype, size in {"BF16": 2, "F8_E4M3": 1, "I32": 4, "F64": 8, "BOOL": 1}.items()
@@ -346,7 +346,7 @@ def test_weights_that_are_no_numbers_are_refused_unless_asked_for(tmp_path, valu
 
 
 def test_weights_of_a_large_configuration_take_no_memory(tmp_path):
-    """Layer after layer: those that fit before the one that does not are not allocated either."""
+    """Not even the layers before the one that is too large are allocated."""
     big = {
         "weights/a/kernel": tensor([3, 10**6], 0, 12 * 10**6),
         "weights/a/bias": tensor([10**6], 12 * 10**6, 16 * 10**6),
@@ -379,7 +379,7 @@ def test_a_path_that_is_none(path):
 
 
 def test_shapes_are_known_without_building():
-    """What the refusal rests on: the shapes computed are those of the weights, for every kind of layer."""
+    """The refusal relies on this: for every kind of layer the computed shapes are those of the weights."""
     with tinycnn.use_backend("reference"):
         model = make_model_file.model()
     shapes = model.weight_shapes(model.input_shape)

@@ -1,4 +1,4 @@
-"""The short form of ``make fuzz``: some hundred inputs for every reader; and that the harness finds what it should."""
+"""The short form of ``make fuzz``: every reader gets some hundred inputs, and the harness finds what it should find."""
 
 import json
 import random
@@ -111,7 +111,7 @@ def test_a_process_tells_of_hangs_memory_and_crashes(what, fault, tmp_path):
 
 
 def png_of(*chunks):
-    """A PNG of 2×2 grey pixels with more chunks before the pixels."""
+    """Return a PNG of 2×2 grey pixels with further chunks before the pixels."""
     [head, *rest] = mutations._png_chunks(readers.pictures()[0])
     made = b"".join(
         struct.pack(">I", len(content) if length is None else length)
@@ -138,7 +138,7 @@ def test_damaged_pictures(content, tmp_path):
 
 
 def test_a_strip_of_a_picture(tmp_path):
-    """Its transparency was looked at row by row, which took 12 s for two million rows."""
+    """Its transparency used to be examined row by row, which took 12 s for two million rows."""
     Image.new("RGBA", (2, 70_000)).save(tmp_path / "a.png")
     with pytest.raises(ValueError, match="or 65,535 on a side"):
         readers.read_picture(tmp_path / "a.png")
@@ -148,7 +148,7 @@ def test_a_strip_of_a_picture(tmp_path):
 
 @pytest.mark.parametrize("layer", [layers.AveragePooling2D, layers.MaxPooling2D])
 def test_a_window_of_two_million_pixels(layer):
-    """Prediction took seconds and hundreds of megabytes, for zeros."""
+    """Prediction used to take seconds and hundreds of megabytes, only to return zeros."""
     with pytest.raises(ValueError, match="more than the limit of 4096 in a direction and 65536 taps"):
         layer((1, 2_000_000), strides=(1, 2), padding="same").output_shape((4, 3, 2))
     assert layer((4, 4096), strides=1, padding="same").output_shape((4, 3, 2)) == (4, 3, 2)
@@ -175,7 +175,7 @@ def test_a_table_that_is_not_text(tmp_path):
     ],
 )
 def test_states_of_other_kinds(change, message, tmp_path):
-    """They are sealed with a checksum that is right, as by somebody who means harm."""
+    """The states have a correct checksum, as a state from somebody who means harm would have."""
     header, _ = mutations._split(readers.state_contents()[1])
     description = json.loads(header["__metadata__"]["tinycnn"])
     del description["sha256"]

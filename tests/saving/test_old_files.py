@@ -1,4 +1,4 @@
-"""What earlier versions left is read: the state of an interrupted fit, and the folder of a run."""
+"""Files of earlier versions can be read: the state of an interrupted fit, and the folder of a run."""
 
 import json
 import shutil
@@ -21,12 +21,13 @@ def test_a_fit_goes_on_from_an_old_state(tmp_path):
     expected = make_state_file.fit(whole, tmp_path / "new").history
     model = make_state_file.model()
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("tinycnn.callbacks.backup.versions", lambda: state["versions"])  # those of the fixture warn
+        patch.setattr("tinycnn.callbacks.backup.versions", lambda: state["versions"])  # others cause a warning
         history = make_state_file.fit(model, folder)
     assert history.epoch == [0, 1, 2]
     for key, values in expected.items():
         assert history.history[key] == pytest.approx(values, rel=1e-4), key
-    # Adam turns rounding of the machine that wrote the state into differences of steps, so not to the bit.
+    # The weights are not equal to the bit, because Adam turns the rounding of the machine that wrote the state into
+    # differences of steps.
     for found, wanted in zip(model.get_weights(), whole.get_weights(), strict=True):
         np.testing.assert_allclose(found, wanted, atol=1e-3)
 

@@ -1,4 +1,4 @@
-"""Sequential: building, compiling, weights, the summary."""
+"""How a Sequential is built and compiled, what its weights are, and what its summary shows."""
 
 import tracemalloc
 
@@ -96,14 +96,14 @@ def test_initializers_of_a_layer_of_ones_own_may_be_names():
     ],
 )
 def test_a_class_of_ones_own_with_tinycnns_name_cannot_be_mistaken_for_it(kind, parts, tmp_path):
-    """It was written, and what was read was tinycnn's."""
+    """Earlier, the user's class was written, and tinycnn's class of the same name was read."""
     names = {layers.Layer: "ReLU", optimizers.Optimizer: "Adam", initializers.Initializer: "Zeros"}
     name = names.get(kind, kind.__name__)
     body = {"__call__": lambda self, shape, rng: np.zeros(shape)} if kind is initializers.Initializer else {}
     chosen = parts(type(name, (kind,), body))
     model = Sequential([layers.Input((3,)), chosen.pop("layer", layers.Flatten()), layers.Dense(2, "softmax")])
     model.compile(**{"optimizer": "sgd", "loss": "categorical_crossentropy"} | chosen)
-    with pytest.raises(ValueError, match=f"your own class {name} has the name of a class of tinycnn's"):
+    with pytest.raises(ValueError, match=f"your own class {name} has the name of one of tinycnn's classes"):
         model.save(tmp_path / "model")
     assert not list(tmp_path.iterdir())
 
@@ -157,7 +157,7 @@ def test_a_layer_of_ones_own_may_keep_its_activation_as_a_name():
 
 
 def test_trainable_of_a_model_sets_and_asks_every_layer():
-    """It was an attribute like any other, and did nothing."""
+    """``trainable`` used to be an ordinary attribute that did nothing."""
     model = Sequential([layers.Input((3,)), layers.Dense(4), layers.Dense(2, activation="softmax")])
     model.compile("adam", "sparse_categorical_crossentropy")
     x, y = np.ones((4, 3)), np.array([0, 1, 0, 1])
@@ -461,7 +461,7 @@ class Halved(layers.Dense):
 
 @pytest.mark.parametrize("end", ["activation", "layer"])
 def test_fused_and_unfused_endings_agree(end):
-    """The same network with softmax inside Dense, as a layer, and on logits has the same loss and gradients."""
+    """A network has the same loss and gradients with softmax inside Dense, with softmax as a layer, and on logits."""
     x, y = np.random.default_rng(0).normal(size=(5, 8)), np.array([0, 1, 2, 3, 0])
     results = []
     for ending, loss in [(end, "sparse_categorical_crossentropy"), ("logits", None)]:
@@ -478,7 +478,7 @@ def test_fused_and_unfused_endings_agree(end):
 
 
 def test_a_subclass_is_never_taken_apart():
-    """Its softmax runs, and its backward too: half the gradient, half the step."""
+    """The subclass's softmax runs, and its own backward too: half the gradient gives half the step."""
     x, y, steps = np.random.default_rng(0).normal(size=(5, 8)), np.array([0, 1, 2, 3, 0]), []
     for kind in (layers.Dense, Halved):
         tinycnn.set_seed(3)
@@ -525,14 +525,14 @@ def test_receptive_field_counts_strides_and_dilation():
 
 
 def test_cache_sizes_are_the_same_each_time():
-    """Arrays are told apart by their address; one that was freed must not lend its address to the next."""
+    """Arrays are told apart by their addresses, so none may be freed and give its address to the next one."""
     models = [tinycnn.models.build("ladder_10") for _ in range(3)]
     sizes = {tuple(tinycnn.inspection.summary.cache_bytes(model)) for _ in range(5) for model in models}
     assert len(sizes) == 1
-    # Of 2×2×32 floats that pooling gave, and 100 floats that relu gave, nobody else keeps the first.
+    # Pooling gave 2×2×32 floats and relu gave 100; no other layer keeps the first of these arrays.
     assert dict(zip([layer.name for layer in models[0].layers], sizes.pop(), strict=True))["dense"] == 4 * (128 + 100)
 
 
 def test_a_model_is_no_function_and_says_what_to_call():
-    with pytest.raises(TypeError, match=r"small is no function: model.predict\(x\) gives its results"):
+    with pytest.raises(TypeError, match=r"small is not a function; call model.predict\(x\) for its results"):
         small()(np.ones((1, 6, 6, 1)), training=False)

@@ -1,4 +1,4 @@
-"""A training step allocates nothing that grows with the batch: what it needs is in the workspace after the first."""
+"""A training step allocates nothing that grows with the batch; after the first step the workspace has it all."""
 
 import tracemalloc
 
@@ -13,11 +13,11 @@ from tinycnn.training.running_means import RunningMeans
 from tinycnn.training.step import train_step
 
 SMALL, LARGE = 16, 128
-#: What a step may allocate more for each more image, in bytes. The loss gives fresh arrays: its gradient and the
-#: probabilities are ten numbers of four bytes each, and the image's loss and weight one. An array of a single channel
-#: of a single 8×8 image would be 256.
+#: How many more bytes a step may allocate for each further image. The loss returns fresh arrays: its gradient and the
+#: probabilities have ten numbers of four bytes per image, and the loss and the weight have one each. An array of a
+#: single channel of one 8×8 image would have 256 bytes.
 PER_IMAGE = 96
-#: Python's own objects come and go.
+#: The number of bytes by which Python's own objects come and go.
 SLACK = 4_000
 
 NETWORKS = {
@@ -57,7 +57,7 @@ NETWORKS = {
 
 
 def peak(network, images, fuse):
-    """Bytes that a step holds at most beyond what was there before it, the smallest of some steps."""
+    """Return the most bytes that a step holds beyond what was there before it: the smallest number of several steps."""
     tinycnn.set_seed(0)
     model = Sequential([layers.Input((16, 16, 1)), *NETWORKS[network]()])
     model.compile("adam", "sparse_categorical_crossentropy", ["accuracy"])
@@ -87,7 +87,7 @@ def test_a_step_allocates_nothing_that_grows_with_the_batch(network, fuse):
 
 
 def test_the_measurement_sees_an_array_of_one_channel():
-    """A layer that makes one new array of 8×8 numbers for each image is over the bound."""
+    """A layer that makes one new array of 8×8 numbers for each image exceeds the bound."""
 
     class Careless(layers.Layer):
         def forward(self, x, *, training=False, step=0, ws=None):

@@ -1,4 +1,4 @@
-"""Other processes that compile on the first start: the same things, each once, and none of them stays."""
+"""Other processes compile on the first start: they compile the same kernels, each one once, and none of them stays."""
 
 import io
 import json
@@ -38,7 +38,7 @@ def fit(model, **named):
 
 @pytest.fixture
 def first_start(monkeypatch):
-    """As after an installation, on a machine with three cores; gives the processes that are started."""
+    """Pretend to start after an installation, on a machine with three cores; return the processes that are started."""
     monkeypatch.setattr(backend.Backend, "has_to_compile", lambda self: True)
     monkeypatch.setattr(compiling, "_count", lambda: 2)
     started = []
@@ -124,7 +124,7 @@ def test_a_fit_does_without_them(first_start, monkeypatch, tmp_path):
     first_start.clear()
     (tmp_path / "missing").symlink_to("/bin/false")
 
-    class Ended(subprocess.Popen):  # before anything is written to it
+    class Ended(subprocess.Popen):  # the process has ended before anything is written to it
         def __init__(self, *given, **named):
             super().__init__(*given, **named)
             self.wait()
@@ -151,7 +151,7 @@ def test_what_is_noted_is_not_run():
 @pytest.mark.slow
 @pytest.mark.parametrize(("kind", "fuse", "optimizer"), [("dense", True, "adam"), ("conv", False, "sgd")])
 def test_a_fit_finds_everything_compiled(kind, fuse, optimizer, tmp_path, request):
-    """But the loss's kernels: those depend on the targets."""
+    """The kernels of the loss are an exception, because they depend on the targets."""
     search = os.pathsep.join([str(request.config.rootpath), str(request.path.parent)])
     variables = {**os.environ, "NUMBA_CACHE_DIR": str(tmp_path), "PYTHONPATH": search}
 
@@ -181,4 +181,4 @@ def test_the_shares_together_are_the_whole(monkeypatch):
         monkeypatch.setattr(sys, "argv", ["compiling", str(number), "3"])
         monkeypatch.setattr(sys, "stdin", io.StringIO(job))
         compiling.main()
-    assert compiled == [6, 3, 0, 5, 2, 4, 1]  # the last first
+    assert compiled == [6, 3, 0, 5, 2, 4, 1]  # the last kernels come first

@@ -1,4 +1,4 @@
-"""Training on a device: the CPU's figures, nothing read back in a step, and all of fit."""
+"""Training on a device gives the same figures as on the CPU, a step reads nothing back, and all of ``fit`` works."""
 
 import numpy as np
 import pytest
@@ -42,7 +42,7 @@ FIT = {"batch_size": 4, "epochs": 2, "verbose": 0}
 
 
 def test_like_the_cpu(data):
-    """Figures and gradients; weights after some steps of Adam are no measure, as it makes full steps of rounding."""
+    """Figures and gradients are compared, and not weights after some steps: Adam turns rounding into full steps."""
     host, device = small_model("cpu"), small_model("cuda")
     for model in (host, device):
         model.fit(*data, **FIT, validation_data=(data[0][:3], data[1][:3]))
@@ -53,7 +53,7 @@ def test_like_the_cpu(data):
 
 
 def test_a_step_reads_nothing_back(data, monkeypatch):
-    """Whoever reads waits for the device; figures are read at the end of an epoch."""
+    """Reading waits for the device, so figures are read only at the end of an epoch."""
     from tinycnn.kernels.cuda import _device
 
     step, read = training.train_step, []
@@ -91,7 +91,7 @@ def test_the_same_bits_again_and_after_an_interruption(data, tmp_path):
     backup = callbacks.BackupAndRestore(tmp_path, save_freq=1)
     with pytest.raises(RuntimeError, match="power"):
         small_model("cuda").fit(*data, **FIT, callbacks=[backup, Stop()])
-    # A callback that saves comes last, so the second batch is done again.
+    # A callback that saves comes last and did not see the second batch, so this batch is done again.
     resumed = small_model("cuda")
     resumed.fit(*data, **FIT, callbacks=[callbacks.BackupAndRestore(tmp_path, save_freq=1)])
     for a, b in zip(whole.get_weights(), resumed.get_weights(), strict=True):
@@ -127,7 +127,7 @@ def test_every_way_to_give_data(data, tmp_path):
 
 
 def test_one_hot_rows_and_large_data(data, monkeypatch):
-    """Data that do not fit on the card go there batch by batch, with the same figures."""
+    """Data that do not fit on the card are copied there batch by batch, and give the same figures."""
     x, y = (data[0] * 255).astype("uint8"), np.eye(3)[data[1]]
     seen = []
     for share in (0.5, 0):

@@ -1,4 +1,4 @@
-"""What a run takes of a device's memory, reckoned beforehand; and the errors where it does not fit."""
+"""How much of a device's memory a run takes is computed beforehand, and what does not fit raises a clear error."""
 
 import numpy as np
 import pytest
@@ -84,7 +84,7 @@ PARTS = EVERY_LAYER[0]
 
 @pytest.fixture
 def small_card(monkeypatch):
-    """A function: pretend that the card has room for training with batches of so many images, and no more."""
+    """Return a function that pretends that the card has room for batches of a given number of images, and no more."""
 
     def pretend(model, images):
         size = device_memory.training_need(model, model.plan, None, 0).bytes(images) / device_memory.USABLE
@@ -128,7 +128,7 @@ def test_where_not_even_one_image_fits(monkeypatch):
 @needs_cuda
 @pytest.mark.parametrize(("room", "copied"), [(1.9, False), (2.1, True)])
 def test_data_leave_room_for_the_run(room, copied, monkeypatch):
-    """They are copied to the card where they take half of what the run does not, or less."""
+    """The data are copied to the card if they take at most half of the memory that the run leaves free."""
     sources = []
 
     class Watched(batches.SampleSource):
@@ -148,7 +148,7 @@ def test_data_leave_room_for_the_run(room, copied, monkeypatch):
 @pytest.mark.cuda
 @needs_cuda
 def test_running_out_all_the_same_names_layer_and_batch(monkeypatch):
-    """Another program has taken the memory since."""
+    """This happens if another program takes memory after the check."""
     from tinycnn.kernels.cuda import _device
 
     model, take = built(PARTS, "cuda"), _device.cuda.device_array
@@ -163,5 +163,5 @@ def test_running_out_all_the_same_names_layer_and_batch(monkeypatch):
     with pytest.raises(device_memory.DeviceMemoryError, match=message):
         model.fit(*DATA, batch_size=32, verbose=0)
     monkeypatch.setattr(_device.cuda, "device_array", lambda *values: 1 / 0)
-    with pytest.raises(ZeroDivisionError):  # whatever else is wrong is told as it is
+    with pytest.raises(ZeroDivisionError):  # any other error is raised unchanged
         cuda.empty((123, 457))

@@ -1,4 +1,4 @@
-"""A model that nobody holds any more is freed at once, without waiting for the garbage collector."""
+"""A model is freed as soon as nothing refers to it any more, without waiting for the garbage collector."""
 
 import copy
 import gc

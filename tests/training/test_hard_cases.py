@@ -1,6 +1,6 @@
-"""Training where it is easily forgotten: two fits at once, odd batches, tiny images, more threads than images.
+"""Training in cases that are easily forgotten: two fits at once, odd batches, tiny images, more threads than images.
 
-A process that was forked after the kernels had run is in ``test_kernels_threads``.
+``test_kernels_threads`` has the case of a process that was forked after the kernels had run.
 """
 
 import hashlib
@@ -24,7 +24,7 @@ ROOT = Path(__file__).parents[2]
 
 
 def make(seed=1, shape=(9, 8, 2), dtype="float32", optimizer="adam"):
-    """Something of every kind that the cpu backend has a fast way for."""
+    """Return a model with one of every kind of layer for which the cpu backend has a fast path."""
     tinycnn.set_seed(seed)
     model = Sequential(
         [
@@ -58,7 +58,7 @@ def digest(model):
 
 
 def fit_at_once(seeds, epochs=3):
-    """Weights after fits that run at the same time, one in a Python thread of its own for each seed."""
+    """Return the weights after fits that run at the same time, one for each seed, each in its own Python thread."""
     models = [make(seed) for seed in seeds]
     start, errors = threading.Barrier(len(seeds)), []
 
@@ -79,7 +79,7 @@ def fit_at_once(seeds, epochs=3):
 
 
 def fit_at_once_and_alone():
-    """Runs in a process of its own: whether it makes a difference."""
+    """Return whether fits at the same time give what they give one by one; this runs in a process of its own."""
     return fit_at_once((1, 2)) == [*fit_at_once((1,)), *fit_at_once((2,))]
 
 
@@ -93,7 +93,7 @@ def run_python(code, **environment):
 
 @pytest.mark.parametrize("layer", ["omp", "workqueue"])
 def test_two_fits_at_once_are_two_fits_alone(layer):
-    """Numba's workqueue ends the process when it is entered from two Python threads."""
+    """Numba's workqueue would end the process if two Python threads entered it at the same time."""
     if layer == "omp":
         pytest.importorskip("numba.np.ufunc.omppool")
     code = "import test_hard_cases as t; print(t.fit_at_once_and_alone())"
@@ -101,7 +101,7 @@ def test_two_fits_at_once_are_two_fits_alone(layer):
 
 
 def test_a_model_that_is_asked_by_several_threads_at_once():
-    """Each call has memory of its own."""
+    """Calls at the same time do not share memory."""
     model = make()
     batches = [data(n)[0] for n in (3, 40, 300, 7)]
     expected = [model.predict(x) for x in batches]
@@ -121,7 +121,7 @@ def test_a_model_that_is_asked_by_several_threads_at_once():
 
 
 def test_the_first_calls_of_a_model_from_several_threads(monkeypatch):
-    """Its plan is made by the first call, which takes a while."""
+    """The first call makes the model's plan, and making it takes a while."""
 
     def slowly(*given, **named):
         time.sleep(0.2)
@@ -143,7 +143,7 @@ def test_the_first_calls_of_a_model_from_several_threads(monkeypatch):
 
 
 def assert_backends_agree(n, batch_size, shape):
-    """In float64 and by plain descent, so that rounding stays small."""
+    """Raise unless the backends agree, in float64 and by plain descent, so that rounding stays small."""
     x, y = data(n, shape)
     trained, losses = [], []
     for backend in ("cpu", "reference"):
@@ -174,7 +174,7 @@ def test_images_of_hardly_any_pixels(shape):
 @pytest.mark.parametrize("pads", [(0, 1, 0, 0), (0, 0, 0, 1), (0, 1, 0, 1), (1, 0, 1, 0)])
 @pytest.mark.parametrize("channels", [1, 5, 33])
 def test_the_commonest_pooling_over_the_edge_of_the_image(channels, pads):
-    """Windows of 2×2 side by side on odd sizes, as ``padding="same"`` makes them: the last ones hang over."""
+    """Windows of 2×2 lie side by side on odd sizes, so with ``padding="same"`` the last ones reach over the edge."""
     x = -1 - np.random.default_rng(0).random((3, 9, 7, channels))  # whatever lies beyond the edge is larger
     arguments = (2, 2), (2, 2), pads
     for result, expected in zip(
@@ -192,7 +192,7 @@ def test_the_commonest_pooling_over_the_edge_of_the_image(channels, pads):
 
 
 def digest_of_few_images():
-    """Runs in a process of its own: weights after batches of two images, one image, and of images of one pixel."""
+    """Return digests of weights after batches of two images, one image, and images of one pixel."""
     models = []
     for n, batch_size, shape in ((5, 2, (9, 8, 2)), (2, 1, (9, 8, 2)), (3, 2, (1, 1, 1))):
         models.append(make(shape=shape))

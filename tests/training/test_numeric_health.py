@@ -1,4 +1,4 @@
-"""When the numbers run away, and where they are at their limits: a clear end, or a clear result."""
+"""Training that diverges ends with a clear error, and numbers at the limits of float32 give a clear result."""
 
 import math
 
@@ -46,7 +46,7 @@ def fit(model, more=(), x=None, y=None, **arguments):
 
 
 class At(Callback):
-    """Does something after a batch of an epoch."""
+    """A callback that does something after a given batch of a given epoch."""
 
     def __init__(self, epoch, batch, action):
         self.when, self.action = (epoch, batch), action
@@ -60,7 +60,7 @@ class At(Callback):
 
 
 def put(layer, name, number):
-    """An action that writes a number into a weight."""
+    """Return an action that writes a number into a weight."""
 
     def action(model):
         weights = model.get_layer(layer).weights()
@@ -78,7 +78,8 @@ def test_a_weight_that_is_not_finite_names_its_layer(layer, number):
     with pytest.raises(NumericError) as caught:
         fit(network(), [At(1, 1, put(layer, "kernel", number))])
     error = caught.value
-    # The loss tells it at the next batch; every layer above the bad one has had it in its gradient by then, or not.
+    # The loss of the next batch shows it; by then the layers before the bad one may or may not have NaN in their
+    # gradients.
     assert (error.epoch, error.batch, error.layer) == (1, 2, layer)
     assert f"its kernel became {number}" in error.what
     assert "epoch 1, batch 2 (both counted from 0)" in str(error)
@@ -97,7 +98,7 @@ def test_moving_statistics_are_weights():
 
 @pytest.mark.parametrize("layer", ["first", "second", "last"])
 def test_a_result_that_is_too_large_names_its_layer(layer):
-    """The weights are finite; a product of them is not."""
+    """All weights are finite, but a product of them is not."""
 
     def swell(model):
         for name in ("first", "second", "last"):
@@ -111,7 +112,7 @@ def test_a_result_that_is_too_large_names_its_layer(layer):
         fit(model, [At(0, 0, swell)], x=np.full((24, 6, 6, 1), 1e25, np.float32))
     assert (caught.value.epoch, caught.value.batch, caught.value.layer) == (0, 1, layer)
     assert "its result holds" in caught.value.what
-    # The model is as before the batch: no step was taken.
+    # The model is as it was before the batch, because no step was taken.
     assert model.optimizer.iterations == 1
     assert all(np.isfinite(weight).all() for weight in model.get_weights())
 
@@ -132,7 +133,7 @@ def test_a_penalty_that_is_too_large_is_named():
 
 
 def test_a_loss_that_is_too_large_looks_on_the_way_back():
-    """Results of 1e20 have squares that float32 has not; their gradient times an input of 1e20 is not there either."""
+    """Squares of results of 1e20 exceed float32, and so does their gradient times an input of 1e20."""
     model = Sequential([layers.Input((6, 6, 1)), layers.Flatten(), layers.Dense(1, name="only")])
     model.compile(optimizers.SGD(0.0), "mean_squared_error")
     x, y = data()
@@ -158,7 +159,7 @@ def test_a_users_layer_is_named_too():
 
 
 def test_the_search_leaves_the_moving_statistics_alone(backend):
-    """It goes through the batch again, and batch normalization would count it twice."""
+    """The search runs the batch again, and batch normalization would otherwise count it twice."""
     model = network(optimizers.SGD(0.0), normalize=True)
     x, y = data()
     batch = tinycnn.training.batches.Batch(model.backend.array(x, "float32"), y, None)
@@ -177,7 +178,7 @@ def test_the_error_is_an_arithmetic_one_and_has_no_cause_to_read():
 
 
 def test_terminate_on_nan_keeps_keras_behaviour(capsys):
-    """It stops without an error, after the bad batch's step, and the epoch ends as it does."""
+    """Training stops without an error after the step of the bad batch, and the epoch ends as usual."""
     ends = []
     note = LambdaCallback(on_epoch_end=lambda epoch, logs: ends.append((epoch, logs["loss"])))
     history = fit(network(), [At(1, 0, put("last", "kernel", math.nan)), TerminateOnNaN(), note])
@@ -213,7 +214,7 @@ def test_the_last_good_files_are_kept(tmp_path):
 
 @pytest.mark.parametrize("optimizer", [optimizers.SGD, optimizers.RMSprop, optimizers.Adam, optimizers.AdamW])
 def test_a_learning_rate_of_a_million(optimizer):
-    """It ends with an error, or with weights that are finite: never with NaN and silence."""
+    """Training ends with an error or with finite weights, and never silently with NaN."""
     model, caught = network(optimizer(1e6)), None
     try:
         losses = fit(model, epochs=20).history["loss"]
@@ -229,7 +230,7 @@ def test_a_learning_rate_of_a_million(optimizer):
 
 @pytest.mark.parametrize("cure", [{"clipnorm": 1.0}, {"clipvalue": 0.5}, {"global_clipnorm": 1.0}])
 def test_clipping_is_a_cure_for_gradients_that_explode(cure):
-    """Least squares by too long steps: each error is larger than the one before."""
+    """Least squares are fitted with steps that are too long, so that each error is larger than the one before."""
 
     def train(**clipping):
         tinycnn.set_seed(1)
@@ -261,7 +262,7 @@ def test_images_that_are_all_alike(value, normalize):
 @pytest.mark.parametrize("normalize", [False, True])
 @pytest.mark.parametrize("classes", [1, 3])
 def test_one_class_only(normalize, classes):
-    """With a softmax of one class there is nothing to learn: the loss is 0."""
+    """With a softmax over one class there is nothing to learn, and the loss is 0."""
     model = network(optimizers.Adam(0.01), normalize=normalize, classes=classes)
     x, _ = data()
     history = fit(model, x=x, y=np.zeros(24, int), epochs=30)
@@ -283,7 +284,7 @@ def test_a_single_sample(normalize):
 
 
 def test_the_smallest_and_the_largest_float32():
-    """Numbers below the normal ones count as what they are, or as 0; the largest ones end in a clear error."""
+    """Subnormal numbers count as what they are or as 0, and the largest numbers lead to a clear error."""
     x, y = data()
     assert np.isfinite(fit(network(), x=x * np.float32(1e-42), y=y).history["loss"]).all()
     with pytest.raises(NumericError):

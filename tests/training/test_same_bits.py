@@ -1,6 +1,6 @@
-"""The same seed gives the same bits, whatever else is different. Every kind of layer, dropout, augmentation, shuffling.
+"""The same seed gives the same bits, whatever else differs, with every kind of layer, dropout, augmentation, shuffling.
 
-That other processes and interruptions do not matter either is in ``test_backup`` and ``test_interruptions``.
+``test_backup`` and ``test_interruptions`` show that other processes and interruptions do not matter either.
 """
 
 import hashlib
@@ -18,7 +18,7 @@ from tinycnn import Augmentation, Sequential, callbacks, layers, optimizers, sch
 
 ROOT = Path(__file__).parents[2]
 AUGMENT = Augmentation(shift=0.2, flip=True, rotation=20, blur=1, cutout=0.2)
-#: Small ones for the kernels of small shapes, and one whose channels are many enough for the fast convolutions.
+#: Small networks for the kernels of small shapes, and one that has enough channels for the fast convolutions.
 NETWORKS = {
     "kinds": lambda: [
         layers.Input((12, 10, 2)),
@@ -87,7 +87,7 @@ def data(model, n=45, seed=0):
 
 
 def bits(model):
-    """Of everything that training changes."""
+    """Return the bits of everything that training changes."""
     slots = [slot.tobytes() for key in sorted(model.optimizer.slots) for slot in model.optimizer.slots[key]]
     weights = [weight.tobytes() for weight in model.get_weights()]
     figures = repr([model.history.history[key] for key in ("loss", "accuracy", "learning_rate")]).encode()
@@ -95,7 +95,7 @@ def bits(model):
 
 
 def trained(name, **arguments):
-    """Bits after three epochs of three batches, the last one not full."""
+    """Return the bits after three epochs of three batches each, of which the last one is not full."""
     model = build(name)
     arguments = {"batch_size": 16, "epochs": 3, "verbose": 0, "augment": AUGMENT} | arguments
     model.fit(*data(model), **arguments)
@@ -103,13 +103,13 @@ def trained(name, **arguments):
 
 
 def all_trained():
-    """Runs in a process of its own: bits of all networks, by name."""
+    """Return the bits of all networks by name; other processes run this too."""
     return {name: trained(name) for name in NETWORKS}
 
 
 @pytest.fixture(scope="module")
 def here():
-    """What this process gets, on the default backend."""
+    """Return the bits that this process gets on the default backend."""
     return all_trained()
 
 
@@ -143,19 +143,19 @@ def in_process(**environment):
 
 @pytest.mark.parametrize("threads", [1, 2, 4])
 def test_threads_and_hash_seeds_in_a_fresh_process(here, threads):
-    """A dict or set that is gone through in the order of its hashes would show."""
+    """This would notice a dict or a set whose order depends on hashes."""
     assert in_process(NUMBA_NUM_THREADS=str(threads), PYTHONHASHSEED=str(threads)) == repr(here)
 
 
 @pytest.mark.parametrize("blas", ["1", "4"])
 def test_threads_of_the_blas(here, blas):
-    """A product of the BLAS has other bits on another number of threads; so it gets one."""
+    """The bits of a product by BLAS depend on the number of threads, so BLAS is given one thread."""
     variables = dict.fromkeys(("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"), blas)
     assert in_process(**variables, NUMBA_NUM_THREADS="2") == repr(here)
 
 
 class Watcher(callbacks.Callback):
-    """Looks at everything and changes nothing; draws random numbers of its own."""
+    """A callback that looks at everything and changes nothing, but draws random numbers of its own."""
 
     def on_train_batch_end(self, batch, logs):
         np.random.default_rng().random(3)
@@ -169,7 +169,7 @@ class Watcher(callbacks.Callback):
 
 
 def other_ways(tmp_path):
-    """Ways to train that are to make no difference: a name, and arguments of fit for a model."""
+    """Return ways to train that must make no difference: by name, a function from a model to arguments of ``fit``."""
     return {
         "validation": lambda model: {"validation_data": data(model, 20, 1)},
         "verbose": lambda model: {"verbose": 2},
@@ -197,7 +197,7 @@ def test_what_only_looks_changes_nothing(here, tmp_path, name, way):
 
 @pytest.mark.parametrize("name", NETWORKS)
 def test_what_ran_before_changes_nothing(here, name):
-    """Other fits, of other sizes and seeds, and random numbers drawn elsewhere."""
+    """Before the fit come other fits, of other sizes and seeds, and random numbers that are drawn elsewhere."""
     other = build("channels", seed=8)
     other.fit(*data(other, 20), batch_size=7, epochs=1, verbose=0)
     np.random.seed(5)  # noqa: NPY002
@@ -205,7 +205,7 @@ def test_what_ran_before_changes_nothing(here, name):
 
 
 def test_two_fits_by_turns(here):
-    """Steps of one between steps of another, in one thread."""
+    """The steps of two fits alternate in one thread."""
     inner = iter(["global average", "global maximum"])
     results = {}
 
@@ -229,7 +229,7 @@ def test_the_order_in_memory_and_the_dtype_of_the_images_change_nothing(here):
 
 
 def test_each_of_these_matters():
-    """Otherwise the tests above would show nothing: switched off one by one, all give other bits."""
+    """Each of these switched off alone changes the bits; otherwise the tests above would show nothing."""
     variants = [
         {},
         {"augment": None},

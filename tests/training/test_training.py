@@ -1,4 +1,4 @@
-"""fit, evaluate, predict: what they compute, what they print, what they refuse."""
+"""What ``fit``, ``evaluate`` and ``predict`` compute, print and refuse."""
 
 import os
 import signal
@@ -19,7 +19,7 @@ from tinycnn.training.data import Samples
 
 
 def toy_data(n=300, seed=0):
-    """Images whose class is where their bright quarter is."""
+    """Return images whose class says which of their quarters is bright."""
     rng = np.random.default_rng(seed)
     y = rng.integers(0, 4, n)
     x = rng.uniform(0, 0.5, (n, 8, 8, 1))
@@ -79,7 +79,7 @@ def test_the_loss_is_that_of_each_image_before_its_step():
     model = toy_model(optimizers.SGD(0.0))
     model.layers[3].rate = 0.0
     for layer in model.layers:
-        layer.trainable = False  # batch-norm by its averages: training and inference are the same function
+        layer.trainable = False  # with fixed averages, training and inference are the same function
     history = model.fit(x, y, batch_size=40, epochs=1, verbose=0)
     loss, accuracy = model.evaluate(x, y, verbose=0)
     assert history.history["loss"][0] == pytest.approx(loss, rel=1e-6)
@@ -171,7 +171,7 @@ print(digest.hexdigest())
 
 
 def test_same_bits_for_any_number_of_threads(request):
-    """In processes of their own: the number of threads cannot exceed what Numba was started with."""
+    """Each number of threads needs its own process, because it cannot exceed the one that Numba was started with."""
     digests = set()
     for threads, hash_seed in ((1, "0"), (2, "1"), (4, "2")):
         script = _TRAIN.format(folders=[str(folder) for folder in request.path.parents[:2]], threads=threads)
@@ -190,7 +190,7 @@ def test_same_bits_for_any_number_of_threads(request):
 
 
 def test_backends_take_the_same_steps():
-    """Gradients are compared, not weights after many steps: Adam turns rounding of tiny gradients into full steps."""
+    """Gradients are compared, not weights after many steps: Adam makes full steps of the rounding of tiny gradients."""
     x, y = toy_data(64)
     gradients = {}
     for backend in tinycnn.core.backend.BACKENDS:
@@ -284,7 +284,7 @@ def test_standardised_images_do_not_warn(recwarn):
     x = np.random.default_rng(0).normal(size=(600, 8, 8, 1))
     assert x.max() > 3
     toy_model().predict(x)
-    toy_model().predict(np.full((4, 8, 8, 1), 1.5))  # a little more than 1 is no image of bytes
+    toy_model().predict(np.full((4, 8, 8, 1), 1.5))  # values a little above 1 do not look like bytes
     assert not recwarn.list
 
 
@@ -332,7 +332,7 @@ class PressCtrlC(Callback):
     def on_train_batch_end(self, batch, logs):
         if batch == 1:
             signal.raise_signal(signal.SIGINT)
-            self.iterations = self.model.optimizer.iterations  # still here: the step is finished first
+            self.iterations = self.model.optimizer.iterations  # still reached: the step is finished first
 
 
 def test_ctrl_c_ends_training_after_the_step():
@@ -372,7 +372,7 @@ def test_a_users_layer_needs_no_workspace():
 
 
 def test_fit_and_train_on_batch_take_the_same_steps():
-    """With and without a workspace: what is reused must not be needed any more."""
+    """Only ``fit`` has a workspace, so this shows that no memory is reused while it is still needed."""
     x, y = toy_data(96)
     by_fit, by_hand = toy_model(), toy_model()
     by_fit.fit(x, y, batch_size=40, shuffle=False, epochs=2, verbose=0)
@@ -454,7 +454,7 @@ def test_a_list_and_a_generator_are_the_same_as_arrays():
 
 
 def batches_seen(model, x, y, **arguments):
-    """The number of each batch's first image, and the batch's length, epoch by epoch."""
+    """Return, epoch by epoch, the number of each batch's first image and the length of the batch."""
     seen = []
 
     class Note(Callback):
@@ -481,7 +481,7 @@ def ten_images():
 
 
 def test_steps_per_epoch_without_shuffling_goes_on_where_the_last_epoch_ended():
-    """Each epoch trained on the same first batches, and the rest of the images was never seen."""
+    """In an earlier version, each epoch trained on the same first batches and never saw the rest of the images."""
     model, x, y = ten_images()
     seen = batches_seen(model, x, y, batch_size=3, steps_per_epoch=3, shuffle=False, epochs=5)
     assert seen == [
@@ -512,7 +512,7 @@ def test_steps_per_epoch_without_shuffling_goes_on_after_an_interruption(tmp_pat
     model, _, _ = ten_images()
     arguments["callbacks"] = [BackupAndRestore(tmp_path, 1)]
     left = [batch for epoch in batches_seen(model, x, y, **arguments) for batch in epoch]
-    assert left == expected[after - 1 :]  # the last one had not been kept
+    assert left == expected[after - 1 :]  # the last batch had not been kept
     for ours, theirs in zip(model.get_weights(), whole.get_weights(), strict=True):
         np.testing.assert_array_equal(ours, theirs)
 
@@ -539,15 +539,15 @@ def test_steps_per_epoch_cuts_an_epoch_of_arrays_short():
     ("make", "arguments", "kind", "message"),
     [
         (lambda x, y: iter(batches_of(x, y)), {"epochs": 2}, ValueError, "ran out in epoch 2 of this fit after 0"),
-        (lambda x, y: batches_of(x, y), {"steps_per_epoch": 5}, ValueError, "after 3, wanted steps_per_epoch=5"),
+        (lambda x, y: batches_of(x, y), {"steps_per_epoch": 5}, ValueError, "after 3; expected steps_per_epoch=5"),
         (lambda x, y: [x], {}, TypeError, r"batch 0 of epoch 1: expected \(x, y\)"),
         (lambda x, y: [(x, y), (x[:, :4], y)], {}, ValueError, "batch 1 of epoch 1: x: expected shape"),
         (lambda x, y: [(x, y[:5])], {}, ValueError, "batch 0 of epoch 1: y.*expected 96 integer labels"),
         (lambda x, y: [(x, y, None, None)], {}, TypeError, "expected .x, y. or .x, y, sample_weight.*got a tuple of 4"),
         (lambda x, y: [(x[:0], y[:0])], {}, ValueError, "batch 0 of epoch 1: x is empty"),
         (lambda x, y: [(x * np.nan, y)], {}, ValueError, "batch 0 of epoch 1: x holds nan"),
-        (lambda x, y: batches_of(x, y), {"validation_split": 0.1}, ValueError, "validation_split is for arrays"),
-        (lambda x, y: batches_of(x, y), {"sample_weight": [1]}, ValueError, "sample_weight is for arrays"),
+        (lambda x, y: batches_of(x, y), {"validation_split": 0.1}, ValueError, "validation_split needs arrays"),
+        (lambda x, y: batches_of(x, y), {"sample_weight": [1]}, ValueError, "sample_weight needs arrays"),
         (lambda x, y: [(x, y, np.ones(3))], {}, ValueError, r"sample_weight must have shape \(96,\)"),
     ],
 )
@@ -569,7 +569,7 @@ def test_validation_split_holds_out_the_last():
 
 
 def test_weights_of_samples_and_classes():
-    """A weight of 0 is a sample that is not there, up to the division by N; class weights are sample weights."""
+    """A sample of weight 0 is as good as absent, except in the division by N; class weights are sample weights."""
     x, y = toy_data(64)
     table = {0: 0.5, 1: 2.0, 2: 0.0, 3: 1.0}
     by_class = weights_after(x=x, y=y, class_weight=table)
@@ -582,22 +582,22 @@ def test_weights_of_samples_and_classes():
 
 @pytest.mark.parametrize("shape", [(1,), (4, 4, 1)])
 def test_weights_of_classes_need_a_loss_of_classes(shape):
-    """A number for each image was taken for one column of classes, an image for rows of them."""
+    """Earlier, a number for each image was taken for one column of classes, and an image for several rows of them."""
     model = Sequential([layers.Input((8,)), layers.Dense(np.prod(shape)), layers.Reshape(shape)])
     model.compile("sgd", "mse")
     x, y = np.ones((6, 8)), np.ones((6, *shape))
     for data in ({"x": x, "y": y}, {"x": [(x, y)]}):
-        with pytest.raises(ValueError, match=r"class_weight is for crossentropies.*mean_squared_error.*sample_weight"):
+        with pytest.raises(ValueError, match=r"class_weight needs a crossentropy .*mean_squared_error.*sample_weight"):
             model.fit(**data, verbose=0, class_weight={0: 1.0})
     model.fit(x, y, verbose=0, sample_weight=np.ones(6))
 
 
 def losses_of(model, x, y):
-    """``-log p`` of each image's class, by hand."""
+    """Return ``-log p`` of each image's class, computed by hand."""
     return -np.log(model.predict(x).astype(np.float64)[np.arange(len(y)), y])
 
 
-@pytest.mark.parametrize("n", [8, 300])  # one block, and more
+@pytest.mark.parametrize("n", [8, 300])  # one block, and more than one
 def test_evaluate_weighs_samples(n):
     x, y = toy_data(n)
     model, weight = toy_model(), np.linspace(0, 3, n)
@@ -647,7 +647,7 @@ def test_bad_weights_of_validation(call, message):
 
 
 def test_the_weighted_loss_is_keras_loss():
-    """``sum(weight * loss) / N``: the weights are not normalised."""
+    """The loss is ``sum(weight * loss) / N``, so the weights are not normalised."""
     x, y = toy_data(64)
     logs = [
         toy_model("sgd").fit(x, y, batch_size=64, verbose=0, sample_weight=np.full(64, weight)).history["loss"][0]
@@ -661,7 +661,7 @@ def test_the_weighted_loss_is_keras_loss():
     [
         ({"class_weight": {0: 1.0, 1: 1.0}}, ValueError, "no weight for class 2, 3"),
         ({"class_weight": [1, 1, 1, 1]}, TypeError, "must be a dict"),
-        ({"class_weight": {7: 1.0}}, ValueError, "7 is not a class from 0 to 3"),
+        ({"class_weight": {7: 1.0}}, ValueError, "keys must be classes from 0 to 3; got 7"),
         ({"class_weight": dict.fromkeys(range(4), -1)}, ValueError, "class_weight of class 0"),
         ({"sample_weight": [1.0]}, ValueError, r"sample_weight must have shape \(8,\)"),
         ({"sample_weight": [np.nan] * 8}, ValueError, "finite and not negative"),

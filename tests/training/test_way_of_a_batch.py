@@ -1,4 +1,4 @@
-"""Which files a batch passes on its way to a kernel; docs/design.md walks through them in this order."""
+"""The files that a batch passes on its way to a kernel are those that docs/design.md lists, in the same order."""
 
 import re
 import sys
@@ -33,14 +33,14 @@ def small_model(backend):
 
 
 def ours(code):
-    """The path of a function's file within the checkout, if it is tinycnn's."""
+    """Return the path of a function's file within the checkout, or None if it is not one of tinycnn's."""
     path = Path(code.co_filename)
     inside = path.is_relative_to(ROOT) and path.relative_to(ROOT).parts[0] in ("tinycnn", "kernels")
     return str(path.relative_to(ROOT)) if inside else None
 
 
 def files_passed(backend, kernel, *, fuse=True):
-    """Files of tinycnn on the stack when the second batch is asked for, and then entered until the kernel is."""
+    """Return the files on the stack when the second batch is asked for, and those entered from then to the kernel."""
     passed, batches, arrived = [], 0, False
 
     def note(file):

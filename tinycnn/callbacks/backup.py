@@ -22,8 +22,8 @@ class BackupAndRestore(Callback):
     Call ``fit`` again in the same way, perhaps in a new process. If the folder holds a state, the fit goes on at the
     very batch at which it stopped, and ends with the same bits as a fit that was never interrupted: weights, moving
     statistics, optimizer, ``history``, and what the other callbacks remember (:meth:`Callback.get_state`). ``epochs``
-    may grow. After a finished fit there is nothing more to do. An iterator has to begin with the same batch as it did
-    the first time.
+    may grow. If the fit was finished, there is nothing more to do. An iterator has to begin with the same batch as it
+    did the first time.
 
     A state is written before the first batch, as often as ``save_freq`` and ``save_seconds`` say, after every epoch,
     and on Ctrl-C. The files, ``checkpoint-000001.safetensors`` and so on, are written whole or not at all. The last two
@@ -38,7 +38,7 @@ class BackupAndRestore(Callback):
     backup_dir : path
         A folder for one training; it is made if it does not exist.
     save_freq : "epoch" or int
-        An integer counts batches, across epochs.
+        Save after this many batches, counted across epochs, as well as after every epoch.
     save_seconds : float, optional
         Save in the middle of an epoch too, if the last state is older than this.
 
@@ -59,7 +59,7 @@ class BackupAndRestore(Callback):
         may lead to other bits.
     """
 
-    order: ClassVar[int] = 2  # last: what it saves is what the others have made of a batch or an epoch
+    order: ClassVar[int] = 2  # last, so that it saves what the others have made of a batch or an epoch
 
     def __init__(
         self, backup_dir: str | Path, save_freq: str | int = "epoch", *, save_seconds: float | None = None
@@ -70,7 +70,9 @@ class BackupAndRestore(Callback):
 
     def attach(self, run: Run) -> None:
         if sum(isinstance(callback, BackupAndRestore) for callback in run.callbacks) > 1:
-            raise ValueError("callbacks hold more than one BackupAndRestore; a fit has one folder for its states")
+            raise ValueError(
+                "callbacks hold more than one BackupAndRestore; a fit has one folder for its states, so leave one out"
+            )
         self._run, self._files = run, StateFolder(self.backup_dir)
         self._others = [callback for callback in run.callbacks if callback is not self]
         self._identity: Config = fit_state.identity(run)
@@ -92,7 +94,7 @@ class BackupAndRestore(Callback):
         if begun > self.params["epochs"]:
             raise ValueError(
                 f"{path} is in epoch {begun} already, but fit was told to stop after {self.params['epochs']}; epochs "
-                "may only grow"
+                "may only grow; give at least as many, or use another folder"
             )
         self._warn_of_versions(saved, path)
         return saved, path
@@ -109,6 +111,7 @@ class BackupAndRestore(Callback):
             print(self._where_it_goes_on(path))
 
     def _where_it_goes_on(self, path: Path) -> str:
+        """Return the line that says where the fit goes on, or that nothing is left to do."""
         run, epochs = self._run, self.params["epochs"]
         if run.stopped and not run.batch:
             return f"{path}: training was stopped after {run.epoch} epochs; nothing more to do"
@@ -121,14 +124,14 @@ class BackupAndRestore(Callback):
         self.save()
 
     def detach(self) -> None:
-        # They hold the data and the memory of the fit.
+        # These hold the data and the memory of the fit.
         for name in ("_run", "_others", "_found"):
             self.__dict__.pop(name, None)
 
     def save(self) -> None:
         """Write the state as it is now, between two batches."""
         if bad_weight(self.model) is not None:
-            # Nobody could use it, and it would replace the last state that can be used.
+            # Nobody could use such a state, and it would replace the last one that can be used.
             return
         self._files.write(*fit_state.capture(self._run, self._identity, self._others))
         self._saved_at = time.monotonic()
@@ -151,10 +154,9 @@ class BackupAndRestore(Callback):
         self.save()
 
     def _warn_of_versions(self, saved: fit_state.Saved, path: Path) -> None:
+        """Warn if a state was written with other versions of anything that the bits depend on."""
         then: dict[str, Any] = saved.state.get("versions", {})
-        changes = [
-            f"{name} {then.get(name)} and now {now}" for name, now in versions().items() if then.get(name) != now
-        ]
+        changes = [f"{name} {then.get(name)} (now {now})" for name, now in versions().items() if then.get(name) != now]
         if changes:
             warnings.warn(
                 f"{path} was written with {', '.join(changes)}; the result may differ in its last bits from that of an "

@@ -22,7 +22,9 @@ class CSVLogger(Callback):
     Parameters
     ----------
     filename : path
+        The file; its folder must exist.
     separator : str
+        The character between two columns.
     append : bool
         Add to an existing file instead of overwriting it, so that ``fit`` may be called again.
     """
@@ -37,7 +39,7 @@ class CSVLogger(Callback):
     def on_train_begin(self, logs: Logs | None = None) -> None:
         self._columns: list[str] | None = None
         if self.append and self.filename.exists():
-            with self._of_others(), self.filename.open(newline="", encoding="utf-8") as file:
+            with self._reading(), self.filename.open(newline="", encoding="utf-8") as file:
                 text = file.read()
                 self._columns = next(csv.reader(text.splitlines(), delimiter=self.separator), None)
             if self._columns is not None and "epoch" not in self._columns:
@@ -48,7 +50,7 @@ class CSVLogger(Callback):
             if self._columns is not None and not text.endswith(("\n", "\r")):
                 with self.filename.open("a", newline="", encoding="utf-8") as file:
                     file.write("\n")
-        self._lost: set[str] = set()
+        self._left_out: set[str] = set()
         if self._columns is None:
             self.filename.write_text("", encoding="utf-8")
 
@@ -59,16 +61,18 @@ class CSVLogger(Callback):
     def get_state(self) -> dict[str, Any]:
         if not self.filename.exists():
             return {"columns": self._columns, "text": ""}
-        with self._of_others(), self.filename.open(newline="", encoding="utf-8") as file:
+        with self._reading(), self.filename.open(newline="", encoding="utf-8") as file:
             return {"columns": self._columns, "text": file.read()}
 
     @contextmanager
-    def _of_others(self) -> Iterator[None]:
-        """Turn errors in reading the file, which anybody may have written, into a ValueError that names it."""
+    def _reading(self) -> Iterator[None]:
+        """Turn errors in reading the file, which anybody may have written, into a ValueError that names the file."""
         try:
             yield
         except (csv.Error, UnicodeDecodeError) as error:
-            raise ValueError(f"{self.filename} is not a CSV file, so no rows can be added to it: {error}") from error
+            raise ValueError(
+                f"{self.filename} is not a CSV file, so no rows can be added to it; give another filename: {error}"
+            ) from error
 
     def set_state(self, state: dict[str, Any]) -> None:
         # This drops the rows of epochs that will be trained again, and brings back those before them.
@@ -77,15 +81,16 @@ class CSVLogger(Callback):
             file.write(state["text"])
 
     def _write(self, file: TextIO, row: dict[str, float]) -> None:
+        """Write a row, and before the first one the names of the columns."""
         first = self._columns is None
-        lost = set(row) - set(self._columns or row) - self._lost
-        if lost and self.append:
+        left_out = set(row) - set(self._columns or row) - self._left_out
+        if left_out and self.append:
             warnings.warn(
-                f"{self.filename} has no column for {', '.join(sorted(lost))}, which are left out",
+                f"{self.filename} has no column for {', '.join(sorted(left_out))}, so these values are left out",
                 UserWarning,
                 stacklevel=2,
             )
-            self._lost |= lost
+            self._left_out |= left_out
         self._columns = self._columns or list(row)
         writer = csv.DictWriter(file, self._columns, restval="", extrasaction="ignore", delimiter=self.separator)
         if first:
@@ -104,21 +109,22 @@ class ModelCheckpoint(MonitorCallback):
     Parameters
     ----------
     filepath : path
-        It may hold fields in braces, with a format if wanted: ``{epoch:02d}`` (counted from 1), ``{batch}`` (also from
-        1, and only if ``save_freq`` counts batches), and any key of the logs, such as ``{val_loss:.4f}``. Folders are
-        made.
+        The file. Its name may hold fields in braces, with a format if wanted: ``{epoch:02d}`` (counted from 1),
+        ``{batch}`` (also from 1, and only if ``save_freq`` counts batches), and any key of the logs, such as
+        ``{val_loss:.4f}``. Folders that do not exist are made.
     monitor : str
-        A key of the logs, for ``save_best_only``.
+        The key of the logs that ``save_best_only`` watches.
     verbose : int
         1 prints a line for each file.
     save_best_only : bool
         Save only a model that is better than all before it in this fit.
     save_weights_only : False
-        Files always hold the whole model, so nothing but False is accepted.
+        Files always hold the whole model, so only False is accepted.
     mode : {"auto", "min", "max"}
         Whether small or large is good; ``auto`` takes what the compiled metric says, and ``min`` for a loss.
     save_freq : "epoch" or int
-        An integer counts batches, across epochs; the logs are then the means over the epoch so far.
+        Save after every epoch, or after this many batches, counted across epochs; the logs are then the means over the
+        epoch so far.
     initial_value_threshold : float, optional
         The value that the first saved model has to be better than.
 
@@ -130,8 +136,8 @@ class ModelCheckpoint(MonitorCallback):
     Raises
     ------
     ValueError
-        If arguments make no sense together or the path is malformed; in ``fit``, if the logs lack a field or what is
-        monitored.
+        If arguments contradict each other, or the fields of the path are malformed; in ``fit``, if the logs lack a
+        field or the key that is watched.
     OSError
         In ``fit``, if a file cannot be written.
     """
@@ -152,7 +158,7 @@ class ModelCheckpoint(MonitorCallback):
         _fields(self.filepath)
         self.save_best_only = boolean(save_best_only, "save_best_only")
         if boolean(save_weights_only, "save_weights_only"):
-            raise ValueError("save_weights_only must be False: tinycnn's files always hold the whole model")
+            raise ValueError("save_weights_only must be False, because tinycnn's files always hold the whole model")
         self.save_freq = checked_save_freq(save_freq)
         if self.save_best_only and self.save_freq != "epoch" and monitor.startswith("val_"):
             raise ValueError(
@@ -193,6 +199,7 @@ class ModelCheckpoint(MonitorCallback):
         self.best, self._batches = state["best"], state["batches"]
 
     def _save(self, when: dict[str, int], logs: Logs) -> None:
+        """Save the model if it is to be saved; ``when`` holds the fields that say when, such as the epoch."""
         path = Path(filled(self.filepath, {**logs, **when}))
         if bad_weight(self.model) is not None:
             self.say(f"epoch {when['epoch']}: not saved, because a weight is not finite")
@@ -226,7 +233,7 @@ def filled(path: str, values: dict[str, Any]) -> str:
         if name is None:
             continue
         if name not in values:
-            raise ValueError(f"filepath {path!r}: there is no field {name!r}; there are {', '.join(values)}")
+            raise ValueError(f"filepath {path!r}: there is no field {name!r}; the fields are {', '.join(values)}")
         try:
             parts.append(format(values[name], specification))
         except ValueError as error:
@@ -235,7 +242,7 @@ def filled(path: str, values: dict[str, Any]) -> str:
 
 
 def _fields(path: str) -> list[tuple[str, str | None, str]]:
-    """Return (text before, name, format) of each field; a name is an identifier, so it cannot reach anything else."""
+    """Return (text before it, name, format) of each field; a name must be an identifier, so it reaches nothing else."""
     try:
         parsed = list(Formatter().parse(path))
     except ValueError as error:

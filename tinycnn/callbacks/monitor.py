@@ -1,4 +1,4 @@
-"""Callbacks that watch one value of the logs, and stopping when it no longer gets better."""
+"""Callbacks that watch one value of the logs, and the one that stops when the value no longer improves."""
 
 import math
 from typing import Any
@@ -9,7 +9,7 @@ from ..training.callback import Callback, Logs
 
 
 class MonitorCallback(Callback):
-    """Base of callbacks that watch one value of the logs.
+    """The base of callbacks that watch one value of the logs.
 
     Parameters
     ----------
@@ -27,7 +27,7 @@ class MonitorCallback(Callback):
     Raises
     ------
     ValueError
-        In ``fit``, if ``auto`` does not know the mode, or the logs lack the key.
+        In ``fit``, if ``auto`` cannot tell whether small or large is good, or if the logs lack the key.
     """
 
     def __init__(self, monitor: str, mode: str, min_delta: float = 0.0, verbose: int = 0) -> None:
@@ -40,11 +40,12 @@ class MonitorCallback(Callback):
         self._direction = self._find_direction() if self.mode == "auto" else self.mode
 
     def _find_direction(self) -> str:
+        """Return "min" or "max", whichever is good for the value that is watched."""
         metrics = self.model.metrics
         key = self.monitor.removeprefix("val_")
-        said = getattr(metrics.get(key), "direction", None)
-        if said is not None:
-            return choice(said, ("min", "max"), f"direction of metric {key}")
+        direction = getattr(metrics.get(key), "direction", None)
+        if direction is not None:
+            return choice(direction, ("min", "max"), f"direction of metric {key}")
         if key.endswith("loss"):
             return "min"
         if key.endswith(("accuracy", "acc")):
@@ -56,7 +57,7 @@ class MonitorCallback(Callback):
         )
 
     def worst(self) -> float:
-        """Return the value that any number is better than."""
+        """Return the infinity than which any number is better."""
         return math.inf if self._direction == "min" else -math.inf
 
     def better(self, value: float, than: float) -> bool:
@@ -64,17 +65,17 @@ class MonitorCallback(Callback):
         return value < than - self.min_delta if self._direction == "min" else value > than + self.min_delta
 
     def figure(self, logs: Logs) -> float:
-        """Return the value that is watched, or raise a ValueError that names those that there are."""
+        """Return the value that is watched, or raise a ValueError that lists the keys of the logs."""
         if self.monitor not in logs:
             lacks_validation = self.monitor.startswith("val_") and not any(key.startswith("val_") for key in logs)
             raise ValueError(
-                f"{type(self).__name__} watches {self.monitor!r}, which is not among {', '.join(logs)}"
+                f"{type(self).__name__} watches {self.monitor!r}, which is not in the logs; they hold {', '.join(logs)}"
                 + ("; give fit validation_data" if lacks_validation else "")
             )
         return logs[self.monitor]
 
     def say(self, text: Any) -> None:
-        """Print a line if ``verbose`` is on."""
+        """Print a line that begins with the name of the class, if ``verbose`` is not 0."""
         if self.verbose:
             print(f"{type(self).__name__}: {text}")
 
@@ -82,8 +83,8 @@ class MonitorCallback(Callback):
 class EarlyStopping(MonitorCallback):
     """Stop when a value no longer improves, and go back to the weights of the best epoch if asked.
 
-    Each fit starts afresh: the best value of an earlier fit is forgotten. The best epoch's weights are also restored if
-    training ran to its end.
+    Each fit starts afresh: the best value of an earlier fit is forgotten. If they are asked for, the best epoch's
+    weights are restored even if training ran to its end.
 
     Parameters
     ----------
@@ -102,7 +103,7 @@ class EarlyStopping(MonitorCallback):
     start_from_epoch : int
         Epochs before this one neither count nor can be the best.
     verbose : int
-        1 prints a line when it acts.
+        1 prints a line when training stops and when weights are restored.
 
     Attributes
     ----------
@@ -111,7 +112,8 @@ class EarlyStopping(MonitorCallback):
     best_epoch : int
         The epoch of that value, counted from 0; -1 before there is one.
     stopped_epoch : int
-        The epoch after which training stopped, counted from 0; 0 if it did not stop, as it never does after the first.
+        The epoch after which training stopped, counted from 0. 0 means that it was not stopped, because it is never
+        stopped after the first epoch.
     """
 
     def __init__(
@@ -151,7 +153,7 @@ class EarlyStopping(MonitorCallback):
             if self.baseline is None or self.better(value, self.baseline):
                 self._wait = 0
             return
-        # As in Keras, never after the first epoch, even if its value is NaN.
+        # As in Keras, training never stops after the first epoch, even if its value is NaN.
         if self._wait >= self.patience and epoch > 0:
             self.stopped_epoch = epoch
             self.model.stop_training = True

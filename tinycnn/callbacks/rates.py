@@ -19,7 +19,7 @@ class LearningRateScheduler(Callback):
         ``schedule(epoch, lr)`` or ``schedule(epoch)`` returns the new rate; ``epoch`` is counted from 0, and ``lr`` is
         the rate so far. A schedule of :mod:`tinycnn.schedules` is asked for the rate of step ``epoch``.
     verbose : int
-        1 prints the rate.
+        1 prints the rate of each epoch.
 
     Raises
     ------
@@ -41,15 +41,15 @@ class LearningRateScheduler(Callback):
         self.verbose = verbosity(verbose)
 
     def on_epoch_begin(self, epoch: int, logs: Logs | None = None) -> None:
-        until_now = (self.model.optimizer.learning_rate,) if self._with_rate else ()
-        rate = self.schedule(epoch, *until_now)
+        rate_so_far = (self.model.optimizer.learning_rate,) if self._with_rate else ()
+        rate = self.schedule(epoch, *rate_so_far)
         self.model.optimizer.learning_rate = real(rate, f"the schedule's result for epoch {epoch}", 0)
         if self.verbose:
             print(f"epoch {epoch + 1}: learning rate {rate:g}")
 
 
 def _takes_rate(schedule: Any) -> bool:
-    """Return whether a schedule is called with the epoch and the rate so far, or with the epoch alone."""
+    """Return whether a schedule takes the rate so far in addition to the epoch."""
     if callable(schedule):
         try:
             signature = inspect.signature(schedule)
@@ -76,7 +76,9 @@ class ReduceLROnPlateau(MonitorCallback):
     monitor : str
         A key of the logs.
     factor : float in (0, 1)
+        What the rate is multiplied by.
     patience : int
+        How many epochs without improvement make the rate fall.
     verbose : int
         1 prints the new rate.
     mode : {"auto", "min", "max"}
@@ -84,6 +86,7 @@ class ReduceLROnPlateau(MonitorCallback):
     min_delta : float
         Smaller improvements do not count.
     cooldown : int
+        How many epochs to wait after the rate has fallen.
     min_lr : float
         The rate never falls below this.
 
@@ -146,6 +149,7 @@ class ReduceLROnPlateau(MonitorCallback):
         self.best, self._wait, self._rest = state["best"], state["wait"], state["rest"]
 
     def _reduce(self, epoch: int) -> None:
+        """Lower the rate, and begin the cooldown."""
         rate = max(self.model.optimizer.learning_rate * self.factor, self.min_lr)
         self.model.optimizer.learning_rate = rate
         self._wait, self._rest = 0, self.cooldown

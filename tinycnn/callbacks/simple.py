@@ -9,7 +9,7 @@ from ..training.callback import Callback, Logs
 
 
 class LambdaCallback(Callback):
-    """A callback that is made of functions; they are called with Keras's arguments.
+    """A callback that is made of functions, which are called with Keras's arguments.
 
     Parameters
     ----------
@@ -23,7 +23,7 @@ class LambdaCallback(Callback):
     Raises
     ------
     TypeError
-        If one of them cannot be called.
+        If one of the arguments cannot be called.
 
     Examples
     --------
@@ -58,6 +58,7 @@ class LambdaCallback(Callback):
         return self._functions["on_train_batch_end"] is not None
 
     def _call(self, name: str, *arguments: Any) -> None:
+        """Call the function that was given under a name, if there is one."""
         function = self._functions[name]
         if function is not None:
             function(*arguments)
@@ -87,7 +88,7 @@ class TerminateOnNaN(Callback):
     handles_non_finite: ClassVar[bool] = True  # like Keras's, it stops training without an error
 
     def on_train_batch_end(self, batch: int, logs: Logs) -> None:
-        # This is the mean over the epoch so far, which a single such batch spoils.
+        # The logs hold the mean over the epoch so far, which is not finite either after such a batch.
         if not math.isfinite(logs["loss"]):
             print(f"TerminateOnNaN: batch {batch}: the loss is {logs['loss']}; training stops")
             self.model.stop_training = True

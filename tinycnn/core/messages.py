@@ -1,4 +1,4 @@
-"""Words for people: how errors show values, name what is unknown, and write sizes and names."""
+"""Texts for people: how errors show values, suggest names, and write sizes."""
 
 import difflib
 import inspect
@@ -38,11 +38,11 @@ def unknown(kind: str, name: Any, known: Iterable[str], argument: str = "") -> V
     kind : str
         What the name should have named, for instance ``"layer"``.
     name
-        What was given.
+        What was given instead.
     known : iterable of str
         All names that exist.
     argument : str, optional
-        The argument that the name was given for, where it is not obvious.
+        The name of the argument for which it was given, if that is not obvious; the error begins with it.
 
     Examples
     --------
@@ -81,7 +81,7 @@ def unexpected(cls: type, given: Iterable[str]) -> TypeError:
 
 
 def bytes_text(count: float) -> str:
-    """Return a number of bytes in the unit that a person would use.
+    """Return a number of bytes as text, in the unit that a person would use.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""The array that an optimizer moves, and how the weights of a layer or a model are overwritten by others."""
+"""The array that an optimizer changes, and how the weights of a layer or a model are overwritten with others."""
 
 from typing import Any, Protocol
 
@@ -30,7 +30,7 @@ class Parameter:
     grad : array
         The gradient of the loss with respect to ``value``; each backward pass overwrites it.
     trainable : bool
-        Whether the optimizer moves this parameter.
+        Whether the optimizer changes this parameter.
     regularizer : Regularizer or None
         Its penalty on the value is part of the loss while the parameter is trainable.
     """
@@ -55,7 +55,7 @@ class Parameter:
 
 
 def overwrite(targets: dict[str, Array], weights: Any, owner: str) -> None:
-    """Fill the arrays of a layer or a model with as many others, given in the same order.
+    """Overwrite the arrays of a layer or a model with as many others, given in the same order.
 
     Parameters
     ----------
@@ -73,7 +73,7 @@ def overwrite(targets: dict[str, Array], weights: Any, owner: str) -> None:
     """
     given = items(weights, "weights", "arrays")
     if len(given) != len(targets):
-        raise ValueError(f"weights: {owner} has {len(targets)} weight arrays; got {len(given)}")
+        raise ValueError(f"weights: {owner} has {len(targets)} weight arrays; got {len(given)}; give all of them")
     arrays = [array(weight, f"weights, {key}") for key, weight in zip(targets, given, strict=True)]
     for (key, target), values in zip(targets.items(), arrays, strict=True):
         if values.shape != target.shape:

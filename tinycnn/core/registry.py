@@ -1,7 +1,8 @@
-"""Things that are described by a name: layers, losses, metrics, optimizers, schedules, activations, initializers, …
+"""Objects that can be described by a name: layers, losses, metrics, optimizers, schedules, activations, …
 
 Each family makes a :class:`Registry` of its classes. A description is a name, or ``{"class_name": …, "config": …}``,
-which JSON can hold; :meth:`Registry.find` makes an object from it and :func:`described` is the way back.
+which JSON can hold. :meth:`Registry.find` makes an object from a description, and :func:`described` makes a
+description from an object.
 
 Source: the idea that the registry knows no family, and that each family registers itself, is that of thinc
 (``thinc/config.py``).
@@ -25,7 +26,7 @@ T = TypeVar("T")
 
 #: The registry of each family that has been imported.
 _REGISTRIES: list["Registry[Any]"] = []
-#: A user's classes by name, while a description is read that may hold them. What reads it need not hand them down.
+#: A user's own classes, by name, while a description is read that may contain them; they are not passed as an argument.
 _CUSTOM: ContextVar[Mapping[str, type]] = ContextVar("custom_objects", default=MappingProxyType({}))
 
 
@@ -35,18 +36,18 @@ class Registry(Generic[T]):
     Parameters
     ----------
     kind : str
-        What errors call a member, for instance ``"loss"``.
+        What errors call an object of this kind, for instance ``"loss"``.
     base : class
-        The class that all members derive from.
+        The class that all of them derive from.
     known : dict of str to class
-        The members, by the names that errors list. Each can also be found by the name of its class.
+        The classes, by the names that errors list. Each can also be found under its own name.
     aliases : dict of str to class, optional
         Further names, which errors do not list.
     any_case : bool
-        Whether names are also found in another case, as Keras finds optimizers.
+        Whether upper and lower case make no difference in names, as in Keras's names of optimizers.
     advice : dict of str to str, optional
-        What to do instead, for names that people look for and that tinycnn does not have; in lower case and without
-        underscores.
+        What to do instead, for names that people look for and that tinycnn does not have. The names are in lower case
+        and without underscores.
     """
 
     def __init__(
@@ -65,19 +66,19 @@ class Registry(Generic[T]):
         _REGISTRIES.append(self)
 
     def find(self, wanted: Any, argument: str = "") -> T:
-        """Return an object from its name, the name of its class, its description, or itself.
+        """Return the object that a name, the name of a class, or a description stands for; an object stands for itself.
 
         Parameters
         ----------
         wanted
             What was given.
         argument : str, optional
-            The argument that it was given for, for errors.
+            The name of the argument for which it was given; errors begin with it.
 
         Raises
         ------
         ValueError
-            If the name is unknown; the message has the nearest one that is known.
+            If the name is unknown; the message suggests the nearest one that is known.
         TypeError
             If the description has arguments that the class does not take.
         """
@@ -88,7 +89,7 @@ class Registry(Generic[T]):
         return _made(cls, arguments(config, f"config of {argument or self.kind} {name}"))
 
     def read(self, description: Any, argument: str) -> T:
-        """Return an object from its whole description; a name alone is refused.
+        """Return the object that a whole description stands for; a name alone is refused.
 
         Raises
         ------
@@ -106,7 +107,7 @@ class Registry(Generic[T]):
         return _made(cls, arguments(description["config"], f"config of {self.kind} {description['class_name']}"))
 
     def class_called(self, name: Any, argument: str = "") -> type[T]:
-        """Return the class of that name, a user's within :func:`custom_classes` included."""
+        """Return the class with this name, which within :func:`custom_classes` may be a user's own."""
         known = {**self.known, **self._custom()}
         by_name = {**self._names, **self._custom()}
         if self._any_case:
@@ -121,25 +122,27 @@ class Registry(Generic[T]):
         raise unknown(self.kind, name, known, argument)
 
     def names_exactly(self, name: str, thing: T) -> bool:
-        """Return whether a name alone makes something equal to ``thing``: same class, default arguments."""
+        """Return whether a name alone stands for ``thing``: it has the name's class, and the default arguments."""
         cls = self._names.get(name)
         return type(thing) is cls and thing.get_config() == cls().get_config()  # type: ignore[attr-defined]
 
     def _custom(self) -> dict[str, type[T]]:
+        """Return those of a user's classes that are of this kind."""
         return {name: cls for name, cls in _CUSTOM.get().items() if issubclass(cls, self.base)}
 
     def _is_taken(self, name: str) -> bool:
-        """Return whether a class of tinycnn's of this kind has that name, registered or not."""
+        """Return whether a class of tinycnn's own of this kind has this name, registered or not."""
         return any(is_ours(cls) and cls.__name__ == name for cls in _family(self.base))
 
 
 def _made(cls: type[T], config: Config) -> T:
-    """Return an object of a class, made as the class itself wants it, from the arguments of a description."""
+    """Return an object of a class from the arguments of a description, by the class's own ``from_config`` if any."""
     from_config = getattr(cls, "from_config", None)
     return cls(**config) if from_config is None else from_config(config)
 
 
 def _name_and_config(wanted: Any) -> tuple[Any, Any]:
+    """Return the two parts of a description; a name alone has no arguments."""
     if isinstance(wanted, dict) and wanted.keys() == {"class_name", "config"}:
         return wanted["class_name"], wanted["config"]
     return wanted, {}
@@ -154,17 +157,17 @@ def _family(base: type) -> Iterator[type]:
 
 
 def described(thing: Any) -> Config:
-    """Return what :meth:`Registry.find` makes an equal object from, ready for JSON.
+    """Return the description from which :meth:`Registry.find` makes an equal object, in a form for JSON.
 
     Raises
     ------
     ValueError
-        If the class is a user's own and has the name of one of tinycnn's: its reader would take it for that one.
+        If the class is a user's own and has the name of one of tinycnn's, for which readers would take it.
     """
     cls = type(thing)
     if not is_ours(cls) and any(isinstance(thing, r.base) and r._is_taken(cls.__name__) for r in _REGISTRIES):
         raise ValueError(
-            f"your own class {cls.__name__} has the name of a class of tinycnn's, and whoever reads the file would "
+            f"your own class {cls.__name__} has the name of one of tinycnn's classes, and whoever reads the file would "
             "take it for that one; rename your class"
         )
     return {"class_name": cls.__name__, "config": thing.get_config()}
@@ -172,22 +175,22 @@ def described(thing: Any) -> Config:
 
 @contextmanager
 def custom_classes(given: Any) -> Iterator[None]:
-    """Let descriptions name these classes too, within this block; None adds none.
+    """Let descriptions name a user's own classes within this block; None adds none.
 
     Raises
     ------
     TypeError
-        For anything but a dict of names to classes of a kind that descriptions name.
+        If ``given`` is not a dict from names to classes of a kind that has a registry.
     """
     bases = tuple(registry.base for registry in _REGISTRIES)
-    good = given is None or (
+    valid = given is None or (
         isinstance(given, dict)
         and all(isinstance(key, str) for key in given)
         and all(isinstance(cls, type) and issubclass(cls, bases) for cls in given.values())
     )
-    if not good:
+    if not valid:
         raise TypeError(
-            "custom_objects must be a dict of names to subclasses of "
+            "custom_objects must be a dict from names to subclasses of "
             f"{', '.join(sorted(base.__name__ for base in bases))}; got {shown(given)}"
         )
     token = _CUSTOM.set({**_CUSTOM.get(), **(given or {})})
@@ -198,7 +201,7 @@ def custom_classes(given: Any) -> Iterator[None]:
 
 
 def constructor_config(thing: Any, label: str) -> Config:
-    """Return the constructor's arguments of an object that keeps each one under its own name, ready for JSON.
+    """Return the constructor's arguments of an object that keeps each one under its own name, in a form for JSON.
 
     Raises
     ------
@@ -239,6 +242,7 @@ def _plain(value: Any) -> Any:
 
 
 def _is_json(value: Any) -> bool:
+    """Return whether JSON can hold a value."""
     if isinstance(value, dict):
         return all(isinstance(key, str) and _is_json(item) for key, item in value.items())
     if isinstance(value, list):
@@ -247,9 +251,9 @@ def _is_json(value: Any) -> bool:
 
 
 class Named:
-    """Base of things that are described by their class and their constructor's arguments.
+    """The base of objects that are described by their class and their constructor's arguments.
 
-    A subclass keeps each argument under its own name, and nothing else.
+    A subclass stores each argument under its own name, and stores nothing else.
     """
 
     def get_config(self) -> Config:
@@ -257,7 +261,7 @@ class Named:
         return dict(vars(self))
 
     def describe(self) -> Any:
-        """Return what :meth:`Registry.find` makes an equal object from, ready for JSON."""
+        """Return the description from which :meth:`Registry.find` makes an equal object, in a form for JSON."""
         return described(self)
 
     def __repr__(self) -> str:

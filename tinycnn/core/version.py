@@ -6,7 +6,7 @@ from typing import Any
 
 __version__ = "0.1.0"
 
-#: How the full name of every module of tinycnn begins; a class whose module does not begin so is somebody else's.
+#: How the full name of every module of tinycnn begins; a class from any other module is somebody else's.
 PACKAGE = "tinycnn."
 
 

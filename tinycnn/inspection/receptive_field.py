@@ -1,8 +1,8 @@
 """Which pixels of the input an output of a layer can depend on; the summary and the pictures show it.
 
-It follows from a layer's window, or from its ``sees_everything``; Flatten, Reshape and ZeroPadding2D only move numbers.
-Any other layer counts as working pixel by pixel if it keeps the shape; if it does not, what its outputs see is not
-known.
+This follows from a layer's window or from its ``sees_everything``; Flatten, Reshape and ZeroPadding2D only move
+numbers. Any other layer that keeps the shape counts as working pixel by pixel. If it changes the shape, it is not known
+what its outputs see.
 """
 
 from collections.abc import Sequence
@@ -51,16 +51,16 @@ def receptive_fields(layers: Sequence[Layer], input_shape: Shape) -> list[tuple[
 
 
 def field_by_geometry(layers: Sequence[Layer], asked: tuple[Any, ...]) -> Array:
-    """Return which pixels (H, W) the given outputs of the last layer can depend on.
+    """Return which pixels (H, W) the outputs at the index ``asked`` of the last layer can depend on.
 
     Raises
     ------
     ValueError
-        If what a layer's outputs see is not known.
+        If it is not known what the outputs of a layer see.
     """
     for layer in reversed(layers):
         if _mixes_all(layer):
-            break  # it sees what all layers before it see, whichever of their outputs sees what
+            break  # each output depends on all that the layers before it see, so it need not be known which sees what
         if not _is_known(layer):
             raise ValueError(
                 f"layer: {layer.label} turns {layer.built_input_shape} into {layer.built_output_shape} and has no "
@@ -86,7 +86,7 @@ def span(field: Array) -> tuple[int, int]:
 
 
 def _seen_by(layer: Layer, out: Array) -> Array:
-    """Return which inputs of a layer the outputs ``out`` can depend on; both are without a batch axis."""
+    """Return which inputs of a layer the outputs ``out`` can depend on; neither has a batch axis."""
     shape = layer.built_input_shape
     if isinstance(layer.window, Window):
         positions = np.any(out.reshape(*layer.window.output_size(shape[:2]), -1), axis=-1)
@@ -98,7 +98,7 @@ def _seen_by(layer: Layer, out: Array) -> Array:
         return out[top : top + shape[0], left : left + shape[1]]
     if _is_over_last_axis(layer):
         return np.broadcast_to(out.any(axis=-1, keepdims=True), shape)
-    if layer.sees_everything or not _is_known(layer):  # perhaps everything
+    if layer.sees_everything or not _is_known(layer):  # what is not known may be everything
         return np.full(shape, out.any())
     return out
 

@@ -31,7 +31,7 @@ _PLAN_FOOTNOTE = (
 
 
 def table(model: Network, plan: bool = False) -> str:
-    """Return Keras's table with full names, what each layer sees and keeps, and with ``plan`` its step of training."""
+    """Return Keras's table with full names, what each layer sees and keeps, and with ``plan`` its step in training."""
     headings = (*_HEADINGS, "Step") if plan else _HEADINGS
     steps = step_labels(model) if plan else {}
     fields = receptive_fields(model.layers, model.input_shape)
@@ -67,7 +67,7 @@ def table(model: Network, plan: bool = False) -> str:
 def step_labels(model: Network) -> dict[int, str]:
     """Return for each layer, by its ``id``, the number of its step in training, or "loss" if the loss takes it over.
 
-    Steps are numbered from 1. The loss of a model that is not compiled is not known; its plan is that of all layers.
+    Steps are numbered from 1. A model that is not compiled has no loss yet; its plan is made from all layers.
     """
     labels = {id(layer): "loss" for layer in model.layers}
     plan = model.plan if model.compiled else fused(model.layers, model.backend)
@@ -83,9 +83,9 @@ def cache_bytes(model: Network) -> list[int]:
 
     The forward passes run on the reference backend and leave moving statistics as they were.
     """
-    layers = [_at_home(layer) for layer in model.layers] if model.backend.on_device else model.layers
-    # Not with one image: an axis of length 1 has several memory orders, so an array that is otherwise copied may be
-    # shared.
+    layers = [_on_host(layer) for layer in model.layers] if model.backend.on_device else model.layers
+    # One image would not do: an axis of length 1 has several memory orders, so that an array may be shared that is
+    # otherwise copied.
     fewer, more = (_bytes_by_layer(model, layers, batch) for batch in (2, 3))
     return [size - before for before, size in zip(fewer, more, strict=True)]
 
@@ -94,8 +94,8 @@ def _bytes_by_layer(model: Network, layers: list[Layer], batch: int) -> list[int
     """Return the bytes of the arrays in each layer's cache; each array is counted at the first layer that keeps it."""
     x: Array = np.zeros((batch, *model.input_shape), model.dtype)
     with _on_reference(layers), buffers_kept(layers):
-        # With a workspace, as in fit: without one, layers hand on copies. All caches stay alive until they have been
-        # measured, so that no two arrays can have had one address.
+        # There is a workspace, as in fit, because layers hand on copies without one. All caches stay alive until they
+        # have been measured, so that no two arrays can have had the same address.
         passes = list(walk_forward(layers, x, ws=Workspace()))
     seen: set[int] = set()
     return [sum(_new_bytes(array, seen) for array in _arrays(passed.cache)) for passed in passes]
@@ -114,17 +114,17 @@ def _on_reference(layers: list[Layer]) -> Iterator[None]:
             layer.backend = backend
 
 
-def _at_home(layer: Layer) -> Layer:
+def _on_host(layer: Layer) -> Layer:
     """Return a copy of a layer whose arrays lie on the host instead of a device."""
 
-    def home(array: Any) -> Any:
+    def fetched(array: Any) -> Any:
         return layer.backend.to_numpy(array) if layer.backend.owns(array) else array
 
-    sketch = copy.copy(layer)
-    vars(sketch).update({name: home(value) for name, value in vars(layer).items()})
-    sketch.params = {name: Parameter(home(p.value), p.trainable, p.regularizer) for name, p in layer.params.items()}
-    sketch.buffers = {name: home(value) for name, value in layer.buffers.items()}
-    return sketch
+    twin = copy.copy(layer)
+    vars(twin).update({name: fetched(value) for name, value in vars(layer).items()})
+    twin.params = {name: Parameter(fetched(p.value), p.trainable, p.regularizer) for name, p in layer.params.items()}
+    twin.buffers = {name: fetched(value) for name, value in layer.buffers.items()}
+    return twin
 
 
 def _new_bytes(array: Array, seen: set[int]) -> int:
@@ -148,11 +148,12 @@ def _arrays(cache: Any) -> list[Array]:
 
 
 def _shape_text(shape: Shape) -> str:
+    """Return the shape of a batch as text, N first."""
     return "(N, " + ", ".join(map(str, shape)) + ")"
 
 
 def _line(cells: Any, widths: list[int]) -> str:
-    """Return a row of the table, with text to the left and numbers to the right."""
+    """Return a row of the table; texts are aligned to the left, and numbers to the right."""
     name, shape, *numbers = cells
     parts = [f"{name:<{widths[0]}}", f"{shape:<{widths[1]}}"]
     return "  ".join(parts + [f"{cell:>{width}}" for cell, width in zip(numbers, widths[2:], strict=True)])

@@ -1,4 +1,4 @@
-"""Every array of one pass through a network, layer by layer; whatever shows the inside begins here."""
+"""Every array of one pass through a network, layer by layer; what shows the inside of a network begins here."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field, fields
@@ -24,16 +24,17 @@ class LayerTrace:
     Attributes
     ----------
     layer : Layer
+        The layer itself.
     x, y : array
-        Input and result.
+        Its input and its result.
     cache : NamedTuple
-        What backward needs.
+        What its backward needs.
     dy, dx : array or None
         Gradients of the loss with respect to ``y`` and to ``x``; None without labels. In training the loss takes over a
         final softmax. Then ``dy`` of the softmax, and of layers that only reshape its result, is the gradient with
         respect to the numbers before it, ``(p - labels) / N``.
     parameters, gradients : dict of str to array
-        Copies. ``gradients`` is empty without labels.
+        Copies of the layer's parameters and their gradients, by name. ``gradients`` is empty without labels.
     """
 
     layer: Layer
@@ -53,22 +54,23 @@ class LayerTrace:
     def __repr__(self) -> str:
         return f"<trace of {self.layer.label}: {self.x.shape} → {self.y.shape}>"
 
-    def bring_home(self, backend: Backend) -> None:
-        """Put NumPy arrays in the places of those on a device, also in the cache."""
+    def move_to_host(self, backend: Backend) -> None:
+        """Replace all arrays on a device, also those in the cache, with NumPy arrays."""
         for item in fields(self):
             if item.name != "layer":
-                setattr(self, item.name, _at_home(getattr(self, item.name), backend))
+                setattr(self, item.name, _on_host(getattr(self, item.name), backend))
 
 
 @dataclass(repr=False)
 class Trace:
-    """One pass through a network; prints as a table.
+    """One pass through a network; ``print`` shows it as a table.
 
-    ``trace[2]`` and ``trace["conv2d"]`` are single layers; iterating gives all of them in order.
+    ``trace[2]`` and ``trace["conv2d"]`` are single layers; iterating over the trace gives all layers in order.
 
     Attributes
     ----------
     layers : list of LayerTrace
+        The layers, in order.
     loss : float or None
         The mean loss of the batch, including the penalties on weights; None without labels.
     """
@@ -130,15 +132,15 @@ def trace(model: Network, x: Any, y: Any = None) -> Trace:
             _trace_backward(model, result, targets, step)
     if model.backend.on_device:
         for entry in result.layers:
-            entry.bring_home(model.backend)
+            entry.move_to_host(model.backend)
     return result
 
 
 def _trace_backward(model: Network, result: Trace, targets: Array, step: int) -> None:
-    """Add loss and gradients as training computes them, on a chain whose final softmax the loss may have taken over."""
+    """Add the loss and the gradients as training computes them; the loss may have taken over a final softmax."""
     pairs = zip(result.layers, model.chain, strict=False)
     shared = next((n for n, (entry, link) in enumerate(pairs) if entry.layer is not link), len(model.chain))
-    # Up to the softmax the chain is the layers themselves, which have been run.
+    # Up to that softmax, the chain consists of the layers themselves, which have been run.
     before = result.layers[:shared]
     y_pred = before[-1].y if before else result.layers[0].x
     y_pred, caches = forward(model.chain[shared:], y_pred, step=step)
@@ -150,7 +152,7 @@ def _trace_backward(model: Network, result: Trace, targets: Array, step: int) ->
     caches = [entry.cache for entry in before] + caches
     gradients = {layer_of(link).name: (dy, dx) for link, dy, dx in walk_backward(model.chain, caches, dy)}
     for entry in reversed(result.layers):
-        # A softmax layer that is not in the chain hands on the gradient that the loss has computed for both.
+        # A softmax that is not in the chain hands on the gradient that the loss has computed for the two together.
         entry.dy, entry.dx = gradients.get(entry.name, (dy, dy))
         dy = entry.dx
         for parameter in entry.layer.params.values():
@@ -159,7 +161,7 @@ def _trace_backward(model: Network, result: Trace, targets: Array, step: int) ->
 
 
 def _copies(layer: Layer, attribute: str, trained: bool = False) -> dict[str, Array]:
-    """Return copies of the values or the gradients of a layer's parameters, of all or of those that are trained."""
+    """Return copies of the values or the gradients of a layer's parameters, or only of those that are trained."""
     return {
         name: getattr(parameter, attribute).copy()
         for name, parameter in layer.params.items()
@@ -167,15 +169,16 @@ def _copies(layer: Layer, attribute: str, trained: bool = False) -> dict[str, Ar
     }
 
 
-def _at_home(value: Any, backend: Backend) -> Any:
-    """Return arrays, and tuples and dicts of them, on the host."""
+def _on_host(value: Any, backend: Backend) -> Any:
+    """Return an array, or a tuple or a dict of arrays, with all arrays on the host."""
     if isinstance(value, dict):
-        return {name: _at_home(item, backend) for name, item in value.items()}
+        return {name: _on_host(item, backend) for name, item in value.items()}
     if isinstance(value, tuple):
-        items = [_at_home(item, backend) for item in value]
+        items = [_on_host(item, backend) for item in value]
         return type(value)(*items) if hasattr(value, "_fields") else tuple(items)
     return backend.to_numpy(value) if backend.owns(value) else value
 
 
 def _rms(array: Array) -> float:
+    """Return the root of the mean square of an array."""
     return float(np.sqrt(np.mean(np.square(array, dtype=np.float64)))) if array.size else 0.0

@@ -17,19 +17,19 @@ from ..core.registry import constructor_config
 from ..core.types import Array, Config, Shape
 from ..core.workspace import Workspace
 from ..kernels.geometry import Window
-from .own import FORM, prepare
+from .own import SMALLEST, prepare
 from .weights import Weights, sketched_parameter
 
 Cache = Any  # what backward needs from forward; a NamedTuple of the layer's own
 
 
 class Layer(Weights):
-    """Base of all layers.
+    """The base of all layers.
 
-    A layer of your own defines :meth:`forward` and :meth:`backward`; if it changes the shape of a sample also
-    :meth:`output_shape`, and if it has parameters :meth:`create`. Its methods may leave out the keywords that they have
-    no use for (``training``, ``step``, ``ws``). If ``__init__`` stores every argument under its own name, the layer can
-    also be saved and loaded.
+    A layer of your own defines :meth:`forward` and :meth:`backward`. If it changes the shape of a sample, it also
+    defines :meth:`output_shape`, and if it has parameters, :meth:`create`. Its methods may leave out the keywords that
+    they have no use for (``training``, ``step``, ``ws``). If ``__init__`` stores every argument under its own name, the
+    layer can also be saved and loaded.
 
     Parameters
     ----------
@@ -49,12 +49,12 @@ class Layer(Weights):
     built_input_shape, built_output_shape : tuple of int
         The shapes of a sample and of its result, without the batch axis. They are known once the layer is built.
     sees_everything : bool
-        Set it to True in the class of a layer of your own if each output depends on the whole image, or on the whole
-        row of numbers; the receptive field follows from it. Otherwise a layer counts as working pixel by pixel if it
-        keeps the shape, and if it does not, what an output sees is not known.
+        Set this to True in the class of a layer of your own if each output depends on the whole image, or on the whole
+        row of numbers; the receptive field follows from it. Otherwise a layer that keeps the shape counts as working
+        pixel by pixel, and of a layer that changes the shape it is not known what an output sees.
     """
 
-    #: The sliding window of layers that have one; receptive fields are computed from these.
+    #: The sliding window, if the layer has one; receptive fields are computed from it.
     window: Window | None = None
     #: Whether every output sees the whole input, that is, all pixels of an image.
     sees_everything: ClassVar[bool] = False
@@ -76,7 +76,7 @@ class Layer(Weights):
     def output_shape(self, input_shape: Shape) -> Shape:
         """Return the shape of one result for the shape of one sample, or raise ValueError if the layer cannot take it.
 
-        It depends on nothing but the layer's arguments, and changes nothing.
+        The result depends only on ``input_shape`` and the layer's arguments, and nothing is changed.
         """
         return shape(input_shape, "input_shape")
 
@@ -91,10 +91,12 @@ class Layer(Weights):
         Parameters
         ----------
         x : (N, \\*input_shape) array
+            The batch.
         training : bool
             Whether this is a training step; dropout and batch normalization work differently then.
         step : int
-            The number of the optimizer step. Layers with randomness draw from it, so that a step can be repeated.
+            The number of the optimizer step. Random layers derive their numbers from it, so that a step can be
+            repeated.
         ws : Workspace, optional
             Memory to reuse. Without it every result is a fresh array.
 
@@ -102,7 +104,7 @@ class Layer(Weights):
         -------
         (N, \\*output_shape) array, cache
         """
-        raise NotImplementedError(f"{type(self).__name__} does not define forward. {FORM}")
+        raise NotImplementedError(f"{type(self).__name__} does not define forward. {SMALLEST}")
 
     def backward(self, dy: Array, cache: Cache, *, ws: Workspace | None = None) -> Array:
         """Return dx, the gradient with respect to the input, and overwrite the gradient of each parameter.
@@ -120,10 +122,10 @@ class Layer(Weights):
         -------
         (N, \\*input_shape) array
         """
-        raise NotImplementedError(f"{type(self).__name__} does not define backward. {FORM}")
+        raise NotImplementedError(f"{type(self).__name__} does not define backward. {SMALLEST}")
 
     def backward_parameters(self, dy: Array, cache: Cache, *, ws: Workspace | None = None) -> None:
-        """Do what :meth:`backward` does, but for dx: in training nobody needs that of a network's first layer."""
+        """Do what :meth:`backward` does, except for dx, which training does not need from a network's first layer."""
         self.backward(dy, cache, ws=ws)
 
     # What a layer is given ------------------------------------------------------------------------------------
@@ -145,9 +147,9 @@ class Layer(Weights):
         rng : numpy.random.Generator, optional
             Draws the initial values; by default a generator that follows from :func:`tinycnn.set_seed`.
         dtype : {"float32", "float64"}
-            What all arrays of the layer will have.
+            The dtype of all arrays of the layer.
         backend : Backend, optional
-            By default the current one.
+            By default the one that is active.
 
         Raises
         ------
@@ -171,6 +173,7 @@ class Layer(Weights):
         return self.built_output_shape
 
     def _fix_shapes(self, input_shape: Shape) -> None:
+        """Set the built shapes, or raise if an array of one of them would be too large."""
         self.built_input_shape = shape(input_shape, "input_shape")
         self._check_size(self.built_input_shape, "a sample")
         self.built_output_shape = self.output_shape(self.built_input_shape)
@@ -205,7 +208,7 @@ class Layer(Weights):
         return None if ws is None else ws.flow((batch, *self.built_input_shape), self.dtype)
 
     def _handed_on(self, array: Array, ws: Workspace | None) -> Array:
-        """Return a result that shares its memory with the input: as it is within a model, as a copy outside of one."""
+        """Return a result that shares its memory with the input; outside of a model (without ``ws``) it is copied."""
         return array.copy() if ws is None else array
 
     @property
@@ -215,6 +218,7 @@ class Layer(Weights):
         return f"{kind} {self.name!r}" if self.name else kind
 
     def _check(self, array: Array, what: str, sample_shape: Shape) -> None:
+        """Raise unless a batch of samples has the layer's backend, shape and dtype."""
         if type(array) is not np.ndarray or self.backend.on_device:
             self.backend.check(array, f"{self.label}: {what}")
         if array.shape[1:] != sample_shape or array.ndim == 0:
@@ -241,7 +245,7 @@ class Layer(Weights):
         """
         sketch = copy.copy(self)
         sketch.params, sketch.buffers = {}, {}
-        if type(self).build is not Layer.build:  # which may make parameters as it likes
+        if type(self).build is not Layer.build:  # a user's own build may make parameters in any way
             build_layer(sketch, input_shape, rng=np.random.default_rng(0), dtype="float32", backend=get_backend())
             return {name: tuple(array.shape) for name, array in sketch.weights().items()}
         sketch.backend, sketch.dtype = get_backend(), "float32"
@@ -271,7 +275,7 @@ class Layer(Weights):
         return cls(**arguments(config, "config"))
 
     def __call__(self, *given: Any, **named: Any) -> NoReturn:
-        """Raise a TypeError that says what to call."""
+        """Raise a TypeError that says what to call instead."""
         raise TypeError(
             f"{self.label} is not a function; put it into a Sequential, or call layer.forward(x, training=True), which "
             "returns the result and the cache for backward"
@@ -280,7 +284,7 @@ class Layer(Weights):
     def __repr__(self) -> str:
         try:
             config = self.get_config()
-        except Exception:  # a layer that cannot be saved still has to be told from others, also in errors
+        except Exception:  # errors have to show a layer even if it cannot be saved
             return f"<{self.label}>"
         given = ", ".join(f"{key}={value!r}" for key, value in config.items() if value is not None)
         return f"{type(self).__name__}({given})"
@@ -291,7 +295,7 @@ class Nothing(NamedTuple):
 
 
 class ActivatedCache(NamedTuple):
-    """``inner``: the cache of the linear part; ``kept``: the activation's result, or its input (for gelu)."""
+    """``inner``: the cache of the linear part; ``kept``: the activation's result, or (for gelu) its input."""
 
     inner: Any
     kept: Array | None
@@ -301,7 +305,7 @@ class ActivatedLayer(Layer):
     """A layer that is linear in its input and ends in an activation: ``y = activation(linear(x))``.
 
     Subclasses define :meth:`linear_forward`, :meth:`linear_backward_input` and :meth:`linear_backward_parameters`,
-    and set ``self.activation``. A loss that fuses with a final softmax uses the linear part alone.
+    and set ``self.activation``. A loss that takes over a final softmax uses the linear part alone.
     """
 
     activation: activations.ActivationFunction
@@ -341,12 +345,13 @@ class ActivatedLayer(Layer):
             self.linear_backward_parameters(self._through_activation(dy, cache, ws), cache.inner, ws=ws)
 
     def _through_activation(self, dy: Array, cache: ActivatedCache, ws: Workspace | None) -> Array:
+        """Return the gradient before the activation."""
         self.check_gradient(dy)
         return self.activation.backward(self.kernels, dy, cache.kept, out=None if ws is None else dy)
 
 
 def build_layer(layer: Layer, input_shape: Shape, *, rng: np.random.Generator, dtype: str, backend: Backend) -> Shape:
-    """Build a layer as :meth:`Layer.build` does, also where a user's own ``build`` does not call its base's.
+    """Build a layer as :meth:`Layer.build` does, even if a user's own ``build`` does not call that of its base.
 
     Raises
     ------
@@ -367,7 +372,7 @@ def build_layer(layer: Layer, input_shape: Shape, *, rng: np.random.Generator, d
 
 @contextmanager
 def buffers_kept(layers: Iterable[Layer]) -> Iterator[None]:
-    """Leave moving statistics as they were, whatever forward passes the block makes."""
+    """Restore moving statistics after the block, whatever forward passes it makes."""
     kept = [(layer, {name: array.copy() for name, array in layer.buffers.items()}) for layer in layers]
     try:
         yield

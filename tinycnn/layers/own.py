@@ -1,4 +1,4 @@
-"""Layers of a user's own: how little they have to define, and errors that name the layer at fault.
+"""Layers of a user's own: what they have to define, and errors that name the layer at fault.
 
 The smallest layer has two methods that take nothing but arrays::
 
@@ -6,9 +6,9 @@ The smallest layer has two methods that take nothing but arrays::
     def backward(self, dy, cache): return 2 * cache * dy  # the gradient with respect to x
 
 tinycnn itself calls ``forward(x, training=…, step=…, ws=…)`` and ``backward(dy, cache, ws=…)``. When a layer whose
-class is not tinycnn's is built, :func:`prepare` looks once at what its methods take. From then on keywords that a
-method does not take are left out, and what it returns is checked, so that a mistake is reported for this layer and not
-for the next one.
+class is not tinycnn's is built, :func:`prepare` finds out which of these keywords its methods take. From then on the
+others are left out, and what a method returns is checked, so that a mistake is reported for this layer and not for the
+next one.
 """
 
 import functools
@@ -21,8 +21,8 @@ from ..core.version import is_ours
 
 #: What tinycnn passes to each method by keyword.
 KEYWORDS = {"forward": ("training", "step", "ws"), "backward": ("ws",), "backward_parameters": ("ws",)}
-#: The smallest form of a layer, for errors.
-FORM = (
+#: What errors tell a user about the smallest layer.
+SMALLEST = (
     "A layer needs no more than\n"
     "    def forward(self, x): return x * x, x  # the result, and what backward needs\n"
     "    def backward(self, dy, cache): return 2 * cache * dy  # the gradient with respect to x"
@@ -30,51 +30,52 @@ FORM = (
 
 
 class LayerReturnError(TypeError, ValueError):
-    """A method of a user's layer returned something else than what a layer returns: another type, shape or dtype."""
+    """A method of a user's layer returned what no layer may return: a wrong type, shape or dtype."""
 
 
 def no_base(layer: Any) -> str:
-    """Return what is wrong with a layer whose base class was never initialised."""
-    return f"the __init__ of {type(layer).__name__} does not call super().__init__(**base); call it first. {FORM}"
+    """Return the error message for a layer whose ``__init__`` does not call that of its base class."""
+    name = type(layer).__name__
+    return f"the __init__ of {name} does not call super().__init__(**base); call it first. {SMALLEST}"
 
 
 def prepare(layer: Any) -> None:
-    """Look at a layer's class before it is built: leave out keywords that its methods do not take.
+    """Adapt the class of a user's layer before it is built, so that its methods get only the keywords that they take.
 
     Raises
     ------
     TypeError
-        If ``__init__`` did not call its base's, or if the class follows Keras where tinycnn differs: ``call`` in place
-        of ``forward``, or a ``build`` that takes nothing but the shape.
+        If ``__init__`` does not call that of its base class, or if the class follows Keras where tinycnn differs: it
+        has ``call`` in place of ``forward``, or a ``build`` that takes only the shape.
     """
     if not hasattr(layer, "built"):
         raise TypeError(no_base(layer))
     cls = type(layer)
     if is_ours(cls):
         return
-    _check_habits(layer, cls)
+    _check_keras_habits(layer, cls)
     for name, keywords in KEYWORDS.items():
         method = inspect.getattr_static(cls, name)
         if inspect.isfunction(method) and not is_ours(method) and not hasattr(method, "_adapts"):
             setattr(cls, name, _adapted(name, method, keywords))
 
 
-def _check_habits(layer: Any, cls: type) -> None:
-    """Raise for what a layer of Keras's would define and tinycnn would never call, or call otherwise."""
+def _check_keras_habits(layer: Any, cls: type) -> None:
+    """Raise if a class defines methods as Keras wants them, which tinycnn would not call, or call differently."""
     if is_ours(inspect.getattr_static(cls, "forward")) and callable(getattr(cls, "call", None)):
-        raise TypeError(f"{layer.label} defines call, as in Keras; in tinycnn the method is forward. {FORM}")
+        raise TypeError(f"{layer.label} defines call, as in Keras; in tinycnn the method is forward. {SMALLEST}")
     try:
         inspect.signature(cls.build).bind(layer, (), rng=None, dtype="float32", backend=None)  # type: ignore[attr-defined]
     except TypeError:
         raise TypeError(
             f"{layer.label}: build is called as build(input_shape, rng=…, dtype=…, backend=…), and this one does not "
             "take these arguments. Make parameters in create(self, input_shape, rng) instead, with "
-            f"self.add_parameter(name, shape, initializer, rng). {FORM}"
+            f"self.add_parameter(name, shape, initializer, rng). {SMALLEST}"
         ) from None
 
 
 def _adapted(name: str, method: Callable[..., Any], keywords: tuple[str, ...]) -> Callable[..., Any]:
-    """Return a method that passes on the keywords that ``method`` takes and checks what it returns."""
+    """Return a method that calls ``method`` with only the keywords that it takes, and checks what it returns."""
     left_out = frozenset(keywords) - _taken(method, keywords)
     drops_cache = name == "forward" and "training" in left_out
     check = {"forward": _check_forward, "backward": _check_backward}.get(name)
@@ -86,8 +87,8 @@ def _adapted(name: str, method: Callable[..., Any], keywords: tuple[str, ...]) -
             named = {key: value for key, value in named.items() if key not in left_out}
         returned = method(self, *arguments, **named)
         if drops_cache and training is False and isinstance(returned, tuple) and len(returned) == 2:
-            returned = returned[0], None  # the method cannot know that nobody has a use for its cache
-        # Where a subclass calls super().forward(…), only what the subclass returns is the layer's result.
+            returned = returned[0], None  # the method cannot know that its cache is not needed
+        # If a subclass calls super().forward(…), only what the subclass itself returns is the layer's result.
         if check is not None and self.built and arguments and getattr(type(self), name) is adapted:
             check(self, arguments[0], returned)
         return returned
@@ -97,7 +98,7 @@ def _adapted(name: str, method: Callable[..., Any], keywords: tuple[str, ...]) -
 
 
 def _taken(method: Callable[..., Any], keywords: tuple[str, ...]) -> frozenset[str]:
-    """Return those keywords that a method takes."""
+    """Return those of the keywords that a method takes."""
     parameters = inspect.signature(method).parameters.values()
     if any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters):
         return frozenset(keywords)
@@ -109,24 +110,27 @@ def _taken(method: Callable[..., Any], keywords: tuple[str, ...]) -> frozenset[s
 
 
 def _check_forward(layer: Any, x: Any, returned: Any) -> None:
+    """Raise unless forward returned a result of the right shape and dtype, and a cache."""
     if not (isinstance(returned, tuple) and len(returned) == 2 and layer.backend.owns(returned[0])):
         raise LayerReturnError(
             f"{layer.label}: forward must return two things, the result and what backward needs (None if nothing); "
-            f"got {_kind(returned)}. {FORM}"
+            f"got {_kind(returned)}. {SMALLEST}"
         )
     _check_array(layer, "forward", returned[0], (len(x), *layer.built_output_shape), "output_shape")
 
 
 def _check_backward(layer: Any, dy: Any, returned: Any) -> None:
+    """Raise unless backward returned a gradient of the right shape and dtype."""
     if not layer.backend.owns(returned):
         raise LayerReturnError(
             f"{layer.label}: backward must return dx, an array, the gradient with respect to forward's x; "
-            f"got {_kind(returned)}. {FORM}"
+            f"got {_kind(returned)}. {SMALLEST}"
         )
     _check_array(layer, "backward", returned, (len(dy), *layer.built_input_shape), "its input")
 
 
 def _check_array(layer: Any, method: str, array: Any, expected: tuple[int, ...], source: str) -> None:
+    """Raise unless an array that a method returned has the layer's dtype and the shape that ``source`` says."""
     if array.shape != expected:
         cure = "; define output_shape(self, input_shape) if the layer changes the shape" if method == "forward" else ""
         raise LayerReturnError(
@@ -140,7 +144,7 @@ def _check_array(layer: Any, method: str, array: Any, expected: tuple[int, ...],
 
 
 def _kind(value: Any) -> str:
-    """Return what a method returned, in words."""
+    """Return in words what a method returned."""
     if hasattr(value, "shape") and hasattr(value, "dtype") and value.shape:
         return f"one array of shape {value.shape}"
     return shown(value)

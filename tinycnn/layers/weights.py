@@ -12,10 +12,10 @@ from ..core.checks import boolean
 from ..core.messages import shown
 from ..core.parameter import Parameter, overwrite
 from ..core.types import Array, Shape
-from .own import FORM
+from .own import SMALLEST
 
 #: The most numbers that one array of weights, or one sample between two layers, may hold: 1 GiB of float32. The largest
-#: array of VGG16, which is not a small network, is a third of it.
+#: array of VGG16, which is not a small network, has about a third of that.
 MAX_NUMBERS = 2**28
 
 
@@ -49,7 +49,7 @@ class Weights:
 
     @property
     def trains(self) -> bool:
-        """Whether the optimizer moves any of the parameters, each of which also has a flag of its own."""
+        """Whether the optimizer moves any of the parameters; each of them also has a ``trainable`` of its own."""
         return any(parameter.trainable for parameter in self.params.values())
 
     def add_parameter(
@@ -60,24 +60,47 @@ class Weights:
         rng: np.random.Generator,
         regularizer: regularizers.Regularizer | None = None,
     ) -> None:
-        """Make ``params[name]`` with values that ``initializer``, an object or its name, draws."""
+        """Make ``params[name]``, a trained array.
+
+        Parameters
+        ----------
+        name : str
+            It must not be taken by another parameter or buffer of this layer.
+        shape : tuple of int
+        initializer : Initializer or str
+            Draws the first values from ``rng``.
+        rng : numpy.random.Generator
+            The one that :meth:`Layer.create` is given.
+        regularizer : Regularizer, optional
+            Adds a penalty on these weights to the loss.
+
+        Raises
+        ------
+        ValueError
+            If the name is taken, the array would hold more than 2**28 numbers, or the initializer makes another shape.
+        """
         self._check_free(name)
         self.params[name] = self._parameter(self._array(shape, initializers.get(initializer), rng), regularizer)
 
     def add_buffer(self, name: str, shape: Shape, initializer: initializers.Initializer | str) -> None:
-        """Make ``buffers[name]``; the initializer, an object or its name, must draw nothing random."""
+        """Make ``buffers[name]``, an array that is saved but not trained.
+
+        The arguments and the errors are those of :meth:`add_parameter`, except that the initializer must draw nothing
+        random, such as "zeros".
+        """
         self._check_free(name)
         self.buffers[name] = self.constant(shape, initializer)
 
     def _check_free(self, name: str) -> None:
+        """Raise if a parameter or a buffer has this name."""
         if name in self.weights():
-            raise ValueError(f"{self.label}: there is a parameter or a buffer called {name!r} already")
+            raise ValueError(f"{self.label}: a parameter or a buffer is called {name!r} already; give another name")
 
     def add_weight(self, *given: Any, **named: Any) -> NoReturn:
-        """Raise a TypeError that says how parameters are made here; layers of Keras's have a method of this name."""
+        """Raise a TypeError that says how parameters are made here; Keras's layers have a method of this name."""
         raise TypeError(
             f"{self.label}: there is no add_weight; make parameters in create(self, input_shape, rng), with "
-            f"self.add_parameter(name, shape, initializer, rng), and find them in self.params[name].value. {FORM}"
+            f"self.add_parameter(name, shape, initializer, rng), and find them in self.params[name].value. {SMALLEST}"
         )
 
     def constant(self, shape: Shape, initializer: initializers.Initializer | str) -> Array:
@@ -85,6 +108,7 @@ class Weights:
         return self._array(shape, initializers.get(initializer), np.random.default_rng(0))
 
     def _array(self, shape: Shape, initializer: initializers.Initializer, rng: np.random.Generator) -> Array:
+        """Return an array of this layer's backend and dtype with the values of an initializer."""
         self._check_size(shape, "an array of weights")
         values = np.asarray(initializer(shape, rng))
         if values.shape != tuple(shape) or values.dtype.kind not in "fiub":
@@ -98,20 +122,23 @@ class Weights:
         return Parameter(value, self.trainable, regularizer)
 
     def _check_size(self, shape: Shape, what: str) -> None:
+        """Raise if an array of this shape would hold too many numbers."""
         if math.prod(shape) > MAX_NUMBERS:
-            raise ValueError(f"{self.label}: {what} of shape {shown(shape)} is more than the limit of 2**28 numbers")
+            raise ValueError(
+                f"{self.label}: {what} of shape {shown(shape)} has more than 2**28 numbers; make it smaller"
+            )
 
     def weights(self) -> dict[str, Array]:
         """Return parameters, then buffers, in Keras's order; the arrays themselves, not copies."""
         return {name: p.value for name, p in self.params.items()} | self.buffers
 
     def get_weights(self) -> list[Array]:
-        """Return copies of :meth:`weights`, in order."""
+        """Return copies of :meth:`weights`, in the same order."""
         self._need_build()
         return [self.backend.to_numpy(value).copy() for value in self.weights().values()]
 
     def set_weights(self, weights: Sequence[Array]) -> None:
-        """Overwrite all weights: the inverse of :meth:`get_weights`.
+        """Overwrite all weights with arrays in the order of :meth:`get_weights`.
 
         Raises
         ------
@@ -126,13 +153,13 @@ class Weights:
         return sum(int(value.size) for value in self.weights().values())
 
     def _sketched_array(self, shape: Shape, initializer: initializers.Initializer, rng: np.random.Generator) -> Array:
-        """Return an array of any shape that takes the memory of one number, which stands at every place."""
+        """Return an array of any shape that takes the memory of one number, because all its elements are that one."""
         self._check_size(shape, "an array of weights")
         return np.lib.stride_tricks.as_strided(np.zeros(1, np.float32), shape, strides=(0,) * len(shape))
 
 
 def sketched_parameter(value: Array, regularizer: regularizers.Regularizer | None) -> Parameter:
-    """Return a parameter whose gradient takes no memory either."""
+    """Return a parameter whose gradient takes no memory, just as its value."""
     parameter = Parameter(np.zeros(1, np.float32), regularizer=regularizer)
     parameter.value = parameter.grad = value
     return parameter

@@ -51,13 +51,13 @@ def layer_of(part: Any) -> Layer:
 def check_end(layers: list[Layer], loss: Loss) -> Layer | None:
     """Return the last layer that computes something, after checking that the end of the model fits the loss.
 
-    If that layer is a softmax, the loss may take it over. A ``Flatten`` or ``Reshape`` behind it does not count.
+    If that layer is a softmax, the loss may take it over. A ``Flatten`` or ``Reshape`` after it does not count.
 
     Raises
     ------
     ValueError
-        If there are two softmaxes in a row, a softmax before a loss that takes logits, or none before one that takes
-        probabilities.
+        If there are two softmaxes in a row, a softmax before a loss that takes logits, or no softmax before a loss
+        that takes probabilities.
     """
     _check_double_softmax(layers)
     from_logits = getattr(loss, "from_logits", None)
@@ -88,22 +88,23 @@ def training_chain(layers: list[Layer], loss: Loss) -> tuple[list[Any], Loss]:
     Raises
     ------
     ValueError
-        As :func:`check_end`, and for a softmax over fewer numbers than there are classes.
+        If the end does not fit the loss, as :func:`check_end` says, or if the softmax is taken over fewer numbers than
+        there are classes.
     """
     end = check_end(layers, loss)
     from_logits = getattr(loss, "from_logits", None)
     if from_logits is None or from_logits or end is None or type(end) not in LAYERS.values():
         return list(layers), loss
-    before, behind = layers[: layers.index(end)], layers[layers.index(end) + 1 :]
+    before, after = layers[: layers.index(end)], layers[layers.index(end) + 1 :]
     shape = end.built_output_shape
-    if behind and math.prod(shape) != shape[-1]:
+    if after and math.prod(shape) != shape[-1]:
         raise ValueError(
             f"{end.label} is a softmax over the last axis of {shape}, so its result is {math.prod(shape[:-1])} times "
-            f"{shape[-1]} probabilities, not {math.prod(shape)} classes; put the softmax behind {behind[-1].label}"
+            f"{shape[-1]} probabilities, not {math.prod(shape)} classes; put the softmax after {after[-1].label}"
         )
     if isinstance(end, ActivatedLayer):
-        return [*before, WithoutActivation(end), *behind], _on_logits(loss)
-    return [*before, *behind], _on_logits(loss)
+        return [*before, WithoutActivation(end), *after], _on_logits(loss)
+    return [*before, *after], _on_logits(loss)
 
 
 def ends_in_softmax(layer: Layer) -> bool:
@@ -112,12 +113,14 @@ def ends_in_softmax(layer: Layer) -> bool:
 
 
 def _on_logits(loss: Any) -> Loss:
-    fused = copy.copy(loss)
-    fused.from_logits = True
-    return fused
+    """Return a copy of a loss that takes logits and applies the softmax itself."""
+    on_logits = copy.copy(loss)
+    on_logits.from_logits = True
+    return on_logits
 
 
 def _check_double_softmax(layers: list[Layer]) -> None:
+    """Raise if a softmax is applied to the result of another one."""
     before: Layer | None = None
     for layer in layers:
         if isinstance(layer, _SHAPE_ONLY):

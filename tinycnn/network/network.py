@@ -1,4 +1,4 @@
-"""Layers in a row: how a network is built, named, described and compiled. It knows neither data nor files."""
+"""Layers in a row: how a network is built, named, described and compiled. Data and files are not known here."""
 
 import contextlib
 from collections.abc import Iterable, Iterator, Sequence
@@ -22,7 +22,7 @@ from .plan import fused
 
 #: The most layers that a configuration may describe; building a thousand takes a tenth of a second.
 MAX_LAYERS = 1000
-#: The most memory that a model keeps between two predictions.
+#: The most bytes of memory that a model keeps between two predictions.
 IDLE_BYTES = 256 << 20
 
 
@@ -32,8 +32,11 @@ class Network:
     Parameters
     ----------
     layers : iterable of Layer or Input
+        In the order in which data pass through them.
     name : str, optional
+        By default the name of the class in snake case.
     dtype : {"float32", "float64"}
+        The dtype of weights and results.
     """
 
     def __init__(
@@ -58,18 +61,19 @@ class Network:
     # Building -------------------------------------------------------------------------------------------------
 
     def add(self, layer: Layer | layers_module.Input) -> None:
-        """Append a layer; it is built at once if the shape of its input is known.
+        """Append a layer, and build it at once if the shape of its input is known.
 
         Raises
         ------
         TypeError
-            If it is not a layer.
+            If ``layer`` is not a layer.
         ValueError
-            If it does not fit, is part of a model already, or its name is taken.
+            If it cannot take the result of the layer before it, is part of a model already, or has the name of another
+            layer.
         """
         if isinstance(layer, layers_module.Input):
             if self.layers or self._input_shape is not None:
-                raise ValueError("an Input stands first in a Sequential, and only once")
+                raise ValueError("an Input must come first in a Sequential, and only once; remove this one")
             self._input_shape = layer.shape
             return
         if not isinstance(layer, Layer):
@@ -93,9 +97,17 @@ class Network:
         self.compiled = False
 
     def build(self, input_shape: Shape) -> None:
-        """Build all layers for samples of ``input_shape``; this is needed only if no ``Input`` gave the shape."""
+        """Build all layers for samples of ``input_shape``; this is needed only if no ``Input`` gave the shape.
+
+        Raises
+        ------
+        RuntimeError
+            If the model is built already.
+        ValueError
+            If a layer cannot take what it would be given; the model is not built then.
+        """
         if self._input_shape is not None:
-            raise RuntimeError(f"{self.name} is built already, for samples of shape {self._input_shape}")
+            raise RuntimeError(f"{self.name} is built already, for shape {self._input_shape}; make a new model")
         for layer in self.layers:
             if layer.built:
                 raise ValueError(f"{layer.label} is built already: a layer belongs to one model, at one place")
@@ -121,6 +133,7 @@ class Network:
         self.built = True
 
     def _give_name(self, layer: Layer) -> None:
+        """Name a layer after its class if it has no name, or raise if another layer has its name."""
         taken = {other.name for other in self.layers}
         if layer.name is None:
             base = snake_case(type(layer).__name__)
@@ -175,13 +188,16 @@ class Network:
         Parameters
         ----------
         optimizer : str or Optimizer
+            A name stands for an optimizer with its default arguments.
         loss : str or Loss
+            What training makes small; it must be given.
         metrics : sequence of str or Metric, optional
+            What ``fit`` and ``evaluate`` report besides the loss.
 
         Raises
         ------
         ValueError
-            If a name is unknown (the message has the nearest valid one), or the loss does not fit the last layer: a
+            If a name is unknown (the message suggests the nearest valid one), or if loss and last layer do not fit: a
             softmax with ``from_logits=True``, no softmax with ``from_logits=False``, two softmaxes in a row.
         """
         if loss is None:
@@ -196,7 +212,7 @@ class Network:
         self.compiled = True
 
     def make_chain(self, optimizer: optimizers.Optimizer, loss: losses.Loss) -> None:
-        """Work out what training runs, layer by layer and as a plan, or raise and change nothing."""
+        """Work out what training runs, as single layers and as a plan, or raise an error and change nothing."""
         chain, chain_loss = training_chain(list(self.layers), loss)
         parameters = self.parameters()
         optimizer.check(parameters)
@@ -237,13 +253,13 @@ class Network:
 
     @property
     def evaluation_plan(self) -> list[Any]:
-        """The plan for layers that do not train; batch normalization is a fixed map then."""
+        """The plan for evaluation, in which no layer trains and batch normalization is a fixed map."""
         assert self._chain is not None
         return self._evaluation_plan
 
     @property
     def prediction_plan(self) -> list[Any]:
-        """The plan for predicting, which includes a final softmax."""
+        """The plan for prediction, which runs all layers, a final softmax included."""
         layers, plan = self._predicting
         if layers != self.layers:
             layers = list(self.layers)
@@ -253,7 +269,7 @@ class Network:
 
     @contextlib.contextmanager
     def lent_workspace(self) -> Iterator[Workspace]:
-        """Lend a workspace for one call: that of the last call, whose memory is already there, if nobody has it."""
+        """Lend a workspace for one call: that of the last call, whose memory is already there, unless it is in use."""
         try:
             ws = self._idle.pop()
         except IndexError:  # the first call, or another thread has it
@@ -265,29 +281,29 @@ class Network:
     # Weights --------------------------------------------------------------------------------------------------
 
     def parameters(self) -> dict[str, Parameter]:
-        """Return all parameters by ``layer/parameter``."""
+        """Return all parameters, each under its name ``layer/parameter``."""
         self._check_names()
         return {f"{layer.name}/{key}": p for layer in self.layers for key, p in layer.params.items()}
 
     def _check_names(self) -> None:
-        """Raise if two layers have one name, as after renaming: the weights of one of them would be lost."""
+        """Raise if two layers have the same name, perhaps after renaming: the weights of one would be lost."""
         names = [layer.name for layer in self.layers]
         if len(set(names)) < len(names):
             twice = next(name for name in names if names.count(name) > 1)
             raise ValueError(f"two layers are called {twice!r}; give each layer of a model its own name")
 
     def weights(self) -> dict[str, Array]:
-        """Return parameters and buffers by ``layer/parameter``, in order; the arrays themselves, not copies."""
+        """Return parameters and buffers, each under its name ``layer/parameter``; the arrays themselves, not copies."""
         self.need_build()
         self._check_names()
         return {f"{layer.name}/{key}": value for layer in self.layers for key, value in layer.weights().items()}
 
     def get_weights(self) -> list[Array]:
-        """Return copies of all weights: per layer kernel, bias, or gamma, beta, moving mean, moving variance."""
+        """Return copies of all weights, layer by layer: kernel, bias; or gamma, beta, moving mean, moving variance."""
         return [self.backend.to_numpy(value).copy() for value in self.weights().values()]
 
     def set_weights(self, weights: Sequence[Array]) -> None:
-        """Overwrite all weights: the inverse of :meth:`get_weights`.
+        """Overwrite all weights with arrays in the order of :meth:`get_weights`.
 
         Raises
         ------
@@ -306,19 +322,19 @@ class Network:
         return shapes
 
     def count_params(self) -> int:
-        """Return how many numbers the model holds, trained or not."""
+        """Return how many numbers the layers hold in parameters and buffers."""
         self.need_build()
         return sum(layer.count_params() for layer in self.layers)
 
     def count_trainable_params(self) -> int:
-        """Return how many numbers training moves."""
+        """Return how many numbers training changes."""
         self.need_build()
         return sum(int(p.value.size) for p in self.parameters().values() if p.trainable)
 
     # Description ----------------------------------------------------------------------------------------------
 
     def get_config(self) -> Config:
-        """Return what :meth:`from_config` needs to make the same model, ready for JSON; without weights."""
+        """Return what :meth:`from_config` needs to make the same model without its weights, in a form for JSON."""
         return {
             "name": self.name,
             "dtype": self.dtype,

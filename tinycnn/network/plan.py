@@ -22,7 +22,7 @@ from .final_softmax import WithoutActivation
 
 
 class StageCache(NamedTuple):
-    """``x`` and ``y``: input and result; ``argmax``: which tap is the largest in each window, if there is a pooling."""
+    """``x`` and ``y``: input and result; ``argmax``: which tap is the largest in each window, if there is pooling."""
 
     x: Array
     y: Array
@@ -35,9 +35,11 @@ class ConvStage:
     Parameters
     ----------
     conv : Conv2D
+        With a ReLU as its activation, or with none.
     pool : MaxPooling2D, optional
+        The pooling that comes last.
     norm : BatchNormalization, optional
-        Stands between the two; for inference only.
+        The normalization between the two; only in a plan for inference.
     """
 
     def __init__(self, conv: Conv2D, pool: MaxPooling2D | None = None, norm: BatchNormalization | None = None) -> None:
@@ -98,6 +100,7 @@ class ConvStage:
             self._backward(dy, cache, ws, (False, True))
 
     def _backward(self, dy: Array, cache: StageCache, ws: Workspace | None, wants: tuple[bool, bool]) -> Array:
+        """Run the kernel; ``wants`` says whether to compute dx, and whether the gradients of the parameters."""
         self.layers[-1].check_gradient(dy)
         dx = self.conv.input_gradient(ws, len(dy)) if wants[0] else None
         dx, _, _ = self._kernels.conv2d_stage_backward(
@@ -127,13 +130,14 @@ class ConvStage:
 def fused(chain: list[Any], backend: Backend, *, training: bool = True) -> list[Any]:
     """Return the plan: ``chain`` with steps in place of the layers that can run as one.
 
-    In inference a batch normalization is a fixed map, which joins the convolution before it.
+    In inference a batch normalization is a fixed map, so it can join the convolution before it.
 
     Parameters
     ----------
     chain : list of Layer
         Built layers. The loss may have taken over the softmax of the last one.
     backend : Backend
+        The backend of the layers.
     training : bool
         Whether the plan is for training or for inference.
     """
@@ -155,11 +159,12 @@ def parts_of(step: Any) -> list[Any]:
 
 
 def _conv_stage(ahead: list[Any], training: bool) -> ConvStage | None:
-    conv, *behind = ahead
+    """Return the stage that begins with the first of the layers ahead, or None if it cannot be part of one."""
+    conv, *after = ahead
     if type(conv) is not Conv2D or type(conv.activation) not in (ReLU, Linear) or conv.algorithm == "im2col":
         return None
-    norm = behind.pop(0) if behind and type(behind[0]) is BatchNormalization and not training else None
-    pool = behind.pop(0) if behind and type(behind[0]) is MaxPooling2D else None
+    norm = after.pop(0) if after and type(after[0]) is BatchNormalization and not training else None
+    pool = after.pop(0) if after and type(after[0]) is MaxPooling2D else None
     return ConvStage(conv, pool, norm)
 
 

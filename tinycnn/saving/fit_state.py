@@ -1,4 +1,4 @@
-"""The whole state of a fit: what has to be known to go on, after any batch, to the same bits.
+"""The whole state of a fit: everything that is needed to go on after any batch, to the same bits.
 
 Most of it is in the model's own file format: weights, moving statistics, moments, steps, and the seed. Random numbers
 follow from seed and step. This module adds the position within the fit, the sums of the epoch's means, and what the
@@ -26,7 +26,7 @@ from ..training.loop import Run
 from . import model_file
 
 FORMAT = 1
-#: What a state holds in addition to its format, and of which type each entry is.
+#: What a state holds in addition to the number of its format, and the types that each entry may have.
 _FIELDS: dict[str, tuple[type, ...]] = {
     "identity": (dict,),
     "versions": (dict,),
@@ -42,7 +42,7 @@ _FIELDS: dict[str, tuple[type, ...]] = {
 
 
 class Saved(NamedTuple):
-    """A state that was read from a file: ``state`` is decoded, the rest is as in the file of a model."""
+    """A state that was read from a file: ``state`` is decoded, the rest is as in a model's file."""
 
     arrays: dict[str, Array]
     description: dict[str, Any]
@@ -53,10 +53,10 @@ class Saved(NamedTuple):
 
 
 def identity(run: Run) -> Config:
-    """Return what determines a fit's bits in addition to its state, ready for JSON; ``epochs`` may grow.
+    """Return what determines a fit's bits in addition to its state, in a form for JSON; ``epochs`` may grow.
 
-    The seed is not part of it, because the state brings it along. Nor are a learning rate that is a number, and which
-    layers are frozen: callbacks may have changed these, and the state brings them along as well.
+    The seed is not part of it, because the state contains the seed. The state also contains which layers are frozen and
+    a learning rate that is a number; callbacks may have changed these, so they are not part of it either.
     """
     model, settings = run.model, run.settings
     config = model.get_config()
@@ -92,7 +92,7 @@ def _plain(value: Any) -> Any:
 
 
 def differences(saved: Any, now: Any, path: str = "") -> Iterator[str]:
-    """Yield in words where two identities differ."""
+    """Yield, in words, each place in which two identities differ."""
     if isinstance(saved, dict) and isinstance(now, dict):
         for key in {**saved, **now}:
             yield from differences(saved.get(key), now.get(key), f"{path}.{key}" if path else key)
@@ -104,6 +104,7 @@ def differences(saved: Any, now: Any, path: str = "") -> Iterator[str]:
 
 
 def _short(value: Any) -> str:
+    """Return a short text for a value of an identity."""
     if isinstance(value, dict | list):
         return f"a {type(value).__name__} of {len(value)}"
     return repr(value)[:60]
@@ -113,15 +114,16 @@ def _short(value: Any) -> str:
 
 
 def capture(run: Run, now: Config, callbacks: Sequence[Callback]) -> tuple[dict[str, Array], dict[str, Any]]:
-    """Return arrays and description of a fit as it is now, between two batches or two epochs.
+    """Return the arrays and the description of a fit as it is now, between two batches or two epochs.
 
     Parameters
     ----------
     run : Run
+        The fit.
     now : dict
-        Its :func:`identity`.
+        The fit's :func:`identity`.
     callbacks : sequence of Callback
-        Those whose state counts.
+        The callbacks whose state is part of it.
     """
     model = run.model
     arrays, description = model_file.contents(model)
@@ -149,10 +151,10 @@ def _encoded(value: Any, arrays: dict[str, Array], path: str, level: int = 2) ->
     What could not be read back is refused here, while nothing is lost yet.
     """
     if level > MAX_DEPTH:
-        raise TypeError(f"{shown(path)}: a state is nested at most {MAX_DEPTH} deep")
+        raise TypeError(f"{shown(path)}: a state may be nested at most {MAX_DEPTH} deep; make it flatter")
     if isinstance(value, np.ndarray):
         if value.dtype.kind not in "biuf" or value.dtype.itemsize > 8:
-            raise TypeError(f"{path}: arrays of a state hold numbers of at most 64 bits; got {value.dtype}")
+            raise TypeError(f"{path}: the arrays of a state must hold numbers of at most 64 bits; got {value.dtype}")
         arrays[key := f"{model_file.STATE}{len(arrays)}"] = value
         return {"$array": key}
     if isinstance(value, np.generic):
@@ -162,13 +164,15 @@ def _encoded(value: Any, arrays: dict[str, Array], path: str, level: int = 2) ->
     if isinstance(value, Mapping):
         for key in value:
             if not isinstance(key, str) or key.startswith("$"):
-                raise TypeError(f"{path}: a key of a state is text that does not begin with '$'; got {key!r}")
+                raise TypeError(f"{path}: the keys of a state must be text that does not begin with '$'; got {key!r}")
         return {key: _encoded(item, arrays, f"{path}.{key}", level + 1) for key, item in value.items()}
     if isinstance(value, list | tuple):
         return [_encoded(item, arrays, f"{path}[{index}]", level + 1) for index, item in enumerate(value)]
     if value is None or isinstance(value, bool | int | float | str):
         return value
-    raise TypeError(f"{path}: a state holds numbers, text, lists, dicts and NumPy arrays; got {type(value).__name__}")
+    raise TypeError(
+        f"{path}: a state may hold numbers, text, None, lists, dicts and NumPy arrays; got {type(value).__name__}"
+    )
 
 
 def _decoded(value: Any, arrays: Mapping[str, Array]) -> Any:
@@ -188,12 +192,12 @@ def _decoded(value: Any, arrays: Mapping[str, Array]) -> Any:
 
 
 def decoded(arrays: dict[str, Array], description: dict[str, Any], path: Any) -> Saved:
-    """Return what the file of a state holds.
+    """Return the checked state from the contents of a file.
 
     Raises
     ------
     ValueError
-        If it is not the file of a state, or has a later format.
+        If the file does not hold a state, or its format is a later one.
     """
     try:
         state = _decoded(description["state"], arrays)
@@ -215,6 +219,7 @@ def decoded(arrays: dict[str, Array], description: dict[str, Any], path: Any) ->
 
 
 def _is_state(value: Any) -> bool:
+    """Return whether a value is a dict, as the state of a callback is."""
     return isinstance(value, dict) and all(isinstance(key, str) for key in value)
 
 
@@ -224,20 +229,20 @@ def check_belongs(saved: Saved, now: Config, callbacks: Sequence[Callback], path
     Raises
     ------
     ValueError
-        With what differs.
+        If anything differs that determines the bits; the message says what.
     """
     different = [text[:200] for text in differences(saved.state.get("identity"), now)]  # names may be of any length
     if different:
         more = f", and {len(different) - 3} more" if len(different) > 3 else ""
         raise ValueError(
             f"{path} belongs to another training: {'; '.join(different[:3])}{more}. Give fit what it was given then, "
-            "or another folder"
+            "or use another folder"
         )
     _pairs(saved, callbacks, path)
 
 
 def _pairs(saved: Saved, callbacks: Sequence[Callback], path: Any) -> list[tuple[Callback, dict[str, Any]]]:
-    """Return each callback with its own state: the first of a class goes with the first state of that class."""
+    """Return each callback with its state; callbacks of the same class get their states in order."""
     left = list(callbacks)
     pairs = []
     for entry in saved.state["callbacks"]:
@@ -252,7 +257,7 @@ def _pairs(saved: Saved, callbacks: Sequence[Callback], path: Any) -> list[tuple
 
 
 def restore(run: Run, saved: Saved, callbacks: Sequence[Callback], path: Any) -> None:
-    """Bring model, callbacks and data to where the state is.
+    """Bring model, callbacks and data to the point that a state describes.
 
     Raises
     ------
@@ -270,11 +275,12 @@ def restore(run: Run, saved: Saved, callbacks: Sequence[Callback], path: Any) ->
         run.model.stop_training = run.stopped = state["stopped"]
         run.new_means()
         if run.batch:
-            fresh, theirs = run.means.get_state(), run.means.names_of_users_metrics()
-            fresh["metrics"] |= {name: {} for name in theirs}  # a user's metric may change the kinds of its values
+            fresh, users_metrics = run.means.get_state(), run.means.names_of_users_metrics()
+            # A user's metric may change the kinds of its values.
+            fresh["metrics"] |= {name: {} for name in users_metrics}
             _check_like(state["meters"], fresh, "meters")
             if state["meters"]["count"] < 1:
-                raise ValueError("its meters have seen no sample")
+                raise ValueError("its 'meters' have seen no sample")
             run.means.set_state(state["meters"])
         run.batches.skip(run.epoch - run.settings.initial_epoch, run.steps)
     except (KeyError, TypeError, AttributeError, ValueError) as error:
@@ -296,6 +302,7 @@ def _kind(value: Any) -> type:
 
 
 def _restore_model(model: Network, saved: Saved) -> None:
+    """Give a model the seed, the frozen layers, the learning rate, the steps and the arrays of a state."""
     if model.seed != saved.description["model"]["seed"]:
         _draw_anew(model, saved.description["model"]["seed"])
     frozen, frozen_layers = set(saved.state["frozen"]), set(saved.state["frozen_layers"])
@@ -323,10 +330,13 @@ def _fill(model: Network, arrays: Mapping[str, Array]) -> None:
     """Fill weights and optimizer slots; names, shapes and dtypes are compared before anything changes."""
     targets = model_file.Destinations(model, arrays)
     if arrays.keys() != targets.arrays.keys():
-        raise ValueError(f"it lacks {sorted(targets.arrays.keys() - arrays.keys())}, or has more than the model")
+        missing, surplus = sorted(targets.arrays.keys() - arrays.keys()), sorted(arrays.keys() - targets.arrays.keys())
+        raise ValueError(f"its arrays are not those of the model: missing {missing}, unexpected {surplus}")
     for key, target in targets.arrays.items():
         if (arrays[key].shape, arrays[key].dtype) != (target.shape, target.dtype):
-            raise ValueError(f"{key} is {arrays[key].dtype} {arrays[key].shape}, not {target.dtype} {target.shape}")
+            raise ValueError(
+                f"{key} is {arrays[key].dtype} of shape {arrays[key].shape}; expected {target.dtype} of {target.shape}"
+            )
     for key, target in targets.arrays.items():
         target[...] = arrays[key]
     targets.adopt_slots()

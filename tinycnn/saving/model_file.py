@@ -31,19 +31,19 @@ FORMAT = 1
 MAX_BYTES, MAX_HEADER_BYTES = 4 * 2**30, 64 * 2**20
 _KEY = "tinycnn"
 _WEIGHT, _SLOT = "weights/", "optimizer/"
-#: How the names of arrays begin that are not part of the model; see :mod:`tinycnn.saving.fit_state`.
+#: How the names of those arrays begin that are not part of the model; see :mod:`tinycnn.saving.fit_state`.
 STATE = "state/"
 _DTYPES = {"float32": "F32", "float64": "F64"}
 
 
 def save_model(model: Network, path: Any, extra: Mapping[str, Any] | None = None) -> None:
-    """Write a model as :meth:`Sequential.save` does; ``extra`` is further JSON, which :func:`read_extra` returns."""
+    """Write a model as :meth:`Sequential.save` does, with ``extra``, further JSON that :func:`read_extra` returns."""
     arrays, description = contents(model)
     write_whole(path, packed(arrays, description | {"extra": dict(extra or {})}))
 
 
 def contents(model: Network) -> tuple[dict[str, Array], dict[str, Any]]:
-    """Return everything that a model is: its arrays by their names in the file, and the rest, ready for JSON."""
+    """Return everything that makes up a model: its arrays by their names in the file, and the rest as JSON."""
     arrays = {_WEIGHT + key: model.backend.to_numpy(value) for key, value in model.weights().items()}
     description: dict[str, Any] = {"format": FORMAT, "model": model.get_config()}
     if model.compiled:
@@ -60,7 +60,7 @@ def contents(model: Network) -> tuple[dict[str, Array], dict[str, Any]]:
 
 
 def packed(arrays: Mapping[str, Array], description: Mapping[str, Any]) -> bytes:
-    """Return the bytes of a file."""
+    """Return the bytes of a file with these arrays and this description."""
     # safetensors writes sliced and Fortran-ordered arrays silently wrong.
     arrays = {key: np.asarray(value, order="C") for key, value in arrays.items()}
     return safetensors.numpy.save(arrays, metadata={_KEY: json.dumps(description, allow_nan=False)})
@@ -74,10 +74,13 @@ def load_model(
     Parameters
     ----------
     path : path
+        The file.
     kind : class
         The class of the model.
     custom_objects : dict of str to class, optional
+        The classes in the file that are not tinycnn's own.
     check_finite : bool
+        Whether to refuse weights that are NaN or infinite.
     """
     boolean(check_finite, "check_finite")
     with custom_classes(custom_objects), _opened(path) as (file, description):
@@ -103,7 +106,7 @@ def save_weights(model: Network, path: Any) -> None:
 
 
 def load_weights(model: Network, path: Any, *, check_finite: bool) -> None:
-    """Overwrite weights by those of a file, as :meth:`Sequential.load_weights` says."""
+    """Overwrite weights with those in a file, as :meth:`Sequential.load_weights` says."""
     boolean(check_finite, "check_finite")
     targets = {_WEIGHT + key: value for key, value in model.weights().items()}
     with _opened(path) as (file, _):
@@ -126,6 +129,7 @@ def read_extra(path: Any) -> dict[str, Any]:
 
 @contextmanager
 def _opened(path: Any) -> Iterator[tuple[Any, dict[str, Any]]]:
+    """Open a file for the block, and give the reader of its arrays and its description."""
     path = checked_path(path)
     if path.is_dir():
         raise IsADirectoryError(f"{path} is a folder; a model is a file, for example {path / 'model.safetensors'}")
@@ -161,6 +165,7 @@ def _read_header(path: Path) -> dict[str, Any]:
 
 
 def _description(header: dict[str, Any], path: Path) -> dict[str, Any]:
+    """Return the description in a header, or raise if it is not that of a format that this version reads."""
     metadata = header.get("__metadata__")
     text = metadata.get(_KEY) if isinstance(metadata, dict) else None
     if not isinstance(text, str):
@@ -211,7 +216,7 @@ def _check_arrays(file: Any, model: Network, input_shape: Shape, training: tuple
     # A state of BackupAndRestore is the file of a model too; it also holds what callbacks remember.
     stored = {key for key in file.keys() if not key.startswith(STATE)}  # noqa: SIM118  (not a dict)
     if training is not None:
-        wanted |= {key: shapes[of] for key, of, _ in _slots(shapes, training[0], stored)}
+        wanted |= {key: shapes[parameter] for key, parameter, _ in _slots(shapes, training[0], stored)}
     _compare(file, stored, wanted, model, path)
 
 
@@ -226,13 +231,13 @@ def _compare(file: Any, stored: set[str], wanted: Mapping[str, Shape], model: Ne
         part = file.get_slice(key)
         found, dtype = tuple(part.get_shape()), part.get_dtype()
         if found != shape:
-            raise ValueError(f"{path}: {key} has shape {shown(found)}, the configuration wants {shape}")
+            raise ValueError(f"{path}: {key} has shape {shown(found)}, but the configuration says {shape}")
         if dtype != _DTYPES[model.dtype]:
-            raise ValueError(f"{path}: {key} has dtype {dtype}, the configuration wants {_DTYPES[model.dtype]}")
+            raise ValueError(f"{path}: {key} has dtype {dtype}, but the configuration says {_DTYPES[model.dtype]}")
 
 
 def _slots(parameters: Iterable[str], optimizer: Any, stored: set[str]) -> Iterator[tuple[str, str, int]]:
-    """Yield name in the file, parameter and number of each optimizer slot, for parameters that have any in the file."""
+    """Yield name in the file, parameter, and number of each optimizer slot of the parameters that have any stored."""
     for key in parameters:
         names = [f"{_SLOT}{key}/{name}" for name in optimizer.slot_names]
         if any(name in stored for name in names):
@@ -274,9 +279,10 @@ class Destinations:
 
 
 def _checked(values: Array, name: str, check_finite: bool) -> Array:
+    """Return the values, or raise if NaN or infinity is among them and is not allowed."""
     if check_finite and not np.isfinite(values).all():
         raise ValueError(
             f"{name} holds NaN or infinity: the training diverged, or the file is damaged; "
-            "pass check_finite=False to read it all the same"
+            "pass check_finite=False to read them anyway"
         )
     return values

@@ -1,4 +1,4 @@
-"""A folder with the states of one training: numbered files, sealed with a checksum, the last two kept.
+"""A folder with the states of one training: numbered files with checksums, of which the last two are kept.
 
 At whatever moment a process is killed, the folder holds a whole state: a file gets its name only when all of it is on
 the disk, and an older one is deleted only after that. If the disk damages a file later, the checksum shows it, and the
@@ -39,12 +39,12 @@ class StateFolder:
     Parameters
     ----------
     folder : path
-        It need not exist yet.
+        The folder; it need not exist yet.
     """
 
     def __init__(self, folder: str | Path) -> None:
         self.folder = Path(folder)
-        self._good: list[Path] = []
+        self._good: list[Path] = []  # the last files, which are known to be whole
 
     def prepare(self) -> None:
         """Make the folder, and delete files that a killed process left half written."""
@@ -80,12 +80,12 @@ class StateFolder:
         return None
 
     def write(self, arrays: Mapping[str, Array], description: Mapping[str, Any]) -> Path:
-        """Add a state, and delete all others but the last whole one.
+        """Add a state, and delete all others except the last one that is whole.
 
         Raises
         ------
         OSError
-            If it cannot be written; the states before it are still as they were.
+            If the file cannot be written; the states before it are still as they were.
         """
         paths = self._paths()
         number = int(_NAME.fullmatch(paths[-1].name)[1]) + 1 if paths else 1  # type: ignore[index]
@@ -98,7 +98,7 @@ class StateFolder:
         return path
 
     def clear(self) -> None:
-        """Delete all states, the newest last, so that no older one can be taken for it."""
+        """Delete all states, the newest one last, so that at no moment an older one is the newest."""
         for path in self._paths():
             _delete(path)
 
@@ -111,6 +111,7 @@ class StateFolder:
 
 
 def _delete(path: Path) -> None:
+    """Delete a file, or raise an OSError that names it."""
     try:
         path.unlink(missing_ok=True)
     except OSError as error:
@@ -128,12 +129,12 @@ def sealed(arrays: Mapping[str, Array], description: Mapping[str, Any]) -> bytes
 
 
 def read(path: Path) -> State:
-    """Return arrays and description from a state's file.
+    """Return the arrays and the description in a state's file.
 
     Raises
     ------
     OSError
-        If it cannot be read.
+        If the file cannot be read.
     ValueError
         If anything in it is not as it was written.
     """

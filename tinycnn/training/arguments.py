@@ -1,4 +1,4 @@
-"""What ``fit`` is given: checked, and put into the form that the training loop takes."""
+"""The arguments of ``fit``: they are checked here and put into the form that the training loop takes."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -15,9 +15,9 @@ from .data import Samples, checked_data, sample_weights
 
 @dataclass(frozen=True)
 class FitSettings:
-    """Everything but the data that :meth:`tinycnn.Sequential.fit` takes, which describes each of these.
+    """The arguments of :meth:`tinycnn.Sequential.fit` except the data; its docstring describes each of them.
 
-    What can be checked without the model is checked here, and has its normal form afterwards.
+    What can be checked without the model is checked here. After that every field has its normal form.
     """
 
     batch_size: Any = USUAL_BATCH
@@ -56,7 +56,7 @@ class FitSettings:
 
 
 def prepare(model: Network, x: Any, y: Any, settings: FitSettings) -> tuple[Batches, Samples | None]:
-    """Return where batches come from and what is evaluated after each epoch.
+    """Return the source of the batches, and the samples to evaluate after each epoch (None if there are none).
 
     Parameters
     ----------
@@ -65,16 +65,17 @@ def prepare(model: Network, x: Any, y: Any, settings: FitSettings) -> tuple[Batc
     x, y
         As :meth:`tinycnn.Sequential.fit` takes them.
     settings : FitSettings
+        The other arguments of ``fit``.
 
     Raises
     ------
     TypeError, ValueError
-        If the data do not fit the model, or two arguments do not fit each other.
+        If the data do not fit the model, or two arguments contradict each other.
     """
     if settings.class_weight is not None and not isinstance(model.loss, Crossentropy):
         raise ValueError(
-            f"class_weight is for crossentropies, whose targets are classes; the loss is {model.loss.name}: "
-            "give each sample its weight, as sample_weight"
+            f"class_weight needs a crossentropy as the loss, because its targets are classes; the loss is "
+            f"{model.loss.name}. Leave class_weight out, and give each sample its weight as sample_weight"
         )
     validation = _validation(model, settings)
     if y is None:
@@ -95,12 +96,15 @@ def prepare(model: Network, x: Any, y: Any, settings: FitSettings) -> tuple[Batc
 
 
 def _split(samples: Samples, share: float) -> tuple[Samples, Samples]:
-    """Hold out the last samples, before any shuffling, as in Keras; their weights count there too."""
+    """Split off the last samples for validation, before any shuffling, as in Keras; they keep their weights."""
     length = len(samples.x)
     count = int(length * (1 - share))
     if length and count in (0, length):
         what = "validate" if count else "train"
-        raise ValueError(f"validation_split={share:g} of {length} images leaves none to {what} on")
+        raise ValueError(
+            f"validation_split={share:g} of {length} images leaves none to {what} on; give another share, or "
+            "validation_data"
+        )
     first, last = (
         Samples(*(None if part is None else part[here] for part in samples))  # type: ignore[arg-type]
         for here in (slice(count), slice(count, None))
@@ -109,6 +113,7 @@ def _split(samples: Samples, share: float) -> tuple[Samples, Samples]:
 
 
 def _callbacks(given: Any) -> tuple[Callback, ...]:
+    """Return the callbacks as a tuple, or raise if one of them is not a callback as ``fit`` calls it."""
     callbacks = items(() if given is None else given, "callbacks", "Callback objects")
     for callback in callbacks:
         if not isinstance(callback, Callback):
@@ -119,16 +124,18 @@ def _callbacks(given: Any) -> tuple[Callback, ...]:
 
 
 def _check_methods(callback: Callback) -> None:
+    """Raise if a callback has a method whose name begins with ``on_`` and that ``fit`` never calls."""
     known = sorted(name for name in vars(Callback) if name.startswith("on_"))
     for name in dir(callback):
         if name.startswith("on_") and name not in known and callable(getattr(callback, name)):
             raise ValueError(
-                f"callbacks: {type(callback).__name__} has a method {name}, which fit never calls; there are "
-                f"{', '.join(known)}"
+                f"callbacks: {type(callback).__name__} has a method {name}, which fit never calls; the methods "
+                f"that it calls are {', '.join(known)}"
             )
 
 
 def _validation(model: Network, settings: FitSettings) -> Samples | None:
+    """Return the checked ``validation_data``, or None if there are none."""
     data = settings.validation_data
     if data is None:
         return None
@@ -136,23 +143,20 @@ def _validation(model: Network, settings: FitSettings) -> Samples | None:
         raise TypeError(f"validation_data must be (x, y) or (x, y, sample_weight); got {shown(data)}")
     images, targets = checked_data(model, data[0], data[1], settings.check_finite, "validation_data: ")
     if not len(images):
-        raise ValueError("validation_data is empty")
+        raise ValueError("validation_data is empty: there is nothing to evaluate; give it some images, or leave it out")
     given = data[2] if len(data) == 3 else None
     weight = sample_weights(given, None, targets, model.output_shape[-1], name="validation_data")
     return Samples(images, targets, weight)
 
 
 def _refuse_with_batches(source: Any, settings: FitSettings) -> None:
-    """Raise for arguments that make sense only with arrays, or if ``source`` is not a source of batches."""
+    """Raise if ``source`` does not yield batches, or if an argument was given that makes sense only with arrays."""
     if not hasattr(source, "__iter__") or hasattr(source, "dtype"):
         raise ValueError(
             f"y is missing: fit(x, y) takes arrays, fit(batches) takes an iterable of (x, y) pairs; "
             f"got {type(source).__name__} alone"
         )
-    unsuitable = {
-        "validation_split": settings.validation_split > 0,
-        "sample_weight": settings.sample_weight is not None,
-    }
-    for name, given in unsuitable.items():
-        if given:
-            raise ValueError(f"{name} is for arrays; let the batches themselves carry it")
+    if settings.validation_split > 0:
+        raise ValueError("validation_split needs arrays, but x yields batches; give validation_data instead")
+    if settings.sample_weight is not None:
+        raise ValueError("sample_weight needs arrays, but x yields batches; let it yield (x, y, sample_weight)")

@@ -1,4 +1,4 @@
-"""Where batches come from: arrays that are cut and shuffled here, or an iterator of the user's."""
+"""Where batches come from: arrays that are shuffled and cut here, or an iterator of the user's own."""
 
 import math
 import zlib
@@ -20,7 +20,7 @@ USUAL_BATCH = 32
 #: Evaluation takes blocks of this many images, whatever ``batch_size`` says: the last bits of a product can depend on
 #: its number of rows, and ``evaluate`` has to return exactly what ``fit`` logged.
 BLOCK = 256
-#: If images are large a block has fewer, so that no result between two layers holds more numbers than this.
+#: If images are large, a block has fewer of them, so that no result between two layers holds more numbers than this.
 BLOCK_NUMBERS = 2**24
 #: The largest share of a device's free memory that a data set may take.
 LARGEST_SHARE = 0.5
@@ -29,8 +29,8 @@ LARGEST_SHARE = 0.5
 class Batch(NamedTuple):
     """``x`` in the model's dtype, checked targets ``y``, and a weight per sample or None.
 
-    ``x`` belongs to the backend; ``y`` and ``weight`` are on the host, for the metrics. ``targets`` are y for the loss,
-    if they already lie on a device; None means y itself.
+    ``x`` belongs to the backend; ``y`` and ``weight`` are on the host, for the metrics. ``targets`` are what the loss
+    takes in place of ``y`` if the same targets already lie on a device; with None it takes ``y`` itself.
     """
 
     x: Array
@@ -42,14 +42,14 @@ class Batch(NamedTuple):
 class Batches(Protocol):
     """A source of batches, epoch after epoch."""
 
-    #: How many steps an epoch has; None if that shows only at its end.
+    #: How many steps an epoch has; None if that is known only at its end.
     steps: int | None
-    #: How many images the largest batch has; None if that shows only in the batches.
+    #: How many images the largest batch has; None if that is not known before the batches come.
     batch_size: int | None
 
     @property
     def images(self) -> int | None:
-        """How many images the next epoch has; None if that shows only at its end."""
+        """How many images the next epoch has; None if that is known only at its end."""
         ...
 
     def epoch(self, ws: Workspace, first: int = 0) -> Iterator[Batch]:
@@ -60,11 +60,11 @@ class Batches(Protocol):
         ...
 
     def skip(self, epochs: int, steps: int) -> None:
-        """Go past what an earlier process has trained: ``epochs`` whole epochs, ``steps`` batches altogether."""
+        """Skip what an earlier process has trained: ``epochs`` whole epochs, which had ``steps`` batches altogether."""
         ...
 
     def identity(self) -> Config:
-        """Return what has to be the same for an interrupted fit to go on, ready for JSON."""
+        """Return what must be the same so that an interrupted fit can go on, in a form that JSON can hold."""
         ...
 
 
@@ -77,10 +77,11 @@ class SampleSource:
     Parameters
     ----------
     backend : Backend
-    x, y : arrays of one length
-        Checked.
+        The backend to which the batches of images belong.
+    x, y : arrays of the same length
+        Images and targets that have been checked.
     dtype : str
-        What batches will have.
+        The dtype of the batches.
     expected : int
         How many bytes of the device's memory are needed for other things.
     """
@@ -97,7 +98,7 @@ class SampleSource:
         return len(self._x)
 
     def begin(self, order: Array | None) -> None:
-        """Cut the next batches in this order of all samples; None means the order in which the samples are."""
+        """Cut the next batches from the samples in this order; None means the order in which they were given."""
         self._order = order
         if self._on_device is not None:
             self._device_order = None if order is None else self._backend.array(order)
@@ -132,18 +133,21 @@ def _readable(array: Array) -> Array:
 
 
 class ArrayBatches:
-    """Batches of arrays that have been checked.
+    """Batches that are cut from arrays, in a new random order for each epoch if wanted.
 
     Parameters
     ----------
     model : Network
         Its seed and the number of steps that it has taken determine the order of each epoch.
     samples : Samples
+        The arrays, which have been checked.
     batch_size : int
+        The number of images of a batch; the last one of the arrays may have fewer.
     shuffle : bool
+        Whether to draw a new order for each epoch.
     steps : int, optional
-        End an epoch after this many batches. The next epoch goes on behind them, and after the last batch with the
-        first one. If images are shuffled, each epoch is the beginning of an order of its own.
+        End an epoch after this many batches. The next epoch goes on with the batch after them, and with the first one
+        after the last. If images are shuffled, each epoch takes the beginning of an order of its own instead.
     """
 
     def __init__(
@@ -156,7 +160,7 @@ class ArrayBatches:
         if steps is not None and steps > self._available:
             raise ValueError(
                 f"steps_per_epoch is {steps}, but {count} images in batches of {batch_size} make {self._available} "
-                "steps"
+                "steps; give at most that many"
             )
         self._steps = self._available if steps is None else steps
         self.steps: int | None = self._steps
@@ -169,7 +173,7 @@ class ArrayBatches:
         return sum(len(self._samples.x[self._slice(number)]) for number in range(self._steps))
 
     def _slice(self, number: int) -> slice:
-        """Return where the batch of that number within the epoch stands."""
+        """Return which samples batch ``number`` of the epoch takes."""
         start = (self._begin + number) % self._available * self._batch_size
         return slice(start, start + self._batch_size)
 
@@ -194,7 +198,8 @@ class ArrayBatches:
         self._advance(steps)
 
     def _advance(self, steps: int) -> None:
-        # The order of a shuffled epoch follows from the steps that the optimizer has taken.
+        """Move the beginning of the next epoch on by ``steps`` batches."""
+        # A shuffled epoch has an order of its own, which follows from the steps that the optimizer has taken.
         if not self._shuffle:
             self._begin = (self._begin + steps) % self._available
 
@@ -215,17 +220,20 @@ class IteratorBatches:
     """Batches that a user's iterator or iterable yields: ``(x, y)`` or ``(x, y, sample_weight)``.
 
     An iterable, such as a list or an object whose ``__iter__`` begins anew, is gone through once per epoch. An iterator
-    goes on from epoch to epoch, ``steps`` batches each.
+    goes on from epoch to epoch, and gives ``steps`` batches to each.
 
     Parameters
     ----------
     model : Network
+        Compiled; it says which images and targets it takes.
     source : iterable
+        What the user gave to ``fit``.
     steps : int or None
-        Batches per epoch.
+        The number of batches per epoch; None takes all that the source has.
     class_weight : dict or None
         The weight of each class.
     check_finite : bool
+        Whether to look for NaN and infinity in the images.
     """
 
     def __init__(
@@ -240,7 +248,7 @@ class IteratorBatches:
 
     def epoch(self, ws: Workspace, first: int = 0) -> Iterator[Batch]:
         self._epochs += 1
-        # An iterator is its own ``iter``: it goes on where the last epoch ended.
+        # ``iter`` returns an iterator itself, so that it goes on where the last epoch ended.
         source = iter(self._source)
         count = sum(1 for _ in islice(source, first))
         if count == self.steps:
@@ -253,13 +261,13 @@ class IteratorBatches:
         if self.steps is not None or count == 0:
             wanted = "at least one" if self.steps is None else f"steps_per_epoch={self.steps}"
             raise ValueError(
-                f"the batches ran out in epoch {self._epochs} of this fit after {count}, wanted {wanted}: give an "
+                f"the batches ran out in epoch {self._epochs} of this fit after {count}; expected {wanted}. Give an "
                 "iterable that begins anew each epoch (a list, or a class with __iter__), or a generator that never "
                 "ends with steps_per_epoch"
             )
 
     def skip(self, epochs: int, steps: int) -> None:
-        """Go past what an iterator gave to the earlier process; an iterable begins anew each epoch anyway."""
+        """Skip what an iterator gave to the earlier process; other iterables begin anew each epoch anyway."""
         self._epochs = epochs
         if iter(self._source) is self._source:
             for _ in islice(self._source, steps):
@@ -272,13 +280,14 @@ class IteratorBatches:
         return identity
 
     def _checked(self, item: Any, number: int, ws: Workspace) -> Batch:
+        """Return a batch of the user's in the form that training takes, or raise an error that names the batch."""
         name = f"batch {number} of epoch {self._epochs}"
         if not isinstance(item, tuple | list) or len(item) not in (2, 3):
-            several = f"{type(item).__name__} of {len(item)}" if isinstance(item, tuple | list) else type(item).__name__
-            raise TypeError(f"{name}: expected (x, y) or (x, y, sample_weight), got a {several}")
+            found = f"{type(item).__name__} of {len(item)}" if isinstance(item, tuple | list) else type(item).__name__
+            raise TypeError(f"{name}: expected (x, y) or (x, y, sample_weight); got a {found}")
         x, y = checked_data(self._model, item[0], item[1], self._check_finite, f"{name}: ")
         if not len(x):
-            raise ValueError(f"{name}: x is empty")
+            raise ValueError(f"{name}: x is empty; a batch needs at least one image")
         given = item[2] if len(item) == 3 else None
         weight = sample_weights(given, self._class_weight, y, self._model.output_shape[-1], name=name)
         return Batch(take(x, slice(None), ws, self._model.dtype, self._model.backend), y, weight)

@@ -7,7 +7,7 @@ Logs = dict[str, float]
 
 
 class Callback:
-    """Base of all callbacks; define the methods that you need.
+    """The base of all callbacks; a subclass defines the methods that it needs.
 
     ``logs`` is a dict, as in Keras: it holds the loss and the metrics where they are known, and is empty elsewhere.
     ``on_train_begin``, ``on_train_end`` and ``on_epoch_begin`` may be defined without it. ``fit`` refuses a callback
@@ -21,9 +21,10 @@ class Callback:
     model : Sequential
         The model that is trained; set before ``on_train_begin``. A callback does not keep its model alive.
     params : dict
-        ``epochs``, ``steps`` (per epoch) and ``verbose`` of the fit.
+        The ``epochs``, ``steps`` (per epoch) and ``verbose`` of the fit.
     order : int
-        Callbacks are called in the order in which ``fit`` was given them, but those with a larger number later.
+        Callbacks with a smaller number are called first, and those with the same number in the order in which ``fit``
+        was given them.
     handles_non_finite : bool
         Whether this callback deals with a loss that is NaN or infinite; ``fit`` then raises no error for it.
     """
@@ -38,12 +39,15 @@ class Callback:
         """The model that is trained."""
         model = self.__dict__.get("_model", lambda: None)()
         if model is None:
-            raise AttributeError(f"{type(self).__name__} has no model: fit sets it, for as long as the model exists")
+            raise AttributeError(
+                f"{type(self).__name__} has no model: fit sets it, and it is gone when nobody holds the model any more"
+            )
         return model
 
     @model.setter
     def model(self, model: Any) -> None:
-        # Weakly: the model holds its history, which is a callback, and a circle would keep all its arrays alive.
+        # The reference is weak because the model holds its history, which is a callback; a circle of references would
+        # keep all its arrays alive.
         self.__dict__["_model"] = weakref.ref(model)
 
     def __getstate__(self) -> dict[str, Any]:
@@ -91,14 +95,14 @@ class Callback:
     def set_state(self, state: dict[str, Any]) -> None:
         """Go on from what :meth:`get_state` returned.
 
-        It is called after ``on_train_begin``, and where a fit goes on in the middle of an epoch after
-        ``on_epoch_begin`` of that epoch, so that these two need not know of it.
+        It is called after ``on_train_begin`` and, if the fit goes on in the middle of an epoch, also after that epoch's
+        ``on_epoch_begin``. So these two methods need not know of it.
         """
 
-    # For callbacks that have to do with the fit itself; see BackupAndRestore ----------------------------------
+    # For callbacks that work on the fit itself; see BackupAndRestore ------------------------------------------
 
     def attach(self, run: Any) -> None:
-        """Learn which fit this is (a :class:`tinycnn.training.loop.Run`), before anything of it happens."""
+        """Learn which fit this is (a :class:`tinycnn.training.loop.Run`), before anything else happens in it."""
 
     def resume(self) -> None:
         """Bring the fit to where an earlier one was interrupted; called after ``on_train_begin`` of all callbacks."""
@@ -107,19 +111,19 @@ class Callback:
         """Act on Ctrl-C, after the step that was running and before ``fit`` raises KeyboardInterrupt."""
 
     def detach(self) -> None:
-        """Let go of the fit, which has ended in whatever way."""
+        """Let go of the fit, which has ended or failed."""
 
 
 class History(Callback):
-    """The logs of every epoch; ``fit`` returns one.
+    """The logs of every epoch; ``fit`` returns an object of this class.
 
     Attributes
     ----------
     epoch : list of int
         The epochs that were trained, counted from 0.
     history : dict of str to list of float
-        For each key of the logs its values, one per epoch. What other callbacks put into ``logs`` at the end of an
-        epoch is there too.
+        The values of each key of the logs, one per epoch. What other callbacks put into ``logs`` at the end of an epoch
+        is there too.
     """
 
     order: ClassVar[int] = 1  # after the user's own, so that what they add to the logs is kept

@@ -1,4 +1,4 @@
-"""Checks of what a user hands to fit, evaluate, predict and trace."""
+"""Checks of the data that a user gives to fit, evaluate, predict and trace."""
 
 import sys
 import warnings
@@ -34,6 +34,7 @@ def check_images(
     Parameters
     ----------
     x : array
+        The images.
     input_shape : tuple of int
         The shape of one sample.
     check_finite : bool
@@ -53,8 +54,8 @@ def check_images(
     Warns
     -----
     UserWarning
-        For images that were not scaled, unless ``scaled``: integers above 1, or floats that are whole numbers from 0 to
-        255 in the first images.
+        If the images seem not to be scaled (and ``scaled`` is False): they are integers above 1, or the first ones hold
+        only whole numbers from 0 to 255, of which some are above 2.
     """
     if check_finite is not _ALWAYS:
         boolean(check_finite, "check_finite")
@@ -95,6 +96,7 @@ def _level_of_caller() -> int:
 
 
 def _cure(shape: Shape, input_shape: Shape) -> str:
+    """Return how to turn images of a wrong shape into the right one; empty if it is none of the usual mistakes."""
     if (*shape[1:], 1) == input_shape:
         return "; add the channel axis: x[..., None]"
     if shape == input_shape:
@@ -123,7 +125,9 @@ def checked_data(model: Network, x: Any, y: Any, check_finite: bool = _ALWAYS, w
     model : Network
         Compiled; its loss says what targets are.
     x, y : array
+        Images and targets.
     check_finite : bool
+        Whether to look for NaN and infinity in the images.
     what : str
         How errors begin, for instance ``"validation_data: "``.
     """
@@ -140,18 +144,34 @@ def checked_data(model: Network, x: Any, y: Any, check_finite: bool = _ALWAYS, w
 def sample_weights(given: Any, class_weight: Any, y: Array, classes: int, name: str = "fit") -> Array | None:
     """Return the weight of each sample from ``sample_weight`` and ``class_weight``, or None if all weights are 1.
 
+    Parameters
+    ----------
+    given : array or None
+        The ``sample_weight`` (N,).
+    class_weight : dict or None
+        The weight of each class.
+    y : array
+        Checked targets.
+    classes : int
+        How many classes there are.
+    name : str
+        How errors about ``given`` begin.
+
     Raises
     ------
     TypeError, ValueError
-        If weights have another length, are negative or not finite, or a class has none.
+        If the weights have the wrong length, are negative or not finite, or a class has no weight.
     """
     weight = None
     if given is not None:
         weight = checked_array(given, f"{name}: sample_weight").astype(np.float64)
         if weight.shape != (len(y),):
-            raise ValueError(f"{name}: sample_weight must have shape ({len(y)},), got {weight.shape}")
-        if not (np.isfinite(weight).all() and (weight >= 0).all()):
-            raise ValueError(f"{name}: sample_weight must be finite and not negative")
+            raise ValueError(f"{name}: sample_weight must have shape ({len(y)},); got {weight.shape}")
+        bad = np.flatnonzero(~(np.isfinite(weight) & (weight >= 0)))
+        if len(bad):
+            raise ValueError(
+                f"{name}: sample_weight must be finite and not negative; got {weight[bad[0]]:g} at index {bad[0]}"
+            )
     if class_weight is not None:
         labels = y if y.ndim == 1 else y.argmax(axis=-1)
         by_class = _class_weights(class_weight, labels, classes)[labels]
@@ -166,7 +186,7 @@ def _class_weights(class_weight: Any, labels: Array, classes: int) -> Array:
     table = np.full(classes, np.nan)
     for label, weight in class_weight.items():
         if not isinstance(label, int | np.integer) or not 0 <= label < classes:
-            raise ValueError(f"class_weight: {shown(label)} is not a class from 0 to {classes - 1}")
+            raise ValueError(f"class_weight: its keys must be classes from 0 to {classes - 1}; got {shown(label)}")
         table[label] = real(weight, f"class_weight of class {label}", 0)
     missing = np.flatnonzero(np.isnan(table) & (np.bincount(labels, minlength=classes) > 0))
     if len(missing):

@@ -1,7 +1,7 @@
-"""Whether a run fits into a device's memory, estimated from the shapes of the plan before anything runs.
+"""Whether a run fits into a device's memory, estimated from the shapes in the plan before anything runs.
 
-What grows with a batch is what the :class:`Workspace` will hold: what each layer keeps for backward, two buffers in
-which layers hand on gradients, and the images. The rest is fixed.
+What grows with the batch is what the :class:`Workspace` will hold: what each layer keeps for backward, two buffers in
+which layers hand on gradients, and the images. The rest does not depend on the batch.
 """
 
 import bisect
@@ -21,13 +21,14 @@ from ..network.network import Network
 from ..network.plan import parts_of
 from .running_means import MOST_NUMBERS
 
-#: The most bytes that kernels take in addition, for partial sums. And the share of the free memory that may be planned
-#: with, because allocation in pieces wastes some.
-SCRATCH, USABLE = 2**25, 0.95
+#: The most bytes that kernels take in addition, for partial sums.
+SCRATCH = 2**25
+#: The share of the free memory that a run may take; allocation in pieces wastes some of it.
+USABLE = 0.95
 
 
 class DeviceMemoryError(MemoryError):
-    """A run does not fit into a device's memory; the message says what takes most of it, and what would fit."""
+    """A run that does not fit into a device's memory; the message says what takes most of it, and what would fit."""
 
 
 class Need(NamedTuple):
@@ -38,11 +39,13 @@ class Need(NamedTuple):
     layers : dict of str to int
         What each layer keeps per image.
     image : int
-        What else each image of a batch takes.
+        What each image of a batch takes in addition.
     passing : int
         What each image takes in a buffer between layers, of which there are two.
-    evaluated, evaluated_image : int
-        How many images a block has that is evaluated while the run lasts, and the bytes of one of them.
+    evaluated : int
+        How many images are evaluated at a time during the run.
+    evaluated_image : int
+        What each of them takes.
     fixed : int
         What does not depend on the batch.
     """
@@ -55,17 +58,17 @@ class Need(NamedTuple):
     fixed: int
 
     def bytes(self, images: int) -> int:
-        """Return the bytes that batches of so many images take altogether."""
+        """Return how many bytes a run with batches of this many images takes altogether."""
         kept = images * (sum(self.layers.values()) + self.image)
         return self.fixed + kept + max(2 * images * self.passing, self.evaluated * self.evaluated_image)
 
     def most(self, usable: float, largest: int) -> int:
-        """Return the largest batch that fits, of at most ``largest`` images; 0 if none does."""
+        """Return how many images, up to ``largest``, a batch can have to fit into ``usable`` bytes; 0 if none fits."""
         return bisect.bisect_right(range(1, largest + 1), usable, key=self.bytes)
 
 
 def training_need(model: Network, chain: list[Any], augment: Augmentation | None, evaluated: int) -> Need:
-    """Return what training takes.
+    """Return what training takes of a device's memory.
 
     Parameters
     ----------
@@ -74,21 +77,24 @@ def training_need(model: Network, chain: list[Any], augment: Augmentation | None
     chain : list
         The layers, or the steps of a plan, which keep no more than their layers.
     augment : Augmentation or None
+        The augmentation of the training images.
     evaluated : int
         How many images a block of validation data has; 0 if there are none.
     """
     item = np.dtype(model.dtype).itemsize
     layers = [layer_of(part) for step in chain for part in parts_of(step)]
     pixels = math.prod(model.input_shape)
-    changed = 0 if augment is None else bool(augment.shift or augment.flip or augment.rotation) + bool(augment.cutout)
-    changed += 2 * bool(augment and augment.blur)  # one of them is scratch
+    # How many altered copies of the images augmentation makes; for blurring one of the two is scratch memory.
+    copies = 0 if augment is None else bool(augment.shift or augment.flip or augment.rotation) + bool(augment.cutout)
+    copies += 2 * bool(augment and augment.blur)
     parameters = [parameter.value.nbytes for parameter in model.parameters().values() if parameter.trainable]
     optimizer = model.optimizer
     remembered = 0 if optimizer.slots else len(optimizer.slot_names) * sum(parameters)
     return Need(
         layers={str(layer.name): kept_bytes(layer) for layer in layers},
-        # The loss has probabilities, targets and a gradient; a softmax that no loss took over has its result too.
-        image=item * (pixels * (1 + changed) + 4 * math.prod(model.output_shape)),
+        # The loss holds probabilities, targets and a gradient; a softmax that the loss has not taken over holds its
+        # result too.
+        image=item * (pixels * (1 + copies) + 4 * math.prod(model.output_shape)),
         passing=item * max((math.prod(layer.built_input_shape) for layer in layers), default=0),
         evaluated=evaluated,
         evaluated_image=_evaluated_bytes(model),
@@ -97,7 +103,7 @@ def training_need(model: Network, chain: list[Any], augment: Augmentation | None
 
 
 def evaluation_need(model: Network) -> Need:
-    """Return what a block of images takes in prediction."""
+    """Return what predicting a block of images takes of a device's memory."""
     item = np.dtype(model.dtype).itemsize
     return Need({}, _evaluated_bytes(model), 0, 0, 0, SCRATCH + MOST_NUMBERS * item)
 
@@ -124,14 +130,16 @@ def check(model: Network, need: Need, images: int, run: str) -> int:
     model : Network
         One whose backend is on a device.
     need : Need
+        What the run takes.
     images : int
         How many images a batch has.
     run : str
-        What the error calls the run.
+        How the error begins, up to the number of images, for instance ``"training on"``.
 
     Raises
     ------
     DeviceMemoryError
+        If the run takes more than the free memory.
     """
     free, wanted = model.backend.kernels.free_bytes(), need.bytes(images)
     if wanted > USABLE * free:
@@ -143,19 +151,19 @@ def check(model: Network, need: Need, images: int, run: str) -> int:
 
 
 def error_of_batch(model: Network, need: Need, images: int, ws: Workspace, reason: MemoryError) -> MemoryError:
-    """Return the error for a batch that did not fit although it should have; others may use the device too."""
+    """Return the error for a batch that did not fit although it should have: other programs may use the device."""
     usable = USABLE * (model.backend.kernels.free_bytes() + ws.nbytes())
     return DeviceMemoryError(f"a batch of {images} images: {reason}. {_advice(need, usable, images, images // 2)}")
 
 
 def _advice(need: Need, usable: float, images: int, largest: int) -> str:
-    """Return in words which layer takes the most, and how many images, of at most ``largest``, would fit."""
+    """Return in words which layer takes the most, and how many images, up to ``largest``, would fit."""
     parts = []
     if need.layers:
         name = max(need.layers, key=lambda name: need.layers[name])
         parts.append(f"Layer {name!r} keeps the most: {bytes_text(need.layers[name] * images)}.")
     fitting = need.most(usable, largest)
-    parts.append(f"A batch of {fitting} would fit" if fitting else "Not even one image fits")
+    parts.append(f"A batch of {fitting} would fit" if fitting else "Not even one image fits; use another backend")
     return " ".join(parts)
 
 

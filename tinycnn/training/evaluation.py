@@ -75,7 +75,7 @@ def predict(model: Network, x: Any, *, check_finite: bool) -> Array:
 
 
 def _check_device_memory(model: Network, images: int) -> int:
-    """Return how many bytes of the device's memory a block of images takes, and raise if there are not as many."""
+    """Return how many bytes of the device's memory a block of images takes, or raise if fewer are free."""
     if not model.backend.on_device:
         return 0
     need = device_memory.evaluation_need(model)

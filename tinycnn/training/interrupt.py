@@ -1,4 +1,4 @@
-"""Ctrl-C between two steps, never inside one."""
+"""Letting Ctrl-C act between two steps, and never inside one."""
 
 import signal
 import threading
@@ -8,19 +8,19 @@ from types import FrameType
 
 
 class Interrupt:
-    """Remembers whether Ctrl-C was pressed."""
+    """A note of whether Ctrl-C was pressed."""
 
     pressed = False
 
     def check(self) -> None:
-        """Raise KeyboardInterrupt if Ctrl-C was pressed; called where nothing is half done."""
+        """Raise KeyboardInterrupt if Ctrl-C was pressed; to be called where nothing is half done."""
         if self.pressed:
             raise KeyboardInterrupt
 
 
 @contextmanager
 def deferred_interrupt() -> Iterator[Interrupt]:
-    """Let Ctrl-C wait, inside the block, for :meth:`Interrupt.check`; pressed twice it acts at once.
+    """Make Ctrl-C wait inside the block until :meth:`Interrupt.check` is called; pressed twice, it acts at once.
 
     Weights are updated one parameter after another, so an interrupt at any moment could leave half a step behind.
     Python delivers signals to the main thread only; in another thread this block changes nothing.

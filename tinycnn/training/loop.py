@@ -32,11 +32,13 @@ def fit(model: Network, batches: Batches, validation: Samples | None, settings: 
     model : Network
         Built and compiled.
     batches : Batches
+        The source of the batches.
     validation : Samples or None
-        Evaluated after every epoch.
+        What is evaluated after every epoch.
     settings : FitSettings
+        The other arguments of ``fit``.
     history : History
-        Filled with the logs of every epoch.
+        It is filled with the logs of every epoch.
     """
     run = Run(model, batches, validation, settings, history)
     try:
@@ -82,26 +84,37 @@ def _train_epoch(run: "Run", progress: Progress, interrupt: Interrupt) -> None:
         interrupt.check()
         if run.model.stop_training:
             break
-    run.logs()  # a loss that is not finite says more than the weights that it has spoilt
+    # First the loss, whose error says more than one about the weights that it has spoilt.
+    run.logs()
     if run.may_raise:
         non_finite.check_weights(run.model, run.epoch, run.batch - 1)
 
 
 class Run:
-    """A fit that is running: its parts, and how far it has come.
+    """A fit that is running: what it works with, and how far it has come.
 
     Attributes
     ----------
     model : Network
+        The model that is trained.
     batches : Batches
+        The source of the batches.
     validation : Samples or None
+        What is evaluated after every epoch.
     settings : FitSettings
+        The other arguments of ``fit``.
     callbacks : CallbackList
+        The user's callbacks and the history.
+    chain : list
+        What is trained: the plan, or the single layers if ``settings.fuse`` is False.
     ws : Workspace
+        The memory that every step uses again.
     epoch, batch : int
         The epoch that is under way, or the next one, and how many of its batches are done.
     steps : int
-        How many batches there were in the epochs before it, counted from ``initial_epoch``.
+        How many batches there were in the epochs before ``epoch``, counted from ``initial_epoch``.
+    may_raise : bool
+        Whether a loss or a weight that is not finite raises an error, because no callback deals with it.
     stopped : bool
         Whether the fit was stopped before it was interrupted, so that no batches are left.
     means : RunningMeans
@@ -119,7 +132,7 @@ class Run:
         self.model, self.batches, self.validation, self.settings = model, batches, validation, settings
         self.chain = model.plan if settings.fuse else model.chain
         self._evaluation_chain = model.evaluation_plan if settings.fuse else model.chain
-        expected = self._reserve_device_memory()
+        expected = self._check_device_memory()
         self.ws = Workspace(model.backend.empty, expected)
         self._validation_source = validation and SampleSource(
             model.backend, validation.x, validation.y, model.dtype, expected
@@ -129,12 +142,12 @@ class Run:
         params = {"epochs": settings.epochs, "steps": batches.steps, "verbose": settings.verbose}
         self.callbacks = CallbackList([*settings.callbacks, history], model, params)
         self.may_raise = not any(callback.handles_non_finite for callback in self.callbacks)
-        # On a host backend logs cost nothing; from a device they are fetched if somebody looks.
+        # On a host backend logs cost nothing; from a device they are fetched after each batch only if a callback looks.
         self._watched = not model.backend.on_device or any(callback.watches_batches() for callback in self.callbacks)
         self.new_means()
 
-    def _reserve_device_memory(self) -> int:
-        """Return how many bytes of a device's memory the run will take, and raise if there are not as many."""
+    def _check_device_memory(self) -> int:
+        """Return how many bytes of a device's memory the run will take, or raise if fewer are free."""
         self._need: device_memory.Need | None = None
         if not self.model.backend.on_device:
             return 0
@@ -144,7 +157,7 @@ class Run:
         return device_memory.check(self.model, self._need, images, "training on batches of")
 
     def begin(self) -> None:
-        """Tell the callbacks, and let them bring the run to where an earlier one was interrupted."""
+        """Tell the callbacks that training begins, and let them go on from where an earlier run was interrupted."""
         self.callbacks.on_train_begin()
         self.callbacks.resume()
 
@@ -153,7 +166,7 @@ class Run:
         return range(self.epoch, self.settings.epochs if self.batch or not self.stopped else self.epoch)
 
     def begin_epoch(self) -> None:
-        """Tell the callbacks, unless the epoch had begun before an interruption."""
+        """Tell the callbacks that an epoch begins, unless it had begun before an interruption."""
         if self.batch:
             return
         self.new_means()
@@ -165,7 +178,7 @@ class Run:
         self.means = RunningMeans(self.model, self.may_raise)
 
     def train(self, batch: Batch) -> None:
-        """Take one step, on the batch as augmentation changes it."""
+        """Take one step on a batch, after augmentation has changed it."""
         self.callbacks.on_train_batch_begin(self.batch)
         model, augment = self.model, self.settings.augment
         if augment is not None:
@@ -185,7 +198,10 @@ class Run:
             raise device_memory.error_of_batch(model, self._need, len(batch.y), self.ws, error) from error
 
     def end_batch(self) -> Logs:
-        """Tell the callbacks the epoch's logs so far; on a device these may be older if no callback looks at them."""
+        """Count the batch, tell the callbacks, and return the epoch's logs so far.
+
+        On a device the logs may be those of an earlier batch if no callback needs them.
+        """
         self.batch += 1
         if self._watched or self.batch % LOOK_EVERY == 0:
             self._logs = self.logs()
@@ -200,10 +216,11 @@ class Run:
             raise self._found_late(self.batch - 1, error) from None
 
     def _found_late(self, newest: int, error: LossNotFiniteError) -> non_finite.NumericError:
+        """Return the error for a loss that was read when batch ``newest`` had been trained."""
         return non_finite.error_found_late(self.model, self.epoch, newest - error.late, error.value)
 
     def end_epoch(self) -> Logs:
-        """Evaluate and tell the callbacks; for those that save, the next epoch is the one under way."""
+        """Evaluate, tell the callbacks, and return the logs; callbacks that save find the next epoch under way."""
         logs = self.logs()
         if self.validation is not None and self._validation_source is not None:
             source, weight = self._validation_source, self.validation.weight
@@ -217,16 +234,18 @@ class Run:
 
 
 class CallbackList:
-    """Tells all callbacks of a fit what happens, each in its turn.
+    """All callbacks of a fit, which are told one after another what happens.
 
-    Callbacks that do not define a method are not called for it.
+    Before and after a batch only those callbacks are called that define the method.
 
     Parameters
     ----------
     callbacks : sequence of Callback
+        In the order in which ``fit`` was given them.
     model : Network
+        What each callback finds as its ``model``.
     params : dict
-        What each callback finds in its ``params``.
+        What each callback finds as its ``params``.
     """
 
     def __init__(self, callbacks: Sequence[Callback], model: Network, params: dict[str, Any]) -> None:
@@ -240,7 +259,7 @@ class CallbackList:
         return iter(self._callbacks)
 
     def _defining(self, name: str) -> list[Callable[..., None]]:
-        """Return the method of that name of each callback that does not just inherit the empty one."""
+        """Return the methods called ``name`` of all callbacks that do not just inherit the empty one."""
         methods = [getattr(callback, name) for callback in self._callbacks]
         return [method for method in methods if getattr(method, "__func__", None) is not getattr(Callback, name)]
 
@@ -296,7 +315,7 @@ class CallbackList:
 
 
 def _tell(method: Callable[..., None], *arguments: int, logs: Logs) -> None:
-    """Call a method of a callback that may be defined without ``logs``."""
+    """Call a method of a callback, with ``logs`` if it takes them."""
     try:
         inspect.signature(method).bind(*arguments, logs)
     except TypeError:

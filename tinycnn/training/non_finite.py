@@ -16,15 +16,15 @@ class NumericError(FloatingPointError):
     """The loss or a weight became NaN or infinite in ``fit``; training has stopped.
 
     The usual cures are a lower learning rate, ``clipnorm=1.0`` in the optimizer, images scaled to [0, 1], and a
-    ``BatchNormalization`` after each convolution. What a callback saved before is still as it was.
+    ``BatchNormalization`` after each convolution. Files that a callback has written are left as they are.
 
     Attributes
     ----------
     epoch, batch : int
         Where it happened, counted from 0.
     layer : str or None
-        The name of the layer where it began: the first one whose result was not finite, or on the way back the first
-        one whose gradient was not. None if neither was found.
+        The name of the layer where it began: the first one whose result was not finite, or in the backward pass the
+        first one whose gradient was not. None if neither was found.
     what : str
         What was not finite there, in words.
     """
@@ -51,7 +51,7 @@ def bad_weight(model: Network) -> tuple[Layer, str, float] | None:
 def error_of_loss(model: Network, batch: Batch, epoch: int, number: int, loss: float) -> NumericError:
     """Return the error for a batch whose loss is not finite; the weights are still those from before its step."""
     where: Layer | None
-    where, what = _of_weights(model, "before this batch") or _of_pass(model, batch)
+    where, what = _in_weights(model, "before this batch") or _in_pass(model, batch)
     return _error(model, epoch, number, f"the loss is {loss}", where, what)
 
 
@@ -63,12 +63,13 @@ def error_found_late(model: Network, epoch: int, number: int, loss: float) -> Nu
 
 def check_weights(model: Network, epoch: int, number: int) -> None:
     """Raise unless all weights are finite; called after an epoch's last step, because no later loss would show it."""
-    found = _of_weights(model, "of this batch")
+    found = _in_weights(model, "of this batch")
     if found is not None:
         raise _error(model, epoch, number, "a weight is not finite", *found)
 
 
 def _error(model: Network, epoch: int, number: int, problem: str, where: Layer | None, what: str) -> NumericError:
+    """Return the error; ``problem`` and ``what`` say in words what was noticed and where it began."""
     place = what if where is None else f"first in {where.label}: {what}"
     rate = model.optimizer.learning_rate
     return NumericError(
@@ -81,7 +82,8 @@ def _error(model: Network, epoch: int, number: int, problem: str, where: Layer |
     )
 
 
-def _of_weights(model: Network, which: str) -> tuple[Layer, str] | None:
+def _in_weights(model: Network, which: str) -> tuple[Layer, str] | None:
+    """Find a weight that is not finite; ``which`` says in words in which step it became so."""
     found = bad_weight(model)
     if found is None:
         return None
@@ -89,7 +91,7 @@ def _of_weights(model: Network, which: str) -> tuple[Layer, str] | None:
     return layer, f"its {name} became {bad} in the step {which}: the gradient was not finite, or the step too large"
 
 
-def _of_pass(model: Network, batch: Batch) -> tuple[Layer | None, str]:
+def _in_pass(model: Network, batch: Batch) -> tuple[Layer | None, str]:
     """Find the first number that is not finite in a forward and backward pass like that of ``train_step``."""
     with buffers_kept(model.layers), np.errstate(all="ignore"):
         return _first_in_pass(model, batch)
@@ -105,7 +107,7 @@ def _first_in_pass(model: Network, batch: Batch) -> tuple[Layer | None, str]:
     penalty = _first_penalty(model)
     if penalty is not None:
         return penalty
-    # The loss itself is too large; what comes back from it?
+    # All results are finite, so it is the loss itself that is too large; look at the gradients that it sends back.
     _, loss_cache = model.chain_loss.forward(y_pred, batch.y, model.backend)
     weights = model.backend.own(np.full(len(y_pred), 1 / len(y_pred), model.dtype))
     by_loss = model.chain_loss.backward(loss_cache, weights, model.backend)
@@ -118,6 +120,7 @@ def _first_in_pass(model: Network, batch: Batch) -> tuple[Layer | None, str]:
 
 
 def _first_penalty(model: Network) -> tuple[Layer, str] | None:
+    """Find the first parameter on which the penalty is not finite."""
     for layer in model.layers:
         for name, parameter in layer.params.items():
             if not math.isfinite(parameter.penalty()):

@@ -1,9 +1,9 @@
 """Compiling ahead: after an installation, other processes compile the kernels that a fit will need last.
 
-A fit compiles each kernel when it first launches it, while everything else waits. On more than one core, other
-processes walk through a training step meanwhile without launching anything, which shows them what there is to compile,
-and begin at the end. What they compile, the fit finds in the cache on disk when it comes to it. The code is the same
-whoever compiles it. Without these processes, or if they fail, everything is compiled when it is launched.
+A fit compiles each kernel when it first launches it, while everything else waits. If there is more than one core, other
+processes help. They walk through a training step without launching anything, which shows them what has to be compiled,
+and compile it from the end. The fit finds what they have compiled in the cache on disk. The code is the same, whoever
+compiles it. Without these processes, or if they fail, each kernel is compiled when it is first launched.
 
 :func:`main` is the program of these processes; it reads from its standard input what to compile.
 """
@@ -27,16 +27,16 @@ from ..network.network import Network
 from .batches import USUAL_BATCH
 from .step import backward, forward
 
-#: At most so many other processes are started; each takes about 200 MB.
+#: The most processes that are started; each takes about 200 MB.
 HELPERS = 3
 PROGRAM = f"from {__name__} import main; main()"
 
 
 @contextlib.contextmanager
 def shared(model: Network, batch_size: int | None, fuse: bool) -> Iterator[None]:
-    """Have other processes compile what training this model takes, as long as the block runs, if nothing is compiled.
+    """Let other processes compile what training this model needs while the block runs, if nothing is compiled yet.
 
-    They have ended when the block ends.
+    The processes have ended when the block ends.
     """
     helpers: list[subprocess.Popen[bytes]] = []
     try:
@@ -55,34 +55,36 @@ def _is_ours(model: Network) -> bool:
 
 
 def _job(model: Network, batch_size: int | None, fuse: bool) -> dict[str, Any]:
+    """Return what another process has to know to compile for this model, in a form that JSON can hold."""
     return {
         "model": model.get_config(),
         "loss": described(model.loss),
         "optimizer": type(model.optimizer).__name__,
-        "batch_size": batch_size
-        or USUAL_BATCH,  # which kernels run may depend on it, and a user's own batches do not tell it
+        # Which kernels run may depend on the batch size, and a user's own batches do not tell theirs.
+        "batch_size": batch_size or USUAL_BATCH,
         "fuse": fuse,
     }
 
 
 def _count() -> int:
-    """Return how many processes may run; where Python is part of another program, that must not be started again."""
+    """Return how many processes to start: none if Python runs inside another program, which would start again."""
     import numba
 
-    named = "python" in Path(sys.executable or "").name.lower() and not getattr(sys, "frozen", False)
-    return min(numba.get_num_threads() - 1, HELPERS) if named else 0
+    is_python = "python" in Path(sys.executable or "").name.lower() and not getattr(sys, "frozen", False)
+    return min(numba.get_num_threads() - 1, HELPERS) if is_python else 0
 
 
 def _start(helpers: list[subprocess.Popen[bytes]], model: Network, batch_size: int | None, fuse: bool) -> None:
+    """Start the processes, tell each of them its share, and add them to ``helpers``."""
     try:
         job = json.dumps(_job(model, batch_size, fuse)).encode()
-    except (TypeError, ValueError):  # an initializer of a user's, for example, whose arguments are no JSON
+    except (TypeError, ValueError):  # for example, JSON cannot hold the arguments of a user's own initializer
         return
-    # They find modules where this process finds them, and none that lies in the current folder by chance.
+    # The processes find modules where this one finds them, and none that lies in the current folder by chance.
     path = [*filter(None, sys.path), str(Path(__file__).parents[2])]
     count = _count()
     for number in range(count):
-        with contextlib.suppress(OSError):  # no interpreter to start, or it has ended already
+        with contextlib.suppress(OSError):  # there is no interpreter to start, or it has ended already
             helper = subprocess.Popen(
                 [sys.executable, "-P", "-c", PROGRAM, str(number), str(count)],
                 env=os.environ | {"PYTHONPATH": os.pathsep.join(path)},
@@ -97,7 +99,7 @@ def _start(helpers: list[subprocess.Popen[bytes]], model: Network, batch_size: i
 
 
 def needed(model: Network, batch_size: int, fuse: bool) -> list[Callable[[], Any]]:
-    """Return what a training step launches, in order, as functions that compile it; nothing is computed."""
+    """Return functions that compile the kernels of a training step, in the order of their use; nothing is computed."""
     from ..kernels.cpu.machine.jit import noting
 
     chain, ws = model.plan if fuse else model.chain, Workspace()
@@ -110,7 +112,7 @@ def needed(model: Network, batch_size: int, fuse: bool) -> list[Callable[[], Any
 
 
 def main() -> None:
-    """Compile one share of what a job takes, the last things first."""
+    """Compile this process's share of the kernels that a job needs, the last ones first."""
     number, count = map(int, sys.argv[1:])
     job = json.load(sys.stdin)
     model = Network.from_config(job["model"])

@@ -11,25 +11,25 @@ from .callback import Logs
 
 
 class Progress:
-    """Shows one epoch after another.
+    """The progress of a fit, shown epoch by epoch.
 
     Parameters
     ----------
     verbose : {0, 1, 2}
-        0 shows nothing; 1 a bar if standard output is a terminal, and lines otherwise; 2 always lines.
+        0 shows nothing; 1 shows a bar if standard output is a terminal, and lines otherwise; 2 always shows lines.
     epochs : int
-        Out of how many, for the titles.
+        How many epochs there are, for the titles.
     """
 
     def __init__(self, verbose: int, epochs: int) -> None:
         self._lines = verbose > 0
-        # There is no standard output where it was closed, or in a program with windows.
+        # There is no standard output if it was closed, or in a program that has windows instead of a terminal.
         self._bars = verbose == 1 and sys.stdout is not None and sys.stdout.isatty()
         self._epochs = epochs
         self._bar: Any = None
 
     def start(self, epoch: int, images: int | None, done: int = 0) -> None:
-        """Begin an epoch of ``images`` training images (None if nobody knows how many), of which ``done`` are done."""
+        """Begin an epoch of ``images`` training images (None if that is not known), of which ``done`` are done."""
         self._started, self._images, self._epoch = time.perf_counter(), 0, epoch
         if self._bars:
             self._bar = tqdm(
@@ -68,12 +68,13 @@ class Progress:
             self._bar = None
 
     def _title(self) -> str:
+        """Return the epoch's number, counted from 1, and the number of epochs."""
         width = len(str(self._epochs))
         return f"Epoch {self._epoch + 1:>{width}}/{self._epochs}"
 
 
 def figures(logs: Logs) -> str:
-    """Return the logs as a person reads them.
+    """Return the logs as text for people.
 
     Examples
     --------
@@ -83,5 +84,5 @@ def figures(logs: Logs) -> str:
     formats = {"learning_rate": "g"}
     return "  ".join(
         f"{key} {value:{formats.get(key, '.4f')}}" if isinstance(value, int | float | np.number) else f"{key} {value}"
-        for key, value in logs.items()  # a callback may add anything
+        for key, value in logs.items()  # a callback may add values of any type
     )

@@ -1,8 +1,8 @@
 """The loss and the metrics of an epoch so far, as means over all its samples.
 
-On a device, reading a number waits for all the work before it. There a step only notes its losses and predictions, in
-the device's memory, and the notes of many steps are read at once; what is then done with them is what happens on the
-host backends at every step.
+On a device, reading a number waits for all the work before it. There a step only notes its losses and predictions in
+the device's memory, and the notes of many steps are read at once. They are then added up one by one, as the host
+backends do at every step.
 """
 
 import copy
@@ -24,7 +24,7 @@ MOST_NUMBERS = 2**22
 
 
 class LossNotFiniteError(ArithmeticError):
-    """Tells the training loop that a batch's loss is NaN or infinite, before its step is taken."""
+    """A loss that is NaN or infinite; on the host, the batch's step has not been taken yet when this is raised."""
 
     def __init__(self, value: float, late: int = 0) -> None:
         super().__init__(f"the loss is {value}")
@@ -76,6 +76,7 @@ class RunningMeans:
             self._add(*note, late=late)
 
     def _add(self, losses: Array, y_pred: Array, batch: "OnHost", late: int = 0) -> None:
+        """Add a batch whose arrays are on the host; ``late`` is how many batches have been trained since."""
         total = losses.sum(dtype=np.float64) if batch.weight is None else losses @ batch.weight
         total = float(total) + len(losses) * batch.penalty
         if self._finite and not math.isfinite(total):

@@ -30,8 +30,9 @@ def train_step(
     chain : list
         The layers to train, or the steps of a plan that stand for them (:mod:`tinycnn.network.plan`).
     batch : Batch
+        The images, their targets and their weights.
     means : RunningMeans
-        The batch's loss and metrics are added to these.
+        The loss and the metrics of the epoch, to which those of the batch are added.
     ws : Workspace, optional
         Memory to reuse from step to step.
     """
@@ -56,7 +57,7 @@ def train_step(
 
 
 def _first_trained(chain: list[Any]) -> int:
-    """Return the index of the first layer with something to train: backward need not go below it."""
+    """Return the index of the first layer with something to train; backward need not go further up the list."""
     for index, layer in enumerate(chain):
         if any(parameter.trainable for parameter in layer.params.values()):
             return index
@@ -81,8 +82,9 @@ def walk_forward(
     ----------
     layers : sequence of Layer, or of steps of a plan
     x : (N, \\*input_shape) array
+        The batch.
     training : bool
-        Whether caches are wanted, and dropout and batch normalization work as in training.
+        Whether layers keep caches, and dropout and batch normalization work as in training.
     step : int
         The number of the optimizer step, from which layers with randomness draw.
     ws : Workspace, optional
@@ -104,8 +106,8 @@ def walk_backward(
     layers : sequence
         Those that :func:`walk_forward` has gone down.
     caches : list
-        What the layers kept, in the order of the way down. Each is taken off the list when it is used, so that its
-        memory can be freed.
+        What the layers kept, in the order in which the walk went down. Each is taken off the list when it is used,
+        so that its memory can be freed.
     dy : array
         The gradient of the loss with respect to the last layer's result.
     ws : Workspace, optional
