@@ -54,18 +54,18 @@ class Loss:
         ValueError
             If the targets do not fit the predictions.
         """
-        raise NotImplementedError
+        raise NotImplementedError(f"{type(self).__name__} must define check_targets(y, n, output_shape)")
 
     def forward(self, y_pred: Array, y_true: Array, backend: Backend) -> tuple[Array, Any]:
         """Return the loss of each sample, an (N,) array, and the cache for :meth:`backward`.
 
         The cache has an attribute ``p``, the predictions that metrics are given.
         """
-        raise NotImplementedError
+        raise NotImplementedError(f"{type(self).__name__} must define forward(y_pred, y_true, backend)")
 
     def backward(self, cache: Any, weights: Array, backend: Backend) -> Array:
         """Return the gradient of ``sum_n weights[n] * loss[n]`` with respect to ``y_pred``."""
-        raise NotImplementedError
+        raise NotImplementedError(f"{type(self).__name__} must define backward(cache, weights, backend)")
 
     def get_config(self) -> Config:
         """Return the constructor's arguments."""
@@ -131,7 +131,7 @@ class Crossentropy(Loss):
 
     def check_classes(self, y: Any, n: int, classes: int) -> Array:
         """Return checked targets for predictions of shape (n, classes); see :meth:`check_targets`."""
-        raise NotImplementedError
+        raise NotImplementedError(f"{type(self).__name__} must define check_classes(y, n, classes)")
 
     def prepared(self, y_true: Array, dtype: Any) -> Array:
         """Return a batch of checked targets in the form that the kernels take."""

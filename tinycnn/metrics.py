@@ -59,7 +59,7 @@ class Metric:
 
     def values(self, y_true: Array, y_pred: Array) -> Array:
         """Return one number per sample, or several; :meth:`result` is the mean of all of them."""
-        raise NotImplementedError
+        raise NotImplementedError(f"{type(self).__name__} must define values(y_true, y_pred)")
 
     def result(self) -> float:
         """Return the mean over all samples so far, or NaN before the first one."""

@@ -122,11 +122,14 @@ class Optimizer:
         trained = {key: parameter for key, parameter in parameters.items() if parameter.trainable}
         self.remember(trained)
         for key, parameter in trained.items():
-            if parameter.grad.shape != parameter.value.shape:
+            grad, value = parameter.grad, parameter.value
+            if getattr(grad, "shape", None) != value.shape:
                 raise ValueError(
-                    f"{key}: the gradient must have its parameter's shape {parameter.value.shape}; "
-                    f"got {parameter.grad.shape}"
+                    f"{key}: the gradient must have its parameter's shape {value.shape}; "
+                    f"got {getattr(grad, 'shape', grad)}"
                 )
+            if grad.dtype != value.dtype:
+                raise ValueError(f"{key}: the gradient must have its parameter's dtype {value.dtype}; got {grad.dtype}")
         rate = self.learning_rate
         self.iterations += 1
         for key, parameter in trained.items():
@@ -171,7 +174,7 @@ class Optimizer:
 
     def update(self, value: Array, grad: Array, slots: list[Array], rate: float, backend: Backend) -> None:
         """Move one parameter in place; the gradient is only read."""
-        raise NotImplementedError
+        raise NotImplementedError(f"{type(self).__name__} must define update(value, grad, slots, rate, backend)")
 
     def _global_scale(self, trained: dict[str, Parameter], backend: Backend) -> float:
         """Return the factor that limits the norm of all gradients together to ``global_clipnorm``."""

@@ -172,9 +172,9 @@ class Sequential(Network):
             fuse=fuse,
         )
         batches, validation = arguments.prepare(self, x, y, settings)
-        self.history = History()
-        loop.fit(self, batches, validation, settings, self.history)
-        return self.history
+        history = self.history = History()
+        loop.fit(self, batches, validation, settings, history)
+        return history
 
     def _ready(self, x: Any) -> None:
         """Raise unless the model is compiled; build it for the samples in x if it is not built."""

@@ -845,3 +845,23 @@ def test_a_metric_in_the_middle_of_an_epoch(tmp_path):
     fit(whole)
     model, _ = interrupted(make, tmp_path, 3)
     assert everything(model) == everything(whole)
+
+
+@pytest.mark.parametrize("state", [None, [1], {1: 2}])
+def test_a_state_that_could_not_be_read_back_is_refused_at_once(tmp_path, state):
+    class Forgets(Callback):
+        def get_state(self):
+            return state
+
+    with pytest.raises(TypeError, match="Forgets: get_state must return a dict"):
+        fit(small_model(), [Forgets(), BackupAndRestore(tmp_path)])
+
+
+def test_a_callback_that_cannot_take_its_state_is_named(tmp_path):
+    class Fails(Callback):
+        def set_state(self, state):
+            raise TypeError("mine")
+
+    fit(small_model(), [Fails(), BackupAndRestore(tmp_path)], epochs=1)
+    with pytest.raises(ValueError, match="Fails.set_state failed .*mine"):
+        fit(small_model(), [Fails(), BackupAndRestore(tmp_path)])

@@ -614,3 +614,28 @@ def test_every_callback_is_offered():
         if cls.__module__.startswith("tinycnn."):
             found.add(cls.__name__)
     assert found | {"Logs"} == set(callbacks.__all__)
+
+
+@pytest.mark.parametrize(
+    ("name", "method"),
+    [
+        ("on_epoch_end", lambda self, epoch: None),
+        ("on_train_end", lambda self, logs, more: None),
+        ("on_train_batch_begin", lambda self: None),
+    ],
+)
+def test_methods_that_cannot_be_called_are_told_before_training(name, method):
+    model, x, y = model_and_data()
+    with pytest.raises(TypeError, match=rf"callbacks: fit calls Odd.{name} as {name}\("):
+        model.fit(x, y, verbose=0, callbacks=[type("Odd", (Callback,), {name: method})()])
+
+
+def test_a_fit_within_a_fit_has_its_own_history():
+    model, x, y = model_and_data()
+
+    class Nested(Callback):
+        def on_epoch_end(self, epoch, logs):
+            if epoch == 0:
+                self.model.fit(x, y, verbose=0)
+
+    assert model.fit(x, y, epochs=2, verbose=0, callbacks=[Nested()]).epoch == [0, 1]

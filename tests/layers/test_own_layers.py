@@ -1,10 +1,13 @@
 """A user's own layers may be as small as possible, and errors name the layer that is at fault."""
 
+import copy
+import functools
+
 import numpy as np
 import pytest
 
 import tinycnn
-from tinycnn import Sequential, layers, load_model, testing
+from tinycnn import Sequential, layers, load_model, losses, testing
 from tinycnn.core.workspace import Workspace
 
 X = np.random.default_rng(1).normal(size=(6, 5))
@@ -207,3 +210,165 @@ def test_a_layer_without_backward_may_predict():
     kind, _ = WRONG["no backward"]
     model = Sequential([layers.Input((5,)), kind()])
     assert np.array_equal(model.predict(X), X.astype("float32"))
+
+
+# Methods in every form that Python has
+
+
+def logged(function):
+    @functools.wraps(function)
+    def call(*arguments, **named):
+        return function(*arguments, **named)
+
+    return call
+
+
+def narrow(function):
+    """A decorator that hands on no keywords."""
+
+    @functools.wraps(function)
+    def call(self, x):
+        return function(self, x)
+
+    return call
+
+
+def powers(self, x, p):
+    return x**p, x
+
+
+class OnInstance(Square):
+    def __init__(self, **base):
+        super().__init__(**base)
+        self.forward = lambda x: (3 * x, None)
+        self.backward = lambda dy, cache: 3 * dy
+
+
+FORMS = {
+    "staticmethod": {"forward": staticmethod(lambda x: (x * x, x))},
+    "classmethod": {"forward": classmethod(lambda cls, x: (x * x, x))},
+    "partialmethod": {"forward": functools.partialmethod(powers, p=2)},
+    "decorated": {"forward": logged(Square.forward)},
+    "decorated, long form": {"forward": narrow(lambda self, x, *, training=False, step=0, ws=None: (x * x, x))},
+    "any arguments": {"forward": lambda self, *arguments: (arguments[0] ** 2, arguments[0])},
+    "positional only": {"forward": lambda self, x, /: (x * x, x)},
+    "other names": {"forward": lambda self, images: (images * images, images)},
+    "read-only dx": {
+        "forward": lambda self, x: (x.sum(axis=1, keepdims=True) + 0 * x, None),
+        "backward": lambda self, dy, cache: np.broadcast_to(dy.sum(axis=1, keepdims=True), dy.shape),
+    },
+}
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_methods_may_have_any_form(form):
+    kind = wrong("Formed", **FORMS[form])
+    testing.check_gradients(kind(), X)
+    testing.assert_layer_contract(kind, (5,), backends=("reference",)) if form != "read-only dx" else None
+    model = fitted(kind(), layers.Activation("tanh"))
+    assert np.isfinite(model.predict(X)).all()
+
+
+def test_methods_may_be_put_onto_the_instance():
+    testing.check_gradients(OnInstance(), X)
+    model = fitted(OnInstance())
+    assert np.array_equal(copy.deepcopy(model).predict(X), model.predict(X))
+
+
+def test_a_method_may_be_replaced_after_the_model_was_built():
+    """As somebody does who corrects a layer in a notebook."""
+    kind = wrong("Wrong", backward=lambda self, dy, cache: None)
+    model = Sequential([layers.Input((5,)), layers.Dense(5), kind(), layers.Dense(3, activation="softmax")])
+    model.compile("sgd", "sparse_categorical_crossentropy")
+    with pytest.raises(TypeError, match="Wrong 'wrong': backward must return dx"):
+        model.fit(X, Y, verbose=0)
+    kind.backward = lambda self, dy, cache: 2 * cache * dy
+    model.fit(X, Y, verbose=0)
+    kind.forward = logged(kind.forward)
+    model.fit(X, Y, verbose=0)
+    fitted(kind())
+
+
+def test_a_subclass_sees_what_its_base_becomes():
+    base = wrong("Base")
+    sub = type("Sub", (base,), {})
+    assert Sequential([layers.Input((5,)), sub()]).predict(X)[0, 0] == pytest.approx(X[0, 0] ** 2)
+    base.forward = lambda self, x: (x + 100, x)
+    assert Sequential([layers.Input((5,)), sub()]).predict(X)[0, 0] == pytest.approx(X[0, 0] + 100)
+
+
+@pytest.mark.parametrize("base", [layers.Dense, layers.BatchNormalization, layers.Dropout])
+@pytest.mark.parametrize("both", [True, False])
+def test_a_forward_that_loses_the_cache_of_its_base(base, both):
+    methods = {"forward": lambda self, x: base.forward(self, x)}
+    if both:
+        methods["backward"] = lambda self, dy, cache: base.backward(self, dy, cache)
+    kind = type("Loses", (base,), methods)
+    make = {layers.Dense: lambda: kind(4), layers.Dropout: lambda: kind(0.5)}.get(base, kind)
+    with pytest.raises(TypeError, match=r"Loses 'loses': backward failed.* super\(\).forward\(x, training=training\)"):
+        fitted(make())
+
+
+MISTAKES = {
+    "no shape": ({"output_shape": lambda self, s: None}, "Wrong.*what output_shape returns"),
+    "Keras's shape": ({"output_shape": lambda self, s: (None, *s)}, "Wrong.*leave out the batch axis"),
+    "half a shape": ({"output_shape": lambda self, s: (s[0] / 2,)}, "Wrong.*what output_shape returns"),
+    "empty shape": ({"output_shape": lambda self, s: ()}, "Wrong.*what output_shape returns"),
+    "no cache argument": ({"backward": lambda self, dy: dy}, r"Wrong.*backward is called as backward\(dy, cache\)"),
+    "no x": ({"forward": lambda self: None}, r"Wrong.*forward is called as forward\(x\)"),
+    "create": ({"create": lambda self, input_shape: None}, r"Wrong.*create is called as create\(input_shape, rng\)"),
+    "misspelt": (
+        {"forward": lambda self, x, is_training=False: (x, x)},
+        "Wrong.*'is_training'.*did you mean 'training'",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", MISTAKES)
+def test_a_layer_that_cannot_be_built_is_named(case):
+    methods, message = MISTAKES[case]
+    for try_it in (lambda kind: fitted(kind()), lambda kind: testing.check_gradients(kind(), X)):
+        with pytest.raises((TypeError, ValueError), match=rf"(?s){message}"):
+            try_it(wrong("Wrong", **methods))
+
+
+def test_parameters_are_made_in_create_and_returned():
+    class Early(layers.Layer):
+        def __init__(self, **base):
+            super().__init__(**base)
+            self.add_parameter("w", (5,), "ones", None)
+
+    with pytest.raises(
+        RuntimeError, match=r"Early: parameters and buffers are made in create\(self, input_shape, rng\)"
+    ):
+        Early()
+
+    class Kept(Scale):
+        def create(self, input_shape, rng):
+            self.scale = self.add_parameter("scale", input_shape, "ones", rng)
+
+    layer = Kept()
+    layer.build((5,))
+    assert layer.scale is layer.params["scale"]
+
+
+def test_what_could_not_be_loaded_is_not_saved(tmp_path):
+    class NoBase(Square):
+        def __init__(self, k=2):
+            super().__init__()
+            self.k = k
+
+    with pytest.raises(TypeError, match=r"NoBase cannot be saved.*take \*\*base"):
+        fitted(NoBase()).save(tmp_path / "model")
+
+    class Weighted(losses.MeanSquaredError):
+        def __init__(self, k=1.0):
+            self.k = k
+
+    model = Sequential([layers.Input((5,)), layers.Dense(2)])
+    model.compile("sgd", Weighted(5.0))
+    with pytest.raises(
+        TypeError, match="Weighted cannot be saved, because get_config does not return its argument 'k'"
+    ):
+        model.save(tmp_path / "model")
+    assert not list(tmp_path.iterdir())

@@ -163,14 +163,37 @@ def described(thing: Any) -> Config:
     ------
     ValueError
         If the class is a user's own and has the name of one of tinycnn's, for which readers would take it.
+    TypeError
+        If the class is a user's own and could not be made again from what its ``get_config`` returns.
     """
-    cls = type(thing)
-    if not is_ours(cls) and any(isinstance(thing, r.base) and r._is_taken(cls.__name__) for r in _REGISTRIES):
-        raise ValueError(
-            f"your own class {cls.__name__} has the name of one of tinycnn's classes, and whoever reads the file would "
-            "take it for that one; rename your class"
+    cls, config = type(thing), thing.get_config()
+    if not is_ours(cls):
+        if any(isinstance(thing, registry.base) and registry._is_taken(cls.__name__) for registry in _REGISTRIES):
+            raise ValueError(
+                f"your own class {cls.__name__} has the name of one of tinycnn's classes, and whoever reads the file "
+                "would take it for that one; rename your class"
+            )
+        if is_ours(getattr(cls, "from_config", Registry.find)):  # a user's own knows what to do with the configuration
+            _check_complete(cls, config)
+    return {"class_name": cls.__name__, "config": config}
+
+
+def _check_complete(cls: type, config: Config) -> None:
+    """Raise unless a user's class takes its configuration, and the configuration has all of its arguments."""
+    try:
+        inspect.signature(cls).bind(**config)
+    except TypeError as error:
+        raise TypeError(
+            f"{cls.__name__} cannot be saved, because its __init__ does not take what get_config returns: {error}. Let "
+            "__init__ take **base and hand it on with super().__init__(**base), or define get_config"
+        ) from None
+    known = set(constructor_arguments(next(base for base in cls.__mro__ if is_ours(base))))
+    lost = [name for name in constructor_arguments(cls) if name not in known and name not in config]
+    if lost:
+        raise TypeError(
+            f"{cls.__name__} cannot be saved, because get_config does not return its argument {lost[0]!r}; define "
+            f"get_config so that it returns super().get_config() | {{{lost[0]!r}: self.{lost[0]}}}"
         )
-    return {"class_name": cls.__name__, "config": thing.get_config()}
 
 
 @contextmanager

@@ -176,7 +176,11 @@ class Layer(Weights):
         """Set the built shapes, or raise if an array of one of them would be too large."""
         self.built_input_shape = shape(input_shape, "input_shape")
         self._check_size(self.built_input_shape, "a sample")
-        self.built_output_shape = self.output_shape(self.built_input_shape)
+        found = self.output_shape(self.built_input_shape)
+        try:
+            self.built_output_shape = shape(found, "what output_shape returns")
+        except (TypeError, ValueError) as error:
+            raise type(error)(f"{self.label}: {error}") from None
         self._check_size(self.built_output_shape, "a result")
 
     # Help for forward and backward ----------------------------------------------------------------------------

@@ -59,8 +59,8 @@ class Weights:
         initializer: initializers.Initializer | str,
         rng: np.random.Generator,
         regularizer: regularizers.Regularizer | None = None,
-    ) -> None:
-        """Make ``params[name]``, a trained array.
+    ) -> Parameter:
+        """Make ``params[name]``, a trained array, and return it.
 
         Parameters
         ----------
@@ -81,6 +81,7 @@ class Weights:
         """
         self._check_free(name)
         self.params[name] = self._parameter(self._array(shape, initializers.get(initializer), rng), regularizer)
+        return self.params[name]
 
     def add_buffer(self, name: str, shape: Shape, initializer: initializers.Initializer | str) -> None:
         """Make ``buffers[name]``, an array that is saved but not trained.
@@ -92,7 +93,12 @@ class Weights:
         self.buffers[name] = self.constant(shape, initializer)
 
     def _check_free(self, name: str) -> None:
-        """Raise if a parameter or a buffer has this name."""
+        """Raise if a parameter or a buffer has this name, or nothing can be made yet."""
+        if not hasattr(self, "backend"):
+            raise RuntimeError(
+                f"{self.label}: parameters and buffers are made in create(self, input_shape, rng), which is called "
+                "when the shape of the input is known, and not in __init__"
+            )
         if name in self.weights():
             raise ValueError(f"{self.label}: a parameter or a buffer is called {name!r} already; give another name")
 

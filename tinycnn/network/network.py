@@ -15,7 +15,7 @@ from ..core.registry import custom_classes
 from ..core.types import Array, Config, Shape
 from ..core.workspace import Workspace
 from ..layers.base import Layer, build_layer
-from ..layers.own import no_base
+from ..layers.own import no_base, prepare
 from ..metrics import by_name as metrics_by_name
 from .final_softmax import check_end, training_chain
 from .plan import fused
@@ -179,6 +179,7 @@ class Network:
         for layer in self.layers:
             if not layer.built:
                 raise RuntimeError(f"{layer.label} was put into {self.name}.layers by hand; use {self.name}.add(layer)")
+            prepare(layer)  # one of its methods may have been replaced since it was built
 
     # Compiling ------------------------------------------------------------------------------------------------
 

@@ -138,11 +138,19 @@ def capture(run: Run, now: Config, callbacks: Sequence[Callback]) -> tuple[dict[
         "meters": run.means.get_state() if run.batch else None,
         "frozen": [key for key, parameter in model.parameters().items() if not parameter.trainable],
         "frozen_layers": [layer.name for layer in model.layers if not layer.trainable],
-        "callbacks": [{"class_name": type(one).__name__, "state": one.get_state()} for one in callbacks],
+        "callbacks": [_named_state(callback) for callback in callbacks],
     }
     own: dict[str, Array] = {}
     description["state"] = _encoded(state, own, "state")
     return arrays | own, description
+
+
+def _named_state(callback: Callback) -> dict[str, Any]:
+    """Return a callback's state with its class, or raise if it is not one that could be read back."""
+    name, state = type(callback).__name__, callback.get_state()
+    if not _is_state(state):
+        raise TypeError(f"{name}: get_state must return a dict with text as keys, {{}} if nothing; got {shown(state)}")
+    return {"class_name": name, "state": state}
 
 
 def _encoded(value: Any, arrays: dict[str, Array], path: str, level: int = 2) -> Any:
@@ -270,7 +278,7 @@ def restore(run: Run, saved: Saved, callbacks: Sequence[Callback], path: Any) ->
         for callback, own in _pairs(saved, callbacks, path):
             if is_ours(type(callback)):  # a user's callback may change the kinds of its values
                 _check_like(own, callback.get_state(), type(callback).__name__)
-            callback.set_state(own)
+            _set_state(callback, own, path)
         run.epoch, run.batch, run.steps = state["epoch"], state["batch"], state["steps"]
         run.model.stop_training = run.stopped = state["stopped"]
         run.new_means()
@@ -285,6 +293,16 @@ def restore(run: Run, saved: Saved, callbacks: Sequence[Callback], path: Any) ->
         run.batches.skip(run.epoch - run.settings.initial_epoch, run.steps)
     except (KeyError, TypeError, AttributeError, ValueError) as error:
         raise ValueError(f"{path}: its state does not fit this version of tinycnn: {shown(error)}") from error
+
+
+def _set_state(callback: Callback, state: dict[str, Any], path: Any) -> None:
+    """Give a callback its state, and name it if that fails."""
+    try:
+        callback.set_state(state)
+    except Exception as error:  # whatever a user's callback raises
+        raise ValueError(
+            f"{path}: {type(callback).__name__}.set_state failed with the state in this file: {shown(error)}"
+        ) from error
 
 
 def _check_like(found: Any, fresh: Any, name: str) -> None:

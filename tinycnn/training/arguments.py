@@ -1,5 +1,7 @@
 """The arguments of ``fit``: they are checked here and put into the form that the training loop takes."""
 
+import inspect
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -123,15 +125,46 @@ def _callbacks(given: Any) -> tuple[Callback, ...]:
     return tuple(callbacks)
 
 
+#: What each method of a callback is called with; ``logs`` may be left out where nothing is known yet, or no more.
+CALLS: dict[str, tuple[tuple[str, ...], bool]] = {
+    "on_train_begin": (("logs",), True),
+    "on_train_end": (("logs",), True),
+    "on_epoch_begin": (("epoch", "logs"), True),
+    "on_epoch_end": (("epoch", "logs"), False),
+    "on_train_batch_begin": (("batch", "logs"), False),
+    "on_train_batch_end": (("batch", "logs"), False),
+}
+
+
 def _check_methods(callback: Callback) -> None:
-    """Raise if a callback has a method whose name begins with ``on_`` and that ``fit`` never calls."""
-    known = sorted(name for name in vars(Callback) if name.startswith("on_"))
+    """Raise if a callback has a method ``on_…`` that ``fit`` never calls, or one that cannot be called as it does."""
+    name_of_class = type(callback).__name__
     for name in dir(callback):
-        if name.startswith("on_") and name not in known and callable(getattr(callback, name)):
+        method = getattr(callback, name) if name.startswith("on_") else None
+        if not callable(method):
+            continue
+        if name not in CALLS:
             raise ValueError(
-                f"callbacks: {type(callback).__name__} has a method {name}, which fit never calls; the methods "
-                f"that it calls are {', '.join(known)}"
+                f"callbacks: {name_of_class} has a method {name}, which fit never calls; the methods that it calls are "
+                f"{', '.join(CALLS)}"
             )
+        arguments, may_leave_out = CALLS[name]
+        if not (_takes(method, arguments) or (may_leave_out and _takes(method, arguments[:-1]))):
+            raise TypeError(
+                f"callbacks: fit calls {name_of_class}.{name} as {name}({', '.join(arguments)}), but it does not take "
+                "these arguments"
+            )
+
+
+def _takes(method: Callable[..., Any], arguments: tuple[str, ...]) -> bool:
+    """Return whether a method takes these arguments by position."""
+    try:
+        inspect.signature(method).bind(*arguments)
+    except TypeError:
+        return False
+    except ValueError:  # some functions that are not written in Python have no signature
+        pass
+    return True
 
 
 def _validation(model: Network, settings: FitSettings) -> Samples | None:

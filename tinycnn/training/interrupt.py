@@ -1,4 +1,8 @@
-"""Letting Ctrl-C act between two steps, and never inside one."""
+"""Letting Ctrl-C act between two steps, and never inside one.
+
+Nothing is written here: the loop tells the callbacks (``Callback.interrupted``), and
+:class:`tinycnn.callbacks.BackupAndRestore` writes the state.
+"""
 
 import signal
 import threading

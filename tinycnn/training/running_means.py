@@ -14,6 +14,7 @@ import numpy as np
 
 from .. import metrics as metrics_module
 from ..core.backend import Backend
+from ..core.messages import shown
 from ..core.types import Array
 from ..core.version import is_ours
 from ..network.network import Network
@@ -99,6 +100,9 @@ class RunningMeans:
         """Return the sums so far, ready for JSON."""
         self._read()
         metrics = {name: metric.get_state() for name, metric in self._metrics.items()}
+        for name, state in metrics.items():
+            if not isinstance(state, dict):
+                raise TypeError(f"metric {name!r}: get_state must return a dict; got {shown(state)}")
         return {"loss": self._loss, "count": self.count, "metrics": metrics}
 
     def set_state(self, state: dict[str, Any]) -> None:
