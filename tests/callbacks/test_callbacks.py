@@ -289,7 +289,7 @@ def test_csv_logger_tells_what_it_leaves_out(tmp_path):
     path.write_text("epoch,loss\n0,1.5")  # an editor may leave out the end of the last line
     model, x, y = model_and_data()
     with pytest.warns(
-        UserWarning, match=r"history.csv no column for accuracy, learning_rate, so these values are left out"
+        UserWarning, match=r"history.csv has no column for accuracy, learning_rate, so these .* left out"
     ) as told:
         history = model.fit(x, y, epochs=2, verbose=0, callbacks=[CSVLogger(path, append=True)])
     assert len(told) == 1
@@ -611,7 +611,8 @@ def test_every_callback_is_offered():
     classes, found = [Callback], {"Callback"}
     while classes:
         classes += (cls := classes.pop()).__subclasses__()
-        if cls.__module__.startswith("tinycnn."):
+        # The command line has callbacks of its own, which other tests may have imported.
+        if cls.__module__.startswith("tinycnn.") and not cls.__module__.startswith("tinycnn.cli."):
             found.add(cls.__name__)
     assert found | {"Logs"} == set(callbacks.__all__)
 

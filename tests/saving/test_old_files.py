@@ -21,7 +21,8 @@ def test_a_fit_goes_on_from_an_old_state(tmp_path):
     expected = make_state_file.fit(whole, tmp_path / "new").history
     model = make_state_file.model()
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("tinycnn.callbacks.backup.versions", lambda: state["versions"])  # others cause a warning
+        # Other versions than those of the fixture would cause a warning.
+        patch.setattr("tinycnn.callbacks.backup.versions", lambda: state["versions"])
         history = make_state_file.fit(model, folder)
     assert history.epoch == [0, 1, 2]
     for key, values in expected.items():

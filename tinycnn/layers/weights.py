@@ -130,9 +130,7 @@ class Weights:
     def _check_size(self, shape: Shape, what: str) -> None:
         """Raise if an array of this shape would hold too many numbers."""
         if math.prod(shape) > MAX_NUMBERS:
-            raise ValueError(
-                f"{self.label}: {what} of shape {shown(shape)} has more than 2**28 numbers; make it smaller"
-            )
+            raise ValueError(f"{self.label}: {what} of shape {shown(shape)} is more than the limit of 2**28 numbers")
 
     def weights(self) -> dict[str, Array]:
         """Return parameters, then buffers, in Keras's order; the arrays themselves, not copies."""
