@@ -863,5 +863,5 @@ def test_a_callback_that_cannot_take_its_state_is_named(tmp_path):
             raise TypeError("mine")
 
     fit(small_model(), [Fails(), BackupAndRestore(tmp_path)], epochs=1)
-    with pytest.raises(ValueError, match="Fails.set_state failed .*mine"):
+    with pytest.raises(ValueError, match=r"Fails\.set_state failed .*mine"):
         fit(small_model(), [Fails(), BackupAndRestore(tmp_path)])

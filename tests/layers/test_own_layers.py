@@ -311,7 +311,7 @@ def test_a_forward_that_loses_the_cache_of_its_base(base, both):
 
 MISTAKES = {
     "no shape": ({"output_shape": lambda self, s: None}, "Wrong.*what output_shape returns"),
-    "Keras's shape": ({"output_shape": lambda self, s: (None, *s)}, "Wrong.*leave out the batch axis"),
+    "Keras's shape": ({"output_shape": lambda self, s: (None, *s)}, "Wrong.*without the batch axis"),
     "half a shape": ({"output_shape": lambda self, s: (s[0] / 2,)}, "Wrong.*what output_shape returns"),
     "empty shape": ({"output_shape": lambda self, s: ()}, "Wrong.*what output_shape returns"),
     "no cache argument": ({"backward": lambda self, dy: dy}, r"Wrong.*backward is called as backward\(dy, cache\)"),
@@ -338,9 +338,7 @@ def test_parameters_are_made_in_create_and_returned():
             super().__init__(**base)
             self.add_parameter("w", (5,), "ones", None)
 
-    with pytest.raises(
-        RuntimeError, match=r"Early: parameters and buffers are made in create\(self, input_shape, rng\)"
-    ):
+    with pytest.raises(RuntimeError, match=r"Early: parameters and buffers are made in create"):
         Early()
 
     class Kept(Scale):
@@ -367,8 +365,6 @@ def test_what_could_not_be_loaded_is_not_saved(tmp_path):
 
     model = Sequential([layers.Input((5,)), layers.Dense(2)])
     model.compile("sgd", Weighted(5.0))
-    with pytest.raises(
-        TypeError, match="Weighted cannot be saved, because get_config does not return its argument 'k'"
-    ):
+    with pytest.raises(TypeError, match="Weighted cannot be saved.* does not return its argument 'k'"):
         model.save(tmp_path / "model")
     assert not list(tmp_path.iterdir())

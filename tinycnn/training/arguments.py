@@ -146,7 +146,7 @@ def _check_methods(callback: Callback) -> None:
         if name not in CALLS:
             raise ValueError(
                 f"callbacks: {name_of_class} has a method {name}, which fit never calls; the methods that it calls are "
-                f"{', '.join(CALLS)}"
+                f"{', '.join(sorted(CALLS))}"
             )
         arguments, may_leave_out = CALLS[name]
         if not (_takes(method, arguments) or (may_leave_out and _takes(method, arguments[:-1]))):
