@@ -365,6 +365,6 @@ def test_what_could_not_be_loaded_is_not_saved(tmp_path):
 
     model = Sequential([layers.Input((5,)), layers.Dense(2)])
     model.compile("sgd", Weighted(5.0))
-    with pytest.raises(TypeError, match="Weighted cannot be saved.* does not return its argument 'k'"):
+    with pytest.raises(TypeError, match=r"Weighted cannot be saved.* does not return its argument 'k'"):
         model.save(tmp_path / "model")
     assert not list(tmp_path.iterdir())
