@@ -77,14 +77,14 @@ class _Configured:
         if isinstance(at, bool) or not isinstance(at, numbers.Real):
             raise TypeError(f"{clock} must be a number; got {shown(at)}")
         if not at >= 0:
-            raise ValueError(f"{self!r}: {clock} must be 0 or more, got {at}")
+            raise ValueError(f"{self!r}: {clock} must be 0 or more; got {shown(at)}")
         try:
             rate = float(compute(at))
         except ArithmeticError as error:
-            raise ValueError(f"{self!r} has no learning rate at {clock} {at}: {error}") from error
+            raise ValueError(f"{self!r} has no learning rate at {clock} {shown(at)}: {error}") from error
         if not 0 <= rate < math.inf:
             raise ValueError(
-                f"{self!r} gives the learning rate {rate} at {clock} {at}; it must be finite and not negative"
+                f"{self!r} gives the learning rate {rate} at {clock} {shown(at)}; it must be finite and not negative"
             )
         return rate
 

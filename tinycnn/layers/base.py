@@ -229,7 +229,10 @@ class Layer(Weights):
             wanted = ", ".join(map(str, sample_shape))
             raise ValueError(f"{self.label}: expected {what} of shape (N, {wanted}), got {array.shape}")
         if array.dtype != self.dtype:
-            raise TypeError(f"{self.label}: expected {what} of dtype {self.dtype}, got {array.dtype}")
+            raise TypeError(
+                f"{self.label}: expected {what} of dtype {self.dtype}, got {array.dtype}; "
+                f"convert it with {what}.astype({self.dtype!r})"
+            )
 
     # Weights and configuration --------------------------------------------------------------------------------
 
