@@ -227,7 +227,7 @@ def test_a_callback_of_ones_own_remembers_arrays(tmp_path):
     ("state", "message"),
     [
         ({"x": {1, 2}}, r"state.callbacks\[0\].state.x: a state may hold numbers, text, .*got set"),
-        ({3: 1}, "the keys of a state must be text .*got 3"),
+        ({3: 1}, r"get_state must return a dict with text as keys.*got \{3: 1\}"),
         ({"$array": 1}, r"got '\$array'"),
         (
             {"x": np.array(["text"])},

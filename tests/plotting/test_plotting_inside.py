@@ -384,7 +384,7 @@ def test_what_an_unknown_layer_sees_is_not_known_until_one_sees_everything():
     )
     assert receptive_fields(model.layers, model.input_shape) == [None, None, None, (16, 16)]
     for layer in (0, 1, 2):
-        with pytest.raises(ValueError, match=r"EverySecond 'every_second' makes .* not known; .*sees_everything"):
+        with pytest.raises(ValueError, match=r"EverySecond 'every_second' turns .* not known  .*sees_everything"):
             plotting.receptive_field(model, layer)
     assert "sees 16×16" in plotting.receptive_field(model, 3).get_title()
 
@@ -506,7 +506,7 @@ def test_gradient_flow_names_zero_and_nan():
         ("x must", lambda model: (model,)),
         ("y must", lambda model: (model, images(model))),
         ("x: expected", lambda model: (model, images(model)[0], [0])),
-        ("x: expected", lambda model: (model, np.full((1, 9, 8, 1), "a"), [0])),
+        ("x must be an array of numbers", lambda model: (model, np.full((1, 9, 8, 1), "a"), [0])),
         ("x must be left out with a trace", lambda model: (model.trace(images(model), [0]), images(model))),
         ("ax", lambda model: (model.trace(images(model), [0]), None, None, 3)),
     ],

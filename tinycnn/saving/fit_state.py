@@ -7,6 +7,7 @@ callbacks remember. It also decides whether a state belongs to the fit that asks
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -273,12 +274,15 @@ def restore(run: Run, saved: Saved, callbacks: Sequence[Callback], path: Any) ->
         If something in the state does not fit; the model must not be used then.
     """
     state = saved.state
-    try:
+    with _named_errors(path):
         _restore_model(run.model, saved)
-        for callback, own in _pairs(saved, callbacks, path):
+        pairs = _pairs(saved, callbacks, path)
+        for callback, own in pairs:
             if is_ours(type(callback)):  # a user's callback may change the kinds of its values
                 _check_like(own, callback.get_state(), type(callback).__name__)
-            _set_state(callback, own, path)
+    for callback, own in pairs:
+        _set_state(callback, own, path)
+    with _named_errors(path):
         run.epoch, run.batch, run.steps = state["epoch"], state["batch"], state["steps"]
         run.model.stop_training = run.stopped = state["stopped"]
         run.new_means()
@@ -291,6 +295,13 @@ def restore(run: Run, saved: Saved, callbacks: Sequence[Callback], path: Any) ->
                 raise ValueError("its 'meters' have seen no sample")
             run.means.set_state(state["meters"])
         run.batches.skip(run.epoch - run.settings.initial_epoch, run.steps)
+
+
+@contextmanager
+def _named_errors(path: Any) -> Iterator[None]:
+    """Turn what a state that does not fit raises into a ValueError that names its file."""
+    try:
+        yield
     except (KeyError, TypeError, AttributeError, ValueError) as error:
         raise ValueError(f"{path}: its state does not fit this version of tinycnn: {shown(error)}") from error
 
