@@ -384,7 +384,7 @@ def test_what_an_unknown_layer_sees_is_not_known_until_one_sees_everything():
     )
     assert receptive_fields(model.layers, model.input_shape) == [None, None, None, (16, 16)]
     for layer in (0, 1, 2):
-        with pytest.raises(ValueError, match=r"EverySecond 'every_second' turns .* not known  .*sees_everything"):
+        with pytest.raises(ValueError, match=r"EverySecond 'every_second' turns .* not known .*sees_everything"):
             plotting.receptive_field(model, layer)
     assert "sees 16×16" in plotting.receptive_field(model, 3).get_title()
 
