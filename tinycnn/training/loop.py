@@ -45,7 +45,8 @@ def fit(model: Network, batches: Batches, validation: Samples | None, settings: 
         run.callbacks.attach(run)
         progress = Progress(settings.verbose, settings.epochs)
         if settings.verbose and model.backend.has_to_compile():
-            print("Compiling the kernels for this processor, once after an installation; it takes up to half a minute")
+            text = "Compiling the kernels for this processor, once after an installation; it takes up to half a minute"
+            print(text, flush=True)
         compiled = precompile.shared(model, batches.batch_size, settings.fuse)
         with one_blas_thread(), deferred_interrupt() as interrupt, compiled:
             run.begin()
