@@ -302,5 +302,6 @@ def test_bad_arguments(call, kind, message):
 @pytest.mark.parametrize("name", ["binary_crossentropy", "BinaryCrossentropy"])
 def test_a_loss_of_two_classes_that_is_not_there_names_the_one_that_is(name):
     """The nearest name, categorical_crossentropy, needs one-hot rows, so suggesting it did not help."""
-    with pytest.raises(ValueError, match=rf"no {name}: end the model with Dense\(2, .*sparse_categorical_crossentropy"):
+    message = rf"no '{name}'; end the model with Dense\(2, .*sparse_categorical_crossentropy"
+    with pytest.raises(ValueError, match=message):
         losses.get(name)

@@ -147,9 +147,9 @@ def test_mean_squared_error():
 def test_two_of_one_name_are_refused():
     two = [metrics.SparseTopKCategoricalAccuracy(2), metrics.SparseTopKCategoricalAccuracy(3)]
     model = Sequential([layers.Input((4,)), layers.Dense(3, activation="softmax")])
-    with pytest.raises(ValueError, match="two figures are called 'sparse_top_k_categorical_accuracy'"):
+    with pytest.raises(ValueError, match="two columns of the logs are called 'sparse_top_k_categorical_accuracy'"):
         model.compile("sgd", "sparse_categorical_crossentropy", two)
-    with pytest.raises(ValueError, match="two figures are called 'loss'"):
+    with pytest.raises(ValueError, match="two columns of the logs are called 'loss'"):
         metrics.by_name(metrics.MeanSquaredError(name="loss"))
 
 
@@ -187,9 +187,13 @@ def test_values_of_ones_own_may_be_a_list():
         (
             lambda: metrics.by_name([metrics.MeanSquaredError(name="epoch")]),
             ValueError,
-            "two figures are called 'epoch'",
+            "two columns of the logs are called 'epoch'",
         ),
-        (lambda: metrics.by_name([metrics.MeanSquaredError(name="learning_rate")]), ValueError, "two figures"),
+        (
+            lambda: metrics.by_name([metrics.MeanSquaredError(name="learning_rate")]),
+            ValueError,
+            "two columns of the logs",
+        ),
     ],
 )
 def test_bad_arguments(call, kind, message):
