@@ -431,10 +431,10 @@ def replay(callback, model, history):
 def test_early_stopping(history, **arguments):
     """Compare the epoch after which it stops, the best epoch, and the epoch whose weights remain."""
     ours, theirs = callbacks.EarlyStopping(**arguments), keras.callbacks.EarlyStopping(**arguments)
-    ours.model = Recorded()
+    ours.model = recorded = Recorded()
     model = Recorded()
     theirs.set_model(model)
-    assert replay(ours, ours.model, history) == replay(theirs, model, history)
+    assert replay(ours, recorded, history) == replay(theirs, model, history)
 
 
 @settings(max_examples=150)

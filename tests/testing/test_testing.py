@@ -753,14 +753,23 @@ def test_model_report():
     assert [row.array for row in report.rows[:3]] == ["dx", "kernel", "bias"]
 
 
+def slowness():
+    """How many times as long as on the machine for which times are stated a fixed piece of work takes here and now."""
+    begun = time.process_time()
+    for _ in range(10**7):
+        pass
+    return max(1.0, (time.process_time() - begun) / 0.25)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("name", tinycnn.models.names())
 def test_model_report_of_every_documented_network(name):
-    begun = time.process_time()
+    before, begun = slowness(), time.process_time()
     report = testing.model_report(name)
+    seconds = time.process_time() - begun
     assert report.ok, report.failures
-    # 30 seconds on two cores, counted in a way that does not depend on what else the machine does.
-    assert time.process_time() - begun < 60
+    # 30 seconds on two cores, in the processor's time, on a machine of the stated speed: shared ones halve it at times.
+    assert seconds < 60 * max(before, slowness())
 
 
 def test_model_report_of_a_wrong_kernel(monkeypatch):

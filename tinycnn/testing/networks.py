@@ -14,7 +14,7 @@ from ..kernels.threads import one_blas_thread
 from ..layers import serialize
 from ..layers.base import Layer
 from ..sequential import Sequential
-from ..training.step import backward, forward, walk_forward
+from ..training.step import backward, walk_forward
 from .functions import Function, layer_function
 from .gradcheck import ATOL, RTOL, compare
 from .report import GradientReport, Row
@@ -177,7 +177,9 @@ class _Network:
 
     def losses(self, first: int = 0) -> Array:
         """Return the loss of each sample; only the layers from number ``first`` on are run."""
-        y_pred, _ = forward(self.model.chain[first:], self._inputs[first])
+        y_pred = self._inputs[first]
+        for passed in walk_forward(self.model.chain[first:], y_pred):  # no cache is kept: they may be large
+            y_pred = passed.y
         return self.model.chain_loss.forward(y_pred, self.y, self.model.backend)[0]
 
     def gradients(self, weights: Array) -> dict[str, Array]:
