@@ -204,5 +204,7 @@ if __name__ == "__main__":
     root = Path(sys.argv[1]).resolve() if len(sys.argv) > 1 else ROOT
     pairs = {(name, module) for name, module, _ in dependencies(root)}
     print(f"{len(sources(root))} files, {len(pairs)} imports of one file by another")
+    flat = {path.stem for path in (root / "tinycnn").glob("*.py")} - {"__init__", "__main__", "_checkout"}
+    print(f"{len(flat)} files of the engine directly in tinycnn/")
     print(f"{len(upward(root))} imports that do not point to a lower floor")
     print(f"files in circles: {', '.join(str(len(group)) for group in circles(root)) or 'none'}")
