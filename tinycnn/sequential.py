@@ -3,6 +3,8 @@
 from collections.abc import Iterable, Sequence
 from typing import Any, NoReturn
 
+import numpy as np
+
 from . import layers as layers_module
 from .augmentation import Augmentation
 from .core.checks import array, boolean, word
@@ -70,6 +72,7 @@ class Sequential(Network):
 
     # Training and predicting ----------------------------------------------------------------------------------
 
+    @np.errstate(under="ignore")  # a result too small for its dtype is 0, whatever np.seterr says
     def fit(
         self,
         x: Any,
@@ -182,11 +185,13 @@ class Sequential(Network):
             self.build(array(x, "x").shape[1:])
         self.need_compile()
 
+    @np.errstate(under="ignore")  # a result too small for its dtype is 0, whatever np.seterr says
     def train_on_batch(self, x: Any, y: Any) -> Logs:
         """Take one optimizer step on one batch, and return its ``{"loss": …, "accuracy": …}`` before the step."""
         self._ready(x)
         return evaluation.train_on_batch(self, x, y)
 
+    @np.errstate(under="ignore")  # a result too small for its dtype is 0, whatever np.seterr says
     def evaluate(
         self,
         x: Any,
@@ -232,6 +237,7 @@ class Sequential(Network):
             return results
         return list(results.values()) if len(results) > 1 else results["loss"]
 
+    @np.errstate(under="ignore")  # a result too small for its dtype is 0, whatever np.seterr says
     def predict(self, x: Any, batch_size: int | None = None, verbose: int = 0, check_finite: bool = True) -> Array:
         """Return the network's results for images, an (N, \\*output_shape) array; nothing is printed.
 
@@ -249,6 +255,7 @@ class Sequential(Network):
 
     # Looking inside -------------------------------------------------------------------------------------------
 
+    @np.errstate(under="ignore")  # a result too small for its dtype is 0, whatever np.seterr says
     def trace(self, x: Any, y: Any = None) -> Trace:
         """Return every array of the training pass of this batch; no layers are fused, and no step is taken.
 

@@ -18,7 +18,10 @@ __all__ = ["batch_norm_backward", "batch_norm_forward", "batch_norm_inference_ba
 CHUNK = 65_536  # values per chunk, approximately
 WIDE = 128  # numbers in a row of jitted code, at most: pixels of few channels are taken several at a time
 
+_QUIET = np.errstate(all="ignore")  # as in compiled code, NaN and infinity are results, whatever np.seterr says
 
+
+@_QUIET
 def batch_norm_forward(x, gamma, beta, epsilon, out=None, work=None):
     """Read x once for the statistics and once for the result; see :func:`reference.batch_norm_forward`."""
     x, gamma, beta = _operands(x, gamma=gamma, beta=beta)
@@ -41,6 +44,7 @@ def batch_norm_forward(x, gamma, beta, epsilon, out=None, work=None):
     return deliver(y, outs[0]), deliver(mean, outs[1]), deliver(variance, outs[2])
 
 
+@_QUIET
 def batch_norm_backward(dy, x, gamma, mean, variance, epsilon, out=None, work=None):
     """Read dy and x once for both sums; see :func:`reference.batch_norm_backward`.
 
@@ -62,6 +66,7 @@ def batch_norm_backward(dy, x, gamma, mean, variance, epsilon, out=None, work=No
     return deliver(dx, outs[0]), deliver(dgamma, outs[1]), deliver(dbeta, outs[2])
 
 
+@_QUIET
 def batch_norm_inference_forward(x, gamma, beta, mean, variance, epsilon, out=None, work=None):
     """Apply one affine map for each channel; see :func:`reference.batch_norm_inference_forward`. ``out`` may be x."""
     x, gamma, beta, mean, variance = _operands(x, gamma=gamma, beta=beta, mean=mean, variance=variance)
@@ -70,6 +75,7 @@ def batch_norm_inference_forward(x, gamma, beta, mean, variance, epsilon, out=No
     return deliver(y, out)
 
 
+@_QUIET
 def batch_norm_inference_backward(dy, x, gamma, mean, variance, epsilon, out=None, work=None):
     """Scale dy by one number for each channel; see :func:`reference.batch_norm_inference_backward`."""
     dy, x, gamma, mean, variance = _gradient_operands(dy, x, gamma, mean, variance)
@@ -111,7 +117,8 @@ def _wide(x):
 
 def _repeated(channelwise, wide):
     """Return arrays of one value per channel, repeated as many times as a wide row holds pixels."""
-    return (np.tile(array, wide.shape[1] // array.size) for array in channelwise)
+    times = wide.shape[1] // channelwise[0].size
+    return (np.concatenate([array] * times) for array in channelwise)  # np.tile takes five times as long
 
 
 def _chunks(wide):

@@ -117,6 +117,28 @@ def test_bits_do_not_depend_on_the_number_of_threads():
     assert different == {name: [] for name in reference.__all__}
 
 
+def test_little_work_stays_on_the_calling_thread(monkeypatch):
+    wanted = []
+    monkeypatch.setattr(jit.numba, "set_num_threads", wanted.append)
+    threads = jit.numba.get_num_threads()
+    few, many = np.ones((10, 10), np.float32), np.ones((3000, 10), np.float32)
+    cpu.softmax_forward(many)
+    assert not wanted
+    cpu.softmax_forward(few)
+    assert wanted == [1, threads]
+
+
+def test_bits_do_not_depend_on_what_counts_as_little(monkeypatch):
+    def results():
+        return {name: getattr(cpu, name)(*arguments) for name, arguments in large_arguments().items()}
+
+    before = results()
+    monkeypatch.setattr(jit, "LITTLE", 1 << 40)
+    for name, result in results().items():
+        pairs = zip(result, before[name], strict=True) if isinstance(result, tuple) else [(result, before[name])]
+        assert all(np.array_equal(one, other) for one, other in pairs), name
+
+
 def test_bits_do_not_depend_on_memory_brought():
     arguments = large_arguments()["conv2d_backward_weights"]
     dw, db = cpu.conv2d_backward_weights(*arguments)
@@ -338,6 +360,7 @@ def test_a_second_process_compiles_nothing(tmp_path):
     assert folder.name == Path(jit.cache_folder()).name  # named by the sources' hash
 
 
+@pytest.mark.slow
 def test_code_from_the_cache_runs_whoever_compiled_its_parts(tmp_path):
     """The second process compiles with what the first has left; the third one used to crash."""
     for dtype in ("float32", "float64", "float64"):

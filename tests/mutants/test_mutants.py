@@ -25,6 +25,7 @@ def test_there_are_enough_errors_in_every_part():
     assert {part: parts[part] for part, count in least.items() if parts[part] < count} == {}
 
 
+@pytest.mark.slow
 def test_without_an_error_every_check_passes():
     called = make_table.reached()  # this runs all checks
     assert len(called) == len(make_table.all_checks())
@@ -35,6 +36,7 @@ def test_without_an_error_every_check_passes():
 
 
 @pytest.mark.parametrize("mutant", MUTANTS, ids=[mutant.name for mutant in MUTANTS])
+@pytest.mark.slow
 def test_is_caught(mutant):
     before = [patch.right for patch in mutant.patches]
     catch = make_table.first_catch(mutant)

@@ -46,6 +46,7 @@ def module(monkeypatch: pytest.MonkeyPatch):
     return load
 
 
+@pytest.mark.slow
 def test_a_comparison_keeps_every_time_and_names_who_is_missing(tmp_path: Path) -> None:
     # ONNX Runtime is not installed, or if it is, cannot train.
     printed = script(
@@ -71,6 +72,7 @@ def test_a_comparison_without_peers_has_no_ratio() -> None:
     assert row.endswith("– |")
 
 
+@pytest.mark.slow
 def test_each_kernel_is_held_against_its_ceiling(tmp_path: Path) -> None:
     script(
         *("kernels", "ladder_09", "--elements", "30000", "--rounds", "1"),
@@ -91,6 +93,7 @@ def test_each_kernel_is_held_against_its_ceiling(tmp_path: Path) -> None:
     assert (tmp_path / "roofline.png").read_bytes()[:4] == b"\x89PNG"
 
 
+@pytest.mark.slow
 def test_memory_counts_what_comes_after_the_imports(tmp_path: Path) -> None:
     arguments = ("--peers", "onnxruntime", "--json", str(tmp_path / "record.json"))
     printed = script("memory", "ladder_03", *arguments)
@@ -101,6 +104,7 @@ def test_memory_counts_what_comes_after_the_imports(tmp_path: Path) -> None:
     assert "ONNX Runtime (ladder_03): " in printed
 
 
+@pytest.mark.slow
 def test_scaling_goes_by_images(tmp_path: Path) -> None:
     arguments = ("--batches", "8", "64", "--threads", "1", "--rounds", "1", "--seconds", "0.01")
     printed = script("scaling", "ladder_03", *arguments, "--json", str(tmp_path / "record.json"))
@@ -123,6 +127,7 @@ def test_the_time_of_a_batch_is_shared_among_its_images(module, monkeypatch: pyt
     assert [check.measured for check in scaling.checks(result)] == [1, 2]
 
 
+@pytest.mark.slow
 def test_a_start_is_measured_from_outside(tmp_path: Path) -> None:
     script("startup", "ladder_03", "--rounds", "1", "--first-runs", "0", "--json", str(tmp_path / "record.json"))
     result = json.loads((tmp_path / "record.json").read_text())["results"]

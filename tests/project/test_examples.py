@@ -33,6 +33,7 @@ def test_first_program(few_digits, capsys):
     assert Path("first_program.png").read_bytes().startswith(b"\x89PNG")
 
 
+@pytest.mark.slow
 def test_ladder(few_digits, capsys):
     ladder = runpy.run_path(str(EXAMPLES / "mnist_ladder.py"))
     assert len(ladder["LADDER"]) == 13
@@ -48,6 +49,7 @@ def test_ladder(few_digits, capsys):
     assert names == {"ladder.png"} | {f"ladder_0{n}_{what}.png" for n in (1, 2) for what in ("curves", "first_100")}
 
 
+@pytest.mark.slow
 def test_ladder_starts_early_stopping_afresh(few_digits, capsys):
     """In the notebook, a poor second network went back to epoch 1 because the first one had been better."""
     ladder = runpy.run_path(str(EXAMPLES / "mnist_ladder.py"))
@@ -66,6 +68,7 @@ def test_ladder_refuses_other_networks(few_digits, capsys):
     assert "ladder_12" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_fashion_pair(few_digits, capsys):
     pair = runpy.run_path(str(EXAMPLES / "fashion_pair.py"))
     pair["main"](["--data", "digits", "--epochs", "1", "--limit", "48", "--blur", "--out", "x"])
@@ -108,6 +111,7 @@ def test_fashion_pair_blurs_within_images():
     assert both[4].sum() == pytest.approx(1, abs=1e-3)
 
 
+@pytest.mark.slow
 def test_mnist_and_cifar(few_digits, capsys):
     example = runpy.run_path(str(EXAMPLES / "mnist_and_cifar.py"))
     example["main"](["--data", "digits", "--epochs", "1", "--limit", "48", "--out", "x"])
@@ -121,6 +125,7 @@ def test_mnist_and_cifar(few_digits, capsys):
     }
 
 
+@pytest.mark.slow
 def test_under_15k(few_digits, capsys):
     example = runpy.run_path(str(EXAMPLES / "under_15k.py"))
     example["main"](["--data", "digits", "--epochs", "2", "--limit", "64", "--out", "x"])
@@ -143,6 +148,7 @@ def test_the_schedule_of_under_15k_is_the_recipes():
         assert schedule(epoch, 1.0) == models.recipe("go_crazy").schedule(epoch)
 
 
+@pytest.mark.slow
 def test_eip4(few_digits, capsys):
     example = runpy.run_path(str(EXAMPLES / "eip4.py"))
     example["main"](["--data", "digits", "--epochs", "1", "--limit", "64", "--out", "x"])

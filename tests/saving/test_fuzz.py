@@ -19,6 +19,7 @@ from tinycnn.saving import state_folder as state_files
 HERE = Path(__file__).resolve().parents[1]
 
 
+@pytest.mark.slow
 def test_every_reader_survives(capfd):
     command = [sys.executable, HERE / "fuzz" / "run.py", "--inputs", "300", "--seed", "7"]
     done = subprocess.run(command, timeout=300, check=False)

@@ -4,6 +4,7 @@ import subprocess
 import sys
 import time
 
+import numba
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, find, given, settings
@@ -226,8 +227,10 @@ def test_a_layer_that_changes_a_parameter_is_found():
 @pytest.mark.parametrize(
     ("forward", "slope", "error"),
     [
-        (lambda x: 1e-6 * x, 1e-6, 1.0),
-        (lambda x: 1e-4 * x, 1e-4, 0.01),
+        (lambda x: 1e-6 * x, 1e-6, 0.001),
+        (lambda x: 1e-9 * x, 1e-9, 0.001),
+        (lambda x: 1e-9 * x, 1e-9, 1.0),
+        (lambda x: 1e-100 * x, 1e-100, 0.001),
         (lambda x: x + 1e4, 1.0, 0.005),
         (lambda x: x + 1e3, 1.0, 0.001),
         (lambda x: x, 1.0, 0.001),
@@ -238,6 +241,75 @@ def test_rounding_elsewhere_does_not_hide_an_error(forward, slope, error):
     testing.check_gradients(Own(forward, lambda dy, _: slope * dy), x)
     with pytest.raises(AssertionError, match="the gradient of dx is wrong"):
         testing.check_gradients(Own(forward, lambda dy, _: slope * (1 - error) * dy), x)
+
+
+@pytest.mark.parametrize("size", [1e-3, 1e-7, 1e-9, 1e-30])
+@pytest.mark.parametrize(
+    ("forward", "backward"),
+    [
+        (np.square, lambda dy, x: 2 * x * dy),
+        (lambda x: np.maximum(x, 0), lambda dy, x: dy * (x > 0)),
+        (lambda x: x + 1, lambda dy, x: dy),
+    ],
+)
+def test_tiny_inputs_are_checked_as_strictly(size, forward, backward):
+    x = size * np.random.default_rng(5).normal(size=(3, 4, 4, 2))
+    testing.check_gradients(Own(forward, backward), x.copy())
+    for factor in (0, 1.01):
+        with pytest.raises(AssertionError, match="the gradient of dx is wrong"):
+            testing.check_gradients(Own(forward, lambda dy, x, factor=factor: factor * backward(dy, x)), x.copy())
+
+
+@pytest.mark.parametrize("size", [1, 1e-3, 1e-9])
+def test_tiny_gradients_of_parameters_and_losses_are_checked_as_strictly(size):
+    for error in (0, 0.01, 1):
+
+        def give_back(dy, x, w, dw, right=1 - error):
+            dw[...] = right * size * (dy * x).sum(axis=(0, 1, 2))
+            return size * dy * w
+
+        weighed = Weighed(lambda x, w: size * x * w, give_back)
+        if error:
+            with pytest.raises(AssertionError, match="the gradient of w is wrong"):
+                testing.check_gradients(weighed, X.copy())
+        else:
+            testing.check_gradients(weighed, X.copy())
+
+    class Times(losses.MeanSquaredError):
+        wrong = 0.0
+
+        def forward(self, y_pred, y_true, backend):
+            value, cache = super().forward(y_pred, y_true, backend)
+            return size * value, cache
+
+        def backward(self, cache, weights, backend):
+            return (1 - self.wrong) * super().backward(cache, size * weights, backend)
+
+    predictions, targets = np.random.default_rng(1).normal(size=(2, 4, 3))
+    loss = Times()
+    testing.check_gradients(loss, predictions.copy(), targets)
+    for loss.wrong in (0.01, 1):
+        with pytest.raises(AssertionError, match="the gradient of dx is wrong"):
+            testing.check_gradients(loss, predictions.copy(), targets)
+
+
+@pytest.mark.parametrize(
+    ("forward", "backward"),
+    [
+        (lambda x: np.square(x.astype(np.float32)).astype(np.float64), lambda dy, x: 2 * x * dy),
+        (lambda x: x + np.tanh(x.astype(np.float32)), lambda dy, x: dy * (2 - np.tanh(x) ** 2)),
+    ],
+)
+def test_a_forward_in_float32_is_named_as_such(forward, backward):
+    with pytest.raises(AssertionError, match=r"forward loses digits: .* computed in float32"):
+        testing.check_gradients(Own(lambda x: forward(x).astype(np.float64), backward), X.copy())
+
+
+def test_the_largest_relative_error_is_what_it_says():
+    [row] = testing.check_gradients(Own(np.square, lambda dy, x: (2 + 8e-6) * x * dy), X.copy()).rows
+    assert 3.9e-6 < row.largest_error < 4.1e-6
+    dense = testing.check_gradients(Own(lambda x: x - x.mean(axis=0), lambda dy, x: dy - dy.mean(axis=0)), X.copy())
+    assert dense.rows[0].largest_error < 1e-6
 
 
 @pytest.mark.parametrize("distance", [8e-8, 3e-7, 1e-6, 5e-6, 1e-5])
@@ -416,7 +488,7 @@ def test_what_rounding_cannot_hide_is_wrong(far, factor):
         testing.check_gradients(Own(lambda x: x + far, lambda dy, x: factor * dy), X)
 
 
-@pytest.mark.parametrize("far", [1e8, 1e12])
+@pytest.mark.parametrize("far", [1e10, 1e12])
 def test_what_rounding_hides_is_not_called_right(far):
     with pytest.raises(AssertionError, match="the gradient of dx cannot be checked, because results as large as"):
         testing.check_gradients(Own(lambda x: x + far, lambda dy, x: dy), X)
@@ -425,7 +497,7 @@ def test_what_rounding_hides_is_not_called_right(far):
 def test_some_hidden_elements_are_counted():
     slopes = np.ones((20, 20))
     slopes[0] = 100
-    report = testing.check_gradients(Own(lambda x: slopes * x + 2e8, lambda dy, x: slopes * dy), np.ones((20, 20)))
+    report = testing.check_gradients(Own(lambda x: slopes * x + 2e10, lambda dy, x: slopes * dy), np.ones((20, 20)))
     [row] = report.rows
     assert row.checked
     assert row.hidden
@@ -753,23 +825,19 @@ def test_model_report():
     assert [row.array for row in report.rows[:3]] == ["dx", "kernel", "bias"]
 
 
-def slowness():
-    """How many times as long as on the machine for which times are stated a fixed piece of work takes here and now."""
-    begun = time.process_time()
-    for _ in range(10**7):
-        pass
-    return max(1.0, (time.process_time() - begun) / 0.25)
-
-
 @pytest.mark.slow
 @pytest.mark.parametrize("name", tinycnn.models.names())
 def test_model_report_of_every_documented_network(name):
-    before, begun = slowness(), time.process_time()
-    report = testing.model_report(name)
+    threads = numba.get_num_threads()
+    numba.set_num_threads(1)  # a second thread would count as work while it waits
+    begun = time.process_time()
+    try:
+        report = testing.model_report(name)
+    finally:
+        numba.set_num_threads(threads)
     seconds = time.process_time() - begun
     assert report.ok, report.failures
-    # 30 seconds on two cores, in the processor's time, on a machine of the stated speed: shared ones halve it at times.
-    assert seconds < 60 * max(before, slowness())
+    assert seconds < 60  # with the second core, about half of it
 
 
 def test_model_report_of_a_wrong_kernel(monkeypatch):

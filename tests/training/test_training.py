@@ -409,6 +409,7 @@ def test_documented_models_take_a_step(name):
     assert np.isfinite(first)
 
 
+@pytest.mark.slow
 def test_the_first_run_says_that_it_compiles(tmp_path, request):
     script = "import sys; sys.path[:0] = {!r}; from test_training import *; toy_model().fit(*toy_data(8))"
     for expected in (True, False):

@@ -173,7 +173,8 @@ def described(thing: Any) -> Config:
                 f"your own class {cls.__name__} has the name of one of tinycnn's classes, and whoever reads the file "
                 "would take it for that one; rename your class"
             )
-        if is_ours(getattr(cls, "from_config", Registry.find)):  # a user's own knows what to do with the configuration
+        from_config = getattr(cls, "from_config", None)
+        if from_config is None or is_ours(from_config):  # a user's own knows what to do with the configuration
             _check_complete(cls, config)
     return {"class_name": cls.__name__, "config": config}
 

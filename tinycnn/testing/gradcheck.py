@@ -11,7 +11,7 @@ gradient has to lie between the slopes on its two sides; see :mod:`tinycnn.testi
 """
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
@@ -24,15 +24,20 @@ from ..core.messages import shown
 from ..core.types import Array
 from .functions import INPUT, Function, function_of
 from .report import GradientReport, Row
-from .slopes import STEPS, Slopes, judge
+from .slopes import ALLOWED_ROUNDING, STEPS, WIDE, Slopes, Verdict, judge
 
 RTOL = 1e-5
 ATOL = 1e-6
 #: The cotangent has a stream of random numbers of its own. Inputs are often drawn from the same small seeds, and a
 #: cotangent that equals the input is blind: for ``y = x * x`` it would not show that backward forgets dy.
 COTANGENT = 1
+#: How often the rounding of one function is measured, before what disagrees is called wrong at once.
+MEASUREMENTS = 5
+#: The rounding, relative to results and input, from which on a function does not compute in float64 throughout.
+COARSE = 1e-10
 
 
+@np.errstate(under="ignore")
 def check_gradients(
     subject: Any,
     x: Any,
@@ -48,8 +53,13 @@ def check_gradients(
 
     An element passes if ``|analytic - numeric| <= rtol * max(|analytic|, |numeric|) + atol * rms + noise``, where
     ``rms`` is the root mean square of that array's gradient and ``noise`` is a bound for the rounding of the difference
-    itself. So an error of 0.1 % of a gradient fails, and NaN fails. If rounding would hide such an error, because the
-    results are very much larger than their changes, an element counts as hidden and not as checked.
+    itself. So an error of 0.1 % of a gradient fails, and NaN fails, however small the function's results, inputs and
+    parameters are: steps and bounds follow their sizes. If rounding would hide such an error, because the results are
+    very much larger than their changes, an element counts as hidden and not as checked.
+
+    The report's largest relative error is that of ``|analytic - numeric| / max(|analytic|, |numeric|, rms, 1000 *
+    noise)`` over the elements that agree; for an element that is wrong, the error names ``|analytic - numeric| /
+    max(|analytic|, |numeric|)``.
 
     A layer that is built here is not checked at its initial values, because a forgotten factor does not show at 1, and
     a forgotten branch does not show at 0. Everything is put back afterwards.
@@ -81,7 +91,7 @@ def check_gradients(
     AssertionError
         If a gradient is wrong; the message names the layer, the array, the index, both values and the largest relative
         error. Also if forward or backward changes its arguments, if backward adds to gradients instead of overwriting
-        them, or if rounding hides a whole array.
+        them, if rounding hides a whole array, or if forward computes in float32.
     TypeError, ValueError
         If x is not float64, does not fit in shape, or is not finite.
     RuntimeError
@@ -147,8 +157,6 @@ def compare(
     dy = rng.normal(size=y0.shape)
     analytic = _analytic(function, dy)
     _check_unchanged(function, before, "backward")
-    # The cotangent is included because rounding cannot be compared with gradients that are all 0.
-    scale = max(map(_rms, (dy, *analytic.values())))
     for name, array in function.arrays.items():
         gradient = analytic[name]
         if gradient.shape != array.shape:
@@ -160,16 +168,22 @@ def compare(
         elements = np.arange(array.size)
         if max_elements is not None and array.size > max_elements:
             elements = np.sort(rng.choice(array.size, max_elements, replace=False))
-        result = probe.compare(gradient.reshape(-1), elements, rtol, atol, scale)
+        result = probe.compare(gradient.reshape(-1), elements, rtol, atol)
         counts = result.checked, result.kinks, result.largest_error
         report.rows.append(Row(layer_name or function.name, name, array.shape, *counts, note, result.hidden))
-        if result.wrong:
+        if result.coarse:
+            report.failures.append(
+                f"{function.name}: the gradient of {name} cannot be checked, because forward loses digits: its results "
+                "do not follow small changes as float64 can. Perhaps a part of it is computed in float32; make every "
+                "array in forward with the dtype of x"
+            )
+        elif result.wrong:
             report.failures.append(_describe(function.name, name, array.shape, result, seed))
         elif result.hidden and not result.checked and not function.composite:
             report.failures.append(
                 f"{function.name}: the gradient of {name} cannot be checked, because results as large as "
                 f"{np.abs(y0).max():.2g} hide their own changes by rounding; check with inputs or weights that give "
-                "smaller results"
+                "smaller results, or larger changes"
             )
 
 
@@ -217,31 +231,45 @@ class _Result:
     kinks: int = 0
     hidden: int = 0
     largest_error: float = 0.0
+    #: Whether forward does not compute in float64 throughout.
+    coarse: bool = False
     #: (element, analytic, numeric, relative error) of each element that is wrong.
     wrong: list[tuple[int, float, float, float]] = field(default_factory=list)
 
 
 class _Probe:
-    """Moves one array element by element and measures how ``sum(dy * y)`` changes."""
+    """Moves one array element by element and measures how ``sum(dy * y)`` changes.
+
+    Steps and roundings follow the sizes of the array and of the results, so that a function of results as small as
+    1e-9, or of inputs as small, is checked as strictly as any other.
+    """
 
     def __init__(self, forward: Callable[[], Array], y0: Array, dy: Array, array: Array, composite: bool) -> None:
         self._forward, self._y0, self._dy, self._composite = forward, y0, dy, composite
         self._flat = array.reshape(-1)
         if array.size and not np.shares_memory(self._flat, array):
             raise ValueError("the array to check must be contiguous; store it as np.ascontiguousarray returns it")
-        # The rounding of each output, which is passed on to the difference quotient.
-        self._rounding = np.finfo(np.float64).eps * np.abs(dy) * (np.abs(y0) + 1)
+        self._size = min(_rms(array), 1.0) or 1.0
+        # The rounding of each output, which is passed on to the difference quotient: of one that changes, and of one
+        # that does not, perhaps because it is so large that the step does not show in it.
+        unit = np.finfo(np.float64).eps * np.abs(dy)
+        self._rounding, self._absorbed = unit * (np.abs(y0) + _rms(y0)), unit * np.abs(y0)
+        self._steps: tuple[float, ...] = STEPS
+        #: The rounding of ``sum(dy * y)`` that was measured, because what the results' size explains was not enough.
+        self._measured = 0.0
+        self._measurements = 0
 
-    def compare(self, analytic: Array, elements: Array, rtol: float, atol: float, scale: float) -> _Result:
+    def compare(self, analytic: Array, elements: Array, rtol: float, atol: float) -> _Result:
         """Judge the given elements of a flat analytic gradient."""
         result = _Result()
         slopes = {int(e): functools.cache(partial(self._slopes, np.array([e]))) for e in elements}
-        rms = _rms(np.array([at(STEPS[0]).central for at in slopes.values()]))
+        rms, scale = self._scales(slopes)
         kinks = []
         for element, at in slopes.items():
             value = float(analytic[element])
-            verdict = judge(value, at, rtol, atol * rms, max(rms, scale))
-            error = abs(value - verdict.numeric) / max(abs(value), abs(verdict.numeric), rms, np.finfo(float).tiny)
+            verdict = self._judged(element, value, at, rtol, atol * rms, scale, result)
+            difference = abs(value - verdict.numeric)
+            size = max(abs(value), abs(verdict.numeric), np.finfo(float).tiny)
             if verdict.kink and (verdict.agrees or self._composite):
                 result.kinks += 1
                 kinks.append(element)
@@ -250,25 +278,110 @@ class _Probe:
             else:
                 result.checked += 1
                 if verdict.agrees:
+                    error = difference / max(size, rms, verdict.noise / ALLOWED_ROUNDING)
                     result.largest_error = max(result.largest_error, error)
                 else:
-                    result.wrong.append((element, value, verdict.numeric, error))
+                    result.wrong.append((element, value, verdict.numeric, difference / size))
         self._judge_together(kinks, analytic, rtol, atol * rms, result)
         return result
+
+    def _scales(self, slopes: Mapping[int, Callable[[float], Slopes]]) -> tuple[float, float]:
+        """Return the root mean square of the numeric gradient, and the size with which rounding is compared.
+
+        The two are one, except for a gradient that is 0 throughout, as that of a bias before a batch normalization.
+        What is left of it is rounding, which can only be compared with the size of the results. Whether it is 0 or only
+        very small shows with a wider step, by which the whole array is moved.
+        """
+        first = [at(STEPS[0]) for at in slopes.values()]
+        rms, noise = _rms(np.array([found.central for found in first])), max((f.noise for f in first), default=0.0)
+        if noise <= ALLOWED_ROUNDING * rms:
+            return rms, rms
+        for wide in (WIDE,) if self._size == 1 else (WIDE, WIDE / self._size):
+            if self._changes(wide * self._size):
+                self._steps += (wide,)
+        if self._steps == STEPS:
+            return rms, _rms(self._dy) * min(_rms(self._y0) / self._size, 1.0)
+        rms = _rms(np.array([at(self._steps[-1]).central for at in slopes.values()]))
+        return rms, rms
+
+    def _changes(self, distance: float) -> bool:
+        """Return whether the results change by more than rounding if all elements are moved, up or down at random."""
+        before = self._flat.copy()
+        self._flat += distance * np.random.default_rng(COTANGENT).choice([-1.0, 1.0], before.size)
+        with np.errstate(all="ignore"):
+            change = float(((self._forward() - self._y0) * self._dy).sum())
+        self._flat[...] = before
+        return abs(change) > 10 * float(self._rounding.sum())
+
+    def _judged(
+        self,
+        element: int,
+        value: float,
+        at: Callable[[float], Slopes],
+        rtol: float,
+        atol: float,
+        scale: float,
+        result: _Result,
+    ) -> Verdict:
+        """Judge one element; before it is called wrong, measure how much rounding there really is."""
+
+        def measured(h: float) -> Slopes:
+            found = at(h)
+            return found._replace(noise=max(found.noise, self._measured / self._step(np.array([element]), h)))
+
+        verdict = judge(value, measured, rtol, atol, scale, self._steps)
+        done = verdict.agrees or verdict.hidden or (verdict.kink and self._composite)
+        if done or self._measurements == MEASUREMENTS:
+            return verdict
+        self._measurements += 1
+        noise = self._noise(element, at(STEPS[0]), result)
+        if noise <= self._measured:
+            return verdict
+        self._measured = noise
+        return judge(value, measured, rtol, atol, scale, self._steps)
+
+    def _noise(self, element: int, around: Slopes, result: _Result) -> float:
+        """Return a bound for the rounding of ``sum(dy * y)``, from its third differences over seven tiny steps.
+
+        It also finds out whether forward loses digits: whether that bound is large, or the seven values stand on steps
+        of a staircase, so that their slope is not the slope ``around``.
+
+        Source: J. J. Moré and S. M. Wild, Estimating computational noise, SIAM Journal on Scientific Computing 33
+        (2011). The differences of a smooth function vanish with the third power of the step, those of rounding do not.
+        """
+        before, step = self._flat[element], WIDE * self._step(np.array([element]), STEPS[-1])
+        values = []
+        with np.errstate(all="ignore"):
+            for i in range(7):
+                self._flat[element] = before + i * step
+                values.append(float(((self._forward() - self._y0) * self._dy).sum()))
+        self._flat[element] = before
+        noise = 8 * float(np.sqrt(np.square(np.diff(values, 3)).mean() / 20))  # 20 = 6! / (3!)²
+        if not np.isfinite(noise + around.gap):  # forward is not defined close by
+            return 0.0
+        size = max(_rms(self._y0), self._size) * float(np.sqrt(np.square(self._dy).sum()))
+        slope, tolerance = values[-1] / (6 * step), 0.05 * abs(around.central) + float(self._rounding.sum()) / step
+        staircase = around.gap < tolerance < abs(slope - around.central)
+        result.coarse |= staircase or noise > COARSE * size
+        return noise
 
     def _judge_together(self, kinks: list[int], analytic: Array, rtol: float, atol: float, result: _Result) -> None:
         """Move all elements at a kink together: in a tie there is a slope then, the sum of their gradients."""
         if len(kinks) < 2 or self._composite:
             return
         elements, value = np.array(kinks), float(analytic[kinks].sum())
-        agrees, numeric, kink, _ = judge(value, partial(self._slopes, elements), rtol, atol)
-        if not agrees and not kink:
-            result.wrong.append((kinks[0], value, numeric, abs(value - numeric) / max(abs(value), abs(numeric))))
+        verdict = judge(value, partial(self._slopes, elements), rtol, atol)
+        if not verdict.agrees and not verdict.kink:
+            error = abs(value - verdict.numeric) / max(abs(value), abs(verdict.numeric))
+            result.wrong.append((kinks[0], value, verdict.numeric, error))
+
+    def _step(self, elements: Array, h: float) -> float:
+        """Return by how much elements are moved for the relative step ``h``."""
+        return h * max(self._size, float(np.abs(self._flat[elements]).max()))
 
     def _slopes(self, elements: Array, h: float) -> Slopes:
         """Measure the slopes for a step by which all the given elements are moved together."""
-        before = self._flat[elements]
-        step = h * max(1.0, float(np.abs(before).max()))
+        before, step = self._flat[elements], self._step(elements, h)
         with np.errstate(all="ignore"):  # a step may lead to where forward is not defined
             self._flat[elements] = before + step
             up = (self._forward() - self._y0) * self._dy / step
@@ -276,8 +389,7 @@ class _Probe:
             down = (self._y0 - self._forward()) * self._dy / step
         self._flat[elements] = before
         moved = (up != 0) | (down != 0)
-        # An output that did not change has no rounding error, unless it is so large that the step does not show in it.
-        noise = max(self._rounding[moved].sum(), self._rounding.max(initial=0.0))
+        noise = max(self._rounding[moved].sum(), self._absorbed.max(initial=0.0))
         return Slopes.of(down, up, 4 * float(noise) / step)
 
 

@@ -26,6 +26,7 @@ DIRECTIONAL_RTOL = 1e-4
 NUDGE, NUDGES = 1e-3, 5
 
 
+@np.errstate(under="ignore")
 def check_directional(
     model: Sequential, x: Any, y: Any, *, seed: int = 0, rtol: float = DIRECTIONAL_RTOL
 ) -> GradientReport:
@@ -77,6 +78,7 @@ def check_directional(
     return report
 
 
+@np.errstate(under="ignore")
 def model_report(name: str, *, elements: int = 200, seed: int = 0) -> GradientReport:
     """Return what ``tinycnn gradcheck NAME`` prints: three checks of one documented model.
 
@@ -238,8 +240,8 @@ class _Network:
             ahead, behind = (self._moved_losses(direction, sign * h / length) for sign in (1, -1))
             return Slopes.of((here - behind) / (h * len(here)), (ahead - here) / (h * len(here)), 4 * rounding / h)
 
-        agrees, slope, kink, _ = judge(expected, slopes, rtol, 0.0)
-        return agrees, kink, slope, expected
+        verdict = judge(expected, slopes, rtol, 0.0)
+        return verdict.agrees, verdict.kink, verdict.numeric, expected
 
     def _moved_losses(self, direction: dict[str, Array], distance: float) -> Array:
         """Return the loss of each sample after all parameters were moved along the direction; move them back."""

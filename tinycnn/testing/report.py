@@ -20,7 +20,7 @@ class Row:
         The number of elements at a point without a derivative (a ReLU at 0, a tie in a pool), where the gradient was
         found to lie between the slopes on the two sides. They are counted, not compared.
     largest_error : float
-        The largest relative error of the elements that were compared.
+        The largest relative error of the elements that agreed; :func:`check_gradients` has the formula.
     note : str
         How the array was checked, if not simply in every element.
     hidden : int

@@ -17,6 +17,8 @@ from ..core.types import Array
 #: The steps, which are tried in turn until the analytic and the numeric slope agree. The first one is best for smooth
 #: functions; the others help where a kink is near or the curvature is high.
 STEPS = (1e-5, 1e-6, 1e-7)
+#: A wider step for gradients that are too small to be told from the rounding of the first one.
+WIDE = 1e-3
 #: The rounding that a slope may contain, relative to the gradients around it. More would hide the errors that a check
 #: looks for, so a step with more rounding decides nothing.
 ALLOWED_ROUNDING = 1e-3
@@ -70,9 +72,18 @@ class Verdict(NamedTuple):
     numeric: float
     kink: bool = False
     hidden: bool = False
+    #: The most by which rounding can have changed ``numeric``.
+    noise: float = 0.0
 
 
-def judge(value: float, at: Callable[[float], Slopes], rtol: float, atol: float, scale: float = np.inf) -> Verdict:
+def judge(
+    value: float,
+    at: Callable[[float], Slopes],
+    rtol: float,
+    atol: float,
+    scale: float = np.inf,
+    steps: tuple[float, ...] = STEPS,
+) -> Verdict:
     """Compare an analytic slope with numeric ones.
 
     Parameters
@@ -85,25 +96,30 @@ def judge(value: float, at: Callable[[float], Slopes], rtol: float, atol: float,
         The relative and the absolute difference that passes.
     scale : float
         The size of the gradients around, with which rounding is compared. Infinity allows any rounding.
+    steps : tuple of float
+        The steps to try, in this order.
     """
-    first = at(STEPS[0])
-    h, slopes, tolerance = STEPS[0], first, np.nan
-    for step in STEPS:
+    first = at(steps[0])
+    h, slopes, clear, tolerance = steps[0], first, first, np.nan
+    for step in steps:
         found = at(step)
         precise = found.noise <= ALLOWED_ROUNDING * max(abs(value), abs(found.central), scale)
         # Forward may not be defined at this distance; then a smaller step may help.
         if not (np.isfinite(found.gap) and (precise or found.noise == 0)):
             continue
+        clear = found if np.isnan(tolerance) else clear
         h, slopes = step, found
         tolerance = rtol * max(abs(value), abs(slopes.central)) + atol + slopes.noise
         smooth = slopes.gap <= 1e-2 * max(abs(slopes.left), abs(slopes.right)) + 10 * tolerance
         if smooth and abs(value - slopes.central) <= tolerance:
-            return Verdict(True, slopes.central)
+            return Verdict(True, slopes.central, noise=slopes.noise)
     if np.isnan(tolerance):
-        return Verdict(False, first.central, hidden=abs(value - first.central) <= first.noise)
+        return Verdict(False, first.central, hidden=abs(value - first.central) <= first.noise, noise=first.noise)
     # A gap that comes from curvature shrinks as the step does; one that has not shrunk is a kink.
-    if slopes.gap > max(tolerance, 3 * h / STEPS[0] * first.gap):
-        return Verdict(slopes.low - tolerance <= value <= slopes.high + tolerance, slopes.central, kink=True)
+    if slopes.gap > max(tolerance, 3 * h / steps[0] * first.gap):
+        within = slopes.low - tolerance <= value <= slopes.high + tolerance
+        return Verdict(within, slopes.central, kink=True, noise=slopes.noise)
     # There is no kink within the last step. What is left of the gap is curvature, which cancels in the central slope.
     agrees = abs(value - slopes.central) <= tolerance
-    return Verdict(agrees, (slopes if agrees or not np.isfinite(first.gap) else first).central)
+    shown = slopes if agrees else clear  # the first step that is not hidden by rounding has the least of it
+    return Verdict(agrees, shown.central, noise=shown.noise)

@@ -40,6 +40,7 @@ class AdamTogether:
         ]
         self._pieces = np.array(pieces, np.int64).reshape(-1, 3)
         self._example = np.empty(0, self._number)
+        self._elements = sum(array.size for row in self._arrays for array in row)
 
     @staticmethod
     def fits(parameters, gradients, ms, vs):
@@ -66,9 +67,8 @@ class AdamTogether:
         number = self._number
         rate = number(learning_rate * (1 - beta_2**step) ** 0.5 / (1 - beta_1**step))
         rest_1, rest_2 = number(1 - beta_1), number(1 - beta_2)
-        _adam_together.launch(
-            len(self._pieces), self._addresses, self._pieces, self._example, rate, rest_1, rest_2, number(epsilon)
-        )
+        arguments = self._addresses, self._pieces, self._example, rate, rest_1, rest_2, number(epsilon)
+        _adam_together.launch(len(self._pieces), *arguments, elements=self._elements)
 
 
 @parallel

@@ -18,7 +18,7 @@ from numba.core import cgutils
 from numba.core.imputils import impl_ret_borrowed
 from numba.extending import intrinsic
 
-from .jit import by_itself, helper, kernel, note
+from .jit import LITTLE, by_itself, helper, is_little, kernel, note
 
 _INDEX = ir.IntType(64)
 _POINTER = ir.IntType(8).as_pointer()
@@ -44,8 +44,12 @@ class parallel:  # noqa: N801 - a decorator
         self.body = helper(function)
         self._compiled = {}
 
-    def launch(self, chunks, *arguments):
-        """Call the function for chunks 0 … chunks-1; which thread takes which chunk is open."""
+    def launch(self, chunks, *arguments, elements=None):
+        """Call the function for chunks 0 … chunks-1; which thread takes which chunk is open.
+
+        ``elements`` says how many elements are worked on, where the arguments hold only the addresses of arrays. Little
+        work stays on the calling thread; see :func:`.jit.is_little`.
+        """
         if numba.config.DISABLE_JIT:
             for chunk in range(chunks):
                 self.function(chunk, 0, *arguments)
@@ -59,7 +63,8 @@ class parallel:  # noqa: N801 - a decorator
                 return
             compiled = compile_it()
         address, launch = compiled
-        launch(worker_count(chunks), chunks, address, arguments)
+        little = is_little(arguments) if elements is None else elements < LITTLE
+        launch(1 if little else worker_count(chunks), chunks, address, arguments)
 
     def _compile(self, dtypes, kind):
         """Compile for one kind of arguments: return the address of what runs a chunk, and what launches the loop."""
@@ -137,6 +142,10 @@ def _call(typingctx, function, chunk, worker, arguments):
 @kernel()
 def _loop(workers, chunks, function, arguments):
     """Run the one parallel loop; as it knows only addresses, it is compiled once."""
+    if workers == 1:  # a parallel loop would wake the other threads, for nothing
+        for chunk in range(chunks):
+            _call(function, chunk, 0, arguments)
+        return
     for worker in prange(workers):
         number = np.int64(worker)
         for chunk in range(number * chunks // workers, (number + 1) * chunks // workers):
