@@ -10,6 +10,7 @@ from .core.backend import Backend, get_backend
 from .core.checks import any_array, array, boolean, real
 from .core.messages import shown
 from .core.registry import Registry
+from .core.targets import as_numbers
 from .core.types import Array, Config, Shape
 
 
@@ -273,19 +274,22 @@ def check_labels(y: Any, n: int, classes: int) -> Array:
     if labels.shape == (n, 1):
         labels = labels[:, 0]
     if labels.shape != (n,):
-        one_hot = labels.ndim == 2 and labels.shape == (n, classes)
-        cure = ". These look like one-hot rows: use y.argmax(axis=1), or the loss categorical_crossentropy."
-        hint = cure if one_hot else ""
+        hint = ""
+        if labels.ndim == 2 and len(labels) == n and (labels.shape[1] == classes or _is_one_hot(labels)):
+            hint = ". These look like one-hot rows: use y.argmax(axis=1), or the loss categorical_crossentropy."
+        elif labels.shape == (1, n):
+            hint = ". Use y[0]."
         raise ValueError(f"y: expected {n} integer labels of shape ({n},) or ({n}, 1); got shape {labels.shape}{hint}")
+    labels = as_numbers(labels, "y")
     if labels.dtype.kind not in "iubf":
-        raise ValueError(
-            f"y: expected integer labels; got values of dtype {labels.dtype}. Number the classes, for example with "
-            "np.unique(y, return_inverse=True)[1]."
-        )
+        raise ValueError(f"y: expected integer labels; got values of dtype {labels.dtype}")
     broken = labels != np.floor(labels) if labels.dtype.kind == "f" else np.zeros(n, bool)
     if broken.any():
         at = int(broken.argmax())
-        raise ValueError(f"y: labels must be whole numbers; got {labels[at]} at index {at}")
+        cure = "; for targets that are no classes, use the loss mean_squared_error"
+        if np.isnan(labels[at]):
+            cure = "; it is missing: leave out samples without a label, keep = ~np.isnan(y); x, y = x[keep], y[keep]"
+        raise ValueError(f"y: labels must be whole numbers; got {labels[at]} at index {at}{cure}")
     outside = (labels < 0) | (labels >= classes)
     if outside.any():
         at = int(outside.argmax())
@@ -294,6 +298,11 @@ def check_labels(y: Any, n: int, classes: int) -> Array:
             f"{_cure_for_labels(labels, classes)}"
         )
     return np.ascontiguousarray(labels, dtype=np.int64)
+
+
+def _is_one_hot(rows: Array) -> bool:
+    """Return whether rows hold a single one, and zeros elsewhere."""
+    return rows.size > 0 and bool((np.isin(rows, (0, 1)).all(axis=1) & ((rows == 1).sum(axis=1) == 1)).all())
 
 
 def _cure_for_labels(labels: Array, classes: int) -> str:
@@ -317,7 +326,7 @@ def check_rows(y: Any, n: int, classes: int) -> Array:
     """
     rows = any_array(y, "y")
     if rows.shape != (n, classes):
-        labels = classes > 1 and rows.shape in ((n,), (n, 1)) and rows.dtype.kind in "iub"
+        labels = classes > 1 and rows.shape in ((n,), (n, 1))
         hint = ". These look like labels: use the loss sparse_categorical_crossentropy." if labels else ""
         raise ValueError(f"y: expected one-hot rows of shape ({n}, {classes}); got shape {rows.shape}{hint}")
     rows = check_numbers(rows, (n, classes))
@@ -348,6 +357,7 @@ def check_numbers(y: Any, shape: Shape) -> Array:
     if numbers.shape != shape:
         hint = f". Perhaps y.reshape{shape} is meant." if numbers.size == math.prod(shape) and numbers.ndim else ""
         raise ValueError(f"y: expected the shape of the predictions, {shape}; got shape {numbers.shape}{hint}")
+    numbers = as_numbers(numbers, "y")
     if numbers.dtype.kind not in "iubf":
         raise ValueError(f"y: targets must be real numbers; got values of dtype {numbers.dtype}")
     finite = np.isfinite(numbers)

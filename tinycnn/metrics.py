@@ -7,6 +7,7 @@ import numpy as np
 from .core.checks import any_array, array, checked_name, integer
 from .core.messages import shown
 from .core.registry import Registry, described
+from .core.targets import as_numbers
 from .core.types import Array, Config
 
 #: The most classes that a confusion matrix may have; it holds a number for each pair of classes.
@@ -363,6 +364,7 @@ def class_numbers(values: Any, name: str) -> Array:
         found = found[:, 0]
     if found.ndim != 1 or not found.size:
         raise ValueError(f"{name} must hold class numbers, at least one, in shape (N,) or (N, 1); got {found.shape}")
+    found = as_numbers(found, name)
     if found.dtype.kind not in "iu":
         raise ValueError(f"{name} must hold class numbers, integers from 0; got values of dtype {found.dtype}")
     outside = (found < 0) | (found >= MAX_CLASSES)

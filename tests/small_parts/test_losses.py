@@ -233,13 +233,92 @@ def test_a_probability_of_zero_is_a_large_finite_loss(loss):
         ([1.0, np.inf], "got inf at index 1"),
         ([1, 0.5], r"labels must be whole numbers; got 0\.5 at index 1"),
         ([np.nan, 1], "whole numbers; got nan at index 0"),
-        (["a", "b"], r"got values of dtype <U1\. Number the classes, for example with np\.unique"),
+        (["a", "b"], r"got values of dtype <U1\. Number the classes, .* np\.unique\(labels, return_inverse=True\)"),
         (None, "expected 2 integer labels"),
     ],
 )
 def test_labels_that_are_refused(y, message):
     with pytest.raises(ValueError, match=message):
         losses.SparseCategoricalCrossentropy()(y, [ROW] * 2)
+
+
+def objects(*values):
+    found = np.empty(len(values), object)
+    found[:] = values
+    return found
+
+
+@pytest.mark.parametrize(
+    "y",
+    [
+        objects(2, 0),
+        objects(np.int8(2), np.bool_(False)),
+        objects(2.0, 0.0),
+        objects(2, False),
+        np.array([[2], [0]], object),
+        np.array([2, 0], np.uint8),
+        np.array([2.0, 0.0]),
+        [2, 0],
+    ],
+)
+def test_labels_of_any_kind_of_whole_number_are_taken(y):
+    """Tables give columns of Python objects."""
+    labels = losses.SparseCategoricalCrossentropy().check_targets(y, 2, (3,))
+    assert labels.dtype == np.int64
+    assert labels.tolist() == [2, 0]
+
+
+def test_truth_values_are_labels_of_two_classes():
+    for y in (np.array([True, False]), objects(True, False)):
+        assert losses.SparseCategoricalCrossentropy().check_targets(y, 2, (2,)).tolist() == [1, 0]
+
+
+def test_targets_may_be_objects_that_are_numbers():
+    assert losses.MeanSquaredError()(np.array([[0, 1]], object), [[0.5, 2]]) == 0.625
+    assert losses.CategoricalCrossentropy()(np.array([[0, 1.0]], object), [[0.25, 0.75]]) == pytest.approx(
+        0.28768, rel=1e-4
+    )
+
+
+@pytest.mark.parametrize(
+    ("y", "message"),
+    [
+        (objects("cat", "dog"), r"got 'cat' at index 0.*names, y = np\.unique\(labels, return_inverse=True\)"),
+        (objects(0, b"dog"), r"got b'dog' at index 1.*return_inverse=True"),
+        (np.array(["cat", "dog"]), r"dtype <U3\. .*return_inverse=True"),
+        (np.array([b"cat", b"dog"]), r"dtype \|S3\. .*return_inverse=True"),
+        (objects(0, None), "got None at index 1. It is missing: leave out"),
+        (objects(0, float("nan")), r"whole numbers; got nan at index 1; it is missing: .*keep = ~np\.isnan\(y\)"),
+        (np.array([0, np.nan]), r"whole numbers; got nan at index 1; it is missing"),
+        (
+            objects(0, 1.5),
+            "whole numbers; got 1.5 at index 1; for targets that are no classes, use the loss mean_squared",
+        ),
+        (objects(0, [1]), r"got \[1\] at index 1"),
+        (objects(0, 10**30), "a number is too large"),
+        (np.array([0, 1], "datetime64[D]"), r"expected integer labels; got values of dtype datetime64\[D\]"),
+        (np.array([0, 1j]), "expected integer labels; got values of dtype complex128"),
+        (np.eye(5)[:2], r"got shape \(2, 5\)\. These look like one-hot rows"),
+        (np.eye(3, dtype=bool)[:2], r"got shape \(2, 3\)\. These look like one-hot rows"),
+        (np.array([[0, 1]]), r"got shape \(1, 2\)\. Use y\[0\]\."),
+    ],
+)
+def test_what_is_wrong_with_labels_is_named_with_its_cure(y, message):
+    with pytest.raises(ValueError, match=message):
+        losses.SparseCategoricalCrossentropy()(y, [ROW] * 2)
+
+
+@pytest.mark.parametrize(
+    ("y", "message"),
+    [
+        (["cat", "dog"], "These look like labels: use the loss sparse_categorical_crossentropy"),
+        (objects(0, 1), "These look like labels"),
+        (np.array([[1, 0, 0], [0, None, 1]], object), r"got None at index \(1, 1\). It is missing"),
+    ],
+)
+def test_what_is_wrong_with_rows_is_named_too(y, message):
+    with pytest.raises(ValueError, match=message):
+        losses.CategoricalCrossentropy()(y, [ROW] * 2)
 
 
 @pytest.mark.parametrize(
