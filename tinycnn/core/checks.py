@@ -82,7 +82,13 @@ def shape(value: Any, name: str) -> Shape:
         value = (value,)
     if not isinstance(value, tuple | list) or not value:
         raise TypeError(f"{name} must be a tuple of positive integers without the batch axis; got {shown(value)}")
-    if value[0] is None:
+    unknown = [length is None for length in value]
+    if any(unknown[1:]) or (unknown[0] and len(value) == 3):
+        raise TypeError(
+            f"{name}: the sizes must be fixed; got {shown(value)}. Give the shape of one sample in numbers, for "
+            "example (28, 28, 1), without the batch axis, and resize images of other sizes"
+        )
+    if unknown[0]:
         raise TypeError(
             f"{name} must be the shape of one sample, without the batch axis; got {shown(value)}. Leave out the None"
         )

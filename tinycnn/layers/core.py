@@ -111,6 +111,11 @@ class Reshape(_ShapeOnly):
             raise TypeError(
                 f"target_shape must be a tuple of integers without the batch axis; got {shown(target_shape)}"
             )
+        if any(length is None for length in target_shape):
+            raise TypeError(
+                f"target_shape: the sizes must be fixed; got {shown(target_shape)}. Leave out the batch axis, and "
+                "write -1 for a length that follows from the others"
+            )
         self.target_shape = tuple(integer(n, f"target_shape[{i}]", minimum=-1) for i, n in enumerate(target_shape))
         if 0 in self.target_shape or self.target_shape.count(-1) > 1:
             raise ValueError(f"target_shape must hold positive lengths, with at most one -1; got {shown(target_shape)}")
@@ -215,6 +220,8 @@ class Rescaling(Layer):
     >>> layer.forward(np.array([[0, 127.5, 255]], np.float32))[0].tolist()
     [[-1.0, 0.0, 1.0]]
     """
+
+    changeable = ("scale", "offset")
 
     def __init__(self, scale: float, offset: float = 0.0, **base: Any) -> None:
         super().__init__(**base)

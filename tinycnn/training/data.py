@@ -13,6 +13,7 @@ from ..core.types import Array, Shape
 from ..core.version import PACKAGE
 from ..layers import Rescaling
 from ..network.network import Network
+from .shapes import cure
 
 #: The ``check_finite`` of functions that have no such argument: x is checked, and no error recommends the argument.
 _ALWAYS: Any = object()
@@ -62,11 +63,11 @@ def check_images(
     array = checked_array(x, name)
     if array.shape[1:] != input_shape or array.ndim == 0:
         wanted = ", ".join(map(str, input_shape))
-        raise ValueError(f"{name}: expected shape (N, {wanted}), got {array.shape}{_cure(array.shape, input_shape)}")
+        raise ValueError(f"{name}: expected shape (N, {wanted}), got {array.shape}{cure(array.shape, input_shape)}")
     if array.dtype.kind == "f" and check_finite and not _all_finite(array):
         where = tuple(int(i) for i in np.argwhere(~np.isfinite(array))[0])
-        cure = "" if check_finite is _ALWAYS else "; pass check_finite=False to let it through"
-        raise ValueError(f"{name} holds {array[where]} at index {where}{cure}")
+        hint = "" if check_finite is _ALWAYS else "; pass check_finite=False to let it through"
+        raise ValueError(f"{name} holds {array[where]} at index {where}{hint}")
     found = None if scaled or not array.size else _unscaled(array)
     if found is not None:
         warnings.warn(
@@ -93,17 +94,6 @@ def _level_of_caller() -> int:
     while frame.f_back is not None and frame.f_globals.get("__name__", "").startswith(PACKAGE):
         level, frame = level + 1, frame.f_back
     return level
-
-
-def _cure(shape: Shape, input_shape: Shape) -> str:
-    """Return how to turn images of a wrong shape into the right one; empty if it is none of the usual mistakes."""
-    if (*shape[1:], 1) == input_shape:
-        return "; add the channel axis: x[..., None]"
-    if shape == input_shape:
-        return "; add the batch axis: x[None]"
-    if len(shape) == 4 and len(input_shape) == 3 and (shape[2], shape[3], shape[1]) == input_shape:
-        return "; channels come last: x.transpose(0, 2, 3, 1)"
-    return ""
 
 
 def _all_finite(array: Array) -> bool:
