@@ -109,18 +109,20 @@ class Optimizer:
         Parameters
         ----------
         parameters : dict of str to Parameter
-            The parameters, under names that stay the same from step to step.
+            All parameters, also those that are frozen. They may have other names than in an earlier step: what the
+            optimizer keeps for a parameter follows the parameter.
         backend : Backend
             The backend whose kernels do the arithmetic.
 
         Raises
         ------
         ValueError
-            If a parameter is not the one that had its name in an earlier step, or a gradient has another shape than
-            its parameter.
+            If a parameter has the name of one that the optimizer moved earlier and that is gone, or a gradient has
+            another shape than its parameter.
         """
         trained = {key: parameter for key, parameter in parameters.items() if parameter.trainable}
-        self.remember(trained)
+        self.follow(parameters)
+        self._known |= trained
         for key, parameter in trained.items():
             grad, value = parameter.grad, parameter.value
             if getattr(grad, "shape", None) != value.shape:
@@ -144,14 +146,32 @@ class Optimizer:
         Raises
         ------
         ValueError
-            If a parameter is not the one that the optimizer remembers by that name.
+            If the name of one of them belongs to a parameter that the optimizer remembers and that is not among them.
         """
-        self.check(parameters)
+        self.follow(parameters)
         self._known |= parameters
+
+    def follow(self, parameters: dict[str, Parameter]) -> None:
+        """Keep what belongs to each parameter (:attr:`slots`) under the name that it has now: layers may be renamed.
+
+        Raises
+        ------
+        ValueError
+            As in :meth:`remember`; nothing is changed then.
+        """
+        if all(self._known.get(key) is parameter for key, parameter in parameters.items()):
+            return
+        self.check(parameters)
+        names = {id(parameter): key for key, parameter in parameters.items()}
+        now = {key: names.get(id(parameter), key) for key, parameter in self._known.items()}
+        self._known = {now[key]: parameter for key, parameter in self._known.items()}
+        self.slots = {now.get(key, key): slots for key, slots in self.slots.items()}
 
     def check(self, parameters: dict[str, Parameter]) -> None:
         """Raise a ValueError if these parameters belong to another model than the one that the optimizer remembers."""
-        if any(self._known.get(key, parameter) is not parameter for key, parameter in parameters.items()):
+        given = {id(parameter) for parameter in parameters.values()}
+        known = (self._known.get(key, parameter) for key, parameter in parameters.items())
+        if any(id(parameter) not in given for parameter in known):
             raise ValueError("the optimizer has been used by another model; make a new one")
 
     def _changes_gradients(self) -> bool:

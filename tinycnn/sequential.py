@@ -18,6 +18,7 @@ from .network.network import Network
 from .saving import model_file
 from .training import arguments, evaluation, loop
 from .training.callback import Callback, History, Logs
+from .training.sequences import is_sequence
 
 
 class Sequential(Network):
@@ -70,6 +71,11 @@ class Sequential(Network):
         super().__init__(layers, name, dtype=dtype)
         self.history: History | None = None
 
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        if self.history is not None:
+            self.history.model = self  # copies of callbacks have no model
+
     # Training and predicting ----------------------------------------------------------------------------------
 
     @np.errstate(under="ignore")  # a result too small for its dtype is 0, whatever np.seterr says
@@ -96,9 +102,11 @@ class Sequential(Network):
 
         Parameters
         ----------
-        x : (N, \\*input_shape) array, or iterable of batches
+        x : (N, \\*input_shape) array, iterable of batches, or object that holds batches
             The images, in any real dtype; batches are converted to the model's. An iterable or a generator yields
-            ``(x, y)`` or ``(x, y, sample_weight)``; ``y`` is left out then.
+            ``(x, y)`` or ``(x, y, sample_weight)``; ``y`` is left out then. So it is with an object that has
+            ``__len__`` and ``__getitem__`` and whose items are such batches, for example Keras's ``Sequence``; its
+            ``on_epoch_end`` is called if it has one.
         y : (N,) or (N, 1) array
             Labels, or whatever targets the loss takes; nothing is broadcast.
         batch_size : int, optional
@@ -114,10 +122,11 @@ class Sequential(Network):
         validation_split : float in [0, 1)
             Hold out this share of the images, taken from the end, as validation data; they keep their
             ``sample_weight``.
-        validation_data : (x, y) or (x, y, sample_weight), optional
+        validation_data : (x, y), (x, y, sample_weight), or object that holds batches, optional
             What is evaluated after every epoch.
         shuffle : bool
-            Draw a new order of the images for each epoch, from the model's seed.
+            Draw a new order of the images, or of the batches of an object that holds batches, for each epoch, from the
+            model's seed. Iterables are taken in their own order.
         class_weight : dict of int to float, optional
             How much the loss of each class counts in training. The loss must be a crossentropy, and every class that
             occurs in the labels needs a weight.
@@ -181,7 +190,7 @@ class Sequential(Network):
 
     def _ready(self, x: Any) -> None:
         """Raise unless the model is compiled; build it for the samples in x if it is not built."""
-        if self.compiled and not self.built and self.layers:
+        if self.compiled and not self.built and self.layers and not is_sequence(x):
             self.build(array(x, "x").shape[1:])
         self.need_compile()
 
@@ -209,7 +218,7 @@ class Sequential(Network):
         Parameters
         ----------
         x, y
-            As in :meth:`fit`.
+            As in :meth:`fit`, except that iterables are not taken: arrays, or an object that holds batches.
         batch_size : ignored
             Evaluation works in blocks of a fixed size, so that its result does not depend on this.
         verbose : {0, 1, 2}
@@ -227,7 +236,7 @@ class Sequential(Network):
             ``[loss, *metrics]``; without metrics it is the loss alone, a float.
         """
         as_dict = boolean(return_dict, "return_dict")
-        if y is None:
+        if y is None and not is_sequence(x):
             raise ValueError("y is missing: evaluate(x, y) takes arrays; join batches into one array each")
         self._ready(x)
         results = evaluation.evaluate(
@@ -243,8 +252,9 @@ class Sequential(Network):
 
         Parameters
         ----------
-        x : (N, \\*input_shape) array
-            The images; any number of them.
+        x : (N, \\*input_shape) array, or object that holds batches
+            The images; any number of them. The items of an object with ``__len__`` and ``__getitem__`` are batches of
+            images, or tuples that begin with one.
         batch_size, verbose : ignored
             They are accepted because Keras has them.
         check_finite : bool
@@ -296,8 +306,6 @@ class Sequential(Network):
             (see :mod:`tinycnn.network.plan`).
         """
         self.need_build()
-        if self.compiled and self._chain is None:
-            self.make_chain(self.optimizer, self.loss)
         print(summary.table(self, boolean(plan, "plan")))
 
     def get_layer(self, name: str) -> Layer:

@@ -4,7 +4,8 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from .checks import array, items
+from .checks import array, boolean, items
+from .messages import shown
 from .types import Array
 
 
@@ -40,6 +41,34 @@ class Parameter:
         self.grad = np.zeros_like(value)
         self.trainable = trainable
         self.regularizer = regularizer
+
+    @property
+    def trainable(self) -> bool:
+        """Whether the optimizer changes this parameter. It may be set at any time."""
+        return self._trainable
+
+    @trainable.setter
+    def trainable(self, value: bool) -> None:
+        self._trainable = boolean(value, "trainable")
+
+    @property
+    def regularizer(self) -> Penalty | None:
+        """What adds a penalty on the value to the loss, or None. It may be set at any time."""
+        return self._regularizer
+
+    @regularizer.setter
+    def regularizer(self, value: Penalty | None) -> None:
+        if value is not None and not (hasattr(value, "penalty") and hasattr(value, "gradient")):
+            raise TypeError(f"regularizer must be an object such as regularizers.L2(0.01), or None; got {shown(value)}")
+        self._regularizer = value
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return what a copy holds: everything but the gradient, which the next backward writes anew."""
+        return {name: value for name, value in self.__dict__.items() if name != "grad"}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self.grad = np.zeros_like(self.value)
 
     def penalty(self) -> float:
         """Return what the regularizer adds to the loss."""

@@ -34,6 +34,10 @@ class Workspace:
         self._views: dict[tuple[Hashable, Shape, np.dtype], Array] = {}
         self._turn = 0
 
+    def __getstate__(self) -> dict[str, Any]:
+        """Return the state for a copy, which has no memory yet: what is in it is of use to nobody else."""
+        return self.__dict__ | {"_buffers": {}, "_views": {}}
+
     def keep(self, owner: Hashable, name: str, shape: Shape, dtype: np.typing.DTypeLike) -> Array:
         """Return the buffer that belongs to ``(owner, name)``; at its first use it is uninitialised."""
         return self._take((owner, name), shape, np.dtype(dtype))

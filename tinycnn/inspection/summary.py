@@ -12,7 +12,8 @@ from ..core.messages import bytes_text
 from ..core.parameter import Parameter
 from ..core.types import Array, Shape
 from ..core.workspace import Workspace
-from ..layers.base import Layer, buffers_kept
+from ..layers.base import Layer
+from ..layers.looking import layers_kept
 from ..network.final_softmax import WithoutActivation, layer_of
 from ..network.network import Network
 from ..network.plan import fused, parts_of
@@ -93,7 +94,7 @@ def cache_bytes(model: Network) -> list[int]:
 def _bytes_by_layer(model: Network, layers: list[Layer], batch: int) -> list[int]:
     """Return the bytes of the arrays in each layer's cache; each array is counted at the first layer that keeps it."""
     x: Array = np.zeros((batch, *model.input_shape), model.dtype)
-    with _on_reference(layers), buffers_kept(layers):
+    with _on_reference(layers), layers_kept(layers):
         # There is a workspace, as in fit, because layers hand on copies without one. All caches stay alive until they
         # have been measured, so that no two arrays can have had the same address.
         passes = list(walk_forward(layers, x, ws=Workspace()))

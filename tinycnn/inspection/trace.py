@@ -10,7 +10,8 @@ from ..core.backend import Backend
 from ..core.messages import unknown
 from ..core.types import Array
 from ..kernels.threads import one_blas_thread
-from ..layers.base import Layer, buffers_kept
+from ..layers.base import Layer
+from ..layers.looking import layers_kept
 from ..network.final_softmax import layer_of
 from ..network.network import Network
 from ..training.data import images_for
@@ -125,7 +126,8 @@ def trace(model: Network, x: Any, y: Any = None) -> Trace:
     value = model.backend.array(images, model.dtype)
     targets = None if y is None else model.loss.check_targets(y, len(images), model.output_shape)
     step = model.optimizer.iterations if model.compiled else 0
-    with buffers_kept(model.layers), one_blas_thread():
+    losses = () if targets is None else model.losses_used()
+    with layers_kept(model.layers, *losses, gradients=True), one_blas_thread():
         passes = list(walk_forward(model.layers, value, step=step))
         result = Trace([LayerTrace(*passed, _copies(passed.layer, "value")) for passed in passes])
         if targets is not None:

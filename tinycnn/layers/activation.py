@@ -1,6 +1,6 @@
 """Activation functions as layers of their own."""
 
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 from .. import activations
 from ..core.checks import integer
@@ -40,6 +40,8 @@ class Activation(Layer):
     (28, 28, 8)
     """
 
+    changeable: ClassVar[tuple[str, ...]] = ("activation",)
+
     def __init__(self, activation: Any, **base: Any) -> None:
         super().__init__(**base)
         self.activation = activations.get(activation)
@@ -61,7 +63,7 @@ class Activation(Layer):
 class _OneActivation(Activation):
     """Base of the layers that are named after their function, which is therefore not one of their arguments."""
 
-    fixed_arguments = ("activation",)
+    fixed_arguments, changeable = ("activation",), ()
 
     def __init__(self, activation: Any, /, **base: Any) -> None:
         if "activation" in base:
@@ -113,9 +115,16 @@ class LeakyReLU(_OneActivation):
     """
 
     def __init__(self, negative_slope: float = 0.3, **base: Any) -> None:
-        function = activations.LeakyReLU(negative_slope)
-        super().__init__(function, **base)
-        self.negative_slope = function.negative_slope
+        super().__init__(activations.LeakyReLU(negative_slope), **base)
+
+    @property
+    def negative_slope(self) -> float:
+        """The slope for negative numbers. It may be set at any time."""
+        return self.activation.get_config()["negative_slope"]
+
+    @negative_slope.setter
+    def negative_slope(self, value: float) -> None:
+        vars(self)["activation"] = activations.LeakyReLU(value)
 
 
 class ELU(_OneActivation):
@@ -137,9 +146,16 @@ class ELU(_OneActivation):
     """
 
     def __init__(self, alpha: float = 1.0, **base: Any) -> None:
-        function = activations.ELU(alpha)
-        super().__init__(function, **base)
-        self.alpha = function.alpha
+        super().__init__(activations.ELU(alpha), **base)
+
+    @property
+    def alpha(self) -> float:
+        """The number that results approach, with a minus. It may be set at any time."""
+        return self.activation.get_config()["alpha"]
+
+    @alpha.setter
+    def alpha(self, value: float) -> None:
+        vars(self)["activation"] = activations.ELU(value)
 
 
 class Softmax(_OneActivation):

@@ -1,8 +1,6 @@
 """What a layer is: a shape rule, parameters, and which kernels to call."""
 
 import copy
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
 from typing import Any, ClassVar, NamedTuple, NoReturn
 
 import numpy as np
@@ -10,13 +8,14 @@ import numpy as np
 from .. import activations
 from ..core import seeding
 from ..core.backend import Backend, get_backend
-from ..core.checks import arguments, float_dtype, optional_name, shape
+from ..core.checks import arguments, float_dtype, shape
 from ..core.messages import shown, snake_case, unexpected
 from ..core.parameter import Parameter
 from ..core.registry import constructor_config
 from ..core.types import Array, Config, Shape
 from ..core.workspace import Workspace
 from ..kernels.geometry import Window
+from .changing import changed
 from .own import SMALLEST, prepare
 from .weights import Weights, sketched_parameter
 
@@ -58,18 +57,25 @@ class Layer(Weights):
     window: Window | None = None
     #: Whether every output sees the whole input, that is, all pixels of an image.
     sees_everything: ClassVar[bool] = False
+    #: The arguments that may be changed when the layer is built, because every forward pass reads them anew.
+    changeable: ClassVar[tuple[str, ...]] = ()
+    #: The arguments of the base class that a class does not take, because it is named after their value.
+    fixed_arguments: ClassVar[tuple[str, ...]] = ()
 
     def __init__(
         self, *, name: str | None = None, input_shape: Shape | None = None, trainable: bool = True, **other: Any
     ) -> None:
         if other:
             raise unexpected(type(self), other)
-        self.name = optional_name(name)
+        self.name = name
         self.input_shape = None if input_shape is None else shape(input_shape, "input_shape")
         self.params: dict[str, Parameter] = {}
         self.buffers: dict[str, Array] = {}
         self.built = False
         self.trainable = trainable
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        super().__setattr__(name, changed(self, name, value) if vars(self).get("built") else value)
 
     # What a layer defines -------------------------------------------------------------------------------------
 
@@ -161,6 +167,7 @@ class Layer(Weights):
             raise TypeError(f"{self.label}: rng must be a numpy.random.Generator; got {shown(rng)}")
         if not isinstance(backend, Backend | None):
             raise TypeError(f"{self.label}: backend must be a Backend; got {shown(backend)}")
+        self.built = False  # what follows from the arguments is made anew, so they may be others
         self.name = self.name or snake_case(type(self).__name__)
         self.backend = backend or get_backend()
         self.dtype = float_dtype(dtype, "dtype")
@@ -251,6 +258,7 @@ class Layer(Weights):
         {'kernel': (784, 100000), 'bias': (100000,)}
         """
         sketch = copy.copy(self)
+        sketch.built = False
         sketch.params, sketch.buffers = {}, {}
         if type(self).build is not Layer.build:  # a user's own build may make parameters in any way
             build_layer(sketch, input_shape, rng=np.random.default_rng(0), dtype="float32", backend=get_backend())
@@ -375,15 +383,3 @@ def build_layer(layer: Layer, input_shape: Shape, *, rng: np.random.Generator, d
         layer.built_output_shape = shape(output_shape, f"{layer.label}: what build returns")
         layer.built = True
     return layer.built_output_shape
-
-
-@contextmanager
-def buffers_kept(layers: Iterable[Layer]) -> Iterator[None]:
-    """Restore moving statistics after the block, whatever forward passes it makes."""
-    kept = [(layer, {name: array.copy() for name, array in layer.buffers.items()}) for layer in layers]
-    try:
-        yield
-    finally:
-        for layer, buffers in kept:
-            for name, array in buffers.items():
-                layer.buffers[name][...] = array

@@ -67,6 +67,8 @@ class BatchNormalization(Layer):
     ['gamma', 'beta', 'moving_mean', 'moving_variance']
     """
 
+    changeable = ("momentum", "epsilon")
+
     def __init__(
         self,
         axis: int = -1,

@@ -1,7 +1,7 @@
 """Convolution layers: the full convolution and the depthwise one."""
 
 import math
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
@@ -12,6 +12,7 @@ from ..core.types import Array, Shape
 from ..core.workspace import Workspace
 from ..kernels.geometry import Window, same_pads
 from .base import ActivatedLayer
+from .changing import RegularizerOf
 
 #: Limits for a window that is larger than the image: the pixels that it spans in a direction, and those that it reads.
 MAX_EXTENT, MAX_TAPS = 4096, 65536
@@ -29,6 +30,9 @@ class _Convolution2D(ActivatedLayer):
     Subclasses define :meth:`filters_and_groups` and :meth:`create`. Their parameter ``kernel`` has the shape that Keras
     gives it; seen as (KH, KW, C // groups, F) it is what the kernels take, without a copy.
     """
+
+    changeable: ClassVar[tuple[str, ...]] = ("activation",)
+    bias_regularizer = RegularizerOf("bias")
 
     def __init__(
         self,
@@ -50,7 +54,7 @@ class _Convolution2D(ActivatedLayer):
         self.activation = activations.get(activation)
         self.use_bias = boolean(use_bias, "use_bias")
         self.bias_initializer = initializers.get(bias_initializer, "bias_initializer")
-        self.bias_regularizer = regularizers.get(bias_regularizer, "bias_regularizer")
+        self.bias_regularizer = bias_regularizer
 
     #: How the backend computes the layer; see :class:`Conv2D`.
     algorithm = "auto"
@@ -189,6 +193,9 @@ class Conv2D(_Convolution2D):
     (26, 26, 32)
     """
 
+    changeable = ("activation", "algorithm")
+    kernel_regularizer = RegularizerOf("kernel")
+
     def __init__(
         self,
         filters: int,
@@ -215,7 +222,7 @@ class Conv2D(_Convolution2D):
         self.groups = integer(groups, "groups")
         self.algorithm = choice(algorithm, ("auto", "direct", "winograd", "im2col"), "algorithm")
         self.kernel_initializer = initializers.get(kernel_initializer, "kernel_initializer")
-        self.kernel_regularizer = regularizers.get(kernel_regularizer, "kernel_regularizer")
+        self.kernel_regularizer = kernel_regularizer
         plain = self.kernel_size, self.strides, self.dilation_rate, self.groups
         if self.algorithm == "winograd" and plain != ((3, 3), (1, 1), (1, 1), 1):
             raise ValueError(
@@ -287,6 +294,8 @@ class DepthwiseConv2D(_Convolution2D):
     (3, 3, 8, 2)
     """
 
+    depthwise_regularizer = RegularizerOf("kernel")
+
     def __init__(
         self,
         kernel_size: int | tuple[int, int],
@@ -306,7 +315,7 @@ class DepthwiseConv2D(_Convolution2D):
         super().__init__(*window, activation, use_bias, bias_initializer, bias_regularizer, **base)
         self.depth_multiplier = integer(depth_multiplier, "depth_multiplier")
         self.depthwise_initializer = initializers.get(depthwise_initializer, "depthwise_initializer")
-        self.depthwise_regularizer = regularizers.get(depthwise_regularizer, "depthwise_regularizer")
+        self.depthwise_regularizer = depthwise_regularizer
 
     def filters_and_groups(self, channels: int) -> tuple[int, int]:
         return channels * self.depth_multiplier, channels

@@ -4,11 +4,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from .. import activations, initializers, regularizers
+from .. import activations, initializers
 from ..core.checks import boolean, integer, shape
 from ..core.types import Array, Shape
 from ..core.workspace import Workspace
 from .base import ActivatedLayer
+from .changing import RegularizerOf
 from .conv import weight_gradients
 
 
@@ -51,6 +52,9 @@ class Dense(ActivatedLayer):
     (10,)
     """
 
+    changeable = ("activation",)
+    kernel_regularizer, bias_regularizer = RegularizerOf("kernel"), RegularizerOf("bias")
+
     def __init__(
         self,
         units: int,
@@ -68,8 +72,7 @@ class Dense(ActivatedLayer):
         self.use_bias = boolean(use_bias, "use_bias")
         self.kernel_initializer = initializers.get(kernel_initializer, "kernel_initializer")
         self.bias_initializer = initializers.get(bias_initializer, "bias_initializer")
-        self.kernel_regularizer = regularizers.get(kernel_regularizer, "kernel_regularizer")
-        self.bias_regularizer = regularizers.get(bias_regularizer, "bias_regularizer")
+        self.kernel_regularizer, self.bias_regularizer = kernel_regularizer, bias_regularizer
 
     def output_shape(self, input_shape: Shape) -> Shape:
         return (*shape(input_shape, "input_shape")[:-1], self.units)

@@ -64,6 +64,8 @@ class Dropout(_Noise):
     (100,)
     """
 
+    changeable = ("rate",)
+
     def __init__(self, rate: float, seed: int | None = None, **base: Any) -> None:
         super().__init__(seed, **base)
         self.rate = real(rate, "rate", 0, below=1)
@@ -113,6 +115,8 @@ class GaussianNoise(_Noise):
     >>> layers.GaussianNoise(0.1).output_shape((28, 28, 1))
     (28, 28, 1)
     """
+
+    changeable = ("stddev",)
 
     def __init__(self, stddev: float, seed: int | None = None, **base: Any) -> None:
         super().__init__(seed, **base)

@@ -14,6 +14,7 @@ next one. A method that is replaced later, as in a notebook, is looked at again 
 import difflib
 import functools
 import inspect
+import weakref
 from collections.abc import Callable
 from typing import Any
 
@@ -126,11 +127,21 @@ class _OnInstance:
     """Stands for a function that a layer's ``__init__`` has put in place of a method."""
 
     def __init__(self, layer: Any, name: str, function: Callable[..., Any]) -> None:
-        self._layer, self._name, self._function = layer, name, function
+        # The reference is weak because the layer holds this object; a circle would keep the layer's arrays alive.
+        self._layer = weakref.ref(layer)
+        self._name, self._function = name, function
         self._left_out = _left_out(layer, name, function)
 
+    def __getstate__(self) -> dict[str, Any]:
+        return self.__dict__ | {"_layer": self._layer()}  # copies of references refer to the original
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state, _layer=weakref.ref(state["_layer"]))
+
     def __call__(self, *arguments: Any, **named: Any) -> Any:
-        return _call(self._layer, self._name, self._function, self._left_out, arguments, named, self._layer.built)
+        layer = self._layer()
+        assert layer is not None
+        return _call(layer, self._name, self._function, self._left_out, arguments, named, layer.built)
 
 
 def _left_out(layer: Any, name: str, method: Callable[..., Any]) -> frozenset[str]:

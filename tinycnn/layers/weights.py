@@ -8,7 +8,7 @@ import numpy as np
 
 from .. import initializers, regularizers
 from ..core.backend import Backend
-from ..core.checks import boolean
+from ..core.checks import boolean, optional_name
 from ..core.messages import shown
 from ..core.parameter import Parameter, overwrite
 from ..core.types import Array, Shape
@@ -35,6 +35,17 @@ class Weights:
     def _need_build(self) -> None:
         """Raise unless the layer is built."""
         raise NotImplementedError
+
+    @property
+    def name(self) -> str | None:
+        """The layer's name, which may be changed at any time; None until the layer is built or part of a model."""
+        return vars(self).get("_name")  # an error may name a layer before it has one
+
+    @name.setter
+    def name(self, value: str | None) -> None:
+        if value is None and vars(self).get("built"):
+            raise ValueError(f"{self.label}: a layer that is built needs a name; got None")
+        self._name = optional_name(value)
 
     @property
     def trainable(self) -> bool:

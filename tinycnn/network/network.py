@@ -1,32 +1,27 @@
-"""Layers in a row: how a network is built, named, described and compiled. Data and files are not known here."""
+"""Layers in a row: how a network is built, named and described. Data and files are not known here."""
 
-import contextlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, Self
 
 from .. import layers as layers_module
-from .. import losses, optimizers
 from ..core import seeding
 from ..core.backend import Backend, get_backend
-from ..core.checks import boolean, choice, integer, items, optional_name, shape
+from ..core.checks import boolean, checked_name, choice, integer, items, optional_name, shape, word
 from ..core.messages import shown, snake_case
 from ..core.parameter import Parameter, overwrite
 from ..core.registry import custom_classes
 from ..core.types import Array, Config, Shape
-from ..core.workspace import Workspace
 from ..layers.base import Layer, build_layer
 from ..layers.own import no_base, prepare
-from ..metrics import by_name as metrics_by_name
-from .final_softmax import check_end, training_chain
-from .plan import fused
+from .compiling import Compiling
 
 #: The most layers that a configuration may describe; building a thousand takes a tenth of a second.
 MAX_LAYERS = 1000
-#: The most bytes of memory that a model keeps between two predictions.
-IDLE_BYTES = 256 << 20
+#: What is fixed once the layers are built, because arrays and seeds of theirs follow from it.
+_FIXED = ("dtype", "backend", "seed")
 
 
-class Network:
+class Network(Compiling):
     """A list of layers, each of which takes what the one before it gives; :class:`tinycnn.Sequential` trains it.
 
     Parameters
@@ -44,19 +39,27 @@ class Network:
     ) -> None:
         if isinstance(name, Layer):
             raise TypeError("layers: a Sequential takes one list of layers, Sequential([first, second, …])")
+        super().__init__()
         self.name = optional_name(name) or snake_case(type(self).__name__)
         self.dtype = choice(dtype, ("float32", "float64"), "dtype")
         self.seed = seeding.new_model_seed()
         self.layers: list[Layer] = []
         self.built = False
-        self.compiled = False
         self.stop_training = False
         self._input_shape: Shape | None = None
-        self._chain: list[Any] | None = None
-        self._idle: list[Workspace] = []
-        self._predicting: tuple[list[Layer], list[Any]] = [], []
+        self._frozen: list[str] | None = None  # the parameters to freeze when they are made; None: see the layers
         for layer in items(layers, "layers", "layers"):
             self.add(layer)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if name == "name":
+            value = checked_name(value)
+        if name in _FIXED and vars(self).get("built") and value != vars(self).get(name):
+            raise RuntimeError(
+                f"{name} is fixed when the layers of {self.name} are built, and it is {vars(self)[name]!r}; make a new "
+                f"model to have {shown(value)}"
+            )
+        super().__setattr__(name, value)
 
     # Building -------------------------------------------------------------------------------------------------
 
@@ -120,8 +123,21 @@ class Network:
             for layer in self.layers:
                 layer.built = False
             raise
+        self._freeze()
         if self.compiled:
             self.make_chain(self.optimizer, self.loss)
+
+    def build_again(self, *, seed: int | None = None, dtype: str | None = None) -> None:
+        """Make all weights anew, from another seed or in another dtype; each parameter stays frozen if it is."""
+        frozen = self._frozen_parameters()
+        self.built = False  # seed and dtype can be set now
+        self.seed, self.dtype = self.seed if seed is None else seed, self.dtype if dtype is None else dtype
+        for index, layer in enumerate(self.layers):
+            backend = self.backend
+            rng = seeding.generator(self.seed, seeding.Stream.INITIALISE, index)
+            build_layer(layer, layer.built_input_shape, rng=rng, dtype=self.dtype, backend=backend)
+        self.built, self._frozen = True, frozen
+        self._freeze()
 
     def _build_layer(self, layer: Layer, index: int) -> None:
         if index == 0:
@@ -180,104 +196,14 @@ class Network:
             if not layer.built:
                 raise RuntimeError(f"{layer.label} was put into {self.name}.layers by hand; use {self.name}.add(layer)")
             prepare(layer)  # one of its methods may have been replaced since it was built
-
-    # Compiling ------------------------------------------------------------------------------------------------
-
-    def compile(self, optimizer: Any = "adam", loss: Any = None, metrics: Sequence[Any] | None = None) -> None:
-        """Choose how to train.
-
-        Parameters
-        ----------
-        optimizer : str or Optimizer
-            A name stands for an optimizer with its default arguments.
-        loss : str or Loss
-            What training makes small; it must be given.
-        metrics : sequence of str or Metric, optional
-            What ``fit`` and ``evaluate`` report besides the loss.
-
-        Raises
-        ------
-        ValueError
-            If a name is unknown (the message suggests the nearest valid one), or if loss and last layer do not fit: a
-            softmax with ``from_logits=True``, no softmax with ``from_logits=False``, two softmaxes in a row.
-        """
-        if loss is None:
-            raise ValueError("compile needs a loss, for example loss='sparse_categorical_crossentropy'")
-        chosen = optimizers.get(optimizer), losses.get(loss), metrics_by_name(() if metrics is None else metrics)
-        if self.built:
-            self.make_chain(*chosen[:2])
-        else:
-            check_end(self.layers, chosen[1])
-            self._chain = None
-        self.optimizer, self.loss, self.metrics = chosen
-        self.compiled = True
-
-    def make_chain(self, optimizer: optimizers.Optimizer, loss: losses.Loss) -> None:
-        """Work out what training runs, as single layers and as a plan, or raise an error and change nothing."""
-        chain, chain_loss = training_chain(list(self.layers), loss)
-        parameters = self.parameters()
-        optimizer.check(parameters)
-        if optimizer.slots.keys() - parameters.keys():
-            raise ValueError("the optimizer has been used by another model; make a new one")
-        self._chained = list(self.layers)
-        self._chain, self.chain_loss = chain, chain_loss
-        self._plan = fused(chain, self.backend)
-        self._evaluation_plan = fused(chain, self.backend, training=False)
-
-    def need_compile(self) -> None:
-        """Raise RuntimeError unless the model is compiled with the layers that it has now.
-
-        A model that was compiled before it was built gets its chain here.
-        """
-        if not self.compiled:
-            raise RuntimeError(
-                f"{self.name} is not compiled: call model.compile(optimizer='adam', "
-                "loss='sparse_categorical_crossentropy', metrics=['accuracy']) first"
-            )
-        self.need_build()
-        if self._chain is None:
-            self.make_chain(self.optimizer, self.loss)
-        if self._chained != self.layers:
-            raise RuntimeError(f"the layers of {self.name} have changed since it was compiled: compile it again")
-
-    @property
-    def chain(self) -> list[Any]:
-        """The layers as training runs them: without a final softmax that the loss has taken over."""
-        assert self._chain is not None
-        return self._chain
-
-    @property
-    def plan(self) -> list[Any]:
-        """The chain with steps in place of the layers that run as one; see :mod:`tinycnn.network.plan`."""
-        assert self._chain is not None
-        return self._plan
-
-    @property
-    def evaluation_plan(self) -> list[Any]:
-        """The plan for evaluation, in which no layer trains and batch normalization is a fixed map."""
-        assert self._chain is not None
-        return self._evaluation_plan
-
-    @property
-    def prediction_plan(self) -> list[Any]:
-        """The plan for prediction, which runs all layers, a final softmax included."""
-        layers, plan = self._predicting
-        if layers != self.layers:
-            layers = list(self.layers)
-            plan = fused(layers, self.backend, training=False)
-            self._predicting = layers, plan  # both at once, because other threads may look
-        return plan
-
-    @contextlib.contextmanager
-    def lent_workspace(self) -> Iterator[Workspace]:
-        """Lend a workspace for one call: that of the last call, whose memory is already there, unless it is in use."""
-        try:
-            ws = self._idle.pop()
-        except IndexError:  # the first call, or another thread has it
-            ws = Workspace(self.backend.empty)
-        yield ws
-        if not self._idle and ws.nbytes() <= IDLE_BYTES:
-            self._idle.append(ws)
+        given = self._input_shape
+        for layer in self.layers:
+            if layer.built_input_shape != given:
+                raise RuntimeError(
+                    f"{self.name}.layers was changed by hand: {layer.label} was built for samples of shape "
+                    f"{layer.built_input_shape} and is given {given} now; make a new model of new layers"
+                )
+            given = layer.built_output_shape
 
     # Weights --------------------------------------------------------------------------------------------------
 
@@ -336,13 +262,32 @@ class Network:
 
     def get_config(self) -> Config:
         """Return what :meth:`from_config` needs to make the same model without its weights, in a form for JSON."""
+        frozen = self._frozen_parameters() if self.built else self._frozen
         return {
             "name": self.name,
             "dtype": self.dtype,
             "seed": self.seed,
             "input_shape": None if self._input_shape is None else list(self._input_shape),
             "layers": [layers_module.serialize(layer) for layer in self.layers],
+            **({} if frozen is None else {"frozen": frozen}),
         }
+
+    def _frozen_parameters(self) -> list[str] | None:
+        """Return the names of all frozen parameters, or None if these are just the parameters of frozen layers."""
+        if all(p.trainable == layer.trainable for layer in self.layers for p in layer.params.values()):
+            return None
+        return [key for key, parameter in self.parameters().items() if not parameter.trainable]
+
+    def _freeze(self) -> None:
+        """Freeze those parameters that :meth:`from_config` was told to freeze, and no others."""
+        if self._frozen is None:
+            return
+        parameters = self.parameters()
+        if unknown := set(self._frozen) - parameters.keys():
+            raise ValueError(f"frozen: {self.name} has no parameter {shown(min(unknown))}")
+        for key, parameter in parameters.items():
+            parameter.trainable = key not in self._frozen
+        self._frozen = None
 
     @classmethod
     def from_config(cls, config: Config, custom_objects: dict[str, type] | None = None) -> Self:
@@ -374,6 +319,9 @@ class Network:
             layer = layers_module.deserialize(description)
             model._give_name(layer)
             model.layers.append(layer)
+        frozen = config.get("frozen")
+        if frozen is not None:
+            model._frozen = [word(key, "frozen") for key in items(frozen, "frozen", "names of parameters")]
         input_shape = config["input_shape"]
         if input_shape is None and model.layers:
             input_shape = model.layers[0].input_shape

@@ -13,6 +13,7 @@ from ..core.checks import boolean, integer
 from ..core.types import Array
 from ..core.workspace import Workspace
 from ..kernels.threads import one_blas_thread
+from ..layers.looking import layers_kept
 from ..losses import SparseCategoricalCrossentropy
 from ..network.final_softmax import layer_of
 from ..network.plan import parts_of
@@ -35,8 +36,8 @@ def profile(model: Sequential, batch_size: int = 128, repeats: int = 20, *, fuse
     """Measure where the time of a training step goes, on random images and targets.
 
     Every repeat runs two training steps: one that reads the clock between its parts, so that each part finds the
-    caches as in training, and one that does not. Afterwards the model's weights and its optimizer are as they were
-    before; its gradients are not.
+    caches as in training, and one that does not. Afterwards the model, its optimizer and its loss are as they were
+    before.
 
     Parameters
     ----------
@@ -152,7 +153,8 @@ def _state_kept(model: Sequential) -> Iterator[None]:
     # The copy of the optimizer keeps its own slots, but refers to the very same parameters.
     model.optimizer = copy.deepcopy(optimizer, {id(parameter): parameter for parameter in model.parameters().values()})
     try:
-        yield
+        with layers_kept(model.layers, *model.losses_used(), gradients=True):
+            yield
     finally:
         model.optimizer = optimizer
         model.set_weights(weights)

@@ -13,17 +13,16 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from .. import metrics
-from ..core import seeding
 from ..core.checks import LARGEST, integer
 from ..core.files import MAX_DEPTH
 from ..core.messages import shown
 from ..core.types import Array, Config
 from ..core.version import is_ours, versions
-from ..layers.base import build_layer
 from ..network.network import Network
 from ..training.batches import checksum
 from ..training.callback import Callback
 from ..training.loop import Run
+from ..training.sequences import SequenceSamples
 from . import model_file
 
 FORMAT = 1
@@ -62,13 +61,16 @@ def identity(run: Run) -> Config:
     model, settings = run.model, run.settings
     config = model.get_config()
     del config["seed"]
+    config.pop("frozen", None)
     for layer in config["layers"]:
         layer["config"].pop("trainable", None)
     optimizer = model.optimizer.get_config()
     if model.optimizer.schedule is None:
         del optimizer["learning_rate"]
-    validation = None
-    if run.validation is not None:
+    validation: Any = None
+    if isinstance(run.validation, SequenceSamples):
+        validation = run.validation.identity()
+    elif run.validation is not None:
         parts = zip(("x", "y", "sample_weight"), run.validation, strict=True)
         validation = {name: checksum(part) for name, part in parts if part is not None}
     return _plain(
@@ -333,7 +335,8 @@ def _kind(value: Any) -> type:
 def _restore_model(model: Network, saved: Saved) -> None:
     """Give a model the seed, the frozen layers, the learning rate, the steps and the arrays of a state."""
     if model.seed != saved.description["model"]["seed"]:
-        _draw_anew(model, saved.description["model"]["seed"])
+        model.build_again(seed=integer(saved.description["model"]["seed"], "seed", minimum=0))
+        model.make_chain(model.optimizer, model.loss)
     frozen, frozen_layers = set(saved.state["frozen"]), set(saved.state["frozen_layers"])
     for layer in model.layers:
         layer.trainable = layer.name not in frozen_layers
@@ -344,15 +347,6 @@ def _restore_model(model: Network, saved: Saved) -> None:
     if model.optimizer.schedule is None:
         model.optimizer.learning_rate = training["optimizer"]["config"]["learning_rate"]
     _fill(model, {key: array for key, array in saved.arrays.items() if not key.startswith(model_file.STATE)})
-
-
-def _draw_anew(model: Network, seed: int) -> None:
-    """Give a model another seed, and draw again from it what its layers had drawn, such as the seeds of dropout."""
-    model.seed = integer(seed, "seed", minimum=0)
-    for index, layer in enumerate(model.layers):
-        rng = seeding.generator(seed, seeding.Stream.INITIALISE, index)
-        build_layer(layer, layer.built_input_shape, rng=rng, dtype=model.dtype, backend=model.backend)
-    model.make_chain(model.optimizer, model.loss)
 
 
 def _fill(model: Network, arrays: Mapping[str, Array]) -> None:

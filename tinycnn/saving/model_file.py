@@ -47,6 +47,7 @@ def contents(model: Network) -> tuple[dict[str, Array], dict[str, Any]]:
     arrays = {_WEIGHT + key: model.backend.to_numpy(value) for key, value in model.weights().items()}
     description: dict[str, Any] = {"format": FORMAT, "model": model.get_config()}
     if model.compiled:
+        model.optimizer.follow(model.parameters())
         description["training"] = {
             "optimizer": described(model.optimizer),
             "iterations": model.optimizer.iterations,

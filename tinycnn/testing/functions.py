@@ -1,7 +1,7 @@
 """What a gradient check can be asked about: a layer, a model or a loss, each seen as a function from arrays."""
 
 import copy
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -12,7 +12,8 @@ from ..core import seeding
 from ..core.backend import get_backend
 from ..core.messages import shown
 from ..core.types import Array, Shape
-from ..layers.base import Layer, Parameter, buffers_kept, build_layer
+from ..layers.base import Layer, Parameter, build_layer
+from ..layers.looking import buffers_kept, layers_kept
 from ..layers.own import prepare
 from ..losses import Loss
 from ..sequential import Sequential
@@ -49,6 +50,8 @@ class Function:
     composite : bool
         Whether several kinks may follow one another, as in a network. The slopes on the two sides of such a kink do
         not bound what the chain rule gives there, so it is counted without a verdict.
+    losses : sequence of Loss
+        The losses that are used.
     """
 
     name: str
@@ -59,16 +62,17 @@ class Function:
     frozen_layers: list[Layer]
     initial: list[Array] = field(default_factory=list)
     composite: bool = False
+    losses: Sequence[Loss] = ()
 
     @contextmanager
     def frozen(self) -> Iterator[None]:
-        """Freeze ``frozen_layers`` inside a ``with`` block; at its end all arrays and buffers are as they were."""
+        """Freeze ``frozen_layers`` inside a ``with`` block; at its end layers and losses hold what they held before."""
         layers = self.frozen_layers
         # Setting a layer's flag also sets the flags of its parameters, so the parameters are put back after the layers.
         parts: list[Layer | Parameter] = [*layers, *(p for layer in layers for p in layer.params.values())]
         trainable = [part.trainable for part in parts]
         saved = [(array, array.copy()) for array in (*self.arrays.values(), *self.initial)]
-        with buffers_kept(self.state):
+        with layers_kept(self.state, *self.losses, gradients=True):
             for layer in layers:
                 layer.trainable = False
             try:
@@ -148,26 +152,31 @@ def _model_function(model: Sequential, x: Array, y: Any, training: bool) -> Func
         )
     targets = model.loss.check_targets(y, len(x), model.output_shape) if with_loss else np.empty(0)
     chain = model.chain if with_loss else model.layers
+    losses = model.losses_used() if with_loss else ()
     trained = {name: p.value for name, p in model.parameters().items() if p.trainable and training}
 
     def forward() -> tuple[Array, list[Any], Any]:
-        with buffers_kept(model.layers):
-            value, caches = forward_through(chain, x, step=STEP)
+        value, caches = forward_through(chain, x, step=STEP)
         if not with_loss:
             return value, caches, None
-        losses, loss_cache = model.chain_loss.forward(value, targets, model.backend)
-        return losses, caches, loss_cache
+        per_sample, loss_cache = model.chain_loss.forward(value, targets, model.backend)
+        return per_sample, caches, loss_cache
+
+    def result() -> Array:
+        with buffers_kept(model.layers):
+            return forward()[0]
 
     def gradients(dy: Array) -> dict[str, Array]:
-        _, caches, loss_cache = forward()
-        if with_loss:
-            dy = model.chain_loss.backward(loss_cache, dy, model.backend)
-        dx = backward(chain, caches, dy)
+        with buffers_kept(model.layers):
+            _, caches, loss_cache = forward()
+            if with_loss:
+                dy = model.chain_loss.backward(loss_cache, dy, model.backend)
+            dx = backward(chain, caches, dy)
         parameters = model.parameters()
         return {INPUT: dx} | {name: parameters[name].grad for name in trained}
 
     layers, frozen = list(model.layers), [] if training else list(model.layers)
-    return Function(model.name, {INPUT: x} | trained, lambda: forward()[0], gradients, layers, frozen, composite=True)
+    return Function(model.name, {INPUT: x} | trained, result, gradients, layers, frozen, composite=True, losses=losses)
 
 
 def _in_float64(model: Sequential, input_shape: Shape) -> Sequential:
@@ -177,16 +186,11 @@ def _in_float64(model: Sequential, input_shape: Shape) -> Sequential:
             model.build(input_shape)
         return model
     twin = copy.deepcopy(model)
-    twin.dtype = "float64"
     if not twin.built:
+        twin.dtype = "float64"
         twin.build(input_shape)
         return twin
-    for layer, original in zip(twin.layers, model.layers, strict=True):
-        build_layer(
-            layer, layer.built_input_shape, rng=np.random.default_rng(0), dtype="float64", backend=model.backend
-        )
-        for name, parameter in layer.params.items():
-            parameter.trainable = original.params[name].trainable
+    twin.build_again(dtype="float64")
     twin.set_weights(model.get_weights())
     if twin.compiled:
         twin.compile("sgd", twin.loss)  # the layers have new arrays, which the chain has to refer to

@@ -13,6 +13,7 @@ from ..core.types import Array
 from ..kernels.threads import one_blas_thread
 from ..layers import serialize
 from ..layers.base import Layer
+from ..layers.looking import layers_kept
 from ..sequential import Sequential
 from ..training.step import backward, walk_forward
 from .functions import Function, layer_function
@@ -72,7 +73,9 @@ def check_directional(
         raise ValueError(f"x must have the shape (N, {', '.join(map(str, model.input_shape))}); got {x.shape}")
     seed, rtol = integer(seed, "seed", 0), real(rtol, "rtol", 0, 1)
     report = GradientReport(f"Directional check of {model.name} (float64, direction seed {seed})")
-    _Network(model, x, y).directional(report, seed, rtol)
+    losses = model.losses_used() if model.compiled else ()
+    with layers_kept(model.layers, *losses, gradients=True):
+        _Network(model, x, y).directional(report, seed, rtol)
     if report.failures:
         raise AssertionError("\n".join(report.failures))
     return report

@@ -13,6 +13,7 @@ from ..network.network import Network
 from .batches import USUAL_BATCH, ArrayBatches, Batches, IteratorBatches
 from .callback import Callback
 from .data import Samples, checked_data, sample_weights
+from .sequences import SequenceBatches, SequenceSamples, is_sequence
 
 
 @dataclass(frozen=True)
@@ -57,7 +58,7 @@ class FitSettings:
             object.__setattr__(self, name, value)
 
 
-def prepare(model: Network, x: Any, y: Any, settings: FitSettings) -> tuple[Batches, Samples | None]:
+def prepare(model: Network, x: Any, y: Any, settings: FitSettings) -> tuple[Batches, Samples | SequenceSamples | None]:
     """Return the source of the batches, and the samples to evaluate after each epoch (None if there are none).
 
     Parameters
@@ -83,7 +84,12 @@ def prepare(model: Network, x: Any, y: Any, settings: FitSettings) -> tuple[Batc
     if y is None:
         _refuse_with_batches(x, settings)
         steps, check_finite = settings.steps_per_epoch, settings.check_finite
+        if is_sequence(x):
+            shuffle, weights = settings.shuffle, settings.class_weight
+            return SequenceBatches(model, x, shuffle, steps, weights, check_finite), validation
         return IteratorBatches(model, x, steps, settings.class_weight, check_finite), validation
+    if is_sequence(x):
+        raise ValueError(f"y was given, but x, a {type(x).__name__}, holds batches with their targets; leave out y")
     x, y = checked_data(model, x, y, settings.check_finite)
     samples = Samples(x, y, sample_weights(settings.sample_weight, None, y, model.output_shape[-1]))
     if settings.validation_split:
@@ -167,11 +173,13 @@ def _takes(method: Callable[..., Any], arguments: tuple[str, ...]) -> bool:
     return True
 
 
-def _validation(model: Network, settings: FitSettings) -> Samples | None:
+def _validation(model: Network, settings: FitSettings) -> Samples | SequenceSamples | None:
     """Return the checked ``validation_data``, or None if there are none."""
     data = settings.validation_data
     if data is None:
         return None
+    if is_sequence(data):
+        return SequenceSamples(model, data, settings.check_finite, "validation_data")
     if not isinstance(data, tuple | list) or len(data) not in (2, 3):
         raise TypeError(f"validation_data must be (x, y) or (x, y, sample_weight); got {shown(data)}")
     images, targets = checked_data(model, data[0], data[1], settings.check_finite, "validation_data: ")
@@ -184,7 +192,7 @@ def _validation(model: Network, settings: FitSettings) -> Samples | None:
 
 def _refuse_with_batches(source: Any, settings: FitSettings) -> None:
     """Raise if ``source`` does not yield batches, or if an argument was given that makes sense only with arrays."""
-    if not hasattr(source, "__iter__") or hasattr(source, "dtype"):
+    if not (hasattr(source, "__iter__") or is_sequence(source)) or hasattr(source, "dtype"):
         raise ValueError(
             f"y is missing: fit(x, y) takes arrays, fit(batches) takes an iterable of (x, y) pairs; "
             f"got {type(source).__name__} alone"

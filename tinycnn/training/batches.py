@@ -254,7 +254,8 @@ class IteratorBatches:
         if count == self.steps:
             return
         for item in source:
-            yield self._checked(item, count, ws)
+            name = f"batch {count} of epoch {self._epochs}"
+            yield checked_batch(self._model, item, name, self._class_weight, self._check_finite, ws)
             count += 1
             if count == self.steps:
                 return
@@ -275,22 +276,27 @@ class IteratorBatches:
 
     def identity(self) -> Config:
         identity: Config = {"source": type(self._source).__name__, "steps_per_epoch": self.steps}
-        if isinstance(self._class_weight, dict):  # anything else is refused with the first batch
-            identity["class_weight"] = {str(label): str(weight) for label, weight in self._class_weight.items()}
-        return identity
+        return identity | class_weight_identity(self._class_weight)
 
-    def _checked(self, item: Any, number: int, ws: Workspace) -> Batch:
-        """Return a batch of the user's in the form that training takes, or raise an error that names the batch."""
-        name = f"batch {number} of epoch {self._epochs}"
-        if not isinstance(item, tuple | list) or len(item) not in (2, 3):
-            found = f"{type(item).__name__} of {len(item)}" if isinstance(item, tuple | list) else type(item).__name__
-            raise TypeError(f"{name}: expected (x, y) or (x, y, sample_weight); got a {found}")
-        x, y = checked_data(self._model, item[0], item[1], self._check_finite, f"{name}: ")
-        if not len(x):
-            raise ValueError(f"{name}: x is empty; a batch needs at least one image")
-        given = item[2] if len(item) == 3 else None
-        weight = sample_weights(given, self._class_weight, y, self._model.output_shape[-1], name=name)
-        return Batch(take(x, slice(None), ws, self._model.dtype, self._model.backend), y, weight)
+
+def class_weight_identity(class_weight: Any) -> Config:
+    """Return what an identity says of the weights of classes, which a user's batches are given one by one."""
+    if not isinstance(class_weight, dict):  # anything else is refused with the first batch
+        return {}
+    return {"class_weight": {str(label): str(weight) for label, weight in class_weight.items()}}
+
+
+def checked_batch(model: Network, item: Any, name: str, class_weight: Any, check_finite: bool, ws: Workspace) -> Batch:
+    """Return a batch of the user's in the form that training takes, or raise an error that begins with its name."""
+    if not isinstance(item, tuple | list) or len(item) not in (2, 3):
+        found = f"{type(item).__name__} of {len(item)}" if isinstance(item, tuple | list) else type(item).__name__
+        raise TypeError(f"{name}: expected (x, y) or (x, y, sample_weight); got a {found}")
+    x, y = checked_data(model, item[0], item[1], check_finite, f"{name}: ")
+    if not len(x):
+        raise ValueError(f"{name}: x is empty; a batch needs at least one image")
+    given = item[2] if len(item) == 3 else None
+    weight = sample_weights(given, class_weight, y, model.output_shape[-1], name=name)
+    return Batch(take(x, slice(None), ws, model.dtype, model.backend), y, weight)
 
 
 def checksum(array: Array) -> int:

@@ -6,6 +6,10 @@ from typing import Any, ClassVar
 Logs = dict[str, float]
 
 
+class NoModelError(AttributeError, RuntimeError):
+    """A callback was asked for its model before ``fit`` gave it one, or after the model was freed."""
+
+
 class Callback:
     """The base of all callbacks; a subclass defines the methods that it needs.
 
@@ -37,11 +41,16 @@ class Callback:
     @property
     def model(self) -> Any:
         """The model that is trained."""
-        model = self.__dict__.get("_model", lambda: None)()
+        held = self.__dict__.get("_model")
+        model = None if held is None else held()
         if model is None:
-            raise AttributeError(
-                f"{type(self).__name__} has no model: fit sets it, and it is gone when nobody holds the model any more"
+            why = (
+                "fit sets it, and this callback has not been in a fit, or is a copy"
+                if held is None
+                else "a callback does not keep its model alive, and nobody else holds it any more. Keep the model in a "
+                "variable: model = …; history = model.fit(…)"
             )
+            raise NoModelError(f"{type(self).__name__} has no model: {why}")
         return model
 
     @model.setter

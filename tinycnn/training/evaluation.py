@@ -1,5 +1,6 @@
 """Evaluating, predicting, and training on a single batch: what a model does outside of ``fit``."""
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ from .batches import Batch, SampleSource, block_size, take
 from .callback import Logs
 from .data import checked_data, images_for, sample_weights
 from .running_means import RunningMeans
+from .sequences import SequenceSamples, is_sequence
 from .step import infer, train_step
 
 
@@ -35,13 +37,20 @@ def train_on_batch(model: Network, x: Any, y: Any) -> Logs:
 def evaluate(model: Network, x: Any, y: Any, *, verbose: int, sample_weight: Any, check_finite: bool) -> Logs:
     """Return loss and metrics on a data set, as :meth:`tinycnn.Sequential.evaluate` says."""
     verbose = verbosity(verbose)
-    x, y = checked_data(model, x, y, check_finite)
-    if not len(x):
-        raise ValueError("x is empty: there is nothing to evaluate")
-    weight = sample_weights(sample_weight, None, y, model.output_shape[-1], name="evaluate")
-    expected = _check_device_memory(model, len(x))
+    source: SampleSource | SequenceSamples
+    weight = None
+    if y is None and is_sequence(x):
+        if sample_weight is not None:
+            raise ValueError("sample_weight needs arrays, but x holds batches; let it give (x, y, sample_weight)")
+        source = SequenceSamples(model, x, check_finite)
+        _check_device_memory(model, block_size(model))
+    else:
+        x, y = checked_data(model, x, y, check_finite)
+        if not len(x):
+            raise ValueError("x is empty: there is nothing to evaluate")
+        weight = sample_weights(sample_weight, None, y, model.output_shape[-1], name="evaluate")
+        source = SampleSource(model.backend, x, y, model.dtype, _check_device_memory(model, len(x)))
     with one_blas_thread(), model.lent_workspace() as ws:
-        source = SampleSource(model.backend, x, y, model.dtype, expected)
         results = evaluate_source(model, model.evaluation_plan, source, weight, ws)
     if verbose:
         print("  ".join(f"{name} {value:.4f}" for name, value in results.items()))
@@ -49,20 +58,41 @@ def evaluate(model: Network, x: Any, y: Any, *, verbose: int, sample_weight: Any
 
 
 def evaluate_source(
-    model: Network, chain: list[Any], source: SampleSource, weight: Array | None, ws: Workspace
+    model: Network, chain: list[Any], source: SampleSource | SequenceSamples, weight: Array | None, ws: Workspace
 ) -> Logs:
     """Return loss and metrics on all samples of a source, in blocks whose size follows from the network alone."""
-    means, size = RunningMeans(model), block_size(model)
+    means = RunningMeans(model)
+    for x, y, targets, weights in _blocks(model, source, weight, ws):
+        losses, cache = model.chain_loss.forward(infer(chain, x, ws), targets, model.backend)
+        means.update(losses, y, cache.p, weights)
+    return means.results()
+
+
+def _blocks(
+    model: Network, source: SampleSource | SequenceSamples, weight: Array | None, ws: Workspace
+) -> Iterator[tuple[Array, Array, Array, Array | None]]:
+    """Yield for each block the images, the targets on the host and for the loss, and the weights if there are any."""
+    size = block_size(model)
+    if isinstance(source, SequenceSamples):
+        for x, y, weights in source.blocks(size):
+            yield take(x, slice(None), ws, model.dtype, model.backend), y, y, weights
+        return
     for start in range(0, len(source), size):
         x, targets, y = source.batch(start, start + size, ws)
-        losses, cache = model.chain_loss.forward(infer(chain, x, ws), targets, model.backend)
-        means.update(losses, y, cache.p, None if weight is None else weight[start : start + size])
-    return means.results()
+        yield x, y, targets, None if weight is None else weight[start : start + size]
 
 
 def predict(model: Network, x: Any, *, check_finite: bool) -> Array:
     """Return the network's results for a batch, as :meth:`tinycnn.Sequential.predict` says."""
-    x = images_for(model, x, check_finite)
+    if is_sequence(x):
+        blocks = SequenceSamples(model, x, check_finite).images(block_size(model))
+        results = [_predict(model, block) for block in blocks]
+        return np.concatenate(results or [np.empty((0, *model.output_shape), model.dtype)])
+    return _predict(model, images_for(model, x, check_finite))
+
+
+def _predict(model: Network, x: Array) -> Array:
+    """Return the network's results for checked images."""
     result = np.empty((len(x), *model.output_shape), model.dtype)
     size = block_size(model)
     _check_device_memory(model, len(x))

@@ -18,13 +18,20 @@ from .evaluation import evaluate_source
 from .interrupt import Interrupt, deferred_interrupt
 from .progress import Progress
 from .running_means import LossNotFiniteError, RunningMeans
+from .sequences import SequenceSamples
 from .step import train_step
 
 #: On a device, if no callback watches every batch, logs are fetched only after this many batches.
 LOOK_EVERY = 100
 
 
-def fit(model: Network, batches: Batches, validation: Samples | None, settings: FitSettings, history: History) -> None:
+def fit(
+    model: Network,
+    batches: Batches,
+    validation: Samples | SequenceSamples | None,
+    settings: FitSettings,
+    history: History,
+) -> None:
     """Train, as :meth:`tinycnn.Sequential.fit` says.
 
     Parameters
@@ -126,18 +133,19 @@ class Run:
         self,
         model: Network,
         batches: Batches,
-        validation: Samples | None,
+        validation: Samples | SequenceSamples | None,
         settings: FitSettings,
         history: History,
     ) -> None:
         self.model, self.batches, self.validation, self.settings = model, batches, validation, settings
-        self.chain = model.plan if settings.fuse else model.chain
-        self._evaluation_chain = model.evaluation_plan if settings.fuse else model.chain
+        self._choose_chains()
         expected = self._check_device_memory()
         self.ws = Workspace(model.backend.empty, expected)
-        self._validation_source = validation and SampleSource(
-            model.backend, validation.x, validation.y, model.dtype, expected
-        )
+        self._validation_source: SampleSource | SequenceSamples | None = None
+        if isinstance(validation, Samples):
+            self._validation_source = SampleSource(model.backend, validation.x, validation.y, model.dtype, expected)
+        else:
+            self._validation_source = validation
         self.epoch, self.batch, self.steps = settings.initial_epoch, 0, 0
         self.stopped = model.stop_training = False
         params = {"epochs": settings.epochs, "steps": batches.steps, "verbose": settings.verbose}
@@ -147,12 +155,20 @@ class Run:
         self._watched = not model.backend.on_device or any(callback.watches_batches() for callback in self.callbacks)
         self.new_means()
 
+    def _choose_chains(self) -> None:
+        """Take what is to be run from the model; a callback may have changed an attribute of a layer or of the loss."""
+        single, plan, evaluation_plan = self.model.chains()
+        self.chain = plan if self.settings.fuse else single
+        self._evaluation_chain = evaluation_plan if self.settings.fuse else single
+
     def _check_device_memory(self) -> int:
         """Return how many bytes of a device's memory the run will take, or raise if fewer are free."""
         self._need: device_memory.Need | None = None
         if not self.model.backend.on_device:
             return 0
-        evaluated = 0 if self.validation is None else min(len(self.validation.x), block_size(self.model))
+        evaluated = 0 if self.validation is None else block_size(self.model)
+        if isinstance(self.validation, Samples):
+            evaluated = min(evaluated, len(self.validation.x))
         self._need = device_memory.training_need(self.model, self.chain, self.settings.augment, evaluated)
         images = self.batches.batch_size or 1
         return device_memory.check(self.model, self._need, images, "training on batches of")
@@ -172,6 +188,7 @@ class Run:
             return
         self.new_means()
         self.callbacks.on_epoch_begin(self.epoch)
+        self._choose_chains()
 
     def new_means(self) -> None:
         """Begin the means of another epoch."""
@@ -207,6 +224,7 @@ class Run:
         if self._watched or self.batch % LOOK_EVERY == 0:
             self._logs = self.logs()
         self.callbacks.on_train_batch_end(self.batch - 1, self._logs)
+        self._choose_chains()
         return self._logs
 
     def logs(self) -> Logs:
@@ -223,8 +241,9 @@ class Run:
     def end_epoch(self) -> Logs:
         """Evaluate, tell the callbacks, and return the logs; callbacks that save find the next epoch under way."""
         logs = self.logs()
-        if self.validation is not None and self._validation_source is not None:
-            source, weight = self._validation_source, self.validation.weight
+        if self._validation_source is not None:
+            weight = self.validation.weight if isinstance(self.validation, Samples) else None
+            source = self._validation_source
             results = evaluate_source(self.model, self._evaluation_chain, source, weight, self.ws)
             logs |= {f"val_{name}": value for name, value in results.items()}
         logs["learning_rate"] = self.model.optimizer.learning_rate

@@ -5,7 +5,8 @@ import math
 import numpy as np
 
 from ..core.types import Array
-from ..layers.base import Layer, buffers_kept
+from ..layers.base import Layer
+from ..layers.looking import layers_kept
 from ..network.final_softmax import layer_of
 from ..network.network import Network
 from .batches import Batch
@@ -93,7 +94,7 @@ def _in_weights(model: Network, which: str) -> tuple[Layer, str] | None:
 
 def _in_pass(model: Network, batch: Batch) -> tuple[Layer | None, str]:
     """Find the first number that is not finite in a forward and backward pass like that of ``train_step``."""
-    with buffers_kept(model.layers), np.errstate(all="ignore"):
+    with layers_kept(model.layers), np.errstate(all="ignore"):
         return _first_in_pass(model, batch)
 
 
