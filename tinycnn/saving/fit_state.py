@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from .. import metrics
+from .. import metrics, optimizers
 from ..core import seeding
 from ..core.checks import LARGEST, integer
 from ..core.files import MAX_DEPTH
@@ -39,6 +39,7 @@ _FIELDS: dict[str, tuple[type, ...]] = {
     "frozen": (list,),
     "frozen_layers": (list,),
     "callbacks": (list,),
+    "settings": (dict, type(None)),  # the first states that were written lack it
 }
 
 
@@ -53,38 +54,55 @@ class Saved(NamedTuple):
 # What has to be the same ----------------------------------------------------------------------------------------
 
 
-def identity(run: Run) -> Config:
-    """Return what determines a fit's bits in addition to its state, in a form for JSON; ``epochs`` may grow.
+def settings(model: Network) -> Config:
+    """Return how a model is compiled, in a form for JSON: all that a state would bring along apart from numbers.
 
-    The seed is not part of it, because the state contains the seed. The state also contains which layers are frozen and
-    a learning rate that is a number; callbacks may have changed these, so they are not part of it either.
+    A fit may change some of it, as a callback does that lowers the learning rate or freezes a layer.
     """
-    model, settings = run.model, run.settings
     config = model.get_config()
     del config["seed"]
-    for layer in config["layers"]:
-        layer["config"].pop("trainable", None)
-    optimizer = model.optimizer.get_config()
-    if model.optimizer.schedule is None:
-        del optimizer["learning_rate"]
+    return _plain(
+        {
+            "model": config,
+            "optimizer": {"class_name": type(model.optimizer).__name__} | model.optimizer.get_config(),
+            "loss": {"class_name": type(model.loss).__name__} | model.loss.get_config(),
+            "metrics": metrics.serialize(model.metrics),
+            "frozen": _frozen(model),
+        }
+    )
+
+
+def _frozen(model: Network) -> list[str]:
+    """Return the names of the parameters that are not trained."""
+    return [key for key, parameter in model.parameters().items() if not parameter.trainable]
+
+
+def identity(run: Run, begun_with: Config) -> Config:
+    """Return what determines a fit's bits in addition to its state, in a form for JSON; ``epochs`` may grow.
+
+    Parameters
+    ----------
+    run : Run
+        The fit.
+    begun_with : dict
+        The :func:`settings` with which the fit began, perhaps before an interruption.
+    """
+    model, given = run.model, run.settings
     validation = None
     if run.validation is not None:
         parts = zip(("x", "y", "sample_weight"), run.validation, strict=True)
         validation = {name: checksum(part) for name, part in parts if part is not None}
-    return _plain(
-        {
-            "model": config,
-            "optimizer": {"class_name": type(model.optimizer).__name__} | optimizer,
-            "loss": {"class_name": type(model.loss).__name__} | model.loss.get_config(),
-            "metrics": metrics.serialize(model.metrics),
-            "backend": model.backend.name,
-            "data": run.batches.identity(),
-            "validation_data": validation,
-            "augment": None if settings.augment is None else settings.augment.get_config(),
-            "fuse": settings.fuse,
-            "initial_epoch": settings.initial_epoch,
-        }
-    )
+    more = {
+        "backend": model.backend.name,
+        "data": run.batches.identity(),
+        "validation_data": validation,
+        "augment": None if given.augment is None else given.augment.get_config(),
+        "fuse": given.fuse,
+        "initial_epoch": given.initial_epoch,
+        # The state brings its own seed, which only somebody who has set another one would miss.
+        "set_seed": seeding.given_seed(model.seed),
+    }
+    return begun_with | _plain(more)
 
 
 def _plain(value: Any) -> Any:
@@ -137,9 +155,10 @@ def capture(run: Run, now: Config, callbacks: Sequence[Callback]) -> tuple[dict[
         "steps": run.steps,
         "stopped": model.stop_training,
         "meters": run.means.get_state() if run.batch else None,
-        "frozen": [key for key, parameter in model.parameters().items() if not parameter.trainable],
+        "frozen": _frozen(model),
         "frozen_layers": [layer.name for layer in model.layers if not layer.trainable],
         "callbacks": [_named_state(callback) for callback in callbacks],
+        "settings": settings(model),
     }
     own: dict[str, Array] = {}
     description["state"] = _encoded(state, own, "state")
@@ -240,7 +259,8 @@ def check_belongs(saved: Saved, now: Config, callbacks: Sequence[Callback], path
     ValueError
         If anything differs that determines the bits; the message says what.
     """
-    different = [text[:200] for text in differences(saved.state.get("identity"), now)]  # names may be of any length
+    then = saved.state["identity"]
+    different = [text[:200] for text in differences(then, _comparable(now, then))]  # names may be of any length
     if different:
         more = f", and {len(different) - 3} more" if len(different) > 3 else ""
         raise ValueError(
@@ -248,6 +268,23 @@ def check_belongs(saved: Saved, now: Config, callbacks: Sequence[Callback], path
             "or use another folder"
         )
     _pairs(saved, callbacks, path)
+
+
+def _comparable(now: Config, then: Config) -> Config:
+    """Return an identity without what need not be the same as in a state's: a seed that nobody has set.
+
+    The first states that were written do not say with which rate and which frozen layers their fit began.
+    """
+    now = _plain(now)
+    if now["set_seed"] is None or "set_seed" not in then:
+        now["set_seed"] = then.get("set_seed")
+    if "frozen" not in then:
+        del now["frozen"]
+        for layer in now["model"]["layers"]:
+            layer["config"].pop("trainable", None)
+        if not isinstance(now["optimizer"].get("learning_rate"), dict):
+            del now["optimizer"]["learning_rate"]
+    return now
 
 
 def _pairs(saved: Saved, callbacks: Sequence[Callback], path: Any) -> list[tuple[Callback, dict[str, Any]]]:
@@ -331,7 +368,7 @@ def _kind(value: Any) -> type:
 
 
 def _restore_model(model: Network, saved: Saved) -> None:
-    """Give a model the seed, the frozen layers, the learning rate, the steps and the arrays of a state."""
+    """Give a model the seed, the frozen layers, the optimizer's settings, the steps and the arrays of a state."""
     if model.seed != saved.description["model"]["seed"]:
         _draw_anew(model, saved.description["model"]["seed"])
     frozen, frozen_layers = set(saved.state["frozen"]), set(saved.state["frozen_layers"])
@@ -340,10 +377,21 @@ def _restore_model(model: Network, saved: Saved) -> None:
     for key, parameter in model.parameters().items():
         parameter.trainable = key not in frozen
     training = saved.description["training"]
-    model.optimizer.iterations = training["iterations"]
-    if model.optimizer.schedule is None:
-        model.optimizer.learning_rate = training["optimizer"]["config"]["learning_rate"]
+    _restore_optimizer(model.optimizer, training)
     _fill(model, {key: array for key, array in saved.arrays.items() if not key.startswith(model_file.STATE)})
+
+
+def _restore_optimizer(optimizer: optimizers.Optimizer, training: dict[str, Any]) -> None:
+    """Give an optimizer its steps, and the settings that callbacks may have changed, such as a lower learning rate."""
+    optimizer.iterations = training["iterations"]
+    config = training["optimizer"]["config"]
+    if optimizer.schedule is None:
+        optimizer.learning_rate = config["learning_rate"]
+    if is_ours(type(optimizer)):
+        saved = optimizers.get(training["optimizer"])
+        for name in config.keys() - {"learning_rate"}:
+            if getattr(optimizer, name) != getattr(saved, name):  # some cannot be set, and no callback can change them
+                setattr(optimizer, name, getattr(saved, name))
 
 
 def _draw_anew(model: Network, seed: int) -> None:
