@@ -12,7 +12,7 @@ from ..core.checks import save_freq as checked_save_freq
 from ..core.types import Config
 from ..core.version import versions
 from ..network.network import Network
-from ..saving import fit_state
+from ..saving import fit_identity, fit_state
 from ..saving.state_folder import StateFolder
 from ..training.callback import Callback, Logs
 from ..training.loop import Run
@@ -94,8 +94,8 @@ class BackupAndRestore(Callback):
             )
         self._run, self._files = run, StateFolder(self.backup_dir)
         self._others = [callback for callback in run.callbacks if callback is not self]
-        self._now = fit_state.settings(run.model)
-        self._identity: Config = fit_state.identity(run, self._begun_with())
+        self._now = fit_identity.settings(run.model)
+        self._identity: Config = fit_identity.identity(run, self._begun_with())
         self._files.prepare()
         self._found = self._newest()
 
@@ -153,7 +153,7 @@ class BackupAndRestore(Callback):
         run, identity = getattr(self, "_run", None), getattr(self, "_identity", None)
         if run is not None and identity is not None:
             begun_with = {name: identity[name] for name in self._now}
-            _LEFT[run.model] = _Left(os.path.realpath(self.backup_dir), begun_with, fit_state.settings(run.model))
+            _LEFT[run.model] = _Left(os.path.realpath(self.backup_dir), begun_with, fit_identity.settings(run.model))
         # These hold the data and the memory of the fit.
         for name in ("_run", "_others", "_found"):
             self.__dict__.pop(name, None)

@@ -5,14 +5,13 @@ follow from seed and step. This module adds the position within the fit, the sum
 callbacks remember. It also decides whether a state belongs to the fit that asks for it.
 """
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from .. import metrics, optimizers
+from .. import optimizers
 from ..core import seeding
 from ..core.checks import LARGEST, integer
 from ..core.files import MAX_DEPTH
@@ -21,10 +20,10 @@ from ..core.types import Array, Config
 from ..core.version import is_ours, versions
 from ..layers.base import build_layer
 from ..network.network import Network
-from ..training.batches import checksum
 from ..training.callback import Callback
 from ..training.loop import Run
 from . import model_file
+from .fit_identity import comparable, differences, frozen, settings
 
 FORMAT = 1
 #: What a state holds in addition to the number of its format, and the types that each entry may have.
@@ -49,84 +48,6 @@ class Saved(NamedTuple):
     arrays: dict[str, Array]
     description: dict[str, Any]
     state: dict[str, Any]
-
-
-# What has to be the same ----------------------------------------------------------------------------------------
-
-
-def settings(model: Network) -> Config:
-    """Return how a model is compiled, in a form for JSON: all that a state would bring along apart from numbers.
-
-    A fit may change some of it, as a callback does that lowers the learning rate or freezes a layer.
-    """
-    config = model.get_config()
-    del config["seed"]
-    return _plain(
-        {
-            "model": config,
-            "optimizer": {"class_name": type(model.optimizer).__name__} | model.optimizer.get_config(),
-            "loss": {"class_name": type(model.loss).__name__} | model.loss.get_config(),
-            "metrics": metrics.serialize(model.metrics),
-            "frozen": _frozen(model),
-        }
-    )
-
-
-def _frozen(model: Network) -> list[str]:
-    """Return the names of the parameters that are not trained."""
-    return [key for key, parameter in model.parameters().items() if not parameter.trainable]
-
-
-def identity(run: Run, begun_with: Config) -> Config:
-    """Return what determines a fit's bits in addition to its state, in a form for JSON; ``epochs`` may grow.
-
-    Parameters
-    ----------
-    run : Run
-        The fit.
-    begun_with : dict
-        The :func:`settings` with which the fit began, perhaps before an interruption.
-    """
-    model, given = run.model, run.settings
-    validation = None
-    if run.validation is not None:
-        parts = zip(("x", "y", "sample_weight"), run.validation, strict=True)
-        validation = {name: checksum(part) for name, part in parts if part is not None}
-    more = {
-        "backend": model.backend.name,
-        "data": run.batches.identity(),
-        "validation_data": validation,
-        "augment": None if given.augment is None else given.augment.get_config(),
-        "fuse": given.fuse,
-        "initial_epoch": given.initial_epoch,
-        # The state brings its own seed, which only somebody who has set another one would miss.
-        "set_seed": seeding.given_seed(model.seed),
-    }
-    return begun_with | _plain(more)
-
-
-def _plain(value: Any) -> Any:
-    """Return a value as it comes back from JSON."""
-    return json.loads(json.dumps(value))
-
-
-def differences(saved: Any, now: Any, path: str = "") -> Iterator[str]:
-    """Yield, in words, each place in which two identities differ."""
-    if isinstance(saved, dict) and isinstance(now, dict):
-        for key in {**saved, **now}:
-            yield from differences(saved.get(key), now.get(key), f"{path}.{key}" if path else key)
-    elif isinstance(saved, list) and isinstance(now, list) and len(saved) == len(now):
-        for index, pair in enumerate(zip(saved, now, strict=True)):
-            yield from differences(*pair, f"{path}[{index}]")
-    elif saved != now:
-        yield f"{path} was {_short(saved)} and is {_short(now)}"
-
-
-def _short(value: Any) -> str:
-    """Return a short text for a value of an identity."""
-    if isinstance(value, dict | list):
-        return f"a {type(value).__name__} of {len(value)}"
-    return repr(value)[:60]
 
 
 # Saving ---------------------------------------------------------------------------------------------------------
@@ -155,7 +76,7 @@ def capture(run: Run, now: Config, callbacks: Sequence[Callback]) -> tuple[dict[
         "steps": run.steps,
         "stopped": model.stop_training,
         "meters": run.means.get_state() if run.batch else None,
-        "frozen": _frozen(model),
+        "frozen": frozen(model),
         "frozen_layers": [layer.name for layer in model.layers if not layer.trainable],
         "callbacks": [_named_state(callback) for callback in callbacks],
         "settings": settings(model),
@@ -260,7 +181,7 @@ def check_belongs(saved: Saved, now: Config, callbacks: Sequence[Callback], path
         If anything differs that determines the bits; the message says what.
     """
     then = saved.state["identity"]
-    different = [text[:200] for text in differences(then, _comparable(now, then))]  # names may be of any length
+    different = [text[:200] for text in differences(then, comparable(now, then))]  # names may be of any length
     if different:
         more = f", and {len(different) - 3} more" if len(different) > 3 else ""
         raise ValueError(
@@ -268,23 +189,6 @@ def check_belongs(saved: Saved, now: Config, callbacks: Sequence[Callback], path
             "or use another folder"
         )
     _pairs(saved, callbacks, path)
-
-
-def _comparable(now: Config, then: Config) -> Config:
-    """Return an identity without what need not be the same as in a state's: a seed that nobody has set.
-
-    The first states that were written do not say with which rate and which frozen layers their fit began.
-    """
-    now = _plain(now)
-    if now["set_seed"] is None or "set_seed" not in then:
-        now["set_seed"] = then.get("set_seed")
-    if "frozen" not in then:
-        del now["frozen"]
-        for layer in now["model"]["layers"]:
-            layer["config"].pop("trainable", None)
-        if not isinstance(now["optimizer"].get("learning_rate"), dict):
-            del now["optimizer"]["learning_rate"]
-    return now
 
 
 def _pairs(saved: Saved, callbacks: Sequence[Callback], path: Any) -> list[tuple[Callback, dict[str, Any]]]:
