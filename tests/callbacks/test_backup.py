@@ -706,6 +706,25 @@ def test_a_callback_that_is_missing_is_named(tmp_path):
     fit(small_model(), [stopping(), plateau(), BackupAndRestore(tmp_path)])
 
 
+def test_a_callback_that_watches_something_else_is_refused(tmp_path):
+    """The best loss that the state brings along is no accuracy."""
+
+    def best(monitor, mode="auto"):
+        return callbacks.EarlyStopping(monitor, mode=mode), BackupAndRestore(tmp_path)
+
+    fit(small_model(), best("val_loss"), epochs=1)
+    for given, message in (
+        (("val_accuracy",), "monitor was 'val_loss' and is 'val_accuracy'"),
+        (
+            ("val_loss", "max"),
+            "mode was 'auto' and is 'max'",
+        ),
+    ):
+        with pytest.raises(ValueError, match=f"belongs to another training: EarlyStopping.{message}"):
+            fit(small_model(), best(*given))
+    fit(small_model(), best("val_loss"))
+
+
 def test_another_version_is_told(tmp_path, monkeypatch):
     fit(small_model(), [BackupAndRestore(tmp_path)], epochs=1)
     monkeypatch.setattr(backup, "versions", lambda: {"tinycnn": "9.9"})

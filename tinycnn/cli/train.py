@@ -58,7 +58,9 @@ def run(args: argparse.Namespace) -> int:
     _runs.prepare(folder)
     threads = set_threads(args.threads, settings.backend)
     replaces = before.replaces if before else bool(_runs.results_in(folder))
-    return _train(folder, settings, threads, going_on=before is not None, replaces=replaces)
+    with warnings.catch_warnings():
+        warnings.showwarning = _tell_warning
+        return _train(folder, settings, threads, going_on=before is not None, replaces=replaces)
 
 
 def _earlier(folder: Path) -> tuple[Any, Any]:
@@ -89,8 +91,9 @@ def _refuse_an_earlier_run(folder: Path, resume: bool) -> None:
             f"continue; {_OTHERWISE}"
         )
     if finished is not None:
-        settings, epochs, _ = finished
-        what, more = f"a finished run of {settings.model} ({_epochs(epochs)})", f" --epochs {2 * epochs}"
+        settings, epochs, stopped = finished
+        what = f"a finished run of {settings.model} ({_epochs(epochs)})"
+        more = "" if stopped else f" --epochs {2 * epochs}"
     elif before is not None:
         settings, more = before.settings, ""
         what = f"an unfinished run of {settings.model} ({_epochs(before.progress.epochs)})"
@@ -159,17 +162,15 @@ def _train(folder: Path, settings: Any, threads: int, going_on: bool, replaces: 
             f"{len(data.x_train):,} images, {settings.backend} backend, {threads} thread{'s' if threads > 1 else ''}"
         )
         try:
-            with warnings.catch_warnings():
-                warnings.showwarning = _tell_warning
-                model.fit(
-                    data.x_train,
-                    data.y_train,
-                    batch_size=settings.batch_size,
-                    epochs=settings.epochs,
-                    validation_data=(data.x_test, data.y_test),
-                    callbacks=callbacks,
-                    augment=recipe.augment,
-                )
+            model.fit(
+                data.x_train,
+                data.y_train,
+                batch_size=settings.batch_size,
+                epochs=settings.epochs,
+                validation_data=(data.x_test, data.y_test),
+                callbacks=callbacks,
+                augment=recipe.augment,
+            )
         except KeyboardInterrupt:
             if not backup.begun:
                 print("\nInterrupted before the first step: there is nothing to keep, and the folder is as it was.")

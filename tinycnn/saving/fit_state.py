@@ -91,7 +91,12 @@ def _named_state(callback: Callback) -> dict[str, Any]:
     name, state = type(callback).__name__, callback.get_state()
     if not _is_state(state):
         raise TypeError(f"{name}: get_state must return a dict with text as keys, {{}} if nothing; got {shown(state)}")
-    return {"class_name": name, "state": state}
+    return {"class_name": name, "state": state, "watches": _watched(callback)}
+
+
+def _watched(callback: Callback) -> Config:
+    """Return what a callback watches, if it says so; a best value of something else would be of no use to it."""
+    return {name: getattr(callback, name) for name in ("monitor", "mode") if isinstance(vars(callback).get(name), str)}
 
 
 def _encoded(value: Any, arrays: dict[str, Array], path: str, level: int = 2) -> Any:
@@ -162,7 +167,8 @@ def decoded(arrays: dict[str, Array], description: dict[str, Any], path: Any) ->
     if min(counts) < 0 or max(counts) > LARGEST:
         raise ValueError(f"{path} is not the state of a training: its counts of epochs and batches are {shown(counts)}")
     for entry in state["callbacks"]:
-        if not isinstance(entry, dict) or entry.keys() != {"class_name", "state"} or not _is_state(entry["state"]):
+        keys = entry.keys() - {"watches"} if isinstance(entry, dict) else None  # the first states lack it
+        if keys != {"class_name", "state"} or not _is_state(entry["state"]):
             raise ValueError(f"{path} is not the state of a training: its 'callbacks' hold {shown(entry)}")
     return Saved(arrays, description, state)
 
@@ -181,27 +187,31 @@ def check_belongs(saved: Saved, now: Config, callbacks: Sequence[Callback], path
         If anything differs that determines the bits; the message says what.
     """
     then = saved.state["identity"]
-    different = [text[:200] for text in differences(then, comparable(now, then))]  # names may be of any length
+    different = list(differences(then, comparable(now, then)))
+    if not different:
+        for entry, callback in _pairs(saved, callbacks, path):
+            name = type(callback).__name__
+            different += differences(entry.get("watches", _watched(callback)), _watched(callback), name)
     if different:
         more = f", and {len(different) - 3} more" if len(different) > 3 else ""
+        shortened = "; ".join(text[:200] for text in different[:3])  # names may be of any length
         raise ValueError(
-            f"{path} belongs to another training: {'; '.join(different[:3])}{more}. Give fit what it was given then, "
-            "or use another folder"
+            f"{path} belongs to another training: {shortened}{more}. Give fit what it was given then, or use another "
+            "folder"
         )
-    _pairs(saved, callbacks, path)
 
 
-def _pairs(saved: Saved, callbacks: Sequence[Callback], path: Any) -> list[tuple[Callback, dict[str, Any]]]:
-    """Return each callback with its state; callbacks of the same class get their states in order."""
+def _pairs(saved: Saved, callbacks: Sequence[Callback], path: Any) -> list[tuple[dict[str, Any], Callback]]:
+    """Return what is saved of each callback, with the callback; those of the same class get their states in order."""
     left = list(callbacks)
     pairs = []
     for entry in saved.state["callbacks"]:
-        name, state = entry["class_name"], entry["state"]
+        name = entry["class_name"]
         match = next((callback for callback in left if type(callback).__name__ == name), None)
         if match is not None:
             left.remove(match)
-            pairs.append((match, state))
-        elif state:
+            pairs.append((entry, match))
+        elif entry["state"]:
             raise ValueError(f"{path} holds the state of {shown(name)}, which is not among the callbacks; add it")
     return pairs
 
@@ -218,11 +228,11 @@ def restore(run: Run, saved: Saved, callbacks: Sequence[Callback], path: Any) ->
     with _named_errors(path):
         _restore_model(run.model, saved)
         pairs = _pairs(saved, callbacks, path)
-        for callback, own in pairs:
+        for entry, callback in pairs:
             if is_ours(type(callback)):  # a user's callback may change the kinds of its values
-                _check_like(own, callback.get_state(), type(callback).__name__)
-    for callback, own in pairs:
-        _set_state(callback, own, path)
+                _check_like(entry["state"], callback.get_state(), type(callback).__name__)
+    for entry, callback in pairs:
+        _set_state(callback, entry["state"], path)
     with _named_errors(path):
         run.epoch, run.batch, run.steps = state["epoch"], state["batch"], state["steps"]
         run.model.stop_training = run.stopped = state["stopped"]
