@@ -114,7 +114,7 @@ class BackupAndRestore(Callback):
         path, contents = found
         saved = fit_state.decoded(*contents, path)
         if saved.state.get("settings") == self._now:  # the model is just as the state has it, so that nothing is undone
-            self._identity |= {name: saved.state["identity"].get(name) for name in self._now}
+            self._identity |= {name: then for name, then in saved.state["identity"].items() if name in self._now}
         fit_state.check_belongs(saved, self._identity, self._others, path)
         begun = saved.state["epoch"] + (saved.state["batch"] > 0)
         if begun > self.params["epochs"]:
