@@ -27,6 +27,7 @@ from networks import PUBLISHED, Job
 
 import tinycnn
 from tinycnn import callbacks, datasets, models
+from tinycnn.core.files import check_destination, write_whole
 
 ROOT = Path(__file__).parent.parent
 TURNS, TURN_SECONDS = 3, 1.0
@@ -238,6 +239,7 @@ def main():
     parser.add_argument("--json", type=Path, default=Path("cuda.json"), help="file for the record (default: cuda.json)")
     parser.add_argument("--skip-tests", action="store_true", help="do not run the tests of the cuda backend")
     arguments = parser.parse_args()
+    check_destination(arguments.json)
     refuse_without_card()
     try:
         import torch
@@ -263,7 +265,7 @@ def main():
         "training": training(),
     }
     record["seconds"] = time.perf_counter() - START
-    arguments.json.write_text(json.dumps(record, indent=1) + "\n")
+    write_whole(arguments.json, f"{json.dumps(record, indent=1)}\n".encode())
     print(table(record))
 
 

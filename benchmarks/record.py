@@ -15,6 +15,8 @@ from typing import Any
 import machine
 from peers import PEERS
 
+from tinycnn.core.files import check_destination, write_whole
+
 RESULTS = Path(__file__).with_name("results")
 
 #: The share of the cores that other processes may use. If two threads get less than two cores, each waits for the other
@@ -33,7 +35,16 @@ def add_arguments(parser: argparse.ArgumentParser, *, rounds: int | None = None)
         "--threads", type=int, default=machine.cores(), help="threads of each worker (default: all cores)"
     )
     parser.add_argument("--save", action="store_true", help="keep the record in benchmarks/results/")
-    parser.add_argument("--json", type=Path, help="write the record to this file")
+    parser.add_argument("--json", type=_file, help="write the record to this file")
+
+
+def _file(text: str) -> Path:
+    """Return the path of a file that can be written, so that no other one is found out after the measurement."""
+    try:
+        check_destination(text)
+    except OSError as error:
+        raise argparse.ArgumentTypeError(error.strerror) from error
+    return Path(text)
 
 
 def new(kind: str, threads: int, results: Any, **more: Any) -> dict[str, Any]:
@@ -62,7 +73,7 @@ def report(record: dict[str, Any], tables: Callable[[dict[str, Any]], str], argu
         RESULTS.mkdir(exist_ok=True)
         paths.append(RESULTS / f"{record['date']}-{record['kind']}.json")
     for path in paths:
-        path.write_text(json.dumps(record, indent=1) + "\n")
+        write_whole(path, f"{json.dumps(record, indent=1)}\n".encode())
 
 
 def latest(kind: str, folder: Path = RESULTS) -> dict[str, Any] | None:

@@ -3,6 +3,7 @@
 import errno
 import functools
 import os
+import re
 import signal
 import tempfile
 import warnings
@@ -13,6 +14,7 @@ import pytest
 import tinycnn
 from tinycnn import Augmentation, Sequential, callbacks, layers, load_model, metrics, optimizers, schedules
 from tinycnn.callbacks import BackupAndRestore, Callback, LambdaCallback, backup
+from tinycnn.core import seeding
 from tinycnn.saving.state_folder import StateFolder, read
 
 EPOCHS, BATCHES = 3, 4
@@ -29,9 +31,17 @@ class Crash(BaseException):
     """An exception that stands for the end of the process."""
 
 
-def model_of_all_kinds(seed=1, optimizer=None):
+def with_seed(seed, layers):
+    """Return a model with a seed that it might have got in a process without ``set_seed``."""
     tinycnn.set_seed(seed)
-    model = Sequential(
+    model = Sequential(layers)
+    seeding._Source.seed = None
+    return model
+
+
+def model_of_all_kinds(seed=1, optimizer=None):
+    model = with_seed(
+        seed,
         [
             layers.Input((8, 8, 2)),
             layers.ZeroPadding2D(1),
@@ -42,15 +52,15 @@ def model_of_all_kinds(seed=1, optimizer=None):
             layers.MaxPooling2D(2),
             layers.Flatten(),
             layers.Dense(3, activation="softmax", kernel_regularizer="l2"),
-        ]
+        ],
     )
     model.compile(optimizer or optimizers.Adam(0.01), "sparse_categorical_crossentropy", ["accuracy"])
     return model
 
 
 def small_model(seed=1, optimizer="adam", rate=0.3):
-    tinycnn.set_seed(seed)
-    model = Sequential(
+    model = with_seed(
+        seed,
         [
             layers.Input((8, 8, 2)),
             layers.Flatten(),
@@ -58,7 +68,7 @@ def small_model(seed=1, optimizer="adam", rate=0.3):
             layers.BatchNormalization(),
             layers.Dropout(rate),
             layers.Dense(3, "softmax"),
-        ]
+        ],
     )
     model.compile(optimizer, "sparse_categorical_crossentropy", ["accuracy"])
     return model
@@ -543,6 +553,143 @@ def test_another_model_is_refused(tmp_path, model, message):
         fit(model(), [BackupAndRestore(tmp_path)])
 
 
+@pytest.mark.parametrize(
+    ("then", "now", "message"),
+    [
+        (optimizers.SGD(0.01), optimizers.SGD(0.5), "optimizer.learning_rate was 0.01 and is 0.5"),
+        (
+            optimizers.SGD(0.1),
+            optimizers.SGD(schedules.CosineDecay(0.1, 9)),
+            "optimizer.learning_rate was 0.1 and is a dict",
+        ),
+        (
+            optimizers.SGD(schedules.CosineDecay(0.1, 9)),
+            optimizers.SGD(0.1),
+            "optimizer.learning_rate was a dict of 2 and is 0.1",
+        ),
+        (
+            optimizers.SGD(schedules.CosineDecay(0.1, 9)),
+            optimizers.SGD(schedules.CosineDecay(0.2, 9)),
+            "optimizer.learning_rate.config.initial_learning_rate was 0.1 and is 0.2",
+        ),
+        (optimizers.SGD(0.1), optimizers.SGD(0.1, momentum=0.9), "optimizer.momentum was 0.0 and is 0.9"),
+        (optimizers.SGD(0.1), optimizers.SGD(0.1, clipnorm=1), "optimizer.clipnorm was None and is 1.0"),
+        (optimizers.SGD(0.1), optimizers.SGD(0.1, weight_decay=0.1), "optimizer.weight_decay was None and is 0.1"),
+    ],
+)
+def test_another_setting_of_the_optimizer_is_refused(tmp_path, then, now, message):
+    fit(small_model(optimizer=then), [BackupAndRestore(tmp_path)], epochs=1)
+    with pytest.raises(ValueError, match=f"belongs to another training: {message}"):
+        fit(small_model(optimizer=now), [BackupAndRestore(tmp_path)])
+
+
+def frozen(model):
+    model.layers[1].trainable = False
+
+
+def frozen_in_part(model):
+    model.layers[1].params["bias"].trainable = False
+
+
+def other_loss(model):
+    model.compile(model.optimizer, "mse")
+
+
+def more_regular(model):
+    model.layers[1].kernel_regularizer = tinycnn.regularizers.L2(0.1)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (frozen, r"model.layers\[1\].config.trainable was True and is False"),
+        (frozen_in_part, "frozen|trainable"),
+        (other_loss, "loss.class_name was 'SparseCategoricalCrossentropy' and is 'MeanSquaredError'"),
+        (more_regular, r"model.layers\[1\].config.kernel_regularizer was None and is a dict"),
+    ],
+)
+def test_another_setting_of_the_model_is_refused(tmp_path, change, message):
+    x, y = data()
+    for one, other in ((lambda model: None, change), (change, lambda model: None)):
+        folder = tmp_path / str(one is change)
+        model = small_model()
+        one(model)
+        targets = [(x, np.eye(3)[y] if model.loss.name == "mean_squared_error" else y)] * BATCHES
+        model.fit(targets, epochs=1, verbose=0, callbacks=[BackupAndRestore(folder)])
+        model = small_model()
+        other(model)
+        with pytest.raises(ValueError, match="belongs to another training") as raised:
+            model.fit(targets, epochs=2, verbose=0, callbacks=[BackupAndRestore(folder)])
+        if one is not change:
+            assert re.search(message, str(raised.value))
+
+
+def test_a_seed_that_was_set_is_not_replaced(tmp_path):
+    def model(seed=None, before=0):
+        if seed is not None:
+            tinycnn.set_seed(seed)
+        for _ in range(before):
+            Sequential([layers.Input((8, 8, 2)), layers.Flatten(), layers.Dense(1)])
+        model = Sequential([layers.Input((8, 8, 2)), layers.Flatten(), layers.Dense(3, "softmax")])
+        model.compile("sgd", "sparse_categorical_crossentropy")
+        return model
+
+    try:
+        fit(model(1), [BackupAndRestore(tmp_path)], epochs=1)
+        with pytest.raises(ValueError, match="belongs to another training: set_seed was 1 and is 2"):
+            fit(model(2), [BackupAndRestore(tmp_path)], epochs=2)
+        # The cell of a notebook that makes the model may be run again, without the one that sets the seed.
+        fit(model(1, before=3), [BackupAndRestore(tmp_path)], epochs=2)
+        seeding._Source.seed = None
+        fit(model(), [BackupAndRestore(tmp_path)], epochs=3)
+        fit(model(), [BackupAndRestore(tmp_path / "unset")], epochs=1)
+        with pytest.raises(ValueError, match="set_seed was None and is 5"):
+            fit(model(5), [BackupAndRestore(tmp_path / "unset")], epochs=2)
+    finally:
+        seeding._Source.seed = None
+
+
+class Halves(Callback):
+    """Lowers the rate and the decay, each to half of what it is."""
+
+    def on_epoch_end(self, epoch, logs):
+        self.model.optimizer.learning_rate *= 0.5
+        self.model.optimizer.weight_decay *= 0.5
+
+
+@pytest.mark.parametrize("after", [2, 6, 9])
+def test_what_the_fit_itself_has_changed_is_kept(tmp_path, after):
+    """In a new process the optimizer is compiled as at first; in the same one it is as the fit has left it."""
+
+    def make():
+        return small_model(optimizer=optimizers.SGD(0.3, weight_decay=0.1))
+
+    whole = make()
+    fit(whole, [Halves()])
+    for same in (False, True):
+        folder = tmp_path / f"{same}"
+        model = make()
+        with pytest.raises(Crash):
+            fit(model, [Halves(), BackupAndRestore(folder, 3), CrashAt(after)])
+        model = model if same else make()
+        fit(model, [Halves(), BackupAndRestore(folder, 3)])
+        assert everything(model) == everything(whole)
+        assert model.optimizer.weight_decay == whole.optimizer.weight_decay
+    # One that was changed by hand since is not.
+    model.optimizer.learning_rate = 0.7
+    with pytest.raises(ValueError, match=r"optimizer.learning_rate was 0.3 and is 0.7"):
+        fit(model, [Halves(), BackupAndRestore(folder, 3)], epochs=4)
+
+
+def test_a_model_that_was_read_from_a_state_goes_on(tmp_path):
+    whole = small_model(optimizer=optimizers.SGD(0.3, weight_decay=0.1))
+    fit(whole, [Halves()])
+    fit(small_model(optimizer=optimizers.SGD(0.3, weight_decay=0.1)), [Halves(), BackupAndRestore(tmp_path)], epochs=1)
+    model = load_model(max(tmp_path.iterdir()))
+    fit(model, [Halves(), BackupAndRestore(tmp_path)])
+    assert everything(model) == everything(whole)
+
+
 def test_another_backend_is_refused(tmp_path):
     fit(small_model(), [BackupAndRestore(tmp_path)], epochs=1)
     with tinycnn.use_backend("cpu"):
@@ -557,6 +704,25 @@ def test_a_callback_that_is_missing_is_named(tmp_path):
         fit(small_model(), [BackupAndRestore(tmp_path)])
     # A callback that is new starts afresh.
     fit(small_model(), [stopping(), plateau(), BackupAndRestore(tmp_path)])
+
+
+def test_a_callback_that_watches_something_else_is_refused(tmp_path):
+    """The best loss that the state brings along is no accuracy."""
+
+    def best(monitor, mode="auto"):
+        return callbacks.EarlyStopping(monitor, mode=mode), BackupAndRestore(tmp_path)
+
+    fit(small_model(), best("val_loss"), epochs=1)
+    for given, message in (
+        (("val_accuracy",), "monitor was 'val_loss' and is 'val_accuracy'"),
+        (
+            ("val_loss", "max"),
+            "mode was 'auto' and is 'max'",
+        ),
+    ):
+        with pytest.raises(ValueError, match=f"belongs to another training: EarlyStopping.{message}"):
+            fit(small_model(), best(*given))
+    fit(small_model(), best("val_loss"))
 
 
 def test_another_version_is_told(tmp_path, monkeypatch):

@@ -3,11 +3,13 @@
 import csv
 import json
 import os
+import shlex
 import shutil
 import signal
 import subprocess
 import sys
 from pathlib import Path
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
@@ -17,13 +19,14 @@ import tinycnn
 from tinycnn import cli, datasets, models, testing
 from tinycnn.callbacks import BackupAndRestore, Callback, LambdaCallback
 from tinycnn.cli import _COMMANDS, _figures, _picture, _runs, main, predict
+from tinycnn.saving import state_folder
 from tinycnn.saving.model_file import save_model
 from tinycnn.sequential import Sequential
 from tinycnn.training import loop
 
 ROOT = Path(__file__).parents[2]
 EVALUATE = loop.evaluate_source
-PICTURES = {"curves.png", "confusion_matrix.png", "best_predictions.png", "worst_predictions.png", "first_100.png"}
+PICTURES = set(_runs.PICTURES)
 FILES = PICTURES | {"model.safetensors", "history.csv", "run.json", "checkpoints"}
 
 
@@ -111,6 +114,7 @@ def test_nothing_interrupts_a_process_that_is_done(monkeypatch, ends):
 
 
 def test_train_leaves_what_it_says(capsys):
+    assert {"curves.png", "first_100.png"} < PICTURES
     assert train("--epochs", 2, "--seed", 7) == 0
     folder = Path("runs/ladder_03-digits")
     assert {path.name for path in folder.iterdir()} == FILES
@@ -162,16 +166,6 @@ def test_the_same_seed_gives_the_same_bits():
         assert train("--epochs", 1, "--seed", seed, "--out", folder, name="ladder_04") == 0
     assert_same_run("a", "b")
     assert (weights("a")[0] != weights("c")[0]).any()
-
-
-@pytest.mark.usefixtures("no_pictures")
-def test_training_again_says_that_it_overwrites(capsys):
-    train("--epochs", 2, "--out", "a", name="ladder_02")
-    Path("a/notes.txt").write_text("mine")
-    assert train("--epochs", 1, "--out", "a", name="ladder_02") == 0
-    assert "overwritten" in capsys.readouterr().out
-    assert len(Path("a/history.csv").read_text().splitlines()) == 2
-    assert Path("a/notes.txt").read_text() == "mine"
 
 
 @pytest.mark.usefixtures("no_pictures")
@@ -305,16 +299,125 @@ def test_a_damaged_state_is_reported_and_the_one_before_is_used(capsys):
     assert_same_run("whole", "a")
 
 
+# Beginning anew -------------------------------------------------------------------------------------------------
+
+
+def everything_in(folder):
+    return {path: path.read_bytes() for path in sorted(Path(folder).rglob("*")) if path.is_file()}
+
+
+@pytest.mark.usefixtures("no_pictures")
+def test_a_finished_run_is_not_overwritten_unasked(capsys):
+    train("--epochs", 1, "--seed", 1, "--out", "a run")
+    before = everything_in("a run")
+    capsys.readouterr()
+    assert train("--epochs", 2, "--seed", 2, "--out", "a run") == 2
+    error = capsys.readouterr().err
+    assert "a run holds a finished run of ladder_03 (1 epoch). To go on with it:" in error
+    assert "--overwrite begins anew and deletes what is there" in error
+    assert everything_in("a run") == before
+    # The line that it shows continues the run.
+    [line] = [line for line in error.splitlines() if "--resume" in line]
+    assert main(shlex.split(line)[1:]) == 0
+    assert _runs.read_state(Path("a run")).progress.epochs == 2
+
+
+@pytest.mark.usefixtures("no_pictures")
+def test_an_unfinished_run_is_not_overwritten_unasked(monkeypatch, capsys):
+    with monkeypatch.context() as patch:
+        interrupt_at(patch, epoch=0)
+        assert train("--epochs", 1, "--out", "a") == 130
+    before = everything_in("a")
+    capsys.readouterr()
+    assert train("--epochs", 1, "--out", "a") == 2
+    assert "holds an unfinished run of ladder_03 (0 epochs)" in capsys.readouterr().err
+    assert everything_in("a") == before
+
+
+@pytest.mark.usefixtures("no_pictures")
+@pytest.mark.parametrize("name", ["model.safetensors", "history.csv", "run.json", "curves.png"])
+def test_a_file_of_ones_own_is_not_overwritten_unasked(name, capsys):
+    Path("a").mkdir()
+    Path("a", name).write_text("mine")
+    for more in ([], ["--resume"]):
+        assert train("--epochs", 1, "--out", "a", *more) == 2
+        assert name in capsys.readouterr().err
+    assert Path("a", name).read_text() == "mine"
+    assert train("--epochs", 1, "--out", "a", "--overwrite") == 0
+    assert not Path("a", name).exists() or Path("a", name).read_bytes() != b"mine"
+
+
+@pytest.mark.usefixtures("no_pictures")
+def test_states_that_are_no_runs_are_not_overwritten_unasked(capsys):
+    train("--epochs", 1, "--out", "a")
+    for path in Path("a").iterdir():
+        if path.is_file():
+            path.unlink()
+    for path in Path("a/checkpoints").iterdir():
+        path.write_bytes(b"damaged")
+    assert train("--epochs", 1, "--out", "a") == 2
+    assert "holds states that cannot be resumed" in capsys.readouterr().err
+    assert train("--epochs", 1, "--out", "a", "--overwrite") == 0
+
+
+class KilledError(BaseException):
+    """Stands for the end of the process."""
+
+
+def killed(*given, **named):
+    raise KilledError
+
+
+@pytest.mark.usefixtures("no_pictures")
+def test_the_old_run_stays_whole_until_there_is_a_new_state(monkeypatch):
+    train("--epochs", 1, "--seed", 1, "--out", "a")
+    for name in (*PICTURES, "notes.txt"):
+        Path("a", name).write_text("old")
+    before = everything_in("a")
+    again = ["--epochs", 1, "--seed", 2, "--out", "a", "--overwrite"]
+    # Ctrl-C, an error or the end of the process while data are read, a model is built, or the state is written.
+    for how, code in ((KeyboardInterrupt, 130), (OSError("no space left"), 1), (KilledError, None)):
+        for place, name in ((models, "build"), (Sequential, "compile"), (state_folder, "sealed")):
+            with monkeypatch.context() as patch:
+                patch.setattr(place, name, Mock(side_effect=how))
+                if code is None:
+                    with pytest.raises(KilledError):
+                        train(*again)
+                else:
+                    assert train(*again) == code
+            assert everything_in("a") == before
+    # From the first state on, nothing of the old run is left beside it.
+    seen = []
+    look = LambdaCallback(
+        on_train_batch_end=lambda batch, logs: seen.append({path.name for path in Path("a").iterdir()})
+    )
+    with monkeypatch.context() as patch:
+        add_callback(patch, look)
+        assert train(*again) == 0
+    assert seen[0] == seen[-1] == {"checkpoints", "notes.txt"}
+    assert train("--epochs", 1, "--seed", 2, "--out", "whole") == 0
+    assert_same_run("whole", "a")
+    assert Path("a/notes.txt").read_text() == "old"
+
+
 @pytest.mark.usefixtures("no_pictures")
 def test_a_run_killed_when_it_began_anew_does_not_pass_for_the_finished_one_before(monkeypatch):
-    train("--epochs", 1, "--out", "a", "--seed", 1)
-    train("--epochs", 1, "--out", "whole", "--seed", 2)
+    train("--epochs", 1, "--out", "a", "--seed", 2)
+    train("--epochs", 2, "--out", "whole", "--seed", 2)
+    Path("a/curves.png").write_text("old")
     with monkeypatch.context() as patch:
-        patch.setattr(Sequential, "fit", lambda *a, **k: 1 / 0)
-        with pytest.raises(ZeroDivisionError):
-            train("--epochs", 1, "--out", "a", "--seed", 2)
-    assert train("--epochs", 1, "--out", "a", "--seed", 2, "--resume") == 0
+        patch.setattr(_runs, "delete_results", killed)
+        with pytest.raises(KilledError):
+            train("--epochs", 2, "--out", "a", "--seed", 2, "--overwrite")
+    assert Path("a/curves.png").exists()
+    assert train("--out", "a", "--resume") == 0
+    assert not Path("a/curves.png").exists()
     assert_same_run("whole", "a")
+
+
+def test_resume_and_overwrite_exclude_each_other(capsys):
+    assert train("--resume", "--overwrite") == 2
+    assert "not allowed with" in capsys.readouterr().err
 
 
 @pytest.mark.usefixtures("no_pictures")
@@ -337,7 +440,7 @@ def test_an_interrupted_run_without_its_states_is_not_overwritten(monkeypatch, c
     shutil.rmtree("a/checkpoints")
     before = Path("a/model.safetensors").read_bytes()
     assert train("--out", "a", "--resume") == 2
-    assert "holds a run, but none of the states" in capsys.readouterr().err
+    assert "but none of the states from which a run could continue" in capsys.readouterr().err
     assert Path("a/model.safetensors").read_bytes() == before
 
 
@@ -460,7 +563,7 @@ def test_a_folder_that_cannot_be_written_is_refused_before_training(monkeypatch,
     for out in ("file", "file/sub"):
         assert train("--out", out) == 1
         err = capsys.readouterr().err
-        assert "cannot write into the folder" in err
+        assert "cannot make the folder" in err
         assert len(err.splitlines()) == 1
 
 

@@ -175,6 +175,14 @@ def test_unfinished_work_of_another_recipe_is_refused(
     assert "unfinished run of another recipe (another batch_size)" in capsys.readouterr().err
 
 
+def test_the_folder_of_a_run_is_not_mistaken_for_damaged_records(capsys: pytest.CaptureFixture[str]) -> None:
+    Path("run").mkdir()
+    Path("run/run.json").write_text("{}")
+    assert reproduce(OTHER, "--out", "run") == 2
+    assert "run holds a run of 'tinycnn train'; give another folder" in capsys.readouterr().err
+    assert Path("run/run.json").read_text() == "{}"
+
+
 def test_settings_are_chosen_without_the_test_set(monkeypatch: pytest.MonkeyPatch) -> None:
     (x, y), _ = datasets.mnist.load_data()
     seen: dict[str, Any] = {}
@@ -216,7 +224,7 @@ def test_fashion_records_say_what_blurred_images_cost(monkeypatch: pytest.Monkey
         ([NAME, "--seeds", "0"], 2, "'0' is not a whole number from 1"),
         ([NAME, "--epochs", "3"], 2, "needs --hold-out, for choosing settings; a reproduction has the recipe's epochs"),
         ([NAME, "--hold-out", "256"], 1, "--hold-out must be from 1 to 255"),
-        ([NAME, "--out", "file"], 1, "cannot write into the folder"),
+        ([NAME, "--out", "file"], 1, "cannot make the folder file: it is a file"),
     ],
 )
 def test_wrong_arguments(arguments: list[str], code: int, said: str, capsys: pytest.CaptureFixture[str]) -> None:

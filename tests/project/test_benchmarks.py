@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import dataclasses
 import importlib
 import json
@@ -9,6 +10,7 @@ import os
 import statistics
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 
@@ -44,6 +46,16 @@ def module(monkeypatch: pytest.MonkeyPatch):
         return importlib.import_module(name)
 
     return load
+
+
+def test_a_record_that_cannot_be_written_is_refused_before_the_measurement(
+    tmp_path: Path, module: Callable[[str], ModuleType], capsys: pytest.CaptureFixture[str]
+) -> None:
+    parser = argparse.ArgumentParser()
+    module("record").add_arguments(parser)
+    with pytest.raises(SystemExit):
+        parser.parse_args(["--json", str(tmp_path)])
+    assert "it is a folder; give the name of a file in it" in capsys.readouterr().err
 
 
 @pytest.mark.slow

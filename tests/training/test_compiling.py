@@ -5,6 +5,7 @@ import json
 import os
 import subprocess
 import sys
+import warnings
 
 import numba
 import numpy as np
@@ -50,6 +51,39 @@ def first_start(monkeypatch):
 
     monkeypatch.setattr(subprocess, "Popen", Noted)
     return started
+
+
+@jit
+def test_without_a_cache_folder_a_warning_says_what_to_do(tmp_path, request):
+    (tmp_path / "file").touch()
+    temporary = tmp_path / "temporary"
+    temporary.mkdir()
+    (temporary / f"tinycnn-{os.getuid()}").touch()
+    variables = {key: value for key, value in os.environ.items() if key != "NUMBA_CACHE_DIR"}
+    variables |= {
+        "XDG_CACHE_HOME": str(tmp_path / "file"),
+        "TMPDIR": str(temporary),
+        "PYTHONPATH": str(request.config.rootpath),
+    }
+    code = "import tinycnn\nfor _ in range(2): tinycnn.get_backend().kernels"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=variables, check=True)
+    assert done.stderr.count("compiled kernels cannot be kept, so every start compiles them again") == 1
+    base = tmp_path / "file" / "tinycnn"
+    assert f"tried {base} and a folder of your own in {temporary}. Set the environment variable NUMBA_C" in done.stderr
+    page = (request.config.rootpath / "docs" / "install.md").read_text("utf-8")
+    assert "*A warning says that compiled kernels cannot be kept.*" in page
+
+
+@jit
+def test_with_a_cache_folder_there_is_no_warning(monkeypatch, tmp_path):
+    monkeypatch.setattr(kernel_jit, "cache_folder", lambda: str(tmp_path))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        backend._load.__wrapped__("cpu")
+    monkeypatch.setattr(kernel_jit, "cache_folder", lambda: None)
+    monkeypatch.setattr(kernel_jit, "_cache_bases", lambda: iter([tmp_path / "a", tmp_path / "b"]))
+    with pytest.warns(UserWarning, match=f"tried {tmp_path / 'a'} and {tmp_path / 'b'}. Set"):
+        backend._load.__wrapped__("cpu")
 
 
 def test_processes_are_gone_after_the_fit(first_start):

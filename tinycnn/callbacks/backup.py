@@ -1,19 +1,33 @@
 """The callback that keeps the whole state of a fit, so that nothing is lost when the process ends."""
 
+import os
 import time
 import warnings
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
+from weakref import WeakKeyDictionary
 
 from ..core.checks import path, real
 from ..core.checks import save_freq as checked_save_freq
 from ..core.types import Config
 from ..core.version import versions
-from ..saving import fit_state
+from ..network.network import Network
+from ..saving import fit_identity, fit_state
 from ..saving.state_folder import StateFolder
 from ..training.callback import Callback, Logs
 from ..training.loop import Run
 from ..training.non_finite import bad_weight
+
+
+class _Left(NamedTuple):
+    """How a fit with a backup has left a model that is used further, as in a notebook."""
+
+    folder: str
+    begun_with: Config
+    left: Config
+
+
+_LEFT: WeakKeyDictionary[Network, _Left] = WeakKeyDictionary()
 
 
 class BackupAndRestore(Callback):
@@ -24,6 +38,11 @@ class BackupAndRestore(Callback):
     statistics, optimizer, ``history``, and what the other callbacks remember (:meth:`Callback.get_state`). ``epochs``
     may grow. If the fit was finished, there is nothing more to do. An iterator has to begin with the same batch as it
     did the first time.
+
+    Everything else has to be as it was: the model's layers and which of them are trained, the optimizer with its
+    learning rate and all other settings, loss, metrics, dtype, data, augmentation, and the seed if one was set. What
+    differs is refused, because the state would silently undo it. What the fit itself has changed, such as a learning
+    rate that a callback has lowered, is part of the state.
 
     A state is written before the first batch, as often as ``save_freq`` and ``save_seconds`` say, after every epoch,
     and on Ctrl-C. The files, ``checkpoint-000001.safetensors`` and so on, are written whole or not at all. The last two
@@ -75,12 +94,17 @@ class BackupAndRestore(Callback):
             )
         self._run, self._files = run, StateFolder(self.backup_dir)
         self._others = [callback for callback in run.callbacks if callback is not self]
-        self._identity: Config = fit_state.identity(run)
-        try:
-            self._files.prepare()
-        except OSError as error:
-            raise type(error)(error.errno, f"cannot make the folder {self.backup_dir}: {error.strerror}") from error
+        self._now = fit_identity.settings(run.model)
+        self._identity: Config = fit_identity.identity(run, self._begun_with())
+        self._files.prepare()
         self._found = self._newest()
+
+    def _begun_with(self) -> Config:
+        """Return the settings with which this fit begins, or began if the model is as an earlier call has left it."""
+        before = _LEFT.get(self._run.model)
+        if before is not None and (before.folder, before.left) == (os.path.realpath(self.backup_dir), self._now):
+            return before.begun_with
+        return self._now
 
     def _newest(self) -> tuple[fit_state.Saved, Path] | None:
         """Return the state to go on from, once it is known to belong to this fit; None if the folder holds none."""
@@ -89,6 +113,8 @@ class BackupAndRestore(Callback):
             return None
         path, contents = found
         saved = fit_state.decoded(*contents, path)
+        if saved.state.get("settings") == self._now:  # the model is just as the state has it, so that nothing is undone
+            self._identity |= {name: then for name, then in saved.state["identity"].items() if name in self._now}
         fit_state.check_belongs(saved, self._identity, self._others, path)
         begun = saved.state["epoch"] + (saved.state["batch"] > 0)
         if begun > self.params["epochs"]:
@@ -124,6 +150,10 @@ class BackupAndRestore(Callback):
         self.save()
 
     def detach(self) -> None:
+        run, identity = getattr(self, "_run", None), getattr(self, "_identity", None)
+        if run is not None and identity is not None:
+            begun_with = {name: identity[name] for name in self._now}
+            _LEFT[run.model] = _Left(os.path.realpath(self.backup_dir), begun_with, fit_identity.settings(run.model))
         # These hold the data and the memory of the fit.
         for name in ("_run", "_others", "_found"):
             self.__dict__.pop(name, None)

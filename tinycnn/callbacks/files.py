@@ -10,6 +10,7 @@ from typing import Any, TextIO
 
 from ..core.checks import boolean, path, real
 from ..core.checks import save_freq as checked_save_freq
+from ..core.files import check_destination, make_folder, write_whole
 from ..core.messages import shown
 from ..training.callback import Callback, Logs
 from ..training.non_finite import bad_weight
@@ -22,7 +23,7 @@ class CSVLogger(Callback):
     Parameters
     ----------
     filename : path
-        The file; its folder must exist.
+        The file; its folder must exist. What is not a file, such as a folder or a pipe, is refused before training.
     separator : str
         The character between two columns.
     append : bool
@@ -38,6 +39,7 @@ class CSVLogger(Callback):
 
     def on_train_begin(self, logs: Logs | None = None) -> None:
         self._columns: list[str] | None = None
+        check_destination(self.filename)
         if self.append and self.filename.exists():
             with self._reading(), self.filename.open(newline="", encoding="utf-8") as file:
                 text = file.read()
@@ -52,7 +54,7 @@ class CSVLogger(Callback):
                     file.write("\n")
         self._left_out: set[str] = set()
         if self._columns is None:
-            self.filename.write_text("", encoding="utf-8")
+            write_whole(self.filename, b"")
 
     def on_epoch_end(self, epoch: int, logs: Logs) -> None:
         with self.filename.open("a", newline="", encoding="utf-8") as file:
@@ -77,8 +79,7 @@ class CSVLogger(Callback):
     def set_state(self, state: dict[str, Any]) -> None:
         # This drops the rows of epochs that will be trained again, and brings back those before them.
         self._columns = state["columns"]
-        with self.filename.open("w", newline="", encoding="utf-8") as file:
-            file.write(state["text"])
+        write_whole(self.filename, state["text"].encode())
 
     def _write(self, file: TextIO, row: dict[str, float]) -> None:
         """Write a row, and before the first one the names of the columns."""
@@ -139,7 +140,8 @@ class ModelCheckpoint(MonitorCallback):
         If arguments contradict each other, or the fields of the path are malformed; in ``fit``, if the logs lack a
         field or the key that is watched.
     OSError
-        In ``fit``, if a file cannot be written.
+        In ``fit``, if a file cannot be written. A path without fields at which there is a folder, a device or a pipe
+        is refused before training.
     """
 
     def __init__(
@@ -170,6 +172,8 @@ class ModelCheckpoint(MonitorCallback):
 
     def on_train_begin(self, logs: Logs | None = None) -> None:
         super().on_train_begin(logs)
+        if not any(name for _, name, _ in _fields(self.filepath)):  # otherwise the name is not known yet
+            check_destination(filled(self.filepath, {}))
         self.best = self.worst() if self.initial_value_threshold is None else self.initial_value_threshold
         self._epoch, self._batches = 0, 0
 
@@ -209,7 +213,7 @@ class ModelCheckpoint(MonitorCallback):
             if not self.better(value, self.best):
                 return
             self.best = value
-        path.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(path.parent)
         self.model.save(path)
         self.say(f"epoch {when['epoch']}: saved {path}")
 

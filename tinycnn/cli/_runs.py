@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from .. import sequential
-from ..callbacks import Callback, EarlyStopping, Logs
-from ..core.files import PART, parse_json, read_whole, write_whole
+from ..callbacks import BackupAndRestore, Callback, EarlyStopping, Logs
+from ..core.files import PART, check_destination, make_folder, parse_json, read_whole, write_whole
 from ..saving import fit_state
 from ..saving.state_folder import StateFolder
 from ..sequential import Sequential
@@ -25,6 +25,10 @@ MODEL, HISTORY, RUN = "model.safetensors", "history.csv", "run.json"
 MAX_RUN_BYTES = 16 * 2**20
 #: The folder of the states from which a run can continue; see :class:`tinycnn.callbacks.BackupAndRestore`.
 STATES = "checkpoints"
+#: The pictures that a run may hold; a run that diverged has only the first one.
+PICTURES = ("curves.png", "confusion_matrix.png", "best_predictions.png", "worst_predictions.png", "first_100.png")
+#: What a run leaves, apart from its states. ``run.json`` comes first, because it says that all the others are there.
+RESULTS = (RUN, *PICTURES, HISTORY, MODEL)
 _HALF_WRITTEN = re.compile(r"\.(model\.safetensors|history\.csv|run\.json|\w+\.png)\.\w+\.part")
 COLUMNS = ("epoch", "loss", "accuracy", "val_loss", "val_accuracy", "learning_rate")
 
@@ -82,10 +86,12 @@ class Recorder(Callback):
     settings : Settings
     stopping : EarlyStopping, optional
         The run's early stopping, which must come before this callback in ``fit``'s list.
+    replaces : bool
+        Whether the run began in a folder with the results of an earlier one, which it replaces.
     """
 
-    def __init__(self, folder: Path, settings: Settings, stopping: EarlyStopping | None) -> None:
-        self.folder, self.settings, self.stopping = folder, settings, stopping
+    def __init__(self, folder: Path, settings: Settings, stopping: EarlyStopping | None, replaces: bool) -> None:
+        self.folder, self.settings, self.stopping, self.replaces = folder, settings, stopping, replaces
         self.progress = Progress()
 
     def on_train_begin(self, logs: Logs | None = None) -> None:
@@ -110,11 +116,44 @@ class Recorder(Callback):
 
     def get_state(self) -> dict[str, Any]:
         elapsed = time.perf_counter() - self._begun
-        return {"settings": asdict(self.settings), "progress": asdict(self.progress), "elapsed": elapsed}
+        state = {"settings": asdict(self.settings), "progress": asdict(self.progress), "elapsed": elapsed}
+        return state | ({"replaces": True} if self.replaces else {})
 
     def set_state(self, state: dict[str, Any]) -> None:
         self.progress = Progress(**state["progress"])
         self._begun = time.perf_counter() - state["elapsed"]
+
+
+class Backup(BackupAndRestore):
+    """Keeps the states of a run. It may begin anew; an earlier run then stays whole until the first state is written.
+
+    Parameters
+    ----------
+    folder : Path
+        The folder of the run.
+    anew : bool
+        Whether to begin anew, and to delete what an earlier run has left in the folder once there is a new state.
+    save_seconds : float
+        As in :class:`tinycnn.callbacks.BackupAndRestore`.
+
+    Attributes
+    ----------
+    begun : bool
+        Whether the states in the folder are those of this run.
+    """
+
+    def __init__(self, folder: Path, anew: bool, save_seconds: float) -> None:
+        super().__init__(folder / STATES, save_seconds=save_seconds)
+        self.folder, self.begun = folder, not anew
+
+    def _newest(self) -> tuple[fit_state.Saved, Path] | None:
+        return super()._newest() if self.begun else None
+
+    def save(self) -> None:
+        super().save()  # this deletes the older states, but no sooner than the new one is on the disk
+        if not self.begun:
+            delete_results(self.folder)
+            self.begun = True
 
 
 class Found(NamedTuple):
@@ -124,6 +163,7 @@ class Found(NamedTuple):
     settings: Settings
     progress: Progress
     batch: int  # how many batches of the next epoch are done
+    replaces: bool  # whether the run began in a folder with the results of an earlier one
 
 
 def read_state(folder: Path) -> Found | None:
@@ -143,7 +183,8 @@ def read_state(folder: Path) -> Found | None:
     try:
         state = fit_state.decoded(*contents, path).state
         [own] = [entry["state"] for entry in state["callbacks"] if entry["class_name"] == Recorder.__name__]
-        return Found(path, Settings(**own["settings"]), Progress(**own["progress"]), state["batch"])
+        settings, progress = Settings(**own["settings"]), Progress(**own["progress"])
+        return Found(path, settings, progress, state["batch"], "replaces" in own)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise ValueError(f"{path} was not written by 'tinycnn train': {error!r}") from error
 
@@ -186,8 +227,10 @@ def prepare(folder: Path) -> None:
     OSError
         If they cannot be written.
     """
+    make_folder(folder)
+    for name in RESULTS:
+        check_destination(folder / name)
     try:
-        folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=folder):
             pass
         for path in folder.glob(f".*{PART}"):
@@ -197,10 +240,15 @@ def prepare(folder: Path) -> None:
         raise OSError(f"cannot write into the folder {folder}: {error.strerror}") from error
 
 
-def forget(folder: Path) -> None:
-    """Delete what an earlier run could be resumed from, or taken for finished, because a new run begins."""
-    (folder / RUN).unlink(missing_ok=True)
-    StateFolder(folder / STATES).clear()
+def results_in(folder: Path) -> list[str]:
+    """Return the names of the files that a run leaves, as far as they are in a folder."""
+    return [name for name in RESULTS if (folder / name).exists()]
+
+
+def delete_results(folder: Path) -> None:
+    """Delete what an earlier run has left beside its states."""
+    for name in RESULTS:
+        (folder / name).unlink(missing_ok=True)
 
 
 def write_history(folder: Path, progress: Progress) -> None:

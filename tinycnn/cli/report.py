@@ -36,19 +36,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Write the page."""
-    from ..core.files import write_whole
+    from ..core.files import check_destination, make_folder, write_whole
     from ._results import beside, blocks, choices, figures, page, records
 
     read = [kind.read_all(args.folder) for kind in (records, choices, beside)]
     if not any(read):
         raise FileNotFoundError(f"{args.folder} holds no records; 'tinycnn reproduce --out {args.folder}' makes them")
+    for path in [args.docs / PAGE] if args.docs else [args.folder / HTML, args.folder / MARKDOWN]:
+        check_destination(path)
     shown = page.blocks(*read)
     pictures = [block for block in shown if isinstance(block, blocks.Picture)]
     draw = functools.cache(_drawn)
     if args.docs:
         folder = args.docs / IMAGES
         before = _pictures_of(args.docs / PAGE)
-        folder.mkdir(parents=True, exist_ok=True)
+        make_folder(folder)
         for picture in pictures:
             write_whole(folder / f"{picture.name}.png", draw(picture))
         write_whole(args.docs / PAGE, markdown_page(shown).encode())

@@ -42,6 +42,8 @@ def run(args: argparse.Namespace) -> int:
     wanted = list(_wanted(args))
     # Records of choices are not results, so they are kept where neither a report nor git looks for them.
     folder = args.out / running.WORK / f"held-out-{args.hold_out}" if args.hold_out else args.out
+    if (folder / _runs.RUN).exists():
+        raise UsageError(f"{folder} holds a run of 'tinycnn train'; give another folder for records as --out")
     _runs.prepare(folder)
     # All existing records are read first, so that a damaged one is found before hours of work.
     done = {(r["name"], r["seed"]): r for group in records.read_all(folder).values() for r in group}

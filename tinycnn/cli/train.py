@@ -33,7 +33,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--backend", choices=BACKENDS + DEVICE_BACKENDS, help="kernels to run on (default: cpu)")
     add_threads(parser)
     parser.add_argument("--out", metavar="DIR", type=folder_name, help="folder to write into (default: runs/NAME-DATA)")
-    parser.add_argument("--resume", action="store_true", help="continue where the run in the folder ended")
+    earlier = parser.add_mutually_exclusive_group()
+    earlier.add_argument("--resume", action="store_true", help="continue where the run in the folder ended")
+    earlier.add_argument("--overwrite", action="store_true", help="begin anew and delete the run in the folder")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -43,8 +45,7 @@ def run(args: argparse.Namespace) -> int:
 
     recipe = models.recipe(args.name)
     folder = args.out or Path("runs") / f"{args.name}-{args.data or recipe.data}"
-    before = _runs.read_state(folder) if args.resume else None
-    finished = _runs.read_finished(folder) if args.resume else None
+    before, finished = _earlier(folder) if args.resume else (None, None)
     known = before.settings if before else finished[0] if finished else None
     settings = _resumed(args, known, folder) if known else _fresh(args, recipe)
     _data.check_fit(args.name, recipe.input_shape, settings.data)
@@ -52,14 +53,63 @@ def run(args: argparse.Namespace) -> int:
         why = "stopped early" if finished[2] else f"{settings.epochs} were asked for"
         print(f"The run in {folder} is finished: {_epochs(finished[1])} ({why}).")
         return 0
-    if args.resume and not before and (folder / _runs.RUN).exists():
-        raise UsageError(
-            f"cannot resume: {folder} holds a run, but none of the states from which it could continue; "
-            "leave out --resume to start again, which overwrites its files"
-        )
+    if not before and not args.overwrite:
+        _refuse_an_earlier_run(folder, args.resume)
     _runs.prepare(folder)
     threads = set_threads(args.threads, settings.backend)
-    return _train(folder, settings, threads, going_on=before is not None)
+    replaces = before.replaces if before else bool(_runs.results_in(folder))
+    with warnings.catch_warnings():
+        warnings.showwarning = _tell_warning
+        return _train(folder, settings, threads, going_on=before is not None, replaces=replaces)
+
+
+def _earlier(folder: Path) -> tuple[Any, Any]:
+    """Return the state from which the run in a folder would go on, and the run if it is finished; None for neither."""
+    from . import _runs
+
+    before = _runs.read_state(folder)
+    if before and before.replaces and not before.progress.epochs:
+        # The process was killed before it had deleted the results of the earlier run; its own come after an epoch.
+        _runs.delete_results(folder)
+    return before, _runs.read_finished(folder)
+
+
+def _refuse_an_earlier_run(folder: Path, resume: bool) -> None:
+    """Raise if a folder holds a run, which would be lost, or a file to which a run would give other contents."""
+    from . import _runs
+
+    try:
+        before, finished = _runs.read_state(folder), _runs.read_finished(folder)
+    except ValueError as error:  # states that are damaged, or not those of a run
+        raise UsageError(f"{folder} holds states that cannot be resumed ({error}); {_OTHERWISE}") from error
+    files = _runs.results_in(folder)
+    if before is None and finished is None and not files:
+        return
+    if resume:
+        raise UsageError(
+            f"cannot resume: {folder} holds {', '.join(files[:3])}, but none of the states from which a run could "
+            f"continue; {_OTHERWISE}"
+        )
+    if finished is not None:
+        settings, epochs, stopped = finished
+        what = f"a finished run of {settings.model} ({_epochs(epochs)})"
+        more = "" if stopped else f" --epochs {2 * epochs}"
+    elif before is not None:
+        settings, more = before.settings, ""
+        what = f"an unfinished run of {settings.model} ({_epochs(before.progress.epochs)})"
+    else:
+        raise UsageError(f"{folder} holds {', '.join(files[:3])}, which would be overwritten; {_OTHERWISE}")
+    raise UsageError(
+        f"{folder} holds {what}. To go on with it:\n  {_resume_line(settings, folder)}{more}\nOtherwise, {_OTHERWISE}."
+    )
+
+
+_OTHERWISE = "--overwrite begins anew and deletes what is there, and another --out leaves it as it is"
+
+
+def _resume_line(settings: Any, folder: Path) -> str:
+    """Return the command that continues a run."""
+    return f"tinycnn train {settings.model} --data {settings.data} --out {shlex.quote(str(folder))} --resume"
 
 
 def _fresh(args: argparse.Namespace, recipe: Any) -> Any:
@@ -88,45 +138,43 @@ def _resumed(args: argparse.Namespace, saved: Any, folder: Path) -> Any:
     return replace(saved, epochs=args.epochs or saved.epochs)
 
 
-def _train(folder: Path, settings: Any, threads: int, going_on: bool) -> int:
+def _train(folder: Path, settings: Any, threads: int, going_on: bool, replaces: bool) -> int:
     """Train with these settings, from the beginning or from the last state, and write the files of the run."""
     import tinycnn
 
     from .. import models
-    from ..callbacks import BackupAndRestore, EarlyStopping
+    from ..callbacks import EarlyStopping
     from . import _data, _runs
 
     data = _data.load(settings.data)
     recipe = models.recipe(settings.model)
     with tinycnn.use_backend(settings.backend):
-        if not going_on:
-            if any((folder / name).exists() for name in (_runs.MODEL, _runs.HISTORY, _runs.RUN, _runs.STATES)):
-                print(f"{folder} holds an earlier run: its files are overwritten, one by one.")
-            _runs.forget(folder)
         tinycnn.set_seed(settings.seed)
         model = models.build(settings.model)
         model.compile(recipe.make_optimizer(), recipe.loss, ["accuracy"])
         callbacks = recipe.make_callbacks()
         stopping = next((callback for callback in callbacks if isinstance(callback, EarlyStopping)), None)
-        recorder = _runs.Recorder(folder, settings, stopping)
-        callbacks += [recorder, BackupAndRestore(folder / _runs.STATES, save_seconds=SAVE_SECONDS)]
+        recorder = _runs.Recorder(folder, settings, stopping, replaces)
+        backup = _runs.Backup(folder, anew=not going_on, save_seconds=SAVE_SECONDS)
+        callbacks += [recorder, backup]
         print(
             f"Training {settings.model} ({model.count_params():,} parameters) on {data.title}, "
             f"{len(data.x_train):,} images, {settings.backend} backend, {threads} thread{'s' if threads > 1 else ''}"
         )
         try:
-            with warnings.catch_warnings():
-                warnings.showwarning = _tell_warning
-                model.fit(
-                    data.x_train,
-                    data.y_train,
-                    batch_size=settings.batch_size,
-                    epochs=settings.epochs,
-                    validation_data=(data.x_test, data.y_test),
-                    callbacks=callbacks,
-                    augment=recipe.augment,
-                )
+            model.fit(
+                data.x_train,
+                data.y_train,
+                batch_size=settings.batch_size,
+                epochs=settings.epochs,
+                validation_data=(data.x_test, data.y_test),
+                callbacks=callbacks,
+                augment=recipe.augment,
+            )
         except KeyboardInterrupt:
+            if not backup.begun:
+                print("\nInterrupted before the first step: there is nothing to keep, and the folder is as it was.")
+                return 130
             return _interrupted(folder, settings, threads, data)
         _finish(folder, settings, recorder.progress, threads, model, data)
     return 0
@@ -146,11 +194,11 @@ def _interrupted(folder: Path, settings: Any, threads: int, data: Any) -> int:
     from . import _runs
 
     kept = _runs.read_state(folder)
-    if kept is None:
-        print("\nInterrupted before the first step: there is nothing to keep.")
-        return 130
-    again = f"tinycnn train {settings.model} --data {settings.data} --out {shlex.quote(str(folder))} --resume"
-    print(f"\nInterrupted after {_epochs(kept.progress.epochs)}; every step is kept. Continue with:\n  {again}")
+    assert kept is not None
+    print(
+        f"\nInterrupted after {_epochs(kept.progress.epochs)}; every step is kept. Continue with:\n"
+        f"  {_resume_line(settings, folder)}"
+    )
     if kept.progress.epochs:
         # The model that was in training is not used, because Ctrl-C, pressed twice, may leave half a step behind.
         model = tinycnn.load_model(kept.path)

@@ -1,6 +1,8 @@
 """Choose the kernels: ``reference`` (NumPy, the textbook), ``cpu`` (Numba, parallel; the default), ``cuda`` (a GPU)."""
 
 import importlib
+import tempfile
+import warnings
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from contextvars import ContextVar
@@ -104,8 +106,28 @@ def unavailable(name: str) -> str | None:
 
 @cache
 def _load(name: str) -> ModuleType:
-    """Import the module of a backend's kernels."""
-    return importlib.import_module(f"tinycnn.kernels.{name}")
+    """Import the module of a backend's kernels, and warn if compiled kernels cannot be kept; each is done once."""
+    kernels = importlib.import_module(f"tinycnn.kernels.{name}")
+    if name == "cpu":
+        _warn_without_cache_folder()
+    return kernels
+
+
+def _warn_without_cache_folder() -> None:
+    """Warn if there is no folder for compiled kernels, so that every start compiles them."""
+    jit = importlib.import_module("tinycnn.kernels.cpu.machine.jit")
+    if jit.numba.config.DISABLE_JIT or jit.cache_folder() is not None:
+        return
+    tried = [str(base) for base in jit._cache_bases()]
+    if len(tried) == 1:  # a folder for temporary files is the last resort, if one can be made
+        tried.append(f"a folder of your own in {tempfile.gettempdir()}")
+    warnings.warn(
+        f"compiled kernels cannot be kept, so every start compiles them again, which takes up to half a minute: tried "
+        f"{' and '.join(tried)}. Set the environment variable NUMBA_CACHE_DIR to a folder that belongs to you and that "
+        "nobody else can write to, because the code in it is executed",
+        UserWarning,
+        stacklevel=2,
+    )
 
 
 def get_backend() -> Backend:

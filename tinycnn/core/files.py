@@ -18,6 +18,8 @@ from .messages import shown
 MAX_DEPTH = 32
 #: The end of the temporary name under which a file is written. A crash may leave such a file; it may be deleted.
 PART = ".part"
+#: How many links may lead to a file one after another, as in Linux.
+_MAX_LINKS = 40
 
 
 def check_plain_file(path: Path, max_bytes: int) -> int:
@@ -106,7 +108,7 @@ def _check_depth(value: Any) -> None:
     raise ValueError(f"lists and objects are nested more than {MAX_DEPTH} deep")
 
 
-def write_whole(path: str | os.PathLike[str], data: bytes) -> None:
+def write_whole(path: str | os.PathLike[str], data: bytes, *, follow_links: bool = True) -> None:
     """Write a file completely or not at all.
 
     The bytes go to a temporary file in the same folder, which is flushed to the disk and then renamed. The folder is
@@ -116,22 +118,93 @@ def write_whole(path: str | os.PathLike[str], data: bytes) -> None:
     Parameters
     ----------
     path : path
-        The file to write. Its folder must exist. A file that is replaced keeps its access rights.
+        The file to write. Its folder must exist. A file that is replaced keeps its access rights. If it is a link, the
+        file that it leads to is written, and the link stays.
     data : bytes
+    follow_links : bool
+        False replaces a link itself, where nobody but tinycnn should have made the files.
 
     Raises
     ------
     OSError
-        If the file could not be written; the message names the file and the reason.
+        If the file could not be written, or there is something at the path that is not a file, such as a folder, a
+        device or a pipe; the message names it and the reason.
     """
     path = Path(path)
+    target = check_destination(path) if follow_links or not os.path.islink(path) else path
     try:
-        _write_whole(path, data)
+        _write_whole(target, data)
     except OSError as error:
         reason = error.strerror or str(error)
         if isinstance(error, FileNotFoundError):
-            reason = f"the folder {path.parent} does not exist; create it first"
-        raise type(error)(error.errno, f"cannot write {path}: {reason}") from error
+            reason = f"the folder {target.parent} does not exist; create it first"
+        raise _cannot_write(path, error, reason) from error
+
+
+def check_destination(path: str | os.PathLike[str]) -> Path:
+    """Return the file that writing to a path would make or replace: where it leads to if it is a link.
+
+    Nothing is changed. The folder of the file need not exist yet.
+
+    Raises
+    ------
+    OSError
+        If there is something at the path that is not a file, or it is a link that leads nowhere.
+    """
+    target = path = Path(path)
+    try:
+        for _ in range(_MAX_LINKS):
+            if not os.path.islink(target):
+                break
+            if os.path.realpath(target.parent).startswith("/proc/"):  # as /dev/stdout leads to
+                reason = "it is a file that a process has open, and replacing it would hide what else is written there"
+                raise OSError(errno.EINVAL, reason)
+            target = target.parent / os.readlink(target)
+        mode = os.stat(target).st_mode
+    except FileNotFoundError:
+        return target
+    except OSError as error:
+        reason = error.strerror or str(error)
+        if error.errno == errno.ELOOP:
+            reason = "it is a link that leads back to itself; delete the link, or give another name"
+        raise _cannot_write(path, error, reason) from error
+    if stat.S_ISDIR(mode):
+        raise _cannot_write(path, IsADirectoryError(errno.EISDIR), "it is a folder; give the name of a file in it")
+    if not stat.S_ISREG(mode):
+        reason = f"it is {_kind(mode)} and not a file; give the name of a file"
+        raise _cannot_write(path, OSError(errno.EINVAL), reason)
+    return target
+
+
+def make_folder(path: str | os.PathLike[str]) -> None:
+    """Make a folder, and those above it, unless it is there; a link to a folder that is gone makes that folder again.
+
+    Raises
+    ------
+    OSError
+        If it cannot be made; the message names it and the reason.
+    """
+    try:
+        Path(os.path.realpath(path)).mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        reason = error.strerror or str(error)
+        if error.errno == errno.ELOOP or os.path.islink(os.path.realpath(path)):
+            reason = "it is a link that leads back to itself; delete the link, or give another name"
+        elif isinstance(error, FileExistsError):
+            reason = f"it is {_kind(os.stat(path).st_mode)} and not a folder; give another name"
+        raise type(error)(error.errno, f"cannot make the folder {path}: {reason}") from error
+
+
+def _kind(mode: int) -> str:
+    """Return what there is, in words, given the mode that :func:`os.stat` tells."""
+    kinds = {stat.S_ISREG: "a file", stat.S_ISDIR: "a folder", stat.S_ISFIFO: "a pipe", stat.S_ISSOCK: "a socket"}
+    return next((text for is_kind, text in kinds.items() if is_kind(mode)), "a device")
+
+
+def _cannot_write(path: Path, error: OSError, reason: str) -> OSError:
+    """Return the error for a file that cannot be written, of the same class as the first one."""
+    leads_to = f" (a link to {os.readlink(path)})" if os.path.islink(path) else ""
+    return type(error)(error.errno or error.args[0], f"cannot write {path}{leads_to}: {reason}")
 
 
 def _write_whole(path: Path, data: bytes) -> None:

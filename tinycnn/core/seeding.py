@@ -13,6 +13,8 @@ from ..kernels.counter_hash import key_of
 from .checks import integer
 
 _SEED_BITS = 63
+#: How many models back :func:`given_seed` looks, so that it takes no time after thousands of them.
+_LATEST = 1000
 
 
 class Stream(IntEnum):
@@ -61,7 +63,20 @@ def new_model_seed() -> int:
     if _Source.seed is None:
         return secrets.randbits(_SEED_BITS)
     _Source.drawn += 1
-    return int(key_of(_Source.seed, Stream.MODEL, _Source.drawn)) >> (64 - _SEED_BITS)
+    return _seed_of_model(_Source.seed, _Source.drawn)
+
+
+def given_seed(model_seed: int) -> int | None:
+    """Return what :func:`set_seed` was given last if one of the latest models got this seed from it, otherwise None."""
+    if _Source.seed is None:
+        return None
+    latest = range(_Source.drawn, max(0, _Source.drawn - _LATEST), -1)
+    return _Source.seed if any(_seed_of_model(_Source.seed, number) == model_seed for number in latest) else None
+
+
+def _seed_of_model(seed: int, number: int) -> int:
+    """Return the seed of the model with this number, counted from 1, after ``set_seed(seed)``."""
+    return int(key_of(seed, Stream.MODEL, number)) >> (64 - _SEED_BITS)
 
 
 def generator(seed: int, stream: Stream, *position: int) -> np.random.Generator:

@@ -16,7 +16,7 @@ from typing import Any, BinaryIO, cast
 
 import numpy as np
 
-from ..core.files import write_whole
+from ..core.files import make_folder, write_whole
 from ._fetch import fetch, locate, missing_files, users_folder
 from ._formats import DataFileError, DataSet, read_records
 
@@ -98,7 +98,7 @@ def _fill_cache(cached: Path) -> None:
     files = [cached / name for name in BATCHES]
     if all(file.is_file() and file.stat().st_size == BATCH_BYTES for file in files):
         return
-    cached.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(cached.parent)
     own = users_folder("cifar-10")
     if own is not None and (own / ARCHIVE).is_file():
         extract(own / ARCHIVE, cached)
@@ -143,8 +143,8 @@ def extract(archive: Path, target: Path) -> None:
                 data = plain.read(size) if plain else b""
                 if hashlib.sha256(data).hexdigest() != digest:
                     raise DataFileError(f"{archive}: member {member.name!r} is not the published file of {size} bytes")
-                target.mkdir(parents=True, exist_ok=True)
-                write_whole(target / name, data)
+                make_folder(target)
+                write_whole(target / name, data, follow_links=False)
     except DataFileError:
         raise
     # Besides TarError, these are the errors that a damaged gzip stream or a damaged tar header raises.

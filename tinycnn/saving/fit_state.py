@@ -5,25 +5,23 @@ follow from seed and step. This module adds the position within the fit, the sum
 callbacks remember. It also decides whether a state belongs to the fit that asks for it.
 """
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from .. import metrics
+from .. import optimizers
 from ..core.checks import LARGEST, integer
 from ..core.files import MAX_DEPTH
 from ..core.messages import shown
 from ..core.types import Array, Config
 from ..core.version import is_ours, versions
 from ..network.network import Network
-from ..training.batches import checksum
 from ..training.callback import Callback
 from ..training.loop import Run
-from ..training.sequences import SequenceSamples
 from . import model_file
+from .fit_identity import comparable, differences, frozen, settings
 
 FORMAT = 1
 #: What a state holds in addition to the number of its format, and the types that each entry may have.
@@ -38,6 +36,7 @@ _FIELDS: dict[str, tuple[type, ...]] = {
     "frozen": (list,),
     "frozen_layers": (list,),
     "callbacks": (list,),
+    "settings": (dict, type(None)),  # the first states that were written lack it
 }
 
 
@@ -47,70 +46,6 @@ class Saved(NamedTuple):
     arrays: dict[str, Array]
     description: dict[str, Any]
     state: dict[str, Any]
-
-
-# What has to be the same ----------------------------------------------------------------------------------------
-
-
-def identity(run: Run) -> Config:
-    """Return what determines a fit's bits in addition to its state, in a form for JSON; ``epochs`` may grow.
-
-    The seed is not part of it, because the state contains the seed. The state also contains which layers are frozen and
-    a learning rate that is a number; callbacks may have changed these, so they are not part of it either.
-    """
-    model, settings = run.model, run.settings
-    config = model.get_config()
-    del config["seed"]
-    config.pop("frozen", None)
-    for layer in config["layers"]:
-        layer["config"].pop("trainable", None)
-    optimizer = model.optimizer.get_config()
-    if model.optimizer.schedule is None:
-        del optimizer["learning_rate"]
-    validation: Any = None
-    if isinstance(run.validation, SequenceSamples):
-        validation = run.validation.identity()
-    elif run.validation is not None:
-        parts = zip(("x", "y", "sample_weight"), run.validation, strict=True)
-        validation = {name: checksum(part) for name, part in parts if part is not None}
-    return _plain(
-        {
-            "model": config,
-            "optimizer": {"class_name": type(model.optimizer).__name__} | optimizer,
-            "loss": {"class_name": type(model.loss).__name__} | model.loss.get_config(),
-            "metrics": metrics.serialize(model.metrics),
-            "backend": model.backend.name,
-            "data": run.batches.identity(),
-            "validation_data": validation,
-            "augment": None if settings.augment is None else settings.augment.get_config(),
-            "fuse": settings.fuse,
-            "initial_epoch": settings.initial_epoch,
-        }
-    )
-
-
-def _plain(value: Any) -> Any:
-    """Return a value as it comes back from JSON."""
-    return json.loads(json.dumps(value))
-
-
-def differences(saved: Any, now: Any, path: str = "") -> Iterator[str]:
-    """Yield, in words, each place in which two identities differ."""
-    if isinstance(saved, dict) and isinstance(now, dict):
-        for key in {**saved, **now}:
-            yield from differences(saved.get(key), now.get(key), f"{path}.{key}" if path else key)
-    elif isinstance(saved, list) and isinstance(now, list) and len(saved) == len(now):
-        for index, pair in enumerate(zip(saved, now, strict=True)):
-            yield from differences(*pair, f"{path}[{index}]")
-    elif saved != now:
-        yield f"{path} was {_short(saved)} and is {_short(now)}"
-
-
-def _short(value: Any) -> str:
-    """Return a short text for a value of an identity."""
-    if isinstance(value, dict | list):
-        return f"a {type(value).__name__} of {len(value)}"
-    return repr(value)[:60]
 
 
 # Saving ---------------------------------------------------------------------------------------------------------
@@ -139,9 +74,10 @@ def capture(run: Run, now: Config, callbacks: Sequence[Callback]) -> tuple[dict[
         "steps": run.steps,
         "stopped": model.stop_training,
         "meters": run.means.get_state() if run.batch else None,
-        "frozen": [key for key, parameter in model.parameters().items() if not parameter.trainable],
+        "frozen": frozen(model),
         "frozen_layers": [layer.name for layer in model.layers if not layer.trainable],
         "callbacks": [_named_state(callback) for callback in callbacks],
+        "settings": settings(model),
     }
     own: dict[str, Array] = {}
     description["state"] = _encoded(state, own, "state")
@@ -153,7 +89,12 @@ def _named_state(callback: Callback) -> dict[str, Any]:
     name, state = type(callback).__name__, callback.get_state()
     if not _is_state(state):
         raise TypeError(f"{name}: get_state must return a dict with text as keys, {{}} if nothing; got {shown(state)}")
-    return {"class_name": name, "state": state}
+    return {"class_name": name, "state": state, "watches": _watched(callback)}
+
+
+def _watched(callback: Callback) -> Config:
+    """Return what a callback watches, if it says so; a best value of something else would be of no use to it."""
+    return {name: getattr(callback, name) for name in ("monitor", "mode") if isinstance(vars(callback).get(name), str)}
 
 
 def _encoded(value: Any, arrays: dict[str, Array], path: str, level: int = 2) -> Any:
@@ -224,7 +165,8 @@ def decoded(arrays: dict[str, Array], description: dict[str, Any], path: Any) ->
     if min(counts) < 0 or max(counts) > LARGEST:
         raise ValueError(f"{path} is not the state of a training: its counts of epochs and batches are {shown(counts)}")
     for entry in state["callbacks"]:
-        if not isinstance(entry, dict) or entry.keys() != {"class_name", "state"} or not _is_state(entry["state"]):
+        keys = entry.keys() - {"watches"} if isinstance(entry, dict) else None  # the first states lack it
+        if keys != {"class_name", "state"} or not _is_state(entry["state"]):
             raise ValueError(f"{path} is not the state of a training: its 'callbacks' hold {shown(entry)}")
     return Saved(arrays, description, state)
 
@@ -242,27 +184,32 @@ def check_belongs(saved: Saved, now: Config, callbacks: Sequence[Callback], path
     ValueError
         If anything differs that determines the bits; the message says what.
     """
-    different = [text[:200] for text in differences(saved.state.get("identity"), now)]  # names may be of any length
+    then = saved.state["identity"]
+    different = list(differences(then, comparable(now, then)))
+    if not different:
+        for entry, callback in _pairs(saved, callbacks, path):
+            name = type(callback).__name__
+            different += differences(entry.get("watches", _watched(callback)), _watched(callback), name)
     if different:
         more = f", and {len(different) - 3} more" if len(different) > 3 else ""
+        shortened = "; ".join(text[:200] for text in different[:3])  # names may be of any length
         raise ValueError(
-            f"{path} belongs to another training: {'; '.join(different[:3])}{more}. Give fit what it was given then, "
-            "or use another folder"
+            f"{path} belongs to another training: {shortened}{more}. Give fit what it was given then, or use another "
+            "folder"
         )
-    _pairs(saved, callbacks, path)
 
 
-def _pairs(saved: Saved, callbacks: Sequence[Callback], path: Any) -> list[tuple[Callback, dict[str, Any]]]:
-    """Return each callback with its state; callbacks of the same class get their states in order."""
+def _pairs(saved: Saved, callbacks: Sequence[Callback], path: Any) -> list[tuple[dict[str, Any], Callback]]:
+    """Return what is saved of each callback, with the callback; those of the same class get their states in order."""
     left = list(callbacks)
     pairs = []
     for entry in saved.state["callbacks"]:
-        name, state = entry["class_name"], entry["state"]
+        name = entry["class_name"]
         match = next((callback for callback in left if type(callback).__name__ == name), None)
         if match is not None:
             left.remove(match)
-            pairs.append((match, state))
-        elif state:
+            pairs.append((entry, match))
+        elif entry["state"]:
             raise ValueError(f"{path} holds the state of {shown(name)}, which is not among the callbacks; add it")
     return pairs
 
@@ -279,11 +226,11 @@ def restore(run: Run, saved: Saved, callbacks: Sequence[Callback], path: Any) ->
     with _named_errors(path):
         _restore_model(run.model, saved)
         pairs = _pairs(saved, callbacks, path)
-        for callback, own in pairs:
+        for entry, callback in pairs:
             if is_ours(type(callback)):  # a user's callback may change the kinds of its values
-                _check_like(own, callback.get_state(), type(callback).__name__)
-    for callback, own in pairs:
-        _set_state(callback, own, path)
+                _check_like(entry["state"], callback.get_state(), type(callback).__name__)
+    for entry, callback in pairs:
+        _set_state(callback, entry["state"], path)
     with _named_errors(path):
         run.epoch, run.batch, run.steps = state["epoch"], state["batch"], state["steps"]
         run.model.stop_training = run.stopped = state["stopped"]
@@ -333,7 +280,7 @@ def _kind(value: Any) -> type:
 
 
 def _restore_model(model: Network, saved: Saved) -> None:
-    """Give a model the seed, the frozen layers, the learning rate, the steps and the arrays of a state."""
+    """Give a model the seed, the frozen layers, the optimizer's settings, the steps and the arrays of a state."""
     if model.seed != saved.description["model"]["seed"]:
         model.build_again(seed=integer(saved.description["model"]["seed"], "seed", minimum=0))
         model.make_chain(model.optimizer, model.loss)
@@ -343,10 +290,21 @@ def _restore_model(model: Network, saved: Saved) -> None:
     for key, parameter in model.parameters().items():
         parameter.trainable = key not in frozen
     training = saved.description["training"]
-    model.optimizer.iterations = training["iterations"]
-    if model.optimizer.schedule is None:
-        model.optimizer.learning_rate = training["optimizer"]["config"]["learning_rate"]
+    _restore_optimizer(model.optimizer, training)
     _fill(model, {key: array for key, array in saved.arrays.items() if not key.startswith(model_file.STATE)})
+
+
+def _restore_optimizer(optimizer: optimizers.Optimizer, training: dict[str, Any]) -> None:
+    """Give an optimizer its steps, and the settings that callbacks may have changed, such as a lower learning rate."""
+    optimizer.iterations = training["iterations"]
+    config = training["optimizer"]["config"]
+    if optimizer.schedule is None:
+        optimizer.learning_rate = config["learning_rate"]
+    if is_ours(type(optimizer)):
+        saved = optimizers.get(training["optimizer"])
+        for name in config.keys() - {"learning_rate"}:
+            if getattr(optimizer, name) != getattr(saved, name):  # some cannot be set, and no callback can change them
+                setattr(optimizer, name, getattr(saved, name))
 
 
 def _fill(model: Network, arrays: Mapping[str, Array]) -> None:

@@ -22,6 +22,7 @@ from ..core.messages import shown
 from ..core.registry import custom_classes, described
 from ..core.types import Array, Shape
 from ..network.network import Network
+from . import foreign
 
 N = TypeVar("N", bound=Network)
 
@@ -133,7 +134,7 @@ def _opened(path: Any) -> Iterator[tuple[Any, dict[str, Any]]]:
     """Open a file for the block, and give the reader of its arrays and its description."""
     path = checked_path(path)
     if path.is_dir():
-        raise IsADirectoryError(f"{path} is a folder; a model is a file, for example {path / 'model.safetensors'}")
+        raise IsADirectoryError(f"{path} is not a tinycnn model: it is {foreign.folder(path)}")
     description = _description(_read_header(path), path)
     try:
         with safetensors.safe_open(path, framework="numpy") as file:
@@ -150,11 +151,14 @@ def _read_header(path: Path) -> dict[str, Any]:
     size = check_plain_file(path, MAX_BYTES)
     with path.open("rb") as file:
         length = int.from_bytes(file.read(8), "little")
-        if size < 8 or length > min(MAX_HEADER_BYTES, size - 8):
-            raise ValueError(
-                f"{path} is not a tinycnn model: a file of {size} bytes cannot have a header of {length} "
-                f"(at most {MAX_HEADER_BYTES} are read)"
-            )
+        possible = size >= 8 and length <= min(MAX_HEADER_BYTES, size - 8)
+        begins = file.read(1) == b"{"
+        other = None if possible and begins else foreign.description(path, size)
+        if not possible or other:
+            cut = "; it seems to be a safetensors file that was cut short" if begins else ""
+            unknown = f"a file of {size} bytes cannot have a header of {length} (at most {MAX_HEADER_BYTES} are read)"
+            raise ValueError(f"{path} is not a tinycnn model: {other or unknown + cut}")
+        file.seek(8)
         text = file.read(length)
     try:
         header = parse_json(text)
@@ -162,7 +166,20 @@ def _read_header(path: Path) -> dict[str, Any]:
         raise ValueError(f"{path} is not a tinycnn model: its header is not JSON: {error}") from error
     if not isinstance(header, dict):
         raise ValueError(f"{path} is not a tinycnn model: its header is not a JSON object")
+    _check_whole(header, size - 8 - length, path)
     return header
+
+
+def _check_whole(header: dict[str, Any], there: int, path: Path) -> None:
+    """Raise if a file ends before its arrays do; any other disagreement is left to safetensors."""
+    offsets = [entry.get("data_offsets") for entry in header.values() if isinstance(entry, dict)]
+    ends = [pair[1] for pair in offsets if isinstance(pair, list) and len(pair) == 2 and type(pair[1]) is int]
+    needed = max(ends, default=0)
+    if there < needed:
+        raise ValueError(
+            f"{path} is not a tinycnn model: its arrays take {shown(needed)} bytes, but only {there} are there, so it "
+            "was cut short; copy or download it again"
+        )
 
 
 def _description(header: dict[str, Any], path: Path) -> dict[str, Any]:
@@ -170,7 +187,7 @@ def _description(header: dict[str, Any], path: Path) -> dict[str, Any]:
     metadata = header.get("__metadata__")
     text = metadata.get(_KEY) if isinstance(metadata, dict) else None
     if not isinstance(text, str):
-        raise ValueError(f"{path} is not a tinycnn model: its metadata lack the key {_KEY!r}")
+        raise ValueError(f"{path} is not a tinycnn model: {foreign.of_another_program(header)}")
     try:
         description = parse_json(text)
     except ValueError as error:

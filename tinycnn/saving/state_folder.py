@@ -16,7 +16,7 @@ from typing import Any
 import safetensors
 import safetensors.numpy
 
-from ..core.files import PART, parse_json, read_whole, write_whole
+from ..core.files import PART, make_folder, parse_json, read_whole, write_whole
 from ..core.types import Array
 from . import model_file
 
@@ -48,7 +48,7 @@ class StateFolder:
 
     def prepare(self) -> None:
         """Make the folder, and delete files that a killed process left half written."""
-        self.folder.mkdir(parents=True, exist_ok=True)
+        make_folder(self.folder)
         for path in self.folder.glob(f".checkpoint-*{PART}"):
             with suppress(OSError):
                 path.unlink()

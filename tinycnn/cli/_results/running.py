@@ -15,7 +15,7 @@ import tinycnn
 
 from ... import metrics, models
 from ...callbacks import BackupAndRestore, Callback, Logs
-from ...core.files import write_whole
+from ...core.files import make_folder, write_whole
 from ...core.types import Array
 from ...layers import Conv2D
 from ...models.recipe import Recipe
@@ -141,9 +141,9 @@ def reproduce(recipe: Recipe, seed: int, data: Data, folder: Path, threads: int,
 
 def _begin(work: Path, recipe: Recipe) -> None:
     """Create the folder for a run's work, or make sure that the work in it has the same settings."""
-    work.mkdir(parents=True, exist_ok=True)
+    make_folder(work)
     # With this file the folder is hidden from git, wherever it is.
-    (work.parent / ".gitignore").write_text("*\n")
+    write_whole(work.parent / ".gitignore", b"*\n")
     path, settings = work / "recipe.json", recipe.to_dict()
     if path.exists() and (work / "backup").exists():
         differing = records.differences({"recipe": json.loads(path.read_bytes())}, settings)
