@@ -10,7 +10,19 @@ from matplotlib.axes import Axes
 from ..core.types import Array
 from ..inspection.trace import LayerTrace, Trace
 from ..sequential import Sequential
-from ._checks import GREY, IMAGE, PALETTE, RED, axes_or_new, legend_beside, panels_of, shown
+from ._checks import (
+    GREY,
+    IMAGE,
+    PALETTE,
+    RED,
+    Narrowed,
+    axes_or_new,
+    legend_beside,
+    panels_of,
+    place,
+    points,
+    shown,
+)
 from ._inside import backdrop, check_model, copies_up_to_scores, gradient_by_input, image_shape, one_image, run
 
 _RESULT = "result"
@@ -26,7 +38,7 @@ _LOOKS = {
 }
 
 
-def gradient_flow(trace_or_model: Any, x: Any = None, y: Any = None, ax: Any = None) -> Axes:
+def gradient_flow(trace_or_model: Any, x: Any = None, y: Any = None, ax: Any = None, figsize: Any = None) -> Axes:
     """Draw how large the gradients are in each layer, from the first at the top to the last.
 
     The line shows the gradient of the loss with respect to each layer's result. The marks beside it show the gradients
@@ -40,6 +52,9 @@ def gradient_flow(trace_or_model: Any, x: Any = None, y: Any = None, ax: Any = N
     x, y : array
         If a model is given, a batch as ``fit`` takes it.
     ax : Axes or empty Figure, optional
+    figsize : (float, float), optional
+        The size of a new figure in inches. By default it is your ``rcParams["figure.figsize"]`` if you have changed
+        that, and otherwise what the picture needs.
 
     Returns
     -------
@@ -51,7 +66,7 @@ def gradient_flow(trace_or_model: Any, x: Any = None, y: Any = None, ax: Any = N
         If an argument is not valid; the message names it.
     """
     trace = _traced(trace_or_model, x, y)
-    ax = axes_or_new(ax, 6.4, 1.6 + 0.24 * len(trace))
+    ax = axes_or_new(place(ax, figsize), 6.4, 1.6 + 0.24 * len(trace))
     values = [_rms_by_name(entry) for entry in trace]
     numbers = np.array([value for by_name in values for value in by_name.values()])
     shown = numbers[np.isfinite(numbers) & (numbers > 0)]
@@ -83,20 +98,20 @@ def gradient_flow(trace_or_model: Any, x: Any = None, y: Any = None, ax: Any = N
                 labelled.add(label)
         bad = [f"{name}: {'0' if value == 0 else value}" for name, value in by_name.items() if not 0 < value < np.inf]
         if bad:
-            ax.text(low * (high / low) ** 0.02, row, ", ".join(bad), va="center", fontsize=7, color=RED)
+            ax.text(low * (high / low) ** 0.02, row, ", ".join(bad), va="center", fontsize=points(7), color=RED)
     ax.set_xscale("log")
     ax.set_xlim(low, high)
-    ax.set_yticks(rows, [entry.name for entry in trace], fontsize=8)
+    ax.set_yticks(rows, [entry.name for entry in trace], fontsize=points(8))
     ax.set_ylim(len(rows) - 0.5, -0.5)
     ax.set(title=f"Gradient flow, loss {trace.loss:.4g}", xlabel="rms of the gradient of the loss (logarithmic)")
     ax.grid(alpha=0.3)
     ax.spines[["top", "right"]].set_visible(False)
     if labelled:
-        legend_beside(ax, "gradient by", 8, 1.01)
+        legend_beside(ax, "gradient by", points(8))
     return ax
 
 
-def saliency(model: Any, image: Any, label: Any = None, ax: Any = None) -> Array:
+def saliency(model: Any, image: Any, label: Any = None, ax: Any = None, figsize: Any = None) -> Array:
     """Draw which pixels the score of a class depends on: the image, and beside it ``|d score / d pixel|``.
 
     The score is the input of the final softmax. If a pixel has several channels, the largest value is drawn. The
@@ -113,6 +128,9 @@ def saliency(model: Any, image: Any, label: Any = None, ax: Any = None) -> Array
         The class; by default the one with the highest score.
     ax : Axes, sequence of two Axes, or Figure, optional
         Single Axes are divided. An empty Figure gets new Axes, like a new figure.
+    figsize : (float, float), optional
+        The size of a new figure in inches. By default it is your ``rcParams["figure.figsize"]`` if you have changed
+        that, and otherwise what the picture needs.
 
     Returns
     -------
@@ -141,16 +159,19 @@ def saliency(model: Any, image: Any, label: Any = None, ax: Any = None) -> Array
     dy[0, chosen] = 1
     strength = np.abs(gradient_by_input(steps, dy)[0]).max(axis=-1)
 
-    left, right = panels_of(ax, 2, 3.6, 3.6, right=0.75)
+    left, right = panels_of(place(ax, figsize), 2, 3.6, 3.6, right=points(0.75))
     left.imshow(backdrop(x), **IMAGE)
-    left.set_title("Image", fontsize=10)
+    left.set_title("Image", fontsize=points(10))
     drawn = right.imshow(strength, **IMAGE, cmap="magma", vmin=0, vmax=float(strength.max()) or 1.0)
     which = f"class {chosen}" + (" (highest score)" if chosen == int(scores.argmax()) else "")
-    right.set_title(f"Saliency for {which}", fontsize=10)
+    right.set_title(f"Saliency for {which}", fontsize=points(10))
     bar = right.inset_axes((1.04, 0, 0.05, 1))
+    if not isinstance(ax, Axes):  # the parts of single Axes leave this room already
+        wide = points(0.75) * right.get_figure(root=True).dpi
+        Narrowed(right, right=lambda _: wide)
     right.figure.colorbar(drawn, cax=bar)
-    bar.tick_params(labelsize=8)
-    bar.set_ylabel("|d score / d pixel|", fontsize=8)
+    bar.tick_params(labelsize=points(8))
+    bar.set_ylabel("|d score / d pixel|", fontsize=points(8))
     for panel in (left, right):
         panel.set_xticks([])
         panel.set_yticks([])

@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from ..core.types import Array
 from ..layers import Conv2D, DepthwiseConv2D, Layer
 from ..sequential import Sequential
-from ._checks import shown, whole_count
+from ._checks import place, points, shown, whole_count
 from ._inside import check_model, copy_of, layer_index, one_image, run
 from ._sheet import BAR, CHARACTER, LINE, Sheet
 
@@ -19,7 +19,12 @@ _SMALL = 7  # points
 
 
 def filters(
-    model_or_layer: Any, layer: Any = None, count: int | None = None, channels: int | None = None, ax: Any = None
+    model_or_layer: Any,
+    layer: Any = None,
+    count: int | None = None,
+    channels: int | None = None,
+    ax: Any = None,
+    figsize: Any = None,
 ) -> Axes:
     """Draw a convolution's filters as small images.
 
@@ -37,6 +42,9 @@ def filters(
     channels : int, optional
         The largest number of rows; by default 8.
     ax : Axes or empty Figure, optional
+    figsize : (float, float), optional
+        The size of a new figure in inches. By default it is your ``rcParams["figure.figsize"]`` if you have changed
+        that, and otherwise what the picture needs.
 
     Returns
     -------
@@ -47,6 +55,7 @@ def filters(
     ValueError
         If an argument is not valid; the message names it.
     """
+    ax = place(ax, figsize)
     chosen = _convolution(model_or_layer, layer)
     weights = chosen.backend.to_numpy(chosen.params["kernel"].value)
     # A depthwise kernel has Keras's shape (KH, KW, C, M), which holds the same numbers in the same order.
@@ -73,7 +82,9 @@ def filters(
     return ax
 
 
-def feature_maps(model: Any, image: Any, layer: Any = None, count: int = 64, ax: Any = None) -> Axes:
+def feature_maps(
+    model: Any, image: Any, layer: Any = None, count: int = 64, ax: Any = None, figsize: Any = None
+) -> Axes:
     """Draw the result of a layer for an image, channel by channel.
 
     The network runs as in inference, without dropout and with the moving statistics of batch normalisation. All
@@ -90,6 +101,9 @@ def feature_maps(model: Any, image: Any, layer: Any = None, count: int = 64, ax:
     count : int
         The largest number of channels, counted from the first.
     ax : Axes or empty Figure, optional
+    figsize : (float, float), optional
+        The size of a new figure in inches. By default it is your ``rcParams["figure.figsize"]`` if you have changed
+        that, and otherwise what the picture needs.
 
     Returns
     -------
@@ -100,6 +114,7 @@ def feature_maps(model: Any, image: Any, layer: Any = None, count: int = 64, ax:
     ValueError
         If an argument is not valid; the message names it.
     """
+    ax = place(ax, figsize)
     model = check_model(model)
     x = one_image(model, image)
     index = model.layers.index(_first_convolution(model)) if layer is None else layer_index(model, layer)
@@ -160,39 +175,52 @@ def _numbered(pictures: Array, title: str, ax: Any, unit: str | None = None, **s
     columns = min(count, fewest)
     pictures = _magnified(pictures)
     sheet = Sheet.of(
-        pictures, -(-count // columns), columns, below=_SMALL * LINE, foot=BAR if unit else 0, fewest=fewest, ax=ax
+        pictures,
+        -(-count // columns),
+        columns,
+        below=points(_SMALL) * LINE,
+        foot=points(BAR) if unit else 0,
+        fewest=fewest,
+        ax=ax,
     )
     positions = [divmod(number, columns) for number in range(count)]
     ax = sheet.draw(pictures, positions, ax, **style)
     for number, (row, column) in enumerate(positions):
         left, top = sheet.corner(row, column)
         x, y = left + sheet.width / 2, top + 1.02 * sheet.height
-        ax.text(x, y, str(number), ha="center", va="top", fontsize=_SMALL)
+        ax.text(x, y, str(number), ha="center", va="top", fontsize=points(_SMALL))
         _frame(ax, left, top, sheet)
     if unit:
         sheet.colour_bar(ax, unit)
-    sheet.title(ax, title, fontsize=10)
+    sheet.title(ax, title, fontsize=points(10))
     return ax
 
 
 def _table(pictures: Array, title: str, ax: Any, largest: float) -> Axes:
     """Draw images (F, C, KH, KW), with a column for each filter and a row for each channel."""
     F, C, KH, KW = pictures.shape
-    left = (len(str(C - 1)) + 1) * _SMALL * CHARACTER
+    left = (len(str(C - 1)) + 1) * points(_SMALL) * CHARACTER
     images = _magnified(pictures.reshape(F * C, KH, KW))
-    sheet = Sheet.of(images, C, F, left=left, foot=BAR + _SMALL * LINE, fewest=16, ax=ax)
+    sheet = Sheet.of(images, C, F, left=left, foot=points(BAR) + points(_SMALL) * LINE, fewest=16, ax=ax)
     positions = [(row, column) for column in range(F) for row in range(C)]
     ax = sheet.draw(images, positions, ax, cmap=_DIVERGING, vmin=-largest, vmax=largest)
     for row, column in positions:
         _frame(ax, *sheet.corner(row, column), sheet)
     for row in range(C):
         y = sheet.corner(row, 0)[1] + sheet.height / 2
-        ax.text(-0.3 * sheet.left, y, str(row), ha="right", va="center", fontsize=_SMALL)
+        ax.text(-0.3 * sheet.left, y, str(row), ha="right", va="center", fontsize=points(_SMALL))
     for column in range(F):
         x = sheet.corner(0, column)[0] + sheet.width / 2
-        ax.text(x, sheet.corner(C - 1, 0)[1] + 1.08 * sheet.height, str(column), ha="center", va="top", fontsize=_SMALL)
+        ax.text(
+            x,
+            sheet.corner(C - 1, 0)[1] + 1.08 * sheet.height,
+            str(column),
+            ha="center",
+            va="top",
+            fontsize=points(_SMALL),
+        )
     sheet.colour_bar(ax, "weight")
-    sheet.title(ax, title, fontsize=10)
+    sheet.title(ax, title, fontsize=points(10))
     return ax
 
 
