@@ -1,13 +1,12 @@
 """What the plotting functions share: checks of arguments, the palette, sizes, and figures for when none is given."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.transforms import Bbox, ScaledTranslation
 
 from .. import metrics
@@ -134,13 +133,15 @@ class Narrowed:
         self, ax: Axes, right: Callable[[Any], float] | None = None, below: Callable[[Any], float] | None = None
     ) -> None:
         self._ax, self._right, self._below = ax, right, below
-        self._before = ax.get_axes_locator()
-        ax.set_axes_locator(self)
+        self._before: Any = ax.get_axes_locator()
+        locator: Any = self
+        ax.set_axes_locator(locator)
 
     def __call__(self, ax: Axes, renderer: Any) -> Bbox:
         box = self._before(ax, renderer) if self._before else ax.get_position(original=True)
-        figure = ax.get_figure(root=True)
-        if figure is None or isinstance(figure.get_layout_engine(), ConstrainedLayoutEngine):
+        figure: Any = ax.get_figure(root=True)
+        engine = figure.get_layout_engine()
+        if engine is not None and not engine.adjust_compatible:  # a constrained layout, also while it is being saved
             return box
         right, below = (of(renderer) if of else 0.0 for of in (self._right, self._below))
         # At least half of the place remains for the picture itself.
@@ -152,10 +153,20 @@ class Narrowed:
         return self._ax.get_subplotspec()
 
 
-def legend_beside(ax: Axes, title: str | None = None, size: Any = "small", left: float = 1.02) -> None:
-    """Put a legend to the right of Axes, so that it hides nothing in them, and no neighbour."""
+def legend_beside(
+    ax: Axes,
+    title: str | None = None,
+    size: Any = "small",
+    left: float = 1.02,
+    handles: Mapping[str, Any] | None = None,
+) -> None:
+    """Put a legend to the right of Axes, so that it hides nothing in them, and no neighbour.
+
+    ``handles`` holds what the legend names, by name; by default it is what the Axes contain.
+    """
     again = ax.get_legend() is not None
     ax.legend(
+        *((list(handles.values()), list(handles)) if handles is not None else ()),
         frameon=False,
         loc="upper left",
         bbox_to_anchor=(left, 1),
@@ -180,7 +191,7 @@ def legend_below(ax: Axes, names: Sequence[str]) -> None:
         ncols=min(len(names), max(1, int(wide))),
         loc="upper left",
         bbox_to_anchor=(0, 0),
-        bbox_transform=ax.transAxes + ScaledTranslation(0, down, ax.get_figure(root=True).dpi_scale_trans),
+        bbox_transform=ax.transAxes + ScaledTranslation(0, down, ax.figure.dpi_scale_trans),
         borderaxespad=0,
     )
     Narrowed(ax, below=lambda renderer: _legend_extent(ax, renderer).height)

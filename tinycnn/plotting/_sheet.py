@@ -16,6 +16,8 @@ WIDTH, TITLE, MARGIN = 8.0, 0.36, 0.06
 LINE, CHARACTER = 1.25 / 72, 0.62 / 72
 #: The height in inches of a colour bar with its numbers and label, below the images.
 BAR = 0.62
+#: From blue through white to red (ColorBrewer's RdBu); distinguishable in every common kind of colour blindness.
+DIVERGING = "RdBu_r"
 #: The gap between images, as a share of an image's width.
 _GAP = 0.16
 

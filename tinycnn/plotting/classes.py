@@ -122,7 +122,7 @@ def per_class_accuracy(
     ax.barh(rows, np.nan_to_num(accuracy), height=0.7, color=PALETTE[0])
     if size >= _SMALLEST:
         longest = 9 if np.isnan(accuracy).any() else 5
-        Narrowed(ax, right=lambda _: longest * size * CHARACTER * ax.get_figure(root=True).dpi + 0.02 * ax.bbox.width)
+        Narrowed(ax, right=lambda _: longest * size * CHARACTER * ax.figure.dpi + 0.02 * ax.bbox.width)
     for row, value in zip(rows, accuracy, strict=True) if size >= _SMALLEST else []:
         text = "no images" if np.isnan(value) else f"{value:.3f}"
         ax.text(1.02, row, text, va="center", fontsize=size, transform=ax.get_yaxis_transform())

@@ -87,8 +87,10 @@ def predictions(
             return _Caption(f"true: {true}\n✗ {said}, {sure[image]:.2%}", wrong=True)
         return _Caption(f"{said}\n{sure[image]:.2%}")
 
-    columns = 10 if which == "first_100" else 5
-    return _grid(x, [(image, caption(image)) for image in chosen.tolist()], columns, title, place(ax, figsize))
+    ax = place(ax, figsize)
+    # Where there is less room, fewer images stand side by side, so that their captions stay legible.
+    columns = 10 if which == "first_100" else max(2, min(5, int(room(ax)[0] / 1.2)))
+    return _grid(x, [(image, caption(image)) for image in chosen.tolist()], columns, title, ax)
 
 
 def samples_per_class(

@@ -1,19 +1,19 @@
 """Pictures of what a layer is and does: the filters of a convolution, and its results for an image."""
 
+from collections.abc import Sequence
 from typing import Any
 
+import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
 
 from ..core.types import Array
 from ..layers import Conv2D, DepthwiseConv2D, Layer
 from ..sequential import Sequential
-from ._checks import place, points, shown, whole_count
+from ._checks import RED, place, points, shown, whole_count
 from ._inside import check_model, copy_of, layer_index, one_image, run
-from ._sheet import BAR, CHARACTER, LINE, Sheet
+from ._sheet import BAR, CHARACTER, DIVERGING, LINE, Sheet
 
-#: From blue through white to red (ColorBrewer's RdBu); distinguishable in every common kind of colour blindness.
-_DIVERGING = "RdBu_r"
 _SEQUENTIAL = "viridis"
 _SMALL = 7  # points
 
@@ -74,7 +74,7 @@ def filters(
         colours = 0.5 + 0.5 * pictures.transpose(0, 2, 3, 1) / largest
         ax = _numbered(colours, f"{what} RGB (grey: 0, range ±{largest:.2g})", ax)
     elif C == 1:
-        ax = _numbered(pictures[:, 0], what, ax, "weight", cmap=_DIVERGING, vmin=-largest, vmax=largest)
+        ax = _numbered(pictures[:, 0], what, ax, "weight", cmap=DIVERGING, vmin=-largest, vmax=largest)
     else:
         whose = " of each group" if groups > 1 else ""
         title = f"{what} (columns), over {_some(rows, C, 'channel')}{whose} (rows)"
@@ -89,7 +89,7 @@ def feature_maps(
 
     The network runs as in inference, without dropout and with the moving statistics of batch normalisation. All
     channels share one colour scale. Zero is dark, or white if some results are negative. A channel that is zero
-    everywhere is dead for this image.
+    everywhere is dead for this image; its number is red and marked ✗.
 
     Parameters
     ----------
@@ -130,9 +130,11 @@ def feature_maps(
     low, high = float(maps.min()), float(maps.max())
     # Results with negative numbers get colours that diverge from a middle, which is zero.
     largest = max(-low, high) or 1.0
-    style = {"cmap": _DIVERGING, "vmin": -largest, "vmax": largest} if low < 0 else {"cmap": _SEQUENTIAL, "vmin": 0}
-    title = f"{chosen.name}: {_some(shown, C, 'channel')}, {OH}×{OW} pixels"
-    return _numbered(maps, title, ax, "value of the result", **{"vmax": largest, **style})
+    style = {"cmap": DIVERGING, "vmin": -largest, "vmax": largest} if low < 0 else {"cmap": _SEQUENTIAL, "vmin": 0}
+    dead = [number for number, one in enumerate(maps) if not one.any()]
+    marked = f", {len(dead)} of them dead (red, ✗)" if dead else ""
+    title = f"{chosen.name}: {_some(shown, C, 'channel')}, {OH}×{OW} pixels{marked}"
+    return _numbered(maps, title, ax, "value of the result", dead, **{"vmax": largest, **style})
 
 
 def _convolution(model_or_layer: Any, layer: Any) -> Any:
@@ -168,8 +170,13 @@ def _some(shown: int, there: int, what: str) -> str:
     return f"{there} {what}" + ("s" if there > 1 else "")
 
 
-def _numbered(pictures: Array, title: str, ax: Any, unit: str | None = None, **style: Any) -> Axes:
-    """Draw images row by row, each with its number below, and a colour bar if the images hold numbers of a unit."""
+def _numbered(
+    pictures: Array, title: str, ax: Any, unit: str | None = None, marked: Sequence[int] = (), **style: Any
+) -> Axes:
+    """Draw images row by row, each with its number below, and a colour bar if the images hold numbers of a unit.
+
+    The numbers of images that are ``marked`` are red, with a ✗.
+    """
     count = len(pictures)
     fewest = 8 if count <= 32 else 16
     columns = min(count, fewest)
@@ -188,7 +195,8 @@ def _numbered(pictures: Array, title: str, ax: Any, unit: str | None = None, **s
     for number, (row, column) in enumerate(positions):
         left, top = sheet.corner(row, column)
         x, y = left + sheet.width / 2, top + 1.02 * sheet.height
-        ax.text(x, y, str(number), ha="center", va="top", fontsize=points(_SMALL))
+        text, colour = (f"✗ {number}", RED) if number in marked else (str(number), mpl.rcParams["text.color"])
+        ax.text(x, y, text, ha="center", va="top", fontsize=points(_SMALL), color=colour)
         _frame(ax, left, top, sheet)
     if unit:
         sheet.colour_bar(ax, unit)
@@ -203,7 +211,7 @@ def _table(pictures: Array, title: str, ax: Any, largest: float) -> Axes:
     images = _magnified(pictures.reshape(F * C, KH, KW))
     sheet = Sheet.of(images, C, F, left=left, foot=points(BAR) + points(_SMALL) * LINE, fewest=16, ax=ax)
     positions = [(row, column) for column in range(F) for row in range(C)]
-    ax = sheet.draw(images, positions, ax, cmap=_DIVERGING, vmin=-largest, vmax=largest)
+    ax = sheet.draw(images, positions, ax, cmap=DIVERGING, vmin=-largest, vmax=largest)
     for row, column in positions:
         _frame(ax, *sheet.corner(row, column), sheet)
     for row in range(C):
