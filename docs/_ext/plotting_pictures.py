@@ -1,14 +1,15 @@
 """Draw the pictures of the page on plotting: a small network is trained, and each plotting function shows something.
 
 ``.. pictures::`` shows them all, each with the name of its function and the call that drew it. The files are written
-into ``reference/pictures/`` when the build begins, and are not committed. Without Sphinx, this draws them into a folder::
+into ``reference/pictures/`` when the build begins, and are not committed. Without Sphinx, this draws them::
 
     python docs/_ext/plotting_pictures.py FOLDER
 """
 
+import ast
 import inspect
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -85,45 +86,34 @@ CALLS = {
 }
 
 
-def draw(name: str, names: dict[str, Any]) -> Figure:
-    """Draw the picture of a function into a figure that pyplot does not know."""
+def draw(call: str, names: Mapping[str, Any]) -> Figure:
+    """Draw what a call draws, into a figure that pyplot does not know."""
     figure = Figure()
-    function = getattr(plotting, name)
-
-    def elsewhere(*arguments: Any, **named: Any) -> Any:
-        return function(*arguments, **named, ax=figure)
-
-    # The calls are constants of this file.
-    arguments = _arguments(CALLS[name], names)
-    elsewhere(*arguments.args, **arguments.kwargs)
-    return figure
-
-
-def _arguments(call: str, names: dict[str, Any]) -> inspect.BoundArguments:
-    """Return the arguments of a call that is written as text and only uses names and constants."""
-    import ast
-
-    def value(node: ast.expr) -> Any:
-        if isinstance(node, ast.Name):
-            return names[node.id]
-        if isinstance(node, ast.Dict):
-            return {value(key): value(item) for key, item in zip(node.keys, node.values, strict=True) if key}
-        return ast.literal_eval(node)
-
     parsed = ast.parse(call, mode="eval").body
     assert isinstance(parsed, ast.Call)
     assert isinstance(parsed.func, ast.Attribute)
     function: Callable[..., Any] = getattr(plotting, parsed.func.attr)
-    named = {keyword.arg: value(keyword.value) for keyword in parsed.keywords if keyword.arg}
-    return inspect.signature(function).bind(*map(value, parsed.args), **named)
+    named = {keyword.arg: _value(keyword.value, names) for keyword in parsed.keywords if keyword.arg}
+    function(*(_value(one, names) for one in parsed.args), **named, ax=figure)
+    return figure
 
 
-def draw_all(folder: Path, names: dict[str, Any]) -> None:
+def _value(node: ast.expr, names: Mapping[str, Any]) -> Any:
+    """Return the value of an argument, which is a name, a constant, or a dict of these."""
+    if isinstance(node, ast.Name):
+        return names[node.id]
+    if isinstance(node, ast.Dict):
+        keys = (ast.literal_eval(key) for key in node.keys if key is not None)
+        return dict(zip(keys, (_value(one, names) for one in node.values), strict=True))
+    return ast.literal_eval(node)
+
+
+def draw_all(folder: Path, names: Mapping[str, Any], calls: Mapping[str, str] = CALLS) -> None:
     """Draw the pictures of all functions into a folder."""
     folder.mkdir(parents=True, exist_ok=True)
-    for name in CALLS:
-        if name != "im2col":
-            draw(name, names).savefig(folder / f"{name}.png", dpi=_DPI, metadata={"Software": None})
+    for name, call in calls.items():
+        if not call.startswith("print"):
+            draw(call, names).savefig(folder / f"{name}.png", dpi=_DPI, metadata={"Software": None})
 
 
 def setup(app: Any) -> dict[str, Any]:
