@@ -22,6 +22,7 @@ extensions = [
     "numpydoc",
     "sphinx.ext.autodoc",
     "sphinx.ext.viewcode",
+    "plotting_pictures",
     "tinycnn_reference",
 ]
 exclude_patterns = ["_build", "Thumbs.db", ".DS_Store"]

@@ -563,18 +563,23 @@ def _plotting() -> dict[str, Made]:
     def ax() -> Any:
         return Figure().subplots()
 
+    def trace() -> Any:
+        return model().trace(x(), y())
+
+    more = [layers.MaxPooling2D(2), layers.Dropout(0.5), layers.BatchNormalization()]
+    pooled = Sequential([layers.Input((4, 4, 1)), *more])
     probabilities = np.full((4, 3), 1 / 3)
     names = ["a", "b", "c"]
     figures = {"loss": [1.0, 0.5], "val_loss": [1.0, 0.6]}
     cases: dict[str, Made] = {
-        "history": (plotting.history, {"history": figures, "ax": None}),
+        "history": (plotting.history, {"history": figures, "ax": None, "figsize": (4, 3)}),
         "confusion_matrix": (
             plotting.confusion_matrix,
-            {"y_true": y(), "y_pred": probabilities, "class_names": names, "ax": ax()},
+            {"y_true": y(), "y_pred": probabilities, "class_names": names, "ax": ax(), "figsize": None},
         ),
         "per_class_accuracy": (
             plotting.per_class_accuracy,
-            {"y_true": y(), "y_pred": probabilities, "class_names": names, "ax": ax()},
+            {"y_true": y(), "y_pred": probabilities, "class_names": names, "ax": ax(), "figsize": None},
         ),
         "predictions": (
             plotting.predictions,
@@ -586,22 +591,26 @@ def _plotting() -> dict[str, Made]:
                 "class_names": names,
                 "count": 2,
                 "ax": None,
+                "figsize": (4, 3),
             },
         ),
         "samples_per_class": (
             plotting.samples_per_class,
-            {"x": x(), "y": y(), "class_names": names, "count": 2, "ax": None},
+            {"x": x(), "y": y(), "class_names": names, "count": 2, "ax": None, "figsize": (4, 3)},
         ),
         "filters": (
             plotting.filters,
-            {"model_or_layer": model(), "layer": "conv2d", "count": 2, "channels": None, "ax": None},
+            {"model_or_layer": model(), "layer": "conv2d", "count": 2, "channels": None, "ax": None, "figsize": (4, 3)},
         ),
         "feature_maps": (
             plotting.feature_maps,
-            {"model": model(), "image": x()[0], "layer": "conv2d", "count": 2, "ax": None},
+            {"model": model(), "image": x()[0], "layer": "conv2d", "count": 2, "ax": None, "figsize": (4, 3)},
         ),
-        "gradient_flow": (plotting.gradient_flow, {"trace_or_model": model(), "x": x(), "y": y(), "ax": ax()}),
-        "saliency": (plotting.saliency, {"model": model(), "image": x()[0], "label": 1, "ax": None}),
+        "gradient_flow": (
+            plotting.gradient_flow,
+            {"trace_or_model": model(), "x": x(), "y": y(), "ax": ax(), "figsize": None},
+        ),
+        "saliency": (plotting.saliency, {"model": model(), "image": x()[0], "label": 1, "ax": None, "figsize": (4, 3)}),
         "receptive_field": (
             plotting.receptive_field,
             {
@@ -611,7 +620,46 @@ def _plotting() -> dict[str, Made]:
                 "image": x()[0],
                 "measured": False,
                 "ax": ax(),
+                "figsize": None,
             },
+        ),
+        "gradient_flows": (plotting.gradient_flows, {"traces": {"a": trace()}, "ax": None, "figsize": (4, 3)}),
+        "one_output": (
+            plotting.one_output,
+            {
+                "model": model(),
+                "image": x()[0],
+                "layer": "conv2d",
+                "position": (0, 0, 1),
+                "channels": 2,
+                "ax": None,
+                "figsize": (4, 3),
+            },
+        ),
+        "pooling_winners": (
+            plotting.pooling_winners,
+            {"model": pooled, "image": x()[0], "layer": 0, "channel": 0, "ax": None, "figsize": (4, 3)},
+        ),
+        "dropout_mask": (
+            plotting.dropout_mask,
+            {
+                "trace_or_model": pooled,
+                "x": x(),
+                "layer": "dropout",
+                "image": 0,
+                "channel": 0,
+                "ax": None,
+                "figsize": (4, 3),
+            },
+        ),
+        "batch_statistics": (
+            plotting.batch_statistics,
+            {"trace_or_model": pooled, "x": x(), "layer": 2, "ax": None, "figsize": (4, 3)},
+        ),
+        "dead_units": (plotting.dead_units, {"trace_or_model": model(), "x": x(), "ax": None, "figsize": (4, 3)}),
+        "im2col": (
+            plotting.im2col,
+            {"image": np.ones((3, 3)), "kernel": np.ones((2, 2)), "strides": 1, "padding": "valid"},
         ),
     }
     found = {f"plotting.{name}": case for name, case in cases.items()}

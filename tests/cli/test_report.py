@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import re
+import shutil
 from collections.abc import Iterator
 from html.parser import HTMLParser
 from pathlib import Path
@@ -11,10 +13,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+from matplotlib.text import Text
 
 from tinycnn import datasets, models
 from tinycnn.cli import _about, main, report
-from tinycnn.cli._results import beside, blocks, choices, figures, page, records, targets
+from tinycnn.cli._results import beside, blocks, choices, figures, one_run, page, records, targets
 from tinycnn.layers import Conv2D
 
 ROOT = Path(__file__).parents[2]
@@ -401,3 +404,128 @@ def test_committed_records_agree_with_themselves(record: dict[str, Any]) -> None
     assert record["val_accuracy"][record["weights_of_epoch"] - 1] == record["test_accuracy"]
     assert [counts[:, c].sum() for c in range(10)] == [record["predicted"].count(str(c)) for c in range(10)]
     assert record["best_val_accuracy"] == max(record["val_accuracy"])
+
+
+# One run --------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def run_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Return a copy of a run that an earlier version has written, whose data set has a few bars for images."""
+    folder = tmp_path / "mine"
+    shutil.copytree(ROOT / "tests" / "fixtures" / "run-format-1", folder)
+    x = np.zeros((IMAGES, 28, 28), np.uint8)
+    for image, label in zip(x, LABELS, strict=True):
+        image[: 2 * label + 1] = 255
+    monkeypatch.setattr(datasets.digits, "load_data", lambda: ((x, LABELS), (x, LABELS)))
+    return folder
+
+
+def test_a_run_of_train_gets_a_report_of_its_own(run_folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    before = {path.name: path.read_bytes() for path in run_folder.iterdir()}
+    assert main(["report", str(run_folder)]) == 0, capsys.readouterr().err
+    html = (run_folder / "report.html").read_text("utf-8")
+    outside = Outside()
+    outside.feed(html)
+    assert not outside.open
+    assert all(address.startswith("data:image/png;base64,") for address in outside.fetched)
+    assert len(outside.images) >= 6
+    text = (run_folder / "report.md").read_text("utf-8")
+    description = json.loads((run_folder / "run.json").read_text("utf-8"))
+    assert f"# {description['model']} on " in text
+    assert f"| Test accuracy | {description['results']['test_accuracy']:.4f} |" in text
+    assert f"| Parameters | {description['results']['params']:,} |" in text
+    assert description["command"] in " ".join(text.split())
+    # The files of the run are as they were, and a second report is the same.
+    assert {name: (run_folder / name).read_bytes() for name in before} == before
+    assert main(["report", str(run_folder)]) == 0
+    assert (run_folder / "report.html").read_text("utf-8") == html
+
+
+def test_pictures_of_a_run_are_narrow_enough_for_a_telephone(run_folder: Path) -> None:
+    """At 390 pixels a picture is about 4 inches wide, so its text has about the size that it has on paper."""
+    run = one_run.read(run_folder)
+    shown = [one for one in one_run.blocks(run, one_run.tested(run)) if isinstance(one, blocks.Picture)]
+    for picture in shown:
+        figure = picture.draw()
+        assert picture.narrow == (picture.name != "first-100")
+        if picture.narrow:
+            assert figure.get_figwidth() <= 4.2
+            figure.draw_without_rendering()
+            texts = [one for one in figure.findobj(Text) if one.get_visible() and one.get_text()]
+            assert all(one.get_fontsize() >= 4 for one in texts), picture.name
+    html = blocks.page(shown, "x", lambda picture: b"")
+    assert html.count('class="narrow"') == len(shown) - 1
+    assert html.count('class="scrolled"') == 1
+
+
+def test_a_run_that_is_not_finished_is_reported_as_far_as_it_is(
+    run_folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    description = json.loads((run_folder / "run.json").read_text("utf-8"))
+    (run_folder / "run.json").write_text(json.dumps(description | {"status": "interrupted"}))
+    assert main(["report", str(run_folder)]) == 0
+    text = " ".join((run_folder / "report.md").read_text("utf-8").split())
+    assert "The run was interrupted after" in text
+    assert f"`tinycnn train {description['model']} --out {run_folder} --resume` continues it" in text
+    (run_folder / "run.json").unlink()
+    assert main(["report", str(run_folder)]) == 1
+    assert "has not finished an epoch yet" in capsys.readouterr().err
+
+
+def test_a_report_without_the_data_says_what_is_left_out(run_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def offline() -> Any:
+        raise OSError("cannot download digits")
+
+    monkeypatch.setattr(datasets.digits, "load_data", offline)
+    assert main(["report", str(run_folder)]) == 0
+    assert "pictures of test images are left out: cannot download digits" in " ".join(
+        (run_folder / "report.md").read_text("utf-8").split()
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "said"),
+    [
+        ("run.json", "{}", "run.json is not what 'tinycnn train' writes"),
+        ("run.json", '{"model": "ladder_03", "data": "digits", "backend": "cpu"}', "its results have no 'epochs'"),
+        ("history.csv", "epoch,loss\n0,x\n", "history.csv is not what 'tinycnn train' writes"),
+    ],
+)
+def test_a_damaged_run_is_named(
+    name: str, content: str, said: str, run_folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (run_folder / name).write_text(content)
+    assert main(["report", str(run_folder)]) == 1
+    assert said in capsys.readouterr().err
+
+
+def test_the_folder_above_a_run_is_told_from_records(run_folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["report", str(run_folder.parent)]) == 1
+    assert f"report one of them: 'tinycnn report {run_folder}'" in capsys.readouterr().err
+    assert main(["report", str(run_folder), "--docs", str(run_folder)]) == 2
+    assert "--docs is for records" in capsys.readouterr().err
+
+
+def test_no_message_advises_to_delete_what_may_be_good(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "notes.json").write_text('{"mine": 1}')
+    assert main(["report", str(tmp_path)]) == 1
+    said = capsys.readouterr().err
+    assert "move it out of the folder if it is something else" in said
+    advice = re.compile(r"(?:or|and|to|;|:) delete (?:it|that|them|the)\b", re.IGNORECASE)
+    for path in (ROOT / "tinycnn").rglob("*.py"):
+        strings = [n.value for n in ast.walk(ast.parse(path.read_text("utf-8"))) if isinstance(n, ast.Constant)]
+        assert not [one for one in strings if isinstance(one, str) and advice.search(one)], path
+
+
+def test_networks_without_records_take_one_line() -> None:
+    shown = page.blocks({"ladder_03": [made("ladder_03")]})
+    text = blocks.markdown(shown)
+    lines = [one.text for one in shown if isinstance(one, blocks.Text) and one.text.startswith("Not run yet: ")]
+    [line] = lines
+    assert line.count("`") == 2 * (len(models.names()) + len(models.variations()) - 1)
+    tables = [one for one in shown if isinstance(one, blocks.Table)]
+    assert [[row[0] for row in table.rows] for table in tables] == [["`ladder_03`"]] * 2
+    assert "## The MNIST ladder" in text
+    assert "## Fashion-MNIST" not in text
+    assert "## Small networks" not in text

@@ -124,3 +124,70 @@ def test_unknown_layer():
     model, x, _ = make()
     with pytest.raises(ValueError, match="did you mean 'dense'"):
         model.trace(x)["dens"]
+
+
+# Masks and values before activations ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("backend", ["reference", "cpu"])
+def test_values_before_activations_are_those_of_the_pass(backend):
+    tinycnn.set_seed(0)
+    kinds = ["relu", "gelu", "sigmoid", "tanh", "elu", "linear"]
+    with tinycnn.use_backend(backend):
+        model = Sequential(
+            [
+                layers.Input((6, 6, 2)),
+                *(layers.Conv2D(2, 3, padding="same", activation=kind) for kind in kinds),
+                layers.LeakyReLU(),
+                layers.Dropout(0.4),
+                layers.Flatten(),
+                layers.Dense(3, activation="softmax"),
+            ]
+        )
+    model.compile("sgd", "sparse_categorical_crossentropy")
+    x = np.random.default_rng(0).normal(size=(4, 6, 6, 2)).astype(np.float32)
+    trace = model.trace(x, [0, 1, 2, 0])
+    for entry in trace:
+        if hasattr(entry.layer, "activation"):
+            again = entry.layer.activation.forward(entry.layer.kernels, entry.z.copy())
+            np.testing.assert_array_equal(again, entry.y)
+        else:
+            assert entry.z is None
+    assert trace["conv2d_5"].z is trace["conv2d_5"].y  # the activation is linear
+    # The values are new arrays, and the layers are as they were.
+    assert not np.shares_memory(trace["conv2d"].z, trace["conv2d"].y)
+    assert all("linear_forward" not in vars(layer) for layer in model.layers)
+
+
+def test_the_mask_is_what_dropout_did():
+    model, x, y = make()
+    for trace in (model.trace(x, y), model.trace(x)):
+        entry = trace["dropout"]
+        assert entry.mask.dtype == bool
+        np.testing.assert_allclose(entry.y, np.where(entry.mask, entry.x / (1 - 0.3), 0), rtol=1e-6)
+        assert 0 < entry.mask.mean() < 1
+        assert all(other.mask is None for other in trace if other is not entry)
+    # The next step has another mask.
+    model.fit(x, y, verbose=0)
+    assert (model.trace(x)["dropout"].mask != entry.mask).any()
+
+
+def test_buffers_are_those_from_before_the_pass():
+    model, x, _ = make()
+    entry = model.trace(x)["batch_normalization"]
+    np.testing.assert_array_equal(entry.buffers["moving_mean"], model.layers[1].buffers["moving_mean"])
+    assert entry.buffers["moving_mean"] is not model.layers[1].buffers["moving_mean"]
+
+
+def test_an_error_in_the_pass_leaves_the_layers_as_they_were():
+    class Bad(layers.Layer):
+        def forward(self, x):
+            raise ZeroDivisionError
+
+        def backward(self, dy, cache):
+            return dy
+
+    model = Sequential([layers.Input((6, 6, 1)), layers.Conv2D(2, 3, activation="relu"), Bad()])
+    with pytest.raises(ZeroDivisionError):
+        model.trace(np.zeros((1, 6, 6, 1)))
+    assert "linear_forward" not in vars(model.layers[0])

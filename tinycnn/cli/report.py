@@ -1,15 +1,15 @@
-"""``tinycnn report DIR``: compare documented and reproduced results, on an HTML page and in Markdown."""
+"""``tinycnn report DIR``: report on a run, or compare documented and reproduced results, as HTML and Markdown."""
 
 import argparse
-import functools
 import re
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 from ._arguments import UsageError, folder_name
 
-HELP = "Make a page of tables and figures from recorded runs"
-EXAMPLE = "tinycnn report results/"
+HELP = "Make a page of tables and figures from one run or from recorded runs"
+EXAMPLE = "tinycnn report runs/ladder_03-mnist"
 
 #: The files in the folder of the records.
 HTML, MARKDOWN = "report.html", "report.md"
@@ -24,7 +24,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "folder",
         metavar="DIR",
         type=folder_name,
-        help="folder of the records that 'tinycnn reproduce' has written, such as results/",
+        help="folder of a run that 'tinycnn train' has written, such as runs/ladder_03-mnist, or of the records of "
+        "'tinycnn reproduce', such as results/",
     )
     parser.add_argument(
         "--docs",
@@ -37,33 +38,60 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Write the page."""
     from ..core.files import check_destination, make_folder, write_whole
-    from ._results import beside, blocks, choices, figures, page, records
+    from ._results import beside, blocks, choices, figures, one_run, page, records
 
+    if one_run.is_run(args.folder):
+        if args.docs:
+            raise UsageError(f"--docs is for records, and {args.folder} is the folder of a run")
+        found = one_run.read(args.folder)
+        return _write(args.folder, one_run.blocks(found, one_run.tested(found)), one_run.title(found))
     read = [kind.read_all(args.folder) for kind in (records, choices, beside)]
     if not any(read):
-        raise FileNotFoundError(f"{args.folder} holds no records; 'tinycnn reproduce --out {args.folder}' makes them")
-    for path in [args.docs / PAGE] if args.docs else [args.folder / HTML, args.folder / MARKDOWN]:
-        check_destination(path)
+        raise FileNotFoundError(_nothing(args.folder, filter(one_run.is_run, sorted(args.folder.iterdir()))))
+    if args.docs:
+        check_destination(args.docs / PAGE)
     shown = page.blocks(*read)
     pictures = [block for block in shown if isinstance(block, blocks.Picture)]
-    draw = functools.cache(_drawn)
     if args.docs:
         folder = args.docs / IMAGES
         before = _pictures_of(args.docs / PAGE)
         make_folder(folder)
         for picture in pictures:
-            write_whole(folder / f"{picture.name}.png", draw(picture))
+            write_whole(folder / f"{picture.name}.png", _drawn(picture))
         write_whole(args.docs / PAGE, markdown_page(shown).encode())
         for name in before - {f"{picture.name}.png" for picture in pictures}:
             (folder / name).unlink(missing_ok=True)
         print(f"{args.docs / PAGE}, and {len(pictures)} pictures in {folder}")
         return 0
-    html = blocks.page(shown, page.TITLE, draw)
-    write_whole(args.folder / HTML, html.encode())
-    write_whole(args.folder / MARKDOWN, blocks.markdown(shown).encode())
-    print(f"{args.folder / HTML} ({len(html) / 1e6:.1f} MB, {len(pictures)} pictures) and {args.folder / MARKDOWN}")
+    _write(args.folder, shown, page.TITLE)
     figures.data_of.cache_clear()
     return 0
+
+
+def _write(folder: Path, shown: Any, title: str) -> int:
+    """Write a report into a folder, as a page and in Markdown, and return the exit code."""
+    from ..core.files import check_destination, write_whole
+    from ._results import blocks
+
+    for name in (HTML, MARKDOWN):
+        check_destination(folder / name)
+    html = blocks.page(shown, title, _drawn)
+    write_whole(folder / HTML, html.encode())
+    write_whole(folder / MARKDOWN, blocks.markdown(shown).encode())
+    count = sum(isinstance(block, blocks.Picture) for block in shown)
+    print(f"{folder / HTML} ({len(html) / 1e6:.1f} MB, {count} pictures) and {folder / MARKDOWN}")
+    return 0
+
+
+def _nothing(folder: Path, runs: Iterable[Path]) -> str:
+    """Return the error for a folder in which there is nothing to report, with the runs in folders below it."""
+    there = [f"'tinycnn report {run}'" for run in runs]
+    if there:
+        return f"{folder} is not the folder of a run but holds some; report one of them: {', '.join(there[:8])}"
+    return (
+        f"{folder} holds no records; 'tinycnn reproduce --out {folder}' makes them, and "
+        f"'tinycnn train NAME --out {folder}' makes a run, which this command reports on too"
+    )
 
 
 def _pictures_of(page: Path) -> set[str]:

@@ -93,8 +93,8 @@ def _command(args: argparse.Namespace, recipe: Any, seed: int) -> str:
 
 def _tell_old(path: Path, differing: list[str]) -> None:
     """Print that a run is done, and whether its recipe has changed since."""
-    other = f", by an older recipe (another {', '.join(differing)}): delete it to repeat the run" if differing else ""
-    print(f"{path} is there{other}")
+    older = f", by an older recipe (another {', '.join(differing)}): move it away to repeat the run"
+    print(f"{path} is there{older if differing else ''}")
 
 
 def _tell(record: dict[str, Any], recipe: Any, path: Path) -> None:

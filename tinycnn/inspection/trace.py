@@ -1,18 +1,23 @@
 """Every array of one pass through a network, layer by layer; what shows the inside of a network begins here."""
 
-from collections.abc import Iterator
+import functools
+import textwrap
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, fields
 from typing import Any
 
 import numpy as np
 
+from ..activations import Linear
 from ..core.backend import Backend
 from ..core.messages import unknown
 from ..core.types import Array
 from ..kernels.threads import one_blas_thread
-from ..layers.base import Layer
+from ..layers import ActivatedLayer, Activation, Dropout, Layer
+from ..layers.dropout import DropoutCache
 from ..layers.looking import layers_kept
-from ..network.final_softmax import layer_of
+from ..network.final_softmax import ends_in_softmax, layer_of
 from ..network.network import Network
 from ..training.data import images_for
 from ..training.step import forward, walk_backward, walk_forward
@@ -36,6 +41,13 @@ class LayerTrace:
         respect to the numbers before it, ``(p - labels) / N``.
     parameters, gradients : dict of str to array
         Copies of the layer's parameters and their gradients, by name. ``gradients`` is empty without labels.
+    z : array or None
+        The value before the activation, as the layer computed it: ``y = activation(z)``. It is ``y`` itself if the
+        activation is linear, and None for a layer without an activation.
+    mask : array of bool or None
+        What a ``Dropout`` kept (True) and what it set to 0 (False); None for other layers.
+    buffers : dict of str to array
+        Copies of what the layer keeps besides its parameters, such as moving statistics, from before the pass.
     """
 
     layer: Layer
@@ -46,6 +58,22 @@ class LayerTrace:
     dy: Array | None = None
     dx: Array | None = None
     gradients: dict[str, Array] = field(default_factory=dict)
+    z: Array | None = None
+    mask: Array | None = None
+    buffers: dict[str, Array] = field(default_factory=dict)
+
+    @property
+    def can_be_dead(self) -> bool:
+        """Whether the layer has an activation that can be 0 for good, which linear and softmax cannot."""
+        activation = getattr(self.layer, "activation", None)
+        return self.z is not None and not isinstance(activation, Linear) and not ends_in_softmax(self.layer)
+
+    @property
+    def dead(self) -> tuple[int, ...]:
+        """The numbers of the dead units: channels whose activation gives 0 everywhere, for each image of the batch."""
+        if not self.can_be_dead or not self.y.size:
+            return ()
+        return tuple(np.flatnonzero((self.y == 0).all(axis=tuple(range(self.y.ndim - 1)))).tolist())
 
     @property
     def name(self) -> str:
@@ -115,7 +143,15 @@ class Trace:
             "  ".join(f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows
         ]
         lines.insert(1, "─" * (sum(widths) + 2 * (len(widths) - 1)))
+        dead = [f"{entry.name}: {_dead_text(entry)}" for entry in self.layers if entry.dead]
+        if dead:
+            lines += textwrap.wrap("dead units (0 for every image of this batch): " + "; ".join(dead), len(lines[1]))
         return "\n".join(lines + ([] if self.loss is None else [f"loss {self.loss:.5g}"]))
+
+
+def _dead_text(entry: LayerTrace) -> str:
+    """Return which units of a layer are dead, and of how many."""
+    return f"{', '.join(map(str, entry.dead))} of {entry.y.shape[-1]}"
 
 
 def trace(model: Network, x: Any, y: Any = None) -> Trace:
@@ -128,14 +164,59 @@ def trace(model: Network, x: Any, y: Any = None) -> Trace:
     step = model.optimizer.iterations if model.compiled else 0
     losses = () if targets is None else model.losses_used()
     with layers_kept(model.layers, *losses, gradients=True), one_blas_thread():
-        passes = list(walk_forward(model.layers, value, step=step))
+        buffers = [{name: array.copy() for name, array in layer.buffers.items()} for layer in model.layers]
+        with _before_activations(model.layers) as linear:
+            passes = list(walk_forward(model.layers, value, step=step))
         result = Trace([LayerTrace(*passed, _copies(passed.layer, "value")) for passed in passes])
+        for entry, kept in zip(result.layers, buffers, strict=True):
+            entry.z, entry.mask, entry.buffers = _before(entry, linear), _mask(entry, model.backend), kept
         if targets is not None:
             _trace_backward(model, result, targets, step)
     if model.backend.on_device:
         for entry in result.layers:
             entry.move_to_host(model.backend)
     return result
+
+
+@contextmanager
+def _before_activations(layers: Sequence[Layer]) -> Iterator[dict[int, Array]]:
+    """Within this block, keep what layers compute before their activations overwrite it, by the layers' ``id``."""
+    kept: dict[int, Array] = {}
+
+    def watched(layer: Layer, linear_forward: Callable[..., Any], *arguments: Any, **named: Any) -> Any:
+        z, cache = linear_forward(*arguments, **named)
+        kept[id(layer)] = z.copy()
+        return z, cache
+
+    active = [one for one in layers if isinstance(one, ActivatedLayer) and not isinstance(one.activation, Linear)]
+    own = [vars(layer).get("linear_forward") for layer in active]
+    for layer in active:
+        # In the instance, the function stands before the method of the class.
+        vars(layer)["linear_forward"] = functools.partial(watched, layer, layer.linear_forward)
+    try:
+        yield kept
+    finally:
+        for layer, function in zip(active, own, strict=True):
+            del vars(layer)["linear_forward"]
+            if function is not None:
+                vars(layer)["linear_forward"] = function
+
+
+def _before(entry: LayerTrace, linear: dict[int, Array]) -> Array | None:
+    """Return the value before a layer's activation, or None if it has none."""
+    if isinstance(entry.layer, Activation):
+        return entry.x
+    if isinstance(entry.layer, ActivatedLayer):
+        return entry.y if isinstance(entry.layer.activation, Linear) else linear.get(id(entry.layer))
+    return None
+
+
+def _mask(entry: LayerTrace, backend: Backend) -> Array | None:
+    """Return which numbers a Dropout kept; its backward applies the same mask to whatever gradient it is given."""
+    if not isinstance(entry.layer, Dropout) or not isinstance(entry.cache, DropoutCache):
+        return None
+    ones = backend.full(entry.y.shape, 1, entry.layer.dtype)
+    return backend.to_numpy(entry.layer.backward(ones, entry.cache)) != 0
 
 
 def _trace_backward(model: Network, result: Trace, targets: Array, step: int) -> None:

@@ -10,20 +10,31 @@ colours are those of Okabe & Ito ("Color universal design", 2008), and no inform
 ['Loss', 'Accuracy']
 """
 
+from ..inspection.im2col import im2col
 from .classes import confusion_matrix, per_class_accuracy
 from .curves import history
-from .gradients import gradient_flow, saliency
+from .gradients import gradient_flow, gradient_flows, saliency
 from .images import predictions, samples_per_class
+from .in_training import batch_statistics, dead_units, dropout_mask
 from .layers import feature_maps, filters
+from .one_output import one_output
+from .pooling import pooling_winners
 from .receptive import receptive_field
 
 __all__ = [
+    "batch_statistics",
     "confusion_matrix",
+    "dead_units",
+    "dropout_mask",
     "feature_maps",
     "filters",
     "gradient_flow",
+    "gradient_flows",
     "history",
+    "im2col",
+    "one_output",
     "per_class_accuracy",
+    "pooling_winners",
     "predictions",
     "receptive_field",
     "saliency",

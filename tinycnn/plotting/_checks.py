@@ -1,14 +1,16 @@
-"""What the plotting functions share: checks of arguments, the palette, and figures for when none is given."""
+"""What the plotting functions share: checks of arguments, the palette, sizes, and figures for when none is given."""
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
 
+import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.transforms import Bbox, ScaledTranslation
 
 from .. import metrics
-from ..core.checks import any_array, integer
+from ..core.checks import any_array, integer, real
 from ..core.messages import shown
 from ..core.types import Array
 
@@ -23,17 +25,59 @@ GREY = "#555555"
 IMAGE: dict[str, Any] = {"origin": "upper", "interpolation": "nearest"}
 
 
+class Place(NamedTuple):
+    """Where a new picture is drawn: an empty Figure or, if there is none, a new one; and its size, if one was given."""
+
+    figure: Figure | None
+    size: tuple[float, float] | None
+
+
+def place(ax: Any, figsize: Any = None) -> Any:
+    """Return Axes as they are given, and a Place if a picture is to be drawn into a Figure of its own.
+
+    The size is ``figsize``, or that of the given Figure, or the user's ``rcParams["figure.figsize"]``. A size that is
+    matplotlib's default counts as not given, and the picture then takes what it needs.
+    """
+    if figsize is not None:
+        if ax is not None:
+            raise ValueError("figsize must be left out if ax is given, because what is given has a size already")
+        return Place(None, _inches(figsize))
+    if ax is not None and not isinstance(ax, Figure):
+        return ax
+    width, height = mpl.rcParams["figure.figsize"] if ax is None else ax.get_size_inches()
+    usual = np.allclose((width, height), mpl.rcParamsDefault["figure.figsize"])
+    return Place(ax, None if usual else (float(width), float(height)))
+
+
+def _inches(figsize: Any) -> tuple[float, float]:
+    """Return a size as two numbers of inches; raise ValueError for anything else."""
+    several = isinstance(figsize, Sequence | np.ndarray) and not isinstance(figsize, str | bytes)
+    if not several or _is_single(figsize) or len(figsize) != 2:
+        raise ValueError(f"figsize must be (width, height) in inches; got {shown(figsize)}")
+    try:
+        width, height = (real(side, "figsize", above=0) for side in figsize)
+    except TypeError as error:
+        raise ValueError(str(error)) from error
+    return width, height
+
+
+def points(size: float) -> float:
+    """Return a size of text for figures whose usual text has 10 points, scaled to the user's ``font.size``."""
+    return size * float(mpl.rcParams["font.size"]) / 10
+
+
 def axes_or_new(ax: Any, width: float, height: float) -> Axes:
-    """Return the given Axes, or new ones of this size in inches, in the given empty Figure or in a new one."""
-    if ax is None or isinstance(ax, Figure):
+    """Return the given Axes, or new ones in a Place, of this size in inches unless the Place has one."""
+    if isinstance(ax, Place):
         return new_axes(ax, 1, width, height)[0]
     if not isinstance(ax, Axes):
         raise ValueError(f"ax must be matplotlib Axes or an empty Figure; got {type(ax).__name__}")
     return ax
 
 
-def new_axes(figure: Figure | None, count: int, width: float, height: float) -> Array:
-    """Return Axes side by side in the given empty Figure or in a new one, which gets this size in inches."""
+def new_axes(place: Place, count: int, width: float, height: float) -> Array:
+    """Return Axes side by side in a Place, whose figure gets this size in inches unless the Place has one."""
+    figure = place.figure
     if figure is None:
         # Figures of pyplot are found by plt.show(). The import is late because it chooses a backend.
         from matplotlib import pyplot as plt
@@ -41,7 +85,7 @@ def new_axes(figure: Figure | None, count: int, width: float, height: float) -> 
         figure = plt.figure()
     if figure.axes:
         raise ValueError(f"ax must be Axes or an empty Figure; this Figure already holds {len(figure.axes)} Axes")
-    figure.set_size_inches(width, height)
+    figure.set_size_inches(*(place.size or (width, height)))
     figure.set_layout_engine("constrained")
     return figure.subplots(1, count, squeeze=False)[0]
 
@@ -57,7 +101,7 @@ def panels_of(ax: Any, count: int, width: float = 4, height: float = 3.2, right:
 
     The parts leave room between them for numbers and labels, and ``right`` inches for what is beside the last panel.
     """
-    if ax is None or isinstance(ax, Figure):
+    if isinstance(ax, Place):
         return new_axes(ax, count, width * count, height)
     if isinstance(ax, Axes):
         if count == 1:
@@ -72,9 +116,57 @@ def panels_of(ax: Any, count: int, width: float = 4, height: float = 3.2, right:
     return np.array([axes_or_new(panel, 0, 0) for panel in ax])
 
 
-def legend_beside(ax: Axes, title: str | None = None, size: Any = "small", left: float = 1.02) -> None:
-    """Put a legend to the right of Axes, so that it hides nothing in them."""
+class Narrowed:
+    """An axes locator that keeps what stands beside or below Axes within their place, so that it hides no neighbour.
+
+    A constrained layout measures what belongs to the Axes and moves the neighbours; everywhere else the Axes themselves
+    become smaller.
+
+    Parameters
+    ----------
+    ax : Axes
+    right, below : callable
+        The functions that return how many pixels to keep free, for a renderer.
+    """
+
+    def __init__(
+        self, ax: Axes, right: Callable[[Any], float] | None = None, below: Callable[[Any], float] | None = None
+    ) -> None:
+        self._ax, self._right, self._below = ax, right, below
+        self._before: Any = ax.get_axes_locator()
+        locator: Any = self
+        ax.set_axes_locator(locator)
+
+    def __call__(self, ax: Axes, renderer: Any) -> Bbox:
+        box = self._before(ax, renderer) if self._before else ax.get_position(original=True)
+        figure: Any = ax.get_figure(root=True)
+        engine = figure.get_layout_engine()
+        if engine is not None and not engine.adjust_compatible:  # a constrained layout, also while it is being saved
+            return box
+        right, below = (of(renderer) if of else 0.0 for of in (self._right, self._below))
+        # At least half of the place remains for the picture itself.
+        right, below = min(right / figure.bbox.width, box.width / 2), min(below / figure.bbox.height, box.height / 2)
+        return Bbox.from_extents(box.x0, box.y0 + below, box.x1 - right, box.y1)
+
+    def get_subplotspec(self) -> Any:
+        """Return the Axes' place in a grid, which ``tight_layout`` asks for."""
+        return self._ax.get_subplotspec()
+
+
+def legend_beside(
+    ax: Axes,
+    title: str | None = None,
+    size: Any = "small",
+    left: float = 1.02,
+    handles: Mapping[str, Any] | None = None,
+) -> None:
+    """Put a legend to the right of Axes, so that it hides nothing in them, and no neighbour.
+
+    ``handles`` holds what the legend names, by name; by default it is what the Axes contain.
+    """
+    again = ax.get_legend() is not None
     ax.legend(
+        *((list(handles.values()), list(handles)) if handles is not None else ()),
         frameon=False,
         loc="upper left",
         bbox_to_anchor=(left, 1),
@@ -84,6 +176,31 @@ def legend_beside(ax: Axes, title: str | None = None, size: Any = "small", left:
         title_fontsize=size,
         alignment="left",
     )
+    if not again:
+        Narrowed(ax, right=lambda renderer: _legend_extent(ax, renderer).width + (left - 1) * ax.bbox.width)
+
+
+def legend_below(ax: Axes, names: Sequence[str]) -> None:
+    """Put a legend below the label of the horizontal axis, in as many columns as the Axes have room for."""
+    size = points(8)
+    wide = inches_of(ax)[0] / ((max(map(len, names)) + 5) * size * 0.62 / 72)
+    down = -3.6 * float(mpl.rcParams["font.size"]) / 72  # the numbers and the label of the axis
+    ax.legend(
+        frameon=False,
+        fontsize=size,
+        ncols=min(len(names), max(1, int(wide))),
+        loc="upper left",
+        bbox_to_anchor=(0, 0),
+        bbox_transform=ax.transAxes + ScaledTranslation(0, down, ax.figure.dpi_scale_trans),
+        borderaxespad=0,
+    )
+    Narrowed(ax, below=lambda renderer: _legend_extent(ax, renderer).height)
+
+
+def _legend_extent(ax: Axes, renderer: Any) -> Bbox:
+    """Return the box of a legend in pixels, empty if the legend has been removed."""
+    legend = ax.get_legend()
+    return Bbox([[0, 0], [0, 0]]) if legend is None else legend.get_window_extent(renderer)
 
 
 def whole_count(value: Any, name: str = "count") -> int:

@@ -12,6 +12,7 @@ import numpy as np
 from .. import activations
 from ..core.backend import Backend
 from ..core.types import Array
+from ..inspection.trace import LayerTrace, Trace
 from ..kernels.threads import one_blas_thread
 from ..layers import ActivatedLayer, Activation, Dropout, Flatten, GaussianNoise, Layer, Reshape
 from ..network.final_softmax import ends_in_softmax
@@ -43,6 +44,55 @@ def check_model(model: Any, name: str = "model") -> Sequential:
         what = "one that is not built; call build first" if isinstance(model, Sequential) else type(model).__name__
         raise ValueError(f"{name} must be a built Sequential; got {what}")
     return model
+
+
+def traced(trace_or_model: Any, x: Any, y: Any = None) -> Trace:
+    """Return the trace that is given, or that of a model, whose gradients then stay as they were.
+
+    Raises
+    ------
+    ValueError
+        If there is neither, or a trace is given with a batch, or a model without one.
+    """
+    if isinstance(trace_or_model, Trace):
+        if x is not None or y is not None:
+            raise ValueError(f"{'x' if x is not None else 'y'} must be left out with a trace, which has its own batch")
+        return trace_or_model
+    if not isinstance(trace_or_model, Sequential):
+        raise ValueError(f"trace_or_model must be a Trace or a Sequential; got {type(trace_or_model).__name__}")
+    model = check_model(trace_or_model, "trace_or_model")
+    if x is None:
+        raise ValueError("x must be given with a model, which is then run with this batch")
+    parameters = list(model.parameters().values())
+    saved = [parameter.grad.copy() for parameter in parameters]
+    try:
+        return model.trace(x, y)
+    except TypeError as error:
+        raise ValueError(str(error)) from error
+    finally:
+        for parameter, grad in zip(parameters, saved, strict=True):
+            parameter.grad[...] = grad
+
+
+def traced_layer(trace: Trace, layer: Any, kinds: tuple[type, ...], what: str) -> LayerTrace:
+    """Return what a trace holds of a layer, given by name, number or as itself; by default of the first of its kind."""
+    names = [entry.name for entry in trace]
+    if layer is None:
+        found = [entry for entry in trace if isinstance(entry.layer, kinds)]
+        if not found:
+            raise ValueError(f"layer must be {what}, and there is none; the layers are: {', '.join(names)}")
+        return found[0]
+    number = isinstance(layer, int | np.integer) and not isinstance(layer, bool)
+    for index, entry in enumerate(trace):
+        named = isinstance(layer, str) and entry.name == layer
+        if entry.layer is layer or named or (number and layer in (index, index - len(names))):
+            if not isinstance(entry.layer, kinds):
+                raise ValueError(f"layer must be {what}; {entry.layer.label} is not")
+            return entry
+    raise ValueError(
+        f"layer must be given by its name, by its number from 0 to {len(names) - 1}, or as the layer itself; "
+        f"got {shown(layer)}. The layers are: {', '.join(names)}"
+    )
 
 
 def layer_index(model: Sequential, layer: Any) -> int:

@@ -8,7 +8,7 @@ import numpy as np
 from matplotlib.axes import Axes
 
 from ..core.types import Array
-from ._checks import IMAGE, axes_or_new, inches_of
+from ._checks import IMAGE, Place, axes_or_new, inches_of, points
 
 #: Measures of a new picture in inches: its width, the height of its title, and its margin.
 WIDTH, TITLE, MARGIN = 8.0, 0.36, 0.06
@@ -16,12 +16,17 @@ WIDTH, TITLE, MARGIN = 8.0, 0.36, 0.06
 LINE, CHARACTER = 1.25 / 72, 0.62 / 72
 #: The height in inches of a colour bar with its numbers and label, below the images.
 BAR = 0.62
+#: From blue through white to red (ColorBrewer's RdBu); distinguishable in every common kind of colour blindness.
+DIVERGING = "RdBu_r"
 #: The gap between images, as a share of an image's width.
 _GAP = 0.16
 
 
 def room(ax: Any) -> tuple[float, float]:
-    """Return the width and height in inches that a picture may take; a new picture may have any height."""
+    """Return the width and height in inches that images may take; a picture without a given size has any height."""
+    if isinstance(ax, Place):
+        width, height = ax.size or (WIDTH, math.inf)
+        return max(width - 2 * MARGIN, width / 2), max(height - points(TITLE) - MARGIN, height / 2)
     return inches_of(ax) if isinstance(ax, Axes) else (WIDTH - 2 * MARGIN, math.inf)
 
 
@@ -105,13 +110,14 @@ class Sheet(NamedTuple):
             left, top = self.corner(row, column)
             canvas[top : top + self.height, left : left + self.width] = image
         if not isinstance(ax, Axes):
-            inside = WIDTH - 2 * MARGIN
-            inches = inside * (height + self.foot) / (width + self.left + 2 * self.side)
-            total = inches + TITLE + MARGIN
-            ax = axes_or_new(ax, WIDTH, total)
+            inside, inches = room(ax)
+            if inches == math.inf:
+                inches = inside * (height + self.foot) / (width + self.left + 2 * self.side)
+            ax = axes_or_new(ax, WIDTH, inches + points(TITLE) + MARGIN)
             # The position is set here because a layout engine does not know how high the images' aspect makes the Axes.
             ax.figure.set_layout_engine("none")
-            ax.set_position((MARGIN / WIDTH, MARGIN / total, inside / WIDTH, inches / total))
+            wide, high = ax.figure.get_size_inches()
+            ax.set_position(((wide - inside) / 2 / wide, min(MARGIN, high / 4) / high, inside / wide, inches / high))
         ax.imshow(canvas, **IMAGE, extent=(0, width, height, 0), **style)
         ax.set_xlim(-self.left - self.side, width + self.side)
         ax.set_ylim(height + self.foot, 0)
@@ -128,7 +134,7 @@ class Sheet(NamedTuple):
         """Draw a colour bar at the foot, which shows what the colours of the numbers mean."""
         total = self.size()[0] + self.foot
         # The bar's numbers and label come below it.
-        bar = ax.inset_axes((0.25, 0.42 * self.inch / total, 0.5, 0.12 * self.inch / total))
+        bar = ax.inset_axes((0.25, points(0.42) * self.inch / total, 0.5, 0.12 * self.inch / total))
         ax.figure.colorbar(ax.images[0], cax=bar, orientation="horizontal")
-        bar.tick_params(labelsize=8)
-        bar.set_xlabel(label, fontsize=8)
+        bar.tick_params(labelsize=points(8))
+        bar.set_xlabel(label, fontsize=points(8))

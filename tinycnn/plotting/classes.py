@@ -9,14 +9,28 @@ from matplotlib.axes import Axes
 
 from .. import metrics
 from ..core.types import Array
-from ._checks import GREY, IMAGE, PALETTE, axes_or_new, inches_of, names_of, shown
+from ._checks import (
+    GREY,
+    IMAGE,
+    PALETTE,
+    Narrowed,
+    axes_or_new,
+    inches_of,
+    legend_below,
+    names_of,
+    place,
+    points,
+    shown,
+)
 from ._sheet import CHARACTER, LINE
 
 #: The size in points below which a number is not legible.
 _SMALLEST = 4.0
 
 
-def confusion_matrix(y_true: Any, y_pred: Any, class_names: Sequence[str] | None = None, ax: Any = None) -> Axes:
+def confusion_matrix(
+    y_true: Any, y_pred: Any, class_names: Sequence[str] | None = None, ax: Any = None, figsize: Any = None
+) -> Axes:
     """Draw how many images of each class were predicted to be of which class.
 
     Each cell shows a number of images, if it has room for the number. The cell's colour is its share of the row, so
@@ -28,6 +42,9 @@ def confusion_matrix(y_true: Any, y_pred: Any, class_names: Sequence[str] | None
     y_pred : (N,) integers, or (N, classes) probabilities
     class_names : sequence of str, optional
     ax : Axes or empty Figure, optional
+    figsize : (float, float), optional
+        The size of a new figure in inches. By default it is your ``rcParams["figure.figsize"]`` if you have changed
+        that, and otherwise what the picture needs.
 
     Returns
     -------
@@ -41,10 +58,10 @@ def confusion_matrix(y_true: Any, y_pred: Any, class_names: Sequence[str] | None
     counts, names = _counted(y_true, y_pred, class_names)
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
     side = min(max(5.2, 1 + 0.3 * len(names)), 12)
-    ax = axes_or_new(ax, side + 0.4, side)
+    ax = axes_or_new(place(ax, figsize), side + 0.4, side)
     cell = min(inches_of(ax)) / len(names)
     ax.imshow(shares, **IMAGE, cmap="Blues", vmin=0, vmax=1)
-    size = min(8.0, cell / LINE, cell / (len(str(counts.max())) * CHARACTER))
+    size = min(points(8), cell / LINE, cell / (len(str(counts.max())) * CHARACTER))
     for row, column in np.argwhere(counts) if size >= _SMALLEST else []:
         dark = shares[row, column] > 0.5
         ax.text(
@@ -73,6 +90,7 @@ def per_class_accuracy(
     class_names: Sequence[str] | None = None,
     ax: Any = None,
     compared: Mapping[str, Sequence[float]] | None = None,
+    figsize: Any = None,
 ) -> Axes:
     """Draw the share of each class's images that were classified correctly (the class's recall).
 
@@ -82,6 +100,8 @@ def per_class_accuracy(
         As in :func:`confusion_matrix`.
     compared : mapping of str to sequence of float, optional
         Other accuracies of the classes, by name, to mark beside the bars: ``{"documented": [0.75, 0.96, ...]}``.
+    figsize
+        As in :func:`confusion_matrix`.
 
     Returns
     -------
@@ -95,17 +115,20 @@ def per_class_accuracy(
     counts, names = _counted(y_true, y_pred, class_names)
     accuracy = metrics.recall(counts)
     overall = float(counts.trace() / counts.sum())
-    ax = axes_or_new(ax, 5.6, min(max(3.6, 1.1 + 0.24 * len(names)), 40))
+    ax = axes_or_new(place(ax, figsize), 5.6, min(max(3.6, 1.1 + 0.24 * len(names)), 40))
     rows = np.arange(len(names))
     height = inches_of(ax)[1] / len(names)
-    size = min(8.0, height / LINE)
+    size = min(points(8), height / LINE)
     ax.barh(rows, np.nan_to_num(accuracy), height=0.7, color=PALETTE[0])
+    if size >= _SMALLEST:
+        longest = 9 if np.isnan(accuracy).any() else 5
+        Narrowed(ax, right=lambda _: longest * size * CHARACTER * ax.figure.dpi + 0.02 * ax.bbox.width)
     for row, value in zip(rows, accuracy, strict=True) if size >= _SMALLEST else []:
         text = "no images" if np.isnan(value) else f"{value:.3f}"
         ax.text(1.02, row, text, va="center", fontsize=size, transform=ax.get_yaxis_transform())
     if compared:
         _mark(ax, compared, rows)
-    ax.axvline(overall, color=GREY, linestyle="--", linewidth=1)
+    ax.axvline(overall, color=GREY, linestyle="--")
     ax.set_yticks(*_ticks(names, height))
     ax.set_xticks([0, 0.25, 0.5, 0.75, 1], ["0", "0.25", "0.5", "0.75", "1"])
     ax.set_xlim(0, 1)
@@ -127,9 +150,7 @@ def _mark(ax: Axes, compared: Mapping[str, Sequence[float]], rows: Array) -> Non
             )
         [marks] = ax.plot(accuracies, rows, marker, color=PALETTE[1], label=name, clip_on=False)
         marks.set(markerfacecolor="w", markeredgewidth=1.5, markersize=6)
-    ax.legend(
-        frameon=False, fontsize=8, ncols=1 + len(compared), loc="upper left", bbox_to_anchor=(0, -0.17), borderaxespad=0
-    )
+    legend_below(ax, ["here", *map(str, compared)])
 
 
 def _counted(y_true: Any, y_pred: Any, class_names: Sequence[str] | None) -> tuple[Array, list[str]]:
@@ -141,7 +162,7 @@ def _counted(y_true: Any, y_pred: Any, class_names: Sequence[str] | None) -> tup
 
 def _ticks(names: Sequence[str], inches: float) -> tuple[Array, Sequence[str]]:
     """Return the classes to name, and their names: all, or as many as have room at this distance in inches."""
-    every = math.ceil(10 * LINE / inches)
+    every = math.ceil(points(10) * LINE / inches)
     return np.arange(0, len(names), every), names[::every]
 
 

@@ -3,12 +3,13 @@
 from collections.abc import Mapping
 from typing import Any
 
+import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
 from ..core.types import Array
-from ._checks import PALETTE, legend_beside, panels_of, shown
+from ._checks import PALETTE, legend_beside, panels_of, place, shown
 
 _TITLES = {"loss": ("Loss", "mean loss per image"), "accuracy": ("Accuracy", "share of images correct")}
 _MARKERS = "os^Dv<>P*"
@@ -19,7 +20,7 @@ _STYLES: dict[str, tuple[str, dict[str, Any]]] = {
 }
 
 
-def history(history: Any, ax: Any = None) -> Array:
+def history(history: Any, ax: Any = None, figsize: Any = None) -> Array:
     """Draw loss and accuracy, training against validation.
 
     Parameters
@@ -29,6 +30,9 @@ def history(history: Any, ax: Any = None) -> Array:
         name, to compare: ``{"ladder_00": ..., "ladder_01": ...}``.
     ax : Axes, sequence of Axes, or Figure, optional
         Axes for each panel, or single Axes, which are divided. An empty Figure gets new Axes, like a new figure.
+    figsize : (float, float), optional
+        The size of a new figure in inches. By default it is your ``rcParams["figure.figsize"]`` if you have changed
+        that, and otherwise what the picture needs.
 
     Returns
     -------
@@ -44,7 +48,7 @@ def history(history: Any, ax: Any = None) -> Array:
     keys = [key for key in _TITLES if any(key in run or f"val_{key}" in run for run in runs.values())]
     if not keys:
         raise ValueError("history must hold 'loss' or 'accuracy'; it holds neither. Was the model trained?")
-    panels = panels_of(ax, len(keys))
+    panels = panels_of(place(ax, figsize), len(keys))
     for panel, key in zip(panels, keys, strict=True):
         for number, (name, run) in enumerate(runs.items()):
             _draw(panel, key, run, name, number)
@@ -70,17 +74,16 @@ def _draw(panel: Axes, key: str, run: dict[str, Array], name: str, number: int) 
             values,
             color=PALETTE[look % len(PALETTE)],
             marker=_MARKERS[look % len(_MARKERS)],
-            markersize=4,
-            linewidth=1.5,
+            markersize=mpl.rcParams["lines.markersize"] * 2 / 3,
             label=named if name else part,
             **style,
         )
 
 
 def _legend(panels: Array, runs: dict[str, Any]) -> None:
-    """Draw one legend for all panels; if runs are compared it is beside the panels, so that it hides no curve."""
+    """Draw one legend for all panels beside them, so that it hides no curve."""
     if "" in runs:
-        panels[-1].legend(frameon=False, loc="best")
+        legend_beside(panels[-1])
         return
     both = {prefix for run in runs.values() for prefix in _STYLES for key in _TITLES if prefix + key in run}
     legend_beside(panels[-1], "filled: validation\nhollow: train" if len(both) == 2 else None)

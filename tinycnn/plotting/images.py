@@ -9,7 +9,7 @@ from matplotlib.patches import Rectangle
 
 from ..core.checks import choice
 from ..core.types import Array
-from ._checks import GREY, RED, as_array, axes_or_new, images, labels, names_of, same_length, whole_count
+from ._checks import GREY, RED, as_array, axes_or_new, images, labels, names_of, place, points, same_length, whole_count
 from ._checks import probabilities as checked_probabilities
 from ._sheet import CHARACTER, LINE, WIDTH, Sheet, room
 
@@ -29,6 +29,7 @@ def predictions(
     class_names: Sequence[str] | None = None,
     count: int | None = None,
     ax: Any = None,
+    figsize: Any = None,
 ) -> Axes:
     """Draw images with what was predicted for them.
 
@@ -46,6 +47,9 @@ def predictions(
     count : int, optional
         The largest number of images; by default 10, or 100 for ``first_100``.
     ax : Axes or empty Figure, optional
+    figsize : (float, float), optional
+        The size of a new figure in inches. By default it is your ``rcParams["figure.figsize"]`` if you have changed
+        that, and otherwise what the picture needs.
 
     Returns
     -------
@@ -83,7 +87,9 @@ def predictions(
             return _Caption(f"true: {true}\n✗ {said}, {sure[image]:.2%}", wrong=True)
         return _Caption(f"{said}\n{sure[image]:.2%}")
 
-    columns = 10 if which == "first_100" else 5
+    ax = place(ax, figsize)
+    # Where there is less room, fewer images stand side by side, so that their captions stay legible.
+    columns = 10 if which == "first_100" else max(2, min(5, int(room(ax)[0] / 1.2)))
     return _grid(x, [(image, caption(image)) for image in chosen.tolist()], columns, title, ax)
 
 
@@ -93,6 +99,7 @@ def samples_per_class(
     class_names: Sequence[str] | None = None,
     count: int = 10,
     ax: Any = None,
+    figsize: Any = None,
 ) -> Axes:
     """Draw the first images of each class, one row for each class.
 
@@ -105,6 +112,9 @@ def samples_per_class(
     count : int
         The largest number of images in a row.
     ax : Axes or empty Figure, optional
+    figsize : (float, float), optional
+        The size of a new figure in inches. By default it is your ``rcParams["figure.figsize"]`` if you have changed
+        that, and otherwise what the picture needs.
 
     Returns
     -------
@@ -121,12 +131,18 @@ def samples_per_class(
     rows = [np.flatnonzero(y == number)[:count] for number in range(len(names))]
     cells = [(image, row, column) for row, chosen in enumerate(rows) for column, image in enumerate(chosen)]
     shown = images(x[[image for image, _, _ in cells]])
-    left = max(map(len, names)) * 9 * CHARACTER
+    ax = place(ax, figsize)
+    left = max(map(len, names)) * points(9) * CHARACTER
     sheet = Sheet.of(shown, len(names), max(5, *map(len, rows)), left=left, ax=ax)
     ax = sheet.draw(shown, [cell[1:] for cell in cells], ax)
     for row, name in enumerate(names):
         ax.text(
-            -0.07 * sheet.left, sheet.corner(row, 0)[1] + sheet.height / 2, name, ha="right", va="center", fontsize=9
+            -0.07 * sheet.left,
+            sheet.corner(row, 0)[1] + sheet.height / 2,
+            name,
+            ha="right",
+            va="center",
+            fontsize=points(9),
         )
     sheet.title(ax, "Images of each class")
     return ax
@@ -147,7 +163,9 @@ def _grid(x: Array, cells: list[tuple[int, _Caption]], columns: int, title: str,
     rows = -(-len(cells) // columns)
     wide, high = room(ax)
     # The captions are as large as their neighbours leave room for, and take at most two fifths of the height.
-    size = min(9 if columns <= 5 else 7, wide / columns / (longest * CHARACTER), 0.4 * high / rows / (most * LINE))
+    size = min(
+        points(9 if columns <= 5 else 7), wide / columns / (longest * CHARACTER), 0.4 * high / rows / (most * LINE)
+    )
     sheet = Sheet.of(shown, rows, columns, below=most * size * LINE, ax=ax)
     size = min(size, sheet.across / sheet.inch / (longest * CHARACTER))
     positions = [divmod(cell, columns) for cell in range(len(cells))]

@@ -1,25 +1,30 @@
 """Pictures of what a layer is and does: the filters of a convolution, and its results for an image."""
 
+from collections.abc import Sequence
 from typing import Any
 
+import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
 
 from ..core.types import Array
 from ..layers import Conv2D, DepthwiseConv2D, Layer
 from ..sequential import Sequential
-from ._checks import shown, whole_count
+from ._checks import RED, place, points, shown, whole_count
 from ._inside import check_model, copy_of, layer_index, one_image, run
-from ._sheet import BAR, CHARACTER, LINE, Sheet
+from ._sheet import BAR, CHARACTER, DIVERGING, LINE, Sheet
 
-#: From blue through white to red (ColorBrewer's RdBu); distinguishable in every common kind of colour blindness.
-_DIVERGING = "RdBu_r"
 _SEQUENTIAL = "viridis"
 _SMALL = 7  # points
 
 
 def filters(
-    model_or_layer: Any, layer: Any = None, count: int | None = None, channels: int | None = None, ax: Any = None
+    model_or_layer: Any,
+    layer: Any = None,
+    count: int | None = None,
+    channels: int | None = None,
+    ax: Any = None,
+    figsize: Any = None,
 ) -> Axes:
     """Draw a convolution's filters as small images.
 
@@ -37,6 +42,9 @@ def filters(
     channels : int, optional
         The largest number of rows; by default 8.
     ax : Axes or empty Figure, optional
+    figsize : (float, float), optional
+        The size of a new figure in inches. By default it is your ``rcParams["figure.figsize"]`` if you have changed
+        that, and otherwise what the picture needs.
 
     Returns
     -------
@@ -47,6 +55,7 @@ def filters(
     ValueError
         If an argument is not valid; the message names it.
     """
+    ax = place(ax, figsize)
     chosen = _convolution(model_or_layer, layer)
     weights = chosen.backend.to_numpy(chosen.params["kernel"].value)
     # A depthwise kernel has Keras's shape (KH, KW, C, M), which holds the same numbers in the same order.
@@ -65,7 +74,7 @@ def filters(
         colours = 0.5 + 0.5 * pictures.transpose(0, 2, 3, 1) / largest
         ax = _numbered(colours, f"{what} RGB (grey: 0, range ±{largest:.2g})", ax)
     elif C == 1:
-        ax = _numbered(pictures[:, 0], what, ax, "weight", cmap=_DIVERGING, vmin=-largest, vmax=largest)
+        ax = _numbered(pictures[:, 0], what, ax, "weight", cmap=DIVERGING, vmin=-largest, vmax=largest)
     else:
         whose = " of each group" if groups > 1 else ""
         title = f"{what} (columns), over {_some(rows, C, 'channel')}{whose} (rows)"
@@ -73,12 +82,14 @@ def filters(
     return ax
 
 
-def feature_maps(model: Any, image: Any, layer: Any = None, count: int = 64, ax: Any = None) -> Axes:
+def feature_maps(
+    model: Any, image: Any, layer: Any = None, count: int = 64, ax: Any = None, figsize: Any = None
+) -> Axes:
     """Draw the result of a layer for an image, channel by channel.
 
     The network runs as in inference, without dropout and with the moving statistics of batch normalisation. All
     channels share one colour scale. Zero is dark, or white if some results are negative. A channel that is zero
-    everywhere is dead for this image.
+    everywhere is dead for this image; its number is red and marked ✗.
 
     Parameters
     ----------
@@ -90,6 +101,9 @@ def feature_maps(model: Any, image: Any, layer: Any = None, count: int = 64, ax:
     count : int
         The largest number of channels, counted from the first.
     ax : Axes or empty Figure, optional
+    figsize : (float, float), optional
+        The size of a new figure in inches. By default it is your ``rcParams["figure.figsize"]`` if you have changed
+        that, and otherwise what the picture needs.
 
     Returns
     -------
@@ -100,6 +114,7 @@ def feature_maps(model: Any, image: Any, layer: Any = None, count: int = 64, ax:
     ValueError
         If an argument is not valid; the message names it.
     """
+    ax = place(ax, figsize)
     model = check_model(model)
     x = one_image(model, image)
     index = model.layers.index(_first_convolution(model)) if layer is None else layer_index(model, layer)
@@ -115,9 +130,11 @@ def feature_maps(model: Any, image: Any, layer: Any = None, count: int = 64, ax:
     low, high = float(maps.min()), float(maps.max())
     # Results with negative numbers get colours that diverge from a middle, which is zero.
     largest = max(-low, high) or 1.0
-    style = {"cmap": _DIVERGING, "vmin": -largest, "vmax": largest} if low < 0 else {"cmap": _SEQUENTIAL, "vmin": 0}
-    title = f"{chosen.name}: {_some(shown, C, 'channel')}, {OH}×{OW} pixels"
-    return _numbered(maps, title, ax, "value of the result", **{"vmax": largest, **style})
+    style = {"cmap": DIVERGING, "vmin": -largest, "vmax": largest} if low < 0 else {"cmap": _SEQUENTIAL, "vmin": 0}
+    dead = [number for number, one in enumerate(maps) if not one.any()]
+    marked = f", {len(dead)} of them dead (red, ✗)" if dead else ""
+    title = f"{chosen.name}: {_some(shown, C, 'channel')}, {OH}×{OW} pixels{marked}"
+    return _numbered(maps, title, ax, "value of the result", dead, **{"vmax": largest, **style})
 
 
 def _convolution(model_or_layer: Any, layer: Any) -> Any:
@@ -153,46 +170,65 @@ def _some(shown: int, there: int, what: str) -> str:
     return f"{there} {what}" + ("s" if there > 1 else "")
 
 
-def _numbered(pictures: Array, title: str, ax: Any, unit: str | None = None, **style: Any) -> Axes:
-    """Draw images row by row, each with its number below, and a colour bar if the images hold numbers of a unit."""
+def _numbered(
+    pictures: Array, title: str, ax: Any, unit: str | None = None, marked: Sequence[int] = (), **style: Any
+) -> Axes:
+    """Draw images row by row, each with its number below, and a colour bar if the images hold numbers of a unit.
+
+    The numbers of images that are ``marked`` are red, with a ✗.
+    """
     count = len(pictures)
     fewest = 8 if count <= 32 else 16
     columns = min(count, fewest)
     pictures = _magnified(pictures)
     sheet = Sheet.of(
-        pictures, -(-count // columns), columns, below=_SMALL * LINE, foot=BAR if unit else 0, fewest=fewest, ax=ax
+        pictures,
+        -(-count // columns),
+        columns,
+        below=points(_SMALL) * LINE,
+        foot=points(BAR) if unit else 0,
+        fewest=fewest,
+        ax=ax,
     )
     positions = [divmod(number, columns) for number in range(count)]
     ax = sheet.draw(pictures, positions, ax, **style)
     for number, (row, column) in enumerate(positions):
         left, top = sheet.corner(row, column)
         x, y = left + sheet.width / 2, top + 1.02 * sheet.height
-        ax.text(x, y, str(number), ha="center", va="top", fontsize=_SMALL)
+        text, colour = (f"✗ {number}", RED) if number in marked else (str(number), mpl.rcParams["text.color"])
+        ax.text(x, y, text, ha="center", va="top", fontsize=points(_SMALL), color=colour)
         _frame(ax, left, top, sheet)
     if unit:
         sheet.colour_bar(ax, unit)
-    sheet.title(ax, title, fontsize=10)
+    sheet.title(ax, title, fontsize=points(10))
     return ax
 
 
 def _table(pictures: Array, title: str, ax: Any, largest: float) -> Axes:
     """Draw images (F, C, KH, KW), with a column for each filter and a row for each channel."""
     F, C, KH, KW = pictures.shape
-    left = (len(str(C - 1)) + 1) * _SMALL * CHARACTER
+    left = (len(str(C - 1)) + 1) * points(_SMALL) * CHARACTER
     images = _magnified(pictures.reshape(F * C, KH, KW))
-    sheet = Sheet.of(images, C, F, left=left, foot=BAR + _SMALL * LINE, fewest=16, ax=ax)
+    sheet = Sheet.of(images, C, F, left=left, foot=points(BAR) + points(_SMALL) * LINE, fewest=16, ax=ax)
     positions = [(row, column) for column in range(F) for row in range(C)]
-    ax = sheet.draw(images, positions, ax, cmap=_DIVERGING, vmin=-largest, vmax=largest)
+    ax = sheet.draw(images, positions, ax, cmap=DIVERGING, vmin=-largest, vmax=largest)
     for row, column in positions:
         _frame(ax, *sheet.corner(row, column), sheet)
     for row in range(C):
         y = sheet.corner(row, 0)[1] + sheet.height / 2
-        ax.text(-0.3 * sheet.left, y, str(row), ha="right", va="center", fontsize=_SMALL)
+        ax.text(-0.3 * sheet.left, y, str(row), ha="right", va="center", fontsize=points(_SMALL))
     for column in range(F):
         x = sheet.corner(0, column)[0] + sheet.width / 2
-        ax.text(x, sheet.corner(C - 1, 0)[1] + 1.08 * sheet.height, str(column), ha="center", va="top", fontsize=_SMALL)
+        ax.text(
+            x,
+            sheet.corner(C - 1, 0)[1] + 1.08 * sheet.height,
+            str(column),
+            ha="center",
+            va="top",
+            fontsize=points(_SMALL),
+        )
     sheet.colour_bar(ax, "weight")
-    sheet.title(ax, title, fontsize=10)
+    sheet.title(ax, title, fontsize=points(10))
     return ax
 
 

@@ -10,7 +10,7 @@ from ..core.types import Array
 from ..inspection.receptive_field import field_by_geometry, span
 from ..layers import Layer
 from ..sequential import Sequential
-from ._checks import IMAGE, PALETTE, axes_or_new, shown
+from ._checks import IMAGE, PALETTE, axes_or_new, place, points, shown
 from ._inside import (
     backdrop,
     check_model,
@@ -26,7 +26,13 @@ _FRAME = PALETTE[1]
 
 
 def receptive_field(
-    model: Any, layer: Any, position: Any = None, image: Any = None, measured: bool = False, ax: Any = None
+    model: Any,
+    layer: Any,
+    position: Any = None,
+    image: Any = None,
+    measured: bool = False,
+    ax: Any = None,
+    figsize: Any = None,
 ) -> Axes:
     """Draw which pixels of the input one output of a layer can depend on: its receptive field.
 
@@ -52,6 +58,9 @@ def receptive_field(
         that of a random mix of the channels; if the network ends in softmax, it is that of the score before the
         softmax.
     ax : Axes or empty Figure, optional
+    figsize : (float, float), optional
+        The size of a new figure in inches. By default it is your ``rcParams["figure.figsize"]`` if you have changed
+        that, and otherwise what the picture needs.
 
     Returns
     -------
@@ -72,7 +81,7 @@ def receptive_field(
     if not isinstance(measured, bool | np.bool_):
         raise ValueError(f"measured must be True or False; got {shown(measured)}")
     gradient = field_by_gradient(model, index, asked, x) if measured else None
-    ax = axes_or_new(ax, 4.8, 5.0)
+    ax = axes_or_new(place(ax, figsize), 4.8, 5.0)
 
     picture = np.full((H, W, 3), 0.75) if x is None else backdrop(x)
     # Outside the field the picture fades towards grey, so that both black and white fade.
@@ -89,7 +98,7 @@ def receptive_field(
     lines = LineCollection(_outline(field), colors=_FRAME, linewidths=2, capstyle="projecting", clip_on=False)
     ax.add_collection(lines)
     ax.set(title=f"{chosen.name}, {_where(chosen, asked)}\n{seen}", xlabel="column (pixels)", ylabel="row (pixels)")
-    ax.title.set_fontsize(10)
+    ax.title.set_fontsize(points(10))
     ax.grid(False)  # a style may have one
     ax.set_xlim(0, W)
     ax.set_ylim(H, 0)

@@ -5,11 +5,11 @@ from typing import Any
 
 from matplotlib.axes import Axes
 
-from ..plotting._checks import GREY, PALETTE, axes_or_new
+from ..plotting._checks import GREY, PALETTE, axes_or_new, legend_beside, place, points
 from ._entry import Entry, pass_texts
 
 
-def draw(entries: Sequence[Entry], others: Mapping[str, float], title: str, ax: Any) -> Axes:
+def draw(entries: Sequence[Entry], others: Mapping[str, float], title: str, ax: Any, figsize: Any) -> Axes:
     """Draw two bars for each step of the plan, forward above backward, and one for each other part of the step.
 
     Parameters
@@ -19,6 +19,8 @@ def draw(entries: Sequence[Entry], others: Mapping[str, float], title: str, ax: 
         The seconds of the parts that are no steps of the plan, by name.
     title : str
     ax : Axes or empty Figure, or None
+    figsize : (float, float) or None
+        The size of a new figure in inches.
     """
     # The hatching distinguishes the directions as well, so that nobody depends on the colour.
     forward = {"label": "forward", "color": PALETTE[0], "edgecolor": PALETTE[0]}
@@ -32,19 +34,18 @@ def draw(entries: Sequence[Entry], others: Mapping[str, float], title: str, ax: 
         bars.append((row, seconds, "", {"color": GREY, "edgecolor": GREY}))
 
     names = [entry.name.replace(" + ", "\n+ ") for entry in entries] + list(others)
-    ax = axes_or_new(ax, 7.2, 1.1 + 0.44 * len(names))
+    ax = axes_or_new(place(ax, figsize), 7.2, 1.1 + 0.44 * len(names))
     longest = 1000 * max(seconds for _, seconds, _, _ in bars)
     for position, seconds, text, style in bars:
         ax.barh(position, 1000 * seconds, height=0.36, linewidth=0.8, **style)
-        ax.text(1000 * seconds + 0.01 * longest, position, text, va="center", fontsize=8)
-    ax.set_yticks(range(len(names)), names, fontsize=9)
+        ax.text(1000 * seconds + 0.01 * longest, position, text, va="center", fontsize=points(8))
+    ax.set_yticks(range(len(names)), names, fontsize=points(9))
     ax.set_ylim(len(names) - 0.5, -0.5)
     ax.set_xlim(0, 1.22 * longest)  # leaves room for the text beside the longest bar
     ax.set_xlabel("milliseconds of a training step; beside each bar the speed")
-    ax.set_title(title, fontsize=9, loc="left")
+    ax.set_title(title, fontsize=points(9), loc="left")
     ax.spines[["top", "right"]].set_visible(False)
     ax.tick_params(axis="y", length=0)
     handles, labels = ax.get_legend_handles_labels()
-    unique = dict(zip(labels, handles, strict=True))
-    ax.legend(unique.values(), unique.keys(), loc="best", frameon=False)
+    legend_beside(ax, handles=dict(zip(labels, handles, strict=True)))
     return ax

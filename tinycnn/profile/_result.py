@@ -43,12 +43,15 @@ class Profile:
         """The speed of whole training steps."""
         return self.batch_size / self.step
 
-    def plot(self, ax: Any = None) -> "Axes":
+    def plot(self, ax: Any = None, figsize: Any = None) -> "Axes":
         """Draw the time of each step of the plan, forward and backward, with the speed beside each bar.
 
         Parameters
         ----------
         ax : Axes or empty Figure, optional
+        figsize : (float, float), optional
+            The size of a new figure in inches. By default it is your ``rcParams["figure.figsize"]`` if you have changed
+            that, and otherwise what the picture needs.
 
         Returns
         -------
@@ -57,7 +60,7 @@ class Profile:
         from ._drawing import draw  # imported here because matplotlib is slow to import, and a table does not need it
 
         title = f"{self.title}\n{self.images_per_second:,.0f} images/s"
-        return draw(self.entries, {"loss": self.loss, "optimizer": self.optimizer}, title, ax)
+        return draw(self.entries, {"loss": self.loss, "optimizer": self.optimizer}, title, ax, figsize)
 
     def __str__(self) -> str:
         rows: list[tuple[str, ...]] = [("step", "forward", "", "backward", "", "share")]

@@ -59,11 +59,14 @@ class Picture:
         What the picture shows; it is also the text for readers who cannot see the picture.
     draw : callable
         The function that draws the figure.
+    narrow : bool
+        Whether the picture is narrow enough to be legible on a telephone; other ones can be scrolled sideways there.
     """
 
     name: str
     caption: str
     draw: Callable[[], Any]
+    narrow: bool = False
 
 
 Block = Heading | Text | Bullets | Table | Picture
@@ -131,7 +134,8 @@ def _html(block: Block, png: Callable[[Picture], bytes]) -> str:
     data = base64.b64encode(png(block)).decode()
     alternative = html.escape(_plain(block.caption))
     image = f'<img alt="{alternative}" src="data:image/png;base64,{data}">'
-    return f"<figure>{image}<figcaption>{_inline(block.caption)}</figcaption></figure>"
+    kind = "narrow" if block.narrow else "scrolled"
+    return f'<figure class="{kind}"><div>{image}</div><figcaption>{_inline(block.caption)}</figcaption></figure>'
 
 
 def _cells(kind: str, row: Sequence[str], numbers: int) -> str:
@@ -170,7 +174,12 @@ th { background: #f3f5f7; vertical-align: bottom; }
 tbody tr:hover { background: #f7f9fb; }
 code { background: #f3f5f7; padding: .05em .25em; border-radius: 3px; font-size: .92em; }
 figure { margin: 1.2rem 0; }
+figure div { overflow-x: auto; }
 img { max-width: 100%; height: auto; }
+.narrow { display: inline-block; width: 27rem; max-width: 100%; vertical-align: top; }
+.narrow img { width: 100%; }
+@media (min-width: 47rem) { .narrow { margin-right: 1.5rem; } }
+@media (max-width: 46rem) { .scrolled img { max-width: none; width: 44rem; } }
 figcaption { color: #444; font-size: .9rem; }
 """
 

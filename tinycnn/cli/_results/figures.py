@@ -20,6 +20,8 @@ Runs = Sequence[Record]
 
 #: The resolution for pages that show a picture about 880 pixels wide.
 DPI = 110
+#: The resolution and the largest width in inches of narrow pictures, which are shown a little larger than they are.
+FINE_DPI, NARROW = 220, 5.0
 #: The size in bytes from which a picture counts as large.
 LARGE = 120_000
 _SMALL_PANELS = 4
@@ -34,7 +36,8 @@ def data_of(name: str) -> _data.Data:
 def png(figure: Figure) -> bytes:
     """Return the file of a figure; a large one, which holds colour images, is reduced to 256 colours."""
     buffer, small = io.BytesIO(), io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=DPI, metadata={"Software": None})
+    dpi = FINE_DPI if figure.get_figwidth() <= NARROW else DPI
+    figure.savefig(buffer, format="png", dpi=dpi, metadata={"Software": None})
     with Image.open(buffer) as opened:
         image = opened.convert("RGB")
     image.save(small, "PNG", optimize=True)

@@ -3,7 +3,7 @@
 Every figure in its sentences is computed from the records. Networks that have not been run yet are named as such.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from statistics import fmean, median
 from typing import Any
 
@@ -20,6 +20,9 @@ _NOT_RUN = "not run yet"
 #: The validation and the train accuracy that the document prints for fashion_base.
 _PRINTED = 0.4369
 _PRINTED_TRAIN = 0.9333
+_LADDER = [name for name in models.names() if name.startswith("ladder_")]
+_FASHION = ["fashion_base", "fashion_improved", "fashion_improved_blur"]
+_PAIR = ["mnist_cnn", "cifar10_cnn", "cifar10_cnn_noaug"]
 
 
 def blocks(found: Records, compared: Sequence[Record] = (), beside_keras: Sequence[Record] = ()) -> list[Block]:
@@ -42,19 +45,20 @@ def blocks(found: Records, compared: Sequence[Record] = (), beside_keras: Sequen
         Heading(2, "Targets"),
         *_targets(found),
         *beside.blocks(beside_keras),
-        Heading(2, "The MNIST ladder"),
-        *_ladder(found),
-        Heading(2, "Fashion-MNIST"),
-        *_fashion(found),
-        Heading(2, "MNIST and CIFAR-10"),
-        *_pair(found),
-        Heading(2, "Small networks"),
-        *_small(found),
+        *_section("The MNIST ladder", _LADDER, _ladder, found),
+        *_section("Fashion-MNIST", _FASHION, _fashion, found),
+        *_section("MNIST and CIFAR-10", _PAIR, _pair, found),
+        *_section("Small networks", _small_names(), _small, found),
         Heading(2, "What was chosen here"),
         *choices.blocks(compared),
         Heading(2, "How it was made"),
         *_origin(found),
     ]
+
+
+def _section(title: str, names: Sequence[str], write: Callable[[Records], list[Block]], found: Records) -> list[Block]:
+    """Return the section on a document, or nothing if none of its networks has been run."""
+    return [Heading(2, title), *write(found)] if any(map(found.get, names)) else []
 
 
 def _names() -> list[str]:
@@ -101,8 +105,8 @@ def _results(found: Records) -> list[Block]:
         *("Errors in the first 100: document", "ours", "Runs", "Time of a run"),
     ]
     rows = []
-    for name in _names():
-        recipe, runs = models.recipe(name), found.get(name, ())
+    for name in filter(found.get, _names()):
+        recipe, runs = models.recipe(name), found[name]
         theirs = "" if recipe.variation_of else f"{recipe.params.total:,}"
         errors = recipe.documented.get("errors_in_first_100", "–")
         rows.append(
@@ -123,7 +127,15 @@ def _results(found: Records) -> list[Block]:
         "`variant_4` reached its accuracy is unknown). § As printed; the document's own accuracies by class have the "
         f"mean {100 * fmean(_documented_classes('fashion_base')):.2f}.",
     ]
-    return [Table(head, rows), *map(Text, text)]
+    if not rows:
+        return _without_records(found, _names())
+    return [Table(head, rows), *_without_records(found, _names()), *map(Text, text)]
+
+
+def _without_records(found: Records, names: Sequence[str]) -> list[Block]:
+    """Return one line that names the networks that have not been run, if there are any."""
+    missing = [f"`{name}`" for name in names if not found.get(name)]
+    return [Text(f"{_NOT_RUN.capitalize()}: {', '.join(missing)}.")] if missing else []
 
 
 def _documented(recipe: Recipe) -> str:
@@ -143,15 +155,15 @@ def _documented(recipe: Recipe) -> str:
 def _targets(found: Records) -> list[Block]:
     """Return the table of the targets, and notes on it."""
     rows = []
-    for target in all_targets():
-        verdict, figure = target.verdict(found.get(target.name, ()))
+    for target in (target for target in all_targets() if found.get(target.name)):
+        verdict, figure = target.verdict(found[target.name])
         rows.append([f"`{target.name}`", target.wanted, figure, f"**{verdict}**" if verdict == "missed" else verdict])
     return [
         Text(
             "The targets were set before the runs, for means over all runs of a network. `vanilla_large` and "
             "`variant_2` have no documented accuracy and therefore no target."
         ),
-        Table(["Network", "Target", "Reached", "Verdict"], rows, numbers=2),
+        *([Table(["Network", "Target", "Reached", "Verdict"], rows, numbers=2)] if rows else []),
         *_by_last_epoch(found),
     ]
 
@@ -170,18 +182,16 @@ def _by_last_epoch(found: Records) -> list[Block]:
 
 def _ladder(found: Records) -> list[Block]:
     """Return the section on the MNIST ladder."""
-    names = [name for name in models.names() if name.startswith("ladder_")]
+    names = _LADDER
     sentences = []
-    for name in names:
-        recipe, runs = models.recipe(name), found.get(name, ())
+    for name in filter(found.get, names):
+        recipe, runs = models.recipe(name), found[name]
         errors = recipe.documented["errors_in_first_100"]
         document = (
             f"document: complexity {recipe.params.total:,} / accuracy {recipe.documented_accuracy:.3f} / {errors}"
         )
-        ours = _NOT_RUN
-        if runs:
-            accuracy = fmean(record["test_accuracy"] for record in runs)
-            ours = f"complexity {runs[0]['params']:,} parameters / accuracy {accuracy:.4f} / errors {_errors(runs)}"
+        accuracy = fmean(record["test_accuracy"] for record in runs)
+        ours = f"complexity {runs[0]['params']:,} parameters / accuracy {accuracy:.4f} / errors {_errors(runs)}"
         sentences.append(f"`{name}`: {ours} ({document})")
     return [
         Text(
@@ -201,15 +211,14 @@ def _ladder(found: Records) -> list[Block]:
 
 def _fashion(found: Records) -> list[Block]:
     """Return the section on the networks for Fashion-MNIST."""
-    names = ["fashion_base", "fashion_improved", "fashion_improved_blur"]
+    names = _FASHION
     head = ["Network", *datasets.fashion_mnist.class_names]
     rows = []
-    for name in names:
+    for name in filter(found.get, names):
         documented = models.recipe(name).documented.get("per_class_accuracy")
         if documented:
             rows.append([f"`{name}`, document", *map(_percent_1, _documented_classes(name))])
-        ours = map(_percent_1, by_class(found[name])) if name in found else [_NOT_RUN] + [""] * 9
-        rows.append([f"`{name}`, ours", *ours])
+        rows.append([f"`{name}`, ours", *map(_percent_1, by_class(found[name]))])
     return [
         Text("The accuracy of each class in %, in the last epoch; our figures are means over the runs."),
         Table(head, rows),
@@ -228,7 +237,7 @@ def _fashion(found: Records) -> list[Block]:
 
 def _blur(found: Records) -> list[Block]:
     """Return a table of test accuracies by blur, and a paragraph on it."""
-    names = ["fashion_base", "fashion_improved", "fashion_improved_blur"]
+    names = _FASHION
     shown: list[Block] = [
         Text(
             "The document trains `fashion_improved` a third time, on images augmented with Gaussian blur, and shows "
@@ -343,7 +352,7 @@ def _validation(record: Mapping[str, Any]) -> list[tuple[float, float]]:
 
 def _pair(found: Records) -> list[Block]:
     """Return the section on the networks for MNIST and CIFAR-10."""
-    names = ["mnist_cnn", "cifar10_cnn", "cifar10_cnn_noaug"]
+    names = _PAIR
     chosen = {name: " ".join(_chosen(name)) for name in names[:2]}
     return [
         Text(f"What we chose for `mnist_cnn`: {chosen['mnist_cnn']}"),
@@ -379,9 +388,14 @@ def _gain_of_augmentation(found: Records) -> str:
     )
 
 
+def _small_names() -> list[str]:
+    """Return the networks of the documents on small networks."""
+    return [name for name in models.names() if models.recipe(name).document.startswith(("Assignment", "EIP4"))]
+
+
 def _small(found: Records) -> list[Block]:
     """Return the section on the small networks."""
-    names = [name for name in models.names() if models.recipe(name).document.startswith(("Assignment", "EIP4"))]
+    names = _small_names()
     eip = found.get("eip4", ())
     beside = "not run yet"
     if eip:

@@ -105,7 +105,10 @@ def read_all(folder: Path) -> dict[str, list[dict[str, Any]]]:
         If a file is not a record.
     """
     if not folder.is_dir():
-        raise NotADirectoryError(f"{folder} is not a folder of records; 'tinycnn reproduce --out {folder}' makes one")
+        raise NotADirectoryError(
+            f"{folder} is not a folder of records; 'tinycnn reproduce --out {folder}' makes one, and "
+            f"'tinycnn train NAME --out {folder}' makes the folder of a run"
+        )
     found: dict[str, list[dict[str, Any]]] = {}
     for record in sorted(map(read, folder.glob("*.json")), key=lambda record: record["seed"]):
         found.setdefault(record["name"], []).append(record)
@@ -120,5 +123,6 @@ def differences(record: Mapping[str, Any], recipe: Mapping[str, Any]) -> list[st
 def _damaged(path: Path, what: str) -> ValueError:
     """Return the error for a file that is no record."""
     return ValueError(
-        f"{path} is not a record of 'tinycnn reproduce': {what}; restore it, or delete it and repeat the run"
+        f"{path} is not a record of 'tinycnn reproduce': {what}; move it out of the folder if it is something else, or "
+        "restore it from a copy if it was a record"
     )

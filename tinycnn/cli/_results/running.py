@@ -150,7 +150,7 @@ def _begin(work: Path, recipe: Recipe) -> None:
         if differing:
             raise ValueError(
                 f"{work} holds an unfinished run of another recipe (another {', '.join(differing)}); "
-                "delete that folder to begin again"
+                "choose another --out, or move that folder away, to begin again"
             )
     write_whole(path, json.dumps(settings).encode())
 
