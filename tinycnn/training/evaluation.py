@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 
 from ..core.checks import verbosity
+from ..core.printing import say
 from ..core.types import Array
 from ..core.workspace import Workspace
 from ..kernels.threads import one_blas_thread
@@ -44,7 +45,7 @@ def evaluate(model: Network, x: Any, y: Any, *, verbose: int, sample_weight: Any
         source = SampleSource(model.backend, x, y, model.dtype, expected)
         results = evaluate_source(model, model.evaluation_plan, source, weight, ws)
     if verbose:
-        print("  ".join(f"{name} {value:.4f}" for name, value in results.items()))
+        say("  ".join(f"{name} {value:.4f}" for name, value in results.items()))
     return results
 
 
