@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from ..core.printing import say
 from ._arguments import UsageError, folder_name
 
 HELP = "Make a page of tables and figures from one run or from recorded runs"
@@ -61,7 +62,7 @@ def run(args: argparse.Namespace) -> int:
         write_whole(args.docs / PAGE, markdown_page(shown).encode())
         for name in before - {f"{picture.name}.png" for picture in pictures}:
             (folder / name).unlink(missing_ok=True)
-        print(f"{args.docs / PAGE}, and {len(pictures)} pictures in {folder}")
+        say(f"{args.docs / PAGE}, and {len(pictures)} pictures in {folder}")
         return 0
     _write(args.folder, shown, page.TITLE)
     figures.data_of.cache_clear()
@@ -79,7 +80,7 @@ def _write(folder: Path, shown: Any, title: str) -> int:
     write_whole(folder / HTML, html.encode())
     write_whole(folder / MARKDOWN, blocks.markdown(shown).encode())
     count = sum(isinstance(block, blocks.Picture) for block in shown)
-    print(f"{folder / HTML} ({len(html) / 1e6:.1f} MB, {count} pictures) and {folder / MARKDOWN}")
+    say(f"{folder / HTML} ({len(html) / 1e6:.1f} MB, {count} pictures) and {folder / MARKDOWN}")
     return 0
 
 

@@ -10,6 +10,7 @@ colours are those of Okabe & Ito ("Color universal design", 2008), and no inform
 ['Loss', 'Accuracy']
 """
 
+from ..core.public import listing
 from ..inspection.im2col import im2col
 from .classes import confusion_matrix, per_class_accuracy
 from .curves import history
@@ -40,3 +41,4 @@ __all__ = [
     "saliency",
     "samples_per_class",
 ]
+__dir__ = listing(__name__)
