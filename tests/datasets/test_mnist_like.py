@@ -154,6 +154,7 @@ def place(digit, rng, ink, paper, light=1.0):
     return page.clip(0, 255).round().astype(np.uint8)
 
 
+@pytest.mark.slow
 def test_accuracy_on_spoiled_digits_stays_near_that_on_the_originals(real_data):
     real_data("mnist")
     (x, y), (x_test, y_test) = datasets.mnist.load_data()
@@ -184,7 +185,10 @@ def test_accuracy_on_spoiled_digits_stays_near_that_on_the_originals(real_data):
         assert accuracy(plain) < 0.4
 
 
-@pytest.mark.parametrize("name", ["digits", "mnist", "fashion_mnist", "cifar10"])
+@pytest.mark.parametrize(
+    "name",
+    ["digits", *(pytest.param(name, marks=pytest.mark.realdata) for name in ("mnist", "fashion_mnist", "cifar10"))],
+)
 def test_the_ranges_of_the_training_images(name, request):
     if name != "digits":
         request.getfixturevalue("real_data")({"fashion_mnist": "fashion-mnist", "cifar10": "cifar-10"}.get(name, name))
