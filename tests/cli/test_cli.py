@@ -18,7 +18,7 @@ from PIL import Image
 import tinycnn
 from tinycnn import cli, datasets, models, testing
 from tinycnn.callbacks import BackupAndRestore, Callback, LambdaCallback
-from tinycnn.cli import _COMMANDS, _figures, _picture, _runs, main, predict
+from tinycnn.cli import _COMMANDS, _figures, _runs, main, predict
 from tinycnn.saving import state_folder
 from tinycnn.saving.model_file import save_model
 from tinycnn.sequential import Sequential
@@ -748,105 +748,6 @@ def test_predict_pictures_and_numbers(capsys):
     shares = [float(line.split()[1]) for line in first[1:]]
     assert shares == sorted(shares, reverse=True)
     assert sum(shares) == pytest.approx(100, abs=0.1)
-
-
-@pytest.mark.usefixtures("no_pictures")
-def test_predict_refuses(capsys):
-    train("--epochs", 1, "--out", "a", name="ladder_02")
-    Path("text.png").write_text("hello")
-    Image.effect_noise((100, 100), 50).save("whole.png")
-    data = Path("whole.png").read_bytes()
-    Path("cut.png").write_bytes(data[: len(data) // 2])
-    Image.new("L", (30, 30)).save("moving.gif")
-    Path("folder").mkdir()
-    capsys.readouterr()
-    for image, code, word in [
-        ("120", 2, "0 to 119"),
-        ("-1", 2, "0 to 119"),
-        ("no.png", 1, "no such file"),
-        ("folder", 1, "no such file"),
-        ("text.png", 1, "not a PNG or JPEG"),
-        ("moving.gif", 1, "not a PNG or JPEG"),
-        ("cut.png", 1, "cut.png cannot be read"),
-    ]:
-        assert main(["predict", "a", image]) == code, image
-        captured = capsys.readouterr()
-        assert word in captured.err
-        assert len(captured.err.splitlines()) == 1
-        assert captured.out == ""
-
-
-def test_pictures_that_claim_too_many_pixels_are_refused_undecoded(monkeypatch):
-    Image.new("1", (20_000, 20_000)).save("bomb.png")
-    monkeypatch.setattr(Image.Image, "load", lambda *a: pytest.fail("decoded"))
-    with pytest.raises(ValueError, match="pixels"):
-        _picture.read(Path("bomb.png"), (28, 28, 1))
-    monkeypatch.undo()
-
-
-@pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "RGB", "RGBA", "CMYK", "I;16"])
-@pytest.mark.parametrize("shape", [(28, 28, 1), (32, 32, 3)])
-def test_pictures_of_any_mode(mode, shape, tmp_path):
-    square = np.zeros((60, 60), np.uint8)
-    square[20:40, 20:40] = 255
-    picture = Image.fromarray(square)
-    picture = Image.fromarray(square.astype(np.uint16) * 257) if mode == "I;16" else picture.convert(mode)
-    path = tmp_path / ("a.jpg" if mode == "CMYK" else "a.png")
-    picture.save(path)
-    image, _ = _picture.read(path, shape)
-    assert image.shape == shape
-    assert image.dtype == np.float32
-    middle = shape[0] // 2
-    np.testing.assert_allclose(image[middle, middle], 1, atol=0.05)
-    np.testing.assert_allclose(image[2, 2], 0, atol=0.05)
-
-
-def test_dark_on_light_is_inverted_for_grey_networks_only():
-    page = np.full((50, 50), 240, np.uint8)
-    page[15:35, 15:35] = 20
-    Image.fromarray(page).save("page.png")
-    grey, done = _picture.read(Path("page.png"), (28, 28, 1))
-    assert "inverted" in " ".join(done)
-    assert grey[14, 14, 0] > 0.9 > 0.1 > grey[1, 1, 0]
-    colour, done = _picture.read(Path("page.png"), (32, 32, 3))
-    assert "inverted" not in " ".join(done)
-    assert colour[16, 16, 0] < 0.1
-
-
-@pytest.mark.parametrize("ink", [0, 255])
-def test_transparent_pictures_show_their_ink(ink):
-    picture = np.zeros((40, 40, 4), np.uint8)
-    picture[12:28, 12:28] = [ink, ink, ink, 255]
-    Image.fromarray(picture).save("ink.png")
-    image, done = _picture.read(Path("ink.png"), (28, 28, 1))
-    assert "transparent" in done[0]
-    assert image[14, 14, 0] > 0.95
-    assert image[1, 1, 0] < 0.05
-
-
-def test_resizing_averages_and_keeps_the_aspect():
-    board = (np.indices((280, 280)).sum(axis=0) % 2 * 255).astype(np.uint8)
-    Image.fromarray(board).save("board.png")
-    image, _ = _picture.read(Path("board.png"), (28, 28, 1))
-    # Every tenth pixel alone would be all black or all white.
-    assert np.abs(image[2:-2, 2:-2] - 0.5).max() < 0.05
-    Image.fromarray(np.full((3000, 1), 255, np.uint8)).save("line.png")
-    assert _picture.read(Path("line.png"), (28, 28, 1))[0].shape == (28, 28, 1)
-    wide = np.zeros((20, 200), np.uint8)
-    wide[5:15] = 255
-    Image.fromarray(wide).save("wide.png")
-    image, _ = _picture.read(Path("wide.png"), (28, 28, 1))
-    assert image[:10].max() == image[18:].max() == 0
-
-
-def test_a_turned_photograph_is_turned_back():
-    photo = np.zeros((64, 64, 3), np.uint8)
-    photo[:16] = 255
-    exif = Image.Exif()
-    exif[0x0112] = 3  # upside down
-    Image.fromarray(photo).save("photo.jpg", exif=exif, quality=95)
-    image, _ = _picture.read(Path("photo.jpg"), (32, 32, 3))
-    assert image[-3].min() > 0.9 > 0.1 > image[3].max()
 
 
 def test_bars_fall_back_to_ascii():

@@ -11,7 +11,7 @@ import pooch
 import pytest
 from helpers import sha256
 
-from tinycnn.datasets import DataFileError, cifar10
+from tinycnn.datasets import DataFileError, DownloadError, cifar10
 
 pytestmark = pytest.mark.usefixtures("cache")
 
@@ -123,9 +123,10 @@ def test_the_six_batches_put_into_the_cache_by_hand_are_enough(cache: Path, monk
 
 
 @pytest.mark.parametrize("form", ["archive", "folder", "files"])
-def test_the_users_own_files_in_any_form(form: str, tmp_path: Path, cache: Path, monkeypatch) -> None:
+@pytest.mark.parametrize("place", ["cifar-10", "CIFAR10", ""])
+def test_the_users_own_files_in_any_form(form: str, place: str, tmp_path: Path, cache: Path, monkeypatch) -> None:
     files = small_cifar(monkeypatch)
-    own = tmp_path / "data" / "cifar-10"
+    own = tmp_path / "data" / place
     target = own / "cifar-10-batches-bin" if form == "folder" else own
     target.mkdir(parents=True)
     if form == "archive":
@@ -151,3 +152,15 @@ def test_a_truncated_file_in_the_cache_is_fetched_again(cache: Path, monkeypatch
     cifar10.load_data()
     assert len(asked) == 1
     assert (folder / "test_batch.bin").read_bytes() == files["test_batch.bin"]
+
+
+def test_a_copy_of_the_python_version_is_named(tmp_path: Path, monkeypatch) -> None:
+    (tmp_path / "cifar-10-batches-py").mkdir()
+    monkeypatch.setenv("TINYCNN_DATA", str(tmp_path))
+
+    def retrieve(*_: object, **__: object) -> None:
+        raise OSError("no network in this test")
+
+    monkeypatch.setattr(pooch, "retrieve", retrieve)
+    with pytest.raises(DownloadError, match="cifar-10-batches-py is the Python version, a pickle, which is not read"):
+        cifar10.load_data()

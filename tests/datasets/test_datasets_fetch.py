@@ -14,7 +14,7 @@ import pooch
 import pytest
 from helpers import sha256
 
-from tinycnn.datasets import DataFileError, DownloadError, cifar10, fashion_mnist, mnist
+from tinycnn.datasets import DataFileError, DownloadError, _idx_dataset, cifar10, fashion_mnist, mnist
 from tinycnn.datasets._fetch import fetch
 
 
@@ -100,6 +100,7 @@ def test_fetch_reports_every_attempt_and_keeps_nothing_wrong(web: Web, tmp_path:
 def test_the_final_message_says_what_was_tried_and_the_ways_out(module, folder, tmp_path, cache, monkeypatch) -> None:
     monkeypatch.setattr(pooch, "retrieve", no_network)
     own = tmp_path / "own"
+    own.mkdir()
     monkeypatch.setenv("TINYCNN_DATA", str(own))
 
     with pytest.raises(DownloadError) as raised:
@@ -114,7 +115,8 @@ def test_the_final_message_says_what_was_tried_and_the_ways_out(module, folder, 
     assert f"{own / folder}" in message
     assert f"into {cache / folder}" in message
     assert "set TINYCNN_DATA" in message
-    assert "--data digits" in message
+    # The digits are grey images of 28×28 pixels, which a network for 32×32×3 cannot take.
+    assert ("--data digits" in message) == ("digits.load_data" in message) == (module is not cifar10)
 
 
 def test_a_damaged_file_in_the_cache_is_named_when_it_cannot_be_replaced(cache: Path, monkeypatch) -> None:
@@ -200,3 +202,80 @@ def test_labels_beyond_nine_are_refused(tmp_path: Path, idx_files, monkeypatch) 
     write_files(tmp_path / "mnist", idx_files | {"t10k-labels-idx1-ubyte.gz": gzip.compress(labels)})
     with pytest.raises(DataFileError, match="label 10 found at index 9999"):
         mnist.load_data()
+
+
+@pytest.mark.parametrize("module", [mnist, fashion_mnist, cifar10])
+@pytest.mark.parametrize("kind", ["nowhere", "file"])
+def test_a_variable_that_names_no_folder_is_an_error_and_no_download(module, kind, tmp_path, cache, monkeypatch):
+    monkeypatch.setattr(pooch, "retrieve", lambda *a, **k: pytest.fail("downloaded"))
+    path = tmp_path / "data"
+    if kind == "file":
+        path.write_bytes(b"")
+    monkeypatch.setenv("TINYCNN_DATA", str(path))
+    reason = {"nowhere": "which does not exist", "file": "which is not a folder"}[kind]
+    with pytest.raises(OSError, match=reason) as raised:
+        module.load_data()
+    assert f"TINYCNN_DATA names {path}, " in str(raised.value)
+    assert "unset TINYCNN_DATA" in str(raised.value)
+
+
+def published(name: str) -> str:
+    return name
+
+
+def unpacked(name: str) -> str:
+    return name.removesuffix(".gz")
+
+
+def dotted(name: str) -> str:
+    return name.removesuffix(".gz").replace("-idx", ".idx")
+
+
+def dotted_and_packed(name: str) -> str:
+    return name.replace("-idx", ".idx")
+
+
+def capitals(name: str) -> str:
+    return name.removesuffix(".gz").upper()
+
+
+def in_a_folder_of_that_name(name: str) -> str:
+    return f"{unpacked(name)}/{unpacked(name)}"
+
+
+@pytest.mark.parametrize("rename", [published, unpacked, dotted, dotted_and_packed, capitals, in_a_folder_of_that_name])
+@pytest.mark.parametrize("place", ["", "mnist", "MNIST", "MNIST/raw"])
+def test_copies_are_found_however_they_are_named(rename, place, tmp_path, idx_files, monkeypatch) -> None:
+    folder = tmp_path / place
+    for name, data in idx_files.items():
+        path = folder / rename(name)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        # The images are not read here; one test above reads a whole copy.
+        path.write_bytes(data if rename(name).endswith(".gz") else gzip.decompress(data) if "labels" in name else b"")
+    monkeypatch.setenv("TINYCNN_DATA", str(tmp_path))
+    files = _idx_dataset._own("mnist", tuple(idx_files))
+    assert files == {name: folder / rename(name) for name in idx_files}
+
+
+def test_an_unpacked_copy_is_read(tmp_path, idx_files, monkeypatch) -> None:
+    monkeypatch.setattr(pooch, "retrieve", no_network)
+    monkeypatch.setenv("TINYCNN_DATA", str(tmp_path))
+    write_files(tmp_path, {dotted(name): gzip.decompress(data) for name, data in idx_files.items()})
+    (x_train, y_train), _ = mnist.load_data()
+    assert (x_train == y_train[:, None, None]).all()
+
+
+@pytest.mark.parametrize("owner", ["mnist", "fashion-mnist"])
+def test_one_data_set_is_not_taken_for_the_other(owner, tmp_path, idx_files, monkeypatch) -> None:
+    """The files of MNIST and Fashion-MNIST have the same names."""
+    labels = bytes(_idx_dataset.FIRST_LABELS[owner]) + bytes(9_990)
+    files = idx_files | {"t10k-labels-idx1-ubyte.gz": gzip.compress(struct.pack(">HBBI", 0, 8, 1, 10_000) + labels)}
+    write_files(tmp_path / "any", files)
+    monkeypatch.setenv("TINYCNN_DATA", str(tmp_path / "any"))
+    for name in ("mnist", "fashion-mnist"):
+        assert (_idx_dataset._own(name, tuple(files)) is not None) == (name == owner)
+    # Other data in the same layout count as what the folder is called.
+    write_files(tmp_path / "fashion", idx_files)
+    monkeypatch.setenv("TINYCNN_DATA", str(tmp_path / "fashion"))
+    assert _idx_dataset._own("mnist", tuple(files)) is None
+    assert _idx_dataset._own("fashion-mnist", tuple(files)) is not None

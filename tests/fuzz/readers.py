@@ -201,7 +201,7 @@ def extract(path: Path) -> None:
 
 @cache
 def pictures() -> list[bytes]:
-    """Return PNGs with every kind of pixel, and JPEGs."""
+    """Return PNGs with every kind of pixel, and pictures in the other formats."""
     from PIL import Image
 
     pixels = np.arange(12 * 10 * 4, dtype=np.uint8).reshape(12, 10, 4)
@@ -212,6 +212,8 @@ def pictures() -> list[bytes]:
         made.append(_encoded(image, "PNG"))
     for mode in ("L", "RGB", "CMYK"):
         made.append(_encoded(Image.fromarray(pixels).convert("RGB").convert(mode), "JPEG"))
+    for kind in ("GIF", "BMP", "WEBP", "TIFF", "PPM"):
+        made.append(_encoded(Image.fromarray(pixels).convert("RGB"), kind))
     exif = Image.Exif()
     exif[0x0112] = 6  # turned by 90 degrees
     made.append(_encoded(Image.fromarray(pixels).convert("RGB"), "JPEG", exif=exif))
@@ -227,7 +229,7 @@ def _encoded(image: object, kind: str, **options: object) -> bytes:
 def read_picture(path: Path) -> None:
     """Read a picture for a network that takes grey images, or for one that takes images in colour."""
     shape = (8, 8, 1) if path.stat().st_size % 2 else (9, 7, 3)
-    image, _ = _picture.read(path, shape)
+    image, _ = _picture.read(path, shape, "mnist" if shape[2] == 1 else "none")
     assert image.shape == shape
     assert np.isfinite(image).all()
 

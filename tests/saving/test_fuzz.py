@@ -134,7 +134,7 @@ def png_of(*chunks):
 )
 def test_damaged_pictures(content, tmp_path):
     (tmp_path / "a.png").write_bytes(content)
-    with pytest.raises(ValueError, match=r"a\.png (cannot be read as a|is not a PNG or JPEG) picture"):
+    with pytest.raises(ValueError, match=r"a\.png (cannot be read as|is not) a picture"):
         readers.read_picture(tmp_path / "a.png")
 
 

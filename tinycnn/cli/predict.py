@@ -1,12 +1,14 @@
-"""``tinycnn predict DIR IMAGE…``: show a trained network's predictions for pictures."""
+"""``tinycnn predict RUN IMAGE…``: show a trained network's predictions for pictures."""
 
 import argparse
+import io
+import textwrap
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
-from ..core.printing import OUT, say
+from ..core.printing import ERR, OUT, say
 from ..core.types import Array
-from ._arguments import UsageError, add_run_folder, add_threads, set_threads
+from ._arguments import DATA, UsageError, add_threads, folder_name, set_threads
 
 HELP = "Show a trained network's predictions for pictures"
 EXAMPLE = "tinycnn predict runs/ladder_03-mnist seven.png 0"
@@ -15,39 +17,70 @@ WIDTH = 40
 _EIGHTHS = " ▏▎▍▌▋▊▉"
 
 
+class Loaded(NamedTuple):
+    """A model, the data set that it was trained on if that is known, and the backend to run it on."""
+
+    model: Any
+    data: str | None
+    backend: str
+
+
+class Image(NamedTuple):
+    """An image as the network sees it, its title, and what was done to the picture; test images have no path."""
+
+    pixels: Array
+    title: str
+    done: list[str]
+    path: Path | None
+
+
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add DIR, IMAGE and --threads."""
-    add_run_folder(parser)
+    """Add DIR, IMAGE and the options."""
+    text = "folder that 'tinycnn train' has written, such as runs/ladder_03-mnist, or a model's file (.safetensors)"
+    parser.add_argument("folder", metavar="DIR", type=folder_name, help=text)
     add_threads(parser)
     parser.add_argument(
         "images",
         metavar="IMAGE",
         nargs="+",
-        help="PNG or JPEG file of any size, or the number of a test image, counted from 0",
+        help="picture of any size, folder of pictures, or the number of a test image, counted from 0",
     )
+    prepare = "how pictures are made like the training images; none: resize them only (default: by the data)"
+    parser.add_argument("--prepare", choices=("auto", "mnist", "fashion_mnist", "none"), default="auto", help=prepare)
+    data = "data set that a model's file was trained on, for the names of its classes"
+    parser.add_argument("--data", choices=DATA, help=data)
+    save = "write what the network saw to this PNG file; of several images, to numbered files"
+    parser.add_argument("--save-input", metavar="FILE", type=_png_name, help=save)
 
 
 def run(args: argparse.Namespace) -> int:
-    """Print a bar chart for each image."""
+    """Print a bar chart for each image; return 1 if a picture in a folder could not be read."""
     import numpy as np
 
     import tinycnn
 
-    from .. import datasets
-    from . import _runs
+    from . import _likeness, _picture
 
-    folder: Path = args.folder
-    description = _runs.read_description(folder)
-    names = datasets.get(description["data"]).class_names
-    set_threads(args.threads, description["backend"])
-    with tinycnn.use_backend(description["backend"]):
-        model = _runs.load_model(folder, len(names))
-        found = _find(args.images, description["data"], model.input_shape)
-        probabilities = model.predict(np.stack([image for image, _ in found]))
-    for (_, title), p in zip(found, probabilities, strict=True):
-        say(f"{title}: {names[int(p.argmax())]}")
+    loaded = _load(args)
+    model, data = loaded.model, loaded.data
+    way = _way(args.prepare, data, model.input_shape)
+    found, failed = _find(args.images, data, model.input_shape, way)
+    targets = _targets(args.save_input, found) if args.save_input else []
+    with tinycnn.use_backend(loaded.backend):
+        outputs = model.predict(_as_trained(model, np.stack([image.pixels for image in found])))
+    probabilities = _probabilities(model, outputs)
+    names = _picture.class_names(data, probabilities.shape[1])
+    for image, p in zip(found, probabilities, strict=True):
+        say(f"{image.title}: {names[int(p.argmax())]}")
+        if image.done:
+            say(textwrap.fill("; ".join(image.done), 79, initial_indent="  ", subsequent_indent="  "))
         say(chart(p, names, OUT.encoding))
-    return 0
+        reason = _likeness.unlike(image.pixels, data) if data else None
+        if image.path is not None and reason:
+            ERR.say(f"tinycnn: warning: {image.path} is unlike what the network was trained on: {reason}")
+    for image, target in zip(found, targets, strict=False):
+        _save(image, target)
+    return int(failed)
 
 
 def chart(probabilities: Array, names: Any, encoding: str) -> str:
@@ -78,23 +111,146 @@ def _bar(share: float, encoding: str) -> str:
     return "█" * whole + _EIGHTHS[eighth].strip()
 
 
-def _find(wanted: list[str], data_name: str, input_shape: Any) -> list[tuple[Array, str]]:
-    """Return each image with the title to print above its chart."""
-    from . import _data, _picture
+def _load(args: argparse.Namespace) -> Loaded:
+    """Load the model of a run, or a model's file; one in the folder of a run belongs to that run."""
+    import tinycnn
 
-    data = None
-    found = []
+    from .. import datasets, sequential
+    from . import _runs
+
+    path: Path = args.folder
+    whole = path / _runs.MODEL if path.is_dir() else path
+    if path.is_dir() or (path.name == _runs.MODEL and (path.parent / _runs.RUN).is_file()):
+        description = _runs.read_description(whole.parent)
+        data, backend = description["data"], description["backend"]
+        classes = len(datasets.get(data).class_names)
+        if args.data not in (None, data):
+            raise UsageError(f"--data {args.data}: {whole.parent} was trained on {data}; leave --data out")
+    elif path.exists():
+        data, backend, classes = args.data, "cpu", None
+    else:
+        raise FileNotFoundError(f"{path}: no such folder or file; 'tinycnn train' writes one, and so does model.save")
+    set_threads(args.threads, backend)
+    with tinycnn.use_backend(backend):
+        model = sequential.load_model(whole) if classes is None else _runs.load_model(whole.parent, classes)
+    if len(model.input_shape) != 3 or model.input_shape[2] not in (1, 3) or len(model.output_shape) != 1:
+        raise ValueError(f"{whole} does not turn images into classes: {model.input_shape} becomes {model.output_shape}")
+    if classes is None and data is not None:
+        _check_data(whole, model, data)
+    return Loaded(model, data, backend)
+
+
+def _check_data(path: Path, model: Any, data: str) -> None:
+    """Raise UsageError if a model cannot have been trained on a data set."""
+    from .. import datasets
+    from . import _data
+
+    _data.check_fit(str(path), model.input_shape, data)
+    names = datasets.get(data).class_names
+    if model.output_shape != (len(names),):
+        raise UsageError(f"--data {data} has {len(names)} classes, but {path} has {model.output_shape[0]}")
+
+
+def _way(asked: str, data: str | None, input_shape: Any) -> str:
+    """Return how pictures are prepared."""
+    from . import _picture
+
+    try:
+        return _picture.way_for(asked, data, input_shape)
+    except ValueError as error:
+        raise UsageError(str(error)) from None
+
+
+def _find(wanted: list[str], data: str | None, input_shape: Any, way: str) -> tuple[list[Image], bool]:
+    """Return the images, and whether a picture in a folder could not be read, which has been said by then."""
+    from . import _picture
+
+    found, failed = [], False
     for text in wanted:
-        if not text.lstrip("-").isdecimal():
-            image, done = _picture.read(Path(text), input_shape)
-            found.append((image, f"{text} ({'; '.join(done)})" if done else text))
+        path = Path(text)
+        if text.lstrip("-").isdecimal():
+            found.append(_test_image(int(text), data))
             continue
-        data = data or _data.load(data_name)
-        number = int(text)
-        if not 0 <= number < len(data.x_test):
-            raise UsageError(
-                f"IMAGE must be from 0 to {len(data.x_test) - 1} for the test set of {data.title}; got {number}"
-            )
-        true = data.class_names[int(data.y_test[number])]
-        found.append((data.x_test[number], f"test image {number} (true class {true})"))
-    return found
+        for inner in _picture.in_folder(path) if path.is_dir() else [path]:
+            try:
+                pixels, done = _picture.read(inner, input_shape, way)
+            except (ValueError, OSError) as error:
+                if inner is path:
+                    raise
+                ERR.say(f"tinycnn: warning: left out: {error}")
+                failed = True
+                continue
+            found.append(Image(pixels, str(inner), done, inner))
+    if not found:
+        raise ValueError("none of the pictures could be read")
+    return found, failed
+
+
+def _test_image(number: int, data_name: str | None) -> Image:
+    """Return an image of the test set by its number."""
+    from . import _data
+
+    if data_name is None:
+        raise UsageError(
+            f"IMAGE {number} is the number of a test image, but nothing says which data set is meant; add --data NAME"
+        )
+    data = _data.load(data_name)
+    if not 0 <= number < len(data.x_test):
+        raise UsageError(
+            f"IMAGE must be from 0 to {len(data.x_test) - 1} for the test set of {data.title}; got {number}"
+        )
+    true = data.class_names[int(data.y_test[number])]
+    return Image(data.x_test[number], f"test image {number} (true class {true})", [], None)
+
+
+def _as_trained(model: Any, x: Array) -> Array:
+    """Return images as bytes if the network begins by dividing them, as ``Rescaling(1 / 255)`` does."""
+    from ..layers import Rescaling
+
+    first = model.layers[0]
+    return x * x.dtype.type(255) if isinstance(first, Rescaling) and abs(first.scale) < 1 / 32 else x
+
+
+def _probabilities(model: Any, outputs: Array) -> Array:
+    """Return probabilities (N, classes): logits pass a softmax, and a single output stands for two classes."""
+    import numpy as np
+
+    logits = getattr(model.loss, "from_logits", False) if model.compiled else False
+    if logits or outputs.min() < 0 or outputs.max() > 1:
+        if outputs.shape[1] == 1:
+            outputs = np.hstack([np.zeros_like(outputs), outputs])
+        e = np.exp(outputs - outputs.max(axis=1, keepdims=True))
+        return np.asarray(e / e.sum(axis=1, keepdims=True))
+    return np.hstack([1 - outputs, outputs]) if outputs.shape[1] == 1 else outputs
+
+
+def _png_name(text: str) -> Path:
+    """Return the name of the file for ``--save-input``."""
+    if not text.lower().endswith(".png"):
+        raise argparse.ArgumentTypeError(f"{text!r} must end in .png, which keeps every pixel as it is")
+    return Path(text)
+
+
+def _targets(path: Path, found: list[Image]) -> list[Path]:
+    """Return the file for each image: the one that was named, or numbered ones; no picture is overwritten."""
+    numbered = [path.with_name(f"{path.stem}-{number}{path.suffix}") for number in range(1, len(found) + 1)]
+    targets = numbered if len(found) > 1 else [path]
+    pictures = {image.path.resolve() for image in found if image.path is not None}
+    for target in targets:
+        if target.resolve() in pictures:
+            raise UsageError(f"--save-input {path}: {target} would overwrite a picture; give another name")
+    return targets
+
+
+def _save(image: Image, target: Path) -> None:
+    """Write what the network saw as PNG."""
+    import numpy as np
+    from PIL import Image as PillowImage
+
+    from ..core.files import write_whole
+
+    pixels = np.rint(image.pixels * 255).astype(np.uint8)
+    file = io.BytesIO()
+    PillowImage.fromarray(pixels[..., 0] if pixels.shape[2] == 1 else pixels).save(file, "PNG")
+    write_whole(target, file.getvalue())
+    say(f"what the network saw of {image.title}: {target}")

@@ -7,7 +7,6 @@ host, or away from HTTPS, counts as a failure like any other, and the next mirro
 
 from __future__ import annotations
 
-import os
 import queue
 import threading
 import time
@@ -18,9 +17,7 @@ from typing import Any
 from urllib.parse import SplitResult, urljoin, urlsplit
 
 from ..core.printing import ERR
-
-#: The environment variable that names a folder with ``mnist/``, ``fashion-mnist/`` and ``cifar-10/``.
-ENVIRONMENT_VARIABLE = "TINYCNN_DATA"
+from ._own_files import ENVIRONMENT_VARIABLE, users_root
 
 #: The largest download, in bytes. The largest published file is CIFAR-10's, with 170,052,171 bytes.
 MAX_BYTES = 256 * 2**20
@@ -45,21 +42,15 @@ def cache_folder() -> Path:
     return Path(_pooch().os_cache("tinycnn"))
 
 
-def users_folder(folder: str) -> Path | None:
-    """Return the sub-folder `folder` of the folder that ``TINYCNN_DATA`` names, or None if that is unset or empty."""
-    root = os.environ.get(ENVIRONMENT_VARIABLE)
-    return Path(os.path.expanduser(root)) / folder if root else None  # "~name" of an unknown user stays as it is
-
-
 def missing_files(folder: Path, names: Iterable[str]) -> list[str]:
     """Return those of `names` that are not files in `folder`."""
     return [name for name in names if not (folder / name).is_file()]
 
 
-def locate(title: str, folder: str, names: Iterable[str], fill_cache: Callable[[Path], None]) -> Path:
-    """Find the folder that holds a data set, and download the data set if necessary.
-
-    A folder is used only if it holds all the files, so that the user's own files are never mixed with published ones.
+def in_cache(
+    title: str, folder: str, names: Iterable[str], fill_cache: Callable[[Path], None], instead: str = "", hint: str = ""
+) -> Path:
+    """Return the folder of a data set in the cache, and download the data set if necessary.
 
     Parameters
     ----------
@@ -72,6 +63,10 @@ def locate(title: str, folder: str, names: Iterable[str], fill_cache: Callable[[
     fill_cache
         A function that is called with the data set's folder in the cache and makes sure that the published files are
         there. It raises `DownloadError` if it cannot.
+    instead
+        What the user can use instead of the data set, if there is something.
+    hint
+        What else the user should know about the files that were found.
 
     Returns
     -------
@@ -81,28 +76,28 @@ def locate(title: str, folder: str, names: Iterable[str], fill_cache: Callable[[
     Raises
     ------
     DownloadError
-        If the data set is not on this machine and no mirror delivered it.
+        If the data set is not in the cache and no mirror delivered it.
     """
-    own = users_folder(folder)
-    if own and not missing_files(own, names):
-        return own
+    names = list(names)
     cached = cache_folder() / folder
     try:
         fill_cache(cached)
     except OSError as error:  # a DownloadError, or a cache folder that cannot be created
-        looked = f"{cached}"
-        if own:
-            looked = (
-                f"{own} (from {ENVIRONMENT_VARIABLE}; missing: {', '.join(missing_files(own, names))}) and {looked}"
-            )
+        looked, root = f"{cached}", users_root()
+        if root is not None:
+            own = root / folder
+            missing = ", ".join(missing_files(own, names))
+            looked = f"{root} and {own} (from {ENVIRONMENT_VARIABLE}; missing: {missing}) and {looked}"
+        advice = [
+            f"put {', '.join(names)} into {cached}",
+            f"set {ENVIRONMENT_VARIABLE} to a folder that holds them in {folder}/",
+            *([instead] if instead else []),
+        ]
         raise DownloadError(
             f"{title} is not on this machine and could not be downloaded.\n"
             f"Looked in: {looked}\n"
-            f"{error}\n"
-            f"What you can do:\n"
-            f"  1. put {', '.join(names)} into {cached}\n"
-            f"  2. set {ENVIRONMENT_VARIABLE} to a folder that holds them in {folder}/\n"
-            f"  3. use the digits that tinycnn draws itself: --data digits, or tinycnn.datasets.digits.load_data()"
+            f"{hint}{error}\n"
+            "What you can do:\n" + "\n".join(f"  {number}. {line}" for number, line in enumerate(advice, start=1))
         ) from error
     return cached
 

@@ -18,8 +18,9 @@ import numpy as np
 
 from ..core.files import make_folder, write_whole
 from ..core.public import listing
-from ._fetch import fetch, locate, missing_files, users_folder
+from ._fetch import fetch, in_cache
 from ._formats import DataFileError, DataSet, read_records
+from ._own_files import find, sub_folders, users_root
 
 __all__ = ["class_names", "load_data", "title"]
 __dir__ = listing(__name__)
@@ -83,15 +84,37 @@ def load_data() -> DataSet:
     DownloadError
         If the data set is not on this machine and no mirror delivered it.
     """
-    own = users_folder("cifar-10")
-    # The files may have been taken out of the archive's folder.
-    where = (
-        own if own and not missing_files(own, BATCHES) else locate(title, f"cifar-10/{FOLDER}", BATCHES, _fill_cache)
-    )
-    batches = [read_records(where / name, count=RECORDS, shape=SHAPE) for name in TRAIN_BATCHES]
+    files = _own_files()
+    if files is None:
+        where = in_cache(title, f"cifar-10/{FOLDER}", BATCHES, _fill_cache, hint=_python_version())
+        files = {name: where / name for name in BATCHES}
+    batches = [read_records(files[name], count=RECORDS, shape=SHAPE) for name in TRAIN_BATCHES]
     x_train = np.concatenate([images for images, _ in batches])
     y_train = np.concatenate([labels for _, labels in batches])
-    return (x_train, y_train), read_records(where / TEST_BATCH, count=RECORDS, shape=SHAPE)
+    return (x_train, y_train), read_records(files[TEST_BATCH], count=RECORDS, shape=SHAPE)
+
+
+def _own_folders() -> list[Path]:
+    """Return the folders in which the user's own files may lie."""
+    root = users_root()
+    if root is None:
+        return []
+    outer = [*sub_folders(root, "cifar-10"), root]
+    return [folder for path in outer for folder in (*sub_folders(path, FOLDER), path)]
+
+
+def _own_files() -> dict[str, Path] | None:
+    """Return the user's own six files, which may have been taken out of the archive's folder, or None."""
+    return next((files for folder in _own_folders() if (files := find(folder, BATCHES))), None)
+
+
+def _python_version() -> str:
+    """Return a line that names the user's copy of the version that is not read, if there is one."""
+    for folder in _own_folders():
+        for name in ("cifar-10-python.tar.gz", "cifar-10-batches-py"):
+            if (folder / name).exists():
+                return f"{folder / name} is the Python version, a pickle, which is not read; {ARCHIVE} is.\n"
+    return ""
 
 
 def _fill_cache(cached: Path) -> None:
@@ -101,10 +124,10 @@ def _fill_cache(cached: Path) -> None:
     if all(file.is_file() and file.stat().st_size == BATCH_BYTES for file in files):
         return
     make_folder(cached.parent)
-    own = users_folder("cifar-10")
-    if own is not None and (own / ARCHIVE).is_file():
-        extract(own / ARCHIVE, cached)
-        return
+    for own in _own_folders():
+        if (own / ARCHIVE).is_file():
+            extract(own / ARCHIVE, cached)
+            return
     # The archive gets a folder of its own, because another process may be doing the same: it must neither find this
     # one's archive half written nor see it disappear.
     with tempfile.TemporaryDirectory(prefix=".download-", dir=cached.parent) as folder:

@@ -12,7 +12,7 @@ from ..losses import Crossentropy
 from ..network.network import Network
 from .batches import USUAL_BATCH, ArrayBatches, Batches, IteratorBatches
 from .callback import Callback
-from .data import Samples, checked_data, sample_weights
+from .data import Samples, checked_data, sample_weights, warn_of_unseen_classes
 from .sequences import SequenceBatches, SequenceSamples, is_sequence
 
 
@@ -98,6 +98,8 @@ def prepare(model: Network, x: Any, y: Any, settings: FitSettings) -> tuple[Batc
         samples, validation = _split(samples, settings.validation_split)
     if not len(samples.x):
         raise ValueError("x is empty: there is nothing to train on")
+    if isinstance(validation, Samples) and isinstance(model.loss, Crossentropy):
+        warn_of_unseen_classes(samples.y, validation.y, bool(settings.validation_split))
     weight = sample_weights(samples.weight, settings.class_weight, samples.y, model.output_shape[-1])
     samples = samples._replace(weight=weight)
     return ArrayBatches(model, samples, settings.batch_size, settings.shuffle, settings.steps_per_epoch), validation

@@ -131,6 +131,40 @@ def checked_data(model: Network, x: Any, y: Any, check_finite: bool = _ALWAYS, w
         raise kind(f"{what}{error}") from error
 
 
+def warn_of_unseen_classes(train: Array, validation: Array, split: bool) -> None:
+    """Warn if validation holds a class that training lacks, because such images are hardly ever classified correctly.
+
+    Parameters
+    ----------
+    train, validation : array
+        Checked targets of a crossentropy: labels (N,) or one-hot rows (N, classes).
+    split : bool
+        Whether ``validation_split`` chose the validation images, which are then the last ones.
+
+    Warns
+    -----
+    UserWarning
+        The message names the classes and the cure.
+    """
+    seen, asked = (np.bincount((y if y.ndim == 1 else y.argmax(axis=-1)).reshape(-1)) for y in (train, validation))
+    unseen = [label for label in np.flatnonzero(asked) if label >= len(seen) or not seen[label]]
+    if not unseen:
+        return
+    one = len(unseen) == 1
+    which = f"class{'' if one else 'es'} {', '.join(map(str, unseen[:10]))}{', …' if len(unseen) > 10 else ''}"
+    cure = (
+        "validation_split takes the last images, so shuffle first: "
+        "order = np.random.default_rng(0).permutation(len(x)); x, y = x[order], y[order]"
+        if split
+        else f"put images of {'this class' if one else 'these classes'} into x and y too"
+    )
+    warnings.warn(
+        f"validation holds {int(asked[unseen].sum())} images of {which}, but training holds none; {cure}",
+        UserWarning,
+        stacklevel=_level_of_caller(),
+    )
+
+
 def sample_weights(given: Any, class_weight: Any, y: Array, classes: int, name: str = "fit") -> Array | None:
     """Return the weight of each sample from ``sample_weight`` and ``class_weight``, or None if all weights are 1.
 
