@@ -681,6 +681,25 @@ def test_what_the_fit_itself_has_changed_is_kept(tmp_path, after):
         fit(model, [Halves(), BackupAndRestore(folder, 3)], epochs=4)
 
 
+def test_what_the_fit_has_changed_since_the_last_state_is_kept(tmp_path):
+    """In the same process, the model's rate is neither that of the beginning nor that of the state."""
+
+    def halves():
+        def halve(epoch, logs):
+            current[0].optimizer.learning_rate *= 0.5
+
+        return LambdaCallback(on_epoch_begin=halve)
+
+    current = [small_model(optimizer=optimizers.SGD(0.3))]
+    fit(current[0], [halves()])
+    whole = everything(current[0])
+    current[0] = small_model(optimizer=optimizers.SGD(0.3))
+    with pytest.raises(Crash):
+        fit(current[0], [halves(), BackupAndRestore(tmp_path), CrashAt(BATCHES + 2)])
+    fit(current[0], [halves(), BackupAndRestore(tmp_path)])
+    assert everything(current[0]) == whole
+
+
 def test_a_model_that_was_read_from_a_state_goes_on(tmp_path):
     whole = small_model(optimizer=optimizers.SGD(0.3, weight_decay=0.1))
     fit(whole, [Halves()])
