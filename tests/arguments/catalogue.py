@@ -34,6 +34,7 @@ from tinycnn import (
     testing,
 )
 from tinycnn.layers.weights import Weights
+from tinycnn.network.compiling import Compiling
 from tinycnn.network.network import Network
 
 MODULES = (
@@ -42,7 +43,7 @@ MODULES = (
     *("tinycnn.models", "tinycnn.testing", "tinycnn.plotting", "tinycnn.profile"),
 )
 #: Classes that are written in two halves, of which users meet one by name.
-HALVES = {"Layer": (layers.Layer, Weights), "Sequential": (Sequential, Network)}
+HALVES = {"Layer": (layers.Layer, Weights), "Sequential": (Sequential, Network, Compiling)}
 #: Methods that only tinycnn calls, or that others define for tinycnn to call; the text says where it calls them.
 INTERNAL: dict[str, str] = {
     "Layer.create": "called by build",
