@@ -9,9 +9,13 @@ import numpy as np
 from .core.backend import Backend, get_backend
 from .core.checks import any_array, array, boolean, real
 from .core.messages import shown
+from .core.printing import for_print
+from .core.public import listing
 from .core.registry import Registry
 from .core.targets import as_numbers
 from .core.types import Array, Config, Shape
+
+__dir__ = listing(__name__)
 
 
 class LossCache(NamedTuple):
@@ -293,10 +297,8 @@ def check_labels(y: Any, n: int, classes: int) -> Array:
     outside = (labels < 0) | (labels >= classes)
     if outside.any():
         at = int(outside.argmax())
-        raise ValueError(
-            f"y: labels must lie in 0 … {classes - 1} for {classes} outputs; got {labels[at]} at index {at}. "
-            f"{_cure_for_labels(labels, classes)}"
-        )
+        text = f"y: labels must lie in 0 … {classes - 1} for {classes} outputs; got {labels[at]} at index {at}. "
+        raise ValueError(for_print(text + _cure_for_labels(labels, classes)))
     return np.ascontiguousarray(labels, dtype=np.int64)
 
 

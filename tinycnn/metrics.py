@@ -6,9 +6,13 @@ import numpy as np
 
 from .core.checks import any_array, array, checked_name, integer
 from .core.messages import shown
+from .core.public import listing
 from .core.registry import Registry, described
 from .core.targets import as_numbers
 from .core.types import Array, Config
+
+__dir__ = listing(__name__)
+
 
 #: The most classes that a confusion matrix may have; it holds a number for each pair of classes.
 MAX_CLASSES = 10_000
@@ -262,7 +266,7 @@ def by_name(metrics: Any) -> dict[str, Metric]:
         resolved = get(metric)
         key = metric if isinstance(metric, str) else resolved.name
         if key in chosen or key in ("loss", "learning_rate", "epoch"):
-            raise ValueError(f"two columns of the logs are called {key!r}; give one metric another name, as name=…")
+            raise ValueError(f"two columns of the logs are called {key!r}; give one metric another name, as name=...")
         chosen[key] = resolved
     return chosen
 

@@ -10,6 +10,7 @@ from .augmentation import Augmentation
 from .core.checks import array, boolean, word
 from .core.checks import path as checked_path
 from .core.messages import unknown
+from .core.printing import say
 from .core.types import Array
 from .inspection import summary
 from .inspection.trace import Trace, trace
@@ -306,7 +307,11 @@ class Sequential(Network):
             (see :mod:`tinycnn.network.plan`).
         """
         self.need_build()
-        print(summary.table(self, boolean(plan, "plan")))
+        say(summary.table(self, boolean(plan, "plan")).for_print())
+
+    def _repr_html_(self) -> str:
+        """Return a table of the layers as HTML; notebooks call this method."""
+        return summary.outline(self).html()
 
     def get_layer(self, name: str) -> Layer:
         """Return the layer with this name, or raise a ValueError that suggests the nearest name."""

@@ -579,7 +579,6 @@ def test_images_of_another_shape_are_refused(capsys):
 @pytest.mark.parametrize(
     ("arguments", "word"),
     [
-        ([], "COMMAND"),
         (["trian"], "trian"),
         (["train"], "NAME"),
         (["train", "ladder_3"], "ladder_03"),
@@ -601,6 +600,48 @@ def test_wrong_usage_is_one_line_and_2(arguments, word, capsys):
     assert captured.out == ""
     assert len(captured.err.splitlines()) == 1
     assert word in captured.err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (["trian"], "tinycnn: there is no command 'trian'; did you mean train? (see tinycnn --help)"),
+        (["zzz"], "tinycnn: there is no command 'zzz'; there are models, summary, train,"),
+        (["--verison"], "did you mean --version? (see tinycnn --help)"),
+        (["train", "ladder_03", "--epoch", "1"], "did you mean --epochs? (see tinycnn train --help)"),
+        (["train", "ladder_03", "--epoch=1"], "there is no option '--epoch'; did you mean --epochs?"),
+        (["train", "--epoch", "1"], "there is no option '--epoch'; did you mean --epochs?"),  # NAME is missing too
+        (["predict", "a", "b", "--thread", "1"], "did you mean --threads? (see tinycnn predict --help)"),
+        (["train", "ladder_03", "--data", "mnits"], "did you mean mnist? (see tinycnn train --help)"),
+        (["train", "ladder_03", "--backend", "cdua"], "did you mean cuda? (see tinycnn train --help)"),
+        (["train", "ladder_3"], "did you mean 'ladder_03'?"),
+        (["completion", "bsh"], "did you mean bash? (see tinycnn completion --help)"),
+        (["reproduce", "ladder_3"], "(see tinycnn reproduce --help)"),
+        (["reproduce", "ladder_03", "--epochs", "1"], "(see tinycnn reproduce --help)"),  # found by the command itself
+        (["models", "all"], "tinycnn models: there is no place for 'all' (see tinycnn models --help)"),
+        (["evaluate", "a", "-5"], "tinycnn evaluate: there is no place for '-5' (see tinycnn evaluate --help)"),
+        (["evaluate", "-x", "a"], "tinycnn evaluate: there is no option '-x'"),
+        (["models", "--color"], "there is no option '--color' (see tinycnn models --help)"),
+    ],
+)
+def test_typing_errors_are_answered_with_a_guess(arguments, expected, capsys):
+    assert main(arguments) == 2
+    [line] = capsys.readouterr().err.splitlines()
+    assert expected in line
+
+
+def test_options_are_looked_for_only_where_they_may_stand(tmp_path, capsys):
+    assert main(["predict", "no_run", "--", "--thread"]) != 0
+    assert "there is no option" not in capsys.readouterr().err
+    assert main(["models", "-h"]) == 0
+
+
+def test_tinycnn_alone_prints_the_help(capsys):
+    assert main(["--help"]) == 0
+    expected = capsys.readouterr()
+    assert main([]) == 0
+    assert capsys.readouterr() == expected
+    assert expected.out.startswith("usage: tinycnn [-h]")
 
 
 def test_every_help_fits_a_screen_and_has_an_example(capsys, monkeypatch):
@@ -825,7 +866,7 @@ def command(*arguments, **environment):
     return subprocess.run(
         [sys.executable, "-m", "tinycnn", *arguments],
         capture_output=True,
-        text=True,
+        encoding=environment.get("PYTHONIOENCODING", "utf-8"),
         env=os.environ | {"PYTHONPATH": str(ROOT)} | environment,
         timeout=100,
     )
@@ -837,10 +878,16 @@ def test_module_is_the_command():
     assert command("summary").returncode == 2
 
 
-def test_a_terminal_without_unicode_is_no_error():
-    result = command("summary", "ladder_00", PYTHONIOENCODING="ascii")
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1"])
+def test_a_terminal_without_unicode_is_no_error(encoding):
+    result = command("summary", "ladder_00", PYTHONIOENCODING=encoding)
     assert result.returncode == 0
     assert "Total params: 7,852" in result.stdout
+    assert "------" in result.stdout
+    assert "?" not in result.stdout
+    result = command("train", "cifar10_cnn", "--data", "digits", PYTHONIOENCODING="ascii")
+    assert result.returncode == 2
+    assert "32x32x3" in result.stderr
 
 
 def test_help_imports_nothing_slow():

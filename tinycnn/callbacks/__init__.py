@@ -3,6 +3,7 @@
 Every callback starts afresh in ``on_train_begin``, so the same object may be used for any number of fits.
 """
 
+from ..core.public import listing
 from ..training.callback import Callback, History, Logs
 from .backup import BackupAndRestore
 from .files import CSVLogger, ModelCheckpoint
@@ -24,3 +25,4 @@ __all__ = [
     "ReduceLROnPlateau",
     "TerminateOnNaN",
 ]
+__dir__ = listing(__name__)

@@ -9,6 +9,7 @@ from weakref import WeakKeyDictionary
 
 from ..core.checks import path, real
 from ..core.checks import save_freq as checked_save_freq
+from ..core.printing import say
 from ..core.types import Config
 from ..core.version import versions
 from ..network.network import Network
@@ -134,7 +135,7 @@ class BackupAndRestore(Callback):
             self._run.callbacks.on_epoch_begin(saved.state["epoch"])
         fit_state.restore(self._run, saved, self._others, path)
         if self.params["verbose"]:
-            print(self._where_it_goes_on(path))
+            say(self._where_it_goes_on(path))
 
     def _where_it_goes_on(self, path: Path) -> str:
         """Return the line that says where the fit goes on, or that nothing is left to do."""

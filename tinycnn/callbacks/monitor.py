@@ -4,6 +4,7 @@ import math
 from typing import Any
 
 from ..core.checks import boolean, choice, integer, real, verbosity, word
+from ..core.printing import say
 from ..core.types import Array
 from ..training.callback import Callback, Logs
 
@@ -77,7 +78,7 @@ class MonitorCallback(Callback):
     def say(self, text: Any) -> None:
         """Print a line that begins with the name of the class, if ``verbose`` is not 0."""
         if self.verbose:
-            print(f"{type(self).__name__}: {text}")
+            say(f"{type(self).__name__}: {text}")
 
 
 class EarlyStopping(MonitorCallback):

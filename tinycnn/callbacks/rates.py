@@ -6,6 +6,7 @@ from typing import Any
 
 from ..core.checks import integer, real, verbosity
 from ..core.messages import shown
+from ..core.printing import say
 from ..training.callback import Callback, Logs
 from .monitor import MonitorCallback
 
@@ -45,7 +46,7 @@ class LearningRateScheduler(Callback):
         rate = self.schedule(epoch, *rate_so_far)
         self.model.optimizer.learning_rate = real(rate, f"the schedule's result for epoch {epoch}", 0)
         if self.verbose:
-            print(f"epoch {epoch + 1}: learning rate {rate:g}")
+            say(f"epoch {epoch + 1}: learning rate {rate:g}")
 
 
 def _takes_rate(schedule: Any) -> bool:

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from typing import Any, ClassVar
 
 from ..core.messages import shown
+from ..core.printing import say
 from ..training.callback import Callback, Logs
 
 
@@ -90,5 +91,5 @@ class TerminateOnNaN(Callback):
     def on_train_batch_end(self, batch: int, logs: Logs) -> None:
         # The logs hold the mean over the epoch so far, which is not finite either after such a batch.
         if not math.isfinite(logs["loss"]):
-            print(f"TerminateOnNaN: batch {batch}: the loss is {logs['loss']}; training stops")
+            say(f"TerminateOnNaN: batch {batch}: the loss is {logs['loss']}; training stops")
             self.model.stop_training = True

@@ -6,14 +6,18 @@ code. Modules that are slow to import (Numba, matplotlib, the data sets) are imp
 
 import argparse
 import contextlib
+import difflib
 import os
+import re
 import signal
 import sys
 from collections.abc import Sequence
 from types import ModuleType
 from typing import Any, NoReturn
 
-from . import evaluate, gradcheck, models, predict, profile, report, reproduce, summary, train
+from ..core.messages import SHOWN, shown
+from ..core.printing import ERR, OUT
+from . import completion, evaluate, gradcheck, models, predict, profile, report, reproduce, summary, train
 from ._arguments import UsageError
 
 __all__ = ["main"]
@@ -28,7 +32,10 @@ _COMMANDS: dict[str, ModuleType] = {
     "profile": profile,
     "reproduce": reproduce,
     "report": report,
+    "completion": completion,
 }
+#: A negative number is a value and no option.
+_NUMBER = re.compile(r"-\d+|-\d*\.\d+")
 _EXAMPLE = "tinycnn train ladder_03 --data digits --epochs 3"
 
 
@@ -46,27 +53,26 @@ def main(argv: Sequence[str] | None = None) -> int:
         0 if the command succeeded; 1 if it failed or found a wrong gradient; 2 if the arguments are not valid; 130 if
         it was stopped with Ctrl-C.
     """
-    for stream in (sys.stdout, sys.stderr):
-        if hasattr(stream, "reconfigure"):
-            # A terminal that cannot show "×" shows "?" instead, and the program does not end with an error.
-            stream.reconfigure(errors="replace")
+    argv = sys.argv[1:] if argv is None else list(argv)
+    parser = _parser()
     try:
-        args = _parser().parse_args(argv)
+        if not argv:
+            parser.print_help()
+            return 0
+        args = parser.parse_args(argv)
     except SystemExit as stop:  # argparse ends this way, also after --help
         return int(stop.code or 0)
+    except BrokenPipeError:
+        return _reader_gone()
     try:
         return args.run(args)
     except UsageError as error:
-        return _fail(str(error), 2)
+        return _fail(f"{error} (see tinycnn {args.command} --help)", 2)
     except KeyboardInterrupt:
         return _fail("interrupted", 130)
     except BrokenPipeError:
-        # The program that reads the output, such as head, has closed it. Without this, Python would report an error
-        # again when it flushes the output at exit.
-        with contextlib.suppress(OSError, ValueError):
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
-    except (ValueError, OSError, TypeError, KeyError, FloatingPointError, MemoryError) as error:
+        return _reader_gone()
+    except (ValueError, OSError, TypeError, KeyError, FloatingPointError, MemoryError, ModuleNotFoundError) as error:
         return _fail(_text(error), 1)
 
 
@@ -107,6 +113,44 @@ class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         self.exit(2, f"{self.prog}: {message} (see {self.prog} --help)\n")
 
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        """Parse arguments, after refusing options that do not exist; argparse would first miss other arguments."""
+        commands = any(isinstance(action, argparse._SubParsersAction) for action in self._actions)
+        for word in args or ():
+            if word == "--" or (commands and not word.startswith("-")):  # what follows is not for this parser
+                break
+            name = word.split("=", 1)[0]
+            if name.startswith("-") and name != "-" and " " not in name and not _NUMBER.fullmatch(name):
+                self._check_option(name)
+        return super().parse_known_args(args, namespace)
+
+    def parse_args(self, args: Any = None, namespace: Any = None) -> Any:
+        """Parse arguments; an error about one too many is the command's, so that it names the right --help."""
+        found, extra = self.parse_known_args(args, namespace)
+        if extra:
+            parsers = [a.choices[found.command] for a in self._actions if isinstance(a, argparse._SubParsersAction)]
+            parsers[0].error(f"there is no place for {', '.join(map(shown, extra))}")
+        return found
+
+    def _check_option(self, name: str) -> None:
+        """End with an error if there is no such option; it suggests the nearest option that there is."""
+        known = list(self._option_string_actions)
+        if name not in known and not (name.startswith("-h") and name.strip("-h") == ""):
+            self.error(f"there is no option {shown(name)}{_guess(name, known)}")
+
+    def _check_value(self, action: argparse.Action, value: Any) -> None:
+        """End with an error if a command or a choice does not exist; it suggests the nearest one that does."""
+        if action.choices is None or value in action.choices:
+            return
+        known = list(action.choices)
+        if isinstance(action, argparse._SubParsersAction):
+            self.error(f"there is no command {shown(value)}{_guess(value, known) or '; there are ' + ', '.join(known)}")
+        text = f"{shown(value)} is not one of {', '.join(map(str, known))}{_guess(value, known)}"
+        raise argparse.ArgumentError(action, text)
+
+    def _print_message(self, message: str, file: Any = None) -> None:
+        (ERR if file is sys.stderr else OUT).write(message)
+
 
 def _parser() -> _Parser:
     """Build the parser of all commands."""
@@ -117,12 +161,12 @@ def _parser() -> _Parser:
     )
     parser.add_argument("--version", action="version", version=f"tinycnn {__version__}")
     commands = parser.add_subparsers(
-        title="commands ('tinycnn COMMAND --help' explains each)", metavar="COMMAND", required=True
+        title="commands ('tinycnn COMMAND --help' explains each)", metavar="COMMAND", dest="command", required=True
     )
     for name, module in _COMMANDS.items():
         command = commands.add_parser(name, help=module.HELP, description=f"{module.HELP}.", example=module.EXAMPLE)
         module.add_arguments(command)
-        command.set_defaults(run=module.run)
+        command.set_defaults(run=module.run, parser=parser)
     return parser
 
 
@@ -135,7 +179,23 @@ def _text(error: Exception) -> str:
     return str(error)
 
 
+def _guess(wrong: str, known: Sequence[str]) -> str:
+    """Return a question about the most similar name, or nothing if none is similar."""
+    near = difflib.get_close_matches(wrong[:SHOWN].lower(), known, n=1, cutoff=0.5)
+    return f"; did you mean {near[0]}?" if near else ""
+
+
 def _fail(message: str, code: int) -> int:
     """Print an error and return the exit code."""
-    print(f"tinycnn: {message}", file=sys.stderr)
+    ERR.say(f"tinycnn: {message}", wrap=False)
     return code
+
+
+def _reader_gone() -> int:
+    """Return the exit code when the program that reads the output, such as head, has closed it.
+
+    Without this, Python would report an error again when it flushes the output at exit.
+    """
+    with contextlib.suppress(OSError, ValueError, AttributeError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return 0

@@ -16,7 +16,7 @@ class UsageError(ValueError):
 def add_model_name(parser: argparse.ArgumentParser) -> None:
     """Add the positional argument NAME, a documented network."""
     parser.add_argument(
-        "name", metavar="NAME", type=_model_name, help="a documented network; 'tinycnn models' lists them"
+        "name", metavar="NAME", type=model_name, help="a documented network; 'tinycnn models' lists them"
     )
 
 
@@ -82,7 +82,7 @@ def whole_number(minimum: int, maximum: int = 2**63 - 1) -> Callable[[str], int]
     return convert
 
 
-def _model_name(text: str) -> str:
+def model_name(text: str) -> str:
     """Return an argument as the name of a network."""
     from .. import models
 

@@ -3,6 +3,8 @@
 import argparse
 from pathlib import Path
 
+from ..core.printing import say
+from ..core.table import Table
 from ._arguments import add_run_folder, add_threads, set_threads
 
 HELP = "Test a trained network on its test set, class by class"
@@ -31,13 +33,12 @@ def run(args: argparse.Namespace) -> int:
         data = _data.load(description["data"])
         loss, accuracy = model.evaluate(data.x_test, data.y_test, verbose=0)
         predicted = model.predict(data.x_test).argmax(axis=1)
-    print(f"{description['model']} on the test set of {data.title}, {len(data.y_test):,} images")
-    print(f"loss      {loss:.4f}\naccuracy  {accuracy:.4f}\n")
-    width = max(len("Class"), *map(len, data.class_names))
-    print(f"{'Class':<{width}}  Images  Errors  Accuracy")
+    say(f"{description['model']} on the test set of {data.title}, {len(data.y_test):,} images")
+    say(f"loss      {loss:.4f}\naccuracy  {accuracy:.4f}\n")
+    rows = []
     for number, name in enumerate(data.class_names):
         of_class = data.y_test == number
         images, errors = int(of_class.sum()), int((predicted[of_class] != number).sum())
-        share = f"{1 - errors / images:.4f}" if images else "none"
-        print(f"{name:<{width}}  {images:>6}  {errors:>6}  {share:>8}")
+        rows.append((name, f"{images}", f"{errors}", f"{1 - errors / images:.4f}" if images else "none"))
+    say(Table(("Class", "Images", "Errors", "Accuracy"), rows, "lrrr", rules=0).for_print())
     return 0

@@ -2,6 +2,7 @@
 
 import argparse
 
+from ..core.printing import say
 from ._arguments import add_model_name
 
 HELP = "Check a network's gradients against finite differences"
@@ -18,5 +19,5 @@ def run(args: argparse.Namespace) -> int:
     from .. import testing
 
     report = testing.model_report(args.name)
-    print(report)
+    say(str(report))
     return 0 if report.ok else 1

@@ -2,6 +2,9 @@
 
 import argparse
 
+from ..core.printing import say
+from ..core.table import Table
+
 HELP = "List the documented networks"
 EXAMPLE = "tinycnn models"
 
@@ -14,10 +17,13 @@ def run(args: argparse.Namespace) -> int:
     """Print the table."""
     from .. import models
 
-    print(f"{'Name':<17}{'Parameters':>10}  {'Data':<15}Documented accuracy")
-    for recipe in map(models.recipe, models.names()):
-        print(f"{recipe.name:<17}{recipe.params.total:>10,}  {recipe.data:<15}{recipe.documented_text}")
+    rows = [
+        (recipe.name, f"{recipe.params.total:,}", recipe.data, recipe.documented_text)
+        for recipe in map(models.recipe, models.names())
+    ]
+    headings = ("Name", "Parameters", "Data", "Documented accuracy")
+    say(f"{Table(headings, rows, 'lrll', rules=0).for_print()}\n")
     for recipe in map(models.recipe, models.variations()):
-        print(f"\n{recipe.name} is {recipe.variation_of}, trained in another way.", end="")
-    print("\n\nThe accuracy is that of the document's own run; 'tinycnn summary NAME' shows what else it reports.")
+        say(f"{recipe.name} is {recipe.variation_of}, trained in another way.")
+    say("\nThe accuracy is that of the document's own run; 'tinycnn summary NAME' shows what else it reports.")
     return 0

@@ -1,10 +1,10 @@
 """``tinycnn predict DIR IMAGE…``: show a trained network's predictions for pictures."""
 
 import argparse
-import sys
 from pathlib import Path
 from typing import Any
 
+from ..core.printing import OUT, say
 from ..core.types import Array
 from ._arguments import UsageError, add_run_folder, add_threads, set_threads
 
@@ -45,8 +45,8 @@ def run(args: argparse.Namespace) -> int:
         found = _find(args.images, description["data"], model.input_shape)
         probabilities = model.predict(np.stack([image for image, _ in found]))
     for (_, title), p in zip(found, probabilities, strict=True):
-        print(f"{title}: {names[int(p.argmax())]}")
-        print(chart(p, names, getattr(sys.stdout, "encoding", None) or "ascii"))
+        say(f"{title}: {names[int(p.argmax())]}")
+        say(chart(p, names, OUT.encoding))
     return 0
 
 

@@ -2,6 +2,7 @@
 
 import argparse
 
+from ..core.printing import say
 from ._arguments import add_model_name, add_threads, folder_name, set_threads, whole_number
 
 HELP = "Measure where the time of a training step goes, layer by layer"
@@ -37,16 +38,16 @@ def run(args: argparse.Namespace) -> int:
         model = models.build(args.name)
     model.compile(recipe.make_optimizer(), recipe.loss, ["accuracy"])
     if model.backend.has_to_compile():
-        print("Compiling the kernels for this processor, once after an installation", flush=True)
+        say("Compiling the kernels for this processor, once after an installation")
     batch_size, fuse = args.batch_size or recipe.batch_size, not args.no_fuse
     with compiling.shared(model, batch_size, fuse):
         result = profile(model, batch_size, args.repeats, fuse=fuse)
-    print(result)
+    say(str(result))
     if args.out is not None:
         from matplotlib.figure import Figure
 
         from . import _figures
 
         _figures.save(result.plot(Figure()).figure, args.out / PICTURE)
-        print(f"  in {args.out}: {PICTURE}")
+        say(f"  in {args.out}: {PICTURE}")
     return 0

@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 from typing import Any
 
+from ..core.printing import say
 from ._arguments import UsageError, folder_name
 
 HELP = "Make a page of tables and figures from recorded runs"
@@ -56,12 +57,12 @@ def run(args: argparse.Namespace) -> int:
         write_whole(args.docs / PAGE, markdown_page(shown).encode())
         for name in before - {f"{picture.name}.png" for picture in pictures}:
             (folder / name).unlink(missing_ok=True)
-        print(f"{args.docs / PAGE}, and {len(pictures)} pictures in {folder}")
+        say(f"{args.docs / PAGE}, and {len(pictures)} pictures in {folder}")
         return 0
     html = blocks.page(shown, page.TITLE, draw)
     write_whole(args.folder / HTML, html.encode())
     write_whole(args.folder / MARKDOWN, blocks.markdown(shown).encode())
-    print(f"{args.folder / HTML} ({len(html) / 1e6:.1f} MB, {len(pictures)} pictures) and {args.folder / MARKDOWN}")
+    say(f"{args.folder / HTML} ({len(html) / 1e6:.1f} MB, {len(pictures)} pictures) and {args.folder / MARKDOWN}")
     figures.data_of.cache_clear()
     return 0
 

@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from ..core.printing import say
 from ._arguments import UsageError, add_threads, folder_name, set_threads, whole_number
 
 HELP = "Train networks by their recipes and keep a record of each run"
@@ -57,11 +58,11 @@ def run(args: argparse.Namespace) -> int:
         if data is None or data.name != recipe.data:
             data = _data.load(recipe.data)
         images = running.hold_out(data, args.hold_out) if args.hold_out else data
-        print(f"{recipe.name}, seed {seed}: {recipe.epochs} epochs on {images.title}", flush=True)
+        say(f"{recipe.name}, seed {seed}: {recipe.epochs} epochs on {images.title}")
         try:
             record = running.reproduce(recipe, seed, images, folder, threads, _command(args, recipe, seed))
         except KeyboardInterrupt:
-            print("\nInterrupted. What is done is kept; the same command continues from there.")
+            say("\nInterrupted. What is done is kept; the same command continues from there.")
             return 130
         _tell(record, recipe, path)
     return 0
@@ -94,7 +95,7 @@ def _command(args: argparse.Namespace, recipe: Any, seed: int) -> str:
 def _tell_old(path: Path, differing: list[str]) -> None:
     """Print that a run is done, and whether its recipe has changed since."""
     other = f", by an older recipe (another {', '.join(differing)}): delete it to repeat the run" if differing else ""
-    print(f"{path} is there{other}")
+    say(f"{path} is there{other}")
 
 
 def _tell(record: dict[str, Any], recipe: Any, path: Path) -> None:
@@ -102,13 +103,12 @@ def _tell(record: dict[str, Any], recipe: Any, path: Path) -> None:
     with contextlib.suppress(ValueError):
         path = path.relative_to(Path.cwd())
     documented = recipe.documented_accuracy
-    print(
+    say(
         f"{record['name']}, seed {record['seed']}: accuracy {record['best_val_accuracy']:.4f} in the best epoch "
         f"({record['best_epoch']}), {record['last_val_accuracy']:.4f} in the last ({record['epochs']})"
         + ("" if documented is None else f"; documented {documented:.4g}")
     )
-    print(
+    say(
         f"  {record['first_100_errors']} errors in the first 100 images, {record['seconds']:.0f} s, "
-        f"{record['images_per_second']:,.0f} images/s; {path}\n",
-        flush=True,
+        f"{record['images_per_second']:,.0f} images/s; {path}\n"
     )

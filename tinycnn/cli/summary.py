@@ -3,6 +3,7 @@
 import argparse
 from typing import Any
 
+from ..core.printing import say
 from ._arguments import add_model_name
 
 HELP = "Show a network's layers, recipe and documented results"
@@ -38,7 +39,7 @@ def run(args: argparse.Namespace) -> int:
         model.compile(recipe.make_optimizer(), recipe.loss)
     model.summary(plan=args.plan)
     settings = ", ".join(f"{key} {value}" for key, value in recipe.optimizer_config.items())
-    print(f"\nRecipe, from {recipe.document!r}")
+    say(f"\nRecipe, from {recipe.document!r}")
     _line("data", recipe.data)
     _line("epochs", recipe.epochs)
     _line("batch size", recipe.batch_size)
@@ -60,13 +61,13 @@ def run(args: argparse.Namespace) -> int:
 
 def _line(title: str, value: Any) -> None:
     """Print a setting."""
-    print(f"  {title:<14}{value}")
+    say(f"  {title:<14}{value}")
 
 
 def _list(title: str, lines: Any) -> None:
     """Print a list with a title, if it has any lines."""
     if lines:
-        print(f"\n{title}", *(f"  - {line}" for line in lines), sep="\n")
+        say("\n".join([f"\n{title}", *(f"  - {line}" for line in lines)]))
 
 
 def _figures(value: Any) -> str:

@@ -3,13 +3,13 @@
 import argparse
 import shlex
 import statistics
-import sys
 import warnings
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 from ..core.backend import BACKENDS, DEVICE_BACKENDS
+from ..core.printing import ERR, say
 from ._arguments import DATA, UsageError, add_model_name, add_threads, folder_name, set_threads, whole_number
 
 HELP = "Train a network by its recipe and keep the model and figures"
@@ -51,7 +51,7 @@ def run(args: argparse.Namespace) -> int:
     _data.check_fit(args.name, recipe.input_shape, settings.data)
     if finished and (finished[2] or finished[1] >= settings.epochs):
         why = "stopped early" if finished[2] else f"{settings.epochs} were asked for"
-        print(f"The run in {folder} is finished: {_epochs(finished[1])} ({why}).")
+        say(f"The run in {folder} is finished: {_epochs(finished[1])} ({why}).")
         return 0
     if not before and not args.overwrite:
         _refuse_an_earlier_run(folder, args.resume)
@@ -157,7 +157,7 @@ def _train(folder: Path, settings: Any, threads: int, going_on: bool, replaces: 
         recorder = _runs.Recorder(folder, settings, stopping, replaces)
         backup = _runs.Backup(folder, anew=not going_on, save_seconds=SAVE_SECONDS)
         callbacks += [recorder, backup]
-        print(
+        say(
             f"Training {settings.model} ({model.count_params():,} parameters) on {data.title}, "
             f"{len(data.x_train):,} images, {settings.backend} backend, {threads} thread{'s' if threads > 1 else ''}"
         )
@@ -173,7 +173,7 @@ def _train(folder: Path, settings: Any, threads: int, going_on: bool, replaces: 
             )
         except KeyboardInterrupt:
             if not backup.begun:
-                print("\nInterrupted before the first step: there is nothing to keep, and the folder is as it was.")
+                say("\nInterrupted before the first step: there is nothing to keep, and the folder is as it was.")
                 return 130
             return _interrupted(folder, settings, threads, data)
         _finish(folder, settings, recorder.progress, threads, model, data)
@@ -184,7 +184,7 @@ def _tell_warning(
     message: Warning | str, category: type[Warning], filename: str, lineno: int, file: Any = None, line: Any = None
 ) -> None:
     """Print a warning in one line, without its place in the program."""
-    print(f"tinycnn: warning: {message}", file=sys.stderr)
+    ERR.say(f"tinycnn: warning: {message}", wrap=False)
 
 
 def _interrupted(folder: Path, settings: Any, threads: int, data: Any) -> int:
@@ -195,9 +195,10 @@ def _interrupted(folder: Path, settings: Any, threads: int, data: Any) -> int:
 
     kept = _runs.read_state(folder)
     assert kept is not None
-    print(
+    say(
         f"\nInterrupted after {_epochs(kept.progress.epochs)}; every step is kept. Continue with:\n"
-        f"  {_resume_line(settings, folder)}"
+        f"  {_resume_line(settings, folder)}",
+        wrap=False,
     )
     if kept.progress.epochs:
         # The model that was in training is not used, because Ctrl-C, pressed twice, may leave half a step behind.
@@ -265,15 +266,15 @@ def _finish(
     if interrupted_after:
         kept += f" and {interrupted_after} batches"
     remarks = _remarks(settings)
-    print(
+    say(
         f"\n{settings.model} on {data.title}: {kept}, {sum(progress.seconds):.1f} s, {speed:,.0f} images/s in training"
     )
-    print(f"  test accuracy {accuracy:.4f}, test loss {loss:.4f}{remarks}")
-    print(
+    say(f"  test accuracy {accuracy:.4f}, test loss {loss:.4f}{remarks}")
+    say(
         f"  complexity {model.count_params():,} parameters / accuracy {accuracy:.4f} / "
         f"errors {errors} in the first {min(100, len(data.x_test))} test images"
     )
-    print(f"  in {folder}: {', '.join([_runs.MODEL, _runs.HISTORY, _runs.RUN, *pictures])}")
+    say(f"  in {folder}: {', '.join([_runs.MODEL, _runs.HISTORY, _runs.RUN, *pictures])}")
 
 
 def _remarks(settings: Any) -> str:

@@ -7,6 +7,8 @@ import re
 from collections.abc import Iterable
 from typing import Any
 
+from .printing import for_print
+
 #: The most characters of a value that an error shows. The value may be a whole data set, or come from a hostile file.
 SHOWN = 100
 
@@ -27,7 +29,7 @@ def shown(value: Any) -> str:
         text = " ".join(repr(value).split())
     except Exception:  # a user's object may fail in any way, and lists may be nested too deeply
         text = f"<{type(value).__name__}>"
-    return text if len(text) <= SHOWN else f"{text[: SHOWN - 1]}…"
+    return for_print(text if len(text) <= SHOWN else f"{text[: SHOWN - 1]}…")
 
 
 def unknown(kind: str, name: Any, known: Iterable[str], argument: str = "") -> ValueError:
@@ -56,7 +58,7 @@ def unknown(kind: str, name: Any, known: Iterable[str], argument: str = "") -> V
     where = f"{argument}: " if argument else ""
     if isinstance(name, type):
         list_of = f"write an instance, with parentheses, or a name; {list_of}"
-    return ValueError(f"{where}unknown {kind} {shown(name)}; {list_of}: {', '.join(names)}")
+    return ValueError(for_print(f"{where}unknown {kind} {shown(name)}; {list_of}: {', '.join(names)}"))
 
 
 def unexpected(cls: type, given: Iterable[str]) -> TypeError:

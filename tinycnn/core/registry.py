@@ -19,6 +19,7 @@ import numpy as np
 
 from .checks import arguments
 from .messages import shown, unknown
+from .printing import for_print
 from .types import Config
 from .version import is_ours
 
@@ -289,4 +290,5 @@ class Named:
         return described(self)
 
     def __repr__(self) -> str:
-        return f"{type(self).__name__}({', '.join(f'{key}={value!r}' for key, value in self.get_config().items())})"
+        given = ", ".join(f"{key}={value!r}" for key, value in self.get_config().items())
+        return for_print(f"{type(self).__name__}({given})")

@@ -11,10 +11,13 @@ import os
 import queue
 import threading
 import time
+import warnings
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 from urllib.parse import SplitResult, urljoin, urlsplit
+
+from ..core.printing import ERR
 
 #: The environment variable that names a folder with ``mnist/``, ``fashion-mnist/`` and ``cifar-10/``.
 ENVIRONMENT_VARIABLE = "TINYCNN_DATA"
@@ -39,9 +42,7 @@ class DownloadError(OSError):
 
 def cache_folder() -> Path:
     """Return the platform's cache folder for tinycnn, for example ``~/.cache/tinycnn``, without creating it."""
-    import pooch  # imported here because it imports an HTTP library that most calls do not need
-
-    return Path(pooch.os_cache("tinycnn"))
+    return Path(_pooch().os_cache("tinycnn"))
 
 
 def users_folder(folder: str) -> Path | None:
@@ -127,8 +128,7 @@ def fetch(checksums: Mapping[str, str], mirrors: Iterable[str], target: Path) ->
     DownloadError
         If every mirror failed for a file; the message lists each URL with its error.
     """
-    import pooch
-
+    pooch = _pooch()
     order = list(mirrors)
     for name, checksum in checksums.items():
         tried = []
@@ -178,13 +178,11 @@ def download(url: str, output_file: Any, pooch: Any = None) -> None:
 
 def _receive(response: Any, output_file: Any) -> None:
     """Write the body of a response to a file, within the limits."""
-    from tqdm import tqdm
-
     begun = time.monotonic()
     announced = int(response.headers.get("Content-Length") or 0)
     if announced > MAX_BYTES:
         raise OSError(f"announces {announced} bytes, more than the limit of {MAX_BYTES}")
-    with open(output_file, "wb") as file, tqdm(total=announced or None, ncols=79, unit="B", unit_scale=True) as bar:
+    with open(output_file, "wb") as file, _bar(announced) as bar:
         # read1 returns what has arrived, so that a slow mirror is noticed. The content is not decoded, because under an
         # encoding of the server's choice it could unpack to any size.
         while chunk := response.raw.read1(_CHUNK, decode_content=False):
@@ -193,6 +191,24 @@ def _receive(response: Any, output_file: Any) -> None:
             _check_progress(file.tell(), time.monotonic() - begun)
         if file.tell() < announced:
             raise OSError(f"stopped after {file.tell()} of {announced} bytes")
+
+
+def _bar(size: int) -> Any:
+    """Return the bar of a download of ``size`` bytes, or of 0 if that is not known."""
+    from tqdm import tqdm
+
+    return tqdm(total=size or None, ncols=79, unit="B", unit_scale=True, file=ERR)
+
+
+def _pooch() -> Any:
+    """Return the module pooch, which is imported late because it imports an HTTP library that most calls do not need.
+
+    In a notebook without widgets, one of its imports would give the advice to install them.
+    """
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="IProgress not found")
+        import pooch
+    return pooch
 
 
 def _in_time(seconds: float, function: Callable[[], Any]) -> Any:
@@ -252,7 +268,5 @@ def _check_progress(received: int, seconds: float) -> None:
 
 def _matches(path: Path, checksum: str) -> bool:
     """Return whether a file has this checksum, which is written as in :func:`fetch`."""
-    import pooch
-
     algorithm, _, digest = checksum.partition(":")
-    return bool(pooch.file_hash(str(path), algorithm) == digest)
+    return bool(_pooch().file_hash(str(path), algorithm) == digest)

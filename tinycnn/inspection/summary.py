@@ -10,6 +10,7 @@ import numpy as np
 from ..core.backend import Backend
 from ..core.messages import bytes_text
 from ..core.parameter import Parameter
+from ..core.table import Table
 from ..core.types import Array, Shape
 from ..core.workspace import Workspace
 from ..layers.base import Layer
@@ -31,7 +32,7 @@ _PLAN_FOOTNOTE = (
 )
 
 
-def table(model: Network, plan: bool = False) -> str:
+def table(model: Network, plan: bool = False) -> Table:
     """Return Keras's table with full names, what each layer sees and keeps, and with ``plan`` its step in training."""
     headings = (*_HEADINGS, "Step") if plan else _HEADINGS
     steps = step_labels(model) if plan else {}
@@ -47,22 +48,36 @@ def table(model: Network, plan: bool = False) -> str:
         )
         for layer, field, size in zip(model.layers, fields, cache_bytes(model), strict=True)
     ]
-    widths = [max(len(row[column]) for row in (headings, *rows)) for column in range(len(headings))]
     total, trainable = model.count_params(), model.count_trainable_params()
     item = np.dtype(model.dtype).itemsize
-    lines = [
-        f"Model: {model.name!r}, input {_shape_text(model.input_shape)}, {model.dtype}, {model.backend.name} backend",
-        _line(headings, widths),
-        "  ".join("─" * width for width in widths),
-        *(_line(row, widths) for row in rows),
-        "  ".join("─" * width for width in widths),
+    title = (
+        f"Model: {model.name!r}, input {_shape_text(model.input_shape)}, {model.dtype}, {model.backend.name} backend"
+    )
+    below = [
         f"Total params: {total:,} ({bytes_text(total * item)})",
         f"Trainable params: {trainable:,} ({bytes_text(trainable * item)})",
         f"Non-trainable params: {total - trainable:,} ({bytes_text((total - trainable) * item)})",
         _FOOTNOTE,
         *([_PLAN_FOOTNOTE] if plan else []),
     ]
-    return "\n".join(lines)
+    align = "ll" + "r" * (len(headings) - 2)
+    return Table(headings, rows, align, before=[title], after=below, rules=2, split=True)
+
+
+def outline(model: Network) -> Table:
+    """Return a table of what is known without a pass through the network, which need not be built."""
+    rows = [
+        (
+            str(layer.name),
+            type(layer).__name__,
+            _shape_text(layer.built_output_shape) if layer.built else "",
+            f"{layer.count_params():,}" if layer.built else "",
+        )
+        for layer in model.layers
+    ]
+    known = f", {model.count_params():,} parameters" if model.built else ", not built yet"
+    headings = ("Layer", "Type", "Output shape", "Params")
+    return Table(headings, rows, "lllr", before=[f"{type(model).__name__} {model.name!r}{known}"])
 
 
 def step_labels(model: Network) -> dict[int, str]:
@@ -151,10 +166,3 @@ def _arrays(cache: Any) -> list[Array]:
 def _shape_text(shape: Shape) -> str:
     """Return the shape of a batch as text, N first."""
     return "(N, " + ", ".join(map(str, shape)) + ")"
-
-
-def _line(cells: Any, widths: list[int]) -> str:
-    """Return a row of the table; texts are aligned to the left, and numbers to the right."""
-    name, shape, *numbers = cells
-    parts = [f"{name:<{widths[0]}}", f"{shape:<{widths[1]}}"]
-    return "  ".join(parts + [f"{cell:>{width}}" for cell, width in zip(numbers, widths[2:], strict=True)])

@@ -8,6 +8,8 @@ import numpy as np
 
 from ..core.backend import Backend
 from ..core.messages import unknown
+from ..core.printing import for_print
+from ..core.table import Table
 from ..core.types import Array
 from ..kernels.threads import one_blas_thread
 from ..layers.base import Layer
@@ -53,7 +55,7 @@ class LayerTrace:
         return str(self.layer.name)
 
     def __repr__(self) -> str:
-        return f"<trace of {self.layer.label}: {self.x.shape} → {self.y.shape}>"
+        return for_print(f"<trace of {self.layer.label}: {self.x.shape} → {self.y.shape}>")
 
     def move_to_host(self, backend: Backend) -> None:
         """Replace all arrays on a device, also those in the cache, with NumPy arrays."""
@@ -94,8 +96,16 @@ class Trace:
         return self.layers[key]
 
     def __repr__(self) -> str:
+        return self._table().for_print()
+
+    def _repr_html_(self) -> str:
+        """Return the table as HTML; notebooks call this method."""
+        return self._table().html()
+
+    def _table(self) -> Table:
+        """Return the table that ``print`` shows."""
         headings = ("layer", "result", "mean", "std", "zeros", "rms of dy", "rms of parameters' gradients")
-        rows = [headings]
+        rows = []
         for entry in self.layers:
             gradients = ", ".join(f"{name} {_rms(grad):.2g}" for name, grad in entry.gradients.items())
             y = entry.y
@@ -110,12 +120,8 @@ class Trace:
                     gradients or "—",
                 )
             )
-        widths = [max(len(row[column]) for row in rows) for column in range(len(headings))]
-        lines = [
-            "  ".join(f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows
-        ]
-        lines.insert(1, "─" * (sum(widths) + 2 * (len(widths) - 1)))
-        return "\n".join(lines + ([] if self.loss is None else [f"loss {self.loss:.5g}"]))
+        loss = [] if self.loss is None else [f"loss {self.loss:.5g}"]
+        return Table(headings, rows, "l" * len(headings), after=loss)
 
 
 def trace(model: Network, x: Any, y: Any = None) -> Trace:

@@ -11,6 +11,7 @@ from ..core.backend import Backend, get_backend
 from ..core.checks import arguments, float_dtype, shape
 from ..core.messages import shown, snake_case, unexpected
 from ..core.parameter import Parameter
+from ..core.printing import for_print
 from ..core.registry import constructor_config
 from ..core.types import Array, Config, Shape
 from ..core.workspace import Workspace
@@ -300,9 +301,9 @@ class Layer(Weights):
         try:
             config = self.get_config()
         except Exception:  # errors have to show a layer even if it cannot be saved
-            return f"<{self.label}>"
+            return for_print(f"<{self.label}>")
         given = ", ".join(f"{key}={value!r}" for key, value in config.items() if value is not None)
-        return f"{type(self).__name__}({given})"
+        return for_print(f"{type(self).__name__}({given})")
 
 
 class Nothing(NamedTuple):

@@ -8,6 +8,7 @@ import numpy as np
 from .. import activations, initializers, regularizers
 from ..core.checks import boolean, choice, integer, pair, shape
 from ..core.messages import shown
+from ..core.printing import for_print
 from ..core.types import Array, Shape
 from ..core.workspace import Workspace
 from ..kernels.geometry import Window, same_pads
@@ -349,10 +350,11 @@ def fitting_output_size(layer: Any, window: Window, size: tuple[int, int]) -> tu
     OH, OW = window.output_size(size)
     if OH < 1 or OW < 1:
         (h, w), (H, W) = window.extent(), size
-        raise ValueError(
+        text = (
             f"{layer.label}: a window of {h}×{w} pixels does not fit into an input of {H}×{W}. Make the window "
             "smaller, or use padding='same'."
         )
+        raise ValueError(for_print(text))
     _check_extent(layer, window, size)
     return OH, OW
 
@@ -365,20 +367,22 @@ def _check_extent(layer: Any, window: Window, size: tuple[int, int]) -> None:
     """
     (h, w), (H, W) = window.extent(), size
     if h > max(MAX_EXTENT, H) or w > max(MAX_EXTENT, W) or math.prod(window.size) > max(MAX_TAPS, H * W):
-        raise ValueError(
+        text = (
             f"{layer.label}: a window of {shown(h)}×{shown(w)} pixels on an image of {H}×{W} is more than the limit of "
             f"{MAX_EXTENT} in a direction and {MAX_TAPS} taps. Make the window smaller."
         )
+        raise ValueError(for_print(text))
 
 
 def _positional_error(filters: Any, kernel_size: Any, rest: tuple[Any, ...]) -> TypeError:
     """Return the error for a Conv2D with more than two positional arguments."""
     if isinstance(rest[0], int):
-        return TypeError(
+        text = (
             f"Conv2D({filters}, {kernel_size}, {rest[0]}): three positional integers are ambiguous. For a "
             f"{kernel_size}×{rest[0]} kernel (as in Keras 1) write Conv2D({filters}, ({kernel_size}, {rest[0]})); "
             f"for a stride write Conv2D({filters}, {kernel_size}, strides={rest[0]})"
         )
+        return TypeError(for_print(text))
     return TypeError(
         f"Conv2D takes filters and kernel_size by position and all other arguments by name; got also {shown(rest)}"
     )

@@ -19,6 +19,7 @@ from collections.abc import Callable
 from typing import Any
 
 from ..core.messages import shown
+from ..core.printing import for_print
 from ..core.version import is_ours
 
 #: What tinycnn passes to each method by keyword.
@@ -84,11 +85,12 @@ def _check_keras_habits(layer: Any, cls: type) -> None:
         raise TypeError(f"{layer.label} defines call, as in Keras; in tinycnn the method is forward. {SMALLEST}")
     arguments = {"rng": None, "dtype": "float32", "backend": None}
     if not _can_be_called(layer.build, (), **arguments):
-        raise TypeError(
+        text = (
             f"{layer.label}: build is called as build(input_shape, rng=…, dtype=…, backend=…), and this one does not "
             "take these arguments. Make parameters in create(self, input_shape, rng) instead, with "
             f"self.add_parameter(name, shape, initializer, rng). {SMALLEST}"
         )
+        raise TypeError(for_print(text))
     if not _can_be_called(layer.create, (), None):
         raise TypeError(f"{layer.label}: create is called as create(input_shape, rng); let it take these two arguments")
 

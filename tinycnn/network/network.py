@@ -9,6 +9,7 @@ from ..core.backend import Backend, get_backend
 from ..core.checks import boolean, checked_name, choice, integer, items, optional_name, shape, word
 from ..core.messages import shown, snake_case
 from ..core.parameter import Parameter, overwrite
+from ..core.printing import for_print
 from ..core.registry import custom_classes
 from ..core.types import Array, Config, Shape
 from ..layers.base import Layer, build_layer
@@ -38,7 +39,7 @@ class Network(Compiling):
         self, layers: Iterable[Layer | layers_module.Input] = (), name: str | None = None, *, dtype: str = "float32"
     ) -> None:
         if isinstance(name, Layer):
-            raise TypeError("layers: a Sequential takes one list of layers, Sequential([first, second, …])")
+            raise TypeError("layers: a Sequential takes one list of layers, Sequential([first, second, ...])")
         super().__init__()
         self.name = optional_name(name) or snake_case(type(self).__name__)
         self.dtype = choice(dtype, ("float32", "float64"), "dtype")
@@ -328,4 +329,4 @@ class Network(Compiling):
         return model, None if input_shape is None else shape(input_shape, "input_shape")
 
     def __repr__(self) -> str:
-        return f"<{type(self).__name__} {self.name!r}: {len(self.layers)} layers>"
+        return for_print(f"<{type(self).__name__} {self.name!r}: {len(self.layers)} layers>")

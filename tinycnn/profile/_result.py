@@ -3,13 +3,14 @@
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from ..core.table import Table
 from ._entry import Entry, milliseconds, pass_texts
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Profile:
     """The result of :func:`profile`; it prints as a table.
 
@@ -59,24 +60,24 @@ class Profile:
         title = f"{self.title}\n{self.images_per_second:,.0f} images/s"
         return draw(self.entries, {"loss": self.loss, "optimizer": self.optimizer}, title, ax)
 
-    def __str__(self) -> str:
-        rows: list[tuple[str, ...]] = [("step", "forward", "", "backward", "", "share")]
+    def __repr__(self) -> str:
+        return self._table().for_print()
+
+    def _repr_html_(self) -> str:
+        """Return the table as HTML; notebooks call this method."""
+        return self._table().html()
+
+    def _table(self) -> Table:
+        """Return the table that ``print`` shows."""
+        rows: list[tuple[str, ...]] = []
         for entry in self.entries:
             cells = (text for one in (entry.forward, entry.backward) for text in pass_texts(one, entry.unit))
             rows.append((entry.name, *cells, f"{entry.seconds / self.total:.0%}"))
         for name, seconds in (("loss", self.loss), ("optimizer", self.optimizer)):
             rows.append((name, milliseconds(seconds), "", "", "", f"{seconds / self.total:.0%}"))
-        widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-        lines = ["  ".join([f"{row[0]:<{widths[0]}}", *map(str.rjust, row[1:], widths[1:])]).rstrip() for row in rows]
-        rule = "─" * (sum(widths) + 2 * (len(widths) - 1))
-        return "\n".join(
-            [
-                self.title,
-                lines[0],
-                rule,
-                *lines[1:],
-                rule,
-                f"together {milliseconds(self.total)}; a whole training step {milliseconds(self.step)}, "
-                f"{self.images_per_second:,.0f} images/s",
-            ]
+        sums = (
+            f"together {milliseconds(self.total)}; a whole training step {milliseconds(self.step)}, "
+            f"{self.images_per_second:,.0f} images/s"
         )
+        headings = ("step", "forward", "", "backward", "", "share")
+        return Table(headings, rows, "lrrrrr", before=[self.title], after=[sums], rules=2)

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 
+from ..core.table import Table
 from ..core.types import Shape
 
 
@@ -38,7 +39,7 @@ class Row:
     hidden: int = 0
 
 
-@dataclass
+@dataclass(repr=False)
 class GradientReport:
     """The result of a gradient check; ``print`` shows it as a table.
 
@@ -71,7 +72,15 @@ class GradientReport:
         """The largest relative error of all rows."""
         return max((row.largest_error for row in self.rows), default=0.0)
 
-    def __str__(self) -> str:
+    def __repr__(self) -> str:
+        return self._table().for_print()
+
+    def _repr_html_(self) -> str:
+        """Return the table as HTML; notebooks call this method."""
+        return self._table().html()
+
+    def _table(self) -> Table:
+        """Return the table that ``print`` shows."""
         headings = ("layer", "gradient of", "shape", "checked", "kinks", "largest relative error")
         cells = [
             (
@@ -86,13 +95,5 @@ class GradientReport:
             )
             for row in self.rows
         ]
-        widths = [max(len(line[i]) for line in (headings, *cells)) for i in range(len(headings))]
-
-        def text(line: tuple[str, ...]) -> str:
-            parts = [f"{cell:<{width}}" for cell, width in zip(line[:3], widths[:3], strict=True)]
-            parts += [f"{cell:>{width}}" for cell, width in zip(line[3:5], widths[3:5], strict=True)]
-            return "  ".join([*parts, line[5]]).rstrip()
-
-        rule = "─" * sum((*widths, 10))
         verdict = self.failures or [f"all {sum(row.checked for row in self.rows):,} elements agree"]
-        return "\n".join([self.title, text(headings), rule, *map(text, cells), rule, *verdict])
+        return Table(headings, cells, "lllrrl", before=[self.title], after=verdict, rules=2)

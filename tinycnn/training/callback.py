@@ -3,7 +3,16 @@
 import weakref
 from typing import Any, ClassVar
 
+import numpy as np
+
+from ..core.messages import shown
+from ..core.printing import for_print
+from ..core.table import Table
+
 Logs = dict[str, float]
+
+#: A history with more epochs than this is shown without those in the middle.
+SHOWN_EPOCHS = 20
 
 
 class NoModelError(AttributeError, RuntimeError):
@@ -149,8 +158,42 @@ class History(Callback):
         for key, value in logs.items():
             self.history.setdefault(key, []).append(value)
 
+    def __repr__(self) -> str:
+        if not self.epoch:
+            return "<History of no epochs>"
+        last = "  ".join(f"{key} {value_text(key, values[-1])}" for key, values in self.history.items())
+        count = f"{len(self.epoch)} epoch{'' if len(self.epoch) == 1 else 's'}"
+        return for_print(f"<History of {count}; the last: {last}>")
+
+    def _repr_html_(self) -> str:
+        """Return a table with a row for each epoch as HTML; notebooks call this method."""
+        keys = list(self.history)
+        # A callback may have added a key after some epochs, whose values then belong to the last ones.
+        columns = [
+            [""] * (len(self.epoch) - len(values)) + [value_text(key, value) for value in values]
+            for key, values in self.history.items()
+        ]
+        rows = [(f"{epoch + 1}", *cells) for epoch, *cells in zip(self.epoch, *columns, strict=True)]
+        hidden = len(rows) - SHOWN_EPOCHS
+        if hidden > 0:
+            rows[SHOWN_EPOCHS // 2 : -SHOWN_EPOCHS // 2] = [("…", *[""] * len(keys))]
+        return Table(("epoch", *keys), rows, "r" * (len(keys) + 1)).html()
+
     def get_state(self) -> dict[str, Any]:
         return {"epoch": self.epoch, "history": self.history}
 
     def set_state(self, state: dict[str, Any]) -> None:
         self.epoch, self.history = list(state["epoch"]), {key: list(v) for key, v in state["history"].items()}
+
+
+def value_text(key: str, value: Any) -> str:
+    """Return a value of the logs as text for people.
+
+    Examples
+    --------
+    >>> value_text("loss", 0.123456), value_text("learning_rate", 0.001)
+    ('0.1235', '0.001')
+    """
+    if isinstance(value, int | float | np.number):  # a callback may add values of any type
+        return f"{value:{'g' if key == 'learning_rate' else '.4f'}}"
+    return value if isinstance(value, str) else shown(value)

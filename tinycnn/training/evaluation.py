@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from ..core.checks import verbosity
+from ..core.printing import say
 from ..core.types import Array
 from ..core.workspace import Workspace
 from ..kernels.threads import one_blas_thread
@@ -53,7 +54,7 @@ def evaluate(model: Network, x: Any, y: Any, *, verbose: int, sample_weight: Any
     with one_blas_thread(), model.lent_workspace() as ws:
         results = evaluate_source(model, model.evaluation_plan, source, weight, ws)
     if verbose:
-        print("  ".join(f"{name} {value:.4f}" for name, value in results.items()))
+        say("  ".join(f"{name} {value:.4f}" for name, value in results.items()))
     return results
 
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from ..core.printing import say
 from ..core.workspace import Workspace
 from ..kernels.threads import one_blas_thread
 from ..network.network import Network
@@ -53,7 +54,7 @@ def fit(
         progress = Progress(settings.verbose, settings.epochs)
         if settings.verbose and model.backend.has_to_compile():
             text = "Compiling the kernels for this processor, once after an installation; it takes up to half a minute"
-            print(text, flush=True)
+            say(text)
         compiled = precompile.shared(model, batches.batch_size, settings.fuse)
         with one_blas_thread(), deferred_interrupt() as interrupt, compiled:
             run.begin()
