@@ -21,6 +21,7 @@ from . import (  # noqa: E402
 )
 from .augmentation import Augmentation  # noqa: E402
 from .core.backend import get_backend, use_backend  # noqa: E402
+from .core.public import listing  # noqa: E402
 from .core.seeding import set_seed  # noqa: E402
 from .core.version import __version__  # noqa: E402
 from .sequential import Sequential, load_model  # noqa: E402
@@ -53,6 +54,7 @@ __all__ = [
     "testing",
     "use_backend",
 ]
+__dir__ = listing(__name__)
 
 
 def __getattr__(name: str) -> ModuleType:

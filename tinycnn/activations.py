@@ -3,8 +3,11 @@
 from typing import Any, ClassVar, Literal
 
 from .core.checks import real
+from .core.public import listing
 from .core.registry import Named, Registry
 from .core.types import Array
+
+__dir__ = listing(__name__)
 
 
 class ActivationFunction(Named):

@@ -13,9 +13,12 @@ import numpy as np
 from .core.backend import Backend, get_backend
 from .core.checks import boolean, integer, real
 from .core.messages import shown
+from .core.public import listing
 from .core.seeding import Stream, generator
 from .core.types import Array, Config
 from .core.workspace import Workspace
+
+__dir__ = listing(__name__)
 
 
 @dataclass(frozen=True)

@@ -6,8 +6,11 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 
 from .core.checks import real
+from .core.public import listing
 from .core.registry import Named, Registry
 from .core.types import Array, Shape
+
+__dir__ = listing(__name__)
 
 
 class Initializer(Named):

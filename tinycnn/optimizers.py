@@ -10,8 +10,11 @@ from .core.backend import Backend
 from .core.checks import boolean, real
 from .core.messages import unexpected
 from .core.parameter import Parameter
+from .core.public import listing
 from .core.registry import Registry
 from .core.types import Array, Config
+
+__dir__ = listing(__name__)
 
 
 class Optimizer:

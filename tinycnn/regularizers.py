@@ -10,8 +10,11 @@ from typing import Any
 import numpy as np
 
 from .core.checks import real
+from .core.public import listing
 from .core.registry import Named, Registry
 from .core.types import Array
+
+__dir__ = listing(__name__)
 
 
 class Regularizer(Named):

@@ -38,6 +38,7 @@ from typing import Any, Self
 
 from .core.checks import arguments, boolean, integer, items, real
 from .core.messages import shown
+from .core.public import listing
 from .core.registry import Registry, custom_classes, described
 
 __all__ = [
@@ -52,6 +53,7 @@ __all__ = [
     "deserialize",
     "serialize",
 ]
+__dir__ = listing(__name__)
 
 
 class _Configured:

@@ -266,9 +266,7 @@ def _finish(
     if interrupted_after:
         kept += f" and {interrupted_after} batches"
     remarks = _remarks(settings)
-    say(
-        f"\n{settings.model} on {data.title}: {kept}, {sum(progress.seconds):.1f} s, {speed:,.0f} images/s in training"
-    )
+    say(f"\n{settings.model} on {data.title}: {kept}, {sum(progress.seconds):.1f} s, {speed:,.0f} images/s in training")
     say(f"  test accuracy {accuracy:.4f}, test loss {loss:.4f}{remarks}")
     say(
         f"  complexity {model.count_params():,} parameters / accuracy {accuracy:.4f} / "

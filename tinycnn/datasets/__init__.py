@@ -17,6 +17,7 @@ import difflib
 from types import ModuleType
 
 from ..core.messages import shown
+from ..core.public import listing
 from . import cifar10, digits, fashion_mnist, mnist
 from ._fetch import DownloadError
 from ._formats import DataFileError, DataSet, read_idx
@@ -33,6 +34,7 @@ __all__ = [
     "names",
     "read_idx",
 ]
+__dir__ = listing(__name__)
 
 _MODULES: dict[str, ModuleType] = {
     "digits": digits,

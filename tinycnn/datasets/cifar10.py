@@ -17,10 +17,12 @@ from typing import Any, BinaryIO, cast
 import numpy as np
 
 from ..core.files import make_folder, write_whole
+from ..core.public import listing
 from ._fetch import fetch, locate, missing_files, users_folder
 from ._formats import DataFileError, DataSet, read_records
 
 __all__ = ["class_names", "load_data", "title"]
+__dir__ = listing(__name__)
 
 title = "CIFAR-10"
 class_names: tuple[str, ...] = (

@@ -17,11 +17,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..core.files import write_whole
+from ..core.public import listing
 from . import _drawing, _glyphs
 from ._fetch import cache_folder
 from ._formats import DataSet
 
 __all__ = ["class_names", "load_data", "title"]
+__dir__ = listing(__name__)
 
 title = "Digits (drawn from typefaces)"
 class_names: tuple[str, ...] = ("0", "1", "2", "3", "4", "5", "6", "7", "8", "9")

@@ -6,10 +6,12 @@ Algorithms", arXiv:1708.07747 (2017); MIT licence. Class names: table 2.
 
 from __future__ import annotations
 
+from ..core.public import listing
 from . import _idx_dataset
 from ._formats import DataSet
 
 __all__ = ["class_names", "load_data", "title"]
+__dir__ = listing(__name__)
 
 title = "Fashion-MNIST"
 class_names: tuple[str, ...] = (

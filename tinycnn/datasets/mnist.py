@@ -6,10 +6,12 @@ Proceedings of the IEEE 86 (1998); data by Y. LeCun, C. Cortes, C. J. C. Burges,
 
 from __future__ import annotations
 
+from ..core.public import listing
 from . import _idx_dataset
 from ._formats import DataSet
 
 __all__ = ["class_names", "load_data", "title"]
+__dir__ = listing(__name__)
 
 title = "MNIST"
 class_names: tuple[str, ...] = ("0", "1", "2", "3", "4", "5", "6", "7", "8", "9")

@@ -4,6 +4,7 @@ from typing import Any
 
 from ..core.messages import shown
 from ..core.parameter import Parameter
+from ..core.public import listing
 from ..core.registry import Registry, custom_classes, described
 from ..core.types import Config
 from .activation import ELU, Activation, LeakyReLU, ReLU, Softmax
@@ -65,6 +66,7 @@ __all__ = [
     "serialize",
     *LAYERS,
 ]
+__dir__ = listing(__name__)
 
 
 REGISTRY = Registry("layer", Layer, LAYERS)

@@ -16,6 +16,7 @@ the family's decorator :meth:`~tinycnn.models.family.Family.network` on it.
 """
 
 from ..core.messages import unknown
+from ..core.public import listing
 from ..layers import Input
 from ..sequential import Sequential
 from . import eip, fashion, ladder, mnist_cifar, small
@@ -23,6 +24,7 @@ from .family import Network
 from .recipe import ParameterCount, Recipe
 
 __all__ = ["ParameterCount", "Recipe", "build", "names", "recipe", "variations"]
+__dir__ = listing(__name__)
 
 _DOCUMENTS = (fashion, mnist_cifar, ladder, small, eip)
 _NETWORKS: dict[str, Network] = {

@@ -10,6 +10,7 @@ colours are those of Okabe & Ito ("Color universal design", 2008), and no inform
 ['Loss', 'Accuracy']
 """
 
+from ..core.public import listing
 from .classes import confusion_matrix, per_class_accuracy
 from .curves import history
 from .gradients import gradient_flow, saliency
@@ -29,3 +30,4 @@ __all__ = [
     "saliency",
     "samples_per_class",
 ]
+__dir__ = listing(__name__)

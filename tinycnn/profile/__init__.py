@@ -17,9 +17,11 @@ by its memory.
 ('GFLOP/s', True)
 """
 
+from ..core.public import listing
 from ._entry import Entry, Pass
 from ._measuring import WARM_UP, profile
 from ._result import Profile
 from ._work import flops
 
 __all__ = ["WARM_UP", "Entry", "Pass", "Profile", "flops", "profile"]
+__dir__ = listing(__name__)

@@ -13,6 +13,7 @@ True
 import importlib
 from typing import Any
 
+from ..core.public import listing
 from .contract import assert_layer_contract
 from .gradcheck import check_gradients
 from .networks import check_directional, model_report
@@ -26,6 +27,7 @@ __all__ = [
     "model_report",
     "strategies",
 ]
+__dir__ = listing(__name__)
 
 
 def __getattr__(name: str) -> Any:

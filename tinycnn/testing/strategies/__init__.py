@@ -12,6 +12,7 @@ general position, and Hypothesis prefers special ones (0, 1, equal numbers).
 ...     testing.check_gradients(layer, x)
 """
 
+from ...core.public import listing
 from ._values import arrays, separated_arrays
 from .geometries import ConvGeometry, PoolGeometry, conv_geometries, pool_geometries
 from .layers import layers_with_inputs, register
@@ -31,3 +32,4 @@ __all__ = [
     "separated_arrays",
     "small_networks",
 ]
+__dir__ = listing(__name__)
