@@ -148,7 +148,7 @@ def test_the_commands_in_the_documents_parse(page: Path) -> None:
     for block in blocks(page, "sh"):
         subprocess.run(["bash", "-n", "-c", block], check=True)
         for line in block.splitlines():
-            words = shlex.split(line.rpartition(" && ")[2], comments=True)
+            words = shlex.split(line.rpartition(" && ")[2].partition(" > ")[0], comments=True)
             if words and words[0].rpartition("/")[2] == "tinycnn":
                 arguments = cli._parser().parse_args(words[1:])
                 assert getattr(arguments, "name", models.names()[0]) in models.names(), line
