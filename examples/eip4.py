@@ -11,6 +11,7 @@ normalization, which validation uses, do not match the images yet.
 """
 
 import argparse
+import sys
 from pathlib import Path
 
 from matplotlib.figure import Figure
@@ -93,4 +94,5 @@ def main(argv=None):
 
 
 if __name__ == "__main__":
+    sys.stdout.reconfigure(errors="replace")  # some terminals do not have all characters
     main()

@@ -12,6 +12,7 @@ normalization, which validation uses, do not match the images yet.
 """
 
 import argparse
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -87,4 +88,5 @@ def main(argv=None):
 
 
 if __name__ == "__main__":
+    sys.stdout.reconfigure(errors="replace")  # some terminals do not have all characters
     main()
