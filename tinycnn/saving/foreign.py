@@ -5,6 +5,8 @@ Nothing is unpacked or executed; of a large file only its beginning and its end 
 
 from pathlib import Path
 
+from ..core.printing import for_print
+
 #: How many bytes are looked at, at the beginning and at the end of a file.
 _LOOK = 2**16
 _PAGE = "the page 'Differences from Keras' shows how, under 'Weights from elsewhere'"
@@ -119,7 +121,7 @@ def folder(path: Path) -> str:
 def of_another_program(header: dict[str, object]) -> str:
     """Return what a safetensors file is that tinycnn has not written, and what to do, as the end of a sentence."""
     arrays = [name for name in header if name != "__metadata__"]
-    some = f"{', '.join(map(repr, arrays[:3]))}{', …' if len(arrays) > 3 else ''}"[:200]
+    some = for_print(f"{', '.join(map(repr, arrays[:3]))}{', …' if len(arrays) > 3 else ''}"[:200])
     held = f"{len(arrays)} array{'' if len(arrays) == 1 else 's'} ({some})" if arrays else "no arrays"
     return (
         f"it is a safetensors file of another program with {held}, because its metadata lack the key 'tinycnn'; read "

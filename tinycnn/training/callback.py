@@ -59,7 +59,7 @@ class Callback:
                 else "a callback does not keep its model alive, and nobody else holds it any more. Keep the model in a "
                 "variable: model = …; history = model.fit(…)"
             )
-            raise NoModelError(f"{type(self).__name__} has no model: {why}")
+            raise NoModelError(for_print(f"{type(self).__name__} has no model: {why}"))
         return model
 
     @model.setter

@@ -2,6 +2,7 @@
 
 import math
 
+from ..core.printing import for_print
 from ..core.types import Shape
 
 
@@ -97,7 +98,7 @@ def _pixels(shape: Shape, wanted: Shape) -> str:
         if (C, channels) == (3, 4):
             return f"leave out the fourth channel, which says how opaque a pixel is: {x}[..., :3]"
     elif channels == C and h and w:
-        return (
+        return for_print(
             f"the images have {h}×{w} pixels and the model takes {H}×{W}: resize them, or make the model with "
             f"Input(({h}, {w}, {C}))"
         )
