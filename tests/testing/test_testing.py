@@ -256,7 +256,7 @@ def test_tiny_inputs_are_checked_as_strictly(size, forward, backward):
     x = size * np.random.default_rng(5).normal(size=(3, 4, 4, 2))
     testing.check_gradients(Own(forward, backward), x.copy())
     for factor in (0, 1.01):
-        with pytest.raises(AssertionError, match="the gradient of dx is wrong"):
+        with pytest.raises(AssertionError, match="dx, the gradient by the input, is wrong"):
             testing.check_gradients(Own(forward, lambda dy, x, factor=factor: factor * backward(dy, x)), x.copy())
 
 
@@ -289,7 +289,7 @@ def test_tiny_gradients_of_parameters_and_losses_are_checked_as_strictly(size):
     loss = Times()
     testing.check_gradients(loss, predictions.copy(), targets)
     for loss.wrong in (0.01, 1):
-        with pytest.raises(AssertionError, match="the gradient of dx is wrong"):
+        with pytest.raises(AssertionError, match="dx, the gradient by the input, is wrong"):
             testing.check_gradients(loss, predictions.copy(), targets)
 
 

@@ -22,7 +22,7 @@ from ..core.checks import array as checked_array
 from ..core.checks import boolean, integer, real
 from ..core.messages import shown
 from ..core.types import Array
-from .functions import INPUT, Function, function_of
+from .functions import INPUT, Function, function_of, gradient_of
 from .report import GradientReport, Row
 from .slopes import ALLOWED_ROUNDING, STEPS, WIDE, Slopes, Verdict, judge
 
@@ -163,7 +163,7 @@ def compare(
         gradient = analytic[name]
         if gradient.shape != array.shape:
             report.failures.append(
-                f"{function.name}: {_gradient_of(name)} has shape {gradient.shape}, but the array has {array.shape}"
+                f"{function.name}: {gradient_of(name)} has shape {gradient.shape}, but the array has {array.shape}"
             )
             continue
         probe = _Probe(function.forward, y0, dy, array, function.composite)
@@ -175,7 +175,7 @@ def compare(
         report.rows.append(Row(layer_name or function.name, name, array.shape, *counts, note, result.hidden))
         if result.coarse:
             report.failures.append(
-                f"{function.name}: the gradient of {name} cannot be checked, because forward loses digits: its results "
+                f"{function.name}: {gradient_of(name)} cannot be checked, because forward loses digits: its results "
                 "do not follow small changes as float64 can. Perhaps a part of it is computed in float32; make every "
                 "array in forward with the dtype of x"
             )
@@ -183,7 +183,7 @@ def compare(
             report.failures.append(_describe(function.name, name, array.shape, result, seed))
         elif result.hidden and not result.checked and not function.composite:
             report.failures.append(
-                f"{function.name}: {_gradient_of(name)} cannot be checked, because results as large as "
+                f"{function.name}: {gradient_of(name)} cannot be checked, because results as large as "
                 f"{np.abs(y0).max():.2g} hide their own changes by rounding; check with inputs or weights that give "
                 "smaller results, or larger changes"
             )
@@ -207,7 +207,7 @@ def _analytic(function: Function, dy: Array) -> dict[str, Array]:
 def _array(function: Function, name: str, gradient: Any) -> Array:
     """Return a copy of a gradient, or raise AssertionError if it is not an array."""
     if not isinstance(gradient, np.ndarray):
-        raise AssertionError(f"{function.name}: {_gradient_of(name)} must be an array; got {shown(gradient)}")
+        raise AssertionError(f"{function.name}: {gradient_of(name)} must be an array; got {shown(gradient)}")
     return gradient.copy()
 
 
@@ -395,18 +395,13 @@ class _Probe:
         return Slopes.of(down, up, 4 * float(noise) / step)
 
 
-def _gradient_of(name: str) -> str:
-    """Return how a message calls the gradient of an array, whose name is that of a parameter or ``dx``."""
-    return "dx, the gradient by the input," if name == INPUT else f"the gradient of {name}"
-
-
 def _describe(function: str, array: str, shape: tuple[int, ...], result: _Result, seed: int) -> str:
     """Return the message for an array with wrong elements; it shows the one with the largest error."""
     element, analytic, numeric, error = max(result.wrong, key=lambda wrong: (np.isnan(wrong[3]), wrong[3]))
     index = ", ".join(map(str, np.unravel_index(element, shape)))
     undefined = "" if np.isfinite(numeric) else f" (forward is not finite within {STEPS[-1]} of it)"
     return (
-        f"{function}: {_gradient_of(array)} is wrong at [{index}]: backward says {analytic:.9g}, "
+        f"{function}: {gradient_of(array)} is wrong at [{index}]: backward says {analytic:.9g}, "
         f"the difference quotient {numeric:.9g}{undefined}; relative error {error:.2g}, the largest of "
         f"{len(result.wrong)} wrong elements in {result.checked + result.kinks} (dy drawn with seed {seed})"
     )
