@@ -1,5 +1,5 @@
 # Short names for commands that are written out elsewhere; no part of tinycnn depends on make.
-.PHONY: help setup test slow coverage cuda lint types docs docs-check bench ci soak fuzz
+.PHONY: help setup test slow coverage cuda lint types docs docs-check pages bench ci soak fuzz
 
 PYTHON = .venv/bin/python
 
@@ -38,7 +38,11 @@ docs:  ## Build the website in docs/_build/html, where every warning is an error
 	.venv/bin/sphinx-build -W --keep-going -b html docs docs/_build/html
 
 docs-check:  ## Run the examples in docstrings and documents, and check their links.
-	.venv/bin/python -m pytest tests/project/test_docs.py -m "slow or not slow"
+	.venv/bin/python -m pytest tests/project/test_docs.py tests/project/test_pages.py -m "slow or not slow"
+
+# Seconds and speeds stay as they are where nothing else differs, so a second run changes nothing.
+pages:  ## Follow the README, the tour and the how-to pages as a newcomer, and write what they print into them.
+	PYTHONPATH=tests .venv/bin/python -m pages
 
 # The quick tests include a short form with 300 inputs for each reader.
 fuzz:  ## Feed 200,000 mutated inputs to every reader of files, and record the outcome; takes about an hour.

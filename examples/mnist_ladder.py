@@ -50,9 +50,10 @@ def climb(name, data, epochs, stopping, out):
         out / f"{name}_first_100.png", dpi=150
     )
     line = (
-        f"complexity {model.count_params():,} parameters / accuracy {accuracy:.4f} / errors {errors} in the first 100"
+        f"{model.count_params():,} parameters, accuracy {accuracy:.4f}, "
+        f"{errors} error{'' if errors == 1 else 's'} in the first {min(100, len(x_test))} test images"
     )
-    print(f"{name}: {line} (weights of epoch {stopping.best_epoch + 1})\n")
+    print(f"{name}: {line} (weights of epoch {stopping.best_epoch + 1}, {len(history.epoch)} trained)\n")
     return history, line
 
 

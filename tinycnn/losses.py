@@ -1,4 +1,4 @@
-"""Losses, the numbers that training makes small. Each gives a number per sample and its gradient by the prediction."""
+"""Losses, the numbers that training makes small: one per sample, and its gradient with respect to the prediction."""
 
 import math
 from collections.abc import Callable

@@ -146,8 +146,8 @@ class SparseTopKCategoricalAccuracy(ClassAccuracy):
     """The share of samples whose label is among the k largest predictions.
 
     As in Keras's ``in_top_k``, a class counts as one of them if fewer than k predictions are *larger*, so several equal
-    predictions in the last place all count. A sample with a prediction that is not finite counts as wrong. If there
-    are at most k classes, all other samples are right.
+    predictions in the last place all count. A sample with a prediction that is not finite counts as wrong. With at
+    most k classes, every other sample counts as right.
 
     Parameters
     ----------
@@ -272,7 +272,7 @@ def by_name(metrics: Any) -> dict[str, Metric]:
 
 
 def serialize(metrics: dict[str, Metric]) -> list[Any]:
-    """Return what :func:`by_name` makes the same metrics from, ready for JSON: a word where it says everything."""
+    """Return a description for JSON from which :func:`by_name` makes the same metrics: a name where that is enough."""
     if not isinstance(metrics, dict) or not all(isinstance(metric, Metric) for metric in metrics.values()):
         raise TypeError(f"metrics must be a dict of Metric objects by name; got {shown(metrics)}")
     return [key if REGISTRY.names_exactly(key, metric) else described(metric) for key, metric in metrics.items()]

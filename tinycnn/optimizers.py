@@ -144,7 +144,7 @@ class Optimizer:
             self._update_one_by_one(trained, rate, backend)
 
     def remember(self, parameters: dict[str, Parameter]) -> None:
-        """Make this the optimizer of these parameters, for which it holds moments, and of no others with their names.
+        """Tie the optimizer, which holds moments, to these parameters; others with the same names are refused then.
 
         Raises
         ------

@@ -114,7 +114,8 @@ class Sequential(Network):
             Images per optimizer step, by default 32; the last batch of an epoch may be smaller. It is not used if ``x``
             yields batches.
         epochs : int
-            The epoch to stop before, counted from 0: ``initial_epoch=3, epochs=5`` runs two epochs.
+            Total number of epochs, those before ``initial_epoch`` included: ``initial_epoch=3, epochs=5`` runs two
+            epochs.
         verbose : {0, 1, 2}
             0 prints nothing; 1 shows a bar in a terminal, and prints a line per epoch elsewhere; 2 always prints a
             line per epoch.
@@ -303,8 +304,8 @@ class Sequential(Network):
         Parameters
         ----------
         plan : bool
-            Add a column that numbers the steps of the plan for training: layers with the same number run as one kernel
-            (see :mod:`tinycnn.network.plan`).
+            Add a column that numbers the steps of the plan for training; layers with the same number run together as
+            one kernel (see :mod:`tinycnn.network.plan`).
         """
         self.need_build()
         say(summary.table(self, boolean(plan, "plan")).for_print())

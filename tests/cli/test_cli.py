@@ -3,6 +3,7 @@
 import csv
 import json
 import os
+import re
 import shlex
 import shutil
 import signal
@@ -155,7 +156,11 @@ def test_train_leaves_what_it_says(capsys):
 
     out = capsys.readouterr().out
     errors = run["results"]["errors_in_first_100"]
-    assert f"complexity 54,410 parameters / accuracy {accuracy:.4f} / errors {errors} in the first 100" in out
+    assert re.search(
+        rf"  54,410 parameters, accuracy {accuracy:.4f}, {errors} errors? in the first 100 test images\n", out
+    )
+    assert re.search(r": weights of epoch [12] \(2 trained\), \d+\.\d s, [\d,]+ images/s in training\n", out)
+    assert f"test accuracy {accuracy:.4f}, test loss {loss:.4f}, with the weights of the epoch that was best on" in out
     assert "images/s" in out
     assert str(folder) in out
 
@@ -215,7 +220,8 @@ def test_interrupted_run_goes_on_with_the_same_bits(monkeypatch, capsys):
     run = _runs.read_description(Path("parts"))
     assert (run["status"], run["results"]["epochs"]) == ("interrupted", 1)
     assert run["results"]["weights_of_epoch"] is None
-    assert "epoch 1 of 1 and 2 batches" in out
+    assert ": weights of 2 batches of epoch 2 (1 trained), " in out
+    assert "optimistic" not in out.partition("Interrupted after")[2]
     assert tinycnn.load_model(Path("parts/model.safetensors")).optimizer.iterations == 2 + 2
     assert {path.name for path in Path("parts").iterdir()} >= FILES
     # Without --epochs, the run has as many epochs as were asked for at first.

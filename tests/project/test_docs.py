@@ -18,6 +18,7 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
+from pages import reading
 
 import tinycnn
 
@@ -26,8 +27,8 @@ README = (ROOT / "README.md").read_text("utf-8")
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md"] + [
     page for page in sorted((ROOT / "docs").rglob("*.md")) if "_build" not in page.parts
 ]
-# Pages that a learner pastes from top to bottom say so in a comment; elsewhere each block stands on its own.
-TOGETHER = "The blocks of this page are one program"
+# A learner pastes these pages from top to bottom (test_pages.py); on the others each block stands on its own.
+TOGETHER = reading.PAGES
 # The code on this page consists of whole files and of edits, which a test below applies to a copy.
 FILES = ROOT / "docs" / "adding_a_layer.md"
 ENGINE = [*sorted((ROOT / "tinycnn").rglob("*.py")), *sorted((ROOT / "kernels").rglob("*.py"))]
@@ -87,58 +88,12 @@ def run_program(text: str, folder: Path) -> str:
     [
         pytest.param(page, text, marks=pytest.mark.slow if ".fit(" in text else (), id=f"{page.name}-{number}")
         for page in PAGES
-        if page != FILES and TOGETHER not in page.read_text("utf-8")
+        if page != FILES and page not in TOGETHER
         for number, text in enumerate(blocks(page, "python"))
     ],
 )
 def test_the_programs_in_the_documents_run(page: Path, program: str, tmp_path: Path) -> None:
-    # A test function that a program defines is called, as pytest would.
-    calls = [f"{name}()\n" for name in re.findall(r"^def (test_\w+)", program, re.MULTILINE)]
-    run_program("\n".join([program, *calls]), tmp_path)
-
-
-def says(expected: str, printed: str) -> bool:
-    """Whether it is what a page shows: "..." stands for anything, and numbers with a point or a % may be a little off.
-
-    Another machine rounds differently, and training enlarges that. Lengths of spaces and rules follow the numbers.
-    """
-    inexact = r"(?<![\w.])(-?\d+\.\d+(?:e-?\d+)?%?|-?\d+%)(?![\w.])"
-    pieces = re.split(inexact, expected.strip())
-    texts = [re.sub(r"(?:\\\s)+", r"\\s+", re.sub("─+", "─+", re.escape(text))) for text in pieces[::2]]
-    pattern = r"(-?\d[\d.e-]*%?)".join(texts).replace(r"\.\.\.", ".*?")
-    match = re.fullmatch(pattern, printed.strip(), re.DOTALL)
-    return match is not None and all(
-        float(found.strip("%")) == pytest.approx(float(shown.strip("%")), rel=0.25 if "." in shown else 0, abs=0.03)
-        or ("%" in shown and abs(float(found.strip("%")) - float(shown.strip("%"))) <= 3)
-        for shown, found in zip(pieces[1::2], match.groups(), strict=True)
-    )
-
-
-def test_what_a_page_shows_is_compared() -> None:
-    assert says("loss 0.25  16%\n──\nTrue ...\n", "loss 0.251   17%\n───\nTrue and more\n")
-    assert says("[0.1, 0.05] (2, 3)", "[0.1, 0.05] (2, 3)")
-    for wrong in ("(2, 4)", "loss 0.9", "(2, 3) more"):
-        assert not says("(2, 3)", wrong)
-    assert not says("loss 0.25", "loss 0.5")
-    assert not says("accuracy 93%", "accuracy 83%")
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize(
-    "page", [page for page in PAGES if TOGETHER in page.read_text("utf-8")], ids=lambda page: page.stem
-)
-def test_the_pages_that_are_one_program_run_and_print_what_they_say(page: Path, tmp_path: Path) -> None:
-    """Each ``text`` block right after a program is what the program prints."""
-    found = re.findall(
-        r"^```python\n(.*?)^```$(?:\n+^```text\n(.*?)^```$)?", page.read_text("utf-8"), re.DOTALL | re.MULTILINE
-    )
-    assert found
-    end = "end of a block"
-    program = "".join(f"{code}\nprint({end!r})\n" for code, _ in found)
-    outputs = run_program(program, tmp_path).split(f"{end}\n")
-    for (code, expected), printed in zip(found, outputs[:-1], strict=True):
-        if expected:
-            assert says(expected, printed), f"{page.name}:\n{code}\nprints\n{printed}\nbut the page says\n{expected}"
+    run_program(program, tmp_path)
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
@@ -283,9 +238,13 @@ def test_the_two_lines_that_set_everything_up() -> None:
         ".venv/bin/tinycnn train ladder_09 --data digits",
         ".venv/bin/python -m pytest",
     ]
+    # Each is a block, to be copied with one click.
+    assert [block for block in blocks(ROOT / "README.md", "sh") if block.startswith("python3 -m venv")] == [
+        f"{lines[0]}\nsource .venv/bin/activate\n",
+        f"{lines[1]}\n",
+    ]
     for line in lines:
         subprocess.run(["bash", "-n", "-c", line], check=True)
-        assert f"{line}\n" in blocks(ROOT / "README.md", "sh"), "each line is a block, to be copied with one click"
     # .ci/run takes the second one from the README and runs it; it must find that one and no other.
     script = (ROOT / ".ci" / "run").read_text("utf-8")
     [pattern] = re.findall(r"grep -E '([^']+)' README\.md", script)

@@ -43,8 +43,8 @@ def test_ladder(few_digits, capsys):
     out = capsys.readouterr().out
     # The output has the order that was asked for: tables and logs first, the sentences again at the end.
     assert re.search(r"Model: 'ladder_02'.*Epoch 2/2.*Model: 'ladder_01'.*Epoch 2/2", out, re.DOTALL)
-    assert len(re.findall(r"complexity 1,710 parameters / accuracy 0\.\d{4} / errors \d+ in the first 100", out)) == 2
-    assert len(re.findall(r"complexity 1,972 parameters", out)) == 2
+    assert len(re.findall(r"1,710 parameters, accuracy 0\.\d{4}, \d+ errors? in the first 100 test images", out)) == 2
+    assert len(re.findall(r": 1,972 parameters, ", out)) == 2
     names = {path.name for path in Path("x").iterdir()}
     assert names == {"ladder.png"} | {f"ladder_0{n}_{what}.png" for n in (1, 2) for what in ("curves", "first_100")}
 
@@ -57,8 +57,8 @@ def test_ladder_starts_early_stopping_afresh(few_digits, capsys):
     logged = capsys.readouterr().out.split("Model: ")[2]
     accuracies = re.findall(r"val_accuracy (0\.\d+)", logged)
     best = 1 + accuracies.index(max(accuracies))
-    assert f"(weights of epoch {best})" in logged
-    assert f"accuracy {max(accuracies)} / errors" in logged
+    assert f"(weights of epoch {best}, 3 trained)" in logged
+    assert f"accuracy {max(accuracies)}, " in logged
 
 
 def test_ladder_refuses_other_networks(few_digits, capsys):

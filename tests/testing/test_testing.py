@@ -62,7 +62,7 @@ def test_a_report_is_a_table():
     assert [row.checked + row.kinks for row in report.rows] == [X.size, 24, 3]
     assert report.largest_error < 1e-6
     text = str(report)
-    assert "cotangent seed 0" in text
+    assert "dy drawn with seed 0" in text
     assert "2×4×4×2" in text
     assert text.splitlines()[-1] == f"all {X.size + 27} elements agree"
 
@@ -75,7 +75,7 @@ def test_a_failure_names_everything():
     assert "backward says" in text
     assert "the difference quotient" in text
     assert "relative error 0.001" in text
-    assert "6 wrong elements in 6 (cotangent seed 7)" in text
+    assert "6 wrong elements in 6 (dy drawn with seed 7)" in text
     assert "bias" not in text
 
 
@@ -109,7 +109,7 @@ def test_ties_of_a_pool_are_kinks_that_add_up():
         def backward(self, dy, cache, *, ws=None):
             return np.broadcast_to(dy, (1, 2, 2, 1)).copy()
 
-    with pytest.raises(AssertionError, match="gradient of dx is wrong"):
+    with pytest.raises(AssertionError, match="dx, the gradient by the input, is wrong"):
         testing.check_gradients(ToBoth(2), x)
 
 
@@ -239,7 +239,7 @@ def test_a_layer_that_changes_a_parameter_is_found():
 def test_rounding_elsewhere_does_not_hide_an_error(forward, slope, error):
     x = np.random.default_rng(3).normal(size=(2, 8, 8, 8))
     testing.check_gradients(Own(forward, lambda dy, _: slope * dy), x)
-    with pytest.raises(AssertionError, match="the gradient of dx is wrong"):
+    with pytest.raises(AssertionError, match="dx, the gradient by the input, is wrong"):
         testing.check_gradients(Own(forward, lambda dy, _: slope * (1 - error) * dy), x)
 
 
@@ -256,7 +256,7 @@ def test_tiny_inputs_are_checked_as_strictly(size, forward, backward):
     x = size * np.random.default_rng(5).normal(size=(3, 4, 4, 2))
     testing.check_gradients(Own(forward, backward), x.copy())
     for factor in (0, 1.01):
-        with pytest.raises(AssertionError, match="the gradient of dx is wrong"):
+        with pytest.raises(AssertionError, match="dx, the gradient by the input, is wrong"):
             testing.check_gradients(Own(forward, lambda dy, x, factor=factor: factor * backward(dy, x)), x.copy())
 
 
@@ -289,7 +289,7 @@ def test_tiny_gradients_of_parameters_and_losses_are_checked_as_strictly(size):
     loss = Times()
     testing.check_gradients(loss, predictions.copy(), targets)
     for loss.wrong in (0.01, 1):
-        with pytest.raises(AssertionError, match="the gradient of dx is wrong"):
+        with pytest.raises(AssertionError, match="dx, the gradient by the input, is wrong"):
             testing.check_gradients(loss, predictions.copy(), targets)
 
 
@@ -454,7 +454,7 @@ def test_initial_values_hide_nothing(forward, start, right, wrong):
     testing.check_gradients(layer, X)
     assert (layer.params["w"].value == (1 if start == "ones" else 0)).all()  # put back
     for training in (True, False):
-        with pytest.raises(AssertionError, match="the gradient of dx is wrong"):
+        with pytest.raises(AssertionError, match="dx, the gradient by the input, is wrong"):
             testing.check_gradients(Weighed(forward, wrong, start), X, training=training)
 
 
@@ -484,13 +484,15 @@ def test_a_parameter_called_like_the_gradient_of_the_input():
 
 @pytest.mark.parametrize(("far", "factor"), [(1e6, 1.001), (1e8, 1.1), (1e8, 2), (1e12, 1e6)])
 def test_what_rounding_cannot_hide_is_wrong(far, factor):
-    with pytest.raises(AssertionError, match="the gradient of dx is wrong"):
+    with pytest.raises(AssertionError, match="dx, the gradient by the input, is wrong"):
         testing.check_gradients(Own(lambda x: x + far, lambda dy, x: factor * dy), X)
 
 
 @pytest.mark.parametrize("far", [1e10, 1e12])
 def test_what_rounding_hides_is_not_called_right(far):
-    with pytest.raises(AssertionError, match="the gradient of dx cannot be checked, because results as large as"):
+    with pytest.raises(
+        AssertionError, match="dx, the gradient by the input, cannot be checked, because results as large as"
+    ):
         testing.check_gradients(Own(lambda x: x + far, lambda dy, x: dy), X)
 
 

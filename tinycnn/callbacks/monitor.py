@@ -58,7 +58,7 @@ class MonitorCallback(Callback):
         )
 
     def worst(self) -> float:
-        """Return the infinity than which any number is better."""
+        """Return infinity with the sign that makes every number better than it."""
         return math.inf if self._direction == "min" else -math.inf
 
     def better(self, value: float, than: float) -> bool:
@@ -84,8 +84,8 @@ class MonitorCallback(Callback):
 class EarlyStopping(MonitorCallback):
     """Stop when a value no longer improves, and go back to the weights of the best epoch if asked.
 
-    Each fit starts afresh: the best value of an earlier fit is forgotten. If they are asked for, the best epoch's
-    weights are restored even if training ran to its end.
+    Each fit starts afresh: the best value of an earlier fit is forgotten. With
+    ``restore_best_weights``, the best epoch's weights are restored even if training ran to its end.
 
     Parameters
     ----------
@@ -98,7 +98,7 @@ class EarlyStopping(MonitorCallback):
     mode : {"auto", "min", "max"}
         Whether small or large is good; ``auto`` takes what the compiled metric says, and ``min`` for a loss.
     baseline : float, optional
-        Only an improvement beyond this value makes the patience begin anew.
+        Only a value that is better than this one lets the count of ``patience`` begin anew.
     restore_best_weights : bool
         Whether to go back to the best epoch at the end.
     start_from_epoch : int
@@ -113,8 +113,8 @@ class EarlyStopping(MonitorCallback):
     best_epoch : int
         The epoch of that value, counted from 0; -1 before there is one.
     stopped_epoch : int
-        The epoch after which training stopped, counted from 0. 0 means that it was not stopped, because it is never
-        stopped after the first epoch.
+        The epoch after which training stopped, counted from 0; or 0 if it was not stopped. (The first epoch never
+        stops training, so 0 has no other meaning.)
     """
 
     def __init__(

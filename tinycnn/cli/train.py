@@ -262,25 +262,30 @@ def _finish(
             "recipe": _recipe(settings.model),
         },
     )
-    kept = f"epoch {weights_of + 1} of {progress.epochs}"
+    kept = f"epoch {weights_of + 1}"
     if interrupted_after:
-        kept += f" and {interrupted_after} batches"
-    remarks = _remarks(settings)
-    say(f"\n{settings.model} on {data.title}: {kept}, {sum(progress.seconds):.1f} s, {speed:,.0f} images/s in training")
+        kept = f"{interrupted_after} batches of epoch {progress.epochs + 1}"
+    remarks = _remarks(settings, interrupted)
+    say(
+        f"\n{settings.model} on {data.title}: weights of {kept} ({progress.epochs} trained), "
+        f"{sum(progress.seconds):.1f} s, {speed:,.0f} images/s in training"
+    )
     say(f"  test accuracy {accuracy:.4f}, test loss {loss:.4f}{remarks}")
     say(
-        f"  complexity {model.count_params():,} parameters / accuracy {accuracy:.4f} / "
-        f"errors {errors} in the first {min(100, len(data.x_test))} test images"
+        f"  {model.count_params():,} parameters, accuracy {accuracy:.4f}, "
+        f"{errors} error{'' if errors == 1 else 's'} in the first {min(100, len(data.x_test))} test images"
     )
     say(f"  in {folder}: {', '.join([_runs.MODEL, _runs.HISTORY, _runs.RUN, *pictures])}")
 
 
-def _remarks(settings: Any) -> str:
+def _remarks(settings: Any, interrupted: bool) -> str:
     """Return how the epoch was chosen and, if the run is on the document's data, the figure to compare with."""
     from .. import models
 
     recipe = models.recipe(settings.model)
-    chosen = ", of the best epoch, which was chosen by these same images" if recipe.restore_best else ""
+    chosen = ""
+    if recipe.restore_best and not interrupted:
+        chosen = ", with the weights of the epoch that was best on these test images, so slightly optimistic"
     if recipe.documented_accuracy is None or settings.data != recipe.data:
         return chosen
     return f"{chosen} (the document: {recipe.documented_text})"

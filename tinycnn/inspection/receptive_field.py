@@ -21,7 +21,7 @@ def receptive_fields(layers: Sequence[Layer], input_shape: Shape) -> list[tuple[
 
     Each window adds ``(extent - 1) * jump`` pixels, where ``jump`` is the product of the strides before it (Dumoulin &
     Visin, 2016; Araujo, Norris & Sim, "Computing receptive fields of convolutional neural networks", 2019). A field is
-    never larger than the image. A layer that sees everything sees what all outputs before it see together.
+    never larger than the image. A layer that sees everything sees all pixels that the outputs before it see.
     """
     if len(input_shape) != 3:
         return [None] * len(layers)

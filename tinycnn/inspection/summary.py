@@ -24,10 +24,10 @@ from .receptive_field import receptive_fields
 _HEADINGS = ("Layer (type)", "Output shape", "Params", "Receptive field", "Cache/image")
 _FOOTNOTE = (
     "Receptive field: the input pixels that one output can see (—: not known). Cache/image: the bytes that backward\n"
-    "needs per image; what two layers share is counted at the first one."
+    "needs per image; an array that two layers keep is counted only in the first."
 )
 _PLAN_FOOTNOTE = (
-    "Step: in training, layers with the same number run as one kernel, which keeps less than they do one by one;\n"
+    "Step: in training, layers with the same number run together as one kernel, and keep less than one by one;\n"
     'fit(fuse=False) runs each by itself. "loss": a softmax that is computed together with the loss.'
 )
 

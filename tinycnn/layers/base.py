@@ -50,8 +50,8 @@ class Layer(Weights):
         The shapes of a sample and of its result, without the batch axis. They are known once the layer is built.
     sees_everything : bool
         Set this to True in the class of a layer of your own if each output depends on the whole image, or on the whole
-        row of numbers; the receptive field follows from it. Otherwise a layer that keeps the shape counts as working
-        pixel by pixel, and of a layer that changes the shape it is not known what an output sees.
+        row of numbers; the receptive field follows from it. Without it, a layer that keeps the shape is
+        assumed to work pixel by pixel, and a layer that changes the shape has an unknown receptive field.
     """
 
     #: The sliding window, if the layer has one; receptive fields are computed from it.

@@ -25,7 +25,7 @@ class BatchNormCache(NamedTuple):
 
 
 class BatchNormalization(Layer):
-    """Normalise every channel to mean beta and standard deviation gamma over the batch.
+    """Normalise each channel over the batch, then scale by gamma and shift by beta.
 
     ``y = gamma * (x - mean) / sqrt(variance + epsilon) + beta``. Input and result have the same shape, (N, …, C), and
     there is a mean, a variance, a gamma and a beta for each of the C channels.

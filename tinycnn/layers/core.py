@@ -138,8 +138,8 @@ class ZeroPadding2D(Layer):
     Parameters
     ----------
     padding : int, (int, int) or ((int, int), (int, int))
-        The width of the frame in pixels: one number for all sides; one for the rows above and below and one for the
-        columns left and right; or ``((top, bottom), (left, right))``.
+        The width of the frame in pixels: one number for all sides; two numbers, the first for the rows above and below
+        and the second for the columns left and right; or ``((top, bottom), (left, right))``.
     **base
         ``name``, ``input_shape`` and ``trainable``, which every layer takes: see :class:`Layer`.
 

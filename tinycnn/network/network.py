@@ -176,7 +176,7 @@ class Network(Compiling):
 
     @property
     def trainable(self) -> bool:
-        """Whether any layer is trainable. Setting it sets every layer that the model has then, as in Keras."""
+        """Whether any layer is trainable. Setting it sets it for all layers that the model has so far, as in Keras."""
         return any(layer.trainable for layer in self.layers)
 
     @trainable.setter

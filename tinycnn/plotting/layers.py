@@ -88,8 +88,8 @@ def feature_maps(
     """Draw the result of a layer for an image, channel by channel.
 
     The network runs as in inference, without dropout and with the moving statistics of batch normalisation. All
-    channels share one colour scale. Zero is dark, or white if some results are negative. A channel that is zero
-    everywhere is dead for this image; its number is red and marked ✗.
+    channels share one colour scale. Zero is dark, or white if some results are negative. An all-zero channel is
+    dead for this image; its number is red and marked ✗.
 
     Parameters
     ----------

@@ -93,6 +93,11 @@ def _leave_initial_values(array: Array) -> None:
         array += rng.uniform(0.05, 0.3, array.shape) * rng.choice([-1, 1], array.shape) * (array + (array == 0))
 
 
+def gradient_of(name: str) -> str:
+    """Return what messages call the gradient of an array: ``dx`` is that of the input, the others are parameters'."""
+    return "dx, the gradient by the input," if name == INPUT else f"the gradient of {name}"
+
+
 def function_of(subject: Any, x: Array, y: Any, training: bool, seed: int) -> Function:
     """Return a layer, a model or a loss as a function; raise TypeError for anything else."""
     if isinstance(subject, Layer):

@@ -2,9 +2,9 @@
 
 For a layer with the result y and a cotangent dy (random numbers of y's shape), the number ``L = sum(dy * y)`` has the
 gradient that ``backward(dy)`` must return. Every element v of the input and of each parameter is moved by ±h, and
-``(L(v + h) - L(v - h)) / 2h`` is compared with its gradient. The cotangent is random because one of all ones is blind:
-the result of a batch normalization, for example, always has the same sum. The arrays are float64 because in float32
-rounding hides errors of a percent.
+``(L(v + h) - L(v - h)) / 2h`` is compared with its gradient. The cotangent is random because with one of all
+ones some errors cancel and stay hidden: the result of a batch normalization, for example, always has the same sum. The
+arrays are float64 because in float32 rounding hides errors of a percent.
 
 At some points there is no derivative (a ReLU at 0, a tie in a max-pool). Such a point is counted as a kink, and the
 gradient has to lie between the slopes on its two sides; see :mod:`tinycnn.testing.slopes`.
@@ -22,14 +22,14 @@ from ..core.checks import array as checked_array
 from ..core.checks import boolean, integer, real
 from ..core.messages import shown
 from ..core.types import Array
-from .functions import INPUT, Function, function_of
+from .functions import INPUT, Function, function_of, gradient_of
 from .report import GradientReport, Row
 from .slopes import ALLOWED_ROUNDING, STEPS, WIDE, Slopes, Verdict, judge
 
 RTOL = 1e-5
 ATOL = 1e-6
 #: The cotangent has a stream of random numbers of its own. Inputs are often drawn from the same small seeds, and a
-#: cotangent that equals the input is blind: for ``y = x * x`` it would not show that backward forgets dy.
+#: cotangent that equals the input hides errors: for ``y = x * x`` it would not show that backward forgets dy.
 COTANGENT = 1
 #: How often the rounding of one function is measured, before what disagrees is called wrong at once.
 MEASUREMENTS = 5
@@ -61,8 +61,8 @@ def check_gradients(
     noise)`` over the elements that agree; for an element that is wrong, the error names ``|analytic - numeric| /
     max(|analytic|, |numeric|)``.
 
-    A layer that is built here is not checked at its initial values, because a forgotten factor does not show at 1, and
-    a forgotten branch does not show at 0. Everything is put back afterwards.
+    If the layer is built here, its parameters are moved off their initial values, because a forgotten factor does not
+    show at 1, and a forgotten branch does not show at 0. Everything is put back afterwards.
 
     Parameters
     ----------
@@ -109,7 +109,9 @@ def check_gradients(
     max_elements = None if max_elements is None else integer(max_elements, "max_elements")
     x = _checked_input(x)
     function = function_of(subject, x, y, training, seed)
-    report = GradientReport(f"Gradient check of {function.name} (float64, central differences, cotangent seed {seed})")
+    report = GradientReport(
+        f"Gradient check of {function.name} (float64, central differences, dy drawn with seed {seed})"
+    )
     with function.frozen():
         compare(function, report, seed=seed, rtol=rtol, atol=atol, max_elements=max_elements)
     if report.failures:
@@ -161,7 +163,7 @@ def compare(
         gradient = analytic[name]
         if gradient.shape != array.shape:
             report.failures.append(
-                f"{function.name}: the gradient of {name} has shape {gradient.shape}, but the array has {array.shape}"
+                f"{function.name}: {gradient_of(name)} has shape {gradient.shape}, but the array has {array.shape}"
             )
             continue
         probe = _Probe(function.forward, y0, dy, array, function.composite)
@@ -173,7 +175,7 @@ def compare(
         report.rows.append(Row(layer_name or function.name, name, array.shape, *counts, note, result.hidden))
         if result.coarse:
             report.failures.append(
-                f"{function.name}: the gradient of {name} cannot be checked, because forward loses digits: its results "
+                f"{function.name}: {gradient_of(name)} cannot be checked, because forward loses digits: its results "
                 "do not follow small changes as float64 can. Perhaps a part of it is computed in float32; make every "
                 "array in forward with the dtype of x"
             )
@@ -181,7 +183,7 @@ def compare(
             report.failures.append(_describe(function.name, name, array.shape, result, seed))
         elif result.hidden and not result.checked and not function.composite:
             report.failures.append(
-                f"{function.name}: the gradient of {name} cannot be checked, because results as large as "
+                f"{function.name}: {gradient_of(name)} cannot be checked, because results as large as "
                 f"{np.abs(y0).max():.2g} hide their own changes by rounding; check with inputs or weights that give "
                 "smaller results, or larger changes"
             )
@@ -205,7 +207,7 @@ def _analytic(function: Function, dy: Array) -> dict[str, Array]:
 def _array(function: Function, name: str, gradient: Any) -> Array:
     """Return a copy of a gradient, or raise AssertionError if it is not an array."""
     if not isinstance(gradient, np.ndarray):
-        raise AssertionError(f"{function.name}: the gradient of {name} must be an array; got {shown(gradient)}")
+        raise AssertionError(f"{function.name}: {gradient_of(name)} must be an array; got {shown(gradient)}")
     return gradient.copy()
 
 
@@ -399,7 +401,7 @@ def _describe(function: str, array: str, shape: tuple[int, ...], result: _Result
     index = ", ".join(map(str, np.unravel_index(element, shape)))
     undefined = "" if np.isfinite(numeric) else f" (forward is not finite within {STEPS[-1]} of it)"
     return (
-        f"{function}: the gradient of {array} is wrong at [{index}]: backward says {analytic:.9g}, "
+        f"{function}: {gradient_of(array)} is wrong at [{index}]: backward says {analytic:.9g}, "
         f"the difference quotient {numeric:.9g}{undefined}; relative error {error:.2g}, the largest of "
-        f"{len(result.wrong)} wrong elements in {result.checked + result.kinks} (cotangent seed {seed})"
+        f"{len(result.wrong)} wrong elements in {result.checked + result.kinks} (dy drawn with seed {seed})"
     )
