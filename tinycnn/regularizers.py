@@ -9,13 +9,17 @@ from typing import Any
 
 import numpy as np
 
+from .core import forms
 from .core.checks import real
-from .core.registry import Named, Registry
+from .core.description import Named
+from .core.registry import Registry
 from .core.types import Array
 
 
 class Regularizer(Named):
     """Base of all penalties: a number that grows with the weights, and its derivative."""
+
+    _form = forms.REGULARIZER
 
     def penalty(self, value: Array) -> float:
         """Return what these weights add to the loss."""
