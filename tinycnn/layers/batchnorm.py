@@ -9,6 +9,7 @@ from ..core.checks import boolean, integer, real
 from ..core.types import Array, Shape
 from ..core.workspace import Workspace
 from .base import Layer
+from .changing import RegularizerOf
 
 
 class BatchNormCache(NamedTuple):
@@ -70,6 +71,8 @@ class BatchNormalization(Layer):
     """
 
     changeable = ("momentum", "epsilon")
+    beta_regularizer = RegularizerOf("beta")
+    gamma_regularizer = RegularizerOf("gamma")
     _added: ClassVar = {"beta_regularizer": None, "gamma_regularizer": None}
 
     def __init__(
