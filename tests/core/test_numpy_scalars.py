@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from arguments import catalogue
 from arguments.trying import attempt
+from matplotlib import pyplot
 
 import tinycnn
 from tinycnn import Sequential, callbacks, layers, load_model, schedules
@@ -25,6 +26,7 @@ def test_every_argument_in_the_catalogue(tmp_path):
                     count += 1
                     outcome = attempt(name, call, good, argument, lambda kind=kind, value=value: kind(value))
                     refused += [] if outcome.error is None else [str(outcome)]
+            pyplot.close("all")
     assert not refused, "\n".join(refused)
     assert count > 300
 
