@@ -1,10 +1,13 @@
 """Activation functions, which a layer applies last. Each names its kernels and the array that its backward reads."""
 
+from collections.abc import Iterator
 from typing import Any, ClassVar, Literal
 
+from .core import forms
 from .core.checks import real
+from .core.description import Named
 from .core.public import listing
-from .core.registry import Named, Registry
+from .core.registry import Registry
 from .core.types import Array
 
 __dir__ = listing(__name__)
@@ -22,10 +25,13 @@ class ActivationFunction(Named):
     name: ClassVar[str]
     #: The array that backward reads. It is y wherever y determines the slope, because a layer then need not keep x.
     keeps: ClassVar[Literal["x", "y"] | None] = "y"
+    #: The arguments that the kernels are given, by their names.
+    constants: ClassVar[tuple[str, ...]] = ()
+    _form = forms.ACTIVATION
 
     def forward(self, kernels: Any, x: Array, out: Array | None = None) -> Array:
         """Return y, an array of the shape of x."""
-        return getattr(kernels, f"{self.name}_forward")(x, *self.get_config().values(), out=out)
+        return getattr(kernels, f"{self.name}_forward")(x, *self._constants(), out=out)
 
     def to_keep(self, x: Array, y: Array) -> Array | None:
         """Return the array that ``keeps`` names."""
@@ -33,7 +39,11 @@ class ActivationFunction(Named):
 
     def backward(self, kernels: Any, dy: Array, kept: Array | None, out: Array | None = None) -> Array:
         """Return dx, computed from dy and the array that ``keeps`` names."""
-        return getattr(kernels, f"{self.name}_backward")(dy, kept, *self.get_config().values(), out=out)
+        return getattr(kernels, f"{self.name}_backward")(dy, kept, *self._constants(), out=out)
+
+    def _constants(self) -> Iterator[Any]:
+        """Yield the values of the arguments that the kernels are given."""
+        return (getattr(self, name) for name in self.constants)
 
     def describe(self) -> Any:
         """Return the name, or a configuration where an argument is not the default or the class is a user's own."""
@@ -70,7 +80,7 @@ class LeakyReLU(ActivationFunction):
         The slope for negative numbers. The layer of the same name has another default, as in Keras.
     """
 
-    name = "leaky_relu"
+    name, constants = "leaky_relu", ("negative_slope",)
 
     def __init__(self, negative_slope: float = 0.2) -> None:
         self.negative_slope = real(negative_slope, "negative_slope", 0)
@@ -87,7 +97,7 @@ class ELU(ActivationFunction):
         For very negative x the result approaches ``-alpha``.
     """
 
-    name = "elu"
+    name, constants = "elu", ("alpha",)
 
     def __init__(self, alpha: float = 1.0) -> None:
         self.alpha = real(alpha, "alpha", 0)

@@ -1,13 +1,15 @@
 """Initial values of parameters, with Keras's names and formulas."""
 
 import math
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar
 
 import numpy as np
 
-from .core.checks import real
+from .core import forms
+from .core.checks import choice, integer, real
+from .core.description import Named
 from .core.public import listing
-from .core.registry import Named, Registry
+from .core.registry import Registry
 from .core.types import Array, Shape
 
 __dir__ = listing(__name__)
@@ -15,6 +17,8 @@ __dir__ = listing(__name__)
 
 class Initializer(Named):
     """A rule that draws the first value of a parameter; it is called with a shape and a random generator."""
+
+    _form = forms.INITIALIZER
 
     def __call__(self, shape: Shape, rng: np.random.Generator) -> Array:
         """Return a float64 array of ``shape``; the layer rounds it to its own dtype."""
@@ -51,13 +55,37 @@ class Constant(Initializer):
         return np.full(shape, self.value)
 
 
-class RandomUniform(Initializer):
+class _Random(Initializer):
+    """Base of the initializers that draw random numbers.
+
+    Parameters
+    ----------
+    seed : int, optional
+        Draw the same numbers at every call, from this seed, whatever the seed of the model.
+    """
+
+    _added: ClassVar = {"seed": None}
+
+    def __init__(self, seed: int | None) -> None:
+        self.seed = None if seed is None else integer(seed, "seed", minimum=0)
+
+    def __call__(self, shape: Shape, rng: np.random.Generator) -> Array:
+        return self.draw(shape, rng if self.seed is None else np.random.default_rng(self.seed))
+
+    def draw(self, shape: Shape, rng: np.random.Generator) -> Array:
+        """Return numbers that are drawn from this generator."""
+        raise NotImplementedError(f"{type(self).__name__} must define draw(shape, rng)")
+
+
+class RandomUniform(_Random):
     """Uniformly distributed numbers in ``[minval, maxval)``.
 
     Parameters
     ----------
     minval, maxval : float
         The ends of the interval.
+    seed : int, optional
+        Draw the same numbers at every call, from this seed, whatever the seed of the model.
 
     Raises
     ------
@@ -65,30 +93,34 @@ class RandomUniform(Initializer):
         If ``maxval`` is below ``minval``.
     """
 
-    def __init__(self, minval: float = -0.05, maxval: float = 0.05) -> None:
+    def __init__(self, minval: float = -0.05, maxval: float = 0.05, seed: int | None = None) -> None:
+        super().__init__(seed)
         self.minval = real(minval, "minval")
         self.maxval = real(maxval, "maxval")
         if self.maxval < self.minval:
             raise ValueError(f"maxval must be >= {self.minval:g}, the value of minval; got {self.maxval:g}")
 
-    def __call__(self, shape: Shape, rng: np.random.Generator) -> Array:
+    def draw(self, shape: Shape, rng: np.random.Generator) -> Array:
         return rng.uniform(self.minval, self.maxval, shape)
 
 
-class RandomNormal(Initializer):
+class RandomNormal(_Random):
     """Numbers from a normal distribution.
 
     Parameters
     ----------
     mean, stddev : float
         The mean and the standard deviation of the distribution; ``stddev`` must not be negative.
+    seed : int, optional
+        Draw the same numbers at every call, from this seed, whatever the seed of the model.
     """
 
-    def __init__(self, mean: float = 0.0, stddev: float = 0.05) -> None:
+    def __init__(self, mean: float = 0.0, stddev: float = 0.05, seed: int | None = None) -> None:
+        super().__init__(seed)
         self.mean = real(mean, "mean")
         self.stddev = real(stddev, "stddev", 0)
 
-    def __call__(self, shape: Shape, rng: np.random.Generator) -> Array:
+    def draw(self, shape: Shape, rng: np.random.Generator) -> Array:
         return rng.normal(self.mean, self.stddev, shape)
 
 
@@ -100,30 +132,62 @@ class TruncatedNormal(RandomNormal):
     mean, stddev : float
         The mean and the standard deviation before the tails are cut off. Cutting them off makes the standard
         deviation 0.88 times as large.
+    seed : int, optional
+        Draw the same numbers at every call, from this seed, whatever the seed of the model.
     """
 
-    def __call__(self, shape: Shape, rng: np.random.Generator) -> Array:
+    def draw(self, shape: Shape, rng: np.random.Generator) -> Array:
         return self.mean + self.stddev * truncated_normal(shape, rng)
 
 
-class VarianceScaling(Initializer):
-    """Base of the initializers with the variance ``scale / fan``.
+class VarianceScaling(_Random):
+    """Numbers with the variance ``scale / fan``, where fan is a number of connections: see :func:`fans`.
 
-    With it neither signals nor gradients grow or vanish from layer to layer. ``fan`` is the number of values that an
-    output is computed from (``"in"``), or the mean (``"average"``) of that number and of the number of outputs that a
-    value contributes to: see :func:`fans`.
+    With it neither signals nor gradients grow or vanish from layer to layer. The initializers that are named after
+    their authors are this one with fixed arguments.
+
+    Parameters
+    ----------
+    scale : float > 0
+        The variance is this number divided by ``fan``.
+    mode : {"fan_in", "fan_out", "fan_avg"}
+        Whether ``fan`` is the number of values that an output is computed from, the number of outputs that a value
+        contributes to, or the mean of both.
+    distribution : {"truncated_normal", "untruncated_normal", "uniform"}
+        The distribution. A truncated normal one has no numbers beyond two of its standard deviations, which is chosen
+        so that the variance is right after truncation.
+    seed : int, optional
+        Draw the same numbers at every call, from this seed, whatever the seed of the model.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from tinycnn import initializers
+    >>> kernel = initializers.VarianceScaling(2, "fan_in", seed=0)((3, 3, 64, 64), np.random.default_rng())
+    >>> bool(abs(kernel.var() * 3 * 3 * 64 / 2 - 1) < 0.03)
+    True
     """
 
-    scale: ClassVar[float]
-    fan: ClassVar[Literal["in", "average"]]
-    distribution: ClassVar[Literal["uniform", "truncated normal"]]
+    def __init__(
+        self,
+        scale: float = 1.0,
+        mode: str = "fan_in",
+        distribution: str = "truncated_normal",
+        seed: int | None = None,
+    ) -> None:
+        super().__init__(seed)
+        self.scale = real(scale, "scale", above=0)
+        self.mode = choice(mode, ("fan_in", "fan_out", "fan_avg"), "mode")
+        self.distribution = choice(distribution, ("truncated_normal", "untruncated_normal", "uniform"), "distribution")
 
-    def __call__(self, shape: Shape, rng: np.random.Generator) -> Array:
+    def draw(self, shape: Shape, rng: np.random.Generator) -> Array:
         fan_in, fan_out = fans(shape)
-        variance = self.scale / (fan_in if self.fan == "in" else (fan_in + fan_out) / 2)
+        variance = self.scale / {"fan_in": fan_in, "fan_out": fan_out, "fan_avg": (fan_in + fan_out) / 2}[self.mode]
         if self.distribution == "uniform":
             limit = math.sqrt(3 * variance)
             return rng.uniform(-limit, limit, shape)
+        if self.distribution == "untruncated_normal":
+            return rng.normal(0, math.sqrt(variance), shape)
         return math.sqrt(variance) / TRUNCATED_STDDEV * truncated_normal(shape, rng)
 
 
@@ -134,24 +198,43 @@ class GlorotUniform(VarianceScaling):
 
     Source: Glorot & Bengio, "Understanding the difficulty of training deep feedforward neural networks", 2010,
     equation 16.
+
+    Parameters
+    ----------
+    seed : int, optional
+        Draw the same numbers at every call, from this seed, whatever the seed of the model.
     """
 
-    scale, fan, distribution = 1, "average", "uniform"
+    def __init__(self, seed: int | None = None) -> None:
+        super().__init__(1, "fan_avg", "uniform", seed)
 
 
 class GlorotNormal(VarianceScaling):
     """Numbers from a truncated normal distribution with the variance ``2 / (fan_in + fan_out)``.
 
     Source: Glorot & Bengio, 2010, equation 12.
+
+    Parameters
+    ----------
+    seed : int, optional
+        Draw the same numbers at every call, from this seed, whatever the seed of the model.
     """
 
-    scale, fan, distribution = 1, "average", "truncated normal"
+    def __init__(self, seed: int | None = None) -> None:
+        super().__init__(1, "fan_avg", "truncated_normal", seed)
 
 
 class HeUniform(VarianceScaling):
-    """Uniformly distributed numbers in ``±sqrt(6 / fan_in)``, with the same variance as :class:`HeNormal`."""
+    """Uniformly distributed numbers in ``±sqrt(6 / fan_in)``, with the same variance as :class:`HeNormal`.
 
-    scale, fan, distribution = 2, "in", "uniform"
+    Parameters
+    ----------
+    seed : int, optional
+        Draw the same numbers at every call, from this seed, whatever the seed of the model.
+    """
+
+    def __init__(self, seed: int | None = None) -> None:
+        super().__init__(2, "fan_in", "uniform", seed)
 
 
 class HeNormal(VarianceScaling):
@@ -160,24 +243,43 @@ class HeNormal(VarianceScaling):
     The factor 2 is for ReLU, which stops half of the signal.
 
     Source: He, Zhang, Ren & Sun, "Delving deep into rectifiers", 2015, equation 10.
+
+    Parameters
+    ----------
+    seed : int, optional
+        Draw the same numbers at every call, from this seed, whatever the seed of the model.
     """
 
-    scale, fan, distribution = 2, "in", "truncated normal"
+    def __init__(self, seed: int | None = None) -> None:
+        super().__init__(2, "fan_in", "truncated_normal", seed)
 
 
 class LecunUniform(VarianceScaling):
-    """Uniformly distributed numbers in ``±sqrt(3 / fan_in)``, with the same variance as :class:`LecunNormal`."""
+    """Uniformly distributed numbers in ``±sqrt(3 / fan_in)``, with the same variance as :class:`LecunNormal`.
 
-    scale, fan, distribution = 1, "in", "uniform"
+    Parameters
+    ----------
+    seed : int, optional
+        Draw the same numbers at every call, from this seed, whatever the seed of the model.
+    """
+
+    def __init__(self, seed: int | None = None) -> None:
+        super().__init__(1, "fan_in", "uniform", seed)
 
 
 class LecunNormal(VarianceScaling):
     """Numbers from a truncated normal distribution with the variance ``1 / fan_in``.
 
     Source: LeCun, Bottou, Orr & Müller, "Efficient backprop", 1998, equation 16.
+
+    Parameters
+    ----------
+    seed : int, optional
+        Draw the same numbers at every call, from this seed, whatever the seed of the model.
     """
 
-    scale, fan, distribution = 1, "in", "truncated normal"
+    def __init__(self, seed: int | None = None) -> None:
+        super().__init__(1, "fan_in", "truncated_normal", seed)
 
 
 #: The standard deviation of a standard normal variable that is cut off at ±2.
@@ -226,6 +328,7 @@ INITIALIZERS: dict[str, type[Initializer]] = {
     "he_normal": HeNormal,
     "lecun_uniform": LecunUniform,
     "lecun_normal": LecunNormal,
+    "variance_scaling": VarianceScaling,
 }
 
 

@@ -6,14 +6,20 @@ from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
+from .core import forms
 from .core.backend import Backend, get_backend
-from .core.checks import any_array, array, boolean, real
+from .core.checks import any_array, array, boolean, checked_name, choice, real
+from .core.description import Described
 from .core.messages import shown
 from .core.printing import for_print
 from .core.public import listing
 from .core.registry import Registry
 from .core.targets import as_numbers
 from .core.types import Array, Config, Shape
+from .core.version import is_ours
+
+#: The reduction of all losses, by its name in Keras.
+_MEAN = "sum_over_batch_size"
 
 __dir__ = listing(__name__)
 
@@ -30,17 +36,38 @@ class LossCache(NamedTuple):
     y_pred: Array | None
 
 
-class Loss:
+class Loss(Described):
     """Base of all losses.
 
     A loss works on a batch: :meth:`forward` gives one number per sample, and :meth:`backward` gives the gradient of
     their weighted sum. The division by N happens in that sum and nowhere else: for a mean, each weight is 1/N.
 
+    A loss of your own defines ``check_targets``, ``forward`` and ``backward``.
+
     A loss with an attribute ``from_logits`` takes either probabilities or logits. A model makes a copy of it with
     ``from_logits=True`` to fuse its final softmax with the loss.
+
+    Parameters
+    ----------
+    name : str, optional
+        What errors call the loss; by default Keras's name for the class.
+    reduction : {"sum_over_batch_size", "mean"}
+        Both are the mean over the batch; Keras's other reductions do not exist here.
     """
 
     name: str = "loss"
+    _form = forms.LOSS
+    _added: ClassVar = {"reduction": _MEAN}
+
+    def __init__(self, name: str | None = None, reduction: str = _MEAN) -> None:
+        self.name = checked_name(type(self).name if name is None else name)
+        self.reduction = choice(reduction, (_MEAN, "mean"), "reduction")
+
+    def get_config(self) -> Config:
+        config = super().get_config()
+        if is_ours(type(self)) and config.get("name") == type(self).name:
+            del config["name"]  # files of format 1 do not have it
+        return config
 
     def check_targets(self, y: Any, n: int, output_shape: Shape) -> Array:
         """Return the targets in the form that :meth:`forward` takes, or raise an error that says what is wrong.
@@ -71,10 +98,6 @@ class Loss:
     def backward(self, cache: Any, weights: Array, backend: Backend) -> Array:
         """Return the gradient of ``sum_n weights[n] * loss[n]`` with respect to ``y_pred``."""
         raise NotImplementedError(f"{type(self).__name__} must define backward(cache, weights, backend)")
-
-    def get_config(self) -> Config:
-        """Return the constructor's arguments."""
-        return {}
 
     def __call__(self, y_true: Any, y_pred: Any) -> float:
         """Return the mean loss of a batch of predictions; the order of the arguments is Keras's.
@@ -112,6 +135,8 @@ class Crossentropy(Loss):
     from_logits : bool
         Whether predictions are logits (any numbers) and not probabilities (the result of a softmax). A model fuses a
         final softmax with this loss in both cases, so that the gradient with respect to the logits is ``p - t``.
+    **base
+        ``name`` and ``reduction``: see :class:`Loss`.
     """
 
     #: Probabilities are kept at least this far from 0, as in Keras, so that they have a logarithm.
@@ -119,11 +144,9 @@ class Crossentropy(Loss):
     #: The names of the kernels for forward and for backward.
     kernel_names: ClassVar[tuple[str, str]]
 
-    def __init__(self, from_logits: bool = False) -> None:
+    def __init__(self, from_logits: bool = False, **base: Any) -> None:
+        super().__init__(**base)
         self.from_logits = boolean(from_logits, "from_logits")
-
-    def get_config(self) -> Config:
-        return {"from_logits": self.from_logits}
 
     def check_targets(self, y: Any, n: int, output_shape: Shape) -> Array:
         if len(output_shape) != 1:
@@ -171,6 +194,8 @@ class SparseCategoricalCrossentropy(Crossentropy):
         Whether predictions are logits (any numbers) and not probabilities (the result of a softmax). A model fuses a
         final softmax with this loss in both cases, so that the gradient with respect to the logits is ``p - y``, with
         y the one-hot row of the label.
+    **base
+        ``name`` and ``reduction``: see :class:`Loss`.
 
     Examples
     --------
@@ -200,6 +225,8 @@ class CategoricalCrossentropy(Crossentropy):
         Whether predictions are logits: see :class:`SparseCategoricalCrossentropy`.
     label_smoothing : float in [0, 1]
         The share s that is taken from the targets and spread over all K classes: ``t * (1 - s) + s / K``.
+    **base
+        ``name`` and ``reduction``: see :class:`Loss`.
 
     Examples
     --------
@@ -212,12 +239,9 @@ class CategoricalCrossentropy(Crossentropy):
     name = "categorical_crossentropy"
     kernel_names = "categorical_cross_entropy_forward", "categorical_cross_entropy_backward"
 
-    def __init__(self, from_logits: bool = False, label_smoothing: float = 0.0) -> None:
-        super().__init__(from_logits)
+    def __init__(self, from_logits: bool = False, label_smoothing: float = 0.0, **base: Any) -> None:
+        super().__init__(from_logits, **base)
         self.label_smoothing = real(label_smoothing, "label_smoothing", 0, 1)
-
-    def get_config(self) -> Config:
-        return super().get_config() | {"label_smoothing": self.label_smoothing}
 
     def check_classes(self, y: Any, n: int, classes: int) -> Array:
         return check_rows(y, n, classes)
@@ -237,6 +261,11 @@ class MeanSquaredError(Loss):
     several axes.
 
     Source: Bishop, "Pattern recognition and machine learning", 2006, section 1.5.5.
+
+    Parameters
+    ----------
+    name, reduction
+        As in :class:`Loss`.
 
     Examples
     --------

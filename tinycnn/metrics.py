@@ -1,15 +1,17 @@
 """Metrics to watch during training, which are exact for any batch size, and counts to make afterwards."""
 
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 
+from .core import forms
 from .core.checks import any_array, array, checked_name, integer
+from .core.description import Described, described
 from .core.messages import shown
 from .core.public import listing
-from .core.registry import Registry, described
+from .core.registry import Registry
 from .core.targets import as_numbers
-from .core.types import Array, Config
+from .core.types import Array
 
 __dir__ = listing(__name__)
 
@@ -18,7 +20,7 @@ __dir__ = listing(__name__)
 MAX_CLASSES = 10_000
 
 
-class Metric:
+class Metric(Described):
     """Base of all metrics: a figure that is gathered batch by batch.
 
     Subclasses define :meth:`values`. They also define :attr:`direction` if one direction is better, and
@@ -38,6 +40,7 @@ class Metric:
 
     name: str = "metric"
     direction: str | None = None
+    _form = forms.METRIC
 
     def __init__(self, name: str | None = None) -> None:
         self.name = checked_name(type(self).name if name is None else name)
@@ -70,6 +73,15 @@ class Metric:
         """Return the mean over all samples so far, or NaN before the first one."""
         return self.total / self.count if self.count else float("nan")
 
+    def add_weight(self, *given: Any, **named: Any) -> NoReturn:
+        """Raise a TypeError that says how a metric keeps its sums; Keras's metrics have a method of this name."""
+        raise TypeError(
+            f"metric {type(self).__name__}: there is no add_weight; a metric keeps its sums as attributes, which reset "
+            f"sets and get_state returns. {forms.METRIC.smallest}"
+        )
+
+    add_variable = add_weight
+
     def get_state(self) -> dict[str, Any]:
         """Return what was gathered so far, ready for JSON; a fit that resumes in the middle of an epoch needs it."""
         return {"total": self.total, "count": self.count}
@@ -77,10 +89,6 @@ class Metric:
     def set_state(self, state: dict[str, Any]) -> None:
         """Continue from what :meth:`get_state` returned."""
         self.total, self.count = state["total"], state["count"]
-
-    def get_config(self) -> Config:
-        """Return the constructor's arguments, ready for JSON."""
-        return {"name": self.name}
 
 
 class ClassAccuracy(Metric):
@@ -173,9 +181,6 @@ class SparseTopKCategoricalAccuracy(ClassAccuracy):
         super().__init__(name)
         self.k = integer(k, "k")
 
-    def get_config(self) -> Config:
-        return super().get_config() | {"k": self.k}
-
     def hits(self, classes: Array, y_pred: Array) -> Array:
         true = np.take_along_axis(y_pred, classes[..., np.newaxis], axis=-1)
         return ((y_pred > true).sum(axis=-1) < self.k) & np.isfinite(y_pred).all(axis=-1)
@@ -241,7 +246,11 @@ def get(metric: Any) -> Metric:
         For a class or a function.
     """
     if callable(metric) and not isinstance(metric, Metric):
-        hint = "write an instance, with parentheses" if isinstance(metric, type) else "subclass metrics.Metric instead"
+        hint = (
+            "write an instance, with parentheses"
+            if isinstance(metric, type)
+            else f"subclass metrics.Metric instead. {forms.METRIC.smallest}"
+        )
         raise TypeError(f"metrics: expected names or Metric objects; got {shown(metric)}; {hint}")
     return REGISTRY.find(metric, "metrics")
 
@@ -259,7 +268,7 @@ def by_name(metrics: Any) -> dict[str, Metric]:
         If a name is unknown, or two metrics have the same one.
     """
     chosen: dict[str, Metric] = {}
-    wanted = [metrics] if isinstance(metrics, str | Metric) else metrics
+    wanted = [metrics] if isinstance(metrics, str | Metric) or callable(metrics) else metrics
     if not isinstance(wanted, list | tuple):
         raise TypeError(f"metrics must be a list of names or Metric objects; got {shown(metrics)}")
     for metric in wanted:

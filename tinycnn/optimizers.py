@@ -1,23 +1,25 @@
 """Optimizers with Keras 3's formulas. A kernel does a step's arithmetic; an optimizer holds its state and its rates."""
 
 import math
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 
 from . import schedules
+from .core import forms
 from .core.backend import Backend
 from .core.checks import boolean, real
-from .core.messages import unexpected
+from .core.description import Described
+from .core.messages import shown, unexpected
 from .core.parameter import Parameter
 from .core.public import listing
-from .core.registry import Registry
+from .core.registry import Registry, check_form
 from .core.types import Array, Config
 
 __dir__ = listing(__name__)
 
 
-class Optimizer:
+class Optimizer(Described):
     """Base of all optimizers; every optimizer takes these arguments.
 
     Before a step, gradients are clipped and weights decay if these arguments ask for it. Neither changes
@@ -56,6 +58,8 @@ class Optimizer:
 
     #: The names of the arrays, each of a parameter's shape, that the optimizer keeps for that parameter.
     slot_names: tuple[str, ...] = ()
+    _form = forms.OPTIMIZER
+    _kept_as: ClassVar = {"learning_rate": "_rate"}
 
     def __init__(
         self,
@@ -222,16 +226,6 @@ class Optimizer:
             self._memory = np.empty_like(grad).reshape(-1)
         return self._memory[: grad.size].reshape(grad.shape)
 
-    def get_config(self) -> Config:
-        """Return the constructor's arguments, ready for JSON."""
-        return {
-            "learning_rate": self._rate if self.schedule is None else schedules.serialize(self.schedule),
-            "weight_decay": self.weight_decay,
-            "clipnorm": self.clipnorm,
-            "clipvalue": self.clipvalue,
-            "global_clipnorm": self.global_clipnorm,
-        }
-
     @classmethod
     def from_config(cls, config: Config) -> Self:
         """Return the optimizer that :meth:`get_config` described; it has not taken a step."""
@@ -277,9 +271,6 @@ class SGD(Optimizer):
     def update(self, value: Array, grad: Array, slots: list[Array], rate: float, backend: Backend) -> None:
         velocity = slots[0] if slots else None
         backend.kernels.sgd_update(value, grad, velocity, rate, self.momentum, self.nesterov)
-
-    def get_config(self) -> Config:
-        return super().get_config() | {"momentum": self.momentum, "nesterov": self.nesterov}
 
 
 class RMSprop(Optimizer):
@@ -339,10 +330,6 @@ class RMSprop(Optimizer):
         memories = state["mean_square"], state.get("mean"), state.get("velocity")
         backend.kernels.rmsprop_update(value, grad, *memories, rate, self.rho, self.momentum, self.epsilon)
 
-    def get_config(self) -> Config:
-        own = {"rho": self.rho, "momentum": self.momentum, "epsilon": self.epsilon, "centered": self.centered}
-        return super().get_config() | own
-
 
 class Adam(Optimizer):
     """Gradient descent with steps that are scaled by running moments of the gradient, with bias correction.
@@ -396,9 +383,6 @@ class Adam(Optimizer):
         self._together.step(self.iterations, rate, self.beta_1, self.beta_2, self.epsilon)
         return True
 
-    def get_config(self) -> Config:
-        return super().get_config() | {"beta_1": self.beta_1, "beta_2": self.beta_2, "epsilon": self.epsilon}
-
 
 class AdamW(Adam):
     """:class:`Adam` with weights that decay independently of its scaled steps.
@@ -451,5 +435,9 @@ def get(optimizer: Any) -> Optimizer:
 def _checked_rate(value: Any) -> Any:
     """Return a learning rate that is a schedule or a number from 0, or raise an error."""
     if isinstance(value, schedules.LearningRateSchedule):
+        check_form(value)
         return value
+    if callable(value):
+        hint = "write an instance, with parentheses" if isinstance(value, type) else f"{forms.SCHEDULE.smallest}"
+        raise TypeError(f"learning_rate must be a number or a schedule; got {shown(value)}; {hint}")
     return real(value, "learning_rate", 0)

@@ -9,9 +9,11 @@ from typing import Any
 
 import numpy as np
 
+from .core import forms
 from .core.checks import real
+from .core.description import Named
 from .core.public import listing
-from .core.registry import Named, Registry
+from .core.registry import Registry
 from .core.types import Array
 
 __dir__ = listing(__name__)
@@ -19,6 +21,8 @@ __dir__ = listing(__name__)
 
 class Regularizer(Named):
     """Base of all penalties: a number that grows with the weights, and its derivative."""
+
+    _form = forms.REGULARIZER
 
     def penalty(self, value: Array) -> float:
         """Return what these weights add to the loss."""

@@ -27,7 +27,6 @@ A schedule of your own is a frozen dataclass with one method:
 True
 """
 
-import dataclasses
 import math
 import numbers
 from bisect import bisect_left
@@ -36,10 +35,12 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any, Self
 
+from .core import forms
 from .core.checks import arguments, boolean, integer, items, real
+from .core.description import Described, described
 from .core.messages import shown
 from .core.public import listing
-from .core.registry import Registry, custom_classes, described
+from .core.registry import Registry, custom_classes
 
 __all__ = [
     "Constant",
@@ -56,18 +57,8 @@ __all__ = [
 __dir__ = listing(__name__)
 
 
-class _Configured:
+class _Configured(Described):
     """What every schedule has: a configuration, and a check of the rates it gives."""
-
-    def get_config(self) -> dict[str, Any]:
-        """Return the constructor's arguments as values that JSON can hold.
-
-        Dataclasses need not override this; any other subclass must.
-        """
-        if not dataclasses.is_dataclass(self):
-            raise NotImplementedError(f"{type(self).__name__} is not a dataclass: give it a get_config of its own")
-        config = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
-        return {name: list(value) if isinstance(value, tuple) else value for name, value in config.items()}
 
     @classmethod
     def from_config(cls, config: Mapping[str, Any]) -> Self:
@@ -81,9 +72,10 @@ class _Configured:
         if not at >= 0:
             raise ValueError(f"{self!r}: {clock} must be 0 or more; got {shown(at)}")
         try:
-            rate = float(compute(at))
+            found = compute(at)
         except ArithmeticError as error:
             raise ValueError(f"{self!r} has no learning rate at {clock} {shown(at)}: {error}") from error
+        rate = forms.one_number(found, f"{self!r}, at {clock} {shown(at)},")
         if not 0 <= rate < math.inf:
             raise ValueError(
                 f"{self!r} gives the learning rate {rate} at {clock} {shown(at)}; it must be finite and not negative"
@@ -97,6 +89,8 @@ class LearningRateSchedule(_Configured):
     Subclasses define :meth:`rate`; calling the schedule checks what it returns. Every subclass can be found again by
     its class name (:func:`serialize`, :func:`deserialize`).
     """
+
+    _form = forms.SCHEDULE
 
     def __call__(self, step: int) -> float:
         """Return the learning rate of one optimizer step.

@@ -1,13 +1,13 @@
 """Sequential: the model that a user holds. It builds, trains, evaluates, predicts, shows and saves a row of layers."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NoReturn
 
 import numpy as np
 
 from . import layers as layers_module
 from .augmentation import Augmentation
-from .core.checks import array, boolean, word
+from .core.checks import array, boolean, function, word
 from .core.checks import path as checked_path
 from .core.messages import unknown
 from .core.printing import say
@@ -212,6 +212,7 @@ class Sequential(Network):
         sample_weight: Any = None,
         return_dict: bool = False,
         check_finite: bool = True,
+        steps: int | None = None,
     ) -> Any:
         """Return loss and metrics on a data set, exactly as ``fit`` logs them for ``validation_data``.
 
@@ -221,8 +222,9 @@ class Sequential(Network):
         ----------
         x, y
             As in :meth:`fit`, except that iterables are not taken: arrays, or an object that holds batches.
-        batch_size : ignored
-            Evaluation works in blocks of a fixed size, so that its result does not depend on this.
+        batch_size : int, optional
+            How many images ``steps`` counts as one batch, by default 32. Evaluation works in blocks of a fixed size, so
+            that its result does not depend on this otherwise.
         verbose : {0, 1, 2}
             0 prints nothing.
         sample_weight : (N,) array, optional
@@ -231,6 +233,8 @@ class Sequential(Network):
             Return a dict from name to value instead of a list.
         check_finite : bool
             Look for NaN and infinity in the images first.
+        steps : int, optional
+            Evaluate only so many batches, from the first one on.
 
         Returns
         -------
@@ -242,7 +246,7 @@ class Sequential(Network):
             raise ValueError("y is missing: evaluate(x, y) takes arrays; join batches into one array each")
         self._ready(x)
         results = evaluation.evaluate(
-            self, x, y, verbose=verbose, sample_weight=sample_weight, check_finite=check_finite
+            self, x, y, batch_size, steps, verbose=verbose, sample_weight=sample_weight, check_finite=check_finite
         )
         if as_dict:
             return results
@@ -298,7 +302,7 @@ class Sequential(Network):
             self._ready(x)
         return trace(self, x, y)
 
-    def summary(self, plan: bool = False) -> None:
+    def summary(self, plan: bool = False, print_fn: Callable[[str], Any] | None = None) -> None:
         """Print a table: each layer's name, output shape, parameters, receptive field, and cache per image.
 
         Parameters
@@ -306,9 +310,15 @@ class Sequential(Network):
         plan : bool
             Add a column that numbers the steps of the plan for training; layers with the same number run together as
             one kernel (see :mod:`tinycnn.network.plan`).
+        print_fn : function of a string, optional
+            Is given the table instead of ``print``, for example ``logging.info``.
         """
         self.need_build()
-        say(summary.table(self, boolean(plan, "plan")).for_print())
+        table = summary.table(self, boolean(plan, "plan"))
+        if print_fn is None:
+            say(table.for_print())
+        else:
+            function(print_fn, "print_fn")(table.text())
 
     def _repr_html_(self) -> str:
         """Return a table of the layers as HTML; notebooks call this method."""

@@ -92,6 +92,8 @@ INTERNAL: dict[str, str] = {
     "*.values": "called by update",
     "*.hits": "called by update",
     "Metric.get_state": "called by fit",
+    "Metric.add_*": "always raises",
+    "*.draw": "called by __call__",
     "*.update_together": "called by step",
     "Optimizer.update": "called by step",
     "SGD.update": "called by step",
@@ -210,6 +212,7 @@ _OPTIMIZER = {"weight_decay": None, "clipnorm": 1.0, "clipvalue": None, "global_
 _MONITOR = {"monitor": "loss", "verbose": 0, "mode": "auto"}
 
 #: The constructors by module, with a good value for each of their arguments.
+_LOSS_BASE = {"name": "a", "reduction": "mean"}
 CONSTRUCTORS: dict[Any, dict[str, Any]] = {
     Sequential: {"layers": (), "name": "a", "dtype": "float32"},
     Augmentation: {"shift": 0.1, "flip": True, "rotation": 5.0, "blur": 0.5, "cutout": 0.2},
@@ -228,6 +231,8 @@ CONSTRUCTORS: dict[Any, dict[str, Any]] = {
         "gamma_initializer": "ones",
         "moving_mean_initializer": "zeros",
         "moving_variance_initializer": "ones",
+        "beta_regularizer": "l2",
+        "gamma_regularizer": None,
         **_LAYER_BASE,
     },
     layers.Conv2D: {
@@ -268,10 +273,10 @@ CONSTRUCTORS: dict[Any, dict[str, Any]] = {
     layers.ZeroPadding2D: {"padding": 1, **_LAYER_BASE},
     layers.GlobalAveragePooling2D: {"keepdims": False, **_LAYER_BASE},
     layers.GlobalMaxPooling2D: {"keepdims": False, **_LAYER_BASE},
-    losses.Loss: {},
-    losses.CategoricalCrossentropy: {"from_logits": False, "label_smoothing": 0.1},
-    losses.SparseCategoricalCrossentropy: {"from_logits": False},
-    losses.MeanSquaredError: {},
+    losses.Loss: _LOSS_BASE,
+    losses.CategoricalCrossentropy: {"from_logits": False, "label_smoothing": 0.1, **_LOSS_BASE},
+    losses.SparseCategoricalCrossentropy: {"from_logits": False, **_LOSS_BASE},
+    losses.MeanSquaredError: _LOSS_BASE,
     metrics.Metric: {"name": "a"},
     metrics.ClassAccuracy: {"name": "a"},
     metrics.CategoricalAccuracy: {"name": "a"},
@@ -365,18 +370,29 @@ CONSTRUCTORS: dict[Any, dict[str, Any]] = {
         "min_lr": 0.0,
     },
     initializers.Initializer: {},
-    initializers.VarianceScaling: {},
+    initializers.VarianceScaling: {
+        "scale": 1.0,
+        "mode": "fan_in",
+        "distribution": "uniform",
+        "seed": 0,
+    },
     initializers.Constant: {"value": 1.0},
-    initializers.RandomUniform: {"minval": 0.0, "maxval": 1.0},
-    initializers.RandomNormal: {"mean": 0.0, "stddev": 1.0},
-    initializers.TruncatedNormal: {"mean": 0.0, "stddev": 1.0},
+    initializers.RandomUniform: {"minval": 0.0, "maxval": 1.0, "seed": 0},
+    initializers.RandomNormal: {"mean": 0.0, "stddev": 1.0, "seed": 0},
+    initializers.TruncatedNormal: {"mean": 0.0, "stddev": 1.0, "seed": 0},
     **{
         cls: {}
         for cls in (
-            *(initializers.Zeros, initializers.Ones, initializers.GlorotNormal, initializers.GlorotUniform),
-            *(initializers.HeNormal, initializers.HeUniform, initializers.LecunNormal, initializers.LecunUniform),
+            *(initializers.Zeros, initializers.Ones),
             *(activations.GELU, activations.Linear, activations.ReLU, activations.Sigmoid, activations.Softmax),
             *(activations.Tanh, regularizers.Regularizer),
+        )
+    },
+    **{
+        cls: {"seed": 0}
+        for cls in (
+            *(initializers.GlorotNormal, initializers.GlorotUniform, initializers.HeNormal, initializers.HeUniform),
+            *(initializers.LecunNormal, initializers.LecunUniform),
         )
     },
     activations.ELU: {"alpha": 1.0},
@@ -536,6 +552,8 @@ def _model_methods() -> dict[str, Made]:
             "sample_weight": None,
             "return_dict": False,
             "check_finite": True,
+            "steps": 1,
+            "batch_size": 2,
         },
         "predict": {"x": x(), "check_finite": True},
         "trace": {"x": x(), "y": y()},

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 import tinycnn
 from tinycnn import Sequential, initializers, layers, load_model, testing
 from tinycnn.core.backend import BACKENDS
-from tinycnn.core.registry import constructor_arguments
+from tinycnn.core.description import constructor_arguments
 
 LAYERS = pytest.mark.parametrize("layer_class", layers.LAYERS.values(), ids=layers.LAYERS.keys())
 BACKEND = pytest.mark.parametrize("backend", BACKENDS)

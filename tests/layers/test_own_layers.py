@@ -361,7 +361,11 @@ def test_what_could_not_be_loaded_is_not_saved(tmp_path):
 
     class Weighted(losses.MeanSquaredError):
         def __init__(self, k=1.0):
-            self.k = k
+            super().__init__()
+            self._k = k
+
+        def get_config(self):
+            return super().get_config()
 
     model = Sequential([layers.Input((5,)), layers.Dense(2)])
     model.compile("sgd", Weighted(5.0))

@@ -88,10 +88,10 @@ def test_initializers_of_a_layer_of_ones_own_may_be_names():
     [
         (layers.Layer, lambda cls: {"layer": cls()}),
         (layers.Dense, lambda cls: {"layer": cls(3)}),
-        (optimizers.Optimizer, lambda cls: {"optimizer": cls(0.1)}),
+        (optimizers.SGD, lambda cls: {"optimizer": cls(0.1)}),
         (losses.CategoricalCrossentropy, lambda cls: {"loss": cls()}),
         (metrics.ClassAccuracy, lambda cls: {"metrics": [cls()]}),
-        (initializers.Initializer, lambda cls: {"layer": layers.Dense(3, bias_initializer=cls())}),
+        (initializers.Zeros, lambda cls: {"layer": layers.Dense(3, bias_initializer=cls())}),
         (regularizers.L2, lambda cls: {"layer": layers.Dense(3, bias_regularizer=cls(0.1))}),
     ],
 )
@@ -536,3 +536,28 @@ def test_cache_sizes_are_the_same_each_time():
 def test_a_model_is_no_function_and_says_what_to_call():
     with pytest.raises(TypeError, match=r"small is not a function; call model.predict\(x\) for its results"):
         small()(np.ones((1, 6, 6, 1)), training=False)
+
+
+def test_summary_is_given_to_another_function(capsys):
+    small().summary()
+    printed, texts = capsys.readouterr().out, []
+    small().summary(print_fn=texts.append)
+    assert texts == [printed.removesuffix("\n")]
+    assert capsys.readouterr().out == ""
+    with pytest.raises(TypeError, match="print_fn must be a function; got 'log'"):
+        small().summary(print_fn="log")
+
+
+def test_evaluate_some_batches_only():
+    x, y = np.random.default_rng(0).random((70, 6, 6, 1)), np.arange(70) % 3
+    weight = np.arange(70.0)
+    with tinycnn.use_backend("reference"):
+        model = small()
+        model.compile("sgd", "sparse_categorical_crossentropy", ["accuracy"])
+        for steps, batch_size, images in ((1, None, 32), (2, 20, 40), (3, None, 70), (np.int64(1), np.int64(7), 7)):
+            found = model.evaluate(x, y, batch_size, verbose=0, sample_weight=weight, steps=steps)
+            assert found == model.evaluate(x[:images], y[:images], verbose=0, sample_weight=weight[:images])
+        with pytest.raises(ValueError, match="steps must be at most 3, the number of batches of 32 in 70"):
+            model.evaluate(x, y, verbose=0, steps=4)
+        with pytest.raises(ValueError, match="steps must be at least 1"):
+            model.evaluate(x, y, verbose=0, steps=0)

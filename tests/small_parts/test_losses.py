@@ -384,3 +384,19 @@ def test_a_loss_of_two_classes_that_is_not_there_names_the_one_that_is(name):
     message = rf"no '{name}'; end the model with Dense\(2, .*sparse_categorical_crossentropy"
     with pytest.raises(ValueError, match=message):
         losses.get(name)
+
+
+# Keras's arguments that every loss has ------------------------------------------------------------------------------
+
+
+@EVERY_LOSS
+def test_name_and_reduction(name):
+    cls = losses.LOSSES[name]
+    assert (cls().name, cls().reduction, cls(name=None).name) == (name, "sum_over_batch_size", name)
+    assert not {"name", "reduction"} & cls().get_config().keys()  # as in files of earlier versions
+    loss = cls(name="mine", reduction="mean")
+    again = losses.get({"class_name": cls.__name__, "config": loss.get_config()})
+    assert (again.name, again.reduction) == ("mine", "mean")
+    for reduction in ("sum", "none", None, "mean_with_sample_weight"):
+        with pytest.raises(ValueError, match="reduction must be one of 'sum_over_batch_size', 'mean'; got"):
+            cls(reduction=reduction)

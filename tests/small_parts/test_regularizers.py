@@ -87,3 +87,17 @@ def test_names_and_descriptions():
     assert again.depthwise_regularizer.l2 == 0.3
     with pytest.raises(ValueError, match="l2 must be >= 0"):
         regularizers.L2(-1)
+
+
+def test_gamma_and_beta_of_batch_normalization_may_be_penalized():
+    with tinycnn.use_backend("reference"):
+        norm = layers.BatchNormalization(beta_regularizer=regularizers.L2(0.5), gamma_regularizer="l2")
+        model = Sequential([layers.Input((3,)), norm, layers.Dense(2, activation="softmax")])
+        model.compile("sgd", "sparse_categorical_crossentropy")
+        norm.set_weights([[2.0] * 3, [1.0] * 3, [0.0] * 3, [1.0] * 3])
+        penalized = model.evaluate(np.ones((2, 3)), [0, 1], verbose=0)
+        again = layers.BatchNormalization.from_config(norm.get_config())
+        for parameter in norm.params.values():
+            parameter.regularizer = None
+        assert penalized - model.evaluate(np.ones((2, 3)), [0, 1], verbose=0) == pytest.approx(0.01 * 12 + 0.5 * 3)
+    assert (again.beta_regularizer.l2, again.gamma_regularizer.l2) == (0.5, 0.01)

@@ -238,14 +238,17 @@ def test_a_name_that_is_taken_is_refused() -> None:
     assert schedules.deserialize(schedules.serialize(CosineDecay(0.1, 10))) == CosineDecay(0.1, 10)
 
 
-def test_a_plain_class_must_describe_itself() -> None:
+def test_a_plain_class_describes_itself_as_well() -> None:
     class Plain(LearningRateSchedule):
-        def rate(self, step: int) -> float:
-            return 0.1
+        def __init__(self, value: float) -> None:
+            self.value = value
 
-    assert Plain()(0) == 0.1
-    with pytest.raises(NotImplementedError, match="get_config"):
-        schedules.serialize(Plain())
+        def rate(self, step: int) -> float:
+            return self.value
+
+    assert Plain(0.1)(0) == 0.1
+    again = schedules.deserialize(schedules.serialize(Plain(0.1)), {"Plain": Plain})
+    assert again(0) == 0.1
 
 
 @given(

@@ -850,3 +850,16 @@ def test_model_report_of_a_wrong_kernel(monkeypatch):
     report = testing.model_report("ladder_02", elements=20)
     assert not report.ok
     assert any("wrong" in line for line in report.failures)
+
+
+def test_contract_names_an_argument_that_would_be_another_one_after_loading():
+    class Doubles(Borrows):
+        def __init__(self, k=1, **base):
+            super().__init__("keep", **base)
+            self.k = 2 * k
+
+        def get_config(self):
+            return {key: value for key, value in super().get_config().items() if key != "place"}
+
+    with pytest.raises(AssertionError, match="Doubles cannot be saved: its argument 'k' would be 12 after loading"):
+        testing.assert_layer_contract(Doubles, (6,), k=3)

@@ -3,7 +3,7 @@
 import math
 import numbers
 import os
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -61,10 +61,10 @@ def real(
 
 
 def boolean(value: Any, name: str) -> bool:
-    """Return True or False; nothing else is taken, because a string, for instance, is probably in the wrong place."""
-    if not isinstance(value, bool):
+    """Return True or False, given as Python's or NumPy's; a string, for instance, is probably in the wrong place."""
+    if not isinstance(value, bool | np.bool_):
         raise TypeError(f"{name} must be True or False; got {shown(value)}")
-    return value
+    return bool(value)
 
 
 def pair(value: Any, name: str, minimum: int = 1) -> tuple[int, int]:
@@ -140,9 +140,16 @@ def verbosity(verbose: Any) -> int:
     """Return 0, 1 or 2; Keras's "auto" is 1."""
     if isinstance(verbose, str) and verbose == "auto":
         return 1
-    if not isinstance(verbose, numbers.Integral) or int(verbose) not in (0, 1, 2):
+    if not isinstance(verbose, numbers.Integral | np.bool_) or int(verbose) not in (0, 1, 2):
         raise ValueError(f"verbose must be 'auto', 0, 1 or 2; got {shown(verbose)}")
     return int(verbose)
+
+
+def function(value: Any, name: str) -> Callable[..., Any]:
+    """Return a function, or any other object that can be called."""
+    if not callable(value):
+        raise TypeError(f"{name} must be a function; got {shown(value)}")
+    return value
 
 
 def word(value: Any, name: str) -> str:

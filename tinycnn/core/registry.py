@@ -1,32 +1,29 @@
 """Objects that can be described by a name: layers, losses, metrics, optimizers, schedules, activations, …
 
 Each family makes a :class:`Registry` of its classes. A description is a name, or ``{"class_name": …, "config": …}``,
-which JSON can hold. :meth:`Registry.find` makes an object from a description, and :func:`described` makes a
-description from an object.
+which JSON can hold. :meth:`Registry.find` makes an object from a description, and
+:func:`tinycnn.core.description.described` makes a description from an object.
 
 Source: the idea that the registry knows no family, and that each family registers itself, is that of thinc
 (``thinc/config.py``).
 """
 
-import inspect
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from types import MappingProxyType
 from typing import Any, Generic, TypeVar
 
-import numpy as np
-
 from .checks import arguments
 from .messages import shown, unknown
-from .printing import for_print
+from .own import Form
 from .types import Config
 from .version import is_ours
 
 T = TypeVar("T")
 
 #: The registry of each family that has been imported.
-_REGISTRIES: list["Registry[Any]"] = []
+REGISTRIES: list["Registry[Any]"] = []
 #: A user's own classes, by name, while a description is read that may contain them; they are not passed as an argument.
 _CUSTOM: ContextVar[Mapping[str, type]] = ContextVar("custom_objects", default=MappingProxyType({}))
 
@@ -64,7 +61,7 @@ class Registry(Generic[T]):
         self.kind, self.base, self.known = kind, base, known
         self._any_case, self._advice = any_case, advice or {}
         self._names = {**known, **(aliases or {}), **{cls.__name__: cls for cls in known.values()}}
-        _REGISTRIES.append(self)
+        REGISTRIES.append(self)
 
     def find(self, wanted: Any, argument: str = "") -> T:
         """Return the object that a name, the name of a class, or a description stands for; an object stands for itself.
@@ -84,10 +81,22 @@ class Registry(Generic[T]):
             If the description has arguments that the class does not take.
         """
         if isinstance(wanted, self.base):
+            check_form(wanted)
             return wanted
+        if callable(wanted):
+            raise self._not_an_object(wanted, argument)
         name, config = _name_and_config(wanted)
         cls = self.class_called(name, argument)
-        return _made(cls, arguments(config, f"config of {argument or self.kind} {name}"))
+        return made(cls, arguments(config, f"config of {argument or self.kind} {name}"))
+
+    def _not_an_object(self, given: Any, argument: str) -> Exception:
+        """Return the error for a class or a function in place of an object."""
+        if isinstance(given, type):
+            return unknown(self.kind, given, self.known, argument)
+        form: Form | None = getattr(self.base, "_form", None)
+        hint = "" if form is None else f". {form.smallest}"
+        where = argument or self.kind
+        return TypeError(f"{where}: expected a name or an object, and no function; got {shown(given)}{hint}")
 
     def read(self, description: Any, argument: str) -> T:
         """Return the object that a whole description stands for; a name alone is refused.
@@ -105,7 +114,7 @@ class Registry(Generic[T]):
                 f"got {shown(description)}"
             )
         cls = self.class_called(description.get("class_name"), argument)
-        return _made(cls, arguments(description["config"], f"config of {self.kind} {description['class_name']}"))
+        return made(cls, arguments(description["config"], f"config of {self.kind} {description['class_name']}"))
 
     def class_called(self, name: Any, argument: str = "") -> type[T]:
         """Return the class with this name, which within :func:`custom_classes` may be a user's own."""
@@ -131,15 +140,13 @@ class Registry(Generic[T]):
         """Return those of a user's classes that are of this kind."""
         return {name: cls for name, cls in _CUSTOM.get().items() if issubclass(cls, self.base)}
 
-    def _is_taken(self, name: str) -> bool:
-        """Return whether a class of tinycnn's own of this kind has this name, registered or not."""
-        return any(is_ours(cls) and cls.__name__ == name for cls in _family(self.base))
 
-
-def _made(cls: type[T], config: Config) -> T:
+def made(cls: type[T], config: Config) -> T:
     """Return an object of a class from the arguments of a description, by the class's own ``from_config`` if any."""
     from_config = getattr(cls, "from_config", None)
-    return cls(**config) if from_config is None else from_config(config)
+    thing = cls(**config) if from_config is None else from_config(config)
+    check_form(thing)
+    return thing
 
 
 def _name_and_config(wanted: Any) -> tuple[Any, Any]:
@@ -147,6 +154,12 @@ def _name_and_config(wanted: Any) -> tuple[Any, Any]:
     if isinstance(wanted, dict) and wanted.keys() == {"class_name", "config"}:
         return wanted["class_name"], wanted["config"]
     return wanted, {}
+
+
+def is_taken(thing: Any) -> bool:
+    """Return whether a class of tinycnn's own of the same kind, registered or not, has the name of this thing's."""
+    kinds = [base for base in bases() if isinstance(thing, base)]
+    return any(is_ours(cls) and cls.__name__ == type(thing).__name__ for base in kinds for cls in _family(base))
 
 
 def _family(base: type) -> Iterator[type]:
@@ -157,45 +170,16 @@ def _family(base: type) -> Iterator[type]:
         yield from _family(cls)
 
 
-def described(thing: Any) -> Config:
-    """Return the description from which :meth:`Registry.find` makes an equal object, in a form for JSON.
-
-    Raises
-    ------
-    ValueError
-        If the class is a user's own and has the name of one of tinycnn's, for which readers would take it.
-    TypeError
-        If the class is a user's own and could not be made again from what its ``get_config`` returns.
-    """
-    cls, config = type(thing), thing.get_config()
-    if not is_ours(cls):
-        if any(isinstance(thing, registry.base) and registry._is_taken(cls.__name__) for registry in _REGISTRIES):
-            raise ValueError(
-                f"your own class {cls.__name__} has the name of one of tinycnn's classes, and whoever reads the file "
-                "would take it for that one; rename your class"
-            )
-        from_config = getattr(cls, "from_config", None)
-        if from_config is None or is_ours(from_config):  # a user's own knows what to do with the configuration
-            _check_complete(cls, config)
-    return {"class_name": cls.__name__, "config": config}
+def check_form(thing: Any) -> None:
+    """Raise a TypeError if an object of a user's class lacks what tinycnn calls, or has it as Keras wants it."""
+    form: Form | None = getattr(type(thing), "_form", None)
+    if form is not None:
+        form.check(thing)
 
 
-def _check_complete(cls: type, config: Config) -> None:
-    """Raise unless a user's class takes its configuration, and the configuration has all of its arguments."""
-    try:
-        inspect.signature(cls).bind(**config)
-    except TypeError as error:
-        raise TypeError(
-            f"{cls.__name__} cannot be saved, because its __init__ does not take what get_config returns: {error}. Let "
-            "__init__ take **base and hand it on with super().__init__(**base), or define get_config"
-        ) from None
-    known = set(constructor_arguments(next(base for base in cls.__mro__ if is_ours(base))))
-    lost = [name for name in constructor_arguments(cls) if name not in known and name not in config]
-    if lost:
-        raise TypeError(
-            f"{cls.__name__} cannot be saved, because get_config does not return its argument {lost[0]!r}; define "
-            f"get_config so that it returns super().get_config() | {{{lost[0]!r}: self.{lost[0]}}}"
-        )
+def bases() -> tuple[type, ...]:
+    """Return the base class of each family."""
+    return tuple(registry.base for registry in REGISTRIES)
 
 
 @contextmanager
@@ -207,88 +191,18 @@ def custom_classes(given: Any) -> Iterator[None]:
     TypeError
         If ``given`` is not a dict from names to classes of a kind that has a registry.
     """
-    bases = tuple(registry.base for registry in _REGISTRIES)
     valid = given is None or (
         isinstance(given, dict)
         and all(isinstance(key, str) for key in given)
-        and all(isinstance(cls, type) and issubclass(cls, bases) for cls in given.values())
+        and all(isinstance(cls, type) and issubclass(cls, bases()) for cls in given.values())
     )
     if not valid:
         raise TypeError(
             "custom_objects must be a dict from names to subclasses of "
-            f"{', '.join(sorted(base.__name__ for base in bases))}; got {shown(given)}"
+            f"{', '.join(sorted(base.__name__ for base in bases()))}; got {shown(given)}"
         )
     token = _CUSTOM.set({**_CUSTOM.get(), **(given or {})})
     try:
         yield
     finally:
         _CUSTOM.reset(token)
-
-
-def constructor_config(thing: Any, label: str) -> Config:
-    """Return the constructor's arguments of an object that keeps each one under its own name, in a form for JSON.
-
-    Raises
-    ------
-    TypeError
-        If an argument was not kept under its own name, or JSON cannot hold it.
-    """
-    config: Config = {}
-    for name in constructor_arguments(type(thing)):
-        if not hasattr(thing, name):
-            raise TypeError(f"{label}: cannot be saved, because __init__ does not keep its argument {name!r}")
-        config[name] = _plain(getattr(thing, name))
-        if not _is_json(config[name]):
-            raise TypeError(
-                f"{label}: cannot be saved, because JSON does not hold its argument {name!r}, "
-                f"{shown(getattr(thing, name))}; define get_config and from_config"
-            )
-    return config
-
-
-def constructor_arguments(cls: type) -> list[str]:
-    """Return the names of all arguments that a class and its bases take, the class's own first."""
-    names: dict[str, None] = {}
-    for base in cls.__mro__:
-        if "__init__" in base.__dict__ and base is not object:
-            for parameter in list(inspect.signature(base.__dict__["__init__"]).parameters.values())[1:]:
-                if parameter.kind not in (parameter.VAR_KEYWORD, parameter.VAR_POSITIONAL):
-                    names.setdefault(parameter.name)
-    return list(names)
-
-
-def _plain(value: Any) -> Any:
-    """Return a constructor argument as JSON can hold it."""
-    if isinstance(value, Named):
-        return value.describe()
-    if isinstance(value, tuple):
-        return [_plain(item) for item in value]
-    return value.item() if isinstance(value, np.generic) else value
-
-
-def _is_json(value: Any) -> bool:
-    """Return whether JSON can hold a value."""
-    if isinstance(value, dict):
-        return all(isinstance(key, str) and _is_json(item) for key, item in value.items())
-    if isinstance(value, list):
-        return all(map(_is_json, value))
-    return value is None or isinstance(value, str | bool | int | float)
-
-
-class Named:
-    """The base of objects that are described by their class and their constructor's arguments.
-
-    A subclass stores each argument under its own name, and stores nothing else.
-    """
-
-    def get_config(self) -> Config:
-        """Return the constructor's arguments."""
-        return dict(vars(self))
-
-    def describe(self) -> Any:
-        """Return the description from which :meth:`Registry.find` makes an equal object, in a form for JSON."""
-        return described(self)
-
-    def __repr__(self) -> str:
-        given = ", ".join(f"{key}={value!r}" for key, value in self.get_config().items())
-        return for_print(f"{type(self).__name__}({given})")

@@ -2,10 +2,11 @@
 
 from typing import Any
 
+from ..core.description import described
 from ..core.messages import shown
 from ..core.parameter import Parameter
 from ..core.public import listing
-from ..core.registry import Registry, custom_classes, described
+from ..core.registry import Registry, custom_classes
 from ..core.types import Config
 from .activation import ELU, Activation, LeakyReLU, ReLU, Softmax
 from .base import ActivatedLayer, Layer

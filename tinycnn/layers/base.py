@@ -9,10 +9,10 @@ from .. import activations
 from ..core import seeding
 from ..core.backend import Backend, get_backend
 from ..core.checks import arguments, float_dtype, shape
+from ..core.description import Described, constructor_config
 from ..core.messages import shown, snake_case, unexpected
 from ..core.parameter import Parameter
 from ..core.printing import for_print
-from ..core.registry import constructor_config
 from ..core.types import Array, Config, Shape
 from ..core.workspace import Workspace
 from ..kernels.geometry import Window
@@ -23,7 +23,7 @@ from .weights import Weights, sketched_parameter
 Cache = Any  # what backward needs from forward; a NamedTuple of the layer's own
 
 
-class Layer(Weights):
+class Layer(Weights, Described):
     """The base of all layers.
 
     A layer of your own defines :meth:`forward` and :meth:`backward`. If it changes the shape of a sample, it also

@@ -1,14 +1,15 @@
 """Batch normalisation."""
 
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
-from .. import initializers
+from .. import initializers, regularizers
 from ..core.checks import boolean, integer, real
 from ..core.types import Array, Shape
 from ..core.workspace import Workspace
 from .base import Layer
+from .changing import RegularizerOf
 
 
 class BatchNormCache(NamedTuple):
@@ -49,6 +50,8 @@ class BatchNormalization(Layer):
         Whether there is a beta, and whether there is a gamma.
     beta_initializer, gamma_initializer, moving_mean_initializer, moving_variance_initializer : str or Initializer
         The rules for the first values of beta, of gamma and of the running averages.
+    beta_regularizer, gamma_regularizer : str or Regularizer, optional
+        A penalty on large values of beta or gamma, which becomes part of the loss.
     **base
         ``name``, ``input_shape`` and ``trainable``, which every layer takes: see :class:`Layer`.
 
@@ -68,6 +71,9 @@ class BatchNormalization(Layer):
     """
 
     changeable = ("momentum", "epsilon")
+    beta_regularizer = RegularizerOf("beta")
+    gamma_regularizer = RegularizerOf("gamma")
+    _added: ClassVar = {"beta_regularizer": None, "gamma_regularizer": None}
 
     def __init__(
         self,
@@ -80,6 +86,8 @@ class BatchNormalization(Layer):
         gamma_initializer: Any = "ones",
         moving_mean_initializer: Any = "zeros",
         moving_variance_initializer: Any = "ones",
+        beta_regularizer: Any = None,
+        gamma_regularizer: Any = None,
         **base: Any,
     ) -> None:
         super().__init__(**base)
@@ -94,13 +102,15 @@ class BatchNormalization(Layer):
         self.gamma_initializer = initializers.get(gamma_initializer, "gamma_initializer")
         self.moving_mean_initializer = initializers.get(moving_mean_initializer, "moving_mean_initializer")
         self.moving_variance_initializer = initializers.get(moving_variance_initializer, "moving_variance_initializer")
+        self.beta_regularizer = regularizers.get(beta_regularizer, "beta_regularizer")
+        self.gamma_regularizer = regularizers.get(gamma_regularizer, "gamma_regularizer")
 
     def create(self, input_shape: Shape, rng: np.random.Generator) -> None:
         channels = input_shape[-1:]
         if self.scale:
-            self.add_parameter("gamma", channels, self.gamma_initializer, rng)
+            self.add_parameter("gamma", channels, self.gamma_initializer, rng, self.gamma_regularizer)
         if self.center:
-            self.add_parameter("beta", channels, self.beta_initializer, rng)
+            self.add_parameter("beta", channels, self.beta_initializer, rng, self.beta_regularizer)
         self.add_buffer("moving_mean", channels, self.moving_mean_initializer)
         self.add_buffer("moving_variance", channels, self.moving_variance_initializer)
         # These stand in for a gamma or a beta that the layer does not have.

@@ -8,8 +8,8 @@ from functools import cache
 from typing import Any
 
 from .. import regularizers
+from ..core.description import constructor_arguments
 from ..core.messages import shown
-from ..core.registry import constructor_arguments
 from ..core.version import is_ours
 
 

@@ -376,7 +376,7 @@ def _check_extent(layer: Any, window: Window, size: tuple[int, int]) -> None:
 
 def _positional_error(filters: Any, kernel_size: Any, rest: tuple[Any, ...]) -> TypeError:
     """Return the error for a Conv2D with more than two positional arguments."""
-    if isinstance(rest[0], int):
+    if isinstance(rest[0], int | np.integer):
         text = (
             f"Conv2D({filters}, {kernel_size}, {rest[0]}): three positional integers are ambiguous. For a "
             f"{kernel_size}×{rest[0]} kernel (as in Keras 1) write Conv2D({filters}, ({kernel_size}, {rest[0]})); "

@@ -56,7 +56,7 @@ class Weights:
     def trainable(self, value: bool) -> None:
         self._trainable = boolean(value, "trainable")
         for parameter in self.params.values():
-            parameter.trainable = value
+            parameter.trainable = self._trainable
 
     @property
     def trains(self) -> bool:

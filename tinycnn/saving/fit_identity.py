@@ -6,6 +6,7 @@ from typing import Any
 
 from .. import metrics
 from ..core import seeding
+from ..core.description import described
 from ..core.types import Config
 from ..network.network import Network
 from ..training.batches import checksum
@@ -24,8 +25,8 @@ def settings(model: Network) -> Config:
     return _plain(
         {
             "model": config,
-            "optimizer": {"class_name": type(model.optimizer).__name__} | model.optimizer.get_config(),
-            "loss": {"class_name": type(model.loss).__name__} | model.loss.get_config(),
+            "optimizer": {"class_name": type(model.optimizer).__name__} | described(model.optimizer)["config"],
+            "loss": {"class_name": type(model.loss).__name__} | described(model.loss)["config"],
             "metrics": metrics.serialize(model.metrics),
             "frozen": frozen(model),
         }

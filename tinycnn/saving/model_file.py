@@ -17,9 +17,10 @@ import safetensors.numpy
 from .. import losses, metrics, optimizers
 from ..core.checks import boolean, integer
 from ..core.checks import path as checked_path
+from ..core.description import described
 from ..core.files import check_plain_file, parse_json, write_whole
 from ..core.messages import shown
-from ..core.registry import custom_classes, described
+from ..core.registry import custom_classes
 from ..core.types import Array, Shape
 from ..network.network import Network
 from . import foreign

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from ..core.backend import BACKENDS, Backend
-from ..core.registry import Named
+from ..core.description import Named
 from ..core.types import Array, Shape
 from ..core.workspace import Workspace
 from ..kernels.geometry import Window
@@ -254,7 +254,10 @@ class _Contract:
         x = np.random.default_rng(self._seed).normal(size=(2, *self._input_shape)).astype(np.float32)
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / "model.safetensors"
-            model.save(path)
+            try:
+                model.save(path)
+            except TypeError as error:
+                raise AssertionError(str(error)) from error
             # The layer's own class, and those of the initializers, regularizers and activations that it holds.
             held = [type(value) for value in vars(layer).values() if isinstance(value, Named)]
             loaded = load_model(path, {cls.__name__: cls for cls in (kind, *held)})

@@ -210,9 +210,9 @@ def _class_weights(class_weight: Any, labels: Array, classes: int) -> Array:
         raise TypeError(f"class_weight must be a dict from class to weight; got {type(class_weight).__name__}")
     table = np.full(classes, np.nan)
     for label, weight in class_weight.items():
-        if not isinstance(label, int | np.integer) or not 0 <= label < classes:
+        if not isinstance(label, int | np.integer | np.bool_) or not 0 <= label < classes:
             raise ValueError(f"class_weight: its keys must be classes from 0 to {classes - 1}; got {shown(label)}")
-        table[label] = real(weight, f"class_weight of class {label}", 0)
+        table[int(label)] = real(weight, f"class_weight of class {label}", 0)
     missing = np.flatnonzero(np.isnan(table) & (np.bincount(labels, minlength=classes) > 0))
     if len(missing):
         which = ", ".join(map(str, missing))

@@ -5,14 +5,14 @@ from typing import Any
 
 import numpy as np
 
-from ..core.checks import verbosity
+from ..core.checks import integer, verbosity
 from ..core.printing import say
 from ..core.types import Array
 from ..core.workspace import Workspace
 from ..kernels.threads import one_blas_thread
 from ..network.network import Network
 from . import device_memory
-from .batches import Batch, SampleSource, block_size, take
+from .batches import USUAL_BATCH, Batch, SampleSource, block_size, take
 from .callback import Logs
 from .data import checked_data, images_for, sample_weights
 from .running_means import RunningMeans
@@ -35,7 +35,17 @@ def train_on_batch(model: Network, x: Any, y: Any) -> Logs:
     return means.results()
 
 
-def evaluate(model: Network, x: Any, y: Any, *, verbose: int, sample_weight: Any, check_finite: bool) -> Logs:
+def evaluate(
+    model: Network,
+    x: Any,
+    y: Any,
+    batch_size: int | None,
+    steps: int | None,
+    *,
+    verbose: int,
+    sample_weight: Any,
+    check_finite: bool,
+) -> Logs:
     """Return loss and metrics on a data set, as :meth:`tinycnn.Sequential.evaluate` says."""
     verbose = verbosity(verbose)
     source: SampleSource | SequenceSamples
@@ -43,6 +53,8 @@ def evaluate(model: Network, x: Any, y: Any, *, verbose: int, sample_weight: Any
     if y is None and is_sequence(x):
         if sample_weight is not None:
             raise ValueError("sample_weight needs arrays, but x holds batches; let it give (x, y, sample_weight)")
+        if steps is not None:
+            raise ValueError("steps needs arrays, but x holds batches; give a shorter sequence")
         source = SequenceSamples(model, x, check_finite)
         _check_device_memory(model, block_size(model))
     else:
@@ -50,12 +62,26 @@ def evaluate(model: Network, x: Any, y: Any, *, verbose: int, sample_weight: Any
         if not len(x):
             raise ValueError("x is empty: there is nothing to evaluate")
         weight = sample_weights(sample_weight, None, y, model.output_shape[-1], name="evaluate")
+        if steps is not None:
+            wanted = slice(_images_of(integer(steps, "steps"), batch_size, len(x)))
+            x, y, weight = x[wanted], y[wanted], None if weight is None else weight[wanted]
         source = SampleSource(model.backend, x, y, model.dtype, _check_device_memory(model, len(x)))
     with one_blas_thread(), model.lent_workspace() as ws:
         results = evaluate_source(model, model.evaluation_plan, source, weight, ws)
     if verbose:
         say("  ".join(f"{name} {value:.4f}" for name, value in results.items()))
     return results
+
+
+def _images_of(steps: int, batch_size: int | None, images: int) -> int:
+    """Return how many images there are in so many batches, or raise if there are fewer batches."""
+    size = USUAL_BATCH if batch_size is None else integer(batch_size, "batch_size")
+    batches = -(-images // size)
+    if steps > batches:
+        raise ValueError(
+            f"steps must be at most {batches}, the number of batches of {size} in {images} images; got {steps}"
+        )
+    return steps * size
 
 
 def evaluate_source(

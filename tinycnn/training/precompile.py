@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 
 from .. import losses, optimizers
-from ..core.registry import described
+from ..core.description import described
 from ..core.version import is_ours
 from ..core.workspace import Workspace
 from ..network.network import Network
