@@ -7,9 +7,8 @@ import numpy as np
 
 from . import layers as layers_module
 from .augmentation import Augmentation
-from .core.checks import array, boolean, function, word
+from .core.checks import array, boolean, function
 from .core.checks import path as checked_path
-from .core.messages import unknown
 from .core.printing import say
 from .core.types import Array
 from .inspection import summary
@@ -73,7 +72,7 @@ class Sequential(Network):
         self.history: History | None = None
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        self.__dict__.update(state)
+        vars(self).update(state)
         if self.history is not None:
             self.history.model = self  # copies of callbacks have no model
 
@@ -114,8 +113,7 @@ class Sequential(Network):
             Images per optimizer step, by default 32; the last batch of an epoch may be smaller. It is not used if ``x``
             yields batches.
         epochs : int
-            Total number of epochs, those before ``initial_epoch`` included: ``initial_epoch=3, epochs=5`` runs two
-            epochs.
+            Total number of epochs, those before ``initial_epoch`` included: ``initial_epoch=3, epochs=5`` runs two.
         verbose : {0, 1, 2}
             0 prints nothing; 1 shows a bar in a terminal, and prints a line per epoch elsewhere; 2 always prints a
             line per epoch.
@@ -308,29 +306,17 @@ class Sequential(Network):
         Parameters
         ----------
         plan : bool
-            Add a column that numbers the steps of the plan for training; layers with the same number run together as
-            one kernel (see :mod:`tinycnn.network.plan`).
+            Number the steps of the plan for training; layers with the same number run together as one kernel.
         print_fn : function of a string, optional
             Is given the table instead of ``print``, for example ``logging.info``.
         """
         self.need_build()
-        table = summary.table(self, boolean(plan, "plan"))
-        if print_fn is None:
-            say(table.for_print())
-        else:
-            function(print_fn, "print_fn")(table.text())
+        show = say if print_fn is None else function(print_fn, "print_fn")
+        show(summary.table(self, boolean(plan, "plan")).for_print())
 
     def _repr_html_(self) -> str:
         """Return a table of the layers as HTML; notebooks call this method."""
         return summary.outline(self).html()
-
-    def get_layer(self, name: str) -> Layer:
-        """Return the layer with this name, or raise a ValueError that suggests the nearest name."""
-        name = word(name, "name")
-        for layer in self.layers:
-            if layer.name == name:
-                return layer
-        raise unknown("layer", name, [str(layer.name) for layer in self.layers], "name")
 
     # Files ----------------------------------------------------------------------------------------------------
 

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from PIL import Image
 
 import tinycnn
 from tinycnn import (
@@ -490,6 +491,8 @@ def _functions() -> dict[str, Made]:
         "datasets.get": (datasets.get, {"name": "digits"}),
         "datasets.load": (datasets.load, {"name": "digits"}),
         "datasets.names": (datasets.names, {}),
+        "datasets.load_image": (datasets.load_image, {"path": _picture_file(), "shape": (8, 8, 1)}),
+        "datasets.mnist_like": (datasets.mnist_like, {"image": np.eye(30), "size": 28, "box": 20}),
         "datasets.read_idx": (datasets.read_idx, {"path": _idx_file(), "shape": (3,), "max_bytes": 100}),
         "models.build": (models.build, {"name": "ladder_01"}),
         "models.recipe": (models.recipe, {"name": "ladder_01"}),
@@ -506,6 +509,13 @@ def _check_gradients(subject: Any, **given: Any) -> Any:
     """Check a layer that no earlier call has built."""
     fresh = layers.Dense(2) if isinstance(subject, layers.Dense) else subject
     return testing.check_gradients(fresh, **given)
+
+
+def _picture_file() -> Path:
+    """Return a small picture."""
+    path = folder() / "picture.png"
+    Image.fromarray(np.eye(8, dtype=np.uint8)).save(path)
+    return path
 
 
 def _idx_file() -> Path:

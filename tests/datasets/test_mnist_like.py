@@ -136,7 +136,7 @@ def test_what_is_refused(image, message):
 def test_other_arguments_are_checked():
     with pytest.raises(TypeError, match="array of numbers"):
         mnist_like("seven.png")
-    with pytest.raises(ValueError, match="box must fit into the result, whose side is 28; got 30"):
+    with pytest.raises(ValueError, match="box must fit into a result of the size 28; got 30"):
         mnist_like(SPOILED["large"], box=30)
 
 

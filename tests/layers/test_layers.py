@@ -443,9 +443,12 @@ class Complex(initializers.Initializer):
         (lambda: Named().build((3,)), "Named 'named': a parameter or a buffer is called 'w' already"),
         (
             lambda: layers.Dense(4, bias_initializer=OneNumber(), name="d").build((3,)),
-            r"Dense 'd': OneNumber made float64 of shape \(1,\); expected numbers of shape \(4,\)",
+            r"Dense 'd': OneNumber must return an array of numbers of shape \(4,\); got .* with shape \(1,\)",
         ),
-        (lambda: layers.Dense(4, kernel_initializer=Complex()).build((3,)), "Complex made complex128"),
+        (
+            lambda: layers.Dense(4, kernel_initializer=Complex()).build((3,)),
+            r"Dense '.*': Complex must return an array of numbers of shape .*; got an array of complex128",
+        ),
         (lambda: layers.Dense(4).build((3,), rng=42), "rng must be a numpy.random.Generator; got 42"),
         (lambda: layers.Dense(4).build((3,), backend="cpu"), "backend must be a Backend; got 'cpu'"),
         (lambda: layers.ReLU(alph=1), "ReLU takes no argument 'alph'; it takes input_shape, name, trainable"),

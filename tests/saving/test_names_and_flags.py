@@ -176,7 +176,9 @@ def test_a_resumed_fit_keeps_the_flags(tmp_path):
     expected = fit(one_frozen(), 4)
     with pytest.raises(KeyboardInterrupt):
         fit(one_frozen(), 4, callbacks=[callbacks.BackupAndRestore(tmp_path), Stop()])
-    model = fit(made(), 4, callbacks=[callbacks.BackupAndRestore(tmp_path)])
+    with pytest.raises(ValueError, match="trainable was False and is True"):
+        fit(made(), 4, callbacks=[callbacks.BackupAndRestore(tmp_path)])
+    model = fit(one_frozen(), 4, callbacks=[callbacks.BackupAndRestore(tmp_path)])
     assert flags(model) == FLAGS
     assert_same(model, expected)
 

@@ -488,7 +488,7 @@ def test_what_rounding_cannot_hide_is_wrong(far, factor):
         testing.check_gradients(Own(lambda x: x + far, lambda dy, x: factor * dy), X)
 
 
-@pytest.mark.parametrize("far", [1e10, 1e12])
+@pytest.mark.parametrize("far", [1e12, 1e14])
 def test_what_rounding_hides_is_not_called_right(far):
     with pytest.raises(
         AssertionError, match="dx, the gradient by the input, cannot be checked, because results as large as"

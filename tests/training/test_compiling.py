@@ -125,7 +125,7 @@ def test_there_are_none_within_a_frozen_program(monkeypatch):
 
 
 class Odd(initializers.Initializer):
-    def __init__(self):
+    def __init__(self, argument=None):
         self.argument = object()
 
     def __call__(self, shape, rng):

@@ -18,7 +18,7 @@ import tinycnn
 from tinycnn import Sequential, layers, optimizers
 from tinycnn.kernels import cpu, reference
 from tinycnn.kernels.geometry import Window
-from tinycnn.network import network
+from tinycnn.network import compiling
 
 ROOT = Path(__file__).parents[2]
 
@@ -127,9 +127,9 @@ def test_the_first_calls_of_a_model_from_several_threads(monkeypatch):
         time.sleep(0.2)
         return fused(*given, **named)
 
-    fused = network.fused
+    fused = compiling.fused
     model, answers = make(), []
-    monkeypatch.setattr(network, "fused", slowly)
+    monkeypatch.setattr(compiling, "fused", slowly)
     workers = [threading.Thread(target=lambda: answers.append(model.predict(data(3)[0]))) for _ in range(3)]
     for worker in workers:
         worker.start()

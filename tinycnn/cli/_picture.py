@@ -47,7 +47,7 @@ def read(path: Path, input_shape: Shape, way: str = "none") -> tuple[Array, list
             return image, [*picture.done, *done]
         except _mnist_like.NoInkError as error:
             picture = _image_file.read(path, channels)
-            picture.done.append(f"not prepared, because {error}")
+            picture.done.append(f"not prepared, because {str(error).removeprefix('image: ')}")
     pixels, done = _image_file.fitted(picture, height, width)
     return np.divide(pixels, 255, dtype=np.float32), done
 

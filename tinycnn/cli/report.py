@@ -9,7 +9,7 @@ from typing import Any
 from ..core.printing import say
 from ._arguments import UsageError, folder_name
 
-HELP = "Make a page of tables and figures from one run or from recorded runs"
+HELP = "Make a page of tables and figures from a run or from records"
 EXAMPLE = "tinycnn report runs/ladder_03-mnist"
 
 #: The files in the folder of the records.

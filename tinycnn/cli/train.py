@@ -35,7 +35,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--out", metavar="DIR", type=folder_name, help="folder to write into (default: runs/NAME-DATA)")
     earlier = parser.add_mutually_exclusive_group()
     earlier.add_argument("--resume", action="store_true", help="continue where the run in the folder ended")
-    earlier.add_argument("--overwrite", action="store_true", help="begin anew and delete the run in the folder")
+    earlier.add_argument(
+        "--overwrite", action="store_true", help="begin anew; the new run replaces the one in the folder"
+    )
 
 
 def run(args: argparse.Namespace) -> int:

@@ -166,7 +166,7 @@ def check_destination(path: str | os.PathLike[str]) -> Path:
     except OSError as error:
         reason = error.strerror or str(error)
         if error.errno == errno.ELOOP:
-            reason = "it is a link that leads back to itself; delete the link, or give another name"
+            reason = "it is a link that leads back to itself; give another name"
         raise _cannot_write(path, error, reason) from error
     if stat.S_ISDIR(mode):
         raise _cannot_write(path, IsADirectoryError(errno.EISDIR), "it is a folder; give the name of a file in it")
@@ -189,7 +189,7 @@ def make_folder(path: str | os.PathLike[str]) -> None:
     except OSError as error:
         reason = error.strerror or str(error)
         if error.errno == errno.ELOOP or os.path.islink(os.path.realpath(path)):
-            reason = "it is a link that leads back to itself; delete the link, or give another name"
+            reason = "it is a link that leads back to itself; give another name"
         elif isinstance(error, FileExistsError):
             reason = f"it is {_kind(os.stat(path).st_mode)} and not a folder; give another name"
         raise type(error)(error.errno, f"cannot make the folder {path}: {reason}") from error

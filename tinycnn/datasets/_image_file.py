@@ -193,7 +193,7 @@ def _opened(path: Path, done: list[str]) -> Any:
         with path.open("rb") as raw, Image.open(cast(BinaryIO, _Clamped(raw)), formats=FORMATS) as file:
             if file.width * file.height > MAX_PIXELS or max(file.size) > MAX_SIDE:
                 limit = f"{MAX_PIXELS:,}, or {MAX_SIDE:,} on a side"
-                raise ValueError(f"{file.width}×{file.height} pixels are more than the limit of {limit}")
+                raise ValueError(f"{file.width} by {file.height} pixels are more than the limit of {limit}")
             file.load()
             picture = ImageOps.exif_transpose(file)
             if getattr(file, "is_animated", False):

@@ -109,7 +109,7 @@ def prepared(image: Any, *, size: int = SIDE, box: int = BOX, by_mass: bool = Tr
     """
     size, box, by_mass = integer(size, "size"), integer(box, "box"), boolean(by_mass, "by_mass")
     if box > size:
-        raise ValueError(f"box must fit into the result, whose side is {size}; got {box}")
+        raise ValueError(f"box must fit into a result of the size {size}; got {box}")
     pixels = _checked(image)
     if _is_prepared(pixels, size, box, by_mass, off):
         return Prepared(_rounded(pixels), [])
@@ -201,7 +201,7 @@ def _ink(grey: Array) -> tuple[Array, list[str]]:
         relief = _relief(grey, background) * (-1 if dark else 1)
         noise, peak = _noise_and_peak(relief)
     if not peak > max(LEAST_CONTRAST, LEAST_TIMES_NOISE * noise):
-        raise NoInkError("nothing in the picture stands out from its background")
+        raise NoInkError("image: nothing in the picture stands out from its background")
     full = float(np.median(relief[relief > STRONG * peak]))
     least = min(3 * noise, FAINT * full)
     done = []

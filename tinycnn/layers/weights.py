@@ -10,6 +10,7 @@ from .. import initializers, regularizers
 from ..core.backend import Backend
 from ..core.checks import boolean, optional_name
 from ..core.messages import shown
+from ..core.own import OwnReturnError
 from ..core.parameter import Parameter, overwrite
 from ..core.types import Array, Shape
 from .own import SMALLEST
@@ -127,7 +128,10 @@ class Weights:
     def _array(self, shape: Shape, initializer: initializers.Initializer, rng: np.random.Generator) -> Array:
         """Return an array of this layer's backend and dtype with the values of an initializer."""
         self._check_size(shape, "an array of weights")
-        values = np.asarray(initializer(shape, rng))
+        try:
+            values = np.asarray(initializer(shape, rng))
+        except OwnReturnError as error:
+            raise type(error)(f"{self.label}: {error}") from None
         if values.shape != tuple(shape) or values.dtype.kind not in "fiub":
             raise ValueError(
                 f"{self.label}: {type(initializer).__name__} made {values.dtype} of shape {values.shape}; expected "

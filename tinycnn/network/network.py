@@ -7,7 +7,7 @@ from .. import layers as layers_module
 from ..core import seeding
 from ..core.backend import Backend, get_backend
 from ..core.checks import boolean, checked_name, choice, integer, items, optional_name, shape, word
-from ..core.messages import shown, snake_case
+from ..core.messages import shown, snake_case, unknown
 from ..core.parameter import Parameter, overwrite
 from ..core.printing import for_print
 from ..core.registry import custom_classes
@@ -160,6 +160,14 @@ class Network(Compiling):
             layer.name = name
         elif layer.name in taken:
             raise ValueError(f"two layers are called {layer.name!r}; give each layer of a model its own name")
+
+    def get_layer(self, name: str) -> Layer:
+        """Return the layer with this name, or raise a ValueError that suggests the nearest name."""
+        name = word(name, "name")
+        for layer in self.layers:
+            if layer.name == name:
+                return layer
+        raise unknown("layer", name, [str(layer.name) for layer in self.layers], "name")
 
     @property
     def input_shape(self) -> Shape:

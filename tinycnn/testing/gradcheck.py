@@ -298,22 +298,27 @@ class _Probe:
         rms, noise = _rms(np.array([found.central for found in first])), max((f.noise for f in first), default=0.0)
         if noise <= ALLOWED_ROUNDING * rms:
             return rms, rms
+        typical = 0.0
         for wide in (WIDE,) if self._size == 1 else (WIDE, WIDE / self._size):
-            if self._changes(wide * self._size):
-                self._steps += (wide,)
+            if slope := self._typical_slope(wide * self._size):
+                self._steps, typical = (*self._steps, wide), slope
         if self._steps == STEPS:
             return rms, _rms(self._dy) * min(_rms(self._y0) / self._size, 1.0)
         rms = _rms(np.array([at(self._steps[-1]).central for at in slopes.values()]))
-        return rms, rms
+        return rms, max(rms, typical)  # the elements that are checked may be the only ones that nothing depends on
 
-    def _changes(self, distance: float) -> bool:
-        """Return whether the results change by more than rounding if all elements are moved, up or down at random."""
+    def _typical_slope(self, distance: float) -> float:
+        """Return about the root mean square of the array's slopes, from moving all elements, up or down at random.
+
+        It is 0 if the results change by no more than rounding.
+        """
         before = self._flat.copy()
         self._flat += distance * np.random.default_rng(COTANGENT).choice([-1.0, 1.0], before.size)
         with np.errstate(all="ignore"):
             change = float(((self._forward() - self._y0) * self._dy).sum())
         self._flat[...] = before
-        return abs(change) > 10 * float(self._rounding.sum())
+        large = abs(change) > 10 * float(self._rounding.sum())
+        return abs(change) / (distance * float(np.sqrt(before.size))) if large else 0.0
 
     def _judged(
         self,

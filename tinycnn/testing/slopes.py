@@ -17,8 +17,9 @@ from ..core.types import Array
 #: The steps, which are tried in turn until the analytic and the numeric slope agree. The first one is best for smooth
 #: functions; the others help where a kink is near or the curvature is high.
 STEPS = (1e-5, 1e-6, 1e-7)
-#: A wider step for gradients that are too small to be told from the rounding of the first one.
-WIDE = 1e-3
+#: A wider step for gradients that are too small to be told from the rounding of the first one, and one at which only
+#: functions that are nearly linear agree.
+WIDE, WIDEST = 1e-3, 0.1
 #: The rounding that a slope may contain, relative to the gradients around it. More would hide the errors that a check
 #: looks for, so a step with more rounding decides nothing.
 ALLOWED_ROUNDING = 1e-3
@@ -114,6 +115,10 @@ def judge(
         if smooth and abs(value - slopes.central) <= tolerance:
             return Verdict(True, slopes.central, noise=slopes.noise)
     if np.isnan(tolerance):
+        if len(steps) > len(STEPS) and (found := at(WIDEST)).noise <= ALLOWED_ROUNDING * abs(found.central):
+            confirmed = abs(value - found.central) <= rtol * abs(found.central) + atol + found.noise
+            if confirmed and found.gap <= 1e-2 * abs(found.central):
+                return Verdict(True, found.central, noise=found.noise)
         return Verdict(False, first.central, hidden=abs(value - first.central) <= first.noise, noise=first.noise)
     # A gap that comes from curvature shrinks as the step does; one that has not shrunk is a kink.
     if slopes.gap > max(tolerance, 3 * h / steps[0] * first.gap):

@@ -152,7 +152,7 @@ def warn_of_unseen_classes(train: Array, validation: Array, split: bool) -> None
     if not unseen:
         return
     one = len(unseen) == 1
-    which = f"class{'' if one else 'es'} {', '.join(map(str, unseen[:10]))}{', …' if len(unseen) > 10 else ''}"
+    which = f"class{'' if one else 'es'} {', '.join(map(str, unseen[:10]))}{', ...' if len(unseen) > 10 else ''}"
     cure = (
         "validation_split takes the last images, so shuffle first: "
         "order = np.random.default_rng(0).permutation(len(x)); x, y = x[order], y[order]"

@@ -111,9 +111,7 @@ class _NotebookLine:
     """
 
     def __init__(self) -> None:
-        from IPython.display import display  # the kernel of the notebook has imported it already
-
-        self._display = display
+        self._display = sys.modules["IPython.display"].display  # the notebook's kernel has imported it
         self._handle: Any = None
         self._begun = time.monotonic()
         self._title, self._open = "", False
