@@ -159,7 +159,7 @@ class Optimizer(Described):
         self._known |= parameters
 
     def follow(self, parameters: dict[str, Parameter]) -> None:
-        """Keep what belongs to each parameter (:attr:`slots`) under the name that it has now: layers may be renamed.
+        """Keep what belongs to each parameter (``slots``) under the name that it has now: layers may be renamed.
 
         Raises
         ------

@@ -59,7 +59,7 @@ def capture(run: Run, now: Config, callbacks: Sequence[Callback]) -> tuple[dict[
     run : Run
         The fit.
     now : dict
-        The fit's :func:`identity`.
+        The fit's :func:`.fit_identity.identity`.
     callbacks : sequence of Callback
         The callbacks whose state is part of it.
     """
