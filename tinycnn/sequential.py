@@ -78,7 +78,6 @@ class Sequential(Network):
 
     # Training and predicting ----------------------------------------------------------------------------------
 
-    @np.errstate(under="ignore")  # a result too small for its dtype is 0, whatever np.seterr says
     def fit(
         self,
         x: Any,
@@ -183,9 +182,10 @@ class Sequential(Network):
             augment=augment,
             fuse=fuse,
         )
-        batches, validation = arguments.prepare(self, x, y, settings)
-        history = self.history = History()
-        loop.fit(self, batches, validation, settings, history)
+        with np.errstate(under="ignore"):  # what is too small for its dtype is 0, whatever np.seterr says
+            batches, validation = arguments.prepare(self, x, y, settings)
+            history = self.history = History()
+            loop.fit(self, batches, validation, settings, history)
         return history
 
     def _ready(self, x: Any) -> None:
@@ -194,13 +194,12 @@ class Sequential(Network):
             self.build(array(x, "x").shape[1:])
         self.need_compile()
 
-    @np.errstate(under="ignore")  # a result too small for its dtype is 0, whatever np.seterr says
     def train_on_batch(self, x: Any, y: Any) -> Logs:
         """Take one optimizer step on one batch, and return its ``{"loss": …, "accuracy": …}`` before the step."""
         self._ready(x)
-        return evaluation.train_on_batch(self, x, y)
+        with np.errstate(under="ignore"):
+            return evaluation.train_on_batch(self, x, y)
 
-    @np.errstate(under="ignore")  # a result too small for its dtype is 0, whatever np.seterr says
     def evaluate(
         self,
         x: Any,
@@ -243,14 +242,13 @@ class Sequential(Network):
         if y is None and not is_sequence(x):
             raise ValueError("y is missing: evaluate(x, y) takes arrays; join batches into one array each")
         self._ready(x)
-        results = evaluation.evaluate(
-            self, x, y, batch_size, steps, verbose=verbose, sample_weight=sample_weight, check_finite=check_finite
-        )
+        given = {"verbose": verbose, "sample_weight": sample_weight, "check_finite": check_finite}
+        with np.errstate(under="ignore"):
+            results = evaluation.evaluate(self, x, y, batch_size, steps, **given)
         if as_dict:
             return results
         return list(results.values()) if len(results) > 1 else results["loss"]
 
-    @np.errstate(under="ignore")  # a result too small for its dtype is 0, whatever np.seterr says
     def predict(self, x: Any, batch_size: int | None = None, verbose: int = 0, check_finite: bool = True) -> Array:
         """Return the network's results for images, an (N, \\*output_shape) array; nothing is printed.
 
@@ -265,11 +263,11 @@ class Sequential(Network):
             Look for NaN and infinity in the images first.
         """
         self.need_build()
-        return evaluation.predict(self, x, check_finite=check_finite)
+        with np.errstate(under="ignore"):
+            return evaluation.predict(self, x, check_finite=check_finite)
 
     # Looking inside -------------------------------------------------------------------------------------------
 
-    @np.errstate(under="ignore")  # a result too small for its dtype is 0, whatever np.seterr says
     def trace(self, x: Any, y: Any = None) -> Trace:
         """Return every array of the training pass of this batch; no layers are fused, and no step is taken.
 
@@ -298,7 +296,8 @@ class Sequential(Network):
             self.need_build()
         else:
             self._ready(x)
-        return trace(self, x, y)
+        with np.errstate(under="ignore"):
+            return trace(self, x, y)
 
     def summary(self, plan: bool = False, print_fn: Callable[[str], Any] | None = None) -> None:
         """Print a table: each layer's name, output shape, parameters, receptive field, and cache per image.

@@ -91,8 +91,7 @@ def _unscaled(array: Array) -> str | None:
 def _level_of_caller() -> int:
     """Return the ``stacklevel`` with which a warning of the calling function names the user's line."""
     level, frame = 1, sys._getframe(1)
-    # A decorator of NumPy's (errstate) stands between fit and the user.
-    while frame.f_back is not None and frame.f_globals.get("__name__", "").startswith((PACKAGE, "numpy.")):
+    while frame.f_back is not None and frame.f_globals.get("__name__", "").startswith(PACKAGE):
         level, frame = level + 1, frame.f_back
     return level
 
