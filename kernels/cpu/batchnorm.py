@@ -118,7 +118,7 @@ def _wide(x):
 def _repeated(channelwise, wide):
     """Return arrays of one value per channel, repeated as many times as a wide row holds pixels."""
     times = wide.shape[1] // channelwise[0].size
-    return (np.concatenate([array] * times) for array in channelwise)  # np.tile takes five times as long
+    return (np.concatenate([array] * times) for array in channelwise)  # np.tile is slower
 
 
 def _chunks(wide):

@@ -75,6 +75,18 @@ def test_without_a_cache_folder_a_warning_says_what_to_do(tmp_path, request):
 
 
 @jit
+def test_a_system_without_any_folder_to_write_to_is_told_so(monkeypatch, tmp_path):
+    def none():
+        raise FileNotFoundError("No usable temporary directory found")
+
+    (tmp_path / "file").touch()
+    monkeypatch.setattr(kernel_jit.tempfile, "gettempdir", none)
+    monkeypatch.setattr(kernel_jit.numba.config, "CACHE_DIR", str(tmp_path / "file" / "below"))
+    assert kernel_jit.cache_folder() is None
+    with pytest.warns(UserWarning, match="compiled kernels cannot be kept"):
+        backend._warn_without_cache_folder()
+
+
 def test_with_a_cache_folder_there_is_no_warning(monkeypatch, tmp_path):
     monkeypatch.setattr(kernel_jit, "cache_folder", lambda: str(tmp_path))
     with warnings.catch_warnings():

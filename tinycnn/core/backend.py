@@ -4,7 +4,7 @@ import importlib
 import tempfile
 import warnings
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from contextvars import ContextVar
 from dataclasses import dataclass
 from functools import cache, cached_property
@@ -120,7 +120,8 @@ def _warn_without_cache_folder() -> None:
         return
     tried = [str(base) for base in jit._cache_bases()]
     if len(tried) == 1:  # a folder for temporary files is the last resort, if one can be made
-        tried.append(f"a folder of your own in {tempfile.gettempdir()}")
+        with suppress(OSError):  # there may be no such folder
+            tried.append(f"a folder of your own in {tempfile.gettempdir()}")
     warnings.warn(
         f"compiled kernels cannot be kept, so every start compiles them again, which takes up to half a minute: tried "
         f"{' and '.join(tried)}. Set the environment variable NUMBA_CACHE_DIR to a folder that belongs to you and that "

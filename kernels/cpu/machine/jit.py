@@ -78,11 +78,11 @@ def kernel(*, blas=False, parallel=True):
 
 
 def is_little(arguments):
-    """Return whether a launch is over sooner on the calling thread alone: its arrays have under 16,384 elements.
+    """Return whether a launch stays on the calling thread: its arrays have fewer than ``LITTLE`` elements together.
 
-    To wake another thread takes from 5 microseconds to, on a busy machine, milliseconds. Element-wise work on so few
-    elements takes about 5 microseconds, and a convolution or product at most about 20. Which thread does the work has
-    no influence on results, because loops are cut into chunks by shape alone.
+    With so little work, waking other threads gains nothing on quiet cores, and on busy ones the launch would wait for
+    them much longer than the work takes. Which thread does the work has no influence on results, because loops are cut
+    into chunks by shape alone.
     """
     return sum([argument.size for argument in arguments if isinstance(argument, np.ndarray)]) < LITTLE
 
@@ -215,10 +215,10 @@ def _cache_bases():
         yield Path(numba.config.CACHE_DIR)
     else:
         yield Path(os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")) / "tinycnn"
-    temporary = Path(tempfile.gettempdir()) / f"tinycnn-{os.getuid() if hasattr(os, 'getuid') else 'cache'}"
     try:
+        temporary = Path(tempfile.gettempdir()) / f"tinycnn-{os.getuid() if hasattr(os, 'getuid') else 'cache'}"
         temporary.mkdir(mode=0o700, exist_ok=True)
-    except OSError:
+    except OSError:  # a read-only system has no folder for temporary files at all
         return
     if _is_ours(temporary):
         yield temporary
