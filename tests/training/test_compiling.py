@@ -82,6 +82,7 @@ def test_a_system_without_any_folder_to_write_to_is_told_so(monkeypatch, tmp_pat
     (tmp_path / "file").touch()
     monkeypatch.setattr(kernel_jit.tempfile, "gettempdir", none)
     monkeypatch.setattr(kernel_jit.numba.config, "CACHE_DIR", str(tmp_path / "file" / "below"))
+    monkeypatch.setattr(kernel_jit, "cache_folder", kernel_jit.cache_folder.__wrapped__)  # it is asked once
     assert kernel_jit.cache_folder() is None
     with pytest.warns(UserWarning, match="compiled kernels cannot be kept"):
         backend._warn_without_cache_folder()

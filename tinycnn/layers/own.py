@@ -19,6 +19,7 @@ from collections.abc import Callable
 from typing import Any
 
 from ..core.messages import shown
+from ..core.own import OwnReturnError, can_be_called
 from ..core.printing import for_print
 from ..core.version import is_ours
 
@@ -32,7 +33,7 @@ SMALLEST = (
 )
 
 
-class LayerReturnError(TypeError, ValueError):
+class LayerReturnError(OwnReturnError):
     """A method of a user's layer returned what no layer may return: a wrong type, shape or dtype."""
 
 
@@ -84,26 +85,15 @@ def _check_keras_habits(layer: Any, cls: type) -> None:
     if is_ours(inspect.getattr_static(layer, "forward")) and callable(getattr(cls, "call", None)):
         raise TypeError(f"{layer.label} defines call, as in Keras; in tinycnn the method is forward. {SMALLEST}")
     arguments = {"rng": None, "dtype": "float32", "backend": None}
-    if not _can_be_called(layer.build, (), **arguments):
+    if not can_be_called(layer.build, (), **arguments):
         text = (
             f"{layer.label}: build is called as build(input_shape, rng=…, dtype=…, backend=…), and this one does not "
             "take these arguments. Make parameters in create(self, input_shape, rng) instead, with "
             f"self.add_parameter(name, shape, initializer, rng). {SMALLEST}"
         )
         raise TypeError(for_print(text))
-    if not _can_be_called(layer.create, (), None):
+    if not can_be_called(layer.create, (), None):
         raise TypeError(f"{layer.label}: create is called as create(input_shape, rng); let it take these two arguments")
-
-
-def _can_be_called(method: Callable[..., Any], *arguments: Any, **named: Any) -> bool:
-    """Return whether a method takes these arguments, as far as its signature says."""
-    try:
-        inspect.signature(method).bind(*arguments, **named)
-    except TypeError:
-        return False
-    except ValueError:  # some functions that are not written in Python have no signature
-        pass
-    return True
 
 
 def _adapted(layer: Any, name: str, attribute: Any) -> Callable[..., Any]:
@@ -161,7 +151,7 @@ def _left_out(layer: Any, name: str, method: Callable[..., Any]) -> frozenset[st
         raise TypeError(
             f"{layer.label}: {name} takes {misspelt[0]!r}, which tinycnn never passes; did you mean {misspelt[1]!r}?"
         )
-    if not _can_be_called(method, *arrays, **dict.fromkeys(taken)):
+    if not can_be_called(method, *arrays, **dict.fromkeys(taken)):
         raise TypeError(
             f"{layer.label}: {name} is called as {name}({', '.join(arrays)}), and with {', '.join(keywords)} by "
             f"keyword if it takes them; this one cannot be called in this way. {SMALLEST}"
