@@ -12,7 +12,7 @@ from ..kernels.threads import one_blas_thread
 from ..network.network import Network
 from . import device_memory, non_finite, precompile
 from .arguments import FitSettings
-from .batches import Batch, Batches, SampleSource, block_size
+from .batches import ArrayBatches, Batch, Batches, SampleSource, block_size
 from .callback import Callback, History, Logs
 from .data import Samples
 from .evaluation import evaluate_source
@@ -154,6 +154,8 @@ class Run:
         self.may_raise = not any(callback.handles_non_finite for callback in self.callbacks)
         # On a host backend logs cost nothing; from a device they are fetched after each batch only if a callback looks.
         self._watched = not model.backend.on_device or any(callback.watches_batches() for callback in self.callbacks)
+        # Between two batches, only these can change a layer.
+        self._may_change = self.callbacks.are_told_of_batches or not isinstance(batches, ArrayBatches)
         self.new_means()
 
     def _choose_chains(self) -> None:
@@ -225,7 +227,8 @@ class Run:
         if self._watched or self.batch % LOOK_EVERY == 0:
             self._logs = self.logs()
         self.callbacks.on_train_batch_end(self.batch - 1, self._logs)
-        self._choose_chains()
+        if self._may_change:
+            self._choose_chains()
         return self._logs
 
     def logs(self) -> Logs:
@@ -278,6 +281,11 @@ class CallbackList:
 
     def __iter__(self) -> Any:
         return iter(self._callbacks)
+
+    @property
+    def are_told_of_batches(self) -> bool:
+        """Whether any callback defines a method that is called for each batch."""
+        return bool(self._before_batch or self._after_batch)
 
     def _defining(self, name: str) -> list[Callable[..., None]]:
         """Return the methods called ``name`` of all callbacks that do not just inherit the empty one."""
