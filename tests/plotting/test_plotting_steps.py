@@ -221,7 +221,7 @@ def test_dead_units_are_named_in_picture_and_table():
     model, x, y = trained()
     trace = model.trace(x, y)
     assert trace["conv2d"].dead == (1, 2)
-    assert "dead units (0 for every image of this batch): conv2d: 1, 2 of 4" in str(trace)
+    assert "dead units (0 for every image of this batch): conv2d: numbers 1, 2 of 4" in str(trace)
     ax = plotting.dead_units(trace)
     assert texts(ax) == ["dead: 1, 2"]
     assert np.asarray(ax.collections[-1].get_offsets()).tolist() == [[1, 0], [2, 0]]

@@ -157,7 +157,8 @@ class Trace:
 
 def _dead_text(entry: LayerTrace) -> str:
     """Return which units of a layer are dead, and of how many."""
-    return f"{', '.join(map(str, entry.dead))} of {entry.y.shape[-1]}"
+    numbers = ", ".join(map(str, entry.dead))
+    return f"number{'s' if len(entry.dead) > 1 else ''} {numbers} of {entry.y.shape[-1]}"
 
 
 def trace(model: Network, x: Any, y: Any = None) -> Trace:
