@@ -7,7 +7,7 @@ Each backend offers the same names, with the same signatures and meanings:
 ``cpu``
     Numba, parallel over fixed chunks. Results have the same bits for any number of threads.
 ``cuda``
-    Numba on a graphics card (``pip install "tinycnn[cuda]"``), with arrays that lie there.
+    Numba on a graphics card (``pip install -e ".[cuda]"``), with arrays that lie there.
 
 These conventions hold in all backends:
 

@@ -56,6 +56,18 @@ def real_data() -> Callable[[str], Path]:
     return folder
 
 
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
+    """Return how many processes share the tests: one for each core, up to four, if whole folders of them are run.
+
+    A few files are done before a second process would have started. Slow tests count seconds and processor time, so
+    nothing may run beside them.
+    """
+    files_only = all(Path(argument.partition("::")[0]).is_file() for argument in config.args)
+    counts_time = "slow" in config.option.markexpr.replace("not slow", "")
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return 0 if files_only or counts_time else min(cores, 4)
+
+
 @pytest.hookimpl(tryfirst=True)  # the marks must be there before pytest evaluates the option -m
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark every test that asks for published data, by the fixture or by ``skipif(reason="needs TINYCNN_DATA …")``."""

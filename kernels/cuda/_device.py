@@ -38,7 +38,10 @@ OLDEST_DRIVER = (12, 0)  # the oldest CUDA version that numba-cuda and its compi
 def problem():
     """Return what keeps this backend from running here, and the cure; None if nothing does."""
     if cuda is None:
-        return "the package numba-cuda is not installed; on Python 3.14 or older: pip install 'tinycnn[cuda]'"
+        return (
+            "the package numba-cuda is not installed; in tinycnn's folder, with Python 3.14 or older: "
+            'pip install -e ".[cuda]"'
+        )
     if SIMULATED:
         return None
     try:

@@ -193,8 +193,8 @@ def test_means_spreads_and_errors() -> None:
     )
     assert cells in text
     assert "1 h 02 min, 1,234 images/s" in text
-    assert "`ladder_09`: complexity 64,182 parameters / accuracy 0.9000 / errors 0, 1, 2 (document: " in text
-    assert "complexity 64,182 / accuracy 0.993 / 1)" in text
+    assert "`ladder_09`: 64,182 parameters, accuracy 0.9000; errors of each run: 0, 1, 2 (the document has " in text
+    assert "has 64,182, 0.993 and 1)" in text
 
 
 @pytest.mark.parametrize(

@@ -21,7 +21,7 @@ def test_never_chosen_by_itself():
 
 def test_without_numba_cuda(monkeypatch):
     def fail(name):
-        raise ImportError("the package numba-cuda is not installed; install it with: pip install 'tinycnn[cuda]'")
+        raise ImportError("the package numba-cuda is not installed; install it with: pip install -e '.[cuda]'")
 
     monkeypatch.setattr(backend, "_load", fail)
     with (

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-pytest.importorskip("numba_cuda", reason="numba-cuda is not installed: pip install 'tinycnn[cuda]'")
+pytest.importorskip("numba_cuda", reason="numba-cuda is not installed: pip install -e '.[cuda]'")
 
 pytestmark = pytest.mark.cuda
 
@@ -27,7 +27,7 @@ def test_every_kernel_compiles(architecture, record_property):
     command = [sys.executable, HERE / "cuda_ptx.py", architecture]
     result = subprocess.run(command, capture_output=True, text=True, env=environment)
     if "libnvvm" in result.stderr.lower() or "NvvmSupportError" in result.stderr:
-        pytest.skip("the compiler library libNVVM is missing: pip install 'tinycnn[cuda]'")
+        pytest.skip("the compiler library libNVVM is missing: pip install -e '.[cuda]'")
     assert result.returncode == 0, result.stderr[-2000:]
     report = json.loads(result.stdout)
     found = report["compiled"]

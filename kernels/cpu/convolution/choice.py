@@ -37,7 +37,7 @@ def choose(algorithm, x_shape, filters, window, groups, itemsize, pooling=NO_POO
     shape = window.size, window.strides, window.dilation, groups
     if algorithm == "winograd" and shape != ((3, 3), (1, 1), (1, 1), 1):
         raise ValueError(
-            "algorithm='winograd' needs a 3×3 window with stride 1, dilation 1 and one group; got "
+            "algorithm='winograd' needs a 3x3 window with stride 1, dilation 1 and one group; got "
             f"{window} and groups={groups}. Use algorithm='auto'"
         )
     if algorithm == "im2col":

@@ -187,17 +187,15 @@ def _ladder(found: Records) -> list[Block]:
     for name in filter(found.get, names):
         recipe, runs = models.recipe(name), found[name]
         errors = recipe.documented["errors_in_first_100"]
-        document = (
-            f"document: complexity {recipe.params.total:,} / accuracy {recipe.documented_accuracy:.3f} / {errors}"
-        )
+        document = f"the document has {recipe.params.total:,}, {recipe.documented_accuracy:.3f} and {errors}"
         accuracy = fmean(record["test_accuracy"] for record in runs)
-        ours = f"complexity {runs[0]['params']:,} parameters / accuracy {accuracy:.4f} / errors {_errors(runs)}"
+        ours = f"{runs[0]['params']:,} parameters, accuracy {accuracy:.4f}; errors of each run: {_errors(runs)}"
         sentences.append(f"`{name}`: {ours} ({document})")
     return [
         Text(
             "These are thirteen networks, each with one more idea than the one before. For each, the notebook has a "
-            "line with its complexity, its accuracy and its errors in the first 100 test images. The accuracy is that "
-            "of the best epoch if the notebook restored that epoch's weights, otherwise that of the last epoch."
+            "line with its number of parameters, its accuracy and its errors in the first 100 test images. The accuracy "
+            "is that of the best epoch if the notebook restored that epoch's weights, otherwise that of the last epoch."
         ),
         Bullets(sentences),
         Text(f"What we chose for `ladder_00` and `ladder_01`: {models.recipe('ladder_00').chosen[0]}"),
