@@ -194,8 +194,9 @@ def _ladder(found: Records) -> list[Block]:
     return [
         Text(
             "These are thirteen networks, each with one more idea than the one before. For each, the notebook has a "
-            "line with its number of parameters, its accuracy and its errors in the first 100 test images. The accuracy "
-            "is that of the best epoch if the notebook restored that epoch's weights, otherwise that of the last epoch."
+            "line with its number of parameters, its accuracy and its errors in the first 100 test images. The "
+            "accuracy is that of the best epoch if the notebook restored that epoch's weights, otherwise that of the "
+            "last epoch."
         ),
         Bullets(sentences),
         Text(f"What we chose for `ladder_00` and `ladder_01`: {models.recipe('ladder_00').chosen[0]}"),
