@@ -744,6 +744,43 @@ def test_a_callback_that_watches_something_else_is_refused(tmp_path):
     fit(small_model(), best("val_loss"))
 
 
+@pytest.mark.parametrize(
+    ("kind", "then", "now"),
+    [
+        (callbacks.EarlyStopping, {"restore_best_weights": True}, {"restore_best_weights": False}),
+        (callbacks.EarlyStopping, {"restore_best_weights": False}, {"restore_best_weights": True}),
+        (callbacks.ModelCheckpoint, {"initial_value_threshold": None}, {"initial_value_threshold": 0.001}),
+    ],
+)
+def test_settings_of_callbacks_that_a_state_would_undo_are_refused(tmp_path, kind, then, now):
+    def watching(given):
+        more = {"filepath": tmp_path / "best", "save_best_only": True} if kind is callbacks.ModelCheckpoint else {}
+        return kind(monitor="loss", **more, **given), BackupAndRestore(tmp_path / "states")
+
+    fit(small_model(), watching(then), epochs=1)
+    [[name, value]] = now.items()
+    with pytest.raises(ValueError, match=f"{kind.__name__}.{name} was {then[name]} and is {value}"):
+        fit(small_model(), watching(now))
+    fit(small_model(), watching(then))
+
+
+class FixedRate(optimizers.SGD):
+    """Its learning rate is no argument."""
+
+    def __init__(self, momentum=0.5):
+        super().__init__(0.01, momentum)
+
+
+def test_an_optimizer_whose_rate_is_no_argument_goes_on(tmp_path):
+    whole = small_model(optimizer=FixedRate())
+    fit(whole)
+    fit(small_model(optimizer=FixedRate()), [BackupAndRestore(tmp_path)], epochs=1)
+    resumed = small_model(optimizer=FixedRate())
+    fit(resumed, [BackupAndRestore(tmp_path)])
+    for one, other in zip(whole.get_weights(), resumed.get_weights(), strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
 def test_another_version_is_told(tmp_path, monkeypatch):
     fit(small_model(), [BackupAndRestore(tmp_path)], epochs=1)
     monkeypatch.setattr(backup, "versions", lambda: {"tinycnn": "9.9"})

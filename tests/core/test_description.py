@@ -138,6 +138,36 @@ class Multiplied(layers.Layer):
         return dy * np.float32(self.k)
 
 
+class Fixed(layers.Conv2D):
+    """It gives its base an argument by itself, and hands on the others."""
+
+    def __init__(self, filters, k=2, **base):
+        super().__init__(filters, 3, **base)
+        self.k = k
+
+
+class Renamed(optimizers.Adam):
+    def __init__(self, rate=0.1, **base):
+        super().__init__(rate, **base)
+        self.rate = rate
+
+
+class Onwards(Times):
+    """The class in the middle takes none of the arguments of its base that may be handed on."""
+
+    def __init__(self, j=1, **base):
+        super().__init__(**base)
+        self.j = j
+
+
+class Around(schedules.LearningRateSchedule):
+    def __init__(self, parts=()):
+        self.parts = [schedules.deserialize(part) if isinstance(part, dict) else part for part in parts]
+
+    def rate(self, step):
+        return sum(part(step) for part in self.parts)
+
+
 class Handed(layers.Dense):
     """It hands on whatever it is given."""
 
@@ -158,6 +188,10 @@ KEPT = {
     "regularizer": lambda: {"kernel_regularizer": PowerPenalty(0.2, power=3)},
     "activation": lambda: {"activation": Bent(0.2, bend=3)},
     "layer": lambda: {"extra": [Multiplied(np.float32(0.5), then=Bent(bend=2))]},
+    "layer that fixes an argument of its base": lambda: {"extra": [Fixed(2, 3, name="mine", activation="tanh")]},
+    "optimizer with another name for the rate": lambda: {"optimizer": Renamed(0.5, clipnorm=1.0)},
+    "loss of a loss": lambda: {"loss": Onwards(3, k=5.0)},
+    "list of schedules": lambda: {"optimizer": optimizers.SGD(Around([Plain(7), schedules.Constant(0.1)]))},
     "layer that hands on": lambda: {"extra": [Handed(2, use_bias=False)]},
 }
 
@@ -254,9 +288,18 @@ class Doubling(Multiplied):
         super().__init__(2 * k, **base)
 
 
-class Twice(layers.Dense):
-    def __init__(self, **base):
-        super().__init__(5, **base)
+class GatheringMore(losses.SparseCategoricalCrossentropy):
+    def __init__(self, *factors, from_logits=False):
+        super().__init__(from_logits)
+        self.factors = factors
+
+
+class RawList(schedules.LearningRateSchedule):
+    def __init__(self, parts=()):
+        self.parts = list(parts)
+
+    def rate(self, step):
+        return 0.1
 
 
 class Raw(Multiplied):
@@ -285,8 +328,10 @@ def changed(thing, **attributes):
         (lambda: changed(NoBase(), name="mine"), r"NoBase .* does not take 'name', .* __init__ take \*\*base"),
         (lambda: changed(NoBase(), trainable=False), "NoBase cannot be saved, .* does not take 'trainable'"),
         (lambda: Doubling(3), "Doubling cannot be saved: its argument 'k' would be 12 after loading, instead of 6"),
-        (lambda: Twice(), "Twice cannot be saved, .* multiple values for argument 'units'"),
-        (lambda: Raw(activations.ReLU()), "Raw .* its argument 'then' is an object of ReLU, and would be 'relu'"),
+        (lambda: GatheringMore(1, 2), "GatheringMore cannot be saved"),
+        (lambda: changed(Renamed(), learning_rate=0.2), "Renamed cannot be saved"),
+        (lambda: Raw(activations.ReLU()), "Raw .* 'then' is or holds an object of ReLU, and would be 'relu'"),
+        (lambda: RawList([Plain()]), r"RawList .* 'parts' is or holds an object of Plain.*schedules"),
         (lambda: Times(np.ones(2)), "JSON does not hold its argument 'k', array"),
         (lambda: Times(float("inf")), "JSON does not hold its argument 'k', inf"),
         (lambda: Times(print), "JSON does not hold its argument 'k', <built-in function print>"),

@@ -9,7 +9,7 @@ import copy
 import functools
 import inspect
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from contextvars import ContextVar
 from types import MappingProxyType
 from typing import Any, ClassVar
@@ -37,13 +37,14 @@ _CURE = (
 def described(thing: Any) -> Config:
     """Return the description from which :meth:`Registry.find` makes an equal object, in a form for JSON.
 
-    An object of a user's class is made again from its description at once, because a mistake can be corrected now, and
-    not when the file is read.
+    The object is made again from its description at once, because a mistake can be corrected now, and not when the file
+    is read.
 
     Raises
     ------
     ValueError
-        If the class is a user's own and has the name of one of tinycnn's, for which readers would take it.
+        If the class is a user's own and has the name of one of tinycnn's, for which readers would take it; or if an
+        attribute has been set to what the constructor does not take.
     TypeError
         If the class is a user's own and what would be made from the description is not equal.
     """
@@ -52,7 +53,9 @@ def described(thing: Any) -> Config:
     token = _MET.set(met)
     try:
         config = thing.get_config()
-        if not is_ours(cls):
+        if is_ours(cls):
+            _check_values(thing, config, met)
+        else:
             if is_taken(thing):
                 raise ValueError(
                     f"your own class {cls.__name__} has the name of one of tinycnn's classes, and whoever reads the "
@@ -60,7 +63,7 @@ def described(thing: Any) -> Config:
                 )
             config = _complete(thing, config)
             met[cls.__name__] = cls
-            _try_again(thing, config, met)
+            config = _tried(thing, config, met)
     finally:
         _MET.reset(token)
     _MET.get({}).update(met)
@@ -94,18 +97,63 @@ def _complete(thing: Any, config: Any) -> Config:
     return config
 
 
-def _try_again(thing: Any, config: Config, met: Mapping[str, type]) -> None:
-    """Raise unless a configuration makes an object with the same configuration and the same arguments of its bases."""
+def _check_values(thing: Any, config: Config, met: Mapping[str, type]) -> None:
+    """Raise unless the constructor of one of tinycnn's classes takes what the attributes have been set to since."""
+    try:
+        _made_again(thing, config, met)
+    except (TypeError, ValueError) as error:
+        kind = type(thing).__name__
+        raise type(error)(f"{kind} cannot be saved, because a file with it could not be loaded: {error}") from error
+
+
+def _tried(thing: Any, config: Config, met: Mapping[str, type]) -> Config:
+    """Return a configuration, or that part of it which ``__init__`` takes, or raise if it makes an object that differs.
+
+    What differs may be the configuration, or an argument of a base.
+    """
     cls = type(thing)
     try:
-        with custom_classes({name: one for name, one in met.items() if issubclass(one, bases())}):
-            again = made(cls, copy.deepcopy(config))
-        found = {key: _plain(value) for key, value in again.get_config().items()}
+        again, taken = _made_again(thing, config, met), config
     except Exception as error:  # whatever a user's constructor raises
-        raise TypeError(
-            f"{cls.__name__} cannot be saved, because it cannot be made again from what get_config returns: {error}. "
-            f"{_CURE}"
-        ) from error
+        try:
+            taken = _taken(thing, config, met)
+            again = _made_again(thing, taken, met)
+        except Exception:  # the first error is the one to report
+            raise TypeError(
+                f"{cls.__name__} cannot be saved, because it cannot be made again from what get_config returns: "
+                f"{error}. {_CURE}"
+            ) from error
+    _check_equal(thing, again, config)
+    return taken
+
+
+def _made_again(thing: Any, config: Config, met: Mapping[str, type]) -> Any:
+    """Return the object that a configuration makes, which may name the user's classes that were met."""
+    with custom_classes({name: one for name, one in met.items() if issubclass(one, bases())}):
+        return made(type(thing), copy.deepcopy(config))
+
+
+def _taken(thing: Any, config: Config, met: Mapping[str, type]) -> Config:
+    """Return a configuration without the arguments that ``__init__`` gives its base by itself.
+
+    These are ``kernel_size`` in ``super().__init__(filters, 3, **base)``, and ``name`` if a class in the middle does
+    not take it. They are those that are equal without having been given.
+    """
+    kinds = {one.kind for one in inspect.signature(type(thing).__init__).parameters.values()}
+    if inspect.Parameter.VAR_POSITIONAL in kinds:
+        raise TypeError("arguments without a name may be more than what is handed on, and would be lost")
+    own = {*constructor_arguments(type(thing), own=True), *getattr(thing, "_surplus", ())}
+    found = _made_again(thing, {name: value for name, value in config.items() if name in own}, met).get_config()
+    return {name: value for name, value in config.items() if name in own or _plain(found.get(name)) != value}
+
+
+def _check_equal(thing: Any, again: Any, config: Config) -> None:
+    """Raise unless an object that was made again has this configuration too, and the same arguments of its bases."""
+    cls = type(thing)
+    try:
+        found = {key: _plain(value) for key, value in again.get_config().items()}
+    except Exception as error:  # whatever a user's get_config raises
+        raise TypeError(f"{cls.__name__} cannot be saved, because its get_config fails: {error}. {_CURE}") from error
     for name in {**config, **found, **dict.fromkeys(constructor_arguments(cls, bases=True))}:
         if name in config or name in found:
             saved, loaded = (one.get(name) for one in (config, found))
@@ -122,13 +170,23 @@ def _try_again(thing: Any, config: Config, met: Mapping[str, type]) -> None:
                 f"instead of {shown(saved)}. Keep each argument under its own name as it was given, or define "
                 "get_config so that it returns what __init__ has to be given"
             )
-        kinds = [type(kept_argument(one, name)) for one in (thing, again)]
-        if kinds[0] is not kinds[1] and hasattr(kinds[0], "get_config"):
+        kinds, kinds_again = (list(_kinds_in(kept_argument(one, name))) for one in (thing, again))
+        if kinds and kinds != kinds_again:
             raise TypeError(
-                f"{cls.__name__} cannot be saved: its argument {name!r} is an object of {kinds[0].__name__}, and would "
-                f"be {shown(loaded)} after loading. Pass the argument through the get of its module in __init__, for "
-                "example activations.get(activation)"
+                f"{cls.__name__} cannot be saved: its argument {name!r} is or holds an object of {kinds[0].__name__}, "
+                f"and would be {shown(loaded)} after loading. Make it an object again in __init__: "
+                f"activations.get(activation), and likewise get of other modules; or layers.deserialize(layer) if "
+                "isinstance(layer, dict), and likewise for schedules"
             )
+
+
+def _kinds_in(value: Any) -> Iterator[type]:
+    """Yield the classes of the objects that a description stands for, in lists, tuples and dicts too."""
+    if isinstance(value, bases()):
+        yield type(value)
+    elif isinstance(value, list | tuple | dict):
+        for item in value.values() if isinstance(value, dict) else value:
+            yield from _kinds_in(item)
 
 
 def constructor_config(thing: Any, label: str = "") -> Config:

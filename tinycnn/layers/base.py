@@ -54,6 +54,8 @@ class Layer(Weights, Described):
         assumed to work pixel by pixel, and a layer that changes the shape has an unknown receptive field.
     """
 
+    #: The shapes of parameters and buffers as they were made when a model built the layer.
+    built_weights: dict[str, Shape]
     #: The sliding window, if the layer has one; receptive fields are computed from it.
     window: Window | None = None
     #: Whether every output sees the whole input, that is, all pixels of an image.
@@ -383,4 +385,5 @@ def build_layer(layer: Layer, input_shape: Shape, *, rng: np.random.Generator, d
         layer.built_input_shape = shape(input_shape, "input_shape")
         layer.built_output_shape = shape(output_shape, f"{layer.label}: what build returns")
         layer.built = True
+    layer.built_weights = {name: tuple(array.shape) for name, array in layer.weights().items()}
     return layer.built_output_shape

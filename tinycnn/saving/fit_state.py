@@ -24,6 +24,8 @@ from . import model_file
 from .fit_identity import comparable, differences, frozen, settings
 
 FORMAT = 1
+#: The settings of callbacks that have to be as they were, in those callbacks that have them.
+_WATCHED = ("monitor", "mode", "restore_best_weights", "initial_value_threshold")
 #: What a state holds in addition to the number of its format, and the types that each entry may have.
 _FIELDS: dict[str, tuple[type, ...]] = {
     "identity": (dict,),
@@ -93,8 +95,13 @@ def _named_state(callback: Callback) -> dict[str, Any]:
 
 
 def _watched(callback: Callback) -> Config:
-    """Return what a callback watches, if it says so; a best value of something else would be of no use to it."""
-    return {name: getattr(callback, name) for name in ("monitor", "mode") if isinstance(vars(callback).get(name), str)}
+    """Return what a callback watches, and what else its state would undo.
+
+    A best value of something else would be of no use to it, and best weights would be restored, or be missing, whatever
+    it has been told.
+    """
+    kinds = str | bool | int | float | None
+    return {name: vars(callback)[name] for name in _WATCHED if isinstance(vars(callback).get(name, ...), kinds)}
 
 
 def _encoded(value: Any, arrays: dict[str, Array], path: str, level: int = 2) -> Any:
@@ -188,8 +195,9 @@ def check_belongs(saved: Saved, now: Config, callbacks: Sequence[Callback], path
     different = list(differences(then, comparable(now, then)))
     if not different:
         for entry, callback in _pairs(saved, callbacks, path):
-            name = type(callback).__name__
-            different += differences(entry.get("watches", _watched(callback)), _watched(callback), name)
+            now_watched = _watched(callback)
+            then_watched = now_watched | entry.get("watches", {})  # earlier states lack some
+            different += differences(then_watched, now_watched, type(callback).__name__)
     if different:
         more = f", and {len(different) - 3} more" if len(different) > 3 else ""
         shortened = "; ".join(text[:200] for text in different[:3])  # names may be of any length
@@ -298,7 +306,7 @@ def _restore_optimizer(optimizer: optimizers.Optimizer, training: dict[str, Any]
     """Give an optimizer its steps, and the settings that callbacks may have changed, such as a lower learning rate."""
     optimizer.iterations = training["iterations"]
     config = training["optimizer"]["config"]
-    if optimizer.schedule is None:
+    if optimizer.schedule is None and "learning_rate" in config:  # a user's own may fix it
         optimizer.learning_rate = config["learning_rate"]
     if is_ours(type(optimizer)):
         saved = optimizers.get(training["optimizer"])

@@ -22,7 +22,7 @@ from ..core.files import check_plain_file, parse_json, write_whole
 from ..core.messages import shown
 from ..core.registry import custom_classes
 from ..core.types import Array, Shape
-from ..network.network import Network
+from ..network.network import MAX_LAYERS, Network
 from . import foreign
 
 N = TypeVar("N", bound=Network)
@@ -44,15 +44,31 @@ def save_model(model: Network, path: Any, extra: Mapping[str, Any] | None = None
     write_whole(path, packed(arrays, description | {"extra": dict(extra or {})}))
 
 
-def contents(model: Network) -> tuple[dict[str, Array], dict[str, Any]]:
-    """Return everything that makes up a model: its arrays by their names in the file, and the rest as JSON."""
+def contents(model: Network, *, training: bool = True) -> tuple[dict[str, Array], dict[str, Any]]:
+    """Return everything that makes up a model: its arrays by their names in the file, and the rest as JSON.
+
+    Parameters
+    ----------
+    model : Network
+    training : bool
+        Whether optimizer, loss and metrics are part of it, if the model is compiled.
+
+    Raises
+    ------
+    RuntimeError, TypeError, ValueError
+        If a file with these contents could not be loaded; the message says why.
+    """
+    training = training and model.compiled
+    if training:
+        model.need_compile()
+    _check_loadable(model)
     arrays = {_WEIGHT + key: model.backend.to_numpy(value) for key, value in model.weights().items()}
     description: dict[str, Any] = {"format": FORMAT, "model": model.get_config()}
-    if model.compiled:
+    if training:
         model.optimizer.follow(model.parameters())
         description["training"] = {
             "optimizer": described(model.optimizer),
-            "iterations": model.optimizer.iterations,
+            "iterations": integer(model.optimizer.iterations, "the optimizer's iterations", minimum=0),
             "loss": described(model.loss),
             "metrics": metrics.serialize(model.metrics),
         }
@@ -62,11 +78,44 @@ def contents(model: Network) -> tuple[dict[str, Array], dict[str, Any]]:
     return arrays, description
 
 
+def _check_loadable(model: Network) -> None:
+    """Raise if a model has more layers than are read, or arrays that its layers would not have after loading."""
+    model.need_build()
+    if len(model.layers) > MAX_LAYERS:
+        raise ValueError(f"{model.name} cannot be saved: it has {len(model.layers)} layers, more than {MAX_LAYERS}")
+    for layer in model.layers:
+        arrays = {name: (tuple(value.shape), str(value.dtype)) for name, value in layer.weights().items()}
+        built = {name: (shape, model.dtype) for name, shape in layer.built_weights.items()}
+        for name in {**arrays, **built}:
+            if arrays.get(name) != built.get(name):
+                found, wanted = (
+                    "none" if array is None else "{1} of shape {0}".format(*array)
+                    for array in (arrays.get(name), built.get(name))
+                )
+                raise ValueError(
+                    f"{layer.label} cannot be saved: its array {name!r} is {found}, but was {wanted} when it was "
+                    "built. Write new values into the arrays that are there: layer.params[name].value[...] = values"
+                )
+
+
 def packed(arrays: Mapping[str, Array], description: Mapping[str, Any]) -> bytes:
-    """Return the bytes of a file with these arrays and this description."""
+    """Return the bytes of a file with these arrays and this description.
+
+    Raises
+    ------
+    ValueError
+        If the description is nested too deep to be read.
+    """
     # safetensors writes sliced and Fortran-ordered arrays silently wrong.
     arrays = {key: np.asarray(value, order="C") for key, value in arrays.items()}
-    return safetensors.numpy.save(arrays, metadata={_KEY: json.dumps(description, allow_nan=False)})
+    text = json.dumps(description, allow_nan=False)
+    try:
+        parse_json(text)
+    except ValueError as error:
+        raise ValueError(
+            f"this cannot be saved, because it could not be read again: {error}; make it flatter"
+        ) from error
+    return safetensors.numpy.save(arrays, metadata={_KEY: text})
 
 
 def load_model(
@@ -102,10 +151,7 @@ def load_model(
 
 def save_weights(model: Network, path: Any) -> None:
     """Write weights as :meth:`Sequential.save_weights` does; the file is that of a model that was not compiled."""
-    arrays, description = contents(model)
-    weights = {key: value for key, value in arrays.items() if key.startswith(_WEIGHT)}
-    description.pop("training", None)
-    write_whole(path, packed(weights, description))
+    write_whole(path, packed(*contents(model, training=False)))
 
 
 def load_weights(model: Network, path: Any, *, check_finite: bool) -> None:
