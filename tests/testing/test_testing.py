@@ -179,6 +179,17 @@ def test_directional_check_finds_a_wrong_layer():
         testing.check_directional(model, x, y, rtol=1e-5)
 
 
+@pytest.mark.parametrize("right", [0, 1, 1.01])
+def test_directional_check_does_not_pass_what_rounding_hides(right):
+    """The slope of this loss is about 1e-10, which is less than its rounding."""
+    shrink = Own(lambda x: 1e-10 * x, lambda dy, x: right * 1e-10 * dy)
+    model = Sequential([layers.Input((4,)), layers.Dense(8), shrink, layers.Dense(3, "softmax")], dtype="float64")
+    model.compile("sgd", "sparse_categorical_crossentropy")
+    x, y = np.random.default_rng(1).normal(size=(6, 4)), [0, 1, 2, 0, 1, 2]
+    with pytest.raises(AssertionError, match="nothing can be checked, because the loss hides its own changes"):
+        testing.check_directional(model, x, y)
+
+
 class Own(layers.Layer):
     """A layer whose forward and backward are given as functions of x, and of dy and x."""
 
@@ -231,6 +242,8 @@ def test_a_layer_that_changes_a_parameter_is_found():
         (lambda x: 1e-9 * x, 1e-9, 0.001),
         (lambda x: 1e-9 * x, 1e-9, 1.0),
         (lambda x: 1e-100 * x, 1e-100, 0.001),
+        (lambda x: 1e-200 * x, 1e-200, 0.001),
+        (lambda x: 1e200 * x, 1e200, 0.001),
         (lambda x: x + 1e4, 1.0, 0.005),
         (lambda x: x + 1e3, 1.0, 0.001),
         (lambda x: x, 1.0, 0.001),

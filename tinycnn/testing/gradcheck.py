@@ -11,6 +11,7 @@ gradient has to lie between the slopes on its two sides; see :mod:`tinycnn.testi
 """
 
 import functools
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
@@ -91,7 +92,7 @@ def check_gradients(
     AssertionError
         If a gradient is wrong; the message names the layer, the array, the index, both values and the largest relative
         error. Also if forward or backward changes its arguments, if backward adds to gradients instead of overwriting
-        them, if rounding hides a whole array, or if forward computes in float32.
+        them, if rounding hides a whole array of a layer or a loss, or if forward computes in float32.
     TypeError, ValueError
         If x is not float64, does not fit in shape, or is not finite.
     RuntimeError
@@ -214,7 +215,9 @@ def _array(function: Function, name: str, gradient: Any) -> Array:
 def _rms(array: Array) -> float:
     """Return the root mean square of the finite elements."""
     finite = array[np.isfinite(array)]
-    return float(np.sqrt(np.mean(np.square(finite)))) if finite.size else 0.0
+    # Squares must neither overflow nor vanish; a power of 2 changes no digit.
+    exponent = int(np.frexp(np.abs(finite).max(initial=0.0))[1])
+    return float(np.ldexp(np.sqrt(np.mean(np.square(np.ldexp(finite, -exponent)))), exponent)) if finite.size else 0.0
 
 
 def _check_unchanged(function: Function, before: dict[str, Array], which: str) -> None:
@@ -363,7 +366,7 @@ class _Probe:
                 self._flat[element] = before + i * step
                 values.append(float(((self._forward() - self._y0) * self._dy).sum()))
         self._flat[element] = before
-        noise = 8 * float(np.sqrt(np.square(np.diff(values, 3)).mean() / 20))  # 20 = 6! / (3!)²
+        noise = 8 * _rms(np.diff(values, 3)) / math.sqrt(20)  # 20 = 6! / (3!)²
         if not np.isfinite(noise + around.gap):  # forward is not defined close by
             return 0.0
         size = max(_rms(self._y0), self._size) * float(np.sqrt(np.square(self._dy).sum()))
