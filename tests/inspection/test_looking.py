@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import tinycnn
-from tinycnn import Sequential, layers, losses, plotting, testing
+from tinycnn import Sequential, activations, layers, losses, plotting, regularizers, testing
 from tinycnn.profile import profile
 
 X, Y = np.random.default_rng(0).random((6, 6, 6, 1)), np.arange(6) % 3
@@ -129,6 +129,52 @@ def test_a_loss_that_counts_is_left_as_it_was(look):
     before = model.loss.asked, model.chain_loss.asked
     LOOKS[look](model)
     assert before == (model.loss.asked, model.chain_loss.asked)
+
+
+class Warming(activations.ActivationFunction):
+    """It grows with every pass."""
+
+    name, keeps = "warming", "x"
+
+    def __init__(self):
+        self.passes = np.zeros(1)
+
+    def forward(self, kernels, x, out=None):
+        self.passes += 1
+        return x * self.passes
+
+    def backward(self, kernels, dy, kept, out=None):
+        return dy * self.passes
+
+
+class Asked(regularizers.Regularizer):
+    """It remembers how often it was asked."""
+
+    def __init__(self):
+        self.asked = 0
+
+    def penalty(self, value):
+        self.asked += 1
+        return 0.0
+
+    def gradient(self, value):
+        self.asked += 1
+        return 0 * value
+
+
+@pytest.mark.parametrize("look", ["summary", "trace", "trace without labels", "profile", "pictures"])
+def test_activations_and_regularizers_that_remember_are_left_as_they_were(look):
+    activation, regularizer = Warming(), Asked()
+    with tinycnn.use_backend("reference"):
+        model = Sequential([layers.Input((6, 6, 1))], dtype="float64")
+        model.add(layers.Conv2D(2, 3, activation=activation, kernel_regularizer=regularizer))
+        model.add(layers.Flatten())
+        model.add(layers.Dense(3, activation="softmax"))
+    model.compile("sgd", "sparse_categorical_crossentropy")
+    model.fit(X, Y, verbose=0)
+    before = activation.passes.tolist(), regularizer.asked
+    LOOKS[look](model)
+    assert before == (activation.passes.tolist(), regularizer.asked)
 
 
 def test_a_look_that_fails_changes_nothing_either():

@@ -1,7 +1,7 @@
 """Look without changing: layers work with copies of what they hold, and get back their own when the look is over.
 
 A layer of a user's own may keep what it likes in plain attributes: arrays, numbers, lists, random generators, other
-layers. A forward pass that only serves to look must leave all of it as it was. Only parameters are not copied, because
+layers. So may an activation or a regularizer. A forward pass that only serves to look must leave all of it as it was. Only parameters are not copied, because
 optimizers and checks refer to them.
 """
 
@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from ..core.description import Named
 from ..core.parameter import Parameter
 from ..core.types import Array
 from ..core.version import is_ours
@@ -26,6 +27,7 @@ def layers_kept(layers: Iterable[Any], *others: Any, gradients: bool = False) ->
     """
     layers = list(layers)
     parameters = [parameter for layer in layers for parameter in layer.params.values()]
+    others = (*others, *_own_parts(layers, parameters))
     memo: dict[int, Any] = {id(one): one for one in (*layers, *others, *parameters)}
     for parameter in parameters:
         memo |= {id(array): array for array in (parameter.value, parameter.grad)}
@@ -47,6 +49,15 @@ def layers_kept(layers: Iterable[Any], *others: Any, gradients: bool = False) ->
         for parameter, array, before in grads:
             parameter.grad = array
             array[...] = before
+
+
+def _own_parts(layers: list[Any], parameters: list[Parameter]) -> list[Any]:
+    """Return the activations and regularizers of a user's own, which may remember something as layers do."""
+    held = [*(value for layer in layers for value in vars(layer).values()), *(p.regularizer for p in parameters)]
+    own = {
+        id(one): one for one in held if isinstance(one, Named) and not is_ours(type(one)) and hasattr(one, "__dict__")
+    }
+    return list(own.values())
 
 
 def _copy_of(layer: Any, memo: dict[int, Any], shared: list[Array]) -> dict[str, Any]:
