@@ -354,6 +354,16 @@ def test_a_file_of_ones_own_is_not_overwritten_unasked(name, capsys):
 
 
 @pytest.mark.usefixtures("no_pictures")
+def test_the_report_on_an_earlier_run_goes_with_it():
+    train("--epochs", 1, "--out", "a")
+    for name in ("report.html", "report.md", "notes.md"):
+        Path("a", name).write_text("on the first run")
+    assert train("--epochs", 1, "--out", "a", "--overwrite") == 0
+    assert [path.name for path in Path("a").glob("*.md")] == ["notes.md"]
+    assert not Path("a", "report.html").exists()
+
+
+@pytest.mark.usefixtures("no_pictures")
 def test_states_that_are_no_runs_are_not_overwritten_unasked(capsys):
     train("--epochs", 1, "--out", "a")
     for path in Path("a").iterdir():

@@ -162,7 +162,7 @@ class Asked(regularizers.Regularizer):
         return 0 * value
 
 
-@pytest.mark.parametrize("look", ["summary", "trace", "trace without labels", "profile", "pictures"])
+@pytest.mark.parametrize("look", ["summary", "trace", "trace without labels", "profile"])
 def test_activations_and_regularizers_that_remember_are_left_as_they_were(look):
     activation, regularizer = Warming(), Asked()
     with tinycnn.use_backend("reference"):

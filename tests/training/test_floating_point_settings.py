@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import tinycnn
-from tinycnn import Sequential, layers, losses, optimizers, regularizers, testing
+from tinycnn import Sequential, initializers, layers, losses, optimizers, regularizers, testing
 
 RNG = np.random.default_rng(0)
 X, Y = RNG.normal(size=(8, 6, 6, 2)).astype("float32"), RNG.integers(0, 3, 8)
@@ -59,3 +59,8 @@ def test_a_gradient_check(raising):
     testing.check_gradients(layers.Dense(3, activation="softmax"), 300 * RNG.normal(size=(4, 5)))
     logits = np.array([[0, 800.0, -800], [1, 2, 3]])
     testing.check_gradients(losses.SparseCategoricalCrossentropy(from_logits=True), logits, np.array([1, 0]))
+
+
+def test_initial_values_that_are_too_small(raising):
+    small = initializers.RandomNormal(stddev=1e-44)
+    Sequential([layers.Input((3,)), layers.Dense(20, kernel_initializer=small)])

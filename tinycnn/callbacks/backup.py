@@ -19,6 +19,9 @@ from ..training.callback import Callback, Logs
 from ..training.loop import Run
 from ..training.non_finite import bad_weight
 
+#: The attributes that hold the data and the memory of a fit while it runs; no copy has them.
+_OF_THE_FIT = ("_run", "_others", "_found")
+
 
 class _Left(NamedTuple):
     """How a fit with a backup has left a model that is used further, as in a notebook."""
@@ -155,9 +158,11 @@ class BackupAndRestore(Callback):
         if run is not None and identity is not None:
             begun_with = {name: identity[name] for name in self._now}
             _LEFT[run.model] = _Left(os.path.realpath(self.backup_dir), begun_with, fit_identity.settings(run.model))
-        # These hold the data and the memory of the fit.
-        for name in ("_run", "_others", "_found"):
+        for name in _OF_THE_FIT:
             self.__dict__.pop(name, None)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: value for name, value in super().__getstate__().items() if name not in _OF_THE_FIT}
 
     def save(self) -> None:
         """Write the state as it is now, between two batches."""

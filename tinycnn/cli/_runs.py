@@ -19,6 +19,7 @@ from ..saving import fit_state
 from ..saving.state_folder import StateFolder
 from ..sequential import Sequential
 from ._json import without_nan
+from .report import HTML, MARKDOWN
 
 MODEL, HISTORY, RUN = "model.safetensors", "history.csv", "run.json"
 #: The largest ``run.json`` that is read; a real one has a few kB.
@@ -246,8 +247,9 @@ def results_in(folder: Path) -> list[str]:
 
 
 def delete_results(folder: Path) -> None:
-    """Delete what an earlier run has left beside its states."""
-    for name in RESULTS:
+    """Delete what an earlier run has left beside its states, and the report on it if there is one."""
+    reports = (HTML, MARKDOWN) if (folder / RUN).exists() else ()
+    for name in (*reports, *RESULTS):
         (folder / name).unlink(missing_ok=True)
 
 

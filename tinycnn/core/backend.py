@@ -57,7 +57,8 @@ class Backend:
 
     def array(self, values: Any, dtype: str | None = None) -> Array:
         """Return a new C-ordered array of this backend."""
-        return self.kernels.upload(values, dtype) if self.on_device else np.array(values, dtype=dtype, order="C")
+        with np.errstate(under="ignore"):  # what is too small for its dtype is 0, whatever np.seterr says
+            return self.kernels.upload(values, dtype) if self.on_device else np.array(values, dtype=dtype, order="C")
 
     def own(self, array: Any) -> Array:
         """Return the array itself if this backend's kernels take it; copy a NumPy array to the device otherwise."""

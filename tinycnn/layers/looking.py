@@ -1,8 +1,8 @@
 """Look without changing: layers work with copies of what they hold, and get back their own when the look is over.
 
 A layer of a user's own may keep what it likes in plain attributes: arrays, numbers, lists, random generators, other
-layers. So may an activation or a regularizer. A forward pass that only serves to look must leave all of it as it was. Only parameters are not copied, because
-optimizers and checks refer to them.
+layers. So may an activation or a regularizer. A forward pass that only serves to look must leave all of it as it was.
+Only parameters are not copied, because optimizers and checks refer to them.
 """
 
 import copy
