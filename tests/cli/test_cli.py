@@ -19,7 +19,7 @@ from PIL import Image
 import tinycnn
 from tinycnn import cli, datasets, models, testing
 from tinycnn.callbacks import BackupAndRestore, Callback, LambdaCallback
-from tinycnn.cli import _COMMANDS, _figures, _runs, main, predict
+from tinycnn.cli import _COMMANDS, _figures, _runs, main, predict, report
 from tinycnn.saving import state_folder
 from tinycnn.saving.model_file import save_model
 from tinycnn.sequential import Sequential
@@ -356,7 +356,8 @@ def test_a_file_of_ones_own_is_not_overwritten_unasked(name, capsys):
 @pytest.mark.usefixtures("no_pictures")
 def test_the_report_on_an_earlier_run_goes_with_it():
     train("--epochs", 1, "--out", "a")
-    for name in ("report.html", "report.md", "notes.md"):
+    assert (report.HTML, report.MARKDOWN) == _runs.REPORTS
+    for name in (*_runs.REPORTS, "notes.md"):
         Path("a", name).write_text("on the first run")
     assert train("--epochs", 1, "--out", "a", "--overwrite") == 0
     assert [path.name for path in Path("a").glob("*.md")] == ["notes.md"]

@@ -19,7 +19,6 @@ from ..saving import fit_state
 from ..saving.state_folder import StateFolder
 from ..sequential import Sequential
 from ._json import without_nan
-from .report import HTML, MARKDOWN
 
 MODEL, HISTORY, RUN = "model.safetensors", "history.csv", "run.json"
 #: The largest ``run.json`` that is read; a real one has a few kB.
@@ -30,6 +29,8 @@ STATES = "checkpoints"
 PICTURES = ("curves.png", "confusion_matrix.png", "best_predictions.png", "worst_predictions.png", "first_100.png")
 #: What a run leaves, apart from its states. ``run.json`` comes first, because it says that all the others are there.
 RESULTS = (RUN, *PICTURES, HISTORY, MODEL)
+#: What `tinycnn report` adds to the folder of a run; a test compares the names with its own.
+REPORTS = ("report.html", "report.md")
 _HALF_WRITTEN = re.compile(r"\.(model\.safetensors|history\.csv|run\.json|\w+\.png)\.\w+\.part")
 COLUMNS = ("epoch", "loss", "accuracy", "val_loss", "val_accuracy", "learning_rate")
 
@@ -248,7 +249,7 @@ def results_in(folder: Path) -> list[str]:
 
 def delete_results(folder: Path) -> None:
     """Delete what an earlier run has left beside its states, and the report on it if there is one."""
-    reports = (HTML, MARKDOWN) if (folder / RUN).exists() else ()
+    reports = REPORTS if (folder / RUN).exists() else ()
     for name in (*reports, *RESULTS):
         (folder / name).unlink(missing_ok=True)
 
