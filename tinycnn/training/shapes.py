@@ -116,9 +116,9 @@ def _pixels(shape: Shape, wanted: Shape) -> str:
     steps += [why] if why else []
     text = f"{', and '.join(steps)}: {x}" if steps else ""
     if (h, w) != (H, W):
-        size = f"the images have {h}×{w} pixels and the model takes {H}×{W}: resize them"
+        size = for_print(f"the images have {h}×{w} pixels and the model takes {H}×{W}: resize them")
         text = f"{text}; {size}" if text else f"{size}, or make the model with Input(({h}, {w}, {C}))"
-    return for_print(text)
+    return text
 
 
 def _has_channels(shape: Shape, wanted: Shape) -> bool:

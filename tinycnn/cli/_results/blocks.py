@@ -173,8 +173,9 @@ def _plain(text: str) -> str:
 
 _STYLE = """
 :root { color-scheme: light; }
-body { font: 1rem/1.55 system-ui, sans-serif; color: #1b1b1b; background: #fff; max-width: 62rem; margin: 0 auto;
+body { font: 1rem/1.55 system-ui, sans-serif; color: #1b1b1b; background: #fff; max-width: 76rem; margin: 0 auto;
        padding: 1rem; overflow-wrap: break-word; }
+p, ul { max-width: 62rem; }
 h1, h2, h3 { line-height: 1.25; margin: 2rem 0 .6rem; }
 h1 { margin-top: .5rem; }
 h2 { border-bottom: 1px solid #ccc; padding-bottom: .2rem; }
