@@ -35,6 +35,8 @@ COTANGENT = 1
 MEASUREMENTS = 5
 #: The rounding, relative to results and input, from which on a function does not compute in float64 throughout.
 COARSE = 1e-10
+#: A step that shows even in float16, of which the usual steps show nothing.
+COARSE_STEP = 2.0**-6
 
 
 @np.errstate(under="ignore")
@@ -342,6 +344,7 @@ class _Probe:
             return verdict
         self._measurements += 1
         noise = self._noise(element, at(STEPS[0]), result)
+        result.coarse |= not verdict.numeric and self._is_coarse_step(element, value)
         if noise <= self._measured:
             return verdict
         self._measured = noise
@@ -371,6 +374,11 @@ class _Probe:
         staircase = around.gap < tolerance < abs(slope - around.central)
         result.coarse |= staircase or noise > COARSE * size
         return noise
+
+    def _is_coarse_step(self, element: int, value: float) -> bool:
+        """Return whether results stand still for small steps and follow a wide one as backward says, as in float16."""
+        wide = self._slopes(np.array([element]), COARSE_STEP).central
+        return bool(value != 0 and abs(wide - value) <= 0.3 * abs(value))
 
     def _judge_together(self, kinks: list[int], analytic: Array, rtol: float, atol: float, result: _Result) -> None:
         """Move all elements at a kink together: in a tie there is a slope then, the sum of their gradients."""
