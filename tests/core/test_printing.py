@@ -376,7 +376,12 @@ def test_errors_fit_a_terminal():
     lines = in_terminal(ERRORS)
     assert {line for line in lines if len(line) > 80} == set()
     text = " ".join(" ".join(lines).split())
-    for expected in ("did you mean 'ladder_09'?", "tinycnn train --help", "no such folder or file", "did you mean --data?"):
+    for expected in (
+        "did you mean 'ladder_09'?",
+        "tinycnn train --help",
+        "no such folder or file",
+        "did you mean --data?",
+    ):
         assert expected in text
 
 
