@@ -366,9 +366,9 @@ def test_lines_fit_a_terminal():
 ERRORS = """
 import contextlib
 from tinycnn.cli import main
-for words in (["train", "ladder09"], ["predict", "no/such/folder/of/a/run", "0"], ["train", "ladder_09", "--dta", "mnist"]):
+for words in ("train ladder09", "predict no/such/folder/of/a/run 0", "train ladder_09 --dta mnist"):
     with contextlib.suppress(SystemExit):
-        main(words)
+        main(words.split())
 """
 
 

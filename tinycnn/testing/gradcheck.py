@@ -161,6 +161,7 @@ def compare(
     dy = rng.normal(size=y0.shape)
     analytic = _analytic(function, dy)
     _check_unchanged(function, before, "backward")
+    results = {}
     for name, array in function.arrays.items():
         gradient = analytic[name]
         if gradient.shape != array.shape:
@@ -172,17 +173,19 @@ def compare(
         elements = np.arange(array.size)
         if max_elements is not None and array.size > max_elements:
             elements = np.sort(rng.choice(array.size, max_elements, replace=False))
-        result = probe.compare(gradient.reshape(-1), elements, rtol, atol)
+        results[name] = result = probe.compare(gradient.reshape(-1), elements, rtol, atol)
         counts = result.checked, result.kinks, result.largest_error
         report.rows.append(Row(layer_name or function.name, name, array.shape, *counts, note, result.hidden))
-        if result.coarse:
+    coarse = any(result.coarse for result in results.values())  # forward is the same for all arrays
+    for name, result in results.items():
+        if coarse and (result.coarse or result.wrong):
             report.failures.append(
                 f"{function.name}: {gradient_of(name)} cannot be checked, because forward loses digits: its results "
                 "do not follow small changes as float64 can. Perhaps a part of it is computed in float32; make every "
                 "array in forward with the dtype of x"
             )
         elif result.wrong:
-            report.failures.append(_describe(function.name, name, array.shape, result, seed))
+            report.failures.append(_describe(function.name, name, function.arrays[name].shape, result, seed))
         elif result.hidden and not result.checked and not function.composite:
             report.failures.append(
                 f"{function.name}: {gradient_of(name)} cannot be checked, because results as large as "
