@@ -6,6 +6,7 @@ from typing import Any, ClassVar, Literal
 from .core import forms
 from .core.checks import real
 from .core.description import Named
+from .core.messages import shown
 from .core.public import listing
 from .core.registry import Registry
 from .core.types import Array
@@ -35,6 +36,11 @@ class ActivationFunction(Named):
 
     def to_keep(self, x: Array, y: Array) -> Array | None:
         """Return the array that ``keeps`` names."""
+        if self.keeps not in ("x", "y", None):
+            raise ValueError(
+                f"activation {type(self).__name__}: keeps must be 'x', 'y' or None, what backward is given; got "
+                f"{shown(self.keeps)}"
+            )
         return {"x": x, "y": y, None: None}[self.keeps]
 
     def backward(self, kernels: Any, dy: Array, kept: Array | None, out: Array | None = None) -> Array:

@@ -264,8 +264,8 @@ class MeanSquaredError(Loss):
 
     Parameters
     ----------
-    name, reduction
-        As in :class:`Loss`.
+    reduction, name
+        As in :class:`Loss`, in Keras's order.
 
     Examples
     --------
@@ -275,6 +275,9 @@ class MeanSquaredError(Loss):
     """
 
     name = "mean_squared_error"
+
+    def __init__(self, reduction: str = _MEAN, name: str | None = None) -> None:
+        super().__init__(name, reduction)
 
     def check_targets(self, y: Any, n: int, output_shape: Shape) -> Array:
         return check_numbers(y, (n, *output_shape))

@@ -61,7 +61,8 @@ class Metric(Described):
         y_pred : array
             The predictions, which are probabilities where the loss is about classes.
         """
-        values = array(self.values(array(y_true, "y_true"), array(y_pred, "y_pred")), f"values of {self.name!r}")
+        targets = array(as_numbers(any_array(y_true, "y_true"), "y_true"), "y_true")
+        values = array(self.values(targets, array(y_pred, "y_pred")), f"values of {self.name!r}")
         self.total += float(values.sum(dtype=np.float64))
         self.count += values.size
 

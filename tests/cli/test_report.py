@@ -342,6 +342,21 @@ def compared() -> dict[str, Any]:
     return {"name": "ladder_02", "question": "Size", "held_out": 5000, "epochs": 2, "answers": answers}
 
 
+def test_no_heading_stands_alone_where_pictures_are_left_out() -> None:
+    picture = blocks.Picture("a", "b", lambda: None)
+    shown = [blocks.Heading(1, "T"), blocks.Heading(2, "A"), picture, blocks.Heading(2, "B"), blocks.Heading(3, "C")]
+    shown += [blocks.Text("d"), blocks.Heading(2, "E"), blocks.Heading(3, "F"), picture]
+    assert blocks.markdown(shown) == "# T\n\n## B\n\n### C\n\nd\n"
+    assert blocks.markdown(shown, "images").count("#") == 1 + 2 + 2 + 3 + 2 + 3
+
+
+def test_numbers_in_a_table_break_only_where_they_may() -> None:
+    cells = ["two words", "91.30 (91.29 to 91.31)", "4 min 43 s, 4,438 images/s", "11, 10, 12", "no number"]
+    html = blocks.page([blocks.Table(["x"] * 5, [cells])], "t", lambda picture: b"")
+    for text in [*cells[:1], "91.30 (91.29_to_91.31)", "4_min_43_s, 4,438_images/s", *cells[3:]]:
+        assert f">{text.replace('_', chr(160))}</td>" in html
+
+
 def test_choices_are_shown_with_the_best_last_epoch_in_bold(tmp_path: Path) -> None:
     (tmp_path / "choices").mkdir()
     (tmp_path / "choices" / "ladder_02.json").write_text(json.dumps(compared()))

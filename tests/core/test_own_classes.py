@@ -126,11 +126,13 @@ KERAS = {
     ),
     "loss of another": (Absolute, {}, None),
     "loss that is never called": (losses.MeanSquaredError, {"call": lambda self, y_true, y_pred: 0.0}, "defines call"),
+    "loss that is called": (losses.MeanSquaredError, {"__call__": lambda self, t, p: 0.0}, "defines __call__.*forward"),
     "metric": (metrics.Metric, {"update_state": lambda self, y_true, y_pred: None}, "update_state.*method is update"),
     "metric that resets": (First, {"reset_state": lambda self: None}, "reset_state.*method is reset"),
     "metric without any": (metrics.Metric, {}, "does not define values or update.*class Distance"),
     "optimizer": (optimizers.Optimizer, {"update_step": lambda self, g, v, r: None}, "update_step.*method is update"),
     "optimizer's steps": (optimizers.SGD, {"apply_gradients": lambda self, pairs: None}, "apply_gradients.*is step"),
+    "optimizer that applies": (optimizers.SGD, {"apply": lambda self, grads: None}, "defines apply.*is step"),
     "optimizer without any": (optimizers.Optimizer, {}, "does not define update or step.*class Sign"),
 }
 PLACES = {losses.Loss: "loss", metrics.Metric: "metrics", optimizers.Optimizer: "optimizer"}
@@ -160,6 +162,23 @@ def test_a_constructor_that_does_not_call_that_of_its_base(base):
     thing = variant(base, __init__=lambda self, *_: setattr(self, "k", 1))(0.1)
     parts = {place_of(base): [thing] if issubclass(base, metrics.Metric) else thing}
     refused(TypeError, r"__init__ of \w+ Mine does not call super\(\).__init__\(\).* needs no more than", **parts)
+
+
+@pytest.mark.parametrize(
+    "parts",
+    [{"loss": losses.Loss()}, {"metrics": [metrics.Metric()]}, {"optimizer": optimizers.Optimizer(0.1)}],
+)
+def test_a_base_class_alone_is_refused_when_the_model_is_compiled(parts):
+    refused(TypeError, "does not define .*needs no more than", **parts)
+
+
+def test_an_argument_that_is_handed_on_to_the_base_is_named():
+    cls = variant(optimizers.Optimizer)
+    cls.__init__ = lambda self, learning_rate=0.1, name="mine": optimizers.Optimizer.__init__(
+        self, learning_rate, name=name
+    )
+    with pytest.raises(TypeError, match="the base class of Mine takes no argument 'name'"):
+        cls()
 
 
 def function(*given):
@@ -243,6 +262,7 @@ LOSS = {
     ),
     "gradient of another dtype": ("backward", lambda self, c, w, b: (c.p - c.targets).astype("f8"), "got float64"),
     "gradient by sample": ("backward", lambda self, c, w, b: w, r"shape of y_pred, \(12, 3\); got .* shape \(12,\)"),
+    "a masked gradient": ("backward", lambda self, c, w, b: np.ma.array(c.p), "got a MaskedArray of float32"),
     "no gradient": ("backward", lambda self, c, w, b: None, "; got None"),
 }
 
@@ -265,6 +285,27 @@ def test_what_a_loss_returns(name):
 )
 def test_what_a_metric_returns(method, returned, message):
     refused(OwnReturnError, f"^Mine.{message}", metrics=[variant(First, **{method: lambda *_: returned})()])
+
+
+def test_gradients_that_cannot_be_written_are_copied():
+    mean = lambda self, c, w, b: np.broadcast_to(w.mean() * np.ones_like(c.p[:1]), c.p.shape)  # noqa: E731
+    fitted(loss=variant(Absolute, backward=mean)())
+    ones = lambda self, kernels, dy, kept, out=None: np.broadcast_to(np.ones_like(dy[:1]), dy.shape)  # noqa: E731
+    fitted(activation=variant(Squared, backward=ones)())
+
+
+@pytest.mark.parametrize("keeps", ["z", 3, ["x"]])
+def test_what_an_activation_keeps(keeps):
+    mine = variant(Squared, keeps=keeps)()
+    refused(ValueError, "activation Mine: keeps must be 'x', 'y' or None.*; got", activation=mine)
+
+
+def test_a_metric_takes_labels_as_a_loss_does():
+    first, labels = First(), np.array([0, 1], object)
+    first.update(labels, np.eye(2))
+    assert first.result() == 0.5
+    with pytest.raises(ValueError, match="return_inverse=True"):
+        first.update(["cat", "dog"], np.eye(2))
 
 
 def test_numbers_of_numpys_are_numbers():

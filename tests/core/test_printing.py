@@ -363,6 +363,28 @@ def test_lines_fit_a_terminal():
     assert "\n  " in text
 
 
+ERRORS = """
+import contextlib
+from tinycnn.cli import main
+for words in ("train ladder09", "predict no/such/folder/of/a/run 0", "train ladder_09 --dta mnist"):
+    with contextlib.suppress(SystemExit):
+        main(words.split())
+"""
+
+
+def test_errors_fit_a_terminal():
+    lines = in_terminal(ERRORS)
+    assert {line for line in lines if len(line) > 80} == set()
+    text = " ".join(" ".join(lines).split())
+    for expected in (
+        "did you mean 'ladder_09'?",
+        "tinycnn train --help",
+        "no such folder or file",
+        "did you mean --data?",
+    ):
+        assert expected in text
+
+
 def test_the_width_of_a_terminal(monkeypatch):
     assert OUT.columns is None  # where it is no terminal nothing is cut
     terminal = type("T", (OnlyWrite,), {"isatty": lambda self: True, "fileno": lambda self: -1})()

@@ -152,6 +152,8 @@ def test_what_is_no_picture_is_refused_by_name():
     half_red().save("a.png")
     with pytest.raises(ValueError, match=r"shape must be \(H, W, C\), with C = 1 .* got \(28, 28\)"):
         load_image("a.png", (28, 28))
+    for kind in (np.uint8, np.dtype("uint8"), np.float32):
+        assert load_image("a.png", (28, 28, 1), dtype=kind).dtype == kind
     with pytest.raises(ValueError, match="dtype must be 'float32' or 'uint8'; got 'float64'"):
         load_image("a.png", (28, 28, 1), dtype="float64")
     with pytest.raises(TypeError, match="path must be"):

@@ -121,6 +121,7 @@ def test_other_sizes_and_fashion():
         (np.full((50, 50), 200, np.uint8), "nothing in the picture stands out"),
         (np.zeros((1, 1), np.uint8), "nothing in the picture stands out"),
         (np.random.default_rng(0).normal(120, 20, (200, 200)).clip(0, 255).astype(np.uint8), "nothing in the picture"),
+        (np.zeros((28, 28, 4)), r"fourth channel, .* opaque a pixel is: image\[\.\.\., :3\]"),
         (np.zeros((2, 28, 28, 1)), r"got \(2, 28, 28, 1\); give one image of a batch: image\[0\]"),
         (np.zeros((28, 28, 2)), r"\(H, W, 3\); got \(28, 28, 2\)"),
         (np.full((28, 28), 200.0), "from 0 to 1; got 200 to 200; divide it by 255"),

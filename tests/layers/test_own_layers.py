@@ -194,6 +194,13 @@ def test_a_mistake_is_told_of_the_layer_that_made_it(case):
 
 
 @pytest.mark.parametrize("method", ["forward", "backward"])
+def test_a_masked_array_is_told_of_the_layer_that_made_it(method):
+    kind = wrong("Wrong", **{method: lambda self, a, *cache: np.ma.array(a) if cache else (np.ma.array(a), a)})
+    with pytest.raises(TypeError, match=f"Wrong 'wrong': {method} returned a MaskedArray of float"):
+        fitted(kind())
+
+
+@pytest.mark.parametrize("method", ["forward", "backward"])
 def test_another_dtype_is_told_of_the_layer_that_made_it(method):
     if method == "forward":
         kind = wrong("Wrong", forward=lambda self, x: (x * np.float64(2), x))

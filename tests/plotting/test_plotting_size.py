@@ -86,6 +86,11 @@ def test_a_given_size_is_kept(name):
         draw(ax=Figure(), figsize=(4, 3))
 
 
+@pytest.mark.parametrize("name", NAMES)
+def test_nothing_is_clipped_at_the_usual_size(name):
+    assert_nothing_clipped(axes_of(drawings()[name]()).figure)
+
+
 @pytest.mark.parametrize("bad", [0, "ab", (1,), (3, -1), (3, "x"), (np.nan, 2), np.array(3)])
 def test_a_size_that_is_none_is_refused(bad):
     with pytest.raises(ValueError, match="figsize must"):

@@ -252,6 +252,9 @@ def test_gradient_flows_share_their_scale():
     np.testing.assert_array_equal(left.lines[0].get_xdata(), alone.lines[0].get_xdata())
     assert right.get_legend() is not None
     assert left.get_legend() is None
+    # The names of the same layers stand once, and those of other layers beside each panel.
+    named = lambda panel: any(label.get_visible() and label.get_text() for label in panel.get_yticklabels())  # noqa: E731
+    assert [named(left), named(right)] == [True, False]
     assert len(before) == len(one.parameters())
     for bad in ({}, [traces["one"]], {"one": 3}, {"one": one.trace(x)}):
         with pytest.raises(ValueError, match="traces"):

@@ -56,6 +56,9 @@ KERAS, TORCH, NUMPY = (f"load it with Keras.*{'Weights from elsewhere'}", "PyTor
                        "read its arrays with numpy.load")  # fmt: skip
 CONTENTS = {
     "HDF5": (HDF5, "an HDF5 file, as Keras's .h5", KERAS),
+    "MATLAB 7.3": (b"MATLAB 7.3 MAT-file".ljust(512) + HDF5, r"a file of MATLAB \(.mat\)", "read its arrays with"),
+    "text in another encoding": ("größe: 3\n".encode("latin-1"), "it is text", "model.save writes"),
+    "text in wide characters": ("weights\n".encode("utf-16"), "it is text", "model.save writes"),
     "HDF5 behind a block": (bytes(512) + HDF5, "an HDF5 file", KERAS),
     "Keras": (zipped("metadata.json", "config.json", "model.weights.h5"), r"a model of Keras \(.keras\)", KERAS),
     "PyTorch": (zipped("archive/data.pkl", "archive/data/0", "archive/version"), "a file of PyTorch", TORCH),

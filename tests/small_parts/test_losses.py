@@ -273,6 +273,14 @@ def test_truth_values_are_labels_of_two_classes():
         assert losses.SparseCategoricalCrossentropy().check_targets(y, 2, (2,)).tolist() == [1, 0]
 
 
+def test_arguments_have_keras_order():
+    """A reduction that does not exist must not become the name."""
+    with pytest.raises(ValueError, match="reduction must be one of"):
+        losses.MeanSquaredError("sum")
+    assert losses.MeanSquaredError("mean", "mine").get_config() == {"reduction": "mean", "name": "mine"}
+    assert losses.MeanSquaredError().get_config() == {}
+
+
 def test_targets_may_be_objects_that_are_numbers():
     assert losses.MeanSquaredError()(np.array([[0, 1]], object), [[0.5, 2]]) == 0.625
     assert losses.CategoricalCrossentropy()(np.array([[0, 1.0]], object), [[0.25, 0.75]]) == pytest.approx(
@@ -287,6 +295,8 @@ def test_targets_may_be_objects_that_are_numbers():
         (objects(0, b"dog"), r"got b'dog' at index 1.*return_inverse=True"),
         (np.array(["cat", "dog"]), r"dtype <U3\. .*return_inverse=True"),
         (np.array([b"cat", b"dog"]), r"dtype \|S3\. .*return_inverse=True"),
+        (np.array(["cat", "dog"], np.dtypes.StringDType()), r"dtype StringDType\(\)\. .*return_inverse=True"),
+        (np.ma.array([0, 1], mask=[False, True]), "y is masked at index 1; leave out"),
         (objects(0, None), "got None at index 1. It is missing: leave out"),
         (objects(0, float("nan")), r"whole numbers; got nan at index 1; it is missing: .*keep = ~np\.isnan\(y\)"),
         (np.array([0, np.nan]), r"whole numbers; got nan at index 1; it is missing"),

@@ -310,12 +310,30 @@ def test_tiny_gradients_of_parameters_and_losses_are_checked_as_strictly(size):
     ("forward", "backward"),
     [
         (lambda x: np.square(x.astype(np.float32)).astype(np.float64), lambda dy, x: 2 * x * dy),
+        (lambda x: 2 * x.astype(np.float16), lambda dy, x: 2 * dy),
         (lambda x: x + np.tanh(x.astype(np.float32)), lambda dy, x: dy * (2 - np.tanh(x) ** 2)),
     ],
 )
 def test_a_forward_in_float32_is_named_as_such(forward, backward):
     with pytest.raises(AssertionError, match=r"forward loses digits: .* computed in float32"):
         testing.check_gradients(Own(lambda x: forward(x).astype(np.float64), backward), X.copy())
+
+
+def test_a_layer_in_float32_is_named_for_every_array_of_a_network():
+    rng = np.random.default_rng(0)
+    single = Own(lambda x: 2 * x.astype(np.float32).astype(np.float64), lambda dy, x: 2 * dy)
+    with tinycnn.use_backend("reference"):
+        model = Sequential([layers.Input((6,)), layers.Dense(4), single, layers.Dense(3, activation="softmax")])
+    model.compile("sgd", "sparse_categorical_crossentropy")
+    with pytest.raises(AssertionError, match="forward loses digits") as caught:
+        testing.check_gradients(model, rng.normal(size=(3, 6)), [0, 1, 2])
+    assert "is wrong" not in str(caught.value)
+
+
+@pytest.mark.parametrize("forward", [np.sign, np.round, lambda x: np.maximum(x, 0), np.zeros_like])
+def test_a_forward_that_stands_still_is_not_taken_for_a_coarse_one(forward):
+    with pytest.raises(AssertionError, match="is wrong at"):
+        testing.check_gradients(Own(lambda x: forward(x), lambda dy, x: 2 * dy), X.copy())
 
 
 def test_the_largest_relative_error_is_what_it_says():

@@ -178,6 +178,7 @@ def broken():
         (lambda m: m.fit(Empty(), verbose=0), "x is empty: its length is 0"),
         (lambda m: m.evaluate(Empty(), verbose=0), "x is empty: its length is 0"),
         (lambda m: m.fit(Held(), Y, verbose=0), "holds batches with their targets; leave out y"),
+        (lambda m: m.evaluate(Held(), Y, verbose=0), "holds batches with their targets; leave out y"),
         (lambda m: m.fit(Held(), verbose=0, validation_split=0.5), "validation_split needs arrays"),
         (lambda m: m.fit(Held(), verbose=0, sample_weight=Y), "sample_weight needs arrays"),
         (lambda m: m.evaluate(Held(), verbose=0, sample_weight=Y), "sample_weight needs arrays"),

@@ -49,6 +49,12 @@ def code_in(text):
         ((28, 28), ROW),
         ((5, 28, 28, 1), ROW),
         ((784,), ROW),
+        ((28, 28, 1), ROW),
+        ((3072,), COLOUR),
+        ((5, 3, 28, 28), GREY),
+        ((5, 32, 96), COLOUR),
+        ((20, 40), (40, 20, 1)),
+        ((5, 20, 40), (40, 20, 1)),
     ],
 )
 def test_the_code_in_a_message_makes_the_right_shape(shape, wanted):
@@ -61,12 +67,43 @@ def test_the_code_in_a_message_makes_the_right_shape(shape, wanted):
         assert len(made) in (1, 5)
 
 
-@pytest.mark.parametrize(("shape", "wanted"), [((5, 40, 30, 1), GREY), ((5, 28, 28, 3), COLOUR)])
-def test_images_of_another_size_are_to_be_resized(shape, wanted):
-    assert re.search(r"have \d+×\d+ pixels and the model takes \d+×\d+: resize them", cure(shape, wanted))
+@pytest.mark.parametrize("shape", [(2, 6), (6, 2), (3, 4), (4, 3), (12,), (5, 2, 6), (5, 3, 4)])
+@pytest.mark.parametrize("wanted", [(2, 3, 2), (3, 4, 1), (4, 3, 1)])
+def test_the_code_in_a_message_never_mixes_axes(shape, wanted):
+    numbers = np.ravel_multi_index(np.indices(shape), (100,) * len(shape))
+    for code in code_in(cure(shape, wanted)):
+        made = eval(code, {"x": numbers})  # noqa: S307
+        # Neighbours along an axis were neighbours along an axis before, so each axis has one stride.
+        for axis in range(1, made.ndim):
+            assert len(np.unique(np.diff(made, axis=axis))) <= 1, code
 
 
-@pytest.mark.parametrize("shape", [(), (5,), (5, 7), (0, 3, 3, 7), (2, 2, 2, 2, 2)])
+@pytest.mark.parametrize("shape", [(5, 3, 1024), (3, 1024)])
+def test_rows_of_channels_are_not_taken_for_rows_of_pixels(shape):
+    image = np.arange(3072).reshape(COLOUR)
+    given = np.broadcast_to(image.transpose(2, 0, 1).reshape(3, 1024), shape)
+    [code] = code_in(cure(shape, COLOUR))
+    assert np.array_equal(eval(code, {"x": given})[-1], image)  # noqa: S307
+
+
+@pytest.mark.parametrize(
+    ("shape", "wanted", "size"),
+    [
+        ((5, 40, 30, 1), GREY, "40×30"),
+        ((5, 28, 28, 3), COLOUR, "28×28"),
+        ((5, 28, 28, 1), COLOUR, "28×28"),
+        ((40, 30), GREY, "40×30"),
+        ((40, 30, 1), GREY, "40×30"),
+        ((40, 30, 3), COLOUR, "40×30"),
+        ((3, 40, 30), COLOUR, "40×30"),
+        ((5, 3, 40, 30), COLOUR, "40×30"),
+    ],
+)
+def test_images_of_another_size_are_to_be_resized(shape, wanted, size):
+    assert re.search(rf"have {size} pixels and the model takes \d+×\d+: resize them", cure(shape, wanted))
+
+
+@pytest.mark.parametrize("shape", [(), (5,), (5, 7), (0, 3, 3, 7), (2, 2, 2, 2, 2), (5, 2352)])
 def test_where_no_mistake_is_known_nothing_is_advised(shape):
     assert cure(shape, GREY) == ""
 

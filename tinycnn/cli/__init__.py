@@ -149,7 +149,10 @@ class _Parser(argparse.ArgumentParser):
         raise argparse.ArgumentError(action, text)
 
     def _print_message(self, message: str, file: Any = None) -> None:
-        (ERR if file is sys.stderr else OUT).write(message)
+        if file is sys.stderr:
+            _say_error(message.removesuffix("\n"))
+        else:
+            OUT.write(message)
 
 
 def _parser() -> _Parser:
@@ -185,9 +188,15 @@ def _guess(wrong: str, known: Sequence[str]) -> str:
     return f"; did you mean {near[0]}?" if near else ""
 
 
+def _say_error(text: str) -> None:
+    """Print an error; lines that are indented are commands to copy, and stay whole in a terminal."""
+    for line in text.split("\n"):
+        ERR.say(line, wrap=not line.startswith("  "))
+
+
 def _fail(message: str, code: int) -> int:
     """Print an error and return the exit code."""
-    ERR.say(f"tinycnn: {message}", wrap=False)
+    _say_error(f"tinycnn: {message}")
     return code
 
 

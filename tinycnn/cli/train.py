@@ -186,7 +186,7 @@ def _tell_warning(
     message: Warning | str, category: type[Warning], filename: str, lineno: int, file: Any = None, line: Any = None
 ) -> None:
     """Print a warning in one line, without its place in the program."""
-    ERR.say(f"tinycnn: warning: {message}", wrap=False)
+    ERR.say(f"tinycnn: warning: {message}")
 
 
 def _interrupted(folder: Path, settings: Any, threads: int, data: Any) -> int:

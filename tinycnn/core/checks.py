@@ -120,7 +120,11 @@ def items(value: Any, name: str, wanted: str) -> list[Any]:
 
 
 def any_array(value: Any, name: str) -> Array:
-    """Return an array, of numbers or of anything else."""
+    """Return an array, of numbers or of anything else; masked values are missing, and no array shows that."""
+    if isinstance(value, np.ma.MaskedArray) and np.ma.is_masked(value):
+        where = tuple(map(int, np.argwhere(np.ma.getmaskarray(value))[0]))
+        at = where[0] if len(where) == 1 else where
+        raise ValueError(f"{name} is masked at index {at}; leave out what is masked, or fill it with its method filled")
     try:
         return np.asarray(value)
     except Exception as error:  # rows of different lengths; or a user's object, which may fail in any way

@@ -5,13 +5,14 @@ from typing import Any
 
 import numpy as np
 
-from .own import Form, OwnReturnError, kind_of
+from .own import Form, OwnReturnError, calculates_otherwise, kind_of
 from .types import Array
 
 
 def _is_array(value: Any, kinds: str = "fiub") -> bool:
-    """Return whether a value is an array of numbers, on the host or on a device."""
-    return hasattr(value, "shape") and getattr(getattr(value, "dtype", None), "kind", "") in tuple(kinds)
+    """Return whether a value is an array of numbers, on the host or on a device; matrices and masked arrays are not."""
+    kind = getattr(getattr(value, "dtype", None), "kind", "")
+    return hasattr(value, "shape") and kind in tuple(kinds) and not calculates_otherwise(value)
 
 
 def _as_array(value: Any) -> Array | None:
@@ -45,6 +46,11 @@ def _like(thing: Any, method: str, value: Any, model: Array, what: str) -> Array
             f"{value.dtype}. Compute in the dtype of the arguments, or return .astype({str(model.dtype)!r})"
         )
     return value
+
+
+def _writable(array: Array) -> Array:
+    """Return an array into which the layer that gets it may write: a copy of one that numpy.broadcast_to made."""
+    return array.copy() if isinstance(array, np.ndarray) and not array.flags.writeable else array
 
 
 # Losses ---------------------------------------------------------------------------------------------------------
@@ -95,7 +101,7 @@ def _loss_gradient(loss: Any, given: tuple[Any, ...], returned: Any) -> Any:
         return returned
     cache, weights = given[:2]
     model = np.broadcast_to(np.zeros((), weights.dtype), cache.p.shape)
-    return _like(loss, "backward", returned, model, "y_pred")
+    return _writable(_like(loss, "backward", returned, model, "y_pred"))
 
 
 LOSS = Form(
@@ -106,7 +112,7 @@ LOSS = Form(
         "backward": ("cache", "weights", "backend"),
     },
     needed=(("check_targets",), ("forward",), ("backward",)),
-    keras={"call": "forward"},
+    keras={"call": "forward", "__call__": "forward"},
     smallest=(
         "A loss needs no more than\n"
         "    class Absolute(losses.Loss):\n"
@@ -169,7 +175,7 @@ OPTIMIZER = Form(
     kind="optimizer",
     calls={"update": ("value", "grad", "slots", "rate", "backend"), "step": ("parameters", "backend")},
     needed=(("update", "step"),),
-    keras={"update_step": "update", "apply_gradients": "step", "get_updates": "update"},
+    keras={"update_step": "update", "apply_gradients": "step", "apply": "step", "get_updates": "update"},
     smallest=(
         "An optimizer needs no more than\n"
         "    class Sign(optimizers.Optimizer):\n"
@@ -240,7 +246,7 @@ def _activated(method: str, what: str) -> Any:
     """Return the check of an activation's forward or backward, whose result is like its first array argument."""
 
     def check(activation: Any, given: tuple[Any, ...], returned: Any) -> Any:
-        return _like(activation, method, returned, given[1], what) if len(given) > 1 else returned
+        return _writable(_like(activation, method, returned, given[1], what)) if len(given) > 1 else returned
 
     return check
 

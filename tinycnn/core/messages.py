@@ -77,6 +77,8 @@ def unexpected(cls: type, given: Iterable[str]) -> TypeError:
         if parameter.kind in (parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY) and name != "self"
     } - set(getattr(cls, "fixed_arguments", ()))
     wrong = next(iter(given))[:SHOWN]
+    if wrong in known:  # a subclass takes it, and has handed it on
+        return TypeError(f"the base class of {cls.__name__} takes no argument {wrong!r}; do not pass it to super()")
     near = difflib.get_close_matches(wrong, sorted(known), n=1, cutoff=0.5)
     hint = f"did you mean {near[0]!r}?" if near else f"it takes {', '.join(sorted(known))}"
     return TypeError(f"{cls.__name__} takes no argument {wrong!r}; {hint}")

@@ -11,6 +11,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
+
 from .messages import shown
 from .version import is_ours
 
@@ -58,10 +60,10 @@ class Form:
     def check(self, thing: Any) -> None:
         """Raise a TypeError if an object's class lacks what tinycnn calls, or has it as Keras wants it.
 
-        Classes of tinycnn's own are not looked at.
+        Of tinycnn's own classes only the base is refused, which defines nothing yet.
         """
         cls = type(thing)
-        if is_ours(cls):
+        if is_ours(cls) and "_form" not in vars(cls):
             return
         label = f"{self.kind} {cls.__name__}"
         if self.kept and self.kept not in vars(thing):
@@ -146,8 +148,14 @@ def _watched(name: str, method: Callable[..., Any], check: Check) -> Callable[..
     return watched
 
 
+def calculates_otherwise(value: Any) -> bool:
+    """Return whether a value is an array of NumPy's with other rules: a masked one, or a matrix."""
+    return isinstance(value, np.ma.MaskedArray | np.matrix)
+
+
 def kind_of(value: Any) -> str:
     """Return in words what a method returned."""
     if hasattr(value, "shape") and hasattr(value, "dtype") and value.shape:
-        return f"an array of {value.dtype} with shape {tuple(value.shape)}"
+        article = f"a {type(value).__name__}" if calculates_otherwise(value) else "an array"
+        return f"{article} of {value.dtype} with shape {tuple(value.shape)}"
     return shown(value)

@@ -19,7 +19,7 @@ def as_numbers(found: Array, name: str) -> Array:
     ValueError
         If something in it is no number; the message names the first such thing and its index.
     """
-    if found.dtype.kind in "US":
+    if found.dtype.kind in "UST":
         raise ValueError(f"{name}: expected numbers; got values of dtype {found.dtype}. {NUMBER_THEM}")
     if found.dtype.kind != "O":
         return found

@@ -88,7 +88,7 @@ def load_image(
     >>> load_image("white.png").shape
     (30, 40, 3)
     """
-    if dtype not in ("float32", "uint8"):
+    if dtype not in ("float32", "uint8", np.float32, np.uint8):
         raise ValueError(f"dtype must be 'float32' or 'uint8'; got {shown(dtype)}")
     if shape is not None:
         shape = cast(tuple[int, int, int], checked_shape(shape, "shape"))
@@ -98,7 +98,7 @@ def load_image(
             )
     picture = read(checked_path(path), None if shape is None else shape[2])
     pixels = (picture if shape is None else fitted(picture, shape[0], shape[1])).pixels
-    return pixels if dtype == "uint8" else np.divide(pixels, 255, dtype=np.float32)
+    return pixels if dtype in ("uint8", np.uint8) else np.divide(pixels, 255, dtype=np.float32)
 
 
 def read(path: Path, channels: int | None) -> Picture:

@@ -134,6 +134,8 @@ def _checked(image: Any) -> Array:
         pixels = pixels[..., np.newaxis]
     if pixels.ndim != 3 or pixels.shape[-1] not in (1, 3) or not pixels.size:
         cure = "; give one image of a batch: image[0]" if pixels.ndim == 4 else ""
+        if pixels.ndim == 3 and pixels.shape[-1] == 4:
+            cure = "; leave out the fourth channel, which says how opaque a pixel is: image[..., :3]"
         raise ValueError(f"image must have the shape (H, W), (H, W, 1) or (H, W, 3); got {np.shape(image)}{cure}")
     low, high = float(pixels.min()), float(pixels.max())
     limit = 255 if pixels.dtype.kind in "iu" else 1

@@ -19,7 +19,7 @@ from collections.abc import Callable
 from typing import Any
 
 from ..core.messages import shown
-from ..core.own import OwnReturnError, can_be_called
+from ..core.own import OwnReturnError, calculates_otherwise, can_be_called, kind_of
 from ..core.printing import for_print
 from ..core.version import is_ours
 
@@ -247,6 +247,10 @@ def _check_array(layer: Any, method: str, array: Any, expected: tuple[int, ...],
         cure = "; define output_shape(self, input_shape) if the layer changes the shape" if method == "forward" else ""
         raise LayerReturnError(
             f"{layer.label}: {method} returned an array of shape {array.shape}, but {source} {expected}{cure}"
+        )
+    if calculates_otherwise(array):
+        raise LayerReturnError(
+            f"{layer.label}: {method} returned {kind_of(array)}; return a plain array, as np.asarray makes it"
         )
     if array.dtype != layer.dtype:
         raise LayerReturnError(

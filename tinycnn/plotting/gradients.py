@@ -106,6 +106,9 @@ def gradient_flows(traces: Any, ax: Any = None, figsize: Any = None) -> Array:
     drawn = [_flow(panel, trace, limits) for panel, trace in zip(panels, traces.values(), strict=True)]
     for panel, (name, trace) in zip(panels, traces.items(), strict=True):
         panel.set_title(f"{name}, loss {trace.loss:.4g}")
+    for panel, before, trace in zip(panels[1:], traces.values(), list(traces.values())[1:], strict=False):
+        # The same layers have the same rows, and names may be long.
+        panel.tick_params(labelleft=[entry.name for entry in before] != [entry.name for entry in trace])
     if any(drawn):
         # The legend names what is drawn in any of the panels.
         pairs = [zip(*panel.get_legend_handles_labels(), strict=True) for panel in panels]

@@ -66,7 +66,7 @@ def dropout_mask(
     if entry.x.ndim == 4:
         _number(channel, entry.x.shape[-1], "channel")
     given, kept, result = (_picture(array[image], channel) for array in (entry.x, entry.mask, entry.y))
-    panels = panels_of(place(ax, figsize), 3, 3.0, 3.4)
+    panels = panels_of(place(ax, figsize), 3, 3.0, 3.6)
     numbers = np.concatenate([array[np.isfinite(array)] for array in (given, result)])
     limits = {"vmin": min(float(numbers.min()), 0.0), "vmax": float(numbers.max()) or 1.0}
     panels[0].imshow(given, **IMAGE, cmap="viridis", **limits)

@@ -34,7 +34,6 @@ _BEGINNINGS: tuple[tuple[bytes, str, str], ...] = (
         for level in (b"\x01", b"\x5e", b"\x9c", b"\xda")
     ),
     (b"GGUF", "a GGUF file", _OTHER),
-    (b"MATLAB 5.0", "a file of MATLAB (.mat)", _OTHER),
     (b"\x89PNG", "a picture (PNG)", _SAVED),
     (b"\xff\xd8\xff", "a picture (JPEG)", _SAVED),
     (b"GIF8", "a picture (GIF)", _SAVED),
@@ -72,6 +71,8 @@ def description(path: Path, size: int) -> str | None:
 
 def _binary(head: bytes, tail: bytes, path: Path) -> tuple[str, str] | None:
     """Return kind and cure of a file that is not text."""
+    if head.startswith(b"MATLAB"):  # its newer files are HDF5 too
+        return "a file of MATLAB (.mat)", _OTHER
     if any(head[start : start + 8] == _HDF5 for start in (0, 512, 1024, 2048)):
         return "an HDF5 file, as Keras's .h5 files are", _KERAS
     if head.startswith((b"PK\x03\x04", b"PK\x05\x06")):
@@ -88,12 +89,8 @@ def _binary(head: bytes, tail: bytes, path: Path) -> tuple[str, str] | None:
 
 def _text(head: bytes) -> tuple[str, str] | None:
     """Return kind and cure of a file of text."""
-    try:
-        # A character may be cut in two at the end.
-        text = head[: _LOOK - 4].decode("utf-8").lstrip("\ufeff \t\r\n")
-    except UnicodeDecodeError:
-        return None
-    if not all(character.isprintable() or character in "\t\r\n\f" for character in text):
+    text = _decoded(head)
+    if text is None:
         return None
     if text.startswith(("{", "[")):
         what = ", as Keras's to_json writes it, which holds no weights" if '"class_name"' in text else ""
@@ -103,6 +100,20 @@ def _text(head: bytes) -> tuple[str, str] | None:
     if text[:15].lower().startswith(("<!doctype html", "<html")):
         return "a web page, as a failed download leaves it", "download the file again"
     return "text", _SAVED
+
+
+def _decoded(head: bytes) -> str | None:
+    """Return the beginning of a text, in the encoding that it seems to have, or None."""
+    wide = head.startswith((b"\xff\xfe", b"\xfe\xff"))
+    for encoding in ("utf-16",) if wide else ("utf-8", "latin-1"):
+        try:
+            # A character may be cut in two at the end.
+            text = head[: _LOOK - 4].decode(encoding).lstrip("\ufeff \t\r\n")
+        except UnicodeDecodeError:
+            continue
+        if all(character.isprintable() or character in "\t\r\n\f" for character in text):
+            return text
+    return None
 
 
 def folder(path: Path) -> str:

@@ -204,6 +204,7 @@ def _read_header(path: Path) -> dict[str, Any]:
         if not possible or other:
             cut = "; it seems to be a safetensors file that was cut short" if begins else ""
             unknown = f"a file of {size} bytes cannot have a header of {length} (at most {MAX_HEADER_BYTES} are read)"
+            cut = cut or "; a model is the file that model.save writes"
             raise ValueError(f"{path} is not a tinycnn model: {other or unknown + cut}")
         file.seek(8)
         text = file.read(length)

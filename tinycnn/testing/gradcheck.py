@@ -36,6 +36,8 @@ COTANGENT = 1
 MEASUREMENTS = 5
 #: The rounding, relative to results and input, from which on a function does not compute in float64 throughout.
 COARSE = 1e-10
+#: A step that shows even in float16, of which the usual steps show nothing.
+COARSE_STEP = 2.0**-6
 
 
 @np.errstate(under="ignore")
@@ -160,6 +162,7 @@ def compare(
     dy = rng.normal(size=y0.shape)
     analytic = _analytic(function, dy)
     _check_unchanged(function, before, "backward")
+    results = {}
     for name, array in function.arrays.items():
         gradient = analytic[name]
         if gradient.shape != array.shape:
@@ -171,17 +174,19 @@ def compare(
         elements = np.arange(array.size)
         if max_elements is not None and array.size > max_elements:
             elements = np.sort(rng.choice(array.size, max_elements, replace=False))
-        result = probe.compare(gradient.reshape(-1), elements, rtol, atol)
+        results[name] = result = probe.compare(gradient.reshape(-1), elements, rtol, atol)
         counts = result.checked, result.kinks, result.largest_error
         report.rows.append(Row(layer_name or function.name, name, array.shape, *counts, note, result.hidden))
-        if result.coarse:
+    coarse = any(result.coarse for result in results.values())  # forward is the same for all arrays
+    for name, result in results.items():
+        if coarse and (result.coarse or result.wrong):
             report.failures.append(
                 f"{function.name}: {gradient_of(name)} cannot be checked, because forward loses digits: its results "
                 "do not follow small changes as float64 can. Perhaps a part of it is computed in float32; make every "
                 "array in forward with the dtype of x"
             )
         elif result.wrong:
-            report.failures.append(_describe(function.name, name, array.shape, result, seed))
+            report.failures.append(_describe(function.name, name, function.arrays[name].shape, result, seed))
         elif result.hidden and not result.checked and not function.composite:
             report.failures.append(
                 f"{function.name}: {gradient_of(name)} cannot be checked, because results as large as "
@@ -345,6 +350,7 @@ class _Probe:
             return verdict
         self._measurements += 1
         noise = self._noise(element, at(STEPS[0]), result)
+        result.coarse |= not verdict.numeric and self._is_coarse_step(element, value)
         if noise <= self._measured:
             return verdict
         self._measured = noise
@@ -374,6 +380,11 @@ class _Probe:
         staircase = around.gap < tolerance < abs(slope - around.central)
         result.coarse |= staircase or noise > COARSE * size
         return noise
+
+    def _is_coarse_step(self, element: int, value: float) -> bool:
+        """Return whether results stand still for small steps and follow a wide one as backward says, as in float16."""
+        wide = self._slopes(np.array([element]), COARSE_STEP).central
+        return bool(value != 0 and abs(wide - value) <= 0.3 * abs(value))
 
     def _judge_together(self, kinks: list[int], analytic: Array, rtol: float, atol: float, result: _Result) -> None:
         """Move all elements at a kink together: in a tie there is a slope then, the sum of their gradients."""

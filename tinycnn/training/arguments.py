@@ -13,7 +13,7 @@ from ..network.network import Network
 from .batches import USUAL_BATCH, ArrayBatches, Batches, IteratorBatches
 from .callback import Callback
 from .data import Samples, checked_data, sample_weights, warn_of_unseen_classes
-from .sequences import SequenceBatches, SequenceSamples, is_sequence
+from .sequences import SequenceBatches, SequenceSamples, is_sequence, refuse_targets_of_batches
 
 
 @dataclass(frozen=True)
@@ -88,8 +88,7 @@ def prepare(model: Network, x: Any, y: Any, settings: FitSettings) -> tuple[Batc
             shuffle, weights = settings.shuffle, settings.class_weight
             return SequenceBatches(model, x, shuffle, steps, weights, check_finite), validation
         return IteratorBatches(model, x, steps, settings.class_weight, check_finite), validation
-    if is_sequence(x):
-        raise ValueError(f"y was given, but x, a {type(x).__name__}, holds batches with their targets; leave out y")
+    refuse_targets_of_batches(x)
     x, y = checked_data(model, x, y, settings.check_finite)
     samples = Samples(x, y, sample_weights(settings.sample_weight, None, y, model.output_shape[-1]))
     if settings.validation_split:

@@ -16,7 +16,7 @@ from .batches import USUAL_BATCH, Batch, SampleSource, block_size, take
 from .callback import Logs
 from .data import checked_data, images_for, sample_weights
 from .running_means import RunningMeans
-from .sequences import SequenceSamples, is_sequence
+from .sequences import SequenceSamples, is_sequence, refuse_targets_of_batches
 from .step import infer, train_step
 
 
@@ -58,6 +58,7 @@ def evaluate(
         source = SequenceSamples(model, x, check_finite)
         _check_device_memory(model, block_size(model))
     else:
+        refuse_targets_of_batches(x)
         x, y = checked_data(model, x, y, check_finite)
         if not len(x):
             raise ValueError("x is empty: there is nothing to evaluate")

@@ -25,6 +25,13 @@ def is_sequence(source: Any) -> bool:
     return has_both and not array and not isinstance(source, _OTHERS)
 
 
+def refuse_targets_of_batches(source: Any) -> None:
+    """Raise a ValueError if targets were given beside a sequence of batches."""
+    if is_sequence(source):
+        kind = type(source).__name__
+        raise ValueError(f"y was given, but x, a {kind}, holds batches with their targets; leave out y")
+
+
 def length(source: Any, name: str) -> int:
     """Return how many batches a sequence has, or raise a ValueError if it has none."""
     count = len(source)

@@ -1,6 +1,8 @@
 """What to do about images of a wrong shape: the message of an error says it in code that can be pasted."""
 
 import math
+from itertools import accumulate
+from operator import mul
 
 from ..core.printing import for_print
 from ..core.types import Shape
@@ -54,25 +56,40 @@ def _order(shape: Shape, wanted: Shape) -> str:
         return "the batch axis comes first: x.transpose(3, 0, 1, 2)"
     if len(shape) == 3 and (*shape[:2], 1) == wanted and shape[2] not in (3, 4):  # three may be colours
         return "the batch axis comes first: x.transpose(2, 0, 1)[..., None]"
+    if (*shape, 1) == (W, H, C):
+        return "this is one image, and rows come before columns: x.transpose(1, 0)[None, ..., None]"
+    if (*shape[1:], 1) == (W, H, C):
+        return "rows come before columns: x.transpose(0, 2, 1)[..., None]"
     return ""
 
 
 def _numbers(shape: Shape, wanted: Shape) -> str:
     """Return what to do if each sample holds the right number of numbers, in another shape."""
-    count, target = math.prod(wanted), ", ".join(map(str, wanted))
-    if len(shape) > 1 and math.prod(shape[1:]) == count:
+    if len(shape) > 1 and math.prod(shape[1:]) == math.prod(wanted):
         if len(wanted) == 1:
             return "make each sample one row: x.reshape(len(x), -1), or begin the model with a Flatten"
-        if len(shape) == 2 and len(wanted) == 3 and wanted[2] > 1:
-            H, W, C = wanted
-            return (
-                f"make each row an image: x.reshape(-1, {target}), or, where all of the first channel comes first as "
-                f"in CIFAR-10's files, x.reshape(-1, {C}, {H}, {W}).transpose(0, 2, 3, 1)"
-            )
-        return f"give each sample its shape: x.reshape(-1, {target})"
-    if shape and math.prod(shape) == count:
-        return f"this is one sample: give it its shape and the batch axis: x.reshape(1, {target})"
+        found = _reshaped(shape[1:], wanted, "-1")
+        return found and f"{'make each row an image' if len(shape) == 2 else 'give each sample its shape'}: {found}"
+    if shape and math.prod(shape) == math.prod(wanted):
+        found = _reshaped(shape, wanted, "1")
+        return found and f"this is one sample: give it its shape and the batch axis: {found}"
     return ""
+
+
+def _reshaped(found: Shape, wanted: Shape, batch: str) -> str:
+    """Return code that gives samples their shape without mixing their axes; empty if ``reshape`` would mix them."""
+    keeps_order = _is_split(found, wanted) or _is_split(wanted, found)
+    ways = [f"x.reshape({batch}, {', '.join(map(str, wanted))})"] if keeps_order else []
+    if len(wanted) == 3 and wanted[2] > 1:
+        H, W, C = wanted
+        if _is_split(found, (C, H, W)):
+            ways.append(f"x.reshape({batch}, {C}, {H}, {W}).transpose(0, 2, 3, 1)")
+    return ", or, where all of the first channel comes first as in CIFAR-10's files, ".join(ways)
+
+
+def _is_split(coarse: Shape, fine: Shape) -> bool:
+    """Return whether some of the axes of ``fine``, joined, are those of ``coarse``; axes of length 1 do not count."""
+    return set(accumulate(coarse, mul)) <= {1, *accumulate(fine, mul)}
 
 
 def _pixels(shape: Shape, wanted: Shape) -> str:
@@ -80,26 +97,44 @@ def _pixels(shape: Shape, wanted: Shape) -> str:
     if len(wanted) != 3:
         return ""
     H, W, C = wanted
-    if shape[:2] == (H, W) and len(shape) < 4:  # one image
-        x, shape = "x[None]", (1, *shape)
-    else:
-        x = "x"
+    x, steps = "x", []
+    if len(shape) == 2 or (len(shape) == 3 and _has_channels(shape, wanted)):  # one image
+        x, shape = f"{x}[None]", (1, *shape)
     if len(shape) == 3:  # no channels
         x, shape = f"{x}[..., None]", (*shape, 1)
+    if len(shape) == 4 and shape[1] in (1, 3) and shape[3] not in (1, 3, 4):
+        steps.append("channels come last")
+        x, shape = f"{x}.transpose(0, 2, 3, 1)", (shape[0], *shape[2:], shape[1])
     if len(shape) != 4:
         return ""
     (h, w), channels = shape[1:3], shape[3]
-    if (h, w) == (H, W):
-        if channels == 1:
-            return f"the images are grey and the model takes {C} channels: np.repeat({x}, {C}, axis=-1)"
-        if C == 1 and channels in (3, 4):
-            colours = x if channels == 3 else f"{x}[..., :3]"
-            return f"the images are in colour and the model takes grey ones: {colours}.mean(axis=-1, keepdims=True)"
-        if (C, channels) == (3, 4):
-            return f"leave out the fourth channel, which says how opaque a pixel is: {x}[..., :3]"
-    elif channels == C and h and w:
-        return for_print(
-            f"the images have {h}×{w} pixels and the model takes {H}×{W}: resize them, or make the model with "
-            f"Input(({h}, {w}, {C}))"
-        )
-    return ""
+    if (h, w) != (H, W) and (min(h, w) < 8 or max(h, w) > 4 * min(h, w)):  # rows of numbers are longer, and not images
+        return ""
+    why, x = _in_colours(x, channels, C)
+    if channels != C and not why:
+        return ""
+    steps += [why] if why else []
+    text = f"{', and '.join(steps)}: {x}" if steps else ""
+    if (h, w) != (H, W):
+        size = for_print(f"the images have {h}×{w} pixels and the model takes {H}×{W}: resize them")
+        text = f"{text}; {size}" if text else f"{size}, or make the model with Input(({h}, {w}, {C}))"
+    return text
+
+
+def _has_channels(shape: Shape, wanted: Shape) -> bool:
+    """Return whether the last of three axes holds channels, or the first one does."""
+    last = shape[2] in (1, 3, 4) and wanted[1] != shape[2]
+    first = shape[0] == 3 and shape[1:] != wanted[:2] and shape[1] > 4 < shape[2]
+    return shape[:2] == wanted[:2] or last or (first and wanted[2] == 3)
+
+
+def _in_colours(x: str, channels: int, wanted: int) -> tuple[str, str]:
+    """Return why images need another number of channels, and code that makes it; nothing if there is no usual way."""
+    if channels == 1 != wanted:
+        return f"the images are grey and the model takes {wanted} channels", f"np.repeat({x}, {wanted}, axis=-1)"
+    if wanted == 1 and channels in (3, 4):
+        colours = x if channels == 3 else f"{x}[..., :3]"
+        return "the images are in colour and the model takes grey ones", f"{colours}.mean(axis=-1, keepdims=True)"
+    if (wanted, channels) == (3, 4):
+        return "leave out the fourth channel, which says how opaque a pixel is", f"{x}[..., :3]"
+    return "", x

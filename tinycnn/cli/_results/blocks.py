@@ -73,9 +73,17 @@ Block = Heading | Text | Bullets | Table | Picture
 
 
 def markdown(blocks: Sequence[Block], images: str | None = None) -> str:
-    """Return the blocks as Markdown, with the pictures of a folder or, if none is given, without pictures."""
-    written = [_markdown(block, images) for block in blocks if images is not None or not isinstance(block, Picture)]
-    return "\n\n".join(written) + "\n"
+    """Return the blocks as Markdown, with the pictures of a folder or, if none is given, without pictures.
+
+    A heading below which there would be only pictures is left out with them.
+    """
+    written: list[Block] = []
+    for block in reversed(blocks):
+        level = written[-1].level if written and isinstance(written[-1], Heading) else 0 if not written else 9
+        empty = isinstance(block, Heading) and block.level >= level
+        if images is not None or not (empty or isinstance(block, Picture)):
+            written.append(block)
+    return "\n\n".join(_markdown(block, images) for block in reversed(written)) + "\n"
 
 
 def _markdown(block: Block, images: str | None) -> str:
@@ -140,10 +148,14 @@ def _html(block: Block, png: Callable[[Picture], bytes]) -> str:
 
 def _cells(kind: str, row: Sequence[str], numbers: int) -> str:
     """Return a row of a table as HTML."""
-    classes = ["" if column < numbers else ' class="number"' for column in range(len(row))]
-    return (
-        "<tr>" + "".join(f"<{kind}{c}>{_inline(cell)}</{kind}>" for c, cell in zip(classes, row, strict=True)) + "</tr>"
-    )
+    cells = [f"<{kind}>{_inline(cell)}</{kind}>" for cell in row[:numbers]]
+    cells += [f'<{kind} class="number">{_inline(_kept_together(cell))}</{kind}>' for cell in row[numbers:]]
+    return f"<tr>{''.join(cells)}</tr>"
+
+
+def _kept_together(cell: str) -> str:
+    """Return a number that is broken only before a bracket and after a comma, if it has to be: 99.3 (99.1 to 99.4)."""
+    return re.sub(r"(?<!,) (?!\()", "\N{NO-BREAK SPACE}", cell) if re.match(r"[\d+-]", cell) else cell
 
 
 def _inline(text: str) -> str:
@@ -161,8 +173,9 @@ def _plain(text: str) -> str:
 
 _STYLE = """
 :root { color-scheme: light; }
-body { font: 1rem/1.55 system-ui, sans-serif; color: #1b1b1b; background: #fff; max-width: 62rem; margin: 0 auto;
+body { font: 1rem/1.55 system-ui, sans-serif; color: #1b1b1b; background: #fff; max-width: 76rem; margin: 0 auto;
        padding: 1rem; overflow-wrap: break-word; }
+p, ul { max-width: 62rem; }
 h1, h2, h3 { line-height: 1.25; margin: 2rem 0 .6rem; }
 h1 { margin-top: .5rem; }
 h2 { border-bottom: 1px solid #ccc; padding-bottom: .2rem; }
