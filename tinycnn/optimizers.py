@@ -15,6 +15,7 @@ from .core.parameter import Parameter
 from .core.public import listing
 from .core.registry import Registry, check_form
 from .core.types import Array, Config
+from .kernels import aligned
 
 __dir__ = listing(__name__)
 
@@ -91,6 +92,10 @@ class Optimizer(Described):
         """Return the state for a copy, without the memory that belongs to the original's arrays."""
         return self.__dict__ | {"_memory": None, "_together": None}
 
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self.slots = {key: [aligned.moved_back(slot) for slot in slots] for key, slots in self.slots.items()}
+
     @property
     def schedule(self) -> schedules.LearningRateSchedule | None:
         """The schedule that determines the learning rate, or None if it is a number."""
@@ -143,7 +148,7 @@ class Optimizer(Described):
         self.iterations += 1
         for key, parameter in trained.items():
             if key not in self.slots:
-                self.slots[key] = [np.zeros_like(parameter.value) for _ in self.slot_names]
+                self.slots[key] = [aligned.zeros_like(parameter.value) for _ in self.slot_names]
         if self._changes_gradients() or not self.update_together(trained, rate, backend):
             self._update_one_by_one(trained, rate, backend)
 

@@ -5,6 +5,7 @@ import math
 import numpy as np
 from numba import prange
 
+from .. import aligned
 from ..reference.augment import gaussian_weights
 from .machine.arrays import deliver, operand, target
 from .machine.jit import kernel
@@ -31,7 +32,7 @@ def blur_images(x, sigmas, out=None, work=None):
     weights = np.zeros((len(x), 2 * int(radii.max(initial=0)) + 1), x.dtype)
     for row, values in zip(weights, all_weights, strict=True):
         row[: len(values)] = values
-    _blur(x, radii, weights, (work or np.empty)(x.shape, x.dtype), y)
+    _blur(x, radii, weights, (work or aligned.empty)(x.shape, x.dtype), y)
     return deliver(y, out)
 
 

@@ -8,6 +8,7 @@ be in ``E[x^2] - E[x]^2``. See ``reference.batchnorm`` for the meaning.
 
 import numpy as np
 
+from .. import aligned
 from .._arguments import several
 from .machine.arrays import deliver, operand, pieces, target
 from .machine.jit import helper
@@ -32,7 +33,7 @@ def batch_norm_forward(x, gamma, beta, epsilon, out=None, work=None):
     variance = target("out[2]", outs[2], gamma.shape, x.dtype, (x, gamma, beta, y, mean))
     C, wide = x.shape[-1], _wide(x)
     M, (rows, chunks) = x.size // C, _chunks(wide)
-    means, squares = (work or np.empty)((2, chunks, wide.shape[1]), np.float64)
+    means, squares = (work or aligned.empty)((2, chunks, wide.shape[1]), np.float64)
     _moments.launch(chunks, wide, means, squares, rows)
     counts = np.full((chunks, wide.shape[1] // C, 1), rows, np.float64)
     counts[-1] = len(wide) - rows * (chunks - 1)
@@ -135,7 +136,7 @@ def _parameter_gradients(dy, x, gamma, mean, variance, epsilon, outs, dx, work):
     inverse = 1 / np.sqrt(variance + x.dtype.type(epsilon))
     wide = _wide(x)
     rows, chunks = _chunks(wide)
-    sums = (work or np.empty)((2, chunks, wide.shape[1]), np.float64)
+    sums = (work or aligned.empty)((2, chunks, wide.shape[1]), np.float64)
     if x.size:
         _gradient_sums.launch(chunks, _wide(dy), wide, *_repeated((mean, inverse), wide), *sums, rows)
     exact = sums.reshape(2, -1, C).sum(axis=1)

@@ -10,6 +10,7 @@ import functools
 
 import numpy as np
 
+from .. import aligned
 from .._arguments import check_fit, several
 from .machine.arrays import deliver, operand, pieces, target
 from .machine.memory import copy
@@ -38,7 +39,7 @@ def dense_forward(x, w, b, out=None, work=None):
     (N, K), F, panel = x.shape, w.shape[1], _panel(x)
     block = TALL if panel < F else LOW
     blocks = pieces(N, block) * pieces(F, panel)
-    panels = (work or np.empty)((worker_count(blocks), DEPTH * panel), x.dtype)
+    panels = (work or aligned.empty)((worker_count(blocks), DEPTH * panel), x.dtype)
     _forward.launch(
         blocks, micro_kernel(x.dtype), x.reshape(-1), w.reshape(-1), b, y.reshape(-1), N,
         K, F, block, panel, offsets(block, K), offsets(DEPTH, 1), panels.reshape(-1),
@@ -56,7 +57,7 @@ def dense_backward_input(dy, w, out=None, work=None):
         return deliver(dx, out)
     (N, F), K, panel = dy.shape, len(w), _panel(dy)
     blocks = pieces(K, ACROSS * panel)
-    panels = (work or np.empty)((worker_count(blocks), F * ACROSS * panel), dy.dtype)
+    panels = (work or aligned.empty)((worker_count(blocks), F * ACROSS * panel), dy.dtype)
     _input_gradient.launch(
         blocks, micro_kernel(dy.dtype), dy.reshape(-1), w.reshape(-1), dx.reshape(-1), N, K, F, panel,
         offsets(N, F), offsets(F, 1), panels.reshape(-1), np.zeros(ACROSS * panel, dy.dtype),
@@ -75,7 +76,7 @@ def dense_backward_weights(dy, x, out=None, work=None):
     if not (dy.size and x.size):
         dw[...] = 0
     else:
-        empty = work or np.empty
+        empty = work or aligned.empty
         columns = empty((worker_count(pieces(K, DEEP)), N * DEEP), dy.dtype)
         panels = empty((packed_size(N, F, x.itemsize),), x.dtype)
         factor, factor_row = dy.reshape(-1), F

@@ -88,7 +88,7 @@ def test_a_record_says_what_was_done_and_what_came_out(capsys: pytest.CaptureFix
     assert found["command"] == f"tinycnn reproduce {NAME} --seeds 2"
     assert found["backend"] == "reference"
     assert found["recipe"] == models.recipe(NAME).to_dict()
-    assert {"tinycnn", "python", "numpy", "numba", "scipy"} == found["versions"].keys()
+    assert {"tinycnn", "numerics", "python", "numpy", "numba", "scipy"} == found["versions"].keys()
     assert found["machine"]["cores"] > 0
     assert found["best_val_accuracy"] == max(found["val_accuracy"])
     assert found["last_val_accuracy"] == found["val_accuracy"][-1]

@@ -25,7 +25,7 @@ def test_without_numba_cuda(monkeypatch):
 
     monkeypatch.setattr(backend, "_load", fail)
     with (
-        pytest.raises(backend.BackendUnavailableError, match=r"cuda backend cannot run: .*pip install -e .\[cuda\]"),
+        pytest.raises(backend.BackendUnavailableError, match=r"cuda backend cannot run: .*pip install -e '\.\[cuda\]'"),
         tinycnn.use_backend("cuda"),
     ):
         pass

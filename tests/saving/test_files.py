@@ -20,6 +20,7 @@ from fixtures import make_model_file
 import tinycnn
 from tinycnn import Sequential, layers, load_model
 from tinycnn.core.files import MAX_DEPTH, parse_json, read_whole
+from tinycnn.core.version import NUMERICS
 from tinycnn.saving import model_file as checkpoint
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -52,6 +53,8 @@ def test_the_fixture_of_this_format_is_what_is_written_now():
     arrays, description = checkpoint.contents(model)
     found, stored = description_of(path)
     assert {key: list(array.shape) for key, array in arrays.items()} == stored
+    # Files that were written before there were numerics versions are of version 1.
+    assert description.pop("numerics") == NUMERICS
     assert json.loads(json.dumps(description)).keys() <= found.keys()
     assert description["model"] == found["model"]
     assert description["training"] == found["training"]

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from ..kernels import aligned
 from .messages import unknown
 from .types import Array
 
@@ -58,7 +59,7 @@ class Backend:
     def array(self, values: Any, dtype: str | None = None) -> Array:
         """Return a new C-ordered array of this backend."""
         with np.errstate(under="ignore"):  # what is too small for its dtype is 0, whatever np.seterr says
-            return self.kernels.upload(values, dtype) if self.on_device else np.array(values, dtype=dtype, order="C")
+            return self.kernels.upload(values, dtype) if self.on_device else aligned.copy(np.asarray(values, dtype))
 
     def own(self, array: Any) -> Array:
         """Return the array itself if this backend's kernels take it; copy a NumPy array to the device otherwise."""
@@ -66,7 +67,7 @@ class Backend:
 
     def empty(self, shape: Any, dtype: Any) -> Array:
         """Return an uninitialised array, like :func:`numpy.empty`."""
-        return self.kernels.empty(shape, dtype) if self.on_device else np.empty(shape, dtype)
+        return self.kernels.empty(shape, dtype) if self.on_device else aligned.empty(shape, dtype)
 
     def full(self, shape: Any, value: float, dtype: Any) -> Array:
         """Return a new array that is filled with one number, like :func:`numpy.full`."""

@@ -2,8 +2,7 @@
 
 from typing import Any, Protocol
 
-import numpy as np
-
+from ..kernels import aligned
 from .checks import array, boolean, items
 from .messages import shown
 from .types import Array
@@ -38,7 +37,7 @@ class Parameter:
 
     def __init__(self, value: Array, trainable: bool = True, regularizer: Penalty | None = None) -> None:
         self.value = value
-        self.grad = np.zeros_like(value)
+        self.grad = aligned.zeros_like(value)
         self.trainable = trainable
         self.regularizer = regularizer
 
@@ -68,7 +67,8 @@ class Parameter:
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
-        self.grad = np.zeros_like(self.value)
+        self.value = aligned.moved_back(self.value)
+        self.grad = aligned.zeros_like(self.value)
 
     def penalty(self) -> float:
         """Return what the regularizer adds to the loss."""

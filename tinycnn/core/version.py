@@ -6,6 +6,13 @@ from typing import Any
 
 __version__ = "0.1.0"
 
+#: Which bits the kernels compute: raised whenever a result changes, however little. It is written into models, states
+#: and records, so that one can see whether two of them can have the same bits.
+#:
+#: 1. Sums go on from the initial value of their result, in one chain.
+#: 2. Sums of more than 256 terms are made of blocks that begin at zero (``kernels/cpu/machine/micro_kernel.py``).
+NUMERICS = 2
+
 #: How the full name of every module of tinycnn begins; a class from any other module is somebody else's.
 PACKAGE = "tinycnn."
 
@@ -24,4 +31,5 @@ def is_ours(thing: Any) -> bool:
 
 def versions() -> dict[str, str]:
     """Return the versions of everything that the bits of a result depend on, apart from the machine."""
-    return {"tinycnn": __version__, "python": python_version()} | {name: version(name) for name in ("numpy", "numba")}
+    ours = {"tinycnn": __version__, "numerics": str(NUMERICS)}
+    return ours | {"python": python_version()} | {name: version(name) for name in ("numpy", "numba")}

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from ..kernels import aligned
 from .types import Array, Shape
 
 
@@ -28,7 +29,7 @@ class Workspace:
         The bytes that a run on a device was estimated to need, for this workspace and for everything else.
     """
 
-    def __init__(self, empty: Callable[..., Any] = np.empty, expected: int = 0) -> None:
+    def __init__(self, empty: Callable[..., Any] = aligned.empty, expected: int = 0) -> None:
         self._empty, self.expected = empty, expected
         self._buffers: dict[tuple[Hashable, np.dtype], Array] = {}
         self._views: dict[tuple[Hashable, Shape, np.dtype], Array] = {}

@@ -22,6 +22,8 @@ from ..core.files import check_plain_file, parse_json, write_whole
 from ..core.messages import shown
 from ..core.registry import custom_classes
 from ..core.types import Array, Shape
+from ..core.version import NUMERICS
+from ..kernels import aligned
 from ..network.network import MAX_LAYERS, Network
 from . import foreign
 
@@ -63,7 +65,7 @@ def contents(model: Network, *, training: bool = True) -> tuple[dict[str, Array]
         model.need_compile()
     _check_loadable(model)
     arrays = {_WEIGHT + key: model.backend.to_numpy(value) for key, value in model.weights().items()}
-    description: dict[str, Any] = {"format": FORMAT, "model": model.get_config()}
+    description: dict[str, Any] = {"format": FORMAT, "numerics": NUMERICS, "model": model.get_config()}
     if training:
         model.optimizer.follow(model.parameters())
         description["training"] = {
@@ -333,7 +335,7 @@ class Destinations:
             parameters, optimizer = model.parameters(), model.optimizer
             for name, key, number in _slots(parameters, optimizer, set(stored)):
                 slots = self._slots.setdefault(key, [])
-                slots.append(np.zeros_like(parameters[key].value))
+                slots.append(aligned.zeros_like(parameters[key].value))
                 self.arrays[name] = slots[number]
 
     def adopt_slots(self) -> None:

@@ -18,6 +18,7 @@ import itertools
 
 import numpy as np
 
+from ... import aligned
 from ..machine.jit import helper
 from ..machine.max_pooling import pool_rows, unpool
 from ..machine.memory import clear
@@ -37,7 +38,7 @@ def launch_forward(plan, x, w, b, floor, y, winners, work, norm):
     arrays.
     """
     p, canvas, _, pooling, (pixels, taps, _, _), sizes = plan
-    empty = work or np.empty
+    empty = work or aligned.empty
     share = sizes.canvas + (sizes.z if pooling.OH else 0)
     scratch = empty((worker_count(p.chunks), share), x.dtype).reshape(-1)
     weights, row = w.reshape(-1), p.F
@@ -59,7 +60,7 @@ def launch_backward(plan, dy, y, winners, relu, x, w, dx, dw, db, work):
     p, canvas, back, pooling, tables, sizes = plan
     z = sizes.z if pooling.OH or relu else 0
     offsets = tuple(itertools.accumulate((sizes.canvas, z, sizes.panels, sizes.back)))
-    empty, wants = work or np.empty, (dx.size > 0, dw.size > 0)
+    empty, wants = work or aligned.empty, (dx.size > 0, dw.size > 0)
     CG, FG = p.C // p.groups, p.F // p.groups
     size = p.taps * CG * p.F + p.F  # of dw and db together
     scratch = empty((worker_count(p.chunks_backward), offsets[3]), dy.dtype).reshape(-1)

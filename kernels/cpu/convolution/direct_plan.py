@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from ... import aligned
 from ..machine.arrays import pieces
 from ..machine.max_pooling import NO_POOL, Pooling
 from ..machine.micro_kernel import packed_size
@@ -120,7 +121,7 @@ def _grid(counts, distances, width, channels, depth):
 def _scratch(p, canvas, back, itemsize):
     """Return the :class:`Scratch` of a plan with these parts."""
     CG, FG = p.C // p.groups, p.F // p.groups
-    return Scratch(
+    sizes = Scratch(
         0 if canvas.in_place else canvas.height * canvas.width * p.C,
         p.OH * p.OW * p.F,
         max(packed_size(p.OH * p.OW, FG, itemsize), SUM_WIDTH, p.F),
@@ -128,3 +129,4 @@ def _scratch(p, canvas, back, itemsize):
         p.groups * packed_size(p.taps * CG, FG, itemsize),
         p.groups * packed_size(p.taps * FG, CG, itemsize),
     )
+    return Scratch(*(aligned.rounded(size, itemsize) for size in sizes))

@@ -16,6 +16,7 @@ between pixels that the zeros make.
 import numpy as np
 from numba import prange
 
+from ... import aligned
 from ..machine.arrays import pieces
 from ..machine.jit import helper, kernel
 from ..machine.memory import clear, copy, matmul_add
@@ -49,7 +50,7 @@ def weight_gradient(dy, x, dw, db, window, groups, work):
     N, OH, OW, F = dy.shape
     depth = dw.size // F
     rows, tiles, chunks = _tiling(N * OH, OW, depth, x.itemsize)
-    empty = work or np.empty
+    empty = work or aligned.empty
     partial = empty((chunks, depth * F), x.dtype)
     partial_bias = empty((chunks, F), x.dtype)
     in_place = _reads_in_place(window.size, window.strides, window.pads, x.shape[1:3], (OH, OW))
@@ -71,7 +72,7 @@ def _convolve(x, w, b, y, strides, dilation, pads, spread, groups, work):
     depth = KH * KW * CG
     rows, tiles, chunks = _tiling(len(y) * OH, OW, depth, y.itemsize)
     in_place = spread == (1, 1) and _reads_in_place((KH, KW), strides, pads, x.shape[1:3], (OH, OW))
-    cols = (work or np.empty)((chunks, 1 if in_place else rows * OW * depth), y.dtype)
+    cols = (work or aligned.empty)((chunks, 1 if in_place else rows * OW * depth), y.dtype)
     _forward(x, w, b, y, cols, strides, dilation, pads, spread, groups, rows, tiles, in_place)
 
 

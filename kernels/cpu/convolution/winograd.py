@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from ... import aligned
 from ..machine.arrays import pieces
 from ..machine.jit import helper
 from ..machine.max_pooling import NO_POOL, Pooling, pool_rows, unpool
@@ -91,10 +92,10 @@ def launch_forward(plan, x, w, b, floor, y, winners, work, norm):
     arrays.
     """
     p, canvas, _, pooling, itemsize = plan
-    empty = work or np.empty
+    empty = work or aligned.empty
     z = p.images * p.OH * p.OW * p.F if pooling.OH else 0
-    offsets = p.images * canvas.height * canvas.width * p.C, z
-    share = sum(offsets) + tiles.forward_scratch(p.run, p.C, p.F, itemsize)
+    offsets = tuple(aligned.rounded(size, itemsize) for size in (p.images * canvas.height * canvas.width * p.C, z))
+    share = sum(offsets) + aligned.rounded(tiles.forward_scratch(p.run, p.C, p.F, itemsize), itemsize)
     scratch = empty((worker_count(p.chunks), share), x.dtype)
     u = empty((tiles.filters_size(p.C, p.F, itemsize),), x.dtype)
     filter_scratch = empty((PIECES, 9 * p.F), x.dtype)
@@ -111,12 +112,13 @@ def launch_backward(plan, dy, y, winners, relu, x, w, dx, dw, db, work):
     The parameters are those of :func:`.choice.launch_backward`.
     """
     p, canvas, back, pooling, itemsize = plan
-    empty, wants = work or np.empty, (dx.size > 0, dw.size > 0)
+    empty, wants = work or aligned.empty, (dx.size > 0, dw.size > 0)
     gated = relu or pooling.OH > 0
     dz = empty((p.N * p.OH * p.OW * p.F,), dy.dtype) if gated else dy.reshape(-1)
     biases = empty((p.chunks, p.F), dy.dtype)
-    canvas_size = p.images * back.height * back.width * p.F if wants[0] else 0
-    share = canvas_size + max(tiles.forward_scratch(p.run_back, p.F, p.C, itemsize) if wants[0] else 0, SUM_WIDTH, p.F)
+    canvas_size = aligned.rounded(p.images * back.height * back.width * p.F if wants[0] else 0, itemsize)
+    products = tiles.forward_scratch(p.run_back, p.F, p.C, itemsize) if wants[0] else 0
+    share = canvas_size + aligned.rounded(max(products, SUM_WIDTH, p.F), itemsize)
     scratch = empty((worker_count(p.chunks), share), dy.dtype).reshape(-1)
     u = empty((tiles.filters_size(p.F, p.C, itemsize) if wants[0] else 0,), dy.dtype)
     if wants[0]:
@@ -129,8 +131,8 @@ def launch_backward(plan, dy, y, winners, relu, x, w, dx, dw, db, work):
     )  # fmt: skip
     if not wants[1]:
         return
-    canvas_size = p.images * canvas.height * canvas.width * p.C
-    share = canvas_size + tiles.weights_scratch(p.run, p.C, p.F, itemsize)
+    canvas_size = aligned.rounded(p.images * canvas.height * canvas.width * p.C, itemsize)
+    share = canvas_size + aligned.rounded(tiles.weights_scratch(p.run, p.C, p.F, itemsize), itemsize)
     squares = pieces(p.C, COLUMNS) * pieces(p.F, COLUMNS)
     scratch = empty((worker_count(p.parts * squares), share), dy.dtype).reshape(-1)
     du = empty((p.parts * POINTS * p.C * p.F,), dy.dtype)

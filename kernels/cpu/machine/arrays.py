@@ -6,6 +6,7 @@ one signature for each floating dtype, whatever the caller passes.
 
 import numpy as np
 
+from ... import aligned
 from ..._arguments import check_array, check_out
 from .jit import helper
 
@@ -72,7 +73,7 @@ def target(name, out, shape, dtype, inputs, same=()):
         If it has another shape or is read-only.
     """
     if out is None:
-        return np.empty(shape, dtype)
+        return aligned.empty(shape, dtype)
     if not isinstance(out, np.ndarray):
         raise TypeError(f"{name} must be a NumPy array; got {type(out).__name__}")
     check_out(name, out, shape, dtype)
@@ -81,10 +82,10 @@ def target(name, out, shape, dtype, inputs, same=()):
             f"{name} must be writable, as it receives the result; got a read-only array. Pass a copy of it"
         )
     if not out.flags.carray or type(out) is not np.ndarray:
-        return np.empty(shape, dtype)
+        return aligned.empty(shape, dtype)
     overlaps = any(np.may_share_memory(array, out) for array in inputs)
     shifted = any(np.may_share_memory(array, out) and array.ctypes.data != out.ctypes.data for array in same)
-    return np.empty(shape, dtype) if overlaps or shifted else out
+    return aligned.empty(shape, dtype) if overlaps or shifted else out
 
 
 def deliver(result, out):

@@ -15,7 +15,9 @@ a packed A. LLVM does not find this form in a loop nest, so the intrinsic below 
 instruction. There are eight rows because their eight addresses fit into the integer registers, and because eight sums
 are the fewest that hide the latency of a multiply-add.
 
-Each element of C is summed over s in order, whatever tile it lies in: its bits depend on nothing else.
+Each element of C is summed over s in blocks of :data:`DEPTH` steps, in order, whatever tile it lies in: its bits depend
+on nothing else. A block's sum begins at zero and is added to C at its end, so that rounding errors grow with the length
+of a block and the number of blocks, and not with their product.
 """
 
 import functools
@@ -214,60 +216,102 @@ class _TileWriter(VectorTypes):
         self.f = f
 
     def all_sizes(self, m, f):
-        """Write one block for each size of a tile; the last vector of each may be partly outside C."""
+        """Write one block for each size of a tile, with a last vector that is whole or partly outside C."""
         builder = self.builder
-        wide = builder.icmp_signed(">", f, self.constant(self.lanes))
         end = builder.append_basic_block("end")
-        with builder.if_else(wide) as (then, otherwise):
-            for context, heights, vectors in ((then, WIDE, 2), (otherwise, TALL, 1)):
-                with context:
+        for heights, vectors in ((WIDE, 2), (TALL, 1)):
+            width = self.constant(vectors * self.lanes)
+            for whole, fits in ((True, "=="), (False, "<")):
+                if not whole:  # what is no wider than one vector belongs to the blocks of one
+                    narrower = builder.icmp_signed(">", f, self.constant((vectors - 1) * self.lanes))
+                    condition = builder.and_(narrower, builder.icmp_signed(fits, f, width))
+                else:
+                    condition = builder.icmp_signed(fits, f, width)
+                with builder.if_then(condition):
                     blocks = [builder.append_basic_block(f"tile_{rows}x{vectors}") for rows in heights]
                     switch = builder.switch(m, blocks[0])
                     for rows, block in zip(heights, blocks, strict=True):
                         if block is not blocks[0]:
                             switch.add_case(self.constant(rows), block)
                         builder.position_at_end(block)
-                        self.one_size(rows, vectors)
+                        self.one_size(rows, vectors, whole)
                         builder.branch(end)
                     builder.position_at_end(builder.append_basic_block("never"))
         builder.branch(end)
         builder.position_at_end(end)
 
-    def one_size(self, rows, vectors):
-        """Write the loop over s for a tile of fixed size."""
+    def one_size(self, rows, vectors, whole):
+        """Write a tile of fixed size, whose last vector is ``whole`` or partly outside C.
+
+        Where it is partly outside, the vectors of most rows of B may still be loaded whole: what is behind a row is the
+        next one, and what comes of it is never stored. Only the last rows are loaded with a mask, because the memory
+        behind them may belong to nobody. A mask at every step would cost two registers, and a branch on some machines.
+        """
         builder = self.builder
-        self.mask = builder.icmp_signed(
-            "<",
-            ir.Constant(ir.VectorType(_INDEX, self.lanes), list(range(self.lanes))),
-            self.spread(builder.sub(self.f, self.constant((vectors - 1) * self.lanes))),
-        )
+        missing = builder.sub(self.constant(vectors * self.lanes), self.f)
+        self.mask, masked_steps = None, self.constant(0)
+        if not whole:
+            lanes = ir.Constant(ir.VectorType(_INT, self.lanes), list(range(self.lanes)))
+            inside = builder.trunc(builder.sub(self.constant(self.lanes), missing), _INT)
+            self.mask = builder.icmp_signed("<", lanes, self.spread(inside))
+            up = builder.sub(builder.add(missing, self.b_row), self.constant(1))
+            masked_steps = builder.udiv(up, self.b_row)
         pointers = [builder.gep(self.a, [self.entry(self.rows, self.constant(r))]) for r in range(rows)]
-        first = [self.masked(self.row(self.init, self.i_row, r), vectors) for r in range(rows)]
-        before, loop, after = builder.block, builder.append_basic_block("s"), builder.append_basic_block("done")
-        builder.branch(loop)
+        zero = ir.Constant(self.vector, [0.0] * self.lanes)
+        sums = [[zero] * vectors for _ in range(rows)]
+        unmasked = builder.sub(self.k, masked_steps)
+        sums = self.steps_loop(self.constant(0), unmasked, pointers, sums, masked=False)
+        if not whole:
+            start = builder.select(builder.icmp_signed("<", unmasked, self.constant(0)), self.constant(0), unmasked)
+            sums = self.steps_loop(start, self.k, pointers, sums, masked=True)
+        for r in range(rows):
+            first = self.load_row(self.row(self.init, self.i_row, r), vectors, masked=not whole)
+            values = [builder.fadd(*pair) for pair in zip(first, sums[r], strict=True)]
+            self.store_row(self.row(self.c, self.c_row, r), values)
+
+    def steps_loop(self, start, end, pointers, sums, *, masked):
+        """Write the loop over steps ``start`` … ``end - 1``, of which there may be none; return the new sums."""
+        builder = self.builder
+        loop, after = builder.append_basic_block("s"), builder.append_basic_block("done")
+        b_start = builder.gep(self.b, [builder.mul(start, self.b_row)])
+        before = builder.block
+        builder.cbranch(builder.icmp_signed("<", start, end), loop, after)
         builder.position_at_end(loop)
         s, b = builder.phi(_INDEX), builder.phi(self.b.type)
-        sums = [[builder.phi(self.vector) for _ in range(vectors)] for _ in range(rows)]
+        running = [[builder.phi(self.vector) for _ in row] for row in sums]
         offset = self.entry(self.steps, s)
-        right = self.masked(b, vectors)
+        right = self.load_row(b, len(sums[0]), masked=masked)
         fma = self.function("fma", self.vector, [self.vector] * 3)
         totals = []
-        for pointer, row_sums in zip(pointers, sums, strict=True):
+        for pointer, row_sums in zip(pointers, running, strict=True):
             left = self.spread(builder.load(builder.gep(pointer, [offset])))
             totals.append([builder.call(fma, [left, *pair]) for pair in zip(right, row_sums, strict=True)])
         s_next, b_next = builder.add(s, self.constant(1)), builder.gep(b, [self.b_row])
-        builder.cbranch(builder.icmp_signed("<", s_next, self.k), loop, after)
+        self.not_unrolled(builder.cbranch(builder.icmp_signed("<", s_next, end), loop, after))
         flat = [
-            (s, self.constant(0), s_next),
-            (b, self.b, b_next),
-            *(item for row in zip(sums, first, totals, strict=True) for item in zip(*row, strict=True)),
+            (s, start, s_next),
+            (b, b_start, b_next),
+            *(item for rows in zip(running, sums, totals, strict=True) for item in zip(*rows, strict=True)),
         ]
-        for phi, start, end in flat:
-            phi.add_incoming(start, before)
-            phi.add_incoming(end, loop)
+        for phi, first, following in flat:
+            phi.add_incoming(first, before)
+            phi.add_incoming(following, loop)
         builder.position_at_end(after)
-        for r in range(rows):
-            self.store(self.row(self.c, self.c_row, r), totals[r])
+        results = [[builder.phi(self.vector) for _ in row] for row in sums]
+        for result, first, total in (
+            item for rows in zip(results, sums, totals, strict=True) for item in zip(*rows, strict=True)
+        ):
+            result.add_incoming(first, before)
+            result.add_incoming(total, loop)
+        return results
+
+    def not_unrolled(self, branch):
+        """Tell LLVM to leave a loop as it is: unrolled twice, a tile of 8 by 2 vectors needs too many registers."""
+        module = self.builder.module
+        disable = module.add_metadata([ir.MetaDataString(module, "llvm.loop.unroll.disable")])
+        loop = module.add_metadata([disable])
+        loop.operands = (loop, disable)  # LLVM knows a loop's node by its first operand, which is the node itself
+        branch.set_metadata("llvm.loop", loop)
 
     def load(self, place):
         """Load a vector from any address."""
@@ -275,21 +319,26 @@ class _TileWriter(VectorTypes):
         value.align = self.bytes
         return value
 
-    def masked(self, pointer, count):
-        """Load neighbouring vectors of a row, the last one as far as C is wide."""
+    def load_row(self, pointer, count, *, masked):
+        """Load neighbouring vectors of a row; if ``masked``, the last one only as far as C is wide."""
         places = [self.vector_at(pointer, v) for v in range(count)]
+        if not masked:
+            return [self.load(place) for place in places]
         nothing = ir.Constant(self.vector, [0.0] * self.lanes)
         load = self.function("masked.load", self.vector, [places[-1].type, _INT, self.mask.type, self.vector], ".p0")
         last = self.builder.call(load, [places[-1], self.alignment, self.mask, nothing])
         return [*(self.load(place) for place in places[:-1]), last]
 
-    def store(self, pointer, values):
+    def store_row(self, pointer, values):
         """Store a row of C with no number below the floor; a comparison with NaN is false, so NaN stays."""
         builder, floor = self.builder, self.spread(self.floor)
         values = [builder.select(builder.fcmp_ordered("<", value, floor), floor, value) for value in values]
         places = [self.vector_at(pointer, v) for v in range(len(values))]
-        for value, place in zip(values[:-1], places[:-1], strict=True):
+        whole = len(values) if self.mask is None else len(values) - 1
+        for value, place in zip(values[:whole], places[:whole], strict=True):
             builder.store(value, place).align = self.bytes
+        if self.mask is None:
+            return
         kinds = [self.vector, places[-1].type, _INT, self.mask.type]
         save = self.function("masked.store", ir.VoidType(), kinds, ".p0")
         builder.call(save, [values[-1], places[-1], self.alignment, self.mask])
