@@ -168,7 +168,7 @@ def _input_gradient(item, worker, micro, dy, w, dx, N, K, F, panel, rows, steps,
     k, start = item * block, worker * F * block
     width = min(block, K - k)
     for column in range(0, width, panel):
-        transpose(w, (k + column) * F, min(panel, width - column), F, panels, start + column * F, panel)
+        transpose(w, (k + column) * F, min(panel, width - column), F, F, panels, start + column * F, panel)
     for n in range(0, N, DOWN):
         product(
             micro, min(DOWN, N - n), width, F, dy, 0, rows, n, steps, 0, panels, start, panel, zeros, 0, 0,

@@ -9,6 +9,7 @@ from numba.core.registry import cpu_target
 
 from tinycnn.core.version import NUMERICS
 from tinycnn.kernels import cpu
+from tinycnn.kernels.geometry import Window
 
 pytestmark = pytest.mark.skipif(bool(numba.config.DISABLE_JIT), reason="the bits are those of compiled kernels")
 
@@ -29,6 +30,9 @@ BITS = {
     "winograd, 16 to 20 channels, forward": "d9516b8d3dbe",
     "winograd, 16 to 20 channels, dx": "b482af8aac48",
     "winograd, 16 to 20 channels, dw": "381b11bf7664",
+    "in lanes, forward": "09c1644a37ef",
+    "in lanes, dx": "1adbae871056",
+    "in lanes, dw": "f23f2ccc062d",
 }
 
 
@@ -50,6 +54,14 @@ def results():
         yield name + "forward", cpu.conv2d_forward(x, w, None, *unit, algorithm=algorithm)
         yield name + "dx", cpu.conv2d_backward_input(dy, w, (19, 19), *unit, algorithm=algorithm)
         yield name + "dw", cpu.conv2d_backward_weights(dy, x, (3, 3), *unit, algorithm=algorithm)[0]
+    lanes, window = cpu.fused.to_lanes(drawn(20, 9, 9, 3)), Window((3, 3), (1, 1), (0, 0, 0, 0))
+    w = drawn(3, 3, 3, 11, seed=1)
+    y, none = cpu.fused.conv2d_stage_forward(lanes, w, None, window, 1, "auto", True, None)
+    yield "in lanes, forward", y
+    wants = True, True
+    dx, dw, _ = cpu.fused.conv2d_stage_backward(y, y, none, lanes, w, window, 1, "auto", True, None, wants)
+    yield "in lanes, dx", dx
+    yield "in lanes, dw", dw
 
 
 def test_bits_change_only_with_the_numerics_version():

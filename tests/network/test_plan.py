@@ -21,7 +21,8 @@ from tinycnn.layers import (
     Input,
     MaxPooling2D,
 )
-from tinycnn.network.plan import ConvStage
+from tinycnn.network.lanes import LaneStage
+from tinycnn.network.stage import ConvStage
 from tinycnn.testing import strategies
 
 # The largest difference over the largest number: some roundings of each dtype, after a few steps of plain descent.
@@ -148,7 +149,7 @@ def test_fuse_must_be_true_or_false():
 
 def taken(model):
     """Return the names of the layers in each step that stands for several layers."""
-    return [[layer.name for layer in step.layers] for step in model.plan if isinstance(step, ConvStage)]
+    return [[layer.name for layer in step.layers] for step in model.plan if isinstance(step, ConvStage | LaneStage)]
 
 
 def test_which_layers_run_as_one():
@@ -420,7 +421,11 @@ def a_network_with_norms():
 
 def test_in_inference_batch_normalization_joins_the_convolution():
     model = a_network_with_norms()
-    joined = [[type(layer) for layer in step.layers] for step in model.prediction_plan if isinstance(step, ConvStage)]
+    joined = [
+        [type(layer) for layer in step.layers]
+        for step in model.prediction_plan
+        if isinstance(step, ConvStage | LaneStage)
+    ]
     assert joined == [
         [Conv2D, BatchNormalization, MaxPooling2D],
         [Conv2D, BatchNormalization],

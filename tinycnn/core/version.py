@@ -10,7 +10,8 @@ __version__ = "0.1.0"
 #: and records, so that one can see whether two of them can have the same bits.
 #:
 #: 1. Sums go on from the initial value of their result, in one chain.
-#: 2. Sums of more than 256 terms are made of blocks that begin at zero (``kernels/cpu/machine/micro_kernel.py``).
+#: 2. Sums of more than 256 terms are made of blocks that begin at zero (``kernels/cpu/machine/micro_kernel.py``), and
+#:    rows of convolutions of few channels add up the gradients of their weights in lanes (``network/lanes.py``).
 NUMERICS = 2
 
 #: How the full name of every module of tinycnn begins; a class from any other module is somebody else's.

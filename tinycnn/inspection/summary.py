@@ -16,6 +16,7 @@ from ..core.workspace import Workspace
 from ..layers.base import Layer
 from ..layers.looking import layers_kept
 from ..network.final_softmax import WithoutActivation, layer_of
+from ..network.lanes import LaneStage
 from ..network.network import Network
 from ..network.plan import fused, parts_of
 from ..training.step import walk_forward
@@ -28,7 +29,8 @@ _FOOTNOTE = (
 )
 _PLAN_FOOTNOTE = (
     "Step: in training, layers with the same number run together as one kernel, and keep less than one by one;\n"
-    'fit(fuse=False) runs each by itself. "loss": a softmax that is computed together with the loss.'
+    'fit(fuse=False) runs each by itself. "lanes": sixteen images at a time, one in each lane of a vector.\n'
+    '"loss": a softmax that is computed together with the loss.'
 )
 
 
@@ -81,16 +83,18 @@ def outline(model: Network) -> Table:
 
 
 def step_labels(model: Network) -> dict[int, str]:
-    """Return for each layer, by its ``id``, the number of its step in training, or "loss" if the loss takes it over.
+    """Return for each layer, by its ``id``, its step in training, or "loss" if the loss takes it over.
 
     Steps are numbered from 1. A model that is not compiled has no loss yet; its plan is made from all layers.
     """
     labels = {id(layer): "loss" for layer in model.layers}
     plan = model.plan if model.compiled else fused(model.layers, model.backend)
-    for number, step in enumerate(plan, 1):
+    steps = [step for step in plan if parts_of(step)]  # some only change the layout between two layers
+    for number, step in enumerate(steps, 1):
+        lanes = " lanes" if isinstance(step, LaneStage) else ""
         for part in parts_of(step):
             taken = " + loss" if isinstance(part, WithoutActivation) else ""
-            labels[id(layer_of(part))] = f"{number}{taken}"
+            labels[id(layer_of(part))] = f"{number}{lanes}{taken}"
     return labels
 
 

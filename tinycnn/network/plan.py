@@ -7,124 +7,15 @@ forward and backward always run. On a backend without common kernels the plan is
 """
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any
 
 from ..activations import Linear, ReLU
 from ..core.backend import Backend
-from ..core.parameter import Parameter
-from ..core.types import Array
-from ..core.workspace import Workspace
-from ..kernels.geometry import Window, argmax_dtype
 from ..layers import BatchNormalization, Conv2D, MaxPooling2D
 from ..layers.base import Layer
-from ..layers.conv import weight_gradients
 from .final_softmax import WithoutActivation
-
-
-class StageCache(NamedTuple):
-    """``x`` and ``y``: input and result; ``argmax``: which tap is the largest in each window, if there is pooling."""
-
-    x: Array
-    y: Array
-    argmax: Array
-
-
-class ConvStage:
-    """A convolution, a ReLU or no activation, and perhaps max-pooling, computed image by image in one kernel.
-
-    Parameters
-    ----------
-    conv : Conv2D
-        With a ReLU as its activation, or with none.
-    pool : MaxPooling2D, optional
-        The pooling that comes last.
-    norm : BatchNormalization, optional
-        The normalization between the two; only in a plan for inference.
-    """
-
-    def __init__(self, conv: Conv2D, pool: MaxPooling2D | None = None, norm: BatchNormalization | None = None) -> None:
-        self.conv, self.pool, self.norm = conv, pool, norm
-        self.layers: list[Any] = [layer for layer in (conv, norm, pool) if layer is not None]
-        assert conv.window is not None
-        self._geometry = (
-            conv.window,
-            conv.groups,
-            conv.algorithm,
-            type(conv.activation) is ReLU,
-            None if pool is None else pool.window,
-        )
-
-    @property
-    def params(self) -> dict[str, Parameter]:
-        """The parameters of the convolution."""
-        return self.conv.params
-
-    @property
-    def name(self) -> str:
-        """The layers' names, with a plus between them."""
-        return " + ".join(str(layer.name) for layer in self.layers)
-
-    def forward(
-        self, x: Array, *, training: bool = False, step: int = 0, ws: Workspace | None = None
-    ) -> tuple[Array, StageCache | None]:
-        """Return result and cache as :meth:`Layer.forward` does, for all layers of the stage together."""
-        assert not (training and self.norm), "a plan for inference cannot train"
-        self.conv.check_input(x)
-        out = None
-        if ws is not None:
-            y = self.layers[-1].result(ws, len(x), training=training)
-            assert y is not None
-            winners = None
-            if self.pool is not None:
-                winners = ws.keep(self.pool, "argmax", y.shape, argmax_dtype(self._pool_window.size))
-            out = y, winners
-        bias = self.conv.params.get("bias")
-        y, argmax = self._kernels.conv2d_stage_forward(
-            x,
-            self.conv.params["kernel"].value,
-            None if bias is None else bias.value,
-            *self._geometry,
-            norm=None if self.norm is None else self.norm.inference_terms(),
-            out=out,
-            work=ws and ws.scratch(),
-        )
-        return y, (StageCache(x, y, argmax) if training else None)
-
-    def backward(self, dy: Array, cache: StageCache, *, ws: Workspace | None = None) -> Array:
-        """Return dx as :meth:`Layer.backward` does, for all layers of the stage together."""
-        return self._backward(dy, cache, ws, (True, self.conv.trains))
-
-    def backward_parameters(self, dy: Array, cache: StageCache, *, ws: Workspace | None = None) -> None:
-        """Write the convolution's gradients, as :meth:`Layer.backward_parameters` does."""
-        if self.conv.trains:
-            self._backward(dy, cache, ws, (False, True))
-
-    def _backward(self, dy: Array, cache: StageCache, ws: Workspace | None, wants: tuple[bool, bool]) -> Array:
-        """Run the kernel; ``wants`` says whether to compute dx, and whether the gradients of the parameters."""
-        self.layers[-1].check_gradient(dy)
-        dx = self.conv.input_gradient(ws, len(dy)) if wants[0] else None
-        dx, _, _ = self._kernels.conv2d_stage_backward(
-            dy,
-            cache.y,
-            cache.argmax,
-            cache.x,
-            self.conv.params["kernel"].value,
-            *self._geometry,
-            wants,
-            out=(dx, *weight_gradients(self.conv)),
-            work=ws and ws.scratch(),
-        )
-        return dx
-
-    @property
-    def _kernels(self) -> Any:
-        return self.conv.backend.kernels.fused
-
-    @property
-    def _pool_window(self) -> Window:
-        assert self.pool is not None
-        assert self.pool.window is not None
-        return self.pool.window
+from .lanes import with_lanes
+from .stage import ConvStage
 
 
 def fused(chain: list[Any], backend: Backend, *, training: bool = True) -> list[Any]:
@@ -150,7 +41,7 @@ def fused(chain: list[Any], backend: Backend, *, training: bool = True) -> list[
         step = next((step for pattern in PATTERNS if (step := pattern(ahead, training))), None)
         plan.append(chain[index] if step is None else step)
         index += 1 if step is None else len(step.layers)
-    return plan
+    return with_lanes(plan)
 
 
 def parts_of(step: Any) -> list[Any]:

@@ -16,6 +16,7 @@ from ..kernels.threads import one_blas_thread
 from ..layers.looking import layers_kept
 from ..losses import SparseCategoricalCrossentropy
 from ..network.final_softmax import layer_of
+from ..network.lanes import IntoLanes, OutOfLanes
 from ..network.plan import parts_of
 from ..sequential import Sequential
 from ..training.batches import Batch
@@ -181,7 +182,7 @@ def _entries(plan: list[Any], seconds: dict[Any, float], batch_size: int) -> Ite
         layers = [layer_of(part) for part in parts_of(step)]
         unit, forward, backward = work(layers, wants_input_gradient=index > first)
         yield Entry(
-            " + ".join(str(layer.name) for layer in layers),
+            step.name if isinstance(step, IntoLanes | OutOfLanes) else " + ".join(str(layer.name) for layer in layers),
             unit,
             Pass(seconds["forward", index], batch_size * forward),
             Pass(seconds["backward", index], batch_size * backward) if index >= first else None,

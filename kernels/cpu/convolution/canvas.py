@@ -3,7 +3,7 @@
 from typing import NamedTuple
 
 from ..machine.jit import helper
-from ..machine.memory import copy
+from ..machine.memory import clear, copy
 
 SUM_WIDTH = 128  # at most so many numbers are summed over pixels side by side, where there are few filters
 
@@ -26,7 +26,7 @@ class Canvas(NamedTuple):
 
 @helper
 def place(canvas, image, start, H, W, C, first, last, target, target_start):
-    """Copy an image's pixels to their places on rows ``first`` … ``last - 1`` of a canvas whose other pixels are zeros.
+    """Write rows ``first`` … ``last - 1`` of a canvas: an image's pixels at their places, and zeros around them.
 
     Parameters
     ----------
@@ -38,24 +38,27 @@ def place(canvas, image, start, H, W, C, first, last, target, target_start):
         The image's size.
     first, last : int
     target : flat array
-        The canvas begins at ``target[target_start]``; its zeros are there already.
+        The canvas begins at ``target[target_start]``.
     target_start : int
     """
-    for h in range(H):
-        row = h * canvas.spread_rows + canvas.top
-        if first <= row < last:
-            origin, to = start + h * W * C, target_start + row * canvas.width * C
-            if canvas.spread_columns == 1:
-                # Columns may be cut off: the last ones if no window reaches them, or some if pads exceed the window.
-                before = max(0, -canvas.left)
-                count = min(W, canvas.width - canvas.left) - before
-                if count > 0:
-                    copy(target, to + (canvas.left + before) * C, image, origin + before * C, count * C)
-            else:
-                for j in range(W):
-                    column = j * canvas.spread_columns + canvas.left
-                    if 0 <= column < canvas.width:
-                        copy(target, to + column * C, image, origin + j * C, C)
+    width = canvas.width * C
+    # Columns may be cut off: the last ones if no window reaches them, or some if pads exceed the window.
+    cut, left = max(0, -canvas.left), max(0, canvas.left)
+    count = min(W - cut, canvas.width - left)
+    for row in range(first, last):
+        to, h = target_start + row * width, (row - canvas.top) // canvas.spread_rows
+        if row < canvas.top or h >= H or h * canvas.spread_rows + canvas.top != row:
+            clear(target, to, width)
+        elif canvas.spread_columns == 1 and count > 0:
+            clear(target, to, left * C)
+            copy(target, to + left * C, image, start + (h * W + cut) * C, count * C)
+            clear(target, to + (left + count) * C, width - (left + count) * C)
+        else:
+            clear(target, to, width)
+            for j in range(W):
+                column = j * canvas.spread_columns + canvas.left
+                if 0 <= column < canvas.width:
+                    copy(target, to + column * C, image, start + (h * W + j) * C, C)
 
 
 @helper

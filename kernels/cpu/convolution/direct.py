@@ -20,6 +20,7 @@ import numpy as np
 
 from ... import aligned
 from ..machine.jit import helper
+from ..machine.lane_kernel import add_lanes, gradients_kernel, weights_kernel
 from ..machine.max_pooling import pool_rows, unpool
 from ..machine.memory import clear
 from ..machine.micro_kernel import micro_kernel, pack, panel_width, product
@@ -37,7 +38,7 @@ def launch_forward(plan, x, w, b, floor, y, winners, work, norm):
     The parameters are those of :func:`.choice.launch_forward`; without a normalisation ``norm`` holds three empty
     arrays.
     """
-    p, canvas, _, pooling, (pixels, taps, _, _), sizes = plan
+    p, canvas, _, pooling, (pixels, taps, _, _), _, sizes = plan
     empty = work or aligned.empty
     share = sizes.canvas + (sizes.z if pooling.OH else 0)
     scratch = empty((worker_count(p.chunks), share), x.dtype).reshape(-1)
@@ -47,7 +48,7 @@ def launch_forward(plan, x, w, b, floor, y, winners, work, norm):
         pack_group.launch(p.groups, p.taps * (p.C // p.groups), p.F // p.groups, weights, p.F, panels, p.groups)
         weights, row = panels, 2 * VECTOR_BYTES // x.itemsize
     forward.launch(
-        p.chunks, micro_kernel(x.dtype), p, canvas, pooling, x.reshape(-1), weights, row, b, x.dtype.type(floor),
+        p.chunks, _kernels(p, x.dtype)[0], p, canvas, pooling, x.reshape(-1), weights, row, b, x.dtype.type(floor),
         y.reshape(-1), winners.reshape(-1), pixels, taps, scratch, share, sizes.canvas, *norm,
     )  # fmt: skip
 
@@ -57,13 +58,13 @@ def launch_backward(plan, dy, y, winners, relu, x, w, dx, dw, db, work):
 
     The parameters are those of :func:`.choice.launch_backward`.
     """
-    p, canvas, back, pooling, tables, sizes = plan
+    p, canvas, back, pooling, (pixels, taps, *back_tables), slid, sizes = plan
     z = sizes.z if pooling.OH or relu else 0
-    offsets = tuple(itertools.accumulate((sizes.canvas, z, sizes.panels, sizes.back)))
+    offsets = tuple(itertools.accumulate((sizes.canvas, z, sizes.panels, sizes.back, sizes.sums)))
     empty, wants = work or aligned.empty, (dx.size > 0, dw.size > 0)
     CG, FG = p.C // p.groups, p.F // p.groups
     size = p.taps * CG * p.F + p.F  # of dw and db together
-    scratch = empty((worker_count(p.chunks_backward), offsets[3]), dy.dtype).reshape(-1)
+    scratch = empty((worker_count(p.chunks_backward), offsets[4]), dy.dtype).reshape(-1)
     partial = empty((p.chunks_backward, size if wants[1] else 0), dy.dtype).reshape(-1)
     flipped, row = empty((size - p.F if wants[0] else 0,), dy.dtype), p.C
     if wants[0]:
@@ -73,12 +74,20 @@ def launch_backward(plan, dy, y, winners, relu, x, w, dx, dw, db, work):
             pack_group.launch(p.groups, p.taps * FG, CG, flipped, p.C, panels, p.groups)
             flipped = panels
     backward.launch(
-        p.chunks_backward, micro_kernel(dy.dtype), p, canvas, back, pooling, dy.reshape(-1), y.reshape(-1),
-        winners.reshape(-1), relu, x.reshape(-1), dx.reshape(-1), wants, *tables, np.zeros(p.C, dy.dtype), flipped, row,
+        p.chunks_backward, _kernels(p, dy.dtype), p, canvas, back, pooling, dy.reshape(-1), y.reshape(-1),
+        winners.reshape(-1), relu, x.reshape(-1), dx.reshape(-1), wants, pixels, slid[0] if p.lanes > 1 else taps,
+        slid[1], *back_tables, np.zeros(p.C, dy.dtype), flipped, row,
         partial, scratch, offsets,
     )  # fmt: skip
     if wants[1]:
         add_up.launch(PIECES, partial, p.chunks_backward, size, dw.reshape(-1), db)
+
+
+def _kernels(p, dtype):
+    """Return the addresses of the products of images and weights, and of images and gradients."""
+    if p.lanes == 1:
+        return micro_kernel(dtype), micro_kernel(dtype)
+    return weights_kernel(dtype), gradients_kernel(dtype)
 
 
 @parallel
@@ -92,7 +101,7 @@ def forward(
     ----------
     chunk, worker : int
     micro : int
-        :func:`.micro_kernel.micro_kernel`.
+        :func:`.micro_kernel.micro_kernel`, or :func:`.lane_kernel.weights_kernel`.
     p : Sizes
     canvas : Canvas
         Of x.
@@ -111,11 +120,10 @@ def forward(
     work : flat array
         Scratch memory: for each worker ``share`` numbers, of which the first ``canvas_size`` are its canvas.
     share, canvas_size : int
-    mean, scale, shift : (F,) arrays
+    mean, scale, shift : (F * lanes,) arrays
         A normalisation in front of the pooling; empty if there is none.
     """
     items, start = p.N * p.parts, worker * share
-    clear(work, start, canvas_size)
     for item in range(chunk * items // p.chunks, (chunk + 1) * items // p.chunks):
         forward_rows(
             micro, p, canvas, pooling, item // p.parts, item % p.parts, x, w, w_row, b, floor, y, winners, pixels, taps,
@@ -147,43 +155,44 @@ def forward_rows(
     start, scratch : int
     """
     CG, FG, pooled = p.C // p.groups, p.F // p.groups, pooling.OH > 0
+    C, F = p.C * p.lanes, p.F * p.lanes  # numbers of a pixel
     rows = pooling.OH if pooled else p.OH
     first, last = part * rows // p.parts, (part + 1) * rows // p.parts
-    z, z_start, i, end = y, (n * p.OH + first) * p.OW * p.F, first, last
+    z, z_start, i, end = y, (n * p.OH + first) * p.OW * F, first, last
     if pooled:
         z, z_start = work, scratch
         i = max(0, first * pooling.row_stride - pooling.top)
         end = min(p.OH, (last - 1) * pooling.row_stride - pooling.top + pooling.rows)
-    image, image_start = x, n * p.H * p.W * p.C
+    image, image_start = x, n * p.H * p.W * C
     if not canvas.in_place:
-        place(canvas, x, image_start, p.H, p.W, p.C, i * p.row_stride, (end - 1) * p.row_stride + p.row_extent,
+        place(canvas, x, image_start, p.H, p.W, C, i * p.row_stride, (end - 1) * p.row_stride + p.row_extent,
               work, start)  # fmt: skip
         image, image_start = work, start
     for g in range(p.groups):
         w_start = g * (w.size // p.groups if w_row != p.F else FG)
         product(
-            micro, (end - i) * p.OW, FG, p.taps * CG, image, image_start + g * CG, pixels, i * p.OW, taps, 0,
-            w, w_start, w_row, b, g * FG, 0, floor, z, z_start + g * FG, p.F,
+            micro, (end - i) * p.OW, FG, p.taps * CG, image, image_start + g * CG * p.lanes, pixels, i * p.OW, taps, 0,
+            w, w_start, w_row, b, g * FG, 0, floor, z, z_start + g * FG * p.lanes, F,
         )  # fmt: skip
     if scale.size:
         for pixel in range((end - i) * p.OW):
-            normalise_pixel(p.F, z, z_start + pixel * p.F, mean, scale, shift)
+            normalise_pixel(F, z, z_start + pixel * F, mean, scale, shift)
     if pooled:
-        pool_rows(pooling, z, z_start - i * p.OW * p.F, p.OH, p.OW, p.F, first, last, y, winners, n)
+        pool_rows(pooling, z, z_start - i * p.OW * F, p.OH, p.OW, F, first, last, y, winners, n)
 
 
 @parallel
 def backward(
-    chunk, worker, micro, p, canvas, back, pooling, dy, y, winners, relu, x, dx, wants, pixels, taps, back_pixels,
-    back_taps, zeros, flipped, flipped_row, partial, work, offsets,
+    chunk, worker, micro, p, canvas, back, pooling, dy, y, winners, relu, x, dx, wants, pixels, taps, order,
+    back_pixels, back_taps, zeros, flipped, flipped_row, partial, work, offsets,
 ):  # fmt: skip
     """Compute the gradients of a chunk of images; each chunk adds up a dw and a db of its own.
 
     Parameters
     ----------
     chunk, worker : int
-    micro : int
-        :func:`.micro_kernel.micro_kernel`.
+    micro : (int, int)
+        The products of images and weights, and of images and gradients.
     p : Sizes
     canvas, back : Canvas
         Of x, and of dz for the input gradient.
@@ -196,6 +205,8 @@ def backward(
         Whether the gradients by the input and by the weights are computed.
     pixels, taps : int64 arrays
         Tables of the forward product; the weight gradient exchanges them.
+    order : int64 array
+        Which row of dw belongs to each of the taps, if there are lanes.
     back_pixels, back_taps : int64 arrays
         Tables of the input gradient's product.
     zeros : (C,) array
@@ -207,34 +218,41 @@ def backward(
     partial : flat array
         A dw and a db for each chunk.
     work : flat array
-        Scratch memory: for each worker ``offsets[3]`` numbers. They hold the canvas of x, then from ``offsets[0]`` on
-        dz, from ``offsets[1]`` on the panels of dz, and from ``offsets[2]`` on its canvas.
-    offsets : 4 ints
+        Scratch memory: for each worker ``offsets[4]`` numbers. They hold the canvas of x, then from ``offsets[0]`` on
+        dz, from ``offsets[1]`` on the panels of dz, from ``offsets[2]`` on its canvas, and from ``offsets[3]`` on the
+        sums of each lane, if there are lanes.
+    offsets : 5 ints
     """
-    start, results = worker * offsets[3], p.OH * p.OW * p.F
+    F = p.F * p.lanes  # numbers of a pixel
+    start, results = worker * offsets[4], p.OH * p.OW * F
     size = p.taps * (p.C // p.groups) * p.F + p.F
-    clear(work, start, offsets[0])
-    clear(work, start + offsets[2], offsets[3] - offsets[2])
+    total, total_start = partial, chunk * size
+    if p.lanes > 1:
+        total, total_start = work, start + offsets[3]
     if wants[1]:
-        clear(partial, chunk * size, size)
+        clear(total, total_start, size * p.lanes)
     for n in range(chunk * p.N // p.chunks_backward, (chunk + 1) * p.N // p.chunks_backward):
         dz, dz_start = dy, n * results
         if pooling.OH > 0:
             dz, dz_start = work, start + offsets[0]
-            unpool(pooling, dy, winners, y, relu, n, p.OH, p.OW, p.F, dz, dz_start)
+            unpool(pooling, dy, winners, y, relu, n, p.OH, p.OW, F, dz, dz_start)
         elif relu:
             dz, dz_start = work, start + offsets[0]
             gate(dy, y, n * results, results, dz, dz_start)
         if wants[1]:
             weight_gradient(
-                micro, p, canvas, n, dz, dz_start, x, partial, chunk * size, pixels, taps, work, start,
+                micro[1], p, canvas, n, dz, dz_start, x, total, total_start, pixels, taps, work, start,
                 start + offsets[1],
             )  # fmt: skip
         if wants[0]:
             input_gradient(
-                micro, p, back, n, dz, dz_start, dx, back_pixels, back_taps, zeros, flipped, flipped_row, work,
+                micro[0], p, back, n, dz, dz_start, dx, back_pixels, back_taps, zeros, flipped, flipped_row, work,
                 start + offsets[2],
             )  # fmt: skip
+    if wants[1] and p.lanes > 1:
+        for row in range(order.size):
+            add_lanes(work, total_start + row * F, p.F, partial, chunk * size + order[row] * p.F)
+        add_lanes(work, total_start + order.size * F, p.F, partial, chunk * size + order.size * p.F)
 
 
 @helper
@@ -256,56 +274,59 @@ def input_gradient(micro, p, back, n, dz, dz_start, dx, pixels, taps, zeros, fli
         The canvas of dz begins at ``work[canvas]``.
     canvas : int
     """
-    CG, FG = p.C // p.groups, p.F // p.groups
+    CG, FG, C, F = p.C // p.groups, p.F // p.groups, p.C * p.lanes, p.F * p.lanes
     image, image_start = dz, dz_start
     if not back.in_place:
         image, image_start = work, canvas
-        place(back, dz, dz_start, p.OH, p.OW, p.F, 0, back.height, work, canvas)
+        place(back, dz, dz_start, p.OH, p.OW, F, 0, back.height, work, canvas)
     for g in range(p.groups):
         flipped_start = g * CG if flipped_row == p.C else g * (flipped.size // p.groups)
         product(
-            micro, p.H * p.W, CG, p.taps * FG, image, image_start + g * FG, pixels, 0, taps, 0,
+            micro, p.H * p.W, CG, p.taps * FG, image, image_start + g * FG * p.lanes, pixels, 0, taps, 0,
             flipped, flipped_start, flipped_row, zeros, 0, 0, dz.dtype.type(-np.inf),
-            dx, n * p.H * p.W * p.C + g * CG, p.C,
+            dx, n * p.H * p.W * C + g * CG * p.lanes, C,
         )  # fmt: skip
 
 
 @helper
-def weight_gradient(micro, p, canvas, n, dz, dz_start, x, partial, total, pixels, taps, work, start, panels):
+def weight_gradient(micro, p, canvas, n, dz, dz_start, x, total, total_start, pixels, taps, work, start, panels):
     """Add one image's part of dw and db: a product whose rows are the taps and whose steps are the pixels.
 
     Parameters
     ----------
-    micro, p, canvas, x, partial, pixels, taps
+    micro : int
+        The product of images and gradients.
+    p, canvas, x, pixels, taps
         As in :func:`backward`.
     n : int
         The image.
     dz : flat array
         The gradient by the convolution's result begins at ``dz[dz_start]``.
     dz_start : int
-    total : int
-        The chunk's dw begins at ``partial[total]``; its db follows.
+    total : flat array
+        The chunk's dw, in each lane, begins at ``total[total_start]``; its db follows.
+    total_start : int
     work : flat array
         Scratch memory: the canvas of x from ``start`` on, and the panels of dz from ``panels`` on.
     start, panels : int
     """
     CG, FG, T = p.C // p.groups, p.F // p.groups, p.OH * p.OW
-    K = p.taps * CG
+    C, F, K = p.C * p.lanes, p.F * p.lanes, p.taps * CG
     none = dz.dtype.type(-np.inf)
-    image, image_start = x, n * p.H * p.W * p.C
+    image, image_start = x, n * p.H * p.W * C
     if not canvas.in_place:
-        place(canvas, x, image_start, p.H, p.W, p.C, 0, canvas.height, work, start)
+        place(canvas, x, image_start, p.H, p.W, C, 0, canvas.height, work, start)
         image, image_start = work, start
     for g in range(p.groups):
-        factor, factor_start, factor_row = dz, dz_start + g * FG, p.F
-        if panel_width(dz.itemsize) < FG:
-            pack(T, FG, dz, dz_start + g * FG, p.F, work, panels)
+        factor, factor_start, factor_row = dz, dz_start + g * FG * p.lanes, F
+        if p.lanes == 1 and panel_width(dz.itemsize) < FG:
+            pack(T, FG, dz, factor_start, F, work, panels)
             factor, factor_start, factor_row = work, panels, panel_width(dz.itemsize)
         product(
-            micro, K, FG, T, image, image_start + g * CG, taps, 0, pixels, 0, factor, factor_start, factor_row,
-            partial, total + g * FG, p.F, none, partial, total + g * FG, p.F,
+            micro, K, FG, T, image, image_start + g * CG * p.lanes, taps, 0, pixels, 0, factor, factor_start,
+            factor_row, total, total_start + g * FG * p.lanes, F, none, total, total_start + g * FG * p.lanes, F,
         )  # fmt: skip
-    add_columns(dz, dz_start, T, p.F, partial, total + K * p.F, work, panels)
+    add_columns(dz, dz_start, T, F, total, total_start + K * F, work, panels)
 
 
 @parallel

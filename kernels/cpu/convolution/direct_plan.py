@@ -18,7 +18,8 @@ PARTIAL_BYTES = 4_000_000  # of all chunks' weight gradients together, approxima
 class Sizes(NamedTuple):
     """What a launch needs to know of shapes, and how the work is cut into pieces."""
 
-    N: int
+    N: int  # images, or blocks of as many images as there are lanes
+    lanes: int  # 1, or LANES
     H: int
     W: int
     C: int
@@ -41,6 +42,7 @@ class Scratch(NamedTuple):
     z: int  # before the pooling, and its gradient
     panels: int  # the gradient as a right factor, and sums of its columns
     back: int  # the gradient with zeros around it
+    sums: int  # the gradients of weights and biases in each lane
     weights: int  # packed
     flipped: int  # packed, for the input gradient
 
@@ -56,11 +58,12 @@ class Plan(NamedTuple):
     back: Canvas  # of dy, for the input gradient
     pooling: Pooling
     tables: tuple  # of offsets: pixels and taps of the forward product, and of the input gradient's
+    slid: tuple  # the taps in the order of the lanes' weight gradient, and where each belongs
     scratch: Scratch
 
 
 @functools.lru_cache(maxsize=1024)
-def plan(x_shape, filters, window, groups, pooling=NO_POOL, itemsize=4):
+def plan(x_shape, filters, window, groups, pooling=NO_POOL, itemsize=4, lanes=1):
     """Return the plan of a direct convolution and of the pooling behind it.
 
     Parameters
@@ -72,6 +75,8 @@ def plan(x_shape, filters, window, groups, pooling=NO_POOL, itemsize=4):
     pooling : Pooling
     itemsize : int
         Bytes of a number.
+    lanes : int
+        How many images stand in the place of one, see :mod:`..machine.lane_kernel`.
     """
     N, H, W, C = x_shape
     (KH, KW), (sh, sw), (top, _, left, _), (dh, dw) = window
@@ -91,15 +96,35 @@ def plan(x_shape, filters, window, groups, pooling=NO_POOL, itemsize=4):
         N, CHUNKS, max(4, min(PARTIAL_BYTES // (weights * itemsize + 1), N * OH * OW * weights >> 20))
     )
     sizes = Sizes(
-        N, H, W, C, OH, OW, filters, KH * KW, groups, sh, eh, parts, min(N * parts, CHUNKS), max(1, chunks_backward)
+        N,
+        lanes,
+        H,
+        W,
+        C,
+        OH,
+        OW,
+        filters,
+        KH * KW,
+        groups,
+        sh,
+        eh,
+        parts,
+        min(N * parts, CHUNKS),
+        max(1, chunks_backward),
     )
-    tables = (
-        _grid((OH, OW), (sh, sw), canvas.width, C, 1),
-        _grid((KH, KW), (dh, dw), canvas.width, C, CG),
-        _grid((H, W), (1, 1), back.width, filters, 1),
-        _grid((KH, KW), (dh, dw), back.width, filters, FG),
+    tables = tuple(
+        lanes * table
+        for table in (
+            _grid((OH, OW), (sh, sw), canvas.width, C, 1),
+            _grid((KH, KW), (dh, dw), canvas.width, C, CG),
+            _grid((H, W), (1, 1), back.width, filters, 1),
+            _grid((KH, KW), (dh, dw), back.width, filters, FG),
+        )
     )
-    return Plan(sizes, canvas, back, pooling, tables, _scratch(sizes, canvas, back, itemsize))
+    # Of a row of taps, each reads what the one before it has read a pixel earlier, if they come one after another.
+    order = np.arange(KH * KW * CG).reshape(KH, KW, CG).swapaxes(1, 2).reshape(-1)
+    scratch = _scratch(sizes, canvas, back, itemsize)
+    return Plan(sizes, canvas, back, pooling, tables, (tables[1][order], order), scratch)
 
 
 def _grid(counts, distances, width, channels, depth):
@@ -120,13 +145,15 @@ def _grid(counts, distances, width, channels, depth):
 
 def _scratch(p, canvas, back, itemsize):
     """Return the :class:`Scratch` of a plan with these parts."""
-    CG, FG = p.C // p.groups, p.F // p.groups
+    CG, FG, lanes = p.C // p.groups, p.F // p.groups, p.lanes
+    packed = packed_size if lanes == 1 else lambda *_: 0
     sizes = Scratch(
-        0 if canvas.in_place else canvas.height * canvas.width * p.C,
-        p.OH * p.OW * p.F,
-        max(packed_size(p.OH * p.OW, FG, itemsize), SUM_WIDTH, p.F),
-        0 if back.in_place else back.height * back.width * p.F,
-        p.groups * packed_size(p.taps * CG, FG, itemsize),
-        p.groups * packed_size(p.taps * FG, CG, itemsize),
+        0 if canvas.in_place else canvas.height * canvas.width * p.C * lanes,
+        p.OH * p.OW * p.F * lanes,
+        max(packed(p.OH * p.OW, FG, itemsize), SUM_WIDTH, p.F * lanes),
+        0 if back.in_place else back.height * back.width * p.F * lanes,
+        0 if lanes == 1 else (p.taps * CG + 1) * p.F * lanes,
+        p.groups * packed(p.taps * CG, FG, itemsize),
+        p.groups * packed(p.taps * FG, CG, itemsize),
     )
     return Scratch(*(aligned.rounded(size, itemsize) for size in sizes))

@@ -187,7 +187,6 @@ def forward(
         A normalisation in front of the pooling; empty if there is none.
     """
     start, size = worker * share, canvas.height * canvas.width * p.C
-    clear(work, start, p.images * size)
     for block in range(chunk * p.blocks // p.chunks, (chunk + 1) * p.blocks // p.chunks):
         first = block * p.images
         count = min(p.images, p.N - first)
@@ -253,7 +252,6 @@ def input_gradient(
     share, canvas_size : int
     """
     start, none = worker * share, dy.dtype.type(-np.inf)
-    clear(work, start, canvas_size)
     clear(biases, chunk * p.F, p.F)
     results = p.OH * p.OW
     for block in range(chunk * p.blocks // p.chunks, (chunk + 1) * p.blocks // p.chunks):
@@ -317,7 +315,6 @@ def weight_gradient(item, worker, micro, p, canvas, x, dz, du, rows, steps, work
     c, f = item // p.parts // across * COLUMNS, item // p.parts % across * COLUMNS
     channels, filters = min(COLUMNS, p.C - c), min(COLUMNS, p.F - f)
     total = square(p, c, f) + part * POINTS * channels * filters
-    clear(work, start, canvas_size)
     clear(du, total, POINTS * channels * filters)
     for block in range(part * p.blocks // p.parts, (part + 1) * p.blocks // p.parts):
         first = block * p.images

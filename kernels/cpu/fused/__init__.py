@@ -5,5 +5,14 @@ Only this backend has these. Each is defined as a composition of kernels of ``re
 
 from .adam import AdamTogether
 from .conv_pool import conv2d_stage_backward, conv2d_stage_forward
+from .lanes import LANES, from_lanes, lanes_shape, to_lanes
 
-__all__ = ["AdamTogether", "conv2d_stage_backward", "conv2d_stage_forward"]
+__all__ = [
+    "LANES",
+    "AdamTogether",
+    "conv2d_stage_backward",
+    "conv2d_stage_forward",
+    "from_lanes",
+    "lanes_shape",
+    "to_lanes",
+]

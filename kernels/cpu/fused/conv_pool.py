@@ -10,6 +10,7 @@ import numpy as np
 
 from ..._arguments import several
 from ...geometry import argmax_dtype
+from ..convolution import direct_plan
 from ..convolution.choice import NO_WINNERS, choose, launch_backward, launch_forward
 from ..machine.arrays import deliver, operand, target
 from ..machine.max_pooling import NO_POOL, pooling
@@ -23,7 +24,8 @@ def conv2d_stage_forward(x, w, b, window, groups, algorithm, relu, pool, norm=No
     Parameters
     ----------
     x, w, b, groups
-        As in :func:`reference.conv2d_forward`.
+        As in :func:`reference.conv2d_forward`. If x is (blocks, H, W, C, LANES), as :func:`.lanes.to_lanes` makes it,
+        so are all images of the result and, in the backward, of the gradients.
     window : Window
     algorithm : {"auto", "direct", "winograd"}
         See :mod:`tinycnn.kernels.cpu.conv`.
@@ -41,12 +43,13 @@ def conv2d_stage_forward(x, w, b, window, groups, algorithm, relu, pool, norm=No
     y, argmax : arrays
         As :func:`reference.max_pool2d_forward` returns them; without pooling the second is empty.
     """
-    x, w = operand("x", x, 4), operand("w", w, 4, x.dtype)
+    lanes = np.shape(x)[4:]
+    x, w = operand("x", x, 4 + len(lanes)), operand("w", w, 4, x.dtype)
     F = w.shape[-1]
     b = np.zeros(F, x.dtype) if b is None else operand("b", b, 1, x.dtype, (F,))
     plan = _plan(x.shape, x.itemsize, F, window, groups, algorithm, pool)
     outs, p = several(out, 2), plan.sizes
-    shape = (p.N, plan.pooling.OH or p.OH, plan.pooling.OW or p.OW, F)
+    shape = (p.N, plan.pooling.OH or p.OH, plan.pooling.OW or p.OW, F, *lanes)
     y = target("out[0]", outs[0], shape, x.dtype, (x, w, b))
     argmax = NO_WINNERS
     if pool is not None:
@@ -55,6 +58,7 @@ def conv2d_stage_forward(x, w, b, window, groups, algorithm, relu, pool, norm=No
         gamma, beta, mean, variance, epsilon = norm
         channelwise = {"mean": mean, "scale": gamma / np.sqrt(variance + x.dtype.type(epsilon)), "beta": beta}
         norm = tuple(operand(name, array, 1, x.dtype, (F,)) for name, array in channelwise.items())
+        norm = tuple(np.repeat(array, *lanes) for array in norm) if lanes else norm
     launch_forward(plan, x, w, b, 0.0 if relu else -np.inf, y, argmax, work, norm)
     return deliver(y, outs[0]), argmax if pool is None else deliver(argmax, outs[1])
 
@@ -80,8 +84,8 @@ def conv2d_stage_backward(dy, y, argmax, x, w, window, groups, algorithm, relu, 
     dx, dw, db : arrays
         Empty where not asked for.
     """
-    dy, x = operand("dy", dy, 4), operand("x", x, 4, dy.dtype)
-    y, w = operand("y", y, 4, dy.dtype, dy.shape), operand("w", w, 4, dy.dtype)
+    dy, x = operand("dy", dy, np.ndim(x)), operand("x", x, np.ndim(x), dy.dtype)
+    y, w = operand("y", y, dy.ndim, dy.dtype, dy.shape), operand("w", w, 4, dy.dtype)
     outs, nothing = several(out, 3), np.empty(0, dy.dtype)
     shapes = [x.shape, w.shape, w.shape[-1:]]
     wanted = [wants[0], wants[1], wants[1]]
@@ -98,4 +102,6 @@ def _plan(x_shape, itemsize, filters, window, groups, algorithm, pool):
     """Return the plan of a stage; it is computed once for each combination of shapes."""
     size = window.output_size(x_shape[1:3])
     pool = NO_POOL if pool is None else pooling(pool, size)
+    if len(x_shape) == 5:
+        return direct_plan.plan(x_shape[:4], filters, window, groups, pool, itemsize, x_shape[4])
     return choose(algorithm, x_shape, filters, window, groups, itemsize, pool)

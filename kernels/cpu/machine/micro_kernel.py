@@ -305,14 +305,6 @@ class _TileWriter(VectorTypes):
             result.add_incoming(total, loop)
         return results
 
-    def not_unrolled(self, branch):
-        """Tell LLVM to leave a loop as it is: unrolled twice, a tile of 8 by 2 vectors needs too many registers."""
-        module = self.builder.module
-        disable = module.add_metadata([ir.MetaDataString(module, "llvm.loop.unroll.disable")])
-        loop = module.add_metadata([disable])
-        loop.operands = (loop, disable)  # LLVM knows a loop's node by its first operand, which is the node itself
-        branch.set_metadata("llvm.loop", loop)
-
     def load(self, place):
         """Load a vector from any address."""
         value = self.builder.load(place)
@@ -356,10 +348,6 @@ class _TileWriter(VectorTypes):
         place = self.builder.gep(pointer, [self.constant(v * self.lanes)])
         return self.builder.bitcast(place, self.vector.as_pointer())
 
-    def constant(self, value):
-        """Return an integer constant."""
-        return ir.Constant(_INDEX, value)
-
     @property
     def alignment(self):
         """The alignment of a vector's numbers: the vector may begin anywhere."""
@@ -380,11 +368,23 @@ def _python_form():
         item = flat.itemsize
         return np.lib.stride_tricks.as_strided(flat[start:], (rows, columns), (row * item, item))
 
+    def grid(start, rows, row, columns, vectors):
+        """Return the places of a matrix whose elements are vectors of lanes, (16, rows, columns), or numbers."""
+        lanes, apart = (16, 16) if vectors else (1, 1)
+        return start + np.arange(lanes)[:, None, None] + np.arange(rows)[:, None] * row + np.arange(columns) * apart
+
     def product(
         micro, m, f, k, a, a_start, rows, row, steps, step, b, b_start, b_row, init, i_start, i_row, floor, c, start,
         c_row
     ):  # fmt: skip
-        left = a[a_start + rows[row : row + m, None] + steps[step : step + k]]
+        places = a_start + rows[row : row + m, None] + steps[step : step + k]
+        if micro:  # one of the products of :mod:`.lane_kernel`; 2 is the one in which B is vectors, too
+            left = np.moveaxis(a[places[..., None] + np.arange(16)], -1, 0)
+            right = b[grid(b_start, k, b_row, f, micro == 2)]
+            total = init[grid(i_start, m, i_row, f, i_row > 0)] + left @ right
+            c[grid(start, m, c_row, f, True)] = np.where(total < floor, floor, total)
+            return
+        left = a[places]
         panel = panel_width(c.itemsize)
         for column in range(0, f, panel):
             width = min(panel, f - column)

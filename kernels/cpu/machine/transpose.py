@@ -17,14 +17,16 @@ from .vectors import VectorWriter
 
 
 @helper
-def transpose(matrix, start, rows, columns, out, out_start, out_row):
+def transpose(matrix, start, rows, columns, row, out, out_start, out_row):
     """Compute ``out[j, i] = matrix[i, j]`` on flat arrays.
 
     Parameters
     ----------
     matrix : flat array
-        The matrix, row after row, begins at ``matrix[start]``.
+        The matrix begins at ``matrix[start]``.
     start, rows, columns : int
+    row : int
+        Distance between the rows of the matrix.
     out : flat array
         The result begins at ``out[out_start]``.
     out_start : int
@@ -35,10 +37,10 @@ def transpose(matrix, start, rows, columns, out, out_start, out_row):
     down, across = rows // side * side, columns // side * side
     for i in range(0, down, side):
         for j in range(0, across, side):
-            square(matrix, start + i * columns + j, columns, out, out_start + j * out_row + i, out_row)
+            square(matrix, start + i * row + j, row, out, out_start + j * out_row + i, out_row)
     for i in range(rows):
         for j in range(across if i < down else 0, columns):
-            out[out_start + j * out_row + i] = matrix[start + i * columns + j]
+            out[out_start + j * out_row + i] = matrix[start + i * row + j]
 
 
 @intrinsic

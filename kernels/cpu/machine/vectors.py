@@ -50,6 +50,18 @@ class VectorTypes:
         places = ir.Constant(ir.VectorType(_INT, self.lanes), [0] * self.lanes)
         return self.builder.shuffle_vector(single, nothing, places)
 
+    def constant(self, value):
+        """Return an integer constant."""
+        return ir.Constant(_INDEX, value)
+
+    def not_unrolled(self, branch):
+        """Tell LLVM to leave a loop as it is: unrolled twice, a tile of 8 by 2 vectors needs too many registers."""
+        module = self.builder.module
+        disable = module.add_metadata([ir.MetaDataString(module, "llvm.loop.unroll.disable")])
+        loop = module.add_metadata([disable])
+        loop.operands = (loop, disable)  # LLVM knows a loop's node by its first operand, which is the node itself
+        branch.set_metadata("llvm.loop", loop)
+
 
 class VectorWriter(VectorTypes):
     """Writes the instructions of a loop over channels, one vector at a time; the last vector is masked."""

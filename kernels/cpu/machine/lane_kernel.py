@@ -1,0 +1,284 @@
+"""The product of :mod:`.micro_kernel` for sixteen images at a time, one in each lane of a vector.
+
+With channels in the lanes of a vector, a layer of 8 or 10 channels leaves lanes idle, and one input channel makes sums
+of nine steps. In the layout ``(image blocks, H, W, C, LANES)`` a vector holds the same number of sixteen images, so all
+lanes work whatever the number of channels is, and there is nothing to mask. Images were innermost in cuda-convnet, too
+(Krizhevsky, "ImageNet classification with deep convolutional neural networks", 2012), as the C H W N of a whole batch.
+
+Two products remain of the one: of images and weights, where an element of A and C is a vector of images and one of B is
+a number, spread over the lanes; and of images and gradients, where all three are vectors, and which leaves a sum for
+each lane (:func:`add_lanes` adds them up). Both are called by :func:`.micro_kernel.product`, with these differences:
+
+* ``rows``, ``steps`` and all distances count numbers, so neighbours of A and C, and vectors of B, are ``LANES`` apart.
+* B lies as it is; nothing is packed.
+* Where ``i_row`` is 0, the initial values are a number for each column; elsewhere they are vectors.
+
+There are always sixteen lanes, which are one register, two or four, so that bits do not depend on the registers' width.
+Each sum goes over the steps in order, in blocks that begin at zero.
+"""
+
+import functools
+import platform
+
+import numba
+import numpy as np
+from llvmlite import ir
+from numba import types
+from numba.core import cgutils
+from numba.extending import intrinsic
+
+from .jit import by_itself, helper
+from .vectors import VECTOR_BYTES, VectorTypes
+
+LANES = 16
+_INDEX = ir.IntType(64)
+_MANY = VECTOR_BYTES == 64 or platform.machine().lower() in ("aarch64", "arm64")  # 32 registers; 16 elsewhere
+
+#: Heights and widths of the tiles of both products: as many sums as leave registers for what they are made of.
+IMAGES_BY_WEIGHTS = ((3, 2, 1), (8, 4, 2, 1) if _MANY else (4, 2, 1))
+IMAGES_BY_GRADIENTS = ((6, 3, 2, 1) if _MANY else (3, 2, 1), (4, 2, 1))
+DEPTH = 256  # steps after which the sums of the first product go to memory
+RUN = 48  # the same for the second: so many pixels of an image and its gradient stay in the nearest cache
+
+
+@functools.cache
+def weights_kernel(dtype):
+    """Return the address of the compiled product of images and weights."""
+    return _address(dtype, False)
+
+
+@functools.cache
+def gradients_kernel(dtype):
+    """Return the address of the compiled product of images and gradients."""
+    return _address(dtype, True)
+
+
+def _address(dtype, vectors):
+    """Compile one of the products; in plain Python, :func:`.micro_kernel.product` tells them by these numbers."""
+    if numba.config.DISABLE_JIT:
+        return 2 if vectors else 1
+    return _compiled(numba.from_dtype(np.dtype(dtype)), vectors).address
+
+
+@functools.cache
+def _compiled(number, vectors):
+    """Compile the loops over tiles; with ``vectors``, the elements of B are vectors too."""
+    heights, widths = IMAGES_BY_GRADIENTS if vectors else IMAGES_BY_WEIGHTS
+    pointer, index, table = types.CPointer(number), types.intp, types.CPointer(types.int64)
+    part = min(LANES, VECTOR_BYTES * 8 // number.bitwidth)
+    none = np.dtype(number.name).type(-np.inf)
+    tile, stack = _tile(heights, widths, vectors), _stack_of(RUN * widths[0] * LANES)
+    fits_height, fits_width = _largest(heights), _largest(widths)
+
+    def images_by_weights(m, f, k, a, rows, steps, b, b_row, init, i_row, floor, c, c_row):
+        for s in range(0, k, DEPTH):
+            count, bound = min(DEPTH, k - s), floor if s + DEPTH >= k else none
+            first, first_row = (init, i_row) if s == 0 else (c, c_row)
+            apart = LANES if first_row else 1
+            r = 0
+            while r < m:
+                height, column = fits_height(m - r), 0
+                while column < f:
+                    width = fits_width(f - column)
+                    for lane in range(0, LANES, part):
+                        tile(
+                            height, width, count, a, lane, rows, r, steps, s, b, s * b_row + column, b_row,
+                            first, r * first_row + column * apart + (lane if first_row else 0), first_row, bound,
+                            c, r * c_row + column * LANES + lane, c_row,
+                        )  # fmt: skip
+                    column += width
+                r += height
+
+    def images_by_gradients(m, f, k, a, rows, steps, b, b_row, init, i_row, floor, c, c_row):
+        panel = stack(b)
+        for s in range(0, k, RUN):
+            count, column = min(RUN, k - s), 0
+            first, first_row = (init, i_row) if s == 0 else (c, c_row)
+            while column < f:
+                width, r = fits_width(f - column), 0
+                row = width * LANES
+                for i in range(count):
+                    for v in range(row):
+                        panel[i * row + v] = b[(s + i) * b_row + column * LANES + v]
+                while r < m:
+                    height = fits_height(m - r)
+                    for lane in range(0, LANES, part):
+                        tile(
+                            height, width, count, a, lane, rows, r, steps, s, panel, lane, row,
+                            first, r * first_row + column * LANES + lane, first_row, none,
+                            c, r * c_row + column * LANES + lane, c_row,
+                        )  # fmt: skip
+                    r += height
+                column += width
+
+    signature = types.void(
+        index, index, index, pointer, table, table, pointer, index, pointer, index, number, pointer, index
+    )
+    return by_itself(signature, images_by_gradients if vectors else images_by_weights)
+
+
+def _largest(sizes):
+    """Return a jitted function that returns the largest of descending sizes that fits; the last one is 1."""
+
+    @helper
+    def largest(room):
+        for size in sizes:
+            if size <= room:
+                break
+        return size
+
+    return largest
+
+
+def _stack_of(size):
+    """Return an intrinsic that returns a pointer to ``size`` numbers, which last until the calling function returns."""
+
+    @intrinsic
+    def stack(typingctx, like):
+        def generate(context, builder, signature, args):
+            memory = cgutils.alloca_once(builder, ir.ArrayType(args[0].type.pointee, size))
+            memory.align = 64
+            return builder.bitcast(memory, args[0].type)
+
+        return like(like), generate
+
+    return stack
+
+
+def _tile(heights, widths, vectors):
+    """Return an intrinsic that computes one tile of one register's lanes, on pointers."""
+
+    @intrinsic
+    def tile(
+        typingctx, m, f, k, a, a_start, rows, row, steps, step, b, b_start, b_row, init, i_start, i_row, floor, c,
+        start, c_row
+    ):  # fmt: skip
+        index = types.intp
+        signature = types.void(
+            index, index, index, a, index, rows, index, steps, index, b, index, index, init, index, index, floor, c,
+            index, index,
+        )  # fmt: skip
+
+        def generate(context, builder, signature, args):
+            m, f, k, a, a_start, rows, row, steps, step, b, b_start, b_row, init, i_start, i_row, floor = args[:16]
+            c, start, c_row = args[16:]
+            write = _LaneTile(builder, signature.args[3].dtype, vectors)
+            write.k, write.b_row, write.i_row, write.c_row, write.floor = k, b_row, i_row, c_row, floor
+            write.a, write.rows, write.steps = (
+                builder.gep(pointer, [at]) for pointer, at in ((a, a_start), (rows, row), (steps, step))
+            )
+            write.b, write.init, write.c = (
+                builder.gep(pointer, [at]) for pointer, at in ((b, b_start), (init, i_start), (c, start))
+            )
+            write.all_sizes(m, f, heights, widths)
+            return context.get_dummy_value()
+
+        return signature, generate
+
+    return tile
+
+
+class _LaneTile(VectorTypes):
+    """Writes the instructions of a tile of every size, and a switch between them."""
+
+    def __init__(self, builder, dtype, vectors):
+        super().__init__(builder, dtype)
+        if self.lanes > LANES:
+            raise NotImplementedError("a register with more than 16 lanes")
+        self.vectors = vectors
+
+    def all_sizes(self, m, f, heights, widths):
+        """Write one block for each size of a tile."""
+        builder = self.builder
+        end = builder.append_basic_block("end")
+        switch_value = builder.add(builder.mul(m, self.constant(64)), f)
+        blocks = {
+            (height, width): builder.append_basic_block(f"lanes_{height}x{width}")
+            for height in heights
+            for width in widths
+        }
+        switch = builder.switch(switch_value, blocks[heights[0], widths[0]])
+        for (height, width), block in blocks.items():
+            if (height, width) != (heights[0], widths[0]):
+                switch.add_case(self.constant(height * 64 + width), block)
+            builder.position_at_end(block)
+            self.one_size(height, width)
+            builder.branch(end)
+        builder.position_at_end(end)
+
+    def one_size(self, height, width):
+        """Write the loop over the steps for a tile of fixed size, and what is done with its sums."""
+        builder = self.builder
+        pointers = [
+            builder.gep(self.a, [builder.load(builder.gep(self.rows, [self.constant(r)]))]) for r in range(height)
+        ]
+        zero = ir.Constant(self.vector, [0.0] * self.lanes)
+        before, loop, after = builder.block, builder.append_basic_block("s"), builder.append_basic_block("done")
+        builder.branch(loop)
+        builder.position_at_end(loop)
+        s, b = builder.phi(_INDEX), builder.phi(self.b.type)
+        sums = [[builder.phi(self.vector) for _ in range(width)] for _ in range(height)]
+        offset = builder.load(builder.gep(self.steps, [s]))
+        left = [self.load(builder.gep(pointer, [offset])) for pointer in pointers]
+        fma = cgutils.get_or_insert_function(
+            builder.module,
+            ir.FunctionType(self.vector, [self.vector] * 3),
+            f"llvm.fma.v{self.lanes}f{self.bytes * 8}",
+        )
+        totals = [[] for _ in range(height)]
+        for column in range(width):
+            right = self.element(b, column)
+            for r in range(height):
+                totals[r].append(builder.call(fma, [left[r], right, sums[r][column]]))
+        s_next, b_next = builder.add(s, self.constant(1)), builder.gep(b, [self.b_row])
+        self.not_unrolled(builder.cbranch(builder.icmp_signed("<", s_next, self.k), loop, after))
+        flat = [(s, self.constant(0), s_next), (b, self.b, b_next)]
+        flat += [(sums[r][j], zero, totals[r][j]) for r in range(height) for j in range(width)]
+        for phi, first, following in flat:
+            phi.add_incoming(first, before)
+            phi.add_incoming(following, loop)
+        builder.position_at_end(after)
+        with builder.if_else(builder.icmp_signed("==", self.i_row, self.constant(0))) as (numbers, elsewhere):
+            with numbers:
+                self.deliver(totals, lambda r, j: self.spread(builder.load(builder.gep(self.init, [self.constant(j)]))))
+            with elsewhere:
+                self.deliver(totals, lambda r, j: self.load(self.place(self.init, self.i_row, r, j)))
+
+    def deliver(self, totals, initial):
+        """Add the initial values to the sums, and store them with no number below the floor; NaN stays."""
+        builder, floor = self.builder, self.spread(self.floor)
+        for r, row in enumerate(totals):
+            for j, total in enumerate(row):
+                value = builder.fadd(initial(r, j), total)
+                value = builder.select(builder.fcmp_ordered("<", value, floor), floor, value)
+                place = builder.bitcast(self.place(self.c, self.c_row, r, j), self.vector.as_pointer())
+                builder.store(value, place).align = self.bytes
+
+    def element(self, b, column):
+        """Load an element of B: a vector, or a number for all lanes."""
+        if self.vectors:
+            return self.load(self.builder.gep(b, [self.constant(column * LANES)]))
+        return self.spread(self.builder.load(self.builder.gep(b, [self.constant(column)])))
+
+    def place(self, pointer, distance, r, column):
+        """Return the place of a vector in row r, where rows are ``distance`` apart."""
+        builder = self.builder
+        return builder.gep(
+            pointer, [builder.add(builder.mul(distance, self.constant(r)), self.constant(column * LANES))]
+        )
+
+    def load(self, place):
+        """Load a vector; the arrays of a workspace are aligned, but those of a user may begin anywhere."""
+        value = self.builder.load(self.builder.bitcast(place, self.vector.as_pointer()))
+        value.align = self.bytes
+        return value
+
+
+@helper
+def add_lanes(sums, start, count, out, out_start):
+    """Compute ``out[i] = sums[i, 0] + … + sums[i, LANES - 1]``, from the first lane to the last."""
+    for i in range(count):
+        total = sums[start + i * LANES]
+        for lane in range(1, LANES):
+            total += sums[start + i * LANES + lane]
+        out[out_start + i] = total
