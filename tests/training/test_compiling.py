@@ -229,3 +229,22 @@ def test_the_shares_together_are_the_whole(monkeypatch):
         monkeypatch.setattr(sys, "stdin", io.StringIO(job))
         compiling.main()
     assert compiled == [6, 3, 0, 5, 2, 4, 1]  # the last kernels come first
+
+
+@pytest.mark.slow
+def test_a_second_start_compiles_nothing(tmp_path):
+    """Numba keeps code that it never finds again where a function's closure differs from start to start."""
+    script = (
+        "import numpy as np, tinycnn; from tinycnn import layers\n"
+        "parts = layers.Input((20, 20, 1)), *[layers.Conv2D(8, 3) for _ in range(3)], layers.Flatten()\n"
+        "model = tinycnn.Sequential([*parts, layers.Dense(3, activation='softmax')])\n"
+        "model.compile('adam', 'sparse_categorical_crossentropy')\n"
+        "model.fit(np.zeros((16, 20, 20, 1), 'float32'), np.arange(16) % 3, batch_size=16, verbose=0)\n"
+    )
+    variables = os.environ | {"NUMBA_CACHE_DIR": str(tmp_path)}
+    found = []
+    for _ in range(2):
+        subprocess.run([sys.executable, "-c", script], env=variables, check=True, timeout=300)
+        found.append(sorted(path.name for path in tmp_path.rglob("*.nbc")))
+    assert any("lane_kernel" in name for name in found[0])
+    assert found[0] == found[1]

@@ -63,12 +63,9 @@ def _address(dtype, vectors):
 @functools.cache
 def _compiled(number, vectors):
     """Compile the loops over tiles; with ``vectors``, the elements of B are vectors too."""
-    heights, widths = IMAGES_BY_GRADIENTS if vectors else IMAGES_BY_WEIGHTS
     pointer, index, table = types.CPointer(number), types.intp, types.CPointer(types.int64)
     part = min(LANES, VECTOR_BYTES * 8 // number.bitwidth)
     none = np.dtype(number.name).type(-np.inf)
-    tile, stack = _tile(heights, widths, vectors), _stack_of(RUN * widths[0] * LANES)
-    fits_height, fits_width = _largest(heights), _largest(widths)
 
     def images_by_weights(m, f, k, a, rows, steps, b, b_row, init, i_row, floor, c, c_row):
         for s in range(0, k, DEPTH):
@@ -77,11 +74,11 @@ def _compiled(number, vectors):
             apart = LANES if first_row else 1
             r = 0
             while r < m:
-                height, column = fits_height(m - r), 0
+                height, column = _largest(IMAGES_BY_WEIGHTS[0], m - r), 0
                 while column < f:
-                    width = fits_width(f - column)
+                    width = _largest(IMAGES_BY_WEIGHTS[1], f - column)
                     for lane in range(0, LANES, part):
-                        tile(
+                        _weights_tile(
                             height, width, count, a, lane, rows, r, steps, s, b, s * b_row + column, b_row,
                             first, r * first_row + column * apart + (lane if first_row else 0), first_row, bound,
                             c, r * c_row + column * LANES + lane, c_row,
@@ -90,20 +87,20 @@ def _compiled(number, vectors):
                 r += height
 
     def images_by_gradients(m, f, k, a, rows, steps, b, b_row, init, i_row, floor, c, c_row):
-        panel = stack(b)
+        panel = _panel(b)
         for s in range(0, k, RUN):
             count, column = min(RUN, k - s), 0
             first, first_row = (init, i_row) if s == 0 else (c, c_row)
             while column < f:
-                width, r = fits_width(f - column), 0
+                width, r = _largest(IMAGES_BY_GRADIENTS[1], f - column), 0
                 row = width * LANES
                 for i in range(count):
                     for v in range(row):
                         panel[i * row + v] = b[(s + i) * b_row + column * LANES + v]
                 while r < m:
-                    height = fits_height(m - r)
+                    height = _largest(IMAGES_BY_GRADIENTS[0], m - r)
                     for lane in range(0, LANES, part):
-                        tile(
+                        _gradients_tile(
                             height, width, count, a, lane, rows, r, steps, s, panel, lane, row,
                             first, r * first_row + column * LANES + lane, first_row, none,
                             c, r * c_row + column * LANES + lane, c_row,
@@ -117,32 +114,26 @@ def _compiled(number, vectors):
     return by_itself(signature, images_by_gradients if vectors else images_by_weights)
 
 
-def _largest(sizes):
-    """Return a jitted function that returns the largest of descending sizes that fits; the last one is 1."""
-
-    @helper
-    def largest(room):
-        for size in sizes:
-            if size <= room:
-                break
-        return size
-
-    return largest
+@helper
+def _largest(sizes, room):
+    """Return the largest of descending sizes that fits; the last one is 1."""
+    for size in sizes:
+        if size <= room:
+            break
+    return size
 
 
-def _stack_of(size):
-    """Return an intrinsic that returns a pointer to ``size`` numbers, which last until the calling function returns."""
+@intrinsic
+def _panel(typingctx, like):
+    """Return a pointer to memory for a panel of gradients, which lasts until the calling function returns."""
 
-    @intrinsic
-    def stack(typingctx, like):
-        def generate(context, builder, signature, args):
-            memory = cgutils.alloca_once(builder, ir.ArrayType(args[0].type.pointee, size))
-            memory.align = 64
-            return builder.bitcast(memory, args[0].type)
+    def generate(context, builder, signature, args):
+        size = RUN * IMAGES_BY_GRADIENTS[1][0] * LANES
+        memory = cgutils.alloca_once(builder, ir.ArrayType(args[0].type.pointee, size))
+        memory.align = 64
+        return builder.bitcast(memory, args[0].type)
 
-        return like(like), generate
-
-    return stack
+    return like(like), generate
 
 
 def _tile(heights, widths, vectors):
@@ -176,6 +167,11 @@ def _tile(heights, widths, vectors):
         return signature, generate
 
     return tile
+
+
+# They are global because Numba's cache does not find a function again whose closure holds functions.
+_weights_tile = _tile(*IMAGES_BY_WEIGHTS, False)
+_gradients_tile = _tile(*IMAGES_BY_GRADIENTS, True)
 
 
 class _LaneTile(VectorTypes):
