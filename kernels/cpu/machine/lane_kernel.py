@@ -215,17 +215,25 @@ class _LaneTile(VectorTypes):
         s, b = builder.phi(_INDEX), builder.phi(self.b.type)
         sums = [[builder.phi(self.vector) for _ in range(width)] for _ in range(height)]
         offset = builder.load(builder.gep(self.steps, [s]))
-        left = [self.load(builder.gep(pointer, [offset])) for pointer in pointers]
         fma = cgutils.get_or_insert_function(
             builder.module,
             ir.FunctionType(self.vector, [self.vector] * 3),
             f"llvm.fma.v{self.lanes}f{self.bytes * 8}",
         )
-        totals = [[] for _ in range(height)]
-        for column in range(width):
-            right = self.element(b, column)
-            for r in range(height):
-                totals[r].append(builder.call(fma, [left[r], right, sums[r][column]]))
+        totals = [[None] * width for _ in range(height)]
+        # The shorter side stays in registers while the elements of the other pass by, one at a time.
+        if height <= width:
+            left = [self.load(builder.gep(pointer, [offset])) for pointer in pointers]
+            for j in range(width):
+                right = self.element(b, j)
+                for r in range(height):
+                    totals[r][j] = builder.call(fma, [left[r], right, sums[r][j]])
+        else:
+            right = [self.element(b, j) for j in range(width)]
+            for r, pointer in enumerate(pointers):
+                left = self.load(builder.gep(pointer, [offset]))
+                for j in range(width):
+                    totals[r][j] = builder.call(fma, [left, right[j], sums[r][j]])
         s_next, b_next = builder.add(s, self.constant(1)), builder.gep(b, [self.b_row])
         self.not_unrolled(builder.cbranch(builder.icmp_signed("<", s_next, self.k), loop, after))
         flat = [(s, self.constant(0), s_next), (b, self.b, b_next)]
