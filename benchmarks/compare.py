@@ -16,6 +16,7 @@ import statistics
 from typing import Any, NamedTuple
 
 import figures
+import machine
 import record
 import targets
 from networks import PUBLISHED
@@ -117,4 +118,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
+    machine.free_blas()
     main()

@@ -2,7 +2,7 @@
 
     python benchmarks/kernels.py
     python benchmarks/kernels.py ladder_10 --rounds 3 --plot roofline.png
-    python benchmarks/kernels.py mnist_cnn --algorithms auto direct winograd im2col
+    python benchmarks/kernels.py mnist_cnn --algorithms auto direct winograd im2col lanes
 
 Products (the three passes of convolutions and dense layers) are compared with NumPy's sgemm, and everything else with
 the bytes that a large copy reads and writes. A kernel and its ceiling take turns, on the same threads; the result is
@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any
 
 import figures
+import machine
 import numba
 import numpy as np
 import record
@@ -31,7 +32,8 @@ from threadpoolctl import threadpool_limits
 
 from tinycnn import models
 from tinycnn.core.workspace import Workspace
-from tinycnn.kernels import cpu
+from tinycnn.kernels import aligned, cpu
+from tinycnn.kernels.geometry import Window
 from tinycnn.kernels.threads import one_blas_thread
 
 PASSES = {"forward": "forward", "backward_input": "input gradient", "backward_weights": "weight gradient"}
@@ -65,7 +67,8 @@ class Case:
     window : (KH, KW, C, F), optional
         The shape of a convolution's weights.
     algorithm : str
-        The algorithm of a convolution; "auto" means that the convolution chooses by itself.
+        The algorithm of a convolution. "auto" means that the convolution chooses by itself; "lanes" stands for a stage
+        with images in lanes, without what it takes to lay them out.
     """
 
     kernel: str
@@ -113,8 +116,27 @@ def _convolution(operation: Operation, N: int, passes: list[str], algorithms: li
         for algorithm in algorithms:
             if algorithm == "winograd" and (KH, KW) != (3, 3):
                 continue
-            run = _call(f"conv2d_{name}", *arguments[name], algorithm=algorithm)
+            if algorithm == "lanes":
+                run = _in_lanes(name, x, w, b, dy, Window((KH, KW), *geometry[:3]))
+            else:
+                run = _call(f"conv2d_{name}", *arguments[name], algorithm=algorithm)
             yield Case(f"conv2d_{name}", what, SGEMM, flops, moved, run, (KH, KW, C, F), algorithm)
+
+
+def _in_lanes(name: str, x: Any, w: Any, b: Any, dy: Any, window: Window) -> Callable[[], Any]:
+    """Call a pass of a convolution for images that are in lanes already, as those between two stages are."""
+    fused, workspace, nothing = cpu.fused, Workspace(), np.empty(0, np.uint8)
+    x, dy = fused.to_lanes(x), fused.to_lanes(dy)
+    if name == "forward":
+        out = aligned.zeros_like(dy), nothing
+        return lambda: fused.conv2d_stage_forward(
+            x, w, b, window, 1, "auto", False, None, out=out, work=workspace.scratch()
+        )
+    outs, wants = (aligned.zeros_like(x), np.empty_like(w), np.empty_like(b)), (name == "backward_input",)
+    return lambda: fused.conv2d_stage_backward(
+        dy, dy, nothing, x, w, window, 1, "auto", False, None, (*wants, not wants[0]), out=outs,
+        work=workspace.scratch(),
+    )  # fmt: skip
 
 
 def _dense(operation: Operation, N: int, passes: list[str], algorithms: list[str]) -> Iterator[Case]:
@@ -311,7 +333,7 @@ def main() -> None:
     parser.add_argument("--plot", type=Path, help="draw the roofline into this file (--save: docs/images/roofline.png)")
     parser.add_argument("--elements", type=int, default=LARGE, help="elements in one array of a memory-bound kernel")
     parser.add_argument(
-        "--algorithms", nargs="+", default=["auto"], help="algorithms of the convolutions (default: auto)"
+        "--algorithms", nargs="+", default=["auto"], help="algorithms of the convolutions, or lanes (default: auto)"
     )
     record.add_arguments(parser, rounds=5)
     arguments = parser.parse_args()
@@ -326,4 +348,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
+    machine.free_blas()
     main()

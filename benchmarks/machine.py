@@ -3,16 +3,34 @@
 import os
 import platform
 import resource
+import sys
 import time
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
+import numpy as np
+from threadpoolctl import threadpool_info
+
+#: Variables that make OpenBLAS run other code than the processor's own. With them a ceiling says nothing.
+BLAS_CHOICES = ("OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE")
 PACKAGES = ("tinycnn", "numpy", "numba", "scipy", "torch", "keras", "tensorflow-cpu", "jax", "onnxruntime")
 
 
 def describe() -> dict[str, str]:
-    """Return the processor, the number of cores, and the versions of Python and of what is installed."""
-    return {"cpu": _processor(), "cores": str(os.cpu_count()), "python": platform.python_version(), **_versions()}
+    """Return the processor, its cores, the code that OpenBLAS runs, and the versions of what is installed."""
+    known = {"cpu": _processor(), "cores": str(os.cpu_count()), "blas": _blas(), "python": platform.python_version()}
+    return known | _versions()
+
+
+def _blas() -> str:
+    """Return for which processor the code of NumPy's matrix product is written."""
+    np.empty((2, 2)) @ np.empty((2, 2))
+    names = {
+        f"{info['internal_api']} {info.get('architecture', '')}".strip()
+        for info in threadpool_info()
+        if info["user_api"] == "blas"
+    }
+    return ", ".join(sorted(names)) or "unknown"
 
 
 def _processor() -> str:
@@ -44,7 +62,18 @@ def environment(threads: int) -> dict[str, str]:
     """Return the environment of a process in which every library uses that many threads."""
     names = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS", "NPROC")
     quiet = {"TF_CPP_MIN_LOG_LEVEL": "3"}
-    return {**os.environ, **dict.fromkeys(names, str(threads)), **quiet}
+    return {**_with_own_blas(), **dict.fromkeys(names, str(threads)), **quiet}
+
+
+def _with_own_blas() -> dict[str, str]:
+    """Return this process's environment without what makes OpenBLAS run code for another processor."""
+    return {name: value for name, value in os.environ.items() if name not in BLAS_CHOICES}
+
+
+def free_blas() -> None:
+    """Start this program again if OpenBLAS was told to run code for another processor: it reads that only once."""
+    if any(name in os.environ for name in BLAS_CHOICES):
+        os.execve(sys.executable, [sys.executable, *sys.orig_argv[1:]], _with_own_blas())
 
 
 def keep_to_first_cores(threads: int) -> None:

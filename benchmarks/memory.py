@@ -12,6 +12,7 @@ import argparse
 from typing import Any
 
 import figures
+import machine
 import record
 import targets
 from networks import PUBLISHED
@@ -103,4 +104,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
+    machine.free_blas()
     main()

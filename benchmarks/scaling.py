@@ -13,6 +13,7 @@ import statistics
 from typing import Any
 
 import figures
+import machine
 import record
 import targets
 from peers import OURS
@@ -86,4 +87,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
+    machine.free_blas()
     main()
