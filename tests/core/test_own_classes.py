@@ -352,3 +352,20 @@ def test_only_what_the_outermost_class_returns_counts():
 
 def test_a_gradient_of_a_penalty_may_have_another_precision():
     fitted(kernel_regularizer=variant(L1, gradient=lambda self, value: np.float64(0.01) * np.sign(value))())
+
+
+def test_steps_of_an_optimizer_that_are_not_counted():
+    class Still(optimizers.Optimizer):
+        def step(self, parameters, backend):
+            for parameter in parameters.values():
+                parameter.value -= self.learning_rate * parameter.grad
+
+    with pytest.raises(RuntimeError, match=r"Still.step must count its steps.*super\(\).step.*or add 1 to self.iterations"):
+        fitted(Still(0.1))
+
+    class Counting(Still):
+        def step(self, parameters, backend):
+            super().step(parameters, backend)
+            self.iterations += 1
+
+    fitted(Counting(0.1))

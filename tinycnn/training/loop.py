@@ -202,8 +202,8 @@ class Run:
         """Take one step on a batch, after augmentation has changed it."""
         self.callbacks.on_train_batch_begin(self.batch)
         model, augment = self.model, self.settings.augment
+        step, backend = model.optimizer.iterations, model.backend
         if augment is not None:
-            step, backend = model.optimizer.iterations, model.backend
             batch = batch._replace(x=augment(batch.x, seed=model.seed, step=step, backend=backend, ws=self.ws))
         try:
             # NaN and infinity are looked for here; NumPy's warnings would come first and say less.
@@ -217,6 +217,11 @@ class Run:
             if self._need is None:
                 raise
             raise device_memory.error_of_batch(model, self._need, len(batch.y), self.ws, error) from error
+        if model.optimizer.iterations == step:
+            raise RuntimeError(
+                f"{type(model.optimizer).__name__}.step must count its steps, because each step draws new masks of "
+                "dropout and each epoch a new order: call super().step(parameters, backend) or add 1 to self.iterations"
+            )
 
     def end_batch(self) -> Logs:
         """Count the batch, tell the callbacks, and return the epoch's logs so far.
