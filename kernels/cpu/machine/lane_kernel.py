@@ -64,7 +64,7 @@ def _address(dtype, vectors):
 def _compiled(number, vectors):
     """Compile the loops over tiles; with ``vectors``, the elements of B are vectors too."""
     pointer, index, table = types.CPointer(number), types.intp, types.CPointer(types.int64)
-    part = min(LANES, VECTOR_BYTES * 8 // number.bitwidth)
+    part = VECTOR_BYTES * 8 // number.bitwidth
     none = np.dtype(number.name).type(-np.inf)
 
     def images_by_weights(m, f, k, a, rows, steps, b, b_row, init, i_row, floor, c, c_row):
@@ -179,8 +179,6 @@ class _LaneTile(VectorTypes):
 
     def __init__(self, builder, dtype, vectors):
         super().__init__(builder, dtype)
-        if self.lanes > LANES:
-            raise NotImplementedError("a register with more than 16 lanes")
         self.vectors = vectors
 
     def all_sizes(self, m, f, heights, widths):

@@ -79,8 +79,8 @@ def markdown(blocks: Sequence[Block], images: str | None = None) -> str:
     """
     written: list[Block] = []
     for block in reversed(blocks):
-        level = written[-1].level if written and isinstance(written[-1], Heading) else 0 if not written else 9
-        empty = isinstance(block, Heading) and block.level >= level
+        following = written[-1] if written else Heading(0, "the end of the page")
+        empty = isinstance(block, Heading) and isinstance(following, Heading) and block.level >= following.level
         if images is not None or not (empty or isinstance(block, Picture)):
             written.append(block)
     return "\n\n".join(_markdown(block, images) for block in reversed(written)) + "\n"
