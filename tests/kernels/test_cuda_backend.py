@@ -73,9 +73,10 @@ def test_one_file_imports_numba_cuda():
             assert "from numba import cuda" not in text, path
 
 
-def test_on_the_command_line():
+def test_on_the_command_line(tmp_path):
     environment = {**os.environ, "NUMBA_ENABLE_CUDASIM": "0", "CUDA_VISIBLE_DEVICES": "-1", "PYTHONPATH": str(ROOT)}
-    command = [sys.executable, "-m", "tinycnn", "train", "ladder_09", "--data", "digits", "--backend", "cuda"]
+    options = "--data", "digits", "--backend", "cuda", "--out", str(tmp_path / "run")
+    command = [sys.executable, "-m", "tinycnn", "train", "ladder_09", *options]
     result = subprocess.run(command, capture_output=True, text=True, env=environment, cwd=ROOT)
     assert result.returncode != 0
     assert "the cuda backend cannot run" in result.stderr
