@@ -149,7 +149,7 @@ class Optimizer(Described):
         for key, parameter in trained.items():
             if key not in self.slots:
                 self.slots[key] = [aligned.zeros_like(parameter.value) for _ in self.slot_names]
-        if self._changes_gradients() or not self.update_together(trained, rate, backend):
+        if self.changes_gradients() or not self.update_together(trained, rate, backend):
             self._update_one_by_one(trained, rate, backend)
 
     def remember(self, parameters: dict[str, Parameter]) -> None:
@@ -186,7 +186,7 @@ class Optimizer(Described):
         if any(id(parameter) not in given for parameter in known):
             raise ValueError("the optimizer has been used by another model; make a new one")
 
-    def _changes_gradients(self) -> bool:
+    def changes_gradients(self) -> bool:
         """Return whether weights decay or gradients may be clipped before an update."""
         return bool(self.weight_decay) or not (self.clipnorm is self.clipvalue is self.global_clipnorm is None)
 

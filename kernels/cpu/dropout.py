@@ -25,7 +25,8 @@ def dropout(x, rate, seed, step, out=None, work=None):
     y = target("out", out, x.shape, x.dtype, (), same=(x,))
     scale, threshold = x.dtype.type(1 / (1 - rate)), np.uint64(keep_threshold(rate))
     chunks, in_place = pieces(x.size, CHUNK), np.may_share_memory(x, y)
-    _dropout.launch(chunks, x.reshape(-1), in_place, y.reshape(-1), scale, threshold, key_of(seed, step))
+    arguments = x.reshape(-1), in_place, y.reshape(-1), scale, threshold, key_of(seed, step)
+    _dropout.launch(chunks, *arguments, renewed=[(5, key_for(seed))])
     return deliver(y, out)
 
 
@@ -37,6 +38,11 @@ def gaussian_noise(x, stddev, seed, step, out=None, work=None):
     y = target("out", out, x.shape, x.dtype, (), same=(x,))
     _gaussian_noise(x.reshape(-1), y.reshape(-1), float(stddev), key_of(seed, step))
     return deliver(y, out)
+
+
+def key_for(seed):
+    """Return the function that computes the key anew when a program runs."""
+    return lambda now: key_of(seed, now.step)
 
 
 @parallel

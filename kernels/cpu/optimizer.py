@@ -7,7 +7,7 @@ from numba import prange
 
 from .fused.adam import adam_chunk
 from .machine.arrays import CHUNK, deliver, operand, pieces, target
-from .machine.jit import helper, kernel
+from .machine.jit import helper, kernel, refuse
 
 __all__ = ["adam_update", "clip_gradient", "gradient_norm", "rmsprop_update", "scale_gradient", "sgd_update"]
 
@@ -89,6 +89,7 @@ def clip_gradient(gradient, limit, out=None, work=None):
 
 def _prepare(state, gradient):
     """Return the arrays to update and the gradient as jitted code takes them, copied if their layout asks for it."""
+    refuse("the numbers of this step are among the arguments of an optimizer")
     gradient = operand("gradient", gradient)
     for name, array in state.items():
         if isinstance(array, np.ndarray) and not array.flags.writeable:

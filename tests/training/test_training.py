@@ -470,7 +470,7 @@ def batches_seen(model, x, y, **arguments):
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(training, "train_step", step)
-        model.fit(x, y, verbose=0, callbacks=[Note(), *arguments.pop("callbacks", [])], **arguments)
+        model.fit(x, y, verbose=0, fuse=False, callbacks=[Note(), *arguments.pop("callbacks", [])], **arguments)
     return seen
 
 

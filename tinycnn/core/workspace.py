@@ -21,6 +21,12 @@ class Workspace:
 
     Two threads must not use one workspace at the same time; each call of fit, evaluate or predict has its own.
 
+    Attributes
+    ----------
+    recorded : dict
+        Programs that were recorded on this memory (:mod:`tinycnn.training.recorded`). It is emptied when a larger
+        buffer takes the place of another.
+
     Parameters
     ----------
     empty : callable
@@ -34,10 +40,11 @@ class Workspace:
         self._buffers: dict[tuple[Hashable, np.dtype], Array] = {}
         self._views: dict[tuple[Hashable, Shape, np.dtype], Array] = {}
         self._turn = 0
+        self.recorded: dict[Hashable, Any] = {}
 
     def __getstate__(self) -> dict[str, Any]:
         """Return the state for a copy, which has no memory yet: what is in it is of use to nobody else."""
-        return self.__dict__ | {"_buffers": {}, "_views": {}}
+        return self.__dict__ | {"_buffers": {}, "_views": {}, "recorded": {}}
 
     def keep(self, owner: Hashable, name: str, shape: Shape, dtype: np.typing.DTypeLike) -> Array:
         """Return the buffer that belongs to ``(owner, name)``; at its first use it is uninitialised."""
@@ -69,6 +76,8 @@ class Workspace:
             count = math.prod(shape)
             buffer = self._buffers.get((key, dtype))
             if buffer is None or buffer.size < count:
+                if buffer is not None:
+                    self.recorded.clear()
                 buffer = self._buffers[key, dtype] = self._new(key, count, dtype)
                 self._views = {known: view for known, view in self._views.items() if known[::2] != (key, dtype)}
             view = self._views[key, shape, dtype] = buffer[:count].reshape(shape)

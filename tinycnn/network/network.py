@@ -221,6 +221,11 @@ class Network(Compiling):
         self._check_names()
         return {f"{layer.name}/{key}": p for layer in self.layers for key, p in layer.params.items()}
 
+    def add_penalty_gradients(self) -> None:
+        """Add the gradients of all penalties on weights to those that backward has written: once after each of them."""
+        for parameter in self.parameters().values():
+            parameter.add_penalty_gradient()
+
     def _check_names(self) -> None:
         """Raise if two layers have the same name, perhaps after renaming: the weights of one would be lost."""
         names = [layer.name for layer in self.layers]

@@ -38,6 +38,13 @@ class Batch(NamedTuple):
     weight: Array | None
     targets: Array | None = None
 
+    def shares(self, model: Network) -> Array:
+        """Return how much the loss of each image counts in the mean over the batch, for the backend."""
+        shares = model.backend.full(len(self.x), 1 / len(self.x), model.dtype)
+        if self.weight is not None:
+            shares *= model.backend.own(self.weight.astype(model.dtype))
+        return shares
+
 
 class Batches(Protocol):
     """A source of batches, epoch after epoch."""

@@ -15,9 +15,10 @@ from . import device_memory
 from .batches import USUAL_BATCH, Batch, SampleSource, block_size, take
 from .callback import Logs
 from .data import checked_data, images_for, sample_weights
+from .recorded import infer
 from .running_means import RunningMeans
 from .sequences import SequenceSamples, is_sequence, refuse_targets_of_batches
-from .step import infer, train_step
+from .step import train_step
 
 
 def train_on_batch(model: Network, x: Any, y: Any) -> Logs:
@@ -91,7 +92,7 @@ def evaluate_source(
     """Return loss and metrics on all samples of a source, in blocks whose size follows from the network alone."""
     means = RunningMeans(model)
     for x, y, targets, weights in _blocks(model, source, weight, ws):
-        losses, cache = model.chain_loss.forward(infer(chain, x, ws), targets, model.backend)
+        losses, cache = model.chain_loss.forward(infer(model, chain, x, ws), targets, model.backend)
         means.update(losses, y, cache.p, weights)
     return means.results()
 
@@ -127,7 +128,7 @@ def _predict(model: Network, x: Array) -> Array:
     with one_blas_thread(), model.lent_workspace() as ws:
         for start in range(0, len(x), size):
             block = slice(start, start + size)
-            y = infer(model.prediction_plan, take(x, block, ws, model.dtype, model.backend), ws)
+            y = infer(model, model.prediction_plan, take(x, block, ws, model.dtype, model.backend), ws)
             result[block] = model.backend.to_numpy(y)
     return result
 

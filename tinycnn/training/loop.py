@@ -10,7 +10,7 @@ from ..core.printing import say
 from ..core.workspace import Workspace
 from ..kernels.threads import one_blas_thread
 from ..network.network import Network
-from . import device_memory, non_finite, precompile
+from . import device_memory, non_finite, precompile, recorded
 from .arguments import FitSettings
 from .batches import ArrayBatches, Batch, Batches, SampleSource, block_size
 from .callback import Callback, History, Logs
@@ -140,6 +140,7 @@ class Run:
     ) -> None:
         self.model, self.batches, self.validation, self.settings = model, batches, validation, settings
         self._choose_chains()
+        self._records = settings.fuse and recorded.can_record(model)
         expected = self._check_device_memory()
         self.ws = Workspace(model.backend.empty, expected)
         self._validation_source: SampleSource | SequenceSamples | None = None
@@ -208,7 +209,11 @@ class Run:
         try:
             # NaN and infinity are looked for here; NumPy's warnings would come first and say less.
             with np.errstate(over="ignore", invalid="ignore"):
-                train_step(model, self.chain, batch, self.means, self.ws)
+                what = model, self.chain, batch, self.means, self.ws
+                if self._records:
+                    recorded.take_step(train_step, *what)
+                else:
+                    train_step(*what)
         except LossNotFiniteError as error:
             if error.late:
                 raise self._found_late(self.batch, error) from None

@@ -41,19 +41,14 @@ def train_step(
 
     losses, loss_cache = model.chain_loss.forward(y_pred, batch.y if batch.targets is None else batch.targets, backend)
     means.update(losses, batch.y, loss_cache.p, batch.weight)
-    weights = backend.full(len(losses), 1 / len(losses), model.dtype)
-    if batch.weight is not None:
-        weights *= backend.own(batch.weight.astype(model.dtype))
-    dy = model.chain_loss.backward(loss_cache, weights, backend)
+    dy = model.chain_loss.backward(loss_cache, batch.shares(model), backend)
 
     first = _first_trained(chain)
     dy = backward(chain[first + 1 :], caches, dy, ws=ws)
     if first < len(chain):
         chain[first].backward_parameters(dy, caches.pop(), ws=ws)
-    parameters = model.parameters()
-    for parameter in parameters.values():
-        parameter.add_penalty_gradient()
-    model.optimizer.step(parameters, backend)
+    model.add_penalty_gradients()
+    model.optimizer.step(model.parameters(), backend)
 
 
 def _first_trained(chain: list[Any]) -> int:

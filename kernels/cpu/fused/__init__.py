@@ -1,8 +1,9 @@
-"""Several kernels in one launch, for a plan of layers.
+"""Several kernels in one launch, for a plan of layers, and many launches in one call.
 
-Only this backend has these. Each is defined as a composition of kernels of ``reference``.
+Only this backend has these. Each kernel is defined as a composition of kernels of ``reference``.
 """
 
+from ..machine.program import Program
 from .adam import AdamTogether
 from .conv_pool import conv2d_stage_backward, conv2d_stage_forward
 from .lanes import LANES, from_lanes, lanes_shape, to_lanes
@@ -10,6 +11,7 @@ from .lanes import LANES, from_lanes, lanes_shape, to_lanes
 __all__ = [
     "LANES",
     "AdamTogether",
+    "Program",
     "conv2d_stage_backward",
     "conv2d_stage_forward",
     "from_lanes",

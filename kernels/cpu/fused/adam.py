@@ -65,10 +65,15 @@ class AdamTogether:
     def step(self, step, learning_rate, beta_1, beta_2, epsilon):
         """Take a step of :func:`reference.adam_update` for all parameters."""
         number = self._number
-        rate = number(learning_rate * (1 - beta_2**step) ** 0.5 / (1 - beta_1**step))
-        rest_1, rest_2 = number(1 - beta_1), number(1 - beta_2)
-        arguments = self._addresses, self._pieces, self._example, rate, rest_1, rest_2, number(epsilon)
-        _adam_together.launch(len(self._pieces), *arguments, elements=self._elements)
+
+        def corrected(step, learning_rate):
+            return number(learning_rate * (1 - beta_2**step) ** 0.5 / (1 - beta_1**step))
+
+        constants = number(1 - beta_1), number(1 - beta_2), number(epsilon)
+        arguments = self._addresses, self._pieces, self._example, corrected(step, learning_rate), *constants
+        renewed = [(3, lambda now: corrected(now.update, now.learning_rate))]
+        work = {"elements": self._elements, "held": self._arrays}
+        _adam_together.launch(len(self._pieces), *arguments, **work, renewed=renewed)
 
 
 @parallel

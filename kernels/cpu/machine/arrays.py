@@ -8,7 +8,7 @@ import numpy as np
 
 from ... import aligned
 from ..._arguments import check_array, check_out
-from .jit import helper
+from .jit import helper, refuse
 
 CHUNK = 8_192  # elements of a chunk of element-wise work: it stays in the nearest cache
 
@@ -41,6 +41,7 @@ def operand(name, array, ndim=None, dtype=None, shape=None):
     check_array(name, array, ndim, dtype, shape)
     if array.flags.carray and type(array) is np.ndarray:
         return array
+    refuse(f"{name} has to be copied")
     return np.array(array, order="C", copy=True, subok=False).reshape(array.shape)
 
 
@@ -92,6 +93,7 @@ def deliver(result, out):
     """Return ``result``, or ``out`` filled with it if the caller brought memory that was not written directly."""
     if out is None or out is result:
         return result
+    refuse("a result has to be copied")
     np.copyto(out, result)
     return out
 

@@ -64,6 +64,8 @@ def kernel(*, blas=False, parallel=True):
                 kinds = tuple(map(numba.typeof, arguments))
                 note((jitted, kinds), functools.partial(jitted.compile, kinds))
                 return None
+            if parallel or blas:
+                refuse(f"{function.__name__} is not launched by address")
             call = _on_this_thread if parallel and is_little(arguments) else _as_it_is
             if blas:
                 with one_blas_thread(), _launch_lock:
@@ -171,6 +173,36 @@ def note(key, compile_it):
         return False
     _noted.setdefault(key, compile_it)
     return True
+
+
+class _Recording(threading.local):
+    """The program that launches of this thread are written into."""
+
+    program = None
+
+
+_recording = _Recording()
+
+
+@contextlib.contextmanager
+def record_with(program):
+    """Write the launches of this thread within this block into a program; None writes them nowhere."""
+    before, _recording.program = _recording.program, program
+    try:
+        yield
+    finally:
+        _recording.program = before
+
+
+def recorder():
+    """Return the program that launches are written into, or None."""
+    return _recording.program
+
+
+def refuse(reason):
+    """If launches are written down, remember that the program cannot be run again, and why."""
+    if _recording.program is not None:
+        _recording.program.refuse(reason)
 
 
 @contextlib.contextmanager

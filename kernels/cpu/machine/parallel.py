@@ -16,12 +16,14 @@ from llvmlite import ir
 from numba import prange, types
 from numba.core import cgutils
 from numba.core.imputils import impl_ret_borrowed
+from numba.core.registry import cpu_target
 from numba.extending import intrinsic
 
-from .jit import LITTLE, by_itself, helper, is_little, kernel, note
+from ... import aligned
+from .atomics import call_at
+from .jit import LITTLE, by_itself, helper, is_little, kernel, note, recorder
 
 _INDEX = ir.IntType(64)
-_POINTER = ir.IntType(8).as_pointer()
 
 
 def worker_count(chunks):
@@ -44,11 +46,22 @@ class parallel:  # noqa: N801 - a decorator
         self.body = helper(function)
         self._compiled = {}
 
-    def launch(self, chunks, *arguments, elements=None):
+    def launch(self, chunks, *arguments, elements=None, held=None, renewed=()):
         """Call the function for chunks 0 … chunks-1; which thread takes which chunk is open.
 
-        ``elements`` says how many elements are worked on, where the arguments hold only the addresses of arrays. Little
-        work stays on the calling thread; see :func:`.jit.is_little`.
+        Parameters
+        ----------
+        chunks : int
+        *arguments
+            Those of the function, after its first two.
+        elements : int, optional
+            How many elements are worked on, where the arguments hold only the addresses of arrays. Little work stays on
+            the calling thread; see :func:`.jit.is_little`.
+        held : object, optional
+            What these addresses belong to; a recorded launch keeps it alive.
+        renewed : sequence of (int, callable)
+            Numbers of arguments whose values differ from step to step. If the launch is recorded, each run of the
+            program takes what the callable returns for the run's ``now``; see :mod:`.program`.
         """
         if numba.config.DISABLE_JIT:
             for chunk in range(chunks):
@@ -62,9 +75,16 @@ class parallel:  # noqa: N801 - a decorator
             if note((self, dtypes), compile_it):
                 return
             compiled = compile_it()
-        address, launch = compiled
+        address, launch, layout = compiled
         little = is_little(arguments) if elements is None else elements < LITTLE
-        launch(1 if little else worker_count(chunks), chunks, address, arguments)
+        workers = 1 if little else worker_count(chunks)
+        program, place = recorder(), 0
+        if program is not None:
+            memory = aligned.zeros(layout.size, np.uint8)
+            place = memory.ctypes.data
+            values = [(layout.place(memory, index, arguments[index]), function) for index, function in renewed]
+            program.note(address, chunks, workers, place, (memory, arguments, held), values)
+        launch(workers, chunks, address, place, arguments)
 
     def _compile(self, dtypes, kind):
         """Compile for one kind of arguments: return the address of what runs a chunk, and what launches the loop."""
@@ -72,12 +92,12 @@ class parallel:  # noqa: N801 - a decorator
         names = {"body": self.body, "arguments_at": _arguments_at(types.Tuple(kind.types))}
         entry = self._like(_entry, names, digest)
         address = by_itself(types.void(types.int64, types.int64, types.int64), entry).address
-        launcher = self._like(_launch, {"run": _run, "address_of": _address_of}, f"launch_{digest}")
+        launcher = self._like(_launch, {"run": _run, "put": _put}, f"launch_{digest}")
         launch = kernel(parallel=False)(launcher)
         numba.get_num_threads()  # starts the threads: code that is read from the cache before that calls address 0
-        launch.jitted.compile((types.int64, types.int64, types.int64, kind))
-        self._compiled[dtypes] = address, launch
-        return address, launch
+        launch.jitted.compile((types.int64, types.int64, types.int64, types.int64, kind))
+        self._compiled[dtypes] = address, launch, _Layout(kind)
+        return self._compiled[dtypes]
 
     def _like(self, template, names, suffix):
         """Return a function with the template's code that Numba's cache takes for one of this kernel's file and name.
@@ -97,19 +117,45 @@ def _entry(chunk, worker, address):
     body(chunk, worker, *arguments_at(address))  # noqa: F821 - _like supplies both names
 
 
-def _launch(workers, chunks, function, arguments):
+def _launch(workers, chunks, function, place, arguments):
     """Put the arguments where the chunks can read them, and run the loop."""
-    run(workers, chunks, function, address_of(arguments))  # noqa: F821 - _like supplies these, too
+    run(workers, chunks, function, put(arguments, place))  # noqa: F821 - _like supplies these, too
+
+
+class _Layout:
+    """How a tuple of arguments lies in memory: ``size`` bytes."""
+
+    def __init__(self, kind):
+        context = cpu_target.target_context
+        self._struct = ir.LiteralStructType([context.get_value_type(part) for part in kind.types])
+        self._data = context.target_data
+        self.size = self._struct.get_abi_size(self._data)
+
+    def place(self, memory, index, value):
+        """Return the place of one argument within bytes, as an array of one number of its kind."""
+        start = self._struct.get_element_offset(self._data, index)
+        return memory[start : start + value.itemsize].view(value.dtype)
 
 
 def _arguments_at(kind):
-    """Return an intrinsic that reads a tuple of arguments of known types."""
+    """Return an intrinsic that reads a tuple of arguments of known types.
+
+    It leaves out who owns the memory of the arrays. The caller holds it, so nothing has to be counted here; and in a
+    recorded launch that note is out of date.
+    """
 
     @intrinsic
     def arguments_at(typingctx, address):
         def generate(context, builder, signature, args):
             pointer = builder.inttoptr(args[0], context.get_value_type(kind).as_pointer())
-            return impl_ret_borrowed(context, builder, kind, builder.load(pointer))
+            value = builder.load(pointer)
+            for index, part in enumerate(kind.types):
+                if isinstance(part, types.Array):
+                    array = cgutils.create_struct_proxy(part)(context, builder, builder.extract_value(value, index))
+                    array.meminfo = cgutils.get_null_value(array.meminfo.type)
+                    array.parent = cgutils.get_null_value(array.parent.type)
+                    value = builder.insert_value(value, array._getvalue(), index)
+            return impl_ret_borrowed(context, builder, kind, value)
 
         return kind(types.int64), generate
 
@@ -117,26 +163,17 @@ def _arguments_at(kind):
 
 
 @intrinsic
-def _address_of(typingctx, arguments):
-    """Put a tuple on the stack and return its address, which is good until the caller returns."""
+def _put(typingctx, arguments, place):
+    """Put a tuple at an address, or for this call on the stack if that is 0, and return where it is."""
 
     def generate(context, builder, signature, args):
-        return builder.ptrtoint(cgutils.alloca_once_value(builder, args[0]), _INDEX)
+        value, place = args
+        stack = builder.ptrtoint(cgutils.alloca_once(builder, value.type), _INDEX)
+        chosen = builder.select(builder.icmp_unsigned("==", place, _INDEX(0)), stack, place)
+        builder.store(value, builder.inttoptr(chosen, value.type.as_pointer()))
+        return chosen
 
-    return types.int64(arguments), generate
-
-
-@intrinsic
-def _call(typingctx, function, chunk, worker, arguments):
-    """Call a function by its address."""
-
-    def generate(context, builder, signature, args):
-        function, *values = args
-        kind = ir.FunctionType(ir.VoidType(), [_INDEX] * 3)
-        builder.call(builder.inttoptr(function, kind.as_pointer()), values)
-        return context.get_dummy_value()
-
-    return types.void(types.int64, types.int64, types.int64, types.int64), generate
+    return types.int64(arguments, types.int64), generate
 
 
 @kernel()
@@ -144,12 +181,12 @@ def _loop(workers, chunks, function, arguments):
     """Run the one parallel loop; as it knows only addresses, it is compiled once."""
     if workers == 1:  # a parallel loop would wake the other threads, for nothing
         for chunk in range(chunks):
-            _call(function, chunk, 0, arguments)
+            call_at(function, chunk, 0, arguments)
         return
     for worker in prange(workers):
         number = np.int64(worker)
         for chunk in range(number * chunks // workers, (number + 1) * chunks // workers):
-            _call(function, chunk, number, arguments)
+            call_at(function, chunk, number, arguments)
 
 
 _run = _loop.jitted

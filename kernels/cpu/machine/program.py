@@ -1,0 +1,176 @@
+"""Kernels written down once and run by one call: a program.
+
+A launch costs more than the arithmetic of a small kernel: its arguments are checked and unpacked, and threads are woken
+and waited for. What a training step launches is the same at every step, on the same memory. So it is written down once,
+as rows of numbers: the address of a kernel, how many chunks it has, and the address of its arguments. To run a program
+is a single parallel loop. Each of its lanes goes through the rows in their order, takes one chunk of a row after
+another from a counter until there are none left, and then waits until the chunks that others have taken are done.
+
+So a lane waits only for work that is being done, and never for a lane that has not come. If fewer threads run than
+there are lanes, those that run do all of the work. A lane that has waited for a while lets other threads of the machine
+run. Results depend on chunks alone, so they have the same bits as those of launches.
+
+Source: the loop is a barrier with a central counter (Mellor-Crummey & Scott, "Algorithms for scalable synchronization
+on shared-memory multiprocessors", 1991, section 3.1), which here counts the work and not those who arrive.
+"""
+
+import contextlib
+
+import numba
+import numpy as np
+from numba import prange
+
+from ... import aligned
+from .atomics import add, call_at, get, give_way, pause
+from .jit import helper, kernel, record_with
+
+FUNCTION, CHUNKS, WORKERS, ARGUMENTS = range(4)  # the columns of a row
+TAKEN, COME, DONE, WIDTH = 0, 1, 8, 16  # the counters of a row, which lie on two lines of the cache
+WORD = 8  # bytes
+SPINS = 2_000  # how often a lane looks before it lets other threads run: some ten microseconds
+
+
+class Program:
+    """What was launched within :meth:`recording`, to be run again by :meth:`run`.
+
+    Attributes
+    ----------
+    refusal : str or None
+        Why the recording cannot be run again; None if it can.
+    """
+
+    def __init__(self):
+        self.refusal = None
+        self._parts = []
+        self._launches = []
+        self._now = None
+
+    @staticmethod
+    def lanes():
+        """Return how many lanes the next recording will have: as many as threads, or 0 if kernels are not compiled."""
+        return 0 if numba.config.DISABLE_JIT else numba.get_num_threads()
+
+    @contextlib.contextmanager
+    def recording(self, now):
+        """Run what is launched within this block and write it down.
+
+        All arrays have to be where they will be when the program runs. Whatever else happens between the launches may
+        depend on shapes, and on nothing that changes; see :meth:`call` for the rest.
+
+        Parameters
+        ----------
+        now : object
+            What :meth:`run` would be given to do the same.
+        """
+        self._now = now
+        try:
+            with record_with(self):
+                yield
+        finally:
+            self._now = None
+        self._close()
+
+    def call(self, function):
+        """Call ``function(now)`` here, outside of the recording, and at this place of each run."""
+        self._close()
+        self._parts.append(function)
+        with record_with(None):
+            function(self._now)
+
+    def note(self, function, chunks, workers, arguments, held, renewed):
+        """Write a launch down.
+
+        Parameters
+        ----------
+        function, arguments : int
+            Addresses of a compiled function and of its arguments.
+        chunks, workers : int
+        held : object
+            What has to stay alive as long as the program.
+        renewed : list of (array, callable)
+            Arguments that change: before each run the array is filled with what the callable returns for ``now``.
+        """
+        self._launches.append(((function, chunks, workers, arguments), held, renewed))
+
+    def refuse(self, reason):
+        """Remember that something happened that a run could not repeat."""
+        self.refusal = self.refusal or reason
+
+    def run(self, now):
+        """Do again what was recorded.
+
+        Parameters
+        ----------
+        now : object
+            What is different in this run: the functions are given it that compute arguments anew, and those that
+            :meth:`call` was given. Kernels read from it ``step``, the number of the step of training, ``update``, the
+            number of the optimizer's update, and ``learning_rate``.
+        """
+        for part in self._parts:
+            part(now)
+
+    def _close(self):
+        """Turn the launches since the last call into a part."""
+        if self._launches:
+            self._parts.append(_Rows(self._launches))
+            self._launches = []
+
+
+class _Rows:
+    """A part of a program: launches with nothing in between."""
+
+    def __init__(self, launches):
+        rows, self._held, renewed = zip(*launches, strict=True)
+        self._rows = np.array(rows, np.int64)
+        self._counters = aligned.zeros((len(rows), WIDTH), np.int64)
+        self._renewed = [pair for pairs in renewed for pair in pairs]
+        self._lanes = int(self._rows[:, WORKERS].max())
+
+    def __call__(self, now):
+        for place, function in self._renewed:
+            place[0] = function(now)
+        _run(self._lanes, self._rows, self._counters, self._counters.ctypes.data)
+
+
+@helper
+def go_through(lanes, rows, start):
+    """Do a lane's share of every row."""
+    for row in range(rows.shape[0]):
+        chunks, counters = rows[row, CHUNKS], start + row * WIDTH * WORD
+        taken, done = counters + TAKEN * WORD, counters + DONE * WORD
+        if get(taken) < chunks:
+            worker = add(counters + COME * WORD, 1)
+            if worker < rows[row, WORKERS]:
+                chunk = add(taken, 1)
+                while chunk < chunks:
+                    call_at(rows[row, FUNCTION], chunk, worker, rows[row, ARGUMENTS])
+                    add(done, 1)
+                    chunk = add(taken, 1)
+        spins = 0
+        while get(done) < chunks:
+            spins += 1
+            if spins < SPINS:
+                pause()
+            else:
+                give_way()
+
+
+@kernel()
+def _loop(lanes, rows, start):
+    """Run the rows, each lane in their order; ``start`` is the address of the counters."""
+    for _ in prange(lanes):
+        go_through(lanes, rows, start)
+
+
+loop = _loop.jitted
+
+
+@kernel(parallel=False)
+def _run(lanes, rows, counters, start):
+    """Set the counters back and run the loop."""
+    for row in range(rows.shape[0]):
+        counters[row, TAKEN] = counters[row, COME] = counters[row, DONE] = 0
+    if lanes == 1:  # a parallel loop would wake the other threads, for nothing
+        go_through(lanes, rows, start)
+    else:
+        loop(lanes, rows, start)
