@@ -9,6 +9,7 @@ import pytest
 
 import tinycnn
 from tinycnn import Sequential, layers
+from tinycnn.training import recorded
 
 ROOT = Path(tinycnn.__file__).parents[1]
 PAGE = ROOT / "docs" / "design.md"
@@ -39,8 +40,11 @@ def ours(code):
     return str(path.relative_to(ROOT)) if inside else None
 
 
-def files_passed(backend, kernel, *, fuse=True):
-    """Return the files on the stack when the second batch is asked for, and those entered from then to the kernel."""
+def files_passed(backend, kernel, *, fuse=True, of=2):
+    """Return the files on the stack when a batch is asked for, and those entered from then to the kernel.
+
+    It is the second batch: with the first one memory is asked for and kernels are loaded.
+    """
     passed, batches, arrived = [], 0, False
 
     def note(file):
@@ -54,7 +58,7 @@ def files_passed(backend, kernel, *, fuse=True):
             return
         if file == "tinycnn/training/batches.py" and frame.f_code.co_name == "epoch":
             batches += 1
-        if batches == 2:  # with the first batch memory is asked for and kernels are loaded
+        if batches == of:
             stack, above = [], frame
             while above is not None:
                 stack.append(ours(above.f_code))
@@ -83,9 +87,20 @@ def files_passed(backend, kernel, *, fuse=True):
         ("cpu", "conv2d_stage_forward", True),
     ],
 )
-def test_the_way_is_short_and_its_files_are_too(backend, kernel, fuse):
-    files = files_passed(backend, kernel, fuse=fuse)
-    assert len(files) <= MOST_FILES[backend], files
+def test_the_way_is_short_and_its_files_are_too(backend, kernel, fuse, monkeypatch):
+    """The way of a step that is not recorded; it is the same while a step is recorded, with the recorder around it."""
+    monkeypatch.setattr(recorded, "can_record", lambda model: False)
+    check_way(files_passed(backend, kernel, fuse=fuse), MOST_FILES[backend])
+
+
+def test_from_the_third_batch_on_the_way_ends_in_the_program():
+    files = files_passed("cpu", "_as_it_is", of=3)
+    assert files[-2:] == ["kernels/cpu/machine/program.py", "kernels/cpu/machine/jit.py"]
+    check_way(files, MOST_FILES["reference"])
+
+
+def check_way(files, most):
+    assert len(files) <= most, files
     lengths = {file: len((ROOT / file).read_text("utf-8").splitlines()) for file in files}
     assert {file: length for file, length in lengths.items() if length > MOST_LINES} == {}
 

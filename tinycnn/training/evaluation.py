@@ -11,11 +11,10 @@ from ..core.types import Array
 from ..core.workspace import Workspace
 from ..kernels.threads import one_blas_thread
 from ..network.network import Network
-from . import device_memory
+from . import device_memory, recorded
 from .batches import USUAL_BATCH, Batch, SampleSource, block_size, take
 from .callback import Logs
 from .data import checked_data, images_for, sample_weights
-from .recorded import infer
 from .running_means import RunningMeans
 from .sequences import SequenceSamples, is_sequence, refuse_targets_of_batches
 from .step import train_step
@@ -29,10 +28,13 @@ def train_on_batch(model: Network, x: Any, y: Any) -> Logs:
     if model.backend.on_device:
         need = device_memory.training_need(model, model.plan, None, 0)
         device_memory.check(model, need, len(x), "training on")
-    means = RunningMeans(model)
-    with one_blas_thread():
-        images = model.backend.own(np.ascontiguousarray(x, dtype=model.dtype))
-        train_step(model, model.plan, Batch(images, y, None), means)
+    means, plan = RunningMeans(model), model.plan
+    with one_blas_thread(), model.lent_workspace() as ws:
+        batch = Batch(take(x, slice(None), ws, model.dtype, model.backend), y, None)
+        if recorded.can_record(model):
+            recorded.take_step(train_step, model, plan, batch, means, ws)
+        else:
+            train_step(model, plan, batch, means, ws)
     return means.results()
 
 
@@ -92,7 +94,7 @@ def evaluate_source(
     """Return loss and metrics on all samples of a source, in blocks whose size follows from the network alone."""
     means = RunningMeans(model)
     for x, y, targets, weights in _blocks(model, source, weight, ws):
-        losses, cache = model.chain_loss.forward(infer(model, chain, x, ws), targets, model.backend)
+        losses, cache = model.chain_loss.forward(recorded.infer(model, chain, x, ws), targets, model.backend)
         means.update(losses, y, cache.p, weights)
     return means.results()
 
@@ -128,7 +130,7 @@ def _predict(model: Network, x: Array) -> Array:
     with one_blas_thread(), model.lent_workspace() as ws:
         for start in range(0, len(x), size):
             block = slice(start, start + size)
-            y = infer(model, model.prediction_plan, take(x, block, ws, model.dtype, model.backend), ws)
+            y = recorded.infer(model, model.prediction_plan, take(x, block, ws, model.dtype, model.backend), ws)
             result[block] = model.backend.to_numpy(y)
     return result
 

@@ -178,7 +178,7 @@ def _record_step(
     """Take a step and record it."""
     assert now.batch is not None
     program = model.backend.kernels.fused.Program()
-    given: Any = _Given(model, now.batch)
+    given: Any = _Given(model, now.batch, ws)
     stand_in: Any = _ModelInParts(model, program)
     means: Any = _MeansInPython(program)
     with program.recording(now):
@@ -190,7 +190,7 @@ def _record_step(
 
 def _record_pass(model: Network, chain: list[Any], x: Array, ws: Workspace, key: Hashable) -> Array:
     """Run a list of layers as in prediction, and record that."""
-    program = model.backend.kernels.fused.Program()
+    program, x = model.backend.kernels.fused.Program(), _steady(x, ws)
     with program.recording(Now()):
         result = steps.infer([_recorded(part, program) for part in chain], x, ws)
     usable = program.refusal is None
@@ -264,9 +264,9 @@ class _Given:
 
     targets: Array | None
 
-    def __init__(self, model: Network, batch: Batch) -> None:
+    def __init__(self, model: Network, batch: Batch, ws: Workspace) -> None:
         labels = isinstance(model.chain_loss, losses.SparseCategoricalCrossentropy)
-        self.x, self.weight = batch.x, batch.weight
+        self.x, self.weight = _steady(batch.x, ws), batch.weight
         self.y = self.targets = aligned.empty(batch.y.shape, np.int64 if labels else model.dtype)
         self._shares = batch.shares(model)
         np.copyto(self.y, batch.y, casting="unsafe")
@@ -282,6 +282,15 @@ class _Given:
     def shares(self, model: Network) -> Array:
         """Return how much the loss of each image counts, as :meth:`Batch.shares` does."""
         return self._shares
+
+
+def _steady(x: Array, ws: Workspace) -> Array:
+    """Return a batch in the workspace's memory; only that of the training loop is there already."""
+    if x is ws.keep("fit", "x", x.shape, x.dtype):
+        return x
+    batch = ws.keep("recorded", "x", x.shape, x.dtype)
+    np.copyto(batch, x)
+    return batch
 
 
 def _kept(memory: Array | None, values: Array) -> Array:
