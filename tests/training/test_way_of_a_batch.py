@@ -90,7 +90,10 @@ def files_passed(backend, kernel, *, fuse=True, of=2):
 def test_the_way_is_short_and_its_files_are_too(backend, kernel, fuse, monkeypatch):
     """The way of a step that is not recorded; it is the same while a step is recorded, with the recorder around it."""
     monkeypatch.setattr(recorded, "can_record", lambda model: False)
-    check_way(files_passed(backend, kernel, fuse=fuse), MOST_FILES[backend])
+    files = files_passed(backend, kernel, fuse=fuse)
+    assert len(files) <= MOST_FILES[backend], files
+    lengths = {file: len((ROOT / file).read_text("utf-8").splitlines()) for file in files}
+    assert {file: length for file, length in lengths.items() if length > MOST_LINES} == {}
 
 
 def test_from_the_third_batch_on_the_way_ends_in_the_program():
@@ -98,13 +101,7 @@ def test_from_the_third_batch_on_the_way_ends_in_the_program():
     assert files[-1] == "kernels/cpu/machine/jit.py"
     assert "kernels/cpu/machine/program.py" in files
     assert "tinycnn/training/step.py" not in files
-    check_way(files, MOST_FILES["reference"])
-
-
-def check_way(files, most):
-    assert len(files) <= most, files
-    lengths = {file: len((ROOT / file).read_text("utf-8").splitlines()) for file in files}
-    assert {file: length for file, length in lengths.items() if length > MOST_LINES} == {}
+    assert len(files) <= MOST_FILES["reference"], files
 
 
 def test_the_design_page_walks_through_these_files():
