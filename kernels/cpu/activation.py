@@ -3,10 +3,9 @@
 import math
 
 import numpy as np
-from numba import prange
 
-from .machine.arrays import CHUNK, deliver, operand, pieces, target
-from .machine.jit import helper, kernel
+from .machine.arrays import CHUNK, deliver, operand, pieces, row_chunks, target
+from .machine.jit import helper
 from .machine.memory import copy
 from .machine.parallel import parallel
 
@@ -55,7 +54,7 @@ def softmax_forward(x, out=None, work=None):
     x = operand("x", x)
     y = target("out", out, x.shape, x.dtype, (), same=(x,))
     if x.size:
-        _softmax(x.reshape(-1), y.reshape(-1), x.shape[-1])
+        _softmax.launch(*row_chunks(x.size, x.shape[-1]), x.reshape(-1), y.reshape(-1), x.shape[-1])
     return deliver(y, out)
 
 
@@ -65,7 +64,8 @@ def softmax_backward(dy, y, out=None, work=None):
     y = operand("y", y, dtype=dy.dtype, shape=dy.shape)
     dx = target("out", out, dy.shape, dy.dtype, (), same=(dy, y))
     if dy.size:
-        _softmax_gradient(dy.reshape(-1), y.reshape(-1), dx.reshape(-1), dy.shape[-1])
+        chunks = row_chunks(dy.size, dy.shape[-1])
+        _softmax_gradient.launch(*chunks, dy.reshape(-1), y.reshape(-1), dx.reshape(-1), dy.shape[-1])
     return deliver(dx, out)
 
 
@@ -124,7 +124,8 @@ def _curve(kind, x, constant, out):
     x = operand("x", x)
     y = target("out", out, x.shape, x.dtype, (), same=(x,))
     flat, constant = x.reshape(-1), x.dtype.type(constant)
-    _bend(kind, False, flat, flat, constant, np.may_share_memory(x, y), y.reshape(-1))
+    in_place = np.may_share_memory(x, y)
+    _bend.launch(pieces(x.size, CHUNK), kind, False, flat, flat, constant, in_place, y.reshape(-1))
     return deliver(y, out)
 
 
@@ -133,8 +134,9 @@ def _slope(kind, dy, name, kept, constant, out):
     dy = operand("dy", dy)
     kept = operand(name, kept, dtype=dy.dtype, shape=dy.shape)
     dx = target("out", out, dy.shape, dy.dtype, (kept,), same=(dy,))
-    constant = dy.dtype.type(constant)
-    _bend(kind, True, dy.reshape(-1), kept.reshape(-1), constant, np.may_share_memory(dy, dx), dx.reshape(-1))
+    constant, in_place = dy.dtype.type(constant), np.may_share_memory(dy, dx)
+    flat = dy.reshape(-1), kept.reshape(-1)
+    _bend.launch(pieces(dy.size, CHUNK), kind, True, *flat, constant, in_place, dx.reshape(-1))
     return deliver(dx, out)
 
 
@@ -174,15 +176,16 @@ def clear_where_negative(dx, y):
         dx[i] = value if y[i] > nothing else nothing
 
 
-@kernel()
-def _bend(kind, backward, value, kept, constant, in_place, result):
-    """Compute any other element-wise function, in both directions.
+@parallel
+def _bend(chunk, worker, kind, backward, value, kept, constant, in_place, result):
+    """Compute a chunk of any other element-wise function, in both directions.
 
-    There is one function to compile, because each alone would cost almost as much. Chunks are copied and then changed
-    in place (see :func:`_gate`).
+    There is one function to compile, because each alone would cost almost as much. The chunk is copied and then
+    changed in place (see :func:`_gate`).
 
     Parameters
     ----------
+    chunk, worker : int
     kind : int
         ``LEAKY_RELU``, ``ELU``, ``SIGMOID``, ``TANH`` or ``GELU``.
     backward : bool
@@ -197,14 +200,13 @@ def _bend(kind, backward, value, kept, constant, in_place, result):
     result : flat array
         It receives y, or backward dx.
     """
-    for chunk in prange(pieces(value.size, CHUNK)):
-        start, stop = chunk * CHUNK, min(value.size, (chunk + 1) * CHUNK)
-        if not in_place:
-            copy(result, start, value, start, stop - start)
-        if backward:
-            multiply_by_slope(kind, result[start:stop], kept[start:stop], constant)
-        else:
-            apply_curve(kind, result[start:stop], constant)
+    start, stop = chunk * CHUNK, min(value.size, (chunk + 1) * CHUNK)
+    if not in_place:
+        copy(result, start, value, start, stop - start)
+    if backward:
+        multiply_by_slope(kind, result[start:stop], kept[start:stop], constant)
+    else:
+        apply_curve(kind, result[start:stop], constant)
 
 
 @helper
@@ -256,14 +258,12 @@ def multiply_by_slope(kind, dx, kept, constant):
             dx[i] *= share + x * math.exp(-half * x * x) / root_two_pi
 
 
-@kernel()
-def _softmax(x, y, classes):
-    """Compute softmax in chunks of whole rows."""
-    rows, per_chunk = x.size // classes, max(1, CHUNK // classes)
-    for chunk in prange(pieces(rows, per_chunk)):
-        for row in range(chunk * per_chunk, min(rows, (chunk + 1) * per_chunk)):
-            start, stop = row * classes, (row + 1) * classes
-            softmax_row(x[start:stop], y[start:stop])
+@parallel
+def _softmax(chunk, worker, per_chunk, x, y, classes):
+    """Compute softmax of a chunk of rows."""
+    for row in range(chunk * per_chunk, min(x.size // classes, (chunk + 1) * per_chunk)):
+        start, stop = row * classes, (row + 1) * classes
+        softmax_row(x[start:stop], y[start:stop])
 
 
 @helper
@@ -282,14 +282,12 @@ def softmax_row(x, y):
     return largest, total
 
 
-@kernel()
-def _softmax_gradient(dy, y, dx, classes):
-    """Compute the gradient in chunks of whole rows; a row's sum is complete before its first element is overwritten."""
-    rows, per_chunk = dy.size // classes, max(1, CHUNK // classes)
-    for chunk in prange(pieces(rows, per_chunk)):
-        for row in range(chunk * per_chunk, min(rows, (chunk + 1) * per_chunk)):
-            start, stop = row * classes, (row + 1) * classes
-            softmax_gradient_row(dy[start:stop], y[start:stop], dx[start:stop])
+@parallel
+def _softmax_gradient(chunk, worker, per_chunk, dy, y, dx, classes):
+    """Compute the gradient of a chunk of rows; a row's sum is complete before its first element is overwritten."""
+    for row in range(chunk * per_chunk, min(dy.size // classes, (chunk + 1) * per_chunk)):
+        start, stop = row * classes, (row + 1) * classes
+        softmax_gradient_row(dy[start:stop], y[start:stop], dx[start:stop])
 
 
 @helper

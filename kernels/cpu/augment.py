@@ -3,12 +3,11 @@
 import math
 
 import numpy as np
-from numba import prange
 
 from .. import aligned
 from ..reference.augment import gaussian_weights
 from .machine.arrays import deliver, operand, target
-from .machine.jit import kernel
+from .machine.parallel import parallel
 
 __all__ = ["blur_images", "cut_out_images", "warp_images"]
 
@@ -18,7 +17,7 @@ def warp_images(x, maps, out=None, work=None):
     x = operand("x", x, 4)
     maps = operand("maps", maps, 3, x.dtype, (len(x), 2, 3))
     y = target("out", out, x.shape, x.dtype, (x, maps))
-    _warp(x, maps, y)
+    _warp.launch(len(x), x, maps, y)
     return deliver(y, out)
 
 
@@ -32,7 +31,7 @@ def blur_images(x, sigmas, out=None, work=None):
     weights = np.zeros((len(x), 2 * int(radii.max(initial=0)) + 1), x.dtype)
     for row, values in zip(weights, all_weights, strict=True):
         row[: len(values)] = values
-    _blur(x, radii, weights, (work or aligned.empty)(x.shape, x.dtype), y)
+    _blur.launch(len(x), x, radii, weights, (work or aligned.empty)(x.shape, x.dtype), y)
     return deliver(y, out)
 
 
@@ -41,64 +40,61 @@ def cut_out_images(x, boxes, out=None, work=None):
     x = operand("x", x, 4)
     boxes = operand("boxes", boxes, 2, np.dtype(np.int64), (len(x), 4))
     y = target("out", out, x.shape, x.dtype, (), (x,))
-    _cut_out(x, boxes, y)
+    _cut_out.launch(len(x), x, boxes, y)
     return deliver(y, out)
 
 
-@kernel()
-def _warp(x, maps, y):
-    """Warp each image."""
-    N, H, W, C = x.shape
+@parallel
+def _warp(n, worker, x, maps, y):
+    """Warp image n."""
+    _, H, W, C = x.shape
     one = x.dtype.type(1)
-    for n in prange(N):
-        for i in range(H):
-            for j in range(W):
-                u = maps[n, 0, 0] * i + maps[n, 0, 1] * j + maps[n, 0, 2]
-                v = maps[n, 1, 0] * i + maps[n, 1, 1] * j + maps[n, 1, 2]
-                row, column = math.floor(u), math.floor(v)
-                down, across = x.dtype.type(u - row), x.dtype.type(v - column)
-                for c in range(C):
-                    y[n, i, j, c] = 0
-                for a in range(2):
-                    for b in range(2):
-                        if 0 <= row + a < H and 0 <= column + b < W:
-                            weight = (down if a else one - down) * (across if b else one - across)
-                            for c in range(C):
-                                y[n, i, j, c] += weight * x[n, row + a, column + b, c]
+    for i in range(H):
+        for j in range(W):
+            u = maps[n, 0, 0] * i + maps[n, 0, 1] * j + maps[n, 0, 2]
+            v = maps[n, 1, 0] * i + maps[n, 1, 1] * j + maps[n, 1, 2]
+            row, column = math.floor(u), math.floor(v)
+            down, across = x.dtype.type(u - row), x.dtype.type(v - column)
+            for c in range(C):
+                y[n, i, j, c] = 0
+            for a in range(2):
+                for b in range(2):
+                    if 0 <= row + a < H and 0 <= column + b < W:
+                        weight = (down if a else one - down) * (across if b else one - across)
+                        for c in range(C):
+                            y[n, i, j, c] += weight * x[n, row + a, column + b, c]
 
 
-@kernel()
-def _blur(x, radii, weights, half, y):
-    """Blur each image, by way of ``half``; image n has ``2 * radii[n] + 1`` weights."""
-    N, H, W, C = x.shape
+@parallel
+def _blur(n, worker, x, radii, weights, half, y):
+    """Blur image n, by way of ``half``; it has ``2 * radii[n] + 1`` weights."""
+    _, H, W, C = x.shape
     nothing = x.dtype.type(0)
-    for n in prange(N):
-        radius = radii[n]
-        for i in range(H):
-            for j in range(W):
+    radius = radii[n]
+    for i in range(H):
+        for j in range(W):
+            for c in range(C):
+                half[n, i, j, c] = nothing
+            for k in range(2 * radius + 1):
+                row = min(max(i + k - radius, 0), H - 1)
                 for c in range(C):
-                    half[n, i, j, c] = nothing
-                for k in range(2 * radius + 1):
-                    row = min(max(i + k - radius, 0), H - 1)
-                    for c in range(C):
-                        half[n, i, j, c] += weights[n, k] * x[n, row, j, c]
-        for i in range(H):
-            for j in range(W):
+                    half[n, i, j, c] += weights[n, k] * x[n, row, j, c]
+    for i in range(H):
+        for j in range(W):
+            for c in range(C):
+                y[n, i, j, c] = nothing
+            for k in range(2 * radius + 1):
+                column = min(max(j + k - radius, 0), W - 1)
                 for c in range(C):
-                    y[n, i, j, c] = nothing
-                for k in range(2 * radius + 1):
-                    column = min(max(j + k - radius, 0), W - 1)
-                    for c in range(C):
-                        y[n, i, j, c] += weights[n, k] * half[n, i, column, c]
+                    y[n, i, j, c] += weights[n, k] * half[n, i, column, c]
 
 
-@kernel()
-def _cut_out(x, boxes, y):
-    """Clear each image's rectangle."""
-    N, H, W, C = x.shape
-    for n in prange(N):
-        for i in range(H):
-            for j in range(W):
-                hidden = boxes[n, 0] <= i < boxes[n, 1] and boxes[n, 2] <= j < boxes[n, 3]
-                for c in range(C):
-                    y[n, i, j, c] = 0 if hidden else x[n, i, j, c]
+@parallel
+def _cut_out(n, worker, x, boxes, y):
+    """Clear the rectangle of image n."""
+    _, H, W, C = x.shape
+    for i in range(H):
+        for j in range(W):
+            hidden = boxes[n, 0] <= i < boxes[n, 1] and boxes[n, 2] <= j < boxes[n, 3]
+            for c in range(C):
+                y[n, i, j, c] = 0 if hidden else x[n, i, j, c]

@@ -6,23 +6,33 @@ variances", 1979, equation 2.1). So x is read once for both statistics, and noth
 be in ``E[x^2] - E[x]^2``. See ``reference.batchnorm`` for the meaning.
 """
 
+import math
+
 import numpy as np
+from numba.extending import register_jitable
 
 from .. import aligned
 from .._arguments import several
-from .machine.arrays import deliver, operand, pieces, target
+from .machine.arrays import deliver, operand, pieces, store, sum_rows, target, updated
 from .machine.jit import helper
+from .machine.normalise import affine_tables, fill_affine_tables
 from .machine.parallel import parallel
 
-__all__ = ["batch_norm_backward", "batch_norm_forward", "batch_norm_inference_backward", "batch_norm_inference_forward"]
+__all__ = [
+    "batch_norm_backward",
+    "batch_norm_forward",
+    "batch_norm_inference_backward",
+    "batch_norm_inference_forward",
+    "move_average",
+]
 
 CHUNK = 65_536  # values per chunk, approximately
 WIDE = 128  # numbers in a row of jitted code, at most: pixels of few channels are taken several at a time
 
-_QUIET = np.errstate(all="ignore")  # as in compiled code, NaN and infinity are results, whatever np.seterr says
+# As :func:`.machine.jit.helper`, but each product and each sum rounds by itself, as in NumPy.
+step_by_step = register_jitable(error_model="numpy", fastmath=False, no_cfunc_wrapper=True)
 
 
-@_QUIET
 def batch_norm_forward(x, gamma, beta, epsilon, out=None, work=None):
     """Read x once for the statistics and once for the result; see :func:`reference.batch_norm_forward`."""
     x, gamma, beta = _operands(x, gamma=gamma, beta=beta)
@@ -31,61 +41,55 @@ def batch_norm_forward(x, gamma, beta, epsilon, out=None, work=None):
     y = target("out[0]", outs[0], x.shape, x.dtype, (x, gamma, beta))
     mean = target("out[1]", outs[1], gamma.shape, x.dtype, (x, gamma, beta, y))
     variance = target("out[2]", outs[2], gamma.shape, x.dtype, (x, gamma, beta, y, mean))
-    C, wide = x.shape[-1], _wide(x)
-    M, (rows, chunks) = x.size // C, _chunks(wide)
-    means, squares = (work or aligned.empty)((2, chunks, wide.shape[1]), np.float64)
-    _moments.launch(chunks, wide, means, squares, rows)
-    counts = np.full((chunks, wide.shape[1] // C, 1), rows, np.float64)
-    counts[-1] = len(wide) - rows * (chunks - 1)
-    means, squares, counts = means.reshape(-1, C), squares.reshape(-1, C), counts.reshape(-1, 1)
-    exact_mean = (counts * means).sum(axis=0) / M
-    exact_variance = (squares + counts * np.square(means - exact_mean)).sum(axis=0) / M
-    mean[...], variance[...] = exact_mean, exact_variance
-    _linear(x, mean, gamma / np.sqrt(variance + x.dtype.type(epsilon)), beta, y)
+    if x.size:
+        wide, empty, C = _wide(x), work or aligned.empty, x.shape[-1]
+        rows, chunks = _chunks(wide)
+        means, squares = empty((2, chunks, wide.shape[1]), np.float64)
+        totals, tables = empty((2, C), np.float64), empty((3, wide.shape[1]), x.dtype)
+        _moments.launch(chunks, wide, means, squares, rows)
+        means, squares = means.reshape(-1, C), squares.reshape(-1, C)
+        last, epsilon = len(wide) - rows * (chunks - 1), x.dtype.type(epsilon)
+        _statistics.launch(
+            1, means, squares, rows, last, x.size // C, totals, gamma, beta, epsilon, mean, variance, tables
+        )
+        _affine.launch(chunks, wide, *tables, _wide(y), rows)
     return deliver(y, outs[0]), deliver(mean, outs[1]), deliver(variance, outs[2])
 
 
-@_QUIET
 def batch_norm_backward(dy, x, gamma, mean, variance, epsilon, out=None, work=None):
     """Read dy and x once for both sums; see :func:`reference.batch_norm_backward`.
 
     ``dx = a*dy + k*(x - mean) + l`` with one a, k and l for each channel.
     """
-    dy, x, gamma, mean, variance = _gradient_operands(dy, x, gamma, mean, variance)
-    _check_not_empty("x", x)
-    outs = several(out, 3)
-    dx = target("out[0]", outs[0], x.shape, x.dtype, (dy, x, gamma, mean, variance))
-    dgamma, dbeta, exact, inverse = _parameter_gradients(dy, x, gamma, mean, variance, epsilon, outs, dx, work)
-    M = x.size // x.shape[-1]
-    scale = (gamma * inverse).astype(np.float64)
-    slope, shift = -scale * exact[0] / M * inverse, -scale * exact[1] / M
-    if x.size:
-        channelwise = (mean, *(c.astype(x.dtype) for c in (scale, slope, shift)))
-        wide = [_wide(array) for array in (dy, x, dx)]
-        rows, chunks = _chunks(wide[0])
-        _input_gradient.launch(chunks, *wide, *_repeated(channelwise, wide[0]), rows)
-    return deliver(dx, outs[0]), deliver(dgamma, outs[1]), deliver(dbeta, outs[2])
+    return _backward(dy, x, gamma, mean, variance, epsilon, out, work, True)
 
 
-@_QUIET
 def batch_norm_inference_forward(x, gamma, beta, mean, variance, epsilon, out=None, work=None):
     """Apply one affine map for each channel; see :func:`reference.batch_norm_inference_forward`. ``out`` may be x."""
     x, gamma, beta, mean, variance = _operands(x, gamma=gamma, beta=beta, mean=mean, variance=variance)
     y = target("out", out, x.shape, x.dtype, (gamma, beta, mean, variance), same=(x,))
-    _linear(x, mean, gamma / np.sqrt(variance + x.dtype.type(epsilon)), beta, y)
+    if x.size:
+        wide = _wide(x)
+        rows, chunks = _chunks(wide)
+        tables = (work or aligned.empty)((3, wide.shape[1]), x.dtype)
+        affine_tables.launch(1, gamma, beta, mean, variance, x.dtype.type(epsilon), 1, tables)
+        _affine.launch(chunks, wide, *tables, _wide(y), rows)
     return deliver(y, out)
 
 
-@_QUIET
 def batch_norm_inference_backward(dy, x, gamma, mean, variance, epsilon, out=None, work=None):
     """Scale dy by one number for each channel; see :func:`reference.batch_norm_inference_backward`."""
-    dy, x, gamma, mean, variance = _gradient_operands(dy, x, gamma, mean, variance)
-    outs = several(out, 3)
-    dx = target("out[0]", outs[0], x.shape, x.dtype, (dy, x, gamma, mean, variance))
-    dgamma, dbeta, _, inverse = _parameter_gradients(dy, x, gamma, mean, variance, epsilon, outs, dx, work)
-    nothing = np.zeros_like(gamma)
-    _linear(dy, nothing, gamma * inverse, nothing, dx)
-    return deliver(dx, outs[0]), deliver(dgamma, outs[1]), deliver(dbeta, outs[2])
+    return _backward(dy, x, gamma, mean, variance, epsilon, out, work, False)
+
+
+def move_average(moving, batch, momentum):
+    """Update chunk by chunk; see :func:`reference.move_average`."""
+    batch = operand("batch", batch)
+    state, number = {"moving": moving}, batch.dtype.type
+    arrays = updated(state, batch.dtype, batch.shape)
+    shares = number(momentum), number(1 - momentum)
+    _move_average.launch(pieces(batch.size, CHUNK), arrays[0].reshape(-1), batch.reshape(-1), *shares)
+    store(arrays, state)
 
 
 def _operands(x, **channelwise):
@@ -94,12 +98,6 @@ def _operands(x, **channelwise):
     if x.ndim < 1:
         raise ValueError("x must have a channel axis, its last; got an array without axes")
     return x, *(operand(name, array, 1, x.dtype, x.shape[-1:]) for name, array in channelwise.items())
-
-
-def _gradient_operands(dy, x, gamma, mean, variance):
-    """Return the arrays that both backward kernels take, checked."""
-    x, *channelwise = _operands(x, gamma=gamma, mean=mean, variance=variance)
-    return operand("dy", dy, dtype=x.dtype, shape=x.shape), x, *channelwise
 
 
 def _check_not_empty(name, x):
@@ -116,40 +114,38 @@ def _wide(x):
     return x.reshape(M // together, together * C)
 
 
-def _repeated(channelwise, wide):
-    """Return arrays of one value per channel, repeated as many times as a wide row holds pixels."""
-    times = wide.shape[1] // channelwise[0].size
-    return (np.concatenate([array] * times) for array in channelwise)  # np.tile is slower
-
-
 def _chunks(wide):
     """Return rows per chunk and number of chunks, from the shape alone."""
     rows = max(1, CHUNK // max(1, wide.shape[1]))
     return rows, pieces(len(wide), rows)
 
 
-def _parameter_gradients(dy, x, gamma, mean, variance, epsilon, outs, dx, work):
-    """Return dgamma, dbeta, the same two in float64, and ``1 / sqrt(variance + epsilon)``."""
-    C, inputs = x.shape[-1], (dy, x, gamma, mean, variance, dx)
-    dgamma = target("out[1]", outs[1], (C,), x.dtype, inputs)
-    dbeta = target("out[2]", outs[2], (C,), x.dtype, (*inputs, dgamma))
-    inverse = 1 / np.sqrt(variance + x.dtype.type(epsilon))
-    wide = _wide(x)
-    rows, chunks = _chunks(wide)
-    sums = (work or aligned.empty)((2, chunks, wide.shape[1]), np.float64)
+def _backward(dy, x, gamma, mean, variance, epsilon, out, work, by_batch):
+    """Compute the gradients; with ``by_batch`` the statistics depend on x."""
+    x, gamma, mean, variance = _operands(x, gamma=gamma, mean=mean, variance=variance)
+    dy = operand("dy", dy, dtype=x.dtype, shape=x.shape)
+    if by_batch:
+        _check_not_empty("x", x)
+    outs, inputs = several(out, 3), (dy, x, gamma, mean, variance)
+    dx = target("out[0]", outs[0], x.shape, x.dtype, inputs)
+    dgamma = target("out[1]", outs[1], gamma.shape, x.dtype, (*inputs, dx))
+    dbeta = target("out[2]", outs[2], gamma.shape, x.dtype, (*inputs, dx, dgamma))
     if x.size:
-        _gradient_sums.launch(chunks, _wide(dy), wide, *_repeated((mean, inverse), wide), *sums, rows)
-    exact = sums.reshape(2, -1, C).sum(axis=1)
-    dgamma[...], dbeta[...] = exact
-    return dgamma, dbeta, exact, inverse
-
-
-def _linear(x, mean, scale, shift, y):
-    """Compute ``y = (x - mean) * scale + shift`` for each channel."""
-    if x.size:
-        wide = _wide(x)
-        rows, chunks = _chunks(wide)
-        _affine.launch(chunks, wide, *_repeated((mean, scale, shift), wide), _wide(y), rows)
+        wide, C, empty = [_wide(array) for array in (dy, x, dx)], x.shape[-1], work or aligned.empty
+        (rows, chunks), width = _chunks(wide[0]), wide[0].shape[1]
+        sums, totals = empty((2, chunks, width), np.float64), empty((2, C), np.float64)
+        tables = empty((4, width), x.dtype)
+        _deviations.launch(1, mean, variance, x.dtype.type(epsilon), tables)
+        _gradient_sums.launch(chunks, *wide[:2], *tables[:2], *sums, rows)
+        _parameter_gradients.launch(1, sums.reshape(2, -1), totals, x.size // C, gamma, dgamma, dbeta, tables)
+        if by_batch:
+            _input_gradient.launch(chunks, *wide, *tables, rows)
+        else:
+            nothing = aligned.zeros((width,), x.dtype)
+            _affine.launch(chunks, wide[0], nothing, tables[1], nothing, wide[2], rows)
+    else:
+        dgamma[...] = dbeta[...] = 0
+    return deliver(dx, outs[0]), deliver(dgamma, outs[1]), deliver(dbeta, outs[2])
 
 
 @parallel
@@ -176,6 +172,67 @@ def moments(x, mean, square):
 
 
 @parallel
+def _statistics(
+    item, worker, means, squares, rows, last, M, totals, gamma, beta, epsilon, mean, variance, tables
+):  # fmt: skip
+    """Combine the chunks' moments in order, and prepare :func:`_affine`.
+
+    Parameters
+    ----------
+    item, worker : int
+    means, squares : (parts, C) float64 arrays
+        The moments of each part of a channel's values.
+    rows, last : int
+        Number of values of each part, and of those in the last chunk.
+    M : int
+        Number of a channel's values.
+    totals : (2, C) float64 array
+        Scratch memory.
+    gamma, beta : (C,) arrays
+    epsilon : number
+    mean, variance : (C,) arrays
+        They receive the statistics.
+    tables : (3, …) array
+        It is filled by :func:`.normalise.affine_tables`.
+    """
+    combine(means, squares, rows, last, tables.shape[1] // gamma.size, M, totals[0], totals[1])
+    for c in range(gamma.size):
+        mean[c] = totals[0, c]
+        variance[c] = totals[1, c]
+    fill_affine_tables(gamma, beta, mean, variance, epsilon, 1, tables)
+
+
+@step_by_step
+def combine(means, squares, rows, last, together, M, mean, variance):
+    """Compute the moments of all values; the last ``together`` parts hold ``last`` values each, the others ``rows``."""
+    parts = means.shape[0]
+    mean[:] = 0
+    variance[:] = 0
+    for r in range(parts):
+        count = np.float64(rows if r < parts - together else last)
+        for c in range(mean.size):
+            mean[c] += count * means[r, c]
+    for c in range(mean.size):
+        mean[c] /= M
+    for r in range(parts):
+        count = np.float64(rows if r < parts - together else last)
+        for c in range(mean.size):
+            deviation = means[r, c] - mean[c]
+            variance[c] += squares[r, c] + count * (deviation * deviation)
+    for c in range(mean.size):
+        variance[c] /= M
+
+
+@parallel
+def _deviations(item, worker, mean, variance, epsilon, tables):
+    """Write the means into the first table, and one over the standard deviations into the second."""
+    for i in range(tables.shape[1]):
+        c = i % mean.size
+        tables[0, i] = mean[c]
+        tables[1, i] = variance.dtype.type(1) / math.sqrt(variance[c] + epsilon)
+
+
+@parallel
 def _gradient_sums(chunk, worker, dy, x, mean, inverse, dgamma, dbeta, rows):
     """Sum ``dy * xhat`` and dy over a chunk of rows."""
     first, last = chunk * rows, min(x.shape[0], (chunk + 1) * rows)
@@ -194,8 +251,41 @@ def gradient_sums(dy, x, mean, inverse, dgamma, dbeta):
 
 
 @parallel
+def _parameter_gradients(item, worker, sums, totals, M, gamma, dgamma, dbeta, tables):
+    """Add up the chunks' sums in order, and prepare :func:`_input_gradient`.
+
+    Parameters
+    ----------
+    item, worker : int
+    sums : (2, …) float64 array
+        The sums of ``dy * xhat`` and of dy, as :func:`_gradient_sums` left them.
+    totals : (2, C) float64 array
+        Scratch memory.
+    M : int
+        Number of a channel's values.
+    gamma, dgamma, dbeta : (C,) arrays
+    tables : (4, …) array
+        It holds mean and inverse deviation, and receives scale, slope and shift behind the mean.
+    """
+    C = gamma.size
+    sum_rows(sums[0], C, 0, totals[0])
+    sum_rows(sums[1], C, 0, totals[1])
+    for c in range(C):
+        dgamma[c] = totals[0, c]
+        dbeta[c] = totals[1, c]
+        inverse = tables[1, c]
+        scale = gamma[c] * inverse
+        tables[1, c] = scale
+        tables[2, c] = -np.float64(scale) * totals[0, c] / M * inverse
+        tables[3, c] = -np.float64(scale) * totals[1, c] / M
+    for i in range(C, tables.shape[1]):
+        for row in range(1, 4):
+            tables[row, i] = tables[row, i - C]
+
+
+@parallel
 def _affine(chunk, worker, x, mean, scale, shift, y, rows):
-    """Compute a chunk of rows for :func:`_linear`."""
+    """Compute ``y = (x - mean) * scale + shift`` for a chunk of rows, with one number per column of each."""
     first, last = chunk * rows, min(x.shape[0], (chunk + 1) * rows)
     affine(x[first:last], mean, scale, shift, y[first:last])
 
@@ -221,3 +311,17 @@ def input_gradient(dy, x, dx, mean, scale, slope, shift):
     for m in range(x.shape[0]):
         for c in range(mean.size):
             dx[m, c] = scale[c] * dy[m, c] + slope[c] * (x[m, c] - mean[c]) + shift[c]
+
+
+@parallel
+def _move_average(chunk, worker, moving, batch, momentum, rest):
+    """Update a chunk of elements."""
+    start, stop = chunk * CHUNK, min(moving.size, (chunk + 1) * CHUNK)
+    move(moving[start:stop], batch[start:stop], momentum, rest)
+
+
+@step_by_step
+def move(moving, batch, momentum, rest):
+    """Compute one chunk of :func:`_move_average`."""
+    for i in range(moving.size):
+        moving[i] = momentum * moving[i] + rest * batch[i]

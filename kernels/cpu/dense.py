@@ -12,7 +12,7 @@ import numpy as np
 
 from .. import aligned
 from .._arguments import check_fit, several
-from .machine.arrays import deliver, operand, pieces, target
+from .machine.arrays import deliver, operand, pieces, sum_rows, target
 from .machine.memory import copy
 from .machine.micro_kernel import DEPTH, micro_kernel, pack, packed_size, product
 from .machine.parallel import parallel, worker_count
@@ -24,6 +24,7 @@ __all__ = ["dense_backward_input", "dense_backward_weights", "dense_forward"]
 TALL, LOW = 128, 32  # rows of a block that packs its panel of w, and of one that reads a narrow w in place
 DEEP = 64  # rows of a block of dw
 ONCE = 8  # up to so many rows, a panel of w is read once, and packing it is not worth it
+SUMMED = 512  # columns of dy that a block sums for db
 ACROSS, DOWN = 4, 16  # panels of a block of dx, and rows of it that are computed at a time
 
 
@@ -87,7 +88,7 @@ def dense_backward_weights(dy, x, out=None, work=None):
             pieces(K, DEEP), micro_kernel(x.dtype), x.reshape(-1), dw.reshape(-1), N, K, F, offsets(DEEP, 1),
             offsets(N, DEEP), columns.reshape(-1), factor, factor_row, np.zeros(F, dy.dtype),
         )  # fmt: skip
-    np.sum(dy, axis=0, out=db)
+    _bias_gradient.launch(pieces(F, SUMMED), dy.reshape(-1), db)
     return deliver(dw, outs[0]), deliver(db, outs[1])
 
 
@@ -213,3 +214,10 @@ def _weight_gradient(item, worker, micro, x, dw, N, K, F, rows, steps, columns, 
         micro, height, F, N, columns, start, rows, 0, steps, 0, dy, 0, dy_row, zeros, 0, 0, x.dtype.type(-np.inf),
         dw, k * F, F,
     )  # fmt: skip
+
+
+@parallel
+def _bias_gradient(item, worker, dy, db):
+    """Sum a block of dy's columns."""
+    first = item * SUMMED
+    sum_rows(dy, db.size, first, db[first : min(db.size, first + SUMMED)])

@@ -3,11 +3,10 @@
 import math
 
 import numpy as np
-from numba import prange
 
 from ..counter_hash import GOLDEN, HALF_OPEN, UNIFORM_BITS, WIDE_SHIFT, keep_threshold, key_of, mix
 from .machine.arrays import CHUNK, deliver, operand, pieces, target
-from .machine.jit import helper, kernel
+from .machine.jit import helper
 from .machine.memory import copy
 from .machine.parallel import parallel
 
@@ -36,7 +35,9 @@ def gaussian_noise(x, stddev, seed, step, out=None, work=None):
     if not 0 <= stddev < math.inf:
         raise ValueError(f"stddev must be finite and not negative; got {stddev}")
     y = target("out", out, x.shape, x.dtype, (), same=(x,))
-    _gaussian_noise(x.reshape(-1), y.reshape(-1), float(stddev), key_of(seed, step))
+    chunks, key = pieces(x.size, CHUNK), key_of(seed, step)
+    arguments = x.reshape(-1), y.reshape(-1), float(stddev), key
+    _gaussian_noise.launch(chunks, *arguments, renewed=[(3, key_for(seed))])
     return deliver(y, out)
 
 
@@ -63,13 +64,12 @@ def drop(y, scale, threshold, counter):
         y[i] = value if draw >= threshold else y.dtype.type(0)
 
 
-@kernel()
-def _gaussian_noise(x, y, stddev, key):
-    """Add noise in fixed chunks of elements, with two draws for each, in float64 whatever the dtype of x."""
-    for chunk in prange(pieces(x.size, CHUNK)):
-        for i in range(chunk * CHUNK, min(x.size, (chunk + 1) * CHUNK)):
-            counter = key + np.uint64(2 * i + 1) * GOLDEN
-            u = (np.float64(hash_of(counter) >> WIDE_SHIFT) + 1.0) * HALF_OPEN
-            v = np.float64(hash_of(counter + GOLDEN) >> WIDE_SHIFT) * HALF_OPEN
-            normal = math.sqrt(-2.0 * math.log(u)) * math.cos(2.0 * math.pi * v)
-            y[i] = x[i] + y.dtype.type(stddev * normal)
+@parallel
+def _gaussian_noise(chunk, worker, x, y, stddev, key):
+    """Add noise to a chunk of elements, with two draws for each, in float64 whatever the dtype of x."""
+    for i in range(chunk * CHUNK, min(x.size, (chunk + 1) * CHUNK)):
+        counter = key + np.uint64(2 * i + 1) * GOLDEN
+        u = (np.float64(hash_of(counter) >> WIDE_SHIFT) + 1.0) * HALF_OPEN
+        v = np.float64(hash_of(counter + GOLDEN) >> WIDE_SHIFT) * HALF_OPEN
+        normal = math.sqrt(-2.0 * math.log(u)) * math.cos(2.0 * math.pi * v)
+        y[i] = x[i] + y.dtype.type(stddev * normal)

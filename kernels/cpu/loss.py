@@ -3,12 +3,11 @@
 import math
 
 import numpy as np
-from numba import prange
 
 from .._arguments import several
 from .activation import softmax_row
-from .machine.arrays import CHUNK, deliver, operand, pieces, target
-from .machine.jit import helper, kernel
+from .machine.arrays import deliver, operand, row_chunks, target
+from .machine.jit import helper
 from .machine.parallel import parallel
 
 __all__ = [
@@ -29,7 +28,7 @@ def softmax_cross_entropy_forward(logits, labels, out=None, work=None):
     losses = target("out[0]", outs[0], logits.shape[:1], logits.dtype, (logits,))
     p = target("out[1]", outs[1], logits.shape, logits.dtype, (losses,), same=(logits,))
     if logits.size:
-        _forward.launch(*_chunks(logits), logits.reshape(-1), labels, losses, p.reshape(-1))
+        _forward.launch(*row_chunks(logits.size, logits.shape[1]), logits.reshape(-1), labels, losses, p.reshape(-1))
     return deliver(losses, outs[0]), deliver(p, outs[1])
 
 
@@ -40,7 +39,7 @@ def softmax_cross_entropy_backward(p, labels, weights, out=None, work=None):
     weights = operand("weights", weights, 1, p.dtype, p.shape[:1])
     dlogits = target("out", out, p.shape, p.dtype, (weights,), same=(p,))
     if p.size:
-        _backward.launch(*_chunks(p), p.reshape(-1), labels, weights, dlogits.reshape(-1))
+        _backward.launch(*row_chunks(p.size, p.shape[1]), p.reshape(-1), labels, weights, dlogits.reshape(-1))
     return deliver(dlogits, out)
 
 
@@ -52,7 +51,8 @@ def categorical_cross_entropy_forward(logits, shares, out=None, work=None):
     losses = target("out[0]", outs[0], logits.shape[:1], logits.dtype, (logits, shares))
     p = target("out[1]", outs[1], logits.shape, logits.dtype, (logits, shares, losses))
     if logits.size:
-        _shares_forward(logits.reshape(-1), shares.reshape(-1), losses, p.reshape(-1))
+        chunks = row_chunks(logits.size, logits.shape[1])
+        _shares_forward.launch(*chunks, logits.reshape(-1), shares.reshape(-1), losses, p.reshape(-1))
     return deliver(losses, outs[0]), deliver(p, outs[1])
 
 
@@ -63,7 +63,8 @@ def categorical_cross_entropy_backward(p, shares, weights, out=None, work=None):
     weights = operand("weights", weights, 1, p.dtype, p.shape[:1])
     dlogits = target("out", out, p.shape, p.dtype, (shares, weights), same=(p,))
     if p.size:
-        _shares_backward(p.reshape(-1), shares.reshape(-1), weights, dlogits.reshape(-1))
+        chunks = row_chunks(p.size, p.shape[1])
+        _shares_backward.launch(*chunks, p.reshape(-1), shares.reshape(-1), weights, dlogits.reshape(-1))
     return deliver(dlogits, out)
 
 
@@ -73,7 +74,7 @@ def mean_squared_error_forward(y, targets, out=None, work=None):
     targets = operand("targets", targets, 2, y.dtype, y.shape)
     losses = target("out", out, y.shape[:1], y.dtype, (y, targets))
     if y.size:
-        _squares_forward(y.reshape(-1), targets.reshape(-1), losses)
+        _squares_forward.launch(*row_chunks(y.size, y.shape[1]), y.reshape(-1), targets.reshape(-1), losses)
     return deliver(losses, out)
 
 
@@ -84,7 +85,8 @@ def mean_squared_error_backward(y, targets, weights, out=None, work=None):
     weights = operand("weights", weights, 1, y.dtype, y.shape[:1])
     dy = target("out", out, y.shape, y.dtype, (weights,), same=(y, targets))
     if y.size:
-        _squares_backward(y.reshape(-1), targets.reshape(-1), weights, dy.reshape(-1))
+        share, chunks = y.dtype.type(2 / y.shape[1]), row_chunks(y.size, y.shape[1])
+        _squares_backward.launch(*chunks, y.reshape(-1), targets.reshape(-1), weights, share, dy.reshape(-1))
     return deliver(dy, out)
 
 
@@ -106,12 +108,6 @@ def _labels(labels, shape):
 def _kind(value):
     """Return what an error says of a value: its type, and an array's dtype."""
     return f"an array of {value.dtype}" if isinstance(value, np.ndarray) else type(value).__name__
-
-
-def _chunks(logits):
-    """Return the number of chunks of whole rows, and the number of rows of a chunk."""
-    per_chunk = max(1, CHUNK // logits.shape[1])
-    return pieces(len(logits), per_chunk), per_chunk
 
 
 @parallel
@@ -138,17 +134,15 @@ def _backward(chunk, worker, per_chunk, p, labels, weights, dlogits):
             dlogits[k] = weight * (p[k] - one if k == true else p[k])
 
 
-@kernel()
-def _shares_forward(logits, shares, losses, p):
-    """Compute losses and probabilities in chunks of whole rows."""
+@parallel
+def _shares_forward(chunk, worker, per_chunk, logits, shares, losses, p):
+    """Compute losses and probabilities of a chunk of rows."""
     rows = losses.size
     classes = logits.size // rows
-    per_chunk = max(1, CHUNK // classes)
-    for chunk in prange(pieces(rows, per_chunk)):
-        for row in range(chunk * per_chunk, min(rows, (chunk + 1) * per_chunk)):
-            start, stop = row * classes, (row + 1) * classes
-            largest, total = softmax_row(logits[start:stop], p[start:stop])
-            losses[row] = surprise_row(logits[start:stop], shares[start:stop], largest, total)
+    for row in range(chunk * per_chunk, min(rows, (chunk + 1) * per_chunk)):
+        start, stop = row * classes, (row + 1) * classes
+        largest, total = softmax_row(logits[start:stop], p[start:stop])
+        losses[row] = surprise_row(logits[start:stop], shares[start:stop], largest, total)
 
 
 @helper
@@ -162,48 +156,41 @@ def surprise_row(logits, shares, largest, total):
     return loss
 
 
-@kernel()
-def _shares_backward(p, shares, weights, dlogits):
-    """Compute the gradient in chunks of whole rows."""
+@parallel
+def _shares_backward(chunk, worker, per_chunk, p, shares, weights, dlogits):
+    """Compute a chunk of rows of the gradient."""
     rows = weights.size
     classes = p.size // rows
-    per_chunk = max(1, CHUNK // classes)
-    for chunk in prange(pieces(rows, per_chunk)):
-        for row in range(chunk * per_chunk, min(rows, (chunk + 1) * per_chunk)):
-            start, stop = row * classes, (row + 1) * classes
-            whole = p.dtype.type(0)
-            for k in range(start, stop):
-                whole += shares[k]
-            for k in range(start, stop):
-                dlogits[k] = weights[row] * (p[k] * whole - shares[k])
+    for row in range(chunk * per_chunk, min(rows, (chunk + 1) * per_chunk)):
+        start, stop = row * classes, (row + 1) * classes
+        whole = p.dtype.type(0)
+        for k in range(start, stop):
+            whole += shares[k]
+        for k in range(start, stop):
+            dlogits[k] = weights[row] * (p[k] * whole - shares[k])
 
 
-@kernel()
-def _squares_forward(y, targets, losses):
-    """Compute the losses in chunks of whole rows. A sum is in double precision, because a row may be an image."""
+@parallel
+def _squares_forward(chunk, worker, per_chunk, y, targets, losses):
+    """Compute the losses of a chunk of rows. A sum is in double precision, because a row may be an image."""
     rows = losses.size
     width = y.size // rows
-    per_chunk = max(1, CHUNK // width)
-    for chunk in prange(pieces(rows, per_chunk)):
-        for row in range(chunk * per_chunk, min(rows, (chunk + 1) * per_chunk)):
-            total = 0.0
-            for d in range(row * width, (row + 1) * width):
-                error = y[d] - targets[d]
-                total += error * error
-            losses[row] = total / width
+    for row in range(chunk * per_chunk, min(rows, (chunk + 1) * per_chunk)):
+        total = 0.0
+        for d in range(row * width, (row + 1) * width):
+            error = y[d] - targets[d]
+            total += error * error
+        losses[row] = total / width
 
 
-@kernel()
-def _squares_backward(y, targets, weights, dy):
-    """Compute the gradient in chunks of whole rows."""
+@parallel
+def _squares_backward(chunk, worker, per_chunk, y, targets, weights, share, dy):
+    """Compute a chunk of rows of the gradient; ``share`` is 2 divided by a row's length."""
     rows = weights.size
     width = y.size // rows
-    per_chunk = max(1, CHUNK // width)
-    share = y.dtype.type(2 / width)
-    for chunk in prange(pieces(rows, per_chunk)):
-        for row in range(chunk * per_chunk, min(rows, (chunk + 1) * per_chunk)):
-            start, stop = row * width, (row + 1) * width
-            difference_row(y[start:stop], targets[start:stop], weights[row] * share, dy[start:stop])
+    for row in range(chunk * per_chunk, min(rows, (chunk + 1) * per_chunk)):
+        start, stop = row * width, (row + 1) * width
+        difference_row(y[start:stop], targets[start:stop], weights[row] * share, dy[start:stop])
 
 
 @helper

@@ -3,11 +3,12 @@
 import math
 
 import numpy as np
-from numba import prange
 
+from .. import aligned
 from .fused.adam import adam_chunk
-from .machine.arrays import CHUNK, deliver, operand, pieces, target
-from .machine.jit import helper, kernel, refuse
+from .machine.arrays import CHUNK, deliver, operand, pieces, store, target, updated
+from .machine.jit import helper, refuse
+from .machine.parallel import parallel
 
 __all__ = ["adam_update", "clip_gradient", "gradient_norm", "rmsprop_update", "scale_gradient", "sgd_update"]
 
@@ -19,8 +20,9 @@ def sgd_update(parameter, gradient, velocity, learning_rate, momentum, nesterov)
     number = gradient.dtype.type
     flat = [array.reshape(-1) for array in arrays]
     rates = number(learning_rate), number(momentum)
-    _sgd(flat[0], gradient.reshape(-1), flat[-1], velocity is not None, *rates, bool(nesterov))
-    _store(arrays, state)
+    chunks, has_velocity = pieces(gradient.size, CHUNK), velocity is not None
+    _sgd.launch(chunks, flat[0], gradient.reshape(-1), flat[-1], has_velocity, *rates, bool(nesterov))
+    store(arrays, state)
 
 
 def adam_update(parameter, gradient, m, v, step, learning_rate, beta_1, beta_2, epsilon):
@@ -30,10 +32,11 @@ def adam_update(parameter, gradient, m, v, step, learning_rate, beta_1, beta_2, 
     number = gradient.dtype.type
     rate = number(learning_rate * (1 - beta_2**step) ** 0.5 / (1 - beta_1**step))
     flat = [array.reshape(-1) for array in arrays]
-    _adam(
-        flat[0], gradient.reshape(-1), flat[1], flat[2], rate, number(1 - beta_1), number(1 - beta_2), number(epsilon)
+    rests = number(1 - beta_1), number(1 - beta_2)
+    _adam.launch(
+        pieces(gradient.size, CHUNK), flat[0], gradient.reshape(-1), flat[1], flat[2], rate, *rests, number(epsilon)
     )
-    _store(arrays, state)
+    store(arrays, state)
 
 
 def rmsprop_update(parameter, gradient, mean_square, mean, velocity, learning_rate, rho, momentum, epsilon):
@@ -44,7 +47,8 @@ def rmsprop_update(parameter, gradient, mean_square, mean, velocity, learning_ra
     number = gradient.dtype.type
     flat = {name: array.reshape(-1) for name, array in zip(state, arrays, strict=True)}
     unused = np.empty(0, gradient.dtype)
-    _rmsprop(
+    _rmsprop.launch(
+        pieces(gradient.size, CHUNK),
         flat["parameter"],
         gradient.reshape(-1),
         flat["mean_square"],
@@ -58,16 +62,16 @@ def rmsprop_update(parameter, gradient, mean_square, mean, velocity, learning_ra
         mean is not None,
         velocity is not None,
     )
-    _store(arrays, state)
+    store(arrays, state)
 
 
 def gradient_norm(gradient, out=None, work=None):
     """Sum each chunk, and add the sums in order; see :func:`reference.gradient_norm`."""
     gradient = operand("gradient", gradient)
     norm = target("out", out, (), gradient.dtype, (gradient,))
-    sums = np.zeros(pieces(gradient.size, CHUNK))
-    _squares(gradient.reshape(-1), sums)
-    norm[...] = math.sqrt(sum(sums.tolist()))
+    sums = (work or aligned.empty)((pieces(gradient.size, CHUNK),), np.float64)
+    _squares.launch(sums.size, gradient.reshape(-1), sums)
+    _root_of_sum.launch(1, sums, norm.reshape(-1))
     return deliver(norm, out)
 
 
@@ -75,7 +79,8 @@ def scale_gradient(gradient, factor, out=None, work=None):
     """Scale chunk by chunk; see :func:`reference.scale_gradient`. ``out`` may be the gradient."""
     gradient = operand("gradient", gradient)
     scaled = target("out", out, gradient.shape, gradient.dtype, (), same=(gradient,))
-    _scale(gradient.reshape(-1), gradient.dtype.type(factor), scaled.reshape(-1))
+    number = gradient.dtype.type(factor)
+    _scale.launch(pieces(gradient.size, CHUNK), gradient.reshape(-1), number, scaled.reshape(-1))
     return deliver(scaled, out)
 
 
@@ -83,7 +88,8 @@ def clip_gradient(gradient, limit, out=None, work=None):
     """Clip chunk by chunk; see :func:`reference.clip_gradient`. ``out`` may be the gradient."""
     gradient = operand("gradient", gradient)
     clipped = target("out", out, gradient.shape, gradient.dtype, (), same=(gradient,))
-    _clip(gradient.reshape(-1), gradient.dtype.type(limit), clipped.reshape(-1))
+    number = gradient.dtype.type(limit)
+    _clip.launch(pieces(gradient.size, CHUNK), gradient.reshape(-1), number, clipped.reshape(-1))
     return deliver(clipped, out)
 
 
@@ -91,28 +97,17 @@ def _prepare(state, gradient):
     """Return the arrays to update and the gradient as jitted code takes them, copied if their layout asks for it."""
     refuse("the numbers of this step are among the arguments of an optimizer")
     gradient = operand("gradient", gradient)
-    for name, array in state.items():
-        if isinstance(array, np.ndarray) and not array.flags.writeable:
-            raise ValueError(f"{name} is updated in place, so it must be writable; got a read-only array. Pass a copy")
-    return [operand(name, array, dtype=gradient.dtype, shape=gradient.shape) for name, array in state.items()], gradient
+    return updated(state, gradient.dtype, gradient.shape), gradient
 
 
-def _store(arrays, state):
-    """Write back the arrays that had to be copied."""
-    for array, original in zip(arrays, state.values(), strict=True):
-        if array is not original:
-            np.copyto(original, array)
-
-
-@kernel()
-def _sgd(parameter, gradient, velocity, has_velocity, rate, momentum, nesterov):
-    """Update fixed chunks of elements. Without a velocity the argument of that name is not touched."""
-    for chunk in prange(pieces(parameter.size, CHUNK)):
-        start, stop = chunk * CHUNK, min(parameter.size, (chunk + 1) * CHUNK)
-        if has_velocity:
-            momentum_chunk(parameter[start:stop], gradient[start:stop], velocity[start:stop], rate, momentum, nesterov)
-        else:
-            descent_chunk(parameter[start:stop], gradient[start:stop], rate)
+@parallel
+def _sgd(chunk, worker, parameter, gradient, velocity, has_velocity, rate, momentum, nesterov):
+    """Update a chunk of elements. Without a velocity the argument of that name is not touched."""
+    start, stop = chunk * CHUNK, min(parameter.size, (chunk + 1) * CHUNK)
+    if has_velocity:
+        momentum_chunk(parameter[start:stop], gradient[start:stop], velocity[start:stop], rate, momentum, nesterov)
+    else:
+        descent_chunk(parameter[start:stop], gradient[start:stop], rate)
 
 
 @helper
@@ -132,40 +127,39 @@ def momentum_chunk(parameter, gradient, velocity, rate, momentum, nesterov):
         parameter[i] += momentum * speed - step if nesterov else speed
 
 
-@kernel()
-def _adam(parameter, gradient, m, v, rate, rest_1, rest_2, epsilon):
-    """Update fixed chunks of elements; the parameters are those of :func:`.fused.adam.adam_chunk`."""
-    for chunk in prange(pieces(parameter.size, CHUNK)):
-        start, stop = chunk * CHUNK, min(parameter.size, (chunk + 1) * CHUNK)
-        adam_chunk(
-            parameter[start:stop], gradient[start:stop], m[start:stop], v[start:stop], rate, rest_1, rest_2, epsilon
-        )
+@parallel
+def _adam(chunk, worker, parameter, gradient, m, v, rate, rest_1, rest_2, epsilon):
+    """Update a chunk of elements; the parameters are those of :func:`.fused.adam.adam_chunk`."""
+    start, stop = chunk * CHUNK, min(parameter.size, (chunk + 1) * CHUNK)
+    adam_chunk(parameter[start:stop], gradient[start:stop], m[start:stop], v[start:stop], rate, rest_1, rest_2, epsilon)
 
 
-@kernel()
-def _rmsprop(w, g, mean_square, mean, velocity, rate, rho, rest, momentum, epsilon, centered, has_velocity):
-    """Update fixed chunks of elements; arrays that this form does not need are not touched.
+@parallel
+def _rmsprop(
+    chunk, worker, w, g, mean_square, mean, velocity, rate, rho, rest, momentum, epsilon, centered, has_velocity
+):  # fmt: skip
+    """Update a chunk of elements; arrays that this form does not need are not touched.
 
     Parameters
     ----------
+    chunk, worker : int
     w, g, mean_square, mean, velocity : flat arrays
     rate, rho, rest, momentum, epsilon : numbers
         ``rest`` is ``1 - rho``.
     centered, has_velocity : bool
         Whether there is a mean, and a velocity.
     """
-    for chunk in prange(pieces(w.size, CHUNK)):
-        start, stop = chunk * CHUNK, min(w.size, (chunk + 1) * CHUNK)
-        step = np.empty(stop - start, w.dtype)
-        mean_square_chunk(mean_square[start:stop], g[start:stop], rho, rest)
-        if centered:
-            mean_chunk(mean[start:stop], g[start:stop], rho, rest)
-            centered_step(step, g[start:stop], mean_square[start:stop], mean[start:stop], rate, epsilon)
-        else:
-            plain_step(step, g[start:stop], mean_square[start:stop], rate, epsilon)
-        if has_velocity:
-            velocity_chunk(step, velocity[start:stop], momentum)
-        descent_chunk(w[start:stop], step, w.dtype.type(1))
+    start, stop = chunk * CHUNK, min(w.size, (chunk + 1) * CHUNK)
+    step = np.empty(stop - start, w.dtype)
+    mean_square_chunk(mean_square[start:stop], g[start:stop], rho, rest)
+    if centered:
+        mean_chunk(mean[start:stop], g[start:stop], rho, rest)
+        centered_step(step, g[start:stop], mean_square[start:stop], mean[start:stop], rate, epsilon)
+    else:
+        plain_step(step, g[start:stop], mean_square[start:stop], rate, epsilon)
+    if has_velocity:
+        velocity_chunk(step, velocity[start:stop], momentum)
+    descent_chunk(w[start:stop], step, w.dtype.type(1))
 
 
 @helper
@@ -207,22 +201,29 @@ def velocity_chunk(step, velocity, momentum):
         step[i] = velocity[i]
 
 
-@kernel()
-def _squares(x, sums):
-    """Sum the squares of each chunk, in double precision."""
-    for chunk in prange(sums.size):
-        total = 0.0
-        for i in range(chunk * CHUNK, min(x.size, (chunk + 1) * CHUNK)):
-            total += np.float64(x[i]) * np.float64(x[i])
-        sums[chunk] = total
+@parallel
+def _squares(chunk, worker, x, sums):
+    """Sum the squares of a chunk, in double precision."""
+    total = 0.0
+    for i in range(chunk * CHUNK, min(x.size, (chunk + 1) * CHUNK)):
+        total += np.float64(x[i]) * np.float64(x[i])
+    sums[chunk] = total
 
 
-@kernel()
-def _scale(x, factor, y):
-    """Scale fixed chunks of elements."""
-    for chunk in prange(pieces(x.size, CHUNK)):
-        start, stop = chunk * CHUNK, min(x.size, (chunk + 1) * CHUNK)
-        scale_chunk(x[start:stop], factor, y[start:stop])
+@parallel
+def _root_of_sum(item, worker, sums, norm):
+    """Add the chunks' sums in order, and take the root."""
+    total = 0.0
+    for chunk in range(sums.size):
+        total += sums[chunk]
+    norm[0] = math.sqrt(total)
+
+
+@parallel
+def _scale(chunk, worker, x, factor, y):
+    """Scale a chunk of elements."""
+    start, stop = chunk * CHUNK, min(x.size, (chunk + 1) * CHUNK)
+    scale_chunk(x[start:stop], factor, y[start:stop])
 
 
 @helper
@@ -232,12 +233,11 @@ def scale_chunk(x, factor, y):
         y[i] = factor * x[i]
 
 
-@kernel()
-def _clip(x, limit, y):
-    """Clip fixed chunks of elements."""
-    for chunk in prange(pieces(x.size, CHUNK)):
-        start, stop = chunk * CHUNK, min(x.size, (chunk + 1) * CHUNK)
-        clip_chunk(x[start:stop], limit, y[start:stop])
+@parallel
+def _clip(chunk, worker, x, limit, y):
+    """Clip a chunk of elements."""
+    start, stop = chunk * CHUNK, min(x.size, (chunk + 1) * CHUNK)
+    clip_chunk(x[start:stop], limit, y[start:stop])
 
 
 @helper

@@ -3,16 +3,14 @@
 The inner loop goes over channels, which are neighbours in memory, so it runs in vectors.
 """
 
-import numpy as np
-from numba import prange
-
+from .. import aligned
 from .._arguments import check_gradient, integers, output_size, pooling_window, several
 from ..geometry import argmax_dtype
 from .machine.arrays import deliver, operand, pieces, target
-from .machine.jit import helper, kernel
+from .machine.jit import helper
 from .machine.max_pooling import pool_rows, pooling, unpool
 from .machine.memory import clear, copy
-from .machine.parallel import parallel
+from .machine.parallel import parallel, worker_count
 
 __all__ = ["average_pool2d_backward", "average_pool2d_forward", "max_pool2d_backward", "max_pool2d_forward"]
 
@@ -54,7 +52,8 @@ def average_pool2d_forward(x, pool_size, strides, pads, out=None, work=None):
     y = target("out", out, (N, *output_size(window, (H, W)), C), x.dtype, (x,))
     if y.size:
         top, _, left, _ = window.pads
-        _average(x, y, window.size, window.strides, (top, left), _chunks(y.shape, window))
+        chunks = _chunks(y.shape, window)
+        _average.launch(chunks, x, y, window.size, window.strides, (top, left), chunks)
     return deliver(y, out)
 
 
@@ -64,7 +63,8 @@ def average_pool2d_backward(dy, input_size, pool_size, strides, pads, out=None, 
     dx = target("out", out, (len(dy), *input_size, dy.shape[-1]), dy.dtype, (dy,))
     if dx.size:
         top, _, left, _ = window.pads
-        _share_out(dy, dx, window.size, window.strides, (top, left))
+        shares = (work or aligned.empty)((worker_count(len(dx)), dx.shape[-1]), dx.dtype)
+        _share_out.launch(len(dx), dy, dx, window.size, window.strides, (top, left), shares)
     return deliver(dx, out)
 
 
@@ -97,52 +97,51 @@ def _backward(n, worker, p, dy, argmax, relu, H, W, C, dx):
     unpool(p, dy, argmax, dy, relu, n, H, W, C, dx, n * H * W * C)
 
 
-@kernel()
-def _average(x, y, pool_size, strides, pads, chunks):
-    """Compute the averages: as :func:`_forward`, but the pixels are added up and divided by their number."""
+@parallel
+def _average(chunk, worker, x, y, pool_size, strides, pads, chunks):
+    """Compute a chunk of averages: as :func:`_forward`, but the pixels are added up and divided by their number."""
     N, H, W, C = x.shape
     OH, OW = y.shape[1:3]
     (KH, KW), (top, left) = pool_size, pads
     images, result = x.reshape(-1), y.reshape(-1)
-    for chunk in prange(chunks):
-        for r in range(chunk * (N * OH) // chunks, (chunk + 1) * (N * OH) // chunks):
-            i = r % OH * strides[0] - top
-            rows = min(KH, H - i) - max(0, -i)
-            for j in range(OW):
-                column, at = j * strides[1] - left, (r * OW + j) * C
-                total = result[at : at + C]
-                clear(result, at, C)
-                for p in range(max(0, -i), min(KH, H - i)):
-                    for q in range(max(0, -column), min(KW, W - column)):
-                        pixel = ((r // OH * H + i + p) * W + column + q) * C
-                        add(total, images[pixel : pixel + C])
-                divide(total, rows * (min(KW, W - column) - max(0, -column)))
+    for r in range(chunk * (N * OH) // chunks, (chunk + 1) * (N * OH) // chunks):
+        i = r % OH * strides[0] - top
+        rows = min(KH, H - i) - max(0, -i)
+        for j in range(OW):
+            column, at = j * strides[1] - left, (r * OW + j) * C
+            total = result[at : at + C]
+            clear(result, at, C)
+            for p in range(max(0, -i), min(KH, H - i)):
+                for q in range(max(0, -column), min(KW, W - column)):
+                    pixel = ((r // OH * H + i + p) * W + column + q) * C
+                    add(total, images[pixel : pixel + C])
+            divide(total, rows * (min(KW, W - column) - max(0, -column)))
 
 
-@kernel()
-def _share_out(dy, dx, pool_size, strides, pads):
-    """Compute the gradient: as :func:`_backward`, but every pixel of a window gets the same share.
+@parallel
+def _share_out(n, worker, dy, dx, pool_size, strides, pads, shares):
+    """Compute the gradient of image n: as :func:`_backward`, but every pixel of a window gets the same share.
 
-    A share is dy divided by the number of pixels. It stands in a row of its own while the window is visited.
+    A share is dy divided by the number of pixels. It stands in the worker's row of ``shares`` while the window is
+    visited.
     """
-    N, OH, OW, C = dy.shape
+    _, OH, OW, C = dy.shape
     H, W = dx.shape[1:3]
     (KH, KW), (top, left) = pool_size, pads
     gradient, result = dy.reshape(-1), dx.reshape(-1)
-    for n in prange(N):
-        clear(result, n * H * W * C, H * W * C)
-        share = np.empty(C, dy.dtype)
-        for i in range(OH):
-            row = i * strides[0] - top
-            rows = min(KH, H - row) - max(0, -row)
-            for j in range(OW):
-                column = j * strides[1] - left
-                copy(share, 0, gradient, ((n * OH + i) * OW + j) * C, C)
-                divide(share, rows * (min(KW, W - column) - max(0, -column)))
-                for p in range(max(0, -row), min(KH, H - row)):
-                    for q in range(max(0, -column), min(KW, W - column)):
-                        pixel = ((n * H + row + p) * W + column + q) * C
-                        add(result[pixel : pixel + C], share)
+    clear(result, n * H * W * C, H * W * C)
+    share = shares[worker]
+    for i in range(OH):
+        row = i * strides[0] - top
+        rows = min(KH, H - row) - max(0, -row)
+        for j in range(OW):
+            column = j * strides[1] - left
+            copy(share, 0, gradient, ((n * OH + i) * OW + j) * C, C)
+            divide(share, rows * (min(KW, W - column) - max(0, -column)))
+            for p in range(max(0, -row), min(KH, H - row)):
+                for q in range(max(0, -column), min(KW, W - column)):
+                    pixel = ((n * H + row + p) * W + column + q) * C
+                    add(result[pixel : pixel + C], share)
 
 
 @helper

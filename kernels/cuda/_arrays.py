@@ -85,3 +85,15 @@ def deliver(result, out):
 def scratch(work):
     """Return what supplies a kernel's scratch memory."""
     return work or empty
+
+
+def updated(state, dtype, shape):
+    """Return arrays that are updated in place, by their names, as kernels take them: copied if they are views."""
+    return [operand(name, array, dtype=dtype, shape=shape) for name, array in state.items()]
+
+
+def store(arrays, state):
+    """Write back what :func:`updated` had to copy."""
+    for array, original in zip(arrays, state.values(), strict=True):
+        if array is not original:
+            original[...] = array

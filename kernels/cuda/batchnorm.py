@@ -9,11 +9,17 @@ import math
 import numpy as np
 
 from .._arguments import several
-from ._arrays import deliver, operand, scratch, target
+from ._arrays import deliver, operand, scratch, store, target, updated
 from ._device import cuda, kernel, spread
 from ._sums import make_column_sums, sum_columns
 
-__all__ = ["batch_norm_backward", "batch_norm_forward", "batch_norm_inference_backward", "batch_norm_inference_forward"]
+__all__ = [
+    "batch_norm_backward",
+    "batch_norm_forward",
+    "batch_norm_inference_backward",
+    "batch_norm_inference_forward",
+    "move_average",
+]
 
 
 def batch_norm_forward(x, gamma, beta, epsilon, out=None, work=None):
@@ -54,6 +60,15 @@ def batch_norm_backward(dy, x, gamma, mean, variance, epsilon, out=None, work=No
 def batch_norm_inference_backward(dy, x, gamma, mean, variance, epsilon, out=None, work=None):
     """See :func:`reference.batch_norm_inference_backward`."""
     return _backward(dy, x, gamma, mean, variance, epsilon, out, work, by_batch=False)
+
+
+def move_average(moving, batch, momentum):
+    """See :func:`reference.move_average`."""
+    batch = operand("batch", batch)
+    state, number = {"moving": moving}, batch.dtype.type
+    arrays = updated(state, batch.dtype, batch.shape)
+    spread(_move_average, batch.size, arrays[0], batch, number(momentum), number(1 - momentum))
+    store(arrays, state)
 
 
 def _backward(dy, x, gamma, mean, variance, epsilon, out, work, by_batch):
@@ -128,3 +143,10 @@ def _input_gradient(count, dy, x, gamma, mean, scale, dgamma, dbeta, share, dx, 
         c = i % C
         xhat = (x[i] - mean[c]) * scale[c]
         dx[i] = gamma[c] * scale[c] * (dy[i] - share * dbeta[c] - xhat * (share * dgamma[c]))
+
+
+@kernel
+def _move_average(count, moving, batch, momentum, rest):
+    """Move one average; ``rest`` is ``1 - momentum``."""
+    for i in range(cuda.grid(1), count, cuda.gridsize(1)):
+        moving[i] = momentum * moving[i] + rest * batch[i]

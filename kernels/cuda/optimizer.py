@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 
-from ._arrays import deliver, operand, scratch, target
+from ._arrays import deliver, operand, scratch, store, target, updated
 from ._device import SUM_CHUNKS, THREADS, cuda, kernel, launch, spread
 from ._sums import sum_of_squares
 
@@ -21,7 +21,7 @@ def sgd_update(parameter, gradient, velocity, learning_rate, momentum, nesterov)
     else:
         rates = number(learning_rate), number(momentum)
         spread(_descend_with_momentum, gradient.size, arrays[0], gradient, arrays[1], *rates, bool(nesterov))
-    _store(arrays, state)
+    store(arrays, state)
 
 
 def adam_update(parameter, gradient, m, v, step, learning_rate, beta_1, beta_2, epsilon):
@@ -32,7 +32,7 @@ def adam_update(parameter, gradient, m, v, step, learning_rate, beta_1, beta_2, 
     rate = number(learning_rate * (1 - beta_2**step) ** 0.5 / (1 - beta_1**step))
     rests = number(1 - beta_1), number(1 - beta_2)
     spread(_adam, gradient.size, w, gradient, m_line, v_line, rate, *rests, number(epsilon))
-    _store((w, m_line, v_line), state)
+    store((w, m_line, v_line), state)
 
 
 def rmsprop_update(parameter, gradient, mean_square, mean, velocity, learning_rate, rho, momentum, epsilon):
@@ -59,7 +59,7 @@ def rmsprop_update(parameter, gradient, mean_square, mean, velocity, learning_ra
         mean is not None,
         velocity is not None,
     )
-    _store(arrays, state)
+    store(arrays, state)
 
 
 def gradient_norm(gradient, out=None, work=None):
@@ -92,14 +92,7 @@ def clip_gradient(gradient, limit, out=None, work=None):
 def _prepare(state, gradient):
     """Return the arrays to update and the gradient as kernels take them, copied if their layout asks for it."""
     gradient = operand("gradient", gradient)
-    return [operand(name, array, dtype=gradient.dtype, shape=gradient.shape) for name, array in state.items()], gradient
-
-
-def _store(arrays, state):
-    """Write back what had to be copied."""
-    for array, original in zip(arrays, state.values(), strict=True):
-        if array is not original:
-            original[...] = array
+    return updated(state, gradient.dtype, gradient.shape), gradient
 
 
 @kernel

@@ -10,7 +10,13 @@ import numpy as np
 
 from ._out import deliver, deliver_all
 
-__all__ = ["batch_norm_backward", "batch_norm_forward", "batch_norm_inference_backward", "batch_norm_inference_forward"]
+__all__ = [
+    "batch_norm_backward",
+    "batch_norm_forward",
+    "batch_norm_inference_backward",
+    "batch_norm_inference_forward",
+    "move_average",
+]
 
 
 def batch_norm_forward(x, gamma, beta, epsilon, out=None, work=None):
@@ -94,6 +100,21 @@ def batch_norm_inference_backward(dy, x, gamma, mean, variance, epsilon, out=Non
     """
     _, dgamma, dbeta = parameter_gradients(dy, x, mean, variance, epsilon)
     return deliver_all((dy * (gamma / np.sqrt(variance + epsilon)), dgamma, dbeta), out)
+
+
+def move_average(moving, batch, momentum):
+    """Move a running average towards the value of a batch, in place.
+
+    ``moving = momentum * moving + (1 - momentum) * batch``
+
+    Parameters
+    ----------
+    moving, batch : arrays of the same shape
+    momentum : float in [0, 1]
+        The share of the average that is kept.
+    """
+    moving *= momentum
+    moving += (1 - momentum) * batch
 
 
 def normalise(x, mean, variance, epsilon):

@@ -53,6 +53,7 @@ def arguments():
         add("batch_norm_backward", draw(*shape), x, draw(C), draw(C), positive(C), 1e-3)
         add("batch_norm_inference_forward", x, draw(C), draw(C), draw(C), positive(C), 1e-3)
         add("batch_norm_inference_backward", draw(*shape), x, draw(C), draw(C), positive(C), 1e-3)
+        add("move_average", draw(C), draw(C), 0.99)
     for shape in [(5, 7), (0, 3), ()]:
         for name, constants in CURVES.items():
             add(f"{name}_forward", 30 * draw(*shape), *constants)

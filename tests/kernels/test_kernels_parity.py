@@ -13,7 +13,7 @@ from tinycnn.kernels import cpu, reference
 from tinycnn.kernels.geometry import argmax_dtype
 
 ACTIVATIONS = ["elu", "gelu", "leaky_relu", "relu", "sigmoid", "softmax", "tanh"]
-UPDATES_IN_PLACE = {"adam_update", "rmsprop_update", "sgd_update"}
+UPDATES_IN_PLACE = {"adam_update", "move_average", "rmsprop_update", "sgd_update"}
 # The largest error over the largest result (or 1): a few roundings of each dtype, and more where sums are long.
 TOLERANCE = {np.float32: 3e-5, np.float64: 1e-12}
 
@@ -183,6 +183,12 @@ def _(draw):
     shape = channelled(draw)
     C = shape[-1]
     return values(draw, *shape), values(draw, *shape), values(draw, C), values(draw, C), positive(draw, C), 1e-3
+
+
+@case("move_average")
+def _(draw):
+    C = draw(channels)
+    return values(draw, C), values(draw, C), draw(st.sampled_from([0.0, 0.9, 0.99, 1.0]))
 
 
 def any_shape(draw):
@@ -619,6 +625,19 @@ def test_batch_norm_does_not_cancel():
     np.testing.assert_allclose(variance, x.var(axis=0, dtype=float), rtol=1e-5)
 
 
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_running_averages_have_the_bits_of_the_reference(dtype):
+    """Each product rounds by itself, so a running average does not depend on which processor could fuse it."""
+    rng = np.random.default_rng(0)
+    start, batches = rng.standard_normal(1000).astype(dtype), rng.standard_normal((5, 1000)).astype(dtype)
+    ours, expected = start.copy(), start.copy()
+    for batch in batches:
+        cpu.move_average(ours, batch, 0.99)
+        reference.move_average(expected, batch, 0.99)
+    np.testing.assert_array_equal(ours, expected, strict=True)
+    assert not np.array_equal(ours, start)
+
+
 ONE_BY_ONE = (1, 1), (0, 0, 0, 0), (1, 1)  # strides, pads, dilation
 IMAGE, WEIGHTS = np.ones((1, 4, 4, 3)), np.ones((3, 3, 1, 4))
 TWO = np.ones(2)
@@ -643,6 +662,8 @@ TWO = np.ones(2)
         (ValueError, "smaller than the window", "conv2d_forward", (IMAGE[:, :2, :, :1], WEIGHTS, None, *ONE_BY_ONE, 1)),
         (ValueError, "dy must have shape", "conv2d_backward_input", (IMAGE, WEIGHTS, (9, 9), *ONE_BY_ONE, 1)),
         (ValueError, "no values", "batch_norm_forward", (np.ones((0, 2)), TWO, TWO, 1e-3)),
+        (ValueError, "no values", "batch_norm_backward", (np.ones((0, 2)), np.ones((0, 2)), TWO, TWO, TWO, 1e-3)),
+        (ValueError, "moving must have shape", "move_average", (np.ones(3), TWO, 0.9)),
         (ValueError, "smaller than the window", "average_pool2d_forward", (IMAGE, (2, 2), (2, 2), (2, 0, 0, 0))),
         (ValueError, "dy must have", "average_pool2d_backward", (IMAGE, (6, 6), (2, 2), (2, 2), (0,) * 4)),
         (ValueError, "x must have shape", "gelu_backward", (TWO, np.ones(3))),

@@ -12,7 +12,7 @@ import pytest
 from threadpoolctl import threadpool_info
 
 from tinycnn.kernels import cpu, reference
-from tinycnn.kernels.cpu.machine import jit
+from tinycnn.kernels.cpu.machine import jit, parallel
 from tinycnn.kernels.threads import one_blas_thread
 
 ROOT = Path(__file__).parents[2]
@@ -54,6 +54,7 @@ def large_arguments():
         "batch_norm_backward": (x[::-1].copy(), x, channel, channel, channel, 1e-3),
         "batch_norm_inference_forward": (x, channel, channel, channel, channel, 1e-3),
         "batch_norm_inference_backward": (x[::-1].copy(), x, channel, channel, channel, 1e-3),
+        "move_average": (flat.copy(), flat, 0.99),
         "relu_forward": (flat,),
         "relu_backward": (flat[::-1].copy(), flat),
         "average_pool2d_forward": (x, *pool),
@@ -118,14 +119,13 @@ def test_bits_do_not_depend_on_the_number_of_threads():
 
 
 def test_little_work_stays_on_the_calling_thread(monkeypatch):
-    wanted = []
-    monkeypatch.setattr(jit.numba, "set_num_threads", wanted.append)
-    threads = jit.numba.get_num_threads()
+    asked = []
+    monkeypatch.setattr(parallel, "worker_count", lambda chunks: asked.append(chunks) or 1)
     few, many = np.ones((10, 10), np.float32), np.ones((3000, 10), np.float32)
-    cpu.softmax_forward(many)
-    assert not wanted
     cpu.softmax_forward(few)
-    assert wanted == [1, threads]
+    assert not asked
+    cpu.softmax_forward(many)
+    assert asked
 
 
 def test_bits_do_not_depend_on_what_counts_as_little(monkeypatch):
@@ -167,6 +167,7 @@ def small_arguments():
         "batch_norm_forward": (x, channel, channel, 1e-3),
         "batch_norm_backward": (x[::-1].copy(), x, channel, channel, channel, 1e-3),
         "batch_norm_inference_backward": (x[::-1].copy(), x, channel, channel, channel, 1e-3),
+        "move_average": (flat.copy(), flat[::-1].copy(), 0.99),
         "average_pool2d_forward": (x, (3, 3), (2, 2), (1, 1, 1, 1)),
         "average_pool2d_backward": (draw(3, 3, 3, 3), (5, 5), (3, 3), (2, 2), (1, 1, 1, 1)),
         **curve_arguments(flat[::-1].copy(), flat),

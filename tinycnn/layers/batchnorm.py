@@ -166,6 +166,4 @@ class BatchNormalization(Layer):
     def _move_averages(self, mean: Array, variance: Array) -> None:
         """Move the running averages towards the statistics of a batch."""
         for name, batch in (("moving_mean", mean), ("moving_variance", variance)):
-            moving = self.buffers[name]
-            moving *= self.momentum
-            moving += (1 - self.momentum) * batch
+            self.kernels.move_average(self.buffers[name], batch, self.momentum)

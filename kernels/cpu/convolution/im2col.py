@@ -14,12 +14,14 @@ between pixels that the zeros make.
 """
 
 import numpy as np
-from numba import prange
 
 from ... import aligned
+from ...threads import one_blas_thread
 from ..machine.arrays import pieces
-from ..machine.jit import helper, kernel
+from ..machine.jit import helper
 from ..machine.memory import clear, copy, matmul_add
+from ..machine.parallel import parallel
+from . import direct
 
 TILE_BYTES = 400_000  # of gathered receptive fields: with the weights these fit into a second-level cache of 1 MB
 CHUNKS = 32  # at most, of a launch; each has a buffer of its own
@@ -38,8 +40,8 @@ def input_gradient(dy, w, dx, window, groups, work):
     ``i*s = h + p'*d - (d*(KH-1) - top)``: a stride of 1, the same dilation, and another pad, which may be negative.
     """
     KH, KW, CG, F = w.shape
-    parts = w[::-1, ::-1].reshape(KH, KW, CG, groups, F // groups)
-    flipped = np.ascontiguousarray(parts.transpose(0, 1, 4, 3, 2)).reshape(KH, KW, F // groups, CG * groups)
+    flipped = (work or aligned.empty)((KH, KW, F // groups, CG * groups), dy.dtype)
+    direct.flip_tap.launch(KH * KW, w.reshape(-1), flipped.reshape(-1), KH * KW, CG, F // groups, groups)
     no_bias = np.zeros(CG * groups, dy.dtype)
     pad = tuple(e - 1 - p for e, p in zip(window.extent(), window.pads[::2], strict=True))
     _convolve(dy, flipped, no_bias, dx, (1, 1), window.dilation, pad, window.strides, groups, work)
@@ -51,18 +53,18 @@ def weight_gradient(dy, x, dw, db, window, groups, work):
     depth = dw.size // F
     rows, tiles, chunks = _tiling(N * OH, OW, depth, x.itemsize)
     empty = work or aligned.empty
-    partial = empty((chunks, depth * F), x.dtype)
-    partial_bias = empty((chunks, F), x.dtype)
+    size = depth * F + F  # of dw and db together
+    partial = empty((chunks * size,), x.dtype)
     in_place = _reads_in_place(window.size, window.strides, window.pads, x.shape[1:3], (OH, OW))
     cols = empty((chunks, 1 if in_place else rows * OW * depth), x.dtype)
     ones = np.ones(rows * OW, x.dtype)
     top, _, left, _ = window.pads
-    _weight_gradient(
-        x, dy, cols, ones, partial, partial_bias, window.size, window.strides, window.dilation, (top, left), groups,
-        rows, tiles, in_place,
-    )  # fmt: skip
-    np.sum(partial, axis=0, out=dw.reshape(-1))  # row by row, which is the order of the chunks
-    np.sum(partial_bias, axis=0, out=db)
+    with one_blas_thread():
+        _weight_gradient.launch(
+            chunks, x, dy, cols, ones, partial, window.size, window.strides, window.dilation, (top, left), groups, rows,
+            tiles, in_place,
+        )  # fmt: skip
+    direct.add_up.launch(direct.PIECES, partial, chunks, size, dw.reshape(-1), db)
 
 
 def _convolve(x, w, b, y, strides, dilation, pads, spread, groups, work):
@@ -73,7 +75,8 @@ def _convolve(x, w, b, y, strides, dilation, pads, spread, groups, work):
     rows, tiles, chunks = _tiling(len(y) * OH, OW, depth, y.itemsize)
     in_place = spread == (1, 1) and _reads_in_place((KH, KW), strides, pads, x.shape[1:3], (OH, OW))
     cols = (work or aligned.empty)((chunks, 1 if in_place else rows * OW * depth), y.dtype)
-    _forward(x, w, b, y, cols, strides, dilation, pads, spread, groups, rows, tiles, in_place)
+    with one_blas_thread():
+        _forward.launch(chunks, x, w, b, y, cols, strides, dilation, pads, spread, groups, rows, tiles, in_place)
 
 
 def _tiling(rows, columns, depth, itemsize):
@@ -88,12 +91,15 @@ def _reads_in_place(size, strides, pads, input_size, output_size):
     return size == strides == (1, 1) and not any(pads) and input_size == output_size
 
 
-@kernel(blas=True)
-def _forward(x, w, b, y, cols, strides, dilation, pads, spread, groups, rows, tiles, in_place):
-    """For each tile, gather, fill the result with the bias and add the product. Tiles write to different rows of y.
+@parallel
+def _forward(chunk, worker, x, w, b, y, cols, strides, dilation, pads, spread, groups, rows, tiles, in_place):
+    """For each tile of a chunk, gather, fill the result with the bias and add the product.
+
+    Tiles write to different rows of y.
 
     Parameters
     ----------
+    chunk, worker : int
     x : (N, H, W, C) array
     w : (KH, KW, C // groups, F) array
     b : (F,) array
@@ -112,41 +118,41 @@ def _forward(x, w, b, y, cols, strides, dilation, pads, spread, groups, rows, ti
     KH, KW, CG, _ = w.shape
     depth, FG, chunks = KH * KW * CG, F // groups, cols.shape[0]
     images, weights, result, buffer = x.reshape(-1), w.reshape(-1), y.reshape(-1), cols.reshape(-1)
-    for chunk in prange(chunks):
-        start = chunk * cols.shape[1]
-        for tile in range(chunk * tiles // chunks, (chunk + 1) * tiles // chunks):
-            first, last = tile * rows, min((tile + 1) * rows, N * OH)
-            pixels = (last - first) * OW
-            for pixel in range(first * OW, last * OW):
-                copy(result, pixel * F, b, 0, F)
-            for g in range(groups):
-                c_start = first * OW * F + g * FG
-                if in_place:
-                    a, a_start, a_row = images, first * OW * CG * groups + g * CG, CG * groups
-                else:
-                    gather(x, buffer, start, first, last, OH, OW, KH, KW, strides, dilation, pads, spread, CG, g * CG)
-                    a, a_start, a_row = buffer, start, depth
-                matmul_add(
-                    pixels, FG, depth, a, a_start, a_row, False, weights, g * FG, F, False, result, c_start, F
-                )  # fmt: skip
+    start = chunk * cols.shape[1]
+    for tile in range(chunk * tiles // chunks, (chunk + 1) * tiles // chunks):
+        first, last = tile * rows, min((tile + 1) * rows, N * OH)
+        pixels = (last - first) * OW
+        for pixel in range(first * OW, last * OW):
+            copy(result, pixel * F, b, 0, F)
+        for g in range(groups):
+            c_start = first * OW * F + g * FG
+            if in_place:
+                a, a_start, a_row = images, first * OW * CG * groups + g * CG, CG * groups
+            else:
+                gather(x, buffer, start, first, last, OH, OW, KH, KW, strides, dilation, pads, spread, CG, g * CG)
+                a, a_start, a_row = buffer, start, depth
+            matmul_add(
+                pixels, FG, depth, a, a_start, a_row, False, weights, g * FG, F, False, result, c_start, F
+            )  # fmt: skip
 
 
-@kernel(blas=True)
+@parallel
 def _weight_gradient(
-    x, dy, cols, ones, partial, partial_bias, kernel_size, strides, dilation, pads, groups, rows, tiles, in_place
+    chunk, worker, x, dy, cols, ones, partial, kernel_size, strides, dilation, pads, groups, rows, tiles, in_place
 ):  # fmt: skip
-    """For each tile, gather, and add ``cols.T @ dy`` to the chunk's own dw and the column sums of dy to its db.
+    """For each tile of a chunk, add ``cols.T @ dy`` to the chunk's own dw, and the column sums of dy to its db.
 
     Parameters
     ----------
+    chunk, worker : int
     x : (N, H, W, C) array
     dy : (N, OH, OW, F) array
     cols : (chunks, …) array
         A buffer for each chunk.
     ones : array
         As many ones as a tile has pixels: a product with them sums columns.
-    partial, partial_bias : (chunks, KH*KW*C//groups*F) and (chunks, F) arrays
-        They receive each chunk's sums.
+    partial : flat array
+        It receives each chunk's dw and db.
     kernel_size, strides, dilation, pads : (int, int)
     groups, rows, tiles : int
     in_place : bool
@@ -158,25 +164,24 @@ def _weight_gradient(
     CG, FG, chunks = C // groups, F // groups, cols.shape[0]
     depth = KH * KW * CG
     images, gradient, buffer = x.reshape(-1), dy.reshape(-1), cols.reshape(-1)
-    dw, db = partial.reshape(-1), partial_bias.reshape(-1)
-    for chunk in prange(chunks):
-        start = chunk * cols.shape[1]
-        clear(dw, chunk * depth * F, depth * F)
-        clear(db, chunk * F, F)
-        for tile in range(chunk * tiles // chunks, (chunk + 1) * tiles // chunks):
-            first, last = tile * rows, min((tile + 1) * rows, N * OH)
-            pixels, origin = (last - first) * OW, first * OW * F
-            matmul_add(1, F, pixels, ones, 0, pixels, False, gradient, origin, F, False, db, chunk * F, F)
-            for g in range(groups):
-                if in_place:
-                    a, a_start, a_row = images, first * OW * C + g * CG, C
-                else:
-                    gather(x, buffer, start, first, last, OH, OW, KH, KW, strides, dilation, pads, (1, 1), CG, g * CG)
-                    a, a_start, a_row = buffer, start, depth
-                matmul_add(
-                    depth, FG, pixels, a, a_start, a_row, True, gradient, origin + g * FG, F, False,
-                    dw, chunk * depth * F + g * FG, F,
-                )  # fmt: skip
+    start, size = chunk * cols.shape[1], depth * F + F
+    dw = chunk * size
+    db = dw + depth * F
+    clear(partial, dw, size)
+    for tile in range(chunk * tiles // chunks, (chunk + 1) * tiles // chunks):
+        first, last = tile * rows, min((tile + 1) * rows, N * OH)
+        pixels, origin = (last - first) * OW, first * OW * F
+        matmul_add(1, F, pixels, ones, 0, pixels, False, gradient, origin, F, False, partial, db, F)
+        for g in range(groups):
+            if in_place:
+                a, a_start, a_row = images, first * OW * C + g * CG, C
+            else:
+                gather(x, buffer, start, first, last, OH, OW, KH, KW, strides, dilation, pads, (1, 1), CG, g * CG)
+                a, a_start, a_row = buffer, start, depth
+            matmul_add(
+                depth, FG, pixels, a, a_start, a_row, True, gradient, origin + g * FG, F, False,
+                partial, dw + g * FG, F,
+            )  # fmt: skip
 
 
 @helper

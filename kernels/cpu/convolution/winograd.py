@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 
 from ... import aligned
-from ..machine.arrays import pieces
+from ..machine.arrays import pieces, sum_rows
 from ..machine.jit import helper
 from ..machine.max_pooling import NO_POOL, Pooling, pool_rows, unpool
 from ..machine.memory import clear
@@ -140,8 +140,7 @@ def launch_backward(plan, dy, y, winners, relu, x, w, dx, dw, db, work):
         p.parts * squares, micro_kernel(dy.dtype), p, canvas, x.reshape(-1), dz, du,
         *tiles.tables(p.run, min(p.C, COLUMNS)), scratch, share, canvas_size,
     )  # fmt: skip
-    deliver_weights.launch(PIECES, p, du, dw.reshape(-1))
-    np.sum(biases, axis=0, out=db)  # row by row, which is the order of the chunks
+    deliver_weights.launch(PIECES, p, du, biases.reshape(-1), dw.reshape(-1), db)
 
 
 @parallel
@@ -333,8 +332,13 @@ def square(p, c, f):
 
 
 @parallel
-def deliver_weights(piece, worker, p, du, dw):
-    """Add up the parts' sums for some of each square's rows, and go back from the points to the taps."""
+def deliver_weights(piece, worker, p, du, biases, dw, db):
+    """Add up the parts' sums for some of each square's rows, and go back from the points to the taps.
+
+    The first piece also adds up the chunks' sums for db.
+    """
+    if piece == 0:
+        sum_rows(biases, p.F, 0, db)
     for c in range(0, p.C, COLUMNS):
         for f in range(0, p.F, COLUMNS):
             channels, filters = min(COLUMNS, p.C - c), min(COLUMNS, p.F - f)

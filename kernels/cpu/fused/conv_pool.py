@@ -5,15 +5,18 @@ which layers run this way; they are tested against the reference backend, which 
 """
 
 import functools
+import math
 
 import numpy as np
 
+from ... import aligned
 from ..._arguments import several
 from ...geometry import argmax_dtype
 from ..convolution import direct_plan
 from ..convolution.choice import NO_WINNERS, choose, launch_backward, launch_forward
 from ..machine.arrays import deliver, operand, target
 from ..machine.max_pooling import NO_POOL, pooling
+from ..machine.normalise import affine_tables
 
 
 def conv2d_stage_forward(x, w, b, window, groups, algorithm, relu, pool, norm=None, out=None, work=None):
@@ -56,9 +59,10 @@ def conv2d_stage_forward(x, w, b, window, groups, algorithm, relu, pool, norm=No
         argmax = target("out[1]", outs[1], shape, argmax_dtype(pool.size), (x, w, b, y))
     if norm is not None:
         gamma, beta, mean, variance, epsilon = norm
-        channelwise = {"mean": mean, "scale": gamma / np.sqrt(variance + x.dtype.type(epsilon)), "beta": beta}
-        norm = tuple(operand(name, array, 1, x.dtype, (F,)) for name, array in channelwise.items())
-        norm = tuple(np.repeat(array, *lanes) for array in norm) if lanes else norm
+        named = {"gamma": gamma, "beta": beta, "mean": mean, "variance": variance}
+        channelwise = [operand(name, array, 1, x.dtype, (F,)) for name, array in named.items()]
+        norm = (work or aligned.empty)((3, F * math.prod(lanes)), x.dtype)
+        affine_tables.launch(1, *channelwise, x.dtype.type(epsilon), math.prod(lanes), norm)
     launch_forward(plan, x, w, b, 0.0 if relu else -np.inf, y, argmax, work, norm)
     return deliver(y, outs[0]), argmax if pool is None else deliver(argmax, outs[1])
 

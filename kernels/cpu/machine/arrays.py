@@ -98,7 +98,68 @@ def deliver(result, out):
     return out
 
 
+def updated(state, dtype, shape):
+    """Return arrays that are updated in place, as jitted code takes them: copied if their layout asks for it.
+
+    Parameters
+    ----------
+    state : dict of str to array
+        Errors call the arrays by these names.
+    dtype, shape
+        What they must have.
+
+    Returns
+    -------
+    list of arrays
+        :func:`store` writes back those that were copied.
+
+    Raises
+    ------
+    TypeError
+        If one is no NumPy array, or has another dtype.
+    ValueError
+        If one has another shape or is read-only.
+    """
+    for name, array in state.items():
+        if isinstance(array, np.ndarray) and not array.flags.writeable:
+            raise ValueError(f"{name} is updated in place, so it must be writable; got a read-only array. Pass a copy")
+    return [operand(name, array, dtype=dtype, shape=shape) for name, array in state.items()]
+
+
+def store(arrays, state):
+    """Write back the arrays that :func:`updated` had to copy."""
+    for array, original in zip(arrays, state.values(), strict=True):
+        if array is not original:
+            np.copyto(original, array)
+
+
+def row_chunks(size, width):
+    """Return into how many chunks rows of ``width`` numbers are cut, and how many rows a chunk has."""
+    per_chunk = max(1, CHUNK // width)
+    return pieces(size // width, per_chunk), per_chunk
+
+
 @helper
 def pieces(size, length):
     """Return how many chunks of at most ``length`` cover ``size``: by shape only, never by the number of threads."""
     return -(-size // length)
+
+
+@helper
+def sum_rows(values, width, first, total):
+    """Sum some neighbouring columns of a matrix, row after row.
+
+    Parameters
+    ----------
+    values : flat array
+        The matrix.
+    width, first : int
+        Length of its rows, and the first column.
+    total : array
+        It receives the sums of as many columns as it is long.
+    """
+    total[:] = 0
+    for start in range(first, values.size, width):
+        row = values[start : start + total.size]
+        for c in range(total.size):
+            total[c] += row[c]

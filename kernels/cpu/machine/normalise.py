@@ -1,11 +1,42 @@
-"""The affine map of a batch normalisation in inference, on pixels that a convolution has just computed."""
+"""The affine map of a batch normalisation: its three numbers for each channel, and their use on pixels in the cache."""
+
+import math
 
 import numba
 from numba import types
 from numba.extending import intrinsic
 
+from .jit import helper
 from .memory import address
+from .parallel import parallel
 from .vectors import VectorWriter
+
+
+@parallel
+def affine_tables(item, worker, gamma, beta, mean, variance, epsilon, lanes, tables):
+    """Write mean, scale and shift into three tables: ``y = (x - mean) * scale + shift`` is the normalisation.
+
+    Parameters
+    ----------
+    item, worker : int
+    gamma, beta, mean, variance : (C,) arrays
+    epsilon : number
+    lanes : int
+        How many numbers of each channel are neighbours.
+    tables : (3, lanes * C * times) array
+        Each row holds ``lanes`` numbers for each channel, and then the same again.
+    """
+    fill_affine_tables(gamma, beta, mean, variance, epsilon, lanes, tables)
+
+
+@helper
+def fill_affine_tables(gamma, beta, mean, variance, epsilon, lanes, tables):
+    """Do the work of :func:`affine_tables`."""
+    for i in range(tables.shape[1]):
+        c = i // lanes % gamma.size
+        tables[0, i] = mean[c]
+        tables[1, i] = gamma[c] / math.sqrt(variance[c] + epsilon)
+        tables[2, i] = beta[c]
 
 
 @intrinsic
