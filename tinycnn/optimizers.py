@@ -204,6 +204,28 @@ class Optimizer(Described):
         """Move all parameters at once if the optimizer and the backend can do so, and return whether they did."""
         return False
 
+    def _all_of(self, trained: dict[str, Parameter], kind: str, backend: Backend, base: type["Optimizer"]) -> Any:
+        """Return what moves all parameters in one launch, or None if an update is a user's own or arrays do not fit.
+
+        Parameters
+        ----------
+        trained : dict of str to Parameter
+        kind : str
+            The class that does it, in a backend that has it.
+        backend : Backend
+        base : class
+            A subclass of it with an ``update`` of its own has that run for each parameter.
+        """
+        fused = getattr(backend.kernels, "fused", None)
+        if fused is None or type(self).update is not base.update:
+            return None
+        kept = ([self.slots[key][slot] for key in trained] for slot in range(len(self.slot_names)))
+        arrays = [p.value for p in trained.values()], [p.grad for p in trained.values()], *kept
+        if self._together is None or not self._together.holds(*arrays):
+            cls = getattr(fused, kind)
+            self._together = cls(*arrays) if cls.fits(*arrays) else None
+        return self._together
+
     def update(self, value: Array, grad: Array, slots: list[Array], rate: float, backend: Backend) -> None:
         """Move one parameter in place; the gradient is only read."""
         raise NotImplementedError(f"{type(self).__name__} must define update(value, grad, slots, rate, backend)")
@@ -276,6 +298,12 @@ class SGD(Optimizer):
     def update(self, value: Array, grad: Array, slots: list[Array], rate: float, backend: Backend) -> None:
         velocity = slots[0] if slots else None
         backend.kernels.sgd_update(value, grad, velocity, rate, self.momentum, self.nesterov)
+
+    def update_together(self, trained: dict[str, Parameter], rate: float, backend: Backend) -> bool:
+        together = self._all_of(trained, "DescentTogether", backend, SGD)
+        if together is not None:
+            together.step(self.iterations, rate, self.momentum, self.nesterov)
+        return together is not None
 
 
 class RMSprop(Optimizer):
@@ -376,17 +404,10 @@ class Adam(Optimizer):
         backend.kernels.adam_update(value, grad, m, v, self.iterations, rate, self.beta_1, self.beta_2, self.epsilon)
 
     def update_together(self, trained: dict[str, Parameter], rate: float, backend: Backend) -> bool:
-        fused = getattr(backend.kernels, "fused", None)
-        if fused is None or type(self).update is not Adam.update:  # A subclass's own update always has to run.
-            return False
-        moments = ([self.slots[key][slot] for key in trained] for slot in (0, 1))
-        arrays = [p.value for p in trained.values()], [p.grad for p in trained.values()], *moments
-        if self._together is None or not self._together.holds(*arrays):
-            if not fused.AdamTogether.fits(*arrays):
-                return False
-            self._together = fused.AdamTogether(*arrays)
-        self._together.step(self.iterations, rate, self.beta_1, self.beta_2, self.epsilon)
-        return True
+        together = self._all_of(trained, "AdamTogether", backend, Adam)
+        if together is not None:
+            together.step(self.iterations, rate, self.beta_1, self.beta_2, self.epsilon)
+        return together is not None
 
 
 class AdamW(Adam):

@@ -5,7 +5,7 @@ import math
 import numpy as np
 
 from .. import aligned
-from .fused.adam import adam_chunk
+from .fused.together import adam_chunk, descent_chunk, momentum_chunk
 from .machine.arrays import CHUNK, deliver, operand, pieces, store, target, updated
 from .machine.jit import helper, refuse
 from .machine.parallel import parallel
@@ -110,26 +110,9 @@ def _sgd(chunk, worker, parameter, gradient, velocity, has_velocity, rate, momen
         descent_chunk(parameter[start:stop], gradient[start:stop], rate)
 
 
-@helper
-def descent_chunk(parameter, gradient, rate):
-    """Take a step of plain descent."""
-    for i in range(parameter.size):
-        parameter[i] -= rate * gradient[i]
-
-
-@helper
-def momentum_chunk(parameter, gradient, velocity, rate, momentum, nesterov):
-    """Take a step of descent with momentum, or with Nesterov's."""
-    for i in range(parameter.size):
-        step = rate * gradient[i]
-        speed = momentum * velocity[i] - step
-        velocity[i] = speed
-        parameter[i] += momentum * speed - step if nesterov else speed
-
-
 @parallel
 def _adam(chunk, worker, parameter, gradient, m, v, rate, rest_1, rest_2, epsilon):
-    """Update a chunk of elements; the parameters are those of :func:`.fused.adam.adam_chunk`."""
+    """Update a chunk of elements; the parameters are those of :func:`.fused.together.adam_chunk`."""
     start, stop = chunk * CHUNK, min(parameter.size, (chunk + 1) * CHUNK)
     adam_chunk(parameter[start:stop], gradient[start:stop], m[start:stop], v[start:stop], rate, rest_1, rest_2, epsilon)
 

@@ -92,7 +92,7 @@ MIDDLE = {
     "MaxPooling2D": lambda: layers.MaxPooling2D(2),
     "ReLU": layers.ReLU,
     "Rescaling": lambda: layers.Rescaling(0.5, 0.1),
-    "Reshape": lambda: layers.Reshape((9, 8)),
+    "Reshape": lambda: layers.Reshape((12, 9)),
     "Softmax": layers.Softmax,
     "ZeroPadding2D": lambda: layers.ZeroPadding2D(1),
 }

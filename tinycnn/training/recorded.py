@@ -29,7 +29,10 @@ from .stand_ins import MeansInPython, ModelInParts, Now, is_one_kernel, part_or_
 #: How many recordings a workspace holds at most.
 MOST = 32
 #: What a recorded update of an optimizer depends on, except for the learning rate and the number of the update.
-_OF_OPTIMIZER = "slots", "beta_1", "beta_2", "epsilon", "weight_decay", "clipnorm", "clipvalue", "global_clipnorm"
+_OF_OPTIMIZER = (
+    *("slots", "beta_1", "beta_2", "epsilon", "_momentum", "nesterov"),
+    *("weight_decay", "clipnorm", "clipvalue", "global_clipnorm"),
+)
 
 
 class _Recording(NamedTuple):

@@ -18,7 +18,7 @@ from ..kernels import aligned
 from ..layers.base import Layer
 from ..network.final_softmax import layer_of
 from ..network.network import Network
-from ..optimizers import Adam
+from ..optimizers import SGD, Adam
 from .batches import Batch
 from .running_means import RunningMeans
 
@@ -65,7 +65,7 @@ class Now(NamedTuple):
 
 def is_one_kernel(optimizer: Any) -> bool:
     """Return whether an optimizer's step is one kernel for all parameters, and nothing else."""
-    return type(optimizer) is Adam and not optimizer.changes_gradients()
+    return type(optimizer) in (Adam, SGD) and not optimizer.changes_gradients()
 
 
 def part_or_stand_in(part: Any, program: Any) -> Any:

@@ -4,13 +4,14 @@ Only this backend has these. Each kernel is defined as a composition of kernels 
 """
 
 from ..machine.program import Program
-from .adam import AdamTogether
 from .conv_pool import conv2d_stage_backward, conv2d_stage_forward
 from .lanes import LANES, from_lanes, lanes_shape, to_lanes
+from .together import AdamTogether, DescentTogether
 
 __all__ = [
     "LANES",
     "AdamTogether",
+    "DescentTogether",
     "Program",
     "conv2d_stage_backward",
     "conv2d_stage_forward",
