@@ -18,6 +18,7 @@ from .network.network import Network
 from .saving import model_file
 from .training import arguments, evaluation, loop
 from .training.callback import Callback, History, Logs
+from .training.predictor import Predictor
 from .training.sequences import is_sequence
 
 
@@ -265,6 +266,22 @@ class Sequential(Network):
         self.need_build()
         with np.errstate(under="ignore"):
             return evaluation.predict(self, x, check_finite=check_finite)
+
+    def predictor(self) -> Predictor:
+        """Return a snapshot of the model for fast predictions, above all of single images.
+
+        It is called with images, ``predictor(x)``, and gives what ``predict(x)`` gives now. Training the model further
+        does not change it; make another one then.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from tinycnn import Sequential, layers
+        >>> predictor = Sequential([layers.Input((2,)), layers.Dense(3)]).predictor()
+        >>> predictor(np.zeros((1, 2), np.float32)).tolist()
+        [[0.0, 0.0, 0.0]]
+        """
+        return Predictor(self)
 
     # Looking inside -------------------------------------------------------------------------------------------
 

@@ -72,7 +72,7 @@ def batch_norm_inference_forward(x, gamma, beta, mean, variance, epsilon, out=No
         wide = _wide(x)
         rows, chunks = _chunks(wide)
         tables = (work or aligned.empty)((3, wide.shape[1]), x.dtype)
-        affine_tables.launch(1, gamma, beta, mean, variance, x.dtype.type(epsilon), 1, tables)
+        affine_tables.launch(1, gamma, beta, mean, variance, x.dtype.type(epsilon), 1, tables, of_weights=True)
         _affine.launch(chunks, wide, *tables, _wide(y), rows)
     return deliver(y, out)
 

@@ -45,7 +45,8 @@ def launch_forward(plan, x, w, b, floor, y, winners, work, norm):
     weights, row = w.reshape(-1), p.F
     if sizes.weights:
         panels = empty((sizes.weights,), x.dtype)
-        pack_group.launch(p.groups, p.taps * (p.C // p.groups), p.F // p.groups, weights, p.F, panels, p.groups)
+        size = p.taps * (p.C // p.groups), p.F // p.groups
+        pack_group.launch(p.groups, *size, weights, p.F, panels, p.groups, of_weights=True)
         weights, row = panels, 2 * VECTOR_BYTES // x.itemsize
     forward.launch(
         p.chunks, _kernels(p, x.dtype)[0], p, canvas, pooling, x.reshape(-1), weights, row, b, x.dtype.type(floor),

@@ -99,7 +99,7 @@ def launch_forward(plan, x, w, b, floor, y, winners, work, norm):
     scratch = empty((worker_count(p.chunks), share), x.dtype)
     u = empty((tiles.filters_size(p.C, p.F, itemsize),), x.dtype)
     filter_scratch = empty((PIECES, 9 * p.F), x.dtype)
-    transform_piece.launch(PIECES, w.reshape(-1), p.C, p.F, False, u, filter_scratch)
+    transform_piece.launch(PIECES, w.reshape(-1), p.C, p.F, False, u, filter_scratch, of_weights=True)
     forward.launch(
         p.chunks, micro_kernel(x.dtype), p, canvas, pooling, x.reshape(-1), b, x.dtype.type(floor), y.reshape(-1),
         winners.reshape(-1), u, *tiles.tables(p.run, p.C), scratch.reshape(-1), share, offsets, *norm,

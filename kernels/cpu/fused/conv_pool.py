@@ -62,7 +62,7 @@ def conv2d_stage_forward(x, w, b, window, groups, algorithm, relu, pool, norm=No
         named = {"gamma": gamma, "beta": beta, "mean": mean, "variance": variance}
         channelwise = [operand(name, array, 1, x.dtype, (F,)) for name, array in named.items()]
         norm = (work or aligned.empty)((3, F * math.prod(lanes)), x.dtype)
-        affine_tables.launch(1, *channelwise, x.dtype.type(epsilon), math.prod(lanes), norm)
+        affine_tables.launch(1, *channelwise, x.dtype.type(epsilon), math.prod(lanes), norm, of_weights=True)
     launch_forward(plan, x, w, b, 0.0 if relu else -np.inf, y, argmax, work, norm)
     return deliver(y, outs[0]), argmax if pool is None else deliver(argmax, outs[1])
 

@@ -46,7 +46,7 @@ class parallel:  # noqa: N801 - a decorator
         self.body = helper(function)
         self._compiled = {}
 
-    def launch(self, chunks, *arguments, elements=None, held=None, renewed=()):
+    def launch(self, chunks, *arguments, elements=None, held=None, renewed=(), of_weights=False):
         """Call the function for chunks 0 … chunks-1; which thread takes which chunk is open.
 
         Parameters
@@ -62,6 +62,8 @@ class parallel:  # noqa: N801 - a decorator
         renewed : sequence of (int, callable)
             Numbers of arguments whose values differ from step to step. If the launch is recorded, each run of the
             program takes what the callable returns for the run's ``now``; see :mod:`.program`.
+        of_weights : bool
+            Whether the results follow from weights alone. A program for weights that never change leaves it out.
         """
         if numba.config.DISABLE_JIT:
             for chunk in range(chunks):
@@ -79,7 +81,7 @@ class parallel:  # noqa: N801 - a decorator
         little = is_little(arguments) if elements is None else elements < LITTLE
         workers = 1 if little else worker_count(chunks)
         program, place = recorder(), 0
-        if program is not None:
+        if program is not None and not (of_weights and program.frozen):
             memory = aligned.zeros(layout.size, np.uint8)
             place = memory.ctypes.data
             values = [(layout.place(memory, index, arguments[index]), function) for index, function in renewed]

@@ -33,13 +33,20 @@ SPINS = 2_000  # how often a lane looks before it lets other threads run: some t
 class Program:
     """What was launched within :meth:`recording`, to be run again by :meth:`run`.
 
+    Parameters
+    ----------
+    frozen : bool
+        Whether weights will never change. What follows from them alone is then computed once, in the recording; its
+        results must lie in memory of their own.
+
     Attributes
     ----------
     refusal : str or None
         Why the recording cannot be run again; None if it can.
     """
 
-    def __init__(self):
+    def __init__(self, frozen=False):
+        self.frozen = frozen
         self.refusal = None
         self._parts = []
         self._launches = []
