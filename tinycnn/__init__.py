@@ -26,6 +26,7 @@ from .core.seeding import set_seed  # noqa: E402
 from .core.version import __version__  # noqa: E402
 from .sequential import Sequential, load_model  # noqa: E402
 from .training.non_finite import NumericError  # noqa: E402
+from .training.predictor import Predictor  # noqa: E402
 
 #: Imported when first used: they bring matplotlib, pooch or Hypothesis along, which training does not need.
 _LAZY = ("datasets", "plotting", "profile", "testing")
@@ -33,6 +34,7 @@ _LAZY = ("datasets", "plotting", "profile", "testing")
 __all__ = [
     "Augmentation",
     "NumericError",
+    "Predictor",
     "Sequential",
     "__version__",
     "activations",

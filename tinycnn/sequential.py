@@ -144,8 +144,8 @@ class Sequential(Network):
         augment : Augmentation, optional
             Random changes that are made to every training batch.
         fuse : bool
-            Let neighbouring layers run as one where the backend can (see ``summary(plan=True)``); False runs every
-            layer by itself, with the same result up to rounding.
+            Let neighbouring layers run as one where the backend can (see ``summary(plan=True)``), and a whole step from
+            the third one on; False runs every layer by itself, with the same result up to rounding.
 
         Returns
         -------
@@ -168,21 +168,11 @@ class Sequential(Network):
             self.need_build()  # the first batch would tell the shape too late
         self._ready(x)
         settings = arguments.FitSettings(
-            batch_size=batch_size,
-            epochs=epochs,
-            verbose=verbose,
-            callbacks=callbacks,
-            validation_split=validation_split,
-            validation_data=validation_data,
-            shuffle=shuffle,
-            class_weight=class_weight,
-            sample_weight=sample_weight,
-            initial_epoch=initial_epoch,
-            steps_per_epoch=steps_per_epoch,
-            check_finite=check_finite,
-            augment=augment,
-            fuse=fuse,
-        )
+            batch_size=batch_size, epochs=epochs, verbose=verbose, callbacks=callbacks, augment=augment, fuse=fuse,
+            validation_split=validation_split, validation_data=validation_data, shuffle=shuffle,
+            class_weight=class_weight, sample_weight=sample_weight, initial_epoch=initial_epoch,
+            steps_per_epoch=steps_per_epoch, check_finite=check_finite,
+        )  # fmt: skip
         with np.errstate(under="ignore"):  # what is too small for its dtype is 0, whatever np.seterr says
             batches, validation = arguments.prepare(self, x, y, settings)
             history = self.history = History()
@@ -268,19 +258,7 @@ class Sequential(Network):
             return evaluation.predict(self, x, check_finite=check_finite)
 
     def predictor(self) -> Predictor:
-        """Return a snapshot of the model for fast predictions, above all of single images.
-
-        It is called with images, ``predictor(x)``, and gives what ``predict(x)`` gives now. Training the model further
-        does not change it; make another one then.
-
-        Examples
-        --------
-        >>> import numpy as np
-        >>> from tinycnn import Sequential, layers
-        >>> predictor = Sequential([layers.Input((2,)), layers.Dense(3)]).predictor()
-        >>> predictor(np.zeros((1, 2), np.float32)).tolist()
-        [[0.0, 0.0, 0.0]]
-        """
+        """Return a :class:`Predictor`: a snapshot whose ``predictor(x)`` gives fast what ``predict(x)`` gives now."""
         return Predictor(self)
 
     # Looking inside -------------------------------------------------------------------------------------------

@@ -577,11 +577,14 @@ def _model_methods() -> dict[str, Made]:
         "load_weights": {"path": model_file(), "check_finite": True},
         **{name: {} for name in ("count_params", "count_trainable_params", "weights", "get_weights", "get_config")},
         "parameters": {},
+        "predictor": {},
     }
     found = {f"Sequential.{name}": (on_model(name), arguments) for name, arguments in good.items()}
     fresh = {"input_shape": (4, 4, 1)}
     found["Sequential.build"] = (lambda **given: Sequential([layers.Flatten()]).build(**given), fresh)
     config = model().get_config()
+    found["Predictor.__call__"] = (lambda **given: model().predictor()(**given), {"x": x(), "check_finite": True})
+    found["Predictor"] = (tinycnn.Predictor, {"model": model()})
     found["Sequential.from_config"] = (Sequential.from_config, {"config": config, "custom_objects": {}})
     return found
 

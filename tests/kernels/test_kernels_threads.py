@@ -347,7 +347,7 @@ from tinycnn.kernels.cpu import activation
 from tinycnn.kernels.cpu.machine import jit
 assert numba.config.CACHE_DIR == before  # a user's own functions are cached where they were
 cpu.relu_forward(np.ones(5, np.float32))
-[(_, launch)] = activation._gate._compiled.values()
+[(_, launch, _)] = activation._gate._compiled.values()
 launches, chunks = launch.jitted.stats, jit.COMPILED
 hits = sum(launches.cache_hits.values()), *(function.cache_hits for function in chunks)
 print(*hits, sum(launches.cache_misses.values()))
