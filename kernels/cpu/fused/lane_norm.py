@@ -15,6 +15,7 @@ from ..._arguments import several
 from ..machine.arrays import deliver, operand, pieces, target
 from ..machine.jit import helper
 from ..machine.lane_kernel import LANES
+from ..machine.memory import clear
 from ..machine.parallel import parallel, worker_count
 
 CHUNK = 32_768  # numbers of a part, approximately
@@ -92,14 +93,14 @@ def lane_norm_backward(dy, x, images, gamma, mean, variance, epsilon, by_batch, 
     dgamma = target("out[1]", outs[1], gamma.shape, x.dtype, (dy, *inputs, dx))
     dbeta = target("out[2]", outs[2], gamma.shape, x.dtype, (dy, *inputs, dx, dgamma))
     partial, sums = empty((2 * cut.chunks * cut.channels,), np.float64), _tables(cut, 3, np.float64, empty)
-    # dx = scale * dy + slope * (x - mean) + shift
-    terms = empty((3 * cut.channels,), x.dtype)
-    tables = _tables(cut, 4, x.dtype, empty)
+    terms = empty((4 * cut.channels * LANES,), x.dtype)
     _gradient_sums.launch(cut.chunks, cut, dy.reshape(-1), x.reshape(-1), mean, partial, sums)
-    _gradient_terms.launch(1, cut, partial, gamma, variance, epsilon, by_batch, dgamma, dbeta, terms)
-    _input_gradient.launch(
-        cut.chunks, cut, dy.reshape(-1), x.reshape(-1), by_batch, mean, terms, dx.reshape(-1), tables
-    )
+    _gradient_terms.launch(1, cut, partial, gamma, mean, variance, epsilon, dgamma, dbeta, terms)
+    if by_batch:
+        _input_gradient.launch(cut.chunks, cut, dy.reshape(-1), x.reshape(-1), terms, dx.reshape(-1))
+    else:
+        nothing = np.zeros(cut.channels, x.dtype)
+        _normalise(cut, dy, gamma, nothing, nothing, variance, epsilon, dx, empty)
     return deliver(dx, outs[0]), deliver(dgamma, outs[1]), deliver(dbeta, outs[2])
 
 
@@ -139,20 +140,11 @@ def part_of(cut, chunk):
 
 
 @helper
-def spread(values, start, count, table, at):
-    """Write ``count`` values, from ``values[start]`` on, to all lanes of a table that begins at ``table[at]``."""
-    for c in range(count):
-        for lane in range(LANES):
-            table[at + c * LANES + lane] = values[start + c]
-
-
-@helper
 def clear_lanes(y, start, vectors, lanes):
     """Set to zero the lanes that hold no image."""
     if lanes < LANES:
         for v in range(vectors):
-            for lane in range(lanes, LANES):
-                y[start + v * LANES + lane] = 0
+            clear(y, start + v * LANES + lanes, LANES - lanes)
 
 
 @parallel
@@ -216,13 +208,10 @@ def _affine(chunk, worker, cut, x, gamma, beta, mean, variance, epsilon, y, work
     start, rows, lanes = part_of(cut, chunk)
     C, width = cut.channels, cut.channels * LANES
     at = worker * 3 * width
-    spread(mean, 0, C, work, at)
-    for c in range(C):
-        scale = gamma[c] / np.sqrt(variance[c] + epsilon)
-        for lane in range(LANES):
-            work[at + width + c * LANES + lane] = scale
-    spread(beta, 0, C, work, at + 2 * width)
     means, scales, shifts = work[at : at + width], work[at + width : at + 2 * width], work[at + 2 * width :]
+    for i in range(width):
+        c = i // LANES
+        means[i], scales[i], shifts[i] = mean[c], gamma[c] / np.sqrt(variance[c] + epsilon), beta[c]
     affine(x[start : start + rows * width], rows, means, scales, shifts, y[start : start + rows * width])
     clear_lanes(y, start, rows * C, lanes)
 
@@ -243,9 +232,10 @@ def _gradient_sums(chunk, worker, cut, dy, x, mean, partial, work):
     start, rows, lanes = part_of(cut, chunk)
     C, width = cut.channels, cut.channels * LANES
     at = worker * 3 * width
-    spread(mean, 0, C, work, at)
     means, products = work[at : at + width], work[at + width : at + 2 * width]
     sums, end = work[at + 2 * width : at + 3 * width], start + rows * width
+    for i in range(width):
+        means[i] = mean[i // LANES]
     gradient_sums(dy[start:end], x[start:end], rows, means, products, sums)
     for c in range(C):
         product, total = 0.0, 0.0
@@ -269,8 +259,8 @@ def gradient_sums(dy, x, rows, means, products, sums):
 
 
 @parallel
-def _gradient_terms(chunk, worker, cut, partial, gamma, variance, epsilon, by_batch, dgamma, dbeta, terms):
-    """Add up the sums of all parts, and write a channel's scale, slope and shift."""
+def _gradient_terms(chunk, worker, cut, partial, gamma, mean, variance, epsilon, dgamma, dbeta, terms):
+    """Add up the sums of all parts, and write for each lane what dx is made of: scale, slope, mean and shift."""
     C, count = cut.channels, cut.images * cut.pixels
     for c in range(C):
         product, total = 0.0, 0.0
@@ -280,38 +270,30 @@ def _gradient_terms(chunk, worker, cut, partial, gamma, variance, epsilon, by_ba
         inverse = 1 / np.sqrt(np.float64(variance[c] + epsilon))
         scale = gamma[c] * inverse
         dgamma[c], dbeta[c] = product * inverse, total
-        terms[c] = scale
-        if by_batch:
-            terms[C + c], terms[2 * C + c] = -scale * product * inverse * inverse / count, -scale * total / count
+        slope, shift = -scale * product * inverse * inverse / count, -scale * total / count
+        for lane in range(c * LANES, (c + 1) * LANES):
+            terms[lane], terms[C * LANES + lane] = scale, slope
+            terms[2 * C * LANES + lane], terms[3 * C * LANES + lane] = mean[c], shift
 
 
 @parallel
-def _input_gradient(chunk, worker, cut, dy, x, by_batch, mean, terms, dx, work):
-    """Compute dx of a part from dy, from x if it has moved the statistics, and from a channel's terms."""
+def _input_gradient(chunk, worker, cut, dy, x, terms, dx):
+    """Compute ``dx = scale * dy + slope * (x - mean) + shift`` for a part."""
     start, rows, lanes = part_of(cut, chunk)
-    C, width = cut.channels, cut.channels * LANES
-    at, end = worker * 4 * width, start + rows * width
-    spread(terms, 0, C, work, at)
-    scales, means = work[at : at + width], work[at + width : at + 2 * width]
-    slopes, shifts = work[at + 2 * width : at + 3 * width], work[at + 3 * width : at + 4 * width]
-    if by_batch:
-        spread(mean, 0, C, work, at + width)
-        spread(terms, C, 2 * C, work, at + 2 * width)
-        input_gradient(dy[start:end], x[start:end], rows, scales, means, slopes, shifts, dx[start:end])
-    else:
-        means[:] = 0
-        shifts[:] = 0
-        affine(dy[start:end], rows, means, scales, shifts, dx[start:end])
-    clear_lanes(dx, start, rows * C, lanes)
+    width = cut.channels * LANES
+    end = start + rows * width
+    input_gradient(dy[start:end], x[start:end], rows, terms, dx[start:end])
+    clear_lanes(dx, start, rows * cut.channels, lanes)
 
 
 @helper
-def input_gradient(dy, x, rows, scales, means, slopes, shifts, dx):
-    """Compute dx where mean and variance depend on x."""
-    width = scales.size
+def input_gradient(dy, x, rows, terms, dx):
+    """Compute dx in rows of one number for each lane of a channel."""
+    width = terms.size // 4
+    scales, slopes = terms[:width], terms[width : 2 * width]
+    means, shifts = terms[2 * width : 3 * width], terms[3 * width :]
     for r in range(rows):
-        gradient, row, result = (
-            dy[r * width : (r + 1) * width], x[r * width : (r + 1) * width], dx[r * width : (r + 1) * width]
-        )  # fmt: skip
+        gradient, row = dy[r * width : (r + 1) * width], x[r * width : (r + 1) * width]
+        result = dx[r * width : (r + 1) * width]
         for i in range(width):
             result[i] = scales[i] * gradient[i] + slopes[i] * (row[i] - means[i]) + shifts[i]
