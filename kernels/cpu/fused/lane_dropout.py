@@ -30,9 +30,8 @@ def lane_dropout(x, rate, seed, step, out=None):
         count = x[0].size // LANES
         parts, in_place = pieces(x[0].size, CHUNK), np.may_share_memory(x, y)
         scale, threshold = x.dtype.type(1 / (1 - rate)), np.uint64(keep_threshold(rate))
-        _dropout.launch(
-            len(x) * parts, x.reshape(-1), in_place, y.reshape(-1), count, parts, scale, threshold, key_of(seed, step)
-        )
+        arguments = x.reshape(-1), in_place, y.reshape(-1), count, parts, scale, threshold, key_of(seed, step)
+        _dropout.launch(len(x) * parts, *arguments, renewed=[(7, lambda now: key_of(seed, now.step))])
     return deliver(y, out)
 
 
