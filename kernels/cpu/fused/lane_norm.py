@@ -56,7 +56,7 @@ def lane_norm_forward(x, images, gamma, beta, epsilon, out=None, work=None):
     variance = target("out[2]", outs[2], gamma.shape, x.dtype, (x, gamma, beta, y, mean))
     partial, sums = empty((2 * cut.chunks * cut.channels,), np.float64), _tables(cut, 2, np.float64, empty)
     _moments.launch(cut.chunks, cut, x.reshape(-1), partial, sums)
-    _statistics.launch(1, cut, partial, mean, variance)
+    _statistics.launch(1, cut, partial, sums, mean, variance)
     _normalise(cut, x, gamma, beta, mean, variance, epsilon, y, empty)
     return deliver(y, outs[0]), deliver(mean, outs[1]), deliver(variance, outs[2])
 
@@ -99,7 +99,7 @@ def lane_norm_backward(dy, x, images, gamma, mean, variance, epsilon, by_batch, 
     if by_batch:
         _input_gradient.launch(cut.chunks, cut, dy.reshape(-1), x.reshape(-1), terms, dx.reshape(-1))
     else:
-        nothing = np.zeros(cut.channels, x.dtype)
+        nothing = aligned.zeros((cut.channels,), x.dtype)
         _normalise(cut, dy, gamma, nothing, nothing, variance, epsilon, dx, empty)
     return deliver(dx, outs[0]), deliver(dgamma, outs[1]), deliver(dbeta, outs[2])
 
@@ -186,20 +186,25 @@ def moments(x, rows, means, squares):
 
 
 @parallel
-def _statistics(chunk, worker, cut, partial, mean, variance):
-    """Combine the moments of all parts."""
+def _statistics(chunk, worker, cut, partial, totals, mean, variance):
+    """Combine the moments of all parts; ``totals`` is scratch memory."""
     C, count = cut.channels, cut.images * cut.pixels
+    means, squares = totals[:C], totals[C : 2 * C]
+    means[:] = 0
+    squares[:] = 0
+    for part in range(cut.chunks):
+        _, rows, lanes = part_of(cut, part)
+        for c in range(C):
+            means[c] += rows * lanes * partial[2 * part * C + c]
     for c in range(C):
-        total, square = 0.0, 0.0
-        for part in range(cut.chunks):
-            _, rows, lanes = part_of(cut, part)
-            total += rows * lanes * partial[2 * part * C + c]
-        total /= count
-        for part in range(cut.chunks):
-            _, rows, lanes = part_of(cut, part)
-            deviation = partial[2 * part * C + c] - total
-            square += partial[(2 * part + 1) * C + c] + rows * lanes * deviation * deviation
-        mean[c], variance[c] = total, square / count
+        means[c] /= count
+    for part in range(cut.chunks):
+        _, rows, lanes = part_of(cut, part)
+        for c in range(C):
+            deviation = partial[2 * part * C + c] - means[c]
+            squares[c] += partial[(2 * part + 1) * C + c] + rows * lanes * deviation * deviation
+    for c in range(C):
+        mean[c], variance[c] = means[c], squares[c] / count
 
 
 @parallel
