@@ -16,6 +16,7 @@ from ..machine.arrays import deliver, operand, pieces, target
 from ..machine.jit import helper
 from ..machine.lane_kernel import LANES
 from ..machine.memory import clear
+from ..machine.normalise import affine_tables
 from ..machine.parallel import parallel, worker_count
 
 CHUNK = 32_768  # numbers of a part, approximately
@@ -54,7 +55,7 @@ def lane_norm_forward(x, images, gamma, beta, epsilon, out=None, work=None):
     y = target("out[0]", outs[0], x.shape, x.dtype, (x, gamma, beta))
     mean = target("out[1]", outs[1], gamma.shape, x.dtype, (x, gamma, beta, y))
     variance = target("out[2]", outs[2], gamma.shape, x.dtype, (x, gamma, beta, y, mean))
-    partial, sums = empty((2 * cut.chunks * cut.channels,), np.float64), _tables(cut, 2, np.float64, empty)
+    partial, sums = _sums(cut, 2, empty)
     _moments.launch(cut.chunks, cut, x.reshape(-1), partial, sums)
     _statistics.launch(1, cut, partial, sums, mean, variance)
     _normalise(cut, x, gamma, beta, mean, variance, epsilon, y, empty)
@@ -92,7 +93,7 @@ def lane_norm_backward(dy, x, images, gamma, mean, variance, epsilon, by_batch, 
     dx = target("out[0]", outs[0], x.shape, x.dtype, (dy, *inputs))
     dgamma = target("out[1]", outs[1], gamma.shape, x.dtype, (dy, *inputs, dx))
     dbeta = target("out[2]", outs[2], gamma.shape, x.dtype, (dy, *inputs, dx, dgamma))
-    partial, sums = empty((2 * cut.chunks * cut.channels,), np.float64), _tables(cut, 3, np.float64, empty)
+    partial, sums = _sums(cut, 3, empty)
     terms = empty((4 * cut.channels * LANES,), x.dtype)
     _gradient_sums.launch(cut.chunks, cut, dy.reshape(-1), x.reshape(-1), mean, partial, sums)
     _gradient_terms.launch(1, cut, partial, gamma, mean, variance, epsilon, dgamma, dbeta, terms)
@@ -117,17 +118,17 @@ def _cut(x, images):
     return Cut(images, H * W, C, parts, blocks * parts)
 
 
-def _tables(cut, count, dtype, empty):
-    """Return scratch memory: for each worker, ``count`` tables of a number for each lane of a pixel."""
-    return empty((worker_count(cut.chunks) * count * cut.channels * LANES,), dtype)
+def _sums(cut, count, empty):
+    """Return scratch memory: two numbers of every channel for each part, ``count`` of every lane for each worker."""
+    partial = empty((2 * cut.chunks * cut.channels,), np.float64)
+    return partial, empty((worker_count(cut.chunks) * count * cut.channels * LANES,), np.float64)
 
 
 def _normalise(cut, x, gamma, beta, mean, variance, epsilon, y, empty):
     """Compute ``y = (x - mean) * scale + beta`` for each channel."""
-    tables = _tables(cut, 3, x.dtype, empty)
-    _affine.launch(
-        cut.chunks, cut, x.reshape(-1), gamma, beta, mean, variance, x.dtype.type(epsilon), y.reshape(-1), tables
-    )
+    tables = empty((3, cut.channels * LANES), x.dtype)
+    affine_tables.launch(1, gamma, beta, mean, variance, x.dtype.type(epsilon), LANES, tables)
+    _affine.launch(cut.chunks, cut, x.reshape(-1), *tables, y.reshape(-1))
 
 
 @helper
@@ -208,22 +209,17 @@ def _statistics(chunk, worker, cut, partial, totals, mean, variance):
 
 
 @parallel
-def _affine(chunk, worker, cut, x, gamma, beta, mean, variance, epsilon, y, work):
-    """Normalise a part."""
+def _affine(chunk, worker, cut, x, means, scales, shifts, y):
+    """Compute ``y = (x - mean) * scale + shift`` for a part."""
     start, rows, lanes = part_of(cut, chunk)
-    C, width = cut.channels, cut.channels * LANES
-    at = worker * 3 * width
-    means, scales, shifts = work[at : at + width], work[at + width : at + 2 * width], work[at + 2 * width :]
-    for i in range(width):
-        c = i // LANES
-        means[i], scales[i], shifts[i] = mean[c], gamma[c] / np.sqrt(variance[c] + epsilon), beta[c]
-    affine(x[start : start + rows * width], rows, means, scales, shifts, y[start : start + rows * width])
-    clear_lanes(y, start, rows * C, lanes)
+    end = start + rows * means.size
+    affine(x[start:end], rows, means, scales, shifts, y[start:end])
+    clear_lanes(y, start, rows * cut.channels, lanes)
 
 
 @helper
 def affine(x, rows, means, scales, shifts, y):
-    """Normalise rows of one number for each lane of a channel."""
+    """Do the same for rows of one number for each lane of a channel."""
     width = means.size
     for r in range(rows):
         row, result = x[r * width : (r + 1) * width], y[r * width : (r + 1) * width]
