@@ -12,6 +12,7 @@ from tinycnn.network import lanes
 from tinycnn.network.lane_steps import InLanes, LaneStage, LaneStep
 from tinycnn.network.lanes import IntoLanes, OutOfLanes
 from tinycnn.network.stage import ConvStage
+from tinycnn.training import recorded
 from tinycnn.training.step import backward, forward
 
 
@@ -249,6 +250,26 @@ def test_same_bits_for_any_number_of_threads(eager, parts):
         numba.set_num_threads(threads)
     for other in results[1:]:
         assert all(map(np.array_equal, results[0], other))
+
+
+@pytest.mark.skipif(bool(numba.config.DISABLE_JIT), reason="without compiled kernels there are no programs")
+def test_a_recorded_step_leaves_the_same_bits(eager, monkeypatch):
+    (x, y), results, programs = data(51), [], []
+    record = recorded._record_step
+
+    def noted(train_step, model, chain, now, ws, key):
+        record(train_step, model, chain, now, ws, key)
+        programs.append(ws.recorded[key].program)
+
+    monkeypatch.setattr(recorded, "_record_step", noted)
+    for recording in (True, False):
+        monkeypatch.setattr(recorded, "can_record", lambda model, recording=recording: recording)
+        model = make(*mixed())
+        model.fit(x, y, batch_size=17, epochs=2, verbose=0)
+        results.append([*model.get_weights(), *(model.predict(x) for _ in range(4))])
+    assert len(programs) == 1
+    assert programs[0] is not None  # nothing in a row of lanes stands against it
+    assert all(map(np.array_equal, *results))
 
 
 @pytest.mark.parametrize("parts", [chain, mixed])
