@@ -31,6 +31,7 @@ POOLS = {
     "apart": Window((1, 2), (3, 2), NO_PADS),
 }
 TOLERANCE = {np.float32: 1e-5, np.float64: 1e-13}
+COMPILED = pytest.mark.skipif(bool(numba.config.DISABLE_JIT), reason="the bits are those of compiled kernels")
 #: Numbers of images: some do not fill a block, or leave lanes of the last one empty.
 IMAGES = [1, 15, 16, 17, 31, 33]
 
@@ -254,11 +255,13 @@ def kernels_that_depend_on_threads():
     return different
 
 
+@COMPILED
 def test_bits_do_not_depend_on_the_number_of_threads():
     code = "import json, test_lanes as t; print(json.dumps(t.kernels_that_depend_on_threads()))"
     assert json.loads(run_python(code, NUMBA_NUM_THREADS="4")) == []
 
 
+@COMPILED
 @pytest.mark.parametrize("dtype", TOLERANCE)
 def test_bits_do_not_depend_on_where_arrays_lie(dtype):
     """Compiled code could take another path, with other rounding, for another alignment or distance between arrays."""
