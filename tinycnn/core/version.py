@@ -12,7 +12,9 @@ __version__ = "0.1.0"
 #: 1. Sums go on from the initial value of their result, in one chain.
 #: 2. Sums of more than 256 terms are made of blocks that begin at zero (``kernels/cpu/machine/micro_kernel.py``), and
 #:    rows of convolutions of few channels add up the gradients of their weights in lanes (``network/lanes.py``).
-NUMERICS = 2
+#: 3. Bands of rows add up the gradients of these weights, and batch normalization in such a row takes its statistics in
+#:    lanes (``kernels/cpu/fused/lane_norm.py``).
+NUMERICS = 3
 
 #: How the full name of every module of tinycnn begins; a class from any other module is somebody else's.
 PACKAGE = "tinycnn."

@@ -16,7 +16,7 @@ from ..core.workspace import Workspace
 from ..layers.base import Layer
 from ..layers.looking import layers_kept
 from ..network.final_softmax import WithoutActivation, layer_of
-from ..network.lanes import LaneStage
+from ..network.lane_steps import LaneStep
 from ..network.network import Network
 from ..network.plan import fused, parts_of
 from ..training.step import walk_forward
@@ -91,7 +91,7 @@ def step_labels(model: Network) -> dict[int, str]:
     plan = model.plan if model.compiled else fused(model.layers, model.backend)
     steps = [step for step in plan if parts_of(step)]  # some only change the layout between two layers
     for number, step in enumerate(steps, 1):
-        lanes = " lanes" if isinstance(step, LaneStage) else ""
+        lanes = " lanes" if isinstance(step, LaneStep) else ""
         for part in parts_of(step):
             taken = " + loss" if isinstance(part, WithoutActivation) else ""
             labels[id(layer_of(part))] = f"{number}{lanes}{taken}"

@@ -1,30 +1,25 @@
-"""Steps that keep sixteen images in the lanes of a vector: the part of a plan for layers of few channels.
+"""Which layers take sixteen images in the lanes of a vector: the part of a plan for layers of few channels.
 
 A stage whose channels do not fill a vector computes faster with images in its lanes
 (``kernels/cpu/machine/lane_kernel.py``). The images are laid out that way by a step in front of a row of such stages,
-and back again by a step behind it. A batch that does not fill the lanes passes all of these steps as it is.
+and back again by a step behind it. Layers between two stages of a row, and behind the last one, run in lanes as well
+(:mod:`.lane_steps`). A batch that does not fill the lanes passes all of these steps as it is.
 """
 
 import math
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, ClassVar
 
 from ..core.parameter import Parameter
 from ..core.types import Array
 from ..core.workspace import Workspace
 from ..layers.base import Layer
+from .lane_steps import InLanes, LaneStage, lane_layer
 from .stage import ConvStage
 
 #: From so many channels on, at one end of a convolution, vectors of channels are as good or better.
 MANY_CHANNELS = 32
 #: Multiplications that a row of stages must do for each number that is laid out anew, so that it is worth it.
 LEAST_WORK = 100
-
-
-class InLanes(NamedTuple):
-    """A batch in lanes: ``array`` is (blocks, H, W, C, LANES), and ``images`` is how many lanes are not empty."""
-
-    array: Array
-    images: int
 
 
 class _Turn:
@@ -91,59 +86,32 @@ class OutOfLanes(_Turn):
         return self._into_lanes(dy, ws, kept=False)
 
 
-class LaneStage:
-    """A stage for images in lanes.
-
-    Parameters
-    ----------
-    stage : ConvStage
-    """
-
-    def __init__(self, stage: ConvStage) -> None:
-        self.stage, self.layers, self.name = stage, stage.layers, stage.name
-
-    @property
-    def params(self) -> dict[str, Parameter]:
-        """The parameters of the convolution."""
-        return self.stage.params
-
-    def forward(self, x: Any, *, training: bool = False, step: int = 0, ws: Workspace | None = None) -> tuple[Any, Any]:
-        """Return result and cache as :meth:`ConvStage.forward` does."""
-        if not isinstance(x, InLanes):
-            return self.stage.forward(x, training=training, step=step, ws=ws)
-        y, cache = self.stage.run(x.array, training=training, ws=ws)
-        return InLanes(y, x.images), cache
-
-    def backward(self, dy: Any, cache: Any, *, ws: Workspace | None = None) -> Any:
-        """Return dx as :meth:`ConvStage.backward` does."""
-        if not isinstance(dy, InLanes):
-            return self.stage.backward(dy, cache, ws=ws)
-        return InLanes(self.stage.run_back(dy.array, cache, ws, (True, self.stage.conv.trains)), dy.images)
-
-    def backward_parameters(self, dy: Any, cache: Any, *, ws: Workspace | None = None) -> None:
-        """Write the convolution's gradients."""
-        if not isinstance(dy, InLanes):
-            self.stage.backward_parameters(dy, cache, ws=ws)
-        elif self.stage.conv.trains:
-            self.stage.run_back(dy.array, cache, ws, (False, True))
-
-
 def with_lanes(plan: list[Any]) -> list[Any]:
-    """Return a plan whose stages of few channels take images in lanes where that is worth it, by the shapes alone."""
+    """Return a plan whose stages of few channels take images in lanes where that is worth it, by the shapes alone.
+
+    A row of them begins with a stage, because a layer in front of it gains nothing.
+    """
     result: list[Any] = []
-    row: list[ConvStage] = []
+    row: list[Any] = []
     for step in [*plan, None]:
-        if isinstance(step, ConvStage) and _has_few_channels(step):
+        in_lanes = _in_lanes(step)
+        if in_lanes is not None and (row or isinstance(in_lanes, LaneStage)):
             row.append(step)
             continue
         if row and _is_worth_it(row):
-            first, last = row[0].layers[0], row[-1].layers[-1]
-            result += [IntoLanes(first), *map(LaneStage, row), OutOfLanes(last)]
+            result += [IntoLanes(row[0].layers[0]), *map(_in_lanes, row), OutOfLanes(_last_layer(row))]
         else:
             result += row
         row = []
         result += [] if step is None else [step]
     return result
+
+
+def _in_lanes(step: Any) -> Any:
+    """Return the step that does the same for images in lanes, or None."""
+    if isinstance(step, ConvStage):
+        return LaneStage(step) if _has_few_channels(step) else None
+    return lane_layer(step)
 
 
 def _has_few_channels(stage: ConvStage) -> bool:
@@ -152,8 +120,15 @@ def _has_few_channels(stage: ConvStage) -> bool:
     return conv.algorithm == "auto" and max(conv.built_input_shape[-1], conv.filters) < MANY_CHANNELS
 
 
-def _is_worth_it(row: list[ConvStage]) -> bool:
-    """Return whether a row of stages multiplies enough for what is laid out anew at its ends."""
-    work = sum(math.prod(stage.conv.built_output_shape) * stage.params["kernel"].value[..., 0].size for stage in row)
-    moved = math.prod(row[0].conv.built_input_shape) + math.prod(row[-1].layers[-1].built_output_shape)
+def _is_worth_it(row: list[Any]) -> bool:
+    """Return whether the stages of a row multiply enough for what is laid out anew at its ends."""
+    stages = [step for step in row if isinstance(step, ConvStage)]
+    work = sum(math.prod(stage.conv.built_output_shape) * stage.params["kernel"].value[..., 0].size for stage in stages)
+    moved = math.prod(stages[0].conv.built_input_shape) + math.prod(_last_layer(row).built_output_shape)
     return work >= LEAST_WORK * moved
+
+
+def _last_layer(row: list[Any]) -> Layer:
+    """Return the layer that ends a row."""
+    step: Any = row[-1]
+    return step.layers[-1] if isinstance(step, ConvStage) else step

@@ -21,7 +21,7 @@ import numpy as np
 from ... import aligned
 from ..machine.jit import helper
 from ..machine.lane_kernel import add_lanes, gradients_kernel, weights_kernel
-from ..machine.max_pooling import pool_rows, unpool
+from ..machine.max_pooling import pool_rows, unpool_rows
 from ..machine.memory import clear
 from ..machine.micro_kernel import micro_kernel, pack, panel_width, product
 from ..machine.normalise import normalise_pixel
@@ -187,7 +187,10 @@ def backward(
     chunk, worker, micro, p, canvas, back, pooling, dy, y, winners, relu, x, dx, wants, pixels, taps, order,
     back_pixels, back_taps, zeros, flipped, flipped_row, partial, work, offsets,
 ):  # fmt: skip
-    """Compute the gradients of a chunk of images; each chunk adds up a dw and a db of its own.
+    """Compute the gradients of a chunk; each chunk adds up a dw and a db of its own.
+
+    The work is cut into bands of the rows of one image: of dz for the gradient by the weights, and of x for that by the
+    input. What the second needs of dz above and below its band is computed again.
 
     Parameters
     ----------
@@ -232,23 +235,31 @@ def backward(
         total, total_start = work, start + offsets[3]
     if wants[1]:
         clear(total, total_start, size * p.lanes)
-    for n in range(chunk * p.N // p.chunks_backward, (chunk + 1) * p.N // p.chunks_backward):
+    items = p.N * p.bands
+    for item in range(chunk * items // p.chunks_backward, (chunk + 1) * items // p.chunks_backward):
+        n, band = item // p.bands, item % p.bands
+        rows = band * p.OH // p.bands, (band + 1) * p.OH // p.bands
+        x_rows = band * p.H // p.bands, (band + 1) * p.H // p.bands
+        first, last = rows
+        if wants[0]:  # row h of x met row i of dz if i * row_stride <= h + top < i * row_stride + row_extent
+            first = min(first, max(0, (x_rows[0] + canvas.top - p.row_extent) // p.row_stride + 1))
+            last = max(last, min(p.OH, (x_rows[1] - 1 + canvas.top) // p.row_stride + 1))
         dz, dz_start = dy, n * results
         if pooling.OH > 0:
             dz, dz_start = work, start + offsets[0]
-            unpool(pooling, dy, winners, y, relu, n, p.OH, p.OW, F, dz, dz_start)
+            unpool_rows(pooling, dy, winners, y, relu, n, first, last, p.OH, p.OW, F, dz, dz_start)
         elif relu:
-            dz, dz_start = work, start + offsets[0]
-            gate(dy, y, n * results, results, dz, dz_start)
+            dz, dz_start, at = work, start + offsets[0], first * p.OW * F
+            gate(dy, y, n * results + at, (last - first) * p.OW * F, dz, dz_start + at)
         if wants[1]:
             weight_gradient(
-                micro[1], p, canvas, n, dz, dz_start, x, total, total_start, pixels, taps, work, start,
+                micro[1], p, canvas, n, rows, dz, dz_start, x, total, total_start, pixels, taps, work, start,
                 start + offsets[1],
             )  # fmt: skip
         if wants[0]:
             input_gradient(
-                micro[0], p, back, n, dz, dz_start, dx, back_pixels, back_taps, zeros, flipped, flipped_row, work,
-                start + offsets[2],
+                micro[0], p, back, n, x_rows, dz, dz_start, dx, back_pixels, back_taps, zeros, flipped, flipped_row,
+                work, start + offsets[2],
             )  # fmt: skip
     if wants[1] and p.lanes > 1:
         for row in range(order.size):
@@ -257,8 +268,10 @@ def backward(
 
 
 @helper
-def input_gradient(micro, p, back, n, dz, dz_start, dx, pixels, taps, zeros, flipped, flipped_row, work, canvas):
-    """Compute dx of one image: a convolution of its dz by the flipped weights.
+def input_gradient(
+    micro, p, back, n, rows, dz, dz_start, dx, pixels, taps, zeros, flipped, flipped_row, work, canvas
+):  # fmt: skip
+    """Compute a band of dx of one image: a convolution of its dz by the flipped weights.
 
     Parameters
     ----------
@@ -266,6 +279,8 @@ def input_gradient(micro, p, back, n, dz, dz_start, dx, pixels, taps, zeros, fli
         As in :func:`backward`.
     n : int
         The image.
+    rows : (int, int)
+        The band: its first row, and the one behind its last.
     dz : flat array
         The gradient by the convolution's result begins at ``dz[dz_start]``.
     dz_start : int
@@ -279,19 +294,19 @@ def input_gradient(micro, p, back, n, dz, dz_start, dx, pixels, taps, zeros, fli
     image, image_start = dz, dz_start
     if not back.in_place:
         image, image_start = work, canvas
-        place(back, dz, dz_start, p.OH, p.OW, F, 0, back.height, work, canvas)
+        place(back, dz, dz_start, p.OH, p.OW, F, rows[0], rows[1] + p.row_extent - 1, work, canvas)
     for g in range(p.groups):
         flipped_start = g * CG if flipped_row == p.C else g * (flipped.size // p.groups)
         product(
-            micro, p.H * p.W, CG, p.taps * FG, image, image_start + g * FG * p.lanes, pixels, 0, taps, 0,
-            flipped, flipped_start, flipped_row, zeros, 0, 0, dz.dtype.type(-np.inf),
-            dx, n * p.H * p.W * C + g * CG * p.lanes, C,
+            micro, (rows[1] - rows[0]) * p.W, CG, p.taps * FG, image, image_start + g * FG * p.lanes, pixels,
+            rows[0] * p.W, taps, 0, flipped, flipped_start, flipped_row, zeros, 0, 0, dz.dtype.type(-np.inf),
+            dx, (n * p.H + rows[0]) * p.W * C + g * CG * p.lanes, C,
         )  # fmt: skip
 
 
 @helper
-def weight_gradient(micro, p, canvas, n, dz, dz_start, x, total, total_start, pixels, taps, work, start, panels):
-    """Add one image's part of dw and db: a product whose rows are the taps and whose steps are the pixels.
+def weight_gradient(micro, p, canvas, n, rows, dz, dz_start, x, total, total_start, pixels, taps, work, start, panels):
+    """Add what a band of one image gives dw and db: a product whose rows are the taps and whose steps are the pixels.
 
     Parameters
     ----------
@@ -301,6 +316,8 @@ def weight_gradient(micro, p, canvas, n, dz, dz_start, x, total, total_start, pi
         As in :func:`backward`.
     n : int
         The image.
+    rows : (int, int)
+        The band: its first row of dz, and the one behind its last.
     dz : flat array
         The gradient by the convolution's result begins at ``dz[dz_start]``.
     dz_start : int
@@ -311,23 +328,25 @@ def weight_gradient(micro, p, canvas, n, dz, dz_start, x, total, total_start, pi
         Scratch memory: the canvas of x from ``start`` on, and the panels of dz from ``panels`` on.
     start, panels : int
     """
-    CG, FG, T = p.C // p.groups, p.F // p.groups, p.OH * p.OW
+    CG, FG, T = p.C // p.groups, p.F // p.groups, (rows[1] - rows[0]) * p.OW
     C, F, K = p.C * p.lanes, p.F * p.lanes, p.taps * CG
-    none = dz.dtype.type(-np.inf)
+    none, band_start = dz.dtype.type(-np.inf), dz_start + rows[0] * p.OW * F
     image, image_start = x, n * p.H * p.W * C
     if not canvas.in_place:
-        place(canvas, x, image_start, p.H, p.W, C, 0, canvas.height, work, start)
+        place(canvas, x, image_start, p.H, p.W, C, rows[0] * p.row_stride,
+              (rows[1] - 1) * p.row_stride + p.row_extent, work, start)  # fmt: skip
         image, image_start = work, start
     for g in range(p.groups):
-        factor, factor_start, factor_row = dz, dz_start + g * FG * p.lanes, F
+        factor, factor_start, factor_row = dz, band_start + g * FG * p.lanes, F
         if p.lanes == 1 and panel_width(dz.itemsize) < FG:
             pack(T, FG, dz, factor_start, F, work, panels)
             factor, factor_start, factor_row = work, panels, panel_width(dz.itemsize)
         product(
-            micro, K, FG, T, image, image_start + g * CG * p.lanes, taps, 0, pixels, 0, factor, factor_start,
-            factor_row, total, total_start + g * FG * p.lanes, F, none, total, total_start + g * FG * p.lanes, F,
+            micro, K, FG, T, image, image_start + g * CG * p.lanes, taps, 0, pixels, rows[0] * p.OW, factor,
+            factor_start, factor_row, total, total_start + g * FG * p.lanes, F, none,
+            total, total_start + g * FG * p.lanes, F,
         )  # fmt: skip
-    add_columns(dz, dz_start, T, F, total, total_start + K * F, work, panels)
+    add_columns(dz, band_start, T, F, total, total_start + K * F, work, panels)
 
 
 @parallel

@@ -12,6 +12,8 @@ from ..machine.micro_kernel import packed_size
 from .canvas import SUM_WIDTH, Canvas
 
 CHUNKS = 32  # at most, of a launch
+ENOUGH = 16  # chunks where there are few images: images are cut until there are as many
+CHUNK_PIXELS = 32  # at least, of a block of images that one chunk of the backward sums in lanes
 PARTIAL_BYTES = 4_000_000  # of all chunks' weight gradients together, approximately
 
 
@@ -31,6 +33,7 @@ class Sizes(NamedTuple):
     row_stride: int
     row_extent: int
     parts: int  # into which each image's output rows are cut, where there are few images
+    bands: int  # the same in the backward; images that are not in lanes remain whole
     chunks: int
     chunks_backward: int
 
@@ -89,12 +92,16 @@ def plan(x_shape, filters, window, groups, pooling=NO_POOL, itemsize=4, lanes=1)
     )  # fmt: skip
     same = window.strides == window.extent() == (1, 1) and not padded
     back = Canvas(H + eh - 1, W + ew - 1, eh - 1 - top, ew - 1 - left, sh, sw, same)
-    parts = min(pooling.OH or OH, pieces(16, N)) if N else 1
-    weights = KH * KW * CG * filters
-    # A chunk's own dw has to be cleared and added up. That is worth it for a million multiplications, within the cache.
-    chunks_backward = min(
-        N, CHUNKS, max(4, min(PARTIAL_BYTES // (weights * itemsize + 1), N * OH * OW * weights >> 20))
-    )
+    parts = min(pooling.OH or OH, pieces(ENOUGH, N)) if N else 1
+    weights, bands = KH * KW * CG * filters, 1
+    # A chunk's own dw has to be cleared and added up, in lanes for each of them. That is worth it for some pixels of a
+    # block in lanes, and for a million multiplications elsewhere, within the cache.
+    if lanes > 1:
+        bands = max(1, min(H, OH, pieces(ENOUGH, max(1, N)), OH * OW // CHUNK_PIXELS))
+        worth_it = N * OH * OW // CHUNK_PIXELS
+    else:
+        worth_it = N * OH * OW * weights >> 20
+    chunks_backward = min(N * bands, CHUNKS, max(4, min(PARTIAL_BYTES // (weights * itemsize + 1), worth_it)))
     sizes = Sizes(
         N,
         lanes,
@@ -109,6 +116,7 @@ def plan(x_shape, filters, window, groups, pooling=NO_POOL, itemsize=4, lanes=1)
         sh,
         eh,
         parts,
+        bands,
         min(N * parts, CHUNKS),
         max(1, chunks_backward),
     )

@@ -5,6 +5,8 @@ Only this backend has these. Each kernel is defined as a composition of kernels 
 
 from ..machine.program import Program
 from .conv_pool import conv2d_stage_backward, conv2d_stage_forward
+from .lane_dropout import lane_dropout
+from .lane_norm import lane_norm_backward, lane_norm_forward, lane_norm_inference_forward
 from .lanes import LANES, from_lanes, lanes_shape, to_lanes
 from .together import AdamTogether, DescentTogether
 
@@ -16,6 +18,10 @@ __all__ = [
     "conv2d_stage_backward",
     "conv2d_stage_forward",
     "from_lanes",
+    "lane_dropout",
+    "lane_norm_backward",
+    "lane_norm_forward",
+    "lane_norm_inference_forward",
     "lanes_shape",
     "to_lanes",
 ]

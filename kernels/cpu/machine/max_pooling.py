@@ -110,7 +110,13 @@ def challenge(values, best, winner, tap, fresh):
 
 @helper
 def unpool(p, dy, argmax, y, relu, n, H, W, C, dx, start):
-    """Compute the gradient of one image: every tap of a window takes dy where it won, and nothing where it did not.
+    """Compute the gradient of one image; see :func:`unpool_rows`."""
+    unpool_rows(p, dy, argmax, y, relu, n, 0, H, H, W, C, dx, start)
+
+
+@helper
+def unpool_rows(p, dy, argmax, y, relu, n, first, last, H, W, C, dx, start):
+    """Compute some rows of one image's gradient: every tap of a window takes dy where it won, and else nothing.
 
     Parameters
     ----------
@@ -121,6 +127,8 @@ def unpool(p, dy, argmax, y, relu, n, H, W, C, dx, start):
         Whether a ReLU stands before the pooling, so that dy passes only where y is positive.
     n : int
         The number of the image.
+    first, last : int
+        Rows ``first`` … ``last - 1`` are computed. Windows that reach over them leave other rows incomplete.
     H, W, C : int
         The size of the image that was pooled.
     dx : flat array
@@ -128,8 +136,13 @@ def unpool(p, dy, argmax, y, relu, n, H, W, C, dx, start):
     start : int
     """
     common = two_by_two(p)
-    clear(dx, start, H * W * C)
-    for i in range(p.OH):
+    above = max(0, (first + p.top - p.rows) // p.row_stride + 1)  # the first window that meets these rows
+    below = min(p.OH, (last + p.top - 1) // p.row_stride + 1)  # one more than the last
+    if above < below:
+        first = min(first, max(0, above * p.row_stride - p.top))
+        last = max(last, min(H, (below - 1) * p.row_stride - p.top + p.rows))
+    clear(dx, start + first * W * C, (last - first) * W * C)
+    for i in range(above, below):
         row = i * p.row_stride - p.top
         for j in range(p.OW):
             column, at = j * p.column_stride - p.left, ((n * p.OH + i) * p.OW + j) * C
