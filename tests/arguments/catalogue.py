@@ -584,7 +584,7 @@ def _model_methods() -> dict[str, Made]:
     found["Sequential.build"] = (lambda **given: Sequential([layers.Flatten()]).build(**given), fresh)
     config = model().get_config()
     found["Predictor.__call__"] = (lambda **given: model().predictor()(**given), {"x": x(), "check_finite": True})
-    found["Predictor"] = (tinycnn.Predictor, {"model": model()})
+    found["Predictor.__init__"] = (tinycnn.Predictor, {"model": model()})
     found["Sequential.from_config"] = (Sequential.from_config, {"config": config, "custom_objects": {}})
     return found
 

@@ -3,23 +3,22 @@
 import copy
 import math
 import threading
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from ..core.checks import boolean
+from ..core.messages import shown
 from ..core.types import Array, Shape
 from ..core.workspace import Workspace
 from ..kernels.threads import one_blas_thread
+from ..network.network import Network
 from ..network.plan import fused
 from . import step as steps
 from .batches import block_size, take
 from .data import images_for
 from .recorded import MOST, lanes
 from .stand_ins import Now, part_or_stand_in
-
-if TYPE_CHECKING:
-    from ..network.network import Network
 
 
 class Predictor:
@@ -35,6 +34,13 @@ class Predictor:
     ----------
     model : Sequential
         A model that is built. It is copied, and free to change.
+
+    Raises
+    ------
+    TypeError
+        If ``model`` is not a Sequential.
+    RuntimeError
+        If it is not built.
 
     Attributes
     ----------
@@ -52,7 +58,9 @@ class Predictor:
     True
     """
 
-    def __init__(self, model: "Network") -> None:
+    def __init__(self, model: Network) -> None:
+        if not isinstance(model, Network):
+            raise TypeError(f"model must be a Sequential; got {shown(model)}")
         model.need_build()
         self._model = _copy_of(model)
         self.input_shape: Shape = model.input_shape
@@ -160,7 +168,7 @@ class _Lasting(Workspace):
         return self._empty
 
 
-def _copy_of(model: "Network") -> "Network":
+def _copy_of(model: Network) -> Network:
     """Return a copy of a model with its weights, without optimizer and loss."""
     twin = copy.copy(model)
     vars(twin).update(layers=copy.deepcopy(list(model.layers)), _idle=[], _predicting=([], []), _chains=None)
