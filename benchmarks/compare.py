@@ -20,26 +20,30 @@ import machine
 import record
 import targets
 from networks import PUBLISHED
-from peers import OURS, PEERS, PREDICTORS, TRAINERS
+from peers import OURS, PEERS, PREDICTOR, PREDICTORS, TRAINERS
 from turns import take_turns
 
 from tinycnn import models
 
 
 class Mode(NamedTuple):
-    """What is compared: networks, peers, training or prediction, and the batch size if no document states it."""
+    """What is compared: networks, peers, training or prediction, and the batch size if no document states it.
+
+    ``ours`` are the ways in which tinycnn takes part.
+    """
 
     networks: tuple[str, ...]
     peers: tuple[str, ...]
     training: bool
     batch_size: int | None
     batches: int
+    ours: tuple[str, ...] = (OURS,)
 
 
 MODES = {
     "training": Mode(PUBLISHED, TRAINERS, True, None, 128),
-    "inference": Mode(PUBLISHED, PREDICTORS, False, 128, 16),
-    "latency": Mode(PUBLISHED, PREDICTORS, False, 1, 64),
+    "inference": Mode(PUBLISHED, PREDICTORS, False, 128, 16, (OURS, PREDICTOR)),
+    "latency": Mode(PUBLISHED, PREDICTORS, False, 1, 64, (OURS, PREDICTOR)),
     "teaching": Mode(("mnist_cnn",), ("numpy_teaching",), True, None, 8),
 }
 
@@ -53,41 +57,61 @@ def compare(network: str, mode: Mode, peers: list[str], rounds: int, seconds: fl
         "threads": threads,
         "batches": mode.batches,
     }
-    times, missing = take_turns({peer: (peer, job) for peer in (OURS, *peers)}, rounds, seconds)
+    times, missing = take_turns({peer: (peer, job) for peer in (*mode.ours, *peers)}, rounds, seconds)
     return {"network": network, "batch_size": job["batch_size"], "seconds_per_step": times, "missing": missing}
 
 
-def ratios(kept: dict[str, Any]) -> dict[str, figures.Ratio]:
-    """Return tinycnn's ratio to the fastest peer, by network; a network is left out if one of the two is missing."""
+def ratios(kept: dict[str, Any], ours: str = OURS, without: tuple[str, ...] = ()) -> dict[str, figures.Ratio]:
+    """Return tinycnn's ratio to the fastest peer, by network; a network is left out if one of the two is missing.
+
+    Parameters
+    ----------
+    kept : dict
+        The record.
+    ours : str
+        Which of the ways in which tinycnn takes part.
+    without : tuple of str
+        Peers that do not count.
+    """
     found = {}
     for result in kept["results"]:
         times = result["seconds_per_step"]
-        best = figures.fastest(times, OURS)
-        if best and OURS in times:
-            found[result["network"]] = figures.ratio(times[OURS], times[best])
+        best = figures.fastest(times, (OURS, PREDICTOR, *without))
+        if best and ours in times:
+            found[result["network"]] = figures.ratio(times[ours], times[best])
     return found
 
 
 def tables(kept: dict[str, Any]) -> str:
     """Return tables of images per second and of the targets.
 
-    The fastest peer is in bold, tinycnn's ratio to it is in the last column, and the missing peers are named.
+    The fastest peer is in bold, tinycnn's ratios to it are in the last columns, and the missing peers are named.
     """
-    peers, faster = kept["peers"], ratios(kept)
-    header = ["network (batch)", *(PEERS[name].title for name in (OURS, *peers)), "tinycnn / fastest"]
+    peers = kept["peers"]
+    ours = [name for name in (OURS, PREDICTOR) if any(name in found["seconds_per_step"] for found in kept["results"])]
+    faster = {name: ratios(kept, name) for name in ours}
+    columns = [f"{PEERS[name].title} / fastest" for name in ours]
+    header = ["network (batch)", *(PEERS[name].title for name in (*ours, *peers)), *columns]
     rows = []
     for result in kept["results"]:
-        best = figures.fastest(result["seconds_per_step"], OURS)
-        rates = [_rate(result, name, name == best) for name in (OURS, *peers)]
-        rows.append([f"{result['network']} ({result['batch_size']})", *rates, str(faster.get(result["network"], "–"))])
+        best, network = figures.fastest(result["seconds_per_step"], (OURS, PREDICTOR)), result["network"]
+        rates = [_rate(result, name, name == best) for name in (*ours, *peers)]
+        found = [str(faster[name].get(network, "–")) for name in ours]
+        rows.append([f"{network} ({result['batch_size']})", *rates, *found])
     lines = ["Images per second:", "", figures.table(header, rows)]
     absent = record.absent(kept)
     if absent:
         lines += ["", absent]
-    if faster:
-        values = {network: value.value for network, value in faster.items()}
-        lines += ["", targets.table(targets.COMPARISONS[kept["kind"]](values))]
+    checks = targets.COMPARISONS[kept["kind"]](_values(kept))
+    if checks:
+        lines += ["", targets.table(checks)]
     return "\n".join(lines)
+
+
+def _values(kept: dict[str, Any]) -> targets.Ratios:
+    """Return tinycnn's ratios by network: of what a user calls first, of the predictor, and without ONNX Runtime."""
+    found = ratios(kept), ratios(kept, PREDICTOR), ratios(kept, OURS, ("onnxruntime",))
+    return targets.Ratios(*({network: ratio.value for network, ratio in one.items()} for one in found))
 
 
 def _rate(result: dict[str, Any], name: str, best: bool) -> str:

@@ -29,9 +29,9 @@ def geometric_mean(values: Iterable[float]) -> float:
     return math.exp(sum(logarithms) / len(logarithms))
 
 
-def fastest(times: Mapping[str, Sequence[float]], ours: str) -> str | None:
+def fastest(times: Mapping[str, Sequence[float]], ours: Sequence[str]) -> str | None:
     """Return the peer with the shortest median time, or None if there is no peer."""
-    peers = {name: statistics.median(seconds) for name, seconds in times.items() if name != ours}
+    peers = {name: statistics.median(seconds) for name, seconds in times.items() if name not in ours}
     return min(peers, key=peers.__getitem__) if peers else None
 
 

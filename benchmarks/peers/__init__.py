@@ -17,7 +17,7 @@ from . import numpy_teaching, on_keras, on_onnxruntime, on_tinycnn, on_torch
 if TYPE_CHECKING:
     from networks import Job
 
-OURS = "tinycnn"
+OURS, PREDICTOR = "tinycnn", "tinycnn_predictor"
 
 
 @dataclass(frozen=True)
@@ -48,6 +48,7 @@ def _keras(title: str, backend: str, run: Callable[["Job", Callable[[], None]], 
 
 PEERS = {
     OURS: Peer("tinycnn", ("tinycnn", "tinycnn.kernels.cpu"), on_tinycnn.run),
+    PREDICTOR: Peer("its predictor", ("tinycnn", "tinycnn.kernels.cpu"), partial(on_tinycnn.run, frozen=True)),
     "torch_nchw": Peer("PyTorch, NCHW", ("torch",), on_torch.run),
     "torch_nhwc": Peer("PyTorch, NHWC", ("torch",), partial(on_torch.run, channels_last=True)),
     "torch_compile": Peer("torch.compile, NHWC", ("torch",), partial(on_torch.run, channels_last=True, compiled=True)),

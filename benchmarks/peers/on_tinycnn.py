@@ -1,14 +1,15 @@
-"""tinycnn in the way in which its users run it: ``fit`` on arrays, and ``predict``."""
+"""tinycnn in the ways in which its users run it: ``fit`` on arrays, ``predict``, and a predictor."""
 
 from itertools import cycle
 
 ENDLESS = 10**9
 
 
-def run(job, tick):
+def run(job, tick, *, frozen=False):
     """Train by one endless ``fit``, without shuffling (like the peers) and without metrics, or predict batch by batch.
 
-    ``predict`` does not search for NaN in the input, because no peer does; ``fit`` searches before the first step.
+    Predictions do not search for NaN in the input, because no peer does; ``fit`` searches before the first step. With
+    ``frozen`` they come from a predictor that is made before the first one.
     """
     from tinycnn import callbacks
 
@@ -17,6 +18,7 @@ def run(job, tick):
         job.model.compile("adam", "sparse_categorical_crossentropy")
         clock = callbacks.LambdaCallback(on_train_batch_end=lambda batch, logs: tick())
         job.model.fit(x, y, job.batch_size, epochs=ENDLESS, verbose=0, callbacks=[clock], shuffle=False)
+    predict = job.model.predictor() if frozen else job.model.predict
     for batch in cycle(job.split(x)):
-        job.model.predict(batch, check_finite=False)
+        predict(batch, check_finite=False)
         tick()
