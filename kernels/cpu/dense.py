@@ -13,7 +13,8 @@ import numpy as np
 from .. import aligned
 from .._arguments import check_fit, several
 from .machine.arrays import deliver, operand, pieces, sum_rows, target
-from .machine.memory import copy
+from .machine.jit import helper
+from .machine.memory import copy, fused_multiply_add
 from .machine.micro_kernel import DEPTH, micro_kernel, pack, packed_size, product
 from .machine.parallel import parallel, worker_count
 from .machine.transpose import transpose
@@ -24,6 +25,7 @@ __all__ = ["dense_backward_input", "dense_backward_weights", "dense_forward"]
 TALL, LOW = 128, 32  # rows of a block that packs its panel of w, and of one that reads a narrow w in place
 DEEP = 64  # rows of a block of dw
 ONCE = 8  # up to so many rows, a panel of w is read once, and packing it is not worth it
+LARGE = 1 << 18  # numbers of w, above which it does not stay in the nearer caches
 SUMMED = 512  # columns of dy that a block sums for db
 ACROSS, DOWN = 4, 16  # panels of a block of dx, and rows of it that are computed at a time
 
@@ -38,6 +40,11 @@ def dense_forward(x, w, b, out=None, work=None):
         y[...] = b
         return deliver(y, out)
     (N, K), F, panel = x.shape, w.shape[1], _panel(x)
+    if N <= ONCE and w.size >= LARGE:
+        sums = (work or aligned.empty)((pieces(K, DEPTH), N, F), x.dtype)
+        _deep_piece.launch(len(sums), x, w, sums)
+        _add_pieces.launch(1, sums.reshape(len(sums), -1), b, y.reshape(-1))
+        return deliver(y, out)
     block = TALL if panel < F else LOW
     blocks = pieces(N, block) * pieces(F, panel)
     panels = (work or aligned.empty)((worker_count(blocks), DEPTH * panel), x.dtype)
@@ -138,6 +145,50 @@ def _forward(item, worker, micro, x, w, b, y, N, K, F, block, panel, rows, steps
             micro, height, width, depth, x, n * K + k, rows, 0, steps, 0, factor, start, row,
             first, first_start, first_row, x.dtype.type(-np.inf), y, n * F + f, F,
         )  # fmt: skip
+
+
+@parallel
+def _deep_piece(piece, worker, x, w, sums):
+    """Compute what ``DEPTH`` numbers of each row of x add to y, for few rows.
+
+    Nearly all of the time goes into reading w, so it is read once and in its order. Each sum is that of a block of the
+    other products, to the bit.
+
+    Parameters
+    ----------
+    piece, worker : int
+        The piece's number.
+    x, w : (N, K) and (K, F) arrays
+    sums : (pieces, N, F) array
+        What each piece adds.
+    """
+    sums[piece] = 0
+    for k in range(piece * DEPTH, min(x.shape[1], (piece + 1) * DEPTH)):
+        for n in range(x.shape[0]):
+            add_multiple(x[n, k], w[k], sums[piece, n])
+
+
+@helper
+def add_multiple(factor, row, total):
+    """Compute ``total += factor * row``, rounded once."""
+    for f in range(total.size):
+        total[f] = fused_multiply_add(factor, row[f], total[f])
+
+
+@parallel
+def _add_pieces(item, worker, sums, b, y):
+    """Add up bias and pieces in their order, which is that of :func:`_forward`."""
+    for i in range(y.size):
+        y[i] = b[i % b.size]
+    for piece in range(sums.shape[0]):
+        add_row(sums[piece], y)
+
+
+@helper
+def add_row(row, y):
+    """Compute ``y += row``."""
+    for i in range(y.size):
+        y[i] += row[i]
 
 
 @parallel

@@ -1,5 +1,6 @@
 """A snapshot of a model for fast predictions: what follows from the weights alone is computed once."""
 
+import contextlib
 import copy
 import math
 import threading
@@ -19,6 +20,9 @@ from .batches import block_size, take
 from .data import images_for
 from .recorded import MOST, lanes
 from .stand_ins import Now, part_or_stand_in
+
+#: Nothing is different from one prediction to the next.
+NOW = Now()
 
 
 class Predictor:
@@ -122,40 +126,38 @@ class Predictor:
 
     def _block(self, x: Array) -> Array:
         """Return the results for a block of images."""
-        with self._lock, one_blas_thread():
-            key = len(x), lanes(self._model)
-            known = self._programs.get(key)
-            if known is None:
-                return self._first_time(x, key)
-            program, given, result = known
+        key = len(x), lanes(self._model)
+        with self._lock:
+            program, given, result = self._programs.get(key) or self._record(x, key)
             if program is None:
-                result = self._infer(self._chain, x)
+                result = self._infer(x)
             else:
                 np.copyto(given, x, casting="unsafe")
-                program.run(Now())
+                # Kernels call no BLAS, and the context costs as much as a small network.
+                with one_blas_thread() if program.has_calls else contextlib.nullcontext():
+                    program.run(NOW)
             found: Array = self._model.backend.to_numpy(result).copy()
             return found
 
-    def _first_time(self, x: Array, key: Any) -> Array:
-        """Record a program for a number of images, if that is possible, and return the results."""
+    def _record(self, x: Array, key: Any) -> tuple[Any, Any, Any]:
+        """Record a program for a number of images; return it, or None, and where it reads and writes."""
         if len(self._programs) >= MOST:
             self._programs.clear()
         program, given, result = None, None, None
         if lanes(self._model):
             program = self._model.backend.kernels.fused.Program(frozen=True)
             given = take(x, slice(None), Workspace(), self._model.dtype, self._model.backend)
-            with program.recording(Now()):
+            with one_blas_thread(), program.recording(NOW):
                 result = steps.infer([part_or_stand_in(part, program) for part in self._chain], given, self._ws)
             program = program if program.refusal is None else None
-        else:
-            result = self._infer(self._chain, x)
         self._programs[key] = program, given, result
-        found: Array = self._model.backend.to_numpy(result).copy()
-        return found
+        return self._programs[key]
 
-    def _infer(self, chain: list[Any], x: Array) -> Array:
+    def _infer(self, x: Array) -> Array:
         """Return the results without a program."""
-        return steps.infer(chain, take(x, slice(None), self._ws, self._model.dtype, self._model.backend), self._ws)
+        images = take(x, slice(None), self._ws, self._model.dtype, self._model.backend)
+        with one_blas_thread():
+            return steps.infer(self._chain, images, self._ws)
 
     def __repr__(self) -> str:
         return f"<Predictor of {self._model.name!r}: {self.input_shape} -> {self.output_shape}>"

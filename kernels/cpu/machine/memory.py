@@ -1,4 +1,4 @@
-"""Three instructions that jitted code uses on flat arrays at offsets: matrix product, copy and clear.
+"""Instructions that jitted code uses: on flat arrays at offsets a matrix product, copy and clear; on numbers an fma.
 
 Numba's ``np.dot`` takes only whole contiguous matrices and always overwrites its result. BLAS's ``gemm``, which it
 calls, can do more: read a matrix that lies inside a larger one (its rows ``ld`` elements apart) and add to its result.
@@ -105,8 +105,20 @@ def clear(typingctx, target, start, count):
     return signature, generate
 
 
+@intrinsic
+def fused_multiply_add(typingctx, a, b, c):
+    """Compute ``a * b + c`` and round once, whatever the compiler would make of the formula."""
+    if not a == b == c:
+        return None
+
+    def generate(context, builder, signature, args):
+        return builder.fma(*args)
+
+    return a(a, a, a), generate
+
+
 def _python_forms():
-    """Return the three in plain Python, for debuggers and coverage: they run under ``NUMBA_DISABLE_JIT=1``."""
+    """Return these in plain Python, for debuggers and coverage: they run under ``NUMBA_DISABLE_JIT=1``."""
 
     def matrix(flat, start, rows, columns, row, flip):
         if flip:
@@ -125,8 +137,11 @@ def _python_forms():
     def clear(target, start, count):
         target[start : start + count] = 0
 
-    return matmul_add, copy, clear
+    def fused_multiply_add(a, b, c):
+        return a * b + c
+
+    return matmul_add, copy, clear, fused_multiply_add
 
 
 if numba.config.DISABLE_JIT:
-    matmul_add, copy, clear = _python_forms()
+    matmul_add, copy, clear, fused_multiply_add = _python_forms()

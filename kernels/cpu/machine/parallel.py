@@ -79,14 +79,14 @@ class parallel:  # noqa: N801 - a decorator
             compiled = compile_it()
         address, launch, layout = compiled
         little = is_little(arguments) if elements is None else elements < LITTLE
-        workers = 1 if little else worker_count(chunks)
+        workers = worker_count(chunks)
         program, place = recorder(), 0
         if program is not None and not (of_weights and program.frozen):
             memory = aligned.zeros(layout.size, np.uint8)
             place = memory.ctypes.data
             values = [(layout.place(memory, index, arguments[index]), function) for index, function in renewed]
-            program.note(address, chunks, workers, place, (memory, arguments, held), values)
-        launch(workers, chunks, address, place, arguments)
+            program.note((address, chunks, workers, place), little, (memory, arguments, held), values)
+        launch(1 if little else workers, chunks, address, place, arguments)
 
     def _compile(self, dtypes, kind):
         """Compile for one kind of arguments: return the address of what runs a chunk, and what launches the loop."""

@@ -84,20 +84,27 @@ class Program:
         with record_with(None):
             function(self._now)
 
-    def note(self, function, chunks, workers, arguments, held, renewed):
+    def note(self, row, little, held, renewed):
         """Write a launch down.
 
         Parameters
         ----------
-        function, arguments : int
-            Addresses of a compiled function and of its arguments.
-        chunks, workers : int
+        row : tuple of int
+            The address of a compiled function, how many chunks it has, how many workers have scratch memory, and the
+            address of the arguments.
+        little : bool
+            Whether it is too little work to wake other threads for.
         held : object
             What has to stay alive as long as the program.
         renewed : list of (array, callable)
             Arguments that change: before each run the array is filled with what the callable returns for ``now``.
         """
-        self._launches.append(((function, chunks, workers, arguments), held, renewed))
+        self._launches.append((row, little, held, renewed))
+
+    @property
+    def has_calls(self):
+        """Whether a run calls Python in between."""
+        return not all(isinstance(part, _Rows) for part in self._parts)
 
     def refuse(self, reason):
         """Remember that something happened that a run could not repeat."""
@@ -124,19 +131,23 @@ class Program:
 
 
 class _Rows:
-    """A part of a program: launches with nothing in between."""
+    """A part of a program: launches with nothing in between.
+
+    If one of them is worth waking other threads for, these share the work of the others as well.
+    """
 
     def __init__(self, launches):
-        rows, self._held, renewed = zip(*launches, strict=True)
+        rows, little, self._held, renewed = zip(*launches, strict=True)
         self._rows = np.array(rows, np.int64)
         self._counters = aligned.zeros((len(rows), WIDTH), np.int64)
+        self._start = self._counters.ctypes.data
         self._renewed = [pair for pairs in renewed for pair in pairs]
-        self._lanes = int(self._rows[:, WORKERS].max())
+        self._lanes = 1 if all(little) else int(self._rows[:, WORKERS].max())
 
     def __call__(self, now):
         for place, function in self._renewed:
             place[0] = function(now)
-        _run(self._lanes, self._rows, self._counters, self._counters.ctypes.data)
+        _run(self._lanes, self._rows, self._counters, self._start)
 
 
 @helper
