@@ -5,6 +5,7 @@ of a layer, chain and plans are made anew before they are next used.
 """
 
 import contextlib
+import operator
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
@@ -177,9 +178,11 @@ class Compiling:
 
 def _parts(layers: Iterable[Layer]) -> list[Any]:
     """Return the layers, and those of their attributes on which it depends what runs as one."""
-    return [
-        part for layer in layers for part in (layer, *(vars(layer).get(key) for key in ("activation", "algorithm")))
-    ]
+    parts: list[Any] = []
+    for layer in layers:  # a plain loop, because this is asked before every prediction
+        attributes = vars(layer)
+        parts += layer, attributes.get("activation"), attributes.get("algorithm")
+    return parts
 
 
 def _parts_of_loss(loss: losses.Loss, used: losses.Loss) -> list[Any]:
@@ -189,4 +192,4 @@ def _parts_of_loss(loss: losses.Loss, used: losses.Loss) -> list[Any]:
 
 def _same(before: list[Any], now: list[Any]) -> bool:
     """Return whether two lists hold the very same objects."""
-    return len(before) == len(now) and all(one is other for one, other in zip(before, now, strict=True))
+    return len(before) == len(now) and all(map(operator.is_, before, now))

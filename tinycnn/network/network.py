@@ -172,14 +172,16 @@ class Network(Compiling):
     @property
     def input_shape(self) -> Shape:
         """The shape of one sample."""
-        self.need_build()
+        if not self.built:
+            self.need_build()
         assert self._input_shape is not None
         return self._input_shape
 
     @property
     def output_shape(self) -> Shape:
         """The shape of one result."""
-        self.need_build()
+        if not self.built or not self.layers or not self.layers[-1].built:
+            self.need_build()
         return self.layers[-1].built_output_shape
 
     @property
