@@ -1,12 +1,14 @@
-"""A context that holds BLAS to one thread while the kernels' own threads do the work.
+"""How many threads kernels run on, and a context that holds BLAS to one thread while these do the work.
 
 The last bits of a matrix product depend on how many threads BLAS uses, and a parallel loop is slow if each of its
 chunks starts BLAS threads of its own. The limit belongs to the process, not to a thread, so nested and simultaneous
 uses are counted: the first to enter sets the limit, and the last to leave restores what was there before.
 """
 
+import functools
 import os
 import threading
+from typing import Any
 
 
 class _OneBlasThread:
@@ -61,6 +63,35 @@ def _set_threads(library, count: int) -> None:
 _one_blas_thread = _OneBlasThread()
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_one_blas_thread._renew_lock)
+
+
+#: How often a thread of GNU's OpenMP looks for work before it sleeps: for some tenths of a millisecond, which is longer
+#: than what Python does between two launches. By default it looks for much longer, and so takes the cores from other
+#: processes: two trainings at once on two cores took more than three times as long each.
+SPINS = 20_000
+
+
+@functools.cache
+def _started() -> Any:
+    """Start the threads that compiled kernels run on, and return the function that tells how many there are.
+
+    The environment variables ``GOMP_SPINCOUNT`` and ``OMP_WAIT_POLICY`` say how they wait, if one of them is set.
+    """
+    import numba
+
+    waits_as_told = not os.environ.keys().isdisjoint({"GOMP_SPINCOUNT", "OMP_WAIT_POLICY"})
+    if not waits_as_told:
+        os.environ["GOMP_SPINCOUNT"] = str(SPINS)  # it is read once, when the threads start
+    numba.get_num_threads()
+    if not waits_as_told:
+        del os.environ["GOMP_SPINCOUNT"]
+    return numba.get_num_threads
+
+
+def thread_count() -> int:
+    """Return how many threads compiled kernels run on; the first call starts them."""
+    count: int = _started()()
+    return count
 
 
 def one_blas_thread() -> _OneBlasThread:

@@ -354,6 +354,23 @@ print(*hits, sum(launches.cache_misses.values()))
 """
 
 
+WAITING = """
+import os, sys
+from tinycnn.kernels.threads import SPINS, thread_count
+before = dict(os.environ)
+assert thread_count() == thread_count() > 0
+assert dict(os.environ) == before
+import numba
+print(thread_count() == numba.get_num_threads())
+"""
+
+
+@pytest.mark.parametrize("given", [{}, {"GOMP_SPINCOUNT": "7"}, {"OMP_WAIT_POLICY": "passive"}])
+def test_how_threads_wait_is_said_to_openmp_alone(given):
+    """The variable is there while the threads start, and not for other libraries and processes."""
+    assert run_python(WAITING, **given).strip() == "True"
+
+
 def test_a_second_process_compiles_nothing(tmp_path):
     assert run_python(RELU_TWICE, NUMBA_CACHE_DIR=str(tmp_path)).split() == ["0", "0", "1"]
     assert run_python(RELU_TWICE, NUMBA_CACHE_DIR=str(tmp_path)).split() == ["1", "1", "0"]

@@ -47,12 +47,15 @@ def set_threads(count: int | None, backend: str) -> int:
         os.environ["NUMBA_NUM_THREADS"] = str(count)
     import numba
 
+    from ..kernels.threads import thread_count
+
     if count is not None:
+        thread_count()  # it starts the threads so that they wait as they should
         try:
             numba.set_num_threads(count)
         except ValueError as error:
             raise UsageError(f"--threads {count}: {error}") from error
-    return int(numba.get_num_threads())
+    return thread_count()
 
 
 def folder_name(text: str) -> Path:

@@ -12,7 +12,7 @@ import numpy as np
 from ..core.checks import boolean, integer
 from ..core.types import Array
 from ..core.workspace import Workspace
-from ..kernels.threads import one_blas_thread
+from ..kernels.threads import one_blas_thread, thread_count
 from ..layers.looking import layers_kept
 from ..losses import SparseCategoricalCrossentropy
 from ..network.final_softmax import layer_of
@@ -200,8 +200,4 @@ def _title(model: Sequential, batch_size: int, fuse: bool) -> str:
 
 def _threads(backend: str) -> int:
     """Return how many threads a backend uses."""
-    if backend != "cpu":
-        return 1
-    import numba
-
-    return int(numba.get_num_threads())
+    return thread_count() if backend == "cpu" else 1

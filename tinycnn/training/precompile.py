@@ -23,6 +23,7 @@ from .. import losses, optimizers
 from ..core.description import described
 from ..core.version import is_ours
 from ..core.workspace import Workspace
+from ..kernels.threads import thread_count
 from ..network.network import Network
 from .batches import USUAL_BATCH
 from .step import backward, forward
@@ -68,10 +69,8 @@ def _job(model: Network, batch_size: int | None, fuse: bool) -> dict[str, Any]:
 
 def _count() -> int:
     """Return how many processes to start: none if Python runs inside another program, which would start again."""
-    import numba
-
     is_python = "python" in Path(sys.executable or "").name.lower() and not getattr(sys, "frozen", False)
-    return min(numba.get_num_threads() - 1, HELPERS) if is_python else 0
+    return min(thread_count() - 1, HELPERS) if is_python else 0
 
 
 def _start(helpers: list[subprocess.Popen[bytes]], model: Network, batch_size: int | None, fuse: bool) -> None:

@@ -15,7 +15,7 @@ import numpy as np
 from numba.extending import register_jitable
 from numba.np.ufunc import parallel as numba_threads
 
-from ...threads import one_blas_thread
+from ...threads import one_blas_thread, thread_count
 
 # "reassoc" and "arcp" are left out: with them the vector form of a loop rounds differently from its scalar form, and
 # which of the two runs can depend on where in memory the arrays happen to lie. "nnan" and "ninf" are left out too: NaN
@@ -96,7 +96,7 @@ def _as_it_is(jitted, arguments):
 
 def _on_this_thread(jitted, arguments):
     """Call jitted code whose parallel loops run on the calling thread."""
-    threads = numba.get_num_threads()
+    threads = thread_count()
     numba.set_num_threads(1)
     try:
         return jitted(*arguments)

@@ -20,6 +20,7 @@ from numba.core.registry import cpu_target
 from numba.extending import intrinsic
 
 from ... import aligned
+from ...threads import thread_count
 from .atomics import call_at
 from .jit import LITTLE, by_itself, helper, is_little, kernel, note, recorder
 
@@ -28,7 +29,7 @@ _INDEX = ir.IntType(64)
 
 def worker_count(chunks):
     """Return how many chunks run at the same time; each of these workers needs scratch memory of its own."""
-    return min(chunks, numba.get_num_threads())
+    return min(chunks, thread_count())
 
 
 class parallel:  # noqa: N801 - a decorator
@@ -96,7 +97,7 @@ class parallel:  # noqa: N801 - a decorator
         address = by_itself(types.void(types.int64, types.int64, types.int64), entry).address
         launcher = self._like(_launch, {"run": _run, "put": _put}, f"launch_{digest}")
         launch = kernel(parallel=False)(launcher)
-        numba.get_num_threads()  # starts the threads: code that is read from the cache before that calls address 0
+        thread_count()  # starts the threads: code that is read from the cache before that calls address 0
         launch.jitted.compile((types.int64, types.int64, types.int64, types.int64, kind))
         self._compiled[dtypes] = address, launch, _Layout(kind)
         return self._compiled[dtypes]

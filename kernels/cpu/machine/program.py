@@ -21,13 +21,14 @@ import numpy as np
 from numba import prange
 
 from ... import aligned
+from ...threads import thread_count
 from .atomics import add, call_at, get, give_way, pause
 from .jit import helper, kernel, record_with
 
 FUNCTION, CHUNKS, WORKERS, ARGUMENTS = range(4)  # the columns of a row
 TAKEN, COME, DONE, WIDTH = 0, 1, 8, 16  # the counters of a row, which lie on two lines of the cache
 WORD = 8  # bytes
-SPINS = 2_000  # how often a lane looks before it lets other threads run: some ten microseconds
+SPINS = 200  # how often a lane looks before it lets other threads run: some microseconds
 
 
 class Program:
@@ -55,7 +56,7 @@ class Program:
     @staticmethod
     def lanes():
         """Return how many lanes the next recording will have: as many as threads, or 0 if kernels are not compiled."""
-        return 0 if numba.config.DISABLE_JIT else numba.get_num_threads()
+        return 0 if numba.config.DISABLE_JIT else thread_count()
 
     @contextlib.contextmanager
     def recording(self, now):
