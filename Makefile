@@ -58,6 +58,7 @@ bench:  ## Measure and record all benchmarks, and update docs/benchmarks.md; nee
 	$(PYTHON) benchmarks/memory.py --save
 	$(PYTHON) benchmarks/scaling.py --save
 	$(PYTHON) benchmarks/startup.py --save
+	$(PYTHON) benchmarks/together.py --save
 	$(PYTHON) benchmarks/report.py
 
 ci:  ## Run every check in a fresh copy, as on a new machine.

@@ -17,6 +17,7 @@ import record
 import scaling
 import startup
 import targets
+import together
 
 import kernels
 
@@ -27,6 +28,7 @@ TABLES = {
     "memory": memory.tables,
     "scaling": scaling.tables,
     "startup": startup.tables,
+    "together": together.tables,
 }
 ROOFLINE = """![Operations per second of every kernel over its operations per byte, both axes logarithmic, below
 the roof that sgemm and the memory make.](images/roofline.png)"""

@@ -10,6 +10,7 @@ import tinycnn
 from tinycnn import Sequential, layers, models, profile
 from tinycnn.cli import main
 from tinycnn.layers import Conv2D, Dense, DepthwiseConv2D
+from tinycnn.training import recorded
 
 
 def small_model(loss="sparse_categorical_crossentropy", **first):
@@ -149,12 +150,12 @@ def test_the_table_and_the_picture():
     result = profile.profile(model, 3, 1)
     lines = str(result).splitlines()
     assert "training step of 3 images, float32, cpu backend" in lines[0]
-    rows = {line.split("  ")[0]: line for line in lines[3:-2]}
+    rows = {line.split("  ")[0]: line for line in lines[3:-3]}
     assert list(rows) == [*(entry.name for entry in result.entries), "loss", "optimizer"]
     assert "GFLOP/s" in rows["dense"]
     assert "GB/s" in rows["dropout"]
     assert "/s" not in rows["flatten"]
-    assert f"{result.images_per_second:,.0f} images/s" in lines[-1]
+    assert f"{result.images_per_second:,.0f} images/s" in lines[-2]
     ax = result.plot(Figure())
     # Each step has two bars, but the frozen one has none for backward; loss and optimizer have one bar each.
     assert len(ax.patches) == 2 * len(result.entries) - 1 + 2
@@ -264,3 +265,22 @@ def test_the_command_shows_the_plan(capsys):
     assert main(["summary", "ladder_02", "--plan"]) == 0
     [line] = [line for line in capsys.readouterr().out.splitlines() if line.startswith("max_pooling2d ")]
     assert line.split()[-1] == "1"
+
+
+def test_speeds_are_shares_of_what_the_machine_can_do():
+    result = profile.profile(small_model(), batch_size=4, repeats=2)
+    assert 0.1 < result.limit < 1e5
+    text = repr(result)
+    share = result.entries[0].forward.rate / result.limit
+    assert f"GFLOP/s {share:4.0%}" in text
+    assert f"percent of {result.limit:.3g} GFLOP/s" in text
+
+
+def test_the_whole_step_is_that_of_fit(monkeypatch):
+    taken = []
+    plain = recorded.take_step
+    monkeypatch.setattr(recorded, "take_step", lambda *given: (taken.append(1), plain(*given)))
+    profile.profile(small_model(), batch_size=4, repeats=2)
+    assert len(taken) == (5 if recorded.lanes(small_model()) else 0)
+    profile.profile(small_model(), batch_size=4, repeats=2, fuse=False)
+    assert len(taken) == (5 if recorded.lanes(small_model()) else 0)

@@ -1,5 +1,6 @@
 """One step of the plan: its time and its work in both directions, as numbers and as text."""
 
+import math
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -50,11 +51,14 @@ class Entry:
         return self.forward.seconds + (self.backward.seconds if self.backward else 0.0)
 
 
-def pass_texts(one: Pass | None, unit: str) -> tuple[str, str]:
-    """Return a pass's time and speed as text, with a dash for what there is not."""
+def pass_texts(one: Pass | None, unit: str, limit: float = math.nan) -> tuple[str, str]:
+    """Return a pass's time and speed as text, and the speed as a share of a limit; a dash for what there is not."""
     if one is None:
         return "—", ""
-    return milliseconds(one.seconds), f"{one.rate:.3g} {unit}" if one.work else "—"
+    if not one.work:
+        return milliseconds(one.seconds), "—"
+    share = "" if math.isnan(limit) else f" {one.rate / limit:4.0%}"
+    return milliseconds(one.seconds), f"{one.rate:.3g} {unit}{share}"
 
 
 def milliseconds(seconds: float) -> str:

@@ -1,6 +1,7 @@
 """Measure training steps, part by part."""
 
 import copy
+import math
 import statistics
 import time
 from collections.abc import Iterator
@@ -19,6 +20,7 @@ from ..network.final_softmax import layer_of
 from ..network.lanes import IntoLanes, OutOfLanes
 from ..network.plan import parts_of
 from ..sequential import Sequential
+from ..training import recorded
 from ..training.batches import Batch
 from ..training.running_means import RunningMeans
 from ..training.step import train_step
@@ -27,7 +29,9 @@ from ._result import Profile
 from ._work import work
 
 #: The training steps before the first that counts: in these the kernels are compiled and the memory is allocated.
-WARM_UP = 2
+WARM_UP = 3
+#: The length of the rows and columns of the product that shows what the machine can do.
+LARGE = 1024
 
 #: What ran, and when it began and ended, in the order in which it ran.
 Record = list[tuple[Any, float, float]]
@@ -74,7 +78,8 @@ def profile(model: Sequential, batch_size: int = 128, repeats: int = 20, *, fuse
             "Set trainable=True on a layer with weights"
         )
     with _state_kept(model), one_blas_thread():
-        records, wholes = _measure(model, plan, batch, repeats)
+        records, wholes = _measure(model, plan, batch, repeats, fuse)
+        limit = _limit(model)
     rounds = [_durations(record) for record in records]
     seconds = {key: statistics.median(durations[key] for durations in rounds) for key in rounds[0]}
     return Profile(
@@ -84,7 +89,21 @@ def profile(model: Sequential, batch_size: int = 128, repeats: int = 20, *, fuse
         loss=seconds["loss"],
         optimizer=seconds["optimizer"],
         step=statistics.median(wholes),
+        limit=limit,
     )
+
+
+def _limit(model: Sequential) -> float:
+    """Return the GFLOP/s of a product of two large matrices, the best of a few; NaN on a device."""
+    if model.backend.on_device:
+        return math.nan
+    a, b = np.random.default_rng(0).random((2, LARGE, LARGE)).astype(model.dtype)
+    times = []
+    for _ in range(6):  # the first one may have to compile, and threads may have to wake
+        start = time.perf_counter()
+        model.backend.kernels.dense_forward(a, b, None)
+        times.append(time.perf_counter() - start)
+    return 2 * LARGE**3 / min(times) / 1e9
 
 
 class _Timed:
@@ -112,26 +131,33 @@ class _Timed:
         return result
 
 
-def _measure(model: Sequential, plan: list[Any], batch: Batch, repeats: int) -> tuple[list[Record], list[float]]:
+def _measure(
+    model: Sequential, plan: list[Any], batch: Batch, repeats: int, fuse: bool
+) -> tuple[list[Record], list[float]]:
     """Return a record of each step that was measured in parts, and the seconds of each that was measured as a whole."""
     record: Record = []
     timed = [_Timed(step, index, record) for index, step in enumerate(plan)]
     ws, records, wholes = Workspace(), [], []
+    recording = fuse and recorded.can_record(model)
     for number in range(WARM_UP + repeats):
         record.clear()
-        _one_step(model, timed, batch, ws)
+        train_step(model, timed, batch, RunningMeans(model), ws)
         end = time.perf_counter()
-        whole = _one_step(model, plan, batch, ws)
+        whole = _one_step(model, plan, batch, ws, recording)
         if number >= WARM_UP:
             records.append([*record, ("end", end, end)])
             wholes.append(whole)
     return records, wholes
 
 
-def _one_step(model: Sequential, plan: list[Any], batch: Batch, ws: Workspace) -> float:
-    """Run a training step and return how many seconds it took."""
+def _one_step(model: Sequential, plan: list[Any], batch: Batch, ws: Workspace, recording: bool) -> float:
+    """Run a training step as ``fit`` does and return how many seconds it took."""
+    what = model, plan, batch, RunningMeans(model), ws
     start = time.perf_counter()
-    train_step(model, plan, batch, RunningMeans(model), ws)
+    if recording:
+        recorded.take_step(train_step, *what)
+    else:
+        train_step(*what)
     return time.perf_counter() - start
 
 

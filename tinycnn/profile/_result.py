@@ -1,5 +1,6 @@
 """The result of a measurement, which prints as a table."""
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -24,7 +25,11 @@ class Profile:
     loss, optimizer : float
         The seconds of the loss with the metrics, forward and backward, and the seconds of the optimizer's step.
     step : float
-        The seconds of a whole training step, measured without reading the clock in between.
+        The seconds of a whole training step, as ``fit`` takes it: without reading the clock in between, and by one call
+        if the backend can record steps.
+    limit : float
+        How many operations the machine does per second in units of 10⁹ (GFLOP/s) if it does nothing else: those of a
+        product of two large matrices on the same backend. NaN if it was not measured.
     """
 
     title: str
@@ -33,6 +38,7 @@ class Profile:
     loss: float
     optimizer: float
     step: float
+    limit: float = math.nan
 
     @property
     def total(self) -> float:
@@ -74,7 +80,8 @@ class Profile:
         """Return the table that ``print`` shows."""
         rows: list[tuple[str, ...]] = []
         for entry in self.entries:
-            cells = (text for one in (entry.forward, entry.backward) for text in pass_texts(one, entry.unit))
+            limit = self.limit if entry.unit == "GFLOP/s" else math.nan
+            cells = (text for one in (entry.forward, entry.backward) for text in pass_texts(one, entry.unit, limit))
             rows.append((entry.name, *cells, f"{entry.seconds / self.total:.0%}"))
         for name, seconds in (("loss", self.loss), ("optimizer", self.optimizer)):
             rows.append((name, milliseconds(seconds), "", "", "", f"{seconds / self.total:.0%}"))
@@ -82,5 +89,8 @@ class Profile:
             f"together {milliseconds(self.total)}; a whole training step {milliseconds(self.step)}, "
             f"{self.images_per_second:,.0f} images/s"
         )
+        after = [sums]
+        if not math.isnan(self.limit):
+            after.append(f"percent of {self.limit:.3g} GFLOP/s, the speed of a product of two large matrices")
         headings = ("step", "forward", "", "backward", "", "share")
-        return Table(headings, rows, "lrrrrr", before=[self.title], after=[sums], rules=2)
+        return Table(headings, rows, "lrrrrr", before=[self.title], after=after, rules=2)
