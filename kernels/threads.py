@@ -72,25 +72,31 @@ SPINS = 20_000
 
 
 @functools.cache
-def _started() -> Any:
-    """Start the threads that compiled kernels run on, and return the function that tells how many there are.
+def _start_threads() -> None:
+    """Start the threads that compiled kernels run on.
 
     The environment variables ``GOMP_SPINCOUNT`` and ``OMP_WAIT_POLICY`` say how they wait, if one of them is set.
     """
-    import numba
-
     waits_as_told = not os.environ.keys().isdisjoint({"GOMP_SPINCOUNT", "OMP_WAIT_POLICY"})
     if not waits_as_told:
         os.environ["GOMP_SPINCOUNT"] = str(SPINS)  # it is read once, when the threads start
-    numba.get_num_threads()
+    _numba().get_num_threads()
     if not waits_as_told:
         del os.environ["GOMP_SPINCOUNT"]
-    return numba.get_num_threads
+
+
+@functools.cache
+def _numba() -> Any:
+    """Return Numba, which is imported when it is first needed."""
+    import numba
+
+    return numba
 
 
 def thread_count() -> int:
     """Return how many threads compiled kernels run on; the first call starts them."""
-    count: int = _started()()
+    _start_threads()
+    count: int = _numba().get_num_threads()
     return count
 
 

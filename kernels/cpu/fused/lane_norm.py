@@ -6,6 +6,7 @@ those of all parts in order (Chan, Golub & LeVeque, 1979, equation 2.1). All sum
 count nowhere, and results are zero there, so that no later sum has to leave them out.
 """
 
+import math
 from typing import NamedTuple
 
 import numpy as np
@@ -268,7 +269,7 @@ def _gradient_terms(chunk, worker, cut, partial, gamma, mean, variance, epsilon,
         for part in range(cut.chunks):
             product += partial[2 * part * C + c]
             total += partial[(2 * part + 1) * C + c]
-        inverse = 1 / np.sqrt(np.float64(variance[c] + epsilon))
+        inverse = 1 / math.sqrt(np.float64(variance[c] + epsilon))
         scale = gamma[c] * inverse
         dgamma[c], dbeta[c] = product * inverse, total
         slope, shift = -scale * product * inverse * inverse / count, -scale * total / count

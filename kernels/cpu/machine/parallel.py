@@ -80,8 +80,8 @@ class parallel:  # noqa: N801 - a decorator
             compiled = compile_it()
         address, launch, layout = compiled
         little = is_little(arguments) if elements is None else elements < LITTLE
-        workers = worker_count(chunks)
         program, place = recorder(), 0
+        workers = 1 if little and program is None else worker_count(chunks)
         if program is not None and not (of_weights and program.frozen):
             memory = aligned.zeros(layout.size, np.uint8)
             place = memory.ctypes.data
