@@ -305,6 +305,61 @@ def test_a_method_that_was_replaced_is_called():
     check_same(make)
 
 
+class Counting(schedules.LearningRateSchedule):
+    """A schedule that remembers for which steps it was asked."""
+
+    def __init__(self):
+        self.asked = []
+
+    def __call__(self, step):
+        self.asked.append(int(step))
+        return 0.01 / (1 + len(self.asked))
+
+    def get_config(self):
+        return {}
+
+
+@pytest.mark.parametrize("optimizer", [optimizers.Adam, optimizers.SGD, optimizers.RMSprop, optimizers.AdamW])
+def test_a_schedule_is_asked_as_often_as_without_recordings(optimizer):
+    found = []
+
+    def make():
+        found.append(Counting())
+        return network(layers.Dense(3), optimizer=optimizer(found[-1]))
+
+    check_same(make)
+    assert found[0].asked == found[1].asked
+
+
+@pytest.mark.parametrize("name", ["step", "update"])
+def test_a_method_of_the_optimizer_that_was_replaced_is_called(name):
+    calls = []
+
+    def make():
+        model = network(layers.Dense(3))
+        plain = getattr(model.optimizer, name)
+
+        def counted(*given):
+            calls.append(name)
+            return plain(*given)
+
+        setattr(model.optimizer, name, counted)
+        return model
+
+    check_same(make)
+    assert len(calls) % 2 == 0
+
+
+def test_a_method_of_the_loss_that_was_replaced_is_called():
+    def make():
+        model = network(layers.Dense(3))
+        plain = model.chain_loss.backward
+        model.chain_loss.backward = lambda *given: 3 * plain(*given)
+        return model
+
+    check_same(make)
+
+
 # What changes between two steps ---------------------------------------------------------------------------------
 
 

@@ -173,8 +173,8 @@ class _Lasting(Workspace):
 def _copy_of(model: Network) -> Network:
     """Return a copy of a model with its weights, without optimizer and loss."""
     twin = copy.copy(model)
-    fresh = {"_idle": [], "_predicting": ([], []), "_chains": None, "_chained": [], "_made_for": [], "history": None}
-    vars(twin).update(fresh, layers=copy.deepcopy(list(model.layers)))
+    vars(twin).update(_idle=[], _predicting=([], []), _chains=None, _chained=[], _made_for=[], history=None)
+    vars(twin)["layers"] = copy.deepcopy(list(model.layers))
     for name in ("optimizer", "loss", "chain_loss", "metrics"):
         vars(twin).pop(name, None)
     twin.compiled = False

@@ -79,7 +79,7 @@ def take_step(
     optimizer = model.optimizer
     key = "step", batch.weight is not None, batch.x.shape, batch.y.shape, lanes(model)
     known = _known(ws, key)
-    now = Now(optimizer.iterations, optimizer.iterations + 1, optimizer.learning_rate, model, batch, means)
+    now = Now(optimizer.iterations, optimizer.iterations + 1, model=model, batch=batch, means=means)
     if known is None:
         train_step(model, chain, batch, means, ws)  # it makes the memory, which the next one finds
         ws.recorded[key] = _Recording()
@@ -89,9 +89,11 @@ def take_step(
         train_step(model, chain, batch, means, ws)
     else:
         known.given.fill(model, batch)
-        known.program.run(now)
-        if is_one_kernel(optimizer):
-            optimizer.iterations += 1
+        if not is_one_kernel(optimizer):  # then its step is a call of Python, which asks for the rate and counts
+            known.program.run(now)
+            return
+        known.program.run(now._replace(learning_rate=optimizer.learning_rate))
+        optimizer.iterations += 1
 
 
 def infer(model: Network, chain: list[Any], x: Array, ws: Workspace) -> Array:

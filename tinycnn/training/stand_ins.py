@@ -65,7 +65,8 @@ class Now(NamedTuple):
 
 def is_one_kernel(optimizer: Any) -> bool:
     """Return whether an optimizer's step is one kernel for all parameters, and nothing else."""
-    return type(optimizer) in (Adam, SGD) and not optimizer.changes_gradients()
+    plain = vars(optimizer).keys().isdisjoint({"step", "update", "update_together"})
+    return type(optimizer) in (Adam, SGD) and plain and not optimizer.changes_gradients()
 
 
 def part_or_stand_in(part: Any, program: Any) -> Any:
@@ -202,6 +203,8 @@ class ModelInParts:
 
 def _is_kernels(loss: Any) -> bool:
     """Return whether a loss does all of its work in kernels."""
+    if not vars(loss).keys().isdisjoint({"forward", "backward", "prepared"}):
+        return False
     if type(loss) is losses.CategoricalCrossentropy:
         return loss.from_logits and not loss.label_smoothing
     return type(loss) is losses.MeanSquaredError or (
