@@ -145,7 +145,7 @@ class LossInPython:
         self._memory = SimpleNamespace(losses=None, p=None, dy=None, cache=None)
 
     def forward(self, y_pred: Array, y_true: Array, backend: Any) -> tuple[Array, Any]:
-        """Return the loss of each sample, and a cache, as :meth:`Loss.forward` does."""
+        """Return the loss of each sample, and a cache, as :meth:`tinycnn.losses.Loss.forward` does."""
         loss, memory = self._loss, self._memory
 
         def run(now: Any) -> None:
@@ -156,7 +156,7 @@ class LossInPython:
         return memory.losses, SimpleNamespace(p=memory.p)
 
     def backward(self, cache: Any, weights: Array, backend: Any) -> Array:
-        """Return the gradient, as :meth:`Loss.backward` does."""
+        """Return the gradient, as :meth:`tinycnn.losses.Loss.backward` does."""
         loss, memory = self._loss, self._memory
 
         def run(now: Now) -> None:
