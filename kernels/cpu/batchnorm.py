@@ -15,7 +15,7 @@ from .. import aligned
 from .._arguments import several
 from .machine.arrays import deliver, operand, pieces, store, sum_rows, target, updated
 from .machine.jit import helper
-from .machine.normalise import affine_tables, fill_affine_tables
+from .machine.normalise import affine, affine_tables, fill_affine_tables, input_gradient, moments
 from .machine.parallel import parallel
 
 __all__ = [
@@ -155,22 +155,6 @@ def _moments(chunk, worker, x, means, squares, rows):
     moments(x[first:last], means[chunk], squares[chunk])
 
 
-@helper
-def moments(x, mean, square):
-    """Compute one chunk of :func:`_moments`, in two passes over rows that are in the cache."""
-    mean[:] = 0
-    square[:] = 0
-    for m in range(x.shape[0]):
-        for c in range(mean.size):
-            mean[c] += x[m, c]
-    for c in range(mean.size):
-        mean[c] /= x.shape[0]
-    for m in range(x.shape[0]):
-        for c in range(mean.size):
-            deviation = x[m, c] - mean[c]
-            square[c] += deviation * deviation
-
-
 @parallel
 def _statistics(
     item, worker, means, squares, rows, last, M, totals, gamma, beta, epsilon, mean, variance, tables
@@ -290,27 +274,11 @@ def _affine(chunk, worker, x, mean, scale, shift, y, rows):
     affine(x[first:last], mean, scale, shift, y[first:last])
 
 
-@helper
-def affine(x, mean, scale, shift, y):
-    """Compute one chunk of :func:`_affine`."""
-    for m in range(x.shape[0]):
-        for c in range(mean.size):
-            y[m, c] = (x[m, c] - mean[c]) * scale[c] + shift[c]
-
-
 @parallel
 def _input_gradient(chunk, worker, dy, x, dx, mean, scale, slope, shift, rows):
     """Compute ``dx = scale*dy + slope*(x - mean) + shift`` for a chunk of rows, with one number per channel of each."""
     first, last = chunk * rows, min(x.shape[0], (chunk + 1) * rows)
     input_gradient(dy[first:last], x[first:last], dx[first:last], mean, scale, slope, shift)
-
-
-@helper
-def input_gradient(dy, x, dx, mean, scale, slope, shift):
-    """Compute one chunk of :func:`_input_gradient`."""
-    for m in range(x.shape[0]):
-        for c in range(mean.size):
-            dx[m, c] = scale[c] * dy[m, c] + slope[c] * (x[m, c] - mean[c]) + shift[c]
 
 
 @parallel

@@ -7,11 +7,13 @@ import sys
 import threading
 from pathlib import Path
 
+import numba
 import numpy as np
 import pytest
 from threadpoolctl import threadpool_info
 
 from tinycnn.kernels import cpu, reference
+from tinycnn.kernels import threads as kernel_threads
 from tinycnn.kernels.cpu.machine import jit, parallel
 from tinycnn.kernels.threads import one_blas_thread
 
@@ -354,21 +356,31 @@ print(*hits, sum(launches.cache_misses.values()))
 """
 
 
-WAITING = """
-import os, sys
-from tinycnn.kernels.threads import SPINS, thread_count
-before = dict(os.environ)
-assert thread_count() == thread_count() > 0
-assert dict(os.environ) == before
-import numba
-print(thread_count() == numba.get_num_threads())
-"""
+@pytest.mark.parametrize(
+    ("given", "seen"),
+    [
+        ({}, {"GOMP_SPINCOUNT": str(kernel_threads.SPINS)}),
+        ({"GOMP_SPINCOUNT": "7"}, {"GOMP_SPINCOUNT": "7"}),
+        ({"OMP_WAIT_POLICY": "passive"}, {"OMP_WAIT_POLICY": "passive"}),
+    ],
+)
+def test_how_threads_wait_is_said_only_while_they_start(given, seen, monkeypatch):
+    """Other libraries and processes do not see the variable, and what a user sets is left alone."""
+    names = "GOMP_SPINCOUNT", "OMP_WAIT_POLICY"
 
+    def variables():
+        return {name: os.environ[name] for name in names if name in os.environ}
 
-@pytest.mark.parametrize("given", [{}, {"GOMP_SPINCOUNT": "7"}, {"OMP_WAIT_POLICY": "passive"}])
-def test_how_threads_wait_is_said_to_openmp_alone(given):
-    """The variable is there while the threads start, and not for other libraries and processes."""
-    assert run_python(WAITING, **given).strip() == "True"
+    for name in names:
+        monkeypatch.delenv(name, raising=False)
+    for name, value in given.items():
+        monkeypatch.setenv(name, value)
+    found = []
+    monkeypatch.setattr(numba, "get_num_threads", lambda: found.append(variables()) or 3)
+    kernel_threads._start_threads.cache_clear()
+    assert kernel_threads.thread_count() == kernel_threads.thread_count() == 3
+    assert found == [seen, given, given]
+    assert variables() == given
 
 
 def test_a_second_process_compiles_nothing(tmp_path):

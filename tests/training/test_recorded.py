@@ -483,6 +483,37 @@ def test_a_layer_that_is_frozen_for_good_is_recorded_once_more(count):
     assert count["runs"] == 23
 
 
+class Remembering(Sawtooth):
+    """A layer of a user's own that keeps something at every step."""
+
+    def forward(self, x, *, training=False, step=0):
+        self.last = x.mean()
+        return super().forward(x, training=training, step=step)
+
+
+class RememberingHuber(Huber):
+    """A loss of a user's own that does the same, and takes labels."""
+
+    def check_targets(self, y, n, output_shape):
+        return np.asarray(y)
+
+    def forward(self, y_pred, y_true, backend):
+        self.last = y_true[0]
+        return super().forward(y_pred, np.eye(CLASSES, dtype=np.float32)[y_true], backend)
+
+
+def test_what_runs_in_python_may_change_at_every_step(count):
+    def make():
+        own = {"loss": RememberingHuber(), "optimizer": Halving(), "metrics": []}
+        return network(Remembering(), layers.Conv2D(4, 3), end=[layers.Flatten(), layers.Dense(CLASSES)], **own)
+
+    model, (x, labels) = make(), drawn()
+    model.fit(x[:32], labels[:32], batch_size=8, epochs=5, verbose=0)
+    assert count["recordings"] == 1
+    assert count["runs"] == 18
+    check_same(make, y=labels)
+
+
 def test_layer_by_layer_records_nothing(count):
     model, (x, y) = network(layers.Conv2D(4, 3)), drawn(40)
     model.fit(x, y, batch_size=8, epochs=5, verbose=0, fuse=False)

@@ -97,7 +97,7 @@ def test_the_way_is_short_and_its_files_are_too(backend, kernel, fuse, monkeypat
 
 
 def test_from_the_third_batch_on_the_way_ends_in_the_program():
-    files = files_passed("cpu", "_as_it_is", of=3)
+    files = files_passed("cpu", "launch", of=3)
     assert files[-1] == "kernels/cpu/machine/jit.py"
     assert "kernels/cpu/machine/program.py" in files
     assert "tinycnn/training/step.py" not in files

@@ -146,7 +146,8 @@ class Predictor:
         program, given, result = None, None, None
         if lanes(self._model):
             program = self._model.backend.kernels.fused.Program(frozen=True)
-            given = take(x, slice(None), Workspace(), self._model.dtype, self._model.backend)
+            given = self._model.backend.empty(x.shape, self._model.dtype)
+            np.copyto(given, x, casting="unsafe")
             with one_blas_thread(), program.recording(NOW):
                 result = steps.infer([part_or_stand_in(part, program) for part in self._chain], given, self._ws)
             program = program if program.refusal is None else None

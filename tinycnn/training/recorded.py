@@ -24,7 +24,15 @@ from ..network.network import Network
 from . import step as steps
 from .batches import Batch
 from .running_means import RunningMeans
-from .stand_ins import MeansInPython, ModelInParts, Now, is_one_kernel, part_or_stand_in
+from .stand_ins import (
+    LayerInPython,
+    MeansInPython,
+    ModelInParts,
+    Now,
+    is_in_kernels,
+    is_one_kernel,
+    part_or_stand_in,
+)
 
 #: How many recordings a workspace holds at most.
 MOST = 32
@@ -142,45 +150,52 @@ def _record_step(
     given: Any = _Given(model, now.batch, ws)
     stand_in: Any = ModelInParts(model, program)
     means: Any = MeansInPython(program)
+    parts: Any = [part_or_stand_in(part, program) for part in chain]
     with program.recording(now):
-        parts: Any = [part_or_stand_in(part, program) for part in chain]
         train_step(stand_in, parts, given, means, ws)
     usable = program.refusal is None
-    ws.recorded[key] = _Recording(_State(model, chain, True), program if usable else None, given)
+    ws.recorded[key] = _Recording(_State(model, chain, parts, True), program if usable else None, given)
 
 
 def _record_pass(model: Network, chain: list[Any], x: Array, ws: Workspace, key: Hashable) -> Array:
     """Run a list of layers as in prediction, and record that."""
     program, x = model.backend.kernels.fused.Program(), _steady(x, ws)
+    parts = [part_or_stand_in(part, program) for part in chain]
     with program.recording(Now()):
-        result = steps.infer([part_or_stand_in(part, program) for part in chain], x, ws)
+        result = steps.infer(parts, x, ws)
     usable = program.refusal is None
-    ws.recorded[key] = _Recording(_State(model, chain, False), program if usable else None, x, result)
+    ws.recorded[key] = _Recording(_State(model, chain, parts, False), program if usable else None, x, result)
     return result
 
 
 class _State:
     """Everything that is written into a recording, as it was then.
 
+    What runs in Python is not written into it: a layer of the user's own may remember something at every step.
+
     Parameters
     ----------
     model : Network
     chain : list
-        What is recorded.
+        What is run.
+    parts : list
+        What is recorded of it.
     training : bool
         Whether that is a step of training.
     """
 
-    def __init__(self, model: Network, chain: list[Any], training: bool) -> None:
+    def __init__(self, model: Network, chain: list[Any], parts: list[Any], training: bool) -> None:
         self._training = training
         self._dicts: list[dict[str, Any]] = []
+        in_python = [part.layer for part in parts if isinstance(part, LayerInPython)]
         for layer in model.layers:
-            self._dicts += vars(layer), layer.params, layer.buffers
-            self._dicts += (vars(parameter) for parameter in layer.params.values())
-            activation = vars(layer).get("activation")
-            self._dicts += [] if activation is None else [vars(activation)]
-        if training:
-            self._dicts += vars(model.chain_loss), model.optimizer.slots
+            self._dicts += layer.params, *(vars(parameter) for parameter in layer.params.values())
+            if not any(layer is other for other in in_python):
+                self._dicts += vars(layer), layer.buffers
+                activation = vars(layer).get("activation")
+                self._dicts += [] if activation is None else [vars(activation)]
+        if training and is_in_kernels(model.chain_loss):
+            self._dicts.append(vars(model.chain_loss))
         self._then = self._read(model, chain)
 
     def holds(self, model: Network, chain: list[Any]) -> bool:
@@ -195,9 +210,11 @@ class _State:
             state += attributes.values()
         if self._training:
             optimizer = model.optimizer
-            state += model.chain_loss, optimizer, *(vars(optimizer).get(name) for name in _OF_OPTIMIZER)
-            for slots in optimizer.slots.values():
-                state += slots
+            state += model.chain_loss, optimizer
+            if is_one_kernel(optimizer):
+                state += (vars(optimizer).get(name) for name in _OF_OPTIMIZER)
+                for slots in optimizer.slots.values():
+                    state += slots
         return state
 
 
@@ -208,16 +225,18 @@ class _Given:
 
     def __init__(self, model: Network, batch: Batch, ws: Workspace) -> None:
         labels = isinstance(model.chain_loss, losses.SparseCategoricalCrossentropy)
-        self.x, self.weight = _steady(batch.x, ws), batch.weight
-        self.y = self.targets = aligned.empty(batch.y.shape, np.int64 if labels else model.dtype)
-        self._shares = batch.shares(model)
-        np.copyto(self.y, batch.y, casting="unsafe")
+        self.x, self.y, self.weight = _steady(batch.x, ws), batch.y, batch.weight
+        self.targets, self._shares = None, batch.shares(model)
+        if is_in_kernels(model.chain_loss):  # a loss that runs in Python is given the batch's own targets
+            self.targets = aligned.empty(batch.y.shape, np.int64 if labels else model.dtype)
+            np.copyto(self.targets, batch.y, casting="unsafe")
 
     def fill(self, model: Network, batch: Batch) -> None:
         """Put another batch there."""
         if batch.x is not self.x:
             np.copyto(self.x, batch.x)
-        np.copyto(self.y, batch.y, casting="unsafe")
+        if self.targets is not None:
+            np.copyto(self.targets, batch.y, casting="unsafe")
         if batch.weight is not None:
             np.copyto(self._shares, batch.shares(model))
 

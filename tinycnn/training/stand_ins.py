@@ -98,6 +98,7 @@ class LayerInPython:
     """
 
     def __init__(self, part: Any, program: Any) -> None:
+        self.layer = layer_of(part)
         self._part, self._program = part, program
         self._memory = SimpleNamespace(ws=Workspace(), y=None, dx=None, cache=None)
 
@@ -185,7 +186,7 @@ class ModelInParts:
         self.backend, self.dtype, self.parameters = model.backend, model.dtype, model.parameters
         self._program = program
         self.chain_loss: Any = model.chain_loss
-        if not _is_kernels(self.chain_loss):
+        if not is_in_kernels(self.chain_loss):
             self.chain_loss = LossInPython(self.chain_loss, program)
         self.optimizer: Any = model.optimizer
         if not is_one_kernel(self.optimizer):
@@ -201,7 +202,7 @@ class ModelInParts:
         self._program.call(lambda now: now.model.optimizer.step(now.model.parameters(), backend))
 
 
-def _is_kernels(loss: Any) -> bool:
+def is_in_kernels(loss: Any) -> bool:
     """Return whether a loss does all of its work in kernels."""
     if not vars(loss).keys().isdisjoint({"forward", "backward", "prepared"}):
         return False

@@ -17,7 +17,7 @@ from ..machine.arrays import deliver, operand, pieces, target
 from ..machine.jit import helper
 from ..machine.lane_kernel import LANES
 from ..machine.memory import clear
-from ..machine.normalise import affine_tables
+from ..machine.normalise import affine, affine_tables, input_gradient, moments
 from ..machine.parallel import parallel, worker_count
 
 CHUNK = 32_768  # numbers of a part, approximately
@@ -57,7 +57,7 @@ def lane_norm_forward(x, images, gamma, beta, epsilon, out=None, work=None):
     mean = target("out[1]", outs[1], gamma.shape, x.dtype, (x, gamma, beta, y))
     variance = target("out[2]", outs[2], gamma.shape, x.dtype, (x, gamma, beta, y, mean))
     partial, sums = _sums(cut, 2, empty)
-    _moments.launch(cut.chunks, cut, x.reshape(-1), partial, sums)
+    _moments.launch(cut.chunks, cut, _rows(x), partial, sums)
     _statistics.launch(1, cut, partial, sums, mean, variance)
     _normalise(cut, x, gamma, beta, mean, variance, epsilon, y, empty)
     return deliver(y, outs[0]), deliver(mean, outs[1]), deliver(variance, outs[2])
@@ -95,11 +95,11 @@ def lane_norm_backward(dy, x, images, gamma, mean, variance, epsilon, by_batch, 
     dgamma = target("out[1]", outs[1], gamma.shape, x.dtype, (dy, *inputs, dx))
     dbeta = target("out[2]", outs[2], gamma.shape, x.dtype, (dy, *inputs, dx, dgamma))
     partial, sums = _sums(cut, 3, empty)
-    terms = empty((4 * cut.channels * LANES,), x.dtype)
-    _gradient_sums.launch(cut.chunks, cut, dy.reshape(-1), x.reshape(-1), mean, partial, sums)
+    terms = empty((4, cut.channels * LANES), x.dtype)
+    _gradient_sums.launch(cut.chunks, cut, _rows(dy), _rows(x), mean, partial, sums)
     _gradient_terms.launch(1, cut, partial, gamma, mean, variance, epsilon, dgamma, dbeta, terms)
     if by_batch:
-        _input_gradient.launch(cut.chunks, cut, dy.reshape(-1), x.reshape(-1), terms, dx.reshape(-1))
+        _input_gradient.launch(cut.chunks, cut, _rows(dy), _rows(x), *terms, _rows(dx))
     else:
         nothing = aligned.zeros((cut.channels,), x.dtype)
         _normalise(cut, dy, gamma, nothing, nothing, variance, epsilon, dx, empty)
@@ -110,6 +110,11 @@ def _operands(x, *channelwise):
     """Return x and arrays of one value per channel, checked."""
     x = operand("x", x, 5)
     return x, *(operand("a channel's term", array, 1, x.dtype, x.shape[3:4]) for array in channelwise)
+
+
+def _rows(x):
+    """Return a batch as a matrix: a pixel of a block is a row."""
+    return x.reshape(-1, x.shape[3] * LANES)
 
 
 def _cut(x, images):
@@ -129,34 +134,35 @@ def _normalise(cut, x, gamma, beta, mean, variance, epsilon, y, empty):
     """Compute ``y = (x - mean) * scale + beta`` for each channel."""
     tables = empty((3, cut.channels * LANES), x.dtype)
     affine_tables.launch(1, gamma, beta, mean, variance, x.dtype.type(epsilon), LANES, tables)
-    _affine.launch(cut.chunks, cut, x.reshape(-1), *tables, y.reshape(-1))
+    _affine.launch(cut.chunks, cut, _rows(x), *tables, _rows(y))
 
 
 @helper
 def part_of(cut, chunk):
-    """Return where a part begins in a flat batch, of how many pixels it is, and how many lanes hold an image."""
+    """Return the first row of a part, the one behind its last, and how many lanes hold an image."""
     block, part = chunk // cut.parts, chunk % cut.parts
-    first, last = part * cut.pixels // cut.parts, (part + 1) * cut.pixels // cut.parts
-    start = (block * cut.pixels + first) * cut.channels * LANES
-    return start, last - first, min(LANES, cut.images - block * LANES)
+    start = block * cut.pixels
+    first, last = start + part * cut.pixels // cut.parts, start + (part + 1) * cut.pixels // cut.parts
+    return first, last, min(LANES, cut.images - block * LANES)
 
 
 @helper
-def clear_lanes(y, start, vectors, lanes):
-    """Set to zero the lanes that hold no image."""
+def clear_lanes(y, first, last, lanes):
+    """Set to zero, in some rows, the lanes that hold no image."""
     if lanes < LANES:
-        for v in range(vectors):
-            clear(y, start + v * LANES + lanes, LANES - lanes)
+        flat, vectors = y.reshape(-1), y.shape[1] // LANES
+        for v in range(first * vectors, last * vectors):
+            clear(flat, v * LANES + lanes, LANES - lanes)
 
 
 @parallel
 def _moments(chunk, worker, cut, x, partial, work):
     """Compute mean and sum of squared deviations of each channel of a part, in two passes over it."""
-    start, rows, lanes = part_of(cut, chunk)
+    first, last, lanes = part_of(cut, chunk)
     C, width = cut.channels, cut.channels * LANES
     at = worker * 2 * width
     means, squares = work[at : at + width], work[at + width : at + 2 * width]
-    moments(x[start : start + rows * width], rows, means, squares)
+    moments(x[first:last], means, squares)
     for c in range(C):
         mean, square = 0.0, 0.0
         for lane in range(c * LANES, c * LANES + lanes):
@@ -164,27 +170,8 @@ def _moments(chunk, worker, cut, x, partial, work):
         mean /= lanes
         for lane in range(c * LANES, c * LANES + lanes):
             deviation = means[lane] - mean
-            square += squares[lane] + rows * deviation * deviation
+            square += squares[lane] + (last - first) * deviation * deviation
         partial[2 * chunk * C + c], partial[(2 * chunk + 1) * C + c] = mean, square
-
-
-@helper
-def moments(x, rows, means, squares):
-    """Compute both for each lane of a channel, over rows that are in the cache."""
-    width = means.size
-    means[:] = 0
-    squares[:] = 0
-    for r in range(rows):
-        row = x[r * width : (r + 1) * width]
-        for i in range(width):
-            means[i] += row[i]
-    for i in range(width):
-        means[i] /= rows
-    for r in range(rows):
-        row = x[r * width : (r + 1) * width]
-        for i in range(width):
-            deviation = row[i] - means[i]
-            squares[i] += deviation * deviation
 
 
 @parallel
@@ -195,16 +182,16 @@ def _statistics(chunk, worker, cut, partial, totals, mean, variance):
     means[:] = 0
     squares[:] = 0
     for part in range(cut.chunks):
-        _, rows, lanes = part_of(cut, part)
+        first, last, lanes = part_of(cut, part)
         for c in range(C):
-            means[c] += rows * lanes * partial[2 * part * C + c]
+            means[c] += (last - first) * lanes * partial[2 * part * C + c]
     for c in range(C):
         means[c] /= count
     for part in range(cut.chunks):
-        _, rows, lanes = part_of(cut, part)
+        first, last, lanes = part_of(cut, part)
         for c in range(C):
             deviation = partial[2 * part * C + c] - means[c]
-            squares[c] += partial[(2 * part + 1) * C + c] + rows * lanes * deviation * deviation
+            squares[c] += partial[(2 * part + 1) * C + c] + (last - first) * lanes * deviation * deviation
     for c in range(C):
         mean[c], variance[c] = means[c], squares[c] / count
 
@@ -212,33 +199,22 @@ def _statistics(chunk, worker, cut, partial, totals, mean, variance):
 @parallel
 def _affine(chunk, worker, cut, x, means, scales, shifts, y):
     """Compute ``y = (x - mean) * scale + shift`` for a part."""
-    start, rows, lanes = part_of(cut, chunk)
-    end = start + rows * means.size
-    affine(x[start:end], rows, means, scales, shifts, y[start:end])
-    clear_lanes(y, start, rows * cut.channels, lanes)
-
-
-@helper
-def affine(x, rows, means, scales, shifts, y):
-    """Do the same for rows of one number for each lane of a channel."""
-    width = means.size
-    for r in range(rows):
-        row, result = x[r * width : (r + 1) * width], y[r * width : (r + 1) * width]
-        for i in range(width):
-            result[i] = (row[i] - means[i]) * scales[i] + shifts[i]
+    first, last, lanes = part_of(cut, chunk)
+    affine(x[first:last], means, scales, shifts, y[first:last])
+    clear_lanes(y, first, last, lanes)
 
 
 @parallel
 def _gradient_sums(chunk, worker, cut, dy, x, mean, partial, work):
     """Sum ``dy * (x - mean)`` and dy over a part."""
-    start, rows, lanes = part_of(cut, chunk)
+    first, last, lanes = part_of(cut, chunk)
     C, width = cut.channels, cut.channels * LANES
     at = worker * 3 * width
     means, products = work[at : at + width], work[at + width : at + 2 * width]
-    sums, end = work[at + 2 * width : at + 3 * width], start + rows * width
+    sums = work[at + 2 * width : at + 3 * width]
     for i in range(width):
         means[i] = mean[i // LANES]
-    gradient_sums(dy[start:end], x[start:end], rows, means, products, sums)
+    gradient_sums(dy[first:last], x[first:last], means, products, sums)
     for c in range(C):
         product, total = 0.0, 0.0
         for lane in range(c * LANES, c * LANES + lanes):
@@ -248,21 +224,19 @@ def _gradient_sums(chunk, worker, cut, dy, x, mean, partial, work):
 
 
 @helper
-def gradient_sums(dy, x, rows, means, products, sums):
+def gradient_sums(dy, x, means, products, sums):
     """Compute both for each lane of a channel."""
-    width = means.size
     products[:] = 0
     sums[:] = 0
-    for r in range(rows):
-        gradient, row = dy[r * width : (r + 1) * width], x[r * width : (r + 1) * width]
-        for i in range(width):
-            products[i] += gradient[i] * (row[i] - means[i])
-            sums[i] += gradient[i]
+    for r in range(x.shape[0]):
+        for i in range(means.size):
+            products[i] += dy[r, i] * (x[r, i] - means[i])
+            sums[i] += dy[r, i]
 
 
 @parallel
 def _gradient_terms(chunk, worker, cut, partial, gamma, mean, variance, epsilon, dgamma, dbeta, terms):
-    """Add up the sums of all parts, and write for each lane what dx is made of: scale, slope, mean and shift."""
+    """Add up the sums of all parts, and write for each lane what dx is made of: mean, scale, slope and shift."""
     C, count = cut.channels, cut.images * cut.pixels
     for c in range(C):
         product, total = 0.0, 0.0
@@ -274,28 +248,12 @@ def _gradient_terms(chunk, worker, cut, partial, gamma, mean, variance, epsilon,
         dgamma[c], dbeta[c] = product * inverse, total
         slope, shift = -scale * product * inverse * inverse / count, -scale * total / count
         for lane in range(c * LANES, (c + 1) * LANES):
-            terms[lane], terms[C * LANES + lane] = scale, slope
-            terms[2 * C * LANES + lane], terms[3 * C * LANES + lane] = mean[c], shift
+            terms[0, lane], terms[1, lane], terms[2, lane], terms[3, lane] = mean[c], scale, slope, shift
 
 
 @parallel
-def _input_gradient(chunk, worker, cut, dy, x, terms, dx):
+def _input_gradient(chunk, worker, cut, dy, x, means, scales, slopes, shifts, dx):
     """Compute ``dx = scale * dy + slope * (x - mean) + shift`` for a part."""
-    start, rows, lanes = part_of(cut, chunk)
-    width = cut.channels * LANES
-    end = start + rows * width
-    input_gradient(dy[start:end], x[start:end], rows, terms, dx[start:end])
-    clear_lanes(dx, start, rows * cut.channels, lanes)
-
-
-@helper
-def input_gradient(dy, x, rows, terms, dx):
-    """Compute dx in rows of one number for each lane of a channel."""
-    width = terms.size // 4
-    scales, slopes = terms[:width], terms[width : 2 * width]
-    means, shifts = terms[2 * width : 3 * width], terms[3 * width :]
-    for r in range(rows):
-        gradient, row = dy[r * width : (r + 1) * width], x[r * width : (r + 1) * width]
-        result = dx[r * width : (r + 1) * width]
-        for i in range(width):
-            result[i] = scales[i] * gradient[i] + slopes[i] * (row[i] - means[i]) + shifts[i]
+    first, last, lanes = part_of(cut, chunk)
+    input_gradient(dy[first:last], x[first:last], dx[first:last], means, scales, slopes, shifts)
+    clear_lanes(dx, first, last, lanes)

@@ -15,8 +15,6 @@ import numpy as np
 from numba.extending import register_jitable
 from numba.np.ufunc import parallel as numba_threads
 
-from ...threads import one_blas_thread, thread_count
-
 # "reassoc" and "arcp" are left out: with them the vector form of a loop rounds differently from its scalar form, and
 # which of the two runs can depend on where in memory the arrays happen to lie. "nnan" and "ninf" are left out too: NaN
 # and infinity keep their meaning, because a model that diverges must show it.
@@ -31,52 +29,37 @@ FORK_MESSAGE = (
 )
 
 
-def kernel(*, blas=False, parallel=True):
-    """Compile a function whose ``prange`` loops run in parallel, and make calling it safe.
+def kernel(function):
+    """Compile a function that has no ``prange`` loop itself, and make calling it safe.
 
     A call holds the launch lock, because Numba's "workqueue" threads die when two Python threads enter at once. A call
     is refused in a process that was forked after the threads had started, where GNU OpenMP would end the process.
-
-    Numba's ``reduction`` and ``numpy`` parallelism stay off: they would split sums by the number of threads, and
-    results must not depend on it.
-
-    Parameters
-    ----------
-    blas : bool
-        Whether the function calls BLAS, which is then held to one thread.
-    parallel : bool
-        Whether it has ``prange`` loops. Without one (it may call another function that has) it compiles faster.
 
     Raises
     ------
     RuntimeError
         From each call in a forked process, see above.
     """
+    jitted = _cached_njit(function, False)
 
-    def decorate(function):
-        jitted = _cached_njit(function, parallel)
+    @functools.wraps(function)
+    def launch(*arguments):
+        if _forked:
+            raise RuntimeError(FORK_MESSAGE)
+        with _launch_lock:
+            jitted(*arguments)
 
-        @functools.wraps(function)
-        def launch(*arguments):
-            if _forked:
-                raise RuntimeError(FORK_MESSAGE)
-            if _noted is not None:
-                kinds = tuple(map(numba.typeof, arguments))
-                note((jitted, kinds), functools.partial(jitted.compile, kinds))
-                return None
-            if parallel or blas:
-                refuse(f"{function.__name__} is not launched by address")
-            call = _on_this_thread if parallel and is_little(arguments) else _as_it_is
-            if blas:
-                with one_blas_thread(), _launch_lock:
-                    return call(jitted, arguments)
-            with _launch_lock:
-                return call(jitted, arguments)
+    launch.jitted = jitted
+    return launch
 
-        launch.jitted = jitted
-        return launch
 
-    return decorate
+def parallel_loop(function):
+    """Compile a function with a ``prange`` loop, for jitted code to call.
+
+    Numba's ``reduction`` and ``numpy`` parallelism stay off: they would split sums by the number of threads, and
+    results must not depend on it.
+    """
+    return _cached_njit(function, {"reduction": False, "numpy": False})
 
 
 def is_little(arguments):
@@ -87,21 +70,6 @@ def is_little(arguments):
     into chunks by shape alone.
     """
     return sum([argument.size for argument in arguments if isinstance(argument, np.ndarray)]) < LITTLE
-
-
-def _as_it_is(jitted, arguments):
-    """Call jitted code with all threads."""
-    return jitted(*arguments)
-
-
-def _on_this_thread(jitted, arguments):
-    """Call jitted code whose parallel loops run on the calling thread."""
-    threads = thread_count()
-    numba.set_num_threads(1)
-    try:
-        return jitted(*arguments)
-    finally:
-        numba.set_num_threads(threads)
 
 
 def helper(function):
@@ -118,7 +86,7 @@ def _cached_njit(function, parallel):
     """Apply ``numba.njit`` with the options of this backend."""
     with _in_cache_folder() as cached:
         return numba.njit(
-            parallel=parallel and {"reduction": False, "numpy": False},
+            parallel=parallel,
             cache=cached,
             nogil=True,
             error_model="numpy",

@@ -1,4 +1,4 @@
-"""The affine map of a batch normalisation: its three numbers for each channel, and their use on pixels in the cache."""
+"""What batch normalisation does to rows that are in the cache: sums, its affine map, and its gradient."""
 
 import math
 
@@ -37,6 +37,38 @@ def fill_affine_tables(gamma, beta, mean, variance, epsilon, lanes, tables):
         tables[0, i] = mean[c]
         tables[1, i] = gamma[c] / math.sqrt(variance[c] + epsilon)
         tables[2, i] = beta[c]
+
+
+@helper
+def moments(x, mean, square):
+    """Compute mean and sum of squared deviations of each column, in two passes over rows that are in the cache."""
+    mean[:] = 0
+    square[:] = 0
+    for m in range(x.shape[0]):
+        for c in range(mean.size):
+            mean[c] += x[m, c]
+    for c in range(mean.size):
+        mean[c] /= x.shape[0]
+    for m in range(x.shape[0]):
+        for c in range(mean.size):
+            deviation = x[m, c] - mean[c]
+            square[c] += deviation * deviation
+
+
+@helper
+def affine(x, mean, scale, shift, y):
+    """Compute ``y = (x - mean) * scale + shift`` for some rows, with one number per column of each."""
+    for m in range(x.shape[0]):
+        for c in range(mean.size):
+            y[m, c] = (x[m, c] - mean[c]) * scale[c] + shift[c]
+
+
+@helper
+def input_gradient(dy, x, dx, mean, scale, slope, shift):
+    """Compute ``dx = scale*dy + slope*(x - mean) + shift`` for some rows, with one number per column of each."""
+    for m in range(x.shape[0]):
+        for c in range(mean.size):
+            dx[m, c] = scale[c] * dy[m, c] + slope[c] * (x[m, c] - mean[c]) + shift[c]
 
 
 @intrinsic

@@ -22,7 +22,7 @@ from numba.extending import intrinsic
 from ... import aligned
 from ...threads import thread_count
 from .atomics import call_at
-from .jit import LITTLE, by_itself, helper, is_little, kernel, note, recorder
+from .jit import LITTLE, by_itself, helper, is_little, kernel, note, parallel_loop, recorder
 
 _INDEX = ir.IntType(64)
 
@@ -96,7 +96,7 @@ class parallel:  # noqa: N801 - a decorator
         entry = self._like(_entry, names, digest)
         address = by_itself(types.void(types.int64, types.int64, types.int64), entry).address
         launcher = self._like(_launch, {"run": _run, "put": _put}, f"launch_{digest}")
-        launch = kernel(parallel=False)(launcher)
+        launch = kernel(launcher)
         thread_count()  # starts the threads: code that is read from the cache before that calls address 0
         launch.jitted.compile((types.int64, types.int64, types.int64, types.int64, kind))
         self._compiled[dtypes] = address, launch, _Layout(kind)
@@ -179,8 +179,8 @@ def _put(typingctx, arguments, place):
     return types.int64(arguments, types.int64), generate
 
 
-@kernel()
-def _loop(workers, chunks, function, arguments):
+@parallel_loop
+def _run(workers, chunks, function, arguments):
     """Run the one parallel loop; as it knows only addresses, it is compiled once."""
     if workers == 1:  # a parallel loop would wake the other threads, for nothing
         for chunk in range(chunks):
@@ -190,6 +190,3 @@ def _loop(workers, chunks, function, arguments):
         number = np.int64(worker)
         for chunk in range(number * chunks // workers, (number + 1) * chunks // workers):
             call_at(function, chunk, number, arguments)
-
-
-_run = _loop.jitted

@@ -23,7 +23,7 @@ from numba import prange
 from ... import aligned
 from ...threads import thread_count
 from .atomics import add, call_at, get, give_way, pause
-from .jit import helper, kernel, record_with
+from .jit import helper, kernel, parallel_loop, record_with
 
 FUNCTION, CHUNKS, WORKERS, ARGUMENTS = range(4)  # the columns of a row
 TAKEN, COME, DONE, WIDTH = 0, 1, 8, 16  # the counters of a row, which lie on two lines of the cache
@@ -152,7 +152,7 @@ class _Rows:
 
 
 @helper
-def go_through(lanes, rows, start):
+def go_through(rows, start):
     """Do a lane's share of every row."""
     for row in range(rows.shape[0]):
         chunks, counters = rows[row, CHUNKS], start + row * WIDTH * WORD
@@ -174,22 +174,19 @@ def go_through(lanes, rows, start):
                 give_way()
 
 
-@kernel()
-def _loop(lanes, rows, start):
+@parallel_loop
+def _side_by_side(lanes, rows, start):
     """Run the rows, each lane in their order; ``start`` is the address of the counters."""
     for _ in prange(lanes):
-        go_through(lanes, rows, start)
+        go_through(rows, start)
 
 
-loop = _loop.jitted
-
-
-@kernel(parallel=False)
+@kernel
 def _run(lanes, rows, counters, start):
     """Set the counters back and run the loop."""
     for row in range(rows.shape[0]):
         counters[row, TAKEN] = counters[row, COME] = counters[row, DONE] = 0
     if lanes == 1:  # a parallel loop would wake the other threads, for nothing
-        go_through(lanes, rows, start)
+        go_through(rows, start)
     else:
-        loop(lanes, rows, start)
+        _side_by_side(lanes, rows, start)
