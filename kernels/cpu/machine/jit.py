@@ -46,6 +46,8 @@ def kernel(function):
     def launch(*arguments):
         if _forked:
             raise RuntimeError(FORK_MESSAGE)
+        if _noted is not None:  # nothing is launched then
+            return
         with _launch_lock:
             jitted(*arguments)
 
