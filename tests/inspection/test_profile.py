@@ -119,11 +119,10 @@ def test_the_model_is_left_as_it_was(loss):
         np.testing.assert_array_equal(optimizer.slots[key], before)
 
 
-def test_the_parts_make_up_the_step():
-    """The sum is not exact to the millisecond, because the machine does other things as well."""
+def test_the_sum_of_the_parts_and_the_rate():
+    """The whole step is measured by itself, as `fit` takes it, so it is not compared with the sum of its parts."""
     result = profile.profile(small_model(), 64, 15)
     assert result.total == sum(entry.seconds for entry in result.entries) + result.loss + result.optimizer
-    assert 0.2 < result.total / result.step < 5
     assert result.images_per_second == 64 / result.step
     assert min(result.loss, result.optimizer, *(entry.forward.seconds for entry in result.entries)) > 0
 
@@ -139,10 +138,12 @@ def test_a_slow_layer_shows():
 
     model = Sequential([layers.Input((4,)), layers.Dense(3), Slow(name="slow"), layers.Dense(2, activation="softmax")])
     model.compile("sgd", "sparse_categorical_crossentropy")
-    slow = profile.profile(model, 2, 3).entries[1]
+    result = profile.profile(model, 2, 3)
+    slow = result.entries[1]
     assert slow.name == "slow"
     assert slow.forward.seconds >= 0.05
     assert slow.backward.seconds < 0.05
+    assert result.step >= 0.05
 
 
 def test_the_table_and_the_picture():
