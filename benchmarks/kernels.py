@@ -10,6 +10,9 @@ the ratio of the medians. The rate of a convolution counts the operations of the
 Winograd's algorithm can exceed the ceiling. The number of bytes is the least that has to be moved. For memory-bound
 kernels, the batch is made so large that no cache can hold it. A kernel that works in place can exceed the ceiling too,
 because a copy makes the processor read what it is about to overwrite, and nobody counts these bytes.
+
+A kernel is measured as a training step runs it: as one of several launches of a recorded program. With --launched it is
+called from Python instead, as a layer does that is called by hand.
 """
 
 import argparse
@@ -35,6 +38,7 @@ from tinycnn.core.workspace import Workspace
 from tinycnn.kernels import aligned, cpu
 from tinycnn.kernels.geometry import Window
 from tinycnn.kernels.threads import one_blas_thread
+from tinycnn.training.stand_ins import Now
 
 PASSES = {"forward": "forward", "backward_input": "input gradient", "backward_weights": "weight gradient"}
 SGEMM, COPY = "sgemm", "copy"
@@ -43,6 +47,8 @@ ROOFLINE = Path(__file__).parent.parent / "docs" / "images" / "roofline.png"
 LARGE = 16 * 2**20
 #: The least number of seconds for which a kernel is repeated, so that reading the clock costs nothing.
 MEASURED = 0.02
+#: How often a program launches the kernel, which is about as many launches as a small network's step has.
+LAUNCHES = 20
 #: The number of seconds after sgemm until OpenBLAS's threads have stopped waiting for more work. They wait busily and
 #: occupy a core that the kernel's threads need; without this pause the smallest kernels took 8 ms instead of 10 µs.
 SETTLED = 0.2
@@ -222,14 +228,29 @@ def seconds(run: Callable[[], Any]) -> float:
     return (time.perf_counter() - started) / calls
 
 
-def measure(case: Case, ceiling: Callable[[], float], rounds: int) -> dict[str, Any]:
+def as_a_step_does(run: Callable[[], Any]) -> tuple[Callable[[], Any], int]:
+    """Return a function that runs a program which launches a kernel some times, and how often it does.
+
+    Updates of a single parameter cannot be recorded; they are launched.
+    """
+    now, program = Now(0, 1), cpu.fused.Program()
+    run()  # what is made only once is no part of the recording
+    with program.recording(now):
+        for _ in range(LAUNCHES):
+            run()
+    return (run, 1) if program.refusal else (lambda: program.run(now), LAUNCHES)
+
+
+def measure(case: Case, ceiling: Callable[[], float], rounds: int, launched: bool) -> dict[str, Any]:
     """Measure the seconds of the kernel and the rate of its ceiling, in turn."""
     times, rates = [], []
+    with one_blas_thread():
+        run, each = (case.run, 1) if launched else as_a_step_does(case.run)
     for _ in range(rounds):
         rates.append(ceiling())
         time.sleep(SETTLED)
         with one_blas_thread():
-            times.append(seconds(case.run))
+            times.append(seconds(run) / each)
     facts = {
         name: getattr(case, name) for name in ("kernel", "what", "algorithm", "ceiling", "flops", "bytes", "window")
     }
@@ -335,12 +356,13 @@ def main() -> None:
     parser.add_argument(
         "--algorithms", nargs="+", default=["auto"], help="algorithms of the convolutions, or lanes (default: auto)"
     )
+    parser.add_argument("--launched", action="store_true", help="call the kernels from Python, not within a program")
     record.add_arguments(parser, rounds=5)
     arguments = parser.parse_args()
     numba.set_num_threads(arguments.threads)
     limits = ceilings(arguments.threads, arguments.elements)
     cases = (*products(arguments.networks, arguments.algorithms), *streams(arguments.elements))
-    results = [measure(case, limits[case.ceiling], arguments.rounds) for case in cases]
+    results = [measure(case, limits[case.ceiling], arguments.rounds, arguments.launched) for case in cases]
     kept = record.new("kernels", arguments.threads, results)
     record.report(kept, tables, arguments)
     for path in [arguments.plot] * bool(arguments.plot) + [ROOFLINE] * arguments.save:
