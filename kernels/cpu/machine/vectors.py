@@ -2,7 +2,10 @@
 
 LLVM makes none, or slow ones, where a loop is short (a pixel of 10 channels does not fill a vector of 16), where the
 loop makes choices, and where LLVM cannot see that arrays do not overlap. Here the last vector of a pixel is masked
-instead. A *lane* is the place of one number in a vector.
+instead, if it is not whole. A *lane* is the place of one number in a vector.
+
+Whole vectors are never masked: a masked store takes a dozen cycles on some processors with AVX2 (and is a branch for
+each lane where there is no such instruction at all), so that masks made Winograd's transforms four times as slow.
 """
 
 from llvmlite import ir
@@ -64,20 +67,24 @@ class VectorTypes:
 
 
 class VectorWriter(VectorTypes):
-    """Writes the instructions of a loop over channels, one vector at a time; the last vector is masked."""
+    """Writes the instructions of a loop over channels, one vector at a time; a last one that is not whole is masked."""
 
     def __init__(self, builder, dtype):
         super().__init__(builder, dtype)
-        self.mask = None
+        self.mask = None  # for whole vectors
         self.zeros = cgutils.alloca_once_value(builder, self.numbers(0.0))
 
     def loop(self, count, body):
-        """Write ``body(channel)`` for each vector of channels; ``self.mask`` says how much of it exists."""
-        lanes, first = ir.Constant(_INDEX, self.lanes), ir.Constant(_INDEX, 0)
-        places = ir.Constant(ir.VectorType(_INDEX, self.lanes), list(range(self.lanes)))
-        with cgutils.for_range_slice(self.builder, first, count, lanes, _INDEX) as (channel, _):
-            self.mask = self.builder.icmp_signed("<", places, self.spread(self.builder.sub(count, channel)))
+        """Write ``body(channel)`` for each vector of channels; it is called twice, the second time for a masked one."""
+        builder, lanes, first = self.builder, self.constant(self.lanes), self.constant(0)
+        whole = builder.sub(count, builder.srem(count, lanes))
+        with cgutils.for_range_slice(builder, first, whole, lanes, _INDEX) as (channel, _):
             body(channel)
+        with builder.if_then(builder.icmp_signed("<", whole, count)):
+            places = ir.Constant(ir.VectorType(_INDEX, self.lanes), list(range(self.lanes)))
+            self.mask = builder.icmp_signed("<", places, self.spread(builder.sub(count, whole)))
+            body(whole)
+            self.mask = None
 
     def place(self, array, row, column, i, j, channel):
         """Return the address of the vector at row i and column j."""
@@ -93,6 +100,10 @@ class VectorWriter(VectorTypes):
     def load(self, place):
         """Load a vector; it has zeros where the mask says no."""
         vector = place.type.pointee
+        if self.mask is None:
+            value = self.builder.load(place)
+            value.align = self.alignment(vector).constant
+            return value
         zero = 0.0 if vector == self.vector else 0
         nothing = ir.Constant(vector, [zero] * self.lanes)
         return self.call("masked.load", vector, vector, place, self.alignment(vector), self.mask, nothing)
@@ -103,6 +114,9 @@ class VectorWriter(VectorTypes):
 
     def store(self, value, place):
         """Store a vector where the mask says yes."""
+        if self.mask is None:
+            self.builder.store(value, place).align = self.alignment(value.type).constant
+            return
         self.call("masked.store", value.type, ir.VoidType(), value, place, self.alignment(value.type), self.mask)
 
     def numbers(self, value):
