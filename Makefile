@@ -21,7 +21,8 @@ slow:  ## Run the slow tests, which install tinycnn, run the examples, and train
 coverage:  ## Measure which lines the quick tests run, and fail below 95 percent.
 	.venv/bin/python -m pytest -q --cov --cov-report=
 	NUMBA_DISABLE_JIT=1 .venv/bin/python -m pytest -q --cov --cov-append --cov-report= -W "ignore::RuntimeWarning" \
-	    tests/kernels/test_kernels_parity.py tests/kernels/test_lanes.py tests/small_parts/test_augmentation.py
+	    tests/kernels/test_kernels_parity.py tests/kernels/test_lanes.py tests/kernels/test_conv_norm.py \
+	    tests/small_parts/test_augmentation.py
 	.venv/bin/coverage report --fail-under=95 --omit="kernels/cuda/*"
 
 cuda:  ## Test the cuda backend in the simulator, without a GPU; needs pip install -e ".[cuda]".

@@ -49,10 +49,10 @@ def batch_norm_forward(x, gamma, beta, epsilon, out=None, work=None):
         _moments.launch(chunks, wide, means, squares, rows)
         means, squares = means.reshape(-1, C), squares.reshape(-1, C)
         last, epsilon = len(wide) - rows * (chunks - 1), x.dtype.type(epsilon)
-        _statistics.launch(
+        statistics.launch(
             1, means, squares, rows, last, x.size // C, totals, gamma, beta, epsilon, mean, variance, tables
         )
-        _affine.launch(chunks, wide, *tables, _wide(y), rows)
+        affine_rows(wide, tables, _wide(y))
     return deliver(y, outs[0]), deliver(mean, outs[1]), deliver(variance, outs[2])
 
 
@@ -70,10 +70,9 @@ def batch_norm_inference_forward(x, gamma, beta, mean, variance, epsilon, out=No
     y = target("out", out, x.shape, x.dtype, (gamma, beta, mean, variance), same=(x,))
     if x.size:
         wide = _wide(x)
-        rows, chunks = _chunks(wide)
         tables = (work or aligned.empty)((3, wide.shape[1]), x.dtype)
         affine_tables.launch(1, gamma, beta, mean, variance, x.dtype.type(epsilon), 1, tables, of_weights=True)
-        _affine.launch(chunks, wide, *tables, _wide(y), rows)
+        affine_rows(wide, tables, _wide(y))
     return deliver(y, out)
 
 
@@ -109,9 +108,13 @@ def _check_not_empty(name, x):
 def _wide(x):
     """Return x as a matrix of rows long enough for vectors: several pixels a row, if they have few channels."""
     C = max(1, x.shape[-1])
-    M = x.size // C
-    together = next((count for count in range(max(1, WIDE // C), 1, -1) if M % count == 0), 1)
-    return x.reshape(M // together, together * C)
+    width = C * together(x.size // C, C)
+    return x.reshape(x.size // width, width)
+
+
+def together(pixels, C):
+    """Return how many pixels of C channels to take for a row, of which ``pixels`` must be whole rows."""
+    return next((count for count in range(max(1, WIDE // max(1, C)), 1, -1) if pixels % count == 0), 1)
 
 
 def _chunks(wide):
@@ -131,21 +134,49 @@ def _backward(dy, x, gamma, mean, variance, epsilon, out, work, by_batch):
     dgamma = target("out[1]", outs[1], gamma.shape, x.dtype, (*inputs, dx))
     dbeta = target("out[2]", outs[2], gamma.shape, x.dtype, (*inputs, dx, dgamma))
     if x.size:
-        wide, C, empty = [_wide(array) for array in (dy, x, dx)], x.shape[-1], work or aligned.empty
-        (rows, chunks), width = _chunks(wide[0]), wide[0].shape[1]
-        sums, totals = empty((2, chunks, width), np.float64), empty((2, C), np.float64)
-        tables = empty((4, width), x.dtype)
-        _deviations.launch(1, mean, variance, x.dtype.type(epsilon), tables)
-        _gradient_sums.launch(chunks, *wide[:2], *tables[:2], *sums, rows)
-        _parameter_gradients.launch(1, sums.reshape(2, -1), totals, x.size // C, gamma, dgamma, dbeta, tables)
+        wide, C = [_wide(array) for array in (dy, x, dx)], x.shape[-1]
+        terms = gamma, mean, variance, epsilon, dgamma, dbeta
+        tables = parameter_gradients(*wide[:2], x.size // C, *terms, work or aligned.empty)
         if by_batch:
+            rows, chunks = _chunks(wide[0])
             _input_gradient.launch(chunks, *wide, *tables, rows)
         else:
-            nothing = aligned.zeros((width,), x.dtype)
-            _affine.launch(chunks, wide[0], nothing, tables[1], nothing, wide[2], rows)
+            nothing = aligned.zeros(wide[0].shape[1:], x.dtype)
+            affine_rows(wide[0], (nothing, tables[1], nothing), wide[2])
     else:
         dgamma[...] = dbeta[...] = 0
     return deliver(dx, outs[0]), deliver(dgamma, outs[1]), deliver(dbeta, outs[2])
+
+
+def affine_rows(x, tables, y):
+    """Compute ``y = (x - mean) * scale + shift`` for matrices; the tables hold the three for each number of a row."""
+    rows, chunks = _chunks(x)
+    _affine.launch(chunks, x, *tables, y, rows)
+
+
+def parameter_gradients(dy, x, M, gamma, mean, variance, epsilon, dgamma, dbeta, empty):
+    """Compute dgamma and dbeta, and return what dx is made of: mean, scale, slope and shift for each number of a row.
+
+    Parameters
+    ----------
+    dy, x : (rows, width) arrays
+        Where dy is zero, because a pooling chose another value, the pair may be left out.
+    M : int
+        Number of a channel's values.
+    gamma, mean, variance : (C,) arrays
+    epsilon : number
+    dgamma, dbeta : (C,) arrays
+        They receive the gradients.
+    empty : callable
+        It supplies memory.
+    """
+    (rows, chunks), width, C = _chunks(x), x.shape[1], len(gamma)
+    sums, totals = empty((2, chunks, width), np.float64), empty((2, C), np.float64)
+    tables = empty((4, width), x.dtype)
+    _deviations.launch(1, mean, variance, x.dtype.type(epsilon), tables)
+    _gradient_sums.launch(chunks, dy, x, *tables[:2], *sums, rows)
+    _parameter_gradients.launch(1, sums.reshape(2, -1), totals, M, gamma, dgamma, dbeta, tables)
+    return tables
 
 
 @parallel
@@ -156,7 +187,7 @@ def _moments(chunk, worker, x, means, squares, rows):
 
 
 @parallel
-def _statistics(
+def statistics(
     item, worker, means, squares, rows, last, M, totals, gamma, beta, epsilon, mean, variance, tables
 ):  # fmt: skip
     """Combine the chunks' moments in order, and prepare :func:`_affine`.

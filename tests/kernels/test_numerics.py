@@ -16,7 +16,7 @@ pytestmark = pytest.mark.skipif(bool(numba.config.DISABLE_JIT), reason="the bits
 #: The first digits of the SHA-256 of each result below. They are the same on every processor, because a fused
 #: multiply-add rounds once everywhere, and because no sum depends on the width of vectors. In Winograd's transforms the
 #: compiler fuses where the processor can.
-VERSION = 3
+VERSION = 4
 BITS = {
     "dense_forward": "d34a9fd4a4ec",
     "dense_backward_input": "808f28d75d1b",

@@ -15,6 +15,7 @@ from ..layers import BatchNormalization, Conv2D, MaxPooling2D
 from ..layers.base import Layer
 from .final_softmax import WithoutActivation
 from .lanes import with_lanes
+from .norm_stage import with_norms
 from .stage import ConvStage
 
 
@@ -41,7 +42,7 @@ def fused(chain: list[Any], backend: Backend, *, training: bool = True) -> list[
         step = next((step for pattern in PATTERNS if (step := pattern(ahead, training))), None)
         plan.append(chain[index] if step is None else step)
         index += 1 if step is None else len(step.layers)
-    return with_lanes(plan)
+    return with_norms(with_lanes(plan)) if training else with_lanes(plan)
 
 
 def parts_of(step: Any) -> list[Any]:

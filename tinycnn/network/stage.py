@@ -36,7 +36,8 @@ class ConvStage:
         self.conv, self.pool, self.norm = conv, pool, norm
         self.layers: list[Any] = [layer for layer in (conv, norm, pool) if layer is not None]
         assert conv.window is not None
-        self._geometry = (
+        #: Window, groups and algorithm of the convolution, whether there is a ReLU, and the window of the pooling.
+        self.geometry = (
             conv.window,
             conv.groups,
             conv.algorithm,
@@ -73,17 +74,20 @@ class ConvStage:
             if self.pool is not None:
                 winners = ws.keep(self.pool, "argmax", shape, argmax_dtype(self._pool_window.size))
             out = y, winners
-        bias = self.conv.params.get("bias")
         y, argmax = self._kernels.conv2d_stage_forward(
             x,
-            self.conv.params["kernel"].value,
-            None if bias is None else bias.value,
-            *self._geometry,
+            *self.weights(),
+            *self.geometry,
             norm=None if self.norm is None else self.norm.inference_terms(),
             out=out,
             work=ws and ws.scratch(),
         )
         return y, (StageCache(x, y, argmax) if training else None)
+
+    def weights(self) -> tuple[Array, Array | None]:
+        """Return the kernel and the bias, or None in place of a bias that the convolution does not have."""
+        bias = self.conv.params.get("bias")
+        return self.conv.params["kernel"].value, None if bias is None else bias.value
 
     def backward(self, dy: Array, cache: StageCache, *, ws: Workspace | None = None) -> Array:
         """Return dx as :meth:`Layer.backward` does, for all layers of the stage together."""
@@ -107,7 +111,7 @@ class ConvStage:
             cache.argmax,
             cache.x,
             self.conv.params["kernel"].value,
-            *self._geometry,
+            *self.geometry,
             wants,
             out=(dx, *weight_gradients(self.conv)),
             work=ws and ws.scratch(),

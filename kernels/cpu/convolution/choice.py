@@ -47,7 +47,13 @@ def choose(algorithm, x_shape, filters, window, groups, itemsize, pooling=NO_POO
     return direct_plan.plan(x_shape, filters, window, groups, pooling, itemsize)
 
 
-def launch_forward(plan, x, w, b, floor, y, winners, work, norm=None):
+def moment_parts(plan):
+    """Return of how many parts the forward takes moments, and how many images are in each but the last."""
+    p = plan.sizes
+    return (p.blocks, p.images) if isinstance(plan, winograd.WinogradPlan) else (p.N, 1)
+
+
+def launch_forward(plan, x, w, b, floor, y, winners, work, norm=None, moments=None):
     """Run one stage forward, by the algorithm of its plan.
 
     Parameters
@@ -63,6 +69,9 @@ def launch_forward(plan, x, w, b, floor, y, winners, work, norm=None):
     work : callable or None
     norm : triple of (F,) arrays, optional
         Mean, scale and shift of a normalisation in front of the pooling.
+    moments : pair of (parts, width) float64 arrays, optional
+        They receive mean and sum of squared deviations of each column of the result, as a matrix of rows of ``width``
+        numbers, for each of the :func:`moment_parts`. There must be no pooling then, and at least 16 images.
     """
     if not y.size:
         return
@@ -74,11 +83,13 @@ def launch_forward(plan, x, w, b, floor, y, winners, work, norm=None):
     if norm is None:
         nothing = np.empty(0, x.dtype)
         norm = nothing, nothing, nothing
+    if moments is None:
+        moments = np.empty((2, 0, 0), np.float64)
     module = winograd if isinstance(plan, winograd.WinogradPlan) else direct
-    module.launch_forward(plan, x, w, b, floor, y, winners, work, norm)
+    module.launch_forward(plan, x, w, b, floor, y, winners, work, norm, moments)
 
 
-def launch_backward(plan, dy, y, winners, relu, x, w, dx, dw, db, work):
+def launch_backward(plan, dy, y, winners, relu, x, w, dx, dw, db, work, norm=None):
     """Run one stage backward, by the algorithm of its plan.
 
     Parameters
@@ -93,10 +104,15 @@ def launch_backward(plan, dy, y, winners, relu, x, w, dx, dw, db, work):
     dx, dw, db : arrays
         They receive the gradients; one that is empty is not computed.
     work : callable or None
+    norm : (4, width) array, optional
+        The tables of :func:`.normalise.back_through_norm`, of a normalisation in front of the pooling. Then y is the
+        ReLU's result, which that normalised.
     """
     if not dy.size or not max(x.size, w.size):
         for gradient in (dx, dw, db):
             gradient[...] = 0
         return
+    if norm is None:
+        norm = np.empty((4, 0), dy.dtype)
     module = winograd if isinstance(plan, winograd.WinogradPlan) else direct
-    module.launch_backward(plan, dy, y, winners, relu, x, w, dx, dw, db, work)
+    module.launch_backward(plan, dy, y, winners, relu, x, w, dx, dw, db, work, norm)

@@ -24,7 +24,7 @@ from ..machine.lane_kernel import add_lanes, gradients_kernel, weights_kernel
 from ..machine.max_pooling import pool_rows, unpool_rows
 from ..machine.memory import clear
 from ..machine.micro_kernel import micro_kernel, pack, panel_width, product
-from ..machine.normalise import normalise_pixel
+from ..machine.normalise import back_through_norm, moments_of, normalise_pixel
 from ..machine.parallel import parallel, worker_count
 from ..machine.vectors import VECTOR_BYTES
 from .canvas import add_columns, gate, place
@@ -32,11 +32,11 @@ from .canvas import add_columns, gate, place
 PIECES = 16  # into which the sum of the chunks' gradients is cut
 
 
-def launch_forward(plan, x, w, b, floor, y, winners, work, norm):
+def launch_forward(plan, x, w, b, floor, y, winners, work, norm, moments):
     """Give :func:`forward` its scratch memory and run it.
 
     The parameters are those of :func:`.choice.launch_forward`; without a normalisation ``norm`` holds three empty
-    arrays.
+    arrays, and where no moments are asked for, those are two.
     """
     p, canvas, _, pooling, (pixels, taps, _, _), _, sizes = plan
     empty = work or aligned.empty
@@ -50,17 +50,18 @@ def launch_forward(plan, x, w, b, floor, y, winners, work, norm):
         weights, row = panels, 2 * VECTOR_BYTES // x.itemsize
     forward.launch(
         p.chunks, _kernels(p, x.dtype)[0], p, canvas, pooling, x.reshape(-1), weights, row, b, x.dtype.type(floor),
-        y.reshape(-1), winners.reshape(-1), pixels, taps, scratch, share, sizes.canvas, *norm,
+        y.reshape(-1), winners.reshape(-1), pixels, taps, scratch, share, sizes.canvas, *norm, *moments,
     )  # fmt: skip
 
 
-def launch_backward(plan, dy, y, winners, relu, x, w, dx, dw, db, work):
+def launch_backward(plan, dy, y, winners, relu, x, w, dx, dw, db, work, norm):
     """Give :func:`backward` its scratch memory and run it.
 
-    The parameters are those of :func:`.choice.launch_backward`.
+    The parameters are those of :func:`.choice.launch_backward`; without a normalisation the tables of ``norm`` are
+    empty.
     """
     p, canvas, back, pooling, (pixels, taps, *back_tables), slid, sizes = plan
-    z = sizes.z if pooling.OH or relu else 0
+    z = sizes.z if pooling.OH or relu or norm.size else 0
     offsets = tuple(itertools.accumulate((sizes.canvas, z, sizes.panels, sizes.back, sizes.sums)))
     empty, wants = work or aligned.empty, (dx.size > 0, dw.size > 0)
     CG, FG = p.C // p.groups, p.F // p.groups
@@ -76,7 +77,7 @@ def launch_backward(plan, dy, y, winners, relu, x, w, dx, dw, db, work):
             flipped = panels
     backward.launch(
         p.chunks_backward, _kernels(p, dy.dtype), p, canvas, back, pooling, dy.reshape(-1), y.reshape(-1),
-        winners.reshape(-1), relu, x.reshape(-1), dx.reshape(-1), wants, pixels, slid[0] if p.lanes > 1 else taps,
+        winners.reshape(-1), relu, norm, x.reshape(-1), dx.reshape(-1), wants, pixels, slid[0] if p.lanes > 1 else taps,
         slid[1], *back_tables, np.zeros(p.C, dy.dtype), flipped, row,
         partial, scratch, offsets,
     )  # fmt: skip
@@ -94,7 +95,7 @@ def _kernels(p, dtype):
 @parallel
 def forward(
     chunk, worker, micro, p, canvas, pooling, x, w, w_row, b, floor, y, winners, pixels, taps, work, share, canvas_size,
-    mean, scale, shift,
+    mean, scale, shift, means, squares,
 ):  # fmt: skip
     """Compute a chunk of the result. The work is cut into parts of the (pooled) rows of one image.
 
@@ -123,6 +124,8 @@ def forward(
     share, canvas_size : int
     mean, scale, shift : (F * lanes,) arrays
         A normalisation in front of the pooling; empty if there is none.
+    means, squares : (N, width) arrays
+        They receive the moments of each image of the result; empty if these are not asked for.
     """
     items, start = p.N * p.parts, worker * share
     for item in range(chunk * items // p.chunks, (chunk + 1) * items // p.chunks):
@@ -130,6 +133,9 @@ def forward(
             micro, p, canvas, pooling, item // p.parts, item % p.parts, x, w, w_row, b, floor, y, winners, pixels, taps,
             work, start, start + canvas_size, mean, scale, shift,
         )  # fmt: skip
+        if means.size:
+            size = p.OH * p.OW * p.F
+            moments_of(y, item * size, size, means[item], squares[item])
 
 
 @parallel
@@ -184,7 +190,7 @@ def forward_rows(
 
 @parallel
 def backward(
-    chunk, worker, micro, p, canvas, back, pooling, dy, y, winners, relu, x, dx, wants, pixels, taps, order,
+    chunk, worker, micro, p, canvas, back, pooling, dy, y, winners, relu, norm, x, dx, wants, pixels, taps, order,
     back_pixels, back_taps, zeros, flipped, flipped_row, partial, work, offsets,
 ):  # fmt: skip
     """Compute the gradients of a chunk; each chunk adds up a dw and a db of its own.
@@ -204,6 +210,8 @@ def backward(
     dy, y, winners : flat arrays
         The gradient by the stage's results, and these.
     relu : bool
+    norm : (4, width) array
+        The tables of a normalisation in front of the pooling; empty if there is none.
     x, dx : flat arrays
     wants : (bool, bool)
         Whether the gradients by the input and by the weights are computed.
@@ -247,10 +255,16 @@ def backward(
         dz, dz_start = dy, n * results
         if pooling.OH > 0:
             dz, dz_start = work, start + offsets[0]
-            unpool_rows(pooling, dy, winners, y, relu, n, first, last, p.OH, p.OW, F, dz, dz_start)
-        elif relu:
+            unpool_rows(
+                pooling, dy, winners, dy if norm.size else y, relu & (norm.size == 0), n, first, last, p.OH, p.OW, F,
+                dz, dz_start,
+            )  # fmt: skip
+        elif relu and not norm.size:
             dz, dz_start, at = work, start + offsets[0], first * p.OW * F
             gate(dy, y, n * results + at, (last - first) * p.OW * F, dz, dz_start + at)
+        if norm.size:
+            there, dz, dz_start = pooling.OH > 0, work, start + offsets[0]
+            back_through_norm(dy, n * results, y, n * results, results, relu, norm, dz, dz_start, there)
         if wants[1]:
             weight_gradient(
                 micro[1], p, canvas, n, rows, dz, dz_start, x, total, total_start, pixels, taps, work, start,

@@ -15,7 +15,7 @@ from ..machine.jit import helper
 from ..machine.max_pooling import NO_POOL, Pooling, pool_rows, unpool
 from ..machine.memory import clear
 from ..machine.micro_kernel import micro_kernel
-from ..machine.normalise import normalise_pixel
+from ..machine.normalise import back_through_norm, moments_of, normalise_pixel
 from ..machine.parallel import parallel, worker_count
 from . import winograd_tiles as tiles
 from .canvas import SUM_WIDTH, Canvas, add_columns, gate, place
@@ -85,11 +85,11 @@ def _whole_tiles(results):
     return pieces(results, 4) * 4 + 2
 
 
-def launch_forward(plan, x, w, b, floor, y, winners, work, norm):
+def launch_forward(plan, x, w, b, floor, y, winners, work, norm, moments):
     """Give :func:`forward` its scratch memory and run it.
 
     The parameters are those of :func:`.choice.launch_forward`; without a normalisation ``norm`` holds three empty
-    arrays.
+    arrays, and where no moments are asked for, those are two.
     """
     p, canvas, _, pooling, itemsize = plan
     empty = work or aligned.empty
@@ -103,17 +103,19 @@ def launch_forward(plan, x, w, b, floor, y, winners, work, norm):
     forward.launch(
         p.chunks, micro_kernel(x.dtype), p, canvas, pooling, x.reshape(-1), b, x.dtype.type(floor), y.reshape(-1),
         winners.reshape(-1), u, *tiles.tables(p.run, p.C), scratch.reshape(-1), share, offsets, *norm,
+        *moments,
     )  # fmt: skip
 
 
-def launch_backward(plan, dy, y, winners, relu, x, w, dx, dw, db, work):
+def launch_backward(plan, dy, y, winners, relu, x, w, dx, dw, db, work, norm):
     """Give :func:`input_gradient` and :func:`weight_gradient` their scratch memory and run what is asked for.
 
-    The parameters are those of :func:`.choice.launch_backward`.
+    The parameters are those of :func:`.choice.launch_backward`; without a normalisation the tables of ``norm`` are
+    empty.
     """
     p, canvas, back, pooling, itemsize = plan
     empty, wants = work or aligned.empty, (dx.size > 0, dw.size > 0)
-    gated = relu or pooling.OH > 0
+    gated = relu or pooling.OH > 0 or norm.size > 0
     dz = empty((p.N * p.OH * p.OW * p.F,), dy.dtype) if gated else dy.reshape(-1)
     biases = empty((p.chunks, p.F), dy.dtype)
     canvas_size = aligned.rounded(p.images * back.height * back.width * p.F if wants[0] else 0, itemsize)
@@ -126,7 +128,7 @@ def launch_backward(plan, dy, y, winners, relu, x, w, dx, dw, db, work):
         transform_piece.launch(PIECES, w.reshape(-1), p.C, p.F, True, u, filter_scratch)
     input_gradient.launch(
         p.chunks, micro_kernel(dy.dtype), p, back, pooling, dy.reshape(-1), y.reshape(-1), winners.reshape(-1), relu,
-        dz, dx.reshape(-1), wants, np.zeros(p.C, dy.dtype), *tiles.tables(p.run_back, p.F), u, biases.reshape(-1),
+        norm, dz, dx.reshape(-1), wants, np.zeros(p.C, dy.dtype), *tiles.tables(p.run_back, p.F), u, biases.reshape(-1),
         scratch, share, canvas_size,
     )  # fmt: skip
     if not wants[1]:
@@ -154,7 +156,7 @@ def transform_piece(piece, worker, w, C, F, flipped, u, scratch):
 @parallel
 def forward(
     chunk, worker, micro, p, canvas, pooling, x, b, floor, y, winners, u, rows, steps, work, share, offsets, mean,
-    scale, shift,
+    scale, shift, means, squares,
 ):  # fmt: skip
     """Compute a chunk of the result, one block of images after another.
 
@@ -184,6 +186,8 @@ def forward(
     offsets : (int, int)
     mean, scale, shift : (F,) arrays
         A normalisation in front of the pooling; empty if there is none.
+    means, squares : (blocks, width) arrays
+        They receive the moments of each block of the result; empty if these are not asked for.
     """
     start, size = worker * share, canvas.height * canvas.width * p.C
     for block in range(chunk * p.blocks // p.chunks, (chunk + 1) * p.blocks // p.chunks):
@@ -197,6 +201,8 @@ def forward(
             micro, work, start, size, canvas.width, p.C, count, p.OH, p.OW, u, 0, p.F, b, 0, floor, z, z_start,
             p.run, rows, steps, work, start + offsets[0] + offsets[1],
         )  # fmt: skip
+        if means.size:
+            moments_of(y, z_start, count * p.OH * p.OW * p.F, means[block], squares[block])
         if scale.size:
             for pixel in range(count * p.OH * p.OW):
                 normalise_pixel(p.F, z, z_start + pixel * p.F, mean, scale, shift)
@@ -216,8 +222,8 @@ def place_all(canvas, images, start, count, H, W, C, work, canvases):
 
 @parallel
 def input_gradient(
-    chunk, worker, micro, p, back, pooling, dy, y, winners, relu, dz, dx, wants, zeros, rows, steps, u, biases, work,
-    share, canvas_size,
+    chunk, worker, micro, p, back, pooling, dy, y, winners, relu, norm, dz, dx, wants, zeros, rows, steps, u, biases,
+    work, share, canvas_size,
 ):  # fmt: skip
     """Compute a chunk of dz, if that is not dy, of its sums for db, and of dx if it is asked for.
 
@@ -233,8 +239,10 @@ def input_gradient(
     dy, y, winners : flat arrays
         The gradient by the stage's results, and these.
     relu : bool
+    norm : (4, width) array
+        The tables of a normalisation in front of the pooling; empty if there is none.
     dz : flat array
-        The gradient by the convolution's result; it is dy if there is neither ReLU nor pooling.
+        The gradient by the convolution's result; it is dy if nothing stands behind the convolution.
     dx : flat array
     wants : (bool, bool)
         Whether the gradients by the input and by the weights are computed.
@@ -256,8 +264,8 @@ def input_gradient(
     for block in range(chunk * p.blocks // p.chunks, (chunk + 1) * p.blocks // p.chunks):
         first = block * p.images
         count, dz_start = min(p.images, p.N - first), first * results * p.F
-        if relu or pooling.OH > 0:
-            gradient_before(p, pooling, dy, y, winners, relu, first, count, dz, dz_start)
+        if relu or pooling.OH > 0 or norm.size:
+            gradient_before(p, pooling, dy, y, winners, relu, norm, first, count, dz, dz_start)
         if wants[1]:
             add_columns(dz, dz_start, count * results, p.F, biases, chunk * p.F, work, start + canvas_size)
         if wants[0]:
@@ -269,12 +277,12 @@ def input_gradient(
 
 
 @helper
-def gradient_before(p, pooling, dy, y, winners, relu, first, count, dz, dz_start):
-    """Compute dz of a block of images, back through the pooling and the ReLU.
+def gradient_before(p, pooling, dy, y, winners, relu, norm, first, count, dz, dz_start):
+    """Compute dz of a block of images, back through the pooling, the normalisation and the ReLU.
 
     Parameters
     ----------
-    p, pooling, dy, y, winners, relu, dz
+    p, pooling, dy, y, winners, relu, norm, dz
         As in :func:`input_gradient`.
     first, count : int
         The block's first image and number of images.
@@ -283,10 +291,13 @@ def gradient_before(p, pooling, dy, y, winners, relu, first, count, dz, dz_start
     """
     size = p.OH * p.OW * p.F
     if pooling.OH > 0:
+        gated, result = relu & (norm.size == 0), dy if norm.size else y
         for i in range(count):
-            unpool(pooling, dy, winners, y, relu, first + i, p.OH, p.OW, p.F, dz, dz_start + i * size)
-    else:
+            unpool(pooling, dy, winners, result, gated, first + i, p.OH, p.OW, p.F, dz, dz_start + i * size)
+    elif not norm.size:
         gate(dy, y, first * size, count * size, dz, dz_start)
+    if norm.size:
+        back_through_norm(dy, first * size, y, first * size, count * size, relu, norm, dz, dz_start, pooling.OH > 0)
 
 
 @parallel

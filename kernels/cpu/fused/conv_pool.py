@@ -50,7 +50,7 @@ def conv2d_stage_forward(x, w, b, window, groups, algorithm, relu, pool, norm=No
     x, w = operand("x", x, 4 + len(lanes)), operand("w", w, 4, x.dtype)
     F = w.shape[-1]
     b = np.zeros(F, x.dtype) if b is None else operand("b", b, 1, x.dtype, (F,))
-    plan = _plan(x.shape, x.itemsize, F, window, groups, algorithm, pool)
+    plan = stage_plan(x.shape, x.itemsize, F, window, groups, algorithm, pool)
     outs, p = several(out, 2), plan.sizes
     shape = (p.N, plan.pooling.OH or p.OH, plan.pooling.OW or p.OW, F, *lanes)
     y = target("out[0]", outs[0], shape, x.dtype, (x, w, b))
@@ -96,13 +96,13 @@ def conv2d_stage_backward(dy, y, argmax, x, w, window, groups, algorithm, relu, 
     gradients = [
         target(f"out[{i}]", outs[i], shapes[i], dy.dtype, (dy, y, x, w)) if wanted[i] else nothing for i in range(3)
     ]
-    plan = _plan(x.shape, x.itemsize, w.shape[-1], window, groups, algorithm, pool)
+    plan = stage_plan(x.shape, x.itemsize, w.shape[-1], window, groups, algorithm, pool)
     launch_backward(plan, dy, y, argmax, relu, x, w, *gradients, work)
     return tuple(deliver(g, o) if want else g for g, o, want in zip(gradients, outs, wanted, strict=True))
 
 
 @functools.lru_cache(maxsize=1024)
-def _plan(x_shape, itemsize, filters, window, groups, algorithm, pool):
+def stage_plan(x_shape, itemsize, filters, window, groups, algorithm, pool):
     """Return the plan of a stage; it is computed once for each combination of shapes."""
     size = window.output_size(x_shape[1:3])
     pool = NO_POOL if pool is None else pooling(pool, size)

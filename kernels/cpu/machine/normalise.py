@@ -7,7 +7,7 @@ from numba import types
 from numba.extending import intrinsic
 
 from .jit import helper
-from .memory import address
+from .memory import address, copy
 from .parallel import parallel
 from .vectors import VectorWriter
 
@@ -69,6 +69,45 @@ def input_gradient(dy, x, dx, mean, scale, slope, shift):
     for m in range(x.shape[0]):
         for c in range(mean.size):
             dx[m, c] = scale[c] * dy[m, c] + slope[c] * (x[m, c] - mean[c]) + shift[c]
+
+
+@helper
+def moments_of(values, start, count, mean, square):
+    """Compute :func:`moments` of ``count`` numbers from ``values[start]`` on, in rows as long as ``mean``."""
+    width = mean.size
+    moments(values[start : start + count].reshape((count // width, width)), mean, square)
+
+
+@helper
+def back_through_norm(dy, dy_start, z, z_start, count, relu, tables, dz, dz_start, there):
+    """Compute the gradient by what a convolution gave its ReLU, from the gradient by a normalisation behind that.
+
+    This is ``scale*dy + slope*(z - mean) + shift`` where the ReLU's result z is positive, else 0.
+
+    Parameters
+    ----------
+    dy, z : flat arrays
+        They are read from ``dy_start`` and ``z_start`` on.
+    dy_start, z_start, count : int
+    relu : bool
+        Whether there is a ReLU.
+    tables : (4, width) array
+        Mean, scale, slope and shift for each number of a row; ``count`` numbers are whole rows.
+    dz : flat array
+        It is written from ``dz_start`` on.
+    dz_start : int
+    there : bool
+        Whether dz holds dy already.
+    """
+    mean, scale, slope, shift = tables[0], tables[1], tables[2], tables[3]
+    width, nothing = mean.size, dz.dtype.type(0)
+    for at in range(0, count, width):
+        if not there:
+            copy(dz, dz_start + at, dy, dy_start + at, width)
+        row, values = dz[dz_start + at : dz_start + at + width], z[z_start + at : z_start + at + width]
+        for c in range(width):
+            gradient = scale[c] * row[c] + slope[c] * (values[c] - mean[c]) + shift[c]
+            row[c] = gradient if (not relu) | (values[c] > nothing) else nothing
 
 
 @intrinsic
