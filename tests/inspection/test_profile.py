@@ -10,6 +10,7 @@ import tinycnn
 from tinycnn import Sequential, layers, models, profile
 from tinycnn.cli import main
 from tinycnn.layers import Conv2D, Dense, DepthwiseConv2D
+from tinycnn.profile import _measuring
 from tinycnn.training import recorded
 
 
@@ -125,6 +126,19 @@ def test_the_sum_of_the_parts_and_the_rate():
     assert result.total == sum(entry.seconds for entry in result.entries) + result.loss + result.optimizer
     assert result.images_per_second == 64 / result.step
     assert min(result.loss, result.optimizer, *(entry.forward.seconds for entry in result.entries)) > 0
+
+
+@pytest.mark.parametrize("fuse", [True, False])
+def test_the_parts_are_measured_in_a_program_if_fit_runs_one(fuse, monkeypatch):
+    """However often the step is measured, Python walks through it only until it has been recorded."""
+    walk, counts = _measuring.train_step, []
+    for repeats in (2, 9):
+        walks = []
+        monkeypatch.setattr(_measuring, "train_step", lambda *a, walks=walks: walks.append(1) or walk(*a))
+        profile.profile(small_model(), 3, repeats, fuse=fuse)
+        counts.append(len(walks))
+    in_program = fuse and recorded.can_record(small_model())
+    assert counts[1] - counts[0] == (0 if in_program else 2 * 7)
 
 
 def test_a_slow_layer_shows():

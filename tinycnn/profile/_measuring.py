@@ -4,7 +4,7 @@ import copy
 import math
 import statistics
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -23,6 +23,7 @@ from ..sequential import Sequential
 from ..training import recorded
 from ..training.batches import Batch
 from ..training.running_means import RunningMeans
+from ..training.stand_ins import Now
 from ..training.step import train_step
 from ._entry import Entry, Pass
 from ._result import Profile
@@ -41,8 +42,8 @@ def profile(model: Sequential, batch_size: int = 128, repeats: int = 20, *, fuse
     """Measure where the time of a training step goes, on random images and targets.
 
     Every repeat runs two training steps: one that reads the clock between its parts, so that each part finds the
-    caches as in training, and one that does not. Afterwards the model, its optimizer and its loss are as they were
-    before.
+    caches as in training, and one that does not. If ``fit`` would run the step as a program, both are programs.
+    Afterwards the model, its optimizer and its loss are as they were before.
 
     Parameters
     ----------
@@ -107,10 +108,18 @@ def _limit(model: Sequential) -> float:
 
 
 class _Timed:
-    """A step of the plan that records when its forward and backward passes begin and end."""
+    """A step of the plan around whose forward and backward passes the clock is read.
 
-    def __init__(self, step: Any, index: int, record: Record) -> None:
-        self._step, self._index, self._record = step, index, record
+    Parameters
+    ----------
+    step : Any
+    index : int
+    read : callable
+        It is given a key before each pass, and the same key after it.
+    """
+
+    def __init__(self, step: Any, index: int, read: Callable[[Any], None]) -> None:
+        self._step, self._index, self._read = step, index, read
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._step, name)
@@ -125,27 +134,58 @@ class _Timed:
         self._run("backward", self._step.backward_parameters, arguments, named)
 
     def _run(self, direction: str, function: Any, arguments: Any, named: Any) -> Any:
-        start = time.perf_counter()
+        self._read((direction, self._index))
         result = function(*arguments, **named)
-        self._record.append(((direction, self._index), start, time.perf_counter()))
+        self._read((direction, self._index))
         return result
+
+
+class _Clock:
+    """What was read during a step, in order: a key and the time."""
+
+    def __init__(self) -> None:
+        self.readings: list[tuple[Any, float]] = []
+
+    def read(self, key: Any) -> None:
+        """Read the clock."""
+        self.readings.append((key, time.perf_counter()))
+
+    def in_program(self, step: Any, index: int, program: Any) -> _Timed:
+        """Return a timed step that reads the clock at its places of a program."""
+        return _Timed(step, index, lambda key: program.call(lambda now: self.read(key)))
+
+    def record(self) -> Record:
+        """Return when each pass began and ended, and forget it."""
+        pairs = zip(self.readings[:-1:2], self.readings[1::2], strict=True)
+        record = [(key, start, end) for (key, start), (_, end) in pairs]
+        last = self.readings[-1]
+        self.readings = []
+        return [*record, (*last, last[1])]
 
 
 def _measure(
     model: Sequential, plan: list[Any], batch: Batch, repeats: int, fuse: bool
 ) -> tuple[list[Record], list[float]]:
     """Return a record of each step that was measured in parts, and the seconds of each that was measured as a whole."""
-    record: Record = []
-    timed = [_Timed(step, index, record) for index, step in enumerate(plan)]
-    ws, records, wholes = Workspace(), [], []
+    clock, ws, records, wholes = _Clock(), Workspace(), [], []
+    timed = [_Timed(step, index, clock.read) for index, step in enumerate(plan)]
     recording = fuse and recorded.can_record(model)
+    program = None
     for number in range(WARM_UP + repeats):
-        record.clear()
-        train_step(model, timed, batch, RunningMeans(model), ws)
-        end = time.perf_counter()
+        clock.readings = []
+        iterations = model.optimizer.iterations
+        now = Now(iterations, iterations + 1, 0.0, model, batch, RunningMeans(model))
+        if program is not None:
+            program.run(now._replace(learning_rate=model.optimizer.learning_rate))
+        elif recording and number == WARM_UP - 1:  # all memory has been made
+            program, _, _ = recorded.recorded_step(train_step, model, plan, now, ws, clock.in_program)
+            program = None if program.refusal else program
+        else:
+            train_step(model, timed, batch, RunningMeans(model), ws)
+        clock.read("end")
         whole = _one_step(model, plan, batch, ws, recording)
         if number >= WARM_UP:
-            records.append([*record, ("end", end, end)])
+            records.append(clock.record())
             wholes.append(whole)
     return records, wholes
 

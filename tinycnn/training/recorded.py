@@ -145,16 +145,45 @@ def _record_step(
     train_step: Callable[..., None], model: Network, chain: list[Any], now: Now, ws: Workspace, key: Hashable
 ) -> None:
     """Take a step and record it."""
+    program, given, parts = recorded_step(train_step, model, chain, now, ws)
+    usable = program.refusal is None
+    ws.recorded[key] = _Recording(_State(model, chain, parts, True), program if usable else None, given)
+
+
+def recorded_step(
+    train_step: Callable[..., None],
+    model: Network,
+    chain: list[Any],
+    now: Now,
+    ws: Workspace,
+    around: Callable[[Any, int, Any], Any] | None = None,
+) -> tuple[Any, Any, list[Any]]:
+    """Take a step and record it.
+
+    Parameters
+    ----------
+    train_step, model, chain, ws
+        As in :func:`take_step`.
+    now : Now
+        What is different in this step.
+    around : callable, optional
+        ``around(part, index, program)`` returns what is recorded in place of a part of the chain.
+
+    Returns
+    -------
+    program, given, parts
+        The recording, where it finds its batch, and what was recorded of the chain.
+    """
     assert now.batch is not None
     program = model.backend.kernels.fused.Program()
     given: Any = _Given(model, now.batch, ws)
     stand_in: Any = ModelInParts(model, program)
     means: Any = MeansInPython(program)
-    parts: Any = [part_or_stand_in(part, program) for part in chain]
+    parts: list[Any] = [part_or_stand_in(part, program) for part in chain]
+    wrapped = parts if around is None else [around(part, index, program) for index, part in enumerate(parts)]
     with program.recording(now):
-        train_step(stand_in, parts, given, means, ws)
-    usable = program.refusal is None
-    ws.recorded[key] = _Recording(_State(model, chain, parts, True), program if usable else None, given)
+        train_step(stand_in, wrapped, given, means, ws)
+    return program, given, parts
 
 
 def _record_pass(model: Network, chain: list[Any], x: Array, ws: Workspace, key: Hashable) -> Array:
