@@ -94,6 +94,7 @@ def dense_backward_weights(dy, x, out=None, work=None):
         _weight_gradient.launch(
             pieces(K, DEEP), micro_kernel(x.dtype), x.reshape(-1), dw.reshape(-1), N, K, F, offsets(DEEP, 1),
             offsets(N, DEEP), columns.reshape(-1), factor, factor_row, np.zeros(F, dy.dtype),
+            gives=(dw, DEEP * F) if dw.size >= LARGE else None,
         )  # fmt: skip
     _bias_gradient.launch(pieces(F, SUMMED), dy.reshape(-1), db)
     return deliver(dw, outs[0]), deliver(db, outs[1])

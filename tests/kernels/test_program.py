@@ -163,6 +163,42 @@ def test_each_chunk_is_taken_once_by_a_worker_that_has_memory(chunks, lanes):
         assert 0 <= workers.min() <= workers.max() < lanes
 
 
+@parallel
+def fill(chunk, worker, numbers, value):
+    """Write a piece of three numbers."""
+    numbers[3 * chunk : 3 * chunk + 3] = value[0] + chunk
+
+
+@parallel
+def take(chunk, worker, total, numbers):
+    """Move a piece of three numbers, and forget them."""
+    total[3 * chunk : 3 * chunk + 3] += numbers[3 * chunk : 3 * chunk + 3]
+    numbers[3 * chunk : 3 * chunk + 3] = -1
+
+
+@pytest.mark.parametrize("needed", [False, True])
+def test_a_launch_runs_behind_each_chunk_of_the_one_that_gives_it_its_numbers(needed):
+    numbers, total, other, value = np.zeros(12), np.zeros(12), np.zeros(12), np.ones(1)
+    program = Program()
+    with program.recording(at(0)):
+        fill.launch(4, numbers, value, elements=10**6, gives=(numbers, 3))
+        fill.launch(4, other, value, elements=10**6)
+        if needed:
+            take.launch(4, other, total, elements=10**6)
+        giver = program.giver(numbers, (total, numbers))
+        assert giver == (None if needed else (0, 3))
+        assert program.giver(other, (other,)) is None
+        take.launch(4, total, numbers, elements=10**6, behind=None if needed else 0)
+    (part,) = program._parts
+    assert len(part._rows) == (4 if needed else 2)
+    for n in (2, 5):
+        total[...] = 0
+        value[...] = n
+        program.run(at(0))
+        np.testing.assert_array_equal(numbers, -1)
+        np.testing.assert_array_equal(total, (0 if not needed else -1) + n + np.repeat(range(4), 3))
+
+
 THREADS = """
 import sys, numba, numpy as np
 from types import SimpleNamespace

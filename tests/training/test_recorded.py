@@ -11,6 +11,7 @@ import pytest
 import tinycnn
 from tinycnn import Sequential, activations, callbacks, layers, losses, metrics, optimizers, regularizers, schedules
 from tinycnn.kernels import aligned
+from tinycnn.kernels.cpu.machine import program as machine
 from tinycnn.layers import LAYERS
 from tinycnn.training import recorded
 
@@ -43,6 +44,8 @@ def count(monkeypatch):
     def counted_run(self, now):
         counted["runs"] += 1
         counted["python"] = sum(callable(part) and hasattr(part, "__code__") for part in self._parts)
+        rows = [part._rows for part in self._parts if hasattr(part, "_rows")]
+        counted["behind"] = sum(np.count_nonzero(table[:, machine.THEN]) for table in rows)
         run(self, now)
 
     def counted_recording(self, now):
@@ -179,6 +182,31 @@ LOSSES = {
     "smoothed": (losses.CategoricalCrossentropy(label_smoothing=0.2), lambda y: np.eye(CLASSES, dtype=int)[y]),
     "squares": ("mean_squared_error", lambda y: np.eye(CLASSES, dtype=int)[y]),
 }
+
+
+@pytest.mark.parametrize(
+    ("optimizer", "dense", "behind"),
+    [
+        (lambda: optimizers.Adam(0.01), {}, 1),
+        (lambda: optimizers.SGD(0.05), {"use_bias": False}, 1),
+        (lambda: optimizers.SGD(0.05, momentum=0.9, nesterov=True), {}, 1),
+        (lambda: optimizers.Adam(0.01), {"kernel_regularizer": regularizers.L2(0.1)}, 0),
+        (lambda: optimizers.Adam(0.01, clipvalue=1e-3), {}, 0),
+        (lambda: optimizers.RMSprop(0.01), {}, 0),
+    ],
+)
+def test_large_weights_are_updated_behind_their_gradient(optimizer, dense, behind, count):
+    def make():
+        wide = layers.Dense(4096, activation="relu", **dense)
+        middle = layers.Conv2D(2, 1), layers.Flatten(), wide
+        return network(*middle, end=[layers.Dense(CLASSES, activation="softmax")], optimizer=optimizer())
+
+    check_same(make, epochs=3)
+    assert count["recordings"]
+    model, (x, y) = make(), drawn()
+    for _ in range(3):
+        model.train_on_batch(x, y)
+    assert count["behind"] == behind
 
 
 @pytest.mark.parametrize("name", LOSSES)
@@ -469,7 +497,7 @@ def test_what_a_callback_changes_counts_from_the_next_step(change):
 def test_nothing_is_recorded_again_if_nothing_changes(count):
     model, (x, y) = network(layers.Conv2D(4, 3)), drawn(40)
     model.fit(x, y, batch_size=8, epochs=5, verbose=0, callbacks=[Between(lambda model, batch: None)])
-    assert count == {"recordings": 1, "runs": 23, "python": 1}
+    assert count == {"recordings": 1, "runs": 23, "python": 1, "behind": 0}
 
 
 def test_a_layer_that_is_frozen_for_good_is_recorded_once_more(count):

@@ -352,9 +352,11 @@ class ActivatedLayer(Layer):
 
     def backward(self, dy: Array, cache: ActivatedCache, *, ws: Workspace | None = None) -> Array:
         dz = self._through_activation(dy, cache, ws)
+        # In this order, a program can update the weights as soon as their gradient is there.
+        dx = self.linear_backward_input(dz, cache.inner, ws=ws)
         if self.trains:
             self.linear_backward_parameters(dz, cache.inner, ws=ws)
-        return self.linear_backward_input(dz, cache.inner, ws=ws)
+        return dx
 
     def backward_parameters(self, dy: Array, cache: ActivatedCache, *, ws: Workspace | None = None) -> None:
         if type(self).backward is not ActivatedLayer.backward:

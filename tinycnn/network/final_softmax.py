@@ -34,8 +34,9 @@ class WithoutActivation:
 
     def backward(self, dy: Array, cache: Cache, *, ws: Workspace | None = None) -> Array:
         """Return dx as :meth:`Layer.backward` does, from the gradient before the activation."""
+        dx = self.layer.linear_backward_input(dy, cache, ws=ws)
         self.backward_parameters(dy, cache, ws=ws)
-        return self.layer.linear_backward_input(dy, cache, ws=ws)
+        return dx
 
     def backward_parameters(self, dy: Array, cache: Cache, *, ws: Workspace | None = None) -> None:
         """Write the parameters' gradients, from the gradient before the activation."""

@@ -14,7 +14,7 @@ from numba.extending import intrinsic
 
 from ..._arguments import FLOATS
 from ..machine.arrays import CHUNK
-from ..machine.jit import helper
+from ..machine.jit import helper, recorder
 from ..machine.parallel import parallel
 
 
@@ -31,15 +31,9 @@ class _Together:
     def __init__(self, *columns):
         self._arrays = list(zip(*columns, strict=True))
         self.number = np.dtype(columns[0][0].dtype).type
-        addresses = np.array([[array.ctypes.data for array in row] for row in self._arrays], np.int64)
-        pieces = [
-            (index, start, min(CHUNK, row[0].size - start))
-            for index, row in enumerate(self._arrays)
-            for start in range(0, row[0].size, CHUNK)
-        ]
-        self._pieces = np.array(pieces, np.int64).reshape(-1, 3)
-        self._where = addresses, self._pieces, np.empty(0, self.number)
-        self._elements = sum(array.size for row in self._arrays for array in row)
+        self._addresses = np.array([[array.ctypes.data for array in row] for row in self._arrays], np.int64)
+        self._example = np.empty(0, self.number)
+        self._tables = {}
 
     @staticmethod
     def fits(*columns):
@@ -61,16 +55,43 @@ class _Together:
         )
 
     def launch(self, kernel, rate, learning_rate, step, *constants):
-        """Launch a kernel on all pieces; ``rate(learning_rate, step)`` is computed anew when the launch is repeated."""
-        kernel.launch(
-            len(self._pieces),
-            *self._where,
-            rate(learning_rate, step),
-            *constants,
-            elements=self._elements,
-            held=self._arrays,
-            renewed=[(len(self._where), lambda now: rate(now.learning_rate, now.update))],
-        )
+        """Launch a kernel on all pieces; ``rate(learning_rate, step)`` is computed anew when the launch is repeated.
+
+        In a program, the update of a large array of weights runs behind each chunk of the launch that computes its
+        gradient, if nothing in between needs the weights as they are.
+        """
+        givers, program = {}, recorder()
+        if program is not None:
+            found = {index: program.giver(row[1], row) for index, row in enumerate(self._arrays)}
+            givers = {index: giver for index, giver in found.items() if giver is not None}
+        rest = [index for index in range(len(self._arrays)) if index not in givers]
+        batches = [(rest, CHUNK, None)] if rest else []
+        for indices, length, behind in [*batches, *(([i], count, number) for i, (number, count) in givers.items())]:
+            pieces = self._pieces(indices, length)
+            kernel.launch(
+                len(pieces),
+                self._addresses,
+                pieces,
+                self._example,
+                rate(learning_rate, step),
+                *constants,
+                elements=sum(array.size for index in indices for array in self._arrays[index]),
+                held=self._arrays,
+                renewed=[(3, lambda now: rate(now.learning_rate, now.update))],
+                behind=behind,
+            )
+
+    def _pieces(self, indices, length):
+        """Return a table of the pieces of some rows of arrays: number of the row, start and length of each piece."""
+        key = tuple(indices), length
+        if key not in self._tables:
+            pieces = [
+                (index, start, min(length, self._arrays[index][0].size - start))
+                for index in indices
+                for start in range(0, self._arrays[index][0].size, length)
+            ]
+            self._tables[key] = np.array(pieces, np.int64).reshape(-1, 3)
+        return self._tables[key]
 
 
 class AdamTogether(_Together):

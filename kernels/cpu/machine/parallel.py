@@ -47,7 +47,9 @@ class parallel:  # noqa: N801 - a decorator
         self.body = helper(function)
         self._compiled = {}
 
-    def launch(self, chunks, *arguments, elements=None, held=None, renewed=(), of_weights=False):
+    def launch(
+        self, chunks, *arguments, elements=None, held=None, renewed=(), of_weights=False, gives=None, behind=None
+    ):  # fmt: skip
         """Call the function for chunks 0 … chunks-1; which thread takes which chunk is open.
 
         Parameters
@@ -65,6 +67,8 @@ class parallel:  # noqa: N801 - a decorator
             program takes what the callable returns for the run's ``now``; see :mod:`.program`.
         of_weights : bool
             Whether the results follow from weights alone. A program for weights that never change leaves it out.
+        gives, behind
+            As in :meth:`.program.Program.note`.
         """
         if numba.config.DISABLE_JIT:
             for chunk in range(chunks):
@@ -86,7 +90,8 @@ class parallel:  # noqa: N801 - a decorator
             memory = aligned.zeros(layout.size, np.uint8)
             place = memory.ctypes.data
             values = [(layout.place(memory, index, arguments[index]), function) for index, function in renewed]
-            program.note((address, chunks, workers, place), little, (memory, arguments, held), values)
+            row = address, chunks, workers, place
+            program.note(row, little, arguments, (memory, held), values, gives, behind)
         launch(1 if little else workers, chunks, address, place, arguments)
 
     def _compile(self, dtypes, kind):

@@ -10,11 +10,15 @@ So a lane waits only for work that is being done, and never for a lane that has 
 there are lanes, those that run do all of the work. A lane that has waited for a while lets other threads of the machine
 run. Results depend on chunks alone, so they have the same bits as those of launches.
 
+A row may have a second function, which is called with the same chunk's number right after the first: an optimizer's
+update of the weights whose gradient the chunk has just computed, which are then still in the cache.
+
 Source: the loop is a barrier with a central counter (Mellor-Crummey & Scott, "Algorithms for scalable synchronization
 on shared-memory multiprocessors", 1991, section 3.1), which here counts the work and not those who arrive.
 """
 
 import contextlib
+from typing import NamedTuple
 
 import numba
 import numpy as np
@@ -25,7 +29,7 @@ from ...threads import thread_count
 from .atomics import add, call_at, get, give_way, pause
 from .jit import helper, kernel, parallel_loop, record_with
 
-FUNCTION, CHUNKS, WORKERS, ARGUMENTS = range(4)  # the columns of a row
+FUNCTION, CHUNKS, WORKERS, ARGUMENTS, THEN, THEN_ARGUMENTS = range(6)  # the columns of a row
 TAKEN, COME, DONE, WIDTH = 0, 1, 8, 16  # the counters of a row, which lie on two lines of the cache
 WORD = 8  # bytes
 SPINS = 200  # how often a lane looks before it lets other threads run: some microseconds
@@ -51,6 +55,7 @@ class Program:
         self.refusal = None
         self._parts = []
         self._launches = []
+        self._gives = {}
         self._now = None
 
     @staticmethod
@@ -85,7 +90,7 @@ class Program:
         with record_with(None):
             function(self._now)
 
-    def note(self, row, little, held, renewed):
+    def note(self, row, little, arguments, held, renewed, gives=None, behind=None):
         """Write a launch down.
 
         Parameters
@@ -95,12 +100,44 @@ class Program:
             address of the arguments.
         little : bool
             Whether it is too little work to wake other threads for.
+        arguments : tuple
+            The arguments.
         held : object
-            What has to stay alive as long as the program.
+            What else has to stay alive as long as the program.
         renewed : list of (array, callable)
             Arguments that change: before each run the array is filled with what the callable returns for ``now``.
+        gives : (array, int), optional
+            An array of which each chunk writes so many numbers, one chunk after another, and how many that is.
+        behind : int, optional
+            The launch behind whose chunks this one's run, as :meth:`giver` returned it.
         """
-        self._launches.append((row, little, held, renewed))
+        if behind is None:
+            if gives is not None:
+                array, count = gives
+                self._gives[array.ctypes.data] = len(self._launches), count
+            self._launches.append(_Launch(row, (0, 0), little, arguments, held, renewed))
+            return
+        first = self._launches[behind]
+        assert first.row[CHUNKS] == row[CHUNKS]
+        assert first.then == (0, 0)
+        self._launches[behind] = first._replace(
+            then=(row[FUNCTION], row[ARGUMENTS]), held=(first.held, arguments, held), renewed=first.renewed + renewed
+        )
+
+    def giver(self, gradient, arrays):
+        """Return the launch that writes a gradient, and how many numbers each of its chunks does.
+
+        Return None if there is none, or if a launch behind it may read or write the arrays, so that they must not be
+        changed earlier.
+        """
+        number, count = self._gives.get(gradient.ctypes.data, (None, 0))
+        if number is None:
+            return None
+        for launch in self._launches[number + 1 :]:
+            others = [argument for argument in launch.arguments if isinstance(argument, np.ndarray)]
+            if any(np.may_share_memory(array, other) for array in arrays for other in others):
+                return None
+        return number, count
 
     @property
     def has_calls(self):
@@ -128,7 +165,18 @@ class Program:
         """Turn the launches since the last call into a part."""
         if self._launches:
             self._parts.append(_Rows(self._launches))
-            self._launches = []
+            self._launches, self._gives = [], {}
+
+
+class _Launch(NamedTuple):
+    """What :meth:`Program.note` was given, and function and arguments of what runs behind each chunk, or zeros."""
+
+    row: tuple
+    then: tuple
+    little: bool
+    arguments: tuple
+    held: object
+    renewed: list
 
 
 class _Rows:
@@ -138,12 +186,12 @@ class _Rows:
     """
 
     def __init__(self, launches):
-        rows, little, self._held, renewed = zip(*launches, strict=True)
-        self._rows = np.array(rows, np.int64)
-        self._counters = aligned.zeros((len(rows), WIDTH), np.int64)
+        self._held = launches
+        self._rows = np.array([(*launch.row, *launch.then) for launch in launches], np.int64)
+        self._counters = aligned.zeros((len(launches), WIDTH), np.int64)
         self._start = self._counters.ctypes.data
-        self._renewed = [pair for pairs in renewed for pair in pairs]
-        self._lanes = 1 if all(little) else int(self._rows[:, WORKERS].max())
+        self._renewed = [pair for launch in launches for pair in launch.renewed]
+        self._lanes = 1 if all(launch.little for launch in launches) else int(self._rows[:, WORKERS].max())
 
     def __call__(self, now):
         for place, function in self._renewed:
@@ -163,6 +211,8 @@ def go_through(rows, start):
                 chunk = add(taken, 1)
                 while chunk < chunks:
                     call_at(rows[row, FUNCTION], chunk, worker, rows[row, ARGUMENTS])
+                    if rows[row, THEN]:
+                        call_at(rows[row, THEN], chunk, worker, rows[row, THEN_ARGUMENTS])
                     add(done, 1)
                     chunk = add(taken, 1)
         spins = 0
