@@ -60,6 +60,7 @@ bench:  ## Measure and record all benchmarks, and update docs/benchmarks.md; nee
 	$(PYTHON) benchmarks/scaling.py --save
 	$(PYTHON) benchmarks/startup.py --save
 	$(PYTHON) benchmarks/together.py --save
+	$(PYTHON) benchmarks/chunks.py --save
 	$(PYTHON) benchmarks/report.py
 
 ci:  ## Run every check in a fresh copy, as on a new machine.

@@ -11,6 +11,7 @@ import re
 import sys
 from pathlib import Path
 
+import chunks
 import compare
 import memory
 import record
@@ -24,6 +25,7 @@ import kernels
 PAGE = Path(__file__).parent.parent / "docs" / "benchmarks.md"
 TABLES = {
     **dict.fromkeys(targets.COMPARISONS, compare.tables),
+    "chunks": chunks.tables,
     "kernels": kernels.tables,
     "memory": memory.tables,
     "scaling": scaling.tables,

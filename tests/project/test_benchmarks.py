@@ -106,6 +106,29 @@ def test_each_kernel_is_held_against_its_ceiling(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+def test_what_more_cores_could_gain_follows_from_chunks(tmp_path: Path) -> None:
+    script("chunks", "vanilla", "--rounds", "1", "--json", str(tmp_path / "record.json"))
+    [result] = json.loads((tmp_path / "record.json").read_text())["results"]
+    kernels = [launch["kernel"] for launch in result["launches"]]
+    assert kernels[0] == "_to_lanes"
+    assert kernels[-1] == "_adam_together"
+    assert kernels.count("forward") == 8, "one for each convolution"
+    assert all(launch["chunks"] > 0 and launch["seconds"][0] > 0 for launch in result["launches"])
+    assert len(result["python"]) == 1
+
+
+def test_the_most_that_cores_can_gain(module: Callable[[str], ModuleType]) -> None:
+    """Half of the time goes into a launch of four chunks, and the rest into one of a single chunk and into Python."""
+    launches = [{"chunks": 4, "seconds": [0.4, 0.5, 0.6]}, {"chunks": 1, "seconds": [0.25]}]
+    result = {"launches": launches, "python": [0.25]}
+    bound = module("chunks").bound
+    assert bound(result, 1) == (1, 0.5)
+    assert bound(result, 2) == (pytest.approx(1 / 0.75), 0.5)
+    assert bound(result, 3) == bound(result, 2)  # one of the three takes two chunks
+    assert bound(result, 8) == (pytest.approx(1 / 0.625), 0.5)
+
+
+@pytest.mark.slow
 def test_memory_counts_what_comes_after_the_imports(tmp_path: Path) -> None:
     arguments = ("--peers", "onnxruntime", "--json", str(tmp_path / "record.json"))
     printed = script("memory", "ladder_03", *arguments)

@@ -21,6 +21,7 @@ from . import winograd_tiles as tiles
 from .canvas import SUM_WIDTH, Canvas, add_columns, gate, place
 from .winograd_tiles import COLUMNS, POINTS, convolve_block, transform_filters, weights_block, weights_from
 
+CHUNKS = 16  # at most, of a launch
 PIECES = 16  # into which the filters' transforms are cut
 SUMS_BYTES = 2_400_000  # of all parts' sums for the weight gradient together, approximately: more leave the caches
 
@@ -72,7 +73,7 @@ def plan(x_shape, filters, window, pooling=NO_POOL, itemsize=4):
     run, run_back = tiles.run_length(C, itemsize), tiles.run_length(filters, itemsize)
     images = tiles.images_per_block(N, OH, OW, run)
     blocks = pieces(N, images)
-    chunks = min(blocks, tiles.BLOCKS)
+    chunks = min(blocks, CHUNKS)
     parts = min(chunks, max(2, SUMS_BYTES // (POINTS * C * filters * itemsize)))
     sizes = Sizes(N, H, W, C, OH, OW, filters, images, blocks, chunks, parts, run, run_back)
     canvas = Canvas(_whole_tiles(OH), _whole_tiles(OW), top, left, 1, 1, False)

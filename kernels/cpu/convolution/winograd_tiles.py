@@ -17,7 +17,8 @@ STAGGER = 64  # bytes between the matrices of two points, which would compete fo
 RUN = 64  # tiles at a time; each run reads all transformed filters, which lie in a farther cache
 RUN_BYTES = 1_200_000  # of transformed tiles: with more channels a run has fewer tiles
 COLUMNS = 64  # filters (and channels, for the weight gradient) at a time: their 36 sums fill half a second-level cache
-BLOCKS = 8  # into which the images are cut if there are so many: work for as many threads
+BLOCKS = 8  # into which the images are cut if there are so many
+MOST_IMAGES = 8  # of a block: so many make a run of very small images, and batches of 128 are work for 16 threads
 
 
 @helper
@@ -290,7 +291,7 @@ def run_length(C, itemsize):
 def images_per_block(N, OH, OW, run):
     """Return how many images to convolve in one call: enough for a run of tiles, and work for all threads."""
     tiles = -(-OH // 4) * -(-OW // 4)
-    return max(1, min(-(-run // tiles), N // BLOCKS))
+    return max(1, min(-(-run // tiles), N // BLOCKS, MOST_IMAGES))
 
 
 @functools.cache
