@@ -3,6 +3,7 @@
     python benchmarks/compare.py                                # training, the eight published networks
     python benchmarks/compare.py mnist_cnn --mode inference --rounds 3 --json out.json
     python benchmarks/compare.py --mode latency                 # predictions, one image at a time
+    python benchmarks/compare.py --mode everyday                # training as in tutorials: fit against fit
 
 Each peer runs in a process of its own, on the same cores and with the same number of threads. The parent process lets
 the peers work in turn, one round each. A round consists of whole training steps (forward, loss, backward, Adam; at the
@@ -20,7 +21,7 @@ import machine
 import record
 import targets
 from networks import PUBLISHED
-from peers import OURS, PEERS, PREDICTOR, PREDICTORS, TRAINERS
+from peers import ALL_OURS, EVERYDAY, OURS, OURS_EVERYDAY, PEERS, PREDICTOR, PREDICTORS, TRAINERS
 from turns import take_turns
 
 from tinycnn import models
@@ -44,6 +45,7 @@ MODES = {
     "training": Mode(PUBLISHED, TRAINERS, True, None, 128),
     "inference": Mode(PUBLISHED, PREDICTORS, False, 128, 16, (OURS, PREDICTOR)),
     "latency": Mode(PUBLISHED, PREDICTORS, False, 1, 64, (OURS, PREDICTOR)),
+    "everyday": Mode(PUBLISHED, EVERYDAY, True, None, 128, (OURS_EVERYDAY,)),
     "teaching": Mode(("mnist_cnn",), ("numpy_teaching",), True, None, 8),
 }
 
@@ -76,7 +78,7 @@ def ratios(kept: dict[str, Any], ours: str = OURS, without: tuple[str, ...] = ()
     found = {}
     for result in kept["results"]:
         times = result["seconds_per_step"]
-        best = figures.fastest(times, (OURS, PREDICTOR, *without))
+        best = figures.fastest(times, (*ALL_OURS, *without))
         if best and ours in times:
             found[result["network"]] = figures.ratio(times[ours], times[best])
     return found
@@ -88,13 +90,13 @@ def tables(kept: dict[str, Any]) -> str:
     The fastest peer is in bold, tinycnn's ratios to it are in the last columns, and the missing peers are named.
     """
     peers = kept["peers"]
-    ours = [name for name in (OURS, PREDICTOR) if any(name in found["seconds_per_step"] for found in kept["results"])]
+    ours = [name for name in ALL_OURS if any(name in found["seconds_per_step"] for found in kept["results"])]
     faster = {name: ratios(kept, name) for name in ours}
     columns = [f"{PEERS[name].title} / fastest" for name in ours]
     header = ["network (batch)", *(PEERS[name].title for name in (*ours, *peers)), *columns]
     rows = []
     for result in kept["results"]:
-        best, network = figures.fastest(result["seconds_per_step"], (OURS, PREDICTOR)), result["network"]
+        best, network = figures.fastest(result["seconds_per_step"], ALL_OURS), result["network"]
         rates = [_rate(result, name, name == best) for name in (*ours, *peers)]
         found = [str(faster[name].get(network, "–")) for name in ours]
         rows.append([f"{network} ({result['batch_size']})", *rates, *found])
@@ -102,6 +104,9 @@ def tables(kept: dict[str, Any]) -> str:
     absent = record.absent(kept)
     if absent:
         lines += ["", absent]
+    if kept["kind"] == "everyday":
+        mean = figures.geometric_mean(ratio.value for ratio in ratios(kept, OURS_EVERYDAY).values())
+        return "\n".join([*lines, "", f"Geometric mean of the networks: {mean:.2f}×."])
     checks = targets.COMPARISONS[kept["kind"]](_values(kept))
     if checks:
         lines += ["", targets.table(checks)]

@@ -17,14 +17,13 @@ import memory
 import record
 import scaling
 import startup
-import targets
 import together
 
 import kernels
 
 PAGE = Path(__file__).parent.parent / "docs" / "benchmarks.md"
 TABLES = {
-    **dict.fromkeys(targets.COMPARISONS, compare.tables),
+    **dict.fromkeys(compare.MODES, compare.tables),
     "chunks": chunks.tables,
     "kernels": kernels.tables,
     "memory": memory.tables,

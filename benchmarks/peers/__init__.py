@@ -17,7 +17,9 @@ from . import numpy_teaching, on_keras, on_onnxruntime, on_tinycnn, on_torch
 if TYPE_CHECKING:
     from networks import Job
 
-OURS, PREDICTOR = "tinycnn", "tinycnn_predictor"
+OURS, PREDICTOR, OURS_EVERYDAY = "tinycnn", "tinycnn_predictor", "tinycnn_everyday"
+#: All the ways in which tinycnn takes part.
+ALL_OURS = (OURS, PREDICTOR, OURS_EVERYDAY)
 
 
 @dataclass(frozen=True)
@@ -49,14 +51,20 @@ def _keras(title: str, backend: str, run: Callable[["Job", Callable[[], None]], 
 PEERS = {
     OURS: Peer("tinycnn", ("tinycnn", "tinycnn.kernels.cpu"), on_tinycnn.run),
     PREDICTOR: Peer("its predictor", ("tinycnn", "tinycnn.kernels.cpu"), partial(on_tinycnn.run, frozen=True)),
+    OURS_EVERYDAY: Peer("tinycnn", ("tinycnn", "tinycnn.kernels.cpu"), partial(on_tinycnn.run, everyday=True)),
     "torch_nchw": Peer("PyTorch, NCHW", ("torch",), on_torch.run),
     "torch_nhwc": Peer("PyTorch, NHWC", ("torch",), partial(on_torch.run, channels_last=True)),
     "torch_compile": Peer("torch.compile, NHWC", ("torch",), partial(on_torch.run, channels_last=True, compiled=True)),
     "keras_tensorflow": _keras("Keras on TensorFlow", "tensorflow", on_keras.run_tensorflow),
     "keras_jax": _keras("Keras on JAX", "jax", on_keras.run_jax),
+    "torch_everyday": Peer("PyTorch, DataLoader", ("torch",), partial(on_torch.run, everyday=True)),
+    "keras_tensorflow_everyday": _keras("Keras on TensorFlow, `fit`", "tensorflow", on_keras.run_fit),
+    "keras_jax_everyday": _keras("Keras on JAX, `fit`", "jax", on_keras.run_fit),
     "onnxruntime": Peer("ONNX Runtime", ("onnx", "onnxruntime"), on_onnxruntime.run),
     "numpy_teaching": Peer("NumPy, as in a textbook", ("numpy",), numpy_teaching.run),
 }
 
 TRAINERS = ("torch_nchw", "torch_nhwc", "torch_compile", "keras_tensorflow", "keras_jax")
+#: The same as a tutorial writes it.
+EVERYDAY = ("torch_everyday", "keras_tensorflow_everyday", "keras_jax_everyday")
 PREDICTORS = (*TRAINERS, "onnxruntime")

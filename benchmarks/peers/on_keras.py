@@ -55,6 +55,21 @@ def run_jax(job, tick):
         tick()
 
 
+def run_fit(job, tick):
+    """Train by one endless ``fit`` that shuffles and counts right answers, as in a tutorial."""
+    import keras
+
+    if keras.config.backend() == "tensorflow":
+        import tensorflow as tf
+
+        tf.config.threading.set_intra_op_parallelism_threads(job.threads)
+        tf.config.threading.set_inter_op_parallelism_threads(job.threads)
+    model, optimizer, loss_function = _ready(job)
+    clock = keras.callbacks.LambdaCallback(on_train_batch_end=lambda batch, logs: tick())
+    model.compile(optimizer, loss_function, ["accuracy"])
+    model.fit(*job.data(), job.batch_size, epochs=ENDLESS, verbose=0, callbacks=[clock])
+
+
 def _cycle(job, x, y, as_tensor):
     """Repeat the batches again and again, in the framework's own memory."""
     pairs = zip(job.split(x), job.split(y), strict=True)

@@ -6,8 +6,11 @@ It uses the fused Adam, which is the fastest of the three implementations in PyT
 from itertools import cycle
 
 
-def run(job, tick, *, channels_last=False, compiled=False):
-    """Train or predict; with ``compiled``, ``torch.compile`` compiles the loss or the prediction."""
+def run(job, tick, *, channels_last=False, compiled=False, everyday=False):
+    """Train or predict; with ``compiled``, ``torch.compile`` compiles the loss or the prediction.
+
+    With ``everyday``, a ``DataLoader`` shuffles the images, and loss and right answers are summed, as in a tutorial.
+    """
     import torch
 
     torch.set_num_threads(job.threads)
@@ -22,6 +25,8 @@ def run(job, tick, *, channels_last=False, compiled=False):
     else:
         x, y = job.data(channels_first=True)
         x = torch.from_numpy(x)
+    if everyday:
+        _train_everyday(model, x, torch.from_numpy(y), job.batch_size, tick)
     images, labels = x.split(job.batch_size), torch.from_numpy(y).split(job.batch_size)
     repeat = _train if job.training else _predict
     repeat(model, images, labels, tick, torch.compile if compiled else lambda function: function)
@@ -39,6 +44,27 @@ def _train(model, images, labels, tick, compiled):
         loss(x, y).backward()
         optimizer.step()
         tick()
+
+
+def _train_everyday(model, x, y, batch_size, tick):
+    import torch
+    from torch.utils.data import DataLoader, TensorDataset
+
+    model.train()
+    batches = DataLoader(TensorDataset(x, y), batch_size, shuffle=True)
+    optimizer = torch.optim.Adam(model.parameters(), eps=1e-7)
+    loss_function = torch.nn.CrossEntropyLoss()
+    while True:
+        total, right = 0.0, 0
+        for images, labels in batches:
+            optimizer.zero_grad()
+            logits = model(images)
+            loss = loss_function(logits, labels)
+            loss.backward()
+            optimizer.step()
+            total += loss.item()
+            right += (logits.argmax(1) == labels).sum().item()
+            tick()
 
 
 def _predict(model, images, labels, tick, compiled):
