@@ -26,8 +26,10 @@ from ..machine.memory import clear
 from ..machine.micro_kernel import micro_kernel, pack, panel_width, product
 from ..machine.normalise import back_through_norm, moments_of, normalise_pixel
 from ..machine.parallel import parallel, worker_count
+from ..machine.transpose import transpose
 from ..machine.vectors import VECTOR_BYTES
 from .canvas import add_columns, gate, place
+from .direct_plan import panel_columns
 
 PIECES = 16  # into which the sum of the chunks' gradients is cut
 
@@ -38,7 +40,7 @@ def launch_forward(plan, x, w, b, floor, y, winners, work, norm, moments):
     The parameters are those of :func:`.choice.launch_forward`; without a normalisation ``norm`` holds three empty
     arrays, and where no moments are asked for, those are two.
     """
-    p, canvas, _, pooling, (pixels, taps, _, _), _, sizes = plan
+    p, canvas, _, pooling, (pixels, taps), _, _, sizes = plan
     empty = work or aligned.empty
     share = sizes.canvas + (sizes.z if pooling.OH else 0)
     scratch = empty((worker_count(p.chunks), share), x.dtype).reshape(-1)
@@ -60,25 +62,22 @@ def launch_backward(plan, dy, y, winners, relu, x, w, dx, dw, db, work, norm):
     The parameters are those of :func:`.choice.launch_backward`; without a normalisation the tables of ``norm`` are
     empty.
     """
-    p, canvas, back, pooling, (pixels, taps, *back_tables), slid, sizes = plan
+    p, canvas, back, pooling, (pixels, taps), met, slid, sizes = plan
     z = sizes.z if pooling.OH or relu or norm.size else 0
     offsets = tuple(itertools.accumulate((sizes.canvas, z, sizes.panels, sizes.back, sizes.sums)))
     empty, wants = work or aligned.empty, (dx.size > 0, dw.size > 0)
     CG, FG = p.C // p.groups, p.F // p.groups
     size = p.taps * CG * p.F + p.F  # of dw and db together
+    columns, row = panel_columns(p, dy.itemsize)
     scratch = empty((worker_count(p.chunks_backward), offsets[4]), dy.dtype).reshape(-1)
     partial = empty((p.chunks_backward, size if wants[1] else 0), dy.dtype).reshape(-1)
-    flipped, row = empty((size - p.F if wants[0] else 0,), dy.dtype), p.C
+    flipped = empty((sizes.flipped if wants[0] else 0,), dy.dtype)
     if wants[0]:
-        flip_tap.launch(p.taps, w.reshape(-1), flipped, p.taps, CG, FG, p.groups)
-        if sizes.flipped:
-            panels, row = empty((sizes.flipped,), dy.dtype), 2 * VECTOR_BYTES // dy.itemsize
-            pack_group.launch(p.groups, p.taps * FG, CG, flipped, p.C, panels, p.groups)
-            flipped = panels
+        flip_tap.launch(p.taps, w.reshape(-1), flipped, w.shape[1], met[3], columns, row, CG, FG, p.groups)
     backward.launch(
         p.chunks_backward, _kernels(p, dy.dtype), p, canvas, back, pooling, dy.reshape(-1), y.reshape(-1),
         winners.reshape(-1), relu, norm, x.reshape(-1), dx.reshape(-1), wants, pixels, slid[0] if p.lanes > 1 else taps,
-        slid[1], *back_tables, np.zeros(p.C, dy.dtype), flipped, row,
+        slid[1], *met[:3], met[4], np.zeros(p.C, dy.dtype), flipped, columns, row,
         partial, scratch, offsets,
     )  # fmt: skip
     if wants[1]:
@@ -191,7 +190,7 @@ def forward_rows(
 @parallel
 def backward(
     chunk, worker, micro, p, canvas, back, pooling, dy, y, winners, relu, norm, x, dx, wants, pixels, taps, order,
-    back_pixels, back_taps, zeros, flipped, flipped_row, partial, work, offsets,
+    back_pixels, back_taps, met_rows, runs, zeros, flipped, columns, flipped_row, partial, work, offsets,
 ):  # fmt: skip
     """Compute the gradients of a chunk; each chunk adds up a dw and a db of its own.
 
@@ -219,14 +218,14 @@ def backward(
         Tables of the forward product; the weight gradient exchanges them.
     order : int64 array
         Which row of dw belongs to each of the taps, if there are lanes.
-    back_pixels, back_taps : int64 arrays
-        Tables of the input gradient's product.
+    back_pixels, back_taps, met_rows, runs : int64 arrays
+        Tables of the input gradient, see :func:`.direct_plan._met_taps`.
     zeros : (C,) array
-        The bias of that product.
+        The bias of its product.
     flipped : flat array
-        The flipped weights, packed if ``flipped_row`` is a panel's width.
-    flipped_row : int
-        Distance between rows of ``flipped``.
+        The flipped weights.
+    columns, flipped_row : int
+        See :func:`.direct_plan.panel_columns`.
     partial : flat array
         A dw and a db for each chunk.
     work : flat array
@@ -272,8 +271,8 @@ def backward(
             )  # fmt: skip
         if wants[0]:
             input_gradient(
-                micro[0], p, back, n, x_rows, dz, dz_start, dx, back_pixels, back_taps, zeros, flipped, flipped_row,
-                work, start + offsets[2],
+                micro[0], p, canvas, back, n, x_rows, dz, dz_start, dx, back_pixels, back_taps, met_rows, runs, zeros,
+                flipped, columns, flipped_row, work, start + offsets[2],
             )  # fmt: skip
     if wants[1] and p.lanes > 1:
         for row in range(order.size):
@@ -283,13 +282,16 @@ def backward(
 
 @helper
 def input_gradient(
-    micro, p, back, n, rows, dz, dz_start, dx, pixels, taps, zeros, flipped, flipped_row, work, canvas
+    micro, p, canvas, back, n, rows, dz, dz_start, dx, pixels, taps, met_rows, runs, zeros, flipped, columns,
+    flipped_row, work, work_start,
 ):  # fmt: skip
     """Compute a band of dx of one image: a convolution of its dz by the flipped weights.
 
+    Pixels that meet the same taps, and lie at equal distances, form one product.
+
     Parameters
     ----------
-    micro, p, back, dx, zeros, flipped, flipped_row
+    micro, p, canvas, back, dx, zeros, flipped, columns, flipped_row
         As in :func:`backward`.
     n : int
         The image.
@@ -298,24 +300,50 @@ def input_gradient(
     dz : flat array
         The gradient by the convolution's result begins at ``dz[dz_start]``.
     dz_start : int
-    pixels, taps : int64 arrays
-        Tables of this product.
+    pixels, taps, met_rows, runs : int64 arrays
+        Tables, see :func:`.direct_plan._met_taps`.
     work : flat array
-        The canvas of dz begins at ``work[canvas]``.
-    canvas : int
+        The canvas of dz begins at ``work[work_start]``.
+    work_start : int
     """
     CG, FG, C, F = p.C // p.groups, p.F // p.groups, p.C * p.lanes, p.F * p.lanes
-    image, image_start = dz, dz_start
+    image, image_start, none = dz, dz_start, dz.dtype.type(-np.inf)
     if not back.in_place:
-        image, image_start = work, canvas
-        place(back, dz, dz_start, p.OH, p.OW, F, rows[0], rows[1] + p.row_extent - 1, work, canvas)
-    for g in range(p.groups):
-        flipped_start = g * CG if flipped_row == p.C else g * (flipped.size // p.groups)
-        product(
-            micro, (rows[1] - rows[0]) * p.W, CG, p.taps * FG, image, image_start + g * FG * p.lanes, pixels,
-            rows[0] * p.W, taps, 0, flipped, flipped_start, flipped_row, zeros, 0, 0, dz.dtype.type(-np.inf),
-            dx, (n * p.H + rows[0]) * p.W * C + g * CG * p.lanes, C,
-        )  # fmt: skip
+        image, image_start, before = work, work_start, p.row_extent - 1 - canvas.top
+        place(back, dz, dz_start, p.OH, p.OW, F, max(0, rows[0] - before),
+              min(back.height, rows[1] - 1 - before + p.row_extent), work, work_start)  # fmt: skip
+    panel, h = min(CG, flipped_row), rows[0]
+    while h < rows[1]:
+        low, high, end = met_rows[2 * h], met_rows[2 * h + 1], h + 1
+        while end < rows[1] and met_rows[2 * end] == low and met_rows[2 * end + 1] == high:
+            end += 1
+        for r in range(0, runs.size, 6):
+            first, last, tap, weights, steps, depth = runs[r : r + 6]
+            # By rows, or by columns where these are longer; all rows together if they are whole.
+            lines, count, at, to, apart = end - h, last - first, h * p.W + first, p.W, 1
+            pixel = at
+            if count == p.W:
+                lines, count = 1, lines * count
+            elif count < lines:
+                lines, count, at, to, apart = count, lines, p.W * p.H + first * p.H + h, 1, p.W
+            next_at = p.H if apart > 1 else p.W
+            for line in range(lines):
+                out = (n * p.H * p.W + pixel + line * to) * C
+                for g in range(p.groups):
+                    for c in range(0, CG, panel):
+                        width = min(panel, CG - c)
+                        if low == high or not steps:
+                            for i in range(count):
+                                clear(dx, out + i * apart * C + (g * CG + c) * p.lanes, width * p.lanes)
+                            continue
+                        product(
+                            micro, count, width, (high - low) * steps, image, image_start + g * FG * p.lanes, pixels,
+                            at + line * next_at, taps, tap + low * steps, flipped,
+                            weights + (g * columns + c) * (1 if flipped_row == p.C else depth)
+                            + low * steps * flipped_row, flipped_row, zeros, 0, 0, none,
+                            dx, out + (g * CG + c) * p.lanes, apart * C,
+                        )  # fmt: skip
+        h = end
 
 
 @helper
@@ -364,14 +392,23 @@ def weight_gradient(micro, p, canvas, n, rows, dz, dz_start, x, total, total_sta
 
 
 @parallel
-def flip_tap(tap, worker, w, flipped, taps, CG, FG, groups):
-    """Turn the weights of one tap: ``flipped[taps-1-tap, f, g*CG + c] = w[tap, c, g*FG + f]``."""
-    F, C = FG * groups, CG * groups
-    for g in range(groups):
-        for f in range(FG):
-            at = ((taps - 1 - tap) * FG + f) * C + g * CG
-            for c in range(CG):
-                flipped[at + c] = w[(tap * CG + c) * F + g * FG + f]
+def flip_tap(tap, worker, w, flipped, KW, ranges, columns, row, CG, FG, groups):
+    """Turn the weights of one tap: ``flipped[tap, f, g*CG + c] = w[taps-1-tap, c, g*FG + f]``.
+
+    They are put among those of each range of columns of taps, in panels if ``row`` is the width of one.
+    """
+    F, taps, panel, start = FG * groups, w.size // (CG * FG * groups), min(row, CG), 0
+    for i in range(0, ranges.size, 2):
+        low, high = ranges[i : i + 2]
+        depth = taps // KW * (high - low) * FG
+        if low <= tap % KW < high:
+            step = (tap // KW * (high - low) + tap % KW - low) * FG
+            for g in range(groups):
+                for c in range(0, CG, panel):
+                    at = start + (g * columns + c) * (1 if row == CG * groups else depth) + step * row
+                    source = ((taps - 1 - tap) * CG + c) * F + g * FG
+                    transpose(w, source, min(panel, CG - c), FG, F, flipped, at, row)
+        start += depth * groups * columns
 
 
 @parallel

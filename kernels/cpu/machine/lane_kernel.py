@@ -34,8 +34,9 @@ LANES = 16
 _INDEX = ir.IntType(64)
 _MANY = VECTOR_BYTES == 64 or platform.machine().lower() in ("aarch64", "arm64")  # 32 registers; 16 elsewhere
 
-#: Heights and widths of the tiles of both products: as many sums as leave registers for what they are made of.
-IMAGES_BY_WEIGHTS = ((3, 2, 1), (8, 4, 2, 1) if _MANY else (4, 2, 1))
+#: Heights and widths of the tiles of both products, and how many sums leave registers for what they are made of.
+SUMS = 24 if _MANY else 12
+IMAGES_BY_WEIGHTS = ((3, 2, 1), (8, 4, 2, 1))
 IMAGES_BY_GRADIENTS = ((6, 3, 2, 1) if _MANY else (3, 2, 1), (4, 2, 1))
 DEPTH = 256  # steps after which the sums of the first product go to memory
 RUN = 48  # the same for the second: so many pixels of an image and its gradient stay in the nearest cache
@@ -74,9 +75,10 @@ def _compiled(number, vectors):
             apart = LANES if first_row else 1
             r = 0
             while r < m:
-                height, column = _largest(IMAGES_BY_WEIGHTS[0], m - r), 0
+                # A single row has few sums to hide the latency of a multiply-add, so 4 rows are 2 and 2.
+                height, column = 2 if m - r == 4 else _largest(IMAGES_BY_WEIGHTS[0], m - r), 0
                 while column < f:
-                    width = _largest(IMAGES_BY_WEIGHTS[1], f - column)
+                    width = _largest(IMAGES_BY_WEIGHTS[1], min(f - column, SUMS // height))
                     for lane in range(0, LANES, part):
                         _weights_tile(
                             height, width, count, a, lane, rows, r, steps, s, b, s * b_row + column, b_row,
@@ -190,10 +192,11 @@ class _LaneTile(VectorTypes):
             (height, width): builder.append_basic_block(f"lanes_{height}x{width}")
             for height in heights
             for width in widths
+            if height * width <= SUMS
         }
-        switch = builder.switch(switch_value, blocks[heights[0], widths[0]])
-        for (height, width), block in blocks.items():
-            if (height, width) != (heights[0], widths[0]):
+        switch = builder.switch(switch_value, next(iter(blocks.values())))
+        for number, ((height, width), block) in enumerate(blocks.items()):
+            if number:
                 switch.add_case(self.constant(height * 64 + width), block)
             builder.position_at_end(block)
             self.one_size(height, width)
