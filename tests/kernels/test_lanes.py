@@ -68,7 +68,7 @@ def test_into_lanes_and_out_again(images, size, dtype):
 def test_a_stage_in_lanes(name, pooled, dtype, monkeypatch):
     monkeypatch.setattr(direct_plan, "CHUNK_PIXELS", 1)  # so that images this small are cut into bands
     direct_plan.plan.cache_clear()
-    fused.conv_pool._plan.cache_clear()
+    fused.conv_pool.stage_plan.cache_clear()
     size, strides, pads, dilation, groups, C, F = GEOMETRIES[name]
     window, pool = Window(size, strides, pads, dilation), POOLS[pooled]
     rng, relu = np.random.default_rng(1), name != "same"
