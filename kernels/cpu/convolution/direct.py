@@ -22,7 +22,7 @@ from ... import aligned
 from ..machine.jit import helper
 from ..machine.lane_kernel import add_lanes, gradients_kernel, weights_kernel
 from ..machine.max_pooling import pool_rows, unpool_rows
-from ..machine.memory import clear
+from ..machine.memory import clear, copy
 from ..machine.micro_kernel import micro_kernel, pack, panel_width, product
 from ..machine.normalise import back_through_norm, moments_of, normalise_pixel
 from ..machine.parallel import parallel, worker_count
@@ -77,7 +77,7 @@ def launch_backward(plan, dy, y, winners, relu, x, w, dx, dw, db, work, norm):
     backward.launch(
         p.chunks_backward, _kernels(p, dy.dtype), p, canvas, back, pooling, dy.reshape(-1), y.reshape(-1),
         winners.reshape(-1), relu, norm, x.reshape(-1), dx.reshape(-1), wants, pixels, slid[0] if p.lanes > 1 else taps,
-        slid[1], *met[:3], met[4], np.zeros(p.C, dy.dtype), flipped, columns, row,
+        slid[1], *met[:3], met[4], np.zeros(max(p.C, p.F), dy.dtype), flipped, columns, row,
         partial, scratch, offsets,
     )  # fmt: skip
     if wants[1]:
@@ -220,8 +220,8 @@ def backward(
         Which row of dw belongs to each of the taps, if there are lanes.
     back_pixels, back_taps, met_rows, runs : int64 arrays
         Tables of the input gradient, see :func:`.direct_plan._met_taps`.
-    zeros : (C,) array
-        The bias of its product.
+    zeros : array
+        The bias of its product, and where sums begin.
     flipped : flat array
         The flipped weights.
     columns, flipped_row : int
@@ -241,9 +241,10 @@ def backward(
     if p.lanes > 1:
         total, total_start = work, start + offsets[3]
     if wants[1]:
-        clear(total, total_start, size * p.lanes)
+        clear(total, total_start + (size - p.F) * p.lanes, F)
     items = p.N * p.bands
-    for item in range(chunk * items // p.chunks_backward, (chunk + 1) * items // p.chunks_backward):
+    first_item = chunk * items // p.chunks_backward
+    for item in range(first_item, (chunk + 1) * items // p.chunks_backward):
         n, band = item // p.bands, item % p.bands
         rows = band * p.OH // p.bands, (band + 1) * p.OH // p.bands
         x_rows = band * p.H // p.bands, (band + 1) * p.H // p.bands
@@ -266,8 +267,8 @@ def backward(
             back_through_norm(dy, n * results, y, n * results, results, relu, norm, dz, dz_start, there)
         if wants[1]:
             weight_gradient(
-                micro[1], p, canvas, n, rows, dz, dz_start, x, total, total_start, pixels, taps, work, start,
-                start + offsets[1],
+                micro[1], p, canvas, n, rows, dz, dz_start, x, zeros, item == first_item, total,
+                total_start, pixels, taps, work, start, start + offsets[1],
             )  # fmt: skip
         if wants[0]:
             input_gradient(
@@ -275,9 +276,10 @@ def backward(
                 flipped, columns, flipped_row, work, start + offsets[2],
             )  # fmt: skip
     if wants[1] and p.lanes > 1:
-        for row in range(order.size):
-            add_lanes(work, total_start + row * F, p.F, partial, chunk * size + order[row] * p.F)
-        add_lanes(work, total_start + order.size * F, p.F, partial, chunk * size + order.size * p.F)
+        add_lanes(work, total_start, size, work, total_start)
+        for row in range(order.size + 1):
+            to = order[row] if row < order.size else row
+            copy(partial, chunk * size + to * p.F, work, total_start + row * p.F, p.F)
 
 
 @helper
@@ -347,14 +349,16 @@ def input_gradient(
 
 
 @helper
-def weight_gradient(micro, p, canvas, n, rows, dz, dz_start, x, total, total_start, pixels, taps, work, start, panels):
+def weight_gradient(
+    micro, p, canvas, n, rows, dz, dz_start, x, zeros, fresh, total, total_start, pixels, taps, work, start, panels
+):  # fmt: skip
     """Add what a band of one image gives dw and db: a product whose rows are the taps and whose steps are the pixels.
 
     Parameters
     ----------
     micro : int
         The product of images and gradients.
-    p, canvas, x, pixels, taps
+    p, canvas, x, zeros, pixels, taps
         As in :func:`backward`.
     n : int
         The image.
@@ -363,6 +367,8 @@ def weight_gradient(micro, p, canvas, n, rows, dz, dz_start, x, total, total_sta
     dz : flat array
         The gradient by the convolution's result begins at ``dz[dz_start]``.
     dz_start : int
+    fresh : bool
+        Whether there is no dw yet.
     total : flat array
         The chunk's dw, in each lane, begins at ``total[total_start]``; its db follows.
     total_start : int
@@ -383,10 +389,10 @@ def weight_gradient(micro, p, canvas, n, rows, dz, dz_start, x, total, total_sta
         if p.lanes == 1 and panel_width(dz.itemsize) < FG:
             pack(T, FG, dz, factor_start, F, work, panels)
             factor, factor_start, factor_row = work, panels, panel_width(dz.itemsize)
+        before, init, init_row = (zeros, 0, 0) if fresh else (total, total_start + g * FG * p.lanes, F)
         product(
             micro, K, FG, T, image, image_start + g * CG * p.lanes, taps, 0, pixels, rows[0] * p.OW, factor,
-            factor_start, factor_row, total, total_start + g * FG * p.lanes, F, none,
-            total, total_start + g * FG * p.lanes, F,
+            factor_start, factor_row, before, init, init_row, none, total, total_start + g * FG * p.lanes, F,
         )  # fmt: skip
     add_columns(dz, band_start, T, F, total, total_start + K * F, work, panels)
 

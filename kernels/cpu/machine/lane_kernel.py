@@ -28,6 +28,8 @@ from numba.core import cgutils
 from numba.extending import intrinsic
 
 from .jit import by_itself, helper
+from .memory import address
+from .transpose import square_side, transposed
 from .vectors import VECTOR_BYTES, VectorTypes
 
 LANES = 16
@@ -93,6 +95,7 @@ def _compiled(number, vectors):
         for s in range(0, k, RUN):
             count, column = min(RUN, k - s), 0
             first, first_row = (init, i_row) if s == 0 else (c, c_row)
+            apart = LANES if first_row else 1
             while column < f:
                 width, r = _largest(IMAGES_BY_GRADIENTS[1], f - column), 0
                 row = width * LANES
@@ -104,7 +107,7 @@ def _compiled(number, vectors):
                     for lane in range(0, LANES, part):
                         _gradients_tile(
                             height, width, count, a, lane, rows, r, steps, s, panel, lane, row,
-                            first, r * first_row + column * LANES + lane, first_row, none,
+                            first, r * first_row + column * apart + (lane if first_row else 0), first_row, none,
                             c, r * c_row + column * LANES + lane, c_row,
                         )  # fmt: skip
                     r += height
@@ -281,9 +284,47 @@ class _LaneTile(VectorTypes):
 
 @helper
 def add_lanes(sums, start, count, out, out_start):
-    """Compute ``out[i] = sums[i, 0] + … + sums[i, LANES - 1]``, from the first lane to the last."""
-    for i in range(count):
+    """Compute ``out[i] = sums[i, 0] + … + sums[i, LANES - 1]``, from the first lane to the last.
+
+    The result may overwrite the beginning of the sums.
+    """
+    side = square_side(out)
+    for i in range(0, count - side + 1, side):
+        _add_lanes_of_square(sums, start + i * LANES, out, out_start + i)
+    for i in range(count // side * side, count):
         total = sums[start + i * LANES]
         for lane in range(1, LANES):
             total += sums[start + i * LANES + lane]
         out[out_start + i] = total
+
+
+@intrinsic
+def _add_lanes_of_square(typingctx, sums, start, out, out_start):
+    """Do this for as many numbers as a vector holds: transposed in registers, a vector holds one lane of each."""
+    index = types.intp
+
+    def generate(context, builder, signature, args):
+        write = VectorTypes(builder, out.dtype)
+        source = address(context, builder, signature.args[0], args[0], args[1])
+        target = address(context, builder, signature.args[2], args[2], args[3])
+        total = None
+        for part in range(0, LANES, write.lanes):
+            rows = []
+            for i in range(write.lanes):
+                place = builder.gep(source, [write.constant(i * LANES + part)])
+                rows.append(builder.load(builder.bitcast(place, write.vector.as_pointer())))
+                rows[-1].align = write.bytes
+            for lane in transposed(builder, rows):
+                total = lane if total is None else builder.fadd(total, lane)
+        builder.store(total, builder.bitcast(target, write.vector.as_pointer())).align = write.bytes
+        return context.get_dummy_value()
+
+    return types.void(sums, index, out, index), generate
+
+
+if numba.config.DISABLE_JIT:
+
+    def _add_lanes_of_square(sums, start, out, out_start):
+        """Do the same number by number."""
+        for i in range(square_side(out)):
+            out[out_start + i] = sums[start + i * LANES : start + (i + 1) * LANES].sum()
