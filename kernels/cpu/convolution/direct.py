@@ -379,6 +379,8 @@ def weight_gradient(
     CG, FG, T = p.C // p.groups, p.F // p.groups, (rows[1] - rows[0]) * p.OW
     C, F, K = p.C * p.lanes, p.F * p.lanes, p.taps * CG
     none, band_start = dz.dtype.type(-np.inf), dz_start + rows[0] * p.OW * F
+    # This reads the band from end to end, and so brings it near for the product, which does not.
+    add_columns(dz, band_start, T, F, total, total_start + K * F, work, panels)
     image, image_start = x, n * p.H * p.W * C
     if not canvas.in_place:
         place(canvas, x, image_start, p.H, p.W, C, rows[0] * p.row_stride,
@@ -394,7 +396,6 @@ def weight_gradient(
             micro, K, FG, T, image, image_start + g * CG * p.lanes, taps, 0, pixels, rows[0] * p.OW, factor,
             factor_start, factor_row, before, init, init_row, none, total, total_start + g * FG * p.lanes, F,
         )  # fmt: skip
-    add_columns(dz, band_start, T, F, total, total_start + K * F, work, panels)
 
 
 @parallel
