@@ -100,8 +100,12 @@ def _compiled(number, vectors):
                 width, r = _largest(IMAGES_BY_GRADIENTS[1], f - column), 0
                 row = width * LANES
                 for i in range(count):
-                    for v in range(row):
-                        panel[i * row + v] = b[(s + i) * b_row + column * LANES + v]
+                    if width == 4:  # the compiler writes a loop of known length without a loop
+                        for v in range(4 * LANES):
+                            panel[i * row + v] = b[(s + i) * b_row + column * LANES + v]
+                    else:
+                        for v in range(row):
+                            panel[i * row + v] = b[(s + i) * b_row + column * LANES + v]
                 while r < m:
                     height = _largest(IMAGES_BY_GRADIENTS[0], m - r)
                     for lane in range(0, LANES, part):
@@ -258,7 +262,8 @@ class _LaneTile(VectorTypes):
         for r, row in enumerate(totals):
             for j, total in enumerate(row):
                 value = builder.fadd(initial(r, j), total)
-                value = builder.select(builder.fcmp_ordered("<", value, floor), floor, value)
+                if not self.vectors:  # gradients of weights have no floor
+                    value = builder.select(builder.fcmp_ordered("<", value, floor), floor, value)
                 place = builder.bitcast(self.place(self.c, self.c_row, r, j), self.vector.as_pointer())
                 builder.store(value, place).align = self.bytes
 
