@@ -95,8 +95,10 @@ def add_columns(values, start, rows, columns, total, total_start, work, sums_sta
         row = values[start + r * width : start + (r + 1) * width]
         for i in range(width):
             sums[i] += row[i]
-    for i in range(width):
-        total[total_start + i % columns] += sums[i]
+    for r in range(together):
+        row = sums[r * columns : (r + 1) * columns]
+        for c in range(columns):
+            total[total_start + c] += row[c]
 
 
 @helper
