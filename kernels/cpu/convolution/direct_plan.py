@@ -1,7 +1,6 @@
 """What a direct convolution needs to know before it runs: sizes, tables of offsets and scratch memory."""
 
 import functools
-import itertools
 from typing import NamedTuple
 
 import numpy as np
@@ -175,11 +174,10 @@ def _met_taps(p, window, itemsize):
     steps = FG * (ranges[:, 1] - ranges[:, 0])
     begin = KH * np.cumsum([0, *steps])
     changes = 1 + np.flatnonzero((columns[1:] != columns[:-1]).any(axis=1))
-    runs = [
-        (first, last, begin[i], begin[i] * p.groups * panel_columns(p, itemsize)[0], steps[i], KH * steps[i])
-        for first, last in itertools.pairwise((0, *changes, p.W))
-        for i in which[first : first + 1]
-    ]
+    bounds = (0, *changes, p.W)
+    i = which.reshape(-1)[[*bounds[:-1]]]
+    weights = begin[i] * p.groups * panel_columns(p, itemsize)[0]
+    runs = np.stack((bounds[:-1], bounds[1:], begin[i], weights, steps[i], KH * steps[i]), axis=1)
     tables = (
         p.lanes * p.F * np.concatenate((pixels, pixels.T), axis=None),
         p.lanes * np.concatenate(taps),
