@@ -8,10 +8,6 @@ this with them.
 
 The convolution itself is a product of :func:`.micro_kernel.product`, of an image with zeros around it (a *canvas*). The
 same with Winograd's convolution is :mod:`.winograd`.
-
-The input gradient is a convolution as well: of dy, with ``strides - 1`` zeros between its pixels, by the flipped
-weights (Dumoulin & Visin, 2016, section 4.6). Input row h met tap p of output row i where ``i*s + p*d = h + top``.
-With ``p' = KH-1-p`` that is ``i*s = h + p'*d - (d*(KH-1) - top)``: a stride of 1, the same dilation, and another pad.
 """
 
 import itertools
@@ -26,10 +22,10 @@ from ..machine.memory import clear, copy
 from ..machine.micro_kernel import micro_kernel, pack, panel_width, product
 from ..machine.normalise import back_through_norm, moments_of, normalise_pixel
 from ..machine.parallel import parallel, worker_count
-from ..machine.transpose import transpose
 from ..machine.vectors import VECTOR_BYTES
 from .canvas import add_columns, gate, place
 from .direct_plan import panel_columns
+from .input_gradient import flip_tap, input_gradient
 
 PIECES = 16  # into which the sum of the chunks' gradients is cut
 
@@ -283,72 +279,6 @@ def backward(
 
 
 @helper
-def input_gradient(
-    micro, p, canvas, back, n, rows, dz, dz_start, dx, pixels, taps, met_rows, runs, zeros, flipped, columns,
-    flipped_row, work, work_start,
-):  # fmt: skip
-    """Compute a band of dx of one image: a convolution of its dz by the flipped weights.
-
-    Pixels that meet the same taps, and lie at equal distances, form one product.
-
-    Parameters
-    ----------
-    micro, p, canvas, back, dx, zeros, flipped, columns, flipped_row
-        As in :func:`backward`.
-    n : int
-        The image.
-    rows : (int, int)
-        The band: its first row, and the one behind its last.
-    dz : flat array
-        The gradient by the convolution's result begins at ``dz[dz_start]``.
-    dz_start : int
-    pixels, taps, met_rows, runs : int64 arrays
-        Tables, see :func:`.direct_plan._met_taps`.
-    work : flat array
-        The canvas of dz begins at ``work[work_start]``.
-    work_start : int
-    """
-    CG, FG, C, F = p.C // p.groups, p.F // p.groups, p.C * p.lanes, p.F * p.lanes
-    image, image_start, none = dz, dz_start, dz.dtype.type(-np.inf)
-    if not back.in_place:
-        image, image_start, before = work, work_start, p.row_extent - 1 - canvas.top
-        place(back, dz, dz_start, p.OH, p.OW, F, max(0, rows[0] - before),
-              min(back.height, rows[1] - 1 - before + p.row_extent), work, work_start)  # fmt: skip
-    panel, h = min(CG, flipped_row), rows[0]
-    while h < rows[1]:
-        low, high, end = met_rows[2 * h], met_rows[2 * h + 1], h + 1
-        while end < rows[1] and met_rows[2 * end] == low and met_rows[2 * end + 1] == high:
-            end += 1
-        for r in range(0, runs.size, 6):
-            first, last, tap, weights, steps, depth = runs[r : r + 6]
-            # By rows, or by columns where these are longer; all rows together if they are whole.
-            lines, count, at, to, apart = end - h, last - first, h * p.W + first, p.W, 1
-            pixel = at
-            if count == p.W:
-                lines, count = 1, lines * count
-            elif count < lines:
-                lines, count, at, to, apart = count, lines, p.W * p.H + first * p.H + h, 1, p.W
-            next_at = p.H if apart > 1 else p.W
-            for line in range(lines):
-                out = (n * p.H * p.W + pixel + line * to) * C
-                for g in range(p.groups):
-                    for c in range(0, CG, panel):
-                        width = min(panel, CG - c)
-                        if low == high or not steps:
-                            for i in range(count):
-                                clear(dx, out + i * apart * C + (g * CG + c) * p.lanes, width * p.lanes)
-                            continue
-                        product(
-                            micro, count, width, (high - low) * steps, image, image_start + g * FG * p.lanes, pixels,
-                            at + line * next_at, taps, tap + low * steps, flipped,
-                            weights + (g * columns + c) * (1 if flipped_row == p.C else depth)
-                            + low * steps * flipped_row, flipped_row, zeros, 0, 0, none,
-                            dx, out + (g * CG + c) * p.lanes, apart * C,
-                        )  # fmt: skip
-        h = end
-
-
-@helper
 def weight_gradient(
     micro, p, canvas, n, rows, dz, dz_start, x, zeros, fresh, total, total_start, pixels, taps, work, start, panels
 ):  # fmt: skip
@@ -396,26 +326,6 @@ def weight_gradient(
             micro, K, FG, T, image, image_start + g * CG * p.lanes, taps, 0, pixels, rows[0] * p.OW, factor,
             factor_start, factor_row, before, init, init_row, none, total, total_start + g * FG * p.lanes, F,
         )  # fmt: skip
-
-
-@parallel
-def flip_tap(tap, worker, w, flipped, KW, ranges, columns, row, CG, FG, groups):
-    """Turn the weights of one tap: ``flipped[tap, f, g*CG + c] = w[taps-1-tap, c, g*FG + f]``.
-
-    They are put among those of each range of columns of taps, in panels if ``row`` is the width of one.
-    """
-    F, taps, panel, start = FG * groups, w.size // (CG * FG * groups), min(row, CG), 0
-    for i in range(0, ranges.size, 2):
-        low, high = ranges[i : i + 2]
-        depth = taps // KW * (high - low) * FG
-        if low <= tap % KW < high:
-            step = (tap // KW * (high - low) + tap % KW - low) * FG
-            for g in range(groups):
-                for c in range(0, CG, panel):
-                    at = start + (g * columns + c) * (1 if row == CG * groups else depth) + step * row
-                    source = ((taps - 1 - tap) * CG + c) * F + g * FG
-                    transpose(w, source, min(panel, CG - c), FG, F, flipped, at, row)
-        start += depth * groups * columns
 
 
 @parallel
