@@ -59,7 +59,8 @@ def _dropout(chunk, worker, x, in_place, y, scale, threshold, key):
 def drop(y, scale, threshold, counter):
     """Drop elements of one chunk; its first element hashes ``counter``, and each next one adds GOLDEN."""
     for i in range(y.size):
-        draw = hash_of(counter + np.uint64(i) * GOLDEN) >> SHIFT
+        draw = hash_of(counter) >> SHIFT
+        counter += GOLDEN  # AVX2 has no product of 64-bit integers, only a sum
         value = y[i] * scale  # computed in any case, so the choice is a selection and not a jump
         y[i] = value if draw >= threshold else y.dtype.type(0)
 

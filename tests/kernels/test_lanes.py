@@ -68,7 +68,7 @@ def test_into_lanes_and_out_again(images, size, dtype):
 def test_a_stage_in_lanes(name, pooled, dtype, monkeypatch):
     monkeypatch.setattr(direct_plan, "CHUNK_PIXELS", 1)  # so that images this small are cut into bands
     direct_plan.plan.cache_clear()
-    fused.conv_pool._plan.cache_clear()
+    fused.conv_pool.stage_plan.cache_clear()
     size, strides, pads, dilation, groups, C, F = GEOMETRIES[name]
     window, pool = Window(size, strides, pads, dilation), POOLS[pooled]
     rng, relu = np.random.default_rng(1), name != "same"
@@ -97,6 +97,22 @@ def test_a_stage_in_lanes(name, pooled, dtype, monkeypatch):
     close(fused.from_lanes(dx, len(x)), reference.conv2d_backward_input(dz, w, x.shape[1:3], *geometry), dtype)
     for found, right in zip((dw, db), reference.conv2d_backward_weights(dz, x, size, *geometry), strict=True):
         close(found, right, dtype)
+
+
+@pytest.mark.parametrize("pads", [NO_PADS, (1, 1, 1, 1), (3, 0, 0, 4)])
+def test_an_infinite_weight_stays_where_its_tap_reaches(pads):
+    rng, window = np.random.default_rng(4), Window((3, 3), (1, 1), pads)
+    w, x = drawn(rng, (3, 3, 2, 5), np.float32), np.zeros((20, 4, 6, 2), np.float32)
+    dy = drawn(rng, (20, *window.output_size((4, 6)), 5), np.float32)
+    w[0, 2, 1, 3] = np.inf
+    expected = reference.conv2d_backward_input(dy, w, (4, 6), (1, 1), pads, (1, 1), 1)
+    lanes, none = fused.to_lanes(dy), np.empty(0, np.uint8)
+    arguments = lanes, lanes, none, fused.to_lanes(x), w, window, 1, "auto", False, None, (True, False)
+    with np.errstate(invalid="ignore"):
+        found = fused.from_lanes(fused.conv2d_stage_backward(*arguments)[0], 20)
+    assert np.array_equal(np.isfinite(found), np.isfinite(expected))
+    assert not np.isfinite(expected).all()
+    assert np.isfinite(expected).any()
 
 
 def test_images_of_a_block_do_not_touch_one_another():

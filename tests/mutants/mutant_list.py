@@ -276,8 +276,8 @@ def cpu_conv_last_image_missing(right, plan, x, w, b, floor, y, *rest):
 
 @mutant(CONV, "cpu only: pads wider than the window are cut to it", (cpu.convolution.direct, "launch_backward"))
 def cpu_conv_no_negative_pads(right, plan, *rest):
-    back = plan.back
-    right(plan._replace(back=back._replace(top=max(0, back.top), left=max(0, back.left))), *rest)
+    pixels, *tables = plan.met
+    right(plan._replace(met=(pixels - max(0, pixels[0]), *tables)), *rest)
 
 
 # Max-pooling --------------------------------------------------------------------------------------------------

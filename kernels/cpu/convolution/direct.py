@@ -8,10 +8,6 @@ this with them.
 
 The convolution itself is a product of :func:`.micro_kernel.product`, of an image with zeros around it (a *canvas*). The
 same with Winograd's convolution is :mod:`.winograd`.
-
-The input gradient is a convolution as well: of dy, with ``strides - 1`` zeros between its pixels, by the flipped
-weights (Dumoulin & Visin, 2016, section 4.6). Input row h met tap p of output row i where ``i*s + p*d = h + top``.
-With ``p' = KH-1-p`` that is ``i*s = h + p'*d - (d*(KH-1) - top)``: a stride of 1, the same dilation, and another pad.
 """
 
 import itertools
@@ -22,12 +18,14 @@ from ... import aligned
 from ..machine.jit import helper
 from ..machine.lane_kernel import add_lanes, gradients_kernel, weights_kernel
 from ..machine.max_pooling import pool_rows, unpool_rows
-from ..machine.memory import clear
+from ..machine.memory import clear, copy
 from ..machine.micro_kernel import micro_kernel, pack, panel_width, product
 from ..machine.normalise import back_through_norm, moments_of, normalise_pixel
 from ..machine.parallel import parallel, worker_count
 from ..machine.vectors import VECTOR_BYTES
 from .canvas import add_columns, gate, place
+from .direct_plan import panel_columns
+from .input_gradient import flip_tap, input_gradient
 
 PIECES = 16  # into which the sum of the chunks' gradients is cut
 
@@ -38,7 +36,7 @@ def launch_forward(plan, x, w, b, floor, y, winners, work, norm, moments):
     The parameters are those of :func:`.choice.launch_forward`; without a normalisation ``norm`` holds three empty
     arrays, and where no moments are asked for, those are two.
     """
-    p, canvas, _, pooling, (pixels, taps, _, _), _, sizes = plan
+    p, canvas, _, pooling, (pixels, taps), _, _, sizes = plan
     empty = work or aligned.empty
     share = sizes.canvas + (sizes.z if pooling.OH else 0)
     scratch = empty((worker_count(p.chunks), share), x.dtype).reshape(-1)
@@ -60,25 +58,22 @@ def launch_backward(plan, dy, y, winners, relu, x, w, dx, dw, db, work, norm):
     The parameters are those of :func:`.choice.launch_backward`; without a normalisation the tables of ``norm`` are
     empty.
     """
-    p, canvas, back, pooling, (pixels, taps, *back_tables), slid, sizes = plan
+    p, canvas, back, pooling, (pixels, taps), met, slid, sizes = plan
     z = sizes.z if pooling.OH or relu or norm.size else 0
     offsets = tuple(itertools.accumulate((sizes.canvas, z, sizes.panels, sizes.back, sizes.sums)))
     empty, wants = work or aligned.empty, (dx.size > 0, dw.size > 0)
     CG, FG = p.C // p.groups, p.F // p.groups
     size = p.taps * CG * p.F + p.F  # of dw and db together
+    columns, row = panel_columns(p, dy.itemsize)
     scratch = empty((worker_count(p.chunks_backward), offsets[4]), dy.dtype).reshape(-1)
     partial = empty((p.chunks_backward, size if wants[1] else 0), dy.dtype).reshape(-1)
-    flipped, row = empty((size - p.F if wants[0] else 0,), dy.dtype), p.C
+    flipped = empty((sizes.flipped if wants[0] else 0,), dy.dtype)
     if wants[0]:
-        flip_tap.launch(p.taps, w.reshape(-1), flipped, p.taps, CG, FG, p.groups)
-        if sizes.flipped:
-            panels, row = empty((sizes.flipped,), dy.dtype), 2 * VECTOR_BYTES // dy.itemsize
-            pack_group.launch(p.groups, p.taps * FG, CG, flipped, p.C, panels, p.groups)
-            flipped = panels
+        flip_tap.launch(p.taps, w.reshape(-1), flipped, w.shape[1], met[3], columns, row, CG, FG, p.groups)
     backward.launch(
         p.chunks_backward, _kernels(p, dy.dtype), p, canvas, back, pooling, dy.reshape(-1), y.reshape(-1),
         winners.reshape(-1), relu, norm, x.reshape(-1), dx.reshape(-1), wants, pixels, slid[0] if p.lanes > 1 else taps,
-        slid[1], *back_tables, np.zeros(p.C, dy.dtype), flipped, row,
+        slid[1], *met[:3], met[4], np.zeros(max(p.C, p.F), dy.dtype), flipped, columns, row,
         partial, scratch, offsets,
     )  # fmt: skip
     if wants[1]:
@@ -191,7 +186,7 @@ def forward_rows(
 @parallel
 def backward(
     chunk, worker, micro, p, canvas, back, pooling, dy, y, winners, relu, norm, x, dx, wants, pixels, taps, order,
-    back_pixels, back_taps, zeros, flipped, flipped_row, partial, work, offsets,
+    back_pixels, back_taps, met_rows, runs, zeros, flipped, columns, flipped_row, partial, work, offsets,
 ):  # fmt: skip
     """Compute the gradients of a chunk; each chunk adds up a dw and a db of its own.
 
@@ -219,14 +214,14 @@ def backward(
         Tables of the forward product; the weight gradient exchanges them.
     order : int64 array
         Which row of dw belongs to each of the taps, if there are lanes.
-    back_pixels, back_taps : int64 arrays
-        Tables of the input gradient's product.
-    zeros : (C,) array
-        The bias of that product.
+    back_pixels, back_taps, met_rows, runs : int64 arrays
+        Tables of the input gradient, see :func:`.direct_plan._met_taps`.
+    zeros : array
+        The bias of its product, and where sums begin.
     flipped : flat array
-        The flipped weights, packed if ``flipped_row`` is a panel's width.
-    flipped_row : int
-        Distance between rows of ``flipped``.
+        The flipped weights.
+    columns, flipped_row : int
+        See :func:`.direct_plan.panel_columns`.
     partial : flat array
         A dw and a db for each chunk.
     work : flat array
@@ -242,9 +237,10 @@ def backward(
     if p.lanes > 1:
         total, total_start = work, start + offsets[3]
     if wants[1]:
-        clear(total, total_start, size * p.lanes)
+        clear(total, total_start + (size - p.F) * p.lanes, F)
     items = p.N * p.bands
-    for item in range(chunk * items // p.chunks_backward, (chunk + 1) * items // p.chunks_backward):
+    first_item = chunk * items // p.chunks_backward
+    for item in range(first_item, (chunk + 1) * items // p.chunks_backward):
         n, band = item // p.bands, item % p.bands
         rows = band * p.OH // p.bands, (band + 1) * p.OH // p.bands
         x_rows = band * p.H // p.bands, (band + 1) * p.H // p.bands
@@ -267,66 +263,32 @@ def backward(
             back_through_norm(dy, n * results, y, n * results, results, relu, norm, dz, dz_start, there)
         if wants[1]:
             weight_gradient(
-                micro[1], p, canvas, n, rows, dz, dz_start, x, total, total_start, pixels, taps, work, start,
-                start + offsets[1],
+                micro[1], p, canvas, n, rows, dz, dz_start, x, zeros, item == first_item, total,
+                total_start, pixels, taps, work, start, start + offsets[1],
             )  # fmt: skip
         if wants[0]:
             input_gradient(
-                micro[0], p, back, n, x_rows, dz, dz_start, dx, back_pixels, back_taps, zeros, flipped, flipped_row,
-                work, start + offsets[2],
+                micro[0], p, canvas, back, n, x_rows, dz, dz_start, dx, back_pixels, back_taps, met_rows, runs, zeros,
+                flipped, columns, flipped_row, work, start + offsets[2],
             )  # fmt: skip
     if wants[1] and p.lanes > 1:
-        for row in range(order.size):
-            add_lanes(work, total_start + row * F, p.F, partial, chunk * size + order[row] * p.F)
-        add_lanes(work, total_start + order.size * F, p.F, partial, chunk * size + order.size * p.F)
+        add_lanes(work, total_start, size, work, total_start)
+        for row in range(order.size + 1):
+            to = order[row] if row < order.size else row
+            copy(partial, chunk * size + to * p.F, work, total_start + row * p.F, p.F)
 
 
 @helper
-def input_gradient(
-    micro, p, back, n, rows, dz, dz_start, dx, pixels, taps, zeros, flipped, flipped_row, work, canvas
+def weight_gradient(
+    micro, p, canvas, n, rows, dz, dz_start, x, zeros, fresh, total, total_start, pixels, taps, work, start, panels
 ):  # fmt: skip
-    """Compute a band of dx of one image: a convolution of its dz by the flipped weights.
-
-    Parameters
-    ----------
-    micro, p, back, dx, zeros, flipped, flipped_row
-        As in :func:`backward`.
-    n : int
-        The image.
-    rows : (int, int)
-        The band: its first row, and the one behind its last.
-    dz : flat array
-        The gradient by the convolution's result begins at ``dz[dz_start]``.
-    dz_start : int
-    pixels, taps : int64 arrays
-        Tables of this product.
-    work : flat array
-        The canvas of dz begins at ``work[canvas]``.
-    canvas : int
-    """
-    CG, FG, C, F = p.C // p.groups, p.F // p.groups, p.C * p.lanes, p.F * p.lanes
-    image, image_start = dz, dz_start
-    if not back.in_place:
-        image, image_start = work, canvas
-        place(back, dz, dz_start, p.OH, p.OW, F, rows[0], rows[1] + p.row_extent - 1, work, canvas)
-    for g in range(p.groups):
-        flipped_start = g * CG if flipped_row == p.C else g * (flipped.size // p.groups)
-        product(
-            micro, (rows[1] - rows[0]) * p.W, CG, p.taps * FG, image, image_start + g * FG * p.lanes, pixels,
-            rows[0] * p.W, taps, 0, flipped, flipped_start, flipped_row, zeros, 0, 0, dz.dtype.type(-np.inf),
-            dx, (n * p.H + rows[0]) * p.W * C + g * CG * p.lanes, C,
-        )  # fmt: skip
-
-
-@helper
-def weight_gradient(micro, p, canvas, n, rows, dz, dz_start, x, total, total_start, pixels, taps, work, start, panels):
     """Add what a band of one image gives dw and db: a product whose rows are the taps and whose steps are the pixels.
 
     Parameters
     ----------
     micro : int
         The product of images and gradients.
-    p, canvas, x, pixels, taps
+    p, canvas, x, zeros, pixels, taps
         As in :func:`backward`.
     n : int
         The image.
@@ -335,6 +297,8 @@ def weight_gradient(micro, p, canvas, n, rows, dz, dz_start, x, total, total_sta
     dz : flat array
         The gradient by the convolution's result begins at ``dz[dz_start]``.
     dz_start : int
+    fresh : bool
+        Whether there is no dw yet.
     total : flat array
         The chunk's dw, in each lane, begins at ``total[total_start]``; its db follows.
     total_start : int
@@ -345,6 +309,8 @@ def weight_gradient(micro, p, canvas, n, rows, dz, dz_start, x, total, total_sta
     CG, FG, T = p.C // p.groups, p.F // p.groups, (rows[1] - rows[0]) * p.OW
     C, F, K = p.C * p.lanes, p.F * p.lanes, p.taps * CG
     none, band_start = dz.dtype.type(-np.inf), dz_start + rows[0] * p.OW * F
+    # This reads the band from end to end, and so brings it near for the product, which does not.
+    add_columns(dz, band_start, T, F, total, total_start + K * F, work, panels)
     image, image_start = x, n * p.H * p.W * C
     if not canvas.in_place:
         place(canvas, x, image_start, p.H, p.W, C, rows[0] * p.row_stride,
@@ -355,23 +321,11 @@ def weight_gradient(micro, p, canvas, n, rows, dz, dz_start, x, total, total_sta
         if p.lanes == 1 and panel_width(dz.itemsize) < FG:
             pack(T, FG, dz, factor_start, F, work, panels)
             factor, factor_start, factor_row = work, panels, panel_width(dz.itemsize)
+        before, init, init_row = (zeros, 0, 0) if fresh else (total, total_start + g * FG * p.lanes, F)
         product(
             micro, K, FG, T, image, image_start + g * CG * p.lanes, taps, 0, pixels, rows[0] * p.OW, factor,
-            factor_start, factor_row, total, total_start + g * FG * p.lanes, F, none,
-            total, total_start + g * FG * p.lanes, F,
+            factor_start, factor_row, before, init, init_row, none, total, total_start + g * FG * p.lanes, F,
         )  # fmt: skip
-    add_columns(dz, band_start, T, F, total, total_start + K * F, work, panels)
-
-
-@parallel
-def flip_tap(tap, worker, w, flipped, taps, CG, FG, groups):
-    """Turn the weights of one tap: ``flipped[taps-1-tap, f, g*CG + c] = w[tap, c, g*FG + f]``."""
-    F, C = FG * groups, CG * groups
-    for g in range(groups):
-        for f in range(FG):
-            at = ((taps - 1 - tap) * FG + f) * C + g * CG
-            for c in range(CG):
-                flipped[at + c] = w[(tap * CG + c) * F + g * FG + f]
 
 
 @parallel

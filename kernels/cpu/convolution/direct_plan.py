@@ -8,7 +8,7 @@ import numpy as np
 from ... import aligned
 from ..machine.arrays import pieces
 from ..machine.max_pooling import NO_POOL, Pooling
-from ..machine.micro_kernel import packed_size
+from ..machine.micro_kernel import packed_size, panel_width
 from .canvas import SUM_WIDTH, Canvas
 
 CHUNKS = 32  # at most, of a launch
@@ -47,7 +47,7 @@ class Scratch(NamedTuple):
     back: int  # the gradient with zeros around it
     sums: int  # the gradients of weights and biases in each lane
     weights: int  # packed
-    flipped: int  # packed, for the input gradient
+    flipped: int  # and packed, for the input gradient
 
 
 class Plan(NamedTuple):
@@ -60,7 +60,8 @@ class Plan(NamedTuple):
     canvas: Canvas  # of x
     back: Canvas  # of dy, for the input gradient
     pooling: Pooling
-    tables: tuple  # of offsets: pixels and taps of the forward product, and of the input gradient's
+    tables: tuple  # of offsets: pixels and taps of the forward product
+    met: tuple  # tables of the input gradient, see :func:`_met_taps`
     slid: tuple  # the taps in the order of the lanes' weight gradient, and where each belongs
     scratch: Scratch
 
@@ -85,13 +86,11 @@ def plan(x_shape, filters, window, groups, pooling=NO_POOL, itemsize=4, lanes=1)
     (KH, KW), (sh, sw), (top, _, left, _), (dh, dw) = window
     OH, OW = window.output_size((H, W))
     eh, ew = window.extent()
-    CG, FG = C // groups, filters // groups
+    CG = C // groups
     padded = any(window.pads)
     canvas = Canvas((OH - 1) * sh + eh, (OW - 1) * sw + ew, top, left, 1, 1, False) if padded else (
         Canvas(H, W, 0, 0, 1, 1, True)
     )  # fmt: skip
-    same = window.strides == window.extent() == (1, 1) and not padded
-    back = Canvas(H + eh - 1, W + ew - 1, eh - 1 - top, ew - 1 - left, sh, sw, same)
     parts = min(pooling.OH or OH, pieces(ENOUGH, N)) if N else 1
     weights, bands = KH * KW * CG * filters, 1
     # A chunk's own dw has to be cleared and added up, in lanes for each of them. That is worth it for some pixels of a
@@ -125,14 +124,78 @@ def plan(x_shape, filters, window, groups, pooling=NO_POOL, itemsize=4, lanes=1)
         for table in (
             _grid((OH, OW), (sh, sw), canvas.width, C, 1),
             _grid((KH, KW), (dh, dw), canvas.width, C, CG),
-            _grid((H, W), (1, 1), back.width, filters, 1),
-            _grid((KH, KW), (dh, dw), back.width, filters, FG),
         )
     )
     # Of a row of taps, each reads what the one before it has read a pixel earlier, if they come one after another.
     order = np.arange(KH * KW * CG).reshape(KH, KW, CG).swapaxes(1, 2).reshape(-1)
-    scratch = _scratch(sizes, canvas, back, itemsize)
-    return Plan(sizes, canvas, back, pooling, tables, (tables[1][order], order), scratch)
+    back, met = _met_taps(sizes, window, itemsize)
+    scratch = _scratch(sizes, canvas, back, met, itemsize)
+    return Plan(sizes, canvas, back, pooling, tables, met, (tables[1][order], order), scratch)
+
+
+def panel_columns(p, itemsize):
+    """Return how wide the flipped weights of a group are in panels, and the distance of their rows.
+
+    Weights that fit into one panel lie as they are, those of all groups side by side.
+    """
+    CG, panel = p.C // p.groups, panel_width(itemsize)
+    return (CG, p.C) if p.lanes > 1 or panel >= CG else (pieces(CG, panel) * panel, panel)
+
+
+def _met_taps(p, window, itemsize):
+    """Return the canvas of dy for the input gradient, and as tables, which taps of the flipped window meet dy.
+
+    Near a border only some do, and the others would multiply zeros. The rows of taps that a row of x meets are
+    neighbours, and so are their weights. The columns that a column of x meets are not, so each range of them has
+    weights of its own. That is for images in lanes: elsewhere products of few pixels take longer than those of zeros.
+
+    Returns
+    -------
+    back : Canvas
+    tables : tuple of int64 arrays
+        * of each pixel of x its offset on the canvas, in the order of rows, and once more in that of columns;
+        * of each range of columns of taps, the offsets of its taps;
+        * of each row of x, the first row of taps that it meets and the one behind the last;
+        * the ranges: the first column of taps and the one behind the last;
+        * of each run of columns of x with the same range: the first and the one behind the last, where the taps of the
+          range begin, where its weights begin, and how many steps of the product a row of its taps and all of them are.
+    """
+    (KH, KW), (dh, dw), FG = window.size, window.dilation, p.F // p.groups
+    top, left = (e - 1 - pad for e, pad in zip(window.extent(), window.pads[::2], strict=True))
+    height, width = ((count - 1) * s + 1 for count, s in zip((p.OH, p.OW), window.strides, strict=True))
+    back = Canvas(height, width, 0, 0, *window.strides, window.strides == (1, 1))
+    columns = _met(p.W, KW, dw, left, width)
+    if KW > 1 and p.lanes == 1:
+        back = back._replace(width=p.W + window.extent()[1] - 1, left=left, in_place=False)
+        columns, left = np.tile((0, KW), (p.W, 1)), 0
+    pixels = (np.arange(p.H)[:, None] - top) * back.width + np.arange(p.W) - left
+    ranges, which = np.unique(columns, axis=0, return_inverse=True)
+    taps = [_grid((KH, high - low), (dh, dw), back.width, p.F, FG) + low * dw * p.F for low, high in ranges]
+    steps = FG * (ranges[:, 1] - ranges[:, 0])
+    begin = KH * np.cumsum([0, *steps])
+    changes = 1 + np.flatnonzero((columns[1:] != columns[:-1]).any(axis=1))
+    bounds = (0, *changes, p.W)
+    i = which.reshape(-1)[[*bounds[:-1]]]
+    weights = begin[i] * p.groups * panel_columns(p, itemsize)[0]
+    runs = np.stack((bounds[:-1], bounds[1:], begin[i], weights, steps[i], KH * steps[i]), axis=1)
+    tables = (
+        p.lanes * p.F * np.concatenate((pixels, pixels.T), axis=None),
+        p.lanes * np.concatenate(taps),
+        _met(p.H, KH, dh, top, height),
+        ranges,
+        runs,
+    )
+    return back, tuple(np.array(table, np.int64).reshape(-1) for table in tables)
+
+
+def _met(count, taps, distance, pad, length):
+    """Return the first tap and the one behind the last with which each of some pixels meets one of ``length`` others.
+
+    Tap 0 of pixel i reads place ``i - pad`` among these, and each further one ``distance`` places more.
+    """
+    starts = np.arange(count) - pad
+    first = np.clip(-(starts // distance), 0, taps)
+    return np.stack((first, np.clip((length - 1 - starts) // distance + 1, first, taps)), axis=1)
 
 
 def _grid(counts, distances, width, channels, depth):
@@ -151,7 +214,7 @@ def _grid(counts, distances, width, channels, depth):
     return (pixels[..., None] + np.arange(depth)).reshape(-1)
 
 
-def _scratch(p, canvas, back, itemsize):
+def _scratch(p, canvas, back, met, itemsize):
     """Return the :class:`Scratch` of a plan with these parts."""
     CG, FG, lanes = p.C // p.groups, p.F // p.groups, p.lanes
     packed = packed_size if lanes == 1 else lambda *_: 0
@@ -162,6 +225,6 @@ def _scratch(p, canvas, back, itemsize):
         0 if back.in_place else back.height * back.width * p.F * lanes,
         0 if lanes == 1 else (p.taps * CG + 1) * p.F * lanes,
         p.groups * packed(p.taps * CG, FG, itemsize),
-        p.groups * packed(p.taps * FG, CG, itemsize),
+        met[1].size * p.groups * panel_columns(p, itemsize)[0],
     )
     return Scratch(*(aligned.rounded(size, itemsize) for size in sizes))

@@ -22,6 +22,7 @@ from ..machine.jit import helper
 from ..machine.memory import clear, copy, matmul_add
 from ..machine.parallel import parallel
 from . import direct
+from .input_gradient import flip_tap
 
 TILE_BYTES = 400_000  # of gathered receptive fields: with the weights these fit into a second-level cache of 1 MB
 CHUNKS = 32  # at most, of a launch; each has a buffer of its own
@@ -41,7 +42,8 @@ def input_gradient(dy, w, dx, window, groups, work):
     """
     KH, KW, CG, F = w.shape
     flipped = (work or aligned.empty)((KH, KW, F // groups, CG * groups), dy.dtype)
-    direct.flip_tap.launch(KH * KW, w.reshape(-1), flipped.reshape(-1), KH * KW, CG, F // groups, groups)
+    size, whole = (CG, CG * groups, CG, F // groups, groups), np.array([0, KW])
+    flip_tap.launch(KH * KW, w.reshape(-1), flipped.reshape(-1), KW, whole, *size)
     no_bias = np.zeros(CG * groups, dy.dtype)
     pad = tuple(e - 1 - p for e, p in zip(window.extent(), window.pads[::2], strict=True))
     _convolve(dy, flipped, no_bias, dx, (1, 1), window.dilation, pad, window.strides, groups, work)

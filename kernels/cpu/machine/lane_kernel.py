@@ -28,14 +28,17 @@ from numba.core import cgutils
 from numba.extending import intrinsic
 
 from .jit import by_itself, helper
+from .memory import address
+from .transpose import square_side, transposed
 from .vectors import VECTOR_BYTES, VectorTypes
 
 LANES = 16
 _INDEX = ir.IntType(64)
 _MANY = VECTOR_BYTES == 64 or platform.machine().lower() in ("aarch64", "arm64")  # 32 registers; 16 elsewhere
 
-#: Heights and widths of the tiles of both products: as many sums as leave registers for what they are made of.
-IMAGES_BY_WEIGHTS = ((3, 2, 1), (8, 4, 2, 1) if _MANY else (4, 2, 1))
+#: Heights and widths of the tiles of both products, and how many sums leave registers for what they are made of.
+SUMS = 24 if _MANY else 12
+IMAGES_BY_WEIGHTS = ((3, 2, 1), (8, 4, 2, 1))
 IMAGES_BY_GRADIENTS = ((6, 3, 2, 1) if _MANY else (3, 2, 1), (4, 2, 1))
 DEPTH = 256  # steps after which the sums of the first product go to memory
 RUN = 48  # the same for the second: so many pixels of an image and its gradient stay in the nearest cache
@@ -74,9 +77,10 @@ def _compiled(number, vectors):
             apart = LANES if first_row else 1
             r = 0
             while r < m:
-                height, column = _largest(IMAGES_BY_WEIGHTS[0], m - r), 0
+                # A single row has few sums to hide the latency of a multiply-add, so 4 rows are 2 and 2.
+                height, column = 2 if m - r == 4 else _largest(IMAGES_BY_WEIGHTS[0], m - r), 0
                 while column < f:
-                    width = _largest(IMAGES_BY_WEIGHTS[1], f - column)
+                    width = _largest(IMAGES_BY_WEIGHTS[1], min(f - column, SUMS // height))
                     for lane in range(0, LANES, part):
                         _weights_tile(
                             height, width, count, a, lane, rows, r, steps, s, b, s * b_row + column, b_row,
@@ -91,18 +95,23 @@ def _compiled(number, vectors):
         for s in range(0, k, RUN):
             count, column = min(RUN, k - s), 0
             first, first_row = (init, i_row) if s == 0 else (c, c_row)
+            apart = LANES if first_row else 1
             while column < f:
                 width, r = _largest(IMAGES_BY_GRADIENTS[1], f - column), 0
                 row = width * LANES
                 for i in range(count):
-                    for v in range(row):
-                        panel[i * row + v] = b[(s + i) * b_row + column * LANES + v]
+                    if width == 4:  # the compiler writes a loop of known length without a loop
+                        for v in range(4 * LANES):
+                            panel[i * row + v] = b[(s + i) * b_row + column * LANES + v]
+                    else:
+                        for v in range(row):
+                            panel[i * row + v] = b[(s + i) * b_row + column * LANES + v]
                 while r < m:
                     height = _largest(IMAGES_BY_GRADIENTS[0], m - r)
                     for lane in range(0, LANES, part):
                         _gradients_tile(
                             height, width, count, a, lane, rows, r, steps, s, panel, lane, row,
-                            first, r * first_row + column * LANES + lane, first_row, none,
+                            first, r * first_row + column * apart + (lane if first_row else 0), first_row, none,
                             c, r * c_row + column * LANES + lane, c_row,
                         )  # fmt: skip
                     r += height
@@ -190,10 +199,11 @@ class _LaneTile(VectorTypes):
             (height, width): builder.append_basic_block(f"lanes_{height}x{width}")
             for height in heights
             for width in widths
+            if height * width <= SUMS
         }
-        switch = builder.switch(switch_value, blocks[heights[0], widths[0]])
-        for (height, width), block in blocks.items():
-            if (height, width) != (heights[0], widths[0]):
+        switch = builder.switch(switch_value, next(iter(blocks.values())))
+        for number, ((height, width), block) in enumerate(blocks.items()):
+            if number:
                 switch.add_case(self.constant(height * 64 + width), block)
             builder.position_at_end(block)
             self.one_size(height, width)
@@ -252,7 +262,8 @@ class _LaneTile(VectorTypes):
         for r, row in enumerate(totals):
             for j, total in enumerate(row):
                 value = builder.fadd(initial(r, j), total)
-                value = builder.select(builder.fcmp_ordered("<", value, floor), floor, value)
+                if not self.vectors:  # gradients of weights have no floor
+                    value = builder.select(builder.fcmp_ordered("<", value, floor), floor, value)
                 place = builder.bitcast(self.place(self.c, self.c_row, r, j), self.vector.as_pointer())
                 builder.store(value, place).align = self.bytes
 
@@ -278,9 +289,47 @@ class _LaneTile(VectorTypes):
 
 @helper
 def add_lanes(sums, start, count, out, out_start):
-    """Compute ``out[i] = sums[i, 0] + … + sums[i, LANES - 1]``, from the first lane to the last."""
-    for i in range(count):
+    """Compute ``out[i] = sums[i, 0] + … + sums[i, LANES - 1]``, from the first lane to the last.
+
+    The result may overwrite the beginning of the sums.
+    """
+    side = square_side(out)
+    for i in range(0, count - side + 1, side):
+        _add_lanes_of_square(sums, start + i * LANES, out, out_start + i)
+    for i in range(count // side * side, count):
         total = sums[start + i * LANES]
         for lane in range(1, LANES):
             total += sums[start + i * LANES + lane]
         out[out_start + i] = total
+
+
+@intrinsic
+def _add_lanes_of_square(typingctx, sums, start, out, out_start):
+    """Do this for as many numbers as a vector holds: transposed in registers, a vector holds one lane of each."""
+    index = types.intp
+
+    def generate(context, builder, signature, args):
+        write = VectorTypes(builder, out.dtype)
+        source = address(context, builder, signature.args[0], args[0], args[1])
+        target = address(context, builder, signature.args[2], args[2], args[3])
+        total = None
+        for part in range(0, LANES, write.lanes):
+            rows = []
+            for i in range(write.lanes):
+                place = builder.gep(source, [write.constant(i * LANES + part)])
+                rows.append(builder.load(builder.bitcast(place, write.vector.as_pointer())))
+                rows[-1].align = write.bytes
+            for lane in transposed(builder, rows):
+                total = lane if total is None else builder.fadd(total, lane)
+        builder.store(total, builder.bitcast(target, write.vector.as_pointer())).align = write.bytes
+        return context.get_dummy_value()
+
+    return types.void(sums, index, out, index), generate
+
+
+if numba.config.DISABLE_JIT:
+
+    def _add_lanes_of_square(sums, start, out, out_start):
+        """Do the same number by number."""
+        for i in range(square_side(out)):
+            out[out_start + i] = sums[start + i * LANES : start + (i + 1) * LANES].sum()

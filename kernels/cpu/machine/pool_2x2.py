@@ -50,14 +50,15 @@ def best_of_four(typingctx, count, image, start, below, best, b_start, winner, w
 
         def body(channel):
             first, *others = [write.load(write.at(image, place)) for place in corners(builder, channel, count, below)]
-            champion, number = first, tap_of(write, winner, 0)
+            champion, number = first, tap_of(write, 0)
             for tap, value in enumerate(others, 1):
                 larger_or_nan = builder.fcmp_unordered(">", value, champion)
                 wins = builder.and_(larger_or_nan, builder.fcmp_ordered("ord", champion, champion))
                 champion = builder.select(wins, value, champion)
-                number = builder.select(wins, tap_of(write, winner, tap), number)
+                number = builder.select(wins, tap_of(write, tap), number)
             write.store(champion, write.at(best, channel))
-            write.store(number, write.at(winner, channel))
+            place = write.at(winner, channel)
+            write.store(builder.trunc(number, place.type.pointee), place)
 
         write.loop(count, body)
         return context.get_dummy_value()
@@ -108,9 +109,9 @@ def one_of_four(typingctx, count, dy, d_start, winner, w_start, y, relu, dx, sta
             positive = builder.fcmp_ordered(">", write.load(write.at(y, channel)), nothing)
             value = write.load(write.at(dy, channel))
             value = builder.select(builder.or_(positive, always), value, nothing)
-            number = write.load(write.at(winner, channel))
+            number = builder.zext(write.load(write.at(winner, channel)), tap_of(write, 0).type)
             for tap, place in enumerate(corners(builder, channel, count, below)):
-                won = builder.icmp_unsigned("==", number, tap_of(write, winner, tap))
+                won = builder.icmp_unsigned("==", number, tap_of(write, tap))
                 write.store(builder.select(won, value, nothing), write.at(dx, place))
 
         write.loop(count, body)
@@ -125,9 +126,9 @@ def corners(builder, channel, count, below):
     return channel, builder.add(channel, count), lower, builder.add(lower, count)
 
 
-def tap_of(write, winner, tap):
-    """Return a vector of a tap's number, in the integer type of the winners."""
-    return ir.Constant(ir.VectorType(winner.type.pointee, write.lanes), [tap] * write.lanes)
+def tap_of(write, tap):
+    """Return a vector of a tap's number, as wide as the numbers that are compared: choices are fast then."""
+    return ir.Constant(ir.VectorType(ir.IntType(8 * write.bytes), write.lanes), [tap] * write.lanes)
 
 
 def _four(flat, start, count, below):

@@ -70,9 +70,7 @@ def square(typingctx, matrix, start, row, out, out_start, out_row):
         vectors = [builder.load(write.at(source, place)) for place in places]
         for vector in vectors:
             vector.align = write.bytes
-        for half in _halves(lanes):
-            vectors = _trade(builder, vectors, half)
-        for i, vector in enumerate(vectors):
+        for i, vector in enumerate(transposed(builder, vectors)):
             place = builder.mul(args[5], ir.Constant(args[5].type, i))
             builder.store(vector, write.at(target, place)).align = write.bytes
         return context.get_dummy_value()
@@ -80,11 +78,12 @@ def square(typingctx, matrix, start, row, out, out_start, out_row):
     return signature, generate
 
 
-def _halves(side):
-    """Yield half the side, a quarter of it, …, 1."""
-    while side > 1:
-        side //= 2
-        yield side
+def transposed(builder, vectors):
+    """Return the columns of a square whose rows are given."""
+    half = len(vectors) // 2
+    while half:
+        vectors, half = _trade(builder, vectors, half), half // 2
+    return vectors
 
 
 def _trade(builder, vectors, half):
