@@ -5,10 +5,13 @@ import json
 import numba
 import numpy as np
 import pytest
+from hypothesis import assume, settings
+from hypothesis import given as given_drawn
+from hypothesis import strategies as st
 from test_kernels_threads import is_real, placer, run_python
 
 from tinycnn.kernels import cpu, reference
-from tinycnn.kernels.cpu.convolution import direct_plan
+from tinycnn.kernels.cpu.convolution import choice, direct_plan
 from tinycnn.kernels.geometry import Window
 
 fused = cpu.fused
@@ -23,6 +26,12 @@ GEOMETRIES = {
     "groups": ((3, 3), (1, 1), NO_PADS, (1, 1), 3, 6, 15),
     "1x1": ((1, 1), (1, 1), NO_PADS, (1, 1), 1, 16, 10),
     "long sums": ((5, 5), (1, 1), (2, 2, 2, 2), (1, 1), 1, 13, 6),
+}
+#: pads, channels, filters of 3x3 windows
+TILED = {
+    "no pads": (NO_PADS, 1, 8),
+    "same": ((1, 1, 1, 1), 5, 17),
+    "uneven pads": ((0, 3, 2, 1), 13, 3),
 }
 POOLS = {
     "none": None,
@@ -69,12 +78,40 @@ def test_a_stage_in_lanes(name, pooled, dtype, monkeypatch):
     monkeypatch.setattr(direct_plan, "CHUNK_PIXELS", 1)  # so that images this small are cut into bands
     direct_plan.plan.cache_clear()
     fused.conv_pool.stage_plan.cache_clear()
-    size, strides, pads, dilation, groups, C, F = GEOMETRIES[name]
-    window, pool = Window(size, strides, pads, dilation), POOLS[pooled]
-    rng, relu = np.random.default_rng(1), name != "same"
-    x, b = drawn(rng, (19, 9, 11, C), dtype), drawn(rng, (F,), dtype)
+    check_stage(GEOMETRIES[name], POOLS[pooled], dtype, "direct", (9, 11), relu=name != "same")
+
+
+@pytest.mark.parametrize("dtype", TOLERANCE)
+@pytest.mark.parametrize("pooled", POOLS)
+@pytest.mark.parametrize("name", TILED)
+def test_a_stage_in_lanes_by_winograds_algorithm(name, pooled, dtype, monkeypatch):
+    monkeypatch.setattr(direct_plan, "CHUNK_PIXELS", 1)
+    direct_plan.plan.cache_clear()
+    fused.conv_pool.stage_plan.cache_clear()
+    pads, C, F = TILED[name]
+    check_stage(((3, 3), (1, 1), pads, (1, 1), 1, C, F), POOLS[pooled], dtype, "winograd", (9, 11), relu=name != "same")
+
+
+@settings(deadline=None, max_examples=40)
+@given_drawn(
+    height=st.integers(1, 14), width=st.integers(1, 14), pads=st.tuples(*[st.integers(0, 4)] * 4),
+    C=st.integers(1, 18), F=st.integers(1, 18), pooled=st.booleans(), relu=st.booleans(), images=st.integers(16, 35),
+)  # fmt: skip
+def test_drawn_stages_in_lanes(height, width, pads, C, F, pooled, relu, images):
+    assume(height + pads[0] + pads[1] >= 3 + pooled)
+    assume(width + pads[2] + pads[3] >= 3 + pooled)
+    geometry = (3, 3), (1, 1), pads, (1, 1), 1, C, F
+    pool = POOLS["2x2"] if pooled else None
+    check_stage(geometry, pool, np.float64, "winograd", (height, width), relu=relu, images=images)
+
+
+def check_stage(geometry, pool, dtype, algorithm, image, *, relu, images=19):
+    """Compare a stage's results and gradients with the reference's."""
+    size, strides, pads, dilation, groups, C, F = geometry
+    window, geometry = Window(size, strides, pads, dilation), (strides, pads, dilation, groups)
+    rng = np.random.default_rng(1)
+    x, b = drawn(rng, (images, *image, C), dtype), drawn(rng, (F,), dtype)
     w = drawn(rng, (*size, C // groups, F), dtype)
-    geometry = strides, pads, dilation, groups
 
     expected = z = reference.conv2d_forward(x, w, b, *geometry)
     if relu:
@@ -82,7 +119,7 @@ def test_a_stage_in_lanes(name, pooled, dtype, monkeypatch):
     if pool:
         expected, winners = reference.max_pool2d_forward(z, *pool[:3])
     lanes = fused.to_lanes(x)
-    y, argmax = fused.conv2d_stage_forward(lanes, w, b, window, groups, "auto", relu, pool)
+    y, argmax = fused.conv2d_stage_forward(lanes, w, b, window, groups, algorithm, relu, pool)
     close(fused.from_lanes(y, len(x)), expected, dtype)
 
     dy = dz = drawn(rng, expected.shape, dtype)
@@ -90,7 +127,7 @@ def test_a_stage_in_lanes(name, pooled, dtype, monkeypatch):
         dz = reference.max_pool2d_backward(dy, winners, z.shape[1:3], *pool[:3])
     if relu:
         dz = reference.relu_backward(dz, z)
-    backward = fused.to_lanes(dy), y, argmax, lanes, w, window, groups, "auto", relu, pool
+    backward = fused.to_lanes(dy), y, argmax, lanes, w, window, groups, algorithm, relu, pool
     dx, dw, db = fused.conv2d_stage_backward(*backward, (True, True))
     assert np.array_equal(dx, fused.conv2d_stage_backward(*backward, (True, False))[0])
     assert np.array_equal(dw, fused.conv2d_stage_backward(*backward, (False, True))[1])
@@ -115,14 +152,15 @@ def test_an_infinite_weight_stays_where_its_tap_reaches(pads):
     assert np.isfinite(expected).any()
 
 
-def test_images_of_a_block_do_not_touch_one_another():
+@pytest.mark.parametrize("algorithm", ["direct", "winograd"])
+def test_images_of_a_block_do_not_touch_one_another(algorithm):
     rng, window = np.random.default_rng(2), Window((3, 3), (1, 1), NO_PADS)
     x, w = drawn(rng, (20, 6, 6, 2), np.float32), drawn(rng, (3, 3, 2, 5), np.float32)
 
     def run(images):
-        y, _ = fused.conv2d_stage_forward(fused.to_lanes(images), w, None, window, 1, "auto", False, None)
+        y, _ = fused.conv2d_stage_forward(fused.to_lanes(images), w, None, window, 1, algorithm, False, None)
         dx, _, _ = fused.conv2d_stage_backward(
-            y, y, np.empty(0, np.uint8), fused.to_lanes(images), w, window, 1, "auto", False, None, (True, False)
+            y, y, np.empty(0, np.uint8), fused.to_lanes(images), w, window, 1, algorithm, False, None, (True, False)
         )
         return fused.from_lanes(y, 20), fused.from_lanes(dx, 20)
 
@@ -139,9 +177,42 @@ def test_images_of_a_block_do_not_touch_one_another():
 @pytest.mark.parametrize("size", [6, 8, 10, 12, 24, 28])
 def test_there_are_chunks_for_many_threads(size):
     """At batch 128, as many as sixteen threads find work, unless a chunk had too few pixels to sum."""
-    sizes = direct_plan.plan((8, size + 2, size + 2, 8), 16, Window((3, 3), (1, 1), NO_PADS), 1, lanes=16).sizes
-    assert sizes.chunks >= 16
-    assert sizes.chunks_backward == (16 if size >= 8 else 8)
+    shapes = (8, size + 2, size + 2, 8), 16, Window((3, 3), (1, 1), NO_PADS), 1
+    for algorithm in ("direct", "auto"):
+        sizes = choice.choose(algorithm, *shapes, 4, lanes=16).sizes
+        assert sizes.chunks >= 16
+        assert sizes.chunks_backward == (16 if size >= 8 else 8)
+    assert sizes.winograd == (size in (8, 12, 24, 28))
+    assert sizes.winograd_back == (size in (6, 10, 24, 28))
+
+
+def test_where_winograds_algorithm_is_taken():
+    window = Window((3, 3), (1, 1), (1, 1, 1, 1))
+
+    def taken(H=12, C=8, F=16, window=window, groups=1, algorithm="auto"):
+        sizes = choice.choose(algorithm, (4, H, 12, C), F, window, groups, 4, lanes=16).sizes
+        return sizes.winograd, sizes.winograd_back
+
+    assert taken() == (True, True)
+    assert taken(H=4) == taken(H=6) == taken(C=7) == taken(F=7) == taken(groups=2) == (False, False)
+    assert taken(window=Window((3, 3), (1, 2), (1, 1, 1, 1))) == taken(algorithm="direct") == (False, False)
+    assert taken(H=4, C=1, algorithm="winograd") == (True, True)
+    with pytest.raises(ValueError, match="algorithm='winograd' needs a 3x3 window"):
+        taken(groups=2, algorithm="winograd")
+
+
+@COMPILED
+def test_bits_of_an_image_do_not_depend_on_how_many_there_are():
+    rng, window = np.random.default_rng(3), Window((3, 3), (1, 1), (1, 1, 1, 1))
+    lanes, w = fused.to_lanes(drawn(rng, (320, 13, 9, 8), np.float32)), drawn(rng, (3, 3, 8, 9), np.float32)
+
+    def run(x, pool):
+        y, argmax = fused.conv2d_stage_forward(x, w, None, window, 1, "winograd", True, pool)
+        return y, fused.conv2d_stage_backward(y, y, argmax, x, w, window, 1, "winograd", True, pool, (True, False))[0]
+
+    for pool in POOLS.values():
+        for few, many in zip(run(lanes[:1], pool), run(lanes, pool), strict=True):
+            assert np.array_equal(few, many[:1])
 
 
 @pytest.mark.parametrize("images", IMAGES)
@@ -243,16 +314,26 @@ def arguments(dtype=np.float32):
     rng, window, pool = np.random.default_rng(9), Window((3, 3), (1, 1), (1, 1, 1, 1)), POOLS["overlapping"]
     x, dy = (fused.to_lanes(drawn(rng, (40, 24, 23, 9), dtype)) for _ in range(2))
     w, gamma, beta = drawn(rng, (3, 3, 9, 5), dtype), drawn(rng, (9,), dtype), drawn(rng, (9,), dtype)
-    y, argmax = fused.conv2d_stage_forward(x, w, None, window, 1, "auto", True, pool)
-    geometry = window, 1, "auto", True, pool
+    y, argmax = fused.conv2d_stage_forward(x, w, None, window, 1, "direct", True, pool)
+    b, direct, winograd = (
+        drawn(rng, (5,), dtype),
+        (window, 1, "direct", True, pool),
+        (window, 1, "winograd", True, pool),
+    )
     return {
-        "conv2d_stage_forward": (x, w, drawn(rng, (5,), dtype), *geometry),
-        "conv2d_stage_backward": (y, y, argmax, x, w, *geometry, (True, True)),
+        "conv2d_stage_forward": (x, w, b, *direct),
+        "conv2d_stage_backward": (y, y, argmax, x, w, *direct, (True, True)),
+        "conv2d_stage_forward, Winograd": (x, w, b, *winograd),
+        "conv2d_stage_backward, Winograd": (y, y, argmax, x, w, *winograd, (True, True)),
         "lane_dropout": (x, 0.3, 1, 2),
         "lane_norm_forward": (x, 40, gamma, beta, 1e-3),
         "lane_norm_inference_forward": (x, 40, gamma, beta, beta, gamma * gamma, 1e-3),
         "lane_norm_backward": (dy, x, 40, gamma, beta, gamma * gamma, 1e-3, True),
     }
+
+
+def run_kernel(name, given):
+    return getattr(fused, name.split(",")[0])(*given)
 
 
 def bits(results):
@@ -266,7 +347,7 @@ def kernels_that_depend_on_threads():
         found = set()
         for threads in (1, 2, 3, 4):
             numba.set_num_threads(threads)
-            found.add(bits(getattr(fused, name)(*given)))
+            found.add(bits(run_kernel(name, given)))
         different += [name] if len(found) > 1 else []
     return different
 
@@ -285,5 +366,5 @@ def test_bits_do_not_depend_on_where_arrays_lie(dtype):
         found = set()
         for trial in range(6):
             place = placer(trial, dtype)
-            found.add(bits(getattr(fused, name)(*[place(a) if is_real(a) else a for a in given])))
+            found.add(bits(run_kernel(name, [place(a) if is_real(a) else a for a in given])))
         assert len(found) == 1, name

@@ -4,12 +4,12 @@ import numpy as np
 
 from ..._arguments import check_algorithm
 from ..machine.max_pooling import NO_POOL
-from . import direct, direct_plan, winograd, winograd_tiles
+from . import direct, direct_plan, lane_winograd, winograd, winograd_tiles
 
 NO_WINNERS = np.empty(0, np.uint8)
 
 
-def choose(algorithm, x_shape, filters, window, groups, itemsize, pooling=NO_POOL):
+def choose(algorithm, x_shape, filters, window, groups, itemsize, pooling=NO_POOL, lanes=1):
     """Return the plan of a convolution, for the direct product or for Winograd's; for im2col, its name.
 
     Parameters
@@ -22,6 +22,8 @@ def choose(algorithm, x_shape, filters, window, groups, itemsize, pooling=NO_POO
     groups, itemsize : int
     pooling : Pooling
         What stands behind the convolution.
+    lanes : int
+        How many images stand in the place of one. The textbook's im2col has no lanes; the direct product has its place.
 
     Returns
     -------
@@ -40,6 +42,12 @@ def choose(algorithm, x_shape, filters, window, groups, itemsize, pooling=NO_POO
             "algorithm='winograd' needs a 3x3 window with stride 1, dilation 1 and one group; got "
             f"{window} and groups={groups}. Use algorithm='auto'"
         )
+    if lanes > 1:
+        tiled = [algorithm == "winograd"] * 2
+        if algorithm == "auto":
+            ends = (C, filters, *size), (filters, C, *x_shape[1:3])
+            tiled = [lane_winograd.preferred(*shape, *end) for end in ends]
+        return direct_plan.plan(x_shape, filters, window, groups, pooling, itemsize, lanes, tuple(tiled))
     if algorithm == "im2col":
         return algorithm
     if algorithm == "winograd" or (algorithm == "auto" and winograd_tiles.preferred(*shape, C, filters, *size, N)):

@@ -26,6 +26,7 @@ from ..machine.vectors import VECTOR_BYTES
 from .canvas import add_columns, gate, place
 from .direct_plan import panel_columns
 from .input_gradient import flip_tap, input_gradient
+from .lane_winograd import convolve, tables, tiles_kernel, transformed
 
 PIECES = 16  # into which the sum of the chunks' gradients is cut
 
@@ -38,7 +39,8 @@ def launch_forward(plan, x, w, b, floor, y, winners, work, norm, moments):
     """
     p, canvas, _, pooling, (pixels, taps), _, _, sizes = plan
     empty = work or aligned.empty
-    share = sizes.canvas + (sizes.z if pooling.OH else 0)
+    near = max(sizes.canvas, sizes.tiles)
+    share = near + (sizes.z if pooling.OH else 0)
     scratch = empty((worker_count(p.chunks), share), x.dtype).reshape(-1)
     weights, row = w.reshape(-1), p.F
     if sizes.weights:
@@ -46,9 +48,11 @@ def launch_forward(plan, x, w, b, floor, y, winners, work, norm, moments):
         size = p.taps * (p.C // p.groups), p.F // p.groups
         pack_group.launch(p.groups, *size, weights, p.F, panels, p.groups, of_weights=True)
         weights, row = panels, 2 * VECTOR_BYTES // x.itemsize
+    elif p.winograd:
+        weights, (pixels, taps) = transformed(w, False, empty), tables(p.C)
     forward.launch(
-        p.chunks, _kernels(p, x.dtype)[0], p, canvas, pooling, x.reshape(-1), weights, row, b, x.dtype.type(floor),
-        y.reshape(-1), winners.reshape(-1), pixels, taps, scratch, share, sizes.canvas, *norm, *moments,
+        p.chunks, _kernels(p, x.dtype), p, canvas, pooling, x.reshape(-1), weights, row, b, x.dtype.type(floor),
+        y.reshape(-1), winners.reshape(-1), pixels, taps, scratch, share, near, *norm, *moments,
     )  # fmt: skip
 
 
@@ -60,20 +64,24 @@ def launch_backward(plan, dy, y, winners, relu, x, w, dx, dw, db, work, norm):
     """
     p, canvas, back, pooling, (pixels, taps), met, slid, sizes = plan
     z = sizes.z if pooling.OH or relu or norm.size else 0
-    offsets = tuple(itertools.accumulate((sizes.canvas, z, sizes.panels, sizes.back, sizes.sums)))
+    offsets = tuple(itertools.accumulate((sizes.canvas, z, sizes.panels, max(sizes.back, sizes.tiles), sizes.sums)))
     empty, wants = work or aligned.empty, (dx.size > 0, dw.size > 0)
     CG, FG = p.C // p.groups, p.F // p.groups
     size = p.taps * CG * p.F + p.F  # of dw and db together
     columns, row = panel_columns(p, dy.itemsize)
     scratch = empty((worker_count(p.chunks_backward), offsets[4]), dy.dtype).reshape(-1)
     partial = empty((p.chunks_backward, size if wants[1] else 0), dy.dtype).reshape(-1)
-    flipped = empty((sizes.flipped if wants[0] else 0,), dy.dtype)
-    if wants[0]:
+    winograd_back = wants[0] and p.winograd_back
+    flipped = empty((sizes.flipped if wants[0] and not winograd_back else 0,), dy.dtype)
+    back_tables = met[:2]
+    if winograd_back:
+        flipped, back_tables = transformed(w, True, empty), tables(p.F)
+    elif wants[0]:
         flip_tap.launch(p.taps, w.reshape(-1), flipped, w.shape[1], met[3], columns, row, CG, FG, p.groups)
     backward.launch(
         p.chunks_backward, _kernels(p, dy.dtype), p, canvas, back, pooling, dy.reshape(-1), y.reshape(-1),
         winners.reshape(-1), relu, norm, x.reshape(-1), dx.reshape(-1), wants, pixels, slid[0] if p.lanes > 1 else taps,
-        slid[1], *met[:3], met[4], np.zeros(max(p.C, p.F), dy.dtype), flipped, columns, row,
+        slid[1], *back_tables, met[2], met[4], np.zeros(max(p.C, p.F), dy.dtype), flipped, columns, row,
         partial, scratch, offsets,
     )  # fmt: skip
     if wants[1]:
@@ -81,10 +89,10 @@ def launch_backward(plan, dy, y, winners, relu, x, w, dx, dw, db, work, norm):
 
 
 def _kernels(p, dtype):
-    """Return the addresses of the products of images and weights, and of images and gradients."""
+    """Return the addresses of both products and of Winograd's convolution, as :func:`backward` takes them."""
     if p.lanes == 1:
-        return micro_kernel(dtype), micro_kernel(dtype)
-    return weights_kernel(dtype), gradients_kernel(dtype)
+        return micro_kernel(dtype), micro_kernel(dtype), 0
+    return weights_kernel(dtype), gradients_kernel(dtype), tiles_kernel(dtype) if p.winograd or p.winograd_back else 0
 
 
 @parallel
@@ -97,14 +105,14 @@ def forward(
     Parameters
     ----------
     chunk, worker : int
-    micro : int
-        :func:`.micro_kernel.micro_kernel`, or :func:`.lane_kernel.weights_kernel`.
+    micro : (int, int, int)
+        Addresses of kernels, see :func:`backward`.
     p : Sizes
     canvas : Canvas
         Of x.
     pooling : Pooling
     x, w : flat arrays
-        The batch and the weights, packed if ``w_row`` is a panel's width.
+        The batch and the weights, packed if ``w_row`` is a panel's width, and transformed for Winograd's convolution.
     w_row : int
         Distance between rows of w.
     b : (F,) array
@@ -115,7 +123,8 @@ def forward(
     pixels, taps : int64 arrays
         Tables of the product.
     work : flat array
-        Scratch memory: for each worker ``share`` numbers, of which the first ``canvas_size`` are its canvas.
+        Scratch memory: for each worker ``share`` numbers, of which the first ``canvas_size`` are its canvas, or what
+        Winograd's convolution needs.
     share, canvas_size : int
     mean, scale, shift : (F * lanes,) arrays
         A normalisation in front of the pooling; empty if there is none.
@@ -159,22 +168,28 @@ def forward_rows(
     CG, FG, pooled = p.C // p.groups, p.F // p.groups, pooling.OH > 0
     C, F = p.C * p.lanes, p.F * p.lanes  # numbers of a pixel
     rows = pooling.OH if pooled else p.OH
-    first, last = part * rows // p.parts, (part + 1) * rows // p.parts
+    first, last = cut(p.unit, part, p.parts, rows), cut(p.unit, part + 1, p.parts, rows)
     z, z_start, i, end = y, (n * p.OH + first) * p.OW * F, first, last
     if pooled:
         z, z_start = work, scratch
         i = max(0, first * pooling.row_stride - pooling.top)
+        i -= i % 4 if p.winograd else 0
         end = min(p.OH, (last - 1) * pooling.row_stride - pooling.top + pooling.rows)
     image, image_start = x, n * p.H * p.W * C
-    if not canvas.in_place:
+    if p.winograd:
+        convolve(
+            micro[2], micro[0], x, image_start, p.H, p.W, p.C, i - canvas.top, -canvas.left, end - i, p.OW, w, p.F, b,
+            floor, z, z_start, pixels, taps, work, start,
+        )  # fmt: skip
+    elif not canvas.in_place:
         place(canvas, x, image_start, p.H, p.W, C, i * p.row_stride, (end - 1) * p.row_stride + p.row_extent,
               work, start)  # fmt: skip
         image, image_start = work, start
-    for g in range(p.groups):
+    for g in range(0 if p.winograd else p.groups):
         w_start = g * (w.size // p.groups if w_row != p.F else FG)
         product(
-            micro, (end - i) * p.OW, FG, p.taps * CG, image, image_start + g * CG * p.lanes, pixels, i * p.OW, taps, 0,
-            w, w_start, w_row, b, g * FG, 0, floor, z, z_start + g * FG * p.lanes, F,
+            micro[0], (end - i) * p.OW, FG, p.taps * CG, image, image_start + g * CG * p.lanes, pixels, i * p.OW, taps,
+            0, w, w_start, w_row, b, g * FG, 0, floor, z, z_start + g * FG * p.lanes, F,
         )  # fmt: skip
     if scale.size:
         for pixel in range((end - i) * p.OW):
@@ -196,8 +211,8 @@ def backward(
     Parameters
     ----------
     chunk, worker : int
-    micro : (int, int)
-        The products of images and weights, and of images and gradients.
+    micro : (int, int, int)
+        The products of images and weights, and of images and gradients, and Winograd's convolution.
     p : Sizes
     canvas, back : Canvas
         Of x, and of dz for the input gradient.
@@ -243,7 +258,7 @@ def backward(
     for item in range(first_item, (chunk + 1) * items // p.chunks_backward):
         n, band = item // p.bands, item % p.bands
         rows = band * p.OH // p.bands, (band + 1) * p.OH // p.bands
-        x_rows = band * p.H // p.bands, (band + 1) * p.H // p.bands
+        x_rows = cut(p.unit_back, band, p.bands, p.H), cut(p.unit_back, band + 1, p.bands, p.H)
         first, last = rows
         if wants[0]:  # row h of x met row i of dz if i * row_stride <= h + top < i * row_stride + row_extent
             first = min(first, max(0, (x_rows[0] + canvas.top - p.row_extent) // p.row_stride + 1))
@@ -266,7 +281,14 @@ def backward(
                 micro[1], p, canvas, n, rows, dz, dz_start, x, zeros, item == first_item, total,
                 total_start, pixels, taps, work, start, start + offsets[1],
             )  # fmt: skip
-        if wants[0]:
+        if wants[0] and p.winograd_back:
+            reach = p.row_extent - 1
+            convolve(
+                micro[2], micro[0], dz, dz_start, p.OH, p.OW, p.F, x_rows[0] + canvas.top - reach, canvas.left - reach,
+                x_rows[1] - x_rows[0], p.W, flipped, p.C, zeros, dz.dtype.type(-np.inf),
+                dx, (n * p.H + x_rows[0]) * p.W * p.C * p.lanes, back_pixels, back_taps, work, start + offsets[2],
+            )  # fmt: skip
+        elif wants[0]:
             input_gradient(
                 micro[0], p, canvas, back, n, x_rows, dz, dz_start, dx, back_pixels, back_taps, met_rows, runs, zeros,
                 flipped, columns, flipped_row, work, start + offsets[2],
@@ -276,6 +298,12 @@ def backward(
         for row in range(order.size + 1):
             to = order[row] if row < order.size else row
             copy(partial, chunk * size + to * p.F, work, total_start + row * p.F, p.F)
+
+
+@helper
+def cut(unit, part, parts, rows):
+    """Return where a part of so many rows begins, of parts that hold ``unit`` rows or a multiple of these."""
+    return min(rows, part * (-(-rows // unit)) // parts * unit)
 
 
 @helper

@@ -9,6 +9,7 @@ from ... import aligned
 from ..machine.arrays import pieces
 from ..machine.max_pooling import NO_POOL, Pooling
 from ..machine.micro_kernel import packed_size, panel_width
+from . import lane_winograd
 from .canvas import SUM_WIDTH, Canvas
 
 CHUNKS = 32  # at most, of a launch
@@ -36,6 +37,10 @@ class Sizes(NamedTuple):
     bands: int  # the same in the backward; images that are not in lanes remain whole
     chunks: int
     chunks_backward: int
+    winograd: bool  # whether the forward is Winograd's, see :mod:`.lane_winograd`
+    winograd_back: bool  # whether the input gradient is
+    unit: int  # rows that parts are made of: those of whole tiles with Winograd's convolution, else 1
+    unit_back: int  # the same for bands
 
 
 class Scratch(NamedTuple):
@@ -48,6 +53,7 @@ class Scratch(NamedTuple):
     sums: int  # the gradients of weights and biases in each lane
     weights: int  # packed
     flipped: int  # and packed, for the input gradient
+    tiles: int  # what Winograd's convolution needs
 
 
 class Plan(NamedTuple):
@@ -67,7 +73,7 @@ class Plan(NamedTuple):
 
 
 @functools.lru_cache(maxsize=1024)
-def plan(x_shape, filters, window, groups, pooling=NO_POOL, itemsize=4, lanes=1):
+def plan(x_shape, filters, window, groups, pooling=NO_POOL, itemsize=4, lanes=1, winograd=(False, False)):
     """Return the plan of a direct convolution and of the pooling behind it.
 
     Parameters
@@ -81,6 +87,8 @@ def plan(x_shape, filters, window, groups, pooling=NO_POOL, itemsize=4, lanes=1)
         Bytes of a number.
     lanes : int
         How many images stand in the place of one, see :mod:`..machine.lane_kernel`.
+    winograd : (bool, bool)
+        Whether :mod:`.lane_winograd` computes the forward, and the input gradient.
     """
     N, H, W, C = x_shape
     (KH, KW), (sh, sw), (top, _, left, _), (dh, dw) = window
@@ -91,12 +99,13 @@ def plan(x_shape, filters, window, groups, pooling=NO_POOL, itemsize=4, lanes=1)
     canvas = Canvas((OH - 1) * sh + eh, (OW - 1) * sw + ew, top, left, 1, 1, False) if padded else (
         Canvas(H, W, 0, 0, 1, 1, True)
     )  # fmt: skip
-    parts = min(pooling.OH or OH, pieces(ENOUGH, N)) if N else 1
+    unit, unit_back = lane_winograd.rows_of_tiles(pooling) if winograd[0] else 1, 4 if winograd[1] else 1
+    parts = min(pieces(pooling.OH or OH, unit), pieces(ENOUGH, N)) if N else 1
     weights, bands = KH * KW * CG * filters, 1
     # A chunk's own dw has to be cleared and added up, in lanes for each of them. That is worth it for some pixels of a
     # block in lanes, and for a million multiplications elsewhere, within the cache.
     if lanes > 1:
-        bands = max(1, min(H, OH, pieces(ENOUGH, max(1, N)), OH * OW // CHUNK_PIXELS))
+        bands = max(1, min(pieces(H, unit_back), OH, pieces(ENOUGH, max(1, N)), OH * OW // CHUNK_PIXELS))
         worth_it = N * OH * OW // CHUNK_PIXELS
     else:
         worth_it = N * OH * OW * weights >> 20
@@ -118,6 +127,9 @@ def plan(x_shape, filters, window, groups, pooling=NO_POOL, itemsize=4, lanes=1)
         bands,
         min(N * parts, CHUNKS),
         max(1, chunks_backward),
+        *winograd,
+        unit,
+        unit_back,
     )
     tables = tuple(
         lanes * table
@@ -226,5 +238,6 @@ def _scratch(p, canvas, back, met, itemsize):
         0 if lanes == 1 else (p.taps * CG + 1) * p.F * lanes,
         p.groups * packed(p.taps * CG, FG, itemsize),
         met[1].size * p.groups * panel_columns(p, itemsize)[0],
+        lane_winograd.scratch_size(p.C, p.F) if p.winograd or p.winograd_back else 0,
     )
     return Scratch(*(aligned.rounded(size, itemsize) for size in sizes))

@@ -12,7 +12,6 @@ import numpy as np
 from ... import aligned
 from ..._arguments import several
 from ...geometry import argmax_dtype
-from ..convolution import direct_plan
 from ..convolution.choice import NO_WINNERS, choose, launch_backward, launch_forward
 from ..machine.arrays import deliver, operand, target
 from ..machine.max_pooling import NO_POOL, pooling
@@ -106,6 +105,4 @@ def stage_plan(x_shape, itemsize, filters, window, groups, algorithm, pool):
     """Return the plan of a stage; it is computed once for each combination of shapes."""
     size = window.output_size(x_shape[1:3])
     pool = NO_POOL if pool is None else pooling(pool, size)
-    if len(x_shape) == 5:
-        return direct_plan.plan(x_shape[:4], filters, window, groups, pool, itemsize, x_shape[4])
-    return choose(algorithm, x_shape, filters, window, groups, itemsize, pool)
+    return choose(algorithm, x_shape[:4], filters, window, groups, itemsize, pool, *x_shape[4:])

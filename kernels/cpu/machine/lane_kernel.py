@@ -11,7 +11,8 @@ each lane (:func:`add_lanes` adds them up). Both are called by :func:`.micro_ker
 
 * ``rows``, ``steps`` and all distances count numbers, so neighbours of A and C, and vectors of B, are ``LANES`` apart.
 * B lies as it is; nothing is packed.
-* Where ``i_row`` is 0, the initial values are a number for each column; elsewhere they are vectors.
+* Where ``i_row`` is 0, the initial values are a number for each column; where it is negative, the first product has
+  none, and no floor; elsewhere they are vectors.
 
 There are always sixteen lanes, which are one register, two or four, so that bits do not depend on the registers' width.
 Each sum goes over the steps in order, in blocks that begin at zero.
@@ -74,7 +75,7 @@ def _compiled(number, vectors):
         for s in range(0, k, DEPTH):
             count, bound = min(DEPTH, k - s), floor if s + DEPTH >= k else none
             first, first_row = (init, i_row) if s == 0 else (c, c_row)
-            apart = LANES if first_row else 1
+            apart = LANES if first_row > 0 else 1
             r = 0
             while r < m:
                 # A single row has few sums to hide the latency of a multiply-add, so 4 rows are 2 and 2.
@@ -84,7 +85,7 @@ def _compiled(number, vectors):
                     for lane in range(0, LANES, part):
                         _weights_tile(
                             height, width, count, a, lane, rows, r, steps, s, b, s * b_row + column, b_row,
-                            first, r * first_row + column * apart + (lane if first_row else 0), first_row, bound,
+                            first, r * first_row + column * apart + (lane if first_row > 0 else 0), first_row, bound,
                             c, r * c_row + column * LANES + lane, c_row,
                         )  # fmt: skip
                     column += width
@@ -253,16 +254,20 @@ class _LaneTile(VectorTypes):
         with builder.if_else(builder.icmp_signed("==", self.i_row, self.constant(0))) as (numbers, elsewhere):
             with numbers:
                 self.deliver(totals, lambda r, j: self.spread(builder.load(builder.gep(self.init, [self.constant(j)]))))
-            with elsewhere:
-                self.deliver(totals, lambda r, j: self.load(self.place(self.init, self.i_row, r, j)))
+            with elsewhere, builder.if_else(builder.icmp_signed(">", self.i_row, self.constant(0))) as (vectors, plain):
+                with vectors:
+                    self.deliver(totals, lambda r, j: self.load(self.place(self.init, self.i_row, r, j)))
+                with plain:
+                    self.deliver(totals, None)
 
     def deliver(self, totals, initial):
-        """Add the initial values to the sums, and store them with no number below the floor; NaN stays."""
+        """Add any initial values to the sums, and store them with no number below the floor then; NaN stays."""
         builder, floor = self.builder, self.spread(self.floor)
         for r, row in enumerate(totals):
-            for j, total in enumerate(row):
-                value = builder.fadd(initial(r, j), total)
-                if not self.vectors:  # gradients of weights have no floor
+            for j, value in enumerate(row):
+                if initial:
+                    value = builder.fadd(initial(r, j), value)
+                if initial and not self.vectors:  # gradients of weights have no floor
                     value = builder.select(builder.fcmp_ordered("<", value, floor), floor, value)
                 place = builder.bitcast(self.place(self.c, self.c_row, r, j), self.vector.as_pointer())
                 builder.store(value, place).align = self.bytes

@@ -106,6 +106,26 @@ def clear(typingctx, target, start, count):
 
 
 @intrinsic
+def prefetch(typingctx, target, start, count):
+    """Ask for the cache lines of ``target[start : start + count]``, which will soon be written."""
+    index = types.intp
+    signature = types.void(target, index, index)
+
+    def generate(context, builder, signature, args):
+        target, start, count = args
+        line = ir.Constant(_INDEX, 64 * 8 // signature.args[0].dtype.bitwidth)
+        to = address(context, builder, signature.args[0], target, start)
+        layout = ir.FunctionType(ir.VoidType(), [_POINTER, _INT, _INT, _INT])
+        function = cgutils.get_or_insert_function(builder.module, layout, "llvm.prefetch.p0")
+        with cgutils.for_range_slice(builder, ir.Constant(_INDEX, 0), count, line, _INDEX) as (i, _):
+            place = builder.bitcast(builder.gep(to, [i]), _POINTER)
+            builder.call(function, [place, *(ir.Constant(_INT, value) for value in (1, 3, 1))])  # to write; near; data
+        return context.get_dummy_value()
+
+    return signature, generate
+
+
+@intrinsic
 def fused_multiply_add(typingctx, a, b, c):
     """Compute ``a * b + c`` and round once, whatever the compiler would make of the formula."""
     if not a == b == c:
@@ -137,11 +157,14 @@ def _python_forms():
     def clear(target, start, count):
         target[start : start + count] = 0
 
+    def prefetch(target, start, count):
+        pass
+
     def fused_multiply_add(a, b, c):
         return a * b + c
 
-    return matmul_add, copy, clear, fused_multiply_add
+    return matmul_add, copy, clear, prefetch, fused_multiply_add
 
 
 if numba.config.DISABLE_JIT:
-    matmul_add, copy, clear, fused_multiply_add = _python_forms()
+    matmul_add, copy, clear, prefetch, fused_multiply_add = _python_forms()

@@ -381,7 +381,9 @@ def _python_form():
         if micro:  # one of the products of :mod:`.lane_kernel`; 2 is the one in which B is vectors, too
             left = np.moveaxis(a[places[..., None] + np.arange(16)], -1, 0)
             right = b[grid(b_start, k, b_row, f, micro == 2)]
-            total = init[grid(i_start, m, i_row, f, i_row > 0)] + left @ right
+            total = left @ right
+            if i_row >= 0:
+                total += init[grid(i_start, m, i_row, f, i_row > 0)]
             c[grid(start, m, c_row, f, True)] = np.where(total < floor, floor, total)
             return
         left = a[places]
