@@ -183,7 +183,7 @@ def test_there_are_chunks_for_many_threads(size):
         assert sizes.chunks >= 16
         assert sizes.chunks_backward == (16 if size >= 8 else 8)
     assert sizes.winograd == (size in (8, 12, 24, 28))
-    assert sizes.winograd_back == (size in (6, 10, 24, 28))
+    assert not sizes.winograd_back
 
 
 def test_where_winograds_algorithm_is_taken():
@@ -193,7 +193,8 @@ def test_where_winograds_algorithm_is_taken():
         sizes = choice.choose(algorithm, (4, H, 12, C), F, window, groups, 4, lanes=16).sizes
         return sizes.winograd, sizes.winograd_back
 
-    assert taken() == (True, True)
+    assert taken() == taken(C=19, F=20) == (True, False)
+    assert taken(C=20, F=20) == taken(C=31, F=22) == (True, True)
     assert taken(H=4) == taken(H=6) == taken(C=7) == taken(F=7) == taken(groups=2) == (False, False)
     assert taken(window=Window((3, 3), (1, 2), (1, 1, 1, 1))) == taken(algorithm="direct") == (False, False)
     assert taken(H=4, C=1, algorithm="winograd") == (True, True)

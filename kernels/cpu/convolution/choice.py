@@ -45,7 +45,7 @@ def choose(algorithm, x_shape, filters, window, groups, itemsize, pooling=NO_POO
     if lanes > 1:
         tiled = [algorithm == "winograd"] * 2
         if algorithm == "auto":
-            ends = (C, filters, *size), (filters, C, *x_shape[1:3])
+            ends = (C, filters, *size, lane_winograd.FORWARD), (filters, C, *x_shape[1:3], lane_winograd.BACK)
             tiled = [lane_winograd.preferred(*shape, *end) for end in ends]
         return direct_plan.plan(x_shape, filters, window, groups, pooling, itemsize, lanes, tuple(tiled))
     if algorithm == "im2col":

@@ -33,18 +33,21 @@ from .winograd_transforms import input_tile, result_tile
 POINTS = winograd_tiles.POINTS
 TILES = 3  # at a time: as many rows as the product takes at once
 FILTERS = 8  # at a time, which makes what lies between products and transform back half as large, or less
+#: The fewest channels for which this is faster: forward, and for the input gradient, whose direct product does not
+#: multiply the zeros around dy.
+FORWARD, BACK = 8, 20
 _ANY = 1 << 40  # elements of an array of which only the address is known
 
 
-def preferred(kernel, strides, dilation, groups, C, F, OH, OW):
+def preferred(kernel, strides, dilation, groups, C, F, OH, OW, least):
     """Return whether this is expected to be faster than the direct product, by the shapes alone.
 
-    For the input gradient C and F change places, and OH and OW are the input's. Of a tile's 16 results 13 must exist on
-    average where there are 8 channels, and fewer where more channels make the transforms a smaller part of the work.
-    And there must be two rows of tiles, to be shared by threads.
+    There must be ``least`` channels. For the input gradient C and F change places, and OH and OW are the input's. Of a
+    tile's 16 results 13 must exist on average where there are 8 channels, and fewer where more channels make the
+    transforms a smaller part of the work. And there must be two rows of tiles, to be shared by threads.
     """
     tiles = -(-OH // 4) * -(-OW // 4)
-    enough = min(C, F) >= 8 and tiles * (15 - min(C, F) // 4) <= OH * OW and OH > 4
+    enough = min(C, F) >= least and tiles * (15 - min(C, F) // 4) <= OH * OW and OH > 4
     return kernel == (3, 3) and strides == dilation == (1, 1) and groups == 1 and enough
 
 
