@@ -3,21 +3,25 @@
     python benchmarks/report.py
 
 The script replaces what lies between a comment ``<!-- record KIND -->`` and the next ``<!-- end -->``. The rest of the
-page is written by hand and stays unchanged.
+page is written by hand and stays unchanged. The kind ``progress`` holds the first records against the newest ones.
 """
 
 import argparse
+import json
 import re
 import sys
 from pathlib import Path
 
 import chunks
 import compare
+import figures
 import memory
 import record
 import scaling
 import startup
 import together
+from networks import PUBLISHED
+from peers import ALL_OURS
 
 import kernels
 
@@ -46,11 +50,31 @@ def filled(page: str, folder: Path = record.RESULTS) -> str:
 
 
 def _section(kind: str, folder: Path) -> str:
+    if kind == "progress":
+        return progress(folder)
     tables, newest = TABLES[kind], record.latest(kind, folder)
     if newest is None:
         return "Not measured yet."
     picture = f"{ROOFLINE}\n\n" if kind == "kernels" else ""
     return f"{picture}{tables(newest)}\n\n{record.origin(newest)}."
+
+
+def progress(folder: Path) -> str:
+    """Return a table of tinycnn's ratios to the fastest peer in the first and in the newest record of each mode."""
+    columns: list[dict[str, figures.Ratio]] = []
+    header = ["network"]
+    for mode in ("training", "inference", "latency"):
+        for path in (paths := sorted(folder.glob(f"*-{mode}.json")))[:: max(1, len(paths) - 1)]:
+            kept = json.loads(path.read_text())
+            ways = [compare.ratios(kept, name) for name in ALL_OURS]
+            best = {name: max((way[name] for way in ways if name in way), key=lambda r: r.value) for name in ways[0]}
+            columns.append(best)
+            header.append(f"{mode}, {kept['date']}")
+    rows = [
+        [name, *(f"{column[name].value:.2f}×" if name in column else "–" for column in columns)] for name in PUBLISHED
+    ]
+    means = (figures.geometric_mean(ratio.value for ratio in column.values()) for column in columns)
+    return figures.table(header, [*rows, ["geometric mean", *(f"{mean:.2f}×" for mean in means)]])
 
 
 def main() -> None:

@@ -66,7 +66,7 @@ def run_fit(job, tick):
         tf.config.threading.set_inter_op_parallelism_threads(job.threads)
     model, optimizer, loss_function = _ready(job)
     clock = keras.callbacks.LambdaCallback(on_train_batch_end=lambda batch, logs: tick())
-    model.compile(optimizer, loss_function, ["accuracy"])
+    model.compile(optimizer, loss_function, metrics=["accuracy"])
     model.fit(*job.data(), job.batch_size, epochs=ENDLESS, verbose=0, callbacks=[clock])
 
 

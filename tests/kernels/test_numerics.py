@@ -14,8 +14,8 @@ from tinycnn.kernels.geometry import Window
 pytestmark = pytest.mark.skipif(bool(numba.config.DISABLE_JIT), reason="the bits are those of compiled kernels")
 
 #: The first digits of the SHA-256 of each result below. They are the same on every processor, because a fused
-#: multiply-add rounds once everywhere, and because no sum depends on the width of vectors. In Winograd's transforms the
-#: compiler fuses where the processor can.
+#: multiply-add rounds once everywhere, and because no sum depends on the width of vectors. In Winograd's transforms and in
+#: normalisations the compiler fuses where the processor can.
 VERSION = 4
 BITS = {
     "dense_forward": "d34a9fd4a4ec",
@@ -25,7 +25,7 @@ BITS = {
     "direct, 3 to 10 channels, dx": "c00c9caeec6e",
     "direct, 3 to 10 channels, dw": "02c1c41f0920",
     "direct, 40 to 33 channels, forward": "c1213477ce0b",
-    "direct, 40 to 33 channels, dx": "3575328fec10",
+    "direct, 40 to 33 channels, dx": "3d24f8569ca0",
     "direct, 40 to 33 channels, dw": "5c163156a522",
     "winograd, 16 to 20 channels, forward": "d9516b8d3dbe",
     "winograd, 16 to 20 channels, dx": "b482af8aac48",
@@ -36,6 +36,16 @@ BITS = {
     "in lanes, bands of rows, forward": "b14d578c7c60",
     "in lanes, bands of rows, dx": "ae2690129253",
     "in lanes, bands of rows, dw": "7e6e226b19e5",
+    "in lanes, winograd, forward": "3ae9d89b12a1",
+    "in lanes, winograd, dx": "bde3e7fe8240",
+    "with a normalisation, direct, forward": "a67c3afaaecc",
+    "with a normalisation, direct, variance": "54c998defe99",
+    "with a normalisation, direct, dx": "7853f267a6f9",
+    "with a normalisation, direct, dgamma": "0c435edd23a3",
+    "with a normalisation, winograd, forward": "44faa0c8ea83",
+    "with a normalisation, winograd, variance": "a5cb921350f1",
+    "with a normalisation, winograd, dx": "c24b27f600d6",
+    "with a normalisation, winograd, dgamma": "38a2f98299f6",
 }
 
 
@@ -65,12 +75,30 @@ def results():
         dx, dw, _ = cpu.fused.conv2d_stage_backward(y, y, none, lanes, w, window, 1, "auto", True, None, wants)
         yield name + "dx", dx
         yield name + "dw", dw
+    lanes, w, none = cpu.fused.to_lanes(drawn(20, 13, 14, 9)), drawn(3, 3, 9, 11, seed=1), np.empty(0, np.uint8)
+    y, _ = cpu.fused.conv2d_stage_forward(lanes, w, None, window, 1, "winograd", True, None)
+    yield "in lanes, winograd, forward", y
+    arguments = y, y, none, lanes, w, window, 1, "winograd", True, None
+    yield "in lanes, winograd, dx", cpu.fused.conv2d_stage_backward(*arguments, (True, False))[0]
+    x, pool, (gamma, beta) = drawn(20, 9, 10, 17), Window((2, 2), (2, 2), (0, 0, 0, 0)), drawn(2, 33, seed=2)
+    w = drawn(3, 3, 17, 33, seed=1)
+    for algorithm in ("direct", "winograd"):
+        stage = window, 1, algorithm, True, pool
+        y, argmax, z, peaks, *statistics = cpu.fused.conv2d_norm_stage_forward(x, w, None, *stage, gamma, beta, 0.001)
+        gradients = cpu.fused.conv2d_norm_stage_backward(
+            y, argmax, z, peaks, x, w, *stage, gamma, *statistics, 0.001, (True, True)
+        )
+        named = {"forward": y, "variance": statistics[1], "dx": gradients[0], "dgamma": gradients[3]}
+        for name, array in named.items():
+            yield f"with a normalisation, {algorithm}, {name}", array
 
 
 def test_bits_change_only_with_the_numerics_version():
     found = {name: hashlib.sha256(array.tobytes()).hexdigest()[:12] for name, array in results()}
     _, _, features = cpu_target.target_context.codegen().magic_tuple()
-    expected = {name: bits for name, bits in BITS.items() if "winograd" not in name or "+fma" in features.split(",")}
+    fuses = "+fma" in features.split(",")
+    alike = {name: bits for name, bits in BITS.items() if "winograd" not in name and "normalisation" not in name}
+    expected = BITS if fuses else alike
     cure = "if results were meant to change, raise NUMERICS in core/version.py and take these digests"
     assert {name: found[name] for name in expected} == expected, cure
     assert found.keys() == BITS.keys()

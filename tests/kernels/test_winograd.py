@@ -6,8 +6,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tinycnn.kernels import cpu
 from tinycnn.kernels.cpu.convolution import winograd_tiles as winograd
+from tinycnn.kernels.cpu.fused.conv_pool import stage_plan
 from tinycnn.kernels.cpu.machine.micro_kernel import micro_kernel
+from tinycnn.kernels.geometry import Window
 from tinycnn.kernels.reference import conv as reference
 
 BOUND = {np.float32: 1e-5, np.float64: 1e-13}  # largest error, relative to the largest result
@@ -207,3 +210,30 @@ def test_block_sizes():
     assert winograd.images_per_block(128, 7, 7, 64) == 16
     assert winograd.images_per_block(64, 7, 7, 64) == 8
     assert winograd.images_per_block(1, 7, 7, 64) == winograd.images_per_block(64, 28, 56, 64) == 1
+
+
+POOLS = {
+    "none": None,
+    "2x2": Window((2, 2), (2, 2), (0, 0, 0, 0)),
+    "4x4": Window((4, 4), (4, 4), (0, 0, 1, 0)),
+    "overlapping": Window((3, 3), (2, 2), (0, 0, 0, 0)),
+    "with a pad": Window((2, 2), (2, 2), (1, 0, 0, 0)),
+    "by three": Window((3, 3), (3, 3), (0, 0, 0, 0)),
+}
+
+
+@pytest.mark.parametrize("pool", POOLS)
+@pytest.mark.parametrize("height", [13, 16, 19, 34])
+@pytest.mark.parametrize("normalised", [False, True])
+def test_an_image_alone_is_cut_into_rows_and_has_the_bits_that_it_has_in_a_batch(pool, height, normalised):
+    rng = np.random.default_rng(3)
+    x, w = rng.standard_normal((9, height, 9, 5), np.float32), rng.standard_normal((3, 3, 5, 6), np.float32)
+    terms = *rng.uniform(0.5, 2, (4, 6)).astype(np.float32), 0.001
+    stage = Window((3, 3), (1, 1), (1, 1, 1, 1)), 1, "winograd", True, POOLS[pool], terms if normalised else None
+    batch = cpu.fused.conv2d_stage_forward(x, w, None, *stage)
+    for n in (1, 3):
+        plan = stage_plan(x[:n].shape, 4, 6, *stage[:3], POOLS[pool])
+        assert plan.sizes.cuts == (1 if height < 16 or pool in list(POOLS)[3:] else 4 if height > 32 else 2)
+        few = cpu.fused.conv2d_stage_forward(x[:n].copy(), w, None, *stage)
+        for whole, part in zip(batch, few, strict=True):
+            np.testing.assert_array_equal(part, whole[:n])

@@ -15,7 +15,8 @@ __version__ = "0.1.0"
 #: 3. Bands of rows add up the gradients of these weights, and batch normalization in such a row takes its statistics in
 #:    lanes (``kernels/cpu/fused/lane_norm.py``).
 #: 4. A batch normalization behind a convolution takes its statistics image by image
-#:    (``kernels/cpu/fused/conv_norm.py``).
+#:    (``kernels/cpu/fused/conv_norm.py``). Images in lanes have Winograd's convolution, and input gradients leave out
+#:    products with zeros.
 NUMERICS = 4
 
 #: How the full name of every module of tinycnn begins; a class from any other module is somebody else's.

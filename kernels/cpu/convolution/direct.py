@@ -7,7 +7,8 @@ batch would go to memory and back. The kernels of ``conv`` are this without ReLU
 this with them.
 
 The convolution itself is a product of :func:`.micro_kernel.product`, of an image with zeros around it (a *canvas*). The
-same with Winograd's convolution is :mod:`.winograd`.
+same with Winograd's convolution is :mod:`.winograd`, but for images in lanes, where :mod:`.lane_winograd` stands in the
+place of the product.
 """
 
 import itertools

@@ -39,6 +39,7 @@ class Sizes(NamedTuple):
     images: int  # in a block
     blocks: int
     chunks: int
+    cuts: int  # into which each image's tiles are cut forward, row by row, where there are few images
     parts: int  # into which the images are cut for the weight gradient: each part has 36 matrices of its own
     run: int  # tiles that are taken at a time, forward and for the weight gradient
     run_back: int  # the same for the input gradient
@@ -73,9 +74,12 @@ def plan(x_shape, filters, window, pooling=NO_POOL, itemsize=4):
     run, run_back = tiles.run_length(C, itemsize), tiles.run_length(filters, itemsize)
     images = tiles.images_per_block(N, OH, OW, run)
     blocks = pieces(N, images)
-    chunks = min(blocks, CHUNKS)
+    chunks, cuts = min(blocks, CHUNKS), 1
+    alone = pooling.rows == pooling.row_stride and pooling.top == 0 and pooling.row_stride in (0, 1, 2, 4)
+    if alone and N < tiles.BLOCKS:
+        cuts = {0: 1, 1: 2}.get(OH // 16, 4)  # of two rows of tiles at least
     parts = min(chunks, max(2, SUMS_BYTES // (POINTS * C * filters * itemsize)))
-    sizes = Sizes(N, H, W, C, OH, OW, filters, images, blocks, chunks, parts, run, run_back)
+    sizes = Sizes(N, H, W, C, OH, OW, filters, images, blocks, chunks, cuts, parts, run, run_back)
     canvas = Canvas(_whole_tiles(OH), _whole_tiles(OW), top, left, 1, 1, False)
     back = Canvas(_whole_tiles(H), _whole_tiles(W), 2 - top, 2 - left, 1, 1, False)
     return WinogradPlan(sizes, canvas, back, pooling, itemsize)
@@ -97,12 +101,13 @@ def launch_forward(plan, x, w, b, floor, y, winners, work, norm, moments):
     z = p.images * p.OH * p.OW * p.F if pooling.OH else 0
     offsets = tuple(aligned.rounded(size, itemsize) for size in (p.images * canvas.height * canvas.width * p.C, z))
     share = sum(offsets) + aligned.rounded(tiles.forward_scratch(p.run, p.C, p.F, itemsize), itemsize)
-    scratch = empty((worker_count(p.chunks), share), x.dtype)
+    chunks = min(p.blocks * p.cuts, CHUNKS)
+    scratch = empty((worker_count(chunks), share), x.dtype)
     u = empty((tiles.filters_size(p.C, p.F, itemsize),), x.dtype)
     filter_scratch = empty((PIECES, 9 * p.F), x.dtype)
     transform_piece.launch(PIECES, w.reshape(-1), p.C, p.F, False, u, filter_scratch, of_weights=True)
     forward.launch(
-        p.chunks, micro_kernel(x.dtype), p, canvas, pooling, x.reshape(-1), b, x.dtype.type(floor), y.reshape(-1),
+        chunks, micro_kernel(x.dtype), chunks, p, canvas, pooling, x.reshape(-1), b, x.dtype.type(floor), y.reshape(-1),
         winners.reshape(-1), u, *tiles.tables(p.run, p.C), scratch.reshape(-1), share, offsets, *norm,
         *moments,
     )  # fmt: skip
@@ -156,14 +161,14 @@ def transform_piece(piece, worker, w, C, F, flipped, u, scratch):
 
 @parallel
 def forward(
-    chunk, worker, micro, p, canvas, pooling, x, b, floor, y, winners, u, rows, steps, work, share, offsets, mean,
-    scale, shift, means, squares,
+    chunk, worker, micro, chunks, p, canvas, pooling, x, b, floor, y, winners, u, rows, steps, work, share, offsets,
+    mean, scale, shift, means, squares,
 ):  # fmt: skip
-    """Compute a chunk of the result, one block of images after another.
+    """Compute a chunk of the result, one block of images after another, or some rows of one image.
 
     Parameters
     ----------
-    chunk, worker : int
+    chunk, worker, chunks : int
     micro : int
         :func:`.micro_kernel.micro_kernel`.
     p : Sizes
@@ -191,34 +196,40 @@ def forward(
         They receive the moments of each block of the result; empty if these are not asked for.
     """
     start, size = worker * share, canvas.height * canvas.width * p.C
-    for block in range(chunk * p.blocks // p.chunks, (chunk + 1) * p.blocks // p.chunks):
+    items, down = p.blocks * p.cuts, -(-p.OH // 4)
+    for item in range(chunk * items // chunks, (chunk + 1) * items // chunks):
+        block, cut = item // p.cuts, item % p.cuts
         first = block * p.images
         count = min(p.images, p.N - first)
-        place_all(canvas, x, first * p.H * p.W * p.C, count, p.H, p.W, p.C, work, start)
-        z, z_start = y, first * p.OH * p.OW * p.F
+        top, bottom = 4 * (cut * down // p.cuts), 4 * ((cut + 1) * down // p.cuts)
+        rows_here = min(bottom, p.OH) - top
+        place_all(canvas, x, first * p.H * p.W * p.C, count, p.H, p.W, p.C, top, bottom + 2, work, start)
+        z, z_start = y, (first * p.OH + top) * p.OW * p.F
         if pooling.OH > 0:
             z, z_start = work, start + offsets[0]
         convolve_block(
-            micro, work, start, size, canvas.width, p.C, count, p.OH, p.OW, u, 0, p.F, b, 0, floor, z, z_start,
-            p.run, rows, steps, work, start + offsets[0] + offsets[1],
+            micro, work, start + top * canvas.width * p.C, size, canvas.width, p.C, count, rows_here, p.OW, u, 0, p.F,
+            b, 0, floor, z, z_start, p.run, rows, steps, work, start + offsets[0] + offsets[1],
         )  # fmt: skip
         if means.size:
             moments_of(y, z_start, count * p.OH * p.OW * p.F, means[block], squares[block])
         if scale.size:
-            for pixel in range(count * p.OH * p.OW):
+            for pixel in range(count * rows_here * p.OW):
                 normalise_pixel(p.F, z, z_start + pixel * p.F, mean, scale, shift)
         if pooling.OH > 0:
+            pooled = top // pooling.row_stride
+            end = pooling.OH if cut == p.cuts - 1 else bottom // pooling.row_stride
             for i in range(count):
-                image = z_start + i * p.OH * p.OW * p.F
-                pool_rows(pooling, z, image, p.OH, p.OW, p.F, 0, pooling.OH, y, winners, first + i)
+                image = z_start + (i * p.OH - top) * p.OW * p.F
+                pool_rows(pooling, z, image, p.OH, p.OW, p.F, pooled, end, y, winners, first + i)
 
 
 @helper
-def place_all(canvas, images, start, count, H, W, C, work, canvases):
-    """Put ``count`` images on canvases, one after another."""
+def place_all(canvas, images, start, count, H, W, C, first, last, work, canvases):
+    """Put rows ``first`` … ``last - 1`` of ``count`` images on canvases, one after another."""
     for i in range(count):
         target = canvases + i * canvas.height * canvas.width * C
-        place(canvas, images, start + i * H * W * C, H, W, C, 0, canvas.height, work, target)
+        place(canvas, images, start + i * H * W * C, H, W, C, first, last, work, target)
 
 
 @parallel
@@ -270,7 +281,7 @@ def input_gradient(
         if wants[1]:
             add_columns(dz, dz_start, count * results, p.F, biases, chunk * p.F, work, start + canvas_size)
         if wants[0]:
-            place_all(back, dz, dz_start, count, p.OH, p.OW, p.F, work, start)
+            place_all(back, dz, dz_start, count, p.OH, p.OW, p.F, 0, back.height, work, start)
             convolve_block(
                 micro, work, start, back.height * back.width * p.F, back.width, p.F, count, p.H, p.W, u, 0, p.C,
                 zeros, 0, none, dx, first * p.H * p.W * p.C, p.run_back, rows, steps, work, start + canvas_size,
@@ -330,7 +341,7 @@ def weight_gradient(item, worker, micro, p, canvas, x, dz, du, rows, steps, work
     for block in range(part * p.blocks // p.parts, (part + 1) * p.blocks // p.parts):
         first = block * p.images
         count = min(p.images, p.N - first)
-        place_all(canvas, x, first * p.H * p.W * p.C, count, p.H, p.W, p.C, work, start)
+        place_all(canvas, x, first * p.H * p.W * p.C, count, p.H, p.W, p.C, 0, canvas.height, work, start)
         weights_block(
             micro, work, start, size, canvas.width, p.C, c, channels, count, p.OH, p.OW, dz,
             first * p.OH * p.OW * p.F, p.F, f, filters, du, total, p.run, rows, steps, work, start + canvas_size,
