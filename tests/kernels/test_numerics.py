@@ -14,8 +14,8 @@ from tinycnn.kernels.geometry import Window
 pytestmark = pytest.mark.skipif(bool(numba.config.DISABLE_JIT), reason="the bits are those of compiled kernels")
 
 #: The first digits of the SHA-256 of each result below. They are the same on every processor, because a fused
-#: multiply-add rounds once everywhere, and because no sum depends on the width of vectors. In Winograd's transforms and in
-#: normalisations the compiler fuses where the processor can.
+#: multiply-add rounds once everywhere, and because no sum depends on the width of vectors. In Winograd's transforms and
+#: in normalisations the compiler fuses where the processor can.
 VERSION = 4
 BITS = {
     "dense_forward": "d34a9fd4a4ec",
