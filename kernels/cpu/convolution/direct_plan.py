@@ -179,7 +179,7 @@ def _met_taps(p, window, itemsize):
     columns = _met(p.W, KW, dw, left, width)
     if KW > 1 and p.lanes == 1:
         back = back._replace(width=p.W + window.extent()[1] - 1, left=left, in_place=False)
-        columns, left = np.tile((0, KW), (p.W, 1)), 0
+        columns, left = np.full((p.W, 2), (0, KW)), 0
     pixels = (np.arange(p.H)[:, None] - top) * back.width + np.arange(p.W) - left
     ranges, which = np.unique(columns, axis=0, return_inverse=True)
     taps = [_grid((KH, high - low), (dh, dw), back.width, p.F, FG) + low * dw * p.F for low, high in ranges]
@@ -189,10 +189,10 @@ def _met_taps(p, window, itemsize):
     bounds = (0, *changes, p.W)
     i = which.reshape(-1)[[*bounds[:-1]]]
     weights = begin[i] * p.groups * panel_columns(p, itemsize)[0]
-    runs = np.stack((bounds[:-1], bounds[1:], begin[i], weights, steps[i], KH * steps[i]), axis=1)
+    runs = np.column_stack((bounds[:-1], bounds[1:], begin[i], weights, steps[i], KH * steps[i]))
     tables = (
-        p.lanes * p.F * np.concatenate((pixels, pixels.T), axis=None),
-        p.lanes * np.concatenate(taps),
+        p.lanes * p.F * np.append(pixels, pixels.T),
+        p.lanes * np.hstack(taps),
         _met(p.H, KH, dh, top, height),
         ranges,
         runs,
@@ -207,7 +207,7 @@ def _met(count, taps, distance, pad, length):
     """
     starts = np.arange(count) - pad
     first = np.clip(-(starts // distance), 0, taps)
-    return np.stack((first, np.clip((length - 1 - starts) // distance + 1, first, taps)), axis=1)
+    return np.column_stack((first, np.clip((length - 1 - starts) // distance + 1, first, taps)))
 
 
 def _grid(counts, distances, width, channels, depth):

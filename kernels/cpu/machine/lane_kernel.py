@@ -337,4 +337,4 @@ if numba.config.DISABLE_JIT:
     def _add_lanes_of_square(sums, start, out, out_start):
         """Do the same number by number."""
         for i in range(square_side(out)):
-            out[out_start + i] = sums[start + i * LANES : start + (i + 1) * LANES].sum()
+            out[out_start + i] = sum(sums[start + i * LANES : start + (i + 1) * LANES])
