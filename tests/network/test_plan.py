@@ -447,3 +447,25 @@ def test_a_layer_added_later_predicts():
     model.add(Dense(2))
     assert model.predict(x).shape == (2, 2)
     assert before.shape == (2, 4)
+
+
+@pytest.mark.parametrize("name", ["conv", "norm", "pool", "few"])
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_a_layer_whose_method_was_replaced_runs_by_itself(name, when):
+    """The method may be replaced before the first use or after it."""
+    tinycnn.set_seed(0)
+    model = Sequential([
+        Input((10, 11, 2)), Conv2D(8, 3, activation="relu", name="few"), Conv2D(33, 3, activation="relu", name="conv"),
+        BatchNormalization(name="norm"), MaxPooling2D(2, name="pool"), Flatten(), Dense(4, activation="softmax"),
+    ])  # fmt: skip
+    model.compile("sgd", "sparse_categorical_crossentropy")
+    x, y = data(32)
+    if when == "after":
+        model.fit(x, y, epochs=3, verbose=0)
+        model.predict(x)
+    layer, calls = next(layer for layer in model.layers if layer.name == name), []
+    forward = layer.forward
+    layer.forward = lambda x, **given: calls.append(given["training"]) or forward(x, **given)
+    model.fit(x, y, batch_size=16, verbose=0)
+    model.predict(x)
+    assert calls == [True, True, False]

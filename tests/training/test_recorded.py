@@ -209,6 +209,23 @@ def test_large_weights_are_updated_behind_their_gradient(optimizer, dense, behin
     assert count["behind"] == behind
 
 
+@pytest.mark.parametrize("units", [20, 600])
+@pytest.mark.parametrize("shared", ["parameter", "value", "gradient"])
+def test_layers_that_share_an_array_are_updated_one_after_another(shared, units):
+    def make():
+        first, second = layers.Dense(units, activation="tanh"), layers.Dense(units)
+        model = network(layers.Flatten(), layers.Dense(units), first, second, end=[layers.Dense(CLASSES, "softmax")])
+        if shared == "parameter":
+            second.params["kernel"] = first.params["kernel"]
+        elif shared == "value":
+            second.params["kernel"].value = first.params["kernel"].value
+        else:
+            second.params["kernel"].grad = first.params["kernel"].grad
+        return model
+
+    check_same(make, epochs=1)
+
+
 @pytest.mark.parametrize("name", LOSSES)
 def test_each_loss(name):
     loss, targets = LOSSES[name]

@@ -17,6 +17,7 @@ from ..layers.base import Layer
 from ..metrics import by_name as metrics_by_name
 from .final_softmax import check_end, training_chain
 from .plan import fused
+from .stage import METHODS
 
 #: The most bytes of memory that a model keeps between two predictions.
 IDLE_BYTES = 256 << 20
@@ -181,7 +182,7 @@ def _parts(layers: Iterable[Layer]) -> list[Any]:
     parts: list[Any] = []
     for layer in layers:  # a plain loop, because this is asked before every prediction
         attributes = vars(layer)
-        parts += layer, attributes.get("activation"), attributes.get("algorithm")
+        parts += layer, attributes.get("activation"), attributes.get("algorithm"), *map(attributes.get, METHODS)
     return parts
 
 

@@ -27,7 +27,7 @@ from ..layers.base import Nothing
 from ..layers.batchnorm import BatchNormCache
 from ..layers.dropout import DropoutCache
 from ..layers.pool import MaxPoolCache
-from .stage import ConvStage
+from .stage import ConvStage, is_plain
 
 
 class InLanes(NamedTuple):
@@ -239,7 +239,7 @@ STEPS: dict[type, type[LaneStep]] = {
 def lane_layer(layer: Any) -> LaneStep | None:
     """Return the step for a layer of images, or None if there is none."""
     kind = STEPS.get(type(layer))
-    if kind is None or len(layer.built_output_shape) != 3:
+    if kind is None or not is_plain(layer, type(layer)) or len(layer.built_output_shape) != 3:
         return None
     if kind is LaneActivation and type(layer.activation) not in LaneActivation.functions:
         return None

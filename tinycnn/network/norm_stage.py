@@ -11,7 +11,7 @@ from ..core.workspace import Workspace
 from ..kernels.geometry import argmax_dtype
 from ..layers import BatchNormalization, MaxPooling2D
 from ..layers.conv import weight_gradients
-from .stage import ConvStage
+from .stage import ConvStage, is_plain
 
 
 class NormStageCache(NamedTuple):
@@ -137,9 +137,9 @@ def with_norms(plan: list[Any]) -> list[Any]:
     result: list[Any] = []
     for step in plan:
         last = result[-1] if result else None
-        if type(step) is BatchNormalization and isinstance(last, ConvStage) and last.pool is last.norm is None:
+        if is_plain(step, BatchNormalization) and isinstance(last, ConvStage) and last.pool is last.norm is None:
             result[-1] = NormStage(last, step, None)
-        elif type(step) is MaxPooling2D and isinstance(last, NormStage) and last.pool is None:
+        elif is_plain(step, MaxPooling2D) and isinstance(last, NormStage) and last.pool is None:
             result[-1] = NormStage(last.stage, last.norm, step)
         else:
             result.append(step)

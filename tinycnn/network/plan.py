@@ -16,7 +16,7 @@ from ..layers.base import Layer
 from .final_softmax import WithoutActivation
 from .lanes import with_lanes
 from .norm_stage import with_norms
-from .stage import ConvStage
+from .stage import ConvStage, is_plain
 
 
 def fused(chain: list[Any], backend: Backend, *, training: bool = True) -> list[Any]:
@@ -53,10 +53,10 @@ def parts_of(step: Any) -> list[Any]:
 def _conv_stage(ahead: list[Any], training: bool) -> ConvStage | None:
     """Return the stage that begins with the first of the layers ahead, or None if it cannot be part of one."""
     conv, *after = ahead
-    if type(conv) is not Conv2D or type(conv.activation) not in (ReLU, Linear) or conv.algorithm == "im2col":
+    if not is_plain(conv, Conv2D) or type(conv.activation) not in (ReLU, Linear) or conv.algorithm == "im2col":
         return None
-    norm = after.pop(0) if after and type(after[0]) is BatchNormalization and not training else None
-    pool = after.pop(0) if after and type(after[0]) is MaxPooling2D else None
+    norm = after.pop(0) if after and is_plain(after[0], BatchNormalization) and not training else None
+    pool = after.pop(0) if after and is_plain(after[0], MaxPooling2D) else None
     return ConvStage(conv, pool, norm)
 
 

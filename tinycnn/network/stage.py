@@ -10,6 +10,14 @@ from ..kernels.geometry import Window, argmax_dtype
 from ..layers import BatchNormalization, Conv2D, MaxPooling2D
 from ..layers.conv import weight_gradients
 
+#: The methods by which layers run.
+METHODS = ("forward", "backward", "backward_parameters")
+
+
+def is_plain(layer: Any, kind: type) -> bool:
+    """Return whether a layer is of exactly this type, and runs by the methods of its class."""
+    return type(layer) is kind and not any(name in vars(layer) for name in METHODS)
+
 
 class StageCache(NamedTuple):
     """``x`` and ``y``: input and result; ``argmax``: which tap is the largest in each window, if there is pooling."""

@@ -5,6 +5,7 @@ of many shapes, but it can take a table of their addresses.
 """
 
 import ctypes
+import itertools
 import math
 
 import numba
@@ -37,9 +38,12 @@ class _Together:
 
     @staticmethod
     def fits(*columns):
-        """Return whether all arrays can be taken as they are."""
+        """Return whether all arrays can be taken as they are: none of them shares memory with another one."""
         arrays = [array for column in columns for array in column]
         if not arrays or arrays[0].dtype not in FLOATS:
+            return False
+        places = sorted((array.ctypes.data, array.nbytes) for array in arrays)
+        if any(start + size > following for (start, size), (following, _) in itertools.pairwise(places)):
             return False
         alike = all(len({array.shape for array in row}) == 1 for row in zip(*columns, strict=True))
         return alike and all(
