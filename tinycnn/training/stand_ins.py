@@ -18,6 +18,7 @@ from ..kernels import aligned
 from ..layers.base import Layer
 from ..network.final_softmax import layer_of
 from ..network.network import Network
+from ..network.stage import METHODS, is_plain
 from ..optimizers import SGD, Adam
 from .batches import Batch
 from .running_means import RunningMeans
@@ -46,7 +47,6 @@ _RECORDED: dict[type[Layer], tuple[Any, ...]] = {
         layers.Softmax,
     )
 }
-_METHODS = ("forward", "backward", "backward_parameters")
 
 
 class Now(NamedTuple):
@@ -75,12 +75,11 @@ def part_or_stand_in(part: Any, program: Any) -> Any:
     if not isinstance(layer, Layer):  # a step of the plan, which consists of kernels
         return part
     kind = type(layer)
-    known = _RECORDED.get(kind) == tuple(getattr(kind, name) for name in _METHODS)
-    replaced = any(name in vars(layer) for name in _METHODS)
+    known = _RECORDED.get(kind) == tuple(getattr(kind, name) for name in METHODS)
     activation = getattr(layer, "activation", None)
     ours = activation is None or type(activation) in activations.ACTIVATIONS.values()
     whole = getattr(layer, "algorithm", None) != "im2col"
-    return part if known and not replaced and ours and whole else LayerInPython(part, program)
+    return part if known and is_plain(layer, kind) and ours and whole else LayerInPython(part, program)
 
 
 def _kept(memory: Array | None, values: Array) -> Array:
