@@ -5,7 +5,7 @@ loop makes choices, and where LLVM cannot see that arrays do not overlap. Here t
 instead, if it is not whole. A *lane* is the place of one number in a vector.
 
 Whole vectors are never masked: a masked store takes a dozen cycles on some processors with AVX2 (and is a branch for
-each lane where there is no such instruction at all), so that masks made Winograd's transforms four times as slow.
+each lane where there is no such instruction at all), so that masks made Winograd's transforms much slower.
 """
 
 from llvmlite import ir
