@@ -22,9 +22,10 @@ from peers.on_keras import network
 import tinycnn
 from tinycnn import models
 from tinycnn.cli._data import Data, load
+from tinycnn.cli._results.beside import OURS
+from tinycnn.core.version import NUMERICS
 
 RESULTS = Path(__file__).parents[1] / "results" / "beside"
-OURS = "tinycnn"
 #: The networks that missed their targets.
 NETWORKS = ("ladder_05", "ladder_09", "ladder_10")
 
@@ -70,7 +71,7 @@ def compare(name: str, seeds: range, folder: Path = RESULTS, epochs: int | None 
         )
     data = load(recipe.data)
     trainers = {OURS: train_ours, f"Keras on {keras.backend.backend()}": train_theirs}
-    about = {"name": name, "command": f"python benchmarks/beside_keras.py {name}"}
+    about = {"name": name, "command": f"python benchmarks/beside_keras.py {name}", "numerics": NUMERICS}
     complete(
         *(folder / f"{name}.json", about, "curves", trainers, seeds),
         lambda title, seed: trainers[title](name, data, seed, epochs or recipe.epochs),

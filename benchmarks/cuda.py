@@ -78,10 +78,10 @@ def ours(job):
 def torchs(job, compiled):
     """Return the same two functions in PyTorch, with all data on the card and TF32 at PyTorch's default."""
     import torch
-    from peers.on_torch import _layer
+    from peers.on_torch import layer_of
 
     torch.manual_seed(0)
-    model = torch.nn.Sequential(*map(_layer, job.operations)).cuda().train()
+    model = torch.nn.Sequential(*map(layer_of, job.operations)).cuda().train()
     job.check_parameters(sum(p.numel() for p in model.parameters()))
     x, y = (torch.from_numpy(array).cuda() for array in job.data(channels_first=True))
     optimizer = torch.optim.Adam(model.parameters(), eps=1e-7, fused=True)

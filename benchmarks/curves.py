@@ -8,6 +8,7 @@ from typing import Any
 
 import machine
 
+from tinycnn.cli._results.beside import OURS
 from tinycnn.core.files import write_whole
 
 
@@ -19,7 +20,7 @@ def complete(
     seeds: range,
     train: Callable[[str, int], list[float]],
 ) -> None:
-    """Make the runs that a record lacks.
+    """Make the runs that a record lacks, and those of this engine again if it computes other bits now.
 
     Parameters
     ----------
@@ -36,8 +37,10 @@ def complete(
     train : callable
         ``train(title, seed)`` returns the accuracy after each epoch.
     """
-    known = json.loads(path.read_text())[key] if path.exists() else {}
-    curves: dict[str, dict[str, list[float]]] = {title: known.get(title, {}) for title in titles}
+    record = json.loads(path.read_text()) if path.exists() else {key: {}}
+    curves: dict[str, dict[str, list[float]]] = {title: record[key].get(title, {}) for title in titles}
+    if record.get("numerics") != about.get("numerics"):
+        curves[OURS] = {}
     for title, runs in curves.items():
         for seed in seeds:
             if str(seed) in runs:

@@ -1,9 +1,9 @@
-"""Fill docs/benchmarks.md from the newest records in benchmarks/results/.
+"""Fill docs/benchmarks.md and docs/speedrun.md from the newest records in benchmarks/results/.
 
     python benchmarks/report.py
 
-The script replaces what lies between a comment ``<!-- record KIND -->`` and the next ``<!-- end -->``. The rest of the
-page is written by hand and stays unchanged. The kind ``progress`` holds the first records against the newest ones.
+In each page, the script replaces what lies between a comment ``<!-- record KIND -->`` and the next ``<!-- end -->``.
+The rest is written by hand and stays unchanged. The kind ``progress`` holds the first records against the newest ones.
 """
 
 import argparse
@@ -18,6 +18,7 @@ import figures
 import memory
 import record
 import scaling
+import speedrun
 import startup
 import together
 from networks import PUBLISHED
@@ -25,13 +26,14 @@ from peers import ALL_OURS
 
 import kernels
 
-PAGE = Path(__file__).parent.parent / "docs" / "benchmarks.md"
+PAGES = [Path(__file__).parent.parent / "docs" / f"{name}.md" for name in ("benchmarks", "speedrun")]
 TABLES = {
     **dict.fromkeys(compare.MODES, compare.tables),
     "chunks": chunks.tables,
     "kernels": kernels.tables,
     "memory": memory.tables,
     "scaling": scaling.tables,
+    "speedrun": speedrun.tables,
     "startup": startup.tables,
     "together": together.tables,
 }
@@ -81,11 +83,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--check", action="store_true", help="change nothing; fail if the page is out of date")
     arguments = parser.parse_args()
-    before = PAGE.read_text("utf-8")
-    after = filled(before)
-    if arguments.check:
-        sys.exit(0 if before == after else f"{PAGE.name} is out of date: run python benchmarks/report.py")
-    PAGE.write_text(after, "utf-8")
+    for page in PAGES:
+        before = page.read_text("utf-8")
+        after = filled(before)
+        if arguments.check and before != after:
+            sys.exit(f"{page.name} is out of date: run python benchmarks/report.py")
+        if not arguments.check:
+            page.write_text(after, "utf-8")
 
 
 if __name__ == "__main__":

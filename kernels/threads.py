@@ -6,9 +6,14 @@ uses are counted: the first to enter sets the limit, and the last to leave resto
 """
 
 import functools
+import importlib
 import os
+import sys
 import threading
 from typing import Any
+
+#: The module with which SciPy's BLAS comes into the process.
+SCIPY_BLAS = "scipy.linalg.cython_blas"
 
 
 class _OneBlasThread:
@@ -17,24 +22,28 @@ class _OneBlasThread:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._users = 0
-        self._libraries: list | None = None
+        self._libraries: list = []
+        self._looked: bool | None = None  # whether SciPy's BLAS was in the process at the last look
         self._before: list[int] = []
 
     def __enter__(self) -> None:
         with self._lock:
+            scipy_is_there = SCIPY_BLAS in sys.modules
+            if scipy_is_there != self._looked:
+                self._looked, known = scipy_is_there, {library.filepath for library in self._libraries}
+                self._libraries += [library for library in _find_blas() if library.filepath not in known]
             if self._users == 0:
-                if self._libraries is None:
-                    self._libraries = _find_blas()
-                self._before = [library.get_num_threads() for library in self._libraries]
-                for library in self._libraries:
-                    _set_threads(library, 1)
+                self._before = []
+            for library in self._libraries[len(self._before) :]:  # all, or those that were loaded within the context
+                self._before.append(library.get_num_threads())
+                _set_threads(library, 1)
             self._users += 1
 
     def __exit__(self, *_: object) -> None:
         with self._lock:
             self._users -= 1
             if self._users == 0:
-                for library, count in zip(self._libraries or (), self._before, strict=True):
+                for library, count in zip(self._libraries, self._before, strict=True):
                     _set_threads(library, count)
 
     def _renew_lock(self) -> None:
@@ -43,8 +52,7 @@ class _OneBlasThread:
 
 
 def _find_blas() -> list:
-    """Return every BLAS in the process. SciPy's own copy is loaded first, because jitted code calls that one."""
-    import scipy.linalg.cython_blas  # noqa: F401
+    """Return every BLAS in the process."""
     from threadpoolctl import ThreadpoolController
 
     return [library for library in ThreadpoolController().lib_controllers if library.user_api == "blas"]
@@ -100,15 +108,22 @@ def thread_count() -> int:
     return count
 
 
-def one_blas_thread() -> _OneBlasThread:
+def one_blas_thread(*, in_kernels: bool = False) -> _OneBlasThread:
     """Return a context in which BLAS (NumPy's and SciPy's) runs on one thread; re-entrant and safe between threads.
 
-    Entering it again inside costs well under a microsecond. So every kernel that calls BLAS enters it, and a caller of
-    many kernels enters it once around them.
+    Entering it again inside costs about a microsecond. So every kernel that calls BLAS enters it, and a caller of many
+    kernels enters it once around them.
+
+    Parameters
+    ----------
+    in_kernels : bool
+        Whether jitted code calls BLAS. That is SciPy's, which is loaded then; other callers do not wait for SciPy.
 
     Examples
     --------
     >>> with one_blas_thread(), one_blas_thread():
     ...     pass
     """
+    if in_kernels:
+        importlib.import_module(SCIPY_BLAS)
     return _one_blas_thread

@@ -91,12 +91,12 @@ def network(job):
     """Return the model, and the loss for its results, which are logits in training."""
     import keras
 
-    model = keras.Sequential([keras.Input(job.model.input_shape), *map(_layer, job.operations)])
+    model = keras.Sequential([keras.Input(job.model.input_shape), *map(layer_of, job.operations)])
     job.check_parameters(sum(math.prod(variable.shape) for variable in model.trainable_variables))
     return model, keras.losses.SparseCategoricalCrossentropy(from_logits=True)
 
 
-def _layer(operation):
+def layer_of(operation):
     """Return the Keras layer of an operation."""
     from keras import layers
 

@@ -17,7 +17,7 @@ def run(job, tick, *, channels_last=False, compiled=False, everyday=False):
     torch.set_num_interop_threads(job.threads)
     torch.manual_seed(0)
     layout = torch.channels_last if channels_last else torch.contiguous_format
-    model = torch.nn.Sequential(*map(_layer, job.operations)).to(memory_format=layout)
+    model = torch.nn.Sequential(*map(layer_of, job.operations)).to(memory_format=layout)
     job.check_parameters(sum(p.numel() for p in model.parameters()))
     if channels_last:
         x, y = job.data()
@@ -77,7 +77,7 @@ def _predict(model, images, labels, tick, compiled):
             tick()
 
 
-def _layer(operation):
+def layer_of(operation):
     """Return the PyTorch layer of an operation."""
     from torch import nn
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import shutil
 import signal
 from pathlib import Path
 from typing import Any
@@ -321,3 +322,112 @@ def test_the_clock_of_a_run_stands_still_while_it_is_interrupted(monkeypatch: py
     second.on_epoch_end(1, {"loss": 0.5})
     assert second.history == {"loss": [1.0, 0.5]}
     assert (second.train_seconds, second.seconds) == ([10.0, 7.0], [12.0, 8.0])
+
+
+# Records from elsewhere --------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def from_elsewhere() -> dict[str, Any]:
+    """Leave a record as a clone has it: without the work that made it."""
+    assert reproduce(NAME, "--seeds", "1") == 0
+    shutil.rmtree("results/.work")
+    return record()
+
+
+def change(**changes: Any) -> None:
+    records.write(records.path_of(Path("results"), NAME, 0), record() | changes)
+
+
+def test_a_record_from_elsewhere_is_repeated_to_the_bit(
+    from_elsewhere: dict[str, Any], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert reproduce(NAME, "--seeds", "1") == 0
+    said = capsys.readouterr().out
+    assert "the same bits as in the record" in said
+    assert "every loss and accuracy of 2 epochs, and 120 predictions" in said
+    assert record() == from_elsewhere
+    assert without_times(record(folder=f"results/.work/{NAME}-seed0")) == without_times(from_elsewhere)
+    stop_after(monkeypatch, 1, killed)  # now it was made here
+    assert reproduce(NAME, "--seeds", "1") == 0
+    assert f"{NAME}-seed0.json is there\n" in capsys.readouterr().out
+
+
+def test_an_interrupted_repetition_goes_on(
+    from_elsewhere: dict[str, Any], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    undo = stop_after(monkeypatch, 5, ctrl_c)
+    assert reproduce(NAME, "--seeds", "1") == 130
+    undo()
+    assert reproduce(NAME, "--seeds", "1") == 0
+    assert "the same bits" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("changes", "code", "said"),
+    [
+        (
+            {"val_loss": [1.0, 2.0]},
+            1,
+            "from val_loss of epoch 1, {} instead of 1.0, on; processor, versions and backend",
+        ),
+        ({"predicted": "0" * 120}, 1, "from 'predicted' on; processor"),
+        (
+            {"backend": "cpu", "test_loss": 1.5},
+            0,
+            "from 'test_loss' on; possible reasons are backend reference instead",
+        ),
+        ({"machine": {"processor": "Z80", "cores": 1}, "test_loss": 1.5}, 0, "instead of Z80"),
+    ],
+)
+def test_other_bits_are_told(
+    from_elsewhere: dict[str, Any], changes: Any, code: int, said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    change(**changes)
+    assert reproduce(NAME, "--seeds", "1") == code
+    assert said.format(from_elsewhere["val_loss"][0]) in capsys.readouterr().out
+
+
+def test_records_of_another_numerics_version_are_replaced_when_asked(
+    from_elsewhere: dict[str, Any], capsys: pytest.CaptureFixture[str]
+) -> None:
+    older = {key: value for key, value in from_elsewhere["versions"].items() if key != "numerics"}
+    change(versions=older, last_val_accuracy=0.5)
+    before = records.path_of(Path("results"), NAME, 0).read_bytes()
+    assert reproduce(NAME, "--seeds", "1") == 0
+    said = capsys.readouterr().out
+    assert "the bits are not compared, because the record is of a time before numerics versions" in said
+    assert f"last epoch {from_elsewhere['last_val_accuracy']:.4f}, in the record 0.5000" in said
+    assert records.path_of(Path("results"), NAME, 0).read_bytes() == before
+    assert reproduce(NAME, "--seeds", "1") == 0
+    assert "is there, of a time before numerics versions, and this is numerics version" in capsys.readouterr().out
+    assert reproduce(NAME, "--seeds", "1", "--again") == 0
+    replaced = record().pop("replaces")
+    assert replaced["last_val_accuracy"] == 0.5
+    assert replaced["versions"] == older
+    assert replaced["seconds"] > 0
+    assert without_times({**record(), "replaces": 0}) == without_times({**from_elsewhere, "replaces": 0})
+    # What is up to date is not made again.
+    capsys.readouterr()
+    assert reproduce(NAME, "--seeds", "1", "--again") == 0
+    assert f"{NAME}-seed0.json is there\n" in capsys.readouterr().out
+
+
+def test_unfinished_work_of_another_numerics_version_is_refused(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    undo = stop_after(monkeypatch, 2, ctrl_c)
+    assert reproduce(NAME, "--seeds", "1") == 130
+    undo()
+    monkeypatch.setattr(running, "NUMERICS", running.NUMERICS + 1)
+    assert reproduce(NAME, "--seeds", "1") == 1
+    assert "unfinished run of another recipe (another numerics version: " in capsys.readouterr().err
+
+
+def test_a_record_says_which_commit_computed() -> None:
+    from tinycnn.cli import _about
+
+    found = _about.commit()
+    root = Path(tinycnn.__file__).parents[1]
+    assert (found is None) == (not (root / ".git").exists())
+    assert found is None or len(found.split()[0]) == 40

@@ -305,7 +305,7 @@ def blas_threads():
 
 
 def test_one_blas_thread_nests_and_restores():
-    with one_blas_thread():  # so that SciPy's BLAS is loaded before the first look
+    with one_blas_thread(in_kernels=True):  # so that SciPy's BLAS is there before the first look
         pass
     before = blas_threads()
     with one_blas_thread():
@@ -319,9 +319,33 @@ def test_one_blas_thread_nests_and_restores():
     assert blas_threads() == before
 
 
+LATE_BLAS = """
+import sys
+import numpy as np
+from tinycnn.kernels.threads import one_blas_thread
+from threadpoolctl import ThreadpoolController
+def counts():
+    libraries = ThreadpoolController().lib_controllers
+    return [library.get_num_threads() for library in libraries if library.user_api == "blas"]
+before = counts()
+with one_blas_thread():
+    assert "scipy" not in sys.modules
+    assert set(counts()) == {1}
+    with one_blas_thread(in_kernels=True):
+        assert len(counts()) == len(before) + 1
+        assert set(counts()) == {1}
+    assert set(counts()) == {1}
+print(len(set(counts())), counts()[0] == before[0])
+"""
+
+
+def test_a_blas_that_comes_later_has_one_thread_too():
+    assert run_python(LATE_BLAS, OPENBLAS_NUM_THREADS="2").split() == ["1", "True"]
+
+
 def test_one_blas_thread_is_shared_by_python_threads():
     """The limit holds for the whole process, so it stays until the last thread that uses it has finished."""
-    with one_blas_thread():
+    with one_blas_thread(in_kernels=True):
         pass
     before = blas_threads()
     entered, leave = threading.Event(), threading.Event()
@@ -349,8 +373,9 @@ from tinycnn.kernels.cpu import activation
 from tinycnn.kernels.cpu.machine import jit
 assert numba.config.CACHE_DIR == before  # a user's own functions are cached where they were
 cpu.relu_forward(np.ones(5, np.float32))
-[(_, launch, _)] = activation._gate._compiled.values()
-launches, chunks = launch.jitted.stats, jit.COMPILED
+from tinycnn.kernels.cpu.machine import parallel
+launches, chunks = parallel._run.jitted.stats, jit.COMPILED
+assert activation._gate._compiled
 hits = sum(launches.cache_hits.values()), *(function.cache_hits for function in chunks)
 print(*hits, sum(launches.cache_misses.values()))
 """

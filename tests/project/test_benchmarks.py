@@ -332,6 +332,44 @@ def test_both_frameworks_train_the_same_recipe(module, monkeypatch: pytest.Monke
         beside_keras.compare("mnist_cnn", range(1), tmp_path)
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("peer", ["torch", "keras"])
+def test_a_peer_runs_the_same_race(module, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, peer: str) -> None:
+    pytest.importorskip(peer)
+    speedrun, race = module("speedrun"), importlib.import_module("tinycnn.cli._speedrun.race")
+    (x, y), (x_test, y_test) = datasets.digits.load_data()
+    monkeypatch.setattr(datasets.mnist, "load_data", lambda: ((x[:2560], y[:2560]), (x_test[:2000], y_test[:2000])))
+    plan = speedrun.PLANS["99.0"]._replace(epochs=2)
+    told = speedrun.job(plan, 1, tmp_path)
+    assert len(told["rates"]) == plan.steps(2560)
+    assert max(told["rates"]) <= plan.max_rate
+    (tmp_path / "job.json").write_text(json.dumps(told))
+    command = [sys.executable, str(BENCHMARKS / "peers" / f"speedrun_{peer}.py"), str(tmp_path / "job.json"), "1"]
+    lap = race.lap(command, 1, os.environ | {"KERAS_BACKEND": "torch", "TF_CPP_MIN_LOG_LEVEL": "3"})
+    assert lap.accuracy > 0.6
+    assert lap.seconds > sum(lap.parts.values()) > 0
+
+
+def test_a_speedrun_is_shown_in_seconds_and_times(module) -> None:
+    speedrun = module("speedrun")
+    laps = {
+        name: [
+            {"seconds": factor * t, "accuracy": a, "parts": {"training": factor}} for t, a in ((2, 0.991), (4, 0.989))
+        ]
+        for name, factor in (("tinycnn", 1), ("torch", 2), ("keras", 4))
+    }
+    shown = speedrun.tables({"results": [{"target": "99.0", "accuracy": 0.99, "laps": laps}]})
+    lines = {
+        line.split("|")[1].strip(): [cell.strip() for cell in line.split("|")[2:-1]]
+        for line in shown.split("\n")
+        if line
+    }
+    assert lines["PyTorch"] == ["6.00 s", "4.00 to 8.00", "2.00 s", "2.00×", "1 of 2"]
+    assert lines["99.0 %, mean of the runs"][2:] == ["3.00 s", "aim"]
+    assert lines["99.0 %, PyTorch"][-1] == "missed"
+    assert lines["99.0 %, Keras on TensorFlow"][-1] == "aim"
+
+
 def test_every_choice_is_about_a_documented_network(module) -> None:
     for name, question in module("choices").QUESTIONS.items():
         for answer in question.answers.values():

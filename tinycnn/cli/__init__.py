@@ -7,6 +7,7 @@ code. Modules that are slow to import (Numba, matplotlib, the data sets) are imp
 import argparse
 import contextlib
 import difflib
+import gc
 import os
 import re
 import signal
@@ -17,7 +18,7 @@ from typing import Any, NoReturn
 
 from ..core.messages import SHOWN, shown
 from ..core.printing import ERR, OUT
-from . import completion, evaluate, gradcheck, models, predict, profile, report, reproduce, summary, train
+from . import completion, evaluate, gradcheck, models, predict, profile, report, reproduce, speedrun, summary, train
 from ._arguments import UsageError
 
 __all__ = ["main"]
@@ -32,6 +33,7 @@ _COMMANDS: dict[str, ModuleType] = {
     "profile": profile,
     "reproduce": reproduce,
     "report": report,
+    "speedrun": speedrun,
     "completion": completion,
 }
 #: A negative number is a value and no option.
@@ -79,7 +81,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 def run_as_process(argv: Sequence[str] | None = None) -> int:
     """Run :func:`main` as the last thing that the process does, and ignore Ctrl-C once the command is finished.
 
-    Everything is written by then, and Ctrl-C while Python shuts down would only print a traceback.
+    Everything is written by then, and Ctrl-C while Python shuts down would only print a traceback. The garbage
+    collector has nothing to do any more either; it would take half a second to look through all that Numba made.
     """
     try:
         code = main(argv)
@@ -87,6 +90,7 @@ def run_as_process(argv: Sequence[str] | None = None) -> int:
         code = 130
     finally:
         signal.signal(signal.SIGINT, signal.SIG_IGN)
+        gc.freeze()
     return code
 
 

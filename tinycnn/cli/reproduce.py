@@ -29,14 +29,23 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--hold-out", type=whole_number(1), metavar="N", help=hold_out)
     epochs = "number of epochs instead of the recipe's; only with --hold-out"
     parser.add_argument("--epochs", type=whole_number(1), metavar="N", help=epochs)
+    again = "replace records of another numerics version or recipe, whose bits cannot be repeated any more"
+    parser.add_argument("--again", action="store_true", help=again)
     add_threads(parser)
 
 
 def run(args: argparse.Namespace) -> int:
-    """Train what has no record yet; return 130 after Ctrl-C."""
+    """Train what was not trained here yet, and compare it with the records that there are.
+
+    Returns
+    -------
+    int
+        1 if a record could not be repeated and there is no reason for it, 130 after Ctrl-C, and 0 else.
+    """
     from ..core.backend import get_backend
+    from ..core.version import NUMERICS
     from . import _data, _runs
-    from ._results import records, running
+    from ._results import records, repeated, running
 
     if args.epochs and not args.hold_out:
         raise UsageError("--epochs needs --hold-out, for choosing settings; a reproduction has the recipe's epochs")
@@ -50,22 +59,34 @@ def run(args: argparse.Namespace) -> int:
     done = {(r["name"], r["seed"]): r for group in records.read_all(folder).values() for r in group}
     threads = set_threads(args.threads, get_backend().name)
     data: Any = None
+    as_expected = True
     for recipe, seed in wanted:
-        path = records.path_of(folder, recipe.name, seed)
-        if (recipe.name, seed) in done:
-            _tell_old(path, records.differences(done[recipe.name, seed], recipe.to_dict()))
+        path, old = records.path_of(folder, recipe.name, seed), done.get((recipe.name, seed))
+        outdated = repeated.outdated(old, recipe.to_dict(), NUMERICS) if old else ""
+        replaces = old if outdated and args.again else None
+        repetition = running.repetition(folder, recipe.name, seed)
+        if old and not replaces and running.is_done(folder, recipe.name, seed):
+            say(f"{path} is there{_remark(outdated)}")
             continue
         if data is None or data.name != recipe.data:
             data = _data.load(recipe.data)
         images = running.hold_out(data, args.hold_out) if args.hold_out else data
         say(f"{recipe.name}, seed {seed}: {recipe.epochs} epochs on {images.title}")
+        target = repetition if old and not replaces else path
         try:
-            record = running.reproduce(recipe, seed, images, folder, threads, _command(args, recipe, seed))
+            record = running.reproduce(
+                recipe, seed, images, folder, threads, _command(args, recipe, seed), target, replaces
+            )
         except KeyboardInterrupt:
             say("\nInterrupted. What is done is kept; the same command continues from there.")
             return 130
-        _tell(record, recipe, path)
-    return 0
+        _tell(record, recipe, target)
+        if old:
+            comparison = repeated.compare(old, records.read(target))
+            say(f"  beside {path}: {comparison.said}")
+            as_expected &= comparison.as_expected
+        say("")
+    return 0 if as_expected else 1
 
 
 def _wanted(args: argparse.Namespace) -> Iterator[tuple[Any, int]]:
@@ -92,10 +113,9 @@ def _command(args: argparse.Namespace, recipe: Any, seed: int) -> str:
     return f"tinycnn reproduce {recipe.name} --seeds {seed + 1}{choosing}{epochs}"
 
 
-def _tell_old(path: Path, differing: list[str]) -> None:
-    """Print that a run is done, and whether its recipe has changed since."""
-    older = f", by an older recipe (another {', '.join(differing)}): move it away to repeat the run"
-    say(f"{path} is there{older if differing else ''}")
+def _remark(outdated: str) -> str:
+    """Return what to do about a record whose bits cannot be repeated any more."""
+    return f", {outdated}; with --again, a new run replaces it" if outdated else ""
 
 
 def _tell(record: dict[str, Any], recipe: Any, path: Path) -> None:
@@ -110,5 +130,5 @@ def _tell(record: dict[str, Any], recipe: Any, path: Path) -> None:
     )
     say(
         f"  {record['first_100_errors']} errors in the first 100 images, {record['seconds']:.0f} s, "
-        f"{record['images_per_second']:,.0f} images/s; {path}\n"
+        f"{record['images_per_second']:,.0f} images/s; {path}"
     )

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from ..kernels import aligned
+from ..kernels.loading import no_collection
 from .messages import unknown
 from .types import Array
 
@@ -109,7 +110,8 @@ def unavailable(name: str) -> str | None:
 @cache
 def _load(name: str) -> ModuleType:
     """Import the module of a backend's kernels, and warn if compiled kernels cannot be kept; each is done once."""
-    kernels = importlib.import_module(f"tinycnn.kernels.{name}")
+    with no_collection():
+        kernels = importlib.import_module(f"tinycnn.kernels.{name}")
     if name == "cpu":
         _warn_without_cache_folder()
     return kernels

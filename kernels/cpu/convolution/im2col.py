@@ -61,7 +61,7 @@ def weight_gradient(dy, x, dw, db, window, groups, work):
     cols = empty((chunks, 1 if in_place else rows * OW * depth), x.dtype)
     ones = np.ones(rows * OW, x.dtype)
     top, _, left, _ = window.pads
-    with one_blas_thread():
+    with one_blas_thread(in_kernels=True):
         _weight_gradient.launch(
             chunks, x, dy, cols, ones, partial, window.size, window.strides, window.dilation, (top, left), groups, rows,
             tiles, in_place,
@@ -77,7 +77,7 @@ def _convolve(x, w, b, y, strides, dilation, pads, spread, groups, work):
     rows, tiles, chunks = _tiling(len(y) * OH, OW, depth, y.itemsize)
     in_place = spread == (1, 1) and _reads_in_place((KH, KW), strides, pads, x.shape[1:3], (OH, OW))
     cols = (work or aligned.empty)((chunks, 1 if in_place else rows * OW * depth), y.dtype)
-    with one_blas_thread():
+    with one_blas_thread(in_kernels=True):
         _forward.launch(chunks, x, w, b, y, cols, strides, dilation, pads, spread, groups, rows, tiles, in_place)
 
 

@@ -15,6 +15,8 @@ import numpy as np
 from numba.extending import register_jitable
 from numba.np.ufunc import parallel as numba_threads
 
+from ...loading import no_collection
+
 # "reassoc" and "arcp" are left out: with them the vector form of a loop rounds differently from its scalar form, and
 # which of the two runs can depend on where in memory the arrays happen to lie. "nnan" and "ninf" are left out too: NaN
 # and infinity keep their meaning, because a model that diverges must show it.
@@ -112,7 +114,7 @@ def by_itself(signature, function):
     -------
     Numba CFunc
     """
-    with _in_cache_folder() as cached:
+    with no_collection(), _in_cache_folder() as cached:
         compiled = numba.cfunc(signature, cache=cached, error_model="numpy", fastmath=FASTMATH)(function)
     COMPILED.append(compiled)
     return compiled

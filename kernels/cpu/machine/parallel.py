@@ -4,27 +4,25 @@ Numba compiles what a ``prange`` contains four times (as a function, as two wrap
 caller), and again for every caller. For a line of arithmetic that costs nothing, but for a convolution it takes
 seconds. Here the loop is compiled once. What it runs is a function of a chunk's number and arguments, which is compiled
 by itself, and all that passes between the two is a pair of addresses: that of the function and that of its arguments.
+These are laid out from Python, so that no kernel needs compiled code of its own to be called.
 """
 
+import ctypes
 import functools
 import hashlib
+import struct
 import types as python_types
 
 import numba
 import numpy as np
-from llvmlite import ir
 from numba import prange, types
 from numba.core import cgutils
 from numba.core.imputils import impl_ret_borrowed
-from numba.core.registry import cpu_target
 from numba.extending import intrinsic
 
-from ... import aligned
 from ...threads import thread_count
 from .atomics import call_at
 from .jit import LITTLE, by_itself, helper, is_little, kernel, note, parallel_loop, recorder
-
-_INDEX = ir.IntType(64)
 
 
 def worker_count(chunks):
@@ -82,29 +80,27 @@ class parallel:  # noqa: N801 - a decorator
             if note((self, dtypes), compile_it):
                 return
             compiled = compile_it()
-        address, launch, layout = compiled
+        address, layout = compiled
         little = is_little(arguments) if elements is None else elements < LITTLE
-        program, place = recorder(), 0
-        workers = 1 if little and program is None else worker_count(chunks)
-        if program is not None and not (of_weights and program.frozen):
-            memory = aligned.zeros(layout.size, np.uint8)
-            place = memory.ctypes.data
+        program = recorder()
+        if program is not None and of_weights and program.frozen:
+            program = None
+        memory = layout.hold(arguments)
+        place = ctypes.addressof(memory)
+        if program is not None:
             values = [(layout.place(memory, index, arguments[index]), function) for index, function in renewed]
-            row = address, chunks, workers, place
+            row = address, chunks, worker_count(chunks), place
             program.note(row, little, arguments, (memory, held), values, gives, behind)
-        launch(1 if little else workers, chunks, address, place, arguments)
+        _run(1 if little else worker_count(chunks), chunks, address, place)
 
     def _compile(self, dtypes, kind):
-        """Compile for one kind of arguments: return the address of what runs a chunk, and what launches the loop."""
+        """Compile for one kind of arguments: return the address of what runs a chunk, and how arguments lie there."""
         digest = hashlib.sha256(str(kind.types).encode()).hexdigest()[:16]
         names = {"body": self.body, "arguments_at": _arguments_at(types.Tuple(kind.types))}
         entry = self._like(_entry, names, digest)
-        address = by_itself(types.void(types.int64, types.int64, types.int64), entry).address
-        launcher = self._like(_launch, {"run": _run, "put": _put}, f"launch_{digest}")
-        launch = kernel(launcher)
         thread_count()  # starts the threads: code that is read from the cache before that calls address 0
-        launch.jitted.compile((types.int64, types.int64, types.int64, types.int64, kind))
-        self._compiled[dtypes] = address, launch, _Layout(kind)
+        address = by_itself(types.void(types.int64, types.int64, types.int64), entry).address
+        self._compiled[dtypes] = address, _Layout(kind.types)
         return self._compiled[dtypes]
 
     def _like(self, template, names, suffix):
@@ -125,24 +121,59 @@ def _entry(chunk, worker, address):
     body(chunk, worker, *arguments_at(address))  # noqa: F821 - _like supplies both names
 
 
-def _launch(workers, chunks, function, place, arguments):
-    """Put the arguments where the chunks can read them, and run the loop."""
-    run(workers, chunks, function, put(arguments, place))  # noqa: F821 - _like supplies these, too
-
-
 class _Layout:
-    """How a tuple of arguments lies in memory: ``size`` bytes."""
+    """How arguments of known types lie in memory: as the members of a structure in C, each at a place that fits it.
 
-    def __init__(self, kind):
-        context = cpu_target.target_context
-        self._struct = ir.LiteralStructType([context.get_value_type(part) for part in kind.types])
-        self._data = context.target_data
-        self.size = self._struct.get_abi_size(self._data)
+    Parameters
+    ----------
+    kinds : sequence of Numba types
+    """
+
+    def __init__(self, kinds):
+        forms = [_form(kind) for kind in kinds]
+        self._all = struct.Struct("".join(forms))
+        self._memory = ctypes.c_char * self._all.size
+        self._starts = [
+            struct.calcsize("".join(forms[: i + 1])) - struct.calcsize(form) for i, form in enumerate(forms)
+        ]
+
+    def hold(self, arguments):
+        """Return memory that holds the arguments; whoever gives its address away has to keep it, and them."""
+        values = []
+        for argument in arguments:
+            if isinstance(argument, np.ndarray):
+                size, shape = argument.size, argument.shape
+                values += (0, 0, size, argument.itemsize, _address(argument) if size else 0, *shape, *argument.strides)
+            elif isinstance(argument, tuple):
+                values += argument
+            else:
+                values.append(argument)
+        memory = self._memory()
+        self._all.pack_into(memory, 0, *values)
+        return memory
 
     def place(self, memory, index, value):
-        """Return the place of one argument within bytes, as an array of one number of its kind."""
-        start = self._struct.get_element_offset(self._data, index)
-        return memory[start : start + value.itemsize].view(value.dtype)
+        """Return the place of one argument, a number, within that memory, as an array of one number of its kind."""
+        return np.frombuffer(memory, value.dtype, 1, self._starts[index])
+
+
+def _address(array, in_buffer=ctypes.c_char.from_buffer, address=ctypes.addressof):
+    """Return where an array's elements begin, four times as fast as its own attributes tell, if it is writable."""
+    try:
+        return address(in_buffer(array))
+    except (TypeError, ValueError, BufferError):
+        return array.ctypes.data
+
+
+def _form(kind):
+    """Return how values of a type lie in memory, in the letters of :mod:`struct`."""
+    if isinstance(kind, types.Array):  # who owns it, twice; how many elements, of how many bytes; where; shape, strides
+        return f"{5 + 2 * kind.ndim}q"
+    if isinstance(kind, types.BaseTuple):
+        parts = [_form(part) for part in kind]
+        widest = max(parts, key=struct.calcsize, default="b")
+        return f"0{widest}{''.join(parts)}0{widest}"  # it begins and ends where its widest member could
+    return "?" if kind == types.boolean else np.dtype(kind.name).char
 
 
 def _arguments_at(kind):
@@ -170,28 +201,20 @@ def _arguments_at(kind):
     return arguments_at
 
 
-@intrinsic
-def _put(typingctx, arguments, place):
-    """Put a tuple at an address, or for this call on the stack if that is 0, and return where it is."""
-
-    def generate(context, builder, signature, args):
-        value, place = args
-        stack = builder.ptrtoint(cgutils.alloca_once(builder, value.type), _INDEX)
-        chosen = builder.select(builder.icmp_unsigned("==", place, _INDEX(0)), stack, place)
-        builder.store(value, builder.inttoptr(chosen, value.type.as_pointer()))
-        return chosen
-
-    return types.int64(arguments, types.int64), generate
-
-
 @parallel_loop
-def _run(workers, chunks, function, arguments):
+def _side_by_side(workers, chunks, function, arguments):
     """Run the one parallel loop; as it knows only addresses, it is compiled once."""
-    if workers == 1:  # a parallel loop would wake the other threads, for nothing
-        for chunk in range(chunks):
-            call_at(function, chunk, 0, arguments)
-        return
     for worker in prange(workers):
         number = np.int64(worker)
         for chunk in range(number * chunks // workers, (number + 1) * chunks // workers):
             call_at(function, chunk, number, arguments)
+
+
+@kernel
+def _run(workers, chunks, function, arguments):
+    """Run the loop, or one like it: a parallel loop would wake the other threads, for nothing where one worker is."""
+    if workers == 1:
+        for chunk in range(chunks):
+            call_at(function, chunk, 0, arguments)
+    else:
+        _side_by_side(workers, chunks, function, arguments)

@@ -4,7 +4,7 @@ Every figure in its sentences is computed from the records. Networks that have n
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from statistics import fmean, median
+from statistics import fmean
 from typing import Any
 
 from ... import datasets, models
@@ -78,7 +78,7 @@ def _introduction(found: Records) -> list[Block]:
     open_ones = len(verdicts) - verdicts.count("met") - verdicts.count("missed")
     runs = sum(map(len, found.values()))
     planned = sum(models.recipe(name).runs for name in _names())
-    hours = sum(_seconds(record) for group in found.values() for record in group) / 3600
+    hours = sum(records.seconds(record) for group in found.values() for record in group) / 3600
     return [
         Text(
             "Five documents report 25 networks for MNIST, Fashion-MNIST and CIFAR-10. `tinycnn reproduce` trains "
@@ -104,6 +104,8 @@ def _results(found: Records) -> list[Block]:
         *("Network", "Parameters: document", "ours", "Accuracy in %: document", "ours, best epoch", "ours, last epoch"),
         *("Errors in the first 100: document", "ours", "Runs", "Time of a run"),
     ]
+    before = any("replaces" in record for group in found.values() for record in group)
+    head += ["before"] if before else []
     rows = []
     for name in filter(found.get, _names()):
         recipe, runs = models.recipe(name), found[name]
@@ -113,6 +115,7 @@ def _results(found: Records) -> list[Block]:
             [f"`{name}`", theirs, _params(runs), _documented(recipe)]
             + [_spread(runs, key) for key in ("best_val_accuracy", "last_val_accuracy")]
             + [str(errors), _errors(runs), _count(runs, recipe), _time(runs)]
+            + ([_time_before(runs)] if before else [])
         )
     shared = any(record["threads"] < record["machine"]["cores"] for group in found.values() for record in group)
     busy = " Runs that used only some of the cores shared the machine with other work, so their times are upper bounds."
@@ -121,6 +124,7 @@ def _results(found: Records) -> list[Block]:
         "their seed, which is 0, 1 and 2, or 0 if there is one run. The errors are those of each run, in the order of "
         "the seeds, with the weights of the epoch to which the document's own result belongs. The time is that of the "
         "middle epoch, including the test after it, times the number of epochs."
+        f"{' Before is what the same run took with the kernels of an earlier numerics version.' if before else ''}"
         f"{busy if shared else ''}",
         "† The best of all epochs by the test set. ‡ The last epoch of a second run, whose number of epochs was "
         "picked on the test set. Figures without a mark belong to the end of a run, as far as the document says (how "
@@ -417,6 +421,10 @@ def _small(found: Records) -> list[Block]:
 def _origin(found: Records) -> list[Block]:
     """Return on which machines, with which versions and by which commands the records were made."""
     made = sorted({_machine(record) for group in found.values() for record in group})
+    versions: dict[str, list[str]] = {}
+    for name, group in found.items():
+        for version in sorted({records.numerics(record) for record in group}):
+            versions.setdefault(version, []).append(f"`{name}`")
     old = [
         f"`{name}`"
         for name, group in found.items()
@@ -425,15 +433,27 @@ def _origin(found: Records) -> list[Block]:
     shown: list[Block] = [
         Text(
             "Every record is a file `results/NAME-seedS.json` with the figures of each epoch, the settings, the "
-            "versions and the command that repeats it; on the same type of machine, the repetition gives the same "
-            "bits. `tinycnn report results --docs docs` writes this page and its pictures."
+            "versions, the commit and the command that repeats it. In another checkout, the command trains again and "
+            "says whether the bits are the same, which they are on a processor of the same family. Bits are compared "
+            "only within one numerics version, because they change with the kernels. `tinycnn report results --docs "
+            "docs` writes this page and its pictures."
         )
     ]
     if made:
         shown.append(Bullets(made))
+    if len(versions) > 1:
+        listed = "; ".join(
+            f"{_numerics_in_words(version)}: {', '.join(names)}" for version, names in sorted(versions.items())
+        )
+        shown.append(Text(f"Not all runs have the kernels of one numerics version. {listed}."))
     if old:
         shown.append(Text(f"These were trained by an older recipe than today's: {', '.join(old)}."))
     return shown
+
+
+def _numerics_in_words(version: str) -> str:
+    """Return a numerics version as the beginning of a sentence."""
+    return f"Version {version}" if version else "Before there were such versions"
 
 
 def _machine(record: Mapping[str, Any]) -> str:
@@ -501,19 +521,22 @@ def _count(runs: Runs, recipe: Recipe) -> str:
     return str(len(runs)) if len(runs) == recipe.runs else f"{len(runs)} of {recipe.runs}"
 
 
-def _seconds(record: Mapping[str, Any]) -> float:
-    """Return the seconds of a run by its median epoch, because other work has delayed some epochs tenfold."""
-    return median(record["seconds_by_epoch"]) * record["epochs"]
-
-
 def _time(runs: Runs) -> str:
     """Return the mean time of a run, and its speed."""
-    if not runs:
+    return _time_of(list(map(records.seconds, runs)), [record["images_per_second"] for record in runs])
+
+
+def _time_before(runs: Runs) -> str:
+    """Return the same of the runs that these replace."""
+    older = [record["replaces"] for record in runs if "replaces" in record]
+    return _time_of([run["seconds"] for run in older], [run["images_per_second"] for run in older])
+
+
+def _time_of(seconds: Sequence[float], speeds: Sequence[float]) -> str:
+    """Return the mean of times in words, and the mean speed."""
+    if not seconds:
         return ""
-    minutes, seconds = divmod(round(fmean(map(_seconds, runs))), 60)
+    minutes, rest = divmod(round(fmean(seconds)), 60)
     hours, minutes = divmod(minutes, 60)
-    speed = fmean(record["images_per_second"] for record in runs)
-    length = (
-        f"{hours} h {minutes:02d} min" if hours else f"{minutes} min {seconds:02d} s" if minutes else f"{seconds} s"
-    )
-    return f"{length}, {speed:,.0f} images/s"
+    length = f"{hours} h {minutes:02d} min" if hours else f"{minutes} min {rest:02d} s" if minutes else f"{rest} s"
+    return f"{length}, {fmean(speeds):,.0f} images/s"

@@ -1,6 +1,7 @@
 """The records: one JSON file for each run, ``NAME-seedS.json``."""
 
 import json
+import statistics
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ from ...core.files import write_whole
 from ...core.messages import shown
 from .._json import without_nan
 
+Record = Mapping[str, Any]
 FORMAT = 1
 #: The fields with one figure for each epoch, as ``fit`` logs them.
 CURVES = ("loss", "accuracy", "val_loss", "val_accuracy", "learning_rate")
@@ -115,7 +117,23 @@ def read_all(folder: Path) -> dict[str, list[dict[str, Any]]]:
     return found
 
 
-def differences(record: Mapping[str, Any], recipe: Mapping[str, Any]) -> list[str]:
+def seconds(record: Record) -> float:
+    """Return the seconds of a run by its median epoch, because other work has delayed some epochs tenfold."""
+    return statistics.median(record["seconds_by_epoch"]) * int(record["epochs"])
+
+
+def numerics(record: Record) -> str:
+    """Return the numerics version of a run, or an empty string if it is older than these versions."""
+    return str(record["versions"].get("numerics", ""))
+
+
+def in_short(record: Record) -> dict[str, Any]:
+    """Return what is kept of a record that is replaced by a newer one."""
+    kept = ("best_val_accuracy", "last_val_accuracy", "images_per_second", "threads", "versions", "date")
+    return {key: record[key] for key in kept} | {"seconds": round(seconds(record), 3)}
+
+
+def differences(record: Record, recipe: Mapping[str, Any]) -> list[str]:
     """Return the settings of training in which a record's recipe differs from another (``Recipe.to_dict``)."""
     return [key for key in _TRAINING if record["recipe"].get(key) != recipe.get(key)]
 

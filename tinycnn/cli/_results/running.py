@@ -17,15 +17,19 @@ from ... import metrics, models
 from ...callbacks import BackupAndRestore, Callback, Logs
 from ...core.files import make_folder, write_whole
 from ...core.types import Array
+from ...core.version import NUMERICS
 from ...layers import Conv2D
 from ...models.recipe import Recipe
 from ...sequential import Sequential
 from .. import _about
 from .._data import Data
 from . import records
+from .records import Record
 
 #: The sub-folder of the records for everything that is not to be committed.
 WORK = ".work"
+#: What is in the folder of a run's work: the trained network, and backups until the record is written.
+MODEL, BACKUP = "model.safetensors", "backup"
 #: The seconds from one backup to the next, so that no more is lost even if the machine fails.
 SAVE_SECONDS = 60
 #: The standard deviations, in pixels, of the blurs with which test images are tested.
@@ -101,7 +105,25 @@ def hold_out(data: Data, count: int) -> Data:
     )
 
 
-def reproduce(recipe: Recipe, seed: int, data: Data, folder: Path, threads: int, command: str) -> dict[str, Any]:
+def is_done(folder: Path, name: str, seed: int) -> bool:
+    """Return whether a run was made in this folder to the end; a record alone may come from elsewhere."""
+    work = _work(folder, name, seed)
+    return (work / MODEL).exists() and not (work / BACKUP).exists()
+
+
+def repetition(folder: Path, name: str, seed: int) -> Path:
+    """Return the path of the record of a run that repeats an earlier one, whose own record stays as it is."""
+    return records.path_of(_work(folder, name, seed), name, seed)
+
+
+def _work(folder: Path, name: str, seed: int) -> Path:
+    """Return the folder for a run's work."""
+    return folder / WORK / f"{name}-seed{seed}"
+
+
+def reproduce(
+    recipe: Recipe, seed: int, data: Data, folder: Path, threads: int, command: str, path: Path, replaces: Record | None
+) -> dict[str, Any]:
     """Train by a recipe, continue an interrupted call if there was one, and write the record.
 
     Parameters
@@ -116,6 +138,10 @@ def reproduce(recipe: Recipe, seed: int, data: Data, folder: Path, threads: int,
         The number of threads, to be recorded.
     command : str
         The command that repeats the run, to be recorded.
+    path : Path
+        Where the record goes.
+    replaces : mapping, optional
+        An older record whose place this one takes. It is kept in a few words.
 
     Returns
     -------
@@ -127,14 +153,16 @@ def reproduce(recipe: Recipe, seed: int, data: Data, folder: Path, threads: int,
     ValueError
         If an interrupted call had other settings.
     """
-    work = folder / WORK / f"{recipe.name}-seed{seed}"
+    work = _work(folder, recipe.name, seed)
     _begin(work, recipe)
-    backup = work / "backup"
+    backup = work / BACKUP
     model, logbook = _train(recipe, seed, data, backup)
     # The model is saved before the record, because the record says that everything is done.
-    model.save(work / "model.safetensors")
+    model.save(work / MODEL)
     record = _record(recipe, seed, data, model, logbook, threads, command)
-    records.write(records.path_of(folder, recipe.name, seed), record)
+    if replaces is not None:
+        record["replaces"] = records.in_short(replaces)
+    records.write(path, record)
     shutil.rmtree(backup, ignore_errors=True)
     return record
 
@@ -145,14 +173,18 @@ def _begin(work: Path, recipe: Recipe) -> None:
     # With this file the folder is hidden from git, wherever it is.
     write_whole(work.parent / ".gitignore", b"*\n")
     path, settings = work / "recipe.json", recipe.to_dict()
-    if path.exists() and (work / "backup").exists():
-        differing = records.differences({"recipe": json.loads(path.read_bytes())}, settings)
+    if path.exists() and (work / BACKUP).exists():
+        begun = json.loads(path.read_bytes())
+        differing = records.differences({"recipe": begun}, settings)
+        # Half a run of each would be a run of neither.
+        if begun.get("numerics", NUMERICS) != NUMERICS:
+            differing.append(f"numerics version: {begun['numerics']}, and this is {NUMERICS}")
         if differing:
             raise ValueError(
                 f"{work} holds an unfinished run of another recipe (another {', '.join(differing)}); "
                 "choose another --out, or move that folder away, to begin again"
             )
-    write_whole(path, json.dumps(settings).encode())
+    write_whole(path, json.dumps(settings | {"numerics": NUMERICS}).encode())
 
 
 def _train(recipe: Recipe, seed: int, data: Data, backup: Path) -> tuple[Sequential, Logbook]:
@@ -201,6 +233,7 @@ def _record(
         "threads": threads,
         "versions": _about.versions(),
         "machine": _about.machine(),
+        "commit": _about.commit(),
         "command": command,
         "date": date.today().isoformat(),
         "recipe": recipe.to_dict(),
