@@ -19,6 +19,7 @@ import memory
 import record
 import scaling
 import speedrun
+import speedrun_choice
 import startup
 import together
 from networks import PUBLISHED
@@ -34,6 +35,7 @@ TABLES = {
     "memory": memory.tables,
     "scaling": scaling.tables,
     "speedrun": speedrun.tables,
+    "speedrun_choice": speedrun_choice.tables,
     "startup": startup.tables,
     "together": together.tables,
 }

@@ -7,6 +7,9 @@ import json
 import sys
 import time
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+
+TRAINING_IMAGES = 60_000
 
 
 def main(arguments: Sequence[str]) -> None:
@@ -23,10 +26,12 @@ def main(arguments: Sequence[str]) -> None:
 
     plan, seed, threads = PLANS[arguments[0]], int(arguments[1]), int(arguments[2])
     set_threads(threads, "cpu")
+    with ThreadPoolExecutor(1) as other_thread:  # unpacking leaves the interpreter free for imports
+        unpacked = other_thread.submit(load, "mnist")
+        model = plan.compiled(seed, TRAINING_IMAGES)
+        marks.append(time.perf_counter())
+        data = unpacked.result()
     marks.append(time.perf_counter())
-    data = load("mnist")
-    marks.append(time.perf_counter())
-    model = plan.compiled(seed, len(data.x_train))
     model.fit(data.x_train, data.y_train, batch_size=plan.batch_size, epochs=plan.epochs, verbose=0)
     marks.append(time.perf_counter())
     accuracy = model.evaluate(data.x_test, data.y_test, batch_size=1000, verbose=0)[1]
