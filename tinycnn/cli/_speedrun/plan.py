@@ -84,6 +84,6 @@ def _classes() -> Layer:
 
 #: The plans by what is written behind ``--target``.
 PLANS = {
-    "99.0": Plan(0.990, partial(quick, 8, 24, 64), epochs=2, batch_size=96, max_rate=0.02, rise=0.2),
+    "99.0": Plan(0.990, partial(quick, 8, 16, 64), epochs=2, batch_size=64, max_rate=0.02, rise=0.2),
     "99.4": Plan(0.994, partial(thorough, 24, 48, 128), epochs=6, batch_size=96, max_rate=0.01, rise=0.2),
 }
