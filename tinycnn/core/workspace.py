@@ -39,12 +39,13 @@ class Workspace:
         self._empty, self.expected = empty, expected
         self._buffers: dict[tuple[Hashable, np.dtype], Array] = {}
         self._views: dict[tuple[Hashable, Shape, np.dtype], Array] = {}
+        self._parts: dict[tuple[int, Shape, np.dtype], Array] = {}
         self._turn = 0
         self.recorded: dict[Hashable, Any] = {}
 
     def __getstate__(self) -> dict[str, Any]:
         """Return the state for a copy, which has no memory yet: what is in it is of use to nobody else."""
-        return self.__dict__ | {"_buffers": {}, "_views": {}, "recorded": {}}
+        return self.__dict__ | {"_buffers": {}, "_views": {}, "_parts": {}, "recorded": {}}
 
     def keep(self, owner: Hashable, name: str, shape: Shape, dtype: np.typing.DTypeLike) -> Array:
         """Return the buffer that belongs to ``(owner, name)``; at its first use it is uninitialised."""
@@ -83,6 +84,25 @@ class Workspace:
             view = self._views[key, shape, dtype] = buffer[:count].reshape(shape)
         return view
 
+    def _part(self, start: int, shape: Shape, dtype: np.dtype) -> Array:
+        """Return a view of the scratch memory of a dtype from an element on; if that is too small, make a larger one.
+
+        What was given out of the old one stays valid as long as somebody holds it.
+        """
+        part = self._parts.get((start, shape, dtype))
+        if part is None:
+            end, key = start + math.prod(shape), ("scratch", dtype.name)
+            buffer = self._buffers.get((key, dtype))
+            if buffer is None or buffer.size < end:
+                room = end
+                if buffer is not None:
+                    self.recorded.clear()
+                    room = max(end, 2 * buffer.size)
+                buffer = self._buffers[key, dtype] = self._new(key, room, dtype)
+                self._parts = {known: part for known, part in self._parts.items() if known[2] != dtype}
+            part = self._parts[start, shape, dtype] = buffer[start:end].reshape(shape)
+        return part
+
     def _new(self, key: Hashable, count: int, dtype: np.dtype) -> Array:
         """Allocate a buffer; if there is not enough memory, the error names the layer that asked for it."""
         try:
@@ -93,13 +113,18 @@ class Workspace:
 
 
 class Scratch:
-    """An allocator that is called like :func:`numpy.empty`; the n-th array of each kernel call is the n-th buffer."""
+    """An allocator for one kernel call, called like :func:`numpy.empty`.
+
+    Its arrays lie one behind another in the workspace's scratch memory, so that all calls together need no more than
+    the one that needs the most.
+    """
 
     def __init__(self, workspace: Workspace) -> None:
         self._workspace = workspace
-        self._count = 0
+        self._used: dict[np.dtype, int] = {}
 
     def __call__(self, shape: Shape | int, dtype: np.typing.DTypeLike = np.float32) -> Array:
-        self._count += 1
-        shape = (shape,) if isinstance(shape, int) else shape
-        return self._workspace._take(("scratch", self._count), shape, np.dtype(dtype))
+        shape, dtype = (shape,) if isinstance(shape, int) else shape, np.dtype(dtype)
+        start = self._used.get(dtype, 0)
+        self._used[dtype] = start + aligned.rounded(math.prod(shape), dtype.itemsize)
+        return self._workspace._part(start, shape, dtype)
