@@ -89,6 +89,7 @@ def test_every_target_has_a_plan() -> None:
         assert plan.accuracy == pytest.approx(float(name) / 100)
         assert plan.schedule(60_000).total_steps == plan.steps(60_000) == plan.epochs * -(-60_000 // plan.batch_size)
         assert plan.build().output_shape == (10,)
+        assert (plan.steps(60_000), 60_000) == (plan.schedule(60_000).total_steps, runner.TRAINING_IMAGES)
     assert "speedrun" not in models.names()
 
 
@@ -97,6 +98,7 @@ def digits(monkeypatch: pytest.MonkeyPatch) -> Data:
     (x, y), (x_test, y_test) = datasets.digits.load_data()
     data = Data("mnist", "Digits", tuple("0123456789"), scaled(x[:1280]), y[:1280], scaled(x_test[:300]), y_test[:300])
     monkeypatch.setattr(_data, "load", lambda name: data)
+    monkeypatch.setattr(runner, "TRAINING_IMAGES", len(data.x_train))
     return data
 
 

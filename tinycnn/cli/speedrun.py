@@ -7,7 +7,7 @@ from statistics import fmean
 from ..core.printing import say
 from ._arguments import add_threads, set_threads, whole_number
 
-HELP = "Measure how soon a network recognizes MNIST, from the start of the process"
+HELP = "Measure how soon a network recognizes MNIST"
 EXAMPLE = "tinycnn speedrun --target 99.0 --seeds 5"
 #: The accuracies in percent for which there is a plan; a test compares them with the plans.
 TARGETS = ("99.0", "99.4")
