@@ -57,7 +57,7 @@ def job(plan: Plan, threads: int, folder: Path) -> dict[str, Any]:
 def measure(target: str, seeds: int, threads: int, warm: bool) -> dict[str, Any]:
     """Run the race, after a run of each that is not counted if caches are not ``warm``, and return all runs."""
     laps: dict[str, list[dict[str, Any]]] = {name: [] for name in TITLES}
-    environment = machine.environment(threads) | {"KERAS_BACKEND": "tensorflow"}
+    environment = race.environment() | machine.environment(threads) | {"KERAS_BACKEND": "tensorflow"}
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         path = folder / "job.json"
@@ -68,7 +68,7 @@ def measure(target: str, seeds: int, threads: int, warm: bool) -> dict[str, Any]
                 ours = (*race.OURS, target, str(seed or 0), str(threads))
                 lap = race.lap(ours if framework == "tinycnn" else script, seed or 0, environment)
                 if seed is not None:
-                    laps[framework].append(lap._asdict())
+                    laps[framework].append({key: value for key, value in lap._asdict().items() if key != "warnings"})
                     print(f"{target} %, {framework}, seed {seed}: {lap.seconds:.2f} s, {lap.accuracy:.4f}", flush=True)
     return {"target": target, "accuracy": PLANS[target].accuracy, "laps": laps}
 

@@ -30,8 +30,9 @@ class _OneBlasThread:
         with self._lock:
             scipy_is_there = SCIPY_BLAS in sys.modules
             if scipy_is_there != self._looked:
-                self._looked, known = scipy_is_there, {library.filepath for library in self._libraries}
+                known = {library.filepath for library in self._libraries}
                 self._libraries += [library for library in _find_blas() if library.filepath not in known]
+                self._looked = scipy_is_there
             if self._users == 0:
                 self._before = []
             for library in self._libraries[len(self._before) :]:  # all, or those that were loaded within the context

@@ -254,7 +254,8 @@ def good(tmp_path: Path) -> Path:
     path = records.path_of(tmp_path, NAME, 0)
     values: dict[Any, Any] = {str: "", int: 2, float: 0.5, list: [0.5, 0.5], dict: {}}
     made = {key: values[kind if isinstance(kind, type) else kind[0]] for key, kind in records._FIELDS.items()}
-    records.write(path, {**made, "format": 1, "name": NAME, "seed": 0})
+    machine = {"processor": "Z80", "cores": 1}
+    records.write(path, {**made, "format": 1, "name": NAME, "seed": 0, "machine": machine})
     assert records.read(path)["name"] == NAME
     return path
 
@@ -267,6 +268,9 @@ def good(tmp_path: Path) -> Path:
         ({"seed": True}, "'seed' is a bool"),
         ({"epochs": 3}, "'loss' has 2 epochs of 3"),
         ({"predicted": None}, "'predicted' is a NoneType"),
+        ({"seconds_by_epoch": []}, "'seconds_by_epoch' has 0 epochs of 2"),
+        ({"seconds_by_epoch": [1, "a"]}, "'seconds_by_epoch' holds something else than numbers"),
+        ({"machine": {"cores": 2}}, "'machine' does not say which processor"),
     ],
 )
 def test_a_damaged_record_is_named(good: Path, changes: dict[str, Any], said: str) -> None:
@@ -384,8 +388,29 @@ def test_other_bits_are_told(
     from_elsewhere: dict[str, Any], changes: Any, code: int, said: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     change(**changes)
-    assert reproduce(NAME, "--seeds", "1") == code
-    assert said.format(from_elsewhere["val_loss"][0]) in capsys.readouterr().out
+    for _ in range(2):  # the second time nothing is trained, and the outcome is the same
+        assert reproduce(NAME, "--seeds", "1") == code
+        assert said.format(from_elsewhere["val_loss"][0]) in capsys.readouterr().out
+
+
+def test_what_a_record_has_besides_does_not_count(
+    from_elsewhere: dict[str, Any], capsys: pytest.CaptureFixture[str]
+) -> None:
+    change(note="by hand")
+    assert reproduce(NAME, "--seeds", "1") == 0
+    assert "the same bits" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{"])
+def test_damaged_notes_of_unfinished_work_are_named(
+    text: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    undo = stop_after(monkeypatch, 2, ctrl_c)
+    assert reproduce(NAME, "--seeds", "1") == 130
+    undo()
+    Path(f"results/.work/{NAME}-seed0/recipe.json").write_text(text)
+    assert reproduce(NAME, "--seeds", "1") == 1
+    assert "recipe.json is damaged; move the folder" in capsys.readouterr().err.replace("\n", " ")
 
 
 def test_records_of_another_numerics_version_are_replaced_when_asked(

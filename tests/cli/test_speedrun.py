@@ -66,6 +66,7 @@ def test_the_watch_stops_at_the_message() -> None:
     assert lap.seed == 3
     assert lap.seconds >= 0.05
     assert lap.accuracy == pytest.approx(0.9852)
+    assert lap.warnings == "x" * 100_000 + "\n"
     slow = 'import time; print(\'{"accuracy": 1, "seconds": {}}\', flush=True); time.sleep(3)'
     assert race.lap((sys.executable, "-c", slow), 0).seconds < 3
 
@@ -129,3 +130,10 @@ def test_a_speedrun_reaches_its_accuracy(capsys: pytest.CaptureFixture[str]) -> 
     said = capsys.readouterr().out
     assert code == 0, said
     assert "1 of 1 reached 99.0 %" in said
+
+
+def test_files_in_the_current_folder_are_not_imported(tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "statistics.py").write_text("raise RuntimeError('my own file')")
+    monkeypatch.chdir(tmp_path)
+    command = (*race.OURS[:2], "-c", 'import tinycnn, statistics; print(\'{"accuracy": 1, "seconds": {}}\')')
+    assert race.lap(command, 0, race.environment()).accuracy == 1

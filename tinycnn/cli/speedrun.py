@@ -1,10 +1,9 @@
 """``tinycnn speedrun``: the seconds from the start of a process to an accuracy on MNIST's test images."""
 
 import argparse
-import os
 from statistics import fmean
 
-from ..core.printing import say
+from ..core.printing import ERR, say
 from ._arguments import add_threads, set_threads, whole_number
 
 HELP = "Measure how soon a network recognizes MNIST"
@@ -37,8 +36,10 @@ def run(args: argparse.Namespace) -> int:
     laps = []
     for seed in (None, *range(args.seeds)):
         command = (*race.OURS, args.target, str(seed or 0), str(threads))
-        lap = race.lap(command, seed or 0, dict(os.environ))
+        lap = race.lap(command, seed or 0, race.environment())
         if seed is None:
+            if lap.warnings:
+                ERR.say(lap.warnings.rstrip())
             continue
         laps.append(lap)
         parts = ", ".join(f"{part} {seconds:.2f}" for part, seconds in lap.parts.items())

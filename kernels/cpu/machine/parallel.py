@@ -54,7 +54,7 @@ class parallel:  # noqa: N801 - a decorator
         ----------
         chunks : int
         *arguments
-            Those of the function, after its first two.
+            Those of the function, after its first two. Arrays are contiguous; nothing checks that here.
         elements : int, optional
             How many elements are worked on, where the arguments hold only the addresses of arrays. Little work stays on
             the calling thread; see :func:`.jit.is_little`.

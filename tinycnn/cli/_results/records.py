@@ -35,6 +35,7 @@ _FIELDS: dict[str, type | tuple[type, ...]] = {
     "most_confident_wrong": list,
     "first_layer_filters": list,
     "seconds": (int, float),
+    "seconds_by_epoch": list,
     "images_per_second": (int, float),
     "backend": str,
     "threads": int,
@@ -87,9 +88,13 @@ def read(path: Path) -> dict[str, Any]:
             raise _damaged(path, f"it lacks {key!r}")
         if not isinstance(record[key], kind) or isinstance(record[key], bool):
             raise _damaged(path, f"its {key!r} is a {type(record[key]).__name__}")
-    for key in CURVES:
+    for key in (*CURVES, "seconds_by_epoch"):
         if len(record[key]) != record["epochs"]:
             raise _damaged(path, f"its {key!r} has {len(record[key])} epochs of {record['epochs']}")
+    if not all(isinstance(seconds, int | float) for seconds in record["seconds_by_epoch"]):
+        raise _damaged(path, "its 'seconds_by_epoch' holds something else than numbers")
+    if not isinstance(record["machine"].get("processor"), str) or not isinstance(record["machine"].get("cores"), int):
+        raise _damaged(path, "its 'machine' does not say which processor and how many cores")
     named = path_of(path.parent, record["name"], record["seed"])
     if named != path:
         raise _damaged(path, f"its content belongs into a file called {shown(named.name)}")
@@ -124,7 +129,7 @@ def seconds(record: Record) -> float:
 
 def numerics(record: Record) -> str:
     """Return the numerics version of a run, or an empty string if it is older than these versions."""
-    return str(record["versions"].get("numerics", ""))
+    return str(record["versions"].get("numerics") or "").strip()
 
 
 def in_short(record: Record) -> dict[str, Any]:

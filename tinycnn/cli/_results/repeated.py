@@ -62,7 +62,8 @@ def compare(record: Record, repetition: Record) -> Comparison:
             f"{repetition['last_val_accuracy']:.4f}, in the record {record['last_val_accuracy']:.4f}",
             True,
         )
-    differing = [key for key in record if key not in _CIRCUMSTANCES and record[key] != repetition.get(key)]
+    compared = record.keys() & repetition.keys() - _CIRCUMSTANCES
+    differing = [key for key in repetition if key in compared and record[key] != repetition[key]]
     if not differing:
         return Comparison(
             f"the same bits as in the record of {record['date']}: every loss and accuracy of {record['epochs']} "
@@ -91,7 +92,7 @@ def _numerics_in_words(record: Record) -> str:
 def _reasons(record: Record, repetition: Record) -> Iterator[str]:
     """Yield what differs between two runs and may change bits."""
     there, here = (
-        {"processor": run["machine"]["processor"], "backend": run["backend"], **run["versions"]}
+        {"processor": run["machine"].get("processor"), "backend": run["backend"], **run["versions"]}
         for run in (record, repetition)
     )
     for key in there | here:

@@ -174,7 +174,12 @@ def _begin(work: Path, recipe: Recipe) -> None:
     write_whole(work.parent / ".gitignore", b"*\n")
     path, settings = work / "recipe.json", recipe.to_dict()
     if path.exists() and (work / BACKUP).exists():
-        begun = json.loads(path.read_bytes())
+        try:
+            begun = json.loads(path.read_bytes())
+        except ValueError:
+            begun = None
+        if not isinstance(begun, dict):
+            raise ValueError(f"{path} is damaged; move the folder {work} away to begin this run again")
         differing = records.differences({"recipe": begun}, settings)
         # Half a run of each would be a run of neither.
         if begun.get("numerics", NUMERICS) != NUMERICS:

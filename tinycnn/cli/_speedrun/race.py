@@ -1,15 +1,17 @@
 """The watch of a speedrun: it starts before the process does, and stops when the process tells its accuracy."""
 
 import json
+import os
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any, NamedTuple
 
 #: How a process of this engine is started; target, seed and threads follow.
-OURS = (sys.executable, "-m", "tinycnn.cli._speedrun.runner")
+OURS = (sys.executable, "-P", "-m", "tinycnn.cli._speedrun.runner")
 
 
 class Lap(NamedTuple):
@@ -24,12 +26,21 @@ class Lap(NamedTuple):
         Of the test images.
     parts : mapping
         Seconds of the parts as the process itself measured them.
+    warnings : str
+        What the process printed to standard error.
     """
 
     seed: int
     seconds: float
     accuracy: float
     parts: Mapping[str, float]
+    warnings: str = ""
+
+
+def environment() -> dict[str, str]:
+    """Return the environment of a process that runs this very tinycnn, whatever lies in the current folder."""
+    here = str(Path(__file__).parents[3])
+    return os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, (here, os.environ.get("PYTHONPATH"))))}
 
 
 def lap(command: Sequence[str], seed: int, environment: Mapping[str, str] | None = None) -> Lap:
@@ -70,4 +81,4 @@ def lap(command: Sequence[str], seed: int, environment: Mapping[str, str] | None
             f"the run with seed {seed} ended without a result: {''.join(last) or 'it printed nothing'}"
         )
     told: dict[str, Any] = json.loads(line)
-    return Lap(seed, seconds, float(told["accuracy"]), told["seconds"])
+    return Lap(seed, seconds, float(told["accuracy"]), told["seconds"], said)
