@@ -41,7 +41,7 @@ def job(plan: Plan, threads: int, folder: Path) -> dict[str, Any]:
         np.save(folder / f"{name}.npy", array)
     layers = [
         {**asdict(operation), "channels": operation.channels, "padding": operation.padding}
-        for operation in operations(plan.build(), softmax=True)
+        for operation in operations(plan.build(), softmax=False)
     ]
     schedule = plan.schedule(len(x))
     return {

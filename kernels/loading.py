@@ -9,8 +9,7 @@ from collections.abc import Iterator
 def no_collection() -> Iterator[None]:
     """Hold back the garbage collector within a block that makes many objects which all stay.
 
-    Importing Numba and reading compiled kernels makes a hundred thousand of them, and looking through these again and
-    again would take longer than half of the rest.
+    Importing Numba and reading compiled kernels does, and the collector would look through them again and again.
     """
     enabled = gc.isenabled()
     gc.disable()

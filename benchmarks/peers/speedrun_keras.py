@@ -1,12 +1,12 @@
 """Keras in a speedrun, as a process: ``python speedrun_keras.py JOB SEED``; KERAS_BACKEND names the backend.
 
-``fit`` runs the whole training; on TensorFlow, a loop over a ``tf.function`` takes as long.
+``fit`` runs the whole training, as a user of Keras would write it.
 """
 
-import json
 import sys
 import time
-from types import SimpleNamespace
+
+from speedrun_job import read_job, tell
 
 
 def main(path, seed):
@@ -25,8 +25,7 @@ def main(path, seed):
         def __call__(self, step):
             return keras.ops.take(self.rates, keras.ops.cast(step, "int32"))
 
-    with open(path, encoding="utf-8") as file:
-        job = SimpleNamespace(**json.load(file))
+    job = read_job(path)
     if keras.config.backend() == "tensorflow":
         import tensorflow as tf
 
@@ -34,20 +33,15 @@ def main(path, seed):
         tf.config.threading.set_inter_op_parallelism_threads(job.threads)
     keras.utils.set_random_seed(seed)
     marks.append(time.perf_counter())
-    arrays = [np.load(f"{job.folder}/{name}.npy") for name in ("x", "y", "x_test", "y_test")]
-    x, y, x_test, y_test = (a if a.ndim == 1 else np.divide(a[..., None], 255, dtype=np.float32) for a in arrays)
+    x, y, x_test, y_test = (a if a.ndim == 1 else np.divide(a[..., None], 255, dtype=np.float32) for a in job.arrays())
     marks.append(time.perf_counter())
-    model = keras.Sequential(
-        [keras.Input((28, 28, 1)), *(layer_of(SimpleNamespace(**operation)) for operation in job.operations[:-1])]
-    )
+    model = keras.Sequential([keras.Input((28, 28, 1)), *map(layer_of, job.operations)])
     model.compile(keras.optimizers.Adam(Rates(job.rates)), keras.losses.SparseCategoricalCrossentropy(from_logits=True))
     model.fit(x, y, job.batch_size, epochs=job.epochs, verbose=0)
     marks.append(time.perf_counter())
     right = model.predict(x_test, batch_size=1000, verbose=0).argmax(axis=1) == y_test
     marks.append(time.perf_counter())
-    parts = ("imports", "images", "training", "test")
-    seconds = {part: round(end - begin, 3) for part, begin, end in zip(parts, marks, marks[1:], strict=False)}
-    print(json.dumps({"accuracy": float(right.mean()), "seconds": seconds}), flush=True)
+    tell(float(right.mean()), marks)
 
 
 if __name__ == "__main__":

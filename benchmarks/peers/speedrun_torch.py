@@ -1,31 +1,29 @@
 """PyTorch in a speedrun, as a process: ``python speedrun_torch.py JOB SEED``.
 
 The loop is the barest there is: images as one tensor in memory, batches by index, the fused Adam, and a rate for each
-step. ``torch.compile`` would take longer to compile than all of this takes.
+step. Nothing is compiled, because that would count as well.
 """
 
-import json
 import sys
 import time
-from types import SimpleNamespace
+
+from speedrun_job import read_job, tell
 
 
 def main(path, seed):
     """Train by the job in a file, and print the outcome as a line of JSON."""
     marks = [time.perf_counter()]
-    import numpy as np
     import torch
     from on_torch import layer_of
 
-    with open(path, encoding="utf-8") as file:
-        job = SimpleNamespace(**json.load(file))
+    job = read_job(path)
     torch.set_num_threads(job.threads)
     torch.manual_seed(seed)
     marks.append(time.perf_counter())
-    arrays = [torch.from_numpy(np.load(f"{job.folder}/{name}.npy")) for name in ("x", "y", "x_test", "y_test")]
+    arrays = map(torch.from_numpy, job.arrays())
     x, y, x_test, y_test = (a if a.ndim == 1 else a[:, None].float().div_(255) for a in arrays)
     marks.append(time.perf_counter())
-    model = torch.nn.Sequential(*(layer_of(SimpleNamespace(**operation)) for operation in job.operations[:-1]))
+    model = torch.nn.Sequential(*map(layer_of, job.operations))
     for module in model:
         if isinstance(module, torch.nn.Conv2d | torch.nn.Linear):  # as in Keras and tinycnn
             torch.nn.init.xavier_uniform_(module.weight)
@@ -46,9 +44,7 @@ def main(path, seed):
         pairs = zip(x_test.split(1000), y_test.split(1000), strict=True)
         right = sum(int((model(images).argmax(1) == labels).sum()) for images, labels in pairs)
     marks.append(time.perf_counter())
-    parts = ("imports", "images", "training", "test")
-    seconds = {part: round(end - begin, 3) for part, begin, end in zip(parts, marks, marks[1:], strict=False)}
-    print(json.dumps({"accuracy": right / len(x_test), "seconds": seconds}), flush=True)
+    tell(right / len(x_test), marks)
 
 
 if __name__ == "__main__":

@@ -91,6 +91,18 @@ def made(name: str, seed: int = 0, accuracy: float = 0.9, **changes: Any) -> dic
     return made | changes
 
 
+def test_runs_that_were_made_again_stand_beside_the_earlier_ones() -> None:
+    before = records.in_short(made("ladder_03") | {"seconds_by_epoch": [60.0] * len(made("ladder_03")["loss"])})
+    epochs, old = len(made("ladder_03")["loss"]), made("ladder_01")
+    old["versions"] = {key: value for key, value in old["versions"].items() if key != "numerics"}
+    page_of = text_of(made("ladder_03", replaces=before), old)
+    assert f"1 h 02 min, 1,234 images/s | {epochs} min 00 s, 1,234 images/s |" in page_of
+    assert "Before is what the same run took" in page_of
+    assert "Before there were such versions: `ladder_01`" in page_of
+    assert "Not all runs" not in (alone := text_of(made("ladder_03")))
+    assert "Before is" not in alone
+
+
 def written(folder: Path, *made_ones: dict[str, Any]) -> Path:
     for record in made_ones:
         records.write(records.path_of(folder, record["name"], record["seed"]), record)

@@ -311,6 +311,21 @@ def test_choices_go_on_where_they_were_and_are_shown(module, monkeypatch: pytest
     assert compared.blocks([record])[1].rows[0][0] == "`ladder_02`"
 
 
+def test_our_runs_are_made_again_when_the_bits_have_changed(module, tmp_path: Path) -> None:
+    complete, path, trained = module("curves").complete, tmp_path / "net.json", []
+
+    def train(title: str, seed: int) -> list[float]:
+        trained.append((title, seed))
+        return [0.5]
+
+    for numerics, wanted in ((3, [("tinycnn", 0), ("Keras", 0)]), (3, []), (4, [("tinycnn", 0)])):
+        trained.clear()
+        complete(path, {"name": "net", "numerics": numerics}, "curves", ("tinycnn", "Keras"), range(1), train)
+        assert trained == wanted
+        if trained:
+            assert json.loads(path.read_text())["numerics"] == numerics
+
+
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:__array__ implementation")
 def test_both_frameworks_train_the_same_recipe(module, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

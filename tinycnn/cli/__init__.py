@@ -82,7 +82,7 @@ def run_as_process(argv: Sequence[str] | None = None) -> int:
     """Run :func:`main` as the last thing that the process does, and ignore Ctrl-C once the command is finished.
 
     Everything is written by then, and Ctrl-C while Python shuts down would only print a traceback. The garbage
-    collector has nothing to do any more either; it would take half a second to look through all that Numba made.
+    collector has nothing to do any more either, and is kept from looking through all that Numba made.
     """
     try:
         code = main(argv)

@@ -48,7 +48,16 @@ def commit() -> str | None:
 
 def _git(*arguments: str) -> str:
     """Return what git prints in the checkout."""
+    # Within a hook of another repository, git's own variables would name that one.
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
     done = subprocess.run(
-        ["git", *arguments], cwd=_ROOT, capture_output=True, text=True, encoding="utf-8", timeout=30, check=True
+        ["git", *arguments],
+        cwd=_ROOT,
+        env=environment,
+        capture_output=True,
+        text=True,
+        encoding="utf-8",
+        timeout=30,
+        check=True,
     )
     return done.stdout.strip()

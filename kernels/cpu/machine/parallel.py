@@ -158,7 +158,7 @@ class _Layout:
 
 
 def _address(array, in_buffer=ctypes.c_char.from_buffer, address=ctypes.addressof):
-    """Return where an array's elements begin, four times as fast as its own attributes tell, if it is writable."""
+    """Return where an array's elements begin; if it is writable, without its own attributes, which are slower."""
     try:
         return address(in_buffer(array))
     except (TypeError, ValueError, BufferError):
