@@ -6,6 +6,7 @@ import dataclasses
 import json
 import shutil
 import signal
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -449,10 +450,28 @@ def test_unfinished_work_of_another_numerics_version_is_refused(
     assert "unfinished run of another recipe (another numerics version: " in capsys.readouterr().err
 
 
-def test_a_record_says_which_commit_computed() -> None:
+def test_a_record_says_which_commit_computed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     from tinycnn.cli import _about
 
+    monkeypatch.setattr(_about, "_ROOT", tmp_path)
+    assert _about.commit() is None, "no checkout"
+
+    def git(*arguments: str) -> None:
+        identity = ("-c", "user.name=a", "-c", "user.email=a@example.org", "-c", "commit.gpgsign=false")
+        subprocess.run(["git", *identity, *arguments], cwd=tmp_path, check=True, capture_output=True)
+
+    git("init")
+    assert _about.commit() is None, "a checkout without commits, as .ci/run makes one"
+    (tmp_path / "tinycnn").mkdir()
+    computes = tmp_path / "tinycnn" / "a.py"
+    computes.write_text("1")
+    (tmp_path / "page.md").write_text("1")
+    git("add", "-A")
+    git("commit", "-m", "first")
     found = _about.commit()
-    root = Path(tinycnn.__file__).parents[1]
-    assert (found is None) == (not (root / ".git").exists())
-    assert found is None or len(found.split()[0]) == 40
+    assert found is not None
+    assert len(found) == 40
+    (tmp_path / "page.md").write_text("2")
+    assert _about.commit() == found, "a page computes nothing"
+    computes.write_text("2")
+    assert _about.commit() == f"{found} with changes"
