@@ -263,8 +263,8 @@ class Sequential(Network):
 
     # Looking inside -------------------------------------------------------------------------------------------
 
-    def trace(self, x: Any, y: Any = None) -> Trace:
-        """Return every array of the training pass of this batch; no layers are fused, and no step is taken.
+    def trace(self, x: Any, y: Any = None, *, training: bool = True) -> Trace:
+        """Return every array of one pass of this batch; no layers are fused, and no step is taken.
 
         Parameters
         ----------
@@ -272,6 +272,9 @@ class Sequential(Network):
             The batch.
         y : (N,) array, optional
             Labels. With them, the backward pass is traced too; the model must be compiled.
+        training : bool
+            True traces the pass of a training step. False traces one as in prediction: dropout and noise change
+            nothing, and batch normalization uses its moving statistics, through which gradients then pass as well.
 
         Returns
         -------
@@ -292,7 +295,7 @@ class Sequential(Network):
         else:
             self._ready(x)
         with np.errstate(under="ignore"):
-            return trace(self, x, y)
+            return trace(self, x, y, boolean(training, "training"))
 
     def summary(self, plan: bool = False, print_fn: Callable[[str], Any] | None = None) -> None:
         """Print a table: each layer's name, output shape, parameters, receptive field, and cache per image.

@@ -568,7 +568,7 @@ def _model_methods() -> dict[str, Made]:
             "batch_size": 2,
         },
         "predict": {"x": x(), "check_finite": True},
-        "trace": {"x": x(), "y": y()},
+        "trace": {"x": x(), "y": y(), "training": False},
         "summary": {"plan": False},
         "get_layer": {"name": "dense"},
         "set_weights": {"weights": model().get_weights()},

@@ -18,7 +18,20 @@ from typing import Any, NoReturn
 
 from ..core.messages import SHOWN, shown
 from ..core.printing import ERR, OUT
-from . import completion, evaluate, gradcheck, models, predict, profile, report, reproduce, speedrun, summary, train
+from . import (
+    completion,
+    evaluate,
+    explore,
+    gradcheck,
+    models,
+    predict,
+    profile,
+    report,
+    reproduce,
+    speedrun,
+    summary,
+    train,
+)
 from ._arguments import UsageError
 
 __all__ = ["main"]
@@ -29,6 +42,7 @@ _COMMANDS: dict[str, ModuleType] = {
     "train": train,
     "evaluate": evaluate,
     "predict": predict,
+    "explore": explore,
     "gradcheck": gradcheck,
     "profile": profile,
     "reproduce": reproduce,

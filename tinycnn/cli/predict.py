@@ -61,7 +61,7 @@ def run(args: argparse.Namespace) -> int:
 
     from . import _likeness, _picture
 
-    loaded = _load(args)
+    loaded = load(args.folder, args.data, args.threads)
     model, data = loaded.model, loaded.data
     way = _way(args.prepare, data, model.input_shape)
     found, failed = _find(args.images, data, model.input_shape, way)
@@ -111,26 +111,25 @@ def _bar(share: float, encoding: str) -> str:
     return "█" * whole + _EIGHTHS[eighth].strip()
 
 
-def _load(args: argparse.Namespace) -> Loaded:
+def load(path: Path, asked: str | None, threads: int | None) -> Loaded:
     """Load the model of a run, or a model's file; one in the folder of a run belongs to that run."""
     import tinycnn
 
     from .. import datasets, sequential
     from . import _runs
 
-    path: Path = args.folder
     whole = path / _runs.MODEL if path.is_dir() else path
     if path.is_dir() or (path.name == _runs.MODEL and (path.parent / _runs.RUN).is_file()):
         description = _runs.read_description(whole.parent)
         data, backend = description["data"], description["backend"]
         classes = len(datasets.get(data).class_names)
-        if args.data not in (None, data):
-            raise UsageError(f"--data {args.data}: {whole.parent} was trained on {data}; leave --data out")
+        if asked not in (None, data):
+            raise UsageError(f"--data {asked}: {whole.parent} was trained on {data}; leave --data out")
     elif path.exists():
-        data, backend, classes = args.data, "cpu", None
+        data, backend, classes = asked, "cpu", None
     else:
         raise FileNotFoundError(f"{path}: no such folder or file; 'tinycnn train' writes one, and so does model.save")
-    set_threads(args.threads, backend)
+    set_threads(threads, backend)
     with tinycnn.use_backend(backend):
         model = sequential.load_model(whole) if classes is None else _runs.load_model(whole.parent, classes)
     if len(model.input_shape) != 3 or model.input_shape[2] not in (1, 3) or len(model.output_shape) != 1:

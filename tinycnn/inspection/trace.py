@@ -16,13 +16,14 @@ from ..core.printing import for_print
 from ..core.table import Table
 from ..core.types import Array
 from ..kernels.threads import one_blas_thread
-from ..layers import ActivatedLayer, Activation, Dropout, Layer
+from ..layers import ActivatedLayer, Activation, BatchNormalization, Dropout, GaussianNoise, Layer
+from ..layers.batchnorm import BatchNormCache
 from ..layers.dropout import DropoutCache
 from ..layers.looking import layers_kept
 from ..network.final_softmax import ends_in_softmax, layer_of
 from ..network.network import Network
 from ..training.data import images_for
-from ..training.step import forward, walk_backward, walk_forward
+from ..training.step import Passed, forward, walk_backward, walk_forward
 
 
 @dataclass(repr=False)
@@ -36,7 +37,7 @@ class LayerTrace:
     x, y : array
         Its input and its result.
     cache : NamedTuple
-        What its backward needs.
+        What its backward needs; None as in prediction, without labels.
     dy, dx : array or None
         Gradients of the loss with respect to ``y`` and to ``x``; None without labels. In training the loss takes over a
         final softmax. Then ``dy`` of the softmax, and of layers that only reshape its result, is the gradient with
@@ -161,8 +162,8 @@ def _dead_text(entry: LayerTrace) -> str:
     return f"number{'s' if len(entry.dead) > 1 else ''} {numbers} of {entry.y.shape[-1]}"
 
 
-def trace(model: Network, x: Any, y: Any = None) -> Trace:
-    """Return every array of a training pass, as :meth:`tinycnn.Sequential.trace` says."""
+def trace(model: Network, x: Any, y: Any = None, training: bool = True) -> Trace:
+    """Return every array of a pass, as :meth:`tinycnn.Sequential.trace` says."""
     images = images_for(model, x)
     if not len(images):
         raise ValueError("x is empty: there is nothing to trace")
@@ -173,12 +174,14 @@ def trace(model: Network, x: Any, y: Any = None) -> Trace:
     with layers_kept(model.layers, *losses, gradients=True), one_blas_thread():
         buffers = [{name: array.copy() for name, array in layer.buffers.items()} for layer in model.layers]
         with _before_activations(model.layers) as linear:
-            passes = list(walk_forward(model.layers, value, step=step))
+            passes = list(walk_forward(model.layers, value, training=training, step=step))
+            if not training and targets is not None:
+                passes = [passed._replace(cache=_cache_as_predicted(passed, step)) for passed in passes]
         result = Trace([LayerTrace(*passed, _copies(passed.layer, "value")) for passed in passes])
         for entry, kept in zip(result.layers, buffers, strict=True):
             entry.z, entry.mask, entry.buffers = _before(entry, linear), _mask(entry, model.backend), kept
         if targets is not None:
-            _trace_backward(model, result, targets, step)
+            _trace_backward(model, result, targets, step, training)
     if model.backend.on_device:
         for entry in result.layers:
             entry.move_to_host(model.backend)
@@ -226,7 +229,48 @@ def _mask(entry: LayerTrace, backend: Backend) -> Array | None:
     return backend.to_numpy(entry.layer.backward(ones, entry.cache)) != 0
 
 
-def _trace_backward(model: Network, result: Trace, targets: Array, step: int) -> None:
+class _Unchanged:
+    """Stands for a layer that has returned its input unchanged, so that the gradient passes it unchanged as well."""
+
+    def __init__(self, layer: Layer) -> None:
+        self.layer = layer
+
+    def backward(self, dy: Array, cache: None, *, ws: Any = None) -> Array:
+        """Return the gradient itself."""
+        return dy
+
+
+def _cache_as_predicted(passed: Passed, step: int) -> Any:
+    """Return what a layer's backward needs of a pass as in prediction, in which layers keep nothing.
+
+    Raises
+    ------
+    ValueError
+        If the layer computes something else in training, so that its backward belongs to another result.
+    """
+    layer, x, y, _ = passed
+    if _passes_unchanged(layer):
+        return None
+    if isinstance(layer, BatchNormalization):
+        mean, variance = (layer.buffers[f"moving_{name}"].copy() for name in ("mean", "variance"))
+        return BatchNormCache(x, mean, variance, by_batch=False)
+    again, cache = layer.forward(x, training=True, step=step)
+    first, second = layer.backend.to_numpy(y), layer.backend.to_numpy(again)
+    scale = float(np.abs(first, where=np.isfinite(first), out=np.zeros_like(first)).max(initial=0))
+    if not np.allclose(second, first, rtol=1e-3, atol=1e-5 * scale, equal_nan=True):
+        raise ValueError(
+            f"{layer.label} gives another result in training than in prediction, so its gradient in prediction cannot "
+            "be computed; leave y out, or leave training at True"
+        )
+    return cache
+
+
+def _passes_unchanged(layer: Layer) -> bool:
+    """Return whether a layer does nothing in prediction."""
+    return isinstance(layer, Dropout | GaussianNoise)
+
+
+def _trace_backward(model: Network, result: Trace, targets: Array, step: int, training: bool) -> None:
     """Add the loss and the gradients as training computes them; the loss may have taken over a final softmax."""
     pairs = zip(result.layers, model.chain, strict=False)
     shared = next((n for n, (entry, link) in enumerate(pairs) if entry.layer is not link), len(model.chain))
@@ -240,7 +284,8 @@ def _trace_backward(model: Network, result: Trace, targets: Array, step: int) ->
     weights = model.backend.full(len(targets), 1 / len(targets), model.dtype)
     dy = model.chain_loss.backward(loss_cache, weights, model.backend)
     caches = [entry.cache for entry in before] + caches
-    gradients = {layer_of(link).name: (dy, dx) for link, dy, dx in walk_backward(model.chain, caches, dy)}
+    links = [_Unchanged(link) if not training and _passes_unchanged(link) else link for link in model.chain]
+    gradients = {_layer_of(link).name: (dy, dx) for link, dy, dx in walk_backward(links, caches, dy)}
     for entry in reversed(result.layers):
         # A softmax that is not in the chain hands on the gradient that the loss has computed for the two together.
         entry.dy, entry.dx = gradients.get(entry.name, (dy, dy))
@@ -248,6 +293,11 @@ def _trace_backward(model: Network, result: Trace, targets: Array, step: int) ->
         for parameter in entry.layer.params.values():
             parameter.add_penalty_gradient()
         entry.gradients = _copies(entry.layer, "grad", trained=True)
+
+
+def _layer_of(link: Any) -> Layer:
+    """Return the layer that a link of the chain stands for."""
+    return link.layer if isinstance(link, _Unchanged) else layer_of(link)
 
 
 def _copies(layer: Layer, attribute: str, trained: bool = False) -> dict[str, Array]:

@@ -1,0 +1,74 @@
+"""A server of the page in this process, and requests to it as the page sends them."""
+
+import http.client
+import json
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from tinycnn.explore import protocol
+from tinycnn.explore.guard import Guard
+from tinycnn.explore.server import application, listen
+from tinycnn.explore.session import Session
+
+
+class Client:
+    """What a browser that has opened the page may ask."""
+
+    def __init__(self, port: int, token: str) -> None:
+        self.port, self.token = port, token
+        self.origin = f"http://127.0.0.1:{port}"
+        self.address = f"{self.origin}/?token={token}"
+
+    def ask(self, path: str, body: Any = None, method: str | None = None, **headers: str) -> tuple[int, bytes]:
+        """Return the status and the body of an answer; a body that is no bytes is sent as JSON."""
+        sent = body if body is None or isinstance(body, bytes) else json.dumps(body).encode()
+        given = {"cookie": f"tinycnn-{self.port}={self.token}", "x-tinycnn": "1", "origin": self.origin} | headers
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
+        try:
+            connection.request(method or ("GET" if body is None else "POST"), path, sent, given)
+            answer = connection.getresponse()
+            return answer.status, answer.read()
+        finally:
+            connection.close()
+
+    def json(self, path: str, body: Any = None) -> Any:
+        """Return the JSON of an answer that must be good."""
+        status, answer = self.ask(path, body)
+        assert status == 200, answer
+        return json.loads(answer)
+
+    def arrays(self, path: str, body: Any = None) -> Any:
+        """Return the description and the arrays of an answer that must be good."""
+        status, answer = self.ask(path, body)
+        assert status == 200, answer
+        return protocol.unpack(answer)
+
+    def error(self, path: str, body: Any = None, status: int = 400, **headers: str) -> str:
+        """Return the message of an answer that must be an error."""
+        found, answer = self.ask(path, body, **headers)
+        assert found == status, answer
+        return str(json.loads(answer)["error"])
+
+
+@contextmanager
+def serving(session: Session) -> Iterator[Client]:
+    """Serve the page of a session within this block."""
+    import uvicorn
+
+    with listen(0) as listening:
+        port = listening.getsockname()[1]
+        guard = Guard(application(session), port)
+        config = uvicorn.Config(guard, lifespan="off", log_level="error", timeout_graceful_shutdown=1)
+        server = uvicorn.Server(config)
+        thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]}, daemon=True)
+        thread.start()
+        while not server.started:
+            time.sleep(0.01)
+        try:
+            yield Client(port, guard.token)
+        finally:
+            server.should_exit = True
+            thread.join(10)

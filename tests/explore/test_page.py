@@ -1,0 +1,180 @@
+"""The page in a browser: what it shows are the engine's numbers, to the bit."""
+
+import os
+import shutil
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tinycnn import Sequential, layers, models, set_seed
+
+pytest.importorskip("starlette", reason="the extra explore is not installed")
+pytest.importorskip("playwright", reason="Playwright is not installed: the extra browser")
+
+from playwright import sync_api as playwright
+from serving import Client, serving
+
+from tinycnn.explore.session import Data, Session
+
+pytestmark = pytest.mark.slow
+
+#: Programs that Playwright can drive if its own browser is not installed.
+BROWSERS = ("chromium", "chromium-browser", "google-chrome")
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    program = next(filter(None, map(shutil.which, BROWSERS)), None)
+    with playwright.sync_playwright() as driver:
+        try:
+            # The sandbox needs rights that a container does not have.
+            arguments = ["--no-sandbox"] if hasattr(os, "geteuid") and os.geteuid() == 0 else []
+            found = driver.chromium.launch(executable_path=program, args=arguments)
+        except playwright.Error as error:
+            pytest.skip(f"no Chromium can be started: {error}")
+        yield found
+        found.close()
+
+
+@pytest.fixture
+def page(browser: Any) -> Iterator[Any]:
+    context = browser.new_context(viewport={"width": 1280, "height": 720})
+    page = context.new_page()
+    problems: list[str] = []
+    page.on("pageerror", lambda error: problems.append(str(error)))
+    page.on("console", lambda message: problems.append(message.text) if message.type == "error" else None)
+    yield page
+    context.close()
+    assert not problems
+
+
+class Swapped(layers.Layer):
+    """A layer of a user's own: it swaps left and right."""
+
+    def forward(self, x, *, training=False, step=0, ws=None):
+        return np.ascontiguousarray(x[:, :, ::-1]), None
+
+    def backward(self, dy, cache, *, ws=None):
+        return np.ascontiguousarray(dy[:, :, ::-1])
+
+
+def every_layer() -> Sequential:
+    """Return a network in which every layer of tinycnn and one of a user's own occur."""
+    set_seed(3)
+    return Sequential(
+        [
+            layers.Input((17, 17, 3)),
+            layers.Rescaling(2.0, -1.0),
+            layers.ZeroPadding2D(((1, 2), (0, 1))),
+            layers.Conv2D(6, (5, 3), strides=2, padding="same", groups=3, activation="leaky_relu"),
+            layers.BatchNormalization(),
+            layers.ReLU(),
+            layers.DepthwiseConv2D(3, dilation_rate=2, padding="same", depth_multiplier=2, activation="tanh"),
+            layers.GaussianNoise(0.1),
+            layers.LeakyReLU(),
+            layers.AveragePooling2D(3, strides=2, padding="same"),
+            Swapped(),
+            layers.ELU(),
+            layers.Conv2D(4, 1, activation="gelu"),
+            layers.MaxPooling2D(2, padding="same"),
+            layers.Activation("sigmoid"),
+            layers.Dropout(0.3),
+            layers.Reshape((3, 3, 4)),
+            layers.Conv2D(5, 2),
+            layers.GlobalAveragePooling2D(keepdims=True),
+            layers.GlobalMaxPooling2D(),
+            layers.Dense(7, activation="elu"),
+            layers.Dense(10),
+            layers.Softmax(),
+            layers.Flatten(),
+        ],
+        name="every_layer",
+    )
+
+
+def session_of(model: Sequential) -> Session:
+    rng = np.random.default_rng(0)
+    x, y = rng.random((4, *model.input_shape), np.float32), np.arange(4)
+    return Session(model, Data("drawn", tuple("abcdefghij"), x, y, x, y))
+
+
+def parsed(text: str) -> np.float32:
+    """Return the number that the page writes with signs for people."""
+    return np.float32(text.replace("−", "-").replace("∞", "inf"))
+
+
+def shown(page: Any, where: str) -> str:
+    """Return the number in focus after the address has changed to this."""
+    page.evaluate("where => { location.hash = where; }", where)
+    asked = {"mode": "prediction"} | dict(part.split("=") for part in where.split("&"))
+    wait_for(page, *(asked[name] for name in ("image", "mode", "way", "layer", "at")))
+    return str(page.locator(".panel output.value").first.text_content())
+
+
+def wait_for(page: Any, *key: str) -> None:
+    """Wait until the panel shows the number that is named by image, mode, way, layer and index."""
+    page.wait_for_function("key => document.querySelector('.panel')?.dataset.shown === key", arg=" ".join(key))
+
+
+@pytest.mark.parametrize("mode", ["prediction", "training"])
+def test_a_value_of_every_layer_type_is_the_engines(page: Any, mode: str) -> None:
+    check(page, every_layer(), mode)
+
+
+@pytest.mark.parametrize("name", models.names())
+def test_a_value_of_every_layer_of_every_documented_network_is_the_engines(page: Any, name: str) -> None:
+    set_seed(1)
+    check(page, models.build(name), "prediction")
+
+
+def check(page: Any, model: Sequential, mode: str) -> None:
+    """Choose a value of each layer, forward and backward, and compare it with the engine's as float32 bits."""
+    session = session_of(model)
+    with serving(session) as client:
+        opened(page, client)
+        trace = session.model.trace(session.data.x_test[1:2], [1], training=mode == "training")
+        if mode == "training":  # with the other images of the batch
+            x, labels = session._batch(session.data.x_test[1:2], 1, mode)
+            trace = session.model.trace(x, labels)
+        rng = np.random.default_rng(5)
+        for number, entry in enumerate(trace):
+            for way, array in (("forward", entry.y[0]), ("backward", entry.dx[0])):
+                index = tuple(int(rng.integers(length)) for length in array.shape)
+                at = ",".join(map(str, index))
+                text = shown(page, f"image=test-1&mode={mode}&layer={number}&at={at}&way={way}")
+                assert parsed(text).tobytes() == np.float32(array[index]).tobytes(), (entry.name, way, index)
+
+
+def opened(page: Any, client: Client) -> None:
+    """Open the page, and wait for the first map."""
+    page.goto(client.address)
+    page.wait_for_selector(".panel output.value")
+    assert "token" not in page.url
+
+
+def test_hostile_names_stay_texts(page: Any) -> None:
+    name = "<img src=x onerror=\"document.title='hacked'\">"
+    model = Sequential([layers.Input((4, 4, 1)), layers.Flatten(name=name), layers.Dense(2)], name="<b>bold<b>")
+    with serving(session_of(model)) as client:
+        opened(page, client)
+        assert page.title() == "<b>bold<b> · tinycnn explore"
+        assert name in page.locator(".layers").inner_text()
+        assert not page.locator("main img").count()
+
+
+def test_everything_is_reached_by_keyboard(page: Any) -> None:
+    session = session_of(models.build("ladder_03"))
+    with serving(session) as client:
+        opened(page, client)
+        shown(page, "image=test-0&layer=0&at=3,4,1&way=forward")
+        page.locator("canvas.map[tabindex]").focus()
+        page.keyboard.press("ArrowRight")
+        page.keyboard.press("ArrowDown")
+        page.keyboard.press("PageDown")
+        wait_for(page, "test-0", "prediction", "forward", "0", "4,5,2")
+        entry = session.model.trace(session.data.x_test[:1], training=False)[0]
+        assert parsed(page.locator(".panel output.value").first.text_content()) == entry.y[0, 4, 5, 2]
+        assert "Row 4, column 5" in page.locator("canvas.map[tabindex]").get_attribute("aria-label")
+        assert "y(4, 5, 2) = " in page.locator("#said").text_content()

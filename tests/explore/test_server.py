@@ -1,0 +1,160 @@
+"""What the page's server answers to the page, and to everybody else."""
+
+import re
+import socket
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+
+from tinycnn import Sequential, layers
+
+pytest.importorskip("starlette", reason="the extra explore is not installed")
+pytest.importorskip("uvicorn", reason="the extra explore is not installed")
+
+from serving import Client, serving
+
+from tinycnn.explore import server
+from tinycnn.explore.session import Data, Session
+
+
+@pytest.fixture(scope="module")
+def session() -> Session:
+    model = Sequential(
+        [
+            layers.Input((8, 8, 1)),
+            layers.Conv2D(4, 3, activation="relu", name="<img src=x onerror=alert(1)>"),
+            layers.Flatten(),
+            layers.Dense(3, activation="softmax"),
+        ]
+    )
+    rng = np.random.default_rng(0)
+    x, y = rng.random((12, 8, 8, 1), np.float32), rng.integers(0, 3, 12)
+    return Session(model, Data("drawn", ("a", "b", "c"), x, y, x[::-1], y[::-1]))
+
+
+@pytest.fixture(scope="module")
+def client(session: Session) -> Iterator[Client]:
+    with serving(session) as found:
+        yield found
+
+
+def test_the_page_and_its_modules_are_served(client: Client) -> None:
+    status, body = client.ask("/")
+    assert status == 200
+    assert b"<!doctype html>" in body
+    for path in server.FILES:
+        assert client.ask(path)[0] == 200, path
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["/../server.py", "/..%2fserver.py", "/%2e%2e/server.py", "/page/main.js", "//etc/passwd", "/main.js/", "/x"],
+)
+def test_nothing_else_is_served(client: Client, path: str) -> None:
+    assert client.ask(path)[0] in (404, 307)
+    assert b"Starlette" not in client.ask(path)[1]
+
+
+def test_without_the_secret_nothing_is_served(client: Client) -> None:
+    for path in ("/", "/main.js", "/api/network"):
+        assert client.ask(path, cookie="")[0] == 403
+
+
+def test_the_network_is_described(client: Client, session: Session) -> None:
+    found = client.json("/api/network")
+    assert found["classes"] == ["a", "b", "c"]
+    assert found["sets"] == {"test": 12, "train": 12}
+    assert found["layers"][0]["name"] == "<img src=x onerror=alert(1)>"
+
+
+def test_a_pass_comes_with_the_bits_of_the_engine(client: Client, session: Session) -> None:
+    description, arrays = client.arrays("/api/trace", {"image": "test-1", "label": 2, "mode": "prediction"})
+    trace = session.model.trace(session.data.x_test[1:2], [2], training=False)
+    for number, entry in enumerate(trace):
+        np.testing.assert_array_equal(arrays[f"{number}.y"], entry.y[0])
+    _, held = client.arrays(f"/api/trace/{description['trace']}/layer/0")
+    np.testing.assert_array_equal(held["kernel"], trace[0].parameters["kernel"])
+    np.testing.assert_array_equal(held["d_kernel"], trace[0].gradients["kernel"])
+
+
+def test_thumbnails(client: Client) -> None:
+    description, arrays = client.arrays("/api/images/test?start=10&count=5")
+    assert description["ids"] == ["test-10", "test-11"]
+    assert arrays["images"].shape == (2, 8, 8, 1)
+
+
+@pytest.mark.parametrize(
+    ("body", "says"),
+    [
+        (b"", "must be JSON"),
+        (b"{", "must be JSON"),
+        (b"\xff", "must be JSON"),
+        (b"[]", "must be a JSON object"),
+        (b"[" * 50000, "must be JSON"),
+        ({}, "texts"),
+        ({"image": 3}, "texts"),
+        ({"image": "test-0", "label": -1}, "label must be a whole number"),
+        ({"image": "test-0", "label": True}, "label must be a whole number"),
+        ({"image": "test-0", "label": 7}, "label must be a class"),
+        ({"image": "test-0", "mode": "x"}, "mode"),
+    ],
+)
+def test_bad_requests_are_answered_with_a_reason(client: Client, body: object, says: str) -> None:
+    assert says in client.error("/api/trace", body)
+
+
+def test_what_is_not_there_is_not_found(client: Client) -> None:
+    assert "no image" in client.error("/api/trace", {"image": "test-99"}, 404)
+    assert "choose the image again" in client.error("/api/trace/999/layer/0", status=404)
+    assert "no set" in client.error("/api/images/other", status=404)
+    assert "start" in client.error("/api/images/test?start=-1")
+
+
+def head_of_a_request(client: Client, length: int) -> bytes:
+    """Return the head of a request whose body follows, or never comes."""
+    lines = (
+        "POST /api/trace HTTP/1.1",
+        f"Host: 127.0.0.1:{client.port}",
+        f"Cookie: tinycnn-{client.port}={client.token}",
+        "X-Tinycnn: 1",
+        f"Origin: {client.origin}",
+        f"Content-Length: {length}",
+        "",
+        "",
+    )
+    return "\r\n".join(lines).encode()
+
+
+def test_a_large_body_is_refused_before_it_is_held(client: Client) -> None:
+    assert "limit" in client.error("/api/trace", b" " * (64 * 2**10 + 1), 413)
+    with socket.create_connection(("127.0.0.1", client.port), timeout=30) as connection:
+        connection.sendall(head_of_a_request(client, 10**12))
+        assert b" 413 " in connection.recv(1000)
+
+
+def test_a_browser_that_leaves_in_the_middle_harms_nobody(client: Client) -> None:
+    for _ in range(5):
+        with socket.create_connection(("127.0.0.1", client.port), timeout=30) as connection:
+            connection.sendall(head_of_a_request(client, 100) + b"{")
+    assert client.json("/api/network")["name"]
+
+
+def test_a_port_in_use_is_named() -> None:
+    with server.listen(0) as first:
+        port = first.getsockname()[1]
+        with pytest.raises(OSError, match=rf"port {port} cannot be used: .*Leave --port out"):
+            server.listen(port)
+
+
+def test_without_a_wish_a_free_port_is_found() -> None:
+    with server.listen(None) as first, server.listen(None) as second:
+        assert first.getsockname()[0] == second.getsockname()[0] == "127.0.0.1"
+        assert first.getsockname()[1] != second.getsockname()[1]
+
+
+def test_the_code_of_the_page_is_small() -> None:
+    """At most 150 kB, not counting comments and indentation, which are there for its readers."""
+    texts = [path.read_text("utf-8") for path in sorted(set(server.FILES.values()))]
+    code = [re.sub(r"/\*.*?\*/|^\s*//[^\n]*|^\s+", "", text, flags=re.DOTALL | re.MULTILINE) for text in texts]
+    assert sum(len(text.encode()) for text in code) <= 150_000

@@ -1,0 +1,108 @@
+"""``tinycnn explore RUN_OR_MODEL_OR_NAME``: open a page on which every number in a network can be followed."""
+
+import argparse
+import time
+from pathlib import Path
+from typing import Any
+
+from ..core.printing import say
+from ._arguments import DATA, UsageError, add_threads, set_threads, whole_number
+
+HELP = "See inside a network, down to single products, in a browser"
+EXAMPLE = "tinycnn explore ladder_03 --data digits"
+
+#: How long a network that was only named is trained before it is shown, and on how many images at most.
+SECONDS, IMAGES = 10.0, 20_000
+#: The folder in which ``tinycnn train`` keeps its runs.
+RUNS = Path("runs")
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the network and the options."""
+    text = "folder of a run, model's file (.safetensors), or documented network, which is then trained for a moment"
+    parser.add_argument("network", metavar="RUN_OR_MODEL_OR_NAME", help=text)
+    parser.add_argument("--data", choices=DATA, help="data set to look at (default: the network's own)")
+    kernels = "Python file with kernels of your own, which take the place of the reference's; it is executed"
+    parser.add_argument("--kernels", metavar="FILE", type=Path, help=kernels)
+    port = "port on this machine (default: 8712, or a free one)"
+    parser.add_argument("--port", type=whole_number(1, 65535), metavar="N", help=port)
+    parser.add_argument("--no-browser", action="store_true", help="print the address only")
+    add_threads(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Serve the page until Ctrl-C."""
+    from .. import explore
+
+    explore.need_extra()
+    model, data = _load(args)
+    from ..explore import server
+    from ..explore.session import Data, Session
+
+    images = None if data is None else Data(*(getattr(data, name) for name in Data._fields))
+    server.serve(Session(model, images), args.port, not args.no_browser)
+    return 0
+
+
+def _load(args: argparse.Namespace) -> tuple[Any, Any]:
+    """Return the model, and its data or None."""
+    from .. import models
+    from . import _data, predict
+
+    path = Path(args.network)
+    known = [*models.names(), *models.variations()]
+    if args.network in known and not path.exists():
+        found = _run_of(args.network, args.data)
+        if found is None:
+            return _trained(args)
+        say(f"Found a run of {args.network}: {found}")
+        path = found
+    elif not path.exists():
+        raise UsageError(
+            f"{args.network} is no folder of a run, no file and no documented network; 'tinycnn models' lists these"
+        )
+    loaded = predict.load(path, args.data, args.threads)
+    return loaded.model, None if loaded.data is None else _data.load(loaded.data)
+
+
+def _run_of(name: str, data: str | None) -> Path | None:
+    """Return the newest finished run of a network in ``runs/``, on this data set if one is asked for."""
+    from . import _runs
+
+    found = []
+    for folder in RUNS.glob(f"{name}-*") if RUNS.is_dir() else ():
+        finished = _runs.read_finished(folder)
+        if finished is not None and finished[0].model == name and data in (None, finished[0].data):
+            found.append(folder)
+    return max(found, key=lambda folder: (folder / _runs.MODEL).stat().st_mtime, default=None)
+
+
+def _trained(args: argparse.Namespace) -> tuple[Any, Any]:
+    """Return a documented network after some seconds of training, and its data."""
+    from .. import callbacks, models, set_seed
+    from . import _data
+
+    recipe = models.recipe(args.network)
+    name = args.data or recipe.data
+    _data.check_fit(args.network, recipe.input_shape, name)
+    set_threads(args.threads, "cpu")
+    data = _data.load(name)
+    set_seed(recipe.seed)
+    model = models.build(args.network)
+    model.compile(recipe.make_optimizer(), recipe.loss, ["accuracy"])
+    say(f"{args.network} has no run in {RUNS}/, so it is trained on {data.title} for about {SECONDS:.0f} seconds")
+
+    class Moment(callbacks.Callback):
+        """Stops when the time is over, counted from the second batch, because the first may have to compile."""
+
+        def on_train_batch_end(self, batch: int, logs: Any) -> None:
+            now = time.perf_counter()
+            self.begun = getattr(self, "begun", now)
+            self.model.stop_training = now - self.begun > SECONDS
+
+    x, y = data.x_train[:IMAGES], data.y_train[:IMAGES]
+    model.fit(x, y, recipe.batch_size, epochs=1, verbose=0, callbacks=[Moment()])
+    model.stop_training = False
+    accuracy = model.evaluate(data.x_test[:1000], data.y_test[:1000], verbose=0)[1]
+    say(f"Accuracy on {min(1000, len(data.x_test))} test images: {accuracy:.1%}. 'tinycnn train' trains it in full")
+    return model, data

@@ -1,0 +1,77 @@
+/** Lines of Python that print a number of the page, to the bit, from the arrays of `model.trace`. */
+import { sizes } from "./convolution.js";
+import { positionOf } from "./pooling.js";
+
+/**
+ * Return text as a literal of Python.
+ *
+ * JSON's escapes are Python's, except that Python does not join two \u escapes into one character. What is not printed
+ * as itself, such as marks that turn the direction of writing, is escaped.
+ */
+export function quoted(text) {
+  return JSON.stringify(String(text)).replace(/[^\p{L}\p{M}\p{N}\p{P}\p{S} ]/gu, (character) =>
+    `\\U${character.codePointAt(0).toString(16).padStart(8, "0")}`);
+}
+
+/** Return an index as Python writes it between brackets. */
+function written(index) {
+  if (index.every((n) => Number.isInteger(n) && n >= 0)) return index.join(", ");
+  throw new RangeError(`index must be whole numbers from 0; got ${JSON.stringify(index)}`);
+}
+
+/** Return the expression for one number of a layer's trace. */
+function expression(layer, index, what, training) {
+  const whole = written(index);
+  if (["x", "y", "z", "dy", "dx", "mask"].includes(what)) return `${what}[0, ${whole}]`;
+  if (what === "argmax") {
+    const [position, c] = positionOf(index);
+    return `cache.argmax[${written([0, ...position, c])}]`;
+  }
+  if (layer.kind === "BatchNormalization" && ["mean", "variance"].includes(what)) {
+    return training ? `cache.${what}[${whole}]` : `buffers["moving_${what}"][${whole}]`;
+  }
+  if (Object.hasOwn(layer.parameters, what)) return `parameters[${quoted(what)}][${whole}]`;
+  if (Object.hasOwn(layer.buffers, what)) return `buffers[${quoted(what)}][${whole}]`;
+  if (what.startsWith("d_")) return `gradients[${quoted(what.slice(2))}][${whole}]`;
+  throw new Error(`layer ${JSON.stringify(layer.name)} has no array ${JSON.stringify(what)}`);
+}
+
+/**
+ * Return the lines that print one number of a layer: `index`, without the batch axis, in the array `what`.
+ *
+ * `what` is as in the data protocol (y, z, x, dy, dx, mask, argmax, mean, variance, kernel, d_kernel, …), or "products"
+ * for the arithmetic of a convolution or a Dense. `label` is that of the image, for gradients; `training` says whether
+ * the trace is one of training.
+ */
+export function codeFor(layer, index, what, { label = null, training = false } = {}) {
+  const y = label === null ? "" : `, [${written([label])}]`;
+  const mode = training ? "" : ", training=False";
+  const lines = [`trace = model.trace(x[None]${y}${mode})`, `layer = trace[${quoted(layer.name)}]`];
+  if (what === "products") return ["import numpy as np", ...lines, ...products(layer, index)];
+  return [...lines, `print(layer.${expression(layer, index, what, training)})`];
+}
+
+/** Return the lines that build z from patch and kernel; their sum is in doubles, so its last bits can differ. */
+function products(layer, index) {
+  const z = written([0, ...index]);
+  const last = index.at(-1);
+  const bias = Object.hasOwn(layer.parameters, "bias") ? ` + layer.parameters["bias"][${last}]` : "";
+  const sum = ["products = values.astype(np.float64) * kernel", `print(products.sum()${bias}, layer.z[${z}])`];
+  if (layer.kind === "Dense") {
+    const row = written([0, ...index.slice(0, -1)]);
+    return [`values = layer.x[${row}]`, `kernel = layer.parameters["kernel"][:, ${last}]`, ...sum];
+  }
+  const { F, CG, FG } = sizes(layer);
+  const { size, strides, dilation, pads: [top, bottom, left, right] } = layer.window;
+  const [rows, columns] = [0, 1].map((axis) => {
+    const start = index[axis] * strides[axis];
+    return `${start}:${start + dilation[axis] * (size[axis] - 1) + 1}:${dilation[axis]}`;
+  });
+  const c = Math.floor(last / FG) * CG;
+  return [
+    `padded = np.pad(layer.x[0], ((${top}, ${bottom}), (${left}, ${right}), (0, 0)))`,
+    `values = padded[${rows}, ${columns}, ${c}:${c + CG}]`,
+    `kernel = layer.parameters["kernel"].reshape(${size.join(", ")}, ${CG}, ${F})[..., ${last}]`,
+    ...sum,
+  ];
+}

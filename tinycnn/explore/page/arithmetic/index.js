@@ -1,0 +1,10 @@
+/**
+ * The arithmetic of a CNN, number by number: what the page of `tinycnn explore` shows comes from here.
+ *
+ * Begin reading with `convolution.js`. Layers, weights and arrays are as in the data protocol,
+ * `tinycnn/explore/protocol.py`; an array is `{shape, data}` without a batch axis.
+ */
+export { codeFor, quoted } from "./code.js";
+export { backward, explain, explainInputGradient, explainWeightGradient, forward } from "./layers.js";
+export { explainLoss, finalSoftmax, joinedSoftmax } from "./loss.js";
+export { backpropagate, run } from "./network.js";

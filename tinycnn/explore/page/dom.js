@@ -1,0 +1,59 @@
+// Make elements. Texts become text nodes, so that a hostile name can never become markup.
+
+/** Return an element with attributes (functions become listeners) and children (elements or texts). */
+export function make(tag, attributes = {}, ...children) {
+  const element = document.createElement(tag);
+  for (const [name, value] of Object.entries(attributes)) {
+    if (typeof value === "function") element.addEventListener(name, value);
+    else if (value === true) element.setAttribute(name, "");
+    else if (value !== false && value !== null && value !== undefined) element.setAttribute(name, value);
+  }
+  element.append(...children.flat().filter((child) => child !== null && child !== undefined));
+  return element;
+}
+
+/** Return a labelled select whose options are [value, text] pairs; change(value) is called when one is chosen. */
+export function choice(text, options, value, change) {
+  const select = make("select", { change: () => change(select.value) });
+  for (const [key, title] of options) select.append(make("option", { value: key }, title));
+  select.value = value;
+  return make("label", { class: "choice" }, make("span", {}, text), select);
+}
+
+/** Return a table: a caption, headings and rows of texts; the first cell of a row is its heading. */
+export function table(caption, headings, rows, attributes = {}) {
+  const head = make("tr", {}, headings.map((text) => make("th", { scope: "col" }, text)));
+  const body = rows.map((row) =>
+    make("tr", {}, row.map((cell, n) => (n ? make("td", {}, cell) : make("th", { scope: "row" }, cell)))));
+  return make("table", attributes, make("caption", {}, caption), make("thead", {}, head), make("tbody", {}, body));
+}
+
+/**
+ * Return a number as a text with as few digits as name it exactly in its own dtype, with a sign that can be read.
+ * @param signed whether a positive number gets a plus.
+ */
+export function number(value, data = null, signed = false) {
+  if (value === null || value === undefined) return "—";
+  if (Number.isNaN(value)) return "NaN";
+  if (!Number.isFinite(value)) return value > 0 ? "∞" : "−∞";
+  const round = data instanceof Float32Array ? Math.fround : (x) => x;
+  const size = Math.abs(value);
+  let text = String(size);
+  if (data instanceof Float32Array) {
+    for (let digits = 1; digits <= 9; digits += 1) {
+      text = String(Number(size.toPrecision(digits)));
+      if (round(Number(text)) === size) break;
+    }
+  }
+  return (value < 0 || Object.is(value, -0) ? "−" : signed ? "+" : "") + text;
+}
+
+/** Return a number with four digits, for places where many stand side by side; the exact one is its title. */
+export function short(value, signed = true) {
+  if (!Number.isFinite(value)) return number(value);
+  const text = Math.abs(value) < 1e-4 && value !== 0 ? Math.abs(value).toExponential(1) : Number(Math.abs(value).toPrecision(3));
+  return (value < 0 ? "−" : signed ? "+" : "") + text;
+}
+
+/** Return a shape or an index as a text: 26×26×8. */
+export const times = (shape) => shape.join("×");

@@ -1,0 +1,310 @@
+// The network as a row of layers with their real maps, and one of them in detail, down to a product.
+
+import { codeFor, explain, explainInputGradient, explainWeightGradient, joinedSoftmax } from "./arithmetic/index.js";
+import { choice, make, number, short, times } from "./dom.js";
+import { asMark, seenInImage, seenInInput } from "./field.js";
+import { MapView, asImage, extent, photograph, picture, placeOf } from "./maps.js";
+import { explanationView } from "./numbers.js";
+import { indexAt, offset, valueAt } from "./safetensors.js";
+
+/** How many channels the small picture of a layer shows. */
+const STRIP = 9;
+
+/** Build the view; `app` is described in main.js. */
+export function mount(section, app) {
+  const { state } = app;
+  const row = make("ol", { class: "layers", "aria-label": "Layers" });
+  const answer = make("p", { class: "answer" });
+  const detail = make("div");
+  section.append(row, answer, detail);
+  let drawn = null; // what the row shows, so that a click does not paint it anew
+  let current = null;
+
+  const layerNumber = () => Math.max(0, Math.min(app.network.layers.length - 1, Number(state.get("layer")) || 0));
+  const way = () => state.get("way");
+
+  /** Return the arrays of a layer as arithmetic/ takes them, without its weights. */
+  function arraysOf(n) {
+    const { arrays } = app.pass;
+    const of = (name) => arrays[`${n}.${name}`];
+    return {
+      x: n ? arrays[`${n - 1}.y`] : arrays.x, y: of("y"), z: of("z"), mask: of("mask"), argmax: of("argmax"),
+      mean: of("mean"), variance: of("variance"),
+      dy: of("dy"), dx: of("dx") ?? arrays[`${n - 1}.dy`] ?? null,
+    };
+  }
+
+  /** Return what arithmetic/ has to know of a pass to explain its gradients. */
+  function gradientOptions(n) {
+    const { mode, batch } = app.pass.description;
+    return { training: mode === "training", images: batch, joined: joinedSoftmax(app.network.layers, app.network.loss) === n };
+  }
+
+  /** Paint the row of layers. */
+  function drawRow() {
+    const pass = app.pass;
+    const key = `${pass.description.trace} ${way()} ${getComputedStyle(document.documentElement).colorScheme}`;
+    if (drawn !== key) {
+      drawn = key;
+      const input = make("li", {}, make("button", { type: "button", disabled: true },
+        make("strong", {}, "input"), make("small", {}, times(app.network.input_shape)), strip(pass.arrays.x, true)));
+      row.replaceChildren(input, ...app.network.layers.map((layer, n) => {
+        const shown = pass.arrays[`${n}.${way() === "forward" ? "y" : "dy"}`];
+        const count = Object.values(layer.parameters).reduce((sum, one) => sum + one.shape.reduce((a, b) => a * b, 1), 0);
+        const facts = [layer.class, times(layer.output_shape), `${number(count)} parameters`];
+        if (layer.field) facts.push(`sees ${times(layer.field)} pixels`);
+        return make("li", {}, make("button", { type: "button", value: n, click: () => state.set({ layer: n, at: "", part: "" }) },
+          make("strong", {}, layer.name), ...facts.map((text) => make("small", {}, text)), shown ? strip(shown) : ""));
+      }));
+    }
+    for (const button of row.querySelectorAll("button[value]")) {
+      button.setAttribute("aria-pressed", String(Number(button.value) === layerNumber()));
+    }
+  }
+
+  /** Show the chosen layer in detail. */
+  async function drawDetail() {
+    const n = layerNumber();
+    const pass = app.pass;
+    const w = await app.layerArrays(n);
+    if (pass !== app.pass || n !== layerNumber()) return;
+    const gradients = Object.fromEntries(Object.entries(w).filter(([name]) => name.startsWith("d_")));
+    const arrays = { ...arraysOf(n), w, ...gradients };
+    const same = current && current.n === n && current.way === way();
+    if (!same) current = makeDetail(n);
+    current.update(arrays);
+    detail.replaceChildren(current.element);
+  }
+
+  /** Return the place of the chosen number in a shape; by default the largest one of the array. */
+  function chosenIn(array) {
+    const given = state.get("at").split(",").map(Number);
+    const fits = state.get("at") !== "" && given.length === array.shape.length
+      && given.every((at, axis) => Number.isInteger(at) && at >= 0 && at < array.shape[axis]);
+    if (fits) return given;
+    let best = 0;
+    for (let n = 1; n < array.data.length; n += 1) if (array.data[n] > array.data[best]) best = n;
+    return indexAt(array.shape, best);
+  }
+
+  /** Make the parts of the detail of a layer; update(arrays) fills them. */
+  function makeDetail(n) {
+    const layer = app.network.layers[n];
+    const backward = way() === "backward";
+    const say = app.say;
+    let arrays = null;
+    const step = (by) => {
+      const target = chosenArray();
+      const index = chosenIn(target);
+      if (index.length === 3) choose([index[0], index[1], (index[2] + by + target.shape[2]) % target.shape[2]]);
+    };
+    const image = new MapView({ title: "the image" });
+    const before = new MapView({
+      title: backward ? "dx, the gradient by the layer's input" : "the layer's input", say,
+      chosen: backward ? (r, c) => pick(before, r, c) : null, channelBy: backward ? step : null,
+    });
+    const after = new MapView({
+      title: backward ? "dy, the gradient by the layer's result" : "the layer's result", say,
+      chosen: backward ? null : (r, c) => pick(after, r, c), channelBy: backward ? null : step,
+    });
+    const pickers = make("div", { class: "controls" });
+    const strips = make("div", { class: "strips" });
+    const panel = make("div", { class: "panel" });
+    const heading = make("h2", {}, `${layer.name}: ${layer.class}, ${times(layer.input_shape)} becomes ${times(layer.output_shape)}`);
+    const element = make("div", {}, heading, pickers,
+      make("div", { class: "detail" }, make("div", {}, make("div", { class: "figures" }, image.element, before.element, after.element), strips), panel));
+
+    const chosenArray = () => (backward ? arrays.dx : arrays.y);
+
+    function pick(map, r, c) {
+      choose(indexAt(map.array.shape, placeOf(map.array, r, c, map.channel)));
+    }
+
+    function choose(index) {
+      state.set({ at: index.join(",") });
+      say(`${backward ? "dx" : "y"}(${index.join(", ")}) = ${number(valueAt(chosenArray(), index), chosenArray().data)}`);
+    }
+
+    /** Show everything for the chosen number. */
+    function update(given) {
+      arrays = given;
+      const target = chosenArray();
+      if (!target) {
+        panel.replaceChildren(make("p", { class: "remark" }, "There is no gradient here: nothing before this layer needs one."));
+        return;
+      }
+      const index = chosenIn(target);
+      const place = offset(target.shape, index);
+      const { columns, channels } = asImage(target);
+      const channel = place % channels;
+      const cell = [Math.floor(place / channels / columns), Math.floor(place / channels) % columns];
+      if (backward) {
+        show(before, arrays.dx, channel, cell);
+        show(after, arrays.dy, partChannel(arrays.dy), null);
+      } else {
+        show(after, arrays.y, channel, cell);
+        const found = explain(layer, arrays, index);
+        const source = found.parts?.[Number(state.get("part")) || 0]?.terms.find((term) => term.from)?.from ?? found.sources?.[0];
+        show(before, arrays.x, source?.length === 3 ? source[2] : 0, null);
+        const seen = seenInInput(layer, index);
+        before.mark(seen ? [asMark(seen)] : []);
+      }
+      image.show(app.pass.arrays.x, 0, { photo: [1, 3].includes(asImage(app.pass.arrays.x).channels), text: app.pass.description.title });
+      image.mark(backward ? [] : [asMark(seenInImage(app.network, n, index))]);
+      drawPickers(target, index);
+      drawStrips(target, index);
+      drawPanel(index);
+    }
+
+    const partChannel = (array) => Math.min(Number(state.get("part")) || 0, asImage(array).channels - 1);
+
+    function show(map, array, channel, cell) {
+      map.cursor = cell;
+      map.marks = [];
+      const { channels } = asImage(array);
+      map.show(array, channel, { text: channels > 1 ? `channel ${channel} of ${channels}` : times(array.shape) });
+    }
+
+    /** Show the fields in which the chosen number can be typed. */
+    function drawPickers(target, index) {
+      const names = index.length === 3 ? ["row", "column", "channel"] : index.length === 1 ? ["number"] : index.map((_, axis) => `axis ${axis}`);
+      const fields = index.map((at, axis) => {
+        const input = make("input", {
+          type: "number", min: 0, max: target.shape[axis] - 1, value: at,
+          change: () => {
+            const next = [...index];
+            next[axis] = Math.max(0, Math.min(target.shape[axis] - 1, Math.trunc(Number(input.value) || 0)));
+            choose(next);
+          },
+        });
+        return make("label", { class: "choice" }, make("span", {}, names[axis]), input);
+      });
+      if (pickers.contains(document.activeElement)) {
+        // Somebody types here; the fields stay, and only what they show changes.
+        pickers.querySelectorAll("input").forEach((input, axis) => { input.value = index[axis]; });
+        if (pickers.querySelectorAll("input").length === fields.length) return;
+      }
+      pickers.replaceChildren(...fields);
+    }
+
+    /** Show the channels of the array in which a number is chosen; a click chooses the same place in another one. */
+    function drawStrips(target, index) {
+      const { channels } = asImage(target);
+      const key = `${app.pass.description.trace} ${index.length === 3 ? index[2] : ""} ${getComputedStyle(document.documentElement).colorScheme}`;
+      if (strips.dataset.key === key) return;
+      strips.dataset.key = key;
+      if (channels < 2) {
+        strips.replaceChildren();
+        return;
+      }
+      const scale = extent(target);
+      const buttons = [];
+      for (let channel = 0; channel < channels; channel += 1) {
+        const small = picture(target, channel, scale);
+        const size = 36;
+        small.style.cssText = `width:${size}px;height:${Math.max(4, Math.round(size * small.height / small.width))}px;image-rendering:pixelated`;
+        small.setAttribute("aria-hidden", "true");
+        buttons.push(make("button", {
+          type: "button", class: "tile", "aria-pressed": String(channel === index[2]), "aria-label": `channel ${channel}`,
+          click: () => choose([...index.slice(0, 2), channel]),
+        }, small, make("small", {}, String(channel))));
+      }
+      strips.replaceChildren(make("h3", {}, `All ${channels} channels`), make("div", { class: "tiles" }, buttons));
+    }
+
+    function drawPanel(index) {
+      const { image: seen, mode } = app.pass.description;
+      panel.dataset.shown = [seen, mode, way(), n, index.join(",")].join(" ");
+      const options = {
+        layer, data: chosenArray().data, part: Number(state.get("part")) || 0, setPart: (part) => state.set({ part }),
+      };
+      if (!backward) {
+        const code = codeFor(layer, index, "y", { training: mode === "training" }).join("\n");
+        panel.replaceChildren(make("h3", {}, "How this number came about"),
+          explanationView(explain(layer, arrays, index), { ...options, name: `y(${index.join(", ")})`, code }), remarks());
+        return;
+      }
+      panel.replaceChildren(make("h3", {}, "The terms that this gradient collects"),
+        explanationView(explainInputGradient(layer, arrays, index, gradientOptions(n)), { ...options, name: `dx(${index.join(", ")})` }),
+        ...weightGradients());
+    }
+
+    /** Show a parameter's gradient: choose a number of it, and see its terms. */
+    function weightGradients() {
+      const names = Object.keys(layer.parameters);
+      if (!names.length) return [];
+      const box = make("div");
+      const draw = (name, index) => {
+        const shape = layer.parameters[name].shape;
+        const fields = shape.map((length, axis) => {
+          const input = make("input", {
+            type: "number", min: 0, max: length - 1, value: index[axis], "aria-label": `axis ${axis} of ${name}`,
+            change: () => draw(name, index.map((at, other) => (other === axis ? Math.max(0, Math.min(length - 1, Math.trunc(Number(input.value) || 0))) : at))),
+          });
+          return input;
+        });
+        const found = explainWeightGradient(layer, arrays, name, index, gradientOptions(n));
+        box.replaceChildren(make("div", { class: "controls" }, choice("Parameter", names.map((one) => [one, `${one} ${times(layer.parameters[one].shape)}`]), name,
+          (one) => draw(one, layer.parameters[one].shape.map(() => 0))), fields),
+        explanationView(found, { layer, data: arrays.w[name].data, name: `d_${name}(${index.join(", ")})`, part: 0, setPart: () => {} }));
+      };
+      draw(names[0], layer.parameters[names[0]].shape.map(() => 0));
+      return [make("h3", {}, "The gradient of a parameter"), box];
+    }
+
+    function remarks() {
+      const { description } = app.pass;
+      const texts = [];
+      if (description.mode === "training" && description.batch > 1) {
+        texts.push(`This pass has ${description.batch} images, because batch normalization takes its statistics from a batch.`);
+      }
+      if (description.fused && !description.fused.equal) {
+        texts.push(`These are the values layer by layer. In prediction, layers run together; the outputs then differ by at most ${short(description.fused.largest, false)}, which is rounding.`);
+      }
+      return make("div", {}, texts.map((text) => make("p", { class: "remark" }, text)));
+    }
+
+    return { n, way: way(), element, update };
+  }
+
+  /** Say what the network's outputs mean, the largest first. */
+  function drawAnswer() {
+    const { data } = app.pass.arrays[`${app.network.layers.length - 1}.y`];
+    const { classes } = app.network;
+    if (data.length !== classes.length) return;
+    const order = [...data.keys()].sort((a, b) => data[b] - data[a]).slice(0, 3);
+    const { true: label, loss } = app.pass.description;
+    answer.textContent = `The network's answer: ${order.map((n) => `${classes[n]} (${short(data[n], false)})`).join(", ")}` +
+      `${label === null ? "" : `. The true class: ${classes[label]}`}${loss === null ? "" : `. Loss for the chosen class: ${short(loss, false)}`}`;
+  }
+
+  function draw() {
+    if (!app.pass) return;
+    drawRow();
+    drawAnswer();
+    drawDetail().catch((error) => { app.say(error.message); console.error(error); });
+  }
+
+  app.watch(draw);
+  state.watch((changed) => {
+    if (["layer", "at", "way", "part", "theme", "teacher"].some((name) => changed.has(name))) draw();
+  });
+}
+
+/** Return the first channels of an array as one small picture. */
+function strip(array, photo = false) {
+  const { rows, columns, channels } = asImage(array);
+  const seen = photo && [1, 3].includes(channels) ? [photograph(array)] : [];
+  if (!seen.length) {
+    const scale = extent(array);
+    for (let channel = 0; channel < Math.min(channels, STRIP); channel += 1) seen.push(picture(array, channel, scale));
+  }
+  const across = Math.ceil(Math.sqrt(seen.length));
+  const size = Math.floor(96 / across);
+  const high = Math.max(3, Math.round(size * Math.min(1, rows / columns)));
+  const canvas = make("canvas", { width: across * size, height: Math.ceil(seen.length / across) * high, "aria-hidden": "true" });
+  const context = canvas.getContext("2d");
+  context.imageSmoothingEnabled = false;
+  seen.forEach((one, n) => context.drawImage(one, (n % across) * size, Math.floor(n / across) * high, size - 1, high - 1));
+  return canvas;
+}

@@ -1,0 +1,21 @@
+// Where the page's arrays come from while the server runs: the engine itself.
+
+import { api, arraysOf, send } from "./api.js";
+
+export const live = {
+  /** Views that need the engine are there. */
+  isRecording: false,
+  remark: "",
+
+  /** Return the description of the network. */
+  network: async () => (await api("/api/network")).json(),
+
+  /** Return {description, arrays} of a pass of one image; label null: its own. */
+  trace: (image, label, mode) => arraysOf(send("/api/trace", { image, label, mode })),
+
+  /** Return what a layer holds in a pass, by name. */
+  layer: async (trace, layer) => (await arraysOf(api(`/api/trace/${trace}/layer/${layer}`))).arrays,
+
+  /** Return {description: {ids, labels}, arrays: {images}} of some images of a set. */
+  images: (which, start, count) => arraysOf(api(`/api/images/${which}?start=${start}&count=${count}`)),
+};

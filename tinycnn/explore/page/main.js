@@ -1,0 +1,166 @@
+// The page as a whole: what is looked at, and the views on it. Each view is a module with mount(element, app).
+
+import { api, arraysOf, send } from "./api.js";
+import { choice, make, number } from "./dom.js";
+import { live } from "./live.js";
+import { State } from "./state.js";
+
+/** The name of each view in the address, its title, how to get its module, and whether a recording has it. */
+const VIEWS = [
+  ["inside", "Look inside", () => import("./inside.js"), true],
+  ["draw", "Draw and find", () => import("./draw.js"), true],
+  ["train", "Train", () => import("./train.js"), true],
+];
+
+const state = new State();
+const main = document.getElementById("main");
+const said = document.getElementById("said");
+const sections = new Map();
+let asked = 0;
+
+/** The server, or in a recording what stands in the file itself: see live.js. */
+const source = globalThis.tinycnnRecording ? (await import("./recorded.js")).recorded : live;
+
+const app = {
+  state, api, send, arraysOf, source,
+  network: null,
+  /** The pass that is shown: {description, arrays}; null until there is one. */
+  pass: null,
+  listeners: [],
+  /** Say something to everybody, also to those who only hear the page. */
+  say(text) {
+    said.textContent = text;
+  },
+  /** Look at another image. */
+  show(image) {
+    state.set({ image, label: "", view: "inside" });
+  },
+  /** Call listener(pass) for every new pass. */
+  watch(listener) {
+    app.listeners.push(listener);
+    if (app.pass) listener(app.pass);
+  },
+  /** Ask for everything anew, because the weights have changed. */
+  async weightsChanged() {
+    app.network = await source.network();
+    held.clear();
+    await look();
+  },
+  /** Return what a layer holds in this pass: parameters, buffers and their gradients. */
+  layerArrays(layer) {
+    const key = `${app.pass.description.trace}/${layer}`;
+    if (!held.has(key)) {
+      held.set(key, source.layer(app.pass.description.trace, layer));
+      while (held.size > 24) held.delete(held.keys().next().value);
+    }
+    return held.get(key);
+  },
+};
+const held = new Map();
+
+/** Run the chosen image through the network, and tell the views. */
+async function look() {
+  const image = state.get("image");
+  if (!image) return;
+  asked += 1;
+  const mine = asked;
+  const label = state.get("label");
+  try {
+    const pass = await source.trace(image, label === "" ? null : Number(label), state.get("mode"));
+    if (mine !== asked) return; // another image was chosen meanwhile
+    app.pass = pass;
+    controls();
+    for (const listener of app.listeners) listener(pass);
+  } catch (error) {
+    app.say(error.message);
+    console.error(error);
+  }
+}
+
+/** Fill the controls at the top of the page. */
+function controls() {
+  const { network } = app;
+  const sets = Object.entries(network.sets);
+  const [which, at] = state.get("image").split("-");
+  const count = network.sets[which] ?? 0;
+  const parts = [];
+  if (sets.length) {
+    const input = make("input", {
+      type: "number", min: 0, max: Math.max(0, count - 1), value: count ? at : "", "aria-label": "Number of the image",
+      change: () => state.set({ image: `${which}-${Math.max(0, Math.min(count - 1, Math.trunc(Number(input.value) || 0)))}`, label: "" }),
+    });
+    const names = { test: "test images", train: "training images", own: "your own" };
+    const shown = sets.map(([name]) => [name, names[name]]);
+    if (!count) shown.push([which, names[which] ?? which]);
+    parts.push(choice("Image from", shown, which, (name) => state.set({ image: `${name}-0`, label: "" })), input);
+  }
+  const classes = network.classes.map((name, n) => [String(n), name]);
+  const own = app.pass ? `${app.pass.description.true === null ? "most probable" : "true"}: ${network.classes[app.pass.description.label] ?? ""}` : "its own";
+  parts.push(
+    choice("Loss for the class", [["", state.get("label") === "" ? own : "its own"], ...classes], state.get("label"), (label) => state.set({ label })),
+    choice("Pass", [["prediction", "as in prediction"], ["training", "as in training"]], state.get("mode"), (mode) => state.set({ mode })),
+    choice("Show", [["forward", "values"], ["backward", "gradients"]], state.get("way"), (way) => state.set({ way })),
+    make("button", {
+      type: "button", "aria-pressed": String(Boolean(state.get("teacher"))),
+      click: () => state.set({ teacher: state.get("teacher") ? "" : "1" }),
+    }, "Large"),
+    choice("Theme", [["", "as the system"], ["light", "light"], ["dark", "dark"]], state.get("theme"), (theme) => state.set({ theme })),
+  );
+  const box = document.getElementById("controls");
+  const focused = [...box.querySelectorAll("select, input, button")].indexOf(document.activeElement);
+  box.replaceChildren(...parts);
+  if (focused >= 0) box.querySelectorAll("select, input, button")[focused]?.focus();
+}
+
+/** Show the chosen view; each is made when it is first shown, and only hidden from then on. */
+async function view() {
+  const [name, title, load] = VIEWS.find(([key]) => key === state.get("view")) ?? VIEWS[0];
+  if (!sections.has(name)) {
+    const section = make("section", { id: name, "aria-label": title });
+    sections.set(name, section);
+    main.append(section);
+    (await load()).mount(section, app);
+  }
+  for (const [key, section] of sections) section.hidden = key !== name;
+  for (const button of document.querySelectorAll("#views button")) {
+    if (button.value === name) button.setAttribute("aria-current", "page");
+    else button.removeAttribute("aria-current");
+  }
+}
+
+function appearance() {
+  document.documentElement.dataset.theme = state.get("theme");
+  document.documentElement.classList.toggle("teacher", Boolean(state.get("teacher")));
+}
+
+async function start() {
+  app.network = await source.network();
+  // The secret has done its work: the cookie has it now, and an address that is shown to a class should not.
+  if (!source.isRecording) history.replaceState(null, "", `/${location.hash}`);
+  document.getElementById("loading").remove();
+  const { network } = app;
+  document.getElementById("title").textContent =
+    `${network.name}: ${number(network.parameters)} parameters${network.data ? `, ${network.data}` : ""}`;
+  document.title = `${network.name} · tinycnn explore`;
+  document.getElementById("views").append(...VIEWS.map(([name, title]) =>
+    make("li", {}, make("button", { type: "button", value: name, click: () => state.set({ view: name }) }, title))));
+  appearance();
+  if (!state.get("image")) {
+    const first = Object.keys(network.sets)[0];
+    if (first) state.set({ image: `${first}-0` });
+    else state.set({ view: "draw" });
+  }
+  controls();
+  state.watch((changed) => {
+    if (changed.has("theme") || changed.has("teacher")) appearance();
+    if (changed.has("view")) view();
+    if (changed.has("image") || changed.has("label") || changed.has("mode")) look();
+    controls();
+  });
+  await Promise.all([view(), look()]);
+}
+
+start().catch((error) => {
+  main.replaceChildren(make("p", { class: "error" }, error.message));
+  app.say(error.message);
+});

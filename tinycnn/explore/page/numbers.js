@@ -1,0 +1,151 @@
+// Show how one number came about: what arithmetic/index.js has found out, as tables of numbers and sentences.
+
+import { choice, make, number, short, table } from "./dom.js";
+
+/** How many terms are shown at once where there may be thousands. */
+const MOST = 12;
+
+/** Return a cell for a number; its sign has a colour and a sign, and the exact number is its title. */
+function cell(value, data, chosen) {
+  const sign = value < 0 ? "minus" : value > 0 ? "plus" : "";
+  return make("td", { class: `${sign}${chosen ? " chosen" : ""}`, title: number(value, data) }, short(value));
+}
+
+/** Return terms as a grid, by their places in the window. */
+function grid(caption, terms, pick, data) {
+  const rows = [];
+  for (const term of terms) {
+    const [p, q] = term.at;
+    rows[p] ??= [];
+    rows[p][q] = pick(term) === null ? make("td", { class: "pad" }, "pad") : cell(pick(term), data, term.won);
+  }
+  return make("table", {}, make("caption", {}, caption), make("tbody", {}, rows.map((cells) => make("tr", {}, cells))));
+}
+
+const isMaximum = (layer) => layer.kind.includes("MaxPooling");
+const isWindow = (part) => part.terms.length <= 81 && part.terms.every((term) => term.at?.length >= 2 && term.from !== undefined && "x" in term && !("dz" in term));
+
+/** Return the window: what lies under it and, for a convolution, the kernel and the products. */
+function windowOf(part, layer, data) {
+  const terms = isMaximum(layer) ? part.terms.map((term) => ({ ...term, won: term.factor === 1 })) : part.terms;
+  const channel = part.channel ?? terms.find((term) => term.from)?.from[2] ?? 0;
+  const under = grid(`input, channel ${channel}`, terms, (term) => (term.from ? term.x : null), data);
+  if (layer.kind.includes("Pooling")) return make("div", { class: "grids" }, under);
+  return make("div", { class: "grids" },
+    under, make("span", { class: "sign" }, "×"),
+    grid("kernel", terms, (term) => term.factor, data), make("span", { class: "sign" }, "="),
+    grid("products", terms, (term) => term.product, null));
+}
+
+/** The columns of a list of terms, in this order, as far as the terms have them. */
+const COLUMNS = [
+  ["from", "from", (value) => (value ? `(${value.join(", ")})` : "pad")],
+  ["input", "input at", (value) => `(${value.join(", ")})`],
+  ["dy", "dy"], ["slope", "slope"], ["dz", "dz"], ["x", "x"], ["shifted", "x − largest"], ["factor", "factor"], ["product", "product"],
+];
+
+/** Return a list of terms, the largest first, and a button that shows more of them. */
+function listOf(part, data) {
+  const sorted = [...part.terms].sort((a, b) => Math.abs(b.product) - Math.abs(a.product));
+  const columns = COLUMNS.filter(([key]) => key in sorted[0]);
+  const box = make("div");
+  const show = (count) => {
+    const rows = sorted.slice(0, count).map((term) => columns.map(([key, , write]) =>
+      (write ? write(term[key]) : number(term[key], key === "product" ? null : data, key === "product"))));
+    const left = sorted.length - rows.length;
+    const rest = sorted.slice(count).reduce((sum, term) => sum + term.product, 0);
+    box.replaceChildren(
+      table(`${part.title}: ${sorted.length} ${sorted.length === 1 ? "term" : "terms, the largest first"}`, columns.map(([, title]) => title), rows),
+      left > 0 ? make("p", {}, `and ${left} more, together ${short(rest)} `,
+        make("button", { type: "button", click: () => show(count + 200) }, "Show more")) : "");
+  };
+  show(MOST);
+  return box;
+}
+
+/** Return what is particular to a kind of layer, as sentences. */
+function particular(found, layer, data) {
+  const of = (value) => number(value, data);
+  if (layer.kind === "BatchNormalization" && found.root !== undefined) {
+    return [
+      `mean ${of(found.mean)}, variance ${of(found.variance)}, gamma ${of(found.gamma)}, beta ${of(found.beta)}, epsilon ${of(found.epsilon)}`,
+      `x − mean = ${short(found.deviation)}; divided by √(variance + epsilon) = ${short(found.root, false)} that is x̂ = ${short(found.normalised)}`,
+    ];
+  }
+  if (isMaximum(layer) && found.winner) {
+    const tie = found.ties > 1 ? `; ${found.ties} values are equal, and the first of them wins` : "";
+    return [`The largest number of the window stands at (${found.winner.join(", ")})${tie}. In the backward pass it gets the whole gradient`];
+  }
+  if (found.count !== undefined) return [`The average of ${found.count} pixels: each counts ${found.count > 1 ? `1/${found.count}` : "fully"}. Pads do not count`];
+  if (layer.kind === "Dropout") {
+    if (found.kept === null) return ["In prediction, dropout changes nothing"];
+    return [found.kept ? `This number was kept, and multiplied by 1 / (1 − ${found.rate}) = ${short(found.scale, false)}` : "This number was dropped: it counts as 0 in this step"];
+  }
+  if (layer.kind === "GaussianNoise") return [found.noise ? `The noise that was added: ${of(found.noise)}` : "In prediction, no noise is added"];
+  return [];
+}
+
+/** Return what happens after the products: the sums, the bias, the activation. */
+function steps(found, layer, data) {
+  const items = particular(found, layer, data);
+  const parts = found.parts ?? [];
+  if (parts.length > 1) items.push(`The ${parts.length} sums together: ${number(found.sum)}`);
+  else if (parts.length && parts[0].terms.length > 1 && !isMaximum(layer)) items.push(`The sum of the ${parts[0].terms.length} terms: ${number(found.sum)}`);
+  if (found.bias !== null && found.bias !== undefined) {
+    items.push(`plus the ${layer.kind === "BatchNormalization" ? "beta" : layer.kind === "Rescaling" ? "offset" : "bias"} ${number(found.bias, data)}: ${number(found.sum + found.bias)}`);
+  }
+  if (found.penalty) items.push(`plus the penalty's slope ${short(found.penalty)}`);
+  if (found.only) items.push(`These are the terms of ${found.only}; the engine's number is the sum over the whole batch`);
+  if (found.z !== null && found.z !== undefined) items.push(`The value before the activation, as the engine has it: z = ${number(found.z, data)}`);
+  if (found.activation) {
+    const { name, slope, kink, after, terms, sum } = found.activation;
+    let text = `${name}(z) = ${number(after, data)}`;
+    if (terms) text += `: exp(z − largest) divided by the sum ${short(sum, false)} of all ${terms.length} such exponentials`;
+    if (slope !== null && slope !== undefined && name !== "linear") text += `; its slope here is ${short(slope)}`;
+    if (kink) text += ". This is a kink: the slope jumps here, and the engine takes that of the left side";
+    items.push(text);
+  }
+  return make("ol", { class: "steps" }, items.map((text) => make("li", {}, text)));
+}
+
+/**
+ * Return an explanation as an element.
+ *
+ * @param found what arithmetic/index.js has returned
+ * @param options layer; data, the typed array whose numbers are shown; name, such as "y(3, 4, 1)"; part and setPart,
+ *   which of the sums is open; code, lines of Python
+ */
+export function explanationView(found, { layer, data, name, part = 0, setPart = () => {}, code = "" }) {
+  const box = make("div", { class: "numbers" });
+  box.append(make("p", {}, `${name} = `, make("output", { class: "value" }, number(found.y ?? found.value, data))));
+  if (found.note) box.append(make("p", { class: "remark" }, found.note));
+  const parts = (found.parts ?? []).filter((one) => one.terms.length);
+  const open = parts[Math.min(parts.length - 1, Math.max(0, part))];
+  if (parts.length > 1) {
+    box.append(choice(`One of ${parts.length} sums`, parts.map((one, n) => [String(n), `${one.title}: ${short(one.sum)}`]),
+      String(parts.indexOf(open)), (value) => setPart(Number(value))));
+  }
+  if (open) box.append(isWindow(open) ? windowOf(open, layer, data) : listOf(open, data));
+  if (found.activation?.terms) box.append(listOf({ title: "softmax", terms: found.activation.terms }, data));
+  box.append(steps(found, layer, data));
+  if (found.rounding) {
+    box.append(make("p", { class: "remark" },
+      `The sum as shown, in double precision, and the engine's number differ by ${short(found.rounding)}. ` +
+      "This is rounding: the engine adds in its own precision and order."));
+  }
+  if (code) box.append(make("details", {}, make("summary", {}, "Show the code"), make("pre", { tabindex: 0 }, code)));
+  return box;
+}
+
+/** Return the table that compares the analytic derivative with the measured one. */
+export function slopeView(answer) {
+  const rows = [
+    ["by backward", number(answer.analytic)],
+    ["central difference", number(answer.numeric)],
+    ["relative error", answer.relative === null ? "—" : short(answer.relative, false)],
+  ];
+  let verdict = answer.agrees ? "✓ They agree." : "✗ They do not agree: this gradient is wrong.";
+  if (answer.kink) verdict = `This is a kink: the slopes on its two sides differ. ${answer.agrees ? "✓ Backward's lies between them." : "✗ Backward's does not lie between them."}`;
+  return make("div", { class: "numbers" }, table("The same derivative, measured in float64", ["way", "value"], rows),
+    make("p", { class: answer.agrees ? "good" : "error" }, verdict));
+}

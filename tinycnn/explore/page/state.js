@@ -1,0 +1,49 @@
+// What is selected, hidden and how large, kept in the address, so that a teacher can send or bookmark exactly this view.
+
+export const DEFAULTS = {
+  view: "inside", image: "", label: "", mode: "prediction", layer: "", at: "", way: "forward", part: "",
+  teacher: "", theme: "", hide: "", predict: "",
+};
+
+/** A store of texts by name. Those that differ from their defaults stand in the address behind the "#". */
+export class State {
+  constructor() {
+    this.values = { ...DEFAULTS };
+    this.listeners = [];
+    this.read();
+    addEventListener("hashchange", () => {
+      const before = { ...this.values };
+      this.read();
+      this.tell(Object.keys(DEFAULTS).filter((name) => before[name] !== this.values[name]));
+    });
+  }
+
+  read() {
+    const given = new URLSearchParams(location.hash.slice(1));
+    for (const name of Object.keys(DEFAULTS)) this.values[name] = given.get(name) ?? DEFAULTS[name];
+  }
+
+  get(name) {
+    return this.values[name];
+  }
+
+  /** Set some values, write the address and tell the listeners which have changed. */
+  set(changes) {
+    const changed = Object.keys(changes).filter((name) => this.values[name] !== String(changes[name]));
+    if (!changed.length) return;
+    for (const name of changed) this.values[name] = String(changes[name]);
+    const shown = Object.entries(this.values).filter(([name, value]) => value !== DEFAULTS[name]);
+    const text = new URLSearchParams(shown).toString();
+    history.replaceState(null, "", text ? `#${text}` : location.pathname);
+    this.tell(changed);
+  }
+
+  tell(changed) {
+    if (changed.length) for (const listener of this.listeners) listener(new Set(changed));
+  }
+
+  /** Call listener(names) whenever values change. */
+  watch(listener) {
+    this.listeners.push(listener);
+  }
+}

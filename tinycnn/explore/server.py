@@ -1,0 +1,130 @@
+"""The page's server: a Starlette application behind a guard, on this machine alone."""
+
+import socket
+import webbrowser
+from pathlib import Path
+from typing import Any
+
+from starlette.applications import Starlette
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+from starlette.responses import FileResponse, JSONResponse, Response
+from starlette.routing import Route
+
+from ..core.printing import say
+from .answering import answered, packed, read_json, whole_number
+from .guard import Guard
+from .session import Session
+
+PAGE = Path(__file__).parent / "page"
+_TYPES = {".html": "text/html", ".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
+#: The files that are served are those that were there at the start, by their paths; no path is ever put together.
+FILES = {f"/{path.relative_to(PAGE).as_posix()}": path for path in sorted(PAGE.rglob("*")) if path.suffix in _TYPES} | {
+    "/": PAGE / "index.html"
+}
+#: The port that is tried first, so that an address can be kept.
+PORT = 8712
+#: The most thumbnails in one answer.
+MOST_THUMBNAILS = 200
+
+
+def application(session: Session) -> Starlette:
+    """Return the application that answers the page's requests, without its guard."""
+
+    @answered
+    async def network(request: Request) -> Response:
+        return JSONResponse(session.describe())
+
+    @answered
+    async def thumbnails(request: Request) -> Response:
+        start = whole_number(request.query_params.get("start", "0"), "start", 0, 2**31)
+        count = whole_number(request.query_params.get("count", "40"), "count", 1, MOST_THUMBNAILS + 1)
+        return packed(*session.thumbnails(request.path_params["which"], start, count))
+
+    @answered
+    async def trace(request: Request) -> Response:
+        asked = await read_json(request)
+        image, label, mode = asked.get("image"), asked.get("label"), asked.get("mode", "prediction")
+        if not isinstance(image, str) or not isinstance(mode, str):
+            raise ValueError("image and mode must be texts")
+        if label is not None:
+            label = whole_number(label, "label", 0, 2**31)
+        return packed(*await run_in_threadpool(session.trace, image, label, mode))
+
+    @answered
+    async def layer(request: Request) -> Response:
+        numbers = (request.path_params["trace"], request.path_params["layer"])
+        return packed(*await run_in_threadpool(session.layer, *numbers))
+
+    return Starlette(
+        routes=[
+            *(Route(path, _file) for path in FILES),
+            Route("/api/network", network),
+            Route("/api/images/{which}", thumbnails),
+            Route("/api/trace", trace, methods=["POST"]),
+            Route("/api/trace/{trace:int}/layer/{layer:int}", layer),
+        ]
+    )
+
+
+async def _file(request: Request) -> Response:
+    """Return one of the files of the page."""
+    path = FILES[request.url.path]
+    return FileResponse(path, media_type=_TYPES[path.suffix])
+
+
+def listen(port: int | None) -> socket.socket:
+    """Return a socket that listens on 127.0.0.1.
+
+    Parameters
+    ----------
+    port : int or None
+        None takes :data:`PORT` or, if that is in use, any free port.
+
+    Raises
+    ------
+    OSError
+        If the port that was asked for cannot be had.
+    """
+    for wanted in (port,) if port is not None else (PORT, 0):
+        listening = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            listening.bind(("127.0.0.1", wanted))
+            listening.listen(128)
+            return listening
+        except OSError as error:
+            listening.close()
+            reason = error
+    raise OSError(f"port {port} cannot be used: {reason.strerror}. Leave --port out to get a free one")
+
+
+def serve(session: Session, port: int | None = None, browser: bool = True) -> None:
+    """Serve the page until Ctrl-C, and print its address.
+
+    Parameters
+    ----------
+    session : Session
+    port : int, optional
+        By default 8712 or, if that is in use, any free port.
+    browser : bool
+        Whether to open the address in a browser.
+
+    Raises
+    ------
+    OSError
+        If the port is in use.
+    """
+    import uvicorn
+
+    with listen(port) as listening:
+        number = listening.getsockname()[1]
+        guard = Guard(application(session), number)
+        address = f"http://127.0.0.1:{number}{guard.path}"
+        say(f"The page is at\n\n  {address}\n\nCtrl-C ends it.")
+        settings: dict[str, Any] = {"lifespan": "off", "log_level": "warning", "access_log": False}
+        settings |= {"server_header": False, "proxy_headers": False, "timeout_graceful_shutdown": 1}
+        server = uvicorn.Server(uvicorn.Config(guard, **settings))
+        if browser:
+            webbrowser.open(address)
+        server.run(sockets=[listening])

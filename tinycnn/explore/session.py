@@ -1,0 +1,287 @@
+"""The state behind the page: a network, its data, the images that are looked at, and the passes that were made.
+
+Nothing here knows about HTTP, so that a notebook or another program can use it in the same way.
+"""
+
+import threading
+from collections import OrderedDict
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from ..core.messages import unknown
+from ..core.types import Array
+from ..inspection.trace import Trace
+from ..layers import BatchNormalization
+from ..losses import SparseCategoricalCrossentropy
+from ..network.final_softmax import ends_in_softmax
+from ..sequential import Sequential
+from . import protocol
+
+#: How many images of a user's own, and how many passes, are kept; the oldest go first.
+MOST_OWN, MOST_TRACES = 64, 8
+#: How many images a pass "as in training" has if batch normalization needs a batch for its statistics.
+BATCH = 32
+MODES = ("prediction", "training")
+
+
+class Data(NamedTuple):
+    """Images to look at: float32 (N, H, W, C) as the network takes them, their labels (N,), and the classes' names."""
+
+    name: str
+    class_names: tuple[str, ...]
+    x_train: Array
+    y_train: Array
+    x_test: Array
+    y_test: Array
+
+
+class Picture(NamedTuple):
+    """An image (H, W, C), its label if that is known, and what to call it."""
+
+    pixels: Array
+    label: int | None
+    title: str
+
+
+class Seen(NamedTuple):
+    """A pass that was made, and its description for the page."""
+
+    trace: Trace
+    description: dict[str, Any]
+
+
+class Session:
+    """A network and what somebody looks at in it.
+
+    All methods may be called from several threads; a lock lets one at a time use the network.
+
+    Parameters
+    ----------
+    model : Sequential
+        A built model that takes images (H, W, C) or (H, W). If it is not compiled, it is compiled with the loss that
+        fits its end, because gradients need one.
+    data : Data, optional
+        Without it there are only images of the user's own.
+
+    Attributes
+    ----------
+    version : int
+        A number that grows when the weights change; what was computed before is then out of date.
+
+    Raises
+    ------
+    ValueError
+        If the model is not built, or the images do not have its shape.
+    """
+
+    def __init__(self, model: Sequential, data: Data | None = None) -> None:
+        model.need_build()
+        if data is not None and data.x_test.shape[1:] != model.input_shape:
+            raise ValueError(
+                f"data: images of shape {data.x_test.shape[1:]} do not fit {model.name}, which takes "
+                f"{model.input_shape}"
+            )
+        if not model.compiled:
+            model.compile("adam", _loss_for(model))
+        self.model, self.data = model, data
+        self.lock = threading.RLock()
+        self.version = 1
+        self._own: OrderedDict[str, Picture] = OrderedDict()
+        self._seen: OrderedDict[int, Seen] = OrderedDict()
+        self._own_count = self._trace_count = 0
+
+    @property
+    def class_names(self) -> list[str]:
+        """The names of the classes; numbers if nobody has said what the outputs mean."""
+        outputs = self.model.output_shape[-1]
+        names = list(self.data.class_names) if self.data is not None else []
+        return names if len(names) == outputs else [str(number) for number in range(outputs)]
+
+    def describe(self) -> dict[str, Any]:
+        """Return the network and the sets of images, ready for JSON."""
+        sets = {} if self.data is None else {"test": len(self.data.x_test), "train": len(self.data.x_train)}
+        return protocol.describe(self.model) | {
+            "version": self.version,
+            "classes": self.class_names,
+            "data": None if self.data is None else self.data.name,
+            "sets": sets,
+        }
+
+    # Images ---------------------------------------------------------------------------------------------------
+
+    def add_image(self, pixels: Array, title: str) -> str:
+        """Keep an image (H, W, C) of a user's own, and return the id under which it can be asked for."""
+        if pixels.shape != self.model.input_shape:
+            raise ValueError(f"an image must have the shape {self.model.input_shape}; got {pixels.shape}")
+        with self.lock:
+            self._own_count += 1
+            name = f"own-{self._own_count}"
+            self._own[name] = Picture(np.array(pixels, self.model.dtype), None, title)
+            while len(self._own) > MOST_OWN:
+                self._own.popitem(last=False)
+        return name
+
+    def image(self, name: str) -> Picture:
+        """Return an image by its id: ``test-12``, ``train-5`` or ``own-3``.
+
+        Raises
+        ------
+        KeyError
+            If there is no such image (any more).
+        """
+        if name in self._own:
+            return self._own[name]
+        which, _, digits = name.partition("-")
+        if self.data is not None and which in ("test", "train") and digits.isascii() and digits.isdecimal():
+            images, labels = self._set(which)
+            if len(digits) < 10 and int(digits) < len(images):
+                number = int(digits)
+                return Picture(images[number], int(labels[number]), f"{which} image {number}")
+        raise KeyError(f"there is no image {name[:40]!r} here (any more); choose another one")
+
+    def thumbnails(self, which: str, start: int, count: int) -> tuple[dict[str, Any], dict[str, Array]]:
+        """Return some images of a set as bytes (n, H, W, C), with their ids and labels.
+
+        Raises
+        ------
+        KeyError
+            If there is no such set.
+        """
+        images, labels = self._set(which)
+        chosen = range(start, min(start + count, len(images)))
+        description = {"ids": [f"{which}-{n}" for n in chosen], "labels": [int(labels[n]) for n in chosen]}
+        pixels = images[start : start + count]
+        return description, {"images": np.rint(np.clip(pixels, 0, 1) * 255).astype(np.uint8)}
+
+    def _set(self, which: str) -> tuple[Array, Array]:
+        """Return the images and the labels of a set."""
+        if self.data is None:
+            raise KeyError("there are no sets of images here, only images of your own")
+        sets = {
+            "test": (self.data.x_test, self.data.y_test),
+            "train": (self.data.x_train, self.data.y_train),
+        }
+        if which not in sets:
+            raise KeyError(f"there is no set of images {which[:40]!r}; there are: {', '.join(sets)}")
+        return sets[which]
+
+    # Passes ---------------------------------------------------------------------------------------------------
+
+    def trace(self, image: str, label: int | None = None, mode: str = "prediction") -> tuple[dict[str, Any], Any]:
+        """Run one image through the network and back, layer by layer, and return every array.
+
+        Parameters
+        ----------
+        image : str
+            The id of an image.
+        label : int, optional
+            The class for whose loss the gradients are taken; by default the image's own, or the most probable one.
+        mode : {"prediction", "training"}
+            ``"training"`` is the pass of a training step: dropout draws, and batch normalization uses the statistics
+            of a batch, which this image then forms with others.
+
+        Returns
+        -------
+        dict, dict of str to array
+            A description and the arrays of :func:`tinycnn.explore.protocol.of_trace`.
+        """
+        if mode not in MODES:
+            raise unknown("mode", mode, MODES)
+        picture = self.image(image)
+        classes = self.model.output_shape[-1]
+        if label is not None and not 0 <= label < max(classes, 2):
+            raise ValueError(f"label must be a class from 0 to {max(classes, 2) - 1}; got {label}")
+        with self.lock:
+            x = picture.pixels[np.newaxis].astype(self.model.dtype)
+            predicted = self.model.predict(x)
+            used = label if label is not None else picture.label
+            used = _winner(predicted) if used is None else used
+            x, labels = self._batch(x, used, mode)
+            trace = self.model.trace(x, targets_for(self.model, labels), training=mode == "training")
+            arrays = protocol.of_trace(trace)
+            self._trace_count += 1
+            description = {
+                "trace": self._trace_count,
+                "image": image,
+                "title": picture.title,
+                "mode": mode,
+                "label": used,
+                "true": picture.label,
+                "loss": trace.loss,
+                "batch": len(x),
+                "version": self.version,
+            }
+            if mode == "prediction":
+                description["fused"] = _apart(trace[-1].y[0], predicted[0])
+            self._seen[self._trace_count] = Seen(trace, description)
+            while len(self._seen) > MOST_TRACES:
+                self._seen.popitem(last=False)
+        return description, arrays
+
+    def _batch(self, x: Array, label: int, mode: str) -> tuple[Array, list[int]]:
+        """Return the images of a pass and their labels; the one that is looked at comes first."""
+        needs_others = any(isinstance(layer, BatchNormalization) for layer in self.model.layers)
+        if mode == "prediction" or not needs_others or self.data is None:
+            return x, [label]
+        others, labels = self.data.x_train[: BATCH - 1], self.data.y_train[: BATCH - 1]
+        return np.concatenate([x, others.astype(x.dtype)]), [label, *(int(one) for one in labels)]
+
+    def seen(self, trace: int) -> Seen:
+        """Return a pass that was made.
+
+        Raises
+        ------
+        KeyError
+            If it is not kept any more.
+        """
+        if trace not in self._seen:
+            raise KeyError("this pass is not kept any more; choose the image again")
+        return self._seen[trace]
+
+    def layer(self, trace: int, number: int) -> tuple[dict[str, Any], dict[str, Array]]:
+        """Return what a layer held in a pass: parameters, buffers, and the gradients of parameters."""
+        seen = self.seen(trace)
+        if not 0 <= number < len(seen.trace):
+            raise KeyError(f"there is no layer {number}; they are numbered from 0 to {len(seen.trace) - 1}")
+        return {"trace": trace, "layer": number}, protocol.of_layer(seen.trace[number])
+
+    @contextmanager
+    def changing_weights(self) -> Iterator[Sequential]:
+        """Lend the model to somebody who changes its weights; passes that were made before are forgotten."""
+        with self.lock:
+            try:
+                yield self.model
+            finally:
+                self.version += 1
+                self._seen.clear()
+
+
+def targets_for(model: Sequential, labels: list[int]) -> Array:
+    """Return classes in the form that a compiled model's loss takes: numbers, one-hot rows, or 0 and 1."""
+    if isinstance(model.loss, SparseCategoricalCrossentropy):
+        return np.array(labels)
+    outputs = model.output_shape[-1]
+    if outputs == 1:
+        return np.array(labels, model.dtype)[:, np.newaxis]
+    return np.eye(outputs, dtype=model.dtype)[labels]
+
+
+def _loss_for(model: Sequential) -> Any:
+    """Return the loss that fits the end of a model that nobody has compiled."""
+    softmax = any(ends_in_softmax(layer) for layer in model.layers[-2:])
+    return SparseCategoricalCrossentropy(from_logits=not softmax)
+
+
+def _winner(predicted: Array) -> int:
+    """Return the class that a prediction (1, outputs) names."""
+    return int(predicted[0, 0] > 0.5) if predicted.shape[-1] == 1 else int(predicted[0].argmax())
+
+
+def _apart(by_layers: Array, predicted: Array) -> dict[str, Any]:
+    """Return how far the result layer by layer is from that of ``predict``, where layers run together."""
+    equal = bool(np.array_equal(by_layers, predicted, equal_nan=True))
+    largest = 0.0 if equal else float(np.abs(by_layers - predicted).max())
+    return {"equal": equal, "largest": largest if np.isfinite(largest) else None}
