@@ -19,8 +19,8 @@ from matplotlib.figure import Figure
 
 import tinycnn
 from tinycnn import Sequential, layers, models, plotting
+from tinycnn.inspection.copies import copies_up_to_scores, run
 from tinycnn.inspection.receptive_field import field_by_geometry, receptive_fields, span
-from tinycnn.plotting._inside import copies_up_to_scores, run
 from tinycnn.plotting.receptive import field_by_gradient
 
 

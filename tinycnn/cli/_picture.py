@@ -2,14 +2,11 @@
 
 from pathlib import Path
 
-import numpy as np
-
 from .. import datasets
 from ..core.types import Array, Shape
-from ..datasets import _image_file, _mnist_like
+from ..datasets import _for_network, _image_file
+from ..datasets._mnist_like import NoInkError
 
-#: By how many pixels the digits of the data set ``digits`` may differ in size and place from those of MNIST.
-DIGITS_ARE_OFF = 6.0
 #: A folder with more pictures is refused, because their charts would be no use to anybody.
 MOST = 1000
 
@@ -36,20 +33,14 @@ def read(path: Path, input_shape: Shape, way: str = "none") -> tuple[Array, list
     ValueError
         If the file is not a picture, or is damaged or too large.
     """
-    height, width, channels = input_shape
     # Ink in colour is searched for in all colours.
-    picture = _image_file.read(path, channels if way == "none" else None)
+    picture = _image_file.read(path, input_shape[2] if way == "none" else None)
     if way != "none":
-        box = height if way == "fashion_mnist" else round(height * _mnist_like.BOX / _mnist_like.SIDE)
         try:
-            by_mass, off = way != "fashion_mnist", DIGITS_ARE_OFF if way == "digits" else 1.0
-            image, done = _mnist_like.prepared(picture.pixels, size=height, box=box, by_mass=by_mass, off=off)
-            return image, [*picture.done, *done]
-        except _mnist_like.NoInkError as error:
-            picture = _image_file.read(path, channels)
+            return _for_network.prepared(picture, input_shape[0], way)
+        except NoInkError as error:
             picture.done.append(f"not prepared, because {str(error).removeprefix('image: ')}")
-    pixels, done = _image_file.fitted(picture, height, width)
-    return np.divide(pixels, 255, dtype=np.float32), done
+    return _for_network.resized(picture, input_shape)
 
 
 def way_for(way: str, data: str | None, input_shape: Shape) -> str:
@@ -59,10 +50,7 @@ def way_for(way: str, data: str | None, input_shape: Shape) -> str:
         if way != "none" and (height != width or channels != 1):
             raise ValueError(f"--prepare {way} makes square grey images, but the network takes {input_shape}")
         return way
-    if data is None:
-        # Nothing else with ten classes has this shape so often. The output says what was done, and how to turn it off.
-        return "mnist" if input_shape == (_mnist_like.SIDE, _mnist_like.SIDE, 1) else "none"
-    return data if data in ("mnist", "digits", "fashion_mnist") else "none"
+    return _for_network.way_for(data, input_shape)
 
 
 def in_folder(folder: Path) -> list[Path]:

@@ -59,6 +59,7 @@ def run(args: argparse.Namespace) -> int:
 
     import tinycnn
 
+    from ..inspection import answers
     from . import _likeness, _picture
 
     loaded = load(args.folder, args.data, args.threads)
@@ -67,8 +68,8 @@ def run(args: argparse.Namespace) -> int:
     found, failed = _find(args.images, data, model.input_shape, way)
     targets = _targets(args.save_input, found) if args.save_input else []
     with tinycnn.use_backend(loaded.backend):
-        outputs = model.predict(_as_trained(model, np.stack([image.pixels for image in found])))
-    probabilities = _probabilities(model, outputs)
+        outputs = model.predict(answers.as_trained(model, np.stack([image.pixels for image in found])))
+    probabilities = answers.probabilities(model, outputs)
     names = _picture.class_names(data, probabilities.shape[1])
     for image, p in zip(found, probabilities, strict=True):
         say(f"{image.title}: {names[int(p.argmax())]}")
@@ -200,27 +201,6 @@ def _test_image(number: int, data_name: str | None) -> Image:
         )
     true = data.class_names[int(data.y_test[number])]
     return Image(data.x_test[number], f"test image {number} (true class {true})", [], None)
-
-
-def _as_trained(model: Any, x: Array) -> Array:
-    """Return images as bytes if the network begins by dividing them, as ``Rescaling(1 / 255)`` does."""
-    from ..layers import Rescaling
-
-    first = model.layers[0]
-    return x * x.dtype.type(255) if isinstance(first, Rescaling) and abs(first.scale) < 1 / 32 else x
-
-
-def _probabilities(model: Any, outputs: Array) -> Array:
-    """Return probabilities (N, classes): logits pass a softmax, and a single output stands for two classes."""
-    import numpy as np
-
-    logits = getattr(model.loss, "from_logits", False) if model.compiled else False
-    if logits or outputs.min() < 0 or outputs.max() > 1:
-        if outputs.shape[1] == 1:
-            outputs = np.hstack([np.zeros_like(outputs), outputs])
-        e = np.exp(outputs - outputs.max(axis=1, keepdims=True))
-        return np.asarray(e / e.sum(axis=1, keepdims=True))
-    return np.hstack([1 - outputs, outputs]) if outputs.shape[1] == 1 else outputs
 
 
 def _png_name(text: str) -> Path:

@@ -1,7 +1,8 @@
-"""Read a picture from a file that anybody may have made."""
+"""Read a picture from a file, or from the bytes of one, that anybody may have made."""
 
 from __future__ import annotations
 
+import io
 import os
 import warnings
 from collections.abc import Iterator
@@ -103,15 +104,34 @@ def load_image(
 
 def read(path: Path, channels: int | None) -> Picture:
     """Read a picture in its own size, with 1 or 3 channels, or with as many as it has."""
-    done: list[str] = []
-    with _damage_told(path):
-        picture = _opened(path, done)
-        if channels is None:
-            channels = 1 if picture.mode in ("1", "L", "LA", "La") else 3
-        if "A" in picture.getbands() or "a" in picture.getbands() or "transparency" in picture.info:
-            picture = _composited(picture, done)
-        pixels = np.asarray(picture.convert("L" if channels == 1 else "RGB"))
-    return Picture(pixels.reshape(*pixels.shape[:2], channels), done)
+    size = check_plain_file(path, MAX_BYTES)
+    with _damage_told(str(path)), path.open("rb") as raw:
+        return _decoded(raw, size, channels)
+
+
+def read_bytes(content: bytes, channels: int | None, name: str = "the file") -> Picture:
+    """Read a picture from the bytes of a file, as :func:`read` does; ``name`` is what errors call it.
+
+    Raises
+    ------
+    ValueError
+        If the bytes are not a picture in one of the formats, or are damaged, or if the picture is too large.
+    """
+    if len(content) > MAX_BYTES:
+        raise ValueError(f"{name} has {len(content)} bytes, more than the limit of {MAX_BYTES}")
+    with _damage_told(name):
+        return _decoded(io.BytesIO(content), len(content), channels)
+
+
+def in_channels(picture: Picture, channels: int) -> Picture:
+    """Return a picture with 1 or 3 channels, whichever it has."""
+    from PIL import Image
+
+    if picture.pixels.shape[2] == channels:
+        return picture
+    if channels == 3:
+        return Picture(np.repeat(picture.pixels, 3, axis=2), picture.done)
+    return Picture(np.asarray(Image.fromarray(picture.pixels).convert("L"))[..., np.newaxis], picture.done)
 
 
 def fitted(picture: Picture, height: int, width: int) -> Picture:
@@ -139,21 +159,20 @@ def _border(pixels: Array) -> Array:
 
 
 @contextmanager
-def _damage_told(path: Path) -> Iterator[None]:
+def _damage_told(name: str) -> Iterator[None]:
     """Turn whatever Pillow raises about a file into an error that names the file."""
     from PIL import Image
 
-    check_plain_file(path, MAX_BYTES)
     try:
         yield
     except Image.UnidentifiedImageError:
         formats = "PNG, JPEG, GIF, BMP, WebP or TIFF"
-        raise ValueError(f"{path} is not a picture that can be read: save it as {formats}") from None
+        raise ValueError(f"{name} is not a picture that can be read: save it as {formats}") from None
     except PermissionError:
         raise
     # For damaged files Pillow raises SyntaxError, EOFError, IndexError, struct.error, zlib.error and others.
     except Exception as error:
-        raise ValueError(f"{path} cannot be read as a picture: {str(error)[:300] or type(error).__name__}") from error
+        raise ValueError(f"{name} cannot be read as a picture: {str(error)[:300] or type(error).__name__}") from error
 
 
 class _Clamped:
@@ -165,12 +184,13 @@ class _Clamped:
     Parameters
     ----------
     raw : binary file
+    size : int
+        How many bytes it has.
     """
 
-    def __init__(self, raw: BinaryIO) -> None:
-        self._raw = raw
-        self._size = os.fstat(raw.fileno()).st_size
-        self._budget = 16 * self._size + 2**20
+    def __init__(self, raw: BinaryIO, size: int) -> None:
+        self._raw, self._size = raw, size
+        self._budget = 16 * size + 2**20
         self.seek, self.tell, self.close = raw.seek, raw.tell, raw.close
 
     def read(self, size: int = -1) -> bytes:
@@ -182,7 +202,19 @@ class _Clamped:
         return found
 
 
-def _opened(path: Path, done: list[str]) -> Any:
+def _decoded(raw: BinaryIO, size: int, channels: int | None) -> Picture:
+    """Return the picture in an open file of this size, with 1 or 3 channels, or with as many as it has."""
+    done: list[str] = []
+    picture = _opened(raw, size, done)
+    if channels is None:
+        channels = 1 if picture.mode in ("1", "L", "LA", "La") else 3
+    if "A" in picture.getbands() or "a" in picture.getbands() or "transparency" in picture.info:
+        picture = _composited(picture, done)
+    pixels = np.asarray(picture.convert("L" if channels == 1 else "RGB"))
+    return Picture(pixels.reshape(*pixels.shape[:2], channels), done)
+
+
+def _opened(raw: BinaryIO, size: int, done: list[str]) -> Any:
     """Return the decoded picture, upright, with 8 bits per channel."""
     # Importing the last two makes them known to Image.open; Image.init() would import every format there is.
     from PIL import Image, ImageOps, TiffImagePlugin, WebPImagePlugin  # noqa: F401
@@ -190,7 +222,7 @@ def _opened(path: Path, done: list[str]) -> Any:
     with warnings.catch_warnings():
         # Pillow warns about large pictures, but the limit here is lower than Pillow's, and about odd metadata.
         warnings.simplefilter("ignore")
-        with path.open("rb") as raw, Image.open(cast(BinaryIO, _Clamped(raw)), formats=FORMATS) as file:
+        with Image.open(cast(BinaryIO, _Clamped(raw, size)), formats=FORMATS) as file:
             if file.width * file.height > MAX_PIXELS or max(file.size) > MAX_SIDE:
                 limit = f"{MAX_PIXELS:,}, or {MAX_SIDE:,} on a side"
                 raise ValueError(f"{file.width} by {file.height} pixels are more than the limit of {limit}")

@@ -8,6 +8,7 @@ import numpy as np
 from matplotlib.axes import Axes
 
 from ..core.types import Array
+from ..inspection import attribution
 from ..inspection.trace import LayerTrace, Trace
 from ..sequential import Sequential
 from ._checks import (
@@ -23,7 +24,7 @@ from ._checks import (
     points,
     shown,
 )
-from ._inside import backdrop, check_model, copies_up_to_scores, gradient_by_input, image_shape, one_image, run, traced
+from ._inside import backdrop, check_model, image_shape, one_image, traced
 
 _RESULT = "result"
 #: The marker and colour of the result, which has the colour of the text, and of each parameter. All parameters with
@@ -201,26 +202,14 @@ def saliency(model: Any, image: Any, label: Any = None, ax: Any = None, figsize:
     """
     model = check_model(model)
     image_shape(model)
-    if len(model.output_shape) != 1:
-        raise ValueError(f"model must give a score for each class; {model.name} gives {model.output_shape}")
-    classes = model.output_shape[0]
-    if label is not None and (
-        isinstance(label, bool) or not isinstance(label, int | np.integer) or not 0 <= label < classes
-    ):
-        raise ValueError(f"label must be a class, from 0 to {classes - 1}; got {shown(label)}")
     x = one_image(model, image)
-    steps = run(copies_up_to_scores(model), x)
-    scores = steps[-1].y[0] if steps else x[0]
-    chosen = int(scores.argmax()) if label is None else int(label)
-    dy = np.zeros((1, classes), model.dtype)
-    dy[0, chosen] = 1
-    strength = np.abs(gradient_by_input(steps, dy)[0]).max(axis=-1)
+    strength, chosen, is_highest = attribution.saliency(model, x, label)
 
     left, right = panels_of(place(ax, figsize), 2, 3.6, 3.6, right=points(0.75))
     left.imshow(backdrop(x), **IMAGE)
     left.set_title("Image", fontsize=points(10))
     drawn = right.imshow(strength, **IMAGE, cmap="magma", vmin=0, vmax=float(strength.max()) or 1.0)
-    which = f"class {chosen}" + (" (highest score)" if chosen == int(scores.argmax()) else "")
+    which = f"class {chosen}" + (" (highest score)" if is_highest else "")
     right.set_title(f"Saliency for {which}", fontsize=points(10))
     bar = right.inset_axes((1.04, 0, 0.05, 1))
     if not isinstance(ax, Axes):  # the parts of single Axes leave this room already

@@ -8,10 +8,11 @@ import numpy as np
 from matplotlib.axes import Axes
 
 from ..core.types import Array
+from ..inspection.copies import copy_of, run
 from ..layers import Conv2D, DepthwiseConv2D, Layer
 from ..sequential import Sequential
 from ._checks import RED, place, points, shown, whole_count
-from ._inside import check_model, copy_of, layer_index, one_image, run
+from ._inside import check_model, layer_index, one_image
 from ._sheet import BAR, CHARACTER, DIVERGING, LINE, Sheet
 
 _SEQUENTIAL = "viridis"

@@ -7,12 +7,13 @@ import numpy as np
 from matplotlib.axes import Axes
 
 from ..core.types import Array
+from ..inspection.copies import copy_of, run
 from ..kernels.geometry import Window
 from ..kernels.reference.conv import im2col
 from ..layers import Conv2D, Dense, DepthwiseConv2D, Flatten, Layer
 from ..sequential import Sequential
 from ._checks import IMAGE, axes_or_new, inches_of, place, points, shown, whole_count
-from ._inside import check_model, copy_of, layer_index, one_image, run
+from ._inside import check_model, layer_index, one_image
 from ._sheet import CHARACTER, DIVERGING
 
 #: Measures in inches: the width of a new picture, the largest side of a number's cell, the gaps between the matrices

@@ -6,12 +6,13 @@ import numpy as np
 from matplotlib.axes import Axes
 
 from ..core.types import Array
+from ..inspection.copies import copy_of, run
 from ..kernels.geometry import Window
 from ..layers import GlobalMaxPooling2D, MaxPooling2D
 from ..layers.pool import MaxPoolCache
 from ..sequential import Sequential
 from ._checks import IMAGE, PALETTE, inches_of, panels_of, place, points, shown
-from ._inside import check_model, copy_of, layer_index, one_image, run
+from ._inside import check_model, layer_index, one_image
 from ._sheet import CHARACTER
 
 #: The size in points below which a number is not legible, and the largest size of numbers.

@@ -7,20 +7,12 @@ from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection
 
 from ..core.types import Array
+from ..inspection.copies import copies_up_to_scores, gradient_by_input, run
 from ..inspection.receptive_field import field_by_geometry, span
 from ..layers import Layer
 from ..sequential import Sequential
 from ._checks import IMAGE, PALETTE, axes_or_new, place, points, shown
-from ._inside import (
-    backdrop,
-    check_model,
-    copies_up_to_scores,
-    gradient_by_input,
-    image_shape,
-    layer_index,
-    one_image,
-    run,
-)
+from ._inside import backdrop, check_model, image_shape, layer_index, one_image
 
 _FRAME = PALETTE[1]
 

@@ -1,0 +1,27 @@
+"""What a classifier is given and what its results mean, whatever its first and its last layer are."""
+
+import numpy as np
+
+from ..core.types import Array
+from ..layers import Rescaling
+from ..network.network import Network
+
+
+def as_trained(model: Network, x: Array) -> Array:
+    """Return images in [0, 1] as the model takes them: as bytes if it begins by dividing them by 255."""
+    first = model.layers[0]
+    return x * x.dtype.type(255) if isinstance(first, Rescaling) and abs(first.scale) < 1 / 32 else x
+
+
+def probabilities(model: Network, outputs: Array) -> Array:
+    """Return probabilities (N, classes) for a model's results.
+
+    Logits pass a softmax, and a single output (N, 1) stands for two classes.
+    """
+    logits = getattr(model.loss, "from_logits", False) if model.compiled else False
+    if logits or outputs.min() < 0 or outputs.max() > 1:
+        if outputs.shape[1] == 1:
+            outputs = np.hstack([np.zeros_like(outputs), outputs])
+        e = np.exp(outputs - outputs.max(axis=1, keepdims=True))
+        return np.asarray(e / e.sum(axis=1, keepdims=True))
+    return np.hstack([1 - outputs, outputs]) if outputs.shape[1] == 1 else outputs
