@@ -18,8 +18,8 @@ MOST_ROWS = 1500
 MOST_BYTES, MOST_STATES = 256 << 20, 512
 #: A state is kept after so many steps at first.
 FIRST_STRIDE = 16
-#: About how many bytes the description of a state takes beside its arrays.
-_DESCRIPTION = 32 << 10
+#: About how many bytes a state takes beside its arrays.
+_DESCRIPTION = 4 << 10
 
 Row = tuple[float | None, ...]
 
@@ -80,12 +80,38 @@ class State(NamedTuple):
         return _DESCRIPTION + sum(array.nbytes for array in self.saved.arrays.values())
 
 
-def state_of(run: Run) -> State:
-    """Return the state of a fit as it is now, between two batches."""
-    arrays, description = fit_state.capture(run, {}, ())
-    # The arrays are those that the next step changes.
-    copies = {name: np.array(array) for name, array in arrays.items()}
-    return State(run.steps + run.batch, fit_state.decoded(copies, description, "a state in memory"))
+def state_of(run: Run, like: State | None = None) -> State:
+    """Return the state of a fit as it is now, between two batches.
+
+    Parameters
+    ----------
+    run : Run
+    like : State, optional
+        Another state of the same training. Describing layers and settings takes longer than a small network's step, so
+        what cannot have changed since is taken from there.
+    """
+    if like is None:
+        arrays, description = fit_state.capture(run, {}, ())
+        # The arrays are those that the next step changes.
+        copies = {name: np.array(array) for name, array in arrays.items()}
+        return State(run.steps + run.batch, fit_state.decoded(copies, description, "a state in memory"))
+    model, optimizer = run.model, run.model.optimizer
+    arrays = {f"weights/{name}": array for name, array in model.weights().items()}
+    for parameter, slots in optimizer.slots.items():
+        arrays |= {
+            f"optimizer/{parameter}/{name}": slot for name, slot in zip(optimizer.slot_names, slots, strict=True)
+        }
+    training = dict(like.saved.description["training"])
+    training["iterations"] = optimizer.iterations
+    described = training["optimizer"]
+    if optimizer.schedule is None and "learning_rate" in described["config"]:
+        rate = {"learning_rate": optimizer.learning_rate}
+        training["optimizer"] = {**described, "config": described["config"] | rate}
+    means = run.means.get_state() if run.batch else None
+    place = {"epoch": run.epoch, "batch": run.batch, "steps": run.steps, "meters": means}
+    copies = {name: np.array(model.backend.to_numpy(array)) for name, array in arrays.items()}
+    description = like.saved.description | {"training": training}
+    return State(run.steps + run.batch, fit_state.Saved(copies, description, like.saved.state | place))
 
 
 def bring(run: Run, state: State) -> None:

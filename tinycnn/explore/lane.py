@@ -17,7 +17,7 @@ from ..training.loop import Run
 from ..training.non_finite import NumericError
 from .events import Events
 from .history import History, Row, State, bring, state_of
-from .looks import Examination, Examined, Sums, filters, gradient_norms
+from .observing import Examination, Examined, Sums, filters, gradient_norms
 
 #: The seconds between two looks at a training that is running.
 SHOW_SECONDS = 0.2
@@ -275,10 +275,11 @@ class Lane:
             row = self.history.batches.add(step, *self._sums.since(before))
             self._unsent += [] if row is None else [row]
             is_due = self.history.states.is_due(step)
+            like = self.history.states.before(math.inf)
             examine = step % self.examination.every == 0 and step > self.history.validation.last
             self._group.changed.notify_all()
         if is_due:
-            self._keep(state_of(run))
+            self._keep(state_of(run, like))
         if examine or time.perf_counter() - self._shown_at > SHOW_SECONDS:
             self._show(examine=examine)
         self._looking += time.perf_counter() - entered

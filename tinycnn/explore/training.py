@@ -29,7 +29,7 @@ from .events import Events
 from .fork import CHANGES, changed, check_has_rate, checked_value, prepared
 from .history import History
 from .lane import Lane, Settings
-from .looks import Examination
+from .observing import Examination
 from .session import Session, targets_for
 
 MAIN, FORK = "main", "fork"
