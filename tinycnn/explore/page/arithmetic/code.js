@@ -36,19 +36,33 @@ function expression(layer, index, what, training) {
   throw new Error(`layer ${JSON.stringify(layer.name)} has no array ${JSON.stringify(what)}`);
 }
 
+/** Return Python's expression for the labels of a pass, in the form that the loss takes. */
+function labelsOf({ label, images, loss, outputs }) {
+  const first = written([label]);
+  const labels = images > 1 ? `np.concatenate([[${first}], y_train[:${images - 1}]])` : `[${first}]`;
+  if (!loss || loss.name === "sparse_categorical_crossentropy") return labels;
+  return outputs === 1 ? `np.array(${labels})[:, None]` : `np.eye(${outputs})[${labels}]`;
+}
+
+/** Whether an array is there only in a pass with labels. */
+const needsLabels = (what) => ["dy", "dx", "argmax"].includes(what) || what.startsWith("d_");
+
 /**
  * Return the lines that print one number of a layer: `index`, without the batch axis, in the array `what`.
  *
- * `what` is as in the data protocol (y, z, x, dy, dx, mask, argmax, mean, variance, kernel, d_kernel, …), or "products"
- * for the arithmetic of a convolution or a Dense. `label` is that of the image, for gradients; `training` says whether
- * the trace is one of training.
+ * `what` is as in the data protocol (y, z, x, dy, dx, mask, argmax, mean, variance, kernel, d_kernel, …), "epsilon" for
+ * that of a batch normalization, or "products" for the arithmetic of a convolution or a Dense. `label` is that of the
+ * image, for gradients; `training` says whether the trace is one of training, and `images` how many its batch has: this
+ * one and the first of the training set. `loss` is described as in the data protocol, and `outputs` is their number.
  */
-export function codeFor(layer, index, what, { label = null, training = false } = {}) {
-  const y = label === null ? "" : `, [${written([label])}]`;
-  const mode = training ? "" : ", training=False";
-  const lines = [`trace = model.trace(x[None]${y}${mode})`, `layer = trace[${quoted(layer.name)}]`];
-  if (what === "products") return ["import numpy as np", ...lines, ...products(layer, index)];
-  return [...lines, `print(layer.${expression(layer, index, what, training)})`];
+export function codeFor(layer, index, what, { label = null, training = false, images = 1, loss = null, outputs = 1 } = {}) {
+  const labels = label !== null && needsLabels(what) ? labelsOf({ label, images, loss, outputs }) : "";
+  const batch = images > 1 ? `np.concatenate([x[None], x_train[:${images - 1}]])` : "x[None]";
+  const given = [batch, ...(labels ? [labels] : []), ...(training ? [] : ["training=False"])].join(", ");
+  const number = what === "products" ? products(layer, index)
+    : [what === "epsilon" ? "print(layer.layer.epsilon)" : `print(layer.${expression(layer, index, what, training)})`];
+  const lines = [`trace = model.trace(${given})`, `layer = trace[${quoted(layer.name)}]`, ...number];
+  return lines.some((line) => line.includes("np.")) ? ["import numpy as np", ...lines] : lines;
 }
 
 /** Return the lines that build z from patch and kernel; their sum is in doubles, so its last bits can differ. */

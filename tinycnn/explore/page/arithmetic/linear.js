@@ -38,7 +38,6 @@ function factored(layer, { w }, number, factor, wAt) {
   return wAt < 0 ? found : { ...found, at: indexAt(w.kernel?.shape ?? layer.window.size, wAt) };
 }
 
-/** Return the terms in parts, one for each group. */
 function partsBy(terms, groups, title) {
   return [...new Set(groups)].map((group) => {
     const members = terms.filter((_, n) => groups[n] === group);
@@ -46,7 +45,6 @@ function partsBy(terms, groups, title) {
   });
 }
 
-/** Return the bias of a result, or null without one. */
 const biasAt = (layer, { w }, yAt) => (w.bias ? w.bias.data[yAt % w.bias.data.length] : null);
 
 /** Return the functions of a family of layers, which `layers.js` chooses by a layer's kind. */

@@ -1,0 +1,50 @@
+// Run the cases of test_arithmetic.py: `node arithmetic_cases.mjs FOLDER FILE`, with the modules in FOLDER.
+// FILE holds a list of {call, arguments}; printed is the list of results. Arrays are {shape, dtype, base64}; numbers that
+// JSON does not have are {number: "NaN"}.
+import { readFileSync } from "node:fs";
+import { pathToFileURL } from "node:url";
+
+const KINDS = {
+  float32: Float32Array, float64: Float64Array, uint8: Uint8Array, int32: Int32Array, int64: BigInt64Array,
+};
+
+function read(key, value) {
+  if (!value || typeof value.base64 !== "string") return value;
+  const bytes = Buffer.from(value.base64, "base64");
+  const data = new KINDS[value.dtype](new Uint8Array(bytes).buffer);
+  return { shape: value.shape, data };
+}
+
+function write(key, value) {
+  if (ArrayBuffer.isView(value)) {
+    const dtype = Object.keys(KINDS).find((name) => value instanceof KINDS[name]);
+    return { dtype, base64: Buffer.from(value.buffer, value.byteOffset, value.byteLength).toString("base64") };
+  }
+  if (typeof value === "number" && !Number.isFinite(value)) return { number: String(value) };
+  return value;
+}
+
+const [folder, file] = process.argv.slice(2);
+const arithmetic = await import(pathToFileURL(`${folder}/index.js`));
+
+/** A pass through a network and back, in one call. */
+function network(description, weights, x, target) {
+  const passes = arithmetic.run(description, weights, x);
+  return { passes, ...arithmetic.backpropagate(description, weights, passes, target) };
+}
+
+/** A layer forward and backward, in one call. */
+function layer(description, x, w, dy) {
+  const kept = arithmetic.forward(description, x, w);
+  return { ...kept, ...arithmetic.backward(description, x, w, kept, dy) };
+}
+
+const calls = { ...arithmetic, network, layer };
+const results = JSON.parse(readFileSync(file, "utf8"), read).map(({ call, arguments: given }) => {
+  try {
+    return { result: calls[call](...given) };
+  } catch (error) {
+    return { error: `${error.name}: ${error.message}` };
+  }
+});
+process.stdout.write(JSON.stringify(results, write));
