@@ -12,6 +12,14 @@ export function make(tag, attributes = {}, ...children) {
   return element;
 }
 
+/** Change what is in a box, and give the focus to the element that then has the place of the one that had it. */
+export function keepFocus(box, change) {
+  const reached = () => [...box.querySelectorAll("a, button, input, select, summary, [tabindex]")];
+  const at = reached().indexOf(document.activeElement);
+  change();
+  if (at >= 0 && !box.contains(document.activeElement)) reached()[at]?.focus();
+}
+
 /** Return a labelled select whose options are [value, text] pairs; change(value) is called when one is chosen. */
 export function choice(text, options, value, change) {
   const select = make("select", { change: () => change(select.value) });

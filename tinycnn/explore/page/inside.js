@@ -1,11 +1,15 @@
 // The network as a row of layers with their real maps, and one of them in detail, down to a product.
 
-import { codeFor, explain, explainInputGradient, explainWeightGradient, joinedSoftmax } from "./arithmetic/index.js";
-import { choice, make, number, short, times } from "./dom.js";
+import { explain, explainInputGradient } from "./arithmetic/index.js";
+import { codeView, numbersOf } from "./codeview.js";
+import { keepFocus, make, number, short, times } from "./dom.js";
 import { asMark, seenInImage, seenInInput } from "./field.js";
+import { isHidden, keyOf, predicting } from "./guess.js";
 import { MapView, asImage, extent, photograph, picture, placeOf } from "./maps.js";
 import { explanationView } from "./numbers.js";
 import { indexAt, offset, valueAt } from "./safetensors.js";
+import { chosenIn, gradientOptions, layerNumber, layerPass, within } from "./selection.js";
+import { weightView } from "./weights.js";
 
 /** How many channels the small picture of a layer shows. */
 const STRIP = 9;
@@ -13,32 +17,14 @@ const STRIP = 9;
 /** Build the view; `app` is described in main.js. */
 export function mount(section, app) {
   const { state } = app;
-  const row = make("ol", { class: "layers", "aria-label": "Layers" });
-  const answer = make("p", { class: "answer" });
+  const row = make("ol", { class: "layers", "aria-label": "Layers", "data-part": "layers" });
+  const answer = make("p", { class: "answer", "data-part": "answer" });
   const detail = make("div");
   section.append(row, answer, detail);
   let drawn = null; // what the row shows, so that a click does not paint it anew
   let current = null;
 
-  const layerNumber = () => Math.max(0, Math.min(app.network.layers.length - 1, Number(state.get("layer")) || 0));
   const way = () => state.get("way");
-
-  /** Return the arrays of a layer as arithmetic/ takes them, without its weights. */
-  function arraysOf(n) {
-    const { arrays } = app.pass;
-    const of = (name) => arrays[`${n}.${name}`];
-    return {
-      x: n ? arrays[`${n - 1}.y`] : arrays.x, y: of("y"), z: of("z"), mask: of("mask"), argmax: of("argmax"),
-      mean: of("mean"), variance: of("variance"),
-      dy: of("dy"), dx: of("dx") ?? arrays[`${n - 1}.dy`] ?? null,
-    };
-  }
-
-  /** Return what arithmetic/ has to know of a pass to explain its gradients. */
-  function gradientOptions(n) {
-    const { mode, batch } = app.pass.description;
-    return { training: mode === "training", images: batch, joined: joinedSoftmax(app.network.layers, app.network.loss) === n };
-  }
 
   /** Paint the row of layers. */
   function drawRow() {
@@ -58,33 +44,20 @@ export function mount(section, app) {
       }));
     }
     for (const button of row.querySelectorAll("button[value]")) {
-      button.setAttribute("aria-pressed", String(Number(button.value) === layerNumber()));
+      button.setAttribute("aria-pressed", String(Number(button.value) === layerNumber(app)));
     }
   }
 
   /** Show the chosen layer in detail. */
   async function drawDetail() {
-    const n = layerNumber();
+    const n = layerNumber(app);
     const pass = app.pass;
-    const w = await app.layerArrays(n);
-    if (pass !== app.pass || n !== layerNumber()) return;
-    const gradients = Object.fromEntries(Object.entries(w).filter(([name]) => name.startsWith("d_")));
-    const arrays = { ...arraysOf(n), w, ...gradients };
+    const held = await app.layerArrays(n);
+    if (pass !== app.pass || n !== layerNumber(app)) return;
     const same = current && current.n === n && current.way === way();
     if (!same) current = makeDetail(n);
-    current.update(arrays);
-    detail.replaceChildren(current.element);
-  }
-
-  /** Return the place of the chosen number in a shape; by default the largest one of the array. */
-  function chosenIn(array) {
-    const given = state.get("at").split(",").map(Number);
-    const fits = state.get("at") !== "" && given.length === array.shape.length
-      && given.every((at, axis) => Number.isInteger(at) && at >= 0 && at < array.shape[axis]);
-    if (fits) return given;
-    let best = 0;
-    for (let n = 1; n < array.data.length; n += 1) if (array.data[n] > array.data[best]) best = n;
-    return indexAt(array.shape, best);
+    current.update(layerPass(pass, n, held));
+    if (current.element.parentNode !== detail) detail.replaceChildren(current.element); // moved, it would lose the focus
   }
 
   /** Make the parts of the detail of a layer; update(arrays) fills them. */
@@ -95,7 +68,7 @@ export function mount(section, app) {
     let arrays = null;
     const step = (by) => {
       const target = chosenArray();
-      const index = chosenIn(target);
+      const index = chosenIn(state, target);
       if (index.length === 3) choose([index[0], index[1], (index[2] + by + target.shape[2]) % target.shape[2]]);
     };
     const image = new MapView({ title: "the image" });
@@ -109,9 +82,10 @@ export function mount(section, app) {
     });
     const pickers = make("div", { class: "controls" });
     const strips = make("div", { class: "strips" });
-    const panel = make("div", { class: "panel" });
+    const panel = make("div", { class: "panel", "data-part": "numbers" });
     const heading = make("h2", {}, `${layer.name}: ${layer.class}, ${times(layer.input_shape)} becomes ${times(layer.output_shape)}`);
-    const element = make("div", {}, heading, pickers,
+    const origin = make("p", { class: "remark origin" }); // where the numbers of a recording come from
+    const element = make("div", {}, heading, origin, pickers,
       make("div", { class: "detail" }, make("div", {}, make("div", { class: "figures" }, image.element, before.element, after.element), strips), panel));
 
     const chosenArray = () => (backward ? arrays.dx : arrays.y);
@@ -122,22 +96,27 @@ export function mount(section, app) {
 
     function choose(index) {
       state.set({ at: index.join(",") });
-      say(`${backward ? "dx" : "y"}(${index.join(", ")}) = ${number(valueAt(chosenArray(), index), chosenArray().data)}`);
+      const name = nameAt(index);
+      say(isHidden(app, keyOf(app, n, name)) ? `${name} is hidden: what do you expect?` : `${name} = ${number(valueAt(chosenArray(), index), chosenArray().data)}`);
     }
+
+    const nameAt = (index) => `${backward ? "dx" : "y"}(${index.join(", ")})`;
 
     /** Show everything for the chosen number. */
     function update(given) {
       arrays = given;
+      origin.textContent = app.pass.description.remark ?? "";
       const target = chosenArray();
       if (!target) {
         panel.replaceChildren(make("p", { class: "remark" }, "There is no gradient here: nothing before this layer needs one."));
         return;
       }
-      const index = chosenIn(target);
+      const index = chosenIn(state, target);
       const place = offset(target.shape, index);
       const { columns, channels } = asImage(target);
       const channel = place % channels;
       const cell = [Math.floor(place / channels / columns), Math.floor(place / channels) % columns];
+      (backward ? before : after).isSecret = isHidden(app, keyOf(app, n, nameAt(index)));
       if (backward) {
         show(before, arrays.dx, channel, cell);
         show(after, arrays.dy, partChannel(arrays.dy), null);
@@ -173,7 +152,7 @@ export function mount(section, app) {
           type: "number", min: 0, max: target.shape[axis] - 1, value: at,
           change: () => {
             const next = [...index];
-            next[axis] = Math.max(0, Math.min(target.shape[axis] - 1, Math.trunc(Number(input.value) || 0)));
+            next[axis] = within(input.value, target.shape[axis]);
             choose(next);
           },
         });
@@ -215,41 +194,17 @@ export function mount(section, app) {
     function drawPanel(index) {
       const { image: seen, mode } = app.pass.description;
       panel.dataset.shown = [seen, mode, way(), n, index.join(",")].join(" ");
-      const options = {
-        layer, data: chosenArray().data, part: Number(state.get("part")) || 0, setPart: (part) => state.set({ part }),
-      };
-      if (!backward) {
-        const code = codeFor(layer, index, "y", { training: mode === "training" }).join("\n");
-        panel.replaceChildren(make("h3", {}, "How this number came about"),
-          explanationView(explain(layer, arrays, index), { ...options, name: `y(${index.join(", ")})`, code }), remarks());
-        return;
-      }
-      panel.replaceChildren(make("h3", {}, "The terms that this gradient collects"),
-        explanationView(explainInputGradient(layer, arrays, index, gradientOptions(n)), { ...options, name: `dx(${index.join(", ")})` }),
-        ...weightGradients());
-    }
-
-    /** Show a parameter's gradient: choose a number of it, and see its terms. */
-    function weightGradients() {
-      const names = Object.keys(layer.parameters);
-      if (!names.length) return [];
-      const box = make("div");
-      const draw = (name, index) => {
-        const shape = layer.parameters[name].shape;
-        const fields = shape.map((length, axis) => {
-          const input = make("input", {
-            type: "number", min: 0, max: length - 1, value: index[axis], "aria-label": `axis ${axis} of ${name}`,
-            change: () => draw(name, index.map((at, other) => (other === axis ? Math.max(0, Math.min(length - 1, Math.trunc(Number(input.value) || 0))) : at))),
-          });
-          return input;
-        });
-        const found = explainWeightGradient(layer, arrays, name, index, gradientOptions(n));
-        box.replaceChildren(make("div", { class: "controls" }, choice("Parameter", names.map((one) => [one, `${one} ${times(layer.parameters[one].shape)}`]), name,
-          (one) => draw(one, layer.parameters[one].shape.map(() => 0))), fields),
-        explanationView(found, { layer, data: arrays.w[name].data, name: `d_${name}(${index.join(", ")})`, part: 0, setPart: () => {} }));
-      };
-      draw(names[0], layer.parameters[names[0]].shape.map(() => 0));
-      return [make("h3", {}, "The gradient of a parameter"), box];
+      const found = backward ? explainInputGradient(layer, arrays, index, gradientOptions(app, n)) : explain(layer, arrays, index);
+      const name = nameAt(index);
+      const { data } = chosenArray();
+      const options = { layer, data, name, part: Number(state.get("part")) || 0, setPart: (part) => state.set({ part }) };
+      const again = () => update(arrays);
+      const view = predicting(app, { key: keyOf(app, n, name), name, value: valueAt(chosenArray(), index), data },
+        (stage) => explanationView(found, { ...options, stage }), again);
+      const code = codeView(app, layer, backward ? [{ title: name, what: "dx", index }] : numbersOf(layer, index));
+      const title = backward ? "The terms that this gradient collects" : "How this number came about";
+      const weights = backward ? weightView(app, n, arrays, again) : null;
+      keepFocus(panel, () => panel.replaceChildren(make("h3", {}, title), view, code, weights ?? remarks()));
     }
 
     function remarks() {
@@ -274,6 +229,7 @@ export function mount(section, app) {
     if (data.length !== classes.length) return;
     const order = [...data.keys()].sort((a, b) => data[b] - data[a]).slice(0, 3);
     const { true: label, loss } = app.pass.description;
+    answer.hidden = Boolean(state.get("predict"));
     answer.textContent = `The network's answer: ${order.map((n) => `${classes[n]} (${short(data[n], false)})`).join(", ")}` +
       `${label === null ? "" : `. The true class: ${classes[label]}`}${loss === null ? "" : `. Loss for the chosen class: ${short(loss, false)}`}`;
   }
@@ -287,7 +243,7 @@ export function mount(section, app) {
 
   app.watch(draw);
   state.watch((changed) => {
-    if (["layer", "at", "way", "part", "theme", "teacher"].some((name) => changed.has(name))) draw();
+    if (["layer", "at", "way", "part", "theme", "teacher", "weight", "predict"].some((name) => changed.has(name))) draw();
   });
 }
 

@@ -95,7 +95,7 @@ export function photograph(array) {
  */
 export class MapView {
   constructor({ title, chosen = null, channelBy = null, say = () => {} }) {
-    Object.assign(this, { title, chosen, channelBy, say, cursor: null, marks: [] });
+    Object.assign(this, { title, chosen, channelBy, say, cursor: null, marks: [], isSecret: false });
     this.canvas = make("canvas", { class: "map" });
     this.caption = make("figcaption");
     this.element = make("figure", { class: "figure" }, this.caption, this.canvas);
@@ -201,6 +201,6 @@ export class MapView {
     const size = `${this.text ? `${this.text}, ` : ""}${this.rows} rows and ${this.columns} columns`;
     if (!this.cursor) return `${this.title}: ${size}`;
     const [row, column] = this.cursor;
-    return `${this.title}: ${size}. Row ${row}, column ${column}: ${short(this.value(row, column))}`;
+    return `${this.title}: ${size}. Row ${row}, column ${column}: ${this.isSecret ? "hidden" : short(this.value(row, column))}`;
   }
 }

@@ -25,16 +25,16 @@ function grid(caption, terms, pick, data) {
 const isMaximum = (layer) => layer.kind.includes("MaxPooling");
 const isWindow = (part) => part.terms.length <= 81 && part.terms.every((term) => term.at?.length >= 2 && term.from !== undefined && "x" in term && !("dz" in term));
 
-/** Return the window: what lies under it and, for a convolution, the kernel and the products. */
-function windowOf(part, layer, data) {
-  const terms = isMaximum(layer) ? part.terms.map((term) => ({ ...term, won: term.factor === 1 })) : part.terms;
+/** Return the window: what lies under it and, for a convolution, the kernel and, if wanted, the products. */
+function windowOf(part, layer, data, withProducts) {
+  const terms = isMaximum(layer) && withProducts ? part.terms.map((term) => ({ ...term, won: term.factor === 1 })) : part.terms;
   const channel = part.channel ?? terms.find((term) => term.from)?.from[2] ?? 0;
   const under = grid(`input, channel ${channel}`, terms, (term) => (term.from ? term.x : null), data);
   if (layer.kind.includes("Pooling")) return make("div", { class: "grids" }, under);
   return make("div", { class: "grids" },
     under, make("span", { class: "sign" }, "×"),
-    grid("kernel", terms, (term) => term.factor, data), make("span", { class: "sign" }, "="),
-    grid("products", terms, (term) => term.product, null));
+    grid("kernel", terms, (term) => term.factor, data),
+    ...(withProducts ? [make("span", { class: "sign" }, "="), grid("products", terms, (term) => term.product, null)] : []));
 }
 
 /** The columns of a list of terms, in this order, as far as the terms have them. */
@@ -45,9 +45,9 @@ const COLUMNS = [
 ];
 
 /** Return a list of terms, the largest first, and a button that shows more of them. */
-function listOf(part, data) {
+function listOf(part, data, withProducts) {
   const sorted = [...part.terms].sort((a, b) => Math.abs(b.product) - Math.abs(a.product));
-  const columns = COLUMNS.filter(([key]) => key in sorted[0]);
+  const columns = COLUMNS.filter(([key]) => key in sorted[0] && (withProducts || key !== "product"));
   const box = make("div");
   const show = (count) => {
     const rows = sorted.slice(0, count).map((term) => columns.map(([key, , write]) =>
@@ -56,7 +56,7 @@ function listOf(part, data) {
     const rest = sorted.slice(count).reduce((sum, term) => sum + term.product, 0);
     box.replaceChildren(
       table(`${part.title}: ${sorted.length} ${sorted.length === 1 ? "term" : "terms, the largest first"}`, columns.map(([, title]) => title), rows),
-      left > 0 ? make("p", {}, `and ${left} more, together ${short(rest)} `,
+      left > 0 ? make("p", {}, withProducts ? `and ${left} more, together ${short(rest)} ` : `and ${left} more `,
         make("button", { type: "button", click: () => show(count + 200) }, "Show more")) : "");
   };
   show(MOST);
@@ -108,32 +108,44 @@ function steps(found, layer, data) {
   return make("ol", { class: "steps" }, items.map((text) => make("li", {}, text)));
 }
 
+/** Return what comes after the sum, for somebody who is to find the number: without any result. */
+function toCome(found, layer, data) {
+  const items = isMaximum(layer) || found.kept !== undefined ? [] : particular(found, layer, data).slice(0, 1);
+  if (found.bias) items.push(`then ${layer.kind === "BatchNormalization" ? "beta" : "the bias"} ${number(found.bias, data)} is added`);
+  if (found.activation && found.activation.name !== "linear") items.push(`then comes ${found.activation.name}`);
+  return make("ul", { class: "steps" }, items.map((text) => make("li", {}, text)));
+}
+
 /**
  * Return an explanation as an element.
  *
  * @param found what arithmetic/index.js has returned
  * @param options layer; data, the typed array whose numbers are shown; name, such as "y(3, 4, 1)"; part and setPart,
- *   which of the sums is open; code, lines of Python
+ *   which of the sums is open; stage, how much is shown: "asked" (no result, no products), "hint" (no result) or "open"
  */
-export function explanationView(found, { layer, data, name, part = 0, setPart = () => {}, code = "" }) {
-  const box = make("div", { class: "numbers" });
-  box.append(make("p", {}, `${name} = `, make("output", { class: "value" }, number(found.y ?? found.value, data))));
+export function explanationView(found, { layer, data, name, part = 0, setPart = () => {}, stage = "open" }) {
+  const [isOpen, withProducts] = [stage === "open", stage !== "asked"];
+  const box = make("div", { class: "numbers", tabindex: 0, role: "group", "aria-label": `How ${name} came about` });
+  box.append(make("p", {}, `${name} = `, make("output", { class: "value" }, isOpen ? number(found.y ?? found.value, data) : "?")));
   if (found.note) box.append(make("p", { class: "remark" }, found.note));
   const parts = (found.parts ?? []).filter((one) => one.terms.length);
   const open = parts[Math.min(parts.length - 1, Math.max(0, part))];
   if (parts.length > 1) {
-    box.append(choice(`One of ${parts.length} sums`, parts.map((one, n) => [String(n), `${one.title}: ${short(one.sum)}`]),
+    box.append(choice(`One of ${parts.length} sums`, parts.map((one, n) => [String(n), withProducts ? `${one.title}: ${short(one.sum)}` : one.title]),
       String(parts.indexOf(open)), (value) => setPart(Number(value))));
   }
-  if (open) box.append(isWindow(open) ? windowOf(open, layer, data) : listOf(open, data));
-  if (found.activation?.terms) box.append(listOf({ title: "softmax", terms: found.activation.terms }, data));
+  if (open) box.append(isWindow(open) ? windowOf(open, layer, data, withProducts) : listOf(open, data, withProducts));
+  if (!isOpen) {
+    box.append(toCome(found, layer, data));
+    return box;
+  }
+  if (found.activation?.terms) box.append(listOf({ title: "softmax", terms: found.activation.terms }, data, true));
   box.append(steps(found, layer, data));
   if (found.rounding) {
     box.append(make("p", { class: "remark" },
       `The sum as shown, in double precision, and the engine's number differ by ${short(found.rounding)}. ` +
       "This is rounding: the engine adds in its own precision and order."));
   }
-  if (code) box.append(make("details", {}, make("summary", {}, "Show the code"), make("pre", { tabindex: 0 }, code)));
   return box;
 }
 

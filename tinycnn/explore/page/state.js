@@ -2,7 +2,7 @@
 
 export const DEFAULTS = {
   view: "inside", image: "", label: "", mode: "prediction", layer: "", at: "", way: "forward", part: "",
-  teacher: "", theme: "", hide: "", predict: "",
+  teacher: "", theme: "", hide: "", predict: "", weight: "", pixel: "", column: "", tour: "", step: "",
 };
 
 /** A store of texts by name. Those that differ from their defaults stand in the address behind the "#". */

@@ -1,0 +1,83 @@
+// The gradient of a parameter: its terms, all places where the weight was used, and the same slope measured.
+
+import { explainWeightGradient } from "./arithmetic/index.js";
+import { codeView } from "./codeview.js";
+import { choice, keepFocus, make, number, short, table, times } from "./dom.js";
+import { isHidden, keyOf, predicting } from "./guess.js";
+import { measuredSlope } from "./measure.js";
+import { explanationView } from "./numbers.js";
+import { gradientOptions, indexOf, within } from "./selection.js";
+
+/** Return the parameter and the index that the address names in a layer, such as "kernel:1,1,0,3". */
+export function chosenWeight(state, layer) {
+  const [given, at = ""] = state.get("weight").split(":");
+  const names = Object.keys(layer.parameters);
+  const name = names.includes(given) ? given : names[0];
+  const { shape } = layer.parameters[name];
+  return { name, index: (name === given && indexOf(at, shape)) || shape.map(() => 0) };
+}
+
+/** Return the part of a layer's view that shows a gradient of its parameters; draw() shows it anew. */
+export function weightView(app, n, arrays, draw) {
+  const layer = app.network.layers[n];
+  if (!Object.keys(layer.parameters).length) return null;
+  const { name, index } = chosenWeight(app.state, layer);
+  const { shape } = layer.parameters[name];
+  const set = (which, at) => app.state.set({ weight: `${which}:${at.join(",")}` });
+  const fields = shape.map((length, axis) => {
+    const input = make("input", {
+      type: "number", min: 0, max: length - 1, value: index[axis], "aria-label": `axis ${axis} of ${name}`,
+      change: () => set(name, index.with(axis, within(input.value, length))),
+    });
+    return input;
+  });
+  const which = choice("Parameter", Object.entries(layer.parameters).map(([one, about]) => [one, `${one} ${times(about.shape)}`]), name,
+    (one) => set(one, layer.parameters[one].shape.map(() => 0)));
+  const found = explainWeightGradient(layer, arrays, name, index, gradientOptions(app, n));
+  const title = `d_${name}(${index.join(", ")})`;
+  const { data } = arrays.w[name];
+  const key = keyOf(app, n, title);
+  const view = predicting(app, { key, name: title, value: found.value, data },
+    (stage) => explanationView(found, { layer, data, name: title, stage }), draw);
+  const code = codeView(app, layer, [
+    { title, what: `d_${name}`, index }, { title: `${name}(${index.join(", ")}), the weight`, what: name, index },
+  ]);
+  return make("section", { class: "weights", "data-part": "weights", "aria-label": "The gradient of a parameter" },
+    make("h3", {}, "The gradient of a parameter"),
+    make("div", { class: "controls" }, which, fields), view, code,
+    isHidden(app, key) ? "" : measuring(app, n, name, index, found));
+}
+
+/** Return a button that measures the slope, and the place for what it finds. */
+function measuring(app, n, name, index, found) {
+  const place = make("div", { class: "numbers" });
+  const button = make("button", {
+    type: "button", class: "measure",
+    click: async () => {
+      try {
+        const answer = await measuredSlope(app, n, name, index, found);
+        keepFocus(place, () => place.replaceChildren(measuredView(answer)));
+        app.say(`${answer.agrees ? "They agree." : "They do not agree."} Measured: ${short(answer.numeric)}, the sum of the terms: ${short(answer.sum)}.`);
+      } catch (error) {
+        place.replaceChildren(make("p", { class: "remark" }, error.message));
+        app.say(error.message);
+      }
+    },
+  }, "Measure this slope");
+  return make("div", {}, button, place);
+}
+
+function measuredView({ h, above, below, numeric, sum, relative, agrees, kink }) {
+  const rows = [
+    [`loss with the weight larger by ${h}`, number(above)],
+    [`loss with the weight smaller by ${h}`, number(below)],
+    ["the difference, divided by twice that step", number(numeric, null, true)],
+    ["the sum of the terms", number(sum, null, true)],
+    ["relative error", short(relative, false)],
+  ];
+  const verdict = agrees ? "✓ They agree."
+    : kink ? "These differ, because a kink lies within the step: a ReLU turns on, or another number becomes the largest."
+      : "✗ They do not agree.";
+  return make("div", {}, table("The same slope, measured in this browser in float64", ["number", "value"], rows),
+    make("p", { class: agrees ? "good" : "error" }, verdict));
+}
