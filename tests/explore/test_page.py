@@ -178,3 +178,52 @@ def test_everything_is_reached_by_keyboard(page: Any) -> None:
         assert parsed(page.locator(".panel output.value").first.text_content()) == entry.y[0, 4, 5, 2]
         assert "Row 4, column 5" in page.locator("canvas.map[tabindex]").get_attribute("aria-label")
         assert "y(4, 5, 2) = " in page.locator("#said").text_content()
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+@pytest.mark.parametrize("where", ["view=inside&way=forward", "view=inside&way=backward&teacher=1"])
+def test_nobody_is_kept_out(browser: Any, theme: str, where: str) -> None:
+    axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="axe-core is not installed: browser")
+    # axe-core is brought into the page as a script, which its policy would refuse.
+    context = browser.new_context(viewport={"width": 1280, "height": 720}, bypass_csp=True)
+    page = context.new_page()
+    with serving(session_of(models.build("ladder_10"))) as client:
+        page.goto(f"{client.address}#theme={theme}&{where}")
+        page.wait_for_selector(".panel output.value")
+        found = axe.Axe().run(page).response["violations"]
+    context.close()
+    assert [(one["id"], [node["target"] for node in one["nodes"]]) for one in found] == []
+
+
+def test_numbers_are_large_enough(page: Any) -> None:
+    """At least 18 px, and 28 px for a class to read."""
+    with serving(session_of(models.build("ladder_03"))) as client:
+        opened(page, client)
+        size = "getComputedStyle(document.querySelector('.panel output.value')).fontSize"
+        assert page.evaluate(size) == "18px"
+        page.get_by_role("button", name="Large").click()
+        assert page.evaluate(size) == "28px"
+        assert "teacher=1" in page.url
+
+
+@pytest.mark.parametrize("size", [(1280, 720), (800, 1280)])
+def test_nothing_reaches_over_the_edge(page: Any, size: tuple[int, int]) -> None:
+    page.set_viewport_size({"width": size[0], "height": size[1]})
+    with serving(session_of(models.build("cifar10_cnn"))) as client:
+        opened(page, client)
+        for where in ("way=forward&layer=0", "way=backward&layer=4", "way=forward&layer=0&teacher=1"):
+            page.evaluate("where => { location.hash = where; }", f"image=test-0&{where}")
+            page.wait_for_timeout(500)
+            assert page.evaluate("document.documentElement.scrollWidth") <= size[0], where
+
+
+def test_a_view_in_the_address_is_shown_again(page: Any) -> None:
+    """A teacher can send an address: it says everything that is selected."""
+    session = session_of(models.build("ladder_03"))
+    with serving(session) as client:
+        where = "#image=test-2&layer=1&at=2%2C3%2C4&mode=training&way=backward&teacher=1&theme=dark"
+        page.goto(client.address + where)
+        wait_for(page, "test-2", "training", "backward", "1", "2,3,4")
+        page.reload()
+        wait_for(page, "test-2", "training", "backward", "1", "2,3,4")
+        assert page.evaluate("getComputedStyle(document.documentElement).colorScheme") == "dark"
