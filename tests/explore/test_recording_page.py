@@ -1,0 +1,177 @@
+"""A recording in a browser: opened from a file, without a server, it shows the engine's numbers."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from recordings import NETWORKS, Swapped, held_in, network, put_into, recording_of, session_of
+
+from tinycnn import Sequential, layers
+from tinycnn.explore.recorded_training import record
+
+pytestmark = pytest.mark.slow
+
+
+def opened(page: Any, path: Path) -> None:
+    """Open a recording as by double click; whatever it asks for must lie in the page itself."""
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url))
+    page.goto(path.as_uri())
+    page.wait_for_selector(".panel output.value")
+    assert asked[0] == path.as_uri()
+    assert [address for address in asked[1:] if not address.startswith(("blob:null/", "data:"))] == []
+
+
+def shown(page: Any, image: str, layer: int, index: tuple[int, ...], way: str = "forward", **more: str) -> np.float32:
+    """Return the number in focus after the address has changed to this."""
+    at, mode = ",".join(map(str, index)), more.get("mode", "prediction")
+    where = "&".join([f"image={image}&layer={layer}&at={at}&way={way}", *(f"{key}={one}" for key, one in more.items())])
+    page.evaluate("where => { location.hash = where; }", where)
+    key = f"{image} {mode} {way} {layer} {at}"
+    page.wait_for_function("key => document.querySelector('.panel')?.dataset.shown === key", arg=key)
+    text = page.locator(".panel output.value").first.text_content()
+    return np.float32(text.replace("−", "-"))
+
+
+def origin(page: Any) -> str:
+    """Return what is said about where the numbers come from."""
+    return str(page.locator(".origin").text_content())
+
+
+@pytest.mark.parametrize("name", ["one channel", "three channels", "batch normalization"])
+def test_numbers_are_the_engines_and_it_is_said_which_are_recomputed(page: Any, name: str, tmp_path: Path) -> None:
+    session = session_of(NETWORKS[name]())
+    opened(page, recording_of(session, tmp_path))
+    rng = np.random.default_rng(1)
+    for image, is_recorded in ((1, True), (8, False)):
+        x, y = session.data.x_test[image : image + 1], session.data.y_test[image : image + 1]
+        for number, entry in enumerate(session.model.trace(x, y, training=False)):
+            for way, array in (("forward", entry.y[0]), ("backward", entry.dx[0])):
+                index = tuple(int(rng.integers(length)) for length in array.shape)
+                found = shown(page, f"test-{image}", number, index, way)
+                if is_recorded:
+                    assert found.tobytes() == np.float32(array[index]).tobytes(), (entry.name, way, index)
+                    assert "Recorded from the engine, to the bit." in origin(page)
+                else:
+                    assert abs(found - array[index]) <= 1e-5 * np.abs(array).max(), (entry.name, way, index)
+                    assert "Recomputed in this browser" in origin(page)
+
+
+def test_as_in_training_the_recorded_pass_is_shown(page: Any, tmp_path: Path) -> None:
+    session = session_of(NETWORKS["batch normalization"]())
+    opened(page, recording_of(session, tmp_path))
+    expected = session.trace("test-0", mode="training")[1]["2.y"]
+    assert shown(page, "test-0", 2, (1, 2, 3), mode="training") == expected[1, 2, 3]
+    page.evaluate("location.hash = 'image=test-5&mode=training&layer=2&at=1,2,3'")
+    page.wait_for_function("document.querySelector('.panel').dataset.shown === 'test-5 prediction forward 2 1,2,3'")
+    assert "A pass as in training was only recorded for test-0" in origin(page)
+
+
+def test_a_changed_weight_is_refused(page: Any, tmp_path: Path) -> None:
+    path = recording_of(session_of(network()), tmp_path)
+    description, arrays = held_in(path)
+    arrays["weights/0.kernel"] = arrays["weights/0.kernel"] * np.float32(1.001)
+    put_into(path, description, arrays)
+    page.goto(path.as_uri())
+    error = page.wait_for_selector("main .error").text_content()
+    assert "This recording is refused. In layer 0, conv2d, z as this browser computes it for test-0" in error
+    assert not page.locator(".panel").count()
+
+
+def test_a_damaged_file_says_so(page: Any, tmp_path: Path) -> None:
+    path = recording_of(session_of(network()), tmp_path)
+    text = path.read_text(encoding="utf-8")
+    at = text.index('id="recording">') + 500
+    path.write_text(text[:at] + "AAAA" + text[at + 4 :], encoding="utf-8")
+    page.goto(path.as_uri())
+    assert page.wait_for_selector("main .error").text_content()
+
+
+def test_hostile_names_stay_texts(page: Any, tmp_path: Path) -> None:
+    name = "<script>document.title='hacked'<!-- "
+    model = Sequential(
+        [layers.Input((12, 12, 1)), layers.Flatten(name=name), layers.Dense(4, activation="softmax")],
+        name="<b>bold<!--",
+    )
+    classes = ("</script><script>document.title='hacked'</script>", "b", "c", "d")
+    opened(page, recording_of(session_of(model, classes=classes), tmp_path))
+    assert page.title() == "<b>bold<!-- · tinycnn explore"
+    assert name.strip() in page.locator(".layers").inner_text()
+    assert classes[0] in page.locator("#controls").inner_text()
+
+
+def test_the_policy_lets_no_other_script_and_no_request_through(browser: Any, tmp_path: Path) -> None:
+    path = recording_of(session_of(network()), tmp_path)
+    page = browser.new_page()
+    page.goto(path.as_uri())
+    page.wait_for_selector(".panel output.value")
+    tried = page.evaluate("""async () => {
+      const code = "globalThis.ran = 1";
+      for (const attributes of [{ textContent: code }, { src: `data:text/javascript,${code}` }]) {
+        document.body.append(Object.assign(document.createElement("script"), attributes));
+      }
+      await new Promise((later) => setTimeout(later, 300));
+      const fetched = await fetch("data:,x").then(() => true, () => false);
+      return { ran: globalThis.ran ?? null, fetched };
+    }""")
+    assert tried == {"ran": None, "fetched": False}
+    page.close()
+
+
+def test_a_layer_of_ones_own_is_shown_as_recorded(page: Any, tmp_path: Path) -> None:
+    session = session_of(network(1, Swapped()))
+    opened(page, recording_of(session, tmp_path))
+    y = session.trace("test-2")[1]["2.y"]
+    assert shown(page, "test-2", 2, (1, 2, 3)) == y[1, 2, 3]
+    assert page.get_by_label("Number of the image").get_attribute("max") == "2"
+    page.evaluate("location.hash = 'view=draw&image=test-2'")
+    page.wait_for_selector("#draw h2")
+    assert "only Python can compute it" in page.locator("#draw").inner_text()
+
+
+def test_the_slider_shows_the_network_at_its_steps(page: Any, tmp_path: Path) -> None:
+    session = session_of(network())
+    training = record(session, epochs=2, batch_size=4, checkpoints=5)
+    opened(page, recording_of(session, tmp_path, training=training))
+    end = session.trace("test-0")[1]["5.y"]
+    page.get_by_role("button", name="Train").click()
+    slider = page.get_by_role("slider")
+    assert slider.get_attribute("aria-valuetext") == "step 10 of 10"
+    answers = page.locator("#train table").first.locator("td")
+    assert np.float32(answers.first.text_content()) == end[0]
+    slider.focus()
+    page.keyboard.press("Home")
+    page.get_by_text("The network after step 0 of 10").wait_for()
+    expected = training.arrays["answers"][0]
+    assert float(answers.first.text_content()) == pytest.approx(float(expected[0]), rel=1e-5)
+    assert "at step 0" in page.locator("#train canvas.curves").first.get_attribute("aria-label")
+    page.get_by_role("button", name="Look inside").click()
+    assert "Recomputed in this browser" in origin(page)
+    page.get_by_role("button", name="Train").click()
+    slider.focus()
+    page.keyboard.press("End")
+    page.get_by_text("The network after step 10 of 10").wait_for()
+    assert np.float32(answers.first.text_content()) == end[0]
+
+
+def test_one_can_draw(page: Any, tmp_path: Path) -> None:
+    session = session_of(network())
+    opened(page, recording_of(session, tmp_path))
+    page.get_by_role("button", name="Draw and find").click()
+    surface = page.locator("canvas.surface")
+    surface.focus()
+    page.keyboard.press("Space")
+    page.get_by_text("Most probable:").wait_for()
+    assert "in this browser" in page.locator("#draw").inner_text()
+    assert page.get_by_role("checkbox").is_disabled()
+    assert not page.locator("#draw input[type=file]").count()
+    page.get_by_role("button", name="Follow the drawing").click()
+    page.wait_for_function("document.querySelector('.panel').dataset.shown.startsWith('own-1 ')")
+    assert "Recomputed in this browser" in origin(page)
+
+
+def test_without_a_training_the_page_says_so(page: Any, tmp_path: Path) -> None:
+    opened(page, recording_of(session_of(network()), tmp_path))
+    page.get_by_role("button", name="Train").click()
+    page.get_by_text("No training was recorded in this file").wait_for()

@@ -1,0 +1,109 @@
+"""The page as one file: its modules, styles and data inside it, for a browser that opens it without a server.
+
+From ``file://`` a browser loads no module from another file. So the modules stand in the page as data, from which a
+small script (``page/recorded/start.js``) makes them at the start; what one calls ``"./dom.js"`` is ``"tinycnn/dom.js"``
+there, a name of an import map. A content security policy allows only scripts with a number that the content itself
+gives, and no connection at all.
+"""
+
+import base64
+import hashlib
+import json
+import posixpath
+import re
+import zlib
+from collections.abc import Mapping
+
+#: What stands before the path of a module in its name.
+PREFIX = "tinycnn/"
+_START = "recorded/start.js"
+# `import … from "./x.js"`, `export … from "./x.js"` and `import "./x.js"` begin a line; `import("./x.js")` need not.
+_IMPORT = re.compile(
+    r"""(?P<before>^(?:(?:import|export)\b[^"'();=]*?\bfrom\s*|import\s*)|\bimport\(\s*)"""
+    r"""(?P<quote>["'])(?P<name>[^"'\n]*)(?P=quote)""",
+    re.MULTILINE,
+)
+_COMPUTED = re.compile(r"""\bimport\s*\(\s*(?!["'])\S""")
+_STYLESHEET = re.compile(r'<link rel="stylesheet" href="/(?P<name>[^"]+)">')
+_MAIN = '<script type="module" src="/main.js"></script>'
+_CHARSET = '<meta charset="utf-8">'
+# In a page, a browser does not heed frame-ancestors.
+_POLICY = (
+    "default-src 'none'; script-src 'nonce-{nonce}'; style-src 'nonce-{nonce}'; img-src data: blob:; "
+    "base-uri 'none'; form-action 'none'"
+)
+
+
+def renamed(name: str, source: str, names: set[str]) -> str:
+    """Return the source of a module with its relative imports replaced by names of the import map.
+
+    Parameters
+    ----------
+    name : str
+        The module's path below the page's folder, such as ``"arithmetic/dense.js"``.
+    source : str
+    names : set of str
+        The paths of all modules.
+
+    Raises
+    ------
+    ValueError
+        If it imports something else than one of these modules, or something that is only known when it runs.
+
+    Examples
+    --------
+    >>> renamed("arithmetic/dense.js", 'import { linear } from "./linear.js";', {"arithmetic/linear.js"})
+    'import { linear } from "tinycnn/arithmetic/linear.js";'
+    """
+    if computed := _COMPUTED.search(source):
+        raise ValueError(f"{name}: what {source[computed.start() :][:40]!r} loads is not known before it runs")
+
+    def with_name(found: re.Match[str]) -> str:
+        path = posixpath.normpath(posixpath.join(posixpath.dirname(name), found["name"]))
+        if path not in names or not found["name"].startswith("."):
+            raise ValueError(f"{name} imports {found['name']!r}, which is not a module of the page")
+        return f"{found['before']}{found['quote']}{PREFIX}{path}{found['quote']}"
+
+    return _IMPORT.sub(with_name, source)
+
+
+def page_with(data: bytes, files: Mapping[str, str]) -> str:
+    """Return the page as one HTML document that holds its files and some data.
+
+    Everything but the page's own texts stands in it as base64, so that nothing in the data can end an element.
+
+    Parameters
+    ----------
+    data : bytes
+        What ``page/recorded.js`` reads.
+    files : mapping of str to str
+        The texts of the page's files by their paths below its folder; ``index.html`` is the page itself.
+    """
+    modules = {name: text for name, text in files.items() if name.endswith(".js") and name != _START}
+    sources = {PREFIX + name: renamed(name, text, set(modules)) for name, text in modules.items()}
+    code, held = _base64(zlib.compress(json.dumps(sources).encode(), 9)), _base64(data)
+    shell, start = files["index.html"], files[_START]
+    styles = {name: files[name] for name in _STYLESHEET.findall(shell)}
+    # Nothing that somebody puts into the file can know this number, because it is made of all that is in it.
+    nonce = hashlib.sha256("\0".join([shell, code, held, start, *styles.values()]).encode()).hexdigest()
+    # The order matters: what was put into the page is not searched again.
+    scripts = (
+        f'<script type="text/plain" id="modules">{code}</script>\n'
+        f'<script type="text/plain" id="recording">{held}</script>\n'
+        f'<script nonce="{nonce}">\n{start}</script>\n'
+    )
+    policy = f'<meta http-equiv="Content-Security-Policy" content="{_POLICY.format(nonce=nonce)}">'
+    page = _once(shell, _CHARSET, f"{_CHARSET}\n{policy}")
+    page = _STYLESHEET.sub(lambda found: f'<style nonce="{nonce}">\n{styles[found["name"]]}</style>', page)
+    page = _once(page, _MAIN, "")
+    return _once(page, "</body>", f"{scripts}</body>")
+
+
+def _once(text: str, old: str, new: str) -> str:
+    """Return a text with a part of it replaced that stands there exactly once."""
+    before, after = text.split(old)
+    return f"{before}{new}{after}"
+
+
+def _base64(data: bytes) -> str:
+    return base64.b64encode(data).decode()

@@ -1,0 +1,53 @@
+// Where the page's arrays come from in a recording: from the file itself, and from this browser's own arithmetic.
+
+import { drawing } from "./recorded/drawing.js";
+import { opened } from "./recorded/open.js";
+import { Recording } from "./recorded/recording.js";
+
+let opening = null;
+
+/** Return the recording, after it was compared with the engine's arrays. */
+function recording() {
+  opening ??= open();
+  return opening;
+}
+
+async function open() {
+  const found = new Recording(await opened(globalThis.tinycnnRecording));
+  const loading = document.getElementById("loading");
+  await found.check(({ image }) => {
+    if (loading) loading.textContent = `Comparing this browser's arithmetic with the engine's, for ${image} …`;
+    return new Promise((paint) => { setTimeout(paint, 0); });
+  });
+  return found;
+}
+
+export const recorded = {
+  /** There is no engine; views that need it say so. */
+  isRecording: true,
+  remark: "A recording: what was recorded and what is recomputed in this browser is said beside the numbers.",
+
+  network: async () => (await recording()).describe(),
+  trace: async (image, label, mode) => (await recording()).trace(image, label, mode),
+  layer: async (trace, layer) => (await recording()).layer(trace, layer),
+  images: async (which, start, count) => (await recording()).thumbnails(which, start, count),
+
+  /** Return {state, steps, canCompute} of the training that was recorded, or null; see recorded_training.py. */
+  async training() {
+    const { training, refusals } = await recording();
+    return training && { ...training, canCompute: !refusals.values };
+  },
+
+  /** Show the network at a checkpoint of the training by its number, or at the end (null). */
+  use: async (checkpoint) => (await recording()).use(checkpoint),
+
+  /** Answer what needs no engine of the requests that a server would get; see drawing.js. */
+  async api(path, options = {}) {
+    const answer = drawing(await recording(), new URL(path, "http://recording"), options.body);
+    if (!answer) throw new Error("This needs the engine, and a recording has none: open the network with 'tinycnn explore'.");
+    return answer;
+  },
+
+  /** Return {description, arrays} of an answer of `api`. */
+  arraysOf: async (answer) => answer,
+};

@@ -1,0 +1,68 @@
+// One image through a network and back, computed in this browser, in the form of the data protocol.
+
+import { backpropagate, run } from "../arithmetic/index.js";
+
+/** Return "" if `work` succeeds, or why this browser cannot do it: arithmetic/ raises a plain Error for that. */
+function attempt(work) {
+  try {
+    work();
+    return "";
+  } catch (error) {
+    if (error.constructor !== Error) throw error;
+    return error.message;
+  }
+}
+
+/** Return {values, gradients}: for each why this browser cannot compute them, and "" if it can. */
+export function refusals(network, weights, x, label) {
+  let passes = null;
+  const values = attempt(() => { passes = run(network, weights, x); });
+  return { values, gradients: values || attempt(() => backpropagate(network, weights, passes, { label })) };
+}
+
+/** Return what forward kept in a recorded pass, as `run` returns it. */
+export function keptIn({ layers }, arrays) {
+  return layers.map((layer, n) => {
+    const x = n ? arrays[`${n - 1}.y`] : arrays.x;
+    const y = arrays[`${n}.y`];
+    // The engine does not keep the same numbers twice: see `of_trace` in protocol.py.
+    const z = arrays[`${n}.z`] ?? (layer.activation && !layer.parameters.kernel ? x : y);
+    return { x, y, z, argmax: arrays[`${n}.argmax`] };
+  });
+}
+
+/** Return the gradients of parameters in a recorded pass, computed from the numbers that the engine had there. */
+export function gradientsIn(network, weights, { description, arrays }) {
+  const handed = network.layers.map((_, n) => arrays[`${n}.dy`]);
+  return named(backpropagate(network, weights, keptIn(network, arrays), { label: description.label }, handed));
+}
+
+const named = ({ layers }) => layers.map(({ gradients }) =>
+  Object.fromEntries(Object.entries(gradients).map(([name, array]) => [`d_${name}`, array])));
+
+/** Return the place of the largest number. */
+const largest = (data) => data.reduce((best, value, at) => (value > data[best] ? at : best), 0);
+
+/**
+ * Return {label, loss, arrays, gradients} of an image; without `backward`, there are only values.
+ *
+ * `label` null is the most probable class. `gradients` has for each layer those of its parameters as `d_NAME`; `loss` is
+ * without the penalties on weights, and null if there are any.
+ */
+export function computed(network, weights, x, label, { backward }) {
+  const passes = run(network, weights, x);
+  const used = label ?? largest(passes.at(-1).y.data);
+  const arrays = { x };
+  for (const [n, { y, z, argmax }] of passes.entries()) {
+    arrays[`${n}.y`] = y;
+    if (z && z !== y) arrays[`${n}.z`] = z;
+    if (argmax) arrays[`${n}.argmax`] = argmax;
+  }
+  if (!backward) return { label: used, loss: null, arrays, gradients: [] };
+  const found = backpropagate(network, weights, passes, { label: used });
+  for (const [n, { dy, dx }] of found.layers.entries()) Object.assign(arrays, { [`${n}.dy`]: dy, [`${n}.dx`]: dx });
+  return { label: used, loss: hasPenalty(network) ? null : found.loss, arrays, gradients: named(found) };
+}
+
+const hasPenalty = ({ layers }) =>
+  layers.some(({ settings }) => Object.entries(settings ?? {}).some(([name, value]) => name.endsWith("_regularizer") && value));

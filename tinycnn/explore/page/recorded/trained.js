@@ -1,0 +1,64 @@
+// The view of a training in a recording: its curves, and a slider that shows the network at some of its steps.
+
+import { Curve, CurveFigure } from "../curves.js";
+import { make, number, table } from "../dom.js";
+
+/** Fill the view. */
+export async function mount(section, app) {
+  section.append(make("h2", {}, "Train"));
+  const training = await app.source.training();
+  if (!training) {
+    section.append(make("p", {}, "No training was recorded in this file, and to train needs the engine: open the network with 'tinycnn explore'."));
+    return;
+  }
+  const { state, steps, canCompute } = training;
+  const { batches, validation, settings } = state.lanes.main;
+  const lanes = { main: { title: "training", batches: new Curve(batches), validation: new Curve(validation) } };
+  const figures = [new CurveFigure("Loss", 1), new CurveFigure("Accuracy", 2)];
+  const show = (step) => figures.forEach((figure) => figure.show(lanes, step));
+  section.append(make("p", {}, `This network was trained on ${state.images} images in batches of ${settings.batch_size}, `
+    + `${state.steps_per_epoch} steps for each of ${settings.epochs} epochs.`));
+  if (canCompute) section.append(slider(app, steps, show), answer(app));
+  else section.append(make("p", { class: "remark" }, "Only Python can compute a layer of this network, so that it can be shown at the end of its training only."));
+  section.append(make("div", { class: "figures" }, figures.map((figure) => figure.element)));
+  show(steps.at(-1));
+}
+
+/** Return the slider, which shows the network as it was after a step. */
+function slider(app, steps, show) {
+  const last = steps.length - 1;
+  const input = make("input", { type: "range", min: 0, max: last, value: last, step: 1 });
+  const output = make("output", { class: "value" });
+  const tell = () => {
+    const text = `step ${steps[input.value]} of ${steps[last]}`;
+    output.textContent = text;
+    input.setAttribute("aria-valuetext", text);
+    show(steps[input.value]);
+  };
+  const use = async () => {
+    const k = Number(input.value);
+    try {
+      await app.source.use(k === last ? null : k);
+      await app.weightsChanged();
+      app.say(`The network after ${output.textContent}`);
+    } catch (error) {
+      app.say(error.message);
+    }
+  };
+  input.addEventListener("input", tell);
+  input.addEventListener("change", use);
+  tell();
+  return make("div", { class: "controls numbers" }, make("label", { class: "choice" }, make("span", {}, `One of ${steps.length} recorded steps`), input), output);
+}
+
+/** Return what the network answers for the chosen image with the weights of that step. */
+function answer(app) {
+  const box = make("div", { class: "numbers" });
+  app.watch(({ description, arrays }) => {
+    const y = arrays[`${app.network.layers.length - 1}.y`];
+    const rows = Array.from(y.data, (value, k) => [app.network.classes[k] ?? String(k), number(value, y.data)]);
+    box.replaceChildren(table(`What it answers for ${description.title}`, ["class", "result"], rows),
+      make("p", { class: "remark" }, `${description.remark} Every number of it is in the view “Look inside”.`));
+  });
+  return box;
+}
