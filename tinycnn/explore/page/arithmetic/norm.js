@@ -70,6 +70,7 @@ export const batchNorm = {
     return explained(layer, index, parts, found);
   },
 
+  /** In training dx has three parts, because x changes the mean and the variance of M numbers as well. */
   inputGradient(layer, arrays, index, { training = false, images = 1 } = {}) {
     const c = index.at(-1);
     const [five, value] = [numbers(layer, arrays, c), valueAt(arrays.dx, index)];
