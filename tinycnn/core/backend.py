@@ -15,14 +15,14 @@ import numpy as np
 
 from ..kernels import aligned
 from ..kernels.loading import no_collection
-from .messages import unknown
+from .messages import shown, unknown
+from .overlay import Overlay
 from .types import Array
 
 #: The backends that run on every machine. Their arrays are NumPy's.
 BACKENDS = ("reference", "cpu")
 #: The backends that need a device, on which their arrays lie. They are used only if they are asked for.
 DEVICE_BACKENDS = ("cuda",)
-_current: ContextVar[str] = ContextVar("tinycnn_backend", default="cpu")
 
 
 @dataclass(frozen=True)
@@ -33,14 +33,18 @@ class Backend:
     ----------
     name : str
         ``"reference"``, ``"cpu"`` or ``"cuda"``.
+    overlay : Overlay or None
+        The functions of a learner's own that take the places of kernels.
     """
 
     name: str
+    overlay: Overlay | None = None
 
     @cached_property
     def kernels(self) -> ModuleType:
         """The module of the kernel functions; it is imported when it is first used, because importing Numba is slow."""
-        return _load(self.name)
+        kernels = _load(self.name)
+        return kernels if self.overlay is None else self.overlay.over(kernels)
 
     def has_to_compile(self) -> bool:
         """Return whether the kernels have yet to be compiled, as before the first run after an installation."""
@@ -54,8 +58,8 @@ class Backend:
         return self.name in DEVICE_BACKENDS
 
     def __reduce__(self) -> tuple[Any, ...]:
-        # Only the name is copied, because the cached properties hold a module, which cannot be copied.
-        return Backend, (self.name,)
+        # What is cached is not copied, because it holds a module, which cannot be copied.
+        return Backend, (self.name, self.overlay)
 
     def array(self, values: Any, dtype: str | None = None) -> Array:
         """Return a new C-ordered array of this backend."""
@@ -91,6 +95,10 @@ class Backend:
             cure = "x.to_numpy()" if hasattr(type(array), "to_numpy") else "np.asarray(x)"
             hint = "" if self.on_device else f". Convert it with {cure}"
             raise TypeError(f"{name}: backend {self.name!r} takes {wanted}; got {type(array).__name__}{hint}")
+
+
+#: The backend that is active.
+_current: ContextVar[Backend] = ContextVar("tinycnn_backend", default=Backend("cpu"))  # noqa: B039  (it is immutable)
 
 
 class BackendUnavailableError(OSError):
@@ -144,21 +152,29 @@ def get_backend() -> Backend:
     >>> tinycnn.get_backend().name
     'cpu'
     """
-    return Backend(_current.get())
+    return _current.get()
 
 
-def use_backend(name: str) -> AbstractContextManager[Backend]:
+def use_backend(name: str | None = None, *, overlay: Any = None) -> AbstractContextManager[Backend]:
     """Build models on another backend inside a ``with`` block; a model keeps the backend it was built on.
 
     Parameters
     ----------
     name : {"reference", "cpu", "cuda"}
-        The backend to use.
+        The backend to use; with an overlay it is ``"reference"``, and may be left out.
+    overlay : module, or any object with functions, optional
+        Functions of your own that take the places of the reference's kernels. A public function counts if it has the
+        name of a kernel in ``kernels/reference``; it takes the same parameters, of which those with a default
+        (``algorithm``, ``out``, ``work``) may be left out, and returns new arrays of the same shapes and dtypes. The
+        other kernels stay. What it is given it must not change, unless that is what the kernel is for.
 
     Raises
     ------
     ValueError
-        If there is no such backend.
+        If there is no such backend. If an overlay has no function with the name of a kernel, or one whose name nearly
+        is one, or is used on another backend than the reference.
+    TypeError
+        If a function of an overlay takes other parameters than the kernel.
     BackendUnavailableError
         If ``cuda`` is asked for and numba-cuda, a GPU or a recent enough driver is missing; the message says which.
 
@@ -168,21 +184,39 @@ def use_backend(name: str) -> AbstractContextManager[Backend]:
     >>> with tinycnn.use_backend("reference"):
     ...     tinycnn.get_backend().name
     'reference'
+
+    A kernel of your own, in place of one of the reference's:
+
+    >>> from types import SimpleNamespace
+    >>> def relu_forward(x):
+    ...     return x.clip(0)
+    >>> with tinycnn.use_backend(overlay=SimpleNamespace(relu_forward=relu_forward)):
+    ...     model = tinycnn.Sequential([tinycnn.layers.Input((3,)), tinycnn.layers.ReLU()])
+    >>> model.predict([[-1, 0, 1]])
+    array([[0., 0., 1.]], dtype=float32)
     """
     known = BACKENDS + DEVICE_BACKENDS
+    if name is None and overlay is not None:
+        name = "reference"
     if not isinstance(name, str) or name not in known:
         raise unknown("backend", name, known, "name")
     missing = unavailable(name)
     if missing is not None:
         raise BackendUnavailableError(f"the {name} backend cannot run: {missing}")
-    return _using(name)
+    if overlay is None:
+        return _using(Backend(name))
+    if name != "reference":
+        raise ValueError(
+            f"overlay: functions of your own go with name='reference', which they replace; got {shown(name)}"
+        )
+    return _using(Backend(name, Overlay(overlay, _load(name))))
 
 
 @contextmanager
-def _using(name: str) -> Iterator[Backend]:
+def _using(backend: Backend) -> Iterator[Backend]:
     """Set the backend inside a ``with`` block, and set the earlier one again at its end."""
-    token = _current.set(name)
+    token = _current.set(backend)
     try:
-        yield get_backend()
+        yield backend
     finally:
         _current.reset(token)
