@@ -2,7 +2,6 @@
 
 import http.client
 import json
-import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,11 +16,9 @@ pytest.importorskip("starlette", reason="the extra explore is not installed")
 pytest.importorskip("uvicorn", reason="the extra explore is not installed")
 
 from serving import Client
-from starlette.applications import Starlette
+from training_page import Served, served_training
 
 from tinycnn.explore import routes_training
-from tinycnn.explore.guard import Guard
-from tinycnn.explore.server import listen
 from tinycnn.explore.session import Data, Session
 from tinycnn.explore.training import Training
 
@@ -30,7 +27,7 @@ HOSTILE = "<img src=x onerror=alert(1)> data: {}"
 
 
 @pytest.fixture
-def training() -> Iterator[Training]:
+def served() -> Iterator[Served]:
     rng = np.random.default_rng(0)
     x, y = rng.random((64, 6, 6, 1), np.float32), rng.integers(0, 3, 64)
     model = Sequential(
@@ -41,26 +38,18 @@ def training() -> Iterator[Training]:
             layers.Dense(3, activation="softmax"),
         ]
     )
-    made = Training(Session(model, Data("noise", ("a", "b", "c"), x, y, x, y)))
-    yield made
-    made.close()
+    with served_training(Session(model, Data("noise", ("a", "b", "c"), x, y, x, y))) as found:
+        yield found
 
 
 @pytest.fixture
-def client(training: Training) -> Iterator[Client]:
-    import uvicorn
+def training(served: Served) -> Training:
+    return served.training
 
-    with listen(0) as listening:
-        port = listening.getsockname()[1]
-        guard = Guard(Starlette(routes=routes_training.routes(training)), port)
-        server = uvicorn.Server(uvicorn.Config(guard, lifespan="off", log_level="error", timeout_graceful_shutdown=1))
-        thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]}, daemon=True)
-        thread.start()
-        while not server.started:
-            time.sleep(0.01)
-        yield Client(port, guard.token)
-        server.should_exit = True
-        thread.join(10)
+
+@pytest.fixture
+def client(served: Served) -> Client:
+    return served.client
 
 
 @contextmanager

@@ -102,4 +102,5 @@ def _scale(layer: Layer, factor: float) -> None:
     """Multiply those weights of a layer that are drawn at random: kernels, but neither biases nor gamma."""
     for parameter in layer.params.values():
         if parameter.value.ndim > 1:
-            parameter.value[...] = parameter.value * parameter.value.dtype.type(factor)
+            values = layer.backend.to_numpy(parameter.value)
+            parameter.value[...] = values * values.dtype.type(factor)
