@@ -213,7 +213,9 @@ def _ink(grey: Array) -> tuple[Array, list[str]]:
         done.append("uneven light evened out")
     ground = float(np.median(background))
     level = ground + (-1 if dark else 1) * full * max(ground, 0.25)
-    done.append(f"contrast stretched from {255 * ground:.0f}–{255 * min(max(level, 0), 1):.0f} to 0–255")
+    range_of_ink = f"{255 * ground:.0f}–{255 * min(max(level, 0), 1):.0f}"
+    if range_of_ink != "0–255":
+        done.append(f"contrast stretched from {range_of_ink} to 0–255")
     return ((relief - least) / (full - least)).clip(0, 1), done
 
 
