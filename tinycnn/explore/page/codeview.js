@@ -26,14 +26,14 @@ function optionsOf(app) {
  * @param numbers list of {title, what, index}, with `what` as codeFor takes it
  */
 export function codeView(app, layer, numbers) {
-  const { title } = app.pass.description;
+  const title = app.state.hides("title") ? "that is shown" : app.pass.description.title;
   const lines = make("pre", { tabindex: 0 });
   const show = (n) => {
     const { what, index } = numbers[n];
     lines.textContent = [`# model is the network, x the image: ${title.replace(/\s+/g, " ")}`, ...codeFor(layer, index, what, optionsOf(app))].join("\n");
   };
   show(0);
-  return make("details", { class: "code" }, make("summary", {}, "Show the code"),
+  return make("details", { class: "code", "data-part": "code" }, make("summary", {}, "Show the code"),
     choice("Python for", numbers.map(({ title: text }, n) => [String(n), text]), "0", (n) => show(Number(n))),
     make("button", { type: "button", click: () => copy(app, lines.textContent, lines, "The lines are") }, "Copy the lines"),
     lines);

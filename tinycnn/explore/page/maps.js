@@ -124,11 +124,15 @@ export class MapView {
     this.paint();
   }
 
-  point(event) {
+  /** Return the cell [row, column] under the pointer. */
+  cellAt(event) {
     const box = this.canvas.getBoundingClientRect();
-    const row = Math.floor((event.clientY - box.top) / box.height * this.rows);
-    const column = Math.floor((event.clientX - box.left) / box.width * this.columns);
-    this.choose(row, column);
+    const [row, column] = [(event.clientY - box.top) / box.height * this.rows, (event.clientX - box.left) / box.width * this.columns];
+    return [Math.max(0, Math.min(this.rows - 1, Math.floor(row))), Math.max(0, Math.min(this.columns - 1, Math.floor(column)))];
+  }
+
+  point(event) {
+    this.choose(...this.cellAt(event));
   }
 
   key(event) {

@@ -2,7 +2,7 @@
 
 export const DEFAULTS = {
   view: "inside", image: "", label: "", mode: "prediction", layer: "", at: "", way: "forward", part: "",
-  teacher: "", theme: "", hide: "", predict: "", weight: "", pixel: "", column: "", tour: "", step: "",
+  teacher: "", theme: "", hide: "", predict: "", weight: "", pixel: "", column: "", tape: "", tour: "", step: "",
 };
 
 /** A store of texts by name. Those that differ from their defaults stand in the address behind the "#". */
@@ -25,6 +25,11 @@ export class State {
 
   get(name) {
     return this.values[name];
+  }
+
+  /** Return whether a part of the page is hidden; teacher.js has their names. */
+  hides(part) {
+    return this.values.hide.split(",").includes(part);
   }
 
   /** Set some values, write the address and tell the listeners which have changed. */

@@ -6,5 +6,6 @@
  */
 export { codeFor, quoted } from "./code.js";
 export { backward, explain, explainInputGradient, explainWeightGradient, forward } from "./layers.js";
+export { matrixOf } from "./matrix.js";
 export { explainLoss, finalSoftmax, joinedSoftmax } from "./loss.js";
 export { backpropagate, run } from "./network.js";

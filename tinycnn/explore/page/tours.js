@@ -1,0 +1,87 @@
+// Guided tours: short texts that drive the page. The tour and its step stand in the address.
+
+import { choice, make } from "./dom.js";
+import { within } from "./selection.js";
+import { loss } from "./tours/loss.js";
+import { pixel } from "./tours/pixel.js";
+import { pooling } from "./tours/pooling.js";
+import { relu } from "./tours/relu.js";
+import { weight } from "./tours/weight.js";
+
+/**
+ * Each has a name, a title, and `prepare(app)`, which returns what its steps speak about in the pass that is shown, or a
+ * text that says why it does not fit. A step has `set(found)`, what it changes in the address, and `text(found)`, its
+ * paragraphs.
+ */
+export const TOURS = [pixel, pooling, relu, loss, weight];
+
+/** Return the choice of a tour for the top of the page. */
+export const tourChoice = (state) => choice("Guided tour", [["", "none"], ...TOURS.map(({ name, title }) => [name, title])], state.get("tour"),
+  (tour) => state.set({ tour, step: "", predict: "" }));
+
+/** Put the tours' texts into the page before `main`. */
+export function mountTours(main, app) {
+  const { state } = app;
+  const heading = make("h2");
+  const text = make("div", { class: "said-here", "aria-live": "polite" });
+  const back = make("button", { type: "button", click: () => go(-1) }, "Back");
+  const next = make("button", { type: "button", click: () => go(1) }, "Next");
+  const again = make("button", { type: "button", click: () => enter(true) }, "Go to the place again");
+  const end = make("button", { type: "button", click: () => state.set({ tour: "", step: "", predict: "" }) }, "End the tour");
+  const box = make("section", { class: "tour", "aria-label": "Guided tour", keydown: key }, heading, text, make("div", { class: "controls" }, back, next, again, end));
+  box.hidden = true;
+  main.before(box);
+  let asked = 0;
+  // An address that says what is shown shows just that, and the text beside it.
+  let asGiven = state.get("layer") !== "" || state.get("at") !== "";
+
+  const tour = () => TOURS.find(({ name }) => name === state.get("tour")) ?? null;
+  const step = () => within(state.get("step"), tour().steps.length);
+
+  function go(by) {
+    state.set({ step: Math.max(0, Math.min(tour().steps.length - 1, step() + by)) });
+  }
+
+  function key(event) {
+    const by = { ArrowRight: 1, ArrowLeft: -1 }[event.key];
+    if (!by) return;
+    go(by);
+    event.preventDefault();
+  }
+
+  /** Show the step; with `moves`, the page goes to its place. */
+  async function enter(moves) {
+    const now = tour();
+    box.hidden = !now;
+    if (!now || !app.pass) return;
+    if (app.pass.description.mode !== "prediction" && state.get("mode") !== "prediction") {
+      state.set({ mode: "prediction" }); // the pass that comes of it enters again
+      return;
+    }
+    asked += 1;
+    const mine = asked;
+    const pass = app.pass;
+    const found = await now.prepare(app);
+    if (mine !== asked || pass !== app.pass) return;
+    const k = step();
+    const refused = typeof found === "string";
+    heading.textContent = refused ? now.title : `${now.title}: step ${k + 1} of ${now.steps.length}`;
+    [back.disabled, next.disabled, again.disabled] = [refused || k === 0, refused || k === now.steps.length - 1, refused];
+    if (refused) {
+      text.replaceChildren(make("p", {}, found));
+      return;
+    }
+    if (moves) state.set(now.steps[k].set(found));
+    text.replaceChildren(...now.steps[k].text(found).map((one) => make("p", {}, one)));
+    box.dataset.step = `${now.name} ${k}`;
+  }
+
+  const show = (moves) => enter(moves).catch((error) => { app.say(error.message); console.error(error); });
+  app.watch(() => {
+    show(!asGiven);
+    asGiven = false;
+  });
+  state.watch((changed) => {
+    if (changed.has("tour") || changed.has("step")) show(true);
+  });
+}

@@ -1,0 +1,71 @@
+// From scores to probabilities to the loss, and back: p - t.
+
+import { explainLoss, joinedSoftmax } from "../arithmetic/index.js";
+import { number, short } from "../dom.js";
+import { indexAt } from "../safetensors.js";
+import { arraysAt, written } from "./finding.js";
+
+export const loss = {
+  name: "loss",
+  title: "From scores to the loss and back",
+
+  async prepare(app) {
+    const { network } = app;
+    const { label } = app.pass.description;
+    const joined = joinedSoftmax(network.layers, network.loss);
+    const onLogits = network.loss?.from_logits && network.loss.name.endsWith("categorical_crossentropy");
+    const n = joined >= 0 ? joined : network.layers.length - 1;
+    if (joined < 0 && !onLogits) return "This network does not end in softmax and cross-entropy, so there is no p − t to see.";
+    const layer = network.layers[n];
+    const arrays = await arraysAt(app, n);
+    if (!arrays.dy) return "There are no gradients in this pass.";
+    const scores = joined < 0 ? arrays.y : arrays.z ?? arrays.x;
+    const found = explainLoss(network.loss, scores.data, { label }, true);
+    const p = found.terms.map(({ prediction }) => prediction);
+    const other = p.map((_, k) => k).filter((k) => k !== label).sort((a, b) => p[b] - p[a])[0];
+    return {
+      n, layer, joined, label, at: written(indexAt(scores.shape, label)), other, p, scores, data: scores.data, loss: found.loss, slopes: arrays.dy.data, sum: found.terms.reduce((all, { product }) => all + product, 0),
+      nameOf: (k) => network.classes[k] ?? String(k), bias: "bias" in layer.parameters, isTrue: app.pass.description.true === label,
+    };
+  },
+
+  steps: [
+    {
+      set: ({ n, at }) => ({ view: "inside", way: "forward", layer: n, at, part: "", predict: "" }),
+      text: ({ layer, label, other, scores, data, nameOf, isTrue }) => [
+        `${layer.name} gives each class a score: any number, the larger the surer. ${nameOf(label)}, ${isTrue ? "the true class" : "the class that was chosen"}, has ${number(scores.data[label], data, true)}; the best of the others, ${nameOf(other)}, has ${number(scores.data[other], data, true)}.`,
+        "Only differences of scores count: if all of them were larger by 5, nothing would change.",
+      ],
+    },
+    {
+      set: ({ n, at }) => ({ view: "inside", way: "forward", layer: n, at, part: "", predict: "" }),
+      text: ({ p, label, other, nameOf, joined }) => [
+        `Softmax makes probabilities of them: exp(score), divided by the sum of all exp(score). So all are above 0, and together they are 1. ${nameOf(label)} gets ${short(p[label], false)}, and ${nameOf(other)} gets ${short(p[other], false)}.`,
+        joined < 0 ? "In this network the loss does that itself, so the result of the last layer is the scores." : "The table on the right has the exponentials of all classes. The largest score is subtracted first, so that exp cannot become too large.",
+      ],
+    },
+    {
+      set: ({ n, at }) => ({ view: "inside", way: "forward", layer: n, at, part: "", predict: "" }),
+      text: ({ p, label, loss: value }) => [
+        `The loss is −log of the probability of that class: −log ${short(p[label], false)} = ${short(value, false)}.`,
+        "It is 0 for a probability of 1, and grows without end towards 0: being sure and wrong costs most.",
+      ],
+    },
+    {
+      set: ({ n, label, bias, at }) => ({
+        view: "inside", way: "backward", layer: n, part: "", predict: "", ...(bias ? { at: "", weight: `bias:${label}` } : { at }),
+      }),
+      text: ({ p, slopes, label, other, nameOf, bias }) => [
+        `Backward, softmax and the logarithm together have a very simple slope by each score: p − t, where t is 1 for the class that is wanted and 0 for all others. For ${nameOf(label)} that is ${short(p[label], false)} − 1 = ${short(slopes[label])}, and for ${nameOf(other)} it is ${short(p[other], false)} − 0 = ${short(slopes[other])}.`,
+        bias ? "It is also the gradient of the bias, because the bias is added to the score: see the table on the right." : "See dx on the right.",
+      ],
+    },
+    {
+      set: ({ n }) => ({ view: "inside", way: "backward", layer: n, part: "", predict: "" }),
+      text: ({ sum, label, nameOf }) => [
+        `A negative slope says that a larger score makes the loss smaller. So a step raises the score of ${nameOf(label)} and lowers all others, each by as much as the network was wrong about it. Together the p − t are ${Math.abs(sum) < 1e-6 ? "0" : short(sum)}.`,
+        "A network that is sure and right has p = t: then all of this is 0, and it learns nothing from this image any more.",
+      ],
+    },
+  ],
+};
