@@ -136,7 +136,7 @@ def check(page: Any, model: Sequential, mode: str) -> None:
         opened(page, client)
         trace = session.model.trace(session.data.x_test[1:2], [1], training=mode == "training")
         if mode == "training":  # with the other images of the batch
-            x, labels = session._batch(session.data.x_test[1:2], 1, mode)
+            x, labels = session.batch_of("test-1", None, mode)
             trace = session.model.trace(x, labels)
         rng = np.random.default_rng(5)
         for number, entry in enumerate(trace):

@@ -35,12 +35,14 @@ def run(args: argparse.Namespace) -> int:
     from .. import explore
 
     explore.need_extra()
-    model, data = _load(args)
     from ..explore import server
+    from ..explore.mine import KernelFile
     from ..explore.session import Data, Session
 
+    mine = None if args.kernels is None else KernelFile(args.kernels)
+    model, data = _load(args)
     images = None if data is None else Data(*(getattr(data, name) for name in Data._fields))
-    server.serve(Session(model, images), args.port, not args.no_browser)
+    server.serve(Session(model, images, mine), args.port, not args.no_browser)
     return 0
 
 

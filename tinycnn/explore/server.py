@@ -12,9 +12,11 @@ from starlette.responses import FileResponse, JSONResponse, Response
 from starlette.routing import Route
 
 from ..core.printing import say
+from . import routes_gradients, routes_kernels, routes_pictures, routes_training
 from .answering import answered, packed, read_json, whole_number
 from .guard import Guard
 from .session import Session
+from .training import Training
 
 PAGE = Path(__file__).parent / "page"
 _TYPES = {".html": "text/html", ".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
@@ -63,6 +65,10 @@ def application(session: Session) -> Starlette:
             Route("/api/images/{which}", thumbnails),
             Route("/api/trace", trace, methods=["POST"]),
             Route("/api/trace/{trace:int}/layer/{layer:int}", layer),
+            *routes_gradients.routes(session),
+            *routes_kernels.routes(session),
+            *routes_pictures.routes(session),
+            *routes_training.routes(Training(session)),
         ]
     )
 

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from ..core.backend import Backend
 from ..core.messages import unknown
 from ..core.types import Array
 from ..inspection.trace import Trace
@@ -19,6 +20,9 @@ from ..losses import SparseCategoricalCrossentropy
 from ..network.final_softmax import ends_in_softmax
 from ..sequential import Sequential
 from . import protocol
+from .kept import kept_of
+from .mine import KernelFile
+from .twins import twin
 
 #: How many images of a user's own, and how many passes, are kept; the oldest go first.
 MOST_OWN, MOST_TRACES = 64, 8
@@ -47,8 +51,10 @@ class Picture(NamedTuple):
 
 
 class Seen(NamedTuple):
-    """A pass that was made, and its description for the page."""
+    """A pass that was made: its images and targets, its arrays, and its description for the page."""
 
+    x: Array
+    targets: Array
     trace: Trace
     description: dict[str, Any]
 
@@ -65,6 +71,8 @@ class Session:
         fits its end, because gradients need one.
     data : Data, optional
         Without it there are only images of the user's own.
+    mine : KernelFile, optional
+        Kernels of a learner's own; the network then runs on them.
 
     Attributes
     ----------
@@ -77,7 +85,7 @@ class Session:
         If the model is not built, or the images do not have its shape.
     """
 
-    def __init__(self, model: Sequential, data: Data | None = None) -> None:
+    def __init__(self, model: Sequential, data: Data | None = None, mine: KernelFile | None = None) -> None:
         model.need_build()
         if data is not None and data.x_test.shape[1:] != model.input_shape:
             raise ValueError(
@@ -86,7 +94,8 @@ class Session:
             )
         if not model.compiled:
             model.compile("adam", _loss_for(model))
-        self.model, self.data = model, data
+        self.model = model if mine is None else on_backend(model, mine.backend)
+        self.data, self.mine = data, mine
         self.lock = threading.RLock()
         self.version = 1
         self._own: OrderedDict[str, Picture] = OrderedDict()
@@ -107,6 +116,7 @@ class Session:
             "version": self.version,
             "classes": self.class_names,
             "data": None if self.data is None else self.data.name,
+            "kernels": None if self.mine is None else self.mine.path.name,
             "sets": sets,
         }
 
@@ -191,16 +201,10 @@ class Session:
         if mode not in MODES:
             raise unknown("mode", mode, MODES)
         picture = self.image(image)
-        classes = self.model.output_shape[-1]
-        if label is not None and not 0 <= label < max(classes, 2):
-            raise ValueError(f"label must be a class from 0 to {max(classes, 2) - 1}; got {label}")
         with self.lock:
-            x = picture.pixels[np.newaxis].astype(self.model.dtype)
-            predicted = self.model.predict(x)
-            used = label if label is not None else picture.label
-            used = _winner(predicted) if used is None else used
-            x, labels = self._batch(x, used, mode)
-            trace = self.model.trace(x, targets_for(self.model, labels), training=mode == "training")
+            x, labels = self.batch_of(image, label, mode)
+            targets = targets_for(self.model, labels)
+            trace = self.model.trace(x, targets, training=mode == "training")
             arrays = protocol.of_trace(trace)
             self._trace_count += 1
             description = {
@@ -208,21 +212,32 @@ class Session:
                 "image": image,
                 "title": picture.title,
                 "mode": mode,
-                "label": used,
+                "label": labels[0],
                 "true": picture.label,
                 "loss": trace.loss,
                 "batch": len(x),
                 "version": self.version,
+                "kept": kept_of(trace),
             }
             if mode == "prediction":
-                description["fused"] = _apart(trace[-1].y[0], predicted[0])
-            self._seen[self._trace_count] = Seen(trace, description)
+                description["fused"] = _apart(trace[-1].y[0], self.model.predict(x)[0])
+            self._seen[self._trace_count] = Seen(x, targets, trace, description)
             while len(self._seen) > MOST_TRACES:
                 self._seen.popitem(last=False)
         return description, arrays
 
-    def _batch(self, x: Array, label: int, mode: str) -> tuple[Array, list[int]]:
-        """Return the images of a pass and their labels; the one that is looked at comes first."""
+    def batch_of(self, image: str, label: int | None, mode: str) -> tuple[Array, list[int]]:
+        """Return the images of a pass and their labels; the one that is looked at comes first.
+
+        Without a label, it has its own or, if that is not known, the one that the network takes for most probable.
+        """
+        picture = self.image(image)
+        classes = max(self.model.output_shape[-1], 2)
+        if label is not None and not 0 <= label < classes:
+            raise ValueError(f"label must be a class from 0 to {classes - 1}; got {label}")
+        x = picture.pixels[np.newaxis].astype(self.model.dtype)
+        label = picture.label if label is None else label
+        label = _winner(self.model.predict(x)) if label is None else label
         needs_others = any(isinstance(layer, BatchNormalization) for layer in self.model.layers)
         if mode == "prediction" or not needs_others or self.data is None:
             return x, [label]
@@ -248,6 +263,29 @@ class Session:
             raise KeyError(f"there is no layer {number}; they are numbered from 0 to {len(seen.trace) - 1}")
         return {"trace": trace, "layer": number}, protocol.of_layer(seen.trace[number])
 
+    # A learner's own kernels ----------------------------------------------------------------------------------
+
+    def need_mine(self) -> KernelFile:
+        """Return the learner's kernels.
+
+        Raises
+        ------
+        ValueError
+            If there are none.
+        """
+        if self.mine is None:
+            raise ValueError("there are no kernels of your own; name their file: tinycnn explore … --kernels mine.py")
+        return self.mine
+
+    def reload_kernels(self) -> None:
+        """Load the learner's file as it is now, and let the network run on it, with the weights that it has."""
+        with self.lock:
+            mine = self.need_mine()
+            mine.reload()
+            self.model = on_backend(self.model, mine.backend)
+            self.version += 1
+            self._seen.clear()
+
     @contextmanager
     def changing_weights(self) -> Iterator[Sequential]:
         """Lend the model to somebody who changes its weights; passes that were made before are forgotten."""
@@ -257,6 +295,14 @@ class Session:
             finally:
                 self.version += 1
                 self._seen.clear()
+
+
+def on_backend(model: Sequential, backend: Backend) -> Sequential:
+    """Return a copy of a compiled model on another backend, with an optimizer of the same settings that begins anew."""
+    made = twin(model, backend)
+    given = model.optimizer
+    made.compile(type(given).from_config(given.get_config()), model.loss, list(model.metrics))
+    return made
 
 
 def targets_for(model: Sequential, labels: list[int]) -> Array:

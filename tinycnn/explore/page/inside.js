@@ -9,7 +9,8 @@ import { MapView, asImage, extent, photograph, picture, placeOf } from "./maps.j
 import { explanationView } from "./numbers.js";
 import { indexAt, offset, valueAt } from "./safetensors.js";
 import { chosenIn, gradientOptions, layerNumber, layerPass, within } from "./selection.js";
-import { weightView } from "./weights.js";
+import { checkButton, measuredByEngine } from "./slopes.js";
+import { chosenWeight, weightView } from "./weights.js";
 
 /** How many channels the small picture of a layer shows. */
 const STRIP = 9;
@@ -20,7 +21,13 @@ export function mount(section, app) {
   const row = make("ol", { class: "layers", "aria-label": "Layers", "data-part": "layers" });
   const answer = make("p", { class: "answer", "data-part": "answer" });
   const detail = make("div");
-  section.append(row, answer, detail);
+  const check = checkButton(app, (n, ok) => {
+    const button = row.querySelector(`button[value="${n}"]`);
+    button?.classList.toggle("wrong", !ok);
+    button?.querySelector(".checked")?.remove();
+    button?.append(make("small", { class: `checked ${ok ? "good" : "error"}` }, ok ? "✓ gradients agree" : "✗ wrong gradient"));
+  });
+  section.append(row, answer, check, detail);
   let drawn = null; // what the row shows, so that a click does not paint it anew
   let current = null;
 
@@ -72,6 +79,7 @@ export function mount(section, app) {
       if (index.length === 3) choose([index[0], index[1], (index[2] + by + target.shape[2]) % target.shape[2]]);
     };
     const image = new MapView({ title: "the image" });
+    image.element.dataset.part = "image";
     const before = new MapView({
       title: backward ? "dx, the gradient by the layer's input" : "the layer's input", say,
       chosen: backward ? (r, c) => pick(before, r, c) : null, channelBy: backward ? step : null,
@@ -84,8 +92,7 @@ export function mount(section, app) {
     const strips = make("div", { class: "strips" });
     const panel = make("div", { class: "panel", "data-part": "numbers" });
     const heading = make("h2", {}, `${layer.name}: ${layer.class}, ${times(layer.input_shape)} becomes ${times(layer.output_shape)}`);
-    const origin = make("p", { class: "remark origin" }); // where the numbers of a recording come from
-    const element = make("div", {}, heading, origin, pickers,
+    const element = make("div", {}, heading, pickers,
       make("div", { class: "detail" }, make("div", {}, make("div", { class: "figures" }, image.element, before.element, after.element), strips), panel));
 
     const chosenArray = () => (backward ? arrays.dx : arrays.y);
@@ -105,7 +112,6 @@ export function mount(section, app) {
     /** Show everything for the chosen number. */
     function update(given) {
       arrays = given;
-      origin.textContent = app.pass.description.remark ?? "";
       const target = chosenArray();
       if (!target) {
         panel.replaceChildren(make("p", { class: "remark" }, "There is no gradient here: nothing before this layer needs one."));
@@ -128,7 +134,7 @@ export function mount(section, app) {
         const seen = seenInInput(layer, index);
         before.mark(seen ? [asMark(seen)] : []);
       }
-      image.show(app.pass.arrays.x, 0, { photo: [1, 3].includes(asImage(app.pass.arrays.x).channels), text: app.pass.description.title });
+      image.show(app.pass.arrays.x, 0, { photo: [1, 3].includes(asImage(app.pass.arrays.x).channels), text: state.hides("title") ? "" : app.pass.description.title });
       image.mark(backward ? [] : [asMark(seenInImage(app.network, n, index))]);
       drawPickers(target, index);
       drawStrips(target, index);
@@ -204,7 +210,15 @@ export function mount(section, app) {
       const code = codeView(app, layer, backward ? [{ title: name, what: "dx", index }] : numbersOf(layer, index));
       const title = backward ? "The terms that this gradient collects" : "How this number came about";
       const weights = backward ? weightView(app, n, arrays, again) : null;
-      keepFocus(panel, () => panel.replaceChildren(make("h3", {}, title), view, code, weights ?? remarks()));
+      const measured = backward && !isHidden(app, keyOf(app, n, name)) ? measuredByEngine(app, n ? `${n - 1}.y` : "x", index) : "";
+      keepFocus(panel, () => panel.replaceChildren(make("h3", {}, title), view, measured, code, weights ?? remarks(), ...measuredWeight()));
+    }
+
+    /** Return the engine's measurement of the chosen element of a parameter, as far as gradients are shown. */
+    function measuredWeight() {
+      if (!backward || !Object.keys(layer.parameters).length) return [];
+      const { name, index } = chosenWeight(state, layer);
+      return isHidden(app, keyOf(app, n, `d_${name}(${index.join(", ")})`)) ? [] : [measuredByEngine(app, `${n}.${name}`, index)];
     }
 
     function remarks() {
@@ -243,7 +257,7 @@ export function mount(section, app) {
 
   app.watch(draw);
   state.watch((changed) => {
-    if (["layer", "at", "way", "part", "theme", "teacher", "weight", "predict"].some((name) => changed.has(name))) draw();
+    if (["layer", "at", "way", "part", "theme", "teacher", "weight", "predict", "hide"].some((name) => changed.has(name))) draw();
   });
 }
 

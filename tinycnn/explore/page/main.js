@@ -4,25 +4,36 @@ import { api, arraysOf, send } from "./api.js";
 import { choice, make, number } from "./dom.js";
 import { live } from "./live.js";
 import { State } from "./state.js";
+import { teacherBar } from "./teacher.js";
+import { mountTours, tourChoice } from "./tours.js";
 
 /** The name of each view in the address, its title, how to get its module, and whether a recording has it. */
 const VIEWS = [
   ["inside", "Look inside", () => import("./inside.js"), true],
+  ["matrix", "As a matrix", () => import("./im2col.js"), true],
+  ["tape", "The tape", () => import("./tape.js"), true],
   ["draw", "Draw and find", () => import("./draw.js"), true],
-  ["train", "Train", () => import("./train.js"), true],
+  ["kernels", "Your kernels", () => import("./kernels.js"), false],
+  ["train", "Train", () => (source.isRecording ? import("./recorded/trained.js") : import("./train.js")), true],
 ];
 
 const state = new State();
 const main = document.getElementById("main");
 const said = document.getElementById("said");
 const sections = new Map();
+/** Where the numbers of a recording come from, above every view. */
+const origin = make("p", { class: "remark", id: "origin", hidden: !globalThis.tinycnnRecording });
 let asked = 0;
 
 /** The server, or in a recording what stands in the file itself: see live.js. */
 const source = globalThis.tinycnnRecording ? (await import("./recorded.js")).recorded : live;
+const offered = VIEWS.filter(([, , , isRecorded]) => isRecorded || !source.isRecording);
 
 const app = {
-  state, api, send, arraysOf, source,
+  state, source,
+  send: source.send ?? send,
+  api: source.api ?? api,
+  arraysOf: source.arraysOf ?? arraysOf,
   network: null,
   /** The pass that is shown: {description, arrays}; null until there is one. */
   pass: null,
@@ -69,6 +80,7 @@ async function look() {
     const pass = await source.trace(image, label === "" ? null : Number(label), state.get("mode"));
     if (mine !== asked) return; // another image was chosen meanwhile
     app.pass = pass;
+    origin.textContent = `${state.hides("title") ? "This image" : pass.description.title}: ${pass.description.remark}`;
     controls();
     for (const listener of app.listeners) listener(pass);
   } catch (error) {
@@ -95,7 +107,7 @@ function controls() {
     parts.push(choice("Image from", shown, which, (name) => state.set({ image: `${name}-0`, label: "" })), input);
   }
   const classes = network.classes.map((name, n) => [String(n), name]);
-  const own = app.pass ? `${app.pass.description.true === null ? "most probable" : "true"}: ${network.classes[app.pass.description.label] ?? ""}` : "its own";
+  const own = app.pass && !state.hides("answer") ? `${app.pass.description.true === null ? "most probable" : "true"}: ${network.classes[app.pass.description.label] ?? ""}` : "its own";
   parts.push(
     choice("Loss for the class", [["", state.get("label") === "" ? own : "its own"], ...classes], state.get("label"), (label) => state.set({ label })),
     choice("Pass", [["prediction", "as in prediction"], ["training", "as in training"]], state.get("mode"), (mode) => state.set({ mode })),
@@ -104,6 +116,7 @@ function controls() {
       type: "button", "aria-pressed": String(Boolean(state.get("teacher"))),
       click: () => state.set({ teacher: state.get("teacher") ? "" : "1" }),
     }, "Large"),
+    tourChoice(state),
     choice("Theme", [["", "as the system"], ["light", "light"], ["dark", "dark"]], state.get("theme"), (theme) => state.set({ theme })),
   );
   const box = document.getElementById("controls");
@@ -114,7 +127,7 @@ function controls() {
 
 /** Show the chosen view; each is made when it is first shown, and only hidden from then on. */
 async function view() {
-  const [name, title, load] = VIEWS.find(([key]) => key === state.get("view")) ?? VIEWS[0];
+  const [name, title, load] = offered.find(([key]) => key === state.get("view")) ?? offered[0];
   if (!sections.has(name)) {
     const section = make("section", { id: name, "aria-label": title });
     sections.set(name, section);
@@ -137,13 +150,15 @@ async function start() {
   app.network = await source.network();
   // The secret has done its work: the cookie has it now, and an address that is shown to a class should not.
   if (!source.isRecording) history.replaceState(null, "", `/${location.hash}`);
-  document.getElementById("loading").remove();
+  document.getElementById("loading").replaceWith(origin);
   const { network } = app;
   document.getElementById("title").textContent =
     `${network.name}: ${number(network.parameters)} parameters${network.data ? `, ${network.data}` : ""}`;
   document.title = `${network.name} · tinycnn explore`;
-  document.getElementById("views").append(...VIEWS.map(([name, title]) =>
+  document.getElementById("views").append(...offered.filter(([name]) => name !== "kernels" || network.kernels).map(([name, title]) =>
     make("li", {}, make("button", { type: "button", value: name, click: () => state.set({ view: name }) }, title))));
+  document.querySelector("header").append(teacherBar(app));
+  mountTours(main, app);
   appearance();
   if (!state.get("image")) {
     const first = Object.keys(network.sets)[0];

@@ -141,12 +141,21 @@ export function explanationView(found, { layer, data, name, part = 0, setPart = 
   }
   if (found.activation?.terms) box.append(listOf({ title: "softmax", terms: found.activation.terms }, data, true));
   box.append(steps(found, layer, data));
-  if (found.rounding) {
-    box.append(make("p", { class: "remark" },
-      `The sum as shown, in double precision, and the engine's number differ by ${short(found.rounding)}. ` +
-      "This is rounding: the engine adds in its own precision and order."));
-  }
+  if (found.rounding) box.append(apart(found));
   return box;
+}
+
+/** The largest share of the terms' sizes by which rounding can move a sum in single precision. */
+const ROUNDING = 1e-4;
+
+/** Return how far the engine's number is from the sum as shown, and whether that can be rounding. */
+function apart(found) {
+  const text = `The sum as shown, in double precision, and the engine's number differ by ${short(found.rounding)}. `;
+  const sizes = (found.parts ?? []).flatMap((one) => one.terms).reduce((sum, term) => sum + Math.abs(term.product), Math.abs(found.bias ?? 0));
+  if (Math.abs(found.rounding) <= ROUNDING * sizes) {
+    return make("p", { class: "remark" }, `${text}This is rounding: the engine adds in its own precision and order.`);
+  }
+  return make("p", { class: "error" }, `✗ ${text}This is more than rounding: the kernel has computed something else.`);
 }
 
 /** Return the table that compares the analytic derivative with the measured one. */

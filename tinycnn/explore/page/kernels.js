@@ -1,0 +1,82 @@
+// A learner's own kernels beside the reference's: layer by layer, with the first number that is wrong.
+
+import { make, number, short, table } from "./dom.js";
+
+/** Build the view; `app` is described in main.js. */
+export function mount(section, app) {
+  const about = make("p");
+  const result = make("div", { class: "numbers", tabindex: 0, role: "group", "aria-label": "The comparison" });
+  const again = make("button", { type: "button", click: () => act({ do: "reload" }) }, "Load the file again");
+  const compare = make("button", { type: "button", click: () => compareNow() }, "Compare with the reference");
+  section.append(make("h2", {}, "Your kernels"), about, make("div", { class: "controls" }, compare, again), result);
+
+  async function act(body) {
+    try {
+      const answer = await (await app.send("/api/kernels", body)).json();
+      tell(answer);
+      if (body.do === "reload") {
+        await app.weightsChanged();
+        await compareNow();
+      }
+      return answer;
+    } catch (error) {
+      result.replaceChildren(make("p", { class: "error" }, error.message));
+      app.say(error.message);
+      return null;
+    }
+  }
+
+  function tell({ file, kernels, changed }) {
+    about.textContent = `${file} has ${kernels.join(", ")}; all other kernels are the reference's. ` +
+      `The network on this page runs on them, and trains on them.${changed ? " The file has changed since it was loaded." : ""}`;
+  }
+
+  async function compareNow() {
+    const { image, mode } = app.pass.description;
+    const answer = await act({ do: "compare", image, mode });
+    if (!answer) return;
+    const rows = answer.entries.map((entry, n) => [
+      entry.name,
+      entry.kernels.join(", ") || "—",
+      ...["forward", "backward"].map((part) => outcome(entry[part], n, part)),
+      outcomes(entry.gradients),
+    ]);
+    const wrong = answer.entries.filter((entry) => !entry.equal);
+    const verdict = wrong.length ? `✗ ${wrong.map((entry) => entry.name).join(", ")}: other numbers than the reference's.` : "✓ Everything is as the reference has it.";
+    result.replaceChildren(
+      table("Each layer is given what the reference's layers before it give", ["layer", "your functions in it", "result", "dx", "gradients of parameters"], rows),
+      make("p", { class: wrong.length ? "error" : "good" }, verdict), ...wrong.flatMap(errors));
+    result.dataset.wrong = wrong.map((entry) => entry.name).join(" ");
+    app.say(verdict);
+  }
+
+  /** Return a cell's content for one difference: a tick, or a button that leads to the first wrong number. */
+  function outcome(found, n, part) {
+    if (!found) return "—";
+    if (found.equal) return "✓";
+    if (found.error) return "✗ an error";
+    const [, ...at] = found.first_wrong;
+    const text = `✗ ${number(found.wrong)} of ${number(found.size)}; first at (${at.join(", ")}): ${short(Number(found.got))} instead of ${short(Number(found.expected))}`;
+    if (n >= app.network.layers.length) return text;
+    return make("button", {
+      type: "button",
+      click: () => app.state.set({ view: "inside", layer: n, at: at.join(","), part: "", way: part }),
+    }, text);
+  }
+
+  function outcomes(gradients) {
+    const wrong = Object.entries(gradients ?? {}).filter(([, found]) => !found.equal);
+    if (!wrong.length) return Object.keys(gradients ?? {}).length ? "✓" : "—";
+    return wrong.map(([name, found]) => `✗ ${name}${found.error ? ": an error" : `: ${found.wrong} of ${found.size}`}`).join("; ");
+  }
+
+  /** Return the errors that a learner's functions have raised in a layer. */
+  function errors(entry) {
+    const all = [entry.forward, entry.backward, ...Object.values(entry.kept ?? {}), ...Object.values(entry.gradients ?? {})];
+    const found = new Map(all.filter((one) => one?.error).map((one) => [one.error, one.place]));
+    return [...found].map(([text, place]) => make("div", {}, make("p", { class: "error" }, `${entry.name}: ${text}`),
+      place ? make("pre", { tabindex: 0 }, `${place.file}, line ${place.line}\n${place.code}`) : ""));
+  }
+
+  app.api("/api/kernels").then((answer) => answer.json()).then(tell).catch((error) => app.say(error.message));
+}
