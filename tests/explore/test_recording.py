@@ -4,9 +4,11 @@ import numpy as np
 import pytest
 from recordings import NETWORKS, Swapped, held_in, network, opened, put_into, recording_of, session_of
 
-from tinycnn import losses, models, set_seed
+from tinycnn import layers, losses, models, set_seed
+from tinycnn.activations import ReLU
 from tinycnn.explore import recording
 from tinycnn.explore.session import Session
+from tinycnn.regularizers import L2
 
 #: What the page may be off by, relative to the largest number of an array.
 TOLERANCE = {"float32": 1e-5, "float64": 1e-12}
@@ -153,14 +155,37 @@ def test_of_a_network_with_a_layer_of_ones_own_there_is_what_was_recorded(tmp_pa
         ("trace", "test-5", None, "prediction"),
         ("drawing", "/api/pictures", []),
     )
-    assert "only Python can compute it" in found["refusals"]["values"]
+    why = "only Python can compute the layer swapped, because it is a class of your own"
+    assert found["refusals"] == {"values": why, "gradients": why}
     described, there, missing, drawing = found["results"]
     assert described["result"]["sets"] == {"test": 3}
     _, arrays = session.trace("test-1")
     for key, array in arrays.items():
         assert there["result"]["arrays"][key].tobytes() == array.tobytes(), key
-    assert "Only test-0, test-1, test-2 were recorded" in missing["error"]
+    assert f"Only test-0, test-1, test-2 were recorded, each for its own class: {why}" in missing["error"]
     assert "result" in drawing
+
+
+class Steep(ReLU):
+    """An activation of a user's own."""
+
+
+class Lasso(L2):
+    """A penalty of a user's own."""
+
+
+def test_other_classes_of_ones_own_are_named(tmp_path):
+    steep = network(1, layers.Activation(Steep()))
+    assert opened(recording_of(session_of(steep), tmp_path))["refusals"]["values"] == (
+        "only Python can compute the layer activation, because its activation is a class of your own"
+    )
+    lasso = network(1, layers.Conv2D(3, 1, kernel_regularizer=Lasso()))
+    found = opened(recording_of(session_of(lasso), tmp_path))
+    assert found["refusals"] == {
+        "values": "",
+        "gradients": "only Python can compute the penalty on the weights of conv2d_1",
+    }
+    assert found["check"]["result"] < 1e-5
 
 
 class Mine(losses.MeanSquaredError):

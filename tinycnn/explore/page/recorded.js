@@ -48,6 +48,8 @@ export const recorded = {
     return answer;
   },
 
+  send: (path) => recorded.api(path),
+
   /** Return {description, arrays} of an answer of `api`. */
   arraysOf: async (answer) => answer,
 };

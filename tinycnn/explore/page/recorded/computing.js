@@ -1,23 +1,34 @@
 // One image through a network and back, computed in this browser, in the form of the data protocol.
 
+import { isKnown } from "../arithmetic/activations.js";
 import { backpropagate, run } from "../arithmetic/index.js";
+import { explainLoss, joinedSoftmax, penaltySlope } from "../arithmetic/loss.js";
 
-/** Return "" if `work` succeeds, or why this browser cannot do it: arithmetic/ raises a plain Error for that. */
-function attempt(work) {
+/** Return why this browser cannot compute the layers of a network, or "" if it can. */
+function ofValues({ layers }) {
+  const own = layers.find(({ kind, activation }) => kind === "own" || !isKnown(activation));
+  if (!own) return "";
+  return `only Python can compute the layer ${own.name}, because ${own.kind === "own" ? "it" : "its activation"} is a class of your own`;
+}
+
+/** Return why this browser cannot compute gradients, given a recorded pass. */
+function ofGradients({ layers, loss }, { description, arrays }) {
+  const joined = joinedSoftmax(layers, loss);
+  const numbers = joined < 0 ? arrays[`${layers.length - 1}.y`] : keptIn({ layers }, arrays)[joined].z;
   try {
-    work();
-    return "";
+    explainLoss(loss, numbers.data, { label: description.label }, joined >= 0);
   } catch (error) {
-    if (error.constructor !== Error) throw error;
+    if (error.constructor !== Error) throw error; // arithmetic/ raises a plain Error for what only Python can compute
     return error.message;
   }
+  const own = layers.find((layer) => Object.keys(layer.parameters).some((name) => penaltySlope(layer, name, 1) === null));
+  return own ? `only Python can compute the penalty on the weights of ${own.name}` : "";
 }
 
 /** Return {values, gradients}: for each why this browser cannot compute them, and "" if it can. */
-export function refusals(network, weights, x, label) {
-  let passes = null;
-  const values = attempt(() => { passes = run(network, weights, x); });
-  return { values, gradients: values || attempt(() => backpropagate(network, weights, passes, { label })) };
+export function refusals(network, pass) {
+  const values = ofValues(network);
+  return { values, gradients: values || ofGradients(network, pass) };
 }
 
 /** Return what forward kept in a recorded pass, as `run` returns it. */

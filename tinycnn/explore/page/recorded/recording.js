@@ -69,7 +69,7 @@ export class Recording {
     this.count = 0;
     this.kept = new Map();
     this.own = [];
-    this.refusals = refusals(network, this.end.weights, this.passes[0].arrays.x, this.passes[0].description.label);
+    this.refusals = refusals(network, this.passes[0]);
   }
 
   /**

@@ -2,6 +2,7 @@
 
 import { Curve, CurveFigure } from "../curves.js";
 import { make, number, table } from "../dom.js";
+import { filterPicture } from "../seen.js";
 
 /** Fill the view. */
 export async function mount(section, app) {
@@ -18,7 +19,7 @@ export async function mount(section, app) {
   const show = (step) => figures.forEach((figure) => figure.show(lanes, step));
   section.append(make("p", {}, `This network was trained on ${state.images} images in batches of ${settings.batch_size}, `
     + `${state.steps_per_epoch} steps for each of ${settings.epochs} epochs.`));
-  if (canCompute) section.append(slider(app, steps, show), answer(app));
+  if (canCompute) section.append(slider(app, steps, show), make("div", { class: "figures" }, filters(app), answer(app)));
   else section.append(make("p", { class: "remark" }, "Only Python can compute a layer of this network, so that it can be shown at the end of its training only."));
   section.append(make("div", { class: "figures" }, figures.map((figure) => figure.element)));
   show(steps.at(-1));
@@ -49,6 +50,21 @@ function slider(app, steps, show) {
   input.addEventListener("change", use);
   tell();
   return make("div", { class: "controls numbers" }, make("label", { class: "choice" }, make("span", {}, `One of ${steps.length} recorded steps`), input), output);
+}
+
+/** Return the filters of the first layer, if it is a convolution, with the weights of that step. */
+function filters(app) {
+  const place = make("div");
+  const { layers } = app.network;
+  const n = layers.findIndex(({ parameters }) => Object.keys(parameters).length);
+  if (n < 0 || layers[n].kind !== "Conv2D") return place;
+  app.watch(async () => {
+    const { kernel: { shape: [KH, KW, C, F], data } } = await app.layerArrays(n);
+    const scale = data.reduce((most, weight) => Math.max(most, Math.abs(weight)), 0);
+    const weights = Array.from({ length: F }, (_, f) => Array.from({ length: KH * KW * C }, (__, k) => Math.round((127 * data[k * F + f]) / (scale || 1))));
+    place.replaceChildren(filterPicture(`The filters of ${layers[n].name}`, { layer: layers[n].name, count: F, shape: [F, KH, KW, C], scale, weights: weights.flat() }));
+  });
+  return place;
 }
 
 /** Return what the network answers for the chosen image with the weights of that step. */
