@@ -218,27 +218,31 @@ def test_what_only_python_knows(tmp_path):
             assert y["activation"]["slope"] is None
 
 
-def test_the_code_prints_the_number_to_the_bit(tmp_path):
-    model = named_network()
-    x = drawn(model.input_shape, "float32", 6)
-    trace = model.trace(x[None], [1])
-    described = protocol.describe(model)["layers"]
-    cases, expected, rng = [], [], np.random.default_rng(0)
-    for layer, entry in zip(described, trace, strict=True):
+@pytest.mark.parametrize(("training", "images"), [(True, 1), (False, 1), (True, 4)])
+def test_the_code_prints_the_number_to_the_bit(training, images, tmp_path):
+    model, rng = named_network(), np.random.default_rng(0)
+    data = drawn((images, *model.input_shape), "float32", 6)
+    names = {"model": model, "x": data[0], "x_train": data[1:], "y_train": np.array([0, 2, 1])}
+    trace = model.trace(data, [1, 0, 2, 1][:images], training=training)
+    options = {"label": 1, "training": training, "images": images}
+    cases, expected = [], []
+    for layer, entry in zip(protocol.describe(model)["layers"], trace, strict=True):
         batch = {name: getattr(entry, name) for name in ("x", "y", "z", "dy", "dx", "mask")}
         arrays = {name: array[0] for name, array in batch.items() if array is not None} | protocol.of_layer(entry)
         if hasattr(entry.cache, "argmax"):
             arrays["argmax"] = entry.cache.argmax[0]
         if hasattr(entry.cache, "variance"):
             arrays |= {"mean": entry.cache.mean, "variance": entry.cache.variance}
+            cases.append(("codeFor", layer, [0], "epsilon", options))
+            expected.append(entry.layer.epsilon)
         for name, array in arrays.items():
             index = some(array.shape, rng)[0]
             if name == "argmax" and len(layer["output_shape"]) == 1:
                 index = index[2:]
-            cases.append(("codeFor", layer, index, name, {"label": 1, "training": True}))
+            cases.append(("codeFor", layer, index, name, options))
             expected.append(array[(0, 0, *index) if array.ndim > len(index) else tuple(index)])
     for lines, number in zip(results_of(cases, tmp_path), expected, strict=True):
-        assert printed(lines, model, x) == [str(number)]
+        assert printed(lines, names) == [str(number)]
 
 
 def named_network():
@@ -262,11 +266,11 @@ def named_network():
     return model
 
 
-def printed(lines, model, x):
+def printed(lines, names):
     """Return what lines of code print, as words."""
     shown = io.StringIO()
     with contextlib.redirect_stdout(shown):
-        exec("\n".join(lines), {"model": model, "x": x})
+        exec("\n".join(lines), dict(names))
     return shown.getvalue().split()
 
 
@@ -285,5 +289,5 @@ def test_the_code_builds_a_number_from_patch_and_kernel(tmp_path):
         for training in (True, False)
     ]
     for lines in results_of(cases, tmp_path):
-        built, engine = map(float, printed(lines, model, x))
+        built, engine = map(float, printed(lines, {"model": model, "x": x}))
         assert built == pytest.approx(engine, rel=1e-5, abs=1e-6)
