@@ -58,13 +58,17 @@ def features(model, x):
 
 def test_grad_cam_is_the_weighted_sum_of_the_maps():
     model, x = network(), image()
-    found, number = attribution.grad_cam(model, x, 2)
     maps = model.trace(x)[0].y[0]  # (7, 6, 4)
-    kernel = model.layers[-1].params["kernel"].value[:, 2].reshape(maps.shape)
-    weights = kernel.mean(axis=(0, 1))
-    np.testing.assert_allclose(found.strength, np.maximum(sum(maps[..., k] * weights[k] for k in range(4)), 0))
-    assert (number, found.label) == (0, 2)
-    assert found.strength.shape == (7, 6)
+    lowest = 0.0
+    for label in range(3):
+        found, number = attribution.grad_cam(model, x, label)
+        kernel = model.layers[-1].params["kernel"].value[:, label].reshape(maps.shape)
+        weights = kernel.mean(axis=(0, 1))
+        expected = sum(maps[..., k] * weights[k] for k in range(4))
+        np.testing.assert_allclose(found.strength, np.maximum(expected, 0), atol=1e-12)
+        assert (number, found.label, found.strength.shape) == (0, label, (7, 6))
+        lowest = min(lowest, expected.min())
+    assert lowest < 0  # otherwise this would not show that what speaks against a class is left out
 
 
 def test_grad_cam_takes_the_last_layer_with_enough_cells():
@@ -123,6 +127,19 @@ def test_occlusion_hides_one_square_after_the_other():
     other = attribution.occlusion(brightness, x, 1, side=2, stride=2)
     np.testing.assert_allclose(other.fall, -expected, atol=1e-7)
     assert attribution.occlusion(brightness, x).label == 1
+
+
+def test_a_pixel_shows_the_mean_over_the_squares_that_hide_it():
+    x = np.random.default_rng(0).random((1, 5, 7, 3)) + 1
+    x[:, [0, -1]] = x[:, :, [0, -1]] = 0.25  # the colour of the border
+    found = attribution.occlusion(brightness, x, 0, side=3, stride=1)
+    total, times = np.zeros((5, 7)), np.zeros((5, 7))
+    for top, left in np.ndindex(3, 5):
+        hidden = x.copy()
+        hidden[0, top : top + 3, left : left + 3] = 0.25
+        total[top : top + 3, left : left + 3] += x.mean() - hidden.mean()
+        times[top : top + 3, left : left + 3] += 1
+    np.testing.assert_allclose(found.fall, total / times, rtol=1e-9)
 
 
 @pytest.mark.parametrize("shape", [(28, 28, 1), (32, 32, 3), (5, 9, 1), (1, 1, 1), (2, 40, 3), (30, 7)])
