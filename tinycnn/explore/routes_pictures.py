@@ -57,11 +57,17 @@ class _Studio:
         """Say whether one can draw for this network, and whether drawings can be centred."""
         try:
             purpose = self.purpose()
-            await run_in_threadpool(self.fast.predictor)  # so that the first stroke need not wait for it
+            await run_in_threadpool(self.warm_up, purpose)
         except ValueError as error:
             return JSONResponse({"drawing": None, "reason": str(error), "classes": self.classes()})
         drawing = {"shape": list(purpose.shape), "centring": purpose.way != "none", "centred": purpose.centred}
         return JSONResponse({"drawing": drawing, "reason": None, "classes": self.classes()})
+
+    def warm_up(self, purpose: pictures.Purpose) -> None:
+        """Answer a drawing of one dot, so that the first stroke need not wait for imports and for the predictor."""
+        dot = np.zeros((purpose.shape[0], purpose.shape[1], 1), np.uint8)
+        dot[purpose.shape[0] // 2, purpose.shape[1] // 2] = 255
+        self.answer(pictures.from_drawing(dot.tobytes(), *dot.shape, purpose, True), False, "")
 
     def classes(self) -> list[str]:
         """Return the names of the classes that the probabilities are about."""
