@@ -24,14 +24,19 @@ pytestmark = pytest.mark.slow
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 
 
+def started(driver: Any) -> Any:
+    """Return a browser: one that is installed or, without that, Playwright's own."""
+    program = next(filter(None, map(shutil.which, BROWSERS)), None)
+    # The sandbox needs rights that a container does not have.
+    arguments = ["--no-sandbox"] if hasattr(os, "geteuid") and os.geteuid() == 0 else []
+    return driver.chromium.launch(executable_path=program, args=arguments)
+
+
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
-    program = next(filter(None, map(shutil.which, BROWSERS)), None)
     with playwright.sync_playwright() as driver:
         try:
-            # The sandbox needs rights that a container does not have.
-            arguments = ["--no-sandbox"] if hasattr(os, "geteuid") and os.geteuid() == 0 else []
-            found = driver.chromium.launch(executable_path=program, args=arguments)
+            found = started(driver)
         except playwright.Error as error:
             pytest.skip(f"no Chromium can be started: {error}")
         yield found

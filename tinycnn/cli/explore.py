@@ -27,23 +27,59 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     port = "port on this machine (default: 8712, or a free one)"
     parser.add_argument("--port", type=whole_number(1, 65535), metavar="N", help=port)
     parser.add_argument("--no-browser", action="store_true", help="print the address only")
+    record = "write one file that opens in a browser without this program, instead of serving the page"
+    parser.add_argument("--record", metavar="FILE", type=_html_name, help=record)
+    training = "record a training of this many epochs too, which begins anew; the network is then what it ends with"
+    parser.add_argument("--record-training", metavar="EPOCHS", type=whole_number(1, 1000), help=training)
     add_threads(parser)
 
 
 def run(args: argparse.Namespace) -> int:
-    """Serve the page until Ctrl-C."""
+    """Serve the page until Ctrl-C, or write a recording of it."""
     from .. import explore
 
-    explore.need_extra()
-    from ..explore import server
+    if args.record_training is not None and args.record is None:
+        raise UsageError("--record-training belongs to a recording; name its file with --record page.html")
+    if args.record is not None and (args.port is not None or args.no_browser):
+        raise UsageError("--record writes a file and serves nothing; leave --port and --no-browser out")
+    if args.record is None:
+        explore.need_extra()
     from ..explore.mine import KernelFile
     from ..explore.session import Data, Session
 
     mine = None if args.kernels is None else KernelFile(args.kernels)
     model, data = _load(args)
     images = None if data is None else Data(*(getattr(data, name) for name in Data._fields))
-    server.serve(Session(model, images, mine), args.port, not args.no_browser)
+    session = Session(model, images, mine)
+    if args.record is not None:
+        _record(session, args.record, args.record_training)
+        return 0
+    from ..explore import server
+
+    server.serve(session, args.port, not args.no_browser)
     return 0
+
+
+def _record(session: Any, path: Path, epochs: int | None) -> None:
+    """Write a recording, and say where and how large it is."""
+    from ..core.messages import bytes_text
+    from ..explore import recorded_training, recording
+
+    if session.data is None:
+        raise UsageError("a recording needs images; name the data set with --data")
+    training = None
+    if epochs is not None:
+        say(f"Training for {epochs} {'epoch' if epochs == 1 else 'epochs'}, to be recorded")
+        training = recorded_training.record(session, epochs=epochs)
+    size = recording.write_recording(session, path, training=training)
+    say(f"{path}: {bytes_text(size)}. It opens in a browser, without a server and without a network")
+
+
+def _html_name(text: str) -> Path:
+    """Return the name of the file for ``--record``."""
+    if not text.lower().endswith((".html", ".htm")):
+        raise argparse.ArgumentTypeError(f"{text!r} must end in .html, so that a browser opens it")
+    return Path(text)
 
 
 def _load(args: argparse.Namespace) -> tuple[Any, Any]:

@@ -29,7 +29,7 @@ def show(model: Any, data: Data | None = None, *, port: int | None = None, brows
 
     Raises
     ------
-    ImportError
+    ModuleNotFoundError
         If the extra ``explore`` is not installed.
     OSError
         If the port is in use.
@@ -43,12 +43,12 @@ def show(model: Any, data: Data | None = None, *, port: int | None = None, brows
 
 
 def need_extra() -> None:
-    """Raise ImportError, with the command to cure it, if the packages of the page's server are not installed."""
+    """Raise ModuleNotFoundError, with the command to cure it, if the packages of the page's server are not installed."""
     try:
         import starlette  # noqa: F401
         import uvicorn  # noqa: F401
     except ImportError as error:
-        raise ImportError(
+        raise ModuleNotFoundError(
             f'the page needs the extra "explore" ({error}): pip install "tinycnn[explore]", or in a checkout '
             'pip install -e ".[explore]"'
         ) from None

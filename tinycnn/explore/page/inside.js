@@ -252,6 +252,7 @@ export function mount(section, app) {
     if (!app.pass) return;
     drawRow();
     drawAnswer();
+    if (check) check.hidden = way() === "forward";
     drawDetail().catch((error) => { app.say(error.message); console.error(error); });
   }
 

@@ -1,0 +1,118 @@
+"""``tinycnn explore``: which network and which images the page shows."""
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import tinycnn
+from tinycnn import Sequential, datasets, layers, models
+from tinycnn.cli import explore, main
+
+
+@pytest.fixture(autouse=True)
+def few_digits(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Any:
+    """Use a few drawn digits in place of any data set, a short training, and the backend that needs no compiling."""
+    (x, y), (x_test, y_test) = datasets.digits.load_data()
+    few = (x[:256], y[:256]), (x_test[:60], y_test[:60])
+    for data in (datasets.mnist, datasets.digits):
+        monkeypatch.setattr(data, "load_data", lambda: few)
+    monkeypatch.setattr(explore, "SECONDS", 0.2)
+    monkeypatch.chdir(tmp_path)
+    with tinycnn.use_backend("reference"):
+        yield
+
+
+@pytest.fixture
+def served(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+    """Return what the page would have been served with."""
+    pytest.importorskip("starlette", reason="the extra explore is not installed")
+    pytest.importorskip("uvicorn", reason="the extra explore is not installed")
+    from tinycnn.explore import server
+
+    found: list[Any] = []
+    monkeypatch.setattr(server, "serve", lambda *arguments: found.append(arguments))
+    return found
+
+
+def test_a_name_is_trained_for_a_moment(served: list[Any], capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["explore", "ladder_02", "--port", "9000", "--no-browser"]) == 0
+    [(session, port, browser)] = served
+    assert (port, browser) == (9000, False)
+    assert session.model.name == "ladder_02"
+    assert session.model.optimizer.iterations > 0
+    assert not session.model.stop_training
+    assert session.data.name == "mnist"
+    assert "trained on MNIST for about" in capsys.readouterr().out
+
+
+def test_a_run_of_that_name_is_taken(served: list[Any], capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["train", "ladder_02", "--data", "digits", "--epochs", "1", "--backend", "reference"]) == 0
+    capsys.readouterr()
+    assert main(["explore", "ladder_02"]) == 0
+    assert "Found a run of ladder_02" in capsys.readouterr().out
+    assert main(["explore", "runs/ladder_02-digits"]) == 0
+    assert main(["explore", "ladder_02", "--data", "mnist"]) == 0
+    assert "trained on MNIST" in capsys.readouterr().out
+    first, second, third = (session for session, _, _ in served)
+    assert first.data.name == second.data.name == "digits"
+    assert third.data.name == "mnist"
+    np.testing.assert_array_equal(first.model.get_weights()[0], second.model.get_weights()[0])
+
+
+def test_a_file_has_no_images_unless_they_are_named(served: list[Any]) -> None:
+    models.build("ladder_02").save("mine.safetensors")
+    assert main(["explore", "mine.safetensors"]) == 0
+    assert main(["explore", "mine.safetensors", "--data", "digits"]) == 0
+    assert [session.data and session.data.name for session, _, _ in served] == [None, "digits"]
+
+
+def test_kernels_of_a_learner_run_on_the_page(served: list[Any]) -> None:
+    Path("mine.py").write_text("def relu_forward(x):\n    return x * (x > 0)\n")
+    assert main(["explore", "ladder_03", "--data", "digits", "--kernels", "mine.py"]) == 0
+    [(session, _, _)] = served
+    assert session.mine.kernels == ["relu_forward"]
+    assert session.model.backend == session.mine.backend
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["nothing"], "no folder of a run, no file and no documented network"),
+        (["ladder_02", "--data", "cifar10"], "images of 28×28×1"),
+        (["ladder_02", "--kernels", "none.py"], "none.py cannot be read"),
+        (["ladder_02", "--kernels", "broken.py"], "broken.py"),
+        (["ladder_02", "--port", "0"], "not a whole number from 1 to 65535"),
+        (["ladder_02", "--record", "page.txt"], "must end in .html"),
+        (["ladder_02", "--record", "page.html", "--port", "9000"], "serves nothing"),
+        (["ladder_02", "--record-training", "2"], "--record page.html"),
+        (["wide.safetensors"], "does not turn images into classes"),
+        (["plain.safetensors", "--record", "page.html"], "a recording needs images"),
+    ],
+)
+def test_what_does_not_work_is_named(
+    served: list[Any], arguments: list[str], says: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Path("broken.py").write_text("def relu_forward(x:\n")
+    Sequential([layers.Input((8,)), layers.Dense(2)]).save("wide.safetensors")
+    models.build("ladder_02").save("plain.safetensors")
+    assert main(["explore", *arguments]) in (1, 2)
+    assert says in capsys.readouterr().err
+    assert not served
+
+
+def test_without_the_extra_the_command_to_install_it_is_named(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setitem(sys.modules, "starlette", None)
+    assert main(["explore", "ladder_02"]) == 1
+    assert 'pip install "tinycnn[explore]"' in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("training", [[], ["--record-training", "1"]])
+def test_a_recording_is_one_file(training: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["explore", "ladder_02", "--data", "digits", "--record", "page.html", *training]) == 0
+    assert "page.html: " in capsys.readouterr().out
+    assert Path("page.html").read_text("utf-8").startswith("<!doctype html>")
