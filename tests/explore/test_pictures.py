@@ -62,7 +62,8 @@ def test_a_network_without_image_channels_cannot_be_drawn_for():
 
 def test_a_drawing_is_centred_by_the_engines_own_function():
     found = drawn(surface())
-    np.testing.assert_array_equal(found.after, mnist_like(surface()))
+    # It is told that the background is black, which mnist_like has to find out.
+    np.testing.assert_allclose(found.after, mnist_like(surface()), atol=1.5 / 255)
     mass = found.after[..., 0] / found.after.sum()
     assert abs(mass.sum(axis=1) @ (np.arange(28) + 0.5) - 14) < 0.6
     # Before, the stroke is where it was drawn.
@@ -271,9 +272,9 @@ def test_a_stroke_is_answered_within_16_milliseconds():
     rng = np.random.default_rng(0)
     seconds = []
     for _ in range(120):
-        pixels = surface()
-        top, left = rng.integers(0, 200, 2)
-        pixels[top : top + 80, left : left + 20] = 255
+        pixels = surface(140)  # as large as that of the page
+        top, left = rng.integers(0, 100, 2)
+        pixels[top : top + 40, left : left + 10] = 255
         begin = time.perf_counter()
         found = drawn(pixels)
         fast.probabilities(found.after[np.newaxis])

@@ -29,7 +29,7 @@ def way_for(data: str | None, input_shape: Shape) -> str:
     return data if data in WAYS else "none"
 
 
-def prepared(picture: Picture, side: int, way: str) -> tuple[Array, list[str]]:
+def prepared(picture: Picture, side: int, way: str, on_black: bool = False) -> tuple[Array, list[str]]:
     """Return a picture like the images of a data set, (side, side, 1) float32 in [0, 1], and what was done to it.
 
     Parameters
@@ -39,6 +39,8 @@ def prepared(picture: Picture, side: int, way: str) -> tuple[Array, list[str]]:
     side : int
         The height and the width of the network's images.
     way : {"mnist", "digits", "fashion_mnist"}
+    on_black : bool
+        Whether it is known to be drawn on black; otherwise the background is searched for.
 
     Raises
     ------
@@ -48,7 +50,9 @@ def prepared(picture: Picture, side: int, way: str) -> tuple[Array, list[str]]:
     clothes = way == "fashion_mnist"
     box = side if clothes else round(side * _mnist_like.BOX / _mnist_like.SIDE)
     off = DIGITS_ARE_OFF if way == "digits" else 1.0
-    image, done = _mnist_like.prepared(picture.pixels, size=side, box=box, by_mass=not clothes, off=off)
+    image, done = _mnist_like.prepared(
+        picture.pixels, size=side, box=box, by_mass=not clothes, off=off, on_black=on_black
+    )
     return image, [*picture.done, *done]
 
 

@@ -102,10 +102,19 @@ def mnist_like(image: Any, *, size: int = SIDE, box: int = BOX, by_mass: bool = 
     return prepared(image, size=size, box=box, by_mass=by_mass).image
 
 
-def prepared(image: Any, *, size: int = SIDE, box: int = BOX, by_mass: bool = True, off: float = 1.0) -> Prepared:
+def prepared(
+    image: Any,
+    *,
+    size: int = SIDE,
+    box: int = BOX,
+    by_mass: bool = True,
+    off: float = 1.0,
+    on_black: bool = False,
+) -> Prepared:
     """Return what :func:`mnist_like` returns, and what was done to the picture.
 
-    Images whose ink is up to ``off`` pixels off in size and place are returned as they are.
+    Images whose ink is up to ``off`` pixels off in size and place are returned as they are. With ``on_black`` the
+    background is known to be black, as that of a drawing, and not searched for, which takes most of the time.
     """
     size, box, by_mass = integer(size, "size"), integer(box, "box"), boolean(by_mass, "by_mass")
     if box > size:
@@ -114,7 +123,7 @@ def prepared(image: Any, *, size: int = SIDE, box: int = BOX, by_mass: bool = Tr
     if _is_prepared(pixels, size, box, by_mass, off):
         return Prepared(_rounded(pixels), [])
     grey = _grey(_reduced(pixels))
-    ink, done = _ink(grey)
+    ink, done = _ink(grey, np.zeros_like(grey) if on_black else _background(grey))
     regions = _regions(ink)
     ink = np.where(_grown(regions), ink, 0)
     rows, columns = (slice(found[0], found[-1] + 1) for found in map(np.flatnonzero, (regions.any(1), regions.any(0))))
@@ -188,11 +197,10 @@ def _grey(pixels: Array) -> Array:
     return clearest if clearest.std() > 1.5 * brightness.std() else brightness
 
 
-def _ink(grey: Array) -> tuple[Array, list[str]]:
+def _ink(grey: Array, background: Array) -> tuple[Array, list[str]]:
     """Return how much ink each pixel has, from 0 to 1, and what was done to find that out."""
     from scipy import ndimage
 
-    background = _background(grey)
     relief = _relief(grey, background)
     dark = float((relief.astype(np.float64) ** 3).sum()) < 0
     relief = -relief if dark else relief

@@ -82,7 +82,8 @@ def from_drawing(content: bytes, height: int, width: int, channels: int, purpose
     Parameters
     ----------
     content : bytes
-        The pixels of the drawing surface, row by row: one byte for grey, or three for red, green and blue.
+        The pixels of the drawing surface, which is black, row by row: one byte for grey, or three for red, green and
+        blue.
     height, width, channels : int
         The shape of the surface. Its aspect should be that of the network's images.
     purpose : Purpose
@@ -106,7 +107,7 @@ def from_drawing(content: bytes, height: int, width: int, channels: int, purpose
             f"bytes; got {len(content)}"
         )
     pixels = np.frombuffer(content, np.uint8).reshape(height, width, channels)
-    return _prepared(Picture(pixels, []), purpose, centred)
+    return _prepared(Picture(pixels, []), purpose, centred, on_black=True)
 
 
 def from_upload(content: bytes, purpose: Purpose, centred: bool) -> Prepared:
@@ -131,7 +132,7 @@ def from_upload(content: bytes, purpose: Purpose, centred: bool) -> Prepared:
     return _prepared(_image_file.read_bytes(content, channels), purpose, centred)
 
 
-def _prepared(picture: Picture, purpose: Purpose, centred: bool) -> Prepared:
+def _prepared(picture: Picture, purpose: Purpose, centred: bool, on_black: bool = False) -> Prepared:
     """Return a picture before and after it is put into the centre, if that is asked for and possible."""
     before, done = _for_network.resized(picture, purpose.shape)
     is_empty = not picture.pixels.size or int(np.ptp(picture.pixels)) == 0
@@ -140,7 +141,7 @@ def _prepared(picture: Picture, purpose: Purpose, centred: bool) -> Prepared:
     if not centred or purpose.way == "none":
         return Prepared(before, before, done, False)
     try:
-        after, done = _for_network.prepared(picture, purpose.shape[0], purpose.way)
+        after, done = _for_network.prepared(picture, purpose.shape[0], purpose.way, on_black)
     except NoInkError as error:
         return Prepared(before, before, [*done, f"not centred, because {str(error).removeprefix('image: ')}"], True)
     return Prepared(before, after, done or ["left as it is, because it has the size and the place already"], False)
