@@ -43,7 +43,7 @@ def show(model: Any, data: Data | None = None, *, port: int | None = None, brows
 
 
 def need_extra() -> None:
-    """Raise ModuleNotFoundError, with the command to cure it, if the packages of the page's server are not installed."""
+    """Raise ModuleNotFoundError, with the command that cures it, if the extra is not installed."""
     try:
         import starlette  # noqa: F401
         import uvicorn  # noqa: F401
