@@ -128,11 +128,17 @@ class States:
         A state is due after so many steps.
     most_bytes, most : int
         How much memory they may take, and how many there may be.
+
+    Attributes
+    ----------
+    nbytes : int
+        About how much memory they take.
     """
 
     def __init__(self, stride: int = FIRST_STRIDE, most_bytes: int = MOST_BYTES, most: int = MOST_STATES) -> None:
         self.stride, self._most_bytes, self._most = stride, most_bytes, most
         self._held: dict[int, State] = {}
+        self.nbytes = 0
 
     def is_due(self, step: int) -> bool:
         """Return whether the state after this step is to be added."""
@@ -141,9 +147,14 @@ class States:
     def add(self, state: State) -> None:
         """Keep a state, and drop every second one if there are too many."""
         self._held[state.step] = state
+        self.nbytes += state.nbytes
         while len(self._held) > 2 and (len(self._held) > self._most or self.nbytes > self._most_bytes):
             self.stride *= 2
-            self._held = {step: kept for step, kept in self._held.items() if step % self.stride == 0}
+            self._hold({step: kept for step, kept in self._held.items() if step % self.stride == 0})
+
+    def _hold(self, states: dict[int, State]) -> None:
+        """Keep these states and no others."""
+        self._held, self.nbytes = states, sum(state.nbytes for state in states.values())
 
     def before(self, step: float) -> State | None:
         """Return the newest state before a step, so that at least one batch leads there; for step 0 its own.
@@ -156,13 +167,8 @@ class States:
     def until(self, step: int) -> Self:
         """Return a copy without the states after a step; the states themselves are shared."""
         made = type(self)(self.stride, self._most_bytes, self._most)
-        made._held = {kept: state for kept, state in self._held.items() if kept <= step}
+        made._hold({kept: state for kept, state in self._held.items() if kept <= step})
         return made
-
-    @property
-    def nbytes(self) -> int:
-        """About how much memory they take."""
-        return sum(state.nbytes for state in self._held.values())
 
     def __len__(self) -> int:
         return len(self._held)

@@ -275,7 +275,7 @@ class Lane:
             row = self.history.batches.add(step, *self._sums.since(before))
             self._unsent += [] if row is None else [row]
             is_due = self.history.states.is_due(step)
-            like = self.history.states.before(math.inf)
+            like = self.history.states.before(math.inf) if is_due else None
             examine = step % self.examination.every == 0 and step > self.history.validation.last
             self._group.changed.notify_all()
         if is_due:
