@@ -56,6 +56,9 @@ NETWORKS = {
     "one channel": lambda: network(),
     "three channels": lambda: network(3),
     "batch normalization": lambda: network(3, layers.BatchNormalization(), layers.Dropout(0.3)),
+    "activations": lambda: network(
+        1, layers.Activation("gelu"), layers.LeakyReLU(), layers.Conv2D(3, 1, activation="tanh")
+    ),
     "float64": lambda: network(2, layers.BatchNormalization(), dtype="float64"),
 }
 

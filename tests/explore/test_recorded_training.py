@@ -42,8 +42,11 @@ def test_checkpoints_are_those_of_a_fit(tmp_path):
 
     path = recording_of(session, tmp_path, training=training)
     cases = [step for k in (*range(5), None) for step in (("use", k), ("trace", "test-1", None, "prediction"))]
-    found = opened(path, *cases)
+    found = opened(path, *cases[:4], ("layer", 2, 0), *cases[4:])
     assert found["check"]["result"] < 1e-5
+    held = found["results"].pop(4)["result"]
+    np.testing.assert_array_equal(held["kernel"], weights.rows[3][0])
+    assert "d_kernel" in held
     *passes, end = [item["result"] for item in found["results"]][1::2]
     for pass_, step in zip(passes, training.description["steps"], strict=True):
         with session.changing_weights() as shown:

@@ -25,9 +25,11 @@ def test_recorded_passes_are_the_engines_to_the_bit(name, tmp_path):
     session = session_of(NETWORKS[name]())
     path = recording_of(session, tmp_path)
     layer_calls = [("layer", 1, n) for n in range(len(session.model.layers))]
-    found = opened(path, ("trace", "test-0", None, "prediction"), *layer_calls, ("trace", "test-2", None, "prediction"))
+    first_layer = ("layer", 2, 0)
+    cases = [("trace", f"test-{image}", None, "prediction") for image in (0, 2)]
+    found = opened(path, cases[0], *layer_calls, cases[1], first_layer)
     assert found["refusals"] == {"values": "", "gradients": ""}
-    first, *held, third = (item["result"] for item in found["results"])
+    first, *held, third, recomputed = (item["result"] for item in found["results"])
     assert first["description"]["remark"] == "Recorded from the engine, to the bit."
     for pass_, image in ((first, 0), (third, 2)):
         _, arrays = session.trace(f"test-{image}")
@@ -40,6 +42,9 @@ def test_recorded_passes_are_the_engines_to_the_bit(name, tmp_path):
         assert set(held[number]) == set(expected)
         for key, array in expected.items():
             np.testing.assert_array_equal(held[number][key], array)
+    assert third["description"]["remark"].endswith("The gradients of its parameters are recomputed in this browser.")
+    gradient = traced(session, 2)[0].gradients["kernel"]
+    close(recomputed["d_kernel"], gradient, TOLERANCE[session.model.dtype])
 
 
 @pytest.mark.parametrize("name", NETWORKS)

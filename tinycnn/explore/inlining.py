@@ -83,9 +83,11 @@ def page_with(data: bytes, files: Mapping[str, str]) -> str:
     sources = {PREFIX + name: renamed(name, text, set(modules)) for name, text in modules.items()}
     code, held = _base64(zlib.compress(json.dumps(sources).encode(), 9)), _base64(data)
     shell, start = files["index.html"], files[_START]
-    styles = {name: files[name] for name in _STYLESHEET.findall(shell)}
+    linked = _STYLESHEET.findall(shell)
+    # Some views ask for their style when they are first shown; here there is nobody to ask.
+    styles = [files[name] for name in (*linked, *(one for one in files if one.endswith(".css") and one not in linked))]
     # Nothing that somebody puts into the file can know this number, because it is made of all that is in it.
-    nonce = hashlib.sha256("\0".join([shell, code, held, start, *styles.values()]).encode()).hexdigest()
+    nonce = hashlib.sha256("\0".join([shell, code, held, start, *styles]).encode()).hexdigest()
     # The order matters: what was put into the page is not searched again.
     scripts = (
         f'<script type="text/plain" id="modules">{code}</script>\n'
@@ -94,8 +96,8 @@ def page_with(data: bytes, files: Mapping[str, str]) -> str:
     )
     policy = f'<meta http-equiv="Content-Security-Policy" content="{_POLICY.format(nonce=nonce)}">'
     page = _once(shell, _CHARSET, f"{_CHARSET}\n{policy}")
-    page = _STYLESHEET.sub(lambda found: f'<style nonce="{nonce}">\n{styles[found["name"]]}</style>', page)
-    page = _once(page, _MAIN, "")
+    page = _once(_STYLESHEET.sub("", page), _MAIN, "")
+    page = _once(page, "</head>", "".join(f'<style nonce="{nonce}">\n{text}</style>\n' for text in styles) + "</head>")
     return _once(page, "</body>", f"{scripts}</body>")
 
 
