@@ -13,6 +13,7 @@ from helpers import small_network
 
 from tinycnn import Sequential, layers, optimizers, schedules
 from tinycnn.explore.history import Curve, History, State, States
+from tinycnn.explore.mine import KernelFile
 from tinycnn.explore.session import Data, Session
 from tinycnn.explore.training import Training
 from tinycnn.saving import fit_state, model_file
@@ -186,6 +187,20 @@ def test_going_back_while_it_runs(trainings: Any) -> None:
     training.rewind(20)
     training.rewind(3)  # before it got there
     assert_same(contents(training), wanted)
+
+
+def test_kernels_of_ones_own_train_too(trainings: Any, tmp_path: Any) -> None:
+    file = tmp_path / "mine.py"
+    file.write_text("import numpy as np\n\n\ndef relu_forward(x):\n    return np.maximum(x, 0.01 * x)\n", "utf-8")
+    session = Session(compiled(), DATA, mine=KernelFile(file))
+    alone = copy.deepcopy(session.model)
+    alone.compile("adam", "sparse_categorical_crossentropy")
+    alone.fit(X, Y, BATCH, epochs=2, verbose=0)
+    training = Training(session)
+    training.begin(batch_size=BATCH, epochs=2)
+    training.start()
+    assert_same(contents(training), everything(alone))
+    training.close()
 
 
 # Forks --------------------------------------------------------------------------------------------------------------

@@ -104,3 +104,14 @@ def _scale(layer: Layer, factor: float) -> None:
         if parameter.value.ndim > 1:
             values = layer.backend.to_numpy(parameter.value)
             parameter.value[...] = values * values.dtype.type(factor)
+
+
+def title(change: str, value: float | bool, step: int) -> str:
+    """Return what a fork is, in words."""
+    if change == "rate":
+        return f"learning rate {value:g} from step {step}"
+    if change == "scale":
+        return f"initial weights times {value:g}"
+    if change == "shuffle":
+        return "images shuffled" if value else "images not shuffled"
+    return CHANGES[change]

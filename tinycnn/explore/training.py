@@ -26,7 +26,7 @@ from ..core.checks import boolean, choice, integer, real
 from ..core.types import Array
 from ..sequential import Sequential
 from .events import Events
-from .fork import CHANGES, changed, check_has_rate, checked_value, prepared
+from .fork import CHANGES, changed, check_has_rate, checked_value, prepared, title
 from .history import History
 from .lane import Lane, Settings
 from .observing import Examination
@@ -205,7 +205,7 @@ class Training:
             self._end(FORK)
             with self.changed:
                 main = self._main()
-                self._title = _title(change, value, at)
+                self._title = title(change, value, at)
                 self._add(FORK, model, settings, history, math.inf if main.status == "running" else main.position)
                 self.events.tell("reset")
 
@@ -280,12 +280,13 @@ class Training:
 
     def settled(self, lane: Lane) -> None:
         """Give the weights of the main lane to the session; called in its thread, while it stands still."""
-        with self.changed:
-            if self._lanes.get(MAIN) is not lane:
-                return
-        with self._session.changing_weights() as model:
-            model.set_weights(lane.model.get_weights())
-        self.events.tell("weights", version=self._session.version)
+        with self._session.lock:
+            with self.changed:
+                if self._lanes.get(MAIN) is not lane:  # it is a fork, or was ended while it waited for the session
+                    return
+            with self._session.changing_weights() as model:
+                model.set_weights(lane.model.get_weights())
+            self.events.tell("weights", version=self._session.version)
 
     # ----------------------------------------------------------------------------------------------------------
 
@@ -345,14 +346,3 @@ class Training:
             self.changed.notify_all()
         for lane in ended:
             lane.join(PATIENCE)
-
-
-def _title(change: str, value: float | bool, step: int) -> str:
-    """Return what a fork is, in words."""
-    if change == "rate":
-        return f"learning rate {value:g} from step {step}"
-    if change == "scale":
-        return f"initial weights times {value:g}"
-    if change == "shuffle":
-        return "images shuffled" if value else "images not shuffled"
-    return CHANGES[change]
