@@ -183,6 +183,10 @@ def test_where_the_loss_takes_over_a_softmax(tmp_path):
         assert loss["loss"] == pytest.approx(trace.loss, rel=1e-12)
         np.testing.assert_allclose([term["product"] for term in loss["terms"]], given["dy"], atol=1e-15)
         check_gradient(found, given["dx"], [1])
+        terms = found["parts"][0]["terms"]
+        assert [(term["slope"], term["dz"]) for term in terms] == [
+            (1, given["dy"][tuple(term["from"])]) for term in terms
+        ]
 
 
 def test_what_only_python_knows(tmp_path):

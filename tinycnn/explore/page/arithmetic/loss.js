@@ -58,11 +58,11 @@ export function explainLoss(loss, numbers, target, joined) {
   return { loss: sumOf(shifted.map((z, k) => (t[k] === 0 ? 0 : t[k] * (Math.log(total) - z)))), terms };
 }
 
-/** Return what the penalty adds to the gradient of a weight: 2 * l2 * weight; null for a class of a user's own. */
-export function penaltySlope(layer, name, weight) {
-  const argument = layer.kind === "DepthwiseConv2D" && name === "kernel" ? "depthwise" : name;
-  const regularizer = layer.parameters[name]?.trainable && layer.settings?.[`${argument}_regularizer`];
+/** Return what the penalty adds to the gradient of a weight: 2 * l2 * weight; null where only Python knows it. */
+export function penaltySlope({ kind, parameters, settings }, name, weight) {
+  if (!parameters[name]?.trainable) return 0;
+  if (!settings) return null;
+  const regularizer = settings[kind === "DepthwiseConv2D" && name === "kernel" ? "depthwise_regularizer" : `${name}_regularizer`];
   if (!regularizer) return 0;
-  if (regularizer === "l2" || regularizer.class_name === "L2") return 2 * (regularizer.config?.l2 ?? 0.01) * weight;
-  return null;
+  return regularizer.class_name === "L2" ? 2 * regularizer.config.l2 * weight : null;
 }
