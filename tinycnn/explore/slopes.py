@@ -20,10 +20,10 @@ from ..inspection.trace import Trace
 from ..layers.looking import buffers_kept
 from ..network.final_softmax import layer_of
 from ..sequential import Sequential
-from ..testing.gradcheck import ATOL, RTOL
-from ..testing.slopes import ALLOWED_ROUNDING, STEPS, WIDE, Slopes, Verdict, judge
+from ..testing.slopes import Verdict
 from ..training.data import images_for
 from ..training.step import walk_forward
+from .probe import Probe, rms_of
 from .score import compile_for_score, targets_of_score
 from .twins import number, twin
 
@@ -31,8 +31,6 @@ from .twins import number, twin
 SECONDS = 2.0
 #: How many steps a verdict needs: with a single one, a kink could not be told from an error.
 FEWEST = 2
-#: The parts of a step at which a result is looked at to measure its rounding, and how many there are.
-TINY, POINTS = 1e-3, 7
 
 
 class _Place(NamedTuple):
@@ -172,8 +170,8 @@ class NumericalSlopes:
         affordable = int(seconds / (2 * one))
         if affordable < FEWEST:
             return found | {"numeric": None, "verdict": "slow", "seconds": number(2 * FEWEST * one)}
-        probe = _Probe(self, place, element)
-        verdict = probe.verdict(exact, _rms(place.exact), affordable)
+        probe = Probe(functools.partial(self._outputs, place), place.array, element)
+        verdict = probe.verdict(exact, rms_of(place.exact), affordable)
         h = probe.step_of(verdict)
         slopes = probe.at(h)
         error = abs(shown - verdict.numeric) / (max(abs(shown), abs(verdict.numeric)) or 1.0)
@@ -216,7 +214,7 @@ class NumericalSlopes:
         start, image = self._values[link], self._image
         return _Place(start[image], shown[image], exact[image], link, start, lambda: 0.0)
 
-    def outputs(self, place: _Place) -> tuple[Array, Array]:
+    def _outputs(self, place: _Place) -> tuple[Array, Array]:
         """Return the parts whose sum is the loss or the score, and how far rounding can move each of them."""
         value = place.start
         links = self._network.chain[place.link :]
@@ -230,83 +228,12 @@ class NumericalSlopes:
         return np.append(losses / len(losses), penalty), np.append(rounding, np.finfo(np.float64).eps * abs(penalty))
 
 
-class _Probe:
-    """Moves one element and measures the slope."""
-
-    def __init__(self, slopes: NumericalSlopes, place: _Place, element: tuple[int, ...]) -> None:
-        self._outputs = functools.partial(slopes.outputs, place)
-        self._array, self._element = place.array, element
-        self._value = float(place.array[element])
-        self._size = max(min(_rms(place.array), 1.0) or 1.0, abs(self._value))
-        self._here, self._rounding = self._outputs()
-        self._measured = 0.0
-        self._found: dict[float, Slopes] = {}
-
-    def distance(self, h: float) -> float:
-        """Return by how much the element is moved for a relative step."""
-        return h * self._size
-
-    def _moved(self, distance: float) -> Array:
-        """Return the outputs with the element moved, and move it back."""
-        self._array[self._element] = self._value + distance
-        try:
-            return self._outputs()[0]
-        finally:
-            self._array[self._element] = self._value
-
-    def at(self, h: float) -> Slopes:
-        """Return the slopes for a relative step."""
-        step = self.distance(h)
-        if h not in self._found:
-            with np.errstate(all="ignore"):
-                up, down = (self._moved(step) - self._here) / step, (self._here - self._moved(-step)) / step
-            # A part that does not change may be so large that the step does not show in it.
-            moved = (up != 0) | (down != 0)
-            noise = 4 * max(float(self._rounding[moved].sum()), float(self._rounding.max())) / step
-            self._found[h] = Slopes.of(down, up, noise)
-        return self._found[h]._replace(noise=max(self._found[h].noise, self._measured / step))
-
-    def verdict(self, value: float, rms: float, affordable: int) -> Verdict:
-        """Compare an analytic slope with the numeric one; before it is called wrong, measure the rounding there is."""
-        first = self.at(STEPS[0])
-        if value == first.central == first.gap == 0:
-            return Verdict(True, 0.0)  # nothing depends on the element, and the gradient says so
-        precise = first.noise <= ALLOWED_ROUNDING * max(abs(value), abs(first.central), rms)
-        steps = (STEPS if precise else (*STEPS, WIDE))[:affordable]
-        verdict = judge(value, self.at, RTOL, ATOL * rms, rms, steps)
-        if verdict.agrees or verdict.kink or verdict.hidden or affordable < len(steps) + POINTS:
-            return verdict
-        self._measured = self._noise()
-        return judge(value, self.at, RTOL, ATOL * rms, rms, steps)
-
-    def _noise(self) -> float:
-        """Return a bound for the rounding of the sum of the outputs, from its third differences over tiny steps.
-
-        Source: J. J. Moré and S. M. Wild, Estimating computational noise, SIAM Journal on Scientific Computing 33
-        (2011). The differences of a smooth function vanish with the third power of the step, those of rounding do not.
-        """
-        step = TINY * self.distance(STEPS[-1])
-        values = [float((self._moved(i * step) - self._here).sum()) for i in range(POINTS)]
-        noise = 8 * _rms(np.diff(values, 3)) / np.sqrt(20)  # 20 = 6! / (3!)²
-        return float(noise) if np.isfinite(noise) else 0.0
-
-    def step_of(self, verdict: Verdict) -> float:
-        """Return the relative step at which a verdict's slope was measured."""
-        return next((h for h, found in self._found.items() if found.central == verdict.numeric), STEPS[0])
-
-
 def _element(name: str, index: Sequence[int], shape: Shape) -> tuple[int, ...]:
     """Return a checked index."""
     element = tuple(operator.index(i) for i in index)
     if len(element) != len(shape) or not all(0 <= i < length for i, length in zip(element, shape, strict=True)):
         raise ValueError(f"index: {name} has the shape {shape}; there is no element {list(element)}")
     return element
-
-
-def _rms(array: Any) -> float:
-    """Return the root mean square of the finite numbers of an array."""
-    finite = np.asarray(array, np.float64)[np.isfinite(array)]
-    return float(np.sqrt(np.mean(np.square(finite)))) if finite.size else 0.0
 
 
 def _in_a_word(verdict: Verdict) -> str:
