@@ -1,6 +1,7 @@
 """Plans whose stages take images in lanes compute what the layers compute one by one."""
 
 import copy
+import pickle
 
 import numba
 import numpy as np
@@ -209,6 +210,14 @@ def test_gradients_where_layers_are_frozen(eager, parts, frozen, in_front):
         model.fit(x, y, batch_size=35, verbose=0, fuse=model is joined)
     for name, weights in joined.weights().items():
         assert np.allclose(weights, apart.weights()[name], rtol=1e-9, atol=1e-11), name
+
+
+def test_a_copy_of_a_compiled_network_computes_the_same(eager):
+    model = make(*chain())
+    x, _ = data(17)
+    assert "IntoLanes" in kinds(model)
+    for made in (copy.deepcopy(model), pickle.loads(pickle.dumps(model))):  # noqa: S301
+        np.testing.assert_array_equal(made.predict(x), model.predict(x))
 
 
 @pytest.mark.parametrize("images", [1, 15, 16, 17, 40])

@@ -31,7 +31,11 @@ class _Turn:
 
     def __init__(self, layer: Any) -> None:
         self.layer = layer  #: the neighbour that runs in lanes
-        self.kernels = layer.backend.kernels.fused
+
+    @property
+    def kernels(self) -> Any:
+        """The module of the kernels; it is no attribute, because a module cannot be copied, and a model can."""
+        return self.layer.backend.kernels.fused
 
     def _into_lanes(self, x: Array, ws: Workspace | None, *, kept: bool) -> Any:
         """Return a batch in lanes, or as it is if it does not fill them; with ``kept`` backward will read it."""
