@@ -77,6 +77,7 @@ export function mount(section, app) {
     keepFocus(product, drawProduct);
     lightRow(null);
     light(chosenPixel());
+    product.dataset.shown = [n, index.join(","), now.column].join(" ");
   }
 
   function drawControls() {
@@ -149,7 +150,7 @@ export function mount(section, app) {
       make("caption", {}, `Rows: windows; columns: taps (row, column${matrix.channels[1] - matrix.channels[0] > 1 ? ", channel" : ""}) of the kernel`),
       make("thead", {},
         make("tr", {}, make("th", { scope: "row" }, "tap"), taps.map((k) => make("th", { scope: "col" }, nameOf(k))), make("th", { scope: "col" }, "result")),
-        make("tr", { class: "weights" }, make("th", { scope: "row" }, "kernel"), taps.map((k) => cellOf(matrix.weightOf(arrays.w.kernel, k), arrays.w.kernel.data, { "data-column": k })), make("td", {}))),
+        make("tr", { class: "kernel" }, make("th", { scope: "row" }, "kernel"), taps.map((k) => cellOf(matrix.weightOf(arrays.w.kernel, k), arrays.w.kernel.data, { "data-column": k })), make("td", {}))),
       make("tbody", {}, body)), bias);
   }
 

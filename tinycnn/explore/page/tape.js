@@ -91,6 +91,7 @@ export function mount(section, app) {
     story.textContent = storyOf(kept, now);
     [back.disabled, next.disabled] = [now === 0, now === steps() - 1];
     keepFocus(place, () => place.replaceChildren(tableOf(kept, now)));
+    place.dataset.shown = now;
     place.querySelector("[aria-current]")?.scrollIntoView({ block: "nearest" });
   }
 
