@@ -17,18 +17,21 @@ export async function mount(section, app) {
   const lanes = { main: { title: "training", batches: new Curve(batches), validation: new Curve(validation) } };
   const figures = [new CurveFigure("Loss", 1), new CurveFigure("Accuracy", 2)];
   const show = (step) => figures.forEach((figure) => figure.show(lanes, step));
-  section.append(make("p", {}, `This network was trained on ${state.images} images in batches of ${settings.batch_size}, `
+  const box = make("div", { class: "training" });
+  section.append(box);
+  box.append(make("p", {}, `This network was trained on ${state.images} images in batches of ${settings.batch_size}, `
     + `${state.steps_per_epoch} steps for each of ${settings.epochs} epochs.`));
-  if (canCompute) section.append(slider(app, steps, show), make("div", { class: "figures" }, filters(app), answer(app)));
-  else section.append(make("p", { class: "remark" }, "Only Python can compute a layer of this network, so that it can be shown at the end of its training only."));
-  section.append(make("div", { class: "figures" }, figures.map((figure) => figure.element)));
+  if (canCompute) box.append(slider(app, steps, show));
+  else box.append(make("p", { class: "remark" }, "Only Python can compute a layer of this network, so that it can be shown at the end of its training only."));
+  box.append(make("div", { class: "figures" }, figures.map((figure) => figure.element)));
+  if (canCompute) box.append(filters(app), answer(app));
   show(steps.at(-1));
 }
 
 /** Return the slider, which shows the network as it was after a step. */
 function slider(app, steps, show) {
   const last = steps.length - 1;
-  const input = make("input", { type: "range", min: 0, max: last, value: last, step: 1 });
+  const input = make("input", { type: "range", class: "steps-slider", "aria-label": `One of ${steps.length} recorded steps`, min: 0, max: last, value: last, step: 1 });
   const output = make("output", { class: "value" });
   const tell = () => {
     const text = `step ${steps[input.value]} of ${steps[last]}`;
@@ -49,7 +52,7 @@ function slider(app, steps, show) {
   input.addEventListener("input", tell);
   input.addEventListener("change", use);
   tell();
-  return make("div", { class: "controls numbers" }, make("label", { class: "choice" }, make("span", {}, `One of ${steps.length} recorded steps`), input), output);
+  return make("div", { class: "step" }, make("span", {}, `${steps.length} recorded steps`), input, output);
 }
 
 /** Return the filters of the first layer, if it is a convolution, with the weights of that step. */
@@ -74,7 +77,7 @@ function answer(app) {
     const y = arrays[`${app.network.layers.length - 1}.y`];
     const rows = Array.from(y.data, (value, k) => [app.network.classes[k] ?? String(k), number(value, y.data)]);
     box.replaceChildren(table(`What it answers for ${description.title}`, ["class", "result"], rows),
-      make("p", { class: "remark" }, `${description.remark} Every number of it is in the view “Look inside”.`));
+      make("p", { class: "remark" }, "Every number of this pass is in the view “Look inside”."));
   });
   return box;
 }
