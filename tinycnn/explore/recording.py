@@ -54,8 +54,8 @@ def write_recording(
     path : path
         The file to write. An older one of that name is replaced.
     images : int
-        How many images of the test set the recording has; of a network with a layer of your own, only those whose
-        passes are recorded.
+        How many images of the test set can be looked at. If the network has a layer of your own, which no browser can
+        compute, these are only the ones whose passes are recorded.
     training : RecordedTraining, optional
         A training of this network that can be looked at as well; see :func:`tinycnn.explore.recorded_training.record`.
 
