@@ -11,7 +11,7 @@ import pytest
 from helpers import pooling_network, small_network
 
 import tinycnn
-from tinycnn import Sequential, layers, load_model, testing
+from tinycnn import Sequential, callbacks, layers, load_model, losses, testing
 from tinycnn.core.backend import Backend
 from tinycnn.core.overlay import IN_PLACE
 from tinycnn.core.own import OwnReturnError
@@ -407,3 +407,21 @@ def test_other_threads_and_outer_blocks_are_not_concerned():
         assert tinycnn.get_backend() == Backend("reference")
     assert found == [Backend("cpu")]
     assert small_network().backend.name == "cpu"
+
+
+def test_a_fit_is_not_resumed_with_other_kernels(tmp_path):
+    """The figures would be neither those of the reference nor those of the learner's functions."""
+    rng = np.random.default_rng(0)
+    x, y = rng.random((8, 6, 6, 1), np.float32), rng.integers(0, 3, 8)
+
+    def fit(**chosen):
+        with tinycnn.use_backend("reference", **chosen):
+            tinycnn.set_seed(0)
+            model = Sequential([layers.Input((6, 6, 1)), layers.Flatten(), layers.Dense(3, activation="relu")])
+        model.compile("sgd", losses.SparseCategoricalCrossentropy(from_logits=True))
+        model.fit(x, y, epochs=1, verbose=0, callbacks=[callbacks.BackupAndRestore(tmp_path)])
+        return model
+
+    fit()
+    with pytest.raises(ValueError, match="backend"):
+        fit(overlay=SimpleNamespace(relu_forward=lambda x: np.maximum(x, 0)))

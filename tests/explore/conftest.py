@@ -1,25 +1,18 @@
 """A browser for the tests of the page, if there is one."""
 
-import os
-import shutil
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
-
-#: Programs that Playwright can drive if its own browser is not installed.
-BROWSERS = ("chromium", "chromium-browser", "google-chrome")
+from browsing import started
 
 
 @pytest.fixture(scope="session")
 def browser() -> Iterator[Any]:
     playwright = pytest.importorskip("playwright.sync_api", reason="Playwright is not installed: the extra browser")
-    program = next(filter(None, map(shutil.which, BROWSERS)), None)
     with playwright.sync_playwright() as driver:
         try:
-            # The sandbox needs rights that a container does not have.
-            arguments = ["--no-sandbox"] if hasattr(os, "geteuid") and os.geteuid() == 0 else []
-            found = driver.chromium.launch(executable_path=program, args=arguments)
+            found = started(driver)
         except playwright.Error as error:
             pytest.skip(f"no Chromium can be started: {error}")
         yield found

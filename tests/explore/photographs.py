@@ -12,9 +12,9 @@ IMAGES = ROOT / "docs" / "images"
 sys.path[:0] = [str(ROOT), str(Path(__file__).parent)]
 
 import numpy as np  # noqa: E402  (the checkout has to be found first)
+from browsing import started  # noqa: E402
 from playwright.sync_api import sync_playwright  # noqa: E402
 from serving import serving  # noqa: E402
-from test_page import started  # noqa: E402
 
 import tinycnn  # noqa: E402
 from tinycnn import datasets, models  # noqa: E402

@@ -6,12 +6,13 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, NamedTuple
 
 from tinycnn.explore import protocol
 from tinycnn.explore.guard import Guard
 from tinycnn.explore.server import application, listen
 from tinycnn.explore.session import Session
+from tinycnn.explore.training import Training
 
 
 class Client:
@@ -53,22 +54,37 @@ class Client:
         return str(json.loads(answer)["error"])
 
 
+class Served(NamedTuple):
+    """A server: how to ask it, and its training."""
+
+    client: Client
+    training: Training
+
+
 @contextmanager
 def serving(session: Session) -> Iterator[Client]:
     """Serve the page of a session within this block."""
+    with served_training(session) as served:
+        yield served.client
+
+
+@contextmanager
+def served_training(session: Session) -> Iterator[Served]:
+    """Serve the page of a session within this block, with a training that the test can look at."""
     import uvicorn
 
+    training = Training(session)
     with listen(0) as listening:
         port = listening.getsockname()[1]
-        guard = Guard(application(session), port)
-        config = uvicorn.Config(guard, lifespan="off", log_level="error", timeout_graceful_shutdown=1)
-        server = uvicorn.Server(config)
+        guard = Guard(application(session, training), port)
+        server = uvicorn.Server(uvicorn.Config(guard, lifespan="off", log_level="error", timeout_graceful_shutdown=1))
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]}, daemon=True)
         thread.start()
         while not server.started:
             time.sleep(0.01)
         try:
-            yield Client(port, guard.token)
+            yield Served(Client(port, guard.token), training)
         finally:
+            training.close()
             server.should_exit = True
             thread.join(10)

@@ -1,8 +1,5 @@
 """The page in a browser: what it shows are the engine's numbers, to the bit."""
 
-import os
-import shutil
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -11,48 +8,12 @@ import pytest
 from tinycnn import Sequential, layers, models, set_seed
 
 pytest.importorskip("starlette", reason="the extra explore is not installed")
-pytest.importorskip("playwright", reason="Playwright is not installed: the extra browser")
 
-from playwright import sync_api as playwright
 from serving import Client, serving
 
 from tinycnn.explore.session import Data, Session
 
 pytestmark = pytest.mark.slow
-
-#: Programs that Playwright can drive if its own browser is not installed.
-BROWSERS = ("chromium", "chromium-browser", "google-chrome")
-
-
-def started(driver: Any) -> Any:
-    """Return a browser: one that is installed or, without that, Playwright's own."""
-    program = next(filter(None, map(shutil.which, BROWSERS)), None)
-    # The sandbox needs rights that a container does not have.
-    arguments = ["--no-sandbox"] if hasattr(os, "geteuid") and os.geteuid() == 0 else []
-    return driver.chromium.launch(executable_path=program, args=arguments)
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    with playwright.sync_playwright() as driver:
-        try:
-            found = started(driver)
-        except playwright.Error as error:
-            pytest.skip(f"no Chromium can be started: {error}")
-        yield found
-        found.close()
-
-
-@pytest.fixture
-def page(browser: Any) -> Iterator[Any]:
-    context = browser.new_context(viewport={"width": 1280, "height": 720})
-    page = context.new_page()
-    problems: list[str] = []
-    page.on("pageerror", lambda error: problems.append(str(error)))
-    page.on("console", lambda message: problems.append(message.text) if message.type == "error" else None)
-    yield page
-    context.close()
-    assert not problems
 
 
 class Swapped(layers.Layer):

@@ -233,14 +233,6 @@ def test_images_that_are_not_there_are_named(tmp_path):
         assert item["error"] == f"Error: image {image} is not in this recording; test-0 to test-4 are"
 
 
-def test_thumbnails_are_those_of_the_server(tmp_path):
-    session = session_of(network(3))
-    expected, arrays = session.thumbnails("test", 2, 3)
-    (item,) = opened(recording_of(session, tmp_path), ("thumbnails", "test", 2, 3))["results"]
-    assert item["result"]["description"] == expected
-    np.testing.assert_array_equal(item["result"]["arrays"]["images"], arrays["images"])
-
-
 def test_a_drawing_is_reduced_by_means_and_followed(tmp_path):
     session = session_of(network())
     rng = np.random.default_rng(0)

@@ -1,7 +1,9 @@
 """What the page's server answers to the page, and to everybody else."""
 
+import posixpath
 import re
 import socket
+import zlib
 from collections.abc import Iterator
 
 import numpy as np
@@ -78,12 +80,6 @@ def test_a_pass_comes_with_the_bits_of_the_engine(client: Client, session: Sessi
     np.testing.assert_array_equal(held["d_kernel"], trace[0].gradients["kernel"])
 
 
-def test_thumbnails(client: Client) -> None:
-    description, arrays = client.arrays("/api/images/test?start=10&count=5")
-    assert description["ids"] == ["test-10", "test-11"]
-    assert arrays["images"].shape == (2, 8, 8, 1)
-
-
 @pytest.mark.parametrize(
     ("body", "says"),
     [
@@ -107,8 +103,6 @@ def test_bad_requests_are_answered_with_a_reason(client: Client, body: object, s
 def test_what_is_not_there_is_not_found(client: Client) -> None:
     assert "no image" in client.error("/api/trace", {"image": "test-99"}, 404)
     assert "choose the image again" in client.error("/api/trace/999/layer/0", status=404)
-    assert "no set" in client.error("/api/images/other", status=404)
-    assert "start" in client.error("/api/images/test?start=-1")
 
 
 def head_of_a_request(client: Client, length: int) -> bytes:
@@ -153,8 +147,29 @@ def test_without_a_wish_a_free_port_is_found() -> None:
         assert first.getsockname()[1] != second.getsockname()[1]
 
 
+def without_comments(text: str) -> str:
+    """Return a file of the page without comments and indentation, which are there for its readers."""
+    return re.sub(r"/\*.*?\*/|^\s*//[^\n]*|^\s+", "", text, flags=re.DOTALL | re.MULTILINE)
+
+
 def test_the_code_of_the_page_is_small() -> None:
-    """At most 150 kB, not counting comments and indentation, which are there for its readers."""
-    texts = [path.read_text("utf-8") for path in sorted(set(server.FILES.values()))]
-    code = [re.sub(r"/\*.*?\*/|^\s*//[^\n]*|^\s+", "", text, flags=re.DOTALL | re.MULTILINE) for text in texts]
+    """What the first view needs, with all that it imports, has at most 150 kB; the other views are loaded when shown."""
+    needed, left = set(), ["/", "/main.js", "/inside.js", *(path for path in server.FILES if path.endswith(".css"))]
+    while left:
+        path = left.pop()
+        if path in needed:
+            continue
+        needed.add(path)
+        text = server.FILES[path].read_text("utf-8")
+        found = re.findall(r"""^(?:import|export)[^;]*?from "(\.[^"]+)";""", text, re.MULTILINE)
+        left += [posixpath.normpath(posixpath.join(posixpath.dirname(path), one)) for one in found]
+    assert "/arithmetic/convolution.js" in needed
+    assert "/train.js" not in needed
+    code = [without_comments(server.FILES[path].read_text("utf-8")) for path in needed]
     assert sum(len(text.encode()) for text in code) <= 150_000
+
+
+def test_the_whole_page_is_small_on_its_way() -> None:
+    """All views together, as a network would carry them."""
+    whole = b"".join(path.read_bytes() for path in sorted(set(server.FILES.values())))
+    assert len(zlib.compress(whole, 9)) <= 150_000

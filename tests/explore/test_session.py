@@ -116,19 +116,10 @@ def test_wrong_arguments_are_named() -> None:
         session.add_image(np.zeros((8, 9, 1)), "wide")
     with pytest.raises(KeyError, match="no layer 9"):
         session.layer(session.trace("test-0")[0]["trace"], 9)
-    with pytest.raises(KeyError, match="no set"):
-        session.thumbnails("own", 0, 3)
     with pytest.raises(ValueError, match="do not fit"):
         Session(model(), data()._replace(x_test=np.zeros((1, 9, 9, 1), np.float32)))
     with pytest.raises(RuntimeError, match="build"):
         Session(Sequential([layers.Dense(3)]))
-
-
-def test_thumbnails_are_bytes() -> None:
-    description, arrays = Session(model(), data()).thumbnails("test", 6, 5)
-    assert description["ids"] == ["test-6", "test-7"]
-    assert arrays["images"].dtype == np.uint8
-    assert arrays["images"].shape == (2, 8, 8, 1)
 
 
 @pytest.mark.parametrize(
@@ -151,4 +142,8 @@ def test_a_model_without_a_loss_gets_the_one_that_fits_its_end() -> None:
     assert Session(model()).model.loss.from_logits is False
     made = Session(model(activation="linear"), data())
     assert isinstance(made.model.loss, losses.SparseCategoricalCrossentropy)
+    assert made.model.loss.from_logits
     made.trace("test-0")
+    made = Session(model(outputs=1, activation="sigmoid"))
+    assert isinstance(made.model.loss, losses.MeanSquaredError)
+    made.trace(made.add_image(np.zeros((8, 8, 1)), "black"))

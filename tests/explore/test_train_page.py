@@ -15,7 +15,7 @@ pytest.importorskip("starlette", reason="the extra explore is not installed")
 pytest.importorskip("playwright.sync_api", reason="Playwright is not installed: the extra browser")
 
 from playwright import sync_api as playwright
-from training_page import Served, served_training
+from serving import Served, served_training
 
 from tinycnn.explore.session import Data, Session
 

@@ -15,8 +15,7 @@ from tinycnn import Sequential, layers
 pytest.importorskip("starlette", reason="the extra explore is not installed")
 pytest.importorskip("uvicorn", reason="the extra explore is not installed")
 
-from serving import Client
-from training_page import Served, served_training
+from serving import Client, Served, served_training
 
 from tinycnn.explore import routes_training
 from tinycnn.explore.session import Data, Session

@@ -46,10 +46,16 @@ def run(args: argparse.Namespace) -> int:
         explore.need_extra()
     from ..explore.mine import KernelFile
     from ..explore.session import Data, Session
+    from ..inspection import answers
 
     mine = None if args.kernels is None else KernelFile(args.kernels)
     model, data = _load(args)
-    images = None if data is None else Data(*(getattr(data, name) for name in Data._fields))
+    images = None
+    if data is not None:
+        images = Data(*(getattr(data, name) for name in Data._fields))
+        images = images._replace(
+            x_train=answers.as_trained(model, images.x_train), x_test=answers.as_trained(model, images.x_test)
+        )
     session = Session(model, images, mine)
     if args.record is not None:
         _record(session, args.record, args.record_training)

@@ -40,7 +40,9 @@ def routes(session: Session) -> list[Route]:
             return JSONResponse(await run_in_threadpool(state))
         image, mode = asked.get("image"), asked.get("mode", "prediction")
         if asked.get("do") != "compare" or not isinstance(image, str) or mode not in MODES:
-            raise RefusedError('the body must be {"do": "reload"}, or {"do": "compare", "image": …, "mode": …}')
+            raise RefusedError(
+                'the body must be {"do": "reload"}, or {"do": "compare", "image": "test-0", "mode": "training"}'
+            )
         entries = await run_in_threadpool(compared, image, mode)
         return JSONResponse(state() | {"entries": entries})
 

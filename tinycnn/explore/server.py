@@ -26,22 +26,14 @@ FILES = {f"/{path.relative_to(PAGE).as_posix()}": path for path in sorted(PAGE.r
 }
 #: The port that is tried first, so that an address can be kept.
 PORT = 8712
-#: The most thumbnails in one answer.
-MOST_THUMBNAILS = 200
 
 
-def application(session: Session) -> Starlette:
+def application(session: Session, training: Training) -> Starlette:
     """Return the application that answers the page's requests, without its guard."""
 
     @answered
     async def network(request: Request) -> Response:
         return JSONResponse(session.describe())
-
-    @answered
-    async def thumbnails(request: Request) -> Response:
-        start = whole_number(request.query_params.get("start", "0"), "start", 0, 2**31)
-        count = whole_number(request.query_params.get("count", "40"), "count", 1, MOST_THUMBNAILS + 1)
-        return packed(*session.thumbnails(request.path_params["which"], start, count))
 
     @answered
     async def trace(request: Request) -> Response:
@@ -62,13 +54,12 @@ def application(session: Session) -> Starlette:
         routes=[
             *(Route(path, _file) for path in FILES),
             Route("/api/network", network),
-            Route("/api/images/{which}", thumbnails),
             Route("/api/trace", trace, methods=["POST"]),
             Route("/api/trace/{trace:int}/layer/{layer:int}", layer),
             *routes_gradients.routes(session),
             *routes_kernels.routes(session),
             *routes_pictures.routes(session),
-            *routes_training.routes(Training(session)),
+            *routes_training.routes(training),
         ]
     )
 
@@ -123,14 +114,26 @@ def serve(session: Session, port: int | None = None, browser: bool = True) -> No
     """
     import uvicorn
 
+    training = Training(session)
+
+    class Server(uvicorn.Server):
+        """Ends the streams of events first, because it would wait for them."""
+
+        def handle_exit(self, *signal: Any) -> None:
+            training.events.close()
+            super().handle_exit(*signal)
+
     with listen(port) as listening:
         number = listening.getsockname()[1]
-        guard = Guard(application(session), number)
+        guard = Guard(application(session, training), number)
         address = f"http://127.0.0.1:{number}{guard.path}"
         say(f"The page is at\n\n  {address}\n\nCtrl-C ends it.")
         settings: dict[str, Any] = {"lifespan": "off", "log_level": "warning", "access_log": False}
         settings |= {"server_header": False, "proxy_headers": False, "timeout_graceful_shutdown": 1}
-        server = uvicorn.Server(uvicorn.Config(guard, **settings))
+        server = Server(uvicorn.Config(guard, **settings))
         if browser:
             webbrowser.open(address)
-        server.run(sockets=[listening])
+        try:
+            server.run(sockets=[listening])
+        finally:
+            training.close()

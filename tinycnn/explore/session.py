@@ -11,12 +11,13 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from ..activations import Sigmoid
 from ..core.backend import Backend
 from ..core.messages import unknown
 from ..core.types import Array
 from ..inspection.trace import Trace
-from ..layers import BatchNormalization
-from ..losses import SparseCategoricalCrossentropy
+from ..layers import BatchNormalization, Flatten, Reshape
+from ..losses import Loss, MeanSquaredError, SparseCategoricalCrossentropy
 from ..network.final_softmax import ends_in_softmax
 from ..sequential import Sequential
 from . import protocol
@@ -151,20 +152,6 @@ class Session:
                 number = int(digits)
                 return Picture(images[number], int(labels[number]), f"{which} image {number}")
         raise KeyError(f"there is no image {name[:40]!r} here (any more); choose another one")
-
-    def thumbnails(self, which: str, start: int, count: int) -> tuple[dict[str, Any], dict[str, Array]]:
-        """Return some images of a set as bytes (n, H, W, C), with their ids and labels.
-
-        Raises
-        ------
-        KeyError
-            If there is no such set.
-        """
-        images, labels = self._set(which)
-        chosen = range(start, min(start + count, len(images)))
-        description = {"ids": [f"{which}-{n}" for n in chosen], "labels": [int(labels[n]) for n in chosen]}
-        pixels = images[start : start + count]
-        return description, {"images": np.rint(np.clip(pixels, 0, 1) * 255).astype(np.uint8)}
 
     def _set(self, which: str) -> tuple[Array, Array]:
         """Return the images and the labels of a set."""
@@ -315,10 +302,12 @@ def targets_for(model: Sequential, labels: list[int]) -> Array:
     return np.eye(outputs, dtype=model.dtype)[labels]
 
 
-def _loss_for(model: Sequential) -> Any:
+def _loss_for(model: Sequential) -> Loss:
     """Return the loss that fits the end of a model that nobody has compiled."""
-    softmax = any(ends_in_softmax(layer) for layer in model.layers[-2:])
-    return SparseCategoricalCrossentropy(from_logits=not softmax)
+    end = next((layer for layer in reversed(model.layers) if not isinstance(layer, Flatten | Reshape)), None)
+    if isinstance(getattr(end, "activation", None), Sigmoid) or model.output_shape[-1] == 1:
+        return MeanSquaredError()
+    return SparseCategoricalCrossentropy(from_logits=end is None or not ends_in_softmax(end))
 
 
 def _winner(predicted: Array) -> int:

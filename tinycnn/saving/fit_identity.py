@@ -55,8 +55,9 @@ def identity(run: Run, begun_with: Config) -> Config:
     elif run.validation is not None:
         parts = zip(("x", "y", "sample_weight"), run.validation, strict=True)
         validation = {name: checksum(part) for name, part in parts if part is not None}
+    backend = model.backend
     more = {
-        "backend": model.backend.name,
+        "backend": backend.name if backend.overlay is None else f"{backend.name} with {backend.overlay!r}",
         "data": run.batches.identity(),
         "validation_data": validation,
         "augment": None if given.augment is None else given.augment.get_config(),

@@ -12,7 +12,6 @@ const SHOWN_OF_MANY = 10;
 
 /** Fill a view. */
 export async function mount(element, app) {
-  if (!app.source.isRecording) document.head.append(make("link", { rel: "stylesheet", href: "/draw.css" }));
   const drawing = make("div", {}, make("p", {}, "Loading …"));
   element.append(drawing);
   if (app.source.isRecording) element.append(make("p", { class: "remark" }, "Galleries, and where the network looks, need the engine, which a recording does not have."));

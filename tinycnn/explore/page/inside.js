@@ -5,7 +5,7 @@ import { codeView, numbersOf } from "./codeview.js";
 import { keepFocus, make, number, short, times } from "./dom.js";
 import { asMark, seenInImage, seenInInput } from "./field.js";
 import { isHidden, keyOf, predicting } from "./guess.js";
-import { MapView, asImage, extent, photograph, picture, placeOf } from "./maps.js";
+import { MapView, asImage, extent, photograph, picture, placeOf, scheme } from "./maps.js";
 import { explanationView } from "./numbers.js";
 import { indexAt, offset, valueAt } from "./safetensors.js";
 import { chosenIn, gradientOptions, layerNumber, layerPass, within } from "./selection.js";
@@ -36,7 +36,7 @@ export function mount(section, app) {
   /** Paint the row of layers. */
   function drawRow() {
     const pass = app.pass;
-    const key = `${pass.description.trace} ${way()} ${getComputedStyle(document.documentElement).colorScheme}`;
+    const key = `${pass.description.trace} ${way()} ${scheme()}`;
     if (drawn !== key) {
       drawn = key;
       const input = make("li", {}, make("button", { type: "button", disabled: true },
@@ -175,7 +175,7 @@ export function mount(section, app) {
     /** Show the channels of the array in which a number is chosen; a click chooses the same place in another one. */
     function drawStrips(target, index) {
       const { channels } = asImage(target);
-      const key = `${app.pass.description.trace} ${index.length === 3 ? index[2] : ""} ${getComputedStyle(document.documentElement).colorScheme}`;
+      const key = `${app.pass.description.trace} ${index.length === 3 ? index[2] : ""} ${scheme()}`;
       if (strips.dataset.key === key) return;
       strips.dataset.key = key;
       if (channels < 2) {

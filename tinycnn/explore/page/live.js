@@ -15,7 +15,4 @@ export const live = {
 
   /** Return what a layer holds in a pass, by name. */
   layer: async (trace, layer) => (await arraysOf(api(`/api/trace/${trace}/layer/${layer}`))).arrays,
-
-  /** Return {description: {ids, labels}, arrays: {images}} of some images of a set. */
-  images: (which, start, count) => arraysOf(api(`/api/images/${which}?start=${start}&count=${count}`)),
 };

@@ -7,10 +7,11 @@ import { make, short } from "./dom.js";
 const ENDS = { light: { zero: [250, 250, 247], plus: [178, 75, 0], minus: [0, 90, 160] },
   dark: { zero: [28, 29, 33], plus: [255, 159, 64], minus: [95, 180, 255] } };
 
+/** Return whether the page is "light" or "dark" now, by choice or because the system is. */
+export const scheme = () => getComputedStyle(document.documentElement).getPropertyValue("--scheme").trim();
+
 /** Return the colours of the theme that is shown. */
-export function palette() {
-  return ENDS[getComputedStyle(document.documentElement).colorScheme.startsWith("dark") ? "dark" : "light"];
-}
+export const palette = () => ENDS[scheme()] ?? ENDS.light;
 
 /** Return an array's (H, W, channels): rows of numbers become one row of pixels. */
 export function asImage(array) {
