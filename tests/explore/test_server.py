@@ -153,7 +153,7 @@ def without_comments(text: str) -> str:
 
 
 def test_the_code_of_the_page_is_small() -> None:
-    """What the first view needs, with all that it imports, has at most 150 kB; the other views are loaded when shown."""
+    """What the first view imports has at most 150 kB; the other views are loaded when they are shown."""
     needed, left = set(), ["/", "/main.js", "/inside.js", *(path for path in server.FILES if path.endswith(".css"))]
     while left:
         path = left.pop()
