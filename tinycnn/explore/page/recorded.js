@@ -30,7 +30,6 @@ export const recorded = {
   network: async () => (await recording()).describe(),
   trace: async (image, label, mode) => (await recording()).trace(image, label, mode),
   layer: async (trace, layer) => (await recording()).layer(trace, layer),
-  images: async (which, start, count) => (await recording()).thumbnails(which, start, count),
 
   /** Return {state, steps, canCompute} of the training that was recorded, or null; see recorded_training.py. */
   async training() {

@@ -180,20 +180,6 @@ export class Recording {
     return { ...pass.weights[n], ...pass.gradients[n] };
   }
 
-  /** Return some images as bytes, with their ids and labels. */
-  thumbnails(which, start, count) {
-    const chosen = this.labels.map((_, n) => n).slice(start, start + count);
-    const data = new Uint8Array(chosen.length * size(this.network.input_shape));
-    for (const [k, n] of chosen.entries()) {
-      const { x } = this.image(`${which}-${n}`);
-      data.set(Uint8Array.from(x.data, (value) => Math.round(255 * Math.min(1, Math.max(0, value)))), k * x.data.length);
-    }
-    return {
-      description: { ids: chosen.map((n) => `${which}-${n}`), labels: chosen.map((n) => this.labels[n]) },
-      arrays: { images: { shape: [chosen.length, ...this.network.input_shape], data } },
-    };
-  }
-
   /** Show the network at a checkpoint of its training by its number, or at the end (null). */
   use(k) {
     const wanted = k === null ? this.end : this.checkpoints[k];
