@@ -87,6 +87,7 @@ def test_kernels_of_a_learner_run_on_the_page(served: list[Any]) -> None:
         (["ladder_02", "--port", "0"], "not a whole number from 1 to 65535"),
         (["ladder_02", "--record", "page.txt"], "must end in .html"),
         (["ladder_02", "--record", "page.html", "--port", "9000"], "serves nothing"),
+        (["ladder_02", "--record", "page.html", "--kernels", "mine.py"], "leave --kernels or --record out"),
         (["ladder_02", "--record-training", "2"], "--record page.html"),
         (["wide.safetensors"], "does not turn images into classes"),
         (["plain.safetensors", "--record", "page.html"], "a recording needs images"),

@@ -1,5 +1,6 @@
 """A browser for the tests of the page, if there is one."""
 
+import contextlib
 from collections.abc import Iterator
 from typing import Any
 
@@ -30,3 +31,21 @@ def page(browser: Any) -> Iterator[Any]:
     yield page
     context.close()
     assert not problems
+
+
+@pytest.fixture
+def open_page(page: Any) -> Iterator[Any]:
+    """A function that serves a session and opens its page at an address; it returns the session."""
+    pytest.importorskip("starlette", reason="the extra explore is not installed")
+    from serving import serving
+
+    with contextlib.ExitStack() as stack:
+
+        def opened(session: Any, where: str = "image=test-1") -> Any:
+            client = stack.enter_context(serving(session))
+            page.goto(f"{client.address}#{where}")
+            page.wait_for_selector("#views button[aria-current]")
+            return session
+
+        yield opened
+        page.goto("about:blank")  # so that it does not ask a server that has gone

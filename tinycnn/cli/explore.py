@@ -42,6 +42,8 @@ def run(args: argparse.Namespace) -> int:
         raise UsageError("--record-training belongs to a recording; name its file with --record page.html")
     if args.record is not None and (args.port is not None or args.no_browser):
         raise UsageError("--record writes a file and serves nothing; leave --port and --no-browser out")
+    if args.record is not None and args.kernels is not None:
+        raise UsageError("a recording has a forward pass of its own, in the browser; leave --kernels or --record out")
     if args.record is None:
         explore.need_extra()
     from ..explore.mine import KernelFile

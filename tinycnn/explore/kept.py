@@ -42,7 +42,7 @@ def kept_of(trace: Trace) -> list[list[dict[str, Any]]]:
     found: list[list[dict[str, Any]]] = []
     before = False  # whether the layer before has kept its result, which is this one's input
     for entry in trace:
-        kept = []
+        kept: list[dict[str, Any]] = []
         has = {"x": before, "y": False}
         for name, value in _leaves(entry.cache, "cache"):
             if not isinstance(value, np.ndarray):
@@ -52,9 +52,8 @@ def kept_of(trace: Trace) -> list[list[dict[str, Any]]]:
             shared = of is not None and has[of]
             if of is not None:
                 has[of] = True
-            kept.append(
-                {"name": name, "shape": list(value.shape), "bytes": int(value.nbytes), "of": of, "shared": shared}
-            )
+            about: dict[str, Any] = {"name": name, "shape": list(value.shape), "bytes": int(value.nbytes)}
+            kept.append(about | {"of": of, "shared": shared})
         found.append(kept)
         # A layer that only reshapes has handed on the same numbers.
         before = has["y"] or (has["x"] and _same(entry.x, entry.y))

@@ -98,8 +98,9 @@ def test_it_has_the_bits_of_fit(trainings: Any, shuffle: bool) -> None:
     time.sleep(0.01)
     training.pause()
     settle(training)
-    training.start()
-    settle(training)
+    if lane(training)["status"] != "done":  # on a machine that is busy, the pause may come too late
+        training.start()
+        settle(training)
     assert lane(training)["status"] == "done"
     assert lane(training)["step"] == 3 * PER_EPOCH
     assert_same(contents(training), everything(alone))
