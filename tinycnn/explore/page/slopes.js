@@ -17,7 +17,7 @@ const PATIENCE = 250;
 export function measuredByEngine(app, array, index) {
   if (app.source.isRecording) return "";
   const { trace } = app.pass.description;
-  const box = make("section", { class: "numbers slope", "aria-label": `The derivative by ${array}, measured`, "data-array": array });
+  const box = make("section", { class: "numbers slope", tabindex: 0, "aria-label": `The derivative by ${array}, measured`, "data-array": array });
   setTimeout(async () => {
     if (!box.isConnected) return; // another number was chosen meanwhile
     try {

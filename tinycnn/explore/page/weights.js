@@ -50,12 +50,13 @@ export function weightView(app, n, arrays, draw) {
 
 /** Return a button that measures the slope, and the place for what it finds. */
 function measuring(app, n, name, index, found) {
-  const place = make("div", { class: "numbers" });
+  const place = make("div", { class: "numbers", role: "group", "aria-label": "The slope as measured in this browser" });
   const button = make("button", {
     type: "button", class: "measure",
     click: async () => {
       try {
         const answer = await measuredSlope(app, n, name, index, found);
+        place.tabIndex = 0; // so that a wide table can be scrolled by keyboard
         keepFocus(place, () => place.replaceChildren(measuredView(answer)));
         app.say(`${answer.agrees ? "They agree." : "They do not agree."} Measured: ${short(answer.numeric)}, the sum of the terms: ${short(answer.sum)}.`);
       } catch (error) {
