@@ -261,7 +261,7 @@ class Session:
             If there are none.
         """
         if self.mine is None:
-            raise ValueError("there are no kernels of your own; name their file: tinycnn explore NAME --kernels mine.py")
+            raise ValueError("there are no kernels of your own; start with --kernels mine.py")
         return self.mine
 
     def reload_kernels(self) -> None:
