@@ -89,6 +89,13 @@ def test_other_cookies_are_no_secret(guard: Guard, text: str) -> None:
     assert ask(guard, host=HOST, cookie=text)[0] == 403
 
 
+@pytest.mark.parametrize("other", ["a b", "flag", 'prefs={"theme":"dark"}', "k[0]=1", "ä=1", "long=" + "x" * 9000])
+def test_cookies_of_other_programs_harm_nobody(guard: Guard, cookie: str, other: str) -> None:
+    """All ports of a machine share their cookies."""
+    for text in (f"{other}; {cookie}", f"{cookie}; {other}", f"{other};{cookie}"):
+        assert ask(guard, host=HOST, cookie=text)[0] == 200
+
+
 def test_the_secret_opens_nothing_but_the_page(guard: Guard) -> None:
     given = {HEADER.replace("-", "_"): "1", "host": HOST}
     assert ask(guard, "/api/network", query="token=secret", **given)[0] == 403

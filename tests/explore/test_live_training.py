@@ -12,6 +12,7 @@ import pytest
 from helpers import small_network
 
 from tinycnn import Sequential, layers, optimizers, schedules
+from tinycnn.explore.fork import prepared
 from tinycnn.explore.history import Curve, History, State, States
 from tinycnn.explore.mine import KernelFile
 from tinycnn.explore.session import Data, Session
@@ -104,6 +105,13 @@ def test_it_has_the_bits_of_fit(trainings: Any, shuffle: bool) -> None:
     assert lane(training)["status"] == "done"
     assert lane(training)["step"] == 3 * PER_EPOCH
     assert_same(contents(training), everything(alone))
+
+
+def test_a_network_with_one_output_is_refused_with_a_cure() -> None:
+    model = Sequential([layers.Input(X.shape[1:]), layers.Flatten(), layers.Dense(1, activation="sigmoid")])
+    model.compile("sgd", "mean_squared_error")
+    with pytest.raises(ValueError, match="an output for each class"):
+        prepared(model, fresh=True)
 
 
 def test_it_goes_on_from_a_model_that_was_trained(trainings: Any) -> None:

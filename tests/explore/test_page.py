@@ -147,6 +147,45 @@ def test_everything_is_reached_by_keyboard(page: Any) -> None:
         assert "y(4, 5, 2) = " in page.locator("#said").text_content()
 
 
+def test_the_tab_key_goes_to_the_next_field(page: Any) -> None:
+    """Also after something was typed, which paints the page anew."""
+    with serving(session_of(models.build("ladder_03"))) as client:
+        opened(page, client)
+        for first, second in (("row", "column"), ("column", "channel")):
+            page.get_by_label(first, exact=True).fill("3")
+            page.keyboard.press("Tab")
+            page.wait_for_timeout(300)
+            label = "document.activeElement.closest('label')?.querySelector('span').textContent"
+            assert page.evaluate(label) == second
+        page.get_by_label("Number of the image").fill("2")
+        page.keyboard.press("Tab")
+        page.wait_for_timeout(1000)
+        assert page.evaluate("document.activeElement.closest('label')?.querySelector('span').textContent") == (
+            "Loss for the class"
+        )
+
+
+def test_what_went_wrong_stands_above_the_numbers(browser: Any) -> None:
+    session = session_of(models.build("ladder_03"))
+    page = browser.new_page()  # one on which errors may come up
+    with serving(session) as client:
+        opened(page, client)
+        page.evaluate("location.hash = 'image=test-99'")
+        page.wait_for_selector(".problem:not([hidden])")
+        assert "no image 'test-99'" in page.locator(".problem").inner_text()
+        # Weights that somebody else has changed are asked for anew.
+        with session.changing_weights() as model:
+            model.set_weights([array * 0 for array in model.get_weights()])
+        page.evaluate("location.hash = 'image=test-0&layer=2'")
+        page.wait_for_selector(".problem", state="hidden")
+        with session.changing_weights():
+            pass
+        page.evaluate("location.hash = 'image=test-0&layer=3&at=0'")
+        wait_for(page, "test-0", "prediction", "forward", "3", "0")
+        assert parsed(page.locator(".panel output.value").first.text_content()) == np.float32(0.1)
+    page.close()
+
+
 @pytest.mark.parametrize("theme", ["light", "dark"])
 @pytest.mark.parametrize("where", ["view=inside&way=forward", "view=inside&way=backward&teacher=1"])
 def test_nobody_is_kept_out(browser: Any, theme: str, where: str) -> None:

@@ -127,6 +127,38 @@ def test_kernels_of_a_learner_are_compared_and_loaded_again(tmp_path: Path) -> N
         np.testing.assert_array_equal(before, after)
 
 
+@pytest.mark.parametrize(
+    ("line", "says"),
+    [
+        ("return names", "NameError"),
+        ("return {}['k']", "KeyError"),
+        ("assert False", "AssertionError"),
+        ("raise SystemExit(1)", "SystemExit"),
+        ("x[...] = 0", "read-only"),
+    ],
+)
+def test_an_error_in_a_kernel_is_told_with_its_line(tmp_path: Path, line: str, says: str) -> None:
+    path = tmp_path / "mine.py"
+    path.write_text(f"def tanh_forward(x):\n    {line}\n")
+    with serving(session(KernelFile(path))) as client:
+        message = client.error("/api/trace", {"image": "test-0"})
+    assert says in message
+    assert f"mine.py, line 2: {line}" in message
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_a_network_that_has_diverged_can_be_looked_at(value: float) -> None:
+    """This is when somebody wants to see where it began."""
+    made = session()
+    with made.changing_weights() as model:
+        model.layers[3].params["kernel"].value[0, 0] = value
+    with serving(made) as client, np.errstate(all="ignore"):
+        description, arrays = client.arrays("/api/trace", {"image": "test-0"})
+    assert description["loss"] == "NaN"
+    assert np.isnan(arrays["3.y"]).any()
+    assert np.isfinite(arrays["2.y"]).all()
+
+
 def test_without_a_file_there_are_no_kernels_to_compare(client: Client) -> None:
     assert client.json("/api/kernels") == {"file": None, "kernels": [], "changed": False}
     assert "--kernels mine.py" in client.error("/api/kernels", {"do": "reload"})

@@ -80,6 +80,13 @@ def test_a_pass_comes_with_the_bits_of_the_engine(client: Client, session: Sessi
     np.testing.assert_array_equal(held["d_kernel"], trace[0].gradients["kernel"])
 
 
+def test_images_of_a_set(client: Client, session: Session) -> None:
+    _, arrays = client.arrays("/api/images/test?start=10&count=5")
+    np.testing.assert_array_equal(arrays["images"], np.rint(session.data.x_test[10:12] * 255))
+    assert "no set" in client.error("/api/images/other", status=404)
+    assert "start" in client.error("/api/images/test?start=-1")
+
+
 @pytest.mark.parametrize(
     ("body", "says"),
     [

@@ -118,6 +118,8 @@ def test_wrong_arguments_are_named() -> None:
         session.layer(session.trace("test-0")[0]["trace"], 9)
     with pytest.raises(ValueError, match="do not fit"):
         Session(model(), data()._replace(x_test=np.zeros((1, 9, 9, 1), np.float32)))
+    with pytest.raises(ValueError, match="into a row of numbers"):
+        Session(Sequential([layers.Input((4, 4, 1)), layers.Conv2D(2, 3)]))
     with pytest.raises(RuntimeError, match="build"):
         Session(Sequential([layers.Dense(3)]))
 
@@ -145,5 +147,6 @@ def test_a_model_without_a_loss_gets_the_one_that_fits_its_end() -> None:
     assert made.model.loss.from_logits
     made.trace("test-0")
     made = Session(model(outputs=1, activation="sigmoid"))
+    assert made.class_names == ["0", "1"]
     assert isinstance(made.model.loss, losses.MeanSquaredError)
     made.trace(made.add_image(np.zeros((8, 8, 1)), "black"))

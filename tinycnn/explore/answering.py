@@ -10,6 +10,7 @@ from starlette.responses import JSONResponse, Response
 
 from ..core.files import parse_json
 from ..core.types import Array
+from .mine import in_words, place_of_own
 from .protocol import pack
 
 #: The largest body with JSON; it only names images, layers and settings.
@@ -46,10 +47,13 @@ def answered(endpoint: Endpoint) -> Endpoint:
             return JSONResponse({"error": str(error)}, error.status)
         except ClientDisconnect:
             return Response(status_code=400)  # nobody will read it
-        except (ValueError, TypeError, OSError, FloatingPointError, MemoryError) as error:
+        except (Exception, SystemExit) as error:  # a layer or a kernel of a user's own may raise anything
+            place = place_of_own(error)
+            if place is not None:
+                return JSONResponse({"error": f"{in_words(error)}\n{place.file}, line {place.line}: {place.code}"}, 400)
+            if isinstance(error, KeyError) and error.args:
+                return JSONResponse({"error": str(error.args[0])}, 404)
             return JSONResponse({"error": str(error) or type(error).__name__}, 400)
-        except KeyError as error:
-            return JSONResponse({"error": str(error.args[0]) if error.args else "KeyError"}, 404)
 
     return endpoint_with_errors
 

@@ -140,6 +140,19 @@ def last_place(error: BaseException, files: Iterable[str]) -> Place | None:
     return None
 
 
+def place_of_own(error: BaseException) -> Place | None:
+    """Return the last line that was being run outside of tinycnn and of what is installed; None if there is none."""
+    roots = {str(Path(__file__).parents[1]), str(Path(__file__).parents[2] / "kernels"), sys.prefix, sys.base_prefix}
+    files = {frame.filename for frame in traceback.extract_tb(error.__traceback__)}
+    own = [file for file in files if not file.startswith("<") and not any(_lies_in(file, root) for root in roots)]
+    return last_place(error, own)
+
+
+def _lies_in(file: str, root: str) -> bool:
+    """Return whether a file lies in a folder, whatever links lead there."""
+    return Path(file).resolve().is_relative_to(Path(root).resolve())
+
+
 def in_words(error: BaseException) -> str:
     """Return the kind of an error, its message and its notes."""
     if isinstance(error, SyntaxError):  # its line is told elsewhere

@@ -15,6 +15,7 @@ from ..core.printing import say
 from . import routes_gradients, routes_kernels, routes_pictures, routes_training
 from .answering import answered, packed, read_json, whole_number
 from .guard import Guard
+from .pictures import as_bytes
 from .session import Session
 from .training import Training
 
@@ -26,6 +27,8 @@ FILES = {f"/{path.relative_to(PAGE).as_posix()}": path for path in sorted(PAGE.r
 }
 #: The port that is tried first, so that an address can be kept.
 PORT = 8712
+#: The most images in one answer.
+MOST_IMAGES = 200
 
 
 def application(session: Session, training: Training) -> Starlette:
@@ -34,6 +37,12 @@ def application(session: Session, training: Training) -> Starlette:
     @answered
     async def network(request: Request) -> Response:
         return JSONResponse(session.describe())
+
+    @answered
+    async def images(request: Request) -> Response:
+        start = whole_number(request.query_params.get("start", "0"), "start", 0, 2**31)
+        count = whole_number(request.query_params.get("count", "40"), "count", 1, MOST_IMAGES + 1)
+        return packed({}, {"images": as_bytes(session.images(request.path_params["which"], start, count))})
 
     @answered
     async def trace(request: Request) -> Response:
@@ -54,6 +63,7 @@ def application(session: Session, training: Training) -> Starlette:
         routes=[
             *(Route(path, _file) for path in FILES),
             Route("/api/network", network),
+            Route("/api/images/{which}", images),
             Route("/api/trace", trace, methods=["POST"]),
             Route("/api/trace/{trace:int}/layer/{layer:int}", layer),
             *routes_gradients.routes(session),

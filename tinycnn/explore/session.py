@@ -23,7 +23,7 @@ from ..sequential import Sequential
 from . import protocol
 from .kept import kept_of
 from .mine import KernelFile
-from .twins import twin
+from .twins import number, twin
 
 #: How many images of a user's own, and how many passes, are kept; the oldest go first.
 MOST_OWN, MOST_TRACES = 64, 8
@@ -88,6 +88,11 @@ class Session:
 
     def __init__(self, model: Sequential, data: Data | None = None, mine: KernelFile | None = None) -> None:
         model.need_build()
+        if len(model.input_shape) not in (2, 3) or len(model.output_shape) != 1:
+            raise ValueError(
+                f"model: the page shows networks that turn images (H, W, C) or (H, W) into a row of numbers; "
+                f"{model.name} turns {model.input_shape} into {model.output_shape}"
+            )
         if data is not None and data.x_test.shape[1:] != model.input_shape:
             raise ValueError(
                 f"data: images of shape {data.x_test.shape[1:]} do not fit {model.name}, which takes "
@@ -106,9 +111,9 @@ class Session:
     @property
     def class_names(self) -> list[str]:
         """The names of the classes; numbers if nobody has said what the outputs mean."""
-        outputs = self.model.output_shape[-1]
+        count = max(self.model.output_shape[-1], 2)  # one output stands for two classes
         names = list(self.data.class_names) if self.data is not None else []
-        return names if len(names) == outputs else [str(number) for number in range(outputs)]
+        return names if len(names) == count else [str(one) for one in range(count)]
 
     def describe(self) -> dict[str, Any]:
         """Return the network and the sets of images, ready for JSON."""
@@ -152,6 +157,16 @@ class Session:
                 number = int(digits)
                 return Picture(images[number], int(labels[number]), f"{which} image {number}")
         raise KeyError(f"there is no image {name[:40]!r} here (any more); choose another one")
+
+    def images(self, which: str, start: int, count: int) -> Array:
+        """Return some images of a set, fewer at its end.
+
+        Raises
+        ------
+        KeyError
+            If there is no such set.
+        """
+        return self._set(which)[0][start : start + count]
 
     def _set(self, which: str) -> tuple[Array, Array]:
         """Return the images and the labels of a set."""
@@ -201,7 +216,7 @@ class Session:
                 "mode": mode,
                 "label": labels[0],
                 "true": picture.label,
-                "loss": trace.loss,
+                "loss": None if trace.loss is None else number(trace.loss),
                 "batch": len(x),
                 "version": self.version,
                 "kept": kept_of(trace),

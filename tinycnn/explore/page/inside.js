@@ -153,23 +153,14 @@ export function mount(section, app) {
     /** Show the fields in which the chosen number can be typed. */
     function drawPickers(target, index) {
       const names = index.length === 3 ? ["row", "column", "channel"] : index.length === 1 ? ["number"] : index.map((_, axis) => `axis ${axis}`);
-      const fields = index.map((at, axis) => {
-        const input = make("input", {
-          type: "number", min: 0, max: target.shape[axis] - 1, value: at,
-          change: () => {
-            const next = [...index];
-            next[axis] = within(input.value, target.shape[axis]);
-            choose(next);
-          },
-        });
-        return make("label", { class: "choice" }, make("span", {}, names[axis]), input);
-      });
-      if (pickers.contains(document.activeElement)) {
-        // Somebody types here; the fields stay, and only what they show changes.
-        pickers.querySelectorAll("input").forEach((input, axis) => { input.value = index[axis]; });
-        if (pickers.querySelectorAll("input").length === fields.length) return;
+      if (!pickers.children.length) {
+        // The fields stay as long as the layer does, so that nobody who types in them loses the focus.
+        pickers.append(...names.map((name, axis) => make("label", { class: "choice" }, make("span", {}, name), make("input", {
+          type: "number", min: 0, max: target.shape[axis] - 1,
+          change: () => choose([...pickers.querySelectorAll("input")].map((input, n) => within(input.value, target.shape[n]))),
+        }))));
       }
-      pickers.replaceChildren(...fields);
+      pickers.querySelectorAll("input").forEach((input, axis) => { input.value = index[axis]; });
     }
 
     /** Show the channels of the array in which a number is chosen; a click chooses the same place in another one. */
@@ -240,12 +231,14 @@ export function mount(section, app) {
   function drawAnswer() {
     const { data } = app.pass.arrays[`${app.network.layers.length - 1}.y`];
     const { classes } = app.network;
-    if (data.length !== classes.length) return;
-    const order = [...data.keys()].sort((a, b) => data[b] - data[a]).slice(0, 3);
-    const { true: label, loss } = app.pass.description;
+    // One output stands for two classes.
+    const shares = data.length === 1 ? [1 - data[0], data[0]] : data;
+    if (shares.length !== classes.length) return;
+    const order = [...shares.keys()].sort((a, b) => shares[b] - shares[a]).slice(0, 3);
+    const { true: label, loss, batch } = app.pass.description;
     answer.hidden = Boolean(state.get("predict"));
-    answer.textContent = `The network's answer: ${order.map((n) => `${classes[n]} (${short(data[n], false)})`).join(", ")}` +
-      `${label === null ? "" : `. The true class: ${classes[label]}`}${loss === null ? "" : `. Loss for the chosen class: ${short(loss, false)}`}`;
+    answer.textContent = `The network's answer: ${order.map((n) => `${classes[n]} (${short(shares[n], false)})`).join(", ")}` +
+      `${label === null ? "" : `. The true class: ${classes[label]}`}${loss === null ? "" : `. ${batch > 1 ? `Mean loss of the ${batch} images of this pass` : "Loss for the chosen class"}: ${short(Number(loss), false)}`}`;
   }
 
   function draw() {
@@ -253,7 +246,11 @@ export function mount(section, app) {
     drawRow();
     drawAnswer();
     if (check) check.hidden = way() === "forward";
-    drawDetail().catch((error) => { app.say(error.message); console.error(error); });
+    drawDetail().catch((error) => {
+      // Another tab, or a training, has changed the weights.
+      if (error.message.includes("not kept any more")) app.weightsChanged();
+      else app.failed(error);
+    });
   }
 
   app.watch(draw);

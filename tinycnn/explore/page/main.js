@@ -21,6 +21,8 @@ const state = new State();
 const main = document.getElementById("main");
 const said = document.getElementById("said");
 const sections = new Map();
+/** What went wrong with the last pass, where nobody overlooks it. */
+const problem = make("p", { class: "error problem", role: "alert", hidden: true });
 /** Where the numbers of a recording come from, above every view. */
 const origin = make("p", { class: "remark", id: "origin", hidden: !globalThis.tinycnnRecording });
 let asked = 0;
@@ -42,6 +44,13 @@ const app = {
   say(text) {
     said.textContent = text;
   },
+  /** Say what went wrong, above the numbers, which are then those of the last pass that worked. */
+  failed(error) {
+    problem.hidden = false;
+    problem.textContent = `${error.message}${app.pass ? "\nWhat is shown below is from before." : ""}`;
+    app.say(error.message);
+    console.error(error);
+  },
   /** Look at another image. */
   show(image) {
     state.set({ image, label: "", view: "inside" });
@@ -61,7 +70,9 @@ const app = {
   layerArrays(layer) {
     const key = `${app.pass.description.trace}/${layer}`;
     if (!held.has(key)) {
-      held.set(key, source.layer(app.pass.description.trace, layer));
+      const found = source.layer(app.pass.description.trace, layer);
+      found.catch(() => held.delete(key));
+      held.set(key, found);
       while (held.size > 24) held.delete(held.keys().next().value);
     }
     return held.get(key);
@@ -76,16 +87,19 @@ async function look() {
   asked += 1;
   const mine = asked;
   const label = state.get("label");
+  main.setAttribute("aria-busy", "true");
   try {
     const pass = await source.trace(image, label === "" ? null : Number(label), state.get("mode"));
     if (mine !== asked) return; // another image was chosen meanwhile
     app.pass = pass;
+    problem.hidden = true;
     origin.textContent = `${state.hides("title") ? "This image" : pass.description.title}: ${pass.description.remark}`;
     controls();
     for (const listener of app.listeners) listener(pass);
   } catch (error) {
-    app.say(error.message);
-    console.error(error);
+    if (mine === asked) app.failed(error);
+  } finally {
+    if (mine === asked) main.removeAttribute("aria-busy");
   }
 }
 
@@ -104,7 +118,7 @@ function controls() {
     const names = { test: "test images", train: "training images", own: "your own" };
     const shown = sets.map(([name]) => [name, names[name]]);
     if (!count) shown.push([which, names[which] ?? which]);
-    parts.push(choice("Image from", shown, which, (name) => state.set({ image: `${name}-0`, label: "" })), input);
+    parts.push(choice("Image from", shown, which, (name) => state.set({ image: `${name}-0`, label: "" })), count ? input : "");
   }
   const classes = network.classes.map((name, n) => [String(n), name]);
   const own = app.pass && !state.hides("answer") ? `${app.pass.description.true === null ? "most probable" : "true"}: ${network.classes[app.pass.description.label] ?? ""}` : "its own";
@@ -150,7 +164,7 @@ async function start() {
   app.network = await source.network();
   // The secret has done its work: the cookie has it now, and an address that is shown to a class should not.
   if (!source.isRecording) history.replaceState(null, "", `/${location.hash}`);
-  document.getElementById("loading").replaceWith(origin);
+  document.getElementById("loading").replaceWith(origin, problem);
   const { network } = app;
   document.getElementById("title").textContent =
     `${network.name}: ${number(network.parameters)} parameters${network.data ? `, ${network.data}` : ""}`;
@@ -170,7 +184,7 @@ async function start() {
     if (changed.has("theme") || changed.has("teacher")) appearance();
     if (changed.has("view")) view();
     if (changed.has("image") || changed.has("label") || changed.has("mode")) look();
-    controls();
+    setTimeout(controls); // not before the focus is where the Tab key brings it
   });
   await Promise.all([view(), look()]);
 }

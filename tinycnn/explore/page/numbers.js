@@ -41,13 +41,16 @@ function windowOf(part, layer, data, withProducts) {
 const COLUMNS = [
   ["from", "from", (value) => (value ? `(${value.join(", ")})` : "pad")],
   ["input", "input at", (value) => `(${value.join(", ")})`],
-  ["dy", "dy"], ["slope", "slope"], ["dz", "dz"], ["x", "x"], ["shifted", "x − largest"], ["factor", "factor"], ["product", "product"],
+  ["dy", "dy"], ["slope", "slope"], ["dz", "dz"], ["x", "x"], ["normalised", "x̂"], ["shifted", "x − largest"], ["factor", "factor"],
+  ["exponential", "exp(x − largest)"], ["product", "product"],
 ];
 
 /** Return a list of terms, the largest first, and a button that shows more of them. */
 function listOf(part, data, withProducts) {
   const sorted = [...part.terms].sort((a, b) => Math.abs(b.product) - Math.abs(a.product));
-  const columns = COLUMNS.filter(([key]) => key in sorted[0] && (withProducts || key !== "product"));
+  // An exponential is a term by itself, and no product.
+  const leftOut = "exponential" in sorted[0] || !withProducts ? "product" : null;
+  const columns = COLUMNS.filter(([key]) => key in sorted[0] && key !== leftOut);
   const box = make("div");
   const show = (count) => {
     const rows = sorted.slice(0, count).map((term) => columns.map(([key, , write]) =>
@@ -77,11 +80,11 @@ function particular(found, layer, data) {
     return [`The largest number of the window stands at (${found.winner.join(", ")})${tie}. In the backward pass it gets the whole gradient`];
   }
   if (found.count !== undefined) return [`The average of ${found.count} pixels: each counts ${found.count > 1 ? `1/${found.count}` : "fully"}. Pads do not count`];
-  if (layer.kind === "Dropout") {
+  if (layer.kind === "Dropout" && found.kept !== undefined) {
     if (found.kept === null) return ["In prediction, dropout changes nothing"];
     return [found.kept ? `This number was kept, and multiplied by 1 / (1 − ${found.rate}) = ${short(found.scale, false)}` : "This number was dropped: it counts as 0 in this step"];
   }
-  if (layer.kind === "GaussianNoise") return [found.noise ? `The noise that was added: ${of(found.noise)}` : "In prediction, no noise is added"];
+  if (layer.kind === "GaussianNoise" && found.noise !== undefined) return [found.noise ? `The noise that was added: ${of(found.noise)}` : "In prediction, no noise is added"];
   return [];
 }
 

@@ -27,6 +27,8 @@ export function joinedSoftmax(layers, loss) {
 
 /** Return the targets as one number for each of K outputs. */
 export function targetsOf({ label, targets }, K, { name, label_smoothing: smoothing = 0 } = {}) {
+  // One output stands for two classes, and its target is the class itself.
+  if (!targets && K === 1 && (label === 0 || label === 1)) return [label];
   if (targets ? targets.length !== K : !(Number.isInteger(label) && label >= 0 && label < K)) {
     const got = JSON.stringify({ label, targets });
     throw new RangeError(`expected the number of an output, from 0 to ${K - 1}, or ${K} targets; got ${got}`);

@@ -64,7 +64,7 @@ export const batchNorm = {
     const [five, x, y] = [numbers(layer, arrays, c), valueAt(arrays.x, index), valueAt(arrays.y, index)];
     const normalised = (x - five.mean) / five.root;
     const product = normalised * five.gamma;
-    const parts = [part("x̂ × gamma", c, [{ from: index, x, factor: five.gamma, at: [c], product }])];
+    const parts = [part("x̂ × gamma", c, [{ from: index, x, normalised, factor: five.gamma, at: [c], product }])];
     const rounding = difference(y, product + five.beta);
     const found = { ...five, deviation: x - five.mean, normalised, bias: five.beta, y, rounding };
     return explained(layer, index, parts, found);
