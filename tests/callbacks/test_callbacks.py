@@ -611,8 +611,10 @@ def test_every_callback_is_offered():
     classes, found = [Callback], {"Callback"}
     while classes:
         classes += (cls := classes.pop()).__subclasses__()
-        # The command line has callbacks of its own, which other tests may have imported.
-        if cls.__module__.startswith("tinycnn.") and not cls.__module__.startswith("tinycnn.cli."):
+        # The command line and the page have callbacks of their own, which other tests may have imported.
+        if cls.__module__.startswith("tinycnn.") and not cls.__module__.startswith(
+            ("tinycnn.cli.", "tinycnn.explore.")
+        ):
             found.add(cls.__name__)
     assert found | {"Logs"} == set(callbacks.__all__)
 
