@@ -26,8 +26,14 @@ def page(browser: Any) -> Iterator[Any]:
     context = browser.new_context(viewport={"width": 1280, "height": 720})
     page = context.new_page()
     problems: list[str] = []
+
+    def heard(message: Any) -> None:
+        # The browser remarks on every answer that is an error; the page tells those that matter itself.
+        if message.type == "error" and not message.text.startswith("Failed to load resource"):
+            problems.append(message.text)
+
     page.on("pageerror", lambda error: problems.append(str(error)))
-    page.on("console", lambda message: problems.append(message.text) if message.type == "error" else None)
+    page.on("console", heard)
     yield page
     context.close()
     assert not problems
