@@ -1,6 +1,8 @@
 """The page's server: a Starlette application behind a guard, on this machine alone."""
 
+import os
 import socket
+import sys
 import webbrowser
 from pathlib import Path
 from typing import Any
@@ -27,6 +29,8 @@ FILES = {f"/{path.relative_to(PAGE).as_posix()}": path for path in sorted(PAGE.r
 }
 #: The port that is tried first, so that an address can be kept.
 PORT = 8712
+#: How many seconds a request may go on after Ctrl-C.
+PATIENCE = 2.0
 #: The most images in one answer.
 MOST_IMAGES = 200
 
@@ -78,6 +82,19 @@ async def _file(request: Request) -> Response:
     """Return one of the files of the page."""
     path = FILES[request.url.path]
     return FileResponse(path, media_type=_TYPES[path.suffix])
+
+
+def _leave(session: Session) -> None:
+    """End the process at once if a request is still computing, such as a learner's kernel in an endless loop.
+
+    Python would wait for its thread for ever.
+    """
+    if session.lock.acquire(timeout=PATIENCE):
+        session.lock.release()
+        return
+    say("A layer or a kernel was still running; it is left behind.")
+    sys.stdout.flush()
+    os._exit(130)
 
 
 def listen(port: int | None) -> socket.socket:
@@ -147,3 +164,4 @@ def serve(session: Session, port: int | None = None, browser: bool = True) -> No
             server.run(sockets=[listening])
         finally:
             training.close()
+            _leave(session)
