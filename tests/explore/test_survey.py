@@ -76,6 +76,16 @@ def test_answers_are_those_of_predict(both):
     np.testing.assert_allclose(answers.loss.mean(), found.model.evaluate(found.data.x_test, y, verbose=0), rtol=1e-5)
 
 
+def test_a_network_that_gives_nan_answers_nothing():
+    """NumPy's argmax takes NaN for the largest number, so every image would count as the first class."""
+    found = session()
+    with found.changing_weights() as model:
+        model.layers[0].params["kernel"].value[...] = np.nan
+    task = survey_of(found).answers("test")
+    assert task.ended.wait(60)
+    assert "the network gives NaN" in task.error
+
+
 def test_worst_images(both):
     found, answers, _ = both
     p, y = found.model.predict(found.data.x_test), found.data.y_test

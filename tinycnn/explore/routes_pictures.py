@@ -104,7 +104,7 @@ class _Studio:
         description = {
             "done": prepared.done,
             "empty": prepared.is_empty,
-            "predicted": int(p.argmax()),
+            "predicted": None if np.isnan(p).any() else int(p.argmax()),
             "image": self.session.add_image(given, title) if keep else None,
         }
         seen = pictures.as_bytes(np.stack([prepared.before, prepared.after]))

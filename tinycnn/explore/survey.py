@@ -125,6 +125,11 @@ class Survey:
         blocks = [found]
         for block in task.blocks(_block_size(shapes)):
             p = answers.probabilities(model, predictor(images[block].astype(model.dtype)))
+            if np.isnan(p).any():  # no class is the most probable one then
+                raise FloatingPointError(
+                    f"the network gives NaN for {int(np.isnan(p).any(axis=1).sum())} of the first {len(p)} images, so "
+                    "it answers nothing; Look inside shows in which layer that begins"
+                )
             true, rows = labels[block].astype(np.int64), np.arange(len(p))
             predicted = p.argmax(axis=1)
             blocks.append(Answers(true, predicted, p[rows, predicted], p[rows, true]))

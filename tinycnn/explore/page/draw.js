@@ -166,7 +166,7 @@ class Answer {
     });
     if (isEnd) {
       const { predicted, empty, done } = description;
-      const found = empty ? done.join("; ") : `Most probable: ${this.classes[predicted] ?? predicted}, ${percent(p[predicted])}`;
+      const found = empty ? done.join("; ") : predicted === null ? "The network gives NaN for this picture. Look inside shows in which layer that begins" : `Most probable: ${this.classes[predicted] ?? predicted}, ${percent(p[predicted])}`;
       this.app.say(where ? `${where}. ${found}` : found);
     }
   }
