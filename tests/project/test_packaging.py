@@ -194,7 +194,10 @@ def test_the_wheel_holds_the_kernels_inside_the_package(sources: Path, wheel: Pa
     with zipfile.ZipFile(wheel) as archive:
         names = set(archive.namelist())
     wanted = python_files(sources, "tinycnn") | {f"tinycnn/{name}" for name in python_files(sources, "kernels")}
-    assert {name for name in names if not re.match(r"tinycnn-[^/]*\.dist-info/", name)} == wanted | {"tinycnn/py.typed"}
+    page = {path.relative_to(sources).as_posix() for path in (sources / "tinycnn/explore/page").rglob("*.*")}
+    assert len(page) > 20
+    wanted |= page | {"tinycnn/py.typed"}
+    assert {name for name in names if not re.match(r"tinycnn-[^/]*\.dist-info/", name)} == wanted
     assert any(name.endswith(".dist-info/licenses/LICENSE") for name in names)
 
 
