@@ -3,26 +3,7 @@
 // JSON does not have are {number: "NaN"}.
 import { readFileSync } from "node:fs";
 import { pathToFileURL } from "node:url";
-
-const KINDS = {
-  float32: Float32Array, float64: Float64Array, uint8: Uint8Array, int32: Int32Array, int64: BigInt64Array,
-};
-
-function read(key, value) {
-  if (!value || typeof value.base64 !== "string") return value;
-  const bytes = Buffer.from(value.base64, "base64");
-  const data = new KINDS[value.dtype](new Uint8Array(bytes).buffer);
-  return { shape: value.shape, data };
-}
-
-function write(key, value) {
-  if (ArrayBuffer.isView(value)) {
-    const dtype = Object.keys(KINDS).find((name) => value instanceof KINDS[name]);
-    return { dtype, base64: Buffer.from(value.buffer, value.byteOffset, value.byteLength).toString("base64") };
-  }
-  if (typeof value === "number" && !Number.isFinite(value)) return { number: String(value) };
-  return value;
-}
+import { read, write } from "./arrays_as_json.mjs";
 
 const [folder, file] = process.argv.slice(2);
 const arithmetic = await import(pathToFileURL(`${folder}/index.js`));

@@ -2,20 +2,11 @@
 // CASES holds a list of {call, arguments}, methods of a Recording; printed is {refusals, check, results}.
 import { readFileSync } from "node:fs";
 import { pathToFileURL } from "node:url";
+import { write } from "./arrays_as_json.mjs";
 
 const [folder, file, cases] = process.argv.slice(2);
 const load = (name) => import(pathToFileURL(`${folder}/recorded/${name}`));
 const [{ opened }, { Recording }, { drawing }] = await Promise.all(["open.js", "recording.js", "drawing.js"].map(load));
-const KINDS = { float32: Float32Array, float64: Float64Array, uint8: Uint8Array, int32: Int32Array };
-
-function write(key, value) {
-  if (ArrayBuffer.isView(value)) {
-    const dtype = Object.keys(KINDS).find((name) => value instanceof KINDS[name]);
-    return { dtype, base64: Buffer.from(value.buffer, value.byteOffset, value.byteLength).toString("base64") };
-  }
-  if (typeof value === "number" && !Number.isFinite(value)) return { number: String(value) };
-  return value;
-}
 
 async function attempt(work) {
   try {

@@ -24,6 +24,7 @@ from ..network.final_softmax import ends_in_softmax, layer_of
 from ..network.network import Network
 from ..training.data import images_for
 from ..training.step import Passed, forward, walk_backward, walk_forward
+from .copies import computes_alike
 
 
 @dataclass(repr=False)
@@ -255,9 +256,7 @@ def _cache_as_predicted(passed: Passed, step: int) -> Any:
         mean, variance = (layer.buffers[f"moving_{name}"].copy() for name in ("mean", "variance"))
         return BatchNormCache(x, mean, variance, by_batch=False)
     again, cache = layer.forward(x, training=True, step=step)
-    first, second = layer.backend.to_numpy(y), layer.backend.to_numpy(again)
-    scale = float(np.abs(first, where=np.isfinite(first), out=np.zeros_like(first)).max(initial=0))
-    if not np.allclose(second, first, rtol=1e-3, atol=1e-5 * scale, equal_nan=True):
+    if not computes_alike(layer.backend.to_numpy(y), layer.backend.to_numpy(again)):
         raise ValueError(
             f"{layer.label} gives another result in training than in prediction, so its gradient in prediction cannot "
             "be computed; leave y out, or leave training at True"

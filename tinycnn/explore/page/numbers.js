@@ -160,16 +160,3 @@ function apart(found) {
   }
   return make("p", { class: "error" }, `✗ ${text}This is more than rounding: the kernel has computed something else.`);
 }
-
-/** Return the table that compares the analytic derivative with the measured one. */
-export function slopeView(answer) {
-  const rows = [
-    ["by backward", number(answer.analytic)],
-    ["central difference", number(answer.numeric)],
-    ["relative error", answer.relative === null ? "—" : short(answer.relative, false)],
-  ];
-  let verdict = answer.agrees ? "✓ They agree." : "✗ They do not agree: this gradient is wrong.";
-  if (answer.kink) verdict = `This is a kink: the slopes on its two sides differ. ${answer.agrees ? "✓ Backward's lies between them." : "✗ Backward's does not lie between them."}`;
-  return make("div", { class: "numbers" }, table("The same derivative, measured in float64", ["way", "value"], rows),
-    make("p", { class: answer.agrees ? "good" : "error" }, verdict));
-}
