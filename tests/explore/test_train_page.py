@@ -117,6 +117,7 @@ def test_a_fork_is_shown_beside_and_a_reload_loses_nothing(page: Any, served: Se
     fork = page.get_by_role("region", name="Fork")
     fork.get_by_text("initial weights times 2: standing still; step 3").wait_for()
     page.locator("summary", has_text="Loss as a table").click()
+    page.locator(".curve th[scope=col]").first.wait_for()  # The table is filled when it is opened, a moment later.
     headings = page.locator(".curve th[scope=col]").all_text_contents()
     assert headings == [
         "step", "training: batch", "training: test", "fork, initial weights times 2: batch",

@@ -243,9 +243,10 @@ def record_files() -> list[bytes]:
     """Return a record of ``tinycnn reproduce`` in which every field is as small as possible."""
     small = {str: "x", int: 1, float: 0.5, list: [], dict: {}}
     record = {key: small[kind if isinstance(kind, type) else kind[0]] for key, kind in records._FIELDS.items()}
-    curves = {key: [0.5, 1.5] for key in records.CURVES}
+    curves = {key: [0.5, 1.5] for key in (*records.CURVES, "seconds_by_epoch")}
+    machine = {"processor": "p", "cores": 2}
     recipe = {"data": "digits", "epochs": 2, "batch_size": 32}
-    changes = {"format": records.FORMAT, "name": "a", "seed": 1, "epochs": 2, "recipe": recipe}
+    changes = {"format": records.FORMAT, "name": "a", "seed": 1, "epochs": 2, "recipe": recipe, "machine": machine}
     return [json.dumps(record | curves | changes | {"confusion_matrix": [[1, 0], [0, 1]]}).encode()]
 
 
