@@ -18,15 +18,16 @@ slow:  ## Run the slow tests, which install tinycnn, run the examples, and train
 	.venv/bin/python -m pytest -m slow
 
 # Numba's kernels are counted too, because they also run as plain Python here.
-coverage:  ## Measure which lines the quick tests run, and fail below 95 percent.
-	.venv/bin/python -m pytest -q --cov --cov-report=
-	NUMBA_DISABLE_JIT=1 .venv/bin/python -m pytest -q --cov --cov-append --cov-report= -W "ignore::RuntimeWarning" \
+coverage:  ## Measure which lines the quick tests run, and fail below 95 percent; takes about 15 minutes.
+	$(PYTHON) -m pytest -q --cov --cov-report=
+	NUMBA_DISABLE_JIT=1 $(PYTHON) -m pytest -q --cov --cov-append --cov-report= -W "ignore::RuntimeWarning" \
 	    tests/kernels/test_kernels_parity.py tests/kernels/test_lanes.py tests/kernels/test_conv_norm.py \
 	    tests/small_parts/test_augmentation.py
-	.venv/bin/coverage report --fail-under=95 --omit="kernels/cuda/*"
+	$(PYTHON) -m coverage report --fail-under=95 --omit="kernels/cuda/*"
 
+# The kernels run in the simulator, and are compiled for two generations of cards.
 cuda:  ## Test the cuda backend in the simulator, without a GPU; needs pip install -e ".[cuda]".
-	NUMBA_ENABLE_CUDASIM=1 .venv/bin/python -m pytest -m cuda
+	NUMBA_ENABLE_CUDASIM=1 $(PYTHON) -m pytest -q -m cuda
 
 lint:  ## Check the style and the formatting with ruff.
 	.venv/bin/ruff check .

@@ -1,6 +1,7 @@
 """A browser for the tests of the page, if there is one."""
 
 import contextlib
+import os
 from collections.abc import Iterator
 from typing import Any
 
@@ -25,6 +26,8 @@ def page(browser: Any) -> Iterator[Any]:
     """A page on which no error may come up."""
     context = browser.new_context(viewport={"width": 1280, "height": 720})
     page = context.new_page()
+    if slowness := os.environ.get("TINYCNN_SLOW_BROWSER"):  # It finds tests that take a moment for granted.
+        context.new_cdp_session(page).send("Emulation.setCPUThrottlingRate", {"rate": float(slowness)})
     problems: list[str] = []
 
     def heard(message: Any) -> None:
