@@ -135,6 +135,7 @@ INTERNAL: dict[str, str] = {
     "Profile.*": "made by profile",
     "NumericError.*": "raised by fit",
     "DataFileError.*": "raised by readers",
+    "FolderData.*": "made by from_folder",
     "DownloadError.*": "raised by loaders",
     "assert_layer_contract": "takes a function that makes layers; its arguments are a test's own",
     "model_report": "takes a documented network's name and the time of a gradient check",
@@ -498,9 +499,20 @@ def _functions() -> dict[str, Made]:
         "datasets.load": (datasets.load, {"name": "digits"}),
         "datasets.names": (datasets.names, {}),
         "datasets.load_image": (datasets.load_image, {"path": _picture_file(), "shape": (8, 8, 1)}),
+        "datasets.from_folder": (
+            datasets.from_folder,
+            {
+                "path": _picture_folder(),
+                "image_size": (8, 6),
+                "color_mode": "rgb",
+                "validation_split": 0.5,
+                "seed": 1,
+                "follow_links": False,
+            },
+        ),
         "datasets.mnist_like": (datasets.mnist_like, {"image": np.eye(30), "size": 28, "box": 20}),
         "datasets.read_idx": (datasets.read_idx, {"path": _idx_file(), "shape": (3,), "max_bytes": 100}),
-        "models.build": (models.build, {"name": "ladder_01"}),
+        "models.build": (models.build, {"name": "ladder_01", "input_shape": (8, 8, 3), "classes": 3}),
         "models.recipe": (models.recipe, {"name": "ladder_01"}),
         "models.names": (models.names, {}),
         "models.variations": (models.variations, {}),
@@ -522,6 +534,16 @@ def _picture_file() -> Path:
     path = folder() / "picture.png"
     Image.fromarray(np.eye(8, dtype=np.uint8)).save(path)
     return path
+
+
+def _picture_folder() -> Path:
+    """Return a folder with a folder of two pictures for each of two classes."""
+    root = folder() / "pictures"
+    for name in ("one", "two"):
+        (root / name).mkdir(parents=True, exist_ok=True)
+        for number in range(2):
+            Image.fromarray(np.full((8, 6), number, np.uint8)).save(root / name / f"{number}.png")
+    return root
 
 
 def _idx_file() -> Path:

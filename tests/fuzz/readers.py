@@ -22,7 +22,7 @@ import tinycnn
 from tinycnn import Sequential, callbacks, layers
 from tinycnn.cli import _picture, _runs
 from tinycnn.cli._results import records
-from tinycnn.datasets import cifar10, read_idx
+from tinycnn.datasets import _image_file, cifar10, read_idx
 from tinycnn.datasets._formats import read_records
 from tinycnn.saving import fit_state
 from tinycnn.saving import model_file as checkpoint
@@ -232,6 +232,9 @@ def read_picture(path: Path) -> None:
     image, _ = _picture.read(path, shape, "mnist" if shape[2] == 1 else "none")
     assert image.shape == shape
     assert np.isfinite(image).all()
+    # What a folder's pictures are asked first. A header may be good where pixels are not, but not the other way round.
+    header = _image_file.read_header(path)
+    assert min(header.height, header.width) > 0
 
 
 def descriptions() -> list[bytes]:

@@ -2,8 +2,9 @@
 
 ``digits`` is drawn by tinycnn itself and is always available. ``mnist``, ``fashion_mnist`` and ``cifar10`` are read
 from the folder that the environment variable ``TINYCNN_DATA`` names or, if they are not there, from the platform's
-cache folder. If they are not there either, they are downloaded into it. ``load_image`` reads a picture of your own, and
-``mnist_like`` prepares a picture of a digit for a network that was trained on MNIST.
+cache folder. If they are not there either, they are downloaded into it. ``from_folder`` reads a folder of your own
+pictures as a data set, ``load_image`` reads a single one, and ``mnist_like`` prepares a picture of a digit for a
+network that was trained on MNIST.
 
 >>> from tinycnn import datasets
 >>> datasets.names()
@@ -21,6 +22,7 @@ from ..core.messages import shown
 from ..core.public import listing
 from . import cifar10, digits, fashion_mnist, mnist
 from ._fetch import DownloadError
+from ._folder import FolderData, from_folder
 from ._formats import DataFileError, DataSet, read_idx
 from ._image_file import load_image
 from ._mnist_like import mnist_like
@@ -28,9 +30,11 @@ from ._mnist_like import mnist_like
 __all__ = [
     "DataFileError",
     "DownloadError",
+    "FolderData",
     "cifar10",
     "digits",
     "fashion_mnist",
+    "from_folder",
     "get",
     "load",
     "load_image",

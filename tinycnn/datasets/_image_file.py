@@ -33,6 +33,18 @@ SUFFIXES = (
 )
 
 
+#: The tag of EXIF that says how a photograph is to be turned; from 5 on its sides change places.
+_ORIENTATION = 0x0112
+
+
+class Header(NamedTuple):
+    """The size of a picture once it is upright, and whether it is grey."""
+
+    height: int
+    width: int
+    grey: bool
+
+
 class Picture(NamedTuple):
     """A picture as bytes (H, W, 1) or (H, W, 3), and in words what was done to it."""
 
@@ -107,6 +119,18 @@ def read(path: Path, channels: int | None) -> Picture:
     size = check_plain_file(path, MAX_BYTES)
     with _damage_told(str(path)), path.open("rb") as raw:
         return _decoded(raw, size, channels)
+
+
+def read_header(path: Path) -> Header:
+    """Read the size of a picture, and whether it is grey, without decoding it; it raises what :func:`read` raises."""
+    from PIL import Image
+
+    size = check_plain_file(path, MAX_BYTES)
+    with _damage_told(str(path)), path.open("rb") as raw, _open(raw, size) as file:
+        # Not file.getexif(), which for PNG decodes the pixels, because the tags may come after them.
+        lies = Image.Image.getexif(file).get(_ORIENTATION) in (5, 6, 7, 8)
+        height, width = (file.width, file.height) if lies else (file.height, file.width)
+        return Header(height, width, _is_grey(file.mode))
 
 
 def read_bytes(content: bytes, channels: int | None, name: str = "the file") -> Picture:
@@ -207,17 +231,18 @@ def _decoded(raw: BinaryIO, size: int, channels: int | None) -> Picture:
     done: list[str] = []
     picture = _opened(raw, size, done)
     if channels is None:
-        channels = 1 if picture.mode in ("1", "L", "LA", "La") else 3
+        channels = 1 if _is_grey(picture.mode) else 3
     if "A" in picture.getbands() or "a" in picture.getbands() or "transparency" in picture.info:
         picture = _composited(picture, done)
     pixels = np.asarray(picture.convert("L" if channels == 1 else "RGB"))
     return Picture(pixels.reshape(*pixels.shape[:2], channels), done)
 
 
-def _opened(raw: BinaryIO, size: int, done: list[str]) -> Any:
-    """Return the decoded picture, upright, with 8 bits per channel."""
+@contextmanager
+def _open(raw: BinaryIO, size: int) -> Iterator[Any]:
+    """Open a picture without decoding it, and refuse one that is too large."""
     # Importing the last two makes them known to Image.open; Image.init() would import every format there is.
-    from PIL import Image, ImageOps, TiffImagePlugin, WebPImagePlugin  # noqa: F401
+    from PIL import Image, TiffImagePlugin, WebPImagePlugin  # noqa: F401
 
     with warnings.catch_warnings():
         # Pillow warns about large pictures, but the limit here is lower than Pillow's, and about odd metadata.
@@ -226,13 +251,31 @@ def _opened(raw: BinaryIO, size: int, done: list[str]) -> Any:
             if file.width * file.height > MAX_PIXELS or max(file.size) > MAX_SIDE:
                 limit = f"{MAX_PIXELS:,}, or {MAX_SIDE:,} on a side"
                 raise ValueError(f"{file.width} by {file.height} pixels are more than the limit of {limit}")
-            file.load()
-            picture = ImageOps.exif_transpose(file)
-            if getattr(file, "is_animated", False):
-                done.append("the first of several frames")
-    if picture.mode.startswith("I") or picture.mode == "F":
+            yield file
+
+
+def _opened(raw: BinaryIO, size: int, done: list[str]) -> Any:
+    """Return the decoded picture, upright, with 8 bits per channel."""
+    from PIL import Image, ImageOps
+
+    with _open(raw, size) as file:
+        file.load()
+        picture = ImageOps.exif_transpose(file)
+        if getattr(file, "is_animated", False):
+            done.append("the first of several frames")
+    if _is_deep(picture.mode):
         picture = Image.fromarray(_eight_bits(np.asarray(picture, np.float64)))
     return picture
+
+
+def _is_deep(mode: str) -> bool:
+    """Return whether the pixels of a picture are grey and have more than 8 bits."""
+    return mode.startswith("I") or mode == "F"
+
+
+def _is_grey(mode: str) -> bool:
+    """Return whether a picture has no colours."""
+    return mode in ("1", "L", "LA", "La") or _is_deep(mode)
 
 
 def _eight_bits(values: Array) -> Array:

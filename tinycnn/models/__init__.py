@@ -15,11 +15,14 @@ Each document has a file that holds its networks. To add a network, write a func
 the family's decorator :meth:`~tinycnn.models.family.Family.network` on it.
 """
 
+from ..core.checks import integer
+from ..core.checks import shape as checked_shape
 from ..core.messages import unknown
 from ..core.public import listing
 from ..layers import Input
 from ..sequential import Sequential
 from . import eip, fashion, ladder, mnist_cifar, small
+from .adapting import CLASSES, adapted
 from .family import Network
 from .recipe import ParameterCount, Recipe
 
@@ -50,7 +53,7 @@ def variations() -> list[str]:
     return list(_VARIATIONS)
 
 
-def build(name: str) -> Sequential:
+def build(name: str, *, input_shape: tuple[int, int, int] | None = None, classes: int | None = None) -> Sequential:
     """Build a documented network, without compiling it.
 
     The weights are drawn with the seed that ``tinycnn.set_seed`` has set. The backend is the active one.
@@ -59,19 +62,36 @@ def build(name: str) -> Sequential:
     ----------
     name : str
         One of :func:`names` or :func:`variations`.
+    input_shape : (H, W, C), optional
+        The shape of one image, if it is not the document's.
+    classes : int, optional
+        How many classes there are, if not ten: the last layer with weights gets as many units or filters.
 
     Returns
     -------
     Sequential
-        The built model, with `name` as its name; its output has shape (N, 10).
+        The built model, with `name` as its name; its output has shape (N, classes).
 
     Raises
     ------
     ValueError
-        If there is no such network; the message names the most similar one and lists them all.
+        If there is no such network (the message names the most similar one and lists them all), or if it cannot take
+        images of this shape.
+
+    Examples
+    --------
+    >>> from tinycnn import models
+    >>> model = models.build("ladder_09", input_shape=(32, 32, 3), classes=4)
+    >>> model.input_shape, model.output_shape
+    ((32, 32, 3), (4,))
     """
     network = _find(name)
-    return Sequential([Input(network.recipe.input_shape), *network.make_layers()], name=name)
+    shape = None if input_shape is None else checked_shape(input_shape, "input_shape")
+    count = None if classes is None else integer(classes, "classes")
+    layers = network.make_layers()
+    if shape in (None, network.recipe.input_shape) and count in (None, CLASSES):
+        return Sequential([Input(network.recipe.input_shape), *layers], name=name)
+    return adapted(network.recipe, layers, shape or network.recipe.input_shape, count or CLASSES)
 
 
 def recipe(name: str) -> Recipe:
