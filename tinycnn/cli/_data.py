@@ -12,7 +12,7 @@ from ._arguments import UsageError
 class Data(NamedTuple):
     """A data set; its images are float32 (N, H, W, C) in [0, 1]."""
 
-    name: str
+    name: str  # of a data set, or the path of a folder of pictures
     title: str
     class_names: tuple[str, ...]
     x_train: Array

@@ -56,8 +56,10 @@ def measures(image: Array) -> dict[str, float]:
 
 
 def unlike(image: Array, data: str) -> str | None:
-    """Return in words what is unlike the training images of a data set, or None if nothing is."""
-    ranges = RANGES[data]
+    """Return in words what is unlike the training images of a data set, or None if nothing is known to be."""
+    ranges = RANGES.get(data)
+    if ranges is None:  # the user's own pictures
+        return None
     for name, value in measures(image).items():
         low, high = ranges[name]
         if not low <= value <= high:

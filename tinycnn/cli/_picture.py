@@ -2,7 +2,6 @@
 
 from pathlib import Path
 
-from .. import datasets
 from ..core.types import Array, Shape
 from ..datasets import _for_network, _image_file
 from ..datasets._mnist_like import NoInkError
@@ -75,8 +74,3 @@ def in_folder(folder: Path) -> list[Path]:
 def is_picture(path: Path) -> bool:
     """Return whether a file has the name of a picture; macOS puts its own data into files that begin with a point."""
     return path.suffix.lower() in _image_file.SUFFIXES and not path.name.startswith(".") and path.is_file()
-
-
-def class_names(data: str | None, outputs: int) -> tuple[str, ...]:
-    """Return the names of a data set's classes, or numbers if the data set is not known."""
-    return tuple(datasets.get(data).class_names) if data else tuple(map(str, range(outputs)))

@@ -18,6 +18,7 @@ from ..core.files import PART, check_destination, make_folder, parse_json, read_
 from ..saving import fit_state
 from ..saving.state_folder import StateFolder
 from ..sequential import Sequential
+from . import _origin
 from ._json import without_nan
 
 MODEL, HISTORY, RUN = "model.safetensors", "history.csv", "run.json"
@@ -37,7 +38,10 @@ COLUMNS = ("epoch", "loss", "accuracy", "val_loss", "val_accuracy", "learning_ra
 
 @dataclass(frozen=True)
 class Settings:
-    """The settings that decide a run's figures, to the bit, on one machine; only ``epochs`` may grow on resuming."""
+    """The settings that decide a run's figures, to the bit, on one machine; only ``epochs`` may grow on resuming.
+
+    ``pictures`` describes a folder of pictures, as :class:`tinycnn.cli._origin.Pictures` does; None for a data set.
+    """
 
     model: str
     data: str
@@ -45,6 +49,24 @@ class Settings:
     batch_size: int
     seed: int
     backend: str
+    pictures: dict[str, Any] | None = None
+
+    @classmethod
+    def read(cls, description: Mapping[str, Any]) -> "Settings":
+        """Return the settings that a file holds among other things.
+
+        Raises
+        ------
+        KeyError, TypeError, ValueError
+            If one of them is missing, or the data are neither a data set nor a folder of pictures as it was described.
+        """
+        settings = cls(**{item.name: description[item.name] for item in fields(cls) if item.name in description})
+        _origin.of_run(settings.to_dict())
+        return settings
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the settings for a file; what is None is left out."""
+        return {name: value for name, value in asdict(self).items() if value is not None}
 
 
 @dataclass
@@ -118,7 +140,7 @@ class Recorder(Callback):
 
     def get_state(self) -> dict[str, Any]:
         elapsed = time.perf_counter() - self._begun
-        state = {"settings": asdict(self.settings), "progress": asdict(self.progress), "elapsed": elapsed}
+        state = {"settings": self.settings.to_dict(), "progress": asdict(self.progress), "elapsed": elapsed}
         return state | ({"replaces": True} if self.replaces else {})
 
     def set_state(self, state: dict[str, Any]) -> None:
@@ -185,7 +207,7 @@ def read_state(folder: Path) -> Found | None:
     try:
         state = fit_state.decoded(*contents, path).state
         [own] = [entry["state"] for entry in state["callbacks"] if entry["class_name"] == Recorder.__name__]
-        settings, progress = Settings(**own["settings"]), Progress(**own["progress"])
+        settings, progress = Settings.read(own["settings"]), Progress(**own["progress"])
         return Found(path, settings, progress, state["batch"], "replaces" in own)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise ValueError(f"{path} was not written by 'tinycnn train': {error!r}") from error
@@ -195,7 +217,7 @@ def read_finished(folder: Path) -> tuple[Settings, int, bool] | None:
     """Return the settings, the epochs and whether it stopped early of a run that is finished, or None."""
     try:
         description = read_description(folder)
-        settings = Settings(**{item.name: description[item.name] for item in fields(Settings)})
+        settings = Settings.read(description)
         results = description["results"]
         found = settings, int(results["epochs"]), bool(results["stopped_early"])
     except (OSError, ValueError, KeyError, TypeError):

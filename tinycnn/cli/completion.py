@@ -3,7 +3,8 @@
 import argparse
 
 from ..core.printing import OUT
-from ._arguments import folder_name, model_name
+from ._arguments import DATA, folder_name, model_name
+from ._origin import data_name
 
 HELP = "Print a script for completion in bash or zsh"
 EXAMPLE = "tinycnn completion bash > ~/.local/share/bash-completion/completions/tinycnn"
@@ -30,6 +31,8 @@ def run(args: argparse.Namespace) -> int:
     for action in _actions(args.parser):
         if action.type is model_name or action.dest == "names":
             action.choices = names
+        elif action.type is data_name:
+            action.choices = DATA
         elif action.type is folder_name:
             action.complete = shtab.DIRECTORY  # type: ignore[attr-defined]
         elif action.dest == "images":

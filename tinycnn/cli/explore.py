@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from ..core.printing import say
-from ._arguments import DATA, UsageError, add_threads, set_threads, whole_number
+from ._arguments import UsageError, add_threads, set_threads, whole_number
+from ._origin import check_exists, data_name, is_folder
 
 HELP = "See inside a network, down to single products, in a browser"
 EXAMPLE = "tinycnn explore ladder_03 --data digits"
@@ -21,7 +22,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the network and the options."""
     text = "folder of a run, model's file (.safetensors), or documented network, which is then trained for a moment"
     parser.add_argument("network", metavar="RUN_OR_MODEL_OR_NAME", help=text)
-    parser.add_argument("--data", choices=DATA, help="data set to look at (default: the network's own)")
+    data = "data set or folder of pictures to look at (default: the network's own)"
+    parser.add_argument("--data", type=data_name, metavar="DATA", help=data)
     kernels = "Python file with kernels of your own, which take the place of the reference's; it is executed"
     parser.add_argument("--kernels", metavar="FILE", type=Path, help=kernels)
     port = "port on this machine (default: 8712, or a free one)"
@@ -93,8 +95,9 @@ def _html_name(text: str) -> Path:
 def _load(args: argparse.Namespace) -> tuple[Any, Any]:
     """Return the model, and its data or None."""
     from .. import models
-    from . import _data, predict
+    from . import predict
 
+    check_exists(args.data)
     path = Path(args.network)
     known = [*models.names(), *models.variations()]
     if args.network in known and not path.exists():
@@ -108,7 +111,7 @@ def _load(args: argparse.Namespace) -> tuple[Any, Any]:
             f"{args.network} is no folder of a run, no file and no documented network; 'tinycnn models' lists these"
         )
     loaded = predict.load(path, args.data, args.threads)
-    return loaded.model, None if loaded.data is None else _data.load(loaded.data)
+    return loaded.model, None if loaded.data is None else loaded.data.load()
 
 
 def _run_of(name: str, data: str | None) -> Path | None:
@@ -130,6 +133,11 @@ def _trained(args: argparse.Namespace) -> tuple[Any, Any]:
 
     recipe = models.recipe(args.network)
     name = args.data or recipe.data
+    if is_folder(name):
+        raise UsageError(
+            f"{args.network} has no run in {RUNS}/ on the pictures in {name}; train it first: tinycnn train "
+            f"{args.network} --data {name}"
+        )
     _data.check_fit(args.network, recipe.input_shape, name)
     set_threads(args.threads, "cpu")
     data = _data.load(name)

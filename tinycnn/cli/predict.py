@@ -8,7 +8,8 @@ from typing import Any, NamedTuple
 
 from ..core.printing import ERR, OUT, say
 from ..core.types import Array
-from ._arguments import DATA, UsageError, add_threads, folder_name, set_threads
+from ._arguments import UsageError, add_threads, folder_name, set_threads
+from ._origin import Origin, check_exists, data_name
 
 HELP = "Show a trained network's predictions for pictures"
 EXAMPLE = "tinycnn predict runs/ladder_03-mnist seven.png 0"
@@ -18,10 +19,10 @@ _EIGHTHS = " ▏▎▍▌▋▊▉"
 
 
 class Loaded(NamedTuple):
-    """A model, the data set that it was trained on if that is known, and the backend to run it on."""
+    """A model, the data that it was trained on if they are known, and the backend to run it on."""
 
     model: Any
-    data: str | None
+    data: Origin | None
     backend: str
 
 
@@ -47,8 +48,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     prepare = "how pictures are made like the training images; none: resize them only (default: by the data)"
     parser.add_argument("--prepare", choices=("auto", "mnist", "fashion_mnist", "none"), default="auto", help=prepare)
-    data = "data set that a model's file was trained on, for the names of its classes"
-    parser.add_argument("--data", choices=DATA, help=data)
+    data = (
+        "data set or folder of pictures that a model's file was trained on, for the names of its classes; or where the "
+        "folder of pictures of a run is now"
+    )
+    parser.add_argument("--data", type=data_name, metavar="DATA", help=data)
     save = "write what the network saw to this PNG file; of several images, to numbered files"
     parser.add_argument("--save-input", metavar="FILE", type=_png_name, help=save)
 
@@ -60,23 +64,23 @@ def run(args: argparse.Namespace) -> int:
     import tinycnn
 
     from ..inspection import answers
-    from . import _likeness, _picture
+    from . import _likeness
 
     loaded = load(args.folder, args.data, args.threads)
     model, data = loaded.model, loaded.data
-    way = _way(args.prepare, data, model.input_shape)
+    way = _way(args.prepare, None if data is None else data.name, model.input_shape)
     found, failed = _find(args.images, data, model.input_shape, way)
     targets = _targets(args.save_input, found) if args.save_input else []
     with tinycnn.use_backend(loaded.backend):
         outputs = model.predict(answers.as_trained(model, np.stack([image.pixels for image in found])))
     probabilities = answers.probabilities(model, outputs)
-    names = _picture.class_names(data, probabilities.shape[1])
+    names = tuple(map(str, range(probabilities.shape[1]))) if data is None else data.class_names
     for image, p in zip(found, probabilities, strict=True):
         say(f"{image.title}: {names[int(p.argmax())]}")
         if image.done:
             say(textwrap.fill("; ".join(image.done), 79, initial_indent="  ", subsequent_indent="  "))
         say(chart(p, names, OUT.encoding))
-        reason = _likeness.unlike(image.pixels, data) if data else None
+        reason = None if data is None else _likeness.unlike(image.pixels, data.name)
         if image.path is not None and reason:
             ERR.say(f"tinycnn: warning: {image.path} is unlike what the network was trained on: {reason}")
     for image, target in zip(found, targets, strict=False):
@@ -116,39 +120,26 @@ def load(path: Path, asked: str | None, threads: int | None) -> Loaded:
     """Load the model of a run, or a model's file; one in the folder of a run belongs to that run."""
     import tinycnn
 
-    from .. import datasets, sequential
-    from . import _runs
+    from .. import sequential
+    from . import _origin, _runs
 
+    check_exists(asked)
     whole = path / _runs.MODEL if path.is_dir() else path
     if path.is_dir() or (path.name == _runs.MODEL and (path.parent / _runs.RUN).is_file()):
         description = _runs.read_description(whole.parent)
-        data, backend = description["data"], description["backend"]
-        classes = len(datasets.get(data).class_names)
-        if asked not in (None, data):
-            raise UsageError(f"--data {asked}: {whole.parent} was trained on {data}; leave --data out")
+        data, backend = _origin.of_run(description, asked, whole.parent), description["backend"]
     elif path.exists():
-        data, backend, classes = asked, "cpu", None
+        data, backend = None, "cpu"
     else:
         raise FileNotFoundError(f"{path}: no such folder or file; 'tinycnn train' writes one, and so does model.save")
     set_threads(threads, backend)
     with tinycnn.use_backend(backend):
-        model = sequential.load_model(whole) if classes is None else _runs.load_model(whole.parent, classes)
+        model = sequential.load_model(whole) if data is None else _runs.load_model(whole.parent, len(data.class_names))
     if len(model.input_shape) != 3 or model.input_shape[2] not in (1, 3) or len(model.output_shape) != 1:
         raise ValueError(f"{whole} does not turn images into classes: {model.input_shape} becomes {model.output_shape}")
-    if classes is None and data is not None:
-        _check_data(whole, model, data)
+    if data is None and asked is not None:
+        data = _origin.for_model(asked, model.input_shape, model.output_shape[0], whole)
     return Loaded(model, data, backend)
-
-
-def _check_data(path: Path, model: Any, data: str) -> None:
-    """Raise UsageError if a model cannot have been trained on a data set."""
-    from .. import datasets
-    from . import _data
-
-    _data.check_fit(str(path), model.input_shape, data)
-    names = datasets.get(data).class_names
-    if model.output_shape != (len(names),):
-        raise UsageError(f"--data {data} has {len(names)} classes, but {path} has {model.output_shape[0]}")
 
 
 def _way(asked: str, data: str | None, input_shape: Any) -> str:
@@ -161,7 +152,7 @@ def _way(asked: str, data: str | None, input_shape: Any) -> str:
         raise UsageError(str(error)) from None
 
 
-def _find(wanted: list[str], data: str | None, input_shape: Any, way: str) -> tuple[list[Image], bool]:
+def _find(wanted: list[str], data: Origin | None, input_shape: Any, way: str) -> tuple[list[Image], bool]:
     """Return the images, and whether a picture in a folder could not be read, which has been said by then."""
     from . import _picture
 
@@ -186,15 +177,13 @@ def _find(wanted: list[str], data: str | None, input_shape: Any, way: str) -> tu
     return found, failed
 
 
-def _test_image(number: int, data_name: str | None) -> Image:
+def _test_image(number: int, origin: Origin | None) -> Image:
     """Return an image of the test set by its number."""
-    from . import _data
-
-    if data_name is None:
+    if origin is None:
         raise UsageError(
             f"IMAGE {number} is the number of a test image, but nothing says which data set is meant; add --data NAME"
         )
-    data = _data.load(data_name)
+    data = origin.load()
     if not 0 <= number < len(data.x_test):
         raise UsageError(
             f"IMAGE must be from 0 to {len(data.x_test) - 1} for the test set of {data.title}; got {number}"

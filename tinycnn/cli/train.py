@@ -4,13 +4,15 @@ import argparse
 import shlex
 import statistics
 import warnings
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from ..core.backend import BACKENDS, DEVICE_BACKENDS
 from ..core.printing import ERR, say
-from ._arguments import DATA, UsageError, add_model_name, add_threads, folder_name, set_threads, whole_number
+from . import _picture_options
+from ._arguments import UsageError, add_model_name, add_threads, folder_name, set_threads, whole_number
+from ._origin import check_exists, data_name, is_folder
 
 HELP = "Train a network by its recipe and keep the model and figures"
 #: A state is written after every epoch, and during an epoch when the last state is this old. A killed run loses no
@@ -22,13 +24,14 @@ EXAMPLE = "tinycnn train ladder_03 --data digits --epochs 3 --out runs/try"
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add NAME and the settings that may differ from the recipe's."""
     add_model_name(parser)
-    data = "data set to train on (default: the recipe's); digits needs no download"
-    parser.add_argument("--data", choices=DATA, help=data)
-    epochs = "epochs in total, including resumed ones (default: the recipe's)"
+    data = "mnist, fashion_mnist, cifar10, digits, or a folder with a folder of pictures for each class"
+    parser.add_argument("--data", type=data_name, metavar="DATA", help=data)
+    _picture_options.add(parser)
+    epochs = "epochs, resumed ones included (default: the recipe's)"
     parser.add_argument("--epochs", type=whole_number(1), metavar="N", help=epochs)
     images = "images per step (default: the recipe's)"
     parser.add_argument("--batch-size", type=whole_number(1), metavar="N", help=images)
-    seed = "the same seed gives the same bits (default: the recipe's)"
+    seed = "the same seed gives the same bits (default: recipe's)"
     parser.add_argument("--seed", type=whole_number(0), metavar="S", help=seed)
     parser.add_argument("--backend", choices=BACKENDS + DEVICE_BACKENDS, help="kernels to run on (default: cpu)")
     add_threads(parser)
@@ -45,24 +48,27 @@ def run(args: argparse.Namespace) -> int:
     from .. import models
     from . import _data, _runs
 
+    check_exists(args.data)
     recipe = models.recipe(args.name)
-    folder = args.out or Path("runs") / f"{args.name}-{args.data or recipe.data}"
+    folder = args.out or Path("runs") / f"{args.name}-{Path(args.data).resolve().name if args.data else recipe.data}"
     before, finished = _earlier(folder) if args.resume else (None, None)
     known = before.settings if before else finished[0] if finished else None
     settings = _resumed(args, known, folder) if known else _fresh(args, recipe)
-    _data.check_fit(args.name, recipe.input_shape, settings.data)
+    if not is_folder(settings.data):
+        _data.check_fit(args.name, recipe.input_shape, settings.data)
     if finished and (finished[2] or finished[1] >= settings.epochs):
         why = "stopped early" if finished[2] else f"{settings.epochs} were asked for"
         say(f"The run in {folder} is finished: {_epochs(finished[1])} ({why}).")
         return 0
     if not before and not args.overwrite:
         _refuse_an_earlier_run(folder, args.resume)
+    settings, data = _picture_options.read(args, settings) if is_folder(settings.data) else (settings, None)
     _runs.prepare(folder)
     threads = set_threads(args.threads, settings.backend)
     replaces = before.replaces if before else bool(_runs.results_in(folder))
     with warnings.catch_warnings():
         warnings.showwarning = _tell_warning
-        return _train(folder, settings, threads, going_on=before is not None, replaces=replaces)
+        return _train(folder, settings, threads, data, going_on=before is not None, replaces=replaces)
 
 
 def _earlier(folder: Path) -> tuple[Any, Any]:
@@ -111,16 +117,20 @@ _OTHERWISE = "--overwrite begins anew and deletes what is there, and another --o
 
 def _resume_line(settings: Any, folder: Path) -> str:
     """Return the command that continues a run."""
-    return f"tinycnn train {settings.model} --data {settings.data} --out {shlex.quote(str(folder))} --resume"
+    data, out = shlex.quote(settings.data), shlex.quote(str(folder))
+    return f"tinycnn train {settings.model} --data {data} --out {out} --resume"
 
 
 def _fresh(args: argparse.Namespace, recipe: Any) -> Any:
     """Return the settings of a new run: the arguments, and the recipe's settings for what they leave out."""
     from ._runs import Settings
 
+    data = args.data or recipe.data
+    if not is_folder(data):
+        _picture_options.refuse(args, data)
     return Settings(
         model=args.name,
-        data=args.data or recipe.data,
+        data=data,
         epochs=args.epochs or recipe.epochs,
         batch_size=args.batch_size or recipe.batch_size,
         seed=recipe.seed if args.seed is None else args.seed,
@@ -137,22 +147,30 @@ def _resumed(args: argparse.Namespace, saved: Any, folder: Path) -> Any:
                 f"cannot resume: the run in {folder} has {key.replace('_', ' ')} {getattr(saved, key)}, "
                 f"but {value} was given; leave that argument out, or choose another --out"
             )
+    if saved.pictures is None:
+        _picture_options.refuse(args, saved.data)
+    else:
+        _picture_options.check_same(args, saved.pictures, folder)
     return replace(saved, epochs=args.epochs or saved.epochs)
 
 
-def _train(folder: Path, settings: Any, threads: int, going_on: bool, replaces: bool) -> int:
-    """Train with these settings, from the beginning or from the last state, and write the files of the run."""
+def _train(folder: Path, settings: Any, threads: int, data: Any, going_on: bool, replaces: bool) -> int:
+    """Train with these settings, from the beginning or from the last state, and write the files of the run.
+
+    ``data`` are the images of a folder of pictures, or None for a data set, which is then loaded.
+    """
     import tinycnn
 
     from .. import models
     from ..callbacks import EarlyStopping
     from . import _data, _runs
 
-    data = _data.load(settings.data)
+    if data is None:
+        data = _data.load(settings.data)
     recipe = models.recipe(settings.model)
     with tinycnn.use_backend(settings.backend):
         tinycnn.set_seed(settings.seed)
-        model = models.build(settings.model)
+        model = models.build(settings.model, input_shape=data.x_train.shape[1:], classes=len(data.class_names))
         model.compile(recipe.make_optimizer(), recipe.loss, ["accuracy"])
         callbacks = recipe.make_callbacks()
         stopping = next((callback for callback in callbacks if isinstance(callback, EarlyStopping)), None)
@@ -252,7 +270,7 @@ def _finish(
     _runs.write_description(
         folder,
         {
-            **asdict(settings),
+            **settings.to_dict(),
             "status": "interrupted" if interrupted else "finished",
             "command": _command(settings),
             "threads": threads,
@@ -295,8 +313,9 @@ def _remarks(settings: Any, interrupted: bool) -> str:
 
 def _command(settings: Any) -> str:
     """Return the command that gives the same figures, without ``--out``, which only concerns this machine."""
+    more = "" if settings.pictures is None else _picture_options.text(settings.pictures)
     return (
-        f"tinycnn train {settings.model} --data {settings.data} --epochs {settings.epochs} "
+        f"tinycnn train {settings.model} --data {shlex.quote(settings.data)}{more} --epochs {settings.epochs} "
         f"--batch-size {settings.batch_size} --seed {settings.seed} --backend {settings.backend}"
     )
 

@@ -6,16 +6,15 @@ The pictures are narrow, so that a telephone shows them without a loss of legibi
 import csv
 import io
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from ... import datasets, metrics, models
+from ... import metrics, models
 from ...core.files import read_whole
 from ...core.types import Array
-from .. import _arguments, _data, _runs
+from .. import _data, _origin, _runs
 from .blocks import Block, Heading, Picture, Table, Text
 
 #: The largest ``history.csv`` that is read; a real one has a few kB.
@@ -72,7 +71,7 @@ def read(folder: Path) -> Run:
     found = _runs.read_state(folder)
     if found is None or not history["loss"]:
         raise ValueError(f"the run in {folder} has not finished an epoch yet, so there is nothing to report")
-    return Run(folder, "unfinished", asdict(found.settings), history)
+    return Run(folder, "unfinished", found.settings.to_dict(), history)
 
 
 def _check(description: Mapping[str, Any], path: Path) -> None:
@@ -87,9 +86,12 @@ def _check(description: Mapping[str, Any], path: Path) -> None:
     for key, kind in wanted.items():
         if not isinstance(results, Mapping) or not isinstance(results.get(key), kind) or key not in results:
             raise ValueError(f"{path} is not what 'tinycnn train' writes: its results have no {key!r}")
-    for name, known in (("model", [*models.names(), *models.variations()]), ("data", _arguments.DATA)):
-        if description[name] not in known:
-            raise ValueError(f"{path} is not what 'tinycnn train' writes: it has an unknown {name}")
+    if description["model"] not in [*models.names(), *models.variations()]:
+        raise ValueError(f"{path} is not what 'tinycnn train' writes: it has an unknown model")
+    try:
+        _origin.of_run(description)
+    except ValueError as error:
+        raise ValueError(f"{path} is not what 'tinycnn train' writes: {error}") from error
 
 
 def _history(folder: Path) -> dict[str, list[float]]:
@@ -113,11 +115,11 @@ def tested(run: Run) -> Tested | str:
 
     if not (run.folder / _runs.MODEL).exists():
         return f"there is no {_runs.MODEL} yet"
-    classes = len(datasets.get(run.description["data"]).class_names)
+    origin = _origin.of_run(run.description)
     try:
         with tinycnn.use_backend(run.description["backend"]):
-            model = _runs.load_model(run.folder, classes)
-            data = _data.load(run.description["data"])
+            model = _runs.load_model(run.folder, len(origin.class_names))
+            data = origin.load()
             probabilities = model.predict(data.x_test)
     except (OSError, ValueError, TypeError, ImportError, RuntimeError) as error:
         return str(error)
@@ -128,7 +130,7 @@ def tested(run: Run) -> Tested | str:
 
 def title(run: Run) -> str:
     """Return the title of the report."""
-    return f"{run.description['model']} on {datasets.get(run.description['data']).title}"
+    return f"{run.description['model']} on {_origin.of_run(run.description).title}"
 
 
 def blocks(run: Run, answers: Tested | str) -> list[Block]:
@@ -141,7 +143,7 @@ def blocks(run: Run, answers: Tested | str) -> list[Block]:
         shown += [*_by_class(answers), *_images(answers)]
     else:
         shown += [Text(f"The pictures of test images are left out: {answers}.")]
-    return [*shown, Heading(2, "How it was made"), *_origin(run)]
+    return [*shown, Heading(2, "How it was made"), *_how_it_was_made(run)]
 
 
 def _status(run: Run) -> str:
@@ -255,7 +257,7 @@ def _picture(name: str, caption: str, draw: str, *arguments: Any, narrow: bool =
     return Picture(name, caption, drawn, narrow)
 
 
-def _origin(run: Run) -> list[Block]:
+def _how_it_was_made(run: Run) -> list[Block]:
     """Return the settings, the command, and on which machine and with which versions the run was made."""
     description = run.description
     keys = ("model", "data", "epochs", "batch_size", "seed", "backend", "threads")
