@@ -29,7 +29,7 @@ from .training.non_finite import NumericError  # noqa: E402
 from .training.predictor import Predictor  # noqa: E402
 
 #: Imported when first used: they bring matplotlib, pooch or Hypothesis along, which training does not need.
-_LAZY = ("datasets", "plotting", "profile", "testing")
+_LAZY = ("datasets", "plotting", "profile", "sklearn", "testing")
 
 __all__ = [
     "Augmentation",

@@ -58,8 +58,8 @@ def tracked_files() -> list[Path]:
     return [path for name in listing.stdout.split("\0") if name and (path := ROOT / name).is_file()]
 
 
-#: What the modules of the page's server import, which only the extra ``explore`` installs.
-EXPLORE = ("starlette", "anyio", "uvicorn")
+#: What only extras install: the page's server, and scikit-learn.
+EXTRAS = {"starlette": "explore", "anyio": "explore", "uvicorn": "explore", "sklearn": "sklearn"}
 
 
 # Doctests are collected here and not by --doctest-modules, which would import kernels/ a second time, under that name.
@@ -69,9 +69,10 @@ def test_the_examples_in_docstrings(name: str, tmp_path: Path, monkeypatch: pyte
     try:
         module = importlib.import_module(name)
     except ModuleNotFoundError as error:
-        if str(error.name).partition(".")[0] not in EXPLORE:
+        extra = EXTRAS.get(str(error.name).partition(".")[0])
+        if extra is None:
             raise
-        pytest.skip(f"the extra explore is not installed: {error}")
+        pytest.skip(f"the extra {extra} is not installed: {error}")
     lines: list[str] = []
     runner = doctest.DocTestRunner(verbose=False)
     for test in doctest.DocTestFinder(exclude_empty=True).find(module, name):
@@ -102,6 +103,8 @@ def run_program(text: str, folder: Path) -> str:
     ],
 )
 def test_the_programs_in_the_documents_run(page: Path, program: str, tmp_path: Path) -> None:
+    if "sklearn" in program:
+        pytest.importorskip("sklearn.base", reason="the extra sklearn is not installed")
     run_program(program, tmp_path)
 
 

@@ -1,0 +1,92 @@
+"""Between scikit-learn's rows of numbers and the images that a network takes."""
+
+import math
+from typing import Any
+
+import numpy as np
+
+from ..core.checks import shape as checked_shape
+from ..core.types import Array, Shape
+
+
+def shape_given(X: Any) -> Shape | None:
+    """Return the shape of one sample in X if X holds images, (N, H, W) or (N, H, W, C); None if it holds rows."""
+    shape = getattr(X, "shape", None)
+    if shape is None:
+        try:
+            shape = np.asarray(X).shape
+        except ValueError:  # rows of different lengths, about which scikit-learn says what is wrong
+            return None
+    if len(shape) <= 2:
+        return None
+    if len(shape) > 4:
+        raise ValueError(
+            f"X must be images, (N, H, W) or (N, H, W, C), or rows of pixels, (N, features); got {tuple(shape)}"
+        )
+    return _with_channels(tuple(shape[1:]))
+
+
+def as_rows(X: Any) -> Any:
+    """Return X as scikit-learn checks it: with one row for each sample."""
+    if shape_given(X) is None:
+        return X
+    images = np.asarray(X)
+    return images.reshape(len(images), math.prod(images.shape[1:]))
+
+
+def input_shape(given: Shape | None, wanted: Any, features: int) -> Shape:
+    """Return the shape of one sample that a network gets.
+
+    Parameters
+    ----------
+    given : tuple of int or None
+        The shape of the images in X; None if X holds rows.
+    wanted : tuple of int or None
+        The parameter ``image_shape``.
+    features : int
+        How many numbers a sample has.
+
+    Returns
+    -------
+    tuple of int
+        (H, W, C), or (features,) if rows are not those of a square picture and nothing says what they are.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If ``image_shape`` is not the shape of an image, or not that of these samples.
+    """
+    if wanted is None:
+        side = math.isqrt(features)
+        return given or ((side, side, 1) if side * side == features else (features,))
+    shape = checked_shape(wanted, "image_shape")
+    if len(shape) not in (2, 3):
+        raise ValueError(f"image_shape must be (H, W) or (H, W, C); got {shape}")
+    shape = _with_channels(shape)
+    if given is not None and given != shape:
+        raise ValueError(f"image_shape={shape}, but X holds images of the shape {given}; leave image_shape out")
+    if math.prod(shape) != features:
+        raise ValueError(
+            f"image_shape={shape} has {math.prod(shape)} pixels and channels, but X has {features} features; give the "
+            "(H, W, C) of the images in X"
+        )
+    return shape
+
+
+def as_images(rows: Array, shape: Shape, bytes_too: bool) -> Array:
+    """Return rows as samples (N, \\*shape); bytes are divided by 255 unless the network does that itself."""
+    images = rows.reshape(len(rows), *shape)
+    if rows.dtype == np.uint8 and not bytes_too:
+        return np.divide(images, 255, dtype=np.float32)
+    return images
+
+
+def check_same(given: Shape | None, trained: Shape) -> None:
+    """Raise ValueError if images have another shape than those that a network was trained on."""
+    if given is not None and given != trained:
+        raise ValueError(f"X holds images of the shape {given}, but this classifier was trained on {trained}")
+
+
+def _with_channels(shape: Shape) -> Shape:
+    """Return (H, W, C) for (H, W) too."""
+    return (*shape, 1) if len(shape) == 2 else shape
