@@ -24,12 +24,23 @@ from .core.backend import get_backend, use_backend  # noqa: E402
 from .core.public import listing  # noqa: E402
 from .core.seeding import set_seed  # noqa: E402
 from .core.version import __version__  # noqa: E402
+from .saving import formats  # noqa: E402
 from .sequential import Sequential, load_model  # noqa: E402
 from .training.non_finite import NumericError  # noqa: E402
 from .training.predictor import Predictor  # noqa: E402
 
 #: Imported when first used: they bring matplotlib, pooch or Hypothesis along, which training does not need.
-_LAZY = ("datasets", "plotting", "profile", "sklearn", "testing")
+_LAZY = ("datasets", "interchange", "plotting", "profile", "sklearn", "testing")
+
+# Files of other programs, and the modules that read and write them; each is imported when a file of its kind is met.
+formats.register(
+    "keras",
+    "tinycnn.interchange.keras_files",
+    writes_with="h5py",
+    extra="keras",
+    endings=(".weights.h5", ".h5", ".hdf5"),
+)
+formats.register("safetensors", "tinycnn.interchange.pytorch_files")
 
 __all__ = [
     "Augmentation",
@@ -42,6 +53,7 @@ __all__ = [
     "datasets",
     "get_backend",
     "initializers",
+    "interchange",
     "layers",
     "load_model",
     "losses",

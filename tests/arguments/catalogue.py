@@ -25,6 +25,7 @@ from tinycnn import (
     callbacks,
     datasets,
     initializers,
+    interchange,
     layers,
     losses,
     metrics,
@@ -42,7 +43,7 @@ from tinycnn.network.network import Network
 MODULES = (
     *("tinycnn", "tinycnn.layers", "tinycnn.losses", "tinycnn.metrics", "tinycnn.optimizers", "tinycnn.schedules"),
     *("tinycnn.callbacks", "tinycnn.initializers", "tinycnn.regularizers", "tinycnn.activations", "tinycnn.datasets"),
-    *("tinycnn.models", "tinycnn.testing", "tinycnn.plotting", "tinycnn.profile"),
+    *("tinycnn.models", "tinycnn.testing", "tinycnn.plotting", "tinycnn.profile", "tinycnn.interchange"),
 )
 #: Classes that are written in two halves, of which users meet one by name.
 HALVES = {"Layer": (layers.Layer, Weights), "Sequential": (Sequential, Network, Compiling)}
@@ -513,6 +514,15 @@ def _functions() -> dict[str, Made]:
         "datasets.mnist_like": (datasets.mnist_like, {"image": np.eye(30), "size": 28, "box": 20}),
         "datasets.read_idx": (datasets.read_idx, {"path": _idx_file(), "shape": (3,), "max_bytes": 100}),
         "models.build": (models.build, {"name": "ladder_01", "input_shape": (8, 8, 3), "classes": 3}),
+        "interchange.save_pytorch": (
+            interchange.save_pytorch,
+            {"model": model(), "path": folder() / "new.safetensors", "names": ["0", "3"]},
+        ),
+        "interchange.load_pytorch": (
+            interchange.load_pytorch,
+            {"model": model(), "path": _pytorch_file(), "names": ["0", "3"], "check_finite": True},
+        ),
+        "interchange.pytorch_source": (interchange.pytorch_source, {"model": model()}),
         "models.recipe": (models.recipe, {"name": "ladder_01"}),
         "models.names": (models.names, {}),
         "models.variations": (models.variations, {}),
@@ -549,6 +559,12 @@ def _picture_folder() -> Path:
 def _idx_file() -> Path:
     path = folder() / "idx"
     path.write_bytes(b"\0\0\x08\1\0\0\0\3abc")
+    return path
+
+
+def _pytorch_file() -> Path:
+    path = folder() / "pytorch.safetensors"
+    interchange.save_pytorch(model(), path)
     return path
 
 

@@ -23,7 +23,7 @@ FLOORS = (
     ("course", "explore"),
     ("__init__",),
     ("keras", "onnx", "sklearn", "testing", "profile"),
-    ("models", "plotting"),
+    ("interchange", "models", "plotting"),
     ("callbacks", "sequential"),
     ("saving", "inspection"),
     ("training",),

@@ -28,7 +28,14 @@ except ModuleNotFoundError:
 MODULES = (
     *("tinycnn", "tinycnn.activations", "tinycnn.augmentation", "tinycnn.callbacks", "tinycnn.datasets"),
     *("tinycnn.datasets.cifar10", "tinycnn.datasets.digits", "tinycnn.datasets.fashion_mnist"),
-    *("tinycnn.datasets.mnist", "tinycnn.initializers", "tinycnn.layers", "tinycnn.losses", "tinycnn.metrics"),
+    *(
+        "tinycnn.datasets.mnist",
+        "tinycnn.initializers",
+        "tinycnn.interchange",
+        "tinycnn.layers",
+        "tinycnn.losses",
+        "tinycnn.metrics",
+    ),
     *("tinycnn.models", "tinycnn.optimizers", "tinycnn.plotting", "tinycnn.profile", "tinycnn.regularizers"),
     *("tinycnn.schedules", "tinycnn.testing", "tinycnn.testing.strategies"),
     *("tinycnn.kernels.reference", "tinycnn.kernels.cpu"),

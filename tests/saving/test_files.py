@@ -22,6 +22,7 @@ from tinycnn import Sequential, layers, load_model
 from tinycnn.core.files import MAX_DEPTH, parse_json, read_whole
 from tinycnn.core.version import NUMERICS
 from tinycnn.saving import model_file as checkpoint
+from tinycnn.saving import opening
 
 ROOT = Path(__file__).resolve().parents[2]
 FIXTURES = ROOT / "tests" / "fixtures"
@@ -370,7 +371,7 @@ def test_what_is_not_a_plain_file_is_refused(tmp_path):
 def test_a_file_larger_than_the_limit_is_not_opened(tmp_path):
     path = tmp_path / "model.safetensors"
     with path.open("wb") as file:
-        file.truncate(checkpoint.MAX_BYTES + 1)  # takes no room on the disk
+        file.truncate(opening.MAX_BYTES + 1)  # takes no room on the disk
     with small_memory(), pytest.raises(ValueError, match="more than the limit of 4294967296"):
         load_model(path)
 

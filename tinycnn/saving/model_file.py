@@ -7,7 +7,6 @@ random order, and the same model has to give the same bytes.
 import json
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
@@ -16,24 +15,20 @@ import safetensors.numpy
 
 from .. import losses, metrics, optimizers
 from ..core.checks import boolean, integer
-from ..core.checks import path as checked_path
 from ..core.description import described
-from ..core.files import check_plain_file, parse_json, write_whole
+from ..core.files import parse_json, write_whole
 from ..core.messages import shown
 from ..core.registry import custom_classes
 from ..core.types import Array, Shape
 from ..core.version import NUMERICS
 from ..kernels import aligned
 from ..network.network import MAX_LAYERS, Network
-from . import foreign
+from . import formats, opening
 
 N = TypeVar("N", bound=Network)
 
 #: The format of files that are written. All formats up to it are read; tests/fixtures has a file of each.
 FORMAT = 1
-#: The largest file, and the largest header in it, that are read. A file is mapped, so its size alone takes no memory.
-MAX_BYTES, MAX_HEADER_BYTES = 4 * 2**30, 64 * 2**20
-_KEY = "tinycnn"
 _WEIGHT, _SLOT = "weights/", "optimizer/"
 #: How the names of those arrays begin that are not part of the model; see :mod:`tinycnn.saving.fit_state`.
 STATE = "state/"
@@ -117,7 +112,7 @@ def packed(arrays: Mapping[str, Array], description: Mapping[str, Any]) -> bytes
         raise ValueError(
             f"this cannot be saved, because it could not be read again: {error}; make it flatter"
         ) from error
-    return safetensors.numpy.save(arrays, metadata={_KEY: text})
+    return safetensors.numpy.save(arrays, metadata={opening.KEY: text})
 
 
 def load_model(
@@ -137,7 +132,11 @@ def load_model(
         Whether to refuse weights that are NaN or infinite.
     """
     boolean(check_finite, "check_finite")
-    with custom_classes(custom_objects), _opened(path) as (file, description):
+    seen = opening.look(path)
+    if seen.other is not None:
+        read = formats.function("load_model", seen)
+        return read(seen.path, kind, custom_objects, check_finite=check_finite)
+    with custom_classes(custom_objects), _opened(seen) as (file, description):
         model, input_shape, training = _described(description, kind, path)
         _check_arrays(file, model, input_shape, training, path)
         with _named_errors(path):
@@ -152,15 +151,26 @@ def load_model(
 
 
 def save_weights(model: Network, path: Any) -> None:
-    """Write weights as :meth:`Sequential.save_weights` does; the file is that of a model that was not compiled."""
-    write_whole(path, packed(*contents(model, training=False)))
+    """Write weights as :meth:`Sequential.save_weights` does; the file is that of a model that was not compiled.
+
+    A name that ends as the files of another program do, such as ``.weights.h5``, makes it a file of that program.
+    """
+    write = formats.writer(path)
+    if write is None:
+        write_whole(path, packed(*contents(model, training=False)))
+    else:
+        write(model, path)
 
 
 def load_weights(model: Network, path: Any, *, check_finite: bool) -> None:
     """Overwrite weights with those in a file, as :meth:`Sequential.load_weights` says."""
     boolean(check_finite, "check_finite")
+    seen = opening.look(path)
+    if seen.other is not None:
+        formats.function("load_weights", seen)(model, seen.path, check_finite=check_finite)
+        return
     targets = {_WEIGHT + key: value for key, value in model.weights().items()}
-    with _opened(path) as (file, _):
+    with _opened(seen) as (file, _):
         stored = {key for key in file.keys() if key.startswith(_WEIGHT)}  # noqa: SIM118  (not a dict)
         _compare(file, stored, {key: value.shape for key, value in targets.items()}, model, path)
         # All are read before one is changed.
@@ -171,7 +181,10 @@ def load_weights(model: Network, path: Any, *, check_finite: bool) -> None:
 
 def read_extra(path: Any) -> dict[str, Any]:
     """Return the ``extra`` that :func:`save_model` was given."""
-    with _opened(path) as (_, description):
+    seen = opening.look(path)
+    if seen.other is not None:
+        raise opening.not_ours(seen)
+    with _opened(seen) as (_, description):
         extra = description.get("extra", {})
     if not isinstance(extra, dict):
         raise ValueError(f"{path}: its 'extra' must be an object; got {shown(extra)}")
@@ -179,12 +192,10 @@ def read_extra(path: Any) -> dict[str, Any]:
 
 
 @contextmanager
-def _opened(path: Any) -> Iterator[tuple[Any, dict[str, Any]]]:
-    """Open a file for the block, and give the reader of its arrays and its description."""
-    path = checked_path(path)
-    if path.is_dir():
-        raise IsADirectoryError(f"{path} is not a tinycnn model: it is {foreign.folder(path)}")
-    description = _description(_read_header(path), path)
+def _opened(seen: opening.Seen) -> Iterator[tuple[Any, dict[str, Any]]]:
+    """Open a file of tinycnn for the block, and give the reader of its arrays and its description."""
+    path = seen.path
+    description = _description(seen)
     try:
         with safetensors.safe_open(path, framework="numpy") as file:
             yield file, description
@@ -192,59 +203,15 @@ def _opened(path: Any) -> Iterator[tuple[Any, dict[str, Any]]]:
         raise ValueError(f"{path} is not a tinycnn model: {str(error)[:300]}") from error
 
 
-def _read_header(path: Path) -> dict[str, Any]:
-    """Return the safetensors header, read strictly; whether its offsets make sense is left to safetensors.
-
-    Source: https://github.com/huggingface/safetensors, section "Format": eight bytes for a length, then JSON.
-    """
-    size = check_plain_file(path, MAX_BYTES)
-    with path.open("rb") as file:
-        length = int.from_bytes(file.read(8), "little")
-        possible = size >= 8 and length <= min(MAX_HEADER_BYTES, size - 8)
-        begins = file.read(1) == b"{"
-        other = None if possible and begins else foreign.description(path, size)
-        if not possible or other:
-            cut = "; it seems to be a safetensors file that was cut short" if begins else ""
-            unknown = f"a file of {size} bytes cannot have a header of {length} (at most {MAX_HEADER_BYTES} are read)"
-            cut = cut or "; a model is the file that model.save writes"
-            raise ValueError(f"{path} is not a tinycnn model: {other or unknown + cut}")
-        file.seek(8)
-        text = file.read(length)
-    try:
-        header = parse_json(text)
-    except ValueError as error:
-        raise ValueError(f"{path} is not a tinycnn model: its header is not JSON: {error}") from error
-    if not isinstance(header, dict):
-        raise ValueError(f"{path} is not a tinycnn model: its header is not a JSON object")
-    _check_whole(header, size - 8 - length, path)
-    return header
-
-
-def _check_whole(header: dict[str, Any], there: int, path: Path) -> None:
-    """Raise if a file ends before its arrays do; any other disagreement is left to safetensors."""
-    offsets = [entry.get("data_offsets") for entry in header.values() if isinstance(entry, dict)]
-    ends = [pair[1] for pair in offsets if isinstance(pair, list) and len(pair) == 2 and type(pair[1]) is int]
-    needed = max(ends, default=0)
-    if there < needed:
-        raise ValueError(
-            f"{path} is not a tinycnn model: its arrays take {shown(needed)} bytes, but only {there} are there, so it "
-            "was cut short; copy or download it again"
-        )
-
-
-def _description(header: dict[str, Any], path: Path) -> dict[str, Any]:
+def _description(seen: opening.Seen) -> dict[str, Any]:
     """Return the description in a header, or raise if it is not that of a format that this version reads."""
-    metadata = header.get("__metadata__")
-    text = metadata.get(_KEY) if isinstance(metadata, dict) else None
-    if not isinstance(text, str):
-        raise ValueError(f"{path} is not a tinycnn model: {foreign.of_another_program(header)}")
     try:
-        description = parse_json(text)
+        description = parse_json(seen.description)
     except ValueError as error:
-        raise ValueError(f"{path}: its configuration is not readable JSON: {error}") from error
+        raise ValueError(f"{seen.path}: its configuration is not readable JSON: {error}") from error
     number = description.get("format") if isinstance(description, dict) else None
     if type(number) is not int or not 1 <= number <= FORMAT:
-        raise ValueError(f"{path} has format {shown(number)}; this version of tinycnn reads 1 to {FORMAT}")
+        raise ValueError(f"{seen.path} has format {shown(number)}; this version of tinycnn reads 1 to {FORMAT}")
     return description
 
 
