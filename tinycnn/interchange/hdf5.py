@@ -200,14 +200,18 @@ class _File:
         if version in (0, 1):
             at = 24 if version == 0 else 28
             sizes = self._fields("BB", 13)
-            base, _, _, _, _, address = self._fields("QQQQQQ", at)
+            base, _, end, _, _, address = self._fields("QQQQQQ", at)
         elif version in (2, 3):
             sizes = self._fields("BB", 9)
-            base, _, _, address = self._fields("QQQQ", 12)
+            base, _, end, address = self._fields("QQQQ", 12)
         else:
             raise ValueError(f"its version of HDF5 ({version}) is not known here")
         if sizes != (8, 8) or base != start:
             raise ValueError("its addresses are not those of a file that Keras writes")
+        if end > start + len(self._data):
+            raise ValueError(
+                f"it is cut short: it says that it has {shown(end)} bytes, and has {start + len(self._data)}"
+            )
         return address
 
     # Objects ----------------------------------------------------------------------------------------------------
