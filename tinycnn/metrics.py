@@ -5,7 +5,7 @@ from typing import Any, NoReturn
 import numpy as np
 
 from .core import forms
-from .core.checks import any_array, array, checked_name, integer
+from .core.checks import any_array, array, checked_name, integer, real
 from .core.description import Described, described
 from .core.messages import shown
 from .core.public import listing
@@ -95,8 +95,9 @@ class Metric(Described):
 class ClassAccuracy(Metric):
     """The share of samples whose largest prediction is their class, for labels as well as for one-hot rows.
 
-    This is what ``metrics=["accuracy"]`` means. (Keras's class ``Accuracy`` is a different figure: it counts numbers
-    that are equal.)
+    This is what ``metrics=["accuracy"]`` means, except with a binary crossentropy: see :class:`BinaryAccuracy`. A
+    single output above 1/2 stands for class 1, and targets are 0 and 1 then. (Keras's class ``Accuracy`` is a different
+    figure: it counts numbers that are equal.)
 
     Examples
     --------
@@ -115,6 +116,14 @@ class ClassAccuracy(Metric):
     rows: bool | None = None
 
     def values(self, y_true: Array, y_pred: Array) -> Array:
+        if self.rows is None and y_true.shape == y_pred.shape and y_pred.shape[-1] == 1:
+            others = y_true[~np.isin(y_true, (0, 1))]
+            if others.size:
+                raise ValueError(
+                    f"metric {self.name!r} of a network with one output takes 0 and 1 as targets; got {others[0]:g}; "
+                    "for other numbers, watch mean_squared_error"
+                )
+            return (y_pred > 0.5)[..., 0] == y_true[..., 0]
         return self.hits(self._classes(y_true, y_pred), y_pred)
 
     def hits(self, classes: Array, y_pred: Array) -> Array:
@@ -132,6 +141,48 @@ class ClassAccuracy(Metric):
             f"metric {self.name!r} takes {wanted} of several classes; got targets of shape {y_true.shape} for "
             f"predictions of shape {y_pred.shape}"
         )
+
+
+class BinaryAccuracy(Metric):
+    """The share of right answers to yes-or-no questions: an output above the threshold says yes.
+
+    This is what ``metrics=["accuracy"]`` means with a binary crossentropy. Targets have the shape of the predictions;
+    labels of shape (N,) are accepted for one output. With several outputs every output counts, whereas Keras's word
+    "accuracy" then compares the largest one.
+
+    Parameters
+    ----------
+    name : str, optional
+        The metric's key in the logs.
+    threshold : float
+        What an output must exceed to say yes.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from tinycnn import metrics
+    >>> accuracy = metrics.BinaryAccuracy()
+    >>> accuracy.update(np.array([0, 1, 1, 0]), np.array([[0.1], [0.9], [0.2], [0.4]]))
+    >>> accuracy.result()
+    0.75
+    """
+
+    name = "binary_accuracy"
+    direction = "max"
+
+    def __init__(self, name: str | None = None, threshold: float = 0.5) -> None:
+        super().__init__(name)
+        self.threshold = real(threshold, "threshold")
+
+    def values(self, y_true: Array, y_pred: Array) -> Array:
+        if y_true.shape == y_pred.shape[:1] and y_pred.shape[1:] == (1,):
+            y_true = y_true[:, np.newaxis]
+        if y_true.shape != y_pred.shape or not y_pred.ndim:
+            raise ValueError(
+                f"metric {self.name!r} takes targets of the predictions' shape {y_pred.shape}; got shape {y_true.shape}"
+            )
+        right = (y_pred > self.threshold) == y_true
+        return right.reshape(len(right), -1).mean(axis=1) if len(right) else np.zeros(0)
 
 
 class SparseCategoricalAccuracy(ClassAccuracy):
@@ -225,6 +276,7 @@ METRICS: dict[str, type[Metric]] = {
     cls.name: cls
     for cls in (
         ClassAccuracy,
+        BinaryAccuracy,
         CategoricalAccuracy,
         SparseCategoricalAccuracy,
         TopKCategoricalAccuracy,
@@ -232,6 +284,9 @@ METRICS: dict[str, type[Metric]] = {
         MeanSquaredError,
     )
 }
+
+#: The words that mean another metric with a binary crossentropy.
+_ACCURACY = ("accuracy", "acc")
 
 REGISTRY = Registry("metric", Metric, METRICS, aliases={"acc": ClassAccuracy, "mse": MeanSquaredError})
 
@@ -256,12 +311,14 @@ def get(metric: Any) -> Metric:
     return REGISTRY.find(metric, "metrics")
 
 
-def by_name(metrics: Any) -> dict[str, Metric]:
+def by_name(metrics: Any, accuracy: str = "accuracy") -> dict[str, Metric]:
     """Return metrics by their keys in the logs: the word that was used for a metric, or else its name.
 
     Parameters
     ----------
     metrics : sequence of str or Metric, or one of them
+    accuracy : str
+        The name of the metric that the word "accuracy" stands for, which depends on the loss.
 
     Raises
     ------
@@ -275,17 +332,36 @@ def by_name(metrics: Any) -> dict[str, Metric]:
     for metric in wanted:
         resolved = get(metric)
         key = metric if isinstance(metric, str) else resolved.name
+        if isinstance(metric, str) and type(resolved) is ClassAccuracy and metric in _ACCURACY:
+            resolved = METRICS[accuracy](name=resolved.name)
         if key in chosen or key in ("loss", "learning_rate", "epoch"):
             raise ValueError(f"two columns of the logs are called {key!r}; give one metric another name, as name=...")
         chosen[key] = resolved
     return chosen
 
 
-def serialize(metrics: dict[str, Metric]) -> list[Any]:
-    """Return a description for JSON from which :func:`by_name` makes the same metrics: a name where that is enough."""
+def serialize(metrics: dict[str, Metric], accuracy: str = "accuracy") -> list[Any]:
+    """Return a description for JSON from which :func:`by_name` makes the same metrics: a name where that is enough.
+
+    Parameters
+    ----------
+    metrics : dict of str to Metric
+        By their keys in the logs.
+    accuracy : str
+        The name of the metric that the word "accuracy" stands for, which depends on the loss.
+    """
     if not isinstance(metrics, dict) or not all(isinstance(metric, Metric) for metric in metrics.values()):
         raise TypeError(f"metrics must be a dict of Metric objects by name; got {shown(metrics)}")
-    return [key if REGISTRY.names_exactly(key, metric) else described(metric) for key, metric in metrics.items()]
+    return [key if _says_all(key, metric, accuracy) else described(metric) for key, metric in metrics.items()]
+
+
+def _says_all(key: str, metric: Metric, accuracy: str) -> bool:
+    """Return whether :func:`by_name` makes a metric from its key alone."""
+    if key in _ACCURACY and accuracy != ClassAccuracy.name:
+        return (
+            type(metric) is METRICS[accuracy] and metric.get_config() == METRICS[accuracy](name="accuracy").get_config()
+        )
+    return REGISTRY.names_exactly(key, metric)
 
 
 # After training ------------------------------------------------------------------------------------------------
@@ -299,7 +375,8 @@ def confusion_matrix(y_true: Any, y_pred: Any, num_classes: int | None = None) -
     y_true : (N,) or (N, 1) integers
         The true classes.
     y_pred : (N,) or (N, 1) integers, or (N, classes) probabilities
-        The predicted classes, or probabilities, the largest of which is the predicted class.
+        The predicted classes, or probabilities, the largest of which is the predicted class. A single column of floats
+        holds the probabilities of class 1.
     num_classes : int, optional
         The number of rows and columns. By default there are as many as columns of probabilities, and enough for the
         largest class number.
@@ -321,7 +398,7 @@ def confusion_matrix(y_true: Any, y_pred: Any, num_classes: int | None = None) -
     [[1, 1], [0, 1]]
     """
     true, predicted = class_numbers(y_true, "y_true"), predicted_classes(y_pred, "y_pred")
-    columns = np.shape(y_pred)[1] if np.ndim(y_pred) == 2 else 1
+    columns = (2 if _is_of_one_output(y_pred) else np.shape(y_pred)[1]) if np.ndim(y_pred) == 2 else 1
     if len(true) != len(predicted):
         raise ValueError(f"y_true and y_pred must be equally long; got {len(true)} and {len(predicted)}")
     needed = max(columns, int(true.max()) + 1, int(predicted.max()) + 1)
@@ -391,16 +468,27 @@ def class_numbers(values: Any, name: str) -> Array:
 
 
 def predicted_classes(values: Any, name: str) -> Array:
-    """Return class numbers (N,), from class numbers or from probabilities (N, classes)."""
+    """Return class numbers (N,), from class numbers or from probabilities (N, classes) or (N, 1)."""
     found = any_array(values, name)
-    if found.ndim == 2 and found.shape[1] > 1:
+    if found.ndim == 2 and (found.shape[1] > 1 or _is_of_one_output(found)):
         return probabilities(found, name).argmax(axis=1)
     return class_numbers(found, name)
 
 
+def _is_of_one_output(values: Any) -> bool:
+    """Return whether these are the predictions (N, 1) of a network with one output, and not the numbers of classes."""
+    found = np.asarray(values)
+    return found.ndim == 2 and found.shape[1] == 1 and found.dtype.kind == "f"
+
+
 def probabilities(values: Any, name: str) -> Array:
-    """Return an (N, classes) array of finite numbers in [0, 1]; ``name`` is what errors call the argument."""
+    """Return an (N, classes) array of finite numbers in [0, 1]; ``name`` is what errors call the argument.
+
+    A single column of floats holds the probabilities of class 1, and those of class 0 are put before it.
+    """
     array = any_array(values, name)
+    if _is_of_one_output(array):
+        array = np.hstack([1 - array, array])
     if array.ndim != 2 or array.shape[1] < 2 or array.dtype.kind not in "fiu":
         raise ValueError(
             f"{name} must be numbers of shape (N, classes), for two or more classes; got {array.dtype} of shape "

@@ -33,6 +33,35 @@ class Regularizer(Named):
         raise NotImplementedError(f"{type(self).__name__} does not say its slope: define gradient(value)")
 
 
+class L1(Regularizer):
+    """The penalty ``l1 * sum(abs(w))``, with the gradient ``l1 * sign(w)``, which is 0 for a weight that is 0.
+
+    It pulls every weight towards 0 with the same force, so that many weights end near 0.
+
+    Source: Tibshirani, "Regression shrinkage and selection via the lasso", 1996.
+
+    Parameters
+    ----------
+    l1 : float, not negative
+        The factor of the penalty.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> L1(0.1).penalty(np.array([3.0, -4.0]))
+    0.7000000000000001
+    """
+
+    def __init__(self, l1: float = 0.01) -> None:
+        self.l1 = real(l1, "l1", 0)
+
+    def penalty(self, value: Array) -> float:
+        return self.l1 * float(np.abs(value).sum(dtype=np.float64))
+
+    def gradient(self, value: Array) -> Array:
+        return self.l1 * np.sign(value)
+
+
 class L2(Regularizer):
     """The penalty ``l2 * sum(w**2)``, with the gradient ``2 * l2 * w``.
 
@@ -62,7 +91,38 @@ class L2(Regularizer):
         return 2 * self.l2 * value
 
 
-REGULARIZERS: dict[str, type[Regularizer]] = {"l2": L2}
+class L1L2(Regularizer):
+    """The penalties of :class:`L1` and :class:`L2` together.
+
+    Source: Zou & Hastie, "Regularization and variable selection via the elastic net", 2005.
+
+    Parameters
+    ----------
+    l1, l2 : float, not negative
+        The factors of the two penalties. Both defaults are 0, as in Keras; the name ``"l1_l2"`` stands for 0.01 each.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> L1L2(l1=0.5, l2=0.25).penalty(np.array([3.0, -4.0]))
+    9.75
+    """
+
+    def __init__(self, l1: float = 0.0, l2: float = 0.0) -> None:
+        self.l1 = real(l1, "l1", 0)
+        self.l2 = real(l2, "l2", 0)
+
+    def penalty(self, value: Array) -> float:
+        return L1(self.l1).penalty(value) + L2(self.l2).penalty(value)
+
+    def gradient(self, value: Array) -> Array:
+        return L1(self.l1).gradient(value) + L2(self.l2).gradient(value)
+
+
+#: Keras's other names for the classes.
+l1, l2, l1_l2 = L1, L2, L1L2
+
+REGULARIZERS: dict[str, type[Regularizer]] = {"l1": L1, "l2": L2, "l1_l2": L1L2}
 
 
 REGISTRY = Registry("regularizer", Regularizer, REGULARIZERS)
@@ -82,4 +142,6 @@ def get(regularizer: Any, name: str = "") -> Regularizer | None:
     ValueError
         If the name is unknown.
     """
+    if isinstance(regularizer, str) and regularizer == "l1_l2":
+        return L1L2(l1=0.01, l2=0.01)
     return None if regularizer is None else REGISTRY.find(regularizer, name)

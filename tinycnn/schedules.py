@@ -36,7 +36,7 @@ from itertools import pairwise
 from typing import Any, Self
 
 from .core import forms
-from .core.checks import arguments, boolean, integer, items, real
+from .core.checks import arguments, boolean, integer, items, real, scalar
 from .core.description import Described, described
 from .core.messages import shown
 from .core.public import listing
@@ -67,6 +67,7 @@ class _Configured(Described):
 
     def _checked(self, compute: Callable[[int], float], clock: str, at: int) -> float:
         """Return ``compute(at)`` as a float, or raise if the time or the rate makes no sense."""
+        at = scalar(at)
         if isinstance(at, bool) or not isinstance(at, numbers.Real):
             raise TypeError(f"{clock} must be a number; got {shown(at)}")
         if not at >= 0:

@@ -7,22 +7,20 @@ import numpy as np
 
 from . import layers as layers_module
 from .augmentation import Augmentation
-from .core.checks import array, boolean, function
+from .core.checks import also_called, boolean, function
 from .core.checks import path as checked_path
 from .core.printing import say
-from .core.types import Array
 from .inspection import summary
 from .inspection.trace import Trace, trace
 from .layers.base import Layer
-from .network.network import Network
 from .saving import model_file
-from .training import arguments, evaluation, loop
-from .training.callback import Callback, History, Logs
-from .training.predictor import Predictor
-from .training.sequences import is_sequence
+from .training import arguments, loop
+from .training.callback import Callback, History
+from .training.predicting import Predicting
+from .training.sequences import are_batches
 
 
-class Sequential(Network):
+class Sequential(Predicting):
     """A model of layers in a row: the result of each layer is the input of the next one.
 
     Parameters
@@ -88,12 +86,13 @@ class Sequential(Network):
         verbose: int = 1,
         callbacks: Sequence[Callback] | None = None,
         validation_split: float = 0.0,
-        validation_data: tuple[Any, ...] | None = None,
+        validation_data: Any = None,
         shuffle: bool = True,
         class_weight: dict[int, float] | None = None,
         sample_weight: Any = None,
         initial_epoch: int = 0,
         steps_per_epoch: int | None = None,
+        validation_steps: int | None = None,
         check_finite: bool = True,
         augment: Augmentation | None = None,
         fuse: bool = True,
@@ -122,15 +121,15 @@ class Sequential(Network):
         validation_split : float in [0, 1)
             Hold out this share of the images, taken from the end, as validation data; they keep their
             ``sample_weight``.
-        validation_data : (x, y), (x, y, sample_weight), or object that holds batches, optional
-            What is evaluated after every epoch.
+        validation_data : (x, y), (x, y, sample_weight), iterable of such batches, or object that holds them, optional
+            What is evaluated after every epoch. A list is taken for batches if it holds tuples only.
         shuffle : bool
             Draw a new order of the images, or of the batches of an object that holds batches, for each epoch, from the
             model's seed. Iterables are taken in their own order.
         class_weight : dict of int to float, optional
-            How much the loss of each class counts in training. The loss must be a crossentropy, and every class that
-            occurs in the labels needs a weight.
-        sample_weight : (N,) array, optional
+            How much the loss of each class counts in training. The loss must be a crossentropy. A class that is
+            left out counts as 1, as in Keras, and a warning names it.
+        sample_weight : (N,) or (N, 1) array, optional
             How much the loss of each sample counts. The loss is ``sum(weight * loss) / N``, as in Keras; metrics count
             every sample alike, as Keras's ``metrics=`` do.
         initial_epoch : int
@@ -139,8 +138,11 @@ class Sequential(Network):
             End an epoch after this many batches; a generator that never ends needs it. With ``shuffle=False`` the next
             epoch goes on with the batch after them, and with the first one after the last; otherwise it draws a new
             order.
+        validation_steps : int, optional
+            Evaluate only so many batches after each epoch; a generator that never ends needs it. It begins with the
+            first batch each time, unless the batches come from a generator, which goes on.
         check_finite : bool
-            Look for NaN and infinity in the inputs once, before training.
+            Look for NaN and infinity in images and targets once, before training.
         augment : Augmentation, optional
             Random changes that are made to every training batch.
         fuse : bool
@@ -164,102 +166,20 @@ class Sequential(Network):
         KeyboardInterrupt
             After Ctrl-C, at the end of the step that was running.
         """
-        if y is None and self.layers:
-            self.need_build()  # the first batch would tell the shape too late
+        if y is None and self.compiled and are_batches(x, alone=True):
+            x = self._build_for_batches(x)
         self._ready(x)
         settings = arguments.FitSettings(
             batch_size=batch_size, epochs=epochs, verbose=verbose, callbacks=callbacks, augment=augment, fuse=fuse,
             validation_split=validation_split, validation_data=validation_data, shuffle=shuffle,
             class_weight=class_weight, sample_weight=sample_weight, initial_epoch=initial_epoch,
-            steps_per_epoch=steps_per_epoch, check_finite=check_finite,
+            steps_per_epoch=steps_per_epoch, validation_steps=validation_steps, check_finite=check_finite,
         )  # fmt: skip
         with np.errstate(under="ignore"):  # what is too small for its dtype is 0, whatever np.seterr says
             batches, validation = arguments.prepare(self, x, y, settings)
             history = self.history = History()
             loop.fit(self, batches, validation, settings, history)
         return history
-
-    def _ready(self, x: Any) -> None:
-        """Raise unless the model is compiled; build it for the samples in x if it is not built."""
-        if self.compiled and not self.built and self.layers and not is_sequence(x):
-            self.build(array(x, "x").shape[1:])
-        self.need_compile()
-
-    def train_on_batch(self, x: Any, y: Any) -> Logs:
-        """Take one optimizer step on one batch, and return its ``{"loss": …, "accuracy": …}`` before the step."""
-        self._ready(x)
-        with np.errstate(under="ignore"):
-            return evaluation.train_on_batch(self, x, y)
-
-    def evaluate(
-        self,
-        x: Any,
-        y: Any = None,
-        batch_size: int | None = None,
-        verbose: int = 1,
-        sample_weight: Any = None,
-        return_dict: bool = False,
-        check_finite: bool = True,
-        steps: int | None = None,
-    ) -> Any:
-        """Return loss and metrics on a data set, exactly as ``fit`` logs them for ``validation_data``.
-
-        The figures of a fit with ``fuse=False`` may differ in their last bits.
-
-        Parameters
-        ----------
-        x, y
-            As in :meth:`fit`, except that iterables are not taken: arrays, or an object that holds batches.
-        batch_size : int, optional
-            How many images ``steps`` counts as one batch, by default 32. Evaluation works in blocks of a fixed size, so
-            that its result does not depend on this otherwise.
-        verbose : {0, 1, 2}
-            0 prints nothing.
-        sample_weight : (N,) array, optional
-            How much the loss of each sample counts, as in :meth:`fit`.
-        return_dict : bool
-            Return a dict from name to value instead of a list.
-        check_finite : bool
-            Look for NaN and infinity in the images first.
-        steps : int, optional
-            Evaluate only so many batches, from the first one on.
-
-        Returns
-        -------
-        list of float, float or dict
-            ``[loss, *metrics]``; without metrics it is the loss alone, a float.
-        """
-        as_dict = boolean(return_dict, "return_dict")
-        if y is None and not is_sequence(x):
-            raise ValueError("y is missing: evaluate(x, y) takes arrays; join batches into one array each")
-        self._ready(x)
-        given = {"verbose": verbose, "sample_weight": sample_weight, "check_finite": check_finite}
-        with np.errstate(under="ignore"):
-            results = evaluation.evaluate(self, x, y, batch_size, steps, **given)
-        if as_dict:
-            return results
-        return list(results.values()) if len(results) > 1 else results["loss"]
-
-    def predict(self, x: Any, batch_size: int | None = None, verbose: int = 0, check_finite: bool = True) -> Array:
-        """Return the network's results for images, an (N, \\*output_shape) array; nothing is printed.
-
-        Parameters
-        ----------
-        x : (N, \\*input_shape) array, or object that holds batches
-            The images; any number of them. The items of an object with ``__len__`` and ``__getitem__`` are batches of
-            images, or tuples that begin with one.
-        batch_size, verbose : ignored
-            They are accepted because Keras has them.
-        check_finite : bool
-            Look for NaN and infinity in the images first.
-        """
-        self.need_build()
-        with np.errstate(under="ignore"):
-            return evaluation.predict(self, x, check_finite=check_finite)
-
-    def predictor(self) -> Predictor:
-        """Return a :class:`Predictor`: a snapshot whose ``predictor(x)`` gives fast what ``predict(x)`` gives now."""
-        return Predictor(self)
 
     # Looking inside -------------------------------------------------------------------------------------------
 
@@ -317,18 +237,30 @@ class Sequential(Network):
 
     # Files ----------------------------------------------------------------------------------------------------
 
-    def save(self, path: Any) -> None:
+    @also_called("path", "filepath")
+    def save(self, filepath: Any) -> None:
         """Write configuration, weights, and the state of training to one safetensors file, whole or not at all.
+
+        Parameters
+        ----------
+        filepath : path
+            The file. The keyword may also be ``path``, here and in the other methods that read or write files.
 
         Raises
         ------
         OSError
             If the file cannot be written; an older file of that name is left as it was.
         """
-        model_file.save_model(self, checked_path(path))
+        model_file.save_model(self, checked_path(filepath, "filepath"))
 
-    def save_weights(self, path: Any) -> None:
+    @also_called("path", "filepath")
+    def save_weights(self, filepath: Any) -> None:
         """Write the weights, without the state of training, to one safetensors file, whole or not at all.
+
+        Parameters
+        ----------
+        filepath : path
+            The file.
 
         Raises
         ------
@@ -336,14 +268,15 @@ class Sequential(Network):
             If the file cannot be written; an older file of that name is left as it was.
         """
         self.need_build()
-        model_file.save_weights(self, checked_path(path))
+        model_file.save_weights(self, checked_path(filepath, "filepath"))
 
-    def load_weights(self, path: Any, *, check_finite: bool = True) -> None:
+    @also_called("path", "filepath")
+    def load_weights(self, filepath: Any, *, check_finite: bool = True) -> None:
         """Overwrite all weights with those in a file that :meth:`save_weights` or :meth:`save` wrote.
 
         Parameters
         ----------
-        path : path
+        filepath : path
             The file.
         check_finite : bool
             Refuse weights that are NaN or infinite.
@@ -353,10 +286,15 @@ class Sequential(Network):
         OSError
             If the file cannot be read.
         ValueError
-            If a name, shape or dtype differs; nothing is changed then.
+            If a name or shape differs, or a number is too large for the model's dtype; nothing is changed then.
+
+        Warns
+        -----
+        UserWarning
+            If the weights have another dtype than the model; they are converted.
         """
         self.need_build()
-        model_file.load_weights(self, path, check_finite=check_finite)
+        model_file.load_weights(self, checked_path(filepath, "filepath"), check_finite=check_finite)
 
     def __call__(self, *given: Any, **named: Any) -> NoReturn:
         """Raise a TypeError that says what to call instead."""
@@ -365,7 +303,10 @@ class Sequential(Network):
         )
 
 
-def load_model(path: Any, custom_objects: dict[str, type] | None = None, *, check_finite: bool = True) -> Sequential:
+@also_called("path", "filepath")
+def load_model(
+    filepath: Any, custom_objects: dict[str, type] | None = None, compile: bool = True, *, check_finite: bool = True
+) -> Sequential:
     """Read a model that :meth:`Sequential.save` wrote; one that was compiled can go on training.
 
     The file may come from anybody. Nothing in it is executed, names in it are never used as paths, and its weights are
@@ -374,11 +315,14 @@ def load_model(path: Any, custom_objects: dict[str, type] | None = None, *, chec
 
     Parameters
     ----------
-    path : path
-        The file.
+    filepath : path
+        The file; the keyword may also be ``path``.
     custom_objects : dict of str to class, optional
         The classes in the file that are not tinycnn's own, by their names. They may be layers, losses, metrics,
         optimizers, schedules, activations, initializers or regularizers.
+    compile : bool
+        False leaves out how the model was trained, its optimizer, loss and metrics; classes that only they need may be
+        missing then.
     check_finite : bool
         Refuse weights that are NaN or infinite. False reads them, to look at a model whose training diverged.
 
@@ -394,4 +338,5 @@ def load_model(path: Any, custom_objects: dict[str, type] | None = None, *, chec
     ValueError, TypeError, KeyError
         If it is not a tinycnn model, or its weights do not fit its configuration.
     """
-    return model_file.load_model(path, Sequential, custom_objects, check_finite=check_finite)
+    wanted = {"compiled": boolean(compile, "compile"), "check_finite": check_finite}
+    return model_file.load_model(checked_path(filepath, "filepath"), Sequential, custom_objects, **wanted)

@@ -234,22 +234,22 @@ def test_loss(name, backend, data):
     # A loss's name and reduction do not change the losses of single samples.
     drawn = [argument for argument in constructor_arguments(cls) if argument not in ("name", "reduction")]
     options = {argument: data.draw(known[argument]) for argument in drawn}
-    n, k = data.draw(st.integers(1, 5)), data.draw(st.integers(2, 6))
+    binary = name == "binary_crossentropy"
+    n, k = data.draw(st.integers(1, 5)), data.draw(st.integers(1 if binary else 2, 6))
     rng = np.random.default_rng(data.draw(SEEDS))
     y = rng.normal(scale=3, size=(n, k))
     if not options.get("from_logits", True):
-        y = np.exp(y)
+        y = 1 / (1 + np.exp(-y)) if binary else np.exp(y)  # Keras divides by the sum, too
         if data.draw(st.booleans()):
             y[:, 0] = 0
-        y /= y.sum(axis=-1, keepdims=True)
-    targets = rng.integers(0, k, n)
-    if not name.startswith("sparse_"):
+    targets = rng.integers(0, 2, (n, k)) if binary else rng.integers(0, k, n)
+    if not name.startswith("sparse_") and not binary:
         targets = np.eye(k)[targets]
     ours = cls(**options)
     per_sample, _ = ours.forward(y, ours.check_targets(targets, n, (k,)), Backend(backend))
     expected = in_keras(keras.losses, cls.__name__)(reduction=None, **options)(targets, torch.tensor(y))
-    # Keras takes averages in single precision. Both clip probabilities at 1e-7: Keras does so before it takes
-    # logarithms, and tinycnn before it divides by their sum.
+    # Keras takes averages in single precision. It clips probabilities at 1e-7 from 0 and from 1; in tinycnn a
+    # crossentropy of several classes divides by their sum once more after that, which changes as much.
     assert_close(per_sample, expected, "losses", 1e-6)
 
 
@@ -290,6 +290,7 @@ def test_metric(name, data):
     cls = metric_classes()[name]
     n, classes = data.draw(st.integers(2, 8)), data.draw(st.integers(2, 6))
     options = {"k": data.draw(st.integers(1, classes))} if "k" in constructor_arguments(cls) else {}
+    options |= {"threshold": data.draw(st.sampled_from([0.25, 0.5, 0.7]))} if name == "BinaryAccuracy" else {}
     ours, theirs = cls(**options), in_keras(keras.metrics, name)(**options)
     rng = np.random.default_rng(data.draw(SEEDS))
     labels, y_pred = rng.integers(0, classes, n), rng.integers(0, 4, (n, classes)) / 4

@@ -171,10 +171,19 @@ def cross_entropy(y, targets, options):
     return F.cross_entropy(logits, targets, reduction="none", label_smoothing=options.get("label_smoothing", 0.0))
 
 
+def binary_cross_entropy(y, targets, options):
+    """Compute the loss with PyTorch's function of logits; the logit of a probability is ``log(p / (1 - p))``."""
+    logits = y if options.get("from_logits") else torch.logit(y)
+    smoothing = options["label_smoothing"]
+    smoothed = targets * (1 - smoothing) + smoothing / 2
+    return F.binary_cross_entropy_with_logits(logits, smoothed, reduction="none").mean(-1)
+
+
 LOSSES = {
     # the kind of targets, and a function of (prediction, targets, options) that returns the loss of each sample
     "sparse_categorical_crossentropy": ("labels", cross_entropy),
     "categorical_crossentropy": ("shares", cross_entropy),
+    "binary_crossentropy": ("answers", binary_cross_entropy),
     "mean_squared_error": ("numbers", lambda y, t, o: (y - t).square().mean(-1)),
     "mean_absolute_error": ("numbers", lambda y, t, o: (y - t).abs().mean(-1)),
 }
@@ -357,15 +366,18 @@ def test_loss(name, backend, data):
     arguments = [a for a in constructor_arguments(losses.LOSSES[name]) if a not in ("name", "reduction")]
     assert set(arguments) <= set(known), f"nothing is drawn for {set(arguments) - set(known)}"
     options = {argument: data.draw(known[argument]) for argument in arguments}
-    n, k = data.draw(st.integers(1, 5)), data.draw(st.integers(2, 6))
+    n, k = data.draw(st.integers(1, 5)), data.draw(st.integers(1 if targets_kind == "answers" else 2, 6))
     rng = np.random.default_rng(data.draw(SEEDS))
     y = rng.normal(scale=3, size=(n, k))
-    if not options.get("from_logits", True):
+    if not options.get("from_logits", True) and targets_kind == "answers":
+        y = 1 / (1 + np.exp(-y.clip(-12, 12)))
+    elif not options.get("from_logits", True):
         y = shares(y.clip(-6, 6))  # no probability is so small that the loss cuts it off at 1e-7
     targets = {
         "labels": rng.integers(0, k, n),
         "shares": shares(rng.normal(size=(n, k))),
         "numbers": rng.normal(size=(n, k)),
+        "answers": rng.uniform(size=(n, k)).round(rng.integers(0, 2)),
     }[targets_kind]
     weights = rng.uniform(0.1, 1, n)
 

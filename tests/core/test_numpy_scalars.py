@@ -1,4 +1,4 @@
-"""NumPy's booleans, integers and floats are taken wherever Python's are."""
+"""NumPy's booleans, integers and floats, and arrays without axes, are taken wherever Python's numbers are."""
 
 import contextlib
 import json
@@ -14,7 +14,11 @@ from tinycnn import Sequential, callbacks, layers, load_model, schedules
 from tinycnn.core import checks
 from tinycnn.core.description import described
 
-NUMPY = {bool: (np.bool_,), int: (np.int64, np.int32), float: (np.float64, np.float32)}
+NUMPY = {
+    bool: (np.bool_, np.array),
+    int: (np.int64, np.int32, np.array),
+    float: (np.float64, np.float32, np.array),
+}
 
 
 def test_every_argument_in_the_catalogue(tmp_path):
@@ -38,9 +42,19 @@ def test_checks_return_pythons_own():
         (checks.real(np.float16(0.5), "a"), float),
         (checks.real(np.int8(1), "a"), float),
         (checks.verbosity(np.False_), int),
+        (checks.integer(np.array(3), "a"), int),
+        (checks.real(np.array(0.5, np.float32), "a"), float),
+        (checks.boolean(np.array(True), "a"), bool),
     ):
         assert type(found) is kind
     assert [type(one) for one in checks.pair((np.int64(1), 2), "a")] == [int, int]
+
+
+@pytest.mark.parametrize("value", [np.array([3]), np.array([[3]]), np.array("3"), np.array(None)])
+def test_an_array_with_axes_or_without_a_number_is_no_number(value):
+    for check in (checks.integer, checks.real, checks.boolean):
+        with pytest.raises(TypeError, match=r"^a must be "):
+            check(value, "a")
 
 
 @pytest.mark.parametrize("check", [checks.integer, checks.real])

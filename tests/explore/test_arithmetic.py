@@ -136,6 +136,13 @@ ENDS = [
     ([layers.Dense(3)], losses.SparseCategoricalCrossentropy(from_logits=True), SPARSE),
     ([layers.Dense(3, activation="softmax")], losses.MeanSquaredError(), SOFT),
     ([layers.Dense(3, activation="tanh", bias_regularizer="l2")], losses.MeanSquaredError(), SOFT),
+    ([layers.Dense(1, activation="sigmoid")], losses.BinaryCrossentropy(), {"label": 1}),
+    ([layers.Dense(1, activation="sigmoid")], losses.BinaryCrossentropy(label_smoothing=0.2), {"label": 0}),
+    ([layers.Dense(1)], losses.BinaryCrossentropy(from_logits=True), {"label": 1}),
+    ([layers.Dense(3), layers.Activation("sigmoid"), layers.Reshape((3,))], losses.BinaryCrossentropy(), SOFT),
+    ([layers.Dense(3, activation="softmax")], losses.BinaryCrossentropy(label_smoothing=0.1), SOFT),
+    ([layers.Dense(3, activation="softmax", kernel_regularizer="l1_l2")], losses.CategoricalCrossentropy(), SOFT),
+    ([layers.Dense(3, activation="softmax", kernel_regularizer="l1")], losses.CategoricalCrossentropy(), SOFT),
 ]
 
 
@@ -170,22 +177,27 @@ def network(parts, loss, dtype="float32"):
 
 
 @pytest.mark.parametrize(
-    "end", [[layers.Dense(3)], [layers.Dense(3, activation="softmax")], [layers.Dense(3), layers.Softmax()]]
+    "end",
+    [
+        *([layers.Dense(3)], [layers.Dense(3, activation="softmax")], [layers.Dense(3), layers.Softmax()]),
+        *([layers.Dense(3, activation="sigmoid")], [layers.Dense(1, activation="sigmoid")]),
+    ],
 )
 def test_the_gradient_of_one_score(end, tmp_path):
-    """It is measured by central differences of the score itself, the number before a softmax."""
+    """It is measured by central differences of the score itself, the number before a softmax or sigmoid."""
     end = [layer.from_config(layer.get_config()) for layer in end]
     model = network(small(*end), losses.MeanSquaredError(), "float64")
     x, h = drawn(model.input_shape, "float64", 4) + 0.01, 1e-6
     weights = [layer.weights() for layer in model.layers]
-    (found,) = results_of([("network", protocol.describe(model), weights, x, {"score": 1})], tmp_path)
+    chosen = min(1, model.output_shape[0] - 1)
+    (found,) = results_of([("network", protocol.describe(model), weights, x, {"score": chosen})], tmp_path)
     assert found["loss"] is None
 
     def score(image):
         value = image[None]
         for layer in model.layers:
             if isinstance(layer, layers.Dense):
-                return layer.linear_forward(value, training=False, ws=None)[0][0, 1]
+                return layer.linear_forward(value, training=False, ws=None)[0][0, chosen]
             value, _ = layer.forward(value)
 
     numeric = np.zeros_like(x)

@@ -167,7 +167,7 @@ def test_where_the_loss_takes_over_a_softmax(tmp_path):
         }  # fmt: skip
         joined, loss, found = results_of(
             [
-                ("joinedSoftmax", described["layers"], described["loss"]),
+                ("joinedActivation", described["layers"], described["loss"]),
                 (
                     "explainLoss",
                     described["loss"],

@@ -12,7 +12,6 @@ import pytest
 from helpers import small_network
 
 from tinycnn import Sequential, layers, optimizers, schedules
-from tinycnn.explore.fork import prepared
 from tinycnn.explore.history import Curve, History, State, States
 from tinycnn.explore.mine import KernelFile
 from tinycnn.explore.session import Data, Session
@@ -107,11 +106,48 @@ def test_it_has_the_bits_of_fit(trainings: Any, shuffle: bool) -> None:
     assert_same(contents(training), everything(alone))
 
 
-def test_a_network_with_one_output_is_refused_with_a_cure() -> None:
+TWO = DATA._replace(class_names=("no", "yes"), y_train=Y % 2, y_test=Y[:40] % 2)
+
+
+@pytest.mark.parametrize("loss", ["binary_crossentropy", "mean_squared_error"])
+def test_a_network_with_one_output_has_the_bits_of_fit(loss: str) -> None:
+    """It tells two classes apart; it goes back, and what an examination finds is what evaluate says."""
     model = Sequential([layers.Input(X.shape[1:]), layers.Flatten(), layers.Dense(1, activation="sigmoid")])
-    model.compile("sgd", "mean_squared_error")
-    with pytest.raises(ValueError, match="an output for each class"):
-        prepared(model, fresh=True)
+    model.compile("adam", loss, ["accuracy"])
+    alone = copy.deepcopy(model)
+    alone.fit(X, (Y % 2)[:, None], BATCH, epochs=2, verbose=0)
+    training = Training(Session(model, TWO))
+    training.begin(batch_size=BATCH, epochs=2)
+    step(training, 4)
+    fourth = contents(training)
+    training.start()
+    settle(training)
+    assert_same(contents(training), everything(alone))
+    found = training._lanes["main"].examination.of(training._lanes["main"].model)
+    assert [found.loss, found.accuracy] == pytest.approx(
+        alone.evaluate(X[:40], (Y[:40] % 2)[:, None], verbose=0), rel=1e-5
+    )
+    p = alone.predict(X[:40])[:, 0]
+    for one in found.worst:
+        number = int(one["image"].removeprefix("test-"))
+        right = p[number] if one["label"] else 1 - p[number]
+        assert one["probability"] == pytest.approx(right, rel=1e-4)
+        assert one["predicted"] == int(p[number] > 0.5)
+    training.rewind(4)
+    assert_same(contents(training), fourth)
+    training.fork("scale", 2.0)
+    settle(training)
+    training.close()
+
+
+def test_labels_of_more_classes_than_a_network_has_are_refused() -> None:
+    model = Sequential([layers.Input(X.shape[1:]), layers.Flatten(), layers.Dense(1, activation="sigmoid")])
+    training = Training(Session(model, DATA))
+    with pytest.raises(
+        ValueError, match=r"labels of a binary crossentropy must be 0 and 1, .*an output for every class"
+    ):
+        training.begin(batch_size=BATCH)
+    training.close()
 
 
 def test_it_goes_on_from_a_model_that_was_trained(trainings: Any) -> None:

@@ -131,6 +131,8 @@ def test_wrong_arguments_are_named() -> None:
         (3, "softmax", "categorical_crossentropy", [[0, 1, 0], [1, 0, 0]]),
         (3, "linear", "mean_squared_error", [[0, 1, 0], [1, 0, 0]]),
         (1, "sigmoid", "mean_squared_error", [[1], [0]]),
+        (1, "sigmoid", "binary_crossentropy", [[1], [0]]),
+        (3, "sigmoid", "binary_crossentropy", [[0, 1, 0], [1, 0, 0]]),
     ],
 )
 def test_labels_take_the_form_that_the_loss_wants(outputs, activation, loss, expected) -> None:
@@ -148,5 +150,7 @@ def test_a_model_without_a_loss_gets_the_one_that_fits_its_end() -> None:
     made.trace("test-0")
     made = Session(model(outputs=1, activation="sigmoid"))
     assert made.class_names == ["0", "1"]
-    assert isinstance(made.model.loss, losses.MeanSquaredError)
+    assert isinstance(made.model.loss, losses.BinaryCrossentropy)
+    assert not made.model.loss.from_logits
     made.trace(made.add_image(np.zeros((8, 8, 1)), "black"))
+    assert Session(model(outputs=1, activation="linear")).model.loss.from_logits

@@ -147,7 +147,7 @@ def test_inputs_that_do_not_fit_name_the_layer(make, shape, message):
         (lambda: layers.Conv2D(4, 3, kernel_initializer="glorot_unif"), ValueError, "did you mean 'glorot_uniform'"),
         (lambda: layers.Conv2D(4, 3, kernel_regularizer="l3"), ValueError, "unknown regularizer 'l3'; did you mean"),
         (lambda: layers.Conv2D(3, 3, groups=2), ValueError, "groups must divide filters"),
-        (lambda: layers.Dropout(1.0), ValueError, "rate must be >= 0 and < 1; got 1.0"),
+        (lambda: layers.Dropout(1.1), ValueError, "rate must be >= 0 and <= 1; got 1.1"),
         (lambda: layers.Dropout("half"), TypeError, "rate must be a number"),
         (lambda: layers.BatchNormalization(epsilon=0), ValueError, "epsilon must be > 0"),
         (lambda: layers.BatchNormalization(axis=1), ValueError, "axis must be -1"),

@@ -125,7 +125,7 @@ def test_what_follows_from_the_shape_is_fixed_once_a_layer_is_built(make, change
 @pytest.mark.parametrize(
     ("layer", "name", "value", "wrong"),
     [
-        (layers.Dropout(0.5), "rate", 0.0, 1.0),
+        (layers.Dropout(0.5), "rate", 0.0, 1.1),
         (layers.GaussianNoise(0.5), "stddev", 0.25, -1),
         (layers.Rescaling(2.0), "scale", 3.0, "3"),
         (layers.Rescaling(2.0), "offset", 1.0, None),

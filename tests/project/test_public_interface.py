@@ -117,7 +117,7 @@ def test_the_list_has_what_users_begin_with():
     text = LIST.read_text("utf-8")
     for line in (
         "tinycnn.Sequential.fit(x, y=None, batch_size=32, ",
-        "tinycnn.load_model(path, ",
+        "tinycnn.load_model(filepath, ",
         "$ tinycnn train --epochs",
     ):
         assert line in text

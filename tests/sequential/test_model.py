@@ -43,7 +43,7 @@ class Forgetful(layers.Layer):
         (lambda: Sequential([Forgetful()]), r"the __init__ of Forgetful does not call super\(\).__init__"),
         (lambda: layers.Input((None, 28, 28, 1)), r"without the batch axis; got \(None, 28, 28, 1\)"),
         (lambda: Sequential([layers.Flatten()]).build((None, 3)), r"without the batch axis; got \(None, 3\)"),
-        (lambda: compiled().evaluate([(np.zeros((2, 6, 6, 1)), [0, 1])]), "y is missing"),
+        (lambda: compiled().evaluate(np.zeros((2, 6, 6, 1))), "y is missing"),
         (lambda: compiled().trace(np.zeros((0, 6, 6, 1))), "x is empty"),
         (lambda: fit_small(callbacks=[callbacks.EarlyStopping]), "Callback objects; got .*; write an instance"),
         (lambda: fit_small(validation_data=(np.zeros((2, 6, 6, 1)), [0, 9])), "^validation_data: y"),
@@ -228,8 +228,9 @@ def test_after_a_shape_that_did_not_fit_another_one_may():
     model.compile("sgd", "sparse_categorical_crossentropy")
     with pytest.raises(ValueError, match="conv2d_1"):
         model.fit(np.ones((2, 8, 8, 1)), [0, 1], verbose=0)
-    with pytest.raises(RuntimeError, match="not built"):
+    with pytest.raises(ValueError, match="conv2d_1"):
         model.predict(np.ones((2, 8, 8, 1)))
+    assert not model.built
     model.fit(np.ones((2, 9, 9, 1)), [0, 1], verbose=0)
     assert model.input_shape == (9, 9, 1)
 

@@ -34,8 +34,16 @@ def penalty(model, l2):
     return l2 * sum(np.square(model.parameters()[name].value).sum() for name in ("conv2d/kernel", "dense/bias"))
 
 
-def test_gradient_is_the_slope_of_the_penalty():
-    l2, w, h = regularizers.L2(0.3), np.random.default_rng(0).normal(size=(3, 4)), 1e-6
+EVERY_PENALTY = pytest.mark.parametrize(
+    "given",
+    [regularizers.L1(0.3), regularizers.L2(0.3), regularizers.L1L2(0.2, 0.4)],
+    ids=lambda one: type(one).__name__,
+)
+
+
+@EVERY_PENALTY
+def test_gradient_is_the_slope_of_the_penalty(given):
+    l2, w, h = given, np.random.default_rng(0).normal(size=(3, 4)), 1e-6
     for index in np.ndindex(w.shape):
         step = np.zeros_like(w)
         step[index] = h
@@ -43,9 +51,40 @@ def test_gradient_is_the_slope_of_the_penalty():
         assert l2.gradient(w)[index] == pytest.approx(slope, rel=1e-6, abs=1e-9)
 
 
-def test_a_step_descends_the_whole_loss(data):
+def test_by_hand():
+    w = np.array([[3.0, -4.0], [0.0, 0.5]], np.float32)
+    assert regularizers.L1(0.5).penalty(w) == 3.75
+    np.testing.assert_array_equal(regularizers.L1(0.5).gradient(w), np.array([[0.5, -0.5], [0, 0.5]], np.float32))
+    both = regularizers.L1L2(l1=0.5, l2=2.0)
+    assert both.penalty(w) == 3.75 + 2 * 25.25
+    np.testing.assert_array_equal(both.gradient(w), np.array([[12.5, -16.5], [0, 2.5]], np.float32))
+    assert both.gradient(w).dtype == np.float32
+
+
+def test_names_and_functions_are_those_of_keras():
+    assert (regularizers.l1, regularizers.l2) == (regularizers.L1, regularizers.L2)
+    assert regularizers.l1_l2(l2=0.1).get_config() == {"l1": 0.0, "l2": 0.1}
+    assert regularizers.get("l1").get_config() == regularizers.get("L1").get_config() == {"l1": 0.01}
+    assert regularizers.get("l1_l2").get_config() == {"l1": 0.01, "l2": 0.01}
+    assert regularizers.get("L1L2").get_config() == {"l1": 0.0, "l2": 0.0}
+    for wrong in (lambda: regularizers.L1(-1), lambda: regularizers.L1L2(l1=-1), lambda: regularizers.L1L2(l2=np.nan)):
+        with pytest.raises(ValueError, match=r"l[12] must be >= 0"):
+            wrong()
+
+
+def test_a_file_keeps_them(tmp_path):
+    model = model_with(regularizers.L1L2(0.1, 0.2))
+    model.layers[0].kernel_regularizer = "l1"
+    model.save(tmp_path / "m")
+    found = tinycnn.load_model(tmp_path / "m").layers
+    assert (type(found[0].kernel_regularizer), found[0].kernel_regularizer.l1) == (regularizers.L1, 0.01)
+    assert found[2].bias_regularizer.get_config() == {"l1": 0.1, "l2": 0.2}
+
+
+@EVERY_PENALTY
+def test_a_step_descends_the_whole_loss(data, given):
     """The step is compared, for every weight, with differences of the loss that evaluate reports."""
-    model, h = model_with(regularizers.L2(0.2)), 1e-6
+    model, h = model_with(given), 1e-6
     before = {name: p.value.copy() for name, p in model.parameters().items()}
     slopes = {name: np.empty_like(value) for name, value in before.items()}
     for name, parameter in model.parameters().items():

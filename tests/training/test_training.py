@@ -314,7 +314,11 @@ def test_a_model_that_rescales_takes_bytes_without_a_warning(recwarn):
         ({"epochs": -1}, ValueError, "epochs must be at least 0"),
         ({"verbose": 3}, ValueError, "verbose must be 'auto', 0, 1 or 2"),
         ({"shuffle": "yes"}, TypeError, "shuffle must be True or False"),
-        ({"validation_data": 5}, TypeError, r"must be \(x, y\) or \(x, y, sample_weight\); got 5"),
+        (
+            {"validation_data": 5},
+            TypeError,
+            r"must be \(x, y\), \(x, y, sample_weight\), or an iterable of such batches; got 5",
+        ),
         ({"validation_data": (np.zeros((1, 8, 8, 2)), [0])}, ValueError, "validation_data: x: expected shape"),
         ({"callbacks": [print]}, TypeError, "must be Callback objects"),
     ],
@@ -626,10 +630,24 @@ def test_weights_of_samples_count_in_validation_and_those_of_classes_do_not(clas
         )
 
 
+@pytest.mark.filterwarnings("error:class_weight")
+@pytest.mark.filterwarnings("ignore:validation holds")
 def test_classes_of_the_training_images_alone_need_weights():
     x, y = toy_data(16)
     y[:] = [0, 1] * 6 + [2, 3] * 2
     toy_model().fit(x, y, verbose=0, class_weight={0: 1.0, 1: 2.0}, validation_split=0.25)
+
+
+@pytest.mark.parametrize("as_batches", [False, True])
+def test_a_class_without_a_weight_counts_as_one_and_is_named(as_batches):
+    x, y = toy_data(16)
+    y[:] = [0, 1, 2, 3] * 4
+    data = {"x": [(x, y)]} if as_batches else {"x": x, "y": y, "batch_size": 16, "shuffle": False}
+    some, whole = toy_model(), toy_model()
+    with pytest.warns(UserWarning, match="class_weight has no weight for classes 1, 3, which counts as 1, as in Keras"):
+        some.fit(**data, verbose=0, class_weight={0: 5.0, 2: 0.5})
+    whole.fit(**data, verbose=0, class_weight={0: 5.0, 1: 1.0, 2: 0.5, 3: 1.0})
+    assert_same(some.get_weights(), whole.get_weights())
 
 
 @pytest.mark.parametrize(
@@ -660,7 +678,6 @@ def test_the_weighted_loss_is_keras_loss():
 @pytest.mark.parametrize(
     ("arguments", "kind", "message"),
     [
-        ({"class_weight": {0: 1.0, 1: 1.0}}, ValueError, "no weight for class 2, 3"),
         ({"class_weight": [1, 1, 1, 1]}, TypeError, "must be a dict"),
         ({"class_weight": {7: 1.0}}, ValueError, "keys must be classes from 0 to 3; got 7"),
         ({"class_weight": dict.fromkeys(range(4), -1)}, ValueError, "class_weight of class 0"),

@@ -1,19 +1,31 @@
 """Check arguments: each function returns the value in its normal form, or raises an error that names the argument."""
 
+import functools
+import inspect
 import math
 import numbers
 import os
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Any
+from typing import Any, ParamSpec, TypeVar
 
 import numpy as np
 
 from .messages import SHOWN, shown
 from .types import Array, Config, Shape
 
+P = ParamSpec("P")
+R = TypeVar("R")
+
 #: The largest whole number that any argument may have: the limit for the length of an array, and for a seed.
 LARGEST = 2**63 - 1
+
+
+def scalar(value: Any) -> Any:
+    """Return the number in an array without axes, of NumPy's or of another library's; anything else as it is."""
+    if getattr(value, "shape", None) == () and not isinstance(value, np.generic) and hasattr(value, "item"):
+        return value.item()
+    return value
 
 
 def choice(value: Any, options: Iterable[str], name: str) -> str:
@@ -26,6 +38,7 @@ def choice(value: Any, options: Iterable[str], name: str) -> str:
 
 def integer(value: Any, name: str, minimum: int = 1, maximum: int = LARGEST) -> int:
     """Return a whole number from ``minimum`` to ``maximum``; True and False are not numbers."""
+    value = scalar(value)
     if isinstance(value, bool) or not isinstance(value, numbers.Integral):
         raise TypeError(f"{name} must be an integer; got {shown(value)}")
     number = int(value)
@@ -46,6 +59,7 @@ def real(
     below: float = math.inf,
 ) -> float:
     """Return a finite number in ``[minimum, maximum]`` that is greater than ``above`` and less than ``below``."""
+    value = scalar(value)
     if isinstance(value, bool) or not isinstance(value, numbers.Real):
         raise TypeError(f"{name} must be a number; got {shown(value)}")
     try:
@@ -62,6 +76,7 @@ def real(
 
 def boolean(value: Any, name: str) -> bool:
     """Return True or False, given as Python's or NumPy's; a string, for instance, is probably in the wrong place."""
+    value = scalar(value)
     if not isinstance(value, bool | np.bool_):
         raise TypeError(f"{name} must be True or False; got {shown(value)}")
     return bool(value)
@@ -69,6 +84,7 @@ def boolean(value: Any, name: str) -> bool:
 
 def pair(value: Any, name: str, minimum: int = 1) -> tuple[int, int]:
     """Return a pair of integers, none below ``minimum``; a single integer stands for both."""
+    value = scalar(value)
     if isinstance(value, numbers.Integral) and not isinstance(value, bool):
         value = (value, value)
     if not isinstance(value, tuple | list) or len(value) != 2:
@@ -78,6 +94,7 @@ def pair(value: Any, name: str, minimum: int = 1) -> tuple[int, int]:
 
 def shape(value: Any, name: str) -> Shape:
     """Return the shape of one sample: positive integers, without the batch axis."""
+    value = scalar(value)
     if isinstance(value, numbers.Integral) and not isinstance(value, bool):
         value = (value,)
     if not isinstance(value, tuple | list) or not value:
@@ -144,6 +161,7 @@ def verbosity(verbose: Any) -> int:
     """Return 0, 1 or 2; Keras's "auto" is 1."""
     if isinstance(verbose, str) and verbose == "auto":
         return 1
+    verbose = scalar(verbose)
     if not isinstance(verbose, numbers.Integral | np.bool_) or int(verbose) not in (0, 1, 2):
         raise ValueError(f"verbose must be 'auto', 0, 1 or 2; got {shown(verbose)}")
     return int(verbose)
@@ -192,6 +210,25 @@ def path(value: Any, name: str = "path") -> Path:
     if not text or "\0" in text:
         raise ValueError(f"{name} must be the name of a file or folder; got {shown(text)}")
     return Path(text)
+
+
+def also_called(other: str, name: str) -> Callable[[Callable[P, R]], Callable[P, R]]:
+    """Let callers of a function give its argument ``name`` under another keyword, too."""
+
+    def decorate(function: Callable[P, R]) -> Callable[P, R]:
+        position = list(inspect.signature(function).parameters).index(name)
+
+        @functools.wraps(function)
+        def call(*args: P.args, **named: P.kwargs) -> R:
+            if other in named:
+                if name in named or len(args) > position:
+                    raise TypeError(f"{name} and {other} are two names of one argument; give one of them")
+                named[name] = named.pop(other)
+            return function(*args, **named)
+
+        return call
+
+    return decorate
 
 
 def save_freq(value: Any) -> str | int:

@@ -4,10 +4,12 @@ import difflib
 import inspect
 import numbers
 import re
+import sys
 from collections.abc import Iterable
 from typing import Any
 
 from .printing import for_print
+from .version import PACKAGE
 
 #: The most characters of a value that an error shows. The value may be a whole data set, or come from a hostile file.
 SHOWN = 100
@@ -110,3 +112,11 @@ def snake_case(name: str) -> str:
     name = re.sub(r"(.)([A-Z][a-z0-9]+)", r"\1_\2", name)
     name = re.sub(r"([a-z])([A-Z])", r"\1_\2", name).lower()
     return name.replace("_2d", "2d")
+
+
+def level_of_caller() -> int:
+    """Return the ``stacklevel`` with which a warning of the calling function names the user's line."""
+    level, frame = 1, sys._getframe(1)
+    while frame.f_back is not None and frame.f_globals.get("__name__", "").startswith(PACKAGE):
+        level, frame = level + 1, frame.f_back
+    return level

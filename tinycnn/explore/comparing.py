@@ -22,7 +22,7 @@ from ..core.types import Array
 from ..core.version import is_ours
 from ..layers.looking import buffers_kept
 from ..losses import LossCache
-from ..network.final_softmax import layer_of
+from ..network.final_activation import layer_of
 from ..optimizers import Optimizer
 from ..sequential import Sequential
 from ..testing.contract import ROUNDING

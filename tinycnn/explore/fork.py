@@ -26,17 +26,7 @@ def prepared(model: Sequential, fresh: bool) -> Sequential:
         A compiled model; it stays as it is.
     fresh : bool
         Whether to begin with the weights with which the model was made, and with an optimizer that has taken no step.
-
-    Raises
-    ------
-    ValueError
-        If the network has one output alone, for which there is no accuracy.
     """
-    if model.output_shape[-1] == 1:
-        raise ValueError(
-            "this network has one output alone; the page trains networks with an output for each class. End it with "
-            "Dense(2, activation='softmax')"
-        )
     made = copy.deepcopy(model)
     optimizer = made.optimizer
     if fresh:

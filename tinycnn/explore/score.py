@@ -4,11 +4,11 @@ from typing import Any
 
 import numpy as np
 
+from ..activations import Sigmoid
 from ..core.backend import Backend
 from ..core.types import Array, Shape
-from ..layers import Flatten, Reshape
 from ..losses import Loss, LossCache
-from ..network.final_softmax import ends_in_softmax
+from ..network.final_activation import ends_in, ends_in_probabilities, last_that_computes
 from ..sequential import Sequential
 
 
@@ -18,7 +18,7 @@ class ClassScore(Loss):
     Parameters
     ----------
     from_logits : bool
-        False lets the network leave out a final softmax: probabilities depend on each other, scores do not.
+        False lets the network leave out a final softmax or sigmoid: the score is the number before it.
     """
 
     name = "class_score"
@@ -50,8 +50,11 @@ def targets_of_score(model: Sequential, score: int, image: int, images: int) -> 
 
 def compile_for_score(network: Sequential, step: int) -> None:
     """Compile a twin so that its loss is a class's score, without penalties."""
-    end = next((layer for layer in reversed(network.layers) if not isinstance(layer, Flatten | Reshape)), None)
-    network.compile("sgd", ClassScore(from_logits=end is None or not ends_in_softmax(end)))
+    end = last_that_computes(network.layers)
+    score = ClassScore(from_logits=end is None or not ends_in_probabilities(end))
+    if end is not None and ends_in(end, Sigmoid):
+        score.takes_over = "sigmoid"
+    network.compile("sgd", score)
     network.optimizer.iterations = step
     for parameter in network.parameters().values():
         parameter.regularizer = None

@@ -11,14 +11,14 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..activations import Sigmoid
+from ..activations import Sigmoid, Softmax
 from ..core.backend import Backend
 from ..core.messages import unknown
 from ..core.types import Array
 from ..inspection.trace import Trace
-from ..layers import BatchNormalization, Flatten, Reshape
-from ..losses import Loss, MeanSquaredError, SparseCategoricalCrossentropy
-from ..network.final_softmax import ends_in_softmax
+from ..layers import BatchNormalization
+from ..losses import BinaryCrossentropy, Loss, SparseCategoricalCrossentropy
+from ..network.final_activation import ends_in, last_that_computes
 from ..sequential import Sequential
 from . import protocol
 from .kept import kept_of
@@ -319,10 +319,10 @@ def targets_for(model: Sequential, labels: list[int]) -> Array:
 
 def _loss_for(model: Sequential) -> Loss:
     """Return the loss that fits the end of a model that nobody has compiled."""
-    end = next((layer for layer in reversed(model.layers) if not isinstance(layer, Flatten | Reshape)), None)
-    if isinstance(getattr(end, "activation", None), Sigmoid) or model.output_shape[-1] == 1:
-        return MeanSquaredError()
-    return SparseCategoricalCrossentropy(from_logits=end is None or not ends_in_softmax(end))
+    end = last_that_computes(model.layers)
+    if (end is not None and ends_in(end, Sigmoid)) or model.output_shape[-1] == 1:
+        return BinaryCrossentropy(from_logits=end is None or not ends_in(end, Sigmoid))
+    return SparseCategoricalCrossentropy(from_logits=end is None or not ends_in(end, Softmax))
 
 
 def _winner(predicted: Array) -> int:

@@ -18,7 +18,7 @@ from ..core.backend import Backend
 from ..core.types import Array, Shape
 from ..inspection.trace import Trace
 from ..layers.looking import buffers_kept
-from ..network.final_softmax import layer_of
+from ..network.final_activation import layer_of
 from ..sequential import Sequential
 from ..testing.slopes import Verdict
 from ..training.data import images_for

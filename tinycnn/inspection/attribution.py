@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from ..core.checks import scalar
 from ..core.messages import shown
 from ..core.types import Array
 from ..network.network import Network
@@ -83,11 +84,11 @@ def saliency(model: Network, x: Array, label: Any = None) -> Attribution:
     ValueError
         If the model gives no scores of classes, if there is no such class, or if a result is not finite.
     """
-    classes = _classes(model, label)
+    _check_classes(model, label)
     steps = run(copies_up_to_scores(model), x)
-    scores = steps[-1].y[0] if steps else x[0]
+    scores = _scores(steps[-1].y[0] if steps else x[0])
     chosen = _chosen(scores, label)
-    strength = np.abs(gradient_by_input(steps, _one_hot(chosen, classes, model.dtype))[0])
+    strength = np.abs(gradient_by_input(steps, _slope(chosen, model))[0])
     return Attribution(
         strength.max(axis=-1) if strength.ndim == 3 else strength, chosen, chosen == int(scores.argmax())
     )
@@ -118,7 +119,7 @@ def grad_cam(model: Network, x: Array, label: Any = None, layer: int | None = No
     ValueError
         As for :func:`saliency`, and if the layer's map has fewer cells, or no layer has a map with so many.
     """
-    classes = _classes(model, label)
+    _check_classes(model, label)
     fit = cam_layers(model)
     if not fit or (layer is not None and layer not in fit):
         which = f"layer {layer} has no map" if fit else f"{model.name} has no layer with a map"
@@ -126,9 +127,9 @@ def grad_cam(model: Network, x: Array, label: Any = None, layer: int | None = No
         raise ValueError(f"{which} of at least {LEAST_CELLS}×{LEAST_CELLS} cells, which Grad-CAM needs{known}")
     number = fit[-1] if layer is None else layer
     steps = run(copies_up_to_scores(model), x)
-    scores = steps[-1].y[0]
+    scores = _scores(steps[-1].y[0])
     chosen = _chosen(scores, label)
-    gradient = gradient_by_input(steps[number + 1 :], _one_hot(chosen, classes, model.dtype))[0]
+    gradient = gradient_by_input(steps[number + 1 :], _slope(chosen, model))[0]
     weights = gradient.mean(axis=(0, 1), dtype=np.float64)
     strength = np.maximum(steps[number].y[0] @ weights, 0)
     return Attribution(strength, chosen, chosen == int(scores.argmax())), number
@@ -194,15 +195,19 @@ def _starts(length: int, side: int, stride: int) -> list[int]:
     return sorted({*range(0, length - side + 1, stride), length - side})
 
 
-def _classes(model: Network, label: Any) -> int:
-    """Return the number of classes, after checking that there are some and that the label is one of them."""
+def _check_classes(model: Network, label: Any) -> None:
+    """Raise unless the model gives scores of classes, and the label is one of them."""
     if len(model.output_shape) != 1:
         raise ValueError(f"model must give a score for each class; {model.name} gives {model.output_shape}")
-    classes = model.output_shape[0]
+    classes, label = max(2, model.output_shape[0]), scalar(label)
     whole = isinstance(label, int | np.integer) and not isinstance(label, bool)
     if label is not None and not (whole and 0 <= label < classes):
         raise ValueError(f"label must be a class, from 0 to {classes - 1}; got {shown(label)}")
-    return classes
+
+
+def _scores(outputs: Array) -> Array:
+    """Return the score of each class; one output stands for two, and speaks for the second one."""
+    return np.concatenate([-outputs, outputs]) if len(outputs) == 1 else outputs
 
 
 def _chosen(scores: Array, label: Any) -> int:
@@ -210,8 +215,12 @@ def _chosen(scores: Array, label: Any) -> int:
     return int(scores.argmax()) if label is None else int(label)
 
 
-def _one_hot(label: int, classes: int, dtype: str) -> Array:
-    """Return the gradient (1, classes) of one class's score with respect to all scores."""
-    dy = np.zeros((1, classes), dtype)
-    dy[0, label] = 1
+def _slope(label: int, model: Network) -> Array:
+    """Return the gradient (1, outputs) of one class's score with respect to all outputs."""
+    (outputs,) = model.output_shape
+    dy = np.zeros((1, outputs), model.dtype)
+    if outputs == 1:
+        dy[0, 0] = 1 if label else -1
+    else:
+        dy[0, label] = 1
     return dy

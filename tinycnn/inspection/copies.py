@@ -13,8 +13,8 @@ from .. import activations
 from ..core.backend import Backend
 from ..core.types import Array
 from ..kernels.threads import one_blas_thread
-from ..layers import ActivatedLayer, Activation, Dropout, Flatten, GaussianNoise, Layer, Reshape
-from ..network.final_softmax import ends_in_softmax
+from ..layers import ActivatedLayer, Activation, Dropout, GaussianNoise, Layer
+from ..network.final_activation import ends_in_probabilities, last_that_computes
 from ..network.network import Network
 from ..training.step import backward, walk_forward
 
@@ -57,10 +57,14 @@ def copy_of(layer: Layer) -> Layer:
 
 
 def copies_up_to_scores(model: Network) -> list[Layer]:
-    """Return copies of all layers, without a final softmax: probabilities depend on each other, the scores do not."""
+    """Return copies of all layers, without a final softmax or sigmoid.
+
+    The probabilities of a softmax depend on each other, and those of a network that is sure have no slope; scores do
+    not have these faults.
+    """
     twins = [copy_of(layer) for layer in model.layers]
-    last = next((twin for twin in reversed(twins) if not isinstance(twin, Flatten | Reshape)), None)
-    if isinstance(last, ActivatedLayer | Activation) and ends_in_softmax(last):
+    last = last_that_computes(twins)
+    if isinstance(last, ActivatedLayer | Activation) and ends_in_probabilities(last):
         vars(last)["activation"] = activations.get("linear")  # a layer called Softmax lets nobody set it
     return twins
 

@@ -10,10 +10,11 @@ from typing import Any
 
 import numpy as np
 
+from ..activations import Softmax
 from ..core.types import Array, Shape
 from ..kernels.geometry import Window
 from ..layers import Dense, Flatten, Layer, Reshape, ZeroPadding2D
-from ..network.final_softmax import ends_in_softmax
+from ..network.final_activation import ends_in
 
 
 def receptive_fields(layers: Sequence[Layer], input_shape: Shape) -> list[tuple[int, int] | None]:
@@ -120,7 +121,7 @@ def _is_over_last_axis(layer: Layer) -> bool:
     """Return whether an output sees all numbers of its last axis, which in an image are the channels of one pixel."""
     if layer.built_output_shape[:-1] != layer.built_input_shape[:-1]:
         return False
-    return isinstance(layer, Dense) or (ends_in_softmax(layer) and not layer.sees_everything)
+    return isinstance(layer, Dense) or (ends_in(layer, Softmax) and not layer.sees_everything)
 
 
 def _mixes_all(layer: Layer) -> bool:

@@ -15,7 +15,7 @@ from ..core.types import Array, Shape
 from ..core.workspace import Workspace
 from ..layers.base import Layer
 from ..layers.looking import layers_kept
-from ..network.final_softmax import WithoutActivation, layer_of
+from ..network.final_activation import WithoutActivation, layer_of
 from ..network.lane_steps import LaneStep
 from ..network.network import Network
 from ..network.plan import fused, parts_of

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from ..activations import Linear
+from ..activations import Linear, Softmax
 from ..core.backend import Backend
 from ..core.messages import unknown
 from ..core.printing import for_print
@@ -20,7 +20,7 @@ from ..layers import ActivatedLayer, Activation, BatchNormalization, Dropout, Ga
 from ..layers.batchnorm import BatchNormCache
 from ..layers.dropout import DropoutCache
 from ..layers.looking import layers_kept
-from ..network.final_softmax import ends_in_softmax, layer_of
+from ..network.final_activation import ends_in, layer_of
 from ..network.network import Network
 from ..training.data import images_for
 from ..training.step import Passed, forward, walk_backward, walk_forward
@@ -41,8 +41,8 @@ class LayerTrace:
         What its backward needs; None as in prediction, without labels.
     dy, dx : array or None
         Gradients of the loss with respect to ``y`` and to ``x``; None without labels. In training the loss takes over a
-        final softmax. Then ``dy`` of the softmax, and of layers that only reshape its result, is the gradient with
-        respect to the numbers before it, ``(p - labels) / N``.
+        final softmax or sigmoid. Then ``dy`` of that layer, and of layers that only reshape its result, is the gradient
+        with respect to the numbers before it, ``(p - labels) / N``.
     parameters, gradients : dict of str to array
         Copies of the layer's parameters and their gradients, by name. ``gradients`` is empty without labels.
     z : array or None
@@ -70,7 +70,7 @@ class LayerTrace:
     def can_be_dead(self) -> bool:
         """Whether the layer has an activation that can be 0 for good, which linear and softmax cannot."""
         activation = getattr(self.layer, "activation", None)
-        return self.z is not None and not isinstance(activation, Linear) and not ends_in_softmax(self.layer)
+        return self.z is not None and not isinstance(activation, Linear) and not ends_in(self.layer, Softmax)
 
     @property
     def dead(self) -> tuple[int, ...]:

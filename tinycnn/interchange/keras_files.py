@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 
 from ..core import seeding
 from ..core.files import parse_json, read_whole, write_whole
+from ..core.messages import level_of_caller
 from ..core.registry import custom_classes
 from ..core.types import Config
 from ..network.network import Network
@@ -30,7 +31,12 @@ _MAX_RATIO = 1000
 
 
 def load_model(
-    path: Path, kind: type[N], custom_objects: dict[str, type] | None = None, *, check_finite: bool = True
+    path: Path,
+    kind: type[N],
+    custom_objects: dict[str, type] | None = None,
+    *,
+    compiled: bool = True,
+    check_finite: bool = True,
 ) -> N:
     """Return the model in a ``.keras`` file, or in an ``.h5`` file that holds its configuration.
 
@@ -42,6 +48,8 @@ def load_model(
         The class of the model.
     custom_objects : dict of str to class, optional
         The layers in the file that are not tinycnn's own.
+    compiled : bool
+        Whether to compile the model as it was, if it was compiled.
     check_finite : bool
         Whether to refuse weights that are NaN or infinite.
 
@@ -64,7 +72,8 @@ def load_model(
             keras_weights.check_extent(sources, len(data), path)
             model.build(input_shape)
             fill(model, sources, path, check_finite=check_finite)
-            _compile(model, training, path)
+            if compiled:
+                _compile(model, training, path)
     return model
 
 
@@ -167,5 +176,5 @@ def _compile(model: Network, training: Any, path: Path) -> None:
         warnings.warn(
             f"{path}: the model is not compiled, because what the file says about training has no counterpart here: "
             f"{str(error)[:500]}",
-            stacklevel=5,
+            stacklevel=level_of_caller(),
         )

@@ -9,6 +9,10 @@ from ..core.types import Array, Shape
 from ..core.workspace import Workspace
 from .base import Layer, Nothing
 
+#: The rate that kernels are given for rate 1, which they refuse because they divide by ``1 - rate``. They compare draws
+#: of 24 bits with the rounded rate, so this one keeps nothing either.
+_ALL = 1 - 2.0**-26
+
 
 class DropoutCache(NamedTuple):
     """``step``: the step whose mask was used; the mask itself is computed again."""
@@ -37,7 +41,8 @@ class _Noise(Layer):
 class Dropout(_Noise):
     """Set each number to 0 with probability ``rate`` in training, and scale the others so that the mean stays.
 
-    The numbers that remain are multiplied by ``1 / (1 - rate)``. In inference the layer changes nothing. Input and
+    The numbers that remain are multiplied by ``1 / (1 - rate)``; with rate 1 none remains. In inference the
+    layer changes nothing. Input and
     result have the same shape, (N, …). The mask is a hash of (seed, step, element), so nothing is stored and every
     backend has the same mask.
 
@@ -45,7 +50,7 @@ class Dropout(_Noise):
 
     Parameters
     ----------
-    rate : float in [0, 1)
+    rate : float in [0, 1]
         The share of numbers that are set to 0.
     seed : int, optional
         The seed of the masks; by default it is drawn from the model's seed.
@@ -68,7 +73,7 @@ class Dropout(_Noise):
 
     def __init__(self, rate: float, seed: int | None = None, **base: Any) -> None:
         super().__init__(seed, **base)
-        self.rate = real(rate, "rate", 0, below=1)
+        self.rate = real(rate, "rate", 0, 1)
 
     def forward(
         self, x: Array, *, training: bool = False, step: int = 0, ws: Workspace | None = None
@@ -82,9 +87,14 @@ class Dropout(_Noise):
         self.check_gradient(dy)
         return self._mask(dy, cache.step, None if ws is None else dy)
 
+    @property
+    def rate_of_kernels(self) -> float:
+        """The rate as kernels take it, below 1."""
+        return min(self.rate, _ALL)
+
     def _mask(self, x: Array, step: int, out: Array | None) -> Array:
         """Return x, or a gradient, with the mask of a step applied."""
-        return self.kernels.dropout(x, self.rate, self.noise_seed, step, out=out)
+        return self.kernels.dropout(x, self.rate_of_kernels, self.noise_seed, step, out=out)
 
 
 class GaussianNoise(_Noise):

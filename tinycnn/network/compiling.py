@@ -15,7 +15,7 @@ from ..core.parameter import Parameter
 from ..core.workspace import Workspace
 from ..layers.base import Layer
 from ..metrics import by_name as metrics_by_name
-from .final_softmax import check_end, training_chain
+from .final_activation import check_end, training_chain
 from .plan import fused
 from .stage import METHODS
 
@@ -64,17 +64,19 @@ class Compiling:
         loss : str or Loss
             What training makes small; it must be given.
         metrics : sequence of str or Metric, optional
-            What ``fit`` and ``evaluate`` report besides the loss.
+            What ``fit`` and ``evaluate`` report besides the loss. ``"accuracy"`` is the share of samples whose class is
+            right; with a binary crossentropy, it is the share of answers that are.
 
         Raises
         ------
         ValueError
             If a name is unknown (the message suggests the nearest valid one), or if loss and last layer do not fit: a
-            softmax with ``from_logits=True``, no softmax with ``from_logits=False``, two softmaxes in a row.
+            softmax or sigmoid with ``from_logits=True``, none with ``from_logits=False``, two softmaxes in a row.
         """
         if loss is None:
             raise ValueError("compile needs a loss, for example loss='sparse_categorical_crossentropy'")
-        chosen = optimizers.get(optimizer), losses.get(loss), metrics_by_name(() if metrics is None else metrics)
+        wanted = losses.get(loss)
+        chosen = optimizers.get(optimizer), wanted, metrics_by_name(() if metrics is None else metrics, wanted.accuracy)
         if self.built:
             self.make_chain(*chosen[:2])
         else:
@@ -123,7 +125,7 @@ class Compiling:
         """Turn what was put in place of the optimizer, the loss or the metrics into what compile would have made."""
         self.optimizer, self.loss = optimizers.get(self.optimizer), losses.get(self.loss)
         if not isinstance(self.metrics, dict):
-            self.metrics = metrics_by_name(() if self.metrics is None else self.metrics)
+            self.metrics = metrics_by_name(() if self.metrics is None else self.metrics, self.loss.accuracy)
 
     def losses_used(self) -> tuple[losses.Loss, ...]:
         """Return the loss, and the copy of it that the chain works with, if there is one."""

@@ -103,15 +103,22 @@ class Network(Compiling):
     def build(self, input_shape: Shape) -> None:
         """Build all layers for samples of ``input_shape``; this is needed only if no ``Input`` gave the shape.
 
+        Building for the same shape once more changes nothing.
+
         Raises
         ------
         RuntimeError
-            If the model is built already.
+            If the model is built already, for another shape.
         ValueError
             If a layer cannot take what it would be given; the model is not built then.
         """
         if self._input_shape is not None:
-            raise RuntimeError(f"{self.name} is built already, for shape {self._input_shape}; make a new model")
+            if shape(input_shape, "input_shape") == self._input_shape:
+                return
+            raise RuntimeError(
+                f"{self.name} is built already, for shape {self._input_shape}, not for {shown(input_shape)}; make a "
+                "new model"
+            )
         for layer in self.layers:
             if layer.built:
                 raise ValueError(f"{layer.label} is built already: a layer belongs to one model, at one place")

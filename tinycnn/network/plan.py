@@ -13,7 +13,7 @@ from ..activations import Linear, ReLU
 from ..core.backend import Backend
 from ..layers import BatchNormalization, Conv2D, MaxPooling2D
 from ..layers.base import Layer
-from .final_softmax import WithoutActivation
+from .final_activation import WithoutActivation
 from .lanes import with_lanes
 from .norm_stage import with_norms
 from .stage import ConvStage, is_plain

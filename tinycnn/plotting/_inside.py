@@ -4,6 +4,7 @@ from typing import Any
 
 import numpy as np
 
+from ..core.checks import scalar
 from ..core.types import Array
 from ..inspection.trace import LayerTrace, Trace
 from ..sequential import Sequential
@@ -55,6 +56,7 @@ def traced_layer(trace: Trace, layer: Any, kinds: tuple[type, ...], what: str) -
         if not found:
             raise ValueError(f"layer must be {what}, and there is none; the layers are: {', '.join(names)}")
         return found[0]
+    layer = scalar(layer)
     number = isinstance(layer, int | np.integer) and not isinstance(layer, bool)
     for index, entry in enumerate(trace):
         named = isinstance(layer, str) and entry.name == layer
@@ -71,6 +73,7 @@ def traced_layer(trace: Trace, layer: Any, kinds: tuple[type, ...], what: str) -
 def layer_index(model: Sequential, layer: Any) -> int:
     """Return the position of a layer that is given by its name, by its number, or as itself."""
     names = [str(one.name) for one in model.layers]
+    layer = scalar(layer)
     if isinstance(layer, str) and layer in names:
         return names.index(layer)
     if isinstance(layer, int | np.integer) and not isinstance(layer, bool) and -len(names) <= layer < len(names):

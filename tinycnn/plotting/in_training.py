@@ -7,6 +7,7 @@ import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
 
+from ..core.checks import scalar
 from ..core.types import Array
 from ..inspection.trace import LayerTrace
 from ..layers import BatchNormalization, Dropout
@@ -62,9 +63,9 @@ def dropout_mask(
     entry = traced_layer(traced(trace_or_model, x), layer, (Dropout,), "a Dropout")
     if entry.mask is None:
         raise ValueError(f"layer must drop numbers as tinycnn's Dropout does; {entry.layer.label} does not")
-    _number(image, len(entry.x), "image")
+    image = _number(image, len(entry.x), "image")
     if entry.x.ndim == 4:
-        _number(channel, entry.x.shape[-1], "channel")
+        channel = _number(channel, entry.x.shape[-1], "channel")
     given, kept, result = (_picture(array[image], channel) for array in (entry.x, entry.mask, entry.y))
     panels = panels_of(place(ax, figsize), 3, 3.0, 3.6)
     numbers = np.concatenate([array[np.isfinite(array)] for array in (given, result)])
@@ -220,7 +221,9 @@ def _picture(array: Array, channel: int) -> Array:
     return square.reshape(-1, side)
 
 
-def _number(value: Any, count: int, name: str) -> None:
-    """Raise ValueError unless a value is a number from 0 to ``count - 1``."""
+def _number(value: Any, count: int, name: str) -> int:
+    """Return a number from 0 to ``count - 1``, or raise ValueError."""
+    value = scalar(value)
     if isinstance(value, bool) or not isinstance(value, int | np.integer) or not 0 <= value < count:
         raise ValueError(f"{name} must be a number from 0 to {count - 1}; got {shown(value)}")
+    return int(value)

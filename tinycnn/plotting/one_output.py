@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from matplotlib.axes import Axes
 
+from ..core.checks import scalar
 from ..core.types import Array
 from ..inspection.copies import copy_of, run
 from ..kernels.geometry import Window
@@ -114,7 +115,7 @@ def _asked(layer: Layer, position: Any, result: Array) -> tuple[int, ...]:
     if position is None:
         return tuple(map(int, np.unravel_index(int(result.argmax()), result.shape)))
     several = isinstance(position, tuple | list) or (isinstance(position, np.ndarray) and position.ndim == 1)
-    numbers = tuple(position) if several else (position,)
+    numbers = tuple(position) if several else (scalar(position),)
     whole = all(isinstance(number, int | np.integer) and not isinstance(number, bool) for number in numbers)
     if whole and len(numbers) == result.ndim:
         asked = tuple(map(int, numbers))

@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 
+from ..core.checks import scalar
 from ..core.types import Array
 from ..inspection.copies import copy_of, run
 from ..kernels.geometry import Window
@@ -59,6 +60,7 @@ def pooling_winners(
     chosen = _pooling(model, layer)
     index = model.layers.index(chosen)
     channels = chosen.built_input_shape[-1]
+    channel = scalar(channel)
     if isinstance(channel, bool) or not isinstance(channel, int | np.integer) or not 0 <= channel < channels:
         raise ValueError(f"channel must be a number from 0 to {channels - 1}; got {shown(channel)}")
     steps = run([copy_of(one) for one in model.layers[: index + 1]], x)

@@ -6,6 +6,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection
 
+from ..core.checks import scalar
 from ..core.types import Array
 from ..inspection.copies import copies_up_to_scores, gradient_by_input, run
 from ..inspection.receptive_field import field_by_geometry, span
@@ -70,6 +71,7 @@ def receptive_field(
     asked = _asked(chosen, position)
     field = field_by_geometry(model.layers[: index + 1], asked)
     x = None if image is None else one_image(model, image)
+    measured = scalar(measured)
     if not isinstance(measured, bool | np.bool_):
         raise ValueError(f"measured must be True or False; got {shown(measured)}")
     gradient = field_by_gradient(model, index, asked, x) if measured else None
@@ -117,7 +119,7 @@ def _asked(layer: Layer, position: Any) -> tuple[Any, ...]:
     if position is None:
         return tuple(length // 2 for length in shape[: max(1, len(shape) - 1)])
     several = isinstance(position, tuple | list) or (isinstance(position, np.ndarray) and position.ndim == 1)
-    numbers = position if several else (position,)
+    numbers = position if several else (scalar(position),)
     wanted = (len(shape) - 1, len(shape)) if len(shape) > 1 else (1,)
     whole = [isinstance(number, int | np.integer) and not isinstance(number, bool) for number in numbers]
     if len(numbers) in wanted and all(whole):

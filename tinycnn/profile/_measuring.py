@@ -16,7 +16,7 @@ from ..core.workspace import Workspace
 from ..kernels.threads import one_blas_thread, thread_count
 from ..layers.looking import layers_kept
 from ..losses import SparseCategoricalCrossentropy
-from ..network.final_softmax import layer_of
+from ..network.final_activation import layer_of
 from ..network.lanes import IntoLanes, OutOfLanes
 from ..network.plan import parts_of
 from ..sequential import Sequential

@@ -11,7 +11,7 @@ from ..core.types import Config
 from ..network.network import Network
 from ..training.batches import checksum
 from ..training.loop import Run
-from ..training.sequences import SequenceSamples
+from ..training.sequences import BatchSamples
 
 
 def settings(model: Network) -> Config:
@@ -27,7 +27,7 @@ def settings(model: Network) -> Config:
             "model": config,
             "optimizer": {"class_name": type(model.optimizer).__name__} | described(model.optimizer)["config"],
             "loss": {"class_name": type(model.loss).__name__} | described(model.loss)["config"],
-            "metrics": metrics.serialize(model.metrics),
+            "metrics": metrics.serialize(model.metrics, model.loss.accuracy),
             "frozen": frozen(model),
         }
     )
@@ -50,7 +50,7 @@ def identity(run: Run, begun_with: Config) -> Config:
     """
     model, given = run.model, run.settings
     validation: Any = None
-    if isinstance(run.validation, SequenceSamples):
+    if isinstance(run.validation, BatchSamples):
         validation = run.validation.identity()
     elif run.validation is not None:
         parts = zip(("x", "y", "sample_weight"), run.validation, strict=True)

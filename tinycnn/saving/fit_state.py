@@ -20,6 +20,7 @@ from ..core.version import is_ours, versions
 from ..network.network import Network
 from ..training.callback import Callback
 from ..training.loop import Run
+from ..training.sequences import BatchSamples
 from . import model_file
 from .fit_identity import comparable, differences, frozen, settings
 
@@ -251,7 +252,10 @@ def restore(run: Run, saved: Saved, callbacks: Sequence[Callback], path: Any) ->
             if state["meters"]["count"] < 1:
                 raise ValueError("its 'meters' have seen no sample")
             run.means.set_state(state["meters"])
-        run.batches.skip(run.epoch - run.settings.initial_epoch, run.steps)
+        epochs = run.epoch - run.settings.initial_epoch
+        run.batches.skip(epochs, run.steps)
+        if isinstance(run.validation, BatchSamples):
+            run.validation.skip(epochs)
 
 
 @contextmanager

@@ -17,6 +17,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from ..core.checks import path as checked_path
+from ..core.messages import level_of_caller
 from .opening import Seen, not_ours
 
 
@@ -98,7 +99,7 @@ def writer(path: Any) -> Callable[..., None] | None:
         warnings.warn(
             f"{path} is written in tinycnn's own format, which only tinycnn reads, because the package "
             f'{found.writes_with} is not installed: pip install "tinycnn[{found.extra}]"',
-            stacklevel=4,
+            stacklevel=level_of_caller(),
         )
         return None
     write: Callable[..., None] = importlib.import_module(found.module).save_weights

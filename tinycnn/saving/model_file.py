@@ -5,6 +5,7 @@ random order, and the same model has to give the same bytes.
 """
 
 import json
+import warnings
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, TypeVar
@@ -17,7 +18,7 @@ from .. import losses, metrics, optimizers
 from ..core.checks import boolean, integer
 from ..core.description import described
 from ..core.files import parse_json, write_whole
-from ..core.messages import shown
+from ..core.messages import level_of_caller, shown
 from ..core.registry import custom_classes
 from ..core.types import Array, Shape
 from ..core.version import NUMERICS
@@ -67,7 +68,7 @@ def contents(model: Network, *, training: bool = True) -> tuple[dict[str, Array]
             "optimizer": described(model.optimizer),
             "iterations": integer(model.optimizer.iterations, "the optimizer's iterations", minimum=0),
             "loss": described(model.loss),
-            "metrics": metrics.serialize(model.metrics),
+            "metrics": metrics.serialize(model.metrics, model.loss.accuracy),
         }
         for key, slots in model.optimizer.slots.items():
             for name, slot in zip(model.optimizer.slot_names, slots, strict=True):
@@ -116,7 +117,12 @@ def packed(arrays: Mapping[str, Array], description: Mapping[str, Any]) -> bytes
 
 
 def load_model(
-    path: Any, kind: type[N], custom_objects: dict[str, type] | None = None, *, check_finite: bool = True
+    path: Any,
+    kind: type[N],
+    custom_objects: dict[str, type] | None = None,
+    *,
+    compiled: bool = True,
+    check_finite: bool = True,
 ) -> N:
     """Return the model in a file, as :func:`tinycnn.load_model` says.
 
@@ -128,6 +134,8 @@ def load_model(
         The class of the model.
     custom_objects : dict of str to class, optional
         The classes in the file that are not tinycnn's own.
+    compiled : bool
+        Whether to compile the model as it was, if it was compiled.
     check_finite : bool
         Whether to refuse weights that are NaN or infinite.
     """
@@ -135,10 +143,11 @@ def load_model(
     seen = opening.look(path)
     if seen.other is not None:
         read = formats.function("load_model", seen)
-        return read(seen.path, kind, custom_objects, check_finite=check_finite)
+        return read(seen.path, kind, custom_objects, compiled=compiled, check_finite=check_finite)
     with custom_classes(custom_objects), _opened(seen) as (file, description):
-        model, input_shape, training = _described(description, kind, path)
-        _check_arrays(file, model, input_shape, training, path)
+        model, input_shape, training = _described(description, kind, path, compiled)
+        ignored = STATE if compiled else (STATE, _SLOT)
+        _check_arrays(file, model, input_shape, training, path, ignored)
         with _named_errors(path):
             model.build(input_shape)
             if training is not None:
@@ -172,11 +181,29 @@ def load_weights(model: Network, path: Any, *, check_finite: bool) -> None:
     targets = {_WEIGHT + key: value for key, value in model.weights().items()}
     with _opened(seen) as (file, _):
         stored = {key for key in file.keys() if key.startswith(_WEIGHT)}  # noqa: SIM118  (not a dict)
-        _compare(file, stored, {key: value.shape for key, value in targets.items()}, model, path)
+        wanted = {key: value.shape for key, value in targets.items()}
+        found = _compare(file, stored, wanted, model, path, tuple(_DTYPES.values()))
         # All are read before one is changed.
-        values = {key: _checked(file.get_tensor(key), f"{path}: {key}", check_finite) for key in targets}
+        values = {key: _converted(file.get_tensor(key), model, f"{path}: {key}", check_finite) for key in targets}
     for key, target in targets.items():
         target[...] = values[key]
+    others = sorted(name for name, code in _DTYPES.items() if code in found and name != model.dtype)
+    if others:
+        warnings.warn(
+            f"{path} holds weights of {' and '.join(others)}; they were converted to {model.dtype}, the dtype of "
+            f"{model.name}",
+            UserWarning,
+            stacklevel=level_of_caller(),
+        )
+
+
+def _converted(values: Array, model: Network, name: str, check_finite: bool) -> Array:
+    """Return the values in the model's dtype, or raise if one is too large for it, or not finite, and must not be."""
+    with np.errstate(over="ignore", under="ignore"):
+        converted = _checked(values, name, check_finite).astype(model.dtype, copy=False)
+    if check_finite and not np.isfinite(converted).all():
+        raise ValueError(f"{name} holds {np.abs(values).max():g}, which is too large for {model.dtype}")
+    return converted
 
 
 def read_extra(path: Any) -> dict[str, Any]:
@@ -225,8 +252,10 @@ def _named_errors(path: Any) -> Iterator[None]:
         raise ValueError(f"{path}: its configuration does not make a model: {reason}") from error
 
 
-def _described(description: dict[str, Any], kind: type[N], path: Any) -> tuple[N, Shape, tuple[Any, Any, Any] | None]:
-    """Return the model, not built; the shape to build it for; and what to compile it with, if it was compiled."""
+def _described(
+    description: dict[str, Any], kind: type[N], path: Any, compiled: bool
+) -> tuple[N, Shape, tuple[Any, Any, Any] | None]:
+    """Return the model, not built; the shape to build it for; and what to compile it with, if it is to be compiled."""
     with _named_errors(path):
         model, input_shape = kind.not_built(description["model"])
         if not model.layers:
@@ -234,7 +263,7 @@ def _described(description: dict[str, Any], kind: type[N], path: Any) -> tuple[N
         if input_shape is None:
             raise ValueError("it has no input_shape")
         training = description.get("training")
-        if training is None:
+        if training is None or not compiled:
             return model, input_shape, None
         if not isinstance(training, dict):
             raise TypeError(f"training must be an object; got {shown(training)}")
@@ -243,20 +272,42 @@ def _described(description: dict[str, Any], kind: type[N], path: Any) -> tuple[N
         return model, input_shape, (optimizer, losses.get(training["loss"]), training["metrics"])
 
 
-def _check_arrays(file: Any, model: Network, input_shape: Shape, training: tuple[Any, ...] | None, path: Any) -> None:
-    """Compare every name, shape and dtype with the configuration, without reading any array."""
+def _check_arrays(
+    file: Any,
+    model: Network,
+    input_shape: Shape,
+    training: tuple[Any, ...] | None,
+    path: Any,
+    ignored: str | tuple[str, ...],
+) -> None:
+    """Compare every name, shape and dtype with the configuration, without reading any array.
+
+    Names that begin with one of ``ignored`` are those of arrays that are not wanted.
+    """
     with _named_errors(path):
         shapes = model.weight_shapes(input_shape)
     wanted = {_WEIGHT + key: shape for key, shape in shapes.items()}
     # A state of BackupAndRestore is the file of a model too; it also holds what callbacks remember.
-    stored = {key for key in file.keys() if not key.startswith(STATE)}  # noqa: SIM118  (not a dict)
+    stored = {key for key in file.keys() if not key.startswith(ignored)}  # noqa: SIM118  (not a dict)
     if training is not None:
         wanted |= {key: shapes[parameter] for key, parameter, _ in _slots(shapes, training[0], stored)}
     _compare(file, stored, wanted, model, path)
 
 
-def _compare(file: Any, stored: set[str], wanted: Mapping[str, Shape], model: Network, path: Any) -> None:
-    """Raise unless the stored arrays are the wanted ones in name, shape and dtype; none of them is read."""
+def _compare(
+    file: Any,
+    stored: set[str],
+    wanted: Mapping[str, Shape],
+    model: Network,
+    path: Any,
+    dtypes: tuple[str, ...] | None = None,
+) -> set[str]:
+    """Raise unless the stored arrays are the wanted ones in name, shape and dtype; none of them is read.
+
+    By default the dtype must be the model's. Return the dtypes that were found, as safetensors calls them.
+    """
+    dtypes = (_DTYPES[model.dtype],) if dtypes is None else dtypes
+    all_found = set()
     if stored != wanted.keys():
         missing, surplus = sorted(wanted.keys() - stored), sorted(stored - wanted.keys())
         raise ValueError(
@@ -267,8 +318,10 @@ def _compare(file: Any, stored: set[str], wanted: Mapping[str, Shape], model: Ne
         found, dtype = tuple(part.get_shape()), part.get_dtype()
         if found != shape:
             raise ValueError(f"{path}: {key} has shape {shown(found)}, but the configuration says {shape}")
-        if dtype != _DTYPES[model.dtype]:
+        if dtype not in dtypes:
             raise ValueError(f"{path}: {key} has dtype {dtype}, but the configuration says {_DTYPES[model.dtype]}")
+        all_found.add(dtype)
+    return all_found
 
 
 def _slots(parameters: Iterable[str], optimizer: Any, stored: set[str]) -> Iterator[tuple[str, str, int]]:

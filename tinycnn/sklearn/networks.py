@@ -8,12 +8,13 @@ import numpy as np
 from scipy.special import softmax
 
 from .. import models, optimizers
+from ..activations import Softmax
 from ..core.messages import shown
 from ..core.types import Array, Shape
 from ..layers import Flatten, Layer, Rescaling, Reshape
 from ..losses import SparseCategoricalCrossentropy
 from ..network.compiling import Compiling
-from ..network.final_softmax import ends_in_softmax
+from ..network.final_activation import ends_in
 from ..sequential import Sequential
 
 _WANTED = (
@@ -110,7 +111,7 @@ def _check_classes(made: Sequential, classes: int) -> None:
 def loss_of(model: Sequential) -> SparseCategoricalCrossentropy:
     """Return the crossentropy that fits the end of a network: on probabilities after a softmax, otherwise on logits."""
     end = _end(model)
-    return SparseCategoricalCrossentropy(from_logits=end is None or not ends_in_softmax(end))
+    return SparseCategoricalCrossentropy(from_logits=end is None or not ends_in(end, Softmax))
 
 
 def _end(model: Sequential) -> Layer | None:

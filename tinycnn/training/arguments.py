@@ -5,15 +5,30 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from .. import augmentation
 from ..core.checks import boolean, integer, items, real, verbosity
 from ..core.messages import shown
-from ..losses import Crossentropy
 from ..network.network import Network
-from .batches import USUAL_BATCH, ArrayBatches, Batches, IteratorBatches
+from .batches import USUAL_BATCH, ArrayBatches, Batches, IteratorBatches, images_of
 from .callback import Callback
-from .data import Samples, checked_data, sample_weights, warn_of_unseen_classes
-from .sequences import SequenceBatches, SequenceSamples, is_sequence, refuse_targets_of_batches
+from .data import (
+    Samples,
+    check_class_weight,
+    checked_data,
+    sample_weights,
+    warn_of_classes_without_weight,
+    warn_of_unseen_classes,
+)
+from .sequences import (
+    BatchSamples,
+    SequenceBatches,
+    are_batches,
+    is_iterator,
+    is_sequence,
+    refuse_targets_of_batches,
+)
 
 
 @dataclass(frozen=True)
@@ -34,6 +49,7 @@ class FitSettings:
     sample_weight: Any = None
     initial_epoch: Any = 0
     steps_per_epoch: Any = None
+    validation_steps: Any = None
     check_finite: Any = True
     augment: Any = None
     fuse: Any = True
@@ -50,6 +66,9 @@ class FitSettings:
             "steps_per_epoch": (
                 None if self.steps_per_epoch is None else integer(self.steps_per_epoch, "steps_per_epoch")
             ),
+            "validation_steps": (
+                None if self.validation_steps is None else integer(self.validation_steps, "validation_steps")
+            ),
             "check_finite": boolean(self.check_finite, "check_finite"),
             "augment": augmentation.check(self.augment),
             "fuse": boolean(self.fuse, "fuse"),
@@ -58,7 +77,7 @@ class FitSettings:
             object.__setattr__(self, name, value)
 
 
-def prepare(model: Network, x: Any, y: Any, settings: FitSettings) -> tuple[Batches, Samples | SequenceSamples | None]:
+def prepare(model: Network, x: Any, y: Any, settings: FitSettings) -> tuple[Batches, Samples | BatchSamples | None]:
     """Return the source of the batches, and the samples to evaluate after each epoch (None if there are none).
 
     Parameters
@@ -75,31 +94,36 @@ def prepare(model: Network, x: Any, y: Any, settings: FitSettings) -> tuple[Batc
     TypeError, ValueError
         If the data do not fit the model, or two arguments contradict each other.
     """
-    if settings.class_weight is not None and not isinstance(model.loss, Crossentropy):
-        raise ValueError(
-            f"class_weight needs a crossentropy as the loss, because its targets are classes; the loss is "
-            f"{model.loss.name}. Leave class_weight out, and give each sample its weight as sample_weight"
-        )
+    if settings.class_weight is not None:
+        check_class_weight(model, settings.class_weight)
     validation = _validation(model, settings)
+    if settings.validation_steps is not None and validation is None and not settings.validation_split:
+        raise ValueError("validation_steps needs validation_data or validation_split; give one of them")
     if y is None:
         _refuse_with_batches(x, settings)
         steps, check_finite = settings.steps_per_epoch, settings.check_finite
+        if settings.class_weight is not None:  # nobody knows yet which classes occur in the batches
+            warn_of_classes_without_weight(settings.class_weight, range(max(2, model.output_shape[-1])))
         if is_sequence(x):
             shuffle, weights = settings.shuffle, settings.class_weight
             return SequenceBatches(model, x, shuffle, steps, weights, check_finite), validation
         return IteratorBatches(model, x, steps, settings.class_weight, check_finite), validation
     refuse_targets_of_batches(x)
     x, y = checked_data(model, x, y, settings.check_finite)
-    samples = Samples(x, y, sample_weights(settings.sample_weight, None, y, model.output_shape[-1]))
+    samples = Samples(x, y, sample_weights(model, settings.sample_weight, None, y))
     if settings.validation_split:
         if validation is not None:
             raise ValueError("validation_data and validation_split are both given; give one of them")
         samples, validation = _split(samples, settings.validation_split)
+        validation = _first_of(validation, settings)
     if not len(samples.x):
         raise ValueError("x is empty: there is nothing to train on")
-    if isinstance(validation, Samples) and isinstance(model.loss, Crossentropy):
-        warn_of_unseen_classes(samples.y, validation.y, bool(settings.validation_split))
-    weight = sample_weights(samples.weight, settings.class_weight, samples.y, model.output_shape[-1])
+    if isinstance(validation, Samples):
+        warn_of_unseen_classes(model.loss, samples.y, validation.y, bool(settings.validation_split))
+    weight = sample_weights(model, samples.weight, settings.class_weight, samples.y)
+    if settings.class_weight is not None:
+        labels = model.loss.classes_of(samples.y)
+        warn_of_classes_without_weight(settings.class_weight, [] if labels is None else np.unique(labels).tolist())
     samples = samples._replace(weight=weight)
     return ArrayBatches(model, samples, settings.batch_size, settings.shuffle, settings.steps_per_epoch), validation
 
@@ -174,21 +198,45 @@ def _takes(method: Callable[..., Any], arguments: tuple[str, ...]) -> bool:
     return True
 
 
-def _validation(model: Network, settings: FitSettings) -> Samples | SequenceSamples | None:
+def _validation(model: Network, settings: FitSettings) -> Samples | BatchSamples | None:
     """Return the checked ``validation_data``, or None if there are none."""
     data = settings.validation_data
     if data is None:
         return None
-    if is_sequence(data):
-        return SequenceSamples(model, data, settings.check_finite, "validation_data")
+    if _holds_batches(data):
+        steps = settings.validation_steps
+        if is_iterator(data) and steps is None and settings.epochs - settings.initial_epoch > 1:
+            raise ValueError(
+                f"validation_data is a {type(data).__name__}, which is used up after the first epoch; give "
+                "validation_steps, or an iterable that begins anew each time (a list, or a class with __iter__)"
+            )
+        return BatchSamples(model, data, settings.check_finite, "validation_data", steps, "validation_steps")
     if not isinstance(data, tuple | list) or len(data) not in (2, 3):
-        raise TypeError(f"validation_data must be (x, y) or (x, y, sample_weight); got {shown(data)}")
+        raise TypeError(
+            f"validation_data must be (x, y), (x, y, sample_weight), or an iterable of such batches; got {shown(data)}"
+        )
     images, targets = checked_data(model, data[0], data[1], settings.check_finite, "validation_data: ")
     if not len(images):
         raise ValueError("validation_data is empty: there is nothing to evaluate; give it some images, or leave it out")
     given = data[2] if len(data) == 3 else None
-    weight = sample_weights(given, None, targets, model.output_shape[-1], name="validation_data")
-    return Samples(images, targets, weight)
+    weight = sample_weights(model, given, None, targets, name="validation_data")
+    return _first_of(Samples(images, targets, weight), settings)
+
+
+def _holds_batches(data: Any) -> bool:
+    """Return whether validation data are batches; a list is, if it holds nothing but tuples."""
+    if isinstance(data, list):
+        return bool(data) and all(isinstance(batch, tuple) for batch in data)
+    return not isinstance(data, tuple) and are_batches(data)
+
+
+def _first_of(samples: Samples, settings: FitSettings) -> Samples:
+    """Return the samples of the first ``validation_steps`` batches, or all if that is not given."""
+    if settings.validation_steps is None:
+        return samples
+    name = "validation_steps"
+    count = images_of(settings.validation_steps, settings.batch_size, len(samples.x), name)
+    return Samples(*(None if part is None else part[:count] for part in samples))  # type: ignore[arg-type]
 
 
 def _refuse_with_batches(source: Any, settings: FitSettings) -> None:

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 
 from ..core.backend import Backend
+from ..core.checks import integer
 from ..core.seeding import Stream, generator
 from ..core.types import Array, Config
 from ..core.workspace import Workspace
@@ -240,7 +241,7 @@ class IteratorBatches:
     class_weight : dict or None
         The weight of each class.
     check_finite : bool
-        Whether to look for NaN and infinity in the images.
+        Whether to look for NaN and infinity in images and targets.
     """
 
     def __init__(
@@ -302,7 +303,7 @@ def checked_batch(model: Network, item: Any, name: str, class_weight: Any, check
     if not len(x):
         raise ValueError(f"{name}: x is empty; a batch needs at least one image")
     given = item[2] if len(item) == 3 else None
-    weight = sample_weights(given, class_weight, y, model.output_shape[-1], name=name)
+    weight = sample_weights(model, given, class_weight, y, name=name)
     return Batch(take(x, slice(None), ws, model.dtype, model.backend), y, weight)
 
 
@@ -312,6 +313,17 @@ def checksum(array: Array) -> int:
     for start in range(0, len(array), 1024):
         value = zlib.crc32(np.ascontiguousarray(array[start : start + 1024]).data, value)
     return value
+
+
+def images_of(steps: int, batch_size: int | None, images: int, name: str = "steps") -> int:
+    """Return how many images there are in so many batches, or raise if there are fewer batches."""
+    size = USUAL_BATCH if batch_size is None else integer(batch_size, "batch_size")
+    batches = -(-images // size)
+    if steps > batches:
+        raise ValueError(
+            f"{name} must be at most {batches}, the number of batches of {size} in {images} images; got {steps}"
+        )
+    return steps * size
 
 
 def block_size(model: Network) -> int:

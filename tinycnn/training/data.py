@@ -1,17 +1,18 @@
 """Checks of the data that a user gives to fit, evaluate, predict and trace."""
 
-import sys
 import warnings
+from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from ..core.checks import array as checked_array
-from ..core.checks import boolean, real
-from ..core.messages import shown
+from ..core.checks import boolean, real, scalar
+from ..core.messages import level_of_caller, shown
 from ..core.types import Array, Shape
-from ..core.version import PACKAGE
 from ..layers import Rescaling
+from ..losses import Loss
+from ..losses.targets import letting_through
 from ..network.network import Network
 from .shapes import cure
 
@@ -73,7 +74,7 @@ def check_images(
         warnings.warn(
             f"{name} holds {found}; networks train badly on unscaled images: divide by 255 (x.astype('float32') / 255)",
             UserWarning,
-            stacklevel=_level_of_caller(),
+            stacklevel=level_of_caller(),
         )
     return array
 
@@ -86,14 +87,6 @@ def _unscaled(array: Array) -> str | None:
     if array.dtype.kind == "f" and first.min() >= 0 and 2 < first.max() <= 255 and (first == np.trunc(first)).all():
         return f"numbers up to {first.max():g}"
     return None
-
-
-def _level_of_caller() -> int:
-    """Return the ``stacklevel`` with which a warning of the calling function names the user's line."""
-    level, frame = 1, sys._getframe(1)
-    while frame.f_back is not None and frame.f_globals.get("__name__", "").startswith(PACKAGE):
-        level, frame = level + 1, frame.f_back
-    return level
 
 
 def _all_finite(array: Array) -> bool:
@@ -117,13 +110,14 @@ def checked_data(model: Network, x: Any, y: Any, check_finite: bool = _ALWAYS, w
     x, y : array
         Images and targets.
     check_finite : bool
-        Whether to look for NaN and infinity in the images.
+        Whether to look for NaN and infinity in the images and in the targets.
     what : str
         How errors begin, for instance ``"validation_data: "``.
     """
     x = images_for(model, x, check_finite, f"{what}x")
     try:
-        return x, model.loss.check_targets(y, len(x), model.output_shape)
+        with letting_through(not check_finite):
+            return x, model.loss.check_targets(y, len(x), model.output_shape)
     except (TypeError, ValueError) as error:
         if not what:
             raise
@@ -131,13 +125,15 @@ def checked_data(model: Network, x: Any, y: Any, check_finite: bool = _ALWAYS, w
         raise kind(f"{what}{error}") from error
 
 
-def warn_of_unseen_classes(train: Array, validation: Array, split: bool) -> None:
+def warn_of_unseen_classes(loss: Loss, train: Array, validation: Array, split: bool) -> None:
     """Warn if validation holds a class that training lacks, because such images are hardly ever classified correctly.
 
     Parameters
     ----------
+    loss : Loss
+        It says which classes targets stand for, if any.
     train, validation : array
-        Checked targets of a crossentropy: labels (N,) or one-hot rows (N, classes).
+        Checked targets.
     split : bool
         Whether ``validation_split`` chose the validation images, which are then the last ones.
 
@@ -146,7 +142,10 @@ def warn_of_unseen_classes(train: Array, validation: Array, split: bool) -> None
     UserWarning
         The message names the classes and the cure.
     """
-    seen, asked = (np.bincount((y if y.ndim == 1 else y.argmax(axis=-1)).reshape(-1)) for y in (train, validation))
+    given, wanted = loss.classes_of(train), loss.classes_of(validation)
+    if given is None or wanted is None:
+        return
+    seen, asked = np.bincount(given), np.bincount(wanted)
     unseen = [label for label in np.flatnonzero(asked) if label >= len(seen) or not seen[label]]
     if not unseen:
         return
@@ -161,59 +160,100 @@ def warn_of_unseen_classes(train: Array, validation: Array, split: bool) -> None
     warnings.warn(
         f"validation holds {int(asked[unseen].sum())} images of {which}, but training holds none; {cure}",
         UserWarning,
-        stacklevel=_level_of_caller(),
+        stacklevel=level_of_caller(),
     )
 
 
-def sample_weights(given: Any, class_weight: Any, y: Array, classes: int, name: str = "fit") -> Array | None:
+def sample_weights(model: Network, given: Any, class_weight: Any, y: Array, name: str = "fit") -> Array | None:
     """Return the weight of each sample from ``sample_weight`` and ``class_weight``, or None if all weights are 1.
 
     Parameters
     ----------
+    model : Network
+        Compiled; its loss says which classes the targets stand for.
     given : array or None
-        The ``sample_weight`` (N,).
+        The ``sample_weight`` (N,) or (N, 1).
     class_weight : dict or None
-        The weight of each class.
+        The weight of each class; one that is left out has the weight 1, as in Keras.
     y : array
         Checked targets.
-    classes : int
-        How many classes there are.
     name : str
         How errors about ``given`` begin.
 
     Raises
     ------
     TypeError, ValueError
-        If the weights have the wrong length, are negative or not finite, or a class has no weight.
+        If the weights have the wrong length, are negative or not finite, or the targets are no classes.
     """
     weight = None
     if given is not None:
         weight = checked_array(given, f"{name}: sample_weight").astype(np.float64)
+        if weight.shape == (len(y), 1):
+            weight = weight[:, 0]
         if weight.shape != (len(y),):
-            raise ValueError(f"{name}: sample_weight must have shape ({len(y)},); got {weight.shape}")
+            raise ValueError(f"{name}: sample_weight must have shape ({len(y)},) or ({len(y)}, 1); got {weight.shape}")
         bad = np.flatnonzero(~(np.isfinite(weight) & (weight >= 0)))
         if len(bad):
             raise ValueError(
                 f"{name}: sample_weight must be finite and not negative; got {weight[bad[0]]:g} at index {bad[0]}"
             )
     if class_weight is not None:
-        labels = y if y.ndim == 1 else y.argmax(axis=-1)
-        by_class = _class_weights(class_weight, labels, classes)[labels]
+        labels = model.loss.classes_of(y)
+        if labels is None:
+            raise ValueError(
+                f"class_weight needs targets of one class for each sample; those of {model.loss.name} are not, or name "
+                "several classes or none. Leave class_weight out, and give each sample its weight as sample_weight"
+            )
+        by_class = _class_weights(class_weight, model)[labels]
         weight = by_class if weight is None else weight * by_class
     return weight
 
 
-def _class_weights(class_weight: Any, labels: Array, classes: int) -> Array:
-    """Return the weight of each class; classes that do not occur among the labels need none."""
+def check_class_weight(model: Network, class_weight: Any) -> None:
+    """Raise unless these are weights of the classes that the targets of a model's loss stand for."""
+    if type(model.loss).classes_of is Loss.classes_of:
+        raise ValueError(
+            f"class_weight needs a crossentropy as the loss, because its targets are classes; the loss is "
+            f"{model.loss.name}. Leave class_weight out, and give each sample its weight as sample_weight"
+        )
+    _class_weights(class_weight, model)
+
+
+def _class_weights(class_weight: Any, model: Network) -> Array:
+    """Return the weight of each class, which is 1 for a class that ``class_weight`` leaves out.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If it is not a dict from classes to numbers that are not negative.
+    """
     if not isinstance(class_weight, dict):
         raise TypeError(f"class_weight must be a dict from class to weight; got {type(class_weight).__name__}")
-    table = np.full(classes, np.nan)
-    for label, weight in class_weight.items():
+    classes = max(2, model.output_shape[-1])  # one output stands for two classes
+    table = np.ones(classes)
+    for given, weight in class_weight.items():
+        label = scalar(given)
         if not isinstance(label, int | np.integer | np.bool_) or not 0 <= label < classes:
             raise ValueError(f"class_weight: its keys must be classes from 0 to {classes - 1}; got {shown(label)}")
         table[int(label)] = real(weight, f"class_weight of class {label}", 0)
-    missing = np.flatnonzero(np.isnan(table) & (np.bincount(labels, minlength=classes) > 0))
-    if len(missing):
-        which = ", ".join(map(str, missing))
-        raise ValueError(f"class_weight has no weight for class {which}, which occurs in the labels; add one")
     return table
+
+
+def warn_of_classes_without_weight(class_weight: dict[Any, Any], classes: Iterable[int]) -> None:
+    """Warn of those of some classes that ``class_weight`` leaves out, which may be an oversight.
+
+    Warns
+    -----
+    UserWarning
+        The message names the classes.
+    """
+    missing = sorted(set(classes) - {int(label) for label in class_weight})
+    if not missing:
+        return
+    which = f"class{'' if len(missing) == 1 else 'es'} {', '.join(map(str, missing[:10]))}"
+    warnings.warn(
+        f"class_weight has no weight for {which}{', ...' if len(missing) > 10 else ''}, which counts as 1, as in "
+        "Keras; give every class a weight if that is not meant",
+        UserWarning,
+        stacklevel=level_of_caller(),
+    )

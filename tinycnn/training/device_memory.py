@@ -16,7 +16,7 @@ from ..core.workspace import Workspace
 from ..kernels.geometry import argmax_dtype
 from ..layers import Flatten, GlobalMaxPooling2D, Input, MaxPooling2D, Reshape
 from ..layers.base import ActivatedLayer, Layer
-from ..network.final_softmax import layer_of
+from ..network.final_activation import layer_of
 from ..network.network import Network
 from ..network.plan import parts_of
 from .running_means import MOST_NUMBERS

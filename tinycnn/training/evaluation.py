@@ -5,32 +5,35 @@ from typing import Any
 
 import numpy as np
 
-from ..core.checks import integer, verbosity
+from ..core.checks import boolean, integer, verbosity
 from ..core.printing import say
 from ..core.types import Array
 from ..core.workspace import Workspace
 from ..kernels.threads import one_blas_thread
 from ..network.network import Network
 from . import device_memory, recorded
-from .batches import USUAL_BATCH, Batch, SampleSource, block_size, take
+from .batches import Batch, SampleSource, block_size, images_of, take
 from .callback import Logs
-from .data import checked_data, images_for, sample_weights
+from .data import check_class_weight, checked_data, images_for, sample_weights
 from .running_means import RunningMeans
-from .sequences import SequenceSamples, is_sequence, refuse_targets_of_batches
+from .sequences import BatchSamples, are_batches, refuse_targets_of_batches
 from .step import train_step
 
 
-def train_on_batch(model: Network, x: Any, y: Any) -> Logs:
+def train_on_batch(model: Network, x: Any, y: Any, sample_weight: Any, class_weight: Any) -> Logs:
     """Take one optimizer step on one batch, as :meth:`tinycnn.Sequential.train_on_batch` says."""
     x, y = checked_data(model, x, y)
     if not len(x):
         raise ValueError("x is empty: there is nothing to train on")
+    if class_weight is not None:
+        check_class_weight(model, class_weight)
+    weight = sample_weights(model, sample_weight, class_weight, y, name="train_on_batch")
     if model.backend.on_device:
         need = device_memory.training_need(model, model.plan, None, 0)
         device_memory.check(model, need, len(x), "training on")
     means, plan = RunningMeans(model), model.plan
     with one_blas_thread(), model.lent_workspace() as ws:
-        batch = Batch(take(x, slice(None), ws, model.dtype, model.backend), y, None)
+        batch = Batch(take(x, slice(None), ws, model.dtype, model.backend), y, weight)
         if recorded.can_record(model):
             recorded.take_step(train_step, model, plan, batch, means, ws)
         else:
@@ -51,23 +54,22 @@ def evaluate(
 ) -> Logs:
     """Return loss and metrics on a data set, as :meth:`tinycnn.Sequential.evaluate` says."""
     verbose = verbosity(verbose)
-    source: SampleSource | SequenceSamples
+    steps = None if steps is None else integer(steps, "steps")
+    source: SampleSource | BatchSamples
     weight = None
-    if y is None and is_sequence(x):
+    if y is None:
         if sample_weight is not None:
             raise ValueError("sample_weight needs arrays, but x holds batches; let it give (x, y, sample_weight)")
-        if steps is not None:
-            raise ValueError("steps needs arrays, but x holds batches; give a shorter sequence")
-        source = SequenceSamples(model, x, check_finite)
+        source = BatchSamples(model, x, boolean(check_finite, "check_finite"), steps=steps)
         _check_device_memory(model, block_size(model))
     else:
         refuse_targets_of_batches(x)
         x, y = checked_data(model, x, y, check_finite)
         if not len(x):
             raise ValueError("x is empty: there is nothing to evaluate")
-        weight = sample_weights(sample_weight, None, y, model.output_shape[-1], name="evaluate")
+        weight = sample_weights(model, sample_weight, None, y, name="evaluate")
         if steps is not None:
-            wanted = slice(_images_of(integer(steps, "steps"), batch_size, len(x)))
+            wanted = slice(images_of(steps, batch_size, len(x)))
             x, y, weight = x[wanted], y[wanted], None if weight is None else weight[wanted]
         source = SampleSource(model.backend, x, y, model.dtype, _check_device_memory(model, len(x)))
     with one_blas_thread(), model.lent_workspace() as ws:
@@ -77,19 +79,8 @@ def evaluate(
     return results
 
 
-def _images_of(steps: int, batch_size: int | None, images: int) -> int:
-    """Return how many images there are in so many batches, or raise if there are fewer batches."""
-    size = USUAL_BATCH if batch_size is None else integer(batch_size, "batch_size")
-    batches = -(-images // size)
-    if steps > batches:
-        raise ValueError(
-            f"steps must be at most {batches}, the number of batches of {size} in {images} images; got {steps}"
-        )
-    return steps * size
-
-
 def evaluate_source(
-    model: Network, chain: list[Any], source: SampleSource | SequenceSamples, weight: Array | None, ws: Workspace
+    model: Network, chain: list[Any], source: SampleSource | BatchSamples, weight: Array | None, ws: Workspace
 ) -> Logs:
     """Return loss and metrics on all samples of a source, in blocks whose size follows from the network alone."""
     means = RunningMeans(model)
@@ -100,11 +91,11 @@ def evaluate_source(
 
 
 def _blocks(
-    model: Network, source: SampleSource | SequenceSamples, weight: Array | None, ws: Workspace
+    model: Network, source: SampleSource | BatchSamples, weight: Array | None, ws: Workspace
 ) -> Iterator[tuple[Array, Array, Array, Array | None]]:
     """Yield for each block the images, the targets on the host and for the loss, and the weights if there are any."""
     size = block_size(model)
-    if isinstance(source, SequenceSamples):
+    if isinstance(source, BatchSamples):
         for x, y, weights in source.blocks(size):
             yield take(x, slice(None), ws, model.dtype, model.backend), y, y, weights
         return
@@ -113,13 +104,15 @@ def _blocks(
         yield x, y, targets, None if weight is None else weight[start : start + size]
 
 
-def predict(model: Network, x: Any, *, check_finite: bool) -> Array:
-    """Return the network's results for a batch, as :meth:`tinycnn.Sequential.predict` says."""
-    if is_sequence(x):
-        blocks = SequenceSamples(model, x, check_finite).images(block_size(model))
+def predict(model: Network, x: Any, batch_size: int | None, steps: int | None, *, check_finite: bool) -> Array:
+    """Return the network's results for images, as :meth:`tinycnn.Sequential.predict` says."""
+    steps = None if steps is None else integer(steps, "steps")
+    if are_batches(x):
+        blocks = BatchSamples(model, x, check_finite, steps=steps).images(block_size(model))
         results = [_predict(model, block) for block in blocks]
         return np.concatenate(results or [np.empty((0, *model.output_shape), model.dtype)])
-    return _predict(model, images_for(model, x, check_finite))
+    x = images_for(model, x, check_finite)
+    return _predict(model, x if steps is None else x[: images_of(steps, batch_size, len(x))])
 
 
 def _predict(model: Network, x: Array) -> Array:

@@ -19,7 +19,7 @@ from .evaluation import evaluate_source
 from .interrupt import Interrupt, deferred_interrupt
 from .progress import Progress
 from .running_means import LossNotFiniteError, RunningMeans
-from .sequences import SequenceSamples
+from .sequences import BatchSamples
 from .step import train_step
 
 #: On a device, if no callback watches every batch, logs are fetched only after this many batches.
@@ -29,7 +29,7 @@ LOOK_EVERY = 100
 def fit(
     model: Network,
     batches: Batches,
-    validation: Samples | SequenceSamples | None,
+    validation: Samples | BatchSamples | None,
     settings: FitSettings,
     history: History,
 ) -> None:
@@ -134,7 +134,7 @@ class Run:
         self,
         model: Network,
         batches: Batches,
-        validation: Samples | SequenceSamples | None,
+        validation: Samples | BatchSamples | None,
         settings: FitSettings,
         history: History,
     ) -> None:
@@ -143,7 +143,7 @@ class Run:
         self._records = settings.fuse and recorded.can_record(model)
         expected = self._check_device_memory()
         self.ws = Workspace(model.backend.empty, expected)
-        self._validation_source: SampleSource | SequenceSamples | None = None
+        self._validation_source: SampleSource | BatchSamples | None = None
         if isinstance(validation, Samples):
             self._validation_source = SampleSource(model.backend, validation.x, validation.y, model.dtype, expected)
         else:

@@ -7,7 +7,7 @@ import numpy as np
 from ..core.types import Array
 from ..layers.base import Layer
 from ..layers.looking import layers_kept
-from ..network.final_softmax import layer_of
+from ..network.final_activation import layer_of
 from ..network.network import Network
 from .batches import Batch
 from .step import walk_backward, walk_forward

@@ -1,7 +1,10 @@
-"""Batches that a user's own object holds: one with a length whose items are batches, such as Keras's ``Sequence``."""
+"""Batches of a user's own: from an object with a length whose items are batches, such as Keras's ``Sequence``; and, for
+evaluation and prediction, from any iterable.
+"""
 
 from collections import deque
 from collections.abc import Iterator, Mapping
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -23,6 +26,37 @@ def is_sequence(source: Any) -> bool:
     array = hasattr(source, "dtype") or hasattr(source, "__array__")
     has_both = hasattr(type(source), "__len__") and hasattr(type(source), "__getitem__")
     return has_both and not array and not isinstance(source, _OTHERS)
+
+
+def is_iterator(source: Any) -> bool:
+    """Return whether a source of batches goes on where it was left, as a generator does, and does not begin anew."""
+    return hasattr(source, "__next__") and iter(source) is source
+
+
+def are_batches(source: Any, alone: bool = False) -> bool:
+    """Return whether an object holds or yields batches, and is no array.
+
+    Lists are arrays of samples, unless they stand ``alone``, without targets, where targets are needed.
+    """
+    if is_sequence(source) or hasattr(source, "dtype") or hasattr(source, "__array__"):
+        return is_sequence(source)
+    others = (str, bytes, bytearray, Mapping, type) if alone else (*_OTHERS, type)
+    return hasattr(source, "__iter__") and not isinstance(source, others)
+
+
+def with_first(source: Any) -> tuple[Any, Any]:
+    """Return the first of a user's batches, or None if there is none; and all of them, the first one included."""
+    if is_sequence(source):
+        return (item(source, 0, "x[0]") if len(source) else None), source
+    iterator = iter(source)
+    first = next(iterator, None)
+    return first, (_again(first, iterator) if iterator is source and first is not None else source)
+
+
+def _again(first: Any, others: Iterator[Any]) -> Iterator[Any]:
+    """Yield a batch that was taken from an iterator, then what is left of it."""
+    yield first
+    yield from others
 
 
 def refuse_targets_of_batches(source: Any) -> None:
@@ -130,26 +164,40 @@ class SequenceBatches:
         } | class_weight_identity(self._class_weight)
 
 
-class SequenceSamples:
-    """The samples of a sequence, for evaluation and prediction, in blocks of any size.
+class BatchSamples:
+    """The samples of a user's batches, for evaluation and prediction, in blocks of any size.
 
-    The size of the sequence's own batches makes no difference to a result.
+    The size of the user's own batches makes no difference to a result.
 
     Parameters
     ----------
     model : Network
         Built; compiled if targets are wanted.
-    source : object
-        As for :class:`SequenceBatches`.
+    source : iterable, or object that holds batches
+        An iterator goes on where it was left when samples are asked for again; anything else begins anew.
     check_finite : bool
-        Whether to look for NaN and infinity in the images.
+        Whether to look for NaN and infinity in images and targets.
     name : str
-        What errors call the sequence.
+        What errors call the source.
+    steps : int, optional
+        Take only so many batches.
+    steps_name : str
+        What errors call ``steps``.
     """
 
-    def __init__(self, model: Network, source: Any, check_finite: bool, name: str = "x") -> None:
+    def __init__(
+        self,
+        model: Network,
+        source: Any,
+        check_finite: bool,
+        name: str = "x",
+        steps: int | None = None,
+        steps_name: str = "steps",
+    ) -> None:
         self._model, self._source, self._check_finite, self._name = model, source, check_finite, name
-        length(source, name)
+        self._steps, self._steps_name = steps, steps_name
+        if is_sequence(source):
+            self._check_steps(length(source, name))
 
     def blocks(self, size: int) -> Iterator[tuple[Array, Array, Array | None]]:
         """Yield images, targets and weights (None if all are 1), ``size`` samples at a time."""
@@ -161,14 +209,18 @@ class SequenceSamples:
         for (x,) in _cut(self._image_batches(), size):
             yield x
 
+    def skip(self, times: int) -> None:
+        """Skip what an iterator gave when an earlier process asked for its samples so many times."""
+        if is_iterator(self._source) and self._steps is not None:
+            for _ in islice(self._source, times * self._steps):
+                pass
+
     def _batches(self) -> Iterator[tuple[Array, ...]]:
         for name, found in self._items():
             if not isinstance(found, tuple | list) or len(found) not in (2, 3):
                 raise TypeError(f"{name}: expected (x, y) or (x, y, sample_weight); got {shown(found)}")
             x, y = checked_data(self._model, found[0], found[1], self._check_finite, f"{name}: ")
-            weight = sample_weights(
-                found[2] if len(found) == 3 else None, None, y, self._model.output_shape[-1], name=name
-            )
+            weight = sample_weights(self._model, found[2] if len(found) == 3 else None, None, y, name=name)
             yield x.astype(self._model.dtype), y, np.ones(len(y)) if weight is None else weight
 
     def _image_batches(self) -> Iterator[tuple[Array, ...]]:
@@ -177,13 +229,41 @@ class SequenceSamples:
             yield (images_for(self._model, x, self._check_finite, name).astype(self._model.dtype),)
 
     def _items(self) -> Iterator[tuple[str, Any]]:
-        for index in range(length(self._source, self._name)):
-            name = f"{self._name}[{index}]"
-            yield name, item(self._source, index, name)
+        """Yield each batch with its name."""
+        if is_sequence(self._source):
+            count = length(self._source, self._name)
+            self._check_steps(count)
+            for index in range(count if self._steps is None else self._steps):
+                name = f"{self._name}[{index}]"
+                yield name, item(self._source, index, name)
+            return
+        count = 0
+        for found in islice(iter(self._source), self._steps):
+            yield f"batch {count} of {self._name}", found
+            count += 1
+        self._check_steps(count)
+        if not count:
+            raise ValueError(f"{self._name} yields no batches; {_NEEDS_MORE}")
+
+    def _check_steps(self, count: int) -> None:
+        """Raise if there are fewer batches than steps."""
+        if self._steps is not None and count < self._steps:
+            cure = "give at most that many" if is_sequence(self._source) else _NEEDS_MORE
+            raise ValueError(f"{self._steps_name} is {self._steps}, but {self._name} has {count} batches; {cure}")
 
     def identity(self) -> Config:
         """Return what must be the same so that an interrupted fit can go on, in a form that JSON can hold."""
-        return {"source": type(self._source).__name__, "batches": len(self._source)}
+        identity: Config = {"source": type(self._source).__name__}
+        if is_sequence(self._source):
+            identity["batches"] = len(self._source)
+        return identity if self._steps is None else identity | {"steps": self._steps}
+
+
+#: What to do about batches that ran out.
+_NEEDS_MORE = (
+    "give an iterable that begins anew each time (a list, or a class with __iter__), or a generator that never ends "
+    "with the number of batches to take"
+)
 
 
 def _cut(batches: Iterator[tuple[Array, ...]], size: int) -> Iterator[tuple[Array, ...]]:

@@ -16,7 +16,7 @@ from ..core.types import Array
 from ..core.workspace import Workspace
 from ..kernels import aligned
 from ..layers.base import Layer
-from ..network.final_softmax import layer_of
+from ..network.final_activation import layer_of
 from ..network.network import Network
 from ..network.stage import METHODS, is_plain
 from ..optimizers import SGD, Adam

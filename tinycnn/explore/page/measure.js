@@ -1,6 +1,6 @@
 // Measure a slope: move a weight by a small step both ways, run the rest of the network, and compare the losses.
 
-import { explainLoss, joinedSoftmax, run } from "./arithmetic/index.js";
+import { explainLoss, joinedActivation, run } from "./arithmetic/index.js";
 import { offset } from "./safetensors.js";
 
 /** By how much the weight is moved; in float64 this leaves some ten digits of the difference. */
@@ -26,7 +26,7 @@ export async function measuredSlope(app, n, name, index, found) {
   const weights = held.map((of) => Object.fromEntries(Object.entries(of).map(([key, array]) => [key, wide(array)])));
   const x = wide(n ? arrays[`${n - 1}.y`] : arrays.x);
   const { loss } = app.network;
-  const joined = joinedSoftmax(layers, loss);
+  const joined = joinedActivation(layers, loss);
   const weight = weights[0][name];
   const at = offset(weight.shape, index);
   const middle = weight.data[at];

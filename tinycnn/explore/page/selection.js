@@ -1,6 +1,6 @@
 // What is selected, for every view: the arrays of a layer, and the number in one of them.
 
-import { joinedSoftmax } from "./arithmetic/index.js";
+import { joinedActivation } from "./arithmetic/index.js";
 import { indexAt } from "./safetensors.js";
 
 /** Return the number of the chosen layer. */
@@ -24,7 +24,7 @@ export function layerPass(pass, n, held) {
 /** Return what arithmetic/ has to know of a pass to explain the gradients of layer `n`. */
 export function gradientOptions(app, n) {
   const { mode, batch } = app.pass.description;
-  return { training: mode === "training", images: batch, joined: joinedSoftmax(app.network.layers, app.network.loss) === n };
+  return { training: mode === "training", images: batch, joined: joinedActivation(app.network.layers, app.network.loss) === n };
 }
 
 /** Return the index that a text such as "3,4,1" names in a shape, or null if it names none. */

@@ -80,6 +80,17 @@ def _categorical_crossentropy(draw: Draw) -> LossCase:
 
 
 @st.composite
+def _binary_crossentropy(draw: Draw) -> LossCase:
+    loss = losses.BinaryCrossentropy(draw(st.booleans()), draw(st.sampled_from([0.0, 0.1, 1.0])))
+    rng = np.random.default_rng(draw(SEEDS))
+    shape = draw(st.sampled_from([(3, 1), (1, 1), (4, 3), (2, 2, 3, 1)]))
+    scores = np.asarray(rng.normal(size=shape))
+    y_pred = scores if loss.from_logits else 1 / (1 + np.exp(-scores))
+    y = rng.integers(0, 2, shape) if draw(st.booleans()) else rng.uniform(size=shape)
+    return loss, y_pred, np.asarray(y)
+
+
+@st.composite
 def _mean_squared_error(draw: Draw) -> LossCase:
     # Both are drawn from one seed: two seeds could be equal, so that y_pred equals y and the slope is 0.
     y_pred, y = draw(arrays((2, *draw(batches()))))
@@ -88,4 +99,5 @@ def _mean_squared_error(draw: Draw) -> LossCase:
 
 register_loss(losses.SparseCategoricalCrossentropy, _sparse_crossentropy)
 register_loss(losses.CategoricalCrossentropy, _categorical_crossentropy)
+register_loss(losses.BinaryCrossentropy, _binary_crossentropy)
 register_loss(losses.MeanSquaredError, _mean_squared_error)

@@ -53,6 +53,7 @@ const FUNCTIONS = {
 };
 
 const nameOf = (activation) => activation?.name ?? "linear";
+export const isSigmoid = (activation) => nameOf(activation) === "sigmoid";
 export const isSoftmax = (activation) => nameOf(activation) === "softmax";
 /** Whether these modules know the function; a class of a user's own is known to Python alone. */
 export const isKnown = (activation) => isSoftmax(activation) || Object.hasOwn(FUNCTIONS, nameOf(activation));

@@ -7,5 +7,5 @@
 export { codeFor, quoted } from "./code.js";
 export { backward, explain, explainInputGradient, explainWeightGradient, forward } from "./layers.js";
 export { matrixOf } from "./matrix.js";
-export { explainLoss, finalSoftmax, joinedSoftmax } from "./loss.js";
+export { explainLoss, finalActivation, joinedActivation } from "./loss.js";
 export { backpropagate, run } from "./network.js";

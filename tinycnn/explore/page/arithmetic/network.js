@@ -5,7 +5,7 @@
  */
 import { map, rounded } from "./arrays.js";
 import { backward, forward } from "./layers.js";
-import { explainLoss, finalSoftmax, joinedSoftmax, penaltySlope, targetsOf } from "./loss.js";
+import { explainLoss, finalActivation, joinedActivation, penaltySlope, slopesOfScore } from "./loss.js";
 
 /** Return for each layer what it was given and what it gave: `{x, y, z, argmax}`. */
 export function run({ layers }, weights, x) {
@@ -20,17 +20,17 @@ export function run({ layers }, weights, x) {
 /**
  * Return the gradients of one image: `{loss, layers: [{dy, dx, gradients}]}`, with `passes` what `run` returned.
  *
- * `target` is `{label}` or `{targets}` for the loss, or `{score: k}` for the k-th output, before a final softmax;
- * `loss` is null then. `dy` of a softmax that was taken over is the gradient by the numbers before it. `loss`
+ * `target` is `{label}` or `{targets}` for the loss, or `{score: k}` for the k-th output, before a final softmax or sigmoid;
+ * `loss` is null then. `dy` of an activation that was taken over is the gradient by the numbers before it. `loss`
  * lacks the penalties on weights; its gradients have them. If there is `handed[n]`, layer n gets that gradient and not the
  * computed one, so that each layer can be compared with the engine's alone.
  */
 export function backpropagate(network, weights, passes, target, handed = []) {
   const isScore = target.score !== undefined;
-  const joined = isScore ? finalSoftmax(network.layers) : joinedSoftmax(network.layers, network.loss);
+  const joined = isScore ? finalActivation(network.layers) : joinedActivation(network.layers, network.loss);
   const last = passes.at(-1).y;
   const { loss, terms } = isScore
-    ? { loss: null, terms: targetsOf({ label: target.score }, last.data.length).map((product) => ({ product })) }
+    ? { loss: null, terms: slopesOfScore(target.score, last.data.length).map((product) => ({ product })) }
     : explainLoss(network.loss, (joined < 0 ? last : passes[joined].z).data, target, joined >= 0);
   let dy = rounded(Float64Array.from(terms, (term) => term.product), last.shape, last);
   const found = [];

@@ -2,7 +2,7 @@
 
 import { isKnown } from "../arithmetic/activations.js";
 import { backpropagate, run } from "../arithmetic/index.js";
-import { explainLoss, joinedSoftmax, penaltySlope } from "../arithmetic/loss.js";
+import { explainLoss, joinedActivation, penaltySlope } from "../arithmetic/loss.js";
 
 /** Return why this browser cannot compute the layers of a network, or "" if it can. */
 function ofValues({ layers }) {
@@ -13,7 +13,7 @@ function ofValues({ layers }) {
 
 /** Return why this browser cannot compute gradients, given a recorded pass. */
 function ofGradients({ layers, loss }, { description, arrays }) {
-  const joined = joinedSoftmax(layers, loss);
+  const joined = joinedActivation(layers, loss);
   const numbers = joined < 0 ? arrays[`${layers.length - 1}.y`] : keptIn({ layers }, arrays)[joined].z;
   try {
     explainLoss(loss, numbers.data, { label: description.label }, joined >= 0);

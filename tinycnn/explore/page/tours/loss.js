@@ -1,6 +1,6 @@
 // From scores to probabilities to the loss, and back: p - t.
 
-import { explainLoss, joinedSoftmax } from "../arithmetic/index.js";
+import { explainLoss, joinedActivation } from "../arithmetic/index.js";
 import { number, short } from "../dom.js";
 import { indexAt } from "../safetensors.js";
 import { arraysAt, written } from "./finding.js";
@@ -12,7 +12,7 @@ export const loss = {
   async prepare(app) {
     const { network } = app;
     const { label } = app.pass.description;
-    const joined = joinedSoftmax(network.layers, network.loss);
+    const joined = network.loss?.name === "binary_crossentropy" ? -1 : joinedActivation(network.layers, network.loss);
     const onLogits = network.loss?.from_logits && network.loss.name.endsWith("categorical_crossentropy");
     const n = joined >= 0 ? joined : network.layers.length - 1;
     if (joined < 0 && !onLogits) return "This network does not end in softmax and cross-entropy, so there is no p − t to see.";
