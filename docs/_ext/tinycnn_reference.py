@@ -130,6 +130,7 @@ def entry(module: str, key: str, value: object) -> str:
         fields = [*getattr(value, "_fields", ())]  # The docstrings of a NamedTuple's fields say nothing.
         if dataclasses.is_dataclass(value):
             fields += [field.name for field in dataclasses.fields(value)]
+        fields += [name for name in vars(value) if _is_of_scikit_learn(getattr(value, name, None))]
         exclude = f"\n   :exclude-members: {', '.join(fields)}" if fields else ""
         return f".. {kind}:: {path}\n   :members:{exclude}\n"
     if inspect.isroutine(value) and value.__name__ == key:
@@ -140,6 +141,11 @@ def entry(module: str, key: str, value: object) -> str:
         registry = "The table above as a dict of names to classes."
         text = constants(module).get(key) or (registry if isinstance(value, dict) else f"``{value!r}``")
     return f".. py:data:: {key}\n   :module: {module}\n\n{textwrap.indent(text, '   ')}\n"
+
+
+def _is_of_scikit_learn(member: object) -> bool:
+    """Return whether scikit-learn has put a method into a class; its docstring refers to scikit-learn's own pages."""
+    return str(getattr(member, "__module__", "")).startswith("sklearn.")
 
 
 def entries(module: str, skip: frozenset[int] = frozenset()) -> str:

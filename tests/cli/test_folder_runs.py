@@ -10,7 +10,7 @@ from PIL import Image
 
 import tinycnn
 from tinycnn import datasets, explore
-from tinycnn.cli import _figures, _runs, main
+from tinycnn.cli import _data, _figures, _runs, main
 
 CLASSES = ("bars", "cross", "d\u00e9but")
 
@@ -92,6 +92,17 @@ def test_a_run_on_pictures_and_all_that_can_be_done_with_it(capsys, monkeypatch)
     assert seen[0].data.x_test.shape == (6, 28, 28, 1)
     assert main(["explore", "ladder_03", "--data", "pics", "--record", "page.html"]) == 2
     assert "train it first: tinycnn train ladder_03 --data pics" in capsys.readouterr().err
+
+
+def test_the_picture_of_many_classes_grows(monkeypatch):
+    monkeypatch.undo()
+    sizes = []
+    for count in (10, 40):
+        names = tuple(f"class {number}" for number in range(count))
+        data = _data.Data("x", "x", names, *[np.zeros(0)] * 3, np.arange(count))
+        sizes.append(_figures._classes(data, np.eye(count)).get_size_inches())
+    assert sizes[0].tolist() == [10, 5]
+    assert sizes[1].tolist() == [20, 10]
 
 
 def test_colours_and_sizes_come_from_the_pictures():

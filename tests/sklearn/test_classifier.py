@@ -30,7 +30,6 @@ from tinycnn.sklearn import CNNClassifier
 MINIBATCHES = "a minibatch of repeated samples is not one of samples with weights: each batch takes a step of its own"
 EXPECTED_FAILURES = {
     "check_sample_weight_equivalence_on_dense_data": MINIBATCHES,
-    "check_sample_weight_equivalence": MINIBATCHES,
 }
 
 
@@ -201,6 +200,10 @@ def test_a_network_without_softmax_is_trained_on_logits(digits):
     def softmax(shape, classes):
         return Sequential([layers.Flatten(), layers.Dense(classes, activation="softmax")])
 
+    def never_negative(shape, classes):
+        return Sequential([layers.Flatten(), layers.Dense(classes, activation="relu")])
+
+    np.testing.assert_allclose(small(never_negative).fit(x, y).predict_proba(x).sum(axis=1), 1, rtol=1e-5)
     same = small(softmax, epochs=3).fit(x, y)
     np.testing.assert_allclose(same.predict_proba(x), p, atol=1e-5)
 
@@ -275,6 +278,8 @@ def test_early_stopping_goes_back_to_the_best_weights(digits):
     seen = network.history_["val_accuracy"]
     assert network.n_iter_ == len(seen) < 40
     assert max(seen) == seen[-3]
+    shorter = small(epochs=len(seen) - 2, early_stopping=True, validation_fraction=0.2).fit(x, y)
+    np.testing.assert_array_equal(network.predict_proba(x), shorter.predict_proba(x))
     with pytest.raises(ValueError, match="validation_fraction"):
         small(early_stopping=True, validation_fraction=1.0).fit(x, y)
 
@@ -312,11 +317,15 @@ def test_what_partial_fit_refuses(digits):
 
 def test_optimizers_and_callbacks_are_copied(digits):
     x, y = digits
-    optimizer, counted = optimizers.SGD(0.1, momentum=0.9), callbacks.LambdaCallback(on_train_begin=lambda logs: None)
-    network = small(optimizer=optimizer, learning_rate=None, callbacks=[counted])
+    calls = []
+    counting = callbacks.LambdaCallback(on_train_begin=lambda logs: calls.append(1))
+    optimizer, before = optimizers.SGD(0.1, momentum=0.9), dict(vars(counting))
+    network = small(optimizer=optimizer, learning_rate=None, callbacks=[counting])
     a = network.fit(x, y).predict_proba(x)
     np.testing.assert_array_equal(a, network.fit(x, y).predict_proba(x))
     assert optimizer.iterations == 0
+    assert vars(counting) == before
+    assert len(calls) == 2
     assert small(optimizer=optimizer, learning_rate=0.05).fit(x, y).model_.optimizer.learning_rate == 0.05
     assert network.model_.optimizer.learning_rate == 0.1
     with pytest.raises(ValueError, match="unknown optimizer"):

@@ -14,6 +14,8 @@ from ..core.types import Array
 from ._data import Data
 
 DPI = 150
+#: The height in inches of the picture with the classes, however many there are.
+MAX_HEIGHT = 20.0
 
 
 def save(figure: Any, path: Path) -> None:
@@ -41,7 +43,8 @@ def draw_all(folder: Path, history: Mapping[str, Sequence[float]], data: Data, p
 
 def _classes(data: Data, probabilities: Array) -> Figure:
     """Draw the confusion matrix, and the accuracy by class beside it."""
-    figure = Figure(figsize=(10, 5), layout="constrained")
+    height = min(max(5.0, 2 + 0.2 * len(data.class_names)), MAX_HEIGHT)
+    figure = Figure(figsize=(2 * height, height), layout="constrained")
     left, right = figure.subplots(1, 2, width_ratios=(3, 2))
     plotting.confusion_matrix(data.y_test, probabilities, data.class_names, left)
     plotting.per_class_accuracy(data.y_test, probabilities, data.class_names, right)

@@ -29,7 +29,8 @@ def confusion(answers: Any) -> Figure:
 
 def per_class(answers: Any) -> Figure:
     """Draw the accuracy of each class."""
-    data, figure = answers.data, Figure(figsize=(_WIDTH, 3.6))
+    data = answers.data
+    figure = Figure(figsize=(_WIDTH, min(max(3.6, 1 + 0.16 * len(data.class_names)), 20)))
     return _figure(plotting.per_class_accuracy(data.y_test, answers.probabilities, data.class_names, figure))
 
 
