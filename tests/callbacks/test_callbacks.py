@@ -435,6 +435,15 @@ def test_checkpoint_of_the_best_batch(tmp_path):
     assert f"{checkpoint.best:.3f}" == min(name.split("-")[1] for name in saved(tmp_path))
 
 
+def test_checkpoint_of_the_weights_alone(tmp_path):
+    model, x, y = model_and_data()
+    model.fit(x, y, verbose=0, callbacks=[ModelCheckpoint(tmp_path / "w.safetensors", save_weights_only=True)])
+    other, _, _ = model_and_data()
+    other.load_weights(tmp_path / "w.safetensors")
+    assert all(map(np.array_equal, other.get_weights(), model.get_weights()))
+    assert not load_model(tmp_path / "w.safetensors").compiled
+
+
 def test_checkpoint_says_where(tmp_path, capsys):
     fit_checkpoint(ModelCheckpoint(tmp_path / "m{epoch}", verbose=1), epochs=1)
     assert capsys.readouterr().out == f"ModelCheckpoint: epoch 1: saved {tmp_path / 'm1'}\n"
@@ -591,7 +600,7 @@ def test_lambda_callback_of_some_points():
         (lambda: ReduceLROnPlateau(factor=1.0), ValueError, "factor must be > 0 and < 1"),
         (lambda: ReduceLROnPlateau(patience=-1), ValueError, "patience must be at least 0"),
         (lambda: ReduceLROnPlateau(mode="down"), ValueError, "mode must be one of 'auto', 'min', 'max'"),
-        (lambda: ModelCheckpoint("m", save_weights_only=True), ValueError, "files always hold the whole model"),
+        (lambda: ModelCheckpoint("m", save_weights_only=1), TypeError, "save_weights_only must be True or False"),
         (lambda: ModelCheckpoint("m", save_freq="batch"), ValueError, "save_freq must be 'epoch' or a number"),
         (lambda: ModelCheckpoint("m", save_freq=0), ValueError, "save_freq must be at least 1"),
         (
@@ -611,9 +620,9 @@ def test_every_callback_is_offered():
     classes, found = [Callback], {"Callback"}
     while classes:
         classes += (cls := classes.pop()).__subclasses__()
-        # The command line and the page have callbacks of their own, which other tests may have imported.
+        # The command line, the page and the room for Keras have callbacks of their own, which other tests may have imported.
         if cls.__module__.startswith("tinycnn.") and not cls.__module__.startswith(
-            ("tinycnn.cli.", "tinycnn.explore.")
+            ("tinycnn.cli.", "tinycnn.explore.", "tinycnn.keras.")
         ):
             found.add(cls.__name__)
     assert found | {"Logs"} == set(callbacks.__all__)

@@ -102,8 +102,8 @@ class CSVLogger(Callback):
 class ModelCheckpoint(MonitorCallback):
     """Save the model after every epoch, after the best epochs only, or after a number of batches.
 
-    A file is written whole or not at all (:meth:`tinycnn.Sequential.save`), and holds everything that training needs to
-    go on. Unlike Keras's, this callback starts each fit afresh, and it raises an error if the logs lack what it should
+    A file is written whole or not at all (:meth:`tinycnn.Sequential.save`), and by default holds everything that training
+    needs to go on. Unlike Keras's, this callback starts each fit afresh, and it raises an error if the logs lack what it should
     watch, instead of saving regardless. A model with a weight that is NaN or infinite is not saved, so that the last
     good file stays.
 
@@ -119,8 +119,8 @@ class ModelCheckpoint(MonitorCallback):
         1 prints a line for each file.
     save_best_only : bool
         Save only a model that is better than all before it in this fit.
-    save_weights_only : False
-        Files always hold the whole model, so only False is accepted.
+    save_weights_only : bool
+        Save the weights alone (:meth:`tinycnn.Sequential.save_weights`).
     mode : {"auto", "min", "max"}
         Whether small or large is good; ``auto`` takes what the compiled metric says, and ``min`` for a loss.
     save_freq : "epoch" or int
@@ -159,8 +159,7 @@ class ModelCheckpoint(MonitorCallback):
         self.filepath = str(path(filepath, "filepath"))
         _fields(self.filepath)
         self.save_best_only = boolean(save_best_only, "save_best_only")
-        if boolean(save_weights_only, "save_weights_only"):
-            raise ValueError("save_weights_only must be False, because tinycnn's files always hold the whole model")
+        self.save_weights_only = boolean(save_weights_only, "save_weights_only")
         self.save_freq = checked_save_freq(save_freq)
         if self.save_best_only and self.save_freq != "epoch" and monitor.startswith("val_"):
             raise ValueError(
@@ -214,7 +213,10 @@ class ModelCheckpoint(MonitorCallback):
                 return
             self.best = value
         make_folder(path.parent)
-        self.model.save(path)
+        if self.save_weights_only:
+            self.model.save_weights(path)
+        else:
+            self.model.save(path)
         self.say(f"epoch {when['epoch']}: saved {path}")
 
 
