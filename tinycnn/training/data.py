@@ -1,5 +1,7 @@
 """Checks of the data that a user gives to fit, evaluate, predict and trace."""
 
+import itertools
+import sys
 import warnings
 from collections.abc import Iterable
 from typing import Any, NamedTuple
@@ -95,8 +97,9 @@ def _all_finite(array: Array) -> bool:
 
 
 def images_for(model: Network, x: Any, check_finite: bool = _ALWAYS, name: str = "x") -> Array:
-    """Return x as :func:`check_images` does for a model; one that begins with ``Rescaling`` scales images itself."""
-    scaled = isinstance(model.layers[0], Rescaling)
+    """Return x as :func:`check_images` does for a model; one with ``Rescaling`` before its weights scales images."""
+    before = itertools.takewhile(lambda layer: not layer.params, model.layers)
+    scaled = any(isinstance(layer, Rescaling) for layer in before)
     return check_images(x, model.input_shape, check_finite=check_finite, scaled=scaled, name=name)
 
 
