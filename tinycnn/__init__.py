@@ -30,7 +30,7 @@ from .training.non_finite import NumericError  # noqa: E402
 from .training.predictor import Predictor  # noqa: E402
 
 #: Imported when first used: they bring matplotlib, pooch or Hypothesis along, which training does not need.
-_LAZY = ("datasets", "interchange", "plotting", "profile", "sklearn", "testing")
+_LAZY = ("datasets", "interchange", "keras", "plotting", "profile", "sklearn", "testing")
 
 # Files of other programs, and the modules that read and write them; each is imported when a file of its kind is met.
 formats.register(
@@ -54,6 +54,7 @@ __all__ = [
     "get_backend",
     "initializers",
     "interchange",
+    "keras",
     "layers",
     "load_model",
     "losses",

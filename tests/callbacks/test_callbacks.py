@@ -620,7 +620,8 @@ def test_every_callback_is_offered():
     classes, found = [Callback], {"Callback"}
     while classes:
         classes += (cls := classes.pop()).__subclasses__()
-        # The command line, the page and the room for Keras have callbacks of their own, which other tests may have imported.
+        # The command line, the page and Keras's names have callbacks of their own, which other tests may have
+        # imported.
         if cls.__module__.startswith("tinycnn.") and not cls.__module__.startswith(
             ("tinycnn.cli.", "tinycnn.explore.", "tinycnn.keras.")
         ):

@@ -37,6 +37,15 @@ MODULES = (
         "tinycnn.metrics",
     ),
     *("tinycnn.models", "tinycnn.optimizers", "tinycnn.plotting", "tinycnn.profile", "tinycnn.regularizers"),
+    *(
+        f"tinycnn.keras{name}"
+        for name in (
+            *("", ".activations", ".backend", ".callbacks", ".constraints", ".datasets", ".datasets.cifar10"),
+            *(".datasets.fashion_mnist", ".datasets.mnist", ".initializers", ".layers", ".losses", ".metrics"),
+            *(".models", ".optimizers", ".preprocessing", ".preprocessing.image", ".regularizers", ".schedules"),
+            ".utils",
+        )
+    ),
     *("tinycnn.schedules", "tinycnn.testing", "tinycnn.testing.strategies"),
     *("tinycnn.kernels.reference", "tinycnn.kernels.cpu"),
     *(("tinycnn.sklearn",) if WITH_SKLEARN else ()),

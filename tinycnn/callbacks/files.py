@@ -102,10 +102,10 @@ class CSVLogger(Callback):
 class ModelCheckpoint(MonitorCallback):
     """Save the model after every epoch, after the best epochs only, or after a number of batches.
 
-    A file is written whole or not at all (:meth:`tinycnn.Sequential.save`), and by default holds everything that training
-    needs to go on. Unlike Keras's, this callback starts each fit afresh, and it raises an error if the logs lack what it should
-    watch, instead of saving regardless. A model with a weight that is NaN or infinite is not saved, so that the last
-    good file stays.
+    A file is written whole or not at all (:meth:`tinycnn.Sequential.save`), and by default holds everything that
+    training needs to go on. Unlike Keras's, this callback starts each fit afresh, and it raises an error if the logs
+    lack what it should watch, instead of saving regardless. A model with a weight that is NaN or infinite is not saved,
+    so that the last good file stays.
 
     Parameters
     ----------

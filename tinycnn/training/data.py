@@ -1,7 +1,6 @@
 """Checks of the data that a user gives to fit, evaluate, predict and trace."""
 
 import itertools
-import sys
 import warnings
 from collections.abc import Iterable
 from typing import Any, NamedTuple
