@@ -208,6 +208,26 @@ def test_a_network_without_softmax_is_trained_on_logits(digits):
     np.testing.assert_allclose(same.predict_proba(x), p, atol=1e-5)
 
 
+@pytest.mark.parametrize("activation", ["sigmoid", None])
+def test_two_classes_may_have_one_output(digits, activation):
+    x, y = digits
+    x, y = x[y < 2], np.array(["no", "yes"])[y[y < 2]]
+
+    def single(shape, classes):
+        return Sequential([layers.Flatten(), layers.Dense(1, activation=activation)])
+
+    network = small(single, early_stopping=True).fit(x, y)
+    assert network.score(x, y) > 0.97
+    p = network.predict_proba(x)
+    assert p.shape == (len(x), 2)
+    np.testing.assert_allclose(p.sum(axis=1), 1, rtol=1e-6)
+    assert log_loss(y, p) < 0.2
+    assert network.history_["val_accuracy"][-1] > 0.9
+    x, y = digits
+    with pytest.raises(ValueError, match=r"shape \(1,\), but y has 3 classes"):
+        small(single).fit(x, y)
+
+
 @pytest.mark.parametrize(
     ("model", "kind", "text"),
     [

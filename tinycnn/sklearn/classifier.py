@@ -39,7 +39,8 @@ class CNNClassifier(ClassifierMixin, BaseEstimator):
         The name of a documented network (:func:`tinycnn.models.names`), which adapts to the images and the number of
         classes; a Sequential, which is best not built yet; or a function that is given the shape of a sample and the
         number of classes, and returns a Sequential. A Sequential is copied, its weights are made anew, and how it is
-        compiled does not matter. A network that does not end in a softmax is trained on logits.
+        compiled does not matter. Two classes may have a single output, the probability of the second one. A network
+        that ends neither in a softmax nor in a sigmoid is trained on logits.
     epochs : int
         How many times ``fit`` goes through the images, at most.
     batch_size : int

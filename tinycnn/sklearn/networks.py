@@ -5,14 +5,14 @@ import inspect
 from typing import Any
 
 import numpy as np
-from scipy.special import softmax
+from scipy.special import expit, softmax
 
 from .. import models, optimizers
-from ..activations import Softmax
+from ..activations import Sigmoid, Softmax
 from ..core.messages import shown
 from ..core.types import Array, Shape
 from ..layers import Flatten, Layer, Rescaling, Reshape
-from ..losses import SparseCategoricalCrossentropy
+from ..losses import BinaryCrossentropy, SparseCategoricalCrossentropy
 from ..network.compiling import Compiling
 from ..network.final_activation import ends_in
 from ..sequential import Sequential
@@ -100,17 +100,20 @@ def _build(made: Sequential, input_shape: Shape) -> None:
 
 
 def _check_classes(made: Sequential, classes: int) -> None:
-    """Raise ValueError unless a network gives one number for each class."""
-    if made.output_shape != (classes,):
-        raise ValueError(
-            f"model: {made.name} gives results of the shape {made.output_shape}, but y has {classes} classes; end it "
-            f"with Dense({classes}, activation='softmax'), or give a function of (input_shape, classes)"
-        )
+    """Raise ValueError unless a network gives one number for each class, or a single one for two classes."""
+    if made.output_shape == (classes,) or (made.output_shape == (1,) and classes == 2):
+        return
+    raise ValueError(
+        f"model: {made.name} gives results of the shape {made.output_shape}, but y has {classes} classes; end it "
+        f"with Dense({classes}, activation='softmax'), or give a function of (input_shape, classes)"
+    )
 
 
-def loss_of(model: Sequential) -> SparseCategoricalCrossentropy:
-    """Return the crossentropy that fits the end of a network: on probabilities after a softmax, otherwise on logits."""
+def loss_of(model: Sequential) -> BinaryCrossentropy | SparseCategoricalCrossentropy:
+    """Return the crossentropy that fits the end of a network: on probabilities if it ends so, otherwise on logits."""
     end = _end(model)
+    if model.output_shape == (1,):
+        return BinaryCrossentropy(from_logits=end is None or not ends_in(end, Sigmoid))
     return SparseCategoricalCrossentropy(from_logits=end is None or not ends_in(end, Softmax))
 
 
@@ -129,8 +132,14 @@ def optimizer_of(given: Any, learning_rate: Any) -> optimizers.Optimizer:
 
 
 def probabilities(model: Sequential, outputs: Array) -> Array:
-    """Return the probabilities (N, classes) that a network's results mean; in training they meant the same."""
-    return np.asarray(softmax(outputs, axis=1)) if loss_of(model).from_logits else outputs
+    """Return the probabilities (N, classes) that a network's results mean; in training they meant the same.
+
+    A single result is the probability of the second class, or its logit.
+    """
+    single = model.output_shape == (1,)
+    if loss_of(model).from_logits:
+        outputs = np.asarray(expit(outputs) if single else softmax(outputs, axis=1))
+    return np.hstack([1 - outputs, outputs]) if single else outputs
 
 
 def takes_bytes(model: Sequential) -> bool:
