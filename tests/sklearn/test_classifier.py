@@ -419,12 +419,58 @@ def test_processes_share_the_cores_and_give_the_same_bits(digits):
     x, y = digits
     cores = len(os.sched_getaffinity(0))
     assert set(cross_val_score(Threads(), x[..., None], y, cv=2, n_jobs=2)) == {max(1, cores // 2)}
-    grid = {"learning_rate": [0.01, 0.001], "model": [convolution, "ladder_03"]}
+    grid = {"learning_rate": [0.01, 0.001], "model": [convolution, "ladder_03", convolution(None, 3)]}
     found = [GridSearchCV(small(epochs=2), grid, cv=2, n_jobs=jobs).fit(x[..., None], y) for jobs in (1, 2)]
     for name in ("mean_test_score", "split0_test_score", "split1_test_score"):
         np.testing.assert_array_equal(*(search.cv_results_[name] for search in found))
     np.testing.assert_array_equal(*(search.predict_proba(x[..., None]) for search in found))
     assert found[0].best_score_ > 0.9
+
+
+def test_threads_give_the_same_bits(digits):
+    joblib = pytest.importorskip("joblib")
+    x, y = digits
+    alone = cross_val_score(small(epochs=2), x, y, cv=4, scoring="neg_log_loss")
+    with joblib.parallel_config("threading"):
+        np.testing.assert_array_equal(
+            cross_val_score(small(epochs=2), x, y, cv=4, scoring="neg_log_loss", n_jobs=2), alone
+        )
+
+
+@pytest.mark.parametrize("model", ["ladder_03", convolution, convolution(None, 3)])
+def test_a_notebook_shows_it(model):
+    assert "CNNClassifier" in small(model)._repr_html_()
+    assert "model=" in repr(small(model))
+
+
+@pytest.mark.parametrize(
+    ("settings", "kind", "text"),
+    [
+        ({"epochs": 0}, ValueError, "epochs must be at least 1; got 0"),
+        ({"batch_size": "many"}, TypeError, "batch_size must be an integer"),
+        ({"verbose": "yes"}, TypeError, "verbose must be an integer"),
+        ({"callbacks": 3}, TypeError, "callbacks must be a list of Callback objects"),
+        ({"callbacks": [3]}, TypeError, "callbacks must be Callback objects"),
+        ({"warm_start": "no"}, TypeError, "warm_start must be True or False"),
+        ({"early_stopping": 1}, TypeError, "early_stopping must be True or False"),
+        ({"learning_rate": -1}, ValueError, "learning_rate must be"),
+        ({"augment": 3}, TypeError, "augment"),
+        ({"backend": "gpu"}, ValueError, "gpu"),
+        ({"random_state": "x"}, ValueError, "cannot be used to seed"),
+    ],
+)
+def test_parameters_are_checked(digits, settings, kind, text):
+    x, y = digits
+    with pytest.raises(kind, match=text):
+        small(**settings).fit(x, y)
+
+
+def test_verbose_prints_an_epoch_per_line(digits, capsys):
+    x, y = digits
+    small(epochs=2).fit(x, y)
+    assert capsys.readouterr().out == ""
+    small(epochs=2, verbose=True).fit(x, y)
+    assert "Epoch 2/2" in capsys.readouterr().out
 
 
 def test_cross_validation_on_images(digits):

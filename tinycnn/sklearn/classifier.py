@@ -16,7 +16,7 @@ from sklearn.utils.validation import _check_sample_weight, check_is_fitted, colu
 from ..augmentation import Augmentation
 from ..callbacks import Callback, EarlyStopping
 from ..core.backend import use_backend
-from ..core.checks import boolean, integer, real
+from ..core.checks import boolean, integer, items, real
 from ..core.messages import shown
 from ..core.types import Array, Shape
 from ..optimizers import Optimizer
@@ -276,7 +276,9 @@ class CNNClassifier(ClassifierMixin, BaseEstimator):
         labels = np.searchsorted(self.classes_, y)
         weight = self._weights(rows, y, labels, sample_weight)
         samples = images.as_images(rows, self.input_shape_, networks.takes_bytes(self.model_))
-        callbacks = copy.deepcopy(list(self.callbacks or ()))
+        callbacks = copy.deepcopy(items(self.callbacks or (), "callbacks", "Callback objects"))
+        # True is 1 to scikit-learn, and what is more than 2 is as much as possible.
+        verbose = integer(int(self.verbose) if isinstance(self.verbose, bool) else self.verbose, "verbose", minimum=0)
         validation = None
         if stopping:
             share = real(self.validation_fraction, "validation_fraction", above=0, below=1)
@@ -294,7 +296,7 @@ class CNNClassifier(ClassifierMixin, BaseEstimator):
             labels,
             batch_size=self.batch_size,
             epochs=epochs,
-            verbose=min(integer(int(self.verbose), "verbose", minimum=0), 2),
+            verbose=min(verbose, 2),
             callbacks=callbacks,
             validation_data=validation,
             sample_weight=weight,
