@@ -59,6 +59,8 @@ def tracked_files() -> list[Path]:
 
 
 #: What only extras install: the page's server, and scikit-learn.
+#: What programs of the documents import, and the extra that installs it.
+PROGRAMS_NEED = {"sklearn": "sklearn", "torch": "compat", "keras": "compat"}
 EXTRAS = {"starlette": "explore", "anyio": "explore", "uvicorn": "explore", "sklearn": "sklearn"}
 
 
@@ -88,24 +90,37 @@ def run_program(text: str, folder: Path) -> str:
     path = folder / "program.py"
     path.write_text(text, "utf-8")
     environment = os.environ | {"PYTHONPATH": str(ROOT), "MPLBACKEND": "agg", "PYTHONIOENCODING": "utf-8"}
+    environment |= {"KERAS_BACKEND": "torch", "KERAS_HOME": str(folder)}  # what the extra compat installs
     done = subprocess.run([sys.executable, str(path)], cwd=folder, env=environment, capture_output=True, text=True)
     assert done.returncode == 0, f"{text}\n{done.stderr}"
     return done.stdout
 
 
+def imported(package: str, program: str) -> bool:
+    return re.search(rf"^(import|from) {package}\b", program, re.MULTILINE) is not None
+
+
+def is_slow(program: str) -> bool:
+    """Return whether a program trains, or imports a package that takes seconds to import."""
+    return ".fit(" in program or imported("torch", program) or imported("keras", program)
+
+
 @pytest.mark.parametrize(
     ("page", "program"),
     [
-        pytest.param(page, text, marks=pytest.mark.slow if ".fit(" in text else (), id=f"{page.name}-{number}")
+        pytest.param(page, block, marks=pytest.mark.slow if is_slow(block.code) else (), id=f"{page.name}-{number}")
         for page in PAGES
         if page != FILES and page not in TOGETHER
-        for number, text in enumerate(blocks(page, "python"))
+        for number, block in enumerate(b for b in reading.blocks(page.read_text("utf-8")) if b.language == "python")
     ],
 )
-def test_the_programs_in_the_documents_run(page: Path, program: str, tmp_path: Path) -> None:
-    if "sklearn" in program:
-        pytest.importorskip("sklearn.base", reason="the extra sklearn is not installed")
-    run_program(program, tmp_path)
+def test_the_programs_in_the_documents_run(page: Path, program: reading.Block, tmp_path: Path) -> None:
+    for package, extra in PROGRAMS_NEED.items():
+        if imported(package, program.code):
+            pytest.importorskip(package, reason=f"the extra {extra} is not installed")
+    printed = run_program(program.code, tmp_path)
+    if program.shown is not None:
+        assert reading.agrees(program.shown, printed, elsewhere=True), printed
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
