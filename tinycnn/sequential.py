@@ -255,12 +255,13 @@ class Sequential(Predicting):
 
     @also_called("path", "filepath")
     def save_weights(self, filepath: Any) -> None:
-        """Write the weights, without the state of training, to one safetensors file, whole or not at all.
+        """Write the weights, without the state of training, to one file, whole or not at all.
 
         Parameters
         ----------
         filepath : path
-            The file.
+            The file. If its name ends in ``.h5`` or ``.hdf5``, it is one for Keras (``.weights.h5``), which needs the
+            extra ``keras``; otherwise it is a safetensors file.
 
         Raises
         ------
@@ -277,7 +278,8 @@ class Sequential(Predicting):
         Parameters
         ----------
         filepath : path
-            The file.
+            The file. It may also be one of Keras (``.weights.h5``, ``.h5``, ``.keras``), or a state dict of PyTorch as
+            a safetensors file.
         check_finite : bool
             Refuse weights that are NaN or infinite.
 
@@ -307,7 +309,7 @@ class Sequential(Predicting):
 def load_model(
     filepath: Any, custom_objects: dict[str, type] | None = None, compile: bool = True, *, check_finite: bool = True
 ) -> Sequential:
-    """Read a model that :meth:`Sequential.save` wrote; one that was compiled can go on training.
+    """Read a model that :meth:`Sequential.save` or Keras wrote; one that was compiled can go on training.
 
     The file may come from anybody. Nothing in it is executed, names in it are never used as paths, and its weights are
     compared with its configuration before memory is taken for them. Limits are 4 GiB for a file, 64 MiB for its header,

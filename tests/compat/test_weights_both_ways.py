@@ -323,10 +323,11 @@ def test_other_numbers_of_pytorch(dtype, tmp_path):
     theirs, model = Net().to(dtype), net_here()
     before = model.get_weights()
     save_file(theirs.state_dict(), tmp_path / "net.safetensors")
-    if dtype is torch.float16:
-        model.load_weights(tmp_path / "net.safetensors")
+    if dtype is not torch.bfloat16:
+        with pytest.warns(UserWarning, match="they were converted to float32"):
+            model.load_weights(tmp_path / "net.safetensors")
         np.testing.assert_array_equal(model.get_weights()[1], theirs.conv1.bias.detach().float().numpy())
         return
-    with pytest.raises(ValueError, match=r"BF16, which NumPy does not have|float64, which float32 would round"):
+    with pytest.raises(ValueError, match="BF16, which NumPy does not have"):
         model.load_weights(tmp_path / "net.safetensors")
     assert all((one == other).all() for one, other in zip(before, model.get_weights(), strict=True))

@@ -1,6 +1,7 @@
 """State dicts of PyTorch in safetensors files, without PyTorch; ``tests/compat`` compares with PyTorch itself."""
 
 import os
+import warnings
 
 import numpy as np
 import pytest
@@ -154,7 +155,7 @@ WRONG = {
         r"conv needs 'conv.weight' of shape \(3, 2, 2, 2\), and it has \(3, 2, 2, 3\)",
     ),
     "whole numbers": (changed(conv_B=np.zeros(3, np.int64)), "'conv.bias' holds numbers of the kind I64"),
-    "float64": (changed(conv_B=np.zeros(3)), "'conv.bias' holds float64, which float32 would round"),
+    "too large": (changed(conv_B=np.full(3, 1e300)), r"'conv.bias' holds 1e\+300, which is too large for float32"),
     "NaN": (changed(conv_B=np.full(3, np.nan, np.float32)), "'conv.bias' holds NaN or infinity"),
     "nothing": (lambda given: {}, "has 1 of the kind convolution, and the file 0"),
 }
@@ -180,13 +181,18 @@ def test_nan_is_read_if_asked_for(tmp_path):
     assert np.isnan(model.layers[0].get_weights()[1]).all()
 
 
-def test_float16_and_float32_are_read_exactly_into_wider_models(tmp_path):
-    arrays = {key: value.astype(np.float16) for key, value in state(small(), ["0", "1", "2", "3"]).items()}
-    path = written(tmp_path, arrays)
-    for dtype in ("float32", "float64"):
-        model = small(dtype=dtype)
+@pytest.mark.parametrize("stored", ["float16", "float32", "float64"])
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_other_dtypes_are_converted_with_a_warning(stored, dtype, tmp_path):
+    arrays = {key: value.astype(stored) for key, value in state(small(), ["0", "1", "2", "3"]).items()}
+    path, model = written(tmp_path, arrays), small(dtype=dtype)
+    said = f"{path} holds weights of {stored}; they were converted to {dtype}, the dtype of sequential"
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
         model.load_weights(path)
-        np.testing.assert_array_equal(model.layers[-1].get_weights()[0], arrays["3.weight"].T.astype(dtype))
+    assert [str(warning.message) for warning in caught] == [said] * (stored != dtype)
+    assert all(warning.filename == __file__ for warning in caught)
+    np.testing.assert_array_equal(model.layers[-1].get_weights()[0], arrays["3.weight"].T.astype(dtype))
 
 
 def test_weights_that_only_pytorch_has_must_change_nothing(tmp_path):

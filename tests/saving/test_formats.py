@@ -35,15 +35,15 @@ def test_a_room_reads_and_writes_files_of_its_kind(path, monkeypatch, tmp_path):
     calls = []
     module(
         monkeypatch,
-        load_model=lambda path, kind, custom_objects, *, check_finite: (
-            calls.append((path, kind, check_finite)) or "model"
+        load_model=lambda path, kind, custom_objects, *, compiled, check_finite: (
+            calls.append((path, kind, compiled, check_finite)) or "model"
         ),
         load_weights=lambda model, path, *, check_finite: calls.append((model.name, path, check_finite)),
         save_weights=lambda model, path: calls.append((model.name, path)),
     )
     formats.register("onnx", "a_reader", endings=(".xyz",))
-    assert load_model(path) == "model"
-    assert calls.pop() == (path, Sequential, True)
+    assert load_model(path, compile=False) == "model"
+    assert calls.pop() == (path, Sequential, False, True)
     model().load_weights(path, check_finite=False)
     assert calls.pop() == ("sequential", path, False)
     model().save_weights(tmp_path / "A.XYZ")

@@ -8,6 +8,7 @@ import numpy as np
 from ..core.messages import shown
 from ..core.types import Array, Shape
 from ..network.network import Network
+from ..saving.model_file import converted, warn_of_conversion
 
 #: The most misfits that an error lists.
 _LISTED = 6
@@ -67,10 +68,7 @@ def misfit(path: Any, model: Network, problems: Iterable[str]) -> ValueError:
 
 
 def check(sources: Mapping[str, Source], shapes: Mapping[str, Shape], model: Network, path: Any) -> None:
-    """Raise unless every array has the shape that the model's has, and numbers that the model can hold exactly.
-
-    Nothing is read.
-    """
+    """Raise unless every array has the shape of the model's and holds floating-point numbers; nothing is read."""
     problems = [
         f"{key} has shape {shapes[key]}, but {shown(source.where)} has {shown(source.shape)}"
         for key, source in sources.items()
@@ -81,11 +79,6 @@ def check(sources: Mapping[str, Source], shapes: Mapping[str, Shape], model: Net
     for source in sources.values():
         if source.dtype.kind != "f":
             raise ValueError(f"{path}: {shown(source.where)} holds {source.dtype}, and no floating-point numbers")
-        if not np.can_cast(source.dtype, model.dtype, "safe"):
-            raise ValueError(
-                f"{path}: {shown(source.where)} holds {source.dtype.name}, which {model.dtype} would round; make the "
-                f"model with dtype={source.dtype.name!r}, or convert the file"
-            )
 
 
 def fill(model: Network, sources: Mapping[str, Source], path: Any, *, check_finite: bool) -> None:
@@ -94,16 +87,18 @@ def fill(model: Network, sources: Mapping[str, Source], path: Any, *, check_fini
     Raises
     ------
     ValueError
-        If NaN or infinity is among them and ``check_finite`` is true.
+        If NaN or infinity is among them and ``check_finite`` is true, or a number is too large for the model's dtype.
+
+    Warns
+    -----
+    UserWarning
+        If the weights have another dtype than the model; they are converted.
     """
     targets = model.weights()
-    values = {}
-    for key, source in sources.items():
-        values[key] = source.read()
-        if check_finite and not np.isfinite(values[key]).all():
-            raise ValueError(
-                f"{path}: {shown(source.where)} holds NaN or infinity: the training diverged, or the file is damaged; "
-                "pass check_finite=False to read them anyway"
-            )
+    values = {
+        key: converted(source.read(), model, f"{path}: {shown(source.where)}", check_finite)
+        for key, source in sources.items()
+    }
     for key, found in values.items():
         targets[key][...] = found
+    warn_of_conversion(model, {source.dtype.name for source in sources.values()}, path)

@@ -184,10 +184,15 @@ def load_weights(model: Network, path: Any, *, check_finite: bool) -> None:
         wanted = {key: value.shape for key, value in targets.items()}
         found = _compare(file, stored, wanted, model, path, tuple(_DTYPES.values()))
         # All are read before one is changed.
-        values = {key: _converted(file.get_tensor(key), model, f"{path}: {key}", check_finite) for key in targets}
+        values = {key: converted(file.get_tensor(key), model, f"{path}: {key}", check_finite) for key in targets}
     for key, target in targets.items():
         target[...] = values[key]
-    others = sorted(name for name, code in _DTYPES.items() if code in found and name != model.dtype)
+    warn_of_conversion(model, {name for name, code in _DTYPES.items() if code in found}, path)
+
+
+def warn_of_conversion(model: Network, dtypes: set[str], path: Any) -> None:
+    """Warn if the weights of a file had other dtypes than the model, to which they were converted."""
+    others = sorted(dtypes - {model.dtype})
     if others:
         warnings.warn(
             f"{path} holds weights of {' and '.join(others)}; they were converted to {model.dtype}, the dtype of "
@@ -197,7 +202,7 @@ def load_weights(model: Network, path: Any, *, check_finite: bool) -> None:
         )
 
 
-def _converted(values: Array, model: Network, name: str, check_finite: bool) -> Array:
+def converted(values: Array, model: Network, name: str, check_finite: bool) -> Array:
     """Return the values in the model's dtype, or raise if one is too large for it, or not finite, and must not be."""
     with np.errstate(over="ignore", under="ignore"):
         converted = _checked(values, name, check_finite).astype(model.dtype, copy=False)
