@@ -471,6 +471,10 @@ def test_a_finished_fit_says_so_and_may_grow(tmp_path, capsys):
     fit(again, [BackupAndRestore(tmp_path)], verbose=1)
     assert "all 3 epochs are done; nothing more to do" in capsys.readouterr().out
     assert everything(again) == everything(once)
+    silent = small_model(seed=4)
+    with pytest.warns(UserWarning, match=r"all 3 epochs are done; .* ask for more epochs; .* use another folder"):
+        fit(silent, [BackupAndRestore(tmp_path)], verbose=0)
+    assert everything(silent) == everything(once)
     assert {path: path.read_bytes() for path in tmp_path.iterdir()} == files
     fit(again, [BackupAndRestore(tmp_path)], epochs=5, verbose=1)
     assert "Going on in epoch 4, from" in capsys.readouterr().out

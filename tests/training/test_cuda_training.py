@@ -5,7 +5,7 @@ import pytest
 from cuda_backend import cuda, needs_cuda
 
 import tinycnn
-from tinycnn import Augmentation, Sequential, callbacks, layers, optimizers
+from tinycnn import Augmentation, Sequential, callbacks, layers, losses, optimizers
 from tinycnn.training import batches
 from tinycnn.training import loop as training
 
@@ -136,6 +136,20 @@ def test_one_hot_rows_and_large_data(data, monkeypatch):
         with pytest.warns(UserWarning, match="unscaled"):
             seen.append(model.fit(x, y, **FIT).history)
     assert seen[0] == seen[1]
+
+
+def test_one_output_is_like_that_of_the_cpu(data):
+    x, y = data[0], data[1] % 2
+    seen = []
+    for backend in ("cpu", "cuda"):
+        tinycnn.set_seed(1)
+        with tinycnn.use_backend(backend):
+            model = Sequential([layers.Input((4, 4, 1)), layers.Flatten(), layers.Dense(1, activation="sigmoid")])
+        model.compile(optimizers.SGD(0.1), losses.BinaryCrossentropy(label_smoothing=0.1), ["accuracy"])
+        history = model.fit(x, y, **FIT, validation_data=iter([(x, y)] * 2), validation_steps=1).history
+        seen.append([*history.values(), model.predict(x).ravel().tolist()])
+    for ours, theirs in zip(*seen, strict=True):
+        assert ours == pytest.approx(theirs, rel=1e-4)
 
 
 def test_looking_inside(data, capsys):

@@ -9,6 +9,7 @@ from weakref import WeakKeyDictionary
 
 from ..core.checks import path, real
 from ..core.checks import save_freq as checked_save_freq
+from ..core.messages import level_of_caller
 from ..core.printing import say
 from ..core.types import Config
 from ..core.version import versions
@@ -39,9 +40,11 @@ class BackupAndRestore(Callback):
 
     Call ``fit`` again in the same way, perhaps in a new process. If the folder holds a state, the fit goes on at the
     very batch at which it stopped, and ends with the same bits as a fit that was never interrupted: weights, moving
-    statistics, optimizer, ``history``, and what the other callbacks remember (:meth:`Callback.get_state`). ``epochs``
-    may grow. If the fit was finished, there is nothing more to do. An iterator has to begin with the same batch as it
-    did the first time.
+    statistics, optimizer, ``history``, and what the other callbacks remember (:meth:`Callback.get_state`). An iterator
+    has to begin with the same batch as it did the first time.
+
+    ``epochs`` may grow. If the fit was finished, the call says so and trains nothing, unless it asks for more epochs
+    than are done.
 
     Everything else has to be as it was: the model's layers and which of them are trained, the optimizer with its
     learning rate and all other settings, loss, metrics, dtype, data, augmentation, and the seed if one was set. What
@@ -78,8 +81,8 @@ class BackupAndRestore(Callback):
     Warns
     -----
     UserWarning
-        If a file is damaged, or the state was written with other versions of NumPy, Numba, Python or tinycnn, which
-        may lead to other bits.
+        If nothing is left to do and ``verbose=0``; if a file is damaged; or if the state was written with other
+        versions of NumPy, Numba, Python or tinycnn, which may lead to other bits.
     """
 
     order: ClassVar[int] = 2  # last, so that it saves what the others have made of a batch or an epoch
@@ -137,18 +140,26 @@ class BackupAndRestore(Callback):
         if saved.state["batch"]:
             self._run.callbacks.on_epoch_begin(saved.state["epoch"])
         fit_state.restore(self._run, saved, self._others, path)
+        done = self._what_is_done()
+        inside = f", after {self._run.batch} batches" if self._run.batch else ""
         if self.params["verbose"]:
-            say(self._where_it_goes_on(path))
+            say(f"{path}: {done}" if done else f"Going on in epoch {self._run.epoch + 1}{inside}, from {path}")
+        elif done:  # nobody would see why nothing is trained
+            warnings.warn(f"{path}: {done}", UserWarning, stacklevel=level_of_caller())
 
-    def _where_it_goes_on(self, path: Path) -> str:
-        """Return the line that says where the fit goes on, or that nothing is left to do."""
-        run, epochs = self._run, self.params["epochs"]
+    def _what_is_done(self) -> str:
+        """Return a sentence that says why nothing is left to do, or "" if something is."""
+        run = self._run
         if run.stopped and not run.batch:
-            return f"{path}: training was stopped after {run.epoch} epochs; nothing more to do"
-        if run.epoch >= epochs:
-            return f"{path}: all {run.epoch} epochs are done; nothing more to do"
-        inside = f", after {run.batch} batches" if run.batch else ""
-        return f"Going on in epoch {run.epoch + 1}{inside}, from {path}"
+            return (
+                f"training was stopped after {run.epoch} epochs; nothing more to do. To train anew, use another folder"
+            )
+        if run.epoch >= self.params["epochs"]:
+            return (
+                f"all {run.epoch} epochs are done; nothing more to do. To train on, ask for more epochs; to train "
+                "anew, use another folder"
+            )
+        return ""
 
     def interrupted(self) -> None:
         self.save()

@@ -105,7 +105,7 @@ class ModelCheckpoint(MonitorCallback):
     A file is written whole or not at all (:meth:`tinycnn.Sequential.save`), and by default holds everything that
     training needs to go on. Unlike Keras's, this callback starts each fit afresh, and it raises an error if the logs
     lack what it should watch, instead of saving regardless. A model with a weight that is NaN or infinite is not saved,
-    so that the last good file stays.
+    so that the last good file stays. With ``save_best_only``, NaN is never better, not even as the first value.
 
     Parameters
     ----------

@@ -84,7 +84,9 @@ class MonitorCallback(Callback):
 class EarlyStopping(MonitorCallback):
     """Stop when a value no longer improves, and go back to the weights of the best epoch if asked.
 
-    Each fit starts afresh: the best value of an earlier fit is forgotten. With
+    NaN is never an improvement, not even as the first value: such an epoch counts as one without improvement, and the
+    first number after it is the best so far. (In Keras, a first NaN stays the best value for good.) Each fit starts
+    afresh: the best value of an earlier fit is forgotten. With
     ``restore_best_weights``, the best epoch's weights are restored even if training ran to its end.
 
     Parameters

@@ -70,7 +70,7 @@ class ReduceLROnPlateau(MonitorCallback):
 
     After ``patience`` epochs without improvement the rate becomes ``max(rate * factor, min_lr)``. The ``cooldown``
     epochs that follow do not count as epochs without improvement, except for the last of them; as in Keras, a cooldown
-    of 1 is therefore the same as 0.
+    of 1 is therefore the same as 0. NaN is never an improvement, not even as the first value.
 
     Parameters
     ----------
