@@ -8,6 +8,7 @@ import inspect
 import math
 import os
 import tempfile
+import warnings
 from types import SimpleNamespace
 
 import numpy as np
@@ -27,6 +28,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
+import tinycnn
 from tinycnn import Sequential, activations, callbacks, initializers, layers, losses, metrics, optimizers, schedules
 from tinycnn.core.backend import BACKENDS, Backend
 from tinycnn.kernels.geometry import same_pads
@@ -322,6 +324,62 @@ def test_weights_in_fit_and_evaluate(class_weight):
         found[-1] += [history.history[key][0] for key in ("val_loss", "val_accuracy")]
         found[-1] += model.evaluate(x, y, batch_size=16, sample_weight=weight, verbose=0)
     assert found[0] == pytest.approx(found[1], rel=1e-5)
+
+
+@pytest.mark.parametrize("given", ["plain", "weights", "classes", "smoothing"])
+@pytest.mark.parametrize("outputs", [1, 3])
+def test_networks_of_yes_or_no(outputs, given):
+    """Compare training and evaluation of a network that ends in a sigmoid, with all kinds of weights and of batches."""
+    if outputs == 3 and given == "classes":
+        pytest.skip("several answers are no class")
+    rng = np.random.default_rng(0)
+    x, y, weight = rng.normal(size=(40, 5)), rng.integers(0, 2, (40, outputs)), rng.uniform(0, 2, (40, 1))
+    smoothing = {"label_smoothing": 0.2 if given == "smoothing" else 0.0}
+    ours = Sequential([layers.Input((5,)), layers.Dense(outputs, activation="sigmoid")], dtype="float64")
+    theirs = keras.Sequential([keras.layers.Input((5,)), keras.layers.Dense(outputs, activation="sigmoid")])
+    theirs.set_weights(ours.get_weights())
+    found = []
+    for model, package in ((ours, tinycnn), (theirs, keras)):
+        loss = package.losses.BinaryCrossentropy(**smoothing)
+        model.compile(package.optimizers.SGD(0.1), loss, metrics=["binary_accuracy" if outputs > 1 else "accuracy"])
+        more = {"sample_weight": weight} if given == "weights" else {}
+        more |= {"class_weight": {1: 3.0}} if given == "classes" else {}
+        plain = {"batch_size": 16, "shuffle": False, "verbose": 0}
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "class_weight has no weight for class 0")
+            history = model.fit(x, y, epochs=2, validation_data=(x[:20], y[:20]), **more, **plain).history
+        found.append([value for key in sorted(history) if key != "learning_rate" for value in history[key]])
+        found[-1] += model.evaluate(x, y, batch_size=16, verbose=0)
+        found[-1] += model.evaluate(((x[at : at + 20], y[at : at + 20]) for at in (0, 20)), steps=2, verbose=0)
+        found[-1] += np.ravel(model.predict(x, verbose=0)).tolist()
+    assert found[0] == pytest.approx(found[1], rel=1e-5)
+
+
+@pytest.mark.parametrize("penalty", ["l1", "l2", "L1L2", ("l1", 0.3), ("l2", 0.3), ("l1_l2", 0.1, 0.2)])
+def test_penalty(penalty):
+    """Compare what a penalty adds to the loss, and its gradient, for functions as well as for strings."""
+    w = np.random.default_rng(0).normal(size=(3, 4))
+    name, *arguments = [penalty] if isinstance(penalty, str) else penalty
+    if arguments:
+        ours, theirs = (getattr(package.regularizers, name)(*arguments) for package in (tinycnn, keras))
+    else:
+        ours, theirs = (package.regularizers.get(name) for package in (tinycnn, keras))
+    expected = torch.tensor(w, requires_grad=True)
+    value = theirs(expected)
+    if not arguments and name == "L1L2":
+        assert float(value) == ours.penalty(w) == 0
+        return
+    value.backward()
+    assert_close(ours.penalty(w), float(value.detach()), "penalty", 1e-6)  # Keras's factor of L1 is in single precision
+    assert_close(ours.gradient(w), expected.grad, "gradient", 1e-6)
+
+
+def test_dropout_of_everything():
+    x = np.ones((2, 3))
+    theirs = np.asarray(keras.layers.Dropout(1.0)(x, training=True).detach())
+    layer = layers.Dropout(1.0)
+    layer.build((3,), dtype="float64")
+    np.testing.assert_array_equal(layer.forward(x, training=True)[0], theirs)
 
 
 # Initialisers --------------------------------------------------------------------------------------------------
