@@ -8,6 +8,7 @@ import pytest
 
 from tinycnn import models
 from tinycnn.cli import _COMMANDS, main
+from tinycnn.cli._arguments import DATA
 
 
 @pytest.fixture
@@ -44,6 +45,8 @@ def test_bash_completes_commands_options_and_names(script, tmp_path, monkeypatch
     assert set(completions(bash, "tinycnn", "summary", "")) == {*models.names(), *models.variations()}
     assert completions(bash, "tinycnn", "train", "eip4", "--ba") == ["--batch-size", "--backend"]
     assert completions(bash, "tinycnn", "train", "eip4", "--data", "m") == ["mnist"]
+    assert completions(bash, "tinycnn", "train", "eip4", "--data", "") == [*DATA, "runs"]
+    assert completions(bash, "tinycnn", "train", "eip4", "--data", "ru") == ["runs"]
     assert completions(bash, "tinycnn", "evaluate", "ru") == ["runs"]
     assert completions(bash, "tinycnn", "completion", "z") == ["zsh"]
 

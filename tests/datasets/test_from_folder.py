@@ -235,6 +235,14 @@ def test_all_bad_files_are_listed_up_to_ten():
     assert lines[-1] == "  and 12 more"
 
 
+def test_pictures_in_other_formats_are_not_left_out_silently():
+    make()
+    Path("pics/ant/IMG_1.HEIC").write_bytes(b"x")
+    with pytest.raises(DataFileError, match=r"pics/ant/IMG_1\.HEIC is a picture in a format .* save it as JPEG or PNG"):
+        from_folder("pics")
+    assert not set(_class_folders.OTHER_PICTURES) & set(_class_folders.SUFFIXES)
+
+
 def test_bombs_are_listed_undecoded(monkeypatch):
     make()
     Image.new("1", (5_000, 5_001)).save("pics/ant/bomb.png")

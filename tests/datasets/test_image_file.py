@@ -167,20 +167,3 @@ def test_a_tiff_whose_entries_all_claim_the_whole_file_is_refused():
     Path("a.tif").write_bytes(header.ljust(size, b"\0"))
     with pytest.raises(ValueError, match=r"a\.tif"):
         load_image("a.tif")
-
-
-def test_the_program_of_the_page_reads_every_format_and_shuffles():
-    page = (Path(__file__).parents[2] / "docs" / "how_to" / "own_data.md").read_text("utf-8")
-    [program] = [block for block in page.split("```") if "def read_folders" in block]
-    names = {"np": np}
-    exec(program.removeprefix("python\n"), names)
-    for folder, ending in (("cats", "png"), ("dogs", "jpg")):
-        Path("pictures", folder).mkdir(parents=True)
-        for number in range(90):
-            Image.new("RGB", (20, 20), (number, 0, 0)).save(f"pictures/{folder}/{number}.{ending}")
-    images, labels, classes = names["read_folders"]("pictures", size=(16, 16))
-    assert images.shape == (180, 16, 16, 3)
-    assert images.dtype == np.uint8
-    assert [str(name) for name in classes] == ["cats", "dogs"]
-    assert np.bincount(labels).tolist() == [90, 90]
-    assert set(labels[:144]) == set(labels[144:]) == {0, 1}

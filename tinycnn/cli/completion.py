@@ -10,6 +10,16 @@ HELP = "Print a script for completion in bash or zsh"
 EXAMPLE = "tinycnn completion bash > ~/.local/share/bash-completion/completions/tinycnn"
 
 SHELLS = ("bash", "zsh")
+#: The functions of the shells that complete --data: the names of the data sets, and folders.
+_DATA_FUNCTION = {
+    "bash": f"""_tinycnn_data() {{
+  compgen -W "{" ".join(DATA)}" -- $1
+  compgen -d -- $1
+}}""",
+    "zsh": f"""_tinycnn_data() {{
+  _alternative 'data:data set:({" ".join(DATA)})' 'folders:folder:_files -/'
+}}""",
+}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -32,12 +42,12 @@ def run(args: argparse.Namespace) -> int:
         if action.type is model_name or action.dest == "names":
             action.choices = names
         elif action.type is data_name:
-            action.choices = DATA
+            action.complete = dict.fromkeys(SHELLS, "_tinycnn_data")  # type: ignore[attr-defined]
         elif action.type is folder_name:
             action.complete = shtab.DIRECTORY  # type: ignore[attr-defined]
         elif action.dest == "images":
             action.complete = shtab.FILE  # type: ignore[attr-defined]
-    OUT.write(shtab.complete(args.parser, args.shell))
+    OUT.write(shtab.complete(args.parser, args.shell, preamble=_DATA_FUNCTION))  # type: ignore[arg-type]
     return 0
 
 

@@ -23,6 +23,11 @@ MOST_LISTED = 10
 USUAL_SPLIT = 0.2
 #: The names of the folders that hold the two halves of data which somebody has split already.
 TRAIN, TEST = "train", ("test", "val", "valid", "validation")
+#: Pictures in formats that are not read. To leave them out without a word would lose what somebody has collected.
+OTHER_PICTURES = (
+    *(".heic", ".heif", ".avif", ".jp2", ".jxl", ".tga", ".svg", ".psd"),
+    *(".dng", ".cr2", ".cr3", ".nef", ".arw", ".orf", ".rw2"),
+)
 #: What macOS puts into archives beside the pictures.
 _NO_CLASS = "__MACOSX"
 
@@ -203,6 +208,8 @@ def _pictures(folder: Path, root: Path, follow_links: bool, bad: list[str], abov
     for path in sorted(filter(_counts, folder.iterdir()), key=lambda path: (_composed(path.name), path.name)):
         if path.is_dir():
             yield from _pictures(path, root, follow_links, bad, (*above, real))
+        elif path.suffix.lower() in OTHER_PICTURES:
+            bad.append(f"{path} is a picture in a format that cannot be read: save it as JPEG or PNG")
         elif path.suffix.lower() not in SUFFIXES:
             continue
         elif not _is_text(path.name):

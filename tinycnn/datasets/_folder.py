@@ -63,7 +63,7 @@ def from_folder(
     PNG, JPEG, GIF, BMP, WebP, TIFF and PPM files are read as :func:`load_image` reads them: photographs are turned
     upright, 16 bits become 8, transparent parts become black or white, the first of several frames is taken, and a
     picture that has not the aspect of ``image_size`` is resized as a whole and filled up with the colour of its border.
-    Folders within the folder of a class belong to that class. Hidden files and files with other endings do not count.
+    Folders within the folder of a class belong to that class. Hidden files and files that are no pictures do not count.
 
     Which pictures are held out, and in which order the images are, follows from the seed and the names of the files
     alone: it is the same on every machine, and a picture that is added later moves hardly any other from one side to

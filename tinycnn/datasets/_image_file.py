@@ -250,7 +250,9 @@ def _open(raw: BinaryIO, size: int) -> Iterator[Any]:
         with Image.open(cast(BinaryIO, _Clamped(raw, size)), formats=FORMATS) as file:
             if file.width * file.height > MAX_PIXELS or max(file.size) > MAX_SIDE:
                 limit = f"{MAX_PIXELS:,}, or {MAX_SIDE:,} on a side"
-                raise ValueError(f"{file.width} by {file.height} pixels are more than the limit of {limit}")
+                raise ValueError(
+                    f"{file.width} by {file.height} pixels are more than the limit of {limit}; save it smaller"
+                )
             yield file
 
 
