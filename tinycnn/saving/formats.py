@@ -3,8 +3,8 @@
 This room knows no other program. The rooms that do are above it; ``tinycnn/__init__.py`` registers each with the name
 of its module, which is imported when a file of its kind is met. A module may define ::
 
-    load_model(path, kind, custom_objects, *, check_finite)   # returns a model of the class `kind`
-    load_weights(model, path, *, check_finite)                # changes nothing unless everything fits
+    load_model(path, kind, custom_objects, *, compiled, check_finite)  # returns a model of the class `kind`
+    load_weights(model, path, *, check_finite)  # changes nothing unless everything fits
     save_weights(model, path)
 
 and leaves out what it does not do.
