@@ -73,11 +73,13 @@ def served_training(session: Session) -> Iterator[Served]:
     """Serve the page of a session within this block, with a training that the test can look at."""
     import uvicorn
 
+    from tinycnn.explore.connections import configured
+
     training = Training(session)
     with listen(0) as listening:
         port = listening.getsockname()[1]
         guard = Guard(application(session, training), port)
-        server = uvicorn.Server(uvicorn.Config(guard, lifespan="off", log_level="error", timeout_graceful_shutdown=1))
+        server = uvicorn.Server(configured(guard, log_level="error"))
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]}, daemon=True)
         thread.start()
         while not server.started:

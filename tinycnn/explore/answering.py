@@ -1,20 +1,23 @@
 """What the routes of the page share: reading requests with a limit, and turning errors into answers."""
 
+import asyncio
 import functools
 import json
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 from starlette.requests import ClientDisconnect, Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 
 from ..core.files import parse_json
 from ..core.types import Array
-from .mine import in_words, place_of_own
+from .mine import message_of, place_of_own, told
 from .protocol import pack
 
 #: The largest body with JSON; it only names images, layers and settings.
 MOST_JSON = 64 * 2**10
+#: How many seconds a body may take to arrive; it comes from this machine.
+BODY_SECONDS = 30.0
 
 
 class RefusedError(ValueError):
@@ -44,18 +47,28 @@ def answered(endpoint: Endpoint) -> Endpoint:
         try:
             return await endpoint(request)
         except RefusedError as error:
-            return JSONResponse({"error": str(error)}, error.status)
+            return as_json({"error": str(error)}, error.status)
         except ClientDisconnect:
             return Response(status_code=400)  # nobody will read it
         except (Exception, SystemExit) as error:  # a layer or a kernel of a user's own may raise anything
-            place = place_of_own(error)
-            if place is not None:
-                return JSONResponse({"error": f"{in_words(error)}\n{place.file}, line {place.line}: {place.code}"}, 400)
+            if place_of_own(error) is not None:
+                return as_json({"error": told(error)}, 400)
             if isinstance(error, KeyError) and error.args:
-                return JSONResponse({"error": str(error.args[0])}, 404)
-            return JSONResponse({"error": str(error) or type(error).__name__}, 400)
+                return as_json({"error": str(error.args[0])}, 404)
+            return as_json({"error": message_of(error) or type(error).__name__}, 400)
 
     return endpoint_with_errors
+
+
+def as_json(value: Any, status: int = 200) -> Response:
+    """Return an answer in JSON and ASCII: a text from a request may hold half a character, which UTF-8 has not.
+
+    Raises
+    ------
+    ValueError
+        If the value has something that JSON cannot hold.
+    """
+    return Response(json.dumps(value, allow_nan=False), status, media_type="application/json")
 
 
 async def read_body(request: Request, most: int) -> bytes:
@@ -64,17 +77,21 @@ async def read_body(request: Request, most: int) -> bytes:
     Raises
     ------
     RefusedError
-        If it has more than ``most`` bytes; no more than that is ever held.
+        If it has more than ``most`` bytes, no more than which are ever held, or takes too long.
     """
     message = f"the body is larger than {most:,} bytes, which is the limit"
     length = request.headers.get("content-length", "0")
     if not length.isascii() or not length.isdecimal() or int(length[:20]) > most:
         raise RefusedError(message, 413)
     held = bytearray()
-    async for chunk in request.stream():
-        if len(held) + len(chunk) > most:
-            raise RefusedError(message, 413)
-        held += chunk
+    try:
+        async with asyncio.timeout(BODY_SECONDS):
+            async for chunk in request.stream():
+                if len(held) + len(chunk) > most:
+                    raise RefusedError(message, 413)
+                held += chunk
+    except TimeoutError:
+        raise RefusedError(f"the body did not arrive within {BODY_SECONDS:g} seconds", 408) from None
     return bytes(held)
 
 
@@ -114,3 +131,15 @@ def whole_number(value: Any, name: str, least: int, below: int) -> int:
     if not isinstance(number, int) or isinstance(number, bool) or not least <= number < below:
         raise RefusedError(f"{name} must be a whole number from {least} to {below - 1}; got {json.dumps(value)[:60]}")
     return number
+
+
+def trace_and_layer(request: Request) -> tuple[int, int]:
+    """Return the numbers of a pass and of a layer in the path of a request.
+
+    Raises
+    ------
+    RefusedError
+        If they are no numbers, or have more digits than any can have.
+    """
+    trace, layer = (whole_number(request.path_params[name], name, 0, 2**31) for name in ("trace", "layer"))
+    return trace, layer

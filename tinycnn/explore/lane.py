@@ -17,6 +17,7 @@ from ..training.loop import Run
 from ..training.non_finite import NumericError
 from .events import Events
 from .history import History, Row, State, bring, state_of
+from .mine import told
 from .observing import Examination, Examined, Sums, filters, gradient_norms
 
 #: The seconds between two looks at a training that is running.
@@ -233,8 +234,11 @@ class Lane:
                 continue
             except NumericError as error:
                 failure = Failure(str(error), error.layer)
-            except Exception as error:  # a layer of a user's own may raise anything; the page has to show it
-                failure = Failure(f"{type(error).__name__}: {error}", None)
+            except (
+                Exception,
+                SystemExit,
+            ) as error:  # a user's own layer or kernel may raise anything; the page shows it
+                failure = Failure(told(error), None)
             with changed:
                 if not self._leave:
                     self.failure, self.done, self.settled = failure, failure is None, True

@@ -143,6 +143,8 @@ def last_place(error: BaseException, files: Iterable[str]) -> Place | None:
 def place_of_own(error: BaseException) -> Place | None:
     """Return the last line that was being run outside of tinycnn and of what is installed; None if there is none."""
     roots = {str(Path(__file__).parents[1]), str(Path(__file__).parents[2] / "kernels"), sys.prefix, sys.base_prefix}
+    # What was installed for one user, or is shared by several environments, lies elsewhere.
+    roots |= {path for path in sys.path if Path(path).name in ("site-packages", "dist-packages")}
     files = {frame.filename for frame in traceback.extract_tb(error.__traceback__)}
     own = [file for file in files if not file.startswith("<") and not any(_lies_in(file, root) for root in roots)]
     return last_place(error, own)
@@ -153,13 +155,24 @@ def _lies_in(file: str, root: str) -> bool:
     return Path(file).resolve().is_relative_to(Path(root).resolve())
 
 
+def told(error: BaseException) -> str:
+    """Return an error in words and, if code outside of tinycnn was running, the line in which it arose."""
+    place = place_of_own(error)
+    return in_words(error) if place is None else f"{in_words(error)}\n{place.file}, line {place.line}: {place.code}"
+
+
 def in_words(error: BaseException) -> str:
     """Return the kind of an error, its message and its notes."""
     if isinstance(error, SyntaxError):  # its line is told elsewhere
         return f"{type(error).__name__}: {error.msg}"
     notes: Any = getattr(error, "__notes__", [])
-    try:
-        message = str(error)
-    except Exception:  # an exception of a learner's own may fail in any way
-        message = ""
+    message = message_of(error)
     return "\n".join([f"{type(error).__name__}: {message}" if message else type(error).__name__, *map(str, notes)])
+
+
+def message_of(error: BaseException) -> str:
+    """Return an error's message; an exception of a learner's own may fail to give it in any way."""
+    try:
+        return str(error)
+    except Exception:
+        return ""

@@ -5,10 +5,10 @@ from typing import Any
 
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 from starlette.routing import Route
 
-from .answering import RefusedError, answered, read_json, whole_number
+from .answering import RefusedError, answered, as_json, read_json, trace_and_layer, whole_number
 from .layer_check import check_layer
 from .session import Session
 from .slopes import NumericalSlopes
@@ -47,13 +47,13 @@ def routes(session: Session) -> list[Route]:
             raise RefusedError("array must be the name of an array, and index a list of its whole numbers")
         trace = whole_number(asked.get("trace"), "trace", 0, 2**53)
         numbers = [whole_number(one, "index", 0, 2**31) for one in index]
-        return JSONResponse(await run_in_threadpool(slope, trace, name, numbers))
+        return as_json(await run_in_threadpool(slope, trace, name, numbers))
 
     @answered
     async def ask_check(request: Request) -> Response:
-        return JSONResponse(await run_in_threadpool(check, request.path_params["trace"], request.path_params["layer"]))
+        return as_json(await run_in_threadpool(check, *trace_and_layer(request)))
 
     return [
         Route("/api/slope", ask_slope, methods=["POST"]),
-        Route("/api/trace/{trace:int}/layer/{layer:int}/check", ask_check),
+        Route("/api/trace/{trace}/layer/{layer}/check", ask_check),
     ]

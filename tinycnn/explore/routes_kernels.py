@@ -4,10 +4,10 @@ from typing import Any
 
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 from starlette.routing import Route
 
-from .answering import RefusedError, answered, read_json
+from .answering import RefusedError, answered, as_json, read_json
 from .comparing import compare
 from .session import MODES, Session, targets_for
 
@@ -30,20 +30,20 @@ def routes(session: Session) -> list[Route]:
 
     @answered
     async def ask(request: Request) -> Response:
-        return JSONResponse(await run_in_threadpool(state))
+        return as_json(await run_in_threadpool(state))
 
     @answered
     async def change(request: Request) -> Response:
         asked = await read_json(request)
         if asked.get("do") == "reload":
             await run_in_threadpool(session.reload_kernels)
-            return JSONResponse(await run_in_threadpool(state))
+            return as_json(await run_in_threadpool(state))
         image, mode = asked.get("image"), asked.get("mode", "prediction")
         if asked.get("do") != "compare" or not isinstance(image, str) or mode not in MODES:
             raise RefusedError(
                 'the body must be {"do": "reload"}, or {"do": "compare", "image": "test-0", "mode": "training"}'
             )
         entries = await run_in_threadpool(compared, image, mode)
-        return JSONResponse(state() | {"entries": entries})
+        return as_json(state() | {"entries": entries})
 
     return [Route("/api/kernels", ask), Route("/api/kernels", change, methods=["POST"])]

@@ -5,12 +5,12 @@ from typing import Any
 import numpy as np
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 from starlette.routing import Route
 
 from ..core.types import Array
 from . import looking, pictures, survey
-from .answering import RefusedError, answered, packed, read_body, whole_number
+from .answering import RefusedError, answered, as_json, packed, read_body, whole_number
 from .pictures import FastAnswers, Prepared
 from .session import Session
 from .survey import Answers, Excited, Survey
@@ -59,9 +59,9 @@ class _Studio:
             purpose = self.purpose()
             await run_in_threadpool(self.warm_up, purpose)
         except ValueError as error:
-            return JSONResponse({"drawing": None, "reason": str(error), "classes": self.classes()})
+            return as_json({"drawing": None, "reason": str(error), "classes": self.classes()})
         drawing = {"shape": list(purpose.shape), "centring": purpose.way != "none", "centred": purpose.centred}
-        return JSONResponse({"drawing": drawing, "reason": None, "classes": self.classes()})
+        return as_json({"drawing": drawing, "reason": None, "classes": self.classes()})
 
     def warm_up(self, purpose: pictures.Purpose) -> None:
         """Answer a drawing of one dot, so that the first stroke need not wait for imports and for the predictor."""
@@ -196,7 +196,7 @@ class _Studio:
     async def stop(self, request: Request) -> Response:
         """Stop what is at work on many images."""
         self.survey.stop()
-        return JSONResponse({})
+        return as_json({})
 
 
 def _unfinished(task: Task) -> Response:

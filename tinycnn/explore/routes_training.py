@@ -17,10 +17,10 @@ from typing import Any, NamedTuple
 import anyio
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response, StreamingResponse
+from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 
-from .answering import RefusedError, answered, read_json, whole_number
+from .answering import RefusedError, answered, as_json, read_json, whole_number
 from .training import Training
 
 #: The seconds between two looks for new events, and after how long a silent stream says that it is still there.
@@ -56,14 +56,14 @@ def routes(training: Training) -> list[Route]:
 
     @answered
     async def state(request: Request) -> Response:
-        return JSONResponse(await run_in_threadpool(training.state))
+        return as_json(await run_in_threadpool(training.state))
 
     @answered
     async def command(request: Request) -> Response:
         asked = await read_json(request)
         found = _command(asked)
         await run_in_threadpool(found.method, training, **asked)
-        return JSONResponse({"sequence": training.events.last})
+        return as_json({"sequence": training.events.last})
 
     @answered
     async def events(request: Request) -> Response:

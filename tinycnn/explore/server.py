@@ -10,12 +10,12 @@ from typing import Any
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
-from starlette.responses import FileResponse, JSONResponse, Response
+from starlette.responses import FileResponse, Response
 from starlette.routing import Route
 
 from ..core.printing import say
 from . import routes_gradients, routes_kernels, routes_pictures, routes_training
-from .answering import answered, packed, read_json, whole_number
+from .answering import answered, as_json, packed, read_json, trace_and_layer, whole_number
 from .guard import Guard
 from .pictures import as_bytes
 from .session import Session
@@ -40,7 +40,7 @@ def application(session: Session, training: Training) -> Starlette:
 
     @answered
     async def network(request: Request) -> Response:
-        return JSONResponse(session.describe())
+        return as_json(session.describe())
 
     @answered
     async def images(request: Request) -> Response:
@@ -60,8 +60,7 @@ def application(session: Session, training: Training) -> Starlette:
 
     @answered
     async def layer(request: Request) -> Response:
-        numbers = (request.path_params["trace"], request.path_params["layer"])
-        return packed(*await run_in_threadpool(session.layer, *numbers))
+        return packed(*await run_in_threadpool(session.layer, *trace_and_layer(request)))
 
     return Starlette(
         routes=[
@@ -69,7 +68,7 @@ def application(session: Session, training: Training) -> Starlette:
             Route("/api/network", network),
             Route("/api/images/{which}", images),
             Route("/api/trace", trace, methods=["POST"]),
-            Route("/api/trace/{trace:int}/layer/{layer:int}", layer),
+            Route("/api/trace/{trace}/layer/{layer}", layer),
             *routes_gradients.routes(session),
             *routes_kernels.routes(session),
             *routes_pictures.routes(session),
@@ -141,6 +140,8 @@ def serve(session: Session, port: int | None = None, browser: bool = True) -> No
     """
     import uvicorn
 
+    from .connections import configured
+
     training = Training(session)
 
     class Server(uvicorn.Server):
@@ -155,9 +156,7 @@ def serve(session: Session, port: int | None = None, browser: bool = True) -> No
         guard = Guard(application(session, training), number)
         address = f"http://127.0.0.1:{number}{guard.path}"
         say(f"The page is at\n\n  {address}\n\nCtrl-C ends it.")
-        settings: dict[str, Any] = {"lifespan": "off", "log_level": "warning", "access_log": False}
-        settings |= {"server_header": False, "proxy_headers": False, "timeout_graceful_shutdown": 1}
-        server = Server(uvicorn.Config(guard, **settings))
+        server = Server(configured(guard))
         if browser:
             webbrowser.open(address)
         try:

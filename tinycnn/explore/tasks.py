@@ -5,6 +5,8 @@ import time
 from collections.abc import Callable, Hashable, Iterator
 from typing import Any
 
+from .mine import told
+
 #: After how many seconds a task ends, whether it has seen all images or not.
 SECONDS = 120.0
 
@@ -68,8 +70,8 @@ class Task:
         try:
             with turn:
                 self.result = work(self)
-        except Exception as error:  # a layer of a user's own may raise anything; the page has to show it
-            self.error = f"{type(error).__name__}: {error}"
+        except (Exception, SystemExit) as error:  # a user's own layer or kernel may raise anything; the page shows it
+            self.error = told(error)
         finally:
             self.ended.set()
 

@@ -21,6 +21,14 @@ from ..training.step import backward, walk_forward
 _REFERENCE = Backend("reference")
 
 
+def _backend_for(layer: Layer) -> Backend:
+    """Return what a copy of a layer runs on: a learner's own kernels if the layer has such, or else the reference.
+
+    The reference gives exact zeros where nothing flows, and compiles nothing.
+    """
+    return _REFERENCE if layer.backend.overlay is None else layer.backend
+
+
 def _quiet() -> np.errstate:
     """Turn off NumPy's warnings about NaN and infinity, which an error reports later."""
     return np.errstate(over="ignore", invalid="ignore")
@@ -36,14 +44,14 @@ class Step(NamedTuple):
 
 
 def copy_of(layer: Layer) -> Layer:
-    """Return a frozen copy on the reference backend, which gives exact zeros where nothing flows and compiles nothing.
+    """Return a frozen copy on the reference backend, or with the learner's own kernels that the layer has.
 
     Raises
     ------
     ValueError
         If the layer contains something that cannot be copied.
     """
-    memo: dict[int, Any] = {id(layer.backend): _REFERENCE}
+    memo: dict[int, Any] = {id(layer.backend): _backend_for(layer)}
     arrays = [*layer.weights().values(), *(p.grad for p in layer.params.values())]
     memo |= {id(array): np.array(layer.backend.to_numpy(array)) for array in arrays}
     try:

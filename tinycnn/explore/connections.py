@@ -1,0 +1,83 @@
+"""Connections of the page's server: as many as a browser needs, and none that only waits keeps a newer one out.
+
+Any program on this machine can open connections and say nothing. Each takes one of the few hundred files that a process
+may have open, and without a limit a thousand of them would leave none for the page's reader.
+"""
+
+import asyncio
+from typing import Any
+
+import uvicorn
+from uvicorn.protocols.http.h11_impl import H11Protocol
+
+from .guard import Guard
+
+#: How many connections are open at a time. A browser has six, and one for each stream of events.
+MOST = 100
+#: How many seconds a connection may take to say what it wants.
+HEAD_SECONDS = 10.0
+#: How many connections may wait to be accepted. asyncio accepts as many at once, before one that waits can be closed.
+BACKLOG = 32
+
+
+class Connection(H11Protocol):
+    """A connection that is closed if it asks for nothing in time, or if a newer one needs its place."""
+
+    def __init__(self, *given: Any, **named: Any) -> None:
+        super().__init__(*given, **named)
+        self._patience: asyncio.TimerHandle | None = None
+        self._since = 0.0
+
+    @property
+    def waits(self) -> bool:
+        """Whether no request is being answered: the head of the next one has not, or not all, arrived."""
+        return self.cycle is None or self.cycle.response_complete
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Begin to wait for a request, and close the connection that has waited longest if there are too many."""
+        super().connection_made(transport)
+        self._since = self.loop.time()
+        self._be_patient()
+        there = [one for one in self.connections if isinstance(one, Connection) and not one.transport.is_closing()]
+        if len(there) > MOST:
+            # This one itself waits, so that there always is one.
+            min((one for one in there if one.waits), key=lambda one: one._since).transport.abort()
+
+    def data_received(self, data: bytes) -> None:
+        """Read what has arrived; the time for a head runs from its first byte to its last."""
+        super().data_received(data)
+        if not self.waits:
+            self._stop_waiting()
+        elif self._patience is None:
+            self._be_patient()
+
+    def on_response_complete(self) -> None:
+        """Wait for the next request."""
+        self._since = self.loop.time()
+        super().on_response_complete()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Take note that the connection has gone."""
+        self._stop_waiting()
+        super().connection_lost(exc)
+
+    def _be_patient(self) -> None:
+        self._patience = self.loop.call_later(HEAD_SECONDS, self._give_up)
+
+    def _stop_waiting(self) -> None:
+        if self._patience is not None:
+            self._patience.cancel()
+            self._patience = None
+
+    def _give_up(self) -> None:
+        self._patience = None
+        if self.waits:
+            self.transport.abort()
+
+
+def configured(guard: Guard, **more: Any) -> uvicorn.Config:
+    """Return how the page is served; ``more`` are further settings of uvicorn."""
+    settings: dict[str, Any] = {"lifespan": "off", "log_level": "warning", "access_log": False, "ws": "none"}
+    settings |= {"server_header": False, "proxy_headers": False, "timeout_graceful_shutdown": 1}
+    settings |= {"http": Connection, "loop": "asyncio", "backlog": BACKLOG}
+    return uvicorn.Config(guard, **settings | more)
