@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 import tinycnn
-from tinycnn import datasets, explore
+from tinycnn import Sequential, datasets, explore, layers
 from tinycnn.cli import _data, _figures, _runs, main
 
 CLASSES = ("bars", "cross", "d\u00e9but")
@@ -283,3 +283,21 @@ def test_a_description_that_no_run_has_written(changes, capsys):
         assert len(error.strip().splitlines()) == 1, error
         assert "Traceback" not in error
     assert _runs.read_finished(Path("run")) is None
+
+
+def test_a_network_with_one_output_tells_two_folders_apart(capsys):
+    """Its pictures are predicted, looked at, and trained on, as those of a network with an output for each class."""
+    make("pair", classes=("bars", "cross"))
+    tinycnn.set_seed(0)
+    model = Sequential([layers.Input((28, 28, 1)), layers.Conv2D(3, 5, strides=3, activation="relu"), layers.Flatten()])
+    model.add(layers.Dense(1, activation="sigmoid"))
+    model.compile("adam", "binary_crossentropy", ["accuracy"])
+    model.save("one.safetensors")
+    assert main(["predict", "one.safetensors", "0", "--data", "pair"]) == 0
+    out = capsys.readouterr().out
+    assert "bars" in out
+    assert "cross" in out
+    arguments = "--data", "pair", "--record", "page.html", "--record-training", "3"
+    assert main(["explore", "one.safetensors", *arguments]) == 0
+    assert "Training for 3 epochs, to be recorded" in capsys.readouterr().out
+    assert Path("page.html").stat().st_size > 100_000

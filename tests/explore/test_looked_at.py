@@ -74,11 +74,15 @@ def test_grad_cam_is_named_with_its_layer_and_grid(asked):
         ask("gradcam", "train-0", None, 2)
 
 
-def test_one_output_speaks_for_the_second_class():
+def test_one_output_speaks_for_the_second_class_and_against_the_first():
     found = session(layers.Dense(1, activation="sigmoid"))
     fast = FastAnswers(found)
+    chosen = int(found.model.predict(found.data.x_test[:1])[0, 0] > 0.5)
     for label in (None, 0, 1):
-        assert looked_at(found, fast, "saliency", "test-0", label)[0]["label"] == 1
+        for way in ("saliency", "gradcam"):
+            description = looked_at(found, fast, way, "test-0", label)[0]
+            assert description["label"] == (chosen if label is None else label)
+            assert description["is_highest"] == (label in (None, chosen))
     description, _ = looked_at(found, fast, "occlusion", "test-0", 0)
     assert description["label"] == 0
 

@@ -71,6 +71,25 @@ def test_grad_cam_is_the_weighted_sum_of_the_maps():
     assert lowest < 0  # otherwise this would not show that what speaks against a class is left out
 
 
+def test_one_output_has_a_score_for_each_of_two_classes():
+    """They are the number before the sigmoid and its negative, so that a network that is sure has slopes as well."""
+    sure = Sequential([layers.Input((9, 8, 2)), layers.Conv2D(4, 3, activation="tanh"), layers.Flatten()])
+    sure.add(layers.Dense(1, "sigmoid", bias_initializer=tinycnn.initializers.Constant(100.0)))
+    x = image().astype(np.float32)
+    assert sure.predict(x) == 1
+    first, second = (attribution.saliency(sure, x, label) for label in (0, 1))
+    np.testing.assert_array_equal(first.strength, second.strength)
+    assert first.strength.any()
+    assert [first.is_highest, second.is_highest, attribution.saliency(sure, x).label] == [False, True, 1]
+    maps = sure.layers[0].forward(x)[0][0].astype(float)
+    weights = sure.layers[-1].params["kernel"].value.reshape(maps.shape).mean(axis=(0, 1), dtype=float)
+    for label, sign in ((0, -1), (1, 1)):
+        found, _ = attribution.grad_cam(sure, x, label)
+        np.testing.assert_allclose(found.strength, np.maximum(maps @ (sign * weights), 0), rtol=1e-5, atol=1e-7)
+    with pytest.raises(ValueError, match="label must be a class, from 0 to 1; got 2"):
+        attribution.saliency(sure, x, 2)
+
+
 def test_grad_cam_takes_the_last_layer_with_enough_cells():
     model = network(layers.Conv2D(3, 2, activation="relu"), layers.MaxPooling2D(2), layers.Conv2D(3, 2))
     assert attribution.cam_layers(model) == [0, 1]  # 7×6 and 6×5; then 3×2 and 2×1

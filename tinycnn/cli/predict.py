@@ -138,7 +138,8 @@ def load(path: Path, asked: str | None, threads: int | None) -> Loaded:
     if len(model.input_shape) != 3 or model.input_shape[2] not in (1, 3) or len(model.output_shape) != 1:
         raise ValueError(f"{whole} does not turn images into classes: {model.input_shape} becomes {model.output_shape}")
     if data is None and asked is not None:
-        data = _origin.for_model(asked, model.input_shape, model.output_shape[0], whole)
+        classes = max(2, model.output_shape[0])  # one output stands for two classes
+        data = _origin.for_model(asked, model.input_shape, classes, whole)
     return Loaded(model, data, backend)
 
 

@@ -50,8 +50,6 @@ def looked_at(
         raise ValueError(f"way must be one of {', '.join(WAYS)}; got {way[:40]!r}")
     pixels = session.image(image).pixels
     x = np.array(pixels[np.newaxis], session.model.dtype)
-    if way != "occlusion" and session.model.output_shape == (1,):
-        label = None  # there is one score
     description: dict[str, Any] = {"way": way, "image": image, "title": session.image(image).title}
     if way == "occlusion":
         version = fast.predictor()[1]
@@ -60,8 +58,6 @@ def looked_at(
         with session.lock:  # training changes the weights between two locks, never within one
             version = session.version
             found, strength = (_saliency if way == "saliency" else _grad_cam)(session, x, label, layer)
-        if session.model.output_shape == (1,):
-            found["label"] = 1  # the class for which the score speaks
     description |= {"version": version, "grid": list(strength.shape), **found}
     return description, {"map": strength.astype(np.float32), "image": np.array(pixels, np.float32)}
 
