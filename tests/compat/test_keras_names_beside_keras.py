@@ -178,6 +178,43 @@ def test_constraints(name, arguments):
     assert_close(found, expected.detach(), name, 1e-6)
 
 
+@pytest.mark.parametrize(
+    ("name", "arguments"),
+    [
+        ("AUC", {}),
+        ("AUC", {"num_thresholds": 7}),
+        ("Precision", {}),
+        ("Recall", {"thresholds": 0.3}),
+        ("MeanAbsoluteError", {}),
+    ],
+)
+def test_metrics_that_the_engine_lacks(name, arguments):
+    rng = np.random.default_rng(0)
+    found, expected = getattr(ours.metrics, name)(**arguments), getattr(keras.metrics, name)(**arguments)
+    for size in (9, 40):
+        y_true, y_pred = rng.integers(0, 2, (size, 1)).astype("float32"), rng.random((size, 1)).astype("float32")
+        y_pred[:3] = 0.5
+        found.update(y_true, y_pred)
+        expected.update_state(y_true, y_pred)
+    assert found.result() == pytest.approx(float(expected.result()), abs=1e-6)
+    again = getattr(ours.metrics, name)(**arguments)
+    again.set_state(found.get_state())
+    assert again.result() == found.result()
+
+
+@pytest.mark.parametrize("loss", ["CategoricalCrossentropy", "SparseCategoricalCrossentropy"])
+def test_outputs_of_a_sigmoid_are_divided_by_their_sum(loss):
+    from tinycnn.keras._more_losses import LOSSES
+
+    rng = np.random.default_rng(1)
+    y_pred, labels = rng.random((6, 4)).astype("float32"), rng.integers(0, 4, 6)
+    y_true = labels if loss.startswith("Sparse") else np.eye(4, dtype="float32")[labels]
+    expected = float(getattr(keras.losses, loss)()(y_true, y_pred))
+    if loss.startswith("Sparse"):  # Keras divides by the sum there on some backends only
+        expected = float(keras.losses.CategoricalCrossentropy()(np.eye(4, dtype="float32")[labels], y_pred))
+    assert LOSSES[f"{loss}OfShares"]()(y_true, y_pred) == pytest.approx(expected, rel=1e-4)
+
+
 def small(package):
     layers = package.layers
     return package.Sequential(

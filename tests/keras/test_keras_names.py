@@ -37,7 +37,7 @@ def test_imports_of_old_paths():
         ("layers", "concatenate", "one row of layers"),
         ("layers", "Lambda", "forward and backward"),
         ("losses", "Huber", "mean_squared_error is the nearest"),
-        ("metrics", "AUC", "confusion_matrix"),
+        ("metrics", "F1Score", "confusion_matrix"),
         ("optimizers", "Lion", "Adam or SGD"),
         ("callbacks", "RemoteMonitor", "keras.callbacks.Callback"),
         ("utils", "multi_gpu_model", "cores"),

@@ -200,13 +200,93 @@ def test_compile_as_in_keras(data):
     for arguments, message in (
         ({"loss_weights": [0.5]}, "multiply the learning rate"),
         ({"weighted_metrics": ["acc"]}, "count every sample alike"),
-        ({"metrics": ["Precision"]}, "confusion_matrix"),
+        ({"metrics": ["F1Score"]}, "confusion_matrix"),
         ({"optimiser": "adam"}, "takes no argument 'optimiser'"),
     ):
         with pytest.raises((TypeError, ValueError, NotHereError), match=message):
             model.compile(loss="mse", **arguments)
     with pytest.raises(ValueError, match="compile needs a loss"):
         model.compile("adam")
+
+
+def test_ends_that_do_not_fit_the_loss_train_as_in_keras(data, tmp_path):
+    x, y = data
+
+    def model(end, loss):
+        keras.utils.set_random_seed(1)
+        found = keras.Sequential([keras.layers.Flatten(input_shape=(6, 6, 1)), keras.layers.Dense(3, activation=end)])
+        found.compile("sgd", loss)
+        return found
+
+    with pytest.warns(UserWarning, match="from_logits=True is left out, because Dense 'dense' ends in a softmax"):
+        meant = model("softmax", keras.losses.CategoricalCrossentropy(from_logits=True, label_smoothing=0.1))
+    assert meant.loss.label_smoothing == 0.1
+    usual = model("softmax", keras.losses.CategoricalCrossentropy(label_smoothing=0.1))
+    assert meant.fit(x, y, verbose=0).history == usual.fit(x, y, verbose=0).history
+    for loss, targets in (("categorical_crossentropy", y), ("sparse_categorical_crossentropy", y.argmax(axis=1))):
+        with pytest.warns(UserWarning, match="ends in a sigmoid, and its outputs are divided by their sum"):
+            shares = model("sigmoid", loss)
+        losses = shares.fit(x, targets, epochs=20, verbose=0).history["loss"]
+        outputs = shares.predict(x)
+        shared = outputs / outputs.sum(axis=1, keepdims=True)
+        expected = -np.log(shared[np.arange(60), y.argmax(axis=1)]).mean()
+        assert shares.evaluate(x, targets, verbose=0) == pytest.approx(expected, rel=1e-4)
+        assert losses[-1] < losses[0]
+        shares.save(tmp_path / "m.safetensors")
+        again = keras.models.load_model(tmp_path / "m.safetensors")
+        assert again.evaluate(x, targets, verbose=0) == shares.evaluate(x, targets, verbose=0)
+    with pytest.raises(ValueError, match="without a softmax"):
+        model(None, "categorical_crossentropy")
+
+
+def test_metrics_that_count(data):
+    x, _ = data
+    keras.utils.set_random_seed(1)
+    model = keras.Sequential([keras.layers.Flatten(input_shape=(6, 6, 1)), keras.layers.Dense(1, activation="sigmoid")])
+    wanted = [keras.metrics.Precision(), keras.metrics.Recall(thresholds=0.4), keras.metrics.AUC(name="area")]
+    model.compile("sgd", "binary_crossentropy", wanted)
+    labels = np.arange(60) % 2
+    found = model.evaluate(x, labels, verbose=0, return_dict=True)
+    outputs = model.predict(x)[:, 0]
+    yes = outputs > 0.5
+    assert found["precision"] == pytest.approx((yes & (labels == 1)).sum() / max(yes.sum(), 1))
+    assert found["recall"] == pytest.approx(((outputs > 0.4) & (labels == 1)).sum() / 30)
+    assert 0 <= found["area"] <= 1
+    assert set(model.fit(x, labels, verbose=0, validation_data=(x, labels)).history) >= {"area", "val_recall"}
+    with pytest.raises(ValueError, match="the ROC curve is the one"):
+        keras.metrics.AUC(curve="PR")
+
+
+def test_a_generator_is_validated_on_in_every_epoch(data):
+    x, y = data
+    generator = keras.preprocessing.image.ImageDataGenerator()
+    model = network()
+    train, held_out = generator.flow(x, y, batch_size=16), generator.flow(x, y, batch_size=16)
+    history = model.fit(train, epochs=3, validation_data=held_out, verbose=0).history
+    assert history["val_loss"][-1] == pytest.approx(model.evaluate(x, y, verbose=0)[0], rel=1e-6)
+    assert model.optimizer.iterations == 12
+    model.fit(train, epochs=1, validation_data=held_out, steps_per_epoch=10, validation_steps=10, verbose=0)
+    assert model.optimizer.iterations == 22
+    assert train.epochs > 3
+    model.fit(x, y, verbose=0, validation_steps=3)  # without validation data it means nothing, as in Keras
+    assert len(model.predict(held_out, steps=2)) == 32
+    assert len(model.predict(held_out)) == 60
+
+
+def test_checkpoints_after_every_so_many_epochs(data, tmp_path):
+    x, y = data
+    checkpoint = keras.callbacks.ModelCheckpoint(str(tmp_path / "{epoch}"), period=2, save_weights_only=True)
+    network().fit(x, y, epochs=5, verbose=0, callbacks=[checkpoint])
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["2", "4"]
+
+
+def test_a_description_of_kerass_own_is_read():
+    entry = {"class_name": "InputLayer", "config": {"batch_shape": [None, 4, 4, 1], "dtype": "float32"}}
+    dense = {"class_name": "Dense", "config": {"name": "out", "units": 2, "activation": "softmax"}}
+    content = {"class_name": "Sequential", "config": {"name": "net", "layers": [entry, {"class_name": "Flatten",
+               "config": {"name": "flat"}}, dense]}, "keras_version": "3.15.0", "backend": "torch"}  # fmt: skip
+    model = keras.models.model_from_json(json.dumps(content))
+    assert (model.output_shape, model.layers[1].name) == ((2,), "out")
 
 
 def test_summaries_before_and_after_building(capsys):

@@ -42,6 +42,8 @@ class Batches:
 def several(source: Any, steps: Any, name: str) -> tuple[int | None, Any]:
     """Return how many steps an epoch has, a whole number, and batches of which there are enough.
 
+    An object that has a length and is its own iterator is asked by numbers, so that each epoch begins anew.
+
     Parameters
     ----------
     source : anything
@@ -51,9 +53,10 @@ def several(source: Any, steps: Any, name: str) -> tuple[int | None, Any]:
     name : str
         What errors call the number.
     """
+    both = is_sequence(source) and hasattr(source, "__next__")  # such as what ImageDataGenerator.flow returns
     if steps is None:
-        return None, source
+        return None, Batches(source, len(source)) if both else source
     count = math.ceil(real(steps, name, above=0))
-    if is_sequence(source) and count > len(source):
+    if is_sequence(source) and (both or count > len(source)):
         return None, Batches(source, count)
     return count, source

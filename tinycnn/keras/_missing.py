@@ -115,7 +115,7 @@ METRICS = _table(
     (
         "tinycnn.metrics.confusion_matrix(y_true, model.predict(x)) counts what it is made of",
         (
-            *("Precision", "Recall", "AUC", "F1Score", "FBetaScore", "TruePositives", "TrueNegatives"),
+            *("F1Score", "FBetaScore", "TruePositives", "TrueNegatives"),
             *("FalsePositives", "FalseNegatives", "SensitivityAtSpecificity", "SpecificityAtSensitivity"),
             *("PrecisionAtRecall", "RecallAtPrecision", "IoU", "BinaryIoU", "MeanIoU", "OneHotIoU", "OneHotMeanIoU"),
             *("ConcordanceCorrelation", "PearsonCorrelation", "concordance_correlation", "pearson_correlation"),

@@ -40,6 +40,8 @@ class OldMethods:
             held_out = other.get("validation_data")
             other["validation_steps"] = self._as_steps(held_out, other.pop("nb_val_samples"), "nb_val_samples")
         given = {"epochs": epochs, **modern("fit_generator", other, _FIT)}
+        if isinstance(given.get("validation_data"), tuple | list):
+            given.pop("validation_steps", None)  # arrays are evaluated as a whole, as in Keras 2
         return self.fit(generator, steps_per_epoch=steps_per_epoch, verbose=verbose, **given)
 
     def _as_steps(self, batches: Any, samples: Any, name: str) -> int | None:

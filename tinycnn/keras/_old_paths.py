@@ -12,6 +12,7 @@ _MOVED = {
     "engine.sequential": "models",
     "layers.activation": "layers",
     "layers.advanced_activations": "layers",
+    "layers.attention": "layers",
     "layers.convolutional": "layers",
     "layers.core": "layers",
     "layers.experimental": "layers",
@@ -26,6 +27,7 @@ _MOVED = {
     "callbacks.callbacks": "callbacks",
     "optimizers.legacy": "optimizers",
     "optimizers.schedules": "schedules",
+    "optimizers.experimental": "optimizers",
     "optimizers.optimizer_v2": "optimizers",
     "saving": "models",
     "config": "backend",
@@ -34,7 +36,10 @@ _MOVED = {
     "utils.image_utils": "utils",
     "utils.layer_utils": "utils",
     "utils.np_utils": "utils",
+    "utils.io_utils": "utils",
+    "utils.multi_gpu_utils": "utils",
     "utils.vis_utils": "utils",
+    "utils.visualize_util": "utils",
 }
 
 

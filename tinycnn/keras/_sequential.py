@@ -22,6 +22,7 @@ from . import constraints, losses, metrics, optimizers
 from ._batches import several
 from ._method_arguments import as_keras, destination, modern, refuse_callbacks
 from ._missing import MODELS
+from ._more_losses import fitting
 from ._old_methods import OldMethods
 from ._telling import Missing, not_here, not_so, told
 from ._versions import KERAS_VERSION
@@ -129,7 +130,7 @@ class Sequential(EngineSequential, OldMethods):
             raise TypeError(f"compile takes no argument {min(unknown)!r}")
         if loss is None:
             raise ValueError("compile needs a loss, for example loss='categorical_crossentropy'")
-        super().compile(_optimizer(optimizer), losses.spelled(loss), _metrics(metrics))
+        super().compile(_optimizer(optimizer), fitting(losses.get(loss), self.layers), _metrics(metrics))
 
     @property
     def metrics_names(self) -> list[str]:
@@ -192,6 +193,8 @@ class Sequential(EngineSequential, OldMethods):
         if constraints.constrained(self.layers):
             chosen.append(constraints.KeepConstraints())
         steps, x = several(x, steps_per_epoch, "steps_per_epoch")
+        if validation_data is None and not validation_split:
+            validation_steps = None
         more, validation_data = several(validation_data, validation_steps, "validation_steps")
         given: dict[str, Any] = {"epochs": epochs, **other}
         history = super().fit(

@@ -130,6 +130,38 @@ class TensorBoard(Callback):
                 self._files[folder].scalar(tag, value, step)
 
 
+class PeriodicCheckpoint(engine.ModelCheckpoint):
+    """A :class:`tinycnn.callbacks.ModelCheckpoint` that looks at every so many epochs, as Keras 2's ``period`` says.
+
+    Parameters
+    ----------
+    filepath : path
+        The file.
+    period : int
+        After how many epochs.
+    **rest
+        The other arguments of the base class.
+    """
+
+    def __init__(self, filepath: Any, period: int, **rest: Any) -> None:
+        super().__init__(filepath, **rest)
+        self.period = integer(period, "period")
+
+    def on_epoch_end(self, epoch: int, logs: Logs) -> None:
+        if (epoch + 1) % self.period == 0:
+            super().on_epoch_end(epoch, logs)
+
+
+class _CheckpointSpelling(Spelling):
+    """``ModelCheckpoint``, with ``period`` of Keras 2."""
+
+    def __call__(self, *given: Any, **named: Any) -> Any:
+        period = named.pop("period", 1)
+        found = self.translated(given, named)
+        self.check(found)
+        return self.cls(**found) if period == 1 else PeriodicCheckpoint(period=period, **found)
+
+
 BackupAndRestore = Spelling(
     engine.BackupAndRestore,
     rules={
@@ -144,14 +176,13 @@ LambdaCallback = Spelling(
     rules={old: now(new) for old, new in _OLD_METHODS.items()},
 )
 LearningRateScheduler = Spelling(engine.LearningRateScheduler)
-ModelCheckpoint = Spelling(
+ModelCheckpoint = _CheckpointSpelling(
     engine.ModelCheckpoint,
     (
         *("filepath", "monitor", "verbose", "save_best_only", "save_weights_only", "mode", "save_freq"),
         "initial_value_threshold",
     ),
     rules={
-        "period": only(1, cure="files are saved after every epoch, or after save_freq batches: leave the argument out"),
         "options": ignored("there is one way to write a file"),
     },
 )

@@ -14,12 +14,30 @@ from ..metrics import Metric
 from . import _more_metrics as more
 from . import losses
 from ._missing import METRICS as _MISSING
-from ._spelling import Spelling, engine_class, only, silent
+from ._spelling import Spelling, engine_class, now, only, silent
 from ._telling import looked_up, not_here
 
 _RULES = {"dtype": silent, "from_sorted_ids": only(False, cure="leave the argument out")}
 
 
+_ONE_CURVE = {
+    "curve": only("ROC", cure="the ROC curve is the one that there is: leave the argument out"),
+    "summation_method": only("interpolation", cure="leave the argument out"),
+    "thresholds": only(None, cure="give their number, as num_thresholds"),
+    "multi_label": only(False, cure="leave the argument out"),
+    "num_labels": only(None, cure="leave the argument out"),
+    "label_weights": only(None, cure="leave the argument out"),
+    "from_logits": only(False, cure="end the model in a sigmoid or a softmax"),
+}
+_COUNTED: dict[str, Any] = {
+    "thresholds": now("threshold", more.threshold_of),
+    "top_k": only(None, cure="TopKCategoricalAccuracy is the nearest"),
+    "class_id": only(None, cure="tinycnn.metrics.per_class_accuracy(y, model.predict(x)) tells classes apart"),
+}
+_ORDER = ("thresholds", "top_k", "class_id", "name")
+AUC = Spelling(more.AUC, ("num_thresholds", "curve", "summation_method", "name"), _RULES | _ONE_CURVE)
+Precision = Spelling(more.Precision, _ORDER, _RULES | _COUNTED)
+Recall = Spelling(more.Recall, _ORDER, _RULES | _COUNTED)
 BinaryAccuracy = Spelling(engine.BinaryAccuracy, rules=_RULES)
 CategoricalAccuracy = Spelling(engine.CategoricalAccuracy, rules=_RULES)
 MeanAbsoluteError = Spelling(more.MeanAbsoluteError, rules=_RULES)
@@ -64,7 +82,8 @@ binary_crossentropy, categorical_crossentropy = losses.binary_crossentropy, loss
 sparse_categorical_crossentropy = losses.sparse_categorical_crossentropy
 
 #: The words for metrics of this room's own.
-_OWN = {"mae": MeanAbsoluteError, "mean_absolute_error": MeanAbsoluteError, "meanabsoluteerror": MeanAbsoluteError}
+_OWN = {one.__name__.lower(): one for one in (AUC, MeanAbsoluteError, Precision, Recall)}
+_OWN |= {"mae": MeanAbsoluteError, "mean_absolute_error": MeanAbsoluteError}
 
 
 def spelled(metrics: Any) -> Any:
@@ -108,6 +127,7 @@ def serialize(metric: Any) -> dict[str, Any]:
 deserialize = get
 
 __all__ = [
+    "AUC",
     "MAE",
     "MSE",
     "BinaryAccuracy",
@@ -115,6 +135,8 @@ __all__ = [
     "MeanAbsoluteError",
     "MeanSquaredError",
     "Metric",
+    "Precision",
+    "Recall",
     "SparseCategoricalAccuracy",
     "SparseTopKCategoricalAccuracy",
     "TopKCategoricalAccuracy",

@@ -7,9 +7,10 @@ from ..core.checks import boolean
 from ..core.messages import shown
 from ..core.public import listing
 from ..core.seeding import new_model_seed
+from ..interchange import keras_config
 from ..saving import model_file
 from ..sequential import Sequential as EngineSequential
-from . import _image_layers, _more_layers, _more_metrics, _more_optimizers
+from . import _image_layers, _more_layers, _more_losses, _more_metrics, _more_optimizers
 from ._missing import MODELS, UTILS
 from ._sequential import Sequential
 from ._spelling import engine_class
@@ -28,9 +29,10 @@ _OWN: dict[str, type] = {
             _image_layers.Resizing,
             _more_layers.Permute,
             _more_layers.SeparableConv2D,
-            _more_metrics.MeanAbsoluteError,
         )
     },
+    **_more_losses.LOSSES,
+    **_more_metrics.METRICS,
     **_more_optimizers.OPTIMIZERS,
 }
 
@@ -71,7 +73,7 @@ def save_model(model: EngineSequential, filepath: Any, overwrite: bool = True, *
 
 
 def model_from_json(json_string: str, custom_objects: dict[str, Any] | None = None) -> Sequential:
-    """Return the model that :meth:`Sequential.to_json` described, with fresh weights.
+    """Return the model that :meth:`Sequential.to_json` described, here or in Keras, with fresh weights.
 
     Raises
     ------
@@ -82,11 +84,14 @@ def model_from_json(json_string: str, custom_objects: dict[str, Any] | None = No
         content = json.loads(json_string)
     except (TypeError, ValueError, RecursionError) as error:
         raise ValueError(f"json_string must be what model.to_json() returned; {error}") from error
-    if not isinstance(content, dict) or content.get("backend") != "tinycnn":
-        raise ValueError(
-            "json_string must be what model.to_json() of tinycnn returned; a model of Keras's is read from its file, "
-            f"with load_model('model.keras'). Got {shown(json_string)}"
-        )
+    if not isinstance(content, dict):
+        raise ValueError(f"json_string must be what model.to_json() returned; got {shown(json_string)}")
+    if content.get("backend") != "tinycnn":  # Keras's own
+        try:
+            translated = keras_config.translate(content)
+        except (KeyError, TypeError, ValueError) as error:
+            raise ValueError(f"json_string must be what model.to_json() returned; {error}") from error
+        content = {"config": {"seed": new_model_seed(), **translated}}
     return Sequential.from_config(content.get("config") or {}, _classes(custom_objects))
 
 

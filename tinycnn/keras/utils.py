@@ -162,6 +162,9 @@ def plot_model(
     draw(model, checked_path(to_file, "to_file"), rankdir, integer(dpi, "dpi"), **shows)
 
 
+plot = plot_model
+
+
 class Sequence:
     """Batches of a program's own: define ``__len__`` and ``__getitem__``, which returns ``(x, y)``.
 
@@ -195,6 +198,7 @@ __all__ = [
     "img_to_array",
     "load_img",
     "normalize",
+    "plot",
     "plot_model",
     "save_img",
     "set_random_seed",
