@@ -8,9 +8,10 @@ import pytest
 import safetensors.numpy
 
 import tinycnn
-from tinycnn import Sequential, interchange, layers
+from tinycnn import Sequential, activations, interchange, layers
 from tinycnn.interchange.pytorch_matching import matched, stored_modules
 from tinycnn.interchange.pytorch_order import modules
+from tinycnn.interchange.pytorch_source import _MAKERS
 
 
 def network(*rows, dtype="float32", shape=(4, 3, 2)):
@@ -334,3 +335,10 @@ def test_counting_modules_are_sorted_as_people_count():
     pairs, problems = matched(modules(model, (3,)), stored, None)
     assert not problems
     assert pairs == {f"d{number}": f"fc{number}" for number in range(12)}
+
+
+def test_every_layer_and_every_activation_has_a_counterpart():
+    assert _MAKERS.keys() == set(layers.LAYERS.values())
+    for name in activations.ACTIVATIONS:
+        source = interchange.pytorch_source(network(layers.Dense(2, activation=name)))
+        assert source.count("nn.") == (2 if name == "linear" else 3)

@@ -8,7 +8,7 @@ import inspect
 from collections.abc import Iterator
 from typing import Any
 
-from .. import initializers, losses, metrics, optimizers, regularizers, schedules
+from .. import initializers, regularizers
 from .. import layers as layers_module
 from ..core.messages import shown
 from ..core.types import Config
@@ -27,13 +27,6 @@ _NOTHING: tuple[Any, ...] = (None, False, "channels_last", [], {})
 _RENAMED = {("LeakyReLU", "alpha"): "negative_slope"}
 #: The classes of models that are read. Keras 2 called a functional model "Model" before it was called "Functional".
 _MODELS = ("Sequential", "Functional", "Model")
-#: Arguments of an optimizer that change nothing in what it computes.
-_OF_OPTIMIZERS = {
-    *("name", "jit_compile", "is_legacy_optimizer", "ema_momentum", "ema_overwrite_frequency", "loss_scale_factor"),
-    *("gradient_accumulation_steps", "weight_decay_vars_to_exclude"),
-}
-#: Arguments that Keras 2 wrote and that mean nothing at these values.
-_DEFAULTS = (("decay", 0.0), ("reduction", "auto"))
 
 
 def translate(config: Any) -> Config:
@@ -49,13 +42,13 @@ def translate(config: Any) -> Config:
     ValueError
         If it is not a row of layers, or a layer cannot be translated; the message lists all of them.
     """
-    kind, inner = _class_name(config), config.get("config")
+    kind, inner = class_name(config), config.get("config")
     if kind not in _MODELS:
         raise ValueError(f"it is a {shown(kind)}; only Sequential models and functional ones in a row are read")
     entries = _entries(inner) if kind == "Sequential" else _row(_entries(inner))
     input_shape, problems, described, dtypes = None, [], [], set()
     for entry in entries:
-        name, arguments = _class_name(entry), _arguments(entry)
+        name, arguments = class_name(entry), arguments_of(entry)
         if input_shape is None:
             batch = arguments.get("batch_shape", arguments.get("batch_input_shape"))
             input_shape = batch[1:] if isinstance(batch, list) else None
@@ -121,8 +114,8 @@ def _row(entries: list[Any]) -> list[Any]:
 
 def _name(entry: Any) -> str:
     """Return the name of a layer of a functional model."""
-    _class_name(entry)
-    return str(entry.get("name", _arguments(entry).get("name")))
+    class_name(entry)
+    return str(entry.get("name", arguments_of(entry).get("name")))
 
 
 def _histories(value: Any) -> Iterator[str]:
@@ -142,14 +135,14 @@ def _histories(value: Any) -> Iterator[str]:
             yield from _histories(item)
 
 
-def _class_name(description: Any) -> str:
+def class_name(description: Any) -> str:
     name = description.get("class_name") if isinstance(description, dict) else None
     if not isinstance(name, str):
         raise ValueError(f"a layer or a model is described by its class_name and its config; got {shown(description)}")
     return name
 
 
-def _arguments(description: Any) -> Config:
+def arguments_of(description: Any) -> Config:
     found = description.get("config")
     if not isinstance(found, dict):
         raise ValueError(f"the arguments of a {shown(description['class_name'])} are {shown(found)}")
@@ -172,12 +165,12 @@ def _layer(name: str, arguments: Config) -> Config:
     arguments = {_RENAMED.get((name, key), key): value for key, value in arguments.items()}
     name, arguments = _other_class(name, arguments)
     cls = layers_module.REGISTRY.class_called(name)
-    taken = _taken(cls)
+    taken = taken_by(cls)
     config: Config = {}
     for key, value in arguments.items():
         if key in taken:
             config[key] = _value(key, value)
-        elif key not in _NO_MATTER and not _is_nothing(value):
+        elif key not in _NO_MATTER and not is_nothing(value):
             raise ValueError(f"{name} takes no {shown(key)}, which is {shown(value)}")
     if cls is layers_module.BatchNormalization or cls is layers_module.Softmax:
         config["axis"] = _last_axis(config.get("axis", -1))
@@ -193,7 +186,7 @@ def _other_class(name: str, arguments: Config) -> tuple[str, Config]:
     if name == "ReLU" and not arguments.get("threshold"):
         rest = {key: value for key, value in arguments.items() if key != "threshold"}
         slope = rest.get("negative_slope")
-        if "negative_slope" in _taken(layers_module.ReLU):
+        if "negative_slope" in taken_by(layers_module.ReLU):
             return name, rest
         return ("LeakyReLU", rest) if slope else (name, {k: v for k, v in rest.items() if k != "negative_slope"})
     return name, arguments
@@ -204,7 +197,7 @@ def _number(value: Any) -> Any:
     return value[0] if isinstance(value, list) and len(value) == 1 else value
 
 
-def _taken(cls: type) -> set[str]:
+def taken_by(cls: type) -> set[str]:
     """Return the names of the arguments that the constructor of a class takes, those of its bases included."""
     names = {
         parameter.name
@@ -216,7 +209,7 @@ def _taken(cls: type) -> set[str]:
     return names - {"self", "input_shape"} - set(getattr(cls, "fixed_arguments", ()))
 
 
-def _is_nothing(value: Any) -> bool:
+def is_nothing(value: Any) -> bool:
     return any(value is nothing or (type(value) is type(nothing) and value == nothing) for nothing in _NOTHING)
 
 
@@ -269,7 +262,7 @@ def _activation(value: Any) -> Any:
         if value.get("class_name") == "function" and isinstance(value.get("config"), str):
             return value["config"]
         if value.get("class_name") in ("ReLU", "LeakyReLU", "ELU", "Softmax"):
-            name, config = _other_class(value["class_name"], _arguments(value))
+            name, config = _other_class(value["class_name"], arguments_of(value))
             slope = config.get("negative_slope", config.get("alpha", 0.3))
             wanted = {"LeakyReLU": {"negative_slope": slope}, "ELU": {"alpha": config.get("alpha", 1.0)}}
             return {"class_name": name, "config": wanted.get(name, {})}
@@ -279,73 +272,3 @@ def _activation(value: Any) -> Any:
 def _last_axis(axis: Any) -> Any:
     """Return -1 for the last axis of an image, in the ways in which Keras wrote it; other axes as they are."""
     return -1 if _number(axis) == 3 else _number(axis)
-
-
-# How a model is compiled ------------------------------------------------------------------------------------------
-
-
-def compiled_with(config: Any) -> tuple[Any, Any, list[Any]]:
-    """Return the optimizer, the loss and the metrics here of what Keras says about how a model is compiled.
-
-    The optimizer begins anew: its moments and its number of steps are not taken over.
-
-    Raises
-    ------
-    ValueError, TypeError
-        If one of them has no counterpart here.
-    """
-    if not isinstance(config, dict):
-        raise ValueError(f"what it says about training is {shown(config)}")
-    optimizer = config.get("optimizer", config.get("optimizer_config"))
-    return _optimizer(optimizer), _loss(config.get("loss")), list(_metrics(config.get("metrics")))
-
-
-def _optimizer(value: Any) -> Any:
-    if not isinstance(value, dict):
-        return optimizers.get(value)
-    name = _class_name(value)
-    config = _taken_arguments(optimizers.REGISTRY.class_called(name), value, _OF_OPTIMIZERS)
-    rate = config.get("learning_rate")
-    if isinstance(rate, dict):
-        schedule = schedules.REGISTRY.class_called(_class_name(rate))
-        config["learning_rate"] = {
-            "class_name": rate["class_name"],
-            "config": _taken_arguments(schedule, rate, {"name"}),
-        }
-    return optimizers.get({"class_name": name, "config": config})
-
-
-def _loss(value: Any) -> Any:
-    if not isinstance(value, dict):
-        return losses.get(value)
-    name = _class_name(value)
-    if name == "function":
-        return losses.get(value.get("config"))
-    config = _taken_arguments(losses.REGISTRY.class_called(name), value, {"name", "dtype", "fn", "axis"})
-    return losses.get({"class_name": name, "config": config})
-
-
-def _taken_arguments(cls: type, description: Any, no_matter: set[str]) -> Config:
-    """Return the arguments in a description that a class takes, or raise if there are others that matter."""
-    config, taken = {}, _taken(cls)
-    for key, value in _arguments(description).items():
-        if (key, value) in _DEFAULTS:
-            continue
-        if key in taken:
-            config[key] = value
-        elif key not in no_matter and not _is_nothing(value):
-            raise ValueError(f"{cls.__name__} takes no {shown(key)}, which is {shown(value)}")
-    return config
-
-
-def _metrics(value: Any) -> Iterator[Any]:
-    """Yield each metric in a list that may be nested, as Keras nests it for several outputs."""
-    for entry in value if isinstance(value, list) else [] if value is None else [value]:
-        if isinstance(entry, list):
-            yield from _metrics(entry)
-        elif isinstance(entry, dict):
-            inner: Any = entry.get("config")
-            wrapped = entry.get("class_name") == "MeanMetricWrapper" and isinstance(inner, dict)
-            yield metrics.get(inner.get("name") if wrapped else inner if isinstance(inner, str) else _class_name(entry))
-        else:
-            yield metrics.get(entry)

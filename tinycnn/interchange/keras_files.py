@@ -18,7 +18,7 @@ from ..core.registry import custom_classes
 from ..core.types import Config
 from ..network.network import Network
 from ..saving.opening import MAX_BYTES
-from . import hdf5, keras_config, keras_weights
+from . import hdf5, keras_config, keras_training, keras_weights
 from .fitting import fill, layers_with_weights
 
 N = TypeVar("N", bound=Network)
@@ -171,7 +171,7 @@ def _compile(model: Network, training: Any, path: Path) -> None:
     if not training:
         return
     try:
-        model.compile(*keras_config.compiled_with(training))
+        model.compile(*keras_training.compiled_with(training))
     except (ValueError, TypeError) as error:
         warnings.warn(
             f"{path}: the model is not compiled, because what the file says about training has no counterpart here: "
