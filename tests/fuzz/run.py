@@ -229,12 +229,15 @@ def run(names: list[str], seed: int, first: int, inputs: int, processes: int, qu
 
 
 def record(results: dict[str, Any], seed: int, first: int, seconds: float) -> None:
-    """Write the record of what was tried; it includes the earlier record, for the inputs before ``first``."""
+    """Write the record of what was tried; it includes the earlier record, for the inputs before ``first``.
+
+    Readers that were not tried keep their figures.
+    """
     from importlib.metadata import version
 
     results = {name: {**total, "findings": len(total["findings"])} for name, total in results.items()}
-    before = json.loads(RECORD.read_text("utf-8")) if RECORD.exists() and first else None
-    if before:
+    before = json.loads(RECORD.read_text("utf-8")) if RECORD.exists() else None
+    if before and first:
         if before["seed"] != seed or any(before["readers"][name]["inputs"] != first for name in results):
             raise SystemExit(
                 f"{RECORD.name} does not cover the inputs before number {first} with seed {seed}; "
@@ -242,7 +245,9 @@ def record(results: dict[str, Any], seed: int, first: int, seconds: float) -> No
             )
         for name, total in results.items():
             _add(total, before["readers"][name])
+    if before and (first or before["readers"].keys() - results.keys()):
         seconds += before["seconds"]
+        results = {**before["readers"], **results}
     written = {
         "date": time.strftime("%Y-%m-%d"),
         "machine": {"processor": _processor(), "system": platform.system(), "python": platform.python_version()},
