@@ -354,6 +354,9 @@ def test_optimizers_and_callbacks_are_copied(digits):
 
 def test_a_backend_by_name(digits):
     x, y = digits
+    built = Sequential([layers.Input((8, 8, 1)), *dense(None, 3).layers])
+    with pytest.raises(ValueError, match="was built on the backend 'cpu'; give a network that is not built"):
+        small(built, backend="reference").fit(x, y)
     assert small(backend="reference", epochs=1).fit(x[:50], y[:50]).model_.backend.name == "reference"
     with tinycnn.use_backend("reference"):
         assert small(epochs=1).fit(x[:50], y[:50]).model_.backend.name == "reference"

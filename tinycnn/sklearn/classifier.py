@@ -15,7 +15,7 @@ from sklearn.utils.validation import _check_sample_weight, check_is_fitted, colu
 
 from ..augmentation import Augmentation
 from ..callbacks import Callback, EarlyStopping
-from ..core.backend import use_backend
+from ..core.backend import get_backend, use_backend
 from ..core.checks import boolean, integer, items, real
 from ..core.messages import shown
 from ..core.types import Array, Shape
@@ -93,7 +93,7 @@ class CNNClassifier(ClassifierMixin, BaseEstimator):
     Notes
     -----
     A pickle holds the weights once, and neither the optimizer's memory nor anything compiled. ``partial_fit`` and
-    ``warm_start`` go on from it with a new optimizer.
+    ``warm_start`` go on from it with a new optimizer. A network on a GPU becomes one on the backend ``cpu``.
 
     Processes that scikit-learn starts (``n_jobs``) share the cores: joblib gives each of them its part of the threads.
 
@@ -226,8 +226,8 @@ class CNNClassifier(ClassifierMixin, BaseEstimator):
             Images as in :meth:`fit`, of the same shape.
         """
         check_is_fitted(self, "model_")
-        given = images.shape_given(X)
-        rows = validate_data(self, images.as_rows(X), reset=False)
+        rows, given = images.as_rows(X)
+        rows = validate_data(self, rows, reset=False)
         images.check_same(given, self.input_shape_)
         samples = images.as_images(rows, self.input_shape_, networks.takes_bytes(self.model_))
         return networks.probabilities(self.model_, self.model_.predict(samples))
@@ -242,13 +242,13 @@ class CNNClassifier(ClassifierMixin, BaseEstimator):
         """Return what a pickle holds: the weights once, and neither the optimizer's memory nor anything compiled."""
         state = dict(super().__getstate__())
         if "model_" in state:
-            state["model_"] = networks.without_training(state["model_"])
+            state["model_"] = networks.for_pickle(state["model_"])
         return state
 
     def _training_data(self, X: Any, y: Any, reset: bool) -> tuple[Array, Array, Shape]:
         """Return X as rows, the labels, and the shape of one sample; ``reset`` says whether a training begins."""
-        given = images.shape_given(X)
-        rows, y = validate_data(self, images.as_rows(X), y, reset=reset)
+        rows, given = images.as_rows(X)
+        rows, y = validate_data(self, rows, y, reset=reset)
         check_classification_targets(y)
         if reset:
             return rows, column_or_1d(y, warn=True), images.input_shape(given, self.image_shape, rows.shape[1])
@@ -261,7 +261,13 @@ class CNNClassifier(ClassifierMixin, BaseEstimator):
             raise ValueError(f"y holds one class only, {shown(classes[0])}; a classifier needs at least two classes")
         seed = int(check_random_state(self.random_state).randint(2**31 - 1))
         with contextlib.nullcontext() if self.backend is None else use_backend(self.backend):
-            self.model_ = networks.make(self.model, shape, len(classes), seed)
+            made, wanted = networks.make(self.model, shape, len(classes), seed), get_backend().name
+        if self.backend is not None and made.backend.name != wanted:
+            raise ValueError(
+                f"backend={wanted!r}, but {made.name} was built on the backend {made.backend.name!r}; give a "
+                "network that is not built, without an Input"
+            )
+        self.model_ = made
         self.classes_, self.input_shape_, self.n_iter_ = classes, shape, 0
         self.history_: dict[str, list[float]] = {}
 

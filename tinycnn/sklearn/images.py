@@ -9,29 +9,25 @@ from ..core.checks import shape as checked_shape
 from ..core.types import Array, Shape
 
 
-def shape_given(X: Any) -> Shape | None:
-    """Return the shape of one sample in X if X holds images, (N, H, W) or (N, H, W, C); None if it holds rows."""
-    shape = getattr(X, "shape", None)
-    if shape is None:
+def as_rows(X: Any) -> tuple[Any, Shape | None]:
+    """Return X as scikit-learn checks it, with a row for each sample, and the shape of one sample if X holds images.
+
+    Images are (N, H, W) or (N, H, W, C). What holds rows already is returned as it is, with None.
+    """
+    found = X
+    if not hasattr(X, "shape"):
         try:
-            shape = np.asarray(X).shape
+            found = np.asarray(X)
         except ValueError:  # rows of different lengths, about which scikit-learn says what is wrong
-            return None
+            return X, None
+    shape = tuple(found.shape)
     if len(shape) <= 2:
-        return None
+        return X, None
     if len(shape) > 4:
         raise ValueError(
-            f"X must be images, (N, H, W) or (N, H, W, C), or rows of pixels, (N, features); got {tuple(shape)}"
+            f"X must be images, (N, H, W) or (N, H, W, C), or rows of pixels, (N, features); got the shape {shape}"
         )
-    return _with_channels(tuple(shape[1:]))
-
-
-def as_rows(X: Any) -> Any:
-    """Return X as scikit-learn checks it: with one row for each sample."""
-    if shape_given(X) is None:
-        return X
-    images = np.asarray(X)
-    return images.reshape(len(images), math.prod(images.shape[1:]))
+    return np.asarray(found).reshape(shape[0], math.prod(shape[1:])), _with_channels(shape[1:])
 
 
 def input_shape(given: Shape | None, wanted: Any, features: int) -> Shape:

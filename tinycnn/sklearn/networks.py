@@ -9,6 +9,7 @@ from scipy.special import expit, softmax
 
 from .. import models, optimizers
 from ..activations import Sigmoid, Softmax
+from ..core.backend import Backend
 from ..core.messages import shown
 from ..core.types import Array, Shape
 from ..layers import Flatten, Layer, Rescaling, Reshape
@@ -146,6 +147,19 @@ def takes_bytes(model: Sequential) -> bool:
     """Return whether a network divides bytes by 255 itself."""
     first = model.layers[0]
     return isinstance(first, Rescaling) and abs(first.scale) < 1 / 32
+
+
+def for_pickle(model: Sequential) -> Sequential:
+    """Return what a pickle holds of a network: its weights without its training, in the memory of the host."""
+    plain = without_training(model)
+    if not model.backend.on_device:
+        return plain
+    arrays = [array for layer in model.layers for array in layer.weights().values()]
+    memo: dict[int, Any] = {id(array): np.array(model.backend.to_numpy(array)) for array in arrays}
+    host = Backend("cpu")
+    memo |= {id(layer.backend): host for layer in model.layers}
+    vars(plain).update(layers=copy.deepcopy(model.layers, memo), backend=host)
+    return plain
 
 
 def without_training(model: Sequential) -> Sequential:
