@@ -18,6 +18,8 @@ from peers import PEERS
 from tinycnn.core.files import check_destination, write_whole
 
 RESULTS = Path(__file__).with_name("results")
+#: The folders in it for records of other kinds of machines than the one that is measured as a rule.
+MACHINES = ("avx512",)
 
 #: The share of the cores that other processes may use. If two threads get less than two cores, each waits for the other
 #: at the end of every kernel, and times grow tenfold.
@@ -35,6 +37,12 @@ def add_arguments(parser: argparse.ArgumentParser, *, rounds: int | None = None)
         "--threads", type=int, default=machine.cores(), help="threads of each worker (default: all cores)"
     )
     parser.add_argument("--save", action="store_true", help="keep the record in benchmarks/results/")
+    parser.add_argument(
+        "--machine",
+        metavar="NAME",
+        choices=MACHINES,
+        help="keep it in the folder NAME there, because it comes from another kind of machine (avx512)",
+    )
     parser.add_argument("--json", type=_file, help="write the record to this file")
 
 
@@ -69,9 +77,10 @@ def report(record: dict[str, Any], tables: Callable[[dict[str, Any]], str], argu
             f"\nOther processes used {record['others']:.0%} of the cores, so the figures are worthless; run it again."
         )
     paths = [arguments.json] if arguments.json else []
-    if arguments.save:
-        RESULTS.mkdir(exist_ok=True)
-        paths.append(RESULTS / f"{record['date']}-{record['kind']}.json")
+    if arguments.save or arguments.machine:
+        folder = RESULTS / (arguments.machine or "")
+        folder.mkdir(parents=True, exist_ok=True)
+        paths.append(folder / f"{record['date']}-{record['kind']}.json")
     for path in paths:
         write_whole(path, f"{json.dumps(record, indent=1)}\n".encode())
 

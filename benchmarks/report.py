@@ -3,7 +3,8 @@
     python benchmarks/report.py
 
 In each page, the script replaces what lies between a comment ``<!-- record KIND -->`` and the next ``<!-- end -->``.
-The rest is written by hand and stays unchanged. The kind ``progress`` holds the first records against the newest ones.
+The rest is written by hand and stays unchanged. The kind ``avx512/KIND`` is the newest record of that kind in the folder
+``avx512``, for machines other than the usual one. The kind ``progress`` holds the first records against the newest ones.
 """
 
 import argparse
@@ -46,7 +47,7 @@ the roof that sgemm and the memory make.](images/roofline.png)"""
 def filled(page: str, folder: Path = record.RESULTS) -> str:
     """Return the page with the newest record of each kind in its place; KeyError if a kind does not exist."""
     return re.sub(
-        r"(<!-- record (\w+) -->\n).*?(<!-- end -->)",
+        r"(<!-- record ([\w/]+) -->\n).*?(<!-- end -->)",
         lambda found: f"{found[1]}\n{_section(found[2], folder)}\n\n{found[3]}",
         page,
         flags=re.DOTALL,
@@ -56,7 +57,8 @@ def filled(page: str, folder: Path = record.RESULTS) -> str:
 def _section(kind: str, folder: Path) -> str:
     if kind == "progress":
         return progress(folder)
-    tables, newest = TABLES[kind], record.latest(kind, folder)
+    *machine, kind = kind.split("/")
+    tables, newest = TABLES[kind], record.latest(kind, folder.joinpath(*machine))
     if newest is None:
         return "Not measured yet."
     picture = f"{ROOFLINE}\n\n" if kind == "kernels" else ""
