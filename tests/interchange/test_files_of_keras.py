@@ -365,6 +365,13 @@ def test_files_whose_kernels_may_be_turned_are_refused(attributes, message):
         keras_weights._group_in_order(Attributes({"layer_names": ["a"], **attributes}))
 
 
+def test_long_lists_of_names_are_in_several_attributes():
+    many = Attributes({"layer_names0": ["a", "b"], "layer_names1": ["c"], "layer_names3": ["lost"]})
+    assert keras_weights._texts(many, "layer_names") == ["a", "b", "c"]
+    assert keras_weights._texts(Attributes({"layer_names": ["d"]}), "layer_names") == ["d"]
+    assert keras_weights._texts(Attributes({}), "layer_names") == []
+
+
 # Writing ----------------------------------------------------------------------------------------------------------
 
 

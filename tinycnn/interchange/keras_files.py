@@ -126,11 +126,12 @@ def _contents(path: Path) -> tuple[Any, Any, bytes]:
 
     The first two are None for a file that is HDF5 itself.
     """
-    data = read_whole(path, MAX_BYTES)
-    if any(data[start : start + 8] == hdf5.SIGNATURE for start in hdf5.STARTS):
-        return None, None, data
+    with path.open("rb") as file:
+        head = file.read(hdf5.STARTS[-1] + 8)
+    if any(head[start : start + 8] == hdf5.SIGNATURE for start in hdf5.STARTS):
+        return None, None, read_whole(path, MAX_BYTES)
     try:
-        with zipfile.ZipFile(io.BytesIO(data)) as archive:
+        with zipfile.ZipFile(path) as archive:
             config = parse_json(_member(archive, _CONFIG, _MAX_CONFIG))
             weights = _member(archive, _WEIGHTS, MAX_BYTES)
     except (ValueError, MemoryError):
