@@ -4,8 +4,10 @@ import os
 import shutil
 import struct
 import sys
+import time
 import tracemalloc
 import unicodedata
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +15,7 @@ import pytest
 from PIL import Image
 
 from tinycnn import datasets
-from tinycnn.datasets import DataFileError, _class_folders, _folder, from_folder, load_image
+from tinycnn.datasets import DataFileError, _class_folders, _folder, _image_file, from_folder, load_image
 
 
 @pytest.fixture(autouse=True)
@@ -345,6 +347,33 @@ def test_arguments_are_checked(arguments, kind, text):
     make()
     with pytest.raises(kind, match=text):
         from_folder("pics", **arguments)
+
+
+def test_ctrl_c_does_not_wait_for_the_other_pictures(monkeypatch):
+    make(counts={"ant": 50, "bee": 50})
+    read, seen = _image_file.read, []
+
+    def interrupted(path, channels):
+        seen.append(path)
+        if len(seen) == 5:
+            raise KeyboardInterrupt
+        time.sleep(0.01)
+        return read(path, channels)
+
+    monkeypatch.setattr(_image_file, "read", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        from_folder("pics", 8, color_mode="rgb")
+    assert len(seen) < 40
+
+
+def test_filters_for_warnings_stay_as_they_are():
+    make(counts={"ant": 20, "bee": 20})
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", DeprecationWarning)
+        before = list(warnings.filters)
+        for _ in range(5):
+            from_folder("pics")
+        assert warnings.filters == before
 
 
 def test_memory_is_what_the_images_need_once():

@@ -6,6 +6,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
+from ..core.printing import say
 from . import _origin
 from ._arguments import UsageError
 from ._origin import Pictures
@@ -56,6 +57,7 @@ def read(args: argparse.Namespace, settings: Any) -> tuple[Any, Any]:
     """
     from .. import models, use_backend
 
+    say(f"Reading the pictures in {settings.data}")
     known = None if settings.pictures is None else Pictures(**settings.pictures)
     if known is None:
         data, found = _origin.read(settings.data, args.image_size, split=args.validation_split)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -17,6 +19,10 @@ from . import _class_folders, _image_file
 from ._class_folders import Entry
 from ._formats import Images, Labels
 
+T = TypeVar("T")
+
+#: How many pictures are read at the same time, at most; a large one may need some hundred megabytes while it is read.
+MOST_THREADS = 4
 #: Keras's names for the kinds of pixels, with the number of channels; "auto" asks the pictures.
 COLOR_MODES = {"auto": None, "grayscale": 1, "rgb": 3}
 
@@ -138,17 +144,13 @@ def _common(
     root: Path, entries: Sequence[Entry], size: tuple[int, int] | None, channels: int | None
 ) -> tuple[tuple[int, int], int]:
     """Return the size and the number of channels to read all pictures with, from their headers."""
-    bad: list[str] = []
     sizes: dict[tuple[int, int], str] = {}
     grey = True
-    for entry in entries:
-        try:
-            header = _image_file.read_header(entry.path)
-        except (ValueError, OSError) as error:
-            bad.append(str(error))
-            continue
-        sizes.setdefault((header.height, header.width), entry.name)
-        grey = grey and header.grey
+    bad: list[str] = []
+    for entry, header in zip(entries, _of_each(entries, _image_file.read_header, bad), strict=True):
+        if header is not None:
+            sizes.setdefault((header.height, header.width), entry.name)
+            grey = grey and header.grey
     _class_folders.report(bad, root)
     if size is None:
         if len(sizes) > 1:
@@ -160,6 +162,31 @@ def _common(
             )
         [size] = sizes
     return size, channels or (1 if grey else 3)
+
+
+def _of_each(entries: Sequence[Entry], read: Callable[[Path], T], bad: list[str]) -> Iterator[T | None]:
+    """Yield in order what a function gives for each file; for a bad file None, and what is wrong joins the list.
+
+    Several threads work at it, because Pillow decodes and resizes in parallel. Only as many pictures are in memory as
+    there are threads.
+    """
+
+    def outcome(entry: Entry) -> tuple[T | None, str | None]:
+        try:
+            return read(entry.path), None
+        except (ValueError, OSError) as error:
+            return None, str(error)
+
+    # Reading a picture changes the filters for warnings and puts them back, in any order if threads do it.
+    with warnings.catch_warnings(), ThreadPoolExecutor(min(MOST_THREADS, os.cpu_count() or 1)) as pool:
+        try:
+            for value, error in pool.map(outcome, entries):
+                if error is not None:
+                    bad.append(error)
+                yield value
+        except BaseException:  # Ctrl-C, above all, does not wait for what is left
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
 
 
 def _text(size: tuple[int, int]) -> str:
@@ -179,14 +206,14 @@ def _check_memory(count: int, shape: tuple[int, int, int]) -> None:
 
 
 def _read(entries: Sequence[Entry], size: tuple[int, int], channels: int, bad: list[str]) -> tuple[Images, Labels]:
-    """Return pictures as one array, into which each is decoded in turn, and their labels."""
+    """Return pictures as one array, in which each has its place before it is read, and their labels."""
     images = np.empty((len(entries), *size, channels), np.uint8)
-    for number, entry in enumerate(entries):
-        try:
-            picture = _image_file.read(entry.path, channels)
-        except (ValueError, OSError) as error:
-            bad.append(str(error))
-            continue
-        images[number] = _image_file.fitted(picture, *size).pixels
+    places = {entry.path: image for entry, image in zip(entries, images, strict=True)}
+
+    def fill(path: Path) -> None:
+        places[path][...] = _image_file.fitted(_image_file.read(path, channels), *size).pixels
+
+    for _ in _of_each(entries, fill, bad):
+        pass
     labels = np.array([entry.label for entry in entries], np.int64)
     return images[..., 0] if channels == 1 else images, labels
