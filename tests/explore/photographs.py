@@ -62,7 +62,7 @@ def main() -> None:
 
 def train(page: Any) -> None:
     """Train for a while, go back, and fork with another learning rate."""
-    page.get_by_role("button", name="Begin", exact=True).click()
+    page.get_by_role("button", name="Set up, at step 0", exact=True).click()
     page.get_by_role("button", name="Go on").click()
     page.wait_for_function(
         f"() => Number(document.querySelector('.step output').textContent) > {STEPS}", timeout=120_000

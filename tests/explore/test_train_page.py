@@ -52,7 +52,7 @@ def opened(page: Any, served: Served) -> None:
 def begun(page: Any, served: Served) -> None:
     opened(page, served)
     page.get_by_label("Images in a batch").fill("16")
-    page.get_by_role("button", name="Begin").click()
+    page.get_by_role("button", name="Set up, at step 0").click()
     at(page, 0)
 
 

@@ -1,6 +1,6 @@
 // Where the network looks in the image that is shown: saliency, occlusion and Grad-CAM.
 
-import { choice, make, number } from "./dom.js";
+import { choice, keepFocus, make, number } from "./dom.js";
 import { MapView, photograph } from "./maps.js";
 
 const WAYS = [
@@ -47,7 +47,7 @@ class Attention {
       parts.push(choice("Layer for Grad-CAM", known, this.layer, (layer) => { this.layer = layer; }));
     }
     this.show = make("button", { type: "button", click: () => this.ask() }, "Show");
-    this.controls.replaceChildren(...parts, this.show);
+    keepFocus(this.controls, () => this.controls.replaceChildren(...parts, this.show));
   }
 
   async ask() {
@@ -69,10 +69,7 @@ class Attention {
 
   draw({ description, arrays }) {
     const { grid, label, layers, text, title, is_highest: isHighest } = description;
-    if (layers) {
-      this.fill(layers);
-      this.show.focus();
-    }
+    if (layers) this.fill(layers);
     const place = strongest(arrays.map.data);
     const name = this.app.network.classes[label] ?? String(label);
     const said = `${title}, class ${name}${isHighest ? " (its first choice)" : ""}: ${grid[0]} by ${grid[1]} cells, the strongest is `

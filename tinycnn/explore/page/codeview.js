@@ -20,21 +20,31 @@ function optionsOf(app) {
   return { label, training: mode === "training", images: batch, loss: app.network.loss, outputs: app.network.output_shape.at(-1) };
 }
 
+/** For each place of the page with lines of code: whether they are shown, and of `what`. */
+const kept = new Map();
+
 /**
- * Return a closed element with the lines that print numbers of a layer.
+ * Return an element with the lines that print numbers of a layer. It is closed until somebody opens it; from then on
+ * it is open for every number that is shown at this place of the page.
  *
+ * @param place a name for the place
  * @param numbers list of {title, what, index}, with `what` as codeFor takes it
  */
-export function codeView(app, layer, numbers) {
+export function codeView(app, layer, place, numbers) {
+  const now = kept.get(place) ?? { isOpen: false, what: "" };
+  kept.set(place, now);
   const title = app.state.hides("title") ? "that is shown" : app.pass.description.title;
   const lines = make("pre", { tabindex: 0 });
   const show = (n) => {
     const { what, index } = numbers[n];
+    now.what = what;
     lines.textContent = [`# model is the network, x the image: ${title.replace(/\s+/g, " ")}`, ...codeFor(layer, index, what, optionsOf(app))].join("\n");
   };
-  show(0);
-  return make("details", { class: "code", "data-part": "code" }, make("summary", {}, "Show the code"),
-    choice("Python for", numbers.map(({ title: text }, n) => [String(n), text]), "0", (n) => show(Number(n))),
+  const first = Math.max(0, numbers.findIndex(({ what }) => what === now.what));
+  show(first);
+  return make("details", { class: "code", "data-part": "code", open: now.isOpen, toggle: (event) => { now.isOpen = event.target.open; } },
+    make("summary", {}, "Show the code"),
+    choice("Python for", numbers.map(({ title: text }, n) => [String(n), text]), String(first), (n) => show(Number(n))),
     make("button", { type: "button", click: () => copy(app, lines.textContent, lines, "The lines are") }, "Copy the lines"),
     lines);
 }

@@ -1,10 +1,15 @@
 // Make elements. Texts become text nodes, so that a hostile name can never become markup.
 
-/** Return an element with attributes (functions become listeners) and children (elements or texts). */
+/**
+ * Return an element with attributes (functions become listeners) and children (elements or texts).
+ *
+ * A button that `able` has switched off is not told of clicks.
+ */
 export function make(tag, attributes = {}, ...children) {
   const element = document.createElement(tag);
   for (const [name, value] of Object.entries(attributes)) {
-    if (typeof value === "function") element.addEventListener(name, value);
+    if (name === "click") element.addEventListener(name, (event) => element.getAttribute("aria-disabled") !== "true" && value(event));
+    else if (typeof value === "function") element.addEventListener(name, value);
     else if (value === true) element.setAttribute(name, "");
     else if (value !== false && value !== null && value !== undefined) element.setAttribute(name, value);
   }
@@ -12,12 +17,39 @@ export function make(tag, attributes = {}, ...children) {
   return element;
 }
 
-/** Change what is in a box, and give the focus to the element that then has the place of the one that had it. */
+/** Switch a button on or off. It keeps the focus, which a browser takes from one that is disabled by its attribute. */
+export function able(button, can) {
+  button.setAttribute("aria-disabled", String(!can));
+}
+
+const REACHED = "a, button, input, select, summary, [tabindex]";
+
+/** Return what a control is called, as far as that stays the same when it is made anew. */
+const called = (one) =>
+  `${one.tagName} ${one.getAttribute("aria-label") ?? one.labels?.[0]?.firstElementChild?.textContent ?? one.textContent}`;
+
+/** Return [control, which of those with its name it is] for all controls in a box that can be seen. */
+function controlsIn(box) {
+  const counts = new Map();
+  return [...box.querySelectorAll(REACHED)].filter((one) => one.checkVisibility()).map((one) => {
+    const name = called(one);
+    counts.set(name, (counts.get(name) ?? 0) + 1);
+    return [one, `${name} ${counts.get(name)}`];
+  });
+}
+
+/**
+ * Change what is in a box. If the control that had the focus is gone then, the one that is called the same gets it, or
+ * else the one that has its place, or else what is around the box.
+ */
 export function keepFocus(box, change) {
-  const reached = () => [...box.querySelectorAll("a, button, input, select, summary, [tabindex]")];
-  const at = reached().indexOf(document.activeElement);
+  const before = controlsIn(box);
+  const at = before.findIndex(([one]) => one === document.activeElement);
   change();
-  if (at >= 0 && !box.contains(document.activeElement)) reached()[at]?.focus();
+  if (at < 0 || (box.contains(document.activeElement) && document.activeElement.checkVisibility())) return;
+  const after = controlsIn(box);
+  const found = after.find(([, name]) => name === before[at][1]) ?? after[Math.min(at, after.length - 1)];
+  (found?.[0] ?? box.closest("[tabindex]"))?.focus();
 }
 
 /** Return a labelled select whose options are [value, text] pairs; change(value) is called when one is chosen. */

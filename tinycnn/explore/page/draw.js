@@ -4,6 +4,7 @@ import { attention } from "./attention.js";
 import { make } from "./dom.js";
 import { galleries } from "./galleries.js";
 import { photograph } from "./maps.js";
+import { Newest } from "./newest.js";
 import { Surface } from "./surface.js";
 
 /** How many classes are all shown, in their order; of more, the most probable ones are. */
@@ -45,7 +46,8 @@ function studio(app, { drawing, classes }) {
     } catch (error) {
       answer.fail(error);
     }
-  });
+  // The end of a stroke must be announced, even if a newer change came before its turn.
+  }, ([wasEnd], [isEnd, where]) => [wasEnd || isEnd, where]);
   const follow = async () => {
     try {
       app.show((await send("1")).description.image);
@@ -184,26 +186,4 @@ function bar() {
 
 function percent(p) {
   return Number.isFinite(p) ? `${(100 * p).toFixed(2)} %` : String(p);
-}
-
-/** Work that is done at most once at a time; of what is asked for meanwhile, only the newest is done. */
-class Newest {
-  constructor(work) {
-    this.work = work;
-    this.next = null;
-    this.isBusy = false;
-  }
-
-  async ask(...given) {
-    // The end of a stroke must be announced, even if a newer change came before its turn.
-    this.next = this.next?.[0] ? [true, ...given.slice(1)] : given;
-    if (this.isBusy) return;
-    this.isBusy = true;
-    while (this.next) {
-      const now = this.next;
-      this.next = null;
-      await this.work(...now);
-    }
-    this.isBusy = false;
-  }
 }

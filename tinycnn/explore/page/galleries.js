@@ -35,7 +35,14 @@ class Galleries {
     this.layers = choice("Layer", app.network.layers.map(({ name, output_shape: shape }, n) => [n, `${n}: ${name}, ${times(shape)}`]),
       "0", (value) => this.setLayer(Number(value)));
     this.progress = make("progress", { "aria-label": "Images seen", max: 1, value: 0 });
-    this.stop = make("button", { type: "button", click: () => app.api("/api/pictures/stop", { method: "POST" }).catch((error) => app.say(error.message)) }, "Stop");
+    this.begin = make("button", { type: "button", click: () => this.find() }, "Find");
+    this.stop = make("button", {
+      type: "button",
+      click: () => {
+        this.begin.focus(); // this button goes with the work
+        app.api("/api/pictures/stop", { method: "POST" }).catch((error) => app.say(error.message));
+      },
+    }, "Stop");
     this.working = make("div", { class: "tools", hidden: true }, this.progress, this.stop);
     this.result = make("div");
     this.behind = make("div");
@@ -45,7 +52,7 @@ class Galleries {
         choice("Find", KINDS, this.kind, (kind) => this.setKind(kind)),
         choice("Among", sets.map(([name, count]) => [name, `${count} ${names[name] ?? name}`]), this.which, (which) => { this.which = which; }),
         this.layers, this.filter,
-        make("button", { type: "button", click: () => this.find() }, "Find")),
+        this.begin),
       this.working, this.result, this.behind);
     this.setKind("loss");
     this.setLayer(0);

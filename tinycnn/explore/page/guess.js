@@ -45,19 +45,18 @@ export function predicting(app, { key, name, value, data }, view, revealed) {
   if (!app.state.get("predict")) return view("open");
   const box = make("div");
   if (guesses.has(key)) {
-    box.append(make("p", { class: "verdict", tabindex: -1 }, verdict(guesses.get(key), value, data)), view("open"));
+    box.append(make("p", { class: "verdict", tabindex: -1, "data-key": key }, verdict(guesses.get(key), value, data)), view("open"));
     return box;
   }
   const place = make("div", {}, view("asked"));
   const input = make("input", { type: "text", inputmode: "decimal", autocomplete: "off", class: "guess" });
   const wrong = make("p", { class: "error" });
   const reveal = (guess) => {
-    const here = box.parentElement;
     guesses.set(key, guess);
     app.say(`${name}: ${verdict(guess, value, data)}`);
     revealed();
     // The form has gone; who reads on by keyboard reads on at the answer.
-    here?.querySelector(".verdict")?.focus();
+    document.querySelector(`.verdict[data-key="${CSS.escape(key)}"]`)?.focus();
   };
   const form = make("form", {
     class: "predict",

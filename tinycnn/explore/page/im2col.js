@@ -104,8 +104,8 @@ export function mount(section, app) {
       if (count <= most) return [];
       const to = Math.min(count, from + most);
       return [make("span", {}, `${what} ${from} to ${to - 1} of ${count}`),
-        make("button", { type: "button", disabled: from === 0, click: () => go(from - most) }, `Earlier ${what}`),
-        make("button", { type: "button", disabled: to === count, click: () => go(from + most) }, `Later ${what}`)];
+        make("button", { type: "button", "aria-disabled": String(from === 0), click: () => go(from - most) }, `Earlier ${what}`),
+        make("button", { type: "button", "aria-disabled": String(to === count), click: () => go(from + most) }, `Later ${what}`)];
     };
     pagers.replaceChildren(
       ...pager("rows", first, matrix.rows, ROWS, (row) => state.set({ at: [...matrix.positionOf(row), index[2]].join(",") })),

@@ -41,14 +41,15 @@ export function mount(section, app) {
       drawn = key;
       const input = make("li", {}, make("button", { type: "button", disabled: true },
         make("strong", {}, "input"), make("small", {}, times(app.network.input_shape)), strip(pass.arrays.x, true)));
-      row.replaceChildren(input, ...app.network.layers.map((layer, n) => {
+      const buttons = app.network.layers.map((layer, n) => {
         const shown = pass.arrays[`${n}.${way() === "forward" ? "y" : "dy"}`];
         const count = Object.values(layer.parameters).reduce((sum, one) => sum + one.shape.reduce((a, b) => a * b, 1), 0);
         const facts = [layer.class, times(layer.output_shape), `${number(count)} parameters`];
         if (layer.field) facts.push(`sees ${times(layer.field)} pixels`);
         return make("li", {}, make("button", { type: "button", value: n, click: () => state.set({ layer: n, at: "", part: "" }) },
           make("strong", {}, layer.name), ...facts.map((text) => make("small", {}, text)), shown ? strip(shown) : ""));
-      }));
+      });
+      keepFocus(row, () => row.replaceChildren(input, ...buttons));
     }
     for (const button of row.querySelectorAll("button[value]")) {
       button.setAttribute("aria-pressed", String(Number(button.value) === layerNumber(app)));
@@ -64,7 +65,7 @@ export function mount(section, app) {
     const same = current && current.n === n && current.way === way();
     if (!same) current = makeDetail(n);
     current.update(layerPass(pass, n, held));
-    if (current.element.parentNode !== detail) detail.replaceChildren(current.element); // moved, it would lose the focus
+    if (current.element.parentNode !== detail) keepFocus(detail, () => detail.replaceChildren(current.element));
   }
 
   /** Make the parts of the detail of a layer; update(arrays) fills them. */
@@ -166,9 +167,13 @@ export function mount(section, app) {
     /** Show the channels of the array in which a number is chosen; a click chooses the same place in another one. */
     function drawStrips(target, index) {
       const { channels } = asImage(target);
-      const key = `${app.pass.description.trace} ${index.length === 3 ? index[2] : ""} ${scheme()}`;
-      if (strips.dataset.key === key) return;
+      const key = `${app.pass.description.trace} ${scheme()}`;
+      if (strips.dataset.key !== key) makeStrips(target, channels);
       strips.dataset.key = key;
+      strips.querySelectorAll("button").forEach((button, channel) => button.setAttribute("aria-pressed", String(channel === index[2])));
+    }
+
+    function makeStrips(target, channels) {
       if (channels < 2) {
         strips.replaceChildren();
         return;
@@ -181,11 +186,11 @@ export function mount(section, app) {
         small.style.cssText = `width:${size}px;height:${Math.max(4, Math.round(size * small.height / small.width))}px;image-rendering:pixelated`;
         small.setAttribute("aria-hidden", "true");
         buttons.push(make("button", {
-          type: "button", class: "tile", "aria-pressed": String(channel === index[2]), "aria-label": `channel ${channel}`,
-          click: () => choose([...index.slice(0, 2), channel]),
+          type: "button", class: "tile", "aria-label": `channel ${channel}`,
+          click: () => choose(chosenIn(state, chosenArray()).with(2, channel)),
         }, small, make("small", {}, String(channel))));
       }
-      strips.replaceChildren(make("h3", {}, `All ${channels} channels`), make("div", { class: "tiles" }, buttons));
+      keepFocus(strips, () => strips.replaceChildren(make("h3", {}, `All ${channels} channels`), make("div", { class: "tiles" }, buttons)));
     }
 
     function drawPanel(index) {
@@ -198,7 +203,7 @@ export function mount(section, app) {
       const again = () => update(arrays);
       const view = predicting(app, { key: keyOf(app, n, name), name, value: valueAt(chosenArray(), index), data },
         (stage) => explanationView(found, { ...options, stage }), again);
-      const code = codeView(app, layer, backward ? [{ title: name, what: "dx", index }] : numbersOf(layer, index));
+      const code = codeView(app, layer, "number", backward ? [{ title: name, what: "dx", index }] : numbersOf(layer, index));
       const title = backward ? "The terms that this gradient collects" : "How this number came about";
       const weights = backward ? weightView(app, n, arrays, again) : null;
       const measured = backward && !isHidden(app, keyOf(app, n, name)) ? measuredByEngine(app, n ? `${n - 1}.y` : "x", index) : "";

@@ -1,7 +1,7 @@
 // The page as a whole: what is looked at, and the views on it. Each view is a module with mount(element, app).
 
 import { api, arraysOf, send } from "./api.js";
-import { choice, make, number } from "./dom.js";
+import { choice, keepFocus, make, number } from "./dom.js";
 import { live } from "./live.js";
 import { State } from "./state.js";
 import { teacherBar } from "./teacher.js";
@@ -62,6 +62,7 @@ const app = {
   },
   /** Ask for everything anew, because the weights have changed. */
   async weightsChanged() {
+    await trainedUntil();
     app.network = await source.network();
     held.clear();
     await look();
@@ -79,6 +80,16 @@ const app = {
   },
 };
 const held = new Map();
+
+/** In a recording, take the weights of the step of its training that the address names. */
+async function trainedUntil() {
+  try {
+    await source.use?.(state.get("trained"));
+  } catch (error) {
+    state.set({ trained: "" });
+    app.say(error.message);
+  }
+}
 
 /** Run the chosen image through the network, and tell the views. */
 async function look() {
@@ -134,25 +145,30 @@ function controls() {
     choice("Theme", [["", "as the system"], ["light", "light"], ["dark", "dark"]], state.get("theme"), (theme) => state.set({ theme })),
   );
   const box = document.getElementById("controls");
-  const focused = [...box.querySelectorAll("select, input, button")].indexOf(document.activeElement);
-  box.replaceChildren(...parts);
-  if (focused >= 0) box.querySelectorAll("select, input, button")[focused]?.focus();
+  keepFocus(box, () => box.replaceChildren(...parts));
 }
 
-/** Show the chosen view; each is made when it is first shown, and only hidden from then on. */
+/**
+ * Show the chosen view; each is made when it is first shown, and only hidden from then on. Who came by a control of
+ * another view, which is hidden now, reads on at the beginning of this one.
+ */
 async function view() {
   const [name, title, load] = offered.find(([key]) => key === state.get("view")) ?? offered[0];
+  let mounting = null;
   if (!sections.has(name)) {
-    const section = make("section", { id: name, "aria-label": title });
+    const section = make("section", { id: name, "aria-label": title, tabindex: -1 });
     sections.set(name, section);
     main.append(section);
-    (await load()).mount(section, app);
+    mounting = load().then((module) => module.mount(section, app));
   }
+  const cameFrom = document.activeElement.closest("main > section");
   for (const [key, section] of sections) section.hidden = key !== name;
+  if (cameFrom?.hidden) sections.get(name).focus({ preventScroll: true });
   for (const button of document.querySelectorAll("#views button")) {
     if (button.value === name) button.setAttribute("aria-current", "page");
     else button.removeAttribute("aria-current");
   }
+  await mounting;
 }
 
 function appearance() {
@@ -161,6 +177,7 @@ function appearance() {
 }
 
 async function start() {
+  await trainedUntil();
   app.network = await source.network();
   // The secret has done its work: the cookie has it now, and an address that is shown to a class should not.
   if (!source.isRecording) history.replaceState(null, "", `/${location.hash}`);
@@ -176,11 +193,12 @@ async function start() {
   appearance();
   if (!state.get("image")) {
     const first = Object.keys(network.sets)[0];
-    if (first) state.set({ image: `${first}-0` });
-    else state.set({ view: "draw" });
+    if (first) state.set({ image: `${first}-0` }, true);
+    else state.set({ view: "draw" }, true);
   }
   controls();
   state.watch((changed) => {
+    if (changed.has("trained") && source.use) app.weightsChanged();
     if (changed.has("theme") || changed.has("teacher")) appearance();
     if (changed.has("view")) view();
     if (changed.has("image") || changed.has("label") || changed.has("mode")) look();

@@ -37,8 +37,8 @@ export const recorded = {
     return training && { ...training, canCompute: !refusals.values };
   },
 
-  /** Show the network at a checkpoint of the training by its number, or at the end (null). */
-  use: async (checkpoint) => (await recording()).use(checkpoint),
+  /** Show the network as it was after a step of the training, given as a text; "": at the end. */
+  use: async (step) => (await recording()).use(step),
 
   /** Answer what needs no engine of the requests that a server would get; see drawing.js. */
   async api(path, options = {}) {

@@ -1,6 +1,6 @@
 // A derivative beside its central difference, measured by the engine in float64; and all of a layer's at once.
 
-import { make, number, short, table } from "./dom.js";
+import { able, make, number, short, table } from "./dom.js";
 
 const VERDICTS = {
   agrees: ["good", "✓ They agree."],
@@ -55,7 +55,7 @@ export function checkButton(app, mark) {
   const button = make("button", {
     type: "button",
     click: async () => {
-      button.disabled = true;
+      able(button, false);
       list.replaceChildren();
       const { trace } = app.pass.description;
       let wrong = 0;
@@ -74,7 +74,7 @@ export function checkButton(app, mark) {
       } catch (error) {
         app.say(error.message);
       }
-      button.disabled = false;
+      able(button, true);
     },
   }, "Check the gradients of all layers");
   return make("div", { class: "check" }, button, list);

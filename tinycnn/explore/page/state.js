@@ -1,8 +1,12 @@
 // What is selected, hidden and how large, kept in the address, so that a teacher can send or bookmark exactly this view.
 
+/** What makes another place of the page: "Back" leads to the one before. Whatever else changes belongs to the place. */
+const PLACES = new Set(["view", "image", "label", "mode", "layer", "way", "tour", "step"]);
+
 export const DEFAULTS = {
   view: "inside", image: "", label: "", mode: "prediction", layer: "", at: "", way: "forward", part: "",
   teacher: "", theme: "", hide: "", predict: "", weight: "", pixel: "", column: "", tape: "", tour: "", step: "",
+  trained: "",
 };
 
 /** A store of texts by name. Those that differ from their defaults stand in the address behind the "#". */
@@ -14,7 +18,7 @@ export class State {
     addEventListener("hashchange", () => {
       const before = { ...this.values };
       this.read();
-      this.tell(Object.keys(DEFAULTS).filter((name) => before[name] !== this.values[name]));
+      this.tell(Object.keys(DEFAULTS).filter((name) => before[name] !== this.values[name]), true);
     });
   }
 
@@ -32,22 +36,30 @@ export class State {
     return this.values.hide.split(",").includes(part);
   }
 
-  /** Set some values, write the address and tell the listeners which have changed. */
-  set(changes) {
+  /**
+   * Set some values, write the address and tell the listeners which have changed.
+   *
+   * A new place gets an entry of its own in the browser's history, unless it is only the way to one (`isOnTheWay`).
+   */
+  set(changes, isOnTheWay = false) {
     const changed = Object.keys(changes).filter((name) => this.values[name] !== String(changes[name]));
     if (!changed.length) return;
     for (const name of changed) this.values[name] = String(changes[name]);
     const shown = Object.entries(this.values).filter(([name, value]) => value !== DEFAULTS[name]);
     const text = new URLSearchParams(shown).toString();
-    history.replaceState(null, "", text ? `#${text}` : location.pathname);
+    const isPlace = !isOnTheWay && changed.some((name) => PLACES.has(name));
+    history[isPlace ? "pushState" : "replaceState"](null, "", text ? `#${text}` : location.pathname);
     this.tell(changed);
   }
 
-  tell(changed) {
-    if (changed.length) for (const listener of this.listeners) listener(new Set(changed));
+  tell(changed, isGiven = false) {
+    if (changed.length) for (const listener of this.listeners) listener(new Set(changed), isGiven);
   }
 
-  /** Call listener(names) whenever values change. */
+  /**
+   * Call listener(names, isGiven) whenever values change; `isGiven` says that the address has changed by itself: somebody
+   * went back, or typed it.
+   */
   watch(listener) {
     this.listeners.push(listener);
   }

@@ -4,7 +4,7 @@
 const PATIENCE = 1000;
 
 /**
- * Call heard(kind, content) for every event from a number on, for as long as the page is there; when the page is
+ * Call heard(kind, content, id) for every event from a number on, for as long as the page is there; when the page is
  * hidden, nobody listens, and what has happened meanwhile is told afterwards.
  */
 export async function listen(app, path, number, heard) {
@@ -20,7 +20,7 @@ export async function listen(app, path, number, heard) {
       isSilent = false;
       for await (const { id, kind, content } of events(answer.body)) {
         last = id;
-        heard(kind, content);
+        heard(kind, content, id);
       }
     } catch (error) {
       if (error.name !== "AbortError" && !isSilent) app.say(error.message);

@@ -1,6 +1,6 @@
 // The tape of a pass: what forward keeps for backward, layer by layer, on the way down and on the way up again.
 
-import { keepFocus, make, times } from "./dom.js";
+import { able, keepFocus, make, times } from "./dom.js";
 import { within } from "./selection.js";
 
 /** Return a number of bytes as people read it. */
@@ -89,7 +89,8 @@ export function mount(section, app) {
     text.textContent = `${mode === "training" ? "A training step" : "This pass"} with ${batch} ${batch === 1 ? "image" : "images"} keeps ${sizeOf(total)}. `
       + "The walk goes down the left column and up the right one; each layer reads on the way up what it has kept on the way down.";
     story.textContent = storyOf(kept, now);
-    [back.disabled, next.disabled] = [now === 0, now === steps() - 1];
+    able(back, now > 0);
+    able(next, now < steps() - 1);
     keepFocus(place, () => place.replaceChildren(tableOf(kept, now)));
     place.dataset.shown = now;
     place.querySelector("[aria-current]")?.scrollIntoView({ block: "nearest" });

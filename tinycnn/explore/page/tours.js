@@ -1,6 +1,6 @@
 // Guided tours: short texts that drive the page. The tour and its step stand in the address.
 
-import { choice, make } from "./dom.js";
+import { able, choice, make } from "./dom.js";
 import { within } from "./selection.js";
 import { loss } from "./tours/loss.js";
 import { pixel } from "./tours/pixel.js";
@@ -16,8 +16,12 @@ import { weight } from "./tours/weight.js";
 export const TOURS = [pixel, pooling, relu, loss, weight];
 
 /** Return the choice of a tour for the top of the page. */
-export const tourChoice = (state) => choice("Guided tour", [["", "none"], ...TOURS.map(({ name, title }) => [name, title])], state.get("tour"),
-  (tour) => state.set({ tour, step: "", predict: "" }));
+export function tourChoice(state) {
+  const found = choice("Guided tour", [["", "none"], ...TOURS.map(({ name, title }) => [name, title])], state.get("tour"),
+    (tour) => state.set({ tour, step: "", predict: "" }));
+  found.classList.add("tour-choice");
+  return found;
+}
 
 /** Put the tours' texts into the page before `main`. */
 export function mountTours(main, app) {
@@ -27,13 +31,18 @@ export function mountTours(main, app) {
   const back = make("button", { type: "button", click: () => go(-1) }, "Back");
   const next = make("button", { type: "button", click: () => go(1) }, "Next");
   const again = make("button", { type: "button", click: () => enter(true) }, "Go to the place again");
-  const end = make("button", { type: "button", click: () => state.set({ tour: "", step: "", predict: "" }) }, "End the tour");
+  const leave = () => {
+    state.set({ tour: "", step: "", predict: "" });
+    document.querySelector("#controls .tour-choice select").focus(); // where one was begun, because this button has gone
+  };
+  const end = make("button", { type: "button", click: leave }, "End the tour");
   const box = make("section", { class: "tour", "aria-label": "Guided tour", keydown: key }, heading, text, make("div", { class: "controls" }, back, next, again, end));
   box.hidden = true;
   main.before(box);
   let asked = 0;
   // An address that says what is shown shows just that, and the text beside it.
-  let asGiven = state.get("layer") !== "" || state.get("at") !== "";
+  const says = () => state.get("layer") !== "" || state.get("at") !== "";
+  let asGiven = says();
 
   const tour = () => TOURS.find(({ name }) => name === state.get("tour")) ?? null;
   const step = () => within(state.get("step"), tour().steps.length);
@@ -55,7 +64,7 @@ export function mountTours(main, app) {
     box.hidden = !now;
     if (!now || !app.pass) return;
     if (app.pass.description.mode !== "prediction" && state.get("mode") !== "prediction") {
-      state.set({ mode: "prediction" }); // the pass that comes of it enters again
+      state.set({ mode: "prediction" }, true); // the pass that comes of it enters again
       return;
     }
     asked += 1;
@@ -66,12 +75,14 @@ export function mountTours(main, app) {
     const k = step();
     const refused = typeof found === "string";
     heading.textContent = refused ? now.title : `${now.title}: step ${k + 1} of ${now.steps.length}`;
-    [back.disabled, next.disabled, again.disabled] = [refused || k === 0, refused || k === now.steps.length - 1, refused];
+    able(back, !refused && k > 0);
+    able(next, !refused && k < now.steps.length - 1);
+    able(again, !refused);
     if (refused) {
       text.replaceChildren(make("p", {}, found));
       return;
     }
-    if (moves) state.set(now.steps[k].set(found));
+    if (moves) state.set(now.steps[k].set(found), true);
     text.replaceChildren(...now.steps[k].text(found).map((one) => make("p", {}, one)));
     box.dataset.step = `${now.name} ${k}`;
   }
@@ -81,7 +92,7 @@ export function mountTours(main, app) {
     show(!asGiven);
     asGiven = false;
   });
-  state.watch((changed) => {
-    if (changed.has("tour") || changed.has("step")) show(true);
+  state.watch((changed, isGiven) => {
+    if (changed.has("tour") || changed.has("step")) show(!(isGiven && says()));
   });
 }

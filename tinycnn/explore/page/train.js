@@ -1,7 +1,8 @@
 // Train the network beside the page: start, pause, one batch, another rate, back to any step, and a fork.
 
 import { Curve, CurveFigure } from "./curves.js";
-import { choice, make } from "./dom.js";
+import { able, choice, make } from "./dom.js";
+import { Newest } from "./newest.js";
 import { filterPicture, normTable, worstList } from "./seen.js";
 import { listen } from "./stream.js";
 
@@ -19,12 +20,17 @@ export async function mount(element, app) {
     element.prepend(make("p", { class: "error" }, error.message));
     return;
   }
-  listen(app, "/api/training/events", view.state.sequence, (kind, content) => view.hear(kind, content));
+  listen(app, "/api/training/events", view.state.sequence, (kind, content, id) => view.hear(kind, content, id));
 }
 
 class TrainView {
   constructor(app) {
     this.app = app;
+    // Where the reader wants the training to be, until the server has told that it goes there: keys can be pressed
+    // faster than it answers.
+    this.wanted = this.wantedUntil = this.focusNext = null;
+    this.last = 0;
+    this.goings = new Newest((step) => this.rewind(step));
     this.isSliding = this.isDrawn = this.isFollowing = this.isBehind = false;
     this.makeBeginning();
     this.makeControls();
@@ -57,15 +63,52 @@ class TrainView {
     const [fresh, freshLabel] = field("New weights", { type: "checkbox", checked: true });
     const [shuffle, shuffleLabel] = field("Shuffle the images", { type: "checkbox", checked: true });
     this.firstRate = rate;
-    const begin = () => this.ask("begin", {
-      batch_size: Number(batch.value), shuffle: shuffle.checked, fresh: fresh.checked,
-      ...(rate.value === "" ? {} : { rate: Number(rate.value) }),
-    });
+    const begin = () => {
+      const isEmpty = rate.value === "" && !rate.validity.badInput;
+      const given = isEmpty ? {} : { rate: this.typed(rate, "Learning rate") };
+      const size = this.typed(batch, "Images in a batch");
+      if (size === null || given.rate === null) return;
+      this.ask("begin", { batch_size: size, shuffle: shuffle.checked, fresh: fresh.checked, ...given });
+    };
     this.about = make("p", { class: "remark" });
-    this.summary = make("summary", {}, "Begin a training");
+    this.summary = make("summary", {}, "Set up a training");
     this.beginning = make("details", { open: true }, this.summary, this.about,
       make("div", { class: "controls" }, batchLabel, rateLabel, freshLabel, shuffleLabel,
-        make("button", { type: "button", click: begin }, "Begin")));
+        make("button", { type: "button", click: begin }, "Set up, at step 0")));
+  }
+
+  /** Return the number in a field; if there is none, say so, and return null. */
+  typed(input, what) {
+    if (input.value !== "" && Number.isFinite(input.valueAsNumber)) return input.valueAsNumber;
+    this.app.say(`${what}: please type a number, such as ${input.step === "any" ? "0.01" : "32"}.`);
+    input.focus();
+    return null;
+  }
+
+  /** Go back to a step, or forward to one that is known. */
+  goTo(step) {
+    this.wanted = step;
+    this.later();
+    this.goings.ask(step);
+  }
+
+  async rewind(step) {
+    const told = await this.ask("rewind", { step });
+    if (step === this.wanted) this.wantedUntil = told;
+    if (told === null || this.last >= told) this.arrive();
+  }
+
+  /** Show again where the server says that the training is. */
+  arrive() {
+    if (this.goings.next) return;
+    this.wanted = this.wantedUntil = null;
+    this.later();
+  }
+
+  /** The step that is shown: where the training is, or goes. */
+  get shown() {
+    const { status, goal, step } = this.state.lanes.main;
+    return this.wanted ?? (status === "moving" ? goal : step);
   }
 
   makeControls() {
@@ -73,9 +116,12 @@ class TrainView {
     this.go = button("Go on", () => this.ask("start"));
     this.pause = button("Pause", () => this.ask("pause"));
     this.one = button("One batch", () => this.ask("step"));
-    this.back = button("One batch back", () => this.ask("rewind", { step: Math.max(0, this.position - 1) }));
+    this.back = button("One batch back", () => this.goTo(Math.max(0, this.shown - 1)));
     this.rate = make("input", { type: "number", min: 0, step: "any", keydown: (event) => event.key === "Enter" && set() });
-    const set = () => this.ask("rate", { rate: Number(this.rate.value) });
+    const set = () => {
+      const rate = this.typed(this.rate, "Learning rate");
+      if (rate !== null) this.ask("rate", { rate });
+    };
     this.slider = make("input", {
       type: "range", min: 0, max: 0, step: 1, value: 0, id: "step-of-training", class: "steps-slider",
       input: () => {
@@ -84,7 +130,7 @@ class TrainView {
       },
       change: () => {
         this.isSliding = false;
-        this.ask("rewind", { step: Number(this.slider.value) });
+        this.goTo(Number(this.slider.value));
       },
       blur: () => { this.isSliding = false; },
     });
@@ -118,17 +164,20 @@ class TrainView {
   askFork() {
     const change = this.change.querySelector("select").value;
     const values = { batch_norm: false, shuffle: !this.state.lanes.main?.settings.shuffle };
-    this.ask("fork", { change, value: change in values ? values[change] : Number(this.value.value) });
+    const value = change in values ? values[change] : this.typed(this.value, "Value of the change");
+    if (value !== null) this.ask("fork", { change, value });
   }
 
-  /** Give a command; what follows from it comes as events. */
+  /**
+   * Give a command; what follows from it comes as events. Return the number of the last of those that belong to it, or
+   * null if it was refused.
+   */
   async ask(name, more = {}) {
     try {
-      await this.app.api("/api/training", {
-        method: "POST", body: JSON.stringify({ do: name, ...more }), headers: { "content-type": "application/json" },
-      });
+      return (await (await this.app.send("/api/training", { do: name, ...more })).json()).sequence;
     } catch (error) {
       this.app.say(error.message);
+      return null;
     }
   }
 
@@ -141,15 +190,19 @@ class TrainView {
   /** Take the state as a whole. */
   take(state) {
     this.state = state;
+    this.last = Math.max(this.last, state.sequence);
     for (const lane of Object.values(state.lanes)) {
       lane.batches = new Curve(lane.batches);
       lane.validation = new Curve(lane.validation);
     }
     const { defaults, lanes } = state;
     const isThere = Boolean(lanes.main);
+    const hasFocus = (element) => element.contains(document.activeElement);
+    if (isThere && this.beginning.open && hasFocus(this.beginning)) this.focusNext = this.go; // it closes now
+    if (!lanes.fork && hasFocus(this.drop)) this.focusNext = this.fork; // it goes now
     this.running.hidden = !isThere;
     this.beginning.open = !isThere;
-    this.summary.textContent = isThere ? "Begin another training" : "Begin a training";
+    this.summary.textContent = isThere ? "Set up another training" : "Set up a training";
     this.about.textContent = defaults.images
       ? `${defaults.images} images, with ${defaults.optimizer}. The other views show its weights whenever it stands still.`
       : "There are no images to train on. Start the page with --data NAME.";
@@ -164,7 +217,9 @@ class TrainView {
     this.later();
   }
 
-  hear(kind, content) {
+  hear(kind, content, id) {
+    this.last = id;
+    if (this.wantedUntil !== null && id >= this.wantedUntil) this.arrive();
     if (kind === "state") {
       this.take(content);
       return;
@@ -241,15 +296,15 @@ class TrainView {
     const lanes = { main: { ...main, title: "training" }, ...(fork ? { fork: { ...fork, title: `fork, ${this.state.fork}` } } : {}) };
     const isRunning = main.status === "running";
     const cannot = main.status === "failed" || main.status === "done";
-    this.go.disabled = isRunning || cannot;
-    this.one.disabled = cannot;
-    this.pause.disabled = !isRunning;
-    this.back.disabled = main.step === 0;
+    able(this.go, !isRunning && !cannot);
+    able(this.one, !cannot);
+    able(this.pause, isRunning);
+    able(this.back, this.shown > 0);
     this.drop.hidden = !fork;
     this.slider.max = main.farthest;
     if (!this.isSliding) {
-      this.slider.value = main.step;
-      this.at.textContent = main.step;
+      this.slider.value = this.shown;
+      this.at.textContent = this.shown;
     }
     this.slider.setAttribute("aria-valuetext", `step ${this.slider.value} of ${main.farthest}`);
     this.status.textContent = this.where(main);
@@ -262,6 +317,8 @@ class TrainView {
     this.filters.replaceChildren(...Object.values(lanes).map((lane) => filterPicture(lane.title, lane.filters)));
     this.norms.replaceChildren(normTable(Object.values(lanes)));
     worstList(this.app, this.worst, main.worst);
+    this.focusNext?.focus();
+    this.focusNext = null;
   }
 
   /** Say where a training is. */

@@ -39,7 +39,7 @@ export function weightView(app, n, arrays, draw) {
   const key = keyOf(app, n, title);
   const view = predicting(app, { key, name: title, value: found.value, data },
     (stage) => explanationView(found, { layer, data, name: title, stage }), draw);
-  const code = codeView(app, layer, [
+  const code = codeView(app, layer, "weight", [
     { title, what: `d_${name}`, index }, { title: `${name}(${index.join(", ")}), the weight`, what: name, index },
   ]);
   return make("section", { class: "weights", "data-part": "weights", "aria-label": "The gradient of a parameter" },

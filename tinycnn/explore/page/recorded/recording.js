@@ -180,10 +180,15 @@ export class Recording {
     return { ...pass.weights[n], ...pass.gradients[n] };
   }
 
-  /** Show the network at a checkpoint of its training by its number, or at the end (null). */
-  use(k) {
-    const wanted = k === null ? this.end : this.checkpoints[k];
-    if (k !== null) {
+  /** Show the network as it was after a step of its training that was recorded, given as a text; "": at the end. */
+  use(step) {
+    const k = (this.training?.steps ?? []).slice(0, -1).findIndex((one) => String(one) === step);
+    if (k < 0 && step !== "" && step !== String(this.training?.steps.at(-1))) {
+      throw new Error(`Step ${step.slice(0, 20)} is not among those of the training that were recorded; this is its end.`);
+    }
+    const wanted = k < 0 ? this.end : this.checkpoints[k];
+    if (wanted === this.now) return;
+    if (k >= 0) {
       const { arrays, description } = this.passes[0];
       const off = apart(run(this.network, wanted.weights, arrays.x).at(-1).y, wanted.answer);
       if (!(off <= TOLERANCE)) throw new Error(`This checkpoint is refused: its answer for ${description.image} is not the engine's.`);

@@ -25,10 +25,10 @@ export async function mount(section, app) {
   else box.append(make("p", { class: "remark" }, "Only Python can compute a layer of this network, so that it can be shown at the end of its training only."));
   box.append(make("div", { class: "figures" }, figures.map((figure) => figure.element)));
   if (canCompute) box.append(filters(app), answer(app));
-  show(steps.at(-1));
+  if (!canCompute) show(steps.at(-1));
 }
 
-/** Return the slider, which shows the network as it was after a step. */
+/** Return the slider, which shows the network as it was after a step; the address names that step. */
 function slider(app, steps, show) {
   const last = steps.length - 1;
   const input = make("input", { type: "range", class: "steps-slider", "aria-label": `One of ${steps.length} recorded steps`, min: 0, max: last, value: last, step: 1 });
@@ -39,19 +39,19 @@ function slider(app, steps, show) {
     input.setAttribute("aria-valuetext", text);
     show(steps[input.value]);
   };
-  const use = async () => {
-    const k = Number(input.value);
-    try {
-      await app.source.use(k === last ? null : k);
-      await app.weightsChanged();
-      app.say(`The network after ${output.textContent}`);
-    } catch (error) {
-      app.say(error.message);
-    }
+  const follow = () => {
+    const k = steps.findIndex((step) => String(step) === app.state.get("trained"));
+    input.value = k < 0 ? last : k;
+    tell();
   };
   input.addEventListener("input", tell);
-  input.addEventListener("change", use);
-  tell();
+  input.addEventListener("change", () => {
+    const k = Number(input.value);
+    app.say(`The network after ${output.textContent}`);
+    app.state.set({ trained: k === last ? "" : steps[k] });
+  });
+  app.state.watch((changed) => changed.has("trained") && follow());
+  follow();
   return make("div", { class: "step" }, make("span", {}, `${steps.length} recorded steps`), input, output);
 }
 
