@@ -54,6 +54,13 @@ def test_every_tour_finds_its_place(page: Any, open_page: Any, name: str) -> Non
         assert "tour" not in page.url
 
 
+def ties(entry: Any, at: tuple[int, ...]) -> int:
+    """Return how many numbers of a window are the largest."""
+    (top, left), (high, wide) = np.multiply(at[:2], entry.layer.strides), entry.layer.pool_size
+    window = entry.x[0, top : top + high, left : left + wide, at[2]]
+    return int((window == window.max()).sum())
+
+
 @pytest.mark.slow
 @each_network
 def test_what_tours_say_is_so(page: Any, open_page: Any, name: str) -> None:
@@ -65,12 +72,15 @@ def test_what_tours_say_is_so(page: Any, open_page: Any, name: str) -> None:
     index = tuple(map(int, np.unravel_index(y.argmax(), y.shape)))
     assert f"y{index}" in texts[0]
     assert np.float32(number(re.search(r"the result is (\S+?)\.\s", texts[2]).group(1))) == y[index]
-    # Pooling: the place with the largest gradient.
+    # Pooling: of the windows without a tie, the one with the largest gradient.
     texts = take(page, "pooling")
     entry = next(one for one in trace if isinstance(one.layer, layers.MaxPooling2D))
     winner = tuple(int(n) for n in re.search(r"dx\((.*?)\)", texts[1]).group(1).split(","))
-    best = np.unravel_index(np.abs(entry.dy[0]).argmax(), entry.dy[0].shape)
+    untied = {at: abs(entry.dy[(0, *at)]) for at in np.ndindex(entry.y[0].shape) if ties(entry, at) == 1}
+    best = max(untied, key=untied.__getitem__)
+    assert f"y{best}" in texts[0]
     assert entry.x[(0, *winner)] == entry.y[(0, *best)]
+    assert "equally large" not in texts[0]
     loser = re.search(r"The number at \((.*?)\)", texts[2])
     assert entry.dx[(0, *(int(n) for n in loser.group(1).split(",")))] == 0
     # A ReLU that gives 0, and lets no gradient through.
@@ -89,10 +99,19 @@ def test_what_tours_say_is_so(page: Any, open_page: Any, name: str) -> None:
     slope = re.search(r"For b that is (\S+) − 1 = (\S+?),", texts[3])
     np.testing.assert_allclose([number(slope.group(1)), number(slope.group(2))], [p[1], p[1] - 1], rtol=5e-3)
     # A weight's gradient, measured.
-    take(page, "weight")
+    texts = take(page, "weight")
     kernel = trace[0].gradients["kernel"]
     index = tuple(map(int, np.unravel_index(np.abs(kernel).argmax(), kernel.shape)))
     assert f"kernel%3A{'%2C'.join(map(str, index))}" in page.url
+    windows = int(np.prod(trace[0].y.shape[1:3]))
+    used = re.search(r"used (?:once in each|in (\d+)) of the (\d+) windows", texts[0])
+    assert int(used.group(2)) == windows
+    pads = re.search(r"In the other (\d+) it stands over the pad", texts[0])
+    assert (windows if used.group(1) is None else int(used.group(1)) + int(pads.group(1))) == windows
+    assert (used.group(1) is None) == (name != "three channels")
+    step = [number(found) for found in re.search(r"(\S+) − 0.01 × \(?([^ )]+)\)? = (\S+)\.", texts[3]).groups()]
+    assert step[0] - 0.01 * step[1] == pytest.approx(step[2], abs=0.06 * abs(0.01 * step[1]))
+    assert step[2] != step[0]
     page.get_by_role("button", name="Measure this slope").press("Enter")
     page.wait_for_selector("section.weights .good")
     assert "✓ They agree." in page.locator("section.weights").inner_text()

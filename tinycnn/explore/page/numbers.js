@@ -1,9 +1,11 @@
 // Show how one number came about: what arithmetic/index.js has found out, as tables of numbers and sentences.
 
-import { choice, make, number, short, table } from "./dom.js";
+import { choice, keepFocus, make, number, short, table } from "./dom.js";
 
 /** How many terms are shown at once where there may be thousands. */
 const MOST = 12;
+/** With more columns than this, numbers are rounded so that all columns can be seen. */
+const MOST_EXACT = 4;
 
 /** Return a cell for a number; its sign has a colour and a sign, and the exact number is its title. */
 function cell(value, data, chosen) {
@@ -51,16 +53,25 @@ function listOf(part, data, withProducts) {
   // An exponential is a term by itself, and no product.
   const leftOut = "exponential" in sorted[0] || !withProducts ? "product" : null;
   const columns = COLUMNS.filter(([key]) => key in sorted[0] && key !== leftOut);
+  // With all their digits, the numbers of a gradient's term are wider than the page; the title of each has all of them.
+  const isWide = columns.length > MOST_EXACT;
+  const written = (value, key) => {
+    const array = key === "product" ? null : data;
+    if (!isWide) return number(value, array, key === "product");
+    return make("span", { title: number(value, array) }, short(value, key === "product"));
+  };
+  // In a gradient, dz is multiplied; where the sums are named by filters, this has to be said as well.
+  const isOf = "dz" in sorted[0] && !part.title.includes("×") ? ", dz × factor" : "";
   const box = make("div");
   const show = (count) => {
     const rows = sorted.slice(0, count).map((term) => columns.map(([key, , write]) =>
-      (write ? write(term[key]) : number(term[key], key === "product" ? null : data, key === "product"))));
+      (write ? write(term[key]) : written(term[key], key))));
     const left = sorted.length - rows.length;
     const rest = sorted.slice(count).reduce((sum, term) => sum + term.product, 0);
-    box.replaceChildren(
-      table(`${part.title}: ${sorted.length} ${sorted.length === 1 ? "term" : "terms, the largest first"}`, columns.map(([, title]) => title), rows),
+    keepFocus(box, () => box.replaceChildren(
+      table(`${part.title}${isOf}: ${sorted.length} ${sorted.length === 1 ? "term" : "terms, the largest first"}`, columns.map(([, title]) => title), rows),
       left > 0 ? make("p", {}, withProducts ? `and ${left} more, together ${short(rest)} ` : `and ${left} more `,
-        make("button", { type: "button", click: () => show(count + 200) }, "Show more")) : "");
+        make("button", { type: "button", click: () => show(count + 200) }, "Show more")) : ""));
   };
   show(MOST);
   return box;

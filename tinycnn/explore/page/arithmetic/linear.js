@@ -38,10 +38,10 @@ function factored(layer, { w }, number, factor, wAt) {
   return wAt < 0 ? found : { ...found, at: indexAt(w.kernel?.shape ?? layer.window.size, wAt) };
 }
 
-function partsBy(terms, groups, title) {
+function partsBy(terms, groups, title, products) {
   return [...new Set(groups)].map((group) => {
     const members = terms.filter((_, n) => groups[n] === group);
-    return part(group === undefined ? "x × factor" : `${title} ${group}`, group ?? null, members);
+    return part(group === undefined ? products : `${title} ${group}`, group ?? null, members);
   });
 }
 
@@ -88,7 +88,7 @@ export const linear = ({ each, keep = () => ({}), offset = biasAt, more = () => 
       terms.push({ from, x: value, ...factored(layer, arrays, value, factor, wAt) });
       channels.push(channel);
     }, { y: index });
-    const found = explained(layer, index, partsBy(terms, channels, "channel"), { y: y.data[where] });
+    const found = explained(layer, index, partsBy(terms, channels, "channel", "x × factor"), { y: y.data[where] });
     if (layer.activation) {
       found.activation = explainActivation(layer.activation, { y, z }, index);
       found.z = found.activation.before;
@@ -109,7 +109,7 @@ export const linear = ({ each, keep = () => ({}), offset = biasAt, more = () => 
       terms.push({ ...begun, ...factored(layer, arrays, begun.dz, factor, wAt) });
       filters.push(channel === undefined ? channel : begun.from.at(-1));
     }, { x: index });
-    const found = explainedGradient(layer, "dx", index, partsBy(terms, filters, "filter"), value);
+    const found = explainedGradient(layer, "dx", index, partsBy(terms, filters, "filter", "dz × factor"), value);
     return isSoftmax(layer.activation) && !joined ? { ...found, note: SOFTMAX } : found;
   },
 

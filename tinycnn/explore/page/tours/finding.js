@@ -24,6 +24,21 @@ export function best({ shape, data }, score, least = -Infinity) {
 /** Return a number of an array. */
 export const at = (array, index) => array.data[offset(array.shape, index)];
 
+/** Return a whole number as people read it: 1,024. */
+export const counted = (count) => count.toLocaleString("en");
+
+/** Return a size as a text with three digits, and without an exponent unless it is tiny. */
+export function plain(size) {
+  if (size === 0 || size >= 1000) return String(Math.round(size));
+  const digits = 2 - Math.floor(Math.log10(size));
+  return digits > 9 ? size.toExponential(2) : String(Number(size.toFixed(digits)));
+}
+
+/** Return a probability with so many digits that three of what is left to 1 can be seen. */
+export function probability(p) {
+  return p > 0.5 && p < 1 ? p.toFixed(Math.min(9, 2 - Math.floor(Math.log10(1 - p)))) : plain(p);
+}
+
 /** Return an index as a text: (3, 4, 1). */
 export const place = (index) => `(${index.join(", ")})`;
 

@@ -24,37 +24,37 @@ export const pixel = {
   steps: [
     {
       set: ({ n, index }) => ({ view: "inside", way: "forward", layer: n, at: written(index), part: "", predict: "" }),
-      text: ({ layer, index }) => [
-        `${layer.name} is the first layer of this network that convolves. It makes ${times(layer.output_shape)} numbers from ${times(layer.input_shape)}.`,
-        `One of its numbers is framed in the map of its result: y${place(index)}. The frame in the map of its input shows all the numbers that it is made of, ${times(layer.window.size)} in each channel. No other pixel matters to it.`,
+      text: ({ layer, index, found }) => [
+        `${layer.name} is the first convolution of this network. It makes ${times(layer.output_shape)} numbers from ${times(layer.input_shape)}.`,
+        `One of its results, y${place(index)}, is framed in the map on the right. The frame in the map of the input shows the window that this number is made of: ${times(layer.window.size)} numbers${found.parts.length > 1 ? ` in each of ${found.parts.length} channels` : ""}. Nothing outside the window changes it.`,
       ],
     },
     {
       set: ({ n, index }) => ({ view: "inside", way: "forward", layer: n, at: written(index), part: "", predict: "1" }),
       text: ({ layer, index, found }) => [
-        `Each of these numbers is multiplied by one weight of the kernel of filter ${index[2]}, and the products are added.${found.parts.length > 1 ? ` There is one such sum for each of ${found.parts.length} channels.` : ""}`,
-        `What comes out? Say it before it is shown: type a number and press Enter. "Show the products" helps.${layer.activation?.name === "relu" ? " After ReLU, no number is below 0." : ""}`,
+        `Each number in the window is multiplied by the weight at the same place of filter ${index[2]}'s kernel, and the products are added.${found.parts.length > 1 ? ` Each of the ${found.parts.length} channels has weights of its own; the sums of all channels are added.` : ""}`,
+        `What is the result? Predict it before it is shown: type a number under "What do you expect" and press Enter. "Show the products" helps.${layer.activation?.name === "relu" ? " The activation is ReLU, so the result is not below 0." : ""}`,
       ],
     },
     {
       set: ({ n, index }) => ({ view: "inside", way: "forward", layer: n, at: written(index), part: "", predict: "" }),
       text: ({ found, value, data, bias, layer }) => [
-        `The products add up to ${short(found.sum)}.${bias === null ? "" : ` The bias of this filter, ${short(bias)}, is added.`} ${layer.activation && layer.activation.name !== "linear" ? `Then comes ${layer.activation.name}` : "That is all"}, and the result is ${number(value, data, true)}.`,
-        "Large products come from places where the image and the kernel are large together, and of the same sign. A filter is a question to the image, and this number is the answer at one place.",
+        `The products add up to ${short(found.sum)}.${bias === null ? "" : ` The bias of this filter, ${short(bias)}, is added.`} ${layer.activation && layer.activation.name !== "linear" ? `Then comes the activation, ${layer.activation.name}` : "That is all"}, and the result is ${number(value, data, true)}.`,
+        "A product is large where both the pixel and the weight are. So the sum is large if the pixels of the window look like the kernel: bright where its weights are positive, dark where they are negative. A large number in the map says that the filter's pattern was found there.",
       ],
     },
     {
       set: ({ n, next }) => ({ view: "inside", way: "forward", layer: n, at: written(next), part: "", predict: "" }),
       text: ({ layer, next }) => [
-        `This is the number beside it, y${place(next)}. The window has moved by ${layer.window.strides[1]} ${layer.window.strides[1] === 1 ? "pixel" : "pixels"}. The numbers under it are others, and the kernel is the same.`,
-        "That is what makes a convolution: the same few weights are used at every place, so a line is found wherever it is.",
+        `This is the number beside it, y${place(next)}. The window has moved by ${layer.window.strides[1]} ${layer.window.strides[1] === 1 ? "pixel" : "pixels"}. It holds other numbers now; the kernel is the same.`,
+        "That is what makes it a convolution: the same few weights are used at every place, so a pattern is found wherever it is.",
       ],
     },
     {
       set: ({ n, index }) => ({ view: "matrix", layer: n, at: written(index), part: "", column: "", pixel: "", predict: "" }),
       text: () => [
-        "All windows together are the rows of a matrix, and the kernel is a column. So a convolution is one matrix product, which is how computers like it best.",
-        "Move over a row, or focus it, and its window lights up in the map. Move over a pixel of the map, and you see how often it was copied.",
+        "If each window is written as a row, all windows make a matrix, and the kernel is a column. So the convolution is one product of matrices, which computers do very fast.",
+        "Point at a row, or move to it with the Tab key, and its window lights up in the map. Point at a pixel of the map, and every cell of the matrix that holds a copy of it lights up.",
       ],
     },
   ],

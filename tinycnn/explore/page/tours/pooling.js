@@ -2,7 +2,25 @@
 
 import { explain } from "../arithmetic/index.js";
 import { number, short } from "../dom.js";
-import { arraysAt, at, best, firstLayer, place, written } from "./finding.js";
+import { indexAt } from "../safetensors.js";
+import { arraysAt, at, counted, firstLayer, place, written } from "./finding.js";
+
+/** How many windows are looked at for one in which no two numbers are the largest. */
+const MOST_WINDOWS = 500;
+
+/** Return the window whose gradient is largest, because that shows most, but rather one without a tie. */
+function windowIn(layer, arrays) {
+  const { dy, y } = arrays;
+  const places = [...dy.data.keys()].sort((a, b) => Math.abs(dy.data[b]) - Math.abs(dy.data[a]) || y.data[b] - y.data[a]);
+  let first = null;
+  for (const k of places.slice(0, MOST_WINDOWS)) {
+    const index = indexAt(y.shape, k);
+    const found = explain(layer, arrays, index);
+    if (found.ties === 1) return { index, found };
+    first ??= { index, found };
+  }
+  return first;
+}
 
 export const pooling = {
   name: "pooling",
@@ -14,14 +32,12 @@ export const pooling = {
     const layer = app.network.layers[n];
     const arrays = await arraysAt(app, n);
     if (!arrays.dx) return "There are no gradients at the pooling of this network, so one cannot see where they go.";
-    // The place whose gradient is largest shows most; if all are 0, the largest number does.
-    const index = best(arrays.dy, Math.abs, 0) ?? best(arrays.y, (value) => value);
-    const found = explain(layer, arrays, index);
+    const { index, found } = windowIn(layer, arrays);
     const others = found.parts.flatMap(({ terms }) => terms).filter(({ from }) => from && written(from) !== written(found.winner));
     const loser = others.map(({ from }) => from).find((from) => at(arrays.dx, from) === 0) ?? null;
     const channel = index.at(-1);
     return {
-      n, layer, index, found, loser, data: arrays.y.data, size: found.parts[0].terms.length, winner: found.winner, channel,
+      n, layer, index, loser, ties: found.ties, data: arrays.y.data, size: found.sources.length, winner: found.winner, channel,
       value: at(arrays.y, index), dy: at(arrays.dy, index), dx: at(arrays.dx, found.winner),
     };
   },
@@ -29,24 +45,25 @@ export const pooling = {
   steps: [
     {
       set: ({ n, index }) => ({ view: "inside", way: "forward", layer: n, at: written(index), part: "", predict: "" }),
-      text: ({ layer, size, winner, value, data }) => [
-        `${layer.name} looks at ${size} numbers of one channel and passes on the largest: ${number(value, data, true)}, which stands at ${place(winner)}.`,
-        "The larger the number of a filter's map, the surer the filter is. The largest says whether it has found its pattern anywhere in this window. Where exactly is forgotten, so the network minds less if the image is moved by a pixel, and the maps get smaller.",
+      text: ({ layer, index, size, winner, value, data, ties }) => [
+        `Each result of ${layer.name} is the largest of the numbers in one window of one channel. This one, y${place(index)}, was chosen from ${counted(size)} numbers: the largest is ${number(value, data, true)}, at ${place(winner)} of the layer's input.`
+          + (ties > 1 ? ` ${ties} numbers of the window are equally large here; the first of them counts as the winner.` : ""),
+        "The larger a number in a filter's map is, the better the pixels there match the filter. The largest says whether the pattern was found anywhere in the window; where exactly is forgotten. So the maps get smaller, and the network minds less if the image is moved by a pixel.",
       ],
     },
     {
       set: ({ n, winner, channel }) => ({ view: "inside", way: "backward", layer: n, at: written(winner), part: channel, predict: "" }),
       text: ({ index, winner, dy, dx }) => [
-        `Now backward. The gradient by the result y${place(index)} is ${short(dy)}. Only the winner at ${place(winner)} made this result, so all of it goes there: dx${place(winner)} = ${short(dx)}.`,
+        `Now backward. The gradient dy${place(index)} says how the loss changes with this result: ${short(dy)}. Only the winner at ${place(winner)} has made the result, so all of the gradient goes there: dx${place(winner)} = ${short(dx)}.`,
         dx === dy || Math.abs(dx - dy) < 1e-6 * Math.abs(dy) ? "Nothing is multiplied and nothing is added: the gradient is handed on as it is."
-          : "It is more than this one gradient, because the number won in other windows as well.",
+          : "It is not the same number, because the windows overlap: this one has won in others as well, and their gradients are added.",
       ],
     },
     {
       set: ({ n, loser, winner, channel }) => ({ view: "inside", way: "backward", layer: n, at: written(loser ?? winner), part: channel, predict: "" }),
       text: ({ loser }) => [
-        loser ? `The number at ${place(loser)} was in the same window and lost. Its gradient is 0.` : "In this window, no number has lost all that it could win.",
-        "If a number that lost changes a little, the largest stays the same, so the result and the loss do not change. A gradient of 0 says just that.",
+        loser ? `The number at ${place(loser)} was in the same window and lost. Its gradient is 0.` : "Every other number of this window has won in some other window, so each has a gradient from there.",
+        "If a number that has lost changes a little, the largest is still the same one. So the result does not change, and neither does the loss: a gradient of 0 says just that.",
       ],
     },
   ],

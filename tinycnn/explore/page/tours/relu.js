@@ -52,7 +52,7 @@ export const relu = {
       set: ({ n, index }) => ({ view: "inside", way: "forward", layer: n, at: written(index), part: "", predict: "" }),
       text: ({ layer, index, before, data }) => [
         `${layer.name} ends in a ReLU: negative numbers become 0, all others stay. Before it, the number at ${place(index)} was ${number(before, data)}, so after it, it is 0.`,
-        "For this image, the filter has not found here what it looks for.",
+        "At this place of the image, the filter has not found its pattern.",
       ],
     },
     {
@@ -60,8 +60,8 @@ export const relu = {
         view: "inside", way: "backward", layer: n, part: "", predict: "", ...(weight ? { at: "", weight } : { at: written(index) }),
       }),
       text: ({ index, dy, weight }) => [
-        `Backward, the gradient by this result is ${short(dy)}. The slope of ReLU is 0 for negative numbers, and ${short(dy)} × 0 = 0: whatever the loss wants to change here, nothing arrives before the ReLU.`,
-        weight ? `Look at the gradient of ${weight.replace(":", " ")}, under "The gradient of a parameter": it adds up what all places say, and the places whose slope is 0, such as ${place(index)}, add nothing.`
+        `Now backward. The gradient by this result is ${short(dy)}. The slope of ReLU is 0 for negative numbers, and ${short(dy)} × 0 = 0: however much the loss would gain from a change here, no gradient comes through the ReLU.`,
+        weight ? `Look at the gradient of ${weight.replace(":", " ")}, under "The gradient of a parameter": it is a sum over all places, and those whose slope is 0, such as ${place(index)}, add nothing.`
           : "Look at dx at the same place.",
       ],
     },

@@ -1,9 +1,28 @@
 // The gradient of one weight: a sum over all places where the weight was used, checked by measuring.
 
 import { explainWeightGradient } from "../arithmetic/index.js";
-import { number, short } from "../dom.js";
+import { number, short, times } from "../dom.js";
 import { gradientOptions } from "../selection.js";
-import { arraysAt, at, best, firstLayer, isConvolution, place } from "./finding.js";
+import { arraysAt, at, best, counted, firstLayer, isConvolution, place } from "./finding.js";
+
+/** Return in how many windows a weight is used. */
+function usedIn({ kind, output_shape: shape }, count, windows) {
+  if (kind === "Dense") return "It is used once for an image.";
+  const all = `the ${counted(windows)} windows (${times(shape.slice(0, 2))})`;
+  if (count === windows) return `It is used once in each of ${all}.`;
+  const others = windows - count;
+  return `It is used in ${counted(count)} of ${all}. In the other ${counted(others)} it stands over the pad around the image, which is 0 and adds nothing.`;
+}
+
+/** Return a step of gradient descent as a formula, with so many digits that two of the step can be seen. */
+function stepped(value, gradient) {
+  const step = 0.01 * gradient;
+  const digits = step === 0 ? 4 : Math.max(4, Math.min(12, 1 - Math.floor(Math.log10(Math.abs(step)))));
+  const sign = (number, text) => (number < 0 ? `−${text}` : text);
+  const written = (number, places) => sign(number, Math.abs(number).toFixed(places));
+  const slope = written(gradient, Math.max(0, digits - 2));
+  return `${written(value, digits)} − 0.01 × ${gradient < 0 ? `(${slope})` : slope} = ${written(value - step, digits)}`;
+}
 
 export const weight = {
   name: "weight",
@@ -21,36 +40,36 @@ export const weight = {
     const terms = found.parts.flatMap((part) => part.terms);
     return {
       n, layer, index, found, value: at(arrays.w.kernel, index), gradient: at(arrays.d_kernel, index), data: arrays.w.kernel.data,
-      count: terms.length, zeros: terms.filter(({ product }) => product === 0).length,
+      count: terms.length, windows: layer.output_shape.slice(0, -1).reduce((all, length) => all * length, 1), zeros: terms.filter(({ product }) => product === 0).length,
     };
   },
 
   steps: [
     {
       set: ({ n, index }) => ({ view: "inside", way: "backward", layer: n, at: "", part: "", weight: `kernel:${index.join(",")}`, predict: "" }),
-      text: ({ layer, index, value, data, count }) => [
-        `This is about a single weight: kernel${place(index)} of ${layer.name}, which is ${number(value, data, true)}. It is used ${count} ${count === 1 ? "time" : "times"} for one image${count > 1 ? ", in each window once" : ""}.`,
-        "How does the loss change if this weight changes a little? Every place where it was used has a say.",
+      text: ({ layer, index, value, data, count, windows }) => [
+        `This is about a single weight: kernel${place(index)} of ${layer.name}, which is ${number(value, data, true)}. ${usedIn(layer, count, windows)}`,
+        "How does the loss change if this weight changes a little? Every place where it is used has a say.",
       ],
     },
     {
       set: ({ n, index }) => ({ view: "inside", way: "backward", layer: n, at: "", part: "", weight: `kernel:${index.join(",")}`, predict: "" }),
       text: ({ found, count, zeros }) => [
-        `At each place the weight was multiplied by one number x of the input, and the loss has a slope dz by the sum there. So the place adds dz × x. See the list "${found.parts[0].title}" under "The gradient of a parameter".`,
-        `${zeros} of the ${count} terms are 0, because the input was 0 there or the activation let nothing through. Together they are ${short(found.sum)}.`,
+        `At each place, the weight is multiplied by one number x of the input. The gradient dz says how the loss changes with the sum there, before the activation. So each place adds dz × x: see the list "${found.parts[0].title}" under "The gradient of a parameter".`,
+        `${zeros ? `${counted(zeros)} of the ${counted(count)} terms ${zeros === 1 ? "is" : "are"} 0: there, the input was 0 or no gradient came through the activation. ` : ""}${count > 1 ? `The ${counted(count)} terms together` : "The only term"} make${count > 1 ? "" : "s"} the gradient of the weight, ${short(found.sum)}.`,
       ],
     },
     {
       set: ({ n, index }) => ({ view: "inside", way: "backward", layer: n, at: "", part: "", weight: `kernel:${index.join(",")}`, predict: "" }),
       text: () => [
         "Can that be believed? Press the button \"Measure this slope\". It makes the weight a little larger and a little smaller, runs the network both times, and divides the difference of the two losses by the difference of the weights.",
-        "That is what a slope is. It needs two runs for a single weight; backward finds the slopes of all weights in one walk.",
+        "That is what a slope is. Measuring takes two runs for each weight; backward finds the slopes of all weights in one walk.",
       ],
     },
     {
       set: ({ n, index }) => ({ view: "inside", way: "backward", layer: n, at: "", part: "", weight: `kernel:${index.join(",")}`, predict: "" }),
       text: ({ value, gradient }) => [
-        `A step of plain gradient descent goes against the slope: with the learning rate 0.01, the weight becomes ${short(value)} − 0.01 × ${gradient < 0 ? `(${short(gradient)})` : short(gradient, false)} = ${short(value - 0.01 * gradient)}.`,
+        `A step of plain gradient descent goes against the slope. With the learning rate 0.01, the weight becomes ${stepped(value, gradient)}.`,
         "All weights take such a step at once. That, many times over, is all that training is.",
       ],
     },
