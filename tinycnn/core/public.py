@@ -16,7 +16,7 @@ def listing(module: str) -> Callable[[], list[str]]:
     --------
     >>> from tinycnn import regularizers
     >>> dir(regularizers)
-    ['L2', 'REGISTRY', 'REGULARIZERS', 'Regularizer', 'get']
+    ['L1', 'L1L2', 'L2', 'REGISTRY', 'REGULARIZERS', 'Regularizer', 'get', 'l1', 'l1_l2', 'l2']
     """
 
     def names() -> list[str]:
