@@ -21,6 +21,8 @@ _NO_MATTER = {
     *("batch_input_shape", "batch_shape", "build_config", "dtype", "autocast", "lora_alpha", "ragged", "sparse"),
     *("renorm_clipping", "renorm_momentum", "fused"),
 }
+#: How the names of arguments end that only training has.
+_IN_TRAINING = ("_constraint", "activity_regularizer")
 #: Values that change nothing, for arguments that a class here lacks.
 _NOTHING: tuple[Any, ...] = (None, False, "channels_last", [], {})
 #: Names of arguments in Keras 2.
@@ -29,13 +31,15 @@ _RENAMED = {("LeakyReLU", "alpha"): "negative_slope"}
 _MODELS = ("Sequential", "Functional", "Model")
 
 
-def translate(config: Any) -> Config:
+def translate(config: Any, left_out: list[str] | None = None) -> Config:
     """Return the configuration here of a model that Keras describes.
 
     Parameters
     ----------
     config : dict
         What Keras writes: ``{"class_name": "Sequential", "config": {…}}``.
+    left_out : list of str, optional
+        Is told what is left out because it acts in training only.
 
     Raises
     ------
@@ -46,7 +50,9 @@ def translate(config: Any) -> Config:
     if kind not in _MODELS:
         raise ValueError(f"it is a {shown(kind)}; only Sequential models and functional ones in a row are read")
     entries = _entries(inner) if kind == "Sequential" else _row(_entries(inner))
-    input_shape, problems, described, dtypes = None, [], [], set()
+    input_shape, dtypes = None, set()
+    problems, described = list[str](), list[Config]()
+    left_out = [] if left_out is None else left_out
     for entry in entries:
         name, arguments = class_name(entry), arguments_of(entry)
         if input_shape is None:
@@ -56,7 +62,7 @@ def translate(config: Any) -> Config:
             continue
         dtypes.add(_dtype(arguments.get("dtype")))
         try:
-            described.append(_layer(name, arguments))
+            described.append(_layer(name, arguments, left_out))
         except (ValueError, TypeError) as error:
             problems.append(f"{shown(arguments.get('name', name))}: {error}")
     if problems:
@@ -160,17 +166,27 @@ def _dtype(value: Any) -> str:
 # One layer --------------------------------------------------------------------------------------------------------
 
 
-def _layer(name: str, arguments: Config) -> Config:
-    """Return the description here of a layer; raise ValueError or TypeError with what has no counterpart."""
+def _layer(name: str, arguments: Config, left_out: list[str]) -> Config:
+    """Return the description here of a layer; raise ValueError or TypeError with what has no counterpart.
+
+    What only training has is added to ``left_out``.
+    """
     arguments = {_RENAMED.get((name, key), key): value for key, value in arguments.items()}
     name, arguments = _other_class(name, arguments)
-    cls = layers_module.REGISTRY.class_called(name)
+    try:
+        cls = layers_module.REGISTRY.class_called(name)
+    except ValueError:  # the list of all layers would be in the message for each of them
+        raise ValueError(f"there is no layer {shown(name)}") from None
     taken = taken_by(cls)
     config: Config = {}
     for key, value in arguments.items():
         if key in taken:
             config[key] = _value(key, value)
-        elif key not in _NO_MATTER and not is_nothing(value):
+        elif is_nothing(value) or key in _NO_MATTER:
+            continue
+        elif key.endswith(_IN_TRAINING):
+            left_out.append(f"{key} of {arguments.get('name', name)}"[:120])
+        else:
             raise ValueError(f"{name} takes no {shown(key)}, which is {shown(value)}")
     if cls is layers_module.BatchNormalization or cls is layers_module.Softmax:
         config["axis"] = _last_axis(config.get("axis", -1))

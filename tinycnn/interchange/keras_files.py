@@ -60,11 +60,12 @@ def load_model(
     """
     with _named(path, "is not a model of Keras that can be read"):
         config, training, data = _contents(path)
-        root = hdf5.root(data)
+        root, left_out = hdf5.root(data), list[str]()
         if config is None:
             config, training = _legacy_config(root)
         with custom_classes(custom_objects):
-            model, input_shape = kind.not_built({"seed": seeding.new_model_seed(), **keras_config.translate(config)})
+            translated = keras_config.translate(config, left_out)
+            model, input_shape = kind.not_built({"seed": seeding.new_model_seed(), **translated})
             if not model.layers:
                 raise ValueError("it has no layers")
             assert input_shape is not None
@@ -74,6 +75,12 @@ def load_model(
             fill(model, sources, path, check_finite=check_finite)
             if compiled:
                 _compile(model, training, path)
+    if left_out:
+        warnings.warn(
+            f"{path}: what acts in training only was left out: {', '.join(left_out[:6])}"
+            f"{f', and {len(left_out) - 6} more' if len(left_out) > 6 else ''}",
+            stacklevel=level_of_caller(),
+        )
     return model
 
 

@@ -166,7 +166,9 @@ BackupAndRestore = Spelling(
     engine.BackupAndRestore,
     rules={
         "double_checkpoint": silent,
-        "delete_checkpoint": ignored("the files are kept when training is finished; move the folder away to begin anew"),
+        "delete_checkpoint": ignored(
+            "the files are kept when training is finished; move the folder away to begin anew"
+        ),
     },
 )
 CSVLogger = Spelling(engine.CSVLogger)
