@@ -48,6 +48,15 @@ def test_a_name_is_trained_for_a_moment(served: list[Any], capsys: pytest.Captur
     assert "trained on MNIST for about" in capsys.readouterr().out
 
 
+def test_averages_that_have_not_settled_are_said(served: list[Any], capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["explore", "go_crazy", "--data", "digits", "--no-browser"]) == 0
+    [(session, _, _)] = served
+    assert f"come from {session.model.optimizer.iterations} batches; they settle" in capsys.readouterr().out
+    assert session.describe()["batches"] == session.model.optimizer.iterations
+    assert main(["explore", "ladder_02", "--no-browser"]) == 0
+    assert "moving averages" not in capsys.readouterr().out
+
+
 def test_a_run_of_that_name_is_taken(served: list[Any], capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["train", "ladder_02", "--data", "digits", "--epochs", "1", "--backend", "reference"]) == 0
     capsys.readouterr()

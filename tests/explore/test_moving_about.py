@@ -243,3 +243,15 @@ def test_open_code_follows_the_number(page: Any, open_page: Any) -> None:
     page.get_by_role("spinbutton", name="row", exact=True).press("Enter")
     wait_for_text(page, ".code pre", "print(layer.z[0, 4, 2, 3])")
     assert page.locator(".panel details.code pre").is_visible()
+
+
+def test_it_is_said_while_averages_have_not_settled(page: Any, training: Served) -> None:
+    early = page.locator(".training .early")
+    assert early.is_hidden()  # before the first batch, nothing was learned
+    page.get_by_role("button", name="One batch", exact=True).press("Enter")
+    wait_for_text(page, ".training .numbers", "standing still; step 1 of 1")
+    wait_for_text(page, ".training .early", "come from 1 batch so far; they settle after about 299.")
+    page.get_by_role("button", name="Look inside").press("Enter")
+    wait_for_text(page, "#inside .early", "come from 1 batch so far; they settle after about 299.")
+    page.get_by_role("combobox", name="Pass").select_option("training")
+    page.locator("#inside .early").wait_for(state="hidden")

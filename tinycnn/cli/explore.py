@@ -129,6 +129,7 @@ def _run_of(name: str, data: str | None) -> Path | None:
 def _trained(args: argparse.Namespace) -> tuple[Any, Any]:
     """Return a documented network after some seconds of training, and its data."""
     from .. import callbacks, models, set_seed
+    from ..explore.settling import settles_after
     from . import _data
 
     recipe = models.recipe(args.network)
@@ -159,4 +160,9 @@ def _trained(args: argparse.Namespace) -> tuple[Any, Any]:
     model.stop_training = False
     accuracy = model.evaluate(data.x_test[:1000], data.y_test[:1000], verbose=0)[1]
     say(f"Accuracy on {min(1000, len(data.x_test))} test images: {accuracy:.1%}. 'tinycnn train' trains it in full")
+    if model.optimizer.iterations < (enough := settles_after(model)):
+        say(
+            f"The moving averages of batch normalization come from {model.optimizer.iterations} batches; they settle "
+            f"after about {enough}, and until then the answers can be near chance"
+        )
     return model, data

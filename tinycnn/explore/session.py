@@ -23,6 +23,7 @@ from ..sequential import Sequential
 from . import protocol
 from .kept import kept_of
 from .mine import KernelFile
+from .settling import settles_after
 from .twins import number, twin
 
 #: How many images of a user's own, and how many passes, are kept; the oldest go first.
@@ -79,6 +80,8 @@ class Session:
     ----------
     version : int
         A number that grows when the weights change; what was computed before is then out of date.
+    batches : int or None
+        How many batches the weights were trained on; None if that is not known.
 
     Raises
     ------
@@ -104,6 +107,7 @@ class Session:
         self.data, self.mine = data, mine
         self.lock = threading.RLock()
         self.version = 1
+        self.batches: int | None = self.model.optimizer.iterations or None
         self._own: OrderedDict[str, Picture] = OrderedDict()
         self._seen: OrderedDict[int, Seen] = OrderedDict()
         self._own_count = self._trace_count = 0
@@ -120,6 +124,8 @@ class Session:
         sets = {} if self.data is None else {"test": len(self.data.x_test), "train": len(self.data.x_train)}
         return protocol.describe(self.model) | {
             "version": self.version,
+            "batches": self.batches,
+            "settles_after": settles_after(self.model),
             "classes": self.class_names,
             "data": None if self.data is None else self.data.name,
             "kernels": None if self.mine is None else self.mine.path.name,

@@ -31,6 +31,7 @@ from .history import History
 from .lane import Lane, Settings
 from .observing import Examination
 from .session import Session, targets_for
+from .settling import settles_after
 
 MAIN, FORK = "main", "fork"
 #: How long the end of a training is waited for, in seconds: about as long as a batch may take.
@@ -66,6 +67,7 @@ class Training:
         self._title = ""
         self._original: Sequential | None = None
         self._data: tuple[Array, Array] | None = None
+        self._before: int | None = 0  # how many batches the weights had been trained on at step 0, if that is known
         self._making = threading.Lock()  # whoever makes or ends lanes holds it; threads are waited for meanwhile
 
     # What somebody may want -----------------------------------------------------------------------------------
@@ -98,6 +100,7 @@ class Training:
         rate = None if rate is None else real(rate, "rate", above=0)
         with self._session.lock:
             original = prepared(self._session.model, boolean(fresh, "fresh"))
+            before = 0 if fresh else self._session.batches
         if rate is not None:
             check_has_rate(original)
             original.optimizer.learning_rate = rate
@@ -106,6 +109,7 @@ class Training:
         examination = Examination(data, original, settings.batch_size)
         with self._making:
             self._end()
+            self._before = before
             self._begin(original, targets, settings, examination)
 
     def _begin(
@@ -248,6 +252,8 @@ class Training:
                     "examined": {"images": len(main.examination.x), "every": main.examination.every},
                     "changes": {name: self._can(name) for name in CHANGES},
                     "fork": self._title,
+                    "batches_before": self._before,
+                    "settles_after": settles_after(self._original),
                     "lanes": {name: lane.describe() for name, lane in self._lanes.items()},
                 }
             return state
@@ -286,6 +292,7 @@ class Training:
                     return
             with self._session.changing_weights() as model:
                 model.set_weights(lane.model.get_weights())
+                self._session.batches = None if self._before is None else self._before + lane.step
             self.events.tell("weights", version=self._session.version)
 
     # ----------------------------------------------------------------------------------------------------------

@@ -149,8 +149,8 @@ class Galleries {
       shown = make("ol", {}, pairs.slice(0, 40).map(([row, column]) => make("li", {}, `${classes[row]} taken for ${classes[column]}: `, cell(row, column))));
     } else {
       shown = make("table", { class: "confusion" }, make("caption", {}, "Rows: the true class. Columns: what the network takes the image for."),
-        make("thead", {}, make("tr", {}, make("td"), classes.map((name) => make("th", { scope: "col" }, name)))),
-        make("tbody", {}, rows.map((row) => make("tr", {}, make("th", { scope: "row" }, classes[row]),
+        make("thead", {}, make("tr", {}, make("td"), classes.map((name) => make("th", { scope: "col", title: name }, name)))),
+        make("tbody", {}, rows.map((row) => make("tr", {}, make("th", { scope: "row", title: classes[row] }, classes[row]),
           rows.map((column) => make("td", { class: row === column ? "right" : count(row, column) ? "wrong" : "" },
             count(row, column) ? cell(row, column) : "0"))))));
     }

@@ -8,18 +8,22 @@ import { isHidden, keyOf, predicting } from "./guess.js";
 import { MapView, asImage, extent, photograph, picture, placeOf, scheme } from "./maps.js";
 import { explanationView } from "./numbers.js";
 import { indexAt, offset, valueAt } from "./safetensors.js";
+import { unsettled } from "./settling.js";
 import { chosenIn, gradientOptions, layerNumber, layerPass, within } from "./selection.js";
 import { checkButton, measuredByEngine } from "./slopes.js";
 import { chosenWeight, weightView } from "./weights.js";
 
 /** How many channels the small picture of a layer shows. */
 const STRIP = 9;
+/** How many rows of channels are seen at once; of more, whole rows are scrolled to. */
+const MOST_ROWS = 6;
 
 /** Build the view; `app` is described in main.js. */
 export function mount(section, app) {
   const { state } = app;
   const row = make("ol", { class: "layers", "aria-label": "Layers", "data-part": "layers" });
   const answer = make("p", { class: "answer", "data-part": "answer" });
+  const early = make("p", { class: "remark early", "data-part": "answer" });
   const detail = make("div");
   const check = checkButton(app, (n, ok) => {
     const button = row.querySelector(`button[value="${n}"]`);
@@ -27,7 +31,7 @@ export function mount(section, app) {
     button?.querySelector(".checked")?.remove();
     button?.append(make("small", { class: `checked ${ok ? "good" : "error"}` }, ok ? "✓ gradients agree" : "✗ wrong gradient"));
   });
-  section.append(row, answer, check, detail);
+  section.append(row, answer, early, check, detail);
   let drawn = null; // what the row shows, so that a click does not paint it anew
   let current = null;
 
@@ -191,6 +195,10 @@ export function mount(section, app) {
         }, small, make("small", {}, String(channel))));
       }
       keepFocus(strips, () => strips.replaceChildren(make("h3", {}, `All ${channels} channels`), make("div", { class: "tiles" }, buttons)));
+      requestAnimationFrame(() => { // they have places when they are in the page
+        const tops = [...new Set(buttons.map((button) => button.offsetTop))];
+        if (tops.length > MOST_ROWS) buttons[0].parentElement.style.maxHeight = `${tops[MOST_ROWS] - tops[0] - 4}px`;
+      });
     }
 
     function drawPanel(index) {
@@ -234,6 +242,8 @@ export function mount(section, app) {
 
   /** Say what the network's outputs mean, the largest first. */
   function drawAnswer() {
+    early.textContent = app.pass.description.mode === "prediction" ? unsettled(app.network) : "";
+    early.hidden = !early.textContent;
     const { data } = app.pass.arrays[`${app.network.layers.length - 1}.y`];
     const { classes } = app.network;
     // One output stands for two classes.

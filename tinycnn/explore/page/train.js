@@ -4,6 +4,7 @@ import { Curve, CurveFigure } from "./curves.js";
 import { able, choice, make } from "./dom.js";
 import { Newest } from "./newest.js";
 import { filterPicture, normTable, worstList } from "./seen.js";
+import { unsettled } from "./settling.js";
 import { listen } from "./stream.js";
 
 const CHANGES = { rate: "another learning rate", scale: "initial weights times", batch_norm: "no batch normalization", shuffle: "another order of images" };
@@ -137,12 +138,13 @@ class TrainView {
     this.at = make("output", { class: "value", for: "step-of-training" }, "0");
     this.status = make("p", { class: "numbers" });
     this.failure = make("p", { class: "error", hidden: true });
+    this.early = make("p", { class: "remark early", hidden: true });
     this.controls = make("section", { "aria-label": "Course of the training" },
       make("div", { class: "controls" }, this.go, this.pause, this.one, this.back,
         make("label", { class: "choice" }, make("span", {}, "Learning rate"), this.rate), button("Set the rate", set)),
       make("label", { class: "choice wide", for: "step-of-training" }, "Step: go back to any of them, to the bit"),
       make("div", { class: "step" }, this.slider, this.at),
-      this.status, this.failure);
+      this.status, this.early, this.failure);
   }
 
   makeFork() {
@@ -308,6 +310,9 @@ class TrainView {
     }
     this.slider.setAttribute("aria-valuetext", `step ${this.slider.value} of ${main.farthest}`);
     this.status.textContent = this.where(main);
+    const { batches_before: before, settles_after: enough } = this.state;
+    this.early.textContent = before === null ? "" : unsettled({ batches: before + main.step, settles_after: enough });
+    this.early.hidden = !this.early.textContent;
     this.forkStatus.textContent = fork ? `Fork with ${this.state.fork}: ${this.where(fork)}` : "";
     const failed = Object.values(lanes).filter(({ failure }) => failure);
     this.failure.hidden = !failed.length;

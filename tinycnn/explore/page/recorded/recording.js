@@ -96,7 +96,9 @@ export class Recording {
   /** Return the description of the network and of the images that can be looked at. */
   describe() {
     const count = this.refusals.values ? this.recordedIn("prediction").length : this.labels.length;
-    return { ...this.network, version: this.version, sets: { [this.set]: count } };
+    const k = this.checkpoints.indexOf(this.now);
+    const batches = k < 0 ? this.network.batches : this.training.steps[k];
+    return { ...this.network, version: this.version, batches, sets: { [this.set]: count } };
   }
 
   recordedIn(mode) {

@@ -75,7 +75,10 @@ function answer(app) {
   const box = make("div", { class: "numbers" });
   app.watch(({ description, arrays }) => {
     const y = arrays[`${app.network.layers.length - 1}.y`];
-    const rows = Array.from(y.data, (value, k) => [app.network.classes[k] ?? String(k), number(value, y.data)]);
+    const rows = Array.from(y.data, (value, k) => {
+      const name = app.network.classes[k] ?? String(k);
+      return [make("span", { title: name }, name), number(value, y.data)];
+    });
     box.replaceChildren(table(`What it answers for ${description.title}`, ["class", "result"], rows),
       make("p", { class: "remark" }, "Every number of this pass is in the view “Look inside”."));
   });
