@@ -1,9 +1,11 @@
 """Make wrong inputs from good ones, by changing any bytes, or by changes that keep the outer form of a format right."""
 
 import gzip
+import io
 import json
 import random
 import struct
+import zipfile
 import zlib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
@@ -164,6 +166,61 @@ def _joined(text: str, body: bytes, rng: random.Random) -> bytes:
     encoded = text.encode("utf-8", "surrogatepass")
     length = len(encoded) if rng.random() < 0.97 else rng.choice(NUMBERS)
     return struct.pack("<Q", length % 2**64) + encoded + body
+
+
+def weights_file(data: bytes, rng: random.Random, others: Sequence[bytes]) -> bytes:
+    """Change the header or the numbers of a safetensors file that holds nothing but arrays."""
+    what = rng.random()
+    if what < 0.15:
+        return blind(data, rng, others)
+    header, body = _split(data)
+    if what < 0.7:
+        return _joined(json_value(header, rng), body, rng)
+    if what < 0.85:  # another name, with everything else in order
+        name = rng.choice([key for key in header if key != "__metadata__"])
+        header[rng.choice((name[:-1], f"1.{name}", name.replace("0", "3"), "weight", "y" * 3000))] = header.pop(name)
+        return _joined(json.dumps(header), body, rng)
+    return _joined(json.dumps(header), blind(body, rng, others), rng)
+
+
+def hdf5(data: bytes, rng: random.Random, others: Sequence[bytes]) -> bytes:
+    """Change addresses, sizes and texts of an HDF5 file, whose parts begin at multiples of eight; or any bytes."""
+    if rng.random() < 0.3:
+        return blind(data, rng, others)
+    changed = bytearray(data[: len(data) // 8 * 8])
+    places = [at for at in range(0, len(changed), 8) if changed[at : at + 8] != bytes(8)]
+    for _ in range(rng.choice((1, 1, 2, 3))):
+        at, other = rng.choice(places), rng.choice(places)
+        what = rng.random()
+        if what < 0.4:  # the same as elsewhere: another address, or another part
+            changed[at : at + 8] = changed[other : other + 8]
+        elif what < 0.6:
+            changed[at : at + 8] = (other + rng.choice((0, 0, 8, 16, -8))).to_bytes(8, "little", signed=True)
+        elif what < 0.8:
+            width = rng.choice((1, 2, 4, 8))
+            changed[at : at + width] = (rng.choice(NUMBERS) % 256**width).to_bytes(width, "little")
+        else:
+            changed[at + rng.randrange(8)] = rng.randrange(256)
+    return bytes(changed)
+
+
+def keras_archive(data: bytes, rng: random.Random, others: Sequence[bytes]) -> bytes:
+    """Change the configuration or the weights in a Keras archive, and pack it again; or any bytes of it."""
+    if rng.random() < 0.15:
+        return blind(data, rng, others)
+    with zipfile.ZipFile(io.BytesIO(data)) as archive:
+        parts = {name: archive.read(name) for name in archive.namelist()}
+    if rng.random() < 0.6:
+        parts["config.json"] = json_text(parts["config.json"], rng, [parts["config.json"]])
+    else:
+        parts["model.weights.h5"] = hdf5(parts["model.weights.h5"], rng, [parts["model.weights.h5"]])
+    if rng.random() < 0.05:
+        del parts[rng.choice(list(parts))]
+    made = io.BytesIO()
+    with zipfile.ZipFile(made, "w", rng.choice((zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED))) as archive:
+        for name, content in parts.items():
+            archive.writestr(zipfile.ZipInfo(name), content)
+    return made.getvalue()
 
 
 def state_file(data: bytes, rng: random.Random, others: Sequence[bytes]) -> bytes:

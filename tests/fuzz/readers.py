@@ -10,6 +10,7 @@ import json
 import random
 import struct
 import tarfile
+import tempfile
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -19,7 +20,7 @@ from pathlib import Path
 import numpy as np
 
 import tinycnn
-from tinycnn import Sequential, callbacks, layers
+from tinycnn import Sequential, callbacks, interchange, layers
 from tinycnn.cli import _picture, _runs
 from tinycnn.cli._results import records
 from tinycnn.datasets import _image_file, cifar10, read_idx
@@ -121,8 +122,6 @@ def state_contents() -> list[bytes]:
         def save(self) -> None:
             found.append(state_files.sealed(*fit_state.capture(self._run, self._identity, self._others)))
 
-    import tempfile
-
     with tempfile.TemporaryDirectory() as folder, tinycnn.use_backend("reference"):
         model = small_model()
         model.fit(
@@ -151,6 +150,60 @@ def resume(path: Path) -> None:
             verbose=0,
             callbacks=[callbacks.EarlyStopping("loss", patience=5), callbacks.BackupAndRestore(path.parent)],
         )
+
+
+def keras_files(*names: str) -> Callable[[], list[bytes]]:
+    """Return a function that returns files of Keras."""
+    return lambda: [(FIXTURES / "keras" / name).read_bytes() for name in names]
+
+
+def read_keras_model(path: Path) -> None:
+    """Load a model of Keras; a warning says if it cannot be compiled."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        read_model(path)
+
+
+@cache
+def _to_fill() -> tuple[Sequential, Sequential]:
+    """Return a model like the one in Keras's files, and a small model of every kind of layer that has weights."""
+    with tinycnn.use_backend("reference"), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        keras = tinycnn.load_model(FIXTURES / "keras" / "model.keras")
+        mixed = Sequential(
+            [
+                layers.Input((6, 6, 2)),
+                layers.Conv2D(3, 3),
+                layers.BatchNormalization(scale=False),
+                layers.DepthwiseConv2D(2),
+                layers.Flatten(),
+                layers.BatchNormalization(),
+                layers.Dense(4),
+                layers.Dense(4),
+            ]
+        )
+    return keras, mixed
+
+
+def fill(path: Path, model: Sequential) -> None:
+    """Load weights; check that a model whose weights are refused has not changed."""
+    before = model.get_weights()
+    try:
+        model.load_weights(path)
+    except DOCUMENTED:
+        assert all(np.array_equal(one, other) for one, other in zip(before, model.get_weights(), strict=True))
+        raise
+
+
+@cache
+def pytorch_files() -> list[bytes]:
+    """Return state dicts of PyTorch with numbers and with words as names."""
+    made = []
+    with tempfile.TemporaryDirectory() as folder:
+        for names in (None, ["conv1", "bn1", "conv2", "bn2", "fc1", "fc2"]):
+            interchange.save_pytorch(_to_fill()[1], path := Path(folder) / "a.safetensors", names)
+            made.append(path.read_bytes())
+    return made
 
 
 # Data sets ---------------------------------------------------------------------------------------------------------
@@ -278,6 +331,12 @@ READERS = {
         (*DOCUMENTED, NumericError),
         False,
     ),
+    "keras": Reader(keras_files("model.keras"), mutations.keras_archive, read_keras_model, "model.keras"),
+    "keras_h5": Reader(keras_files("model.h5", "keras2.h5"), mutations.hdf5, read_keras_model, "model.h5"),
+    "keras_weights": Reader(
+        keras_files("model.weights.h5", "model.h5"), mutations.hdf5, lambda p: fill(p, _to_fill()[0]), "weights.h5"
+    ),
+    "pytorch": Reader(pytorch_files, mutations.weights_file, lambda p: fill(p, _to_fill()[1])),
     "idx": Reader(idx_files, mutations.idx, read_idx),
     "idx_gzip": Reader(
         lambda: [gzip.compress(f, mtime=0) for f in idx_files()], mutations.zipped(mutations.idx), read_idx
