@@ -43,13 +43,13 @@ LEFT_OUT = re.compile(r"\.cuda(\.|$)|\.__main__$|\.kernels\.cpu\.(machine|convol
 
 @functools.cache
 def modules() -> tuple[str, ...]:
-    """Return the names of all public modules, the shortest paths first."""
+    """Return the names of all public modules, the shortest paths first, and those under Keras's names last."""
     kernels = importlib.import_module("tinycnn.kernels")
     found = {"tinycnn", "tinycnn.kernels"}
     for package in (tinycnn, kernels):
         found |= {module.name for module in pkgutil.walk_packages(package.__path__, f"{package.__name__}.")}
     public = (name for name in found if not re.search(r"\._", name) and not LEFT_OUT.search(name))
-    return tuple(sorted(public, key=lambda name: (name.count("."), name)))
+    return tuple(sorted(public, key=lambda name: (name.startswith("tinycnn.keras"), name.count("."), name)))
 
 
 def offered(name: str) -> dict[str, object]:
@@ -127,7 +127,8 @@ def entry(module: str, key: str, value: object) -> str:
     path = f"{module}.{key}"
     if inspect.isclass(value) and value.__name__ == key:
         kind = "autoexception" if issubclass(value, BaseException) else "autoclass"
-        fields = [*getattr(value, "_fields", ())]  # The docstrings of a NamedTuple's fields say nothing.
+        # The docstrings of a NamedTuple's fields say nothing.
+        fields = [*getattr(value, "_fields", ())] if issubclass(value, tuple) else []
         if dataclasses.is_dataclass(value):
             fields += [field.name for field in dataclasses.fields(value)]
         fields += [name for name in vars(value) if _is_of_scikit_learn(getattr(value, name, None))]

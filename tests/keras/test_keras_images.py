@@ -79,6 +79,21 @@ def test_flow_gives_batches_in_new_orders_and_every_image_once():
         batches[3]
 
 
+def test_images_are_written_as_they_are_made(tmp_path):
+    x = np.random.default_rng(0).random((1, 8, 8, 3)) * 255
+    batches = ImageDataGenerator(rotation_range=40).flow(
+        x, batch_size=1, save_to_dir=tmp_path, save_prefix="cat", save_format="jpeg"
+    )
+    for number, _ in enumerate(batches):
+        if number == 4:
+            break
+    names = sorted(path.name for path in tmp_path.iterdir())
+    assert names == [f"cat_0_{epoch}.jpeg" for epoch in range(5)]
+    assert image.load_img(tmp_path / names[0]).size == (8, 8)
+    with pytest.raises(ValueError, match="a folder that exists"):
+        ImageDataGenerator().flow(x, save_to_dir=tmp_path / "nothing")
+
+
 def test_subsets_of_arrays():
     x = np.arange(10.0).reshape(10, 1, 1, 1)
     generator = ImageDataGenerator(validation_split=0.2)

@@ -7,7 +7,7 @@ from scipy import ndimage
 from tinycnn import keras, layers
 from tinycnn.core.backend import Backend
 from tinycnn.keras import constraints
-from tinycnn.keras._image_layers import resizing_matrix
+from tinycnn.keras._resizing import resizing_matrix
 from tinycnn.keras._warping import FILL_MODES, affine_maps, unwarped, warped
 
 IMAGE = (6, 7, 2)

@@ -193,6 +193,7 @@ def test_to_categorical():
     rows = keras.utils.to_categorical(np.array([[2], [0]], np.uint8), 3)
     assert rows.dtype == np.float64
     assert rows.tolist() == [[0, 0, 1], [1, 0, 0]]
+    assert keras.utils.to_categorical([0, 1], dtype="int8").dtype == np.int8
     assert keras.utils.to_categorical(y=[1.0], nb_classes=2).tolist() == [[0, 1]]
     for given, count, message in (
         ([3], 3, "got 3 at index 0"),

@@ -95,6 +95,17 @@ def test_callbacks_watch_what_is_logged(data, tmp_path):
     assert sorted(re.sub(r"\d\.\d\d", "x", path.name) for path in tmp_path.iterdir()) == ["1-x.model", "2-x.model"]
 
 
+def test_callbacks_that_watch_validation_have_no_effect_without_it(data, tmp_path):
+    x, y = data
+    stopping = keras.callbacks.EarlyStopping(monitor="val_loss", patience=0)
+    best = keras.callbacks.ModelCheckpoint(tmp_path / "best", save_best_only=True)
+    every = keras.callbacks.ModelCheckpoint(tmp_path / "every")
+    with pytest.warns(UserWarning, match="EarlyStopping has no effect: it watches 'val_loss'"):
+        history = network().fit(x, y, epochs=3, verbose=0, callbacks=[stopping, best, every])
+    assert history.epoch == [0, 1, 2]
+    assert [path.name for path in tmp_path.iterdir()] == ["every"]
+
+
 def test_own_callbacks_of_keras_2(data):
     x, y = data
 
@@ -379,6 +390,8 @@ def test_what_a_model_does_not_have():
         with pytest.raises(NotHereError, match=message):
             use()
     assert not hasattr(model, "nothing_like_it")
+    with pytest.raises(TypeError, match=r"with parentheses: Dense\("):
+        keras.Sequential([keras.layers.Dense])
     with pytest.raises(TypeError, match="is a model; add its layers"):
         keras.Sequential([model])
     frozen = keras.Sequential([keras.layers.Dense(2, input_shape=(3,))], trainable=False)

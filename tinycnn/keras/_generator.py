@@ -1,12 +1,13 @@
 """``ImageDataGenerator``: images changed at random, with Keras's arguments and in Keras's order."""
 
 import numbers
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from ..core.backend import Backend
-from ..core.checks import array, boolean, integer, items, real
+from ..core.checks import array, boolean, choice, integer, items, path, real
 from ..core.messages import shown
 from ..core.seeding import Stream, generator, new_model_seed
 from ..core.types import Array
@@ -165,19 +166,19 @@ class ImageDataGenerator:
         seed : int, optional
             What is drawn follows from it.
         save_to_dir, save_prefix, save_format
-            Not possible.
+            A folder that exists, to which every image is written as well; how names begin; and ``"png"`` or ``"jpeg"``.
         ignore_class_split : ignored
         subset : {"training", "validation"}, optional
             The last images without, or the first ones as, the share of ``validation_split``.
         """
-        if save_to_dir is not None:
-            raise not_so("flow", "save_to_dir", save_to_dir, "write the images of a batch with save_img")
         first, last = self._share(subset)
         images = array(x, "x")
         part = slice(int(first * len(images)), int(last * len(images)))
         if subset is not None:
             y, sample_weight = (None if one is None else np.asarray(one)[part] for one in (y, sample_weight))
-        return NumpyArrayIterator(images[part], y, sample_weight, self._changed, batch_size, shuffle, seed)
+        batches = NumpyArrayIterator(images[part], y, sample_weight, self._changed, batch_size, shuffle, seed)
+        batches.saving = _saving(save_to_dir, save_prefix, save_format)
+        return batches
 
     def flow_from_directory(
         self,
@@ -198,11 +199,9 @@ class ImageDataGenerator:
         keep_aspect_ratio: bool = False,
     ) -> DirectoryIterator:
         """Return batches of pictures from a folder that has a folder for each class; see :class:`DirectoryIterator`."""
-        if save_to_dir is not None:
-            raise not_so("flow_from_directory", "save_to_dir", save_to_dir, "write the images with save_img")
         if keep_aspect_ratio:
             raise not_so("flow_from_directory", "keep_aspect_ratio", True, "pictures are stretched to target_size")
-        return DirectoryIterator(
+        batches = DirectoryIterator(
             directory,
             self._changed,
             target_size=target_size,
@@ -216,6 +215,8 @@ class ImageDataGenerator:
             follow_links=follow_links,
             share=self._share(subset),
         )
+        batches.saving = _saving(save_to_dir, save_prefix, save_format)
+        return batches
 
     def _share(self, subset: str | None) -> tuple[float, float]:
         """Return which part of the images a subset takes; as in Keras, validation takes the first ones."""
@@ -295,6 +296,16 @@ class ImageDataGenerator:
             span = np.where(high > low, high - low, 1)
             images = np.clip((images - low) * (255 / span) * light, 0, 255)
         return images.astype(np.float32)
+
+
+def _saving(folder: Any, prefix: Any, ending: Any) -> tuple[Path, str, str] | None:
+    """Return where batches are written, or None if they are not."""
+    if folder is None:
+        return None
+    where = path(folder, "save_to_dir")
+    if not where.is_dir():
+        raise ValueError(f"save_to_dir must be a folder that exists; got {shown(str(where))}")
+    return where, str(prefix), choice(ending, ("png", "jpeg", "jpg"), "save_format")
 
 
 def _limits(value: Any, name: str) -> tuple[float, float]:

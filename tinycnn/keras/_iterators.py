@@ -12,7 +12,7 @@ from ..core.messages import shown
 from ..core.printing import say
 from ..core.seeding import Stream, generator, new_model_seed
 from ..core.types import Array
-from ._pictures import INTERPOLATIONS, channels_of, img_to_array, load_img, pictures_in
+from ._pictures import INTERPOLATIONS, channels_of, img_to_array, load_img, pictures_in, save_img
 
 #: Changes a batch of float32 images (N, H, W, C), with a generator of random numbers.
 Change = Callable[[Array, np.random.Generator], Array]
@@ -36,12 +36,16 @@ class ImageBatches:
         By default it is drawn, and follows from :func:`tinycnn.set_seed`.
     """
 
+    #: Where each image is written, too: a folder, the beginning of the names, and their ending.
+    saving: tuple[Path, str, str] | None = None
+
     def __init__(self, n: int, batch_size: int, shuffle: bool, seed: int | None) -> None:
         self.n = self.samples = n
         self.batch_size, self.shuffle = integer(batch_size, "batch_size"), boolean(shuffle, "shuffle")
         self.seed = new_model_seed() if seed is None else integer(seed, "seed", minimum=0)
         self.epochs = 0
         self.batch_index = 0
+        self._drawn: tuple[int, Array] | None = None
 
     def __len__(self) -> int:
         return -(-self.n // self.batch_size)
@@ -50,14 +54,21 @@ class ImageBatches:
         if not 0 <= index < len(self):
             raise IndexError(f"there are {len(self)} batches; got index {index}")
         chosen = self._order()[index * self.batch_size : (index + 1) * self.batch_size]
-        return self.batch(chosen, generator(self.seed, Stream.AUGMENT, self.epochs * len(self) + index))
+        found = self.batch(chosen, generator(self.seed, Stream.AUGMENT, self.epochs * len(self) + index))
+        if self.saving is not None:
+            folder, prefix, ending = self.saving
+            for image, number in zip(found[0] if isinstance(found, tuple) else found, chosen, strict=True):
+                save_img(folder / f"{prefix}_{number}_{self.epochs}.{ending}", image)
+        return found
 
     def _order(self) -> Array:
         """Return the order of the images in this epoch."""
-        order = np.arange(self.n)
-        if self.shuffle:
-            generator(self.seed, Stream.SHUFFLE, self.epochs).shuffle(order)
-        return order
+        if self._drawn is None or self._drawn[0] != self.epochs:
+            order = np.arange(self.n)
+            if self.shuffle:
+                generator(self.seed, Stream.SHUFFLE, self.epochs).shuffle(order)
+            self._drawn = self.epochs, order
+        return self._drawn[1]
 
     def batch(self, chosen: Array, rng: np.random.Generator) -> Any:
         """Return the batch of these images."""
@@ -97,7 +108,7 @@ class NumpyArrayIterator(ImageBatches):
     change : Change
         What is done to each batch.
     batch_size, shuffle, seed
-        As for :class:`ImageBatches`.
+        How many images a batch has; whether each epoch has an order of its own; and what all draws follow from.
     """
 
     def __init__(
@@ -141,7 +152,7 @@ class DirectoryIterator(ImageBatches):
     class_mode : {"categorical", "binary", "sparse", "input"} or None
         What goes with the images: one-hot rows, 0 and 1, class numbers, the images themselves, or nothing.
     batch_size, shuffle, seed
-        As for :class:`ImageBatches`.
+        How many images a batch has; whether each epoch has an order of its own; and what all draws follow from.
     interpolation : str
         How pictures are resized.
     follow_links : bool

@@ -1,6 +1,5 @@
 """``Sequential`` as programs for Keras use it: the engine's model with the arguments of any version of Keras."""
 
-import json
 import numbers
 from collections.abc import Iterable
 from itertools import islice
@@ -20,19 +19,20 @@ from ..training.callback import Callback
 from ..training.sequences import is_sequence
 from . import constraints, losses, metrics, optimizers
 from ._batches import several
-from ._method_arguments import as_keras, destination, modern, refuse_callbacks
+from ._in_files import InFiles
+from ._method_arguments import as_keras, modern, refuse_callbacks
 from ._missing import MODELS
 from ._more_losses import fitting
 from ._old_methods import OldMethods
+from ._spelling import Spelling
 from ._telling import Missing, not_here, not_so, told
-from ._versions import KERAS_VERSION
-from .callbacks import LogsByAnyName, modernized
+from .callbacks import LogsByAnyName, modernized, watches_validation
 
 #: The arguments of ``fit`` that are the engine's, or Keras 1's.
 _FIT = ("check_finite", "augment", "fuse", "epochs")
 
 
-class Sequential(EngineSequential, OldMethods):
+class Sequential(InFiles, OldMethods):
     """A model of layers in a row, with Keras's arguments; see :class:`tinycnn.Sequential` for what it does.
 
     Parameters
@@ -71,6 +71,8 @@ class Sequential(EngineSequential, OldMethods):
         """Append a layer; ``rebuild`` has no effect."""
         if isinstance(layer, Missing):
             layer()  # it raises the error
+        if isinstance(layer, Spelling):
+            raise TypeError(f"add takes layers; write an instance, with parentheses: {layer.__name__}(...)")
         if isinstance(layer, EngineSequential):
             raise TypeError(
                 f"add takes layers, and {layer.name} is a model; add its layers one by one, before it is built"
@@ -190,6 +192,8 @@ class Sequential(EngineSequential, OldMethods):
             for callback in chosen:
                 modernized(callback, self.metrics)
             self._let_callbacks_set_the_rate(chosen)
+        if validation_data is None and not validation_split:
+            chosen = [callback for callback in chosen if not watches_validation(callback)]
         if constraints.constrained(self.layers):
             chosen.append(constraints.KeepConstraints())
         steps, x = several(x, steps_per_epoch, "steps_per_epoch")
@@ -288,7 +292,7 @@ class Sequential(EngineSequential, OldMethods):
             x = x[: wanted * (32 if batch_size is None else integer(batch_size, "batch_size"))]
         return super().predict(x, batch_size, **modern("predict", other, ("check_finite",)))
 
-    # Looking, and files ---------------------------------------------------------------------------------------
+    # Looking ---------------------------------------------------------------------------------------
 
     def summary(  # type: ignore[override]
         self,
@@ -312,44 +316,6 @@ class Sequential(EngineSequential, OldMethods):
         if (name is None) == (index is None):
             raise ValueError("get_layer takes the name of a layer, or its index; give one of them")
         return super().get_layer(name) if name is not None else self.layers[integer(index, "index", -len(self.layers))]
-
-    def to_json(self, **dumps: Any) -> str:
-        """Return the configuration, without weights, as JSON for :func:`tinycnn.keras.models.model_from_json`."""
-        content = {"class_name": "Sequential", "config": self.get_config(), "keras_version": KERAS_VERSION}
-        return json.dumps(content | {"backend": "tinycnn"}, **dumps)
-
-    def save(self, filepath: Any, overwrite: bool = True, *given: Any, **other: Any) -> None:
-        """Write the whole model to one safetensors file, whatever its name; only tinycnn reads it.
-
-        Parameters
-        ----------
-        filepath : path
-            The file.
-        overwrite : bool
-            False raises an error if the file exists.
-        *given, **other
-            ``include_optimizer``, ``save_format``, ``zipped`` and the like, which have no effect.
-        """
-        where = destination("save", filepath, overwrite, other)
-        if where.suffix in (".h5", ".hdf5", ".keras"):
-            told(
-                f"save: {where.suffix} files are written in tinycnn's own format (safetensors), which tinycnn's "
-                "load_model reads and Keras does not; save_weights('x.weights.h5') writes weights for Keras"
-            )
-        super().save(where)
-
-    def save_weights(self, filepath: Any, overwrite: bool = True, *given: Any, **other: Any) -> None:
-        """Write the weights to one file, for Keras if its name ends in ``.weights.h5``; see :meth:`save`."""
-        super().save_weights(destination("save_weights", filepath, overwrite, other))
-
-    def load_weights(self, filepath: Any, by_name: bool = False, skip_mismatch: bool = False, **other: Any) -> None:
-        """Overwrite all weights with those in a file; all of them must fit."""
-        for name, value in (("by_name", by_name), ("skip_mismatch", skip_mismatch)):
-            if value:
-                raise not_so(
-                    "load_weights", name, value, "all weights must fit; use layer.set_weights for some of them"
-                )
-        super().load_weights(filepath, **other)
 
     def __getattr__(self, name: str) -> Any:
         if name in ("inputs", "outputs", "input", "output"):

@@ -210,6 +210,21 @@ def modernized(callback: Any, metrics: dict[str, Any]) -> None:
                     callback.filepath = callback.filepath.replace(f"{{{old}{end}", f"{{{new}{end}")
 
 
+def watches_validation(callback: Any) -> bool:
+    """Return whether a callback watches a value of validation, and say that it does nothing without it, as in Keras."""
+    found = (
+        isinstance(callback, engine.MonitorCallback)
+        and callback.monitor.startswith("val_")
+        and getattr(callback, "save_best_only", True)
+    )
+    if found:
+        told(
+            f"{type(callback).__name__} has no effect: it watches {callback.monitor!r}, and there are no validation "
+            "data; give fit validation_data or validation_split"
+        )
+    return found
+
+
 class LogsByAnyName(dict[str, list[float]]):
     """The values of a history by key, which are found by the names of Keras 2.2 and before, too."""
 

@@ -13,7 +13,7 @@ from ..core.checks import items
 from ..core.description import constructor_arguments
 from ..core.public import listing
 from ..layers import Layer, deserialize, serialize
-from . import _image_layers, _more_layers, activations, constraints, initializers, regularizers
+from . import _image_layers, _more_layers, _resizing, activations, constraints, initializers, regularizers
 from ._missing import LAYERS as _MISSING
 from ._spelling import Rule, Spelling, ignored, now, only, silent
 from ._telling import looked_up, not_so, told
@@ -204,7 +204,7 @@ ReLU = LayerSpelling(
 Rescaling = LayerSpelling(engine.Rescaling)
 Reshape = LayerSpelling(engine.Reshape, dims=now("target_shape"))
 Resizing = LayerSpelling(
-    _image_layers.Resizing,
+    _resizing.Resizing,
     pad_to_aspect_ratio=only(False, cure="pad the images before you give them to the model"),
     fill_mode=silent,
     fill_value=silent,

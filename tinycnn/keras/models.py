@@ -10,7 +10,7 @@ from ..core.seeding import new_model_seed
 from ..interchange import keras_config
 from ..saving import model_file
 from ..sequential import Sequential as EngineSequential
-from . import _image_layers, _more_layers, _more_losses, _more_metrics, _more_optimizers
+from . import _image_layers, _more_layers, _more_losses, _more_metrics, _more_optimizers, _resizing
 from ._missing import MODELS, UTILS
 from ._sequential import Sequential
 from ._spelling import engine_class
@@ -26,7 +26,7 @@ _OWN: dict[str, type] = {
             _image_layers.RandomRotation,
             _image_layers.RandomTranslation,
             _image_layers.RandomZoom,
-            _image_layers.Resizing,
+            _resizing.Resizing,
             _more_layers.Permute,
             _more_layers.SeparableConv2D,
         )

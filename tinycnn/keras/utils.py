@@ -20,7 +20,9 @@ from ._telling import looked_up, not_here
 from .backend import clear_session
 
 
-def to_categorical(x: Any = None, num_classes: int | None = None, *, y: Any = None, nb_classes: Any = None) -> Array:
+def to_categorical(
+    x: Any = None, num_classes: int | None = None, dtype: Any = "float64", *, y: Any = None, nb_classes: Any = None
+) -> Array:
     """Return one-hot rows for class numbers.
 
     Parameters
@@ -29,12 +31,14 @@ def to_categorical(x: Any = None, num_classes: int | None = None, *, y: Any = No
         The class numbers, (N,) or (N, 1).
     num_classes : int, optional
         The length of a row; by default it is enough for the largest number.
+    dtype : str
+        The dtype of the rows, which Keras 2 could be given.
     y, nb_classes
-        The same, as Keras 1 and 2 called them.
+        The first two, as Keras 1 and 2 called them.
 
     Returns
     -------
-    (N, num_classes) array of float64
+    (N, num_classes) array
 
     Raises
     ------
@@ -63,7 +67,7 @@ def to_categorical(x: Any = None, num_classes: int | None = None, *, y: Any = No
         raise ValueError(
             f"class numbers must lie from 0 to num_classes - 1 = {count - 1}; got {numbers.ravel()[at]} at index {at}"
         )
-    return np.eye(count)[numbers]
+    return np.eye(count, dtype=dtype)[numbers]
 
 
 def normalize(x: Any, axis: int = -1, order: int = 2) -> Array:
