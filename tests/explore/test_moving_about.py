@@ -255,3 +255,49 @@ def test_it_is_said_while_averages_have_not_settled(page: Any, training: Served)
     wait_for_text(page, "#inside .early", "come from 1 batch so far; they settle after about 299.")
     page.get_by_role("combobox", name="Pass").select_option("training")
     page.locator("#inside .early").wait_for(state="hidden")
+
+
+def refused_by(page: Any) -> list[str]:
+    """Return a list that gets the path of every request of the page that is answered with an error."""
+    found: list[str] = []
+    page.on("response", lambda answer: answer.status >= 400 and found.append(answer.url))
+    return found
+
+
+def test_a_pass_that_was_forgotten_is_not_asked_for(page: Any, training: Served) -> None:
+    """While the pass with new weights is on its way, the old one is shown from what the page has of it."""
+    page.get_by_role("button", name="Look inside").press("Enter")
+    page.wait_for_selector(".panel output.value")
+    refused, waiting = refused_by(page), list[Any]()
+    page.route("**/api/trace", lambda route: waiting.append(route))
+    training.training.step()
+    assert training.training.wait(60)
+    for _ in range(100):
+        if waiting:
+            break
+        page.wait_for_timeout(50)
+    page.get_by_role("combobox", name="Theme").select_option("dark")
+    page.get_by_role("button", name="As a matrix").press("Enter")
+    page.wait_for_selector(".product tr.lit")
+    page.wait_for_timeout(300)
+    assert waiting
+    for route in waiting:
+        route.continue_()
+    page.unroute("**/api/trace")
+    settled(page)
+    assert refused == []
+
+
+def test_weights_that_somebody_else_has_changed_are_shown(page: Any, open_page: Any) -> None:
+    session = open_page(session_of("one channel"), "image=test-1&layer=0")
+    page.wait_for_selector(".panel output.value")
+    refused = refused_by(page)
+    with session.changing_weights() as model:
+        model.set_weights([2 * array for array in model.get_weights()])
+    page.locator('.layers button[value="3"]').press("Enter")
+    wait_for_number(page, "test-1 prediction forward 3 ")
+    settled(page)
+    assert len(refused) == 1  # it could not know; then it has asked for another pass
+    assert page.locator(".problem").is_hidden()
+    answer = session.model.trace(session.data.x_test[1:2], [1], training=False)[3].y.max()
+    assert page.locator(".panel output.value").first.text_content() == str(answer)

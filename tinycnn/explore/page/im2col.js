@@ -193,7 +193,7 @@ export function mount(section, app) {
     state.set({ at: [...matrix.positionOf(row), index[2]].join(","), column: columns[channel - matrix.channels[0]] });
   }
 
-  const draw = () => show().catch((error) => { app.say(error.message); console.error(error); });
+  const draw = () => show().catch((error) => error.isOld || app.failed(error));
   app.watch(draw);
   state.watch((changed) => {
     if (["view", "layer", "at", "part", "column", "pixel", "theme", "teacher", "predict"].some((name) => changed.has(name))) draw();

@@ -261,11 +261,7 @@ export function mount(section, app) {
     drawRow();
     drawAnswer();
     if (check) check.hidden = way() === "forward";
-    drawDetail().catch((error) => {
-      // Another tab, or a training, has changed the weights.
-      if (error.message.includes("not kept any more")) app.weightsChanged();
-      else app.failed(error);
-    });
+    drawDetail().catch((error) => error.isOld || app.failed(error));
   }
 
   app.watch(draw);

@@ -64,15 +64,26 @@ const app = {
   async weightsChanged() {
     await trainedUntil();
     app.network = await source.network();
-    held.clear();
-    await look();
+    await look(); // until there is a new pass, what is held of the old one is shown: the server has forgotten it
   },
-  /** Return what a layer holds in this pass: parameters, buffers and their gradients. */
+  /**
+   * Return what a layer holds in this pass: parameters, buffers and their gradients.
+   *
+   * If the pass is not kept any more, because another tab or a training has changed the weights, the error is marked
+   * with `isOld`: nobody has to be told, because a new pass is asked for.
+   */
   layerArrays(layer) {
-    const key = `${app.pass.description.trace}/${layer}`;
+    const { trace } = app.pass.description;
+    const key = `${trace}/${layer}`;
     if (!held.has(key)) {
-      const found = source.layer(app.pass.description.trace, layer);
-      found.catch(() => held.delete(key));
+      const found = source.layer(trace, layer);
+      found.catch((error) => {
+        held.delete(key);
+        error.isOld = error.message.includes("not kept any more");
+        if (!error.isOld || renewed === trace || trace !== app.pass.description.trace) return;
+        renewed = trace;
+        app.weightsChanged().catch(app.failed);
+      });
       held.set(key, found);
       while (held.size > 24) held.delete(held.keys().next().value);
     }
@@ -80,6 +91,8 @@ const app = {
   },
 };
 const held = new Map();
+/** The pass in whose place another one was asked for. */
+let renewed = null;
 
 /** In a recording, take the weights of the step of its training that the address names. */
 async function trainedUntil() {

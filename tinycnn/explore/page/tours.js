@@ -87,7 +87,7 @@ export function mountTours(main, app) {
     box.dataset.step = `${now.name} ${k}`;
   }
 
-  const show = (moves) => enter(moves).catch((error) => { app.say(error.message); console.error(error); });
+  const show = (moves) => enter(moves).catch((error) => error.isOld || app.failed(error));
   app.watch(() => {
     show(!asGiven);
     asGiven = false;
