@@ -11,6 +11,7 @@ from tinycnn import Sequential, layers, set_seed
 
 pytest.importorskip("starlette", reason="the extra explore is not installed")
 
+from measure_page import growth
 from serving import Served, served_training
 
 from tinycnn.explore.session import Data, Session
@@ -192,3 +193,15 @@ def test_axe_finds_nothing(page: Any, served: Served, theme: str) -> None:
         found = axe.Axe().run(page)
         assert found.violations_count == 0, found.generate_report()
         assert page.evaluate("() => document.documentElement.scrollWidth") <= width
+
+
+def test_the_page_holds_no_more_after_hundreds_of_steps(page: Any, served: Served) -> None:
+    """Half an hour of training is thousands of steps; tests/explore/measure_page.py makes as many as it is told."""
+    page.goto(served.client.address + "#view=inside&image=test-0")
+    page.wait_for_selector(".panel output.value")
+    page.get_by_role("button", name="Train").press("Enter")
+    first, *_, before, last = growth(page, steps=600, warm=150, looks=4)
+    assert served.training.wait(30)
+    # At one look there may be an answer on its way; what is left behind is there at both.
+    assert min(last["bytes"], before["bytes"]) - first["bytes"] < 500_000
+    assert min(last["nodes"], before["nodes"]) - first["nodes"] < 100
