@@ -33,7 +33,7 @@ export const loss = {
     {
       set: ({ n, at }) => ({ view: "inside", way: "forward", layer: n, at, part: "", predict: "" }),
       text: ({ layer, label, other, scores, data, nameOf, isTrue }) => [
-        `${layer.name} gives each class a score. A score can be any number; the larger it is, the surer the network is of the class. ${nameOf(label)}, ${isTrue ? "the true class" : "the class that was chosen"}, has ${number(scores.data[label], data, true)}; the best of the others, ${nameOf(other)}, has ${number(scores.data[other], data, true)}.`,
+        `${layer.parameters.kernel ? `${layer.name} gives each class a score` : `What comes into ${layer.name} is a score for each class`}. A score can be any number; the larger it is, the surer the network is of the class. ${nameOf(label)}, ${isTrue ? "the true class" : "the class that was chosen"}, has ${number(scores.data[label], data, true)}; the best of the others, ${nameOf(other)}, has ${number(scores.data[other], data, true)}.`,
         "Only differences of scores count: if all of them were larger by 5, the answer would be the same.",
       ],
     },
