@@ -2,9 +2,23 @@
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 import tinycnn
-from tinycnn import Sequential, callbacks, layers, load_model, losses, metrics, optimizers, plotting, testing
+from tinycnn import (
+    Sequential,
+    callbacks,
+    layers,
+    load_model,
+    losses,
+    metrics,
+    optimizers,
+    plotting,
+    profile,
+    regularizers,
+    testing,
+)
 from tinycnn.core.backend import BACKENDS, Backend
 
 EVERY_BACKEND = pytest.mark.parametrize("backend", BACKENDS)
@@ -117,6 +131,37 @@ def test_gradients_of_a_network(backend, end, outputs):
     assert model.chain_loss.from_logits
     assert not model.loss.from_logits
     testing.check_gradients(model, x.astype(float), labels)
+
+
+@EVERY_BACKEND
+@settings(max_examples=15)
+@given(data=st.data())
+def test_gradients_of_drawn_networks(backend, data):
+    """Convolutions of any geometry, one number or several for each image or for each pixel, soft labels, penalties."""
+    side, filters, kernel = (data.draw(st.integers(low, high)) for low, high in ((4, 7), (1, 3), (1, 3)))
+    outputs, by_pixel, joined = data.draw(st.integers(1, 3)), data.draw(st.booleans()), data.draw(st.booleans())
+    strides, padding = data.draw(st.integers(1, 2)), data.draw(st.sampled_from(["same", "valid"]))
+    rng = np.random.default_rng(data.draw(st.integers(0, 2**16)))
+    tinycnn.set_seed(data.draw(st.integers(0, 99)))
+    penalty = data.draw(st.sampled_from(["l1", "l2", regularizers.L1L2(0.1, 0.2)]))
+    end = layers.Conv2D(outputs, 1) if by_pixel else layers.Dense(outputs)
+    with tinycnn.use_backend(backend):
+        model = Sequential([layers.Input((side, side, 2))], dtype="float64")
+        model.add(
+            layers.Conv2D(
+                filters, kernel, strides=strides, padding=padding, activation="tanh", kernel_regularizer=penalty
+            )
+        )
+        for layer in (
+            *([] if by_pixel else [layers.Flatten()]),
+            end,
+            *([layers.Activation("sigmoid")] if joined else []),
+        ):
+            model.add(layer)
+    model.compile("sgd", BINARY(from_logits=not joined, label_smoothing=data.draw(st.sampled_from([0.0, 0.3]))))
+    shape = (3, *model.output_shape)
+    y = rng.uniform(size=shape) if data.draw(st.booleans()) else rng.integers(0, 2, shape)
+    testing.check_gradients(model, rng.normal(size=(3, side, side, 2)), y, seed=data.draw(st.integers(0, 99)))
 
 
 @EVERY_BACKEND
@@ -339,6 +384,12 @@ def test_looking_inside(capsys):
     np.testing.assert_allclose(trace[-1].dy[:, 0], (model.predict(x)[:, 0] - y) / 3, rtol=1e-5, atol=1e-7)
     model.summary(plan=True)
     assert "+ loss" in capsys.readouterr().out
+
+
+def test_a_profile():
+    found = profile.profile(network(), 4, fuse=False)
+    assert found.loss > 0
+    assert [entry.name for entry in found.entries][-1] == "dense"
 
 
 def test_pictures():

@@ -30,7 +30,8 @@ export const rescaling = inPlace((layer, { x }) => constant(layer.settings.scale
   offset: (layer, { x }) => constant(layer.settings.offset ?? 0, x),
 });
 
-const scaleOf = (layer, x) => constant(1 / (1 - layer.settings.rate), x);
+/** With rate 1 nothing is kept, so that nothing is scaled. */
+const scaleOf = ({ settings: { rate } }, x) => (rate < 1 ? constant(1 / (1 - rate), x) : 0);
 
 /** In prediction, where there is no mask, nothing is changed. */
 export const dropout = inPlace((layer, { x, mask }, k) => (mask ? (mask.data[k] ? scaleOf(layer, x) : null) : 1), {
