@@ -59,6 +59,10 @@ def test_what_is_missing_may_be_imported_and_says_what_to_do_when_it_is_used(mod
         exec("class Own(thing): pass", {"thing": thing})  # a class statement asks the placeholder
 
 
+def test_nothing_is_an_object_of_a_missing_class():
+    assert not isinstance(keras.layers.Dense(2), keras.layers.LSTM)
+
+
 def test_a_missing_layer_is_named_when_it_is_added():
     with pytest.raises(NotHereError, match="LSTM"):
         keras.Sequential([keras.layers.LSTM])

@@ -1,6 +1,8 @@
 """``keras.Sequential``: methods and arguments of every version of Keras, and what they return."""
 
+import copy
 import json
+import pickle
 import re
 
 import numpy as np
@@ -378,6 +380,32 @@ def test_a_clone_has_other_weights():
     clone = keras.models.clone_model(model)
     assert clone.count_params() == model.count_params()
     assert not np.array_equal(clone.get_weights()[0], model.get_weights()[0])
+
+
+def test_copies_and_pickles_of_a_model(data):
+    x, y = data
+    model = network()
+    model.fit(x, y, verbose=0)
+    for again in (copy.deepcopy(model), pickle.loads(pickle.dumps(model))):  # noqa: S301
+        assert type(again) is keras.Sequential
+        assert np.array_equal(again.predict(x), model.predict(x))
+        assert again.history.history["acc"] == model.history.history["acc"]
+
+
+def test_models_of_keras_are_read(tmp_path):
+    from fixtures import __path__ as fixtures
+
+    for name in ("model.keras", "model.h5", "keras2.h5"):
+        path = f"{fixtures[0]}/keras/{name}"
+        model = keras.models.load_model(path)
+        assert type(model) is keras.Sequential
+        assert model.metrics_names == ["loss", "accuracy"]
+        assert not keras.models.load_model(path, compile=False).compiled
+    model.save_weights(tmp_path / "x.weights.h5")
+    weights = model.get_weights()
+    model.set_weights([np.zeros_like(weight) for weight in weights])
+    model.load_weights(tmp_path / "x.weights.h5")
+    assert all(map(np.array_equal, model.get_weights(), weights))
 
 
 def test_what_a_model_does_not_have():

@@ -7,12 +7,12 @@ from typing import Any
 import numpy as np
 
 from ..core.backend import Backend
-from ..core.checks import array, boolean, choice, integer, items, path, real
+from ..core.checks import any_array, array, boolean, choice, integer, items, path, real
 from ..core.messages import shown
 from ..core.seeding import Stream, generator, new_model_seed
 from ..core.types import Array
 from ._iterators import DirectoryIterator, NumpyArrayIterator
-from ._telling import not_so, told
+from ._telling import is_one_of, not_so, told
 from ._warping import affine_maps, checked_fill, warped
 
 _EPSILON = 1e-6
@@ -22,8 +22,8 @@ class ImageDataGenerator:
     """Batches of images that are turned, shifted, sheared, zoomed, mirrored, brightened and scaled at random.
 
     The amounts are drawn, and the changes made, in Keras's order; what is drawn follows from a seed, so that a run
-    repeats. Pixels are moved by a kernel, a batch at a time, which is faster than Keras's way by far.
-    ``Sequential.fit(augment=tinycnn.Augmentation(...))`` is faster still, and resumes to the bit.
+    repeats. Pixels are moved by a kernel, a batch at a time. ``Sequential.fit(augment=tinycnn.Augmentation(...))``
+    does so without copies, and a fit that was interrupted resumes to the bit with it.
 
     Parameters
     ----------
@@ -105,12 +105,12 @@ class ImageDataGenerator:
         if zca_whitening:
             cure = "featurewise_center and featurewise_std_normalization are the nearest"
             raise not_so(kind, "zca_whitening", zca_whitening, cure)
-        if data_format not in (None, "channels_last"):
+        if not is_one_of(data_format, None, "channels_last"):
             cure = "images are (N, H, W, C) here: transpose them with x.transpose(0, 2, 3, 1)"
             raise not_so(kind, "data_format", data_format, cure)
-        if interpolation_order != 1:
+        if not is_one_of(interpolation_order, 1):
             raise not_so(kind, "interpolation_order", interpolation_order, "values between pixels are bilinear")
-        if getattr(dtype, "name", dtype) not in (None, "float32"):
+        if not is_one_of(getattr(dtype, "name", dtype), None, "float32"):
             raise not_so(kind, "dtype", dtype, "batches are float32: leave the argument out")
         self.samplewise_std_normalization = boolean(samplewise_std_normalization, "samplewise_std_normalization")
         self.samplewise_center = boolean(samplewise_center, "samplewise_center") or self.samplewise_std_normalization
@@ -172,10 +172,13 @@ class ImageDataGenerator:
             The last images without, or the first ones as, the share of ``validation_split``.
         """
         first, last = self._share(subset)
-        images = array(x, "x")
+        images = np.atleast_1d(array(x, "x"))
         part = slice(int(first * len(images)), int(last * len(images)))
         if subset is not None:
-            y, sample_weight = (None if one is None else np.asarray(one)[part] for one in (y, sample_weight))
+            y, sample_weight = (
+                None if one is None else np.atleast_1d(any_array(one, name))[part]
+                for one, name in ((y, "y"), (sample_weight, "sample_weight"))
+            )
         batches = NumpyArrayIterator(images[part], y, sample_weight, self._changed, batch_size, shuffle, seed)
         batches.saving = _saving(save_to_dir, save_prefix, save_format)
         return batches
@@ -222,7 +225,7 @@ class ImageDataGenerator:
         """Return which part of the images a subset takes; as in Keras, validation takes the first ones."""
         if subset is None:
             return 0.0, 1.0
-        if subset not in ("training", "validation") or not self.validation_split:
+        if not is_one_of(subset, "training", "validation") or not self.validation_split:
             raise ValueError(
                 "subset must be 'training' or 'validation', of a generator with a validation_split; got "
                 f"{shown(subset)} and validation_split={self.validation_split}"
@@ -231,11 +234,12 @@ class ImageDataGenerator:
 
     def fit(self, x: Any, augment: bool = False, rounds: int = 1, seed: int | None = None) -> None:
         """Compute what ``featurewise_center`` and ``featurewise_std_normalization`` need, from images (N, H, W, C)."""
-        images = array(x, "x").astype(np.float32)
+        with np.errstate(over="ignore"):
+            images = array(x, "x").astype(np.float32)
         if images.ndim != 4 or not len(images):
             raise ValueError(f"x must be images of shape (N, H, W, C); got shape {images.shape}")
         if boolean(augment, "augment"):
-            rng = generator(new_model_seed() if seed is None else seed, Stream.AUGMENT, 0)
+            rng = generator(new_model_seed() if seed is None else integer(seed, "seed", 0), Stream.AUGMENT, 0)
             images = np.concatenate([self._moved(images.copy(), rng) for _ in range(integer(rounds, "rounds"))])
         axes = (0, 1, 2)
         self.mean = images.mean(axis=axes, dtype=np.float64).astype(np.float32)

@@ -7,15 +7,15 @@ from typing import Any
 
 import numpy as np
 
-from ..core.checks import boolean, choice, integer, items, pair, real
+from ..core.checks import boolean, choice, integer, pair, real
 from ..core.checks import path as checked_path
 from ..core.messages import shown
 from ..core.printing import say
 from ..core.seeding import Stream, generator, new_model_seed
 from ..core.types import Array
-from ._iterators import ImageBatches, class_folders
+from ._iterators import ImageBatches, class_folders, folder_names
 from ._pictures import INTERPOLATIONS, channels_of, img_to_array, load_img, pictures_in
-from ._telling import not_here, not_so
+from ._telling import is_one_of, not_here, not_so
 
 #: The most bytes of pictures that :meth:`ImageDataset.cache` keeps in memory.
 MOST_KEPT = 2**31
@@ -226,17 +226,17 @@ def image_dataset_from_directory(
     ImageDataset, or two of them
     """
     name, root = "image_dataset_from_directory", checked_path(directory, "directory")
-    if labels not in ("inferred", None):
+    if not is_one_of(labels, "inferred", None):
         raise not_so(name, "labels", labels, "put the pictures into a folder for each class")
     if pad_to_aspect_ratio:
         raise not_so(name, "pad_to_aspect_ratio", True, "write crop_to_aspect_ratio=True, or leave it out")
-    if data_format not in (None, "channels_last"):
+    if not is_one_of(data_format, None, "channels_last"):
         raise not_so(name, "data_format", data_format, "images are (N, H, W, C) here")
     mode = None if labels is None or label_mode is None else choice(label_mode, _MODES, "label_mode")
     size = pair(image_size, "image_size")
     channels_of(color_mode, name)
     choice(interpolation, INTERPOLATIONS, "interpolation")
-    folders = class_folders(root) if class_names is None else items(class_names, "class_names", "names of folders")
+    folders = class_folders(root) if class_names is None else folder_names(class_names, "class_names")
     if mode == "binary" and len(folders) != 2:
         raise ValueError(f"label_mode 'binary' is for two classes; {root} has {len(folders)}: {shown(folders)}")
     found = [(one, label) for label, folder in enumerate(folders) for one in pictures_in(root / folder, follow_links)]
@@ -276,7 +276,7 @@ def _parts(found: list[Any], share: float | None, subset: str | None, shuffle: b
     """Return the parts that were asked for; what is held out are the last ones in an order that the seed determines."""
     if share is None and subset is None:
         return [found]
-    if share is None or subset not in ("training", "validation", "both"):
+    if share is None or not is_one_of(subset, "training", "validation", "both"):
         raise ValueError(
             "validation_split and subset belong together: subset is 'training', 'validation' or 'both'; got "
             f"validation_split={shown(share)} and subset={shown(subset)}"
@@ -290,4 +290,4 @@ def _parts(found: list[Any], share: float | None, subset: str | None, shuffle: b
     if not held_out:
         raise ValueError(f"validation_split={share} of {len(found)} pictures leaves none to hold out; give more")
     split = {"training": order[:-held_out], "validation": order[-held_out:]}
-    return [[found[one] for one in split[name]] for name in (split if subset == "both" else (subset,))]
+    return [[found[one] for one in split[name]] for name in (split if subset == "both" else (str(subset),))]

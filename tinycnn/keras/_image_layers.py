@@ -17,7 +17,7 @@ from ..core.types import Array, Shape
 from ..core.workspace import Workspace
 from ..layers import Layer
 from ..layers.conv import image_size
-from ._telling import not_so
+from ._telling import is_one_of, not_so
 from ._warping import affine_maps, checked_fill, unwarped, warped
 
 
@@ -88,7 +88,7 @@ class _Warping(RandomImages):
     ) -> None:
         super().__init__(seed, **base)
         self.fill_mode = checked_fill(fill_mode)
-        if interpolation != "bilinear":
+        if not is_one_of(interpolation, "bilinear"):
             raise not_so(type(self).__name__, "interpolation", interpolation, "leave it out; values are bilinear")
         self.interpolation = "bilinear"
         self.fill_value = real(fill_value, "fill_value")
@@ -222,9 +222,9 @@ class RandomZoom(_Warping):
         self.height_factor, self.width_factor = height_factor, width_factor
         self._rows = limits(height_factor, "height_factor")
         self._columns = None if width_factor is None else limits(width_factor, "width_factor")
-        for low, _ in filter(None, (self._rows, self._columns)):
-            if low <= -1:
-                raise ValueError(f"a factor of RandomZoom must be greater than -1; got {low}")
+        for name, both in (("height_factor", self._rows), ("width_factor", self._columns)):
+            if both is not None and both[0] <= -1:
+                raise ValueError(f"{name} must be greater than -1, and a number less than 1; got {both[0]}")
 
     def amounts(self, rng: np.random.Generator, images: int) -> dict[str, Any]:
         rows = 1 + rng.uniform(*self._rows, images)
@@ -250,9 +250,14 @@ class RandomContrast(RandomImages):
         self, factor: Any, value_range: tuple[float, float] = (0, 255), seed: int | None = None, **base: Any
     ) -> None:
         super().__init__(seed, **base)
-        self.factor, self.value_range = factor, tuple(value_range)
-        one = isinstance(factor, numbers.Real)
-        below, above = (factor, factor) if one else tuple(items(factor, "factor", "two numbers"))
+        self.factor, self.value_range = (
+            factor,
+            limits(tuple(items(value_range, "value_range", "two numbers")), "value_range"),
+        )
+        both = [factor, factor] if isinstance(factor, numbers.Real) else items(factor, "factor", "two numbers")
+        if len(both) != 2:
+            raise ValueError(f"factor must be a number, or two of them; got {shown(factor)}")
+        below, above = both
         self._limits = 1 - real(below, "factor", 0, 1), 1 + real(above, "factor", 0)
 
     def _stretched(self, x: Array, step: int) -> tuple[Array, Array]:

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from ..core.checks import any_array, array, boolean, choice, integer, items, pair
+from ..core.checks import any_array, array, boolean, choice, integer, items, pair, word
 from ..core.checks import path as checked_path
 from ..core.messages import shown
 from ..core.printing import say
@@ -123,8 +123,8 @@ class NumpyArrayIterator(ImageBatches):
         self.y = None if y is None else any_array(y, "y")
         self.sample_weight = None if sample_weight is None else array(sample_weight, "sample_weight")
         for name, other in (("y", self.y), ("sample_weight", self.sample_weight)):
-            if other is not None and len(other) != len(self.x):
-                raise ValueError(f"x and {name} must be equally long; got {len(self.x)} and {len(other)}")
+            if other is not None and other.shape[:1] != self.x.shape[:1]:
+                raise ValueError(f"x and {name} must be equally long; got shapes {self.x.shape} and {other.shape}")
         self._change = change
         super().__init__(len(self.x), batch_size, shuffle, seed)
 
@@ -193,7 +193,7 @@ class DirectoryIterator(ImageBatches):
         known = ("categorical", "binary", "sparse", "input")
         self.class_mode = None if class_mode is None else choice(class_mode, known, "class_mode")
         root = Path(self.directory)
-        folders = class_folders(root) if classes is None else items(classes, "classes", "names of folders")
+        folders = class_folders(root) if classes is None else folder_names(classes, "classes")
         self.class_indices = {name: label for label, name in enumerate(folders)}
         self.num_classes = len(folders)
         if self.class_mode == "binary" and self.num_classes != 2:
@@ -225,6 +225,14 @@ class DirectoryIterator(ImageBatches):
         if self.class_mode == "categorical":
             return images, np.eye(self.num_classes, dtype=np.float32)[labels]
         return images, labels.astype(np.float32)
+
+
+def folder_names(value: Any, name: str) -> list[str]:
+    """Return the names of folders that a user gives; ``name`` is what errors call the argument."""
+    found = [word(one, name) for one in items(value, name, "names of folders")]
+    if not found:
+        raise ValueError(f"{name} must hold the name of at least one folder; got {shown(value)}")
+    return found
 
 
 def class_folders(root: Path) -> list[str]:

@@ -5,7 +5,9 @@ from typing import Any, NoReturn
 
 from ..callbacks import History
 from ..core.checks import real
+from ..core.messages import shown
 from ..core.types import Array
+from ..training.sequences import is_sequence
 from ._method_arguments import modern
 from ._telling import not_here, not_so
 
@@ -33,6 +35,8 @@ class OldMethods:
 
     def fit_generator(self, generator: Any, steps_per_epoch: Any = None, epochs: int = 1, **other: Any) -> History:
         """Train on batches; ``fit`` does the same today."""
+        if not hasattr(generator, "__iter__") and not is_sequence(generator):
+            raise TypeError(f"generator must yield batches (x, y); got {shown(generator)}")
         verbose = other.pop("verbose", 1)
         if "samples_per_epoch" in other:
             steps_per_epoch = self._as_steps(generator, other.pop("samples_per_epoch"), "samples_per_epoch")

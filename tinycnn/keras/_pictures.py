@@ -11,7 +11,7 @@ from ..core.checks import path as checked_path
 from ..core.files import write_whole
 from ..core.types import Array
 from ..datasets import _image_file
-from ._telling import not_so
+from ._telling import is_one_of, not_so
 
 #: Keras's names for the ways to find values between pixels.
 INTERPOLATIONS = {
@@ -27,7 +27,7 @@ _CHANNELS_LAST = "images are (H, W, C) here: leave the argument out"
 
 def channels_of(color_mode: Any, name: str) -> int:
     """Return how many channels a colour mode of Keras's has: 1 for grey, 3 for colours."""
-    if color_mode == "rgba":
+    if is_one_of(color_mode, "rgba"):
         raise not_so(name, "color_mode", color_mode, "transparent parts become black or white: write 'rgb'")
     return {"grayscale": 1, "rgb": 3}[choice(color_mode, ("grayscale", "rgb"), "color_mode")]
 
@@ -87,9 +87,10 @@ def img_to_array(img: Any, data_format: Any = None, dtype: Any = None) -> Array:
     dtype : str, optional
         By default ``"float32"``.
     """
-    if data_format not in (None, "channels_last"):
+    if not is_one_of(data_format, None, "channels_last"):
         raise not_so("img_to_array", "data_format", data_format, _CHANNELS_LAST)
-    pixels = array(np.asarray(img), "img").astype("float32" if dtype is None else dtype)
+    with np.errstate(over="ignore"):
+        pixels = array(img, "img").astype("float32" if dtype is None else dtype)
     if pixels.ndim == 2:
         pixels = pixels[..., np.newaxis]
     if pixels.ndim != 3:
@@ -111,7 +112,7 @@ def array_to_img(x: Any, data_format: Any = None, scale: bool = True, dtype: Any
     dtype : ignored
         Images have bytes.
     """
-    if data_format not in (None, "channels_last"):
+    if not is_one_of(data_format, None, "channels_last"):
         raise not_so("array_to_img", "data_format", data_format, _CHANNELS_LAST)
     pixels = array(x, "x").astype(np.float64)
     if pixels.ndim != 3 or pixels.shape[2] not in (1, 3):

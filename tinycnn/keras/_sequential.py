@@ -9,7 +9,7 @@ import numpy as np
 
 from .. import schedules
 from ..callbacks import History, LearningRateScheduler, ReduceLROnPlateau
-from ..core.checks import boolean, integer
+from ..core.checks import array, boolean, integer, items
 from ..core.printing import say
 from ..core.types import Array
 from ..inspection import summary
@@ -25,7 +25,7 @@ from ._missing import MODELS
 from ._more_losses import fitting
 from ._old_methods import OldMethods
 from ._spelling import Spelling
-from ._telling import Missing, not_here, not_so, told
+from ._telling import Missing, is_one_of, not_here, not_so, told
 from .callbacks import LogsByAnyName, modernized, watches_validation
 
 #: The arguments of ``fit`` that are the engine's, or Keras 1's.
@@ -122,7 +122,7 @@ class Sequential(InFiles, OldMethods):
         weights = loss_weights if isinstance(loss_weights, list | tuple) else [loss_weights]
         if metrics is None and not all(one is None or isinstance(one, numbers.Real) for one in weights):
             metrics, weights = loss_weights, []  # compile(optimizer, loss, metrics) of Keras 2
-        if not all(one is None or one == 1 for one in weights):
+        if not all(is_one_of(one, None, 1, 1.0) for one in weights):
             raise not_so(
                 "compile", "loss_weights", loss_weights, "there is one loss: multiply the learning rate instead"
             )
@@ -185,19 +185,23 @@ class Sequential(InFiles, OldMethods):
             and 2.
         """
         other = modern("fit", other, _FIT)
-        if validation_freq != 1:
+        if not is_one_of(validation_freq, 1):
             raise not_so("fit", "validation_freq", validation_freq, "validation follows every epoch")
-        chosen = [] if callbacks is None else [callbacks] if isinstance(callbacks, Callback) else list(callbacks)
+        single = isinstance(callbacks, Callback)
+        chosen = (
+            [callbacks] if single else items(() if callbacks is None else callbacks, "callbacks", "Callback objects")
+        )
         if self.compiled:
             for callback in chosen:
                 modernized(callback, self.metrics)
             self._let_callbacks_set_the_rate(chosen)
-        if validation_data is None and not validation_split:
+        validated = validation_data is not None or not is_one_of(validation_split, 0, 0.0, None)
+        if not validated:
             chosen = [callback for callback in chosen if not watches_validation(callback)]
         if constraints.constrained(self.layers):
             chosen.append(constraints.KeepConstraints())
         steps, x = several(x, steps_per_epoch, "steps_per_epoch")
-        if validation_data is None and not validation_split:
+        if not validated:
             validation_steps = None
         more, validation_data = several(validation_data, validation_steps, "validation_steps")
         given: dict[str, Any] = {"epochs": epochs, **other}
@@ -287,10 +291,10 @@ class Sequential(InFiles, OldMethods):
         wanted, x = several(x, steps, "steps")
         if wanted is not None and (is_sequence(x) or hasattr(x, "__next__")):
             batches = (x[index] for index in range(min(wanted, len(x)))) if is_sequence(x) else islice(x, wanted)
-            x = np.concatenate([one[0] if isinstance(one, tuple) else one for one in batches])
-        elif wanted is not None:
-            x = x[: wanted * (32 if batch_size is None else integer(batch_size, "batch_size"))]
-        return super().predict(x, batch_size, **modern("predict", other, ("check_finite",)))
+            arrays = [array(one[0] if isinstance(one, tuple) else one, "x") for one in batches]
+            x = np.concatenate([np.atleast_1d(one) for one in arrays])
+            wanted = None
+        return super().predict(x, batch_size, steps=wanted, **modern("predict", other, ("check_finite",)))
 
     # Looking ---------------------------------------------------------------------------------------
 
@@ -315,7 +319,11 @@ class Sequential(InFiles, OldMethods):
         """Return a layer by its name or by its place."""
         if (name is None) == (index is None):
             raise ValueError("get_layer takes the name of a layer, or its index; give one of them")
-        return super().get_layer(name) if name is not None else self.layers[integer(index, "index", -len(self.layers))]
+        return (
+            super().get_layer(name)
+            if name is not None
+            else self.layers[integer(index, "index", -len(self.layers), len(self.layers) - 1)]
+        )
 
     def __getattr__(self, name: str) -> Any:
         if name in ("inputs", "outputs", "input", "output"):

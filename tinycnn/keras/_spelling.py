@@ -11,7 +11,7 @@ from typing import Any
 
 from ..core.description import constructor_arguments
 from ..core.messages import unexpected
-from ._telling import PAGE, not_so, told
+from ._telling import PAGE, is_one_of, not_so, told
 
 #: A rule for an argument that the engine does not have. It gets the class's name, the argument's and the value, and
 #: returns what is to be added to the engine's arguments, or raises.
@@ -22,7 +22,7 @@ def only(*allowed: Any, cure: str) -> Rule:
     """Return the rule for an argument that may have these values alone, which say what is so anyway."""
 
     def rule(kind: str, name: str, value: Any) -> dict[str, Any]:
-        if any(one is value or (type(one) is type(value) and one == value) for one in allowed):
+        if is_one_of(value, *allowed):
             return {}
         raise not_so(kind, name, value, cure)
 

@@ -35,6 +35,11 @@ def not_so(label: str, argument: str, value: Any, cure: str) -> ValueError:
     return ValueError(f"{label}: {argument}={shown(value)} is not possible in tinycnn; {cure}. See {PAGE}")
 
 
+def is_one_of(value: Any, *allowed: Any) -> bool:
+    """Return whether a value is one of some plain ones, and of its type; objects of other types are not compared."""
+    return any(one is value or (type(one) is type(value) and one == value) for one in allowed)
+
+
 class Missing:
     """A name of Keras's that tinycnn does not have.
 
@@ -55,6 +60,9 @@ class Missing:
 
     def __mro_entries__(self, bases: tuple[Any, ...]) -> NoReturn:
         raise not_here(self.__name__, self._cure)
+
+    def __instancecheck__(self, thing: Any) -> bool:
+        return False
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__"):

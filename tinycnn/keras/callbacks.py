@@ -12,7 +12,7 @@ from ..training.callback import Logs
 from ._event_file import EventFile
 from ._missing import CALLBACKS as _MISSING
 from ._spelling import Spelling, ignored, now, only, silent
-from ._telling import looked_up, told
+from ._telling import is_one_of, looked_up, told
 
 #: The methods of Keras 1 and 2, and what they are called now.
 _OLD_METHODS = {"on_batch_begin": "on_train_batch_begin", "on_batch_end": "on_train_batch_end"}
@@ -159,7 +159,7 @@ class _CheckpointSpelling(Spelling):
         period = named.pop("period", 1)
         found = self.translated(given, named)
         self.check(found)
-        return self.cls(**found) if period == 1 else PeriodicCheckpoint(period=period, **found)
+        return self.cls(**found) if is_one_of(period, 1) else PeriodicCheckpoint(period=period, **found)
 
 
 BackupAndRestore = Spelling(

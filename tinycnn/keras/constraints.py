@@ -123,18 +123,21 @@ unit_norm = unitnorm = UnitNorm
 _KNOWN = {"max_norm": MaxNorm, "min_max_norm": MinMaxNorm, "non_neg": NonNeg, "unit_norm": UnitNorm}
 
 
-def get(identifier: Any) -> Any:
-    """Return the constraint that a name, a class or a function of weights stands for; None is none."""
+def get(identifier: Any, name: str = "a constraint") -> Any:
+    """Return the constraint that a name, a class or a function of weights stands for; None is none.
+
+    ``name`` is what errors call the argument.
+    """
     if isinstance(identifier, str):
         plain = {name.replace("_", ""): cls for name, cls in _KNOWN.items()}
         found = plain.get(identifier.lower().replace("_", ""))
         if found is None:
-            raise unknown("constraint", identifier, _KNOWN)
+            raise unknown("constraint", identifier, _KNOWN, name)
         return found()
     if isinstance(identifier, type) and issubclass(identifier, Constraint):
         return identifier()
     if identifier is not None and not callable(identifier):
-        raise TypeError(f"a constraint is a name, an object of {__name__}, or a function; got {shown(identifier)}")
+        raise TypeError(f"{name} must be a name, an object of {__name__}, or a function; got {shown(identifier)}")
     return identifier
 
 
@@ -167,7 +170,7 @@ PARAMETERS = {
 
 def keep(layer: Layer, given: dict[str, Any]) -> None:
     """Keep the constraints that a layer was made with beside its arguments."""
-    found = {name: get(one) for name, one in given.items() if one is not None}
+    found = {name: get(one, name) for name, one in given.items() if one is not None}
     if found:
         vars(layer)["_constraints"] = found
 

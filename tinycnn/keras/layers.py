@@ -16,7 +16,7 @@ from ..layers import Layer, deserialize, serialize
 from . import _image_layers, _more_layers, _resizing, activations, constraints, initializers, regularizers
 from ._missing import LAYERS as _MISSING
 from ._spelling import Rule, Spelling, ignored, now, only, silent
-from ._telling import looked_up, not_so, told
+from ._telling import is_one_of, looked_up, not_so, told
 
 _CHANNELS = (
     "images are (N, H, W, C) here: transpose them with x.transpose(0, 2, 3, 1), write the input shape as (H, W, C), "
@@ -28,7 +28,7 @@ _REGULARIZERS = ("kernel", "bias", "depthwise", "pointwise", "beta", "gamma")
 
 def _dtype(kind: str, name: str, value: Any) -> dict[str, Any]:
     """Accept float32, which every layer has anyway, and uint8 for images, which the model converts."""
-    if getattr(value, "name", value) in (None, "float32", "uint8", np.float32):
+    if is_one_of(getattr(value, "name", value), None, "float32", "uint8", np.float32):
         return {}
     raise not_so(kind, name, value, "a model has one dtype: leave it out, or write Sequential(dtype='float64')")
 
@@ -40,7 +40,7 @@ def _without_batch(value: Any) -> Any:
 
 def _axis(kind: str, name: str, value: Any) -> dict[str, Any]:
     """Accept the last axis of images by its number."""
-    return {"axis": -1 if value == 3 else value}
+    return {"axis": -1 if is_one_of(value, 3) else value}
 
 
 _BASE: dict[str, Rule] = {

@@ -4,6 +4,7 @@ import json
 from typing import Any
 
 from ..core.checks import boolean
+from ..core.checks import path as checked_path
 from ..core.messages import shown
 from ..core.public import listing
 from ..core.seeding import new_model_seed
@@ -62,7 +63,9 @@ def load_model(
     safe_mode : bool
         It has no effect: nothing in a file is ever executed.
     """
-    return model_file.load_model(filepath, Sequential, _classes(custom_objects), compiled=boolean(compile, "compile"))
+    return model_file.load_model(
+        checked_path(filepath, "filepath"), Sequential, _classes(custom_objects), compiled=boolean(compile, "compile")
+    )
 
 
 def save_model(model: EngineSequential, filepath: Any, overwrite: bool = True, **other: Any) -> None:

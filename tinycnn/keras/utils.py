@@ -58,14 +58,18 @@ def to_categorical(
     if numbers.dtype.kind == "f" and not (np.isfinite(numbers) & (numbers == np.floor(numbers))).all():
         raise ValueError(f"x must hold whole numbers, the numbers of classes; got {shown(given)}")
     wanted = num_classes if nb_classes is None else nb_classes
+    if (np.abs(numbers.astype(np.float64)) > 2**31).any():
+        raise ValueError(f"x must hold the numbers of classes; got {shown(given)}")
     numbers = numbers.astype(np.int64)
     numbers = numbers[..., 0] if numbers.ndim > 1 and numbers.shape[-1] == 1 else numbers
-    count = integer(wanted, "num_classes") if wanted else int(numbers.max()) + 1
+    count = 0 if wanted is None else integer(wanted, "num_classes", minimum=0)
+    count = count or int(numbers.max()) + 1
     outside = (numbers < 0) | (numbers >= count)
     if outside.any():
         at = int(outside.ravel().argmax())
         raise ValueError(
-            f"class numbers must lie from 0 to num_classes - 1 = {count - 1}; got {numbers.ravel()[at]} at index {at}"
+            f"x: class numbers must lie from 0 to num_classes - 1 = {count - 1}; got {numbers.ravel()[at]} at index "
+            f"{at}"
         )
     return np.eye(count, dtype=dtype)[numbers]
 
@@ -83,7 +87,11 @@ def normalize(x: Any, axis: int = -1, order: int = 2) -> Array:
         2 for the Euclidean norm.
     """
     numbers = array(x, "x")
-    norm = np.atleast_1d(np.linalg.norm(numbers, order, axis))
+    if not numbers.ndim:
+        raise ValueError(f"x must be an array with at least one axis; got {shown(x)}")
+    axis = integer(axis, "axis", -numbers.ndim, numbers.ndim - 1)
+    with np.errstate(over="ignore"):
+        norm = np.atleast_1d(np.linalg.norm(numbers, order, axis))
     return numbers / np.expand_dims(np.where(norm == 0, 1, norm), axis)
 
 
@@ -163,7 +171,7 @@ def plot_model(
         "activations": boolean(show_layer_activations, "show_layer_activations"),
         "trainable": boolean(show_trainable, "show_trainable"),
     }
-    draw(model, checked_path(to_file, "to_file"), rankdir, integer(dpi, "dpi"), **shows)
+    draw(model, checked_path(to_file, "to_file"), rankdir, integer(dpi, "dpi", minimum=10), **shows)
 
 
 plot = plot_model
