@@ -30,7 +30,7 @@ from .training.non_finite import NumericError  # noqa: E402
 from .training.predictor import Predictor  # noqa: E402
 
 #: Imported when first used: they bring matplotlib, pooch or Hypothesis along, which training does not need.
-_LAZY = ("datasets", "interchange", "keras", "plotting", "profile", "sklearn", "testing")
+_LAZY = ("datasets", "interchange", "keras", "onnx", "plotting", "profile", "sklearn", "testing")
 
 # Files of other programs, and the modules that read and write them; each is imported when a file of its kind is met.
 formats.register(
@@ -41,6 +41,7 @@ formats.register(
     endings=(".weights.h5", ".h5", ".hdf5"),
 )
 formats.register("safetensors", "tinycnn.interchange.pytorch_files")
+formats.register("onnx", "tinycnn.onnx.loading", reads_with="onnx", extra="onnx")
 
 __all__ = [
     "Augmentation",
@@ -60,6 +61,7 @@ __all__ = [
     "losses",
     "metrics",
     "models",
+    "onnx",
     "optimizers",
     "plotting",
     "profile",

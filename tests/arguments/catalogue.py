@@ -30,6 +30,7 @@ from tinycnn import (
     losses,
     metrics,
     models,
+    onnx,
     optimizers,
     plotting,
     regularizers,
@@ -43,7 +44,14 @@ from tinycnn.network.network import Network
 MODULES = (
     *("tinycnn", "tinycnn.layers", "tinycnn.losses", "tinycnn.metrics", "tinycnn.optimizers", "tinycnn.schedules"),
     *("tinycnn.callbacks", "tinycnn.initializers", "tinycnn.regularizers", "tinycnn.activations", "tinycnn.datasets"),
-    *("tinycnn.models", "tinycnn.testing", "tinycnn.plotting", "tinycnn.profile", "tinycnn.interchange"),
+    *(
+        "tinycnn.models",
+        "tinycnn.testing",
+        "tinycnn.plotting",
+        "tinycnn.profile",
+        "tinycnn.interchange",
+        "tinycnn.onnx",
+    ),
 )
 #: Classes that are written in two halves, of which users meet one by name.
 HALVES = {"Layer": (layers.Layer, Weights), "Sequential": (Sequential, Network, Compiling)}
@@ -534,6 +542,21 @@ def _functions() -> dict[str, Made]:
             {"model": model(), "path": _pytorch_file(), "names": ["0", "3"], "check_finite": True},
         ),
         "interchange.pytorch_source": (interchange.pytorch_source, {"model": model()}),
+        "onnx.export": (
+            onnx.export,
+            {
+                "model": model(),
+                "path": folder() / "new.onnx",
+                "layout": "NCHW",
+                "dtype": "float32",
+                "class_names": ["a", "b", "c"],
+                "preprocessing": "none",
+            },
+        ),
+        "onnx.load": (
+            onnx.load,
+            {"path": _onnx_file(), "layout": "auto", "input_shape": model().input_shape, "check_finite": True},
+        ),
         "models.recipe": (models.recipe, {"name": "ladder_01"}),
         "models.names": (models.names, {}),
         "models.variations": (models.variations, {}),
@@ -570,6 +593,12 @@ def _picture_folder() -> Path:
 def _idx_file() -> Path:
     path = folder() / "idx"
     path.write_bytes(b"\0\0\x08\1\0\0\0\3abc")
+    return path
+
+
+def _onnx_file() -> Path:
+    path = folder() / "model.onnx"
+    onnx.export(model(), path)
     return path
 
 

@@ -676,7 +676,7 @@ def test_the_list_of_commands_has_a_line_for_each(capsys, monkeypatch):
     assert main(["--help"]) == 0
     lines = capsys.readouterr().out.splitlines()
     for name, command in _COMMANDS.items():
-        assert f"  {name:<10}  {command.HELP}" in lines
+        assert f"  {name:<{max(map(len, _COMMANDS))}}  {command.HELP}" in lines
 
 
 # Looking --------------------------------------------------------------------------------------------------------

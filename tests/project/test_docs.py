@@ -63,9 +63,11 @@ PROGRAMS_NEED = {
     r"(tinycnn\.)?sklearn": ("sklearn.base", "sklearn"),  # a folder of tests is called sklearn too, but has no base
     "torch": ("torch", "compat"),
     "keras": ("keras", "compat"),
+    r"tinycnn\.onnx": ("onnx.helper", "onnx"),  # a folder of tests is called onnx too
+    "onnxruntime": ("onnxruntime", "bench"),
 }
 #: What only extras install: the page's server, and scikit-learn.
-EXTRAS = {"starlette": "explore", "anyio": "explore", "uvicorn": "explore", "sklearn": "sklearn"}
+EXTRAS = {"starlette": "explore", "anyio": "explore", "uvicorn": "explore", "onnx": "onnx", "sklearn": "sklearn"}
 
 
 # Doctests are collected here and not by --doctest-modules, which would import kernels/ a second time, under that name.
@@ -79,6 +81,8 @@ def test_the_examples_in_docstrings(name: str, tmp_path: Path, monkeypatch: pyte
         if extra is None:
             raise
         pytest.skip(f"the extra {extra} is not installed: {error}")
+    if name.startswith("tinycnn.onnx"):  # it imports the package when it is used
+        pytest.importorskip("onnx.helper", reason="the extra onnx is not installed")
     lines: list[str] = []
     runner = doctest.DocTestRunner(verbose=False)
     for test in doctest.DocTestFinder(exclude_empty=True).find(module, name):
@@ -292,7 +296,7 @@ def test_the_page_on_the_command_line_is_complete() -> None:
 
     page = (ROOT / "docs" / "command_line.md").read_text("utf-8")
     [commands] = [action for action in cli._parser()._actions if isinstance(action, argparse._SubParsersAction)]
-    assert set(re.findall(r"^\| `tinycnn (\w+)", page, re.MULTILINE)) == set(commands.choices)
+    assert set(re.findall(r"^\| `tinycnn ([\w-]+)", page, re.MULTILINE)) == set(commands.choices)
     options = {
         option
         for command in commands.choices.values()

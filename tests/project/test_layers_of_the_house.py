@@ -34,7 +34,7 @@ FLOORS = (
     ("kernels", "_checkout"),
 )
 #: Rooms that other issues will add; their floors are known already.
-NOT_YET = {"course", "onnx"}
+NOT_YET = {"course"}
 
 
 def sources(root):

@@ -73,6 +73,7 @@ def test_every_import_is_a_declared_dependency() -> None:
     for_completion = declared | requirements(extras["completion"])
     for_keras = declared | requirements(extras["keras"])
     for_exploring = declared | requirements(extras["explore"])
+    for_onnx = declared | requirements(extras["onnx"])
     for_sklearn = declared | requirements(extras["sklearn"])
     distributions = {"PIL": "pillow", "llvmlite": "numba", "sklearn": "scikit-learn"}
     for path in [*(ROOT / "tinycnn").rglob("*.py"), *(ROOT / "kernels").rglob("*.py")]:
@@ -80,6 +81,7 @@ def test_every_import_is_a_declared_dependency() -> None:
         allowed = for_completion if path.name == "completion.py" else allowed
         allowed = for_keras if path.name == "keras_files.py" else allowed
         allowed = for_exploring if "explore" in path.parts else allowed
+        allowed = for_onnx if "onnx" in path.relative_to(ROOT).parts else allowed
         allowed = for_sklearn if "sklearn" in path.parts else allowed
         for node in ast.walk(ast.parse(path.read_text("utf-8"))):
             names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []

@@ -36,7 +36,14 @@ MODULES = (
         "tinycnn.losses",
         "tinycnn.metrics",
     ),
-    *("tinycnn.models", "tinycnn.optimizers", "tinycnn.plotting", "tinycnn.profile", "tinycnn.regularizers"),
+    *(
+        "tinycnn.models",
+        "tinycnn.onnx",
+        "tinycnn.optimizers",
+        "tinycnn.plotting",
+        "tinycnn.profile",
+        "tinycnn.regularizers",
+    ),
     *(
         f"tinycnn.keras{name}"
         for name in (

@@ -73,7 +73,7 @@ CONTENTS = {
     "gzip": (gzip.compress(np.random.default_rng(0).bytes(10**6), mtime=0), "compressed by gzip", "unpack it first"),
     "zip": (zipped("readme"), "a ZIP archive", "unpack it first"),
     "tar": (archived(), "a tar archive", "unpack it first"),
-    "ONNX": (b"\x08\x07\x12\x07pytorch\x1a\x052.1.0", "an ONNX model", "with the program that wrote it"),
+    "ONNX": (b"\x08\x07\x12\x07pytorch\x1a\x052.1.0", "not a whole ONNX model", "copy or export it again"),
     "JSON of Keras": (b'{"class_name": "Sequential"}', "JSON, as Keras's to_json", "model.save writes"),
     "JSON": (b" {}", "it is JSON;", "model.save writes"),
     "CSV": ("epoch,loss\n0,0.5 \u00e9\n".encode(), "it is text", "model.save writes"),
