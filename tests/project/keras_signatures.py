@@ -31,7 +31,7 @@ MODULES = {
 #: The methods of a model whose arguments are compared.
 METHODS = (
     *("add", "build", "compile", "evaluate", "fit", "get_layer", "load_weights", "predict", "save", "save_weights"),
-    *("summary", "train_on_batch"),
+    *("summary", "train_on_batch", "test_on_batch", "predict_on_batch"),
 )
 #: Classes of one name that are different things here and in Keras.
 OTHER_THINGS = ("schedules.Constant",)
