@@ -239,6 +239,20 @@ def test_a_loss_that_takes_probabilities():
     check_same(lambda: network(end=[layers.Flatten(), Own(CLASSES, activation="softmax")]))
 
 
+@pytest.mark.parametrize("outputs", [1, CLASSES])
+@pytest.mark.parametrize("end", [["sigmoid"], [None, layers.Activation("sigmoid")]], ids=["activation", "layer"])
+def test_a_final_sigmoid(outputs, end):
+    """The loss runs in Python, and the layers before it in the program."""
+    y = drawn()[1]
+
+    def make():
+        behind = [type(one).from_config(one.get_config()) for one in end[1:]]
+        last = [layers.Flatten(), layers.Dense(outputs, activation=end[0]), *behind]
+        return network(layers.Conv2D(4, 3), end=last, loss=losses.BinaryCrossentropy(label_smoothing=0.1))
+
+    check_same(make, y=(y > 0).astype(int) if outputs == 1 else np.eye(CLASSES)[y])
+
+
 def test_logits():
     loss = losses.SparseCategoricalCrossentropy(from_logits=True)
     check_same(lambda: network(end=[layers.Flatten(), layers.Dense(CLASSES)], loss=loss))
