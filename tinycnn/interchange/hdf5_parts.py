@@ -49,7 +49,7 @@ class Parts:
         """Return those of some bytes at an address that are there, without a copy."""
         return self._data[address : address + count]
 
-    def _fields(self, layout: str, address: int) -> tuple[Any, ...]:
+    def _numbers(self, layout: str, address: int) -> tuple[Any, ...]:
         """Return numbers at an address, as :mod:`struct` lays them out."""
         return struct.unpack("<" + layout, self._bytes(address, struct.calcsize("<" + layout)))
 
@@ -64,11 +64,11 @@ class Parts:
         version = self._bytes(8, 1)[0]
         if version in (0, 1):
             at = 24 if version == 0 else 28
-            sizes = self._fields("BB", 13)
-            base, _, end, _, _, address = self._fields("QQQQQQ", at)
+            sizes = self._numbers("BB", 13)
+            base, _, end, _, _, address = self._numbers("QQQQQQ", at)
         elif version in (2, 3):
-            sizes = self._fields("BB", 9)
-            base, _, end, address = self._fields("QQQQ", 12)
+            sizes = self._numbers("BB", 9)
+            base, _, end, address = self._numbers("QQQQ", 12)
         else:
             raise ValueError(f"its version of HDF5 ({version}) is not known here")
         if sizes != (8, 8) or base != start:
@@ -85,14 +85,14 @@ class Parts:
         """Return the messages of an object header of either version."""
         if self._bytes(address, 4) == b"OHDR":
             return list(self._second_version(address))
-        version, _, _, _, size = self._fields("BBHII", address)
+        version, _, _, _, size = self._numbers("BBHII", address)
         if version != 1:
             raise ValueError(f"it is damaged: there is no header of an object at {shown(address)}")
         found, blocks = [], [(address + 16, size)]
         for begin, length in blocks:
             at, end = begin, begin + length
             while at + 8 <= end:
-                kind, size, flags = self._fields("HHB", at)
+                kind, size, flags = self._numbers("HHB", at)
                 message = self._message(kind, flags, self._bytes(at + 8, size))
                 found.append(message)
                 if kind == CONTINUATION:
@@ -101,7 +101,7 @@ class Parts:
         return found
 
     def _second_version(self, address: int) -> Iterator[Message]:
-        version, flags = self._fields("BB", address + 4)
+        version, flags = self._numbers("BB", address + 4)
         if version != 2:
             raise ValueError(f"it is damaged: there is no header of an object at {shown(address)}")
         at = address + 6 + (16 if flags & 0x20 else 0) + (4 if flags & 0x10 else 0)
@@ -112,7 +112,7 @@ class Parts:
         for begin, length in blocks:
             at, end = begin, begin + length
             while at + head <= end:
-                kind, size, message_flags = self._fields("BHB", at)
+                kind, size, message_flags = self._numbers("BHB", at)
                 message = self._message(kind, message_flags, self._bytes(at + head, size))
                 yield message
                 if kind == CONTINUATION:
@@ -152,20 +152,20 @@ class Parts:
         """Yield name and address of each entry of a symbol table (sections III.A.1, III.B, III.C and III.D)."""
         if self._bytes(heap, 4) != b"HEAP":
             raise ValueError(f"it is damaged: there are no names at {shown(heap)}")
-        length, _, names = self._fields("QQQ", heap + 8)
+        length, _, names = self._numbers("QQQ", heap + 8)
         nodes = [tree]
         for node in nodes:
             self._count()
-            signature, kind, _, used = self._fields("4sBBH", node)
+            signature, kind, _, used = self._numbers("4sBBH", node)
             if signature == b"TREE" and kind == 0:
-                children = self._fields(f"{2 * used + 1}Q", node + 24)[1::2]
+                children = self._numbers(f"{2 * used + 1}Q", node + 24)[1::2]
                 self._count(used)
                 nodes += children
             elif signature == b"SNOD":
-                (count,) = self._fields("H", node + 6)
+                (count,) = self._numbers("H", node + 6)
                 for number in range(count):
                     self._count()
-                    name, address, cache = self._fields("QQI", node + 8 + 40 * number)
+                    name, address, cache = self._numbers("QQI", node + 8 + 40 * number)
                     if cache == 2:
                         raise ValueError("it has a soft link, which is not followed")
                     yield self._name(names, length, name), address
@@ -214,13 +214,13 @@ class Parts:
         return bytes(found[:length])
 
     def _collection(self, address: int) -> Iterator[tuple[int, memoryview]]:
-        signature, _, _, _, _, size = self._fields("4sBBBBQ", address)
+        signature, _, _, _, _, size = self._numbers("4sBBBBQ", address)
         if signature != b"GCOL":
             raise ValueError(f"it is damaged: there is no text at {shown(address)}")
         at, end = address + 16, address + size
         while at + 16 <= end:
             self._count()
-            number, _, _, length = self._fields("HHIQ", at)
+            number, _, _, length = self._numbers("HHIQ", at)
             if number == 0:
                 return
             yield number, self._data[at + 16 : at + 16 + length]
