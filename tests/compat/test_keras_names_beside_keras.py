@@ -278,6 +278,20 @@ def test_images_move_as_in_keras():
             assert_close(found, expected, mode, 1e-4)
 
 
+@pytest.mark.parametrize(("name", "axis"), [("width_shift_range", 1), ("height_shift_range", 0)])
+def test_keras_exchanges_the_two_shifts_and_tinycnn_does_not(name, axis):
+    """docs/keras.md says so; when Keras mends it, this fails, and the page has to be changed."""
+    from keras.src.legacy.preprocessing.image import ImageDataGenerator
+
+    x = np.zeros((1, 7, 7, 1), "float32")
+    x[0, 3, 3] = 1
+    for package, moved in ((ImageDataGenerator, 1 - axis), (ours.preprocessing.image.ImageDataGenerator, axis)):
+        generator = package(**{name: [2]}, fill_mode="constant")
+        [place] = np.argwhere(generator.flow(x, batch_size=1)[0][0, ..., 0] > 0.5)
+        assert abs(place[moved] - 3) == 2
+        assert place[1 - moved] == 3
+
+
 @pytest.mark.parametrize(
     ("name", "arguments"),
     [
