@@ -1,5 +1,6 @@
 """Make wrong inputs from good ones, by changing any bytes, or by changes that keep the outer form of a format right."""
 
+import copy
 import gzip
 import io
 import json
@@ -369,3 +370,113 @@ def _png_chunks(data: bytes) -> list[tuple[bytes, bytes]]:
         chunks.append((data[begin + 4 : begin + 8], data[begin + 8 : begin + 8 + length]))
         begin += 12 + length
     return chunks
+
+
+# Protobuf ----------------------------------------------------------------------------------------------------------
+
+#: A field: its number and kind as one number, and its content, which is a list of fields if it can be read as one.
+_Field = list[Any]
+
+
+def protobuf(data: bytes, rng: random.Random, others: Sequence[bytes]) -> bytes:
+    """Change fields of a protobuf message, at any depth, with right lengths; sometimes change any bytes instead."""
+    if rng.random() < 0.2:
+        return blind(data, rng, others)
+    fields = _fields(data) or []
+    for _ in range(rng.choice((1, 1, 2, 3))):
+        _change_field(fields, rng, others)
+    return _packed(fields)[:MAX_LENGTH]
+
+
+def _change_field(fields: list[_Field], rng: random.Random, others: Sequence[bytes]) -> None:
+    places = list(_field_places(fields))
+    if not places:
+        return
+    group, index = rng.choice(places)
+    field = group[index]
+    what = rng.random()
+    if what < 0.12:
+        del group[index]
+    elif what < 0.24:
+        group.insert(rng.randrange(len(group) + 1), copy.deepcopy(rng.choice(group)))
+    elif what < 0.32:
+        other_group, other_index = rng.choice(places)
+        group[index] = copy.deepcopy(other_group[other_index])
+    elif what < 0.36:
+        field[0] = rng.choice((1, 2, 3, 5, 8, 13, 14, 20)) << 3 | field[0] & 7
+    elif isinstance(field[1], list):
+        repeated = rng.random() >= 0.3
+        field[1] = copy.deepcopy(field[1]) * rng.choice((2, 40)) if repeated else blind(_packed(field[1]), rng, others)
+    elif isinstance(field[1], int):
+        field[1] = rng.choice((*NUMBERS, field[1] + 1, max(0, field[1] - 1), 3, 4, 2**64 - 1)) % 2**64
+    else:
+        texts = (
+            b"",
+            b"N",
+            b"../x",
+            b"/etc/passwd",
+            b"\xff\xfe",
+            b"Relu",
+            b"Add",
+            b"Reshape",
+            b"Shape",
+            b"Concat",
+            b"MatMul",
+        )
+        field[1] = rng.choice((*texts, field[1] * 3)) if rng.random() < 0.4 else blind(field[1], rng, others)
+
+
+def _field_places(fields: list[_Field], depth: int = 8) -> Iterator[tuple[list[_Field], int]]:
+    """Yield, for each field, the message that contains it and its index there."""
+    for index, field in enumerate(fields):
+        yield fields, index
+        if isinstance(field[1], list) and depth:
+            yield from _field_places(field[1], depth - 1)
+
+
+def _fields(data: bytes) -> list[_Field] | None:
+    """Return the fields of a message, or None if these bytes are not one."""
+    found: list[_Field] = []
+    at = 0
+    while at < len(data):
+        tag, at = _varint(data, at)
+        if tag >> 3 == 0 or tag & 7 not in (0, 1, 2, 5) or at > len(data):
+            return None
+        if tag & 7 == 0:
+            value, at = _varint(data, at)
+            found.append([tag, value])
+            continue
+        length, at = _varint(data, at) if tag & 7 == 2 else (8 if tag & 7 == 1 else 4, at)
+        content, at = data[at : at + length], at + length
+        found.append([tag, (_fields(content) or content) if tag & 7 == 2 and length > 1 else content])
+    return found if at == len(data) else None
+
+
+def _varint(data: bytes, at: int) -> tuple[int, int]:
+    value = shift = 0
+    while at < len(data) and shift < 70:
+        value |= (data[at] & 127) << shift
+        shift, at = shift + 7, at + 1
+        if not data[at - 1] & 128:
+            return value, at
+    return 0, len(data) + 1
+
+
+def _packed(fields: list[_Field]) -> bytes:
+    made = bytearray()
+    for tag, content in fields:
+        made += _as_varint(tag)
+        if isinstance(content, int):
+            made += _as_varint(content)
+            continue
+        inner = _packed(content) if isinstance(content, list) else content
+        made += (_as_varint(len(inner)) if tag & 7 == 2 else b"") + inner
+    return bytes(made)
+
+
+def _as_varint(value: int) -> bytes:
+    made = bytearray()
+    while value > 127:
+        made.append(value & 127 | 128)
+        value >>= 7
+    return bytes(made + bytes([value]))

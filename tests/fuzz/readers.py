@@ -5,6 +5,7 @@ To add a reader, add an entry to `READERS`.
 
 import gzip
 import hashlib
+import importlib.util
 import io
 import json
 import random
@@ -319,6 +320,83 @@ def append_to_table(path: Path) -> None:
     logger.set_state(logger.get_state())
 
 
+# ONNX ----------------------------------------------------------------------------------------------------------------
+
+
+@cache
+def onnx_files() -> list[bytes]:
+    """Return files with every operator that tinycnn writes, and one with what other programs write."""
+    from tinycnn.onnx.writing import as_bytes
+
+    tinycnn.set_seed(1)
+    with tinycnn.use_backend("reference"):
+        more = Sequential(
+            [
+                layers.Input((5, 6, 2)),
+                layers.Rescaling(0.5, 1.0),
+                layers.ZeroPadding2D(((1, 0), (0, 1))),
+                layers.DepthwiseConv2D(2, strides=(1, 2), padding="same", activation="gelu"),
+                layers.AveragePooling2D(2),
+                layers.Dense(2, activation="elu"),
+                layers.Flatten(),
+                layers.LeakyReLU(0.1),
+                layers.Dense(4, activation="tanh"),
+                layers.Reshape((2, 2, 1)),
+                layers.GlobalAveragePooling2D(),
+                layers.Softmax(),
+            ]
+        )
+        ours = [as_bytes(small_model(), layout=layout) for layout in ("NHWC", "NCHW")]
+        return [*ours, as_bytes(more), as_bytes(more, dtype="float64", class_names=["a", "b"]), _foreign_onnx()]
+
+
+def _foreign_onnx() -> bytes:
+    """Return a file with a shape that is computed, arrays as constants, and one that lies beside the file."""
+    from onnx import TensorProto, helper, numpy_helper
+
+    make, info = helper.make_node, helper.make_tensor_value_info
+    weights = numpy_helper.from_array(np.arange(24, dtype=np.float32).reshape(2, 3, 2, 2) / 24, "w")
+    nodes = [
+        make("Pad", ["x", "p"], ["a"], mode="edge"),
+        make("MaxPool", ["a"], ["b"], kernel_shape=[2, 2], strides=[1, 1]),
+        make("Constant", [], ["w"], value=weights),
+        make("Conv", ["b", "w"], ["c"], strides=[2, 2], pads=[1, 1, 1, 1]),
+        make("Add", ["c", "s"], ["d"]),
+        make("Clip", ["d", "zero"], ["e"]),
+        make("Shape", ["e"], ["f"]),
+        make("Slice", ["f", "none", "one"], ["g"]),
+        make("Concat", ["g", "rest"], ["h"], axis=0),
+        make("Reshape", ["e", "h"], ["i"]),
+        make("MatMul", ["i", "m"], ["y"]),
+    ]
+    arrays = {
+        "p": np.array([0, 0, 0, 0, 0, 0, 1, 1]),
+        "s": np.ones((1, 2, 1, 1), np.float32),
+        "zero": np.zeros((), np.float32),
+        "none": np.array([0]),
+        "one": np.array([1]),
+        "rest": np.array([-1]),
+    }
+    held = [numpy_helper.from_array(value, name) for name, value in arrays.items()]
+    outside = TensorProto(name="m", dims=[18, 2], data_type=1, data_location=1)
+    for key, value in {"location": "file", "offset": "0", "length": "144"}.items():
+        outside.external_data.add(key=key, value=value)
+    graph = helper.make_graph(nodes, "g", [info("x", 1, ["n", 3, 4, 4])], [info("y", 1, ["n", 2])], [*held, outside])
+    return bytes(
+        helper.make_model(graph, ir_version=8, opset_imports=[helper.make_opsetid("", 15)]).SerializeToString()
+    )
+
+
+def read_onnx(path: Path) -> None:
+    """Load an ONNX file, whatever its weights are, and let it predict something if it is small."""
+    with tinycnn.use_backend("reference"):
+        model = tinycnn.onnx.load(path, check_finite=False)
+        shapes = [model.input_shape, *(layer.built_output_shape for layer in model.layers)]
+        if sum(map(np.prod, shapes)) < 10**5:
+            with np.errstate(all="ignore"):
+                model.predict(np.zeros((1, *model.input_shape), model.dtype))
+
+
 READERS = {
     "model": Reader(model_files, mutations.model_file, read_model),
     "model_extra": Reader(model_files, mutations.model_file, checkpoint.read_extra),
@@ -348,3 +426,5 @@ READERS = {
     "record_json": Reader(record_files, mutations.json_text, records.read, "a-seed1.json"),
     "history_csv": Reader(tables, mutations.blind, append_to_table),
 }
+if importlib.util.find_spec("onnx.helper"):  # a folder of tests is called onnx too
+    READERS["onnx"] = Reader(onnx_files, mutations.protobuf, read_onnx)

@@ -1,7 +1,11 @@
 """Files of other programs, and files written here node by node, become models that predict the same."""
 
+import importlib.util
 import itertools
+import os
 import re
+import subprocess
+import sys
 import warnings
 
 import numpy as np
@@ -120,6 +124,14 @@ CHAINS = {
         ["MaxPooling2D"],
     ),
     "frame": ([node("Pad", np.array([0, 0, 1, 0, 0, 0, 2, 1]))], ["ZeroPadding2D"]),
+    "frame of a convolution": (
+        [node("Pad", np.array([0, 0, 0, 0, 0, 0, 1, 1])), node("Conv", array(4, 2, 3, 3), strides=[2, 2])],
+        ["Conv2D"],
+    ),
+    "frame that is larger": (
+        [node("Pad", np.array([0, 0, 1, 1, 0, 0, 1, 1])), node("Conv", array(4, 2, 3, 3), strides=[2, 2])],
+        ["ZeroPadding2D", "Conv2D"],
+    ),
     "norm": ([node("Conv", array(4, 2, 1, 1)), node("BatchNormalization", *BN)], ["Conv2D", "BatchNormalization"]),
     "norm of numbers": (
         [node("Sub", array(2, 1, 1)), node("Div", array(1, 2, 1, 1, low=0.5))],
@@ -217,7 +229,7 @@ def test_old_operators(opset, tmp_path):
     made = written(tmp_path / "m.onnx", (2, 8, 6), nodes, opset=opset)
     model = load(made)
     found = [type(layer).__name__ for layer in model.layers]
-    assert found == ["ZeroPadding2D", "Conv2D", "Dropout", "GlobalAveragePooling2D", "Dense"]
+    assert found == ["Conv2D", "Dropout", "GlobalAveragePooling2D", "Dense"]
     weights = model.get_weights()
     x = array(3, 2, 8, 6)
     padded = np.pad(x, ((0, 0), (0, 0), (1, 1), (1, 1)))
@@ -410,6 +422,57 @@ def test_files_of_pytorch(name, exporter, tmp_path):
     expected = network(x).detach().numpy()
     found = load(path).predict(x.numpy().transpose(0, 2, 3, 1))
     np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-6)
+
+
+KERAS = """
+import keras
+import numpy as np
+from keras import layers as L
+
+networks = {
+    "same": [
+        *(L.Conv2D(4, 3, 2, padding="same"), L.BatchNormalization(), L.LeakyReLU(), L.MaxPooling2D(3, 2, "same")),
+        *(L.DepthwiseConv2D(3, padding="same"), L.GlobalAveragePooling2D(), L.Dropout(0.5), L.Dense(5, "gelu")),
+    ],
+    "flat": [
+        *(L.Rescaling(1 / 255, 0.5), L.ZeroPadding2D(2), L.Conv2D(4, 3, activation="elu"), L.AveragePooling2D(2)),
+        *(L.Flatten(), L.Dense(6, "sigmoid"), L.Reshape((2, 3)), L.Flatten(), L.Dense(3, "softmax")),
+    ],
+}
+rng = np.random.default_rng(0)
+x = rng.random((4, 12, 12, 3)).astype("float32")
+for name, layers in networks.items():
+    model = keras.Sequential([L.Input((12, 12, 3)), *layers])
+    for weight in model.weights:
+        weight.assign(rng.uniform(0.3, 1, weight.shape) * (1 if "variance" in weight.path else rng.choice([-1, 1])))
+    np.savez(f"{name}.npz", x=x, y=np.asarray(model.predict(x, verbose=0)))
+    model.export(f"{name}.onnx", format="onnx", verbose=False)
+"""
+
+
+@pytest.mark.slow
+def test_files_of_keras(tmp_path):
+    """Keras on PyTorch computes the pads of ``same`` in the file, and transposes images before and after each layer."""
+    for package in ("torch", "keras", "onnxscript"):
+        if importlib.util.find_spec(package) is None:
+            pytest.skip(f"{package}, with which Keras exports, is not installed")
+    environment = os.environ | {"KERAS_BACKEND": "torch", "KERAS_HOME": str(tmp_path)}
+    subprocess.run([sys.executable, "-c", KERAS], cwd=tmp_path, env=environment, check=True, capture_output=True)
+    expected = {
+        "same": [
+            *("Conv2D", "BatchNormalization", "LeakyReLU", "MaxPooling2D", "DepthwiseConv2D", "GlobalAveragePooling2D"),
+            "Dense",
+        ],
+        "flat": [
+            *("Rescaling", "ZeroPadding2D", "Conv2D", "AveragePooling2D", "Flatten", "Dense", "Reshape", "Flatten"),
+            "Dense",
+        ],
+    }
+    for name, kinds in expected.items():
+        kept = np.load(tmp_path / f"{name}.npz")
+        model = load(tmp_path / f"{name}.onnx")
+        assert [type(layer).__name__ for layer in model.layers] == kinds
+        np.testing.assert_allclose(model.predict(kept["x"]), kept["y"], rtol=1e-5, atol=1e-6)
 
 
 # Hostile files ------------------------------------------------------------------------------------------------------

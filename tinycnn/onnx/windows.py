@@ -65,6 +65,20 @@ def _put_around(a: Assembly, pads: Pads) -> None:
     a.add(layers.ZeroPadding2D, padding=((top, bottom), (left, right)))
 
 
+def _take_frame(a: Assembly, kernel: Pair, strides: Pair, dilation: Pair) -> bool:
+    """Take away a frame of zeros that ``padding="same"`` makes, as Keras writes it; return whether it was one."""
+    if a.named or not a.is_plain() or not a.drafts or a.drafts[-1].kind is not layers.ZeroPadding2D:
+        return False
+    (top, bottom), (left, right) = a.drafts[-1].config["padding"]
+    H, W, C = a.sample
+    size = H - top - bottom, W - left - right
+    if same_pads(size, kernel, strides, dilation) != (top, bottom, left, right):
+        return False
+    a.drafts.pop()
+    a.sample = (*size, C)
+    return True
+
+
 def conv(a: Assembly, node: Node, constants: Constants) -> None:
     """Add a Conv2D, or a DepthwiseConv2D where each channel is a group of its own."""
     weights, bias = constants.needed(node, 1, "weights"), constants.of(node, 2)
@@ -84,12 +98,16 @@ def conv(a: Assembly, node: Node, constants: Constants) -> None:
         raise ValueError(f"{node.label}: its kernel_shape is another one than that of its weights")
     if bias is not None and bias.shape != (filters,):
         raise ValueError(f"{node.label}: its bias has the shape {shown(bias.shape)}; there are {filters} filters")
-    if pads not in (_NO_PADS, same):
+    if pads == _NO_PADS and _take_frame(a, (KH, KW), strides, dilation):
+        padding = "same"
+    elif pads in (_NO_PADS, same):
+        padding = "valid" if pads == _NO_PADS else "same"
+    else:
         _put_around(a, pads)
-        pads = _NO_PADS
+        padding = "valid"
     window = {
         "strides": strides,
-        "padding": "valid" if pads == _NO_PADS else "same",
+        "padding": padding,
         "dilation_rate": dilation,
         "use_bias": bias is not None,
     }
