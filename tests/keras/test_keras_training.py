@@ -102,7 +102,10 @@ def test_callbacks_that_watch_validation_have_no_effect_without_it(data, tmp_pat
     stopping = keras.callbacks.EarlyStopping(monitor="val_loss", patience=0)
     best = keras.callbacks.ModelCheckpoint(tmp_path / "best", save_best_only=True)
     every = keras.callbacks.ModelCheckpoint(tmp_path / "every")
-    with pytest.warns(UserWarning, match="EarlyStopping has no effect: it watches 'val_loss'"):
+    with (
+        pytest.warns(UserWarning, match="EarlyStopping has no effect: it watches 'val_loss'"),
+        pytest.warns(UserWarning, match="ModelCheckpoint has no effect"),
+    ):
         history = network().fit(x, y, epochs=3, verbose=0, callbacks=[stopping, best, every])
     assert history.epoch == [0, 1, 2]
     assert [path.name for path in tmp_path.iterdir()] == ["every"]
@@ -122,6 +125,22 @@ def test_own_callbacks_of_keras_2(data):
     network().fit(x, y, batch_size=20, verbose=0, callbacks=losses)
     assert len(losses.losses) == 3
     assert all(np.isfinite(losses.losses))
+
+
+def test_methods_for_other_calls_than_fit_are_told_to_have_no_effect(data):
+    x, y = data
+    with pytest.warns(UserWarning, match=r"Watch\.on_test_end is never called"):
+
+        class Watch(keras.callbacks.Callback):
+            def on_test_end(self, logs=None):
+                raise AssertionError
+
+            def on_epoch_end(self, epoch, logs=None):
+                self.seen = logs["val_loss"]
+
+    watch = Watch()
+    network().fit(x, y, verbose=0, callbacks=[watch], validation_split=0.5)
+    assert np.isfinite(watch.seen)
 
 
 def test_a_callback_that_sets_the_rate_takes_the_place_of_decay(data):

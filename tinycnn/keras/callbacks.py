@@ -23,6 +23,8 @@ OLD_KEYS = {"acc": "accuracy", "val_acc": "val_accuracy", "lr": "learning_rate"}
 class Callback(engine.Callback):
     """The base of a program's own callbacks; ``on_batch_begin`` and ``on_batch_end`` of Keras 2 are understood.
 
+    Methods ``on_test_...`` and ``on_predict_...`` are never called, and a warning says so.
+
     Examples
     --------
     >>> from tinycnn import keras
@@ -40,6 +42,9 @@ class Callback(engine.Callback):
                 if new not in vars(cls):
                     setattr(cls, new, vars(cls)[old])
                 delattr(cls, old)
+        for name in [name for name in vars(cls) if name.startswith(("on_test_", "on_predict_"))]:
+            told(f"{cls.__name__}.{name} is never called: callbacks are for fit; on_epoch_end's logs hold val_loss")
+            delattr(cls, name)
 
     def set_model(self, model: Any) -> None:
         """Set the model, as Keras does before training; ``fit`` sets it by itself."""
