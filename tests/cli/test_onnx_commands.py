@@ -46,6 +46,21 @@ def test_a_run_goes_out_and_comes_back(run, tmp_path, capsys):
         np.testing.assert_allclose(found, expected, atol=1e-6)
 
 
+def test_a_run_on_pictures_of_ones_own(run, tmp_path, capsys):
+    """The classes are those of the pictures; the path of their folder is not written into the file."""
+    path = tmp_path / run / "run.json"
+    description = json.loads(path.read_text("utf-8"))
+    classes = [f"class {number}" for number in range(10)]
+    pictures = {"classes": classes, "image_size": [28, 28], "color_mode": "grayscale", "digest": "x"}
+    description |= {"data": "private/pictures", "pictures": pictures | {"validation_split": None}}
+    path.write_text(json.dumps(description), "utf-8")
+    assert main(["export", run, "a.onnx"]) == 0
+    assert "divided by 255; trained on pictures of 28x28 pixels" in capsys.readouterr().out
+    metadata = {entry.key: entry.value for entry in onnx.load(tmp_path / "a.onnx").metadata_props}
+    assert json.loads(metadata["class_names"]) == classes
+    assert b"private" not in (tmp_path / "a.onnx").read_bytes()
+
+
 @pytest.mark.parametrize(
     ("arguments", "code", "message"),
     [

@@ -148,7 +148,7 @@ CHAINS = {
             node("Flatten"),
             node("BatchNormalization", array(96), array(96), array(96), array(96, low=0.5)),
             node("Mul", array(96)),
-            node("Gemm", array(3, 96), transB=1, alpha=0.5, beta=2.0),
+            node("Gemm", array(3, 96), array(3), transB=1, alpha=0.5, beta=2.0),
         ],
         ["Flatten", "BatchNormalization", "BatchNormalization", "Dense"],
     ),

@@ -31,8 +31,8 @@ def run(args: argparse.Namespace) -> int:
     from ..onnx.package import package
 
     package()
-    model, names, preprocessing = _load(args.folder)
-    with tinycnn.use_backend(model.backend.name):
+    with tinycnn.use_backend("reference"):  # nothing is computed, so no kernels have to be compiled
+        model, names, preprocessing = _load(args.folder)
         export(model, args.file, layout=args.layout, dtype=args.dtype, class_names=names, preprocessing=preprocessing)
     shape = model.input_shape
     if args.layout == "NCHW" and len(shape) == 3:
@@ -58,9 +58,9 @@ def _load(path: Path) -> tuple[Any, tuple[str, ...] | None, str | None]:
     """Return the model, the names of its classes, and what has to be done to images, as far as these are known."""
     import numpy as np
 
-    from .. import datasets, sequential
+    from .. import sequential
     from ..inspection import answers
-    from . import _runs
+    from . import _origin, _runs
 
     whole = path / _runs.MODEL if path.is_dir() else path
     if not path.exists():
@@ -69,8 +69,10 @@ def _load(path: Path) -> tuple[Any, tuple[str, ...] | None, str | None]:
         )
     if not (path.is_dir() or (path.name == _runs.MODEL and (path.parent / _runs.RUN).is_file())):
         return sequential.load_model(whole), None, None
-    data = datasets.get(_runs.read_description(whole.parent)["data"])
-    model = _runs.load_model(whole.parent, len(data.class_names))
+    origin = _origin.of_run(_runs.read_description(whole.parent), run=whole.parent)
+    model = _runs.load_model(whole.parent, len(origin.class_names))
     one = np.ones(1, np.float32)
     how = "as they are" if answers.as_trained(model, one)[0] > 1 else "divided by 255"
-    return model, tuple(data.class_names), f"pixels from 0 to 255, {how}; trained on {data.title}"
+    # The path of a folder is nobody's business who is given the file.
+    title = origin.title if origin.pictures is None else "pictures of {}x{} pixels".format(*origin.pictures.image_size)
+    return model, origin.class_names, f"pixels from 0 to 255, {how}; trained on {title}"

@@ -22,15 +22,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Write the model, and print its layers."""
+    import tinycnn
+
     from ..core.files import check_destination
     from ..onnx import load
 
     check_destination(args.out)
     if args.out.exists() and args.file.exists() and args.out.samefile(args.file):
         raise UsageError(f"{args.out} is the file to read; give the model another name")
-    model = load(args.file, layout=args.layout, input_shape=args.input_shape)
-    model.save(args.out)
-    model.summary()
+    with tinycnn.use_backend("reference"):  # nothing is computed, so no kernels have to be compiled
+        model = load(args.file, layout=args.layout, input_shape=args.input_shape)
+        model.save(args.out)
+        model.summary()
     takes, gives = (", ".join(map(str, shape)) for shape in (model.input_shape, model.output_shape))
     say(f"\n{args.out}: takes (N, {takes}), gives (N, {gives})")
     return 0
