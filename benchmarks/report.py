@@ -3,8 +3,9 @@
     python benchmarks/report.py
 
 In each page, the script replaces what lies between a comment ``<!-- record KIND -->`` and the next ``<!-- end -->``.
-The rest is written by hand and stays unchanged. The kind ``avx512/KIND`` is the newest record of that kind in the folder
-``avx512``, for machines other than the usual one. The kind ``progress`` holds the first records against the newest ones.
+The rest is written by hand and stays unchanged. The kind ``avx512/KIND`` is the newest record of that kind in the
+folder ``avx512``, for machines other than the usual one. The kind ``progress`` holds the first records against the
+newest ones.
 """
 
 import argparse
