@@ -3,8 +3,8 @@
 from typing import Any
 
 #: The version of the operators, and of the format around them, that are written. Both are of 2021, so that old programs
-#: read the files too (ONNX Runtime from 1.10 on). Before that, a batch normalization did not say whether it is that of
-#: training. Of all operators that tinycnn needs only GELU came later, and five others express it.
+#: read the files too. Before that, a batch normalization did not say whether it is that of training. Of all operators
+#: that tinycnn needs only GELU came later, and five others express it.
 OPSET, IR_VERSION = 15, 8
 #: The largest file that a protobuf can be, and so the largest that is written or read.
 MAX_BYTES = 2**31 - 1
