@@ -264,6 +264,19 @@ def test_arrays_beside_the_file(tmp_path):
         load(path)
 
 
+def test_old_files_list_their_arrays_among_the_inputs(tmp_path):
+    """IR version 3 demanded that, so an input that is an array is none of the network's."""
+    path = written(tmp_path / "m.onnx", (4,), [node("Gemm", array(4, 3), array(3))])
+    expected = load(path).get_weights()
+    model = onnx.load(path)
+    for tensor in model.graph.initializer:
+        model.graph.input.insert(0, helper.make_tensor_value_info(tensor.name, 1, list(tensor.dims)))
+    model.ir_version = 3
+    path.write_bytes(model.SerializeToString())
+    for found, wanted in zip(load(path).get_weights(), expected, strict=True):
+        np.testing.assert_array_equal(found, wanted)
+
+
 def test_a_file_with_weights_in_half_precision(tmp_path):
     path = written(tmp_path / "m.onnx", (4,), [node("MatMul", array(4, 3).astype(np.float16))], kind=10)
     assert load(path).get_weights()[0].dtype == np.float32
