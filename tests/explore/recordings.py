@@ -14,7 +14,8 @@ from node_arithmetic import NODE, read
 
 from tinycnn import Sequential, layers, set_seed
 from tinycnn.explore import protocol
-from tinycnn.explore.recording import write_recording
+from tinycnn.explore.inlining import page_with
+from tinycnn.explore.recording import page_files, write_recording
 from tinycnn.explore.session import Data, Session
 
 PAGE = Path(protocol.__file__).parent / "page"
@@ -98,7 +99,11 @@ def held_in(path: Path) -> tuple[dict[str, Any], dict[str, Any]]:
     return protocol.unpack(zlib.decompress(b64decode(text)))
 
 
-def put_into(path: Path, description: dict[str, Any], arrays: dict[str, Any]) -> None:
-    """Put another content into a recording, as somebody who changes the file."""
-    text = b64encode(zlib.compress(protocol.pack(description, arrays))).decode()
+def put_into(path: Path, description: dict[str, Any], arrays: dict[str, Any], renewed: bool = False) -> None:
+    """Put another content into a recording, as somebody who changes the file; ``renewed``: with its own digest."""
+    data = zlib.compress(protocol.pack(description, arrays))
+    if renewed:
+        path.write_text(page_with(data, page_files()), encoding="utf-8")
+        return
+    text = b64encode(data).decode()
     path.write_text(_HELD.sub(text, path.read_text(encoding="utf-8")), encoding="utf-8")

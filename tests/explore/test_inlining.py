@@ -41,8 +41,9 @@ class Elements(HTMLParser):
 
 
 def modules():
-    """Return all modules; the script that starts the page is none."""
-    return {name: text for name, text in page_files().items() if name.endswith(".js") and name != "recorded/start.js"}
+    """Return all modules; the scripts that stand in the page as they are are none."""
+    plain = {f"recorded/{name}.js" for name in ("cut", "sha256", "start")}
+    return {name: text for name, text in page_files().items() if name.endswith(".js") and name not in plain}
 
 
 def test_every_import_of_every_module_gets_a_name_of_the_map():
@@ -112,14 +113,15 @@ def test_a_hostile_name_ends_no_element(tmp_path):
     text = hostile_page(tmp_path)
     assert "alert(1)" not in text
     page = Elements(text)
-    assert [attributes.get("id") for attributes, _ in page.of("script")] == ["modules", "recording", None]
-    assert page.of("script")[1][1].isascii()
+    assert [attributes.get("id") for attributes, _ in page.of("script")] == [None, "modules", "recording", None]
+    assert page.of("script")[2][1].isascii()
     assert HOSTILE not in text
     assert NAME not in text
 
 
 def test_the_page_loads_nothing_and_runs_only_its_own_script(tmp_path):
-    page = Elements(recording_of(session_of(network()), tmp_path).read_text(encoding="utf-8"))
+    text = recording_of(session_of(network()), tmp_path).read_text(encoding="utf-8")
+    page = Elements(text)
     metas = {attributes.get("http-equiv"): attributes for attributes, _ in page.of("meta")}
     policy = metas["Content-Security-Policy"]["content"]
     rules = dict(rule.strip().split(" ", 1) for rule in policy.split(";"))
@@ -134,24 +136,27 @@ def test_the_page_loads_nothing_and_runs_only_its_own_script(tmp_path):
         "form-action": "'none'",
     }
     # The policy comes before everything that it is about.
-    assert [tag for tag, _, _ in page.found][:4] == ["html", "head", "meta", "meta"]
+    assert [tag for tag, _, _ in page.found][:5] == ["html", "head", "meta", "title", "meta"]
     for tag, attributes, _ in page.found:
         assert "src" not in attributes, tag
         assert not attributes.get("href", "#").startswith(("/", "http", ".")), tag
         assert not [name for name in attributes if name.startswith("on")]
     run = [attributes for attributes, _ in page.of("script") if attributes.get("type") != "text/plain"]
-    assert run == [{"nonce": nonce}]
-    assert [attributes for attributes, _ in page.of("style")] == [{"nonce": nonce}] * len(page.of("style"))
+    own = {"nonce": nonce, "data-held": None}
+    assert run == [own, own]
+    assert [attributes for attributes, _ in page.of("style")] == [own] * len(page.of("style"))
+    held = re.findall(r"<(?:script|style)[^>]* data-held[^>]*>(.*?)</(?:script|style)>", text, re.DOTALL)
+    assert hashlib.sha256("\0".join(held).encode()).hexdigest() == nonce
 
 
 def test_all_modules_and_styles_are_in_the_file():
     files = page_files()
     page = Elements(page_with(b"data", files))
-    (code, _), (held, data) = [(text, attributes) for attributes, text in page.of("script")][:2], page.of("script")[1]
+    (code, _), (held, data) = [(text, attributes) for attributes, text in page.of("script")][1:3], page.of("script")[2]
     sources = json.loads(zlib.decompress(b64decode(code[0])))
     assert set(sources) == {PREFIX + name for name in modules()}
     assert b64decode(data) == b"data"
-    assert held == {"type": "text/plain", "id": "recording"}
+    assert held == {"type": "text/plain", "id": "recording", "data-held": None}
     linked = re.findall(r'href="/([^"]+\.css)"', files["index.html"])
     styles = [text.strip() for _, text in page.of("style")]
     assert styles[: len(linked)] == [files[name].strip() for name in linked]

@@ -72,20 +72,73 @@ def test_a_changed_weight_is_refused(page: Any, tmp_path: Path) -> None:
     path = recording_of(session_of(network()), tmp_path)
     description, arrays = held_in(path)
     arrays["weights/0.kernel"] = arrays["weights/0.kernel"] * np.float32(1.001)
-    put_into(path, description, arrays)
+    put_into(path, description, arrays, renewed=True)
     page.goto(path.as_uri())
     error = page.wait_for_selector("main .error").text_content()
     assert "This recording is refused. In layer 0, conv2d, z as this browser computes it for test-0" in error
     assert not page.locator(".panel").count()
 
 
-def test_a_damaged_file_says_so(page: Any, tmp_path: Path) -> None:
+def changed(description: dict[str, Any], what: str) -> None:
+    """Change one thing in the description of a recording."""
+    if what == "label":
+        description["labels"][5] = (description["labels"][5] + 1) % 4
+    elif what == "class":
+        description["network"]["classes"][0] = "other"
+    elif what == "loss":
+        description["passes"][1]["loss"] *= 1.01
+    else:
+        description["network"]["protocol"] = 99
+
+
+@pytest.mark.parametrize("what", ["label", "class", "loss", "protocol"])
+def test_a_changed_description_is_refused(page: Any, what: str, tmp_path: Path) -> None:
     path = recording_of(session_of(network()), tmp_path)
-    text = path.read_text(encoding="utf-8")
-    at = text.index('id="recording">') + 500
-    path.write_text(text[:at] + "AAAA" + text[at + 4 :], encoding="utf-8")
+    description, arrays = held_in(path)
+    changed(description, what)
+    put_into(path, description, arrays)
     page.goto(path.as_uri())
-    assert page.wait_for_selector("main .error").text_content()
+    said = page.wait_for_selector("main [role=alert]").text_content()
+    assert said.startswith("This recording is refused: the file was changed or damaged"), said
+
+
+@pytest.mark.parametrize(
+    ("what", "says"),
+    [
+        ("loss", "In layer 5, dense, the loss as this browser computes it for test-1 is off"),
+        ("protocol", "in version 99"),
+    ],
+)
+def test_what_can_be_computed_anew_is_checked_even_if_the_digest_fits(
+    page: Any, what: str, says: str, tmp_path: Path
+) -> None:
+    path = recording_of(session_of(network()), tmp_path)
+    description, arrays = held_in(path)
+    changed(description, what)
+    put_into(path, description, arrays, renewed=True)
+    page.goto(path.as_uri())
+    said = page.wait_for_selector("main .error").text_content()
+    assert said.startswith("This recording is refused")
+    assert says in said
+
+
+def test_a_file_that_is_cut_off_says_so(page: Any, tmp_path: Path) -> None:
+    whole = recording_of(session_of(network()), tmp_path).read_bytes()
+    path = tmp_path / "cut.html"
+    rng = np.random.default_rng(0)
+    last = whole.index(b'<i id="end"')
+    head = whole.index(b"</script>") + len(b"</script>")
+    for length in [head, last - 30, *rng.integers(head, last - 20, 16)]:
+        path.write_bytes(whole[: int(length)])
+        page.goto("about:blank")
+        page.goto(path.as_uri())
+        said = page.locator("[role=alert]").inner_text(timeout=5000)
+        assert "the file is cut off, its end is missing" in said, length
+        assert "--record FILE" in said
+    # Before that, there is nothing but a title.
+    path.write_bytes(whole[:200])
+    page.goto(path.as_uri())
+    assert page.title() == "A recording that is not open"
 
 
 def test_hostile_names_stay_texts(page: Any, tmp_path: Path) -> None:

@@ -4,6 +4,9 @@ From ``file://`` a browser loads no module from another file. So the modules sta
 small script (``page/recorded/start.js``) makes them at the start; what one calls ``"./dom.js"`` is ``"tinycnn/dom.js"``
 there, a name of an import map. A content security policy allows only scripts with a number that the content itself
 gives, and no connection at all.
+
+That number is the SHA-256 of all styles, scripts and data. ``page/recorded/start.js`` computes it anew and refuses a
+file that was changed or damaged. ``page/recorded/cut.js``, at the beginning, says so if the end of the file is missing.
 """
 
 import base64
@@ -16,7 +19,8 @@ from collections.abc import Mapping
 
 #: What stands before the path of a module in its name.
 PREFIX = "tinycnn/"
-_START = "recorded/start.js"
+#: The scripts that stand in the page as they are, at its beginning and at its end.
+_FIRST, _LAST = ("recorded/cut.js",), ("recorded/sha256.js", "recorded/start.js")
 # `import … from "./x.js"`, `export … from "./x.js"` and `import "./x.js"` begin a line; `import("./x.js")` need not.
 _IMPORT = re.compile(
     r"""(?P<before>^(?:(?:import|export)\b[^"'();=]*?\bfrom\s*|import\s*)|\bimport\(\s*)"""
@@ -27,6 +31,15 @@ _COMPUTED = re.compile(r"""\bimport\s*\(\s*(?!["'])\S""")
 _STYLESHEET = re.compile(r'<link rel="stylesheet" href="/(?P<name>[^"]+)">')
 _MAIN = '<script type="module" src="/main.js"></script>'
 _CHARSET = '<meta charset="utf-8">'
+_TITLE = "<title>tinycnn explore</title>"
+_LOADING = "Loading the network …"
+#: What stands in the page until a script has something better to say, which none does in a file that is badly damaged.
+_NOT_OPEN = (
+    "Opening the recording … If this text stays, the file is cut off or damaged, or this browser is too old: copy the "
+    "file again, or make it again with 'tinycnn explore MODEL --record FILE'."
+)
+#: What marks the elements whose contents the number is made of; extensions of a browser add others.
+_PART = "data-held"
 # In a page, a browser does not heed frame-ancestors.
 _POLICY = (
     "default-src 'none'; script-src 'nonce-{nonce}'; style-src 'nonce-{nonce}'; img-src data: blob:; "
@@ -79,25 +92,31 @@ def page_with(data: bytes, files: Mapping[str, str]) -> str:
     files : mapping of str to str
         The texts of the page's files by their paths below its folder; ``index.html`` is the page itself.
     """
-    modules = {name: text for name, text in files.items() if name.endswith(".js") and name != _START}
+    plain = (*_FIRST, *_LAST)
+    modules = {name: text for name, text in files.items() if name.endswith(".js") and name not in plain}
     sources = {PREFIX + name: renamed(name, text, set(modules)) for name, text in modules.items()}
     code, held = _base64(zlib.compress(json.dumps(sources).encode(), 9)), _base64(data)
-    shell, start = files["index.html"], files[_START]
+    shell = files["index.html"]
+    first, last = ("\n" + "".join(files[name] for name in names) for names in (_FIRST, _LAST))
     linked = _STYLESHEET.findall(shell)
     # Some views ask for their style when they are first shown; here there is nobody to ask.
-    styles = [files[name] for name in (*linked, *(one for one in files if one.endswith(".css") and one not in linked))]
+    names = (*linked, *(one for one in files if one.endswith(".css") and one not in linked))
+    styles = [f"\n{files[name]}" for name in names]
     # Nothing that somebody puts into the file can know this number, because it is made of all that is in it.
-    nonce = hashlib.sha256("\0".join([shell, code, held, start, *styles]).encode()).hexdigest()
+    nonce = hashlib.sha256("\0".join([first, *styles, code, held, last]).encode()).hexdigest()
     # The order matters: what was put into the page is not searched again.
     scripts = (
-        f'<script type="text/plain" id="modules">{code}</script>\n'
-        f'<script type="text/plain" id="recording">{held}</script>\n'
-        f'<script nonce="{nonce}">\n{start}</script>\n'
+        f'<script type="text/plain" {_PART} id="modules">{code}</script>\n'
+        f'<script type="text/plain" {_PART} id="recording">{held}</script>\n'
+        f'<script nonce="{nonce}" {_PART}>{last}</script>\n<i id="end" hidden></i>\n'
     )
     policy = f'<meta http-equiv="Content-Security-Policy" content="{_POLICY.format(nonce=nonce)}">'
-    page = _once(shell, _CHARSET, f"{_CHARSET}\n{policy}")
-    page = _once(_STYLESHEET.sub("", page), _MAIN, "")
-    page = _once(page, "</head>", "".join(f'<style nonce="{nonce}">\n{text}</style>\n' for text in styles) + "</head>")
+    guard = f'<script nonce="{nonce}" {_PART}>{first}</script>'
+    begin = f"{_CHARSET}\n<title>A recording that is not open</title>\n{policy}\n{guard}"
+    page = _once(_once(shell, _TITLE, ""), _CHARSET, begin)
+    page = _once(_once(_STYLESHEET.sub("", page), _MAIN, ""), _LOADING, _NOT_OPEN)
+    sheets = "".join(f'<style nonce="{nonce}" {_PART}>{text}</style>\n' for text in styles)
+    page = _once(page, "</head>", f"{sheets}</head>")
     return _once(page, "</body>", f"{scripts}</body>")
 
 

@@ -43,6 +43,7 @@ from safetensors import numpy as safetensors
 
 from ..activations import ACTIVATIONS, ActivationFunction
 from ..core.files import parse_json
+from ..core.messages import shown
 from ..core.types import Array
 from ..inspection.receptive_field import receptive_fields
 from ..inspection.trace import LayerTrace, Trace
@@ -224,7 +225,7 @@ def unpack(data: bytes) -> tuple[Any, dict[str, Array]]:
     Raises
     ------
     ValueError
-        If these are not bytes of this protocol.
+        If these are not bytes of this protocol, or those of another version of it.
     """
     try:
         arrays = safetensors.load(data)
@@ -234,4 +235,11 @@ def unpack(data: bytes) -> tuple[Any, dict[str, Array]]:
     text = header.get("__metadata__", {}).get(KEY)
     if text is None:
         raise ValueError(f"data must be the bytes that pack has returned; they lack the description, {KEY!r}")
-    return parse_json(text), dict(arrays)
+    description = parse_json(text)
+    for network in (description, description.get("network")) if isinstance(description, dict) else ():
+        if isinstance(network, dict) and network.get("protocol", PROTOCOL) != PROTOCOL:
+            raise ValueError(
+                f"data: the network is described in version {shown(network['protocol'])} of this protocol, and this "
+                f"release of tinycnn reads version {PROTOCOL}; write the bytes again with this release"
+            )
+    return description, dict(arrays)

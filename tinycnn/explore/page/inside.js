@@ -11,7 +11,7 @@ import { indexAt, offset, valueAt } from "./safetensors.js";
 import { unsettled } from "./settling.js";
 import { chosenIn, gradientOptions, layerNumber, layerPass, within } from "./selection.js";
 import { checkButton, measuredByEngine } from "./slopes.js";
-import { chosenWeight, weightView } from "./weights.js";
+import { weightView } from "./weights.js";
 
 /** How many channels the small picture of a layer shows. */
 const STRIP = 9;
@@ -215,14 +215,7 @@ export function mount(section, app) {
       const title = backward ? "The terms that this gradient collects" : "How this number came about";
       const weights = backward ? weightView(app, n, arrays, again) : null;
       const measured = backward && !isHidden(app, keyOf(app, n, name)) ? measuredByEngine(app, n ? `${n - 1}.y` : "x", index) : "";
-      keepFocus(panel, () => panel.replaceChildren(make("h3", {}, title), view, measured, code, weights ?? remarks(), ...measuredWeight()));
-    }
-
-    /** Return the engine's measurement of the chosen element of a parameter, as far as gradients are shown. */
-    function measuredWeight() {
-      if (!backward || !Object.keys(layer.parameters).length) return [];
-      const { name, index } = chosenWeight(state, layer);
-      return isHidden(app, keyOf(app, n, `d_${name}(${index.join(", ")})`)) ? [] : [measuredByEngine(app, `${n}.${name}`, index)];
+      keepFocus(panel, () => panel.replaceChildren(make("h3", {}, title), view, measured, code, weights ?? remarks()));
     }
 
     function remarks() {

@@ -1,6 +1,7 @@
 // Where the page's arrays come from while the server runs: the engine itself.
 
 import { api, arraysOf, send } from "./api.js";
+import { readable } from "./safetensors.js";
 
 export const live = {
   /** Views that need the engine are there. */
@@ -8,7 +9,7 @@ export const live = {
   remark: "",
 
   /** Return the description of the network. */
-  network: async () => (await api("/api/network")).json(),
+  network: async () => readable(await (await api("/api/network")).json()),
 
   /** Return {description, arrays} of a pass of one image; label null: its own. */
   trace: (image, label, mode) => arraysOf(send("/api/trace", { image, label, mode })),

@@ -13,7 +13,12 @@ function recording() {
 }
 
 async function open() {
-  const found = new Recording(await opened(globalThis.tinycnnRecording));
+  let found;
+  try {
+    found = new Recording(await opened(globalThis.tinycnnRecording));
+  } catch (error) {
+    throw new Error(`This recording is refused: it does not hold what 'tinycnn explore --record' writes (${error.message}). Make it again.`);
+  }
   const loading = document.getElementById("loading");
   await found.check(({ image }) => {
     if (loading) loading.textContent = `Comparing this browser's arithmetic with the engine's, for ${image} …`;

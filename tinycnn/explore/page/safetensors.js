@@ -5,6 +5,16 @@ const KINDS = {
   I8: Int8Array, I16: Int16Array, U16: Uint16Array, I32: Int32Array, U32: Uint32Array,
 };
 
+/** The version of the data protocol that this page reads; tinycnn/explore/protocol.py says what changes with it. */
+const PROTOCOL = 1;
+
+/** Return the description of a network, or raise an Error if it is one of another version of the protocol. */
+export function readable(network) {
+  if (network?.protocol === PROTOCOL) return network;
+  const got = JSON.stringify(network?.protocol) ?? "none";
+  throw new Error(`the network is described in version ${got} of the data protocol, and this page reads version ${PROTOCOL}; use the page and the file of one release of tinycnn`);
+}
+
 /** Return {description, arrays}; an array is {shape, data}, its numbers in C order. */
 export function unpack(buffer) {
   const length = Number(new DataView(buffer).getBigUint64(0, true));

@@ -7,6 +7,7 @@ import { isHidden, keyOf, predicting } from "./guess.js";
 import { measuredSlope } from "./measure.js";
 import { explanationView } from "./numbers.js";
 import { gradientOptions, indexOf, within } from "./selection.js";
+import { measuredByEngine } from "./slopes.js";
 
 /** Return the parameter and the index that the address names in a layer, such as "kernel:1,1,0,3". */
 export function chosenWeight(state, layer) {
@@ -45,10 +46,15 @@ export function weightView(app, n, arrays, draw) {
   return make("section", { class: "weights", "data-part": "weights", "aria-label": "The gradient of a parameter" },
     make("h3", {}, "The gradient of a parameter"),
     make("div", { class: "controls" }, which, fields), view, code,
-    isHidden(app, key) ? "" : measuring(app, n, name, index, found));
+    isHidden(app, key) ? "" : measured(app, n, name, index, found));
 }
 
-/** Return a button that measures the slope, and the place for what it finds. */
+/** Return the same slope, measured by the engine or, in a recording, which has none, by this browser. */
+function measured(app, n, name, index, found) {
+  return app.source.isRecording ? measuring(app, n, name, index, found) : measuredByEngine(app, `${n}.${name}`, index);
+}
+
+/** Return a button that measures the slope in this browser, and the place for what it finds. */
 function measuring(app, n, name, index, found) {
   const place = make("div", { class: "numbers", role: "group", "aria-label": "The slope as measured in this browser" });
   const button = make("button", {

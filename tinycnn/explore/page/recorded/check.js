@@ -1,7 +1,8 @@
 // Compare what this browser computes with what the engine has computed, array by array.
 
 import { backpropagate, run } from "../arithmetic/index.js";
-import { keptIn } from "./computing.js";
+import { joinedActivation } from "../arithmetic/loss.js";
+import { hasPenalty, keptIn } from "./computing.js";
 
 /** How far an array may be from the engine's, relative to the largest number of that array. */
 export const TOLERANCE = 1e-5;
@@ -43,7 +44,14 @@ export function* differences(network, weights, { description, arrays, gradients 
   }
   if (!backward) return;
   const handed = network.layers.map((_, n) => arrays[`${n}.dy`]);
-  const { layers } = backpropagate(network, weights, keptIn(network, arrays), { label: description.label }, handed);
+  const kept = keptIn(network, arrays);
+  const { layers, loss } = backpropagate(network, weights, kept, { label: description.label }, handed);
+  if (!hasPenalty(network)) {
+    const joined = joinedActivation(network.layers, network.loss);
+    const sizes = kept.at(joined < 0 ? -1 : joined)[joined < 0 ? "y" : "z"].data.map(Math.abs); // the loss is their difference
+    const least = sizes.reduce((most, size) => (size > most ? size : most), 1);
+    yield [layers.length - 1, "the loss", apart({ data: [loss] }, { data: [Number(description.loss)] }, least)];
+  }
   // The loss subtracts numbers of about 1.
   yield [layers.length - 1, "dy", apart(layers.at(-1).dy, handed.at(-1), 1)];
   for (let n = layers.length - 1; n >= 0; n -= 1) {

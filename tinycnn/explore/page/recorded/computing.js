@@ -75,5 +75,6 @@ export function computed(network, weights, x, label, { backward }) {
   return { label: used, loss: hasPenalty(network) ? null : found.loss, arrays, gradients: named(found) };
 }
 
-const hasPenalty = ({ layers }) =>
+/** Return whether a layer's weights are penalized, so that this browser's loss is not all of the engine's. */
+export const hasPenalty = ({ layers }) =>
   layers.some(({ settings }) => Object.entries(settings ?? {}).some(([name, value]) => name.endsWith("_regularizer") && value));

@@ -1,6 +1,7 @@
 // A network, images and passes that were recorded, and what this browser can compute from them.
 
 import { run } from "../arithmetic/index.js";
+import { readable } from "../safetensors.js";
 import { apart, differences, TOLERANCE } from "./check.js";
 import { computed, gradientsIn, refusals } from "./computing.js";
 import { fill, rowsOf, withCopies } from "./filling.js";
@@ -52,7 +53,8 @@ function checkpointsOf(network, { places }, { planes, answers }) {
 export class Recording {
   /** Take what `opened` has returned; recording.py says what is in it. */
   constructor({ description, arrays }) {
-    const { network, set, labels, unit, differs, passes, copies, training } = description;
+    const { set, labels, unit, differs, passes, copies, training } = description;
+    const network = readable(description.network);
     Object.assign(this, { network, set, labels, unit, differs, training });
     withCopies(arrays, copies);
     const groups = grouped(arrays);

@@ -39,6 +39,7 @@ export const weight = {
     const found = explainWeightGradient(layer, arrays, "kernel", index, gradientOptions(app, n));
     const terms = found.parts.flatMap((part) => part.terms);
     return {
+      isRecording: app.source.isRecording,
       n, layer, index, found, value: at(arrays.w.kernel, index), gradient: at(arrays.d_kernel, index), data: arrays.w.kernel.data,
       count: terms.length, windows: layer.output_shape.slice(0, -1).reduce((all, length) => all * length, 1), zeros: terms.filter(({ product }) => product === 0).length,
     };
@@ -61,8 +62,8 @@ export const weight = {
     },
     {
       set: ({ n, index }) => ({ view: "inside", way: "backward", layer: n, at: "", part: "", weight: `kernel:${index.join(",")}`, predict: "" }),
-      text: () => [
-        "Can that be believed? Press the button \"Measure this slope\". It makes the weight a little larger and a little smaller, runs the network both times, and divides the difference of the two losses by the difference of the weights.",
+      text: ({ isRecording }) => [
+        `Can that be believed? ${isRecording ? 'Press the button "Measure this slope". It' : 'Below the terms stands the same derivative, measured. The engine'} makes the weight a little larger and a little smaller, runs the network both times, and divides the difference of the two losses by the difference of the weights.`,
         "That is what a slope is. Measuring takes two runs for each weight; backward finds the slopes of all weights in one walk.",
       ],
     },
