@@ -1,5 +1,8 @@
 """A recording in a browser: opened from a file, without a server, it shows the engine's numbers."""
 
+import contextlib
+import re
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -122,6 +125,27 @@ def test_what_can_be_computed_anew_is_checked_even_if_the_digest_fits(
     assert says in said
 
 
+#: What stands in a page whose number cannot be shown.
+REFUSED = re.compile("This recording is refused|If this text stays")
+#: Whether a page has come to an end: it shows the number that the address asks for, or says why it does not.
+AT_AN_END = """key => {
+  const shown = document.querySelector(".panel")?.dataset.shown === key && document.querySelector("p.answer");
+  return shown || document.body?.innerText.includes("This recording is refused");
+}"""
+
+
+def outcome(page: Any, path: Path) -> str:
+    """Return what a recording shows at last: a number with the answer, or the text that refuses them."""
+    page.goto("about:blank")
+    page.goto(f"{path.as_uri()}#image=test-1&layer=5&at=2")
+    # If no script runs, what stands in the page from the beginning stays.
+    with contextlib.suppress(pytest.importorskip("playwright.sync_api").TimeoutError):
+        page.wait_for_function(AT_AN_END, arg="test-1 prediction forward 5 2", timeout=6000)
+    if page.locator(".panel output.value").count():
+        return str([page.locator(".panel output.value").first.text_content(), page.locator("p.answer").text_content()])
+    return str(page.locator("html").inner_text())
+
+
 def test_a_file_that_is_cut_off_says_so(page: Any, tmp_path: Path) -> None:
     whole = recording_of(session_of(network()), tmp_path).read_bytes()
     path = tmp_path / "cut.html"
@@ -135,10 +159,37 @@ def test_a_file_that_is_cut_off_says_so(page: Any, tmp_path: Path) -> None:
         said = page.locator("[role=alert]").inner_text(timeout=5000)
         assert "the file is cut off, its end is missing" in said, length
         assert "--record FILE" in said
-    # Before that, there is nothing but a title.
-    path.write_bytes(whole[:200])
-    page.goto(path.as_uri())
-    assert page.title() == "A recording that is not open"
+    # Before that, no script runs; the title says it, and it is visible in the page.
+    title = whole.index(b"</title>")
+    for length in [title, *rng.integers(title, head, 6)]:
+        path.write_bytes(whole[: int(length)])
+        page.goto("about:blank")
+        page.goto(path.as_uri())
+        assert "If this text stays, the file is cut off" in page.locator("html").inner_text(), length
+        assert page.locator("title").bounding_box()["height"] > 10
+
+
+def test_wherever_a_file_is_damaged_it_is_refused_or_shows_what_it_showed(browser: Any, tmp_path: Path) -> None:
+    context = browser.new_context()
+    page = context.new_page()
+    original = recording_of(session_of(network()), tmp_path)
+    shown, whole = outcome(page, original), original.read_bytes()
+    assert shown.startswith("[")
+    path = tmp_path / "damaged.html"
+    rng = np.random.default_rng(1)
+    marks = (b"<script nonce", b"<style", b"<body", b'id="modules"', b'id="recording"')
+    parts = [0, *(whole.index(mark) for mark in marks), whole.rindex(b"<script nonce"), len(whole)]
+    refused = 0
+    for begin, end in pairwise(parts):
+        for at in rng.integers(begin, end, 3):
+            content = bytearray(whole)
+            content[at] = (content[at] + 1 + rng.integers(127)) % 128
+            path.write_bytes(bytes(content))
+            found = outcome(page, path)
+            refused += found != shown
+            assert found == shown or REFUSED.search(found), (at, whole[at - 20 : at + 20], found)
+    assert refused > 9
+    context.close()
 
 
 def test_hostile_names_stay_texts(page: Any, tmp_path: Path) -> None:

@@ -33,11 +33,13 @@ _MAIN = '<script type="module" src="/main.js"></script>'
 _CHARSET = '<meta charset="utf-8">'
 _TITLE = "<title>tinycnn explore</title>"
 _LOADING = "Loading the network …"
-#: What stands in the page until a script has something better to say, which none does in a file that is badly damaged.
+#: What stands in the page, and in its title, until a script has something better to say, which none does in a file that
+#: is badly damaged.
 _NOT_OPEN = (
     "Opening the recording … If this text stays, the file is cut off or damaged, or this browser is too old: copy the "
     "file again, or make it again with 'tinycnn explore MODEL --record FILE'."
 )
+_VISIBLE = 'style="display: block"'
 #: What marks the elements whose contents the number is made of; extensions of a browser add others.
 _PART = "data-held"
 # In a page, a browser does not heed frame-ancestors.
@@ -112,8 +114,10 @@ def page_with(data: bytes, files: Mapping[str, str]) -> str:
     )
     policy = f'<meta http-equiv="Content-Security-Policy" content="{_POLICY.format(nonce=nonce)}">'
     guard = f'<script nonce="{nonce}" {_PART}>{first}</script>'
-    begin = f"{_CHARSET}\n<title>A recording that is not open</title>\n{policy}\n{guard}"
+    # Where a file ends before its first script does, its title is all that there is to be seen; that script hides it.
+    begin = f"{_CHARSET}\n<title {_VISIBLE}>{_NOT_OPEN}</title>\n{policy}\n{guard}"
     page = _once(_once(shell, _TITLE, ""), _CHARSET, begin)
+    page = _once(page, "<head>", f"<head {_VISIBLE}>")
     page = _once(_once(_STYLESHEET.sub("", page), _MAIN, ""), _LOADING, _NOT_OPEN)
     sheets = "".join(f'<style nonce="{nonce}" {_PART}>{text}</style>\n' for text in styles)
     page = _once(page, "</head>", f"{sheets}</head>")

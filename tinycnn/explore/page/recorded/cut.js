@@ -1,5 +1,7 @@
 // Say that a recording is not whole; tinycnn/explore/inlining.py puts this script at the beginning of the file. If the
 // script at its end has not run by the time that all has been read, the end is missing.
+for (const element of [document.head, document.querySelector("title")]) element?.removeAttribute("style");
+document.title = "A recording that is not open";
 globalThis.tinycnnRefuse = (what) => {
   const place = document.getElementById("loading") ?? document.querySelector("main") ?? document.body;
   place.setAttribute("role", "alert");
