@@ -5,15 +5,22 @@ from __future__ import annotations
 import os
 import random
 import signal
+import sys
 from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 
 import hypothesis
 import numpy as np
 import pytest
+from helpers import installed
 
 # A command that a shell starts in the background ignores Ctrl-C, but some tests send Ctrl-C to themselves.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+
+# Folders of tests that are called like a package would be imported in its place where it is not installed.
+for name in ("keras", "onnx", "sklearn"):
+    if not installed(name):
+        sys.modules[name] = None  # type: ignore[assignment]
 
 DATA, REQUIRE = "TINYCNN_DATA", "TINYCNN_REQUIRE_DATA"
 

@@ -1,6 +1,7 @@
 """What test files in different folders share."""
 
 import hashlib
+import importlib.util
 
 from tinycnn import Sequential, layers
 
@@ -8,6 +9,12 @@ from tinycnn import Sequential, layers
 def sha256(data):
     """Return the checksum of a file's content, as the data sets publish it."""
     return hashlib.sha256(data).hexdigest()
+
+
+def installed(package):
+    """Return whether a package is installed; a folder of tests that is called like it does not count."""
+    found = importlib.util.find_spec(package)
+    return found is not None and found.origin is not None
 
 
 def small_network(name=None):

@@ -5,7 +5,6 @@ To add a reader, add an entry to `READERS`.
 
 import gzip
 import hashlib
-import importlib.util
 import io
 import json
 import random
@@ -19,6 +18,7 @@ from functools import cache
 from pathlib import Path
 
 import numpy as np
+from helpers import installed
 
 import tinycnn
 from tinycnn import Sequential, callbacks, interchange, layers
@@ -426,5 +426,5 @@ READERS = {
     "record_json": Reader(record_files, mutations.json_text, records.read, "a-seed1.json"),
     "history_csv": Reader(tables, mutations.blind, append_to_table),
 }
-if importlib.util.find_spec("onnx.helper"):  # a folder of tests is called onnx too
+if installed("onnx"):
     READERS["onnx"] = Reader(onnx_files, mutations.protobuf, read_onnx)

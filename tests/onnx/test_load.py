@@ -1,6 +1,5 @@
 """Files of other programs, and files written here node by node, become models that predict the same."""
 
-import importlib.util
 import itertools
 import os
 import re
@@ -10,6 +9,7 @@ import warnings
 
 import numpy as np
 import pytest
+from helpers import installed
 
 import tinycnn
 from tinycnn import Sequential, layers
@@ -467,7 +467,7 @@ for name, layers in networks.items():
 def test_files_of_keras(tmp_path):
     """Keras on PyTorch computes the pads of ``same`` in the file, and transposes images before and after each layer."""
     for package in ("torch", "keras", "onnxscript"):
-        if importlib.util.find_spec(package) is None:
+        if not installed(package):
             pytest.skip(f"{package}, with which Keras exports, is not installed")
     environment = os.environ | {"KERAS_BACKEND": "torch", "KERAS_HOME": str(tmp_path)}
     subprocess.run([sys.executable, "-c", KERAS], cwd=tmp_path, env=environment, check=True, capture_output=True)

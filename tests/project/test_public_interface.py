@@ -9,7 +9,6 @@ list as it is now::
 
 import argparse
 import importlib
-import importlib.util
 import inspect
 import sys
 from pathlib import Path
@@ -17,14 +16,13 @@ from types import ModuleType
 
 HERE = Path(__file__).resolve().parent
 if __name__ == "__main__":
-    sys.path.insert(0, str(HERE.parents[1]))
+    sys.path[:0] = [str(HERE.parents[1]), str(HERE.parent)]
+from helpers import installed  # noqa: E402
+
 LIST = HERE / "public_interface.txt"
 
-#: Whether scikit-learn is installed, which only the extra of its name does; a folder of tests has the name too.
-try:
-    WITH_SKLEARN = importlib.util.find_spec("sklearn.base") is not None
-except ModuleNotFoundError:
-    WITH_SKLEARN = False
+#: Whether scikit-learn is installed, which only the extra of its name does.
+WITH_SKLEARN = installed("sklearn")
 MODULES = (
     *("tinycnn", "tinycnn.activations", "tinycnn.augmentation", "tinycnn.callbacks", "tinycnn.datasets"),
     *("tinycnn.datasets.cifar10", "tinycnn.datasets.digits", "tinycnn.datasets.fashion_mnist"),
