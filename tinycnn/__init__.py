@@ -77,4 +77,9 @@ __dir__ = listing(__name__)
 def __getattr__(name: str) -> ModuleType:
     if name in _LAZY:
         return importlib.import_module(f".{name}", __name__)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    cure = ""
+    if not name.startswith("_"):  # ``import tinycnn as tf``, in a program for TensorFlow
+        from .keras import _missing_tensorflow
+
+        cure = _missing_tensorflow.unknown(name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}{cure}")

@@ -115,6 +115,9 @@ class Optimizer(Described):
             )
         self._rate = _checked_rate(value)
 
+    #: What Keras 2 calls the learning rate; otherwise ``optimizer.lr = 0.1`` would set what nothing reads.
+    lr = learning_rate
+
     def step(self, parameters: dict[str, Parameter], backend: Backend) -> None:
         """Move every trainable parameter against its gradient, once.
 

@@ -7,7 +7,7 @@ import pytest
 
 from tinycnn import activations as engine_activations
 from tinycnn import keras, layers, losses, optimizers
-from tinycnn.keras import _missing
+from tinycnn.keras import _missing, _missing_backend
 from tinycnn.keras._telling import PAGE, NotHereError
 
 
@@ -90,7 +90,7 @@ def test_the_tables_hold_no_name_that_is_there():
         ("callbacks", _missing.CALLBACKS),
         ("models", _missing.MODELS),
         ("utils", _missing.UTILS),
-        ("backend", _missing.BACKEND),
+        ("backend", _missing_backend.BACKEND),
     ):
         there = importlib.import_module(f"tinycnn.keras.{module}").__all__
         assert not set(there) & set(table), module

@@ -9,12 +9,12 @@ _OWN = "write a layer with forward and backward: docs/how_to/write_a_layer.md sh
 _TRANSPOSED = "tinycnn has no decoders: networks go from images to classes or numbers; use Keras itself"
 
 
-def _table(*rows: tuple[str, Iterable[str]]) -> dict[str, str]:
+def table(*rows: tuple[str, Iterable[str]]) -> dict[str, str]:
     """Return a dict from each name to its row's cure."""
     return {name: cure for cure, names in rows for name in names}
 
 
-LAYERS = _table(
+LAYERS = table(
     (
         _SEQUENTIAL,
         (
@@ -41,7 +41,15 @@ LAYERS = _table(
                 "RepeatVector",
             ),
             *("Embedding", "Masking", "RNN", "LSTM", "LSTMCell", "GRU", "GRUCell", "SimpleRNN", "SimpleRNNCell"),
-            *("StackedRNNCells", "Bidirectional", "TimeDistributed", "ConvLSTM1D", "ConvLSTM2D", "ConvLSTM3D"),
+            *(
+                "Recurrent",
+                "StackedRNNCells",
+                "Bidirectional",
+                "TimeDistributed",
+                "ConvLSTM1D",
+                "ConvLSTM2D",
+                "ConvLSTM3D",
+            ),
             *("TextVectorization", "CuDNNLSTM", "CuDNNGRU", "LocallyConnected1D", "Conv1DTranspose"),
         ),
     ),
@@ -51,6 +59,9 @@ LAYERS = _table(
             "Conv2DTranspose",
             "Convolution2DTranspose",
             "Deconvolution2D",
+            "Deconv2D",
+            "Deconvolution3D",
+            "Deconv3D",
             "Conv3DTranspose",
             "Convolution3DTranspose",
             "UpSampling2D",
@@ -62,6 +73,7 @@ LAYERS = _table(
             *("Attention", "AdditiveAttention", "MultiHeadAttention", "GroupQueryAttention", "EinsumDense"),
             *("LayerNormalization", "GroupNormalization", "UnitNormalization", "RMSNormalization"),
             *("SpectralNormalization", "AlphaDropout", "GaussianDropout", "LocallyConnected2D", "MaxoutDense"),
+            *("Highway", "TimeDistributedDense", "AtrousConvolution1D"),
             *("Hashing", "HashedCrossing", "CategoryEncoding", "StringLookup", "IntegerLookup", "Discretization"),
             *("FlaxLayer", "JaxLayer", "TorchModuleWrapper", "TFSMLayer", "DenseFeatures", "ReversibleEmbedding"),
         ),
@@ -70,8 +82,9 @@ LAYERS = _table(
         "GlobalAveragePooling2D and GlobalMaxPooling2D are the nearest",
         tuple(f"Adaptive{kind}Pooling{axes}D" for kind in ("Average", "Max") for axes in (1, 2, 3)),
     ),
+    ("Conv2D(dilation_rate=...) is the same", ("AtrousConvolution2D", "AtrousConv2D")),
     (_OWN, ("Lambda", "Wrapper", "Pipeline", "ActivityRegularization", "Identity")),
-    ("LeakyReLU or ELU is the nearest", ("PReLU", "ThresholdedReLU")),
+    ("LeakyReLU or ELU is the nearest", ("PReLU", "ThresholdedReLU", "ParametricSoftplus", "SReLU")),
     ("Dropout is the nearest", ("SpatialDropout2D",)),
     ("cut the arrays before you give them to the model, x[:, 2:-2, 2:-2]", ("Cropping2D", "CenterCrop")),
     ("Rescaling(scale, offset) does it with numbers that you compute from x", ("Normalization",)),
@@ -89,14 +102,14 @@ LAYERS = _table(
     ("give the layer's class the arguments, and the model their shape", ("InputSpec", "InputLayerSpec")),
 )
 
-LOSSES = _table(
+LOSSES = table(
     (
         "mean_squared_error is the nearest",
         (
             *("MeanAbsoluteError", "mean_absolute_error", "mae", "MAE", "Huber", "huber", "huber_loss", "LogCosh"),
             *("log_cosh", "logcosh", "MeanAbsolutePercentageError", "mean_absolute_percentage_error", "mape", "MAPE"),
             *("MeanSquaredLogarithmicError", "mean_squared_logarithmic_error", "msle", "MSLE", "Poisson", "poisson"),
-            *("CosineSimilarity", "cosine_similarity"),
+            *("CosineSimilarity", "cosine_similarity", "cosine_proximity", "cosine"),
         ),
     ),
     (
@@ -111,11 +124,12 @@ LOSSES = _table(
     ),
 )
 
-METRICS = _table(
+METRICS = table(
     (
         "tinycnn.metrics.confusion_matrix(y_true, model.predict(x)) counts what it is made of",
         (
-            *("F1Score", "FBetaScore", "TruePositives", "TrueNegatives"),
+            *("F1Score", "FBetaScore", "fmeasure", "fbeta_score", "matthews_correlation", "TruePositives"),
+            "TrueNegatives",
             *("FalsePositives", "FalseNegatives", "SensitivityAtSpecificity", "SpecificityAtSensitivity"),
             *("PrecisionAtRecall", "RecallAtPrecision", "IoU", "BinaryIoU", "MeanIoU", "OneHotIoU", "OneHotMeanIoU"),
             *("ConcordanceCorrelation", "PearsonCorrelation", "concordance_correlation", "pearson_correlation"),
@@ -130,7 +144,7 @@ METRICS = _table(
 
 _RARE = ("OptimizerMap", "ScheduleFreeAdamW")
 
-OPTIMIZERS = _table(
+OPTIMIZERS = table(
     (
         "Adam or SGD is the nearest",
         ("Adafactor", "Ftrl", "Lamb", "Lion", "Muon", "LossScaleOptimizer", *_RARE),
@@ -138,37 +152,54 @@ OPTIMIZERS = _table(
     ("write the optimizer's own learning rate into it", ("MultiOptimizer", "TFOptimizer")),
 )
 
-SCHEDULES = _table(
+SCHEDULES = table(
     ("ExponentialDecay and CosineDecay are the nearest", ("PolynomialDecay", "CosineDecayRestarts")),
 )
 
-CALLBACKS = _table(
+CALLBACKS = table(
     ("Ctrl-C and the callback BackupAndRestore are there, or write a keras.callbacks.Callback", ("RemoteMonitor",)),
     ("progress is printed by fit itself, verbose=0, 1 or 2", ("ProgbarLogger", "BaseLogger", "CallbackList")),
     ("weights are averaged by no optimizer here", ("SwapEMAWeights",)),
     ("model.save keeps whole models, and ModelCheckpoint saves them in training", ("OrbaxCheckpoint",)),
 )
 
-MODELS = _table(
+MODELS = table(
     (
         f"{_SEQUENTIAL} in place of Model(inputs, outputs)",
         ("Model", "Functional"),
     ),
     ("JSON is there: model.to_json() and keras.models.model_from_json", ("model_from_yaml",)),
+    ("Sequential.from_config makes a model from a description", ("model_from_config",)),
 )
 
-_LOGGING = ("disable_interactive_logging", "enable_interactive_logging", "is_interactive_logging_enabled")
+LOGGING = ("disable_interactive_logging", "enable_interactive_logging", "is_interactive_logging_enabled")
 
-UTILS = _table(
+UTILS = table(
     ("tinycnn uses all cores of the processor by itself, and the backend cuda one GPU", ("multi_gpu_model",)),
     ("custom_objects={'Name': Class} of load_model does it", ("register_keras_serializable", "custom_object_scope")),
     ("custom_objects={'Name': Class} of load_model does it", ("CustomObjectScope", "get_custom_objects")),
     ("split arrays with x[:n], x[n:], or write fit(validation_split=0.2)", ("split_dataset",)),
     (_IMAGES, ("timeseries_dataset_from_array", "text_dataset_from_directory", "audio_dataset_from_directory")),
     (_IMAGES, ("pad_sequences", "FeatureSpace")),
-    ("plot_model draws the model", ("model_to_dot",)),
+    ("plot_model draws the model", ("model_to_dot", "is_model", "is_wrapped_model", "add_edge")),
+    (
+        "kernels are (height, width, channels, filters) here, as in Keras today: leave the call out",
+        ("convert_all_kernels_in_model", "convert_kernel", "convert_dense_weights_data_format"),
+    ),
+    ("batches are made in the process that trains", ("GeneratorEnqueuer", "OrderedEnqueuer", "SequenceEnqueuer")),
+    ("layer.output_shape(input_shape) says it", ("conv_input_length", "conv_output_length")),
+    ("the engine's losses and metrics take arrays", ("accuracy", "binary_logloss", "multiclass_logloss")),
+    ("numpy.savez and numpy.load keep arrays in files", ("H5Dict", "load_array", "save_array")),
+    ("model.count_params() counts the model's", ("count_params", "count_total_params")),
+    ("keras.models.model_from_json makes models from descriptions", ("layer_from_config",)),
+    ("ModelCheckpoint and save(overwrite=False) take care", ("ask_to_proceed_with_overwrite",)),
+    (
+        "Python and NumPy have the same",
+        ("func_dump", "func_load", "has_arg", "slice_arrays", "to_list", "unpack_singleton", "validate_file"),
+    ),
+    ("the model's own layers say it", ("conv_utils", "losses_utils", "metrics_utils")),
     ("read the files with the package h5py", ("HDF5Matrix",)),
-    ("progress is printed by fit itself, verbose=0, 1 or 2", ("Progbar", *_LOGGING)),
+    ("progress is printed by fit itself, verbose=0, 1 or 2", ("Progbar", *LOGGING)),
     ("model.save and model.save_weights write files, and load_model reads them", ("KerasFileEditor",)),
     ("the model's own methods do it", ("load_weights", "save_weights")),
     ("tuples (x, y, sample_weight) are what fit takes", ("pack_x_y_sample_weight", "unpack_x_y_sample_weight")),
@@ -177,84 +208,8 @@ UTILS = _table(
     ("tinycnn's own functions take their place", ("get_registered_name", "get_registered_object", "get_source_inputs")),
 )
 
-BACKEND = _table(
-    (
-        "tinycnn has no tensors and no automatic differentiation; work on NumPy arrays, and see docs/how_to/ for "
-        "layers and losses of your own",
-        (
-            *(
-                "abs",
-                "argmax",
-                "binary_crossentropy",
-                "cast",
-                "cast_to_floatx",
-                "categorical_crossentropy",
-                "concatenate",
-            ),
-            *(
-                "constant",
-                "dot",
-                "eval",
-                "exp",
-                "expand_dims",
-                "flatten",
-                "function",
-                "get_session",
-                "gradients",
-                "int_shape",
-            ),
-            *(
-                "learning_phase",
-                "log",
-                "max",
-                "maximum",
-                "mean",
-                "min",
-                "name_scope",
-                "ones",
-                "placeholder",
-                "pow",
-                "random_normal",
-            ),
-            *(
-                "relu",
-                "reshape",
-                "round",
-                "shape",
-                "sigmoid",
-                "softmax",
-                "sqrt",
-                "square",
-                "squeeze",
-                "stop_gradient",
-                "sum",
-            ),
-            *("switch", "tanh", "tile", "transpose", "update", "variable", "zeros", "clip", "equal", "batch_flatten"),
-            *("set_learning_phase", "manual_variable_initialization", "resize_images", "permute_dimensions"),
-        ),
-    ),
-    ("write model.optimizer.learning_rate = 0.001", ("set_value",)),
-    ("progress is printed by fit itself, verbose=0, 1 or 2", _LOGGING),
-    (
-        "tinycnn works on NumPy arrays, in float32, or in float64 with Sequential(dtype='float64')",
-        (
-            *("get_uid", "is_float_dtype", "is_int_dtype", "is_keras_tensor", "result_type", "standardize_dtype"),
-            *("dtype_policy", "set_dtype_policy"),
-        ),
-    ),
-    (
-        "there is nothing to set here",
-        (
-            *("disable_flash_attention", "enable_flash_attention", "is_flash_attention_enabled", "is_nnx_enabled"),
-            *("disable_traceback_filtering", "enable_traceback_filtering", "is_traceback_filtering_enabled"),
-            *("enable_unsafe_deserialization", "set_backend", "max_epochs", "max_steps_per_epoch", "set_max_epochs"),
-            "set_max_steps_per_epoch",
-        ),
-    ),
-)
-
 #: Modules of Keras's that are missing as a whole, by their paths below ``keras``.
-MODULES = _table(
+MODULES = table(
     (
         "tinycnn has no networks that were trained on ImageNet; build one of models.names() and train it",
         (
@@ -286,13 +241,31 @@ MODULES = _table(
         ("wrappers", "wrappers.scikit_learn"),
     ),
     (_IMAGES, ("preprocessing.text", "preprocessing.sequence", "preprocessing.timeseries")),
-    (_IMAGES, ("layers.recurrent", "layers.embeddings", "layers.wrappers")),
+    (_IMAGES, ("layers.recurrent", "layers.embeddings", "layers.wrappers", "layers.convolutional_recurrent")),
     (_IMAGES, ("datasets.imdb", "datasets.reuters", "datasets.boston_housing", "datasets.california_housing")),
     ("mnist, fashion_mnist and cifar10 are there", ("datasets.cifar100",)),
     (_SEQUENTIAL, ("layers.merge", "engine", "engine.topology", "engine.training", "engine.input_layer")),
+    (_SEQUENTIAL, ("engine.network", "engine.functional", "engine.base_layer", "engine.training_utils", "legacy")),
+    ("model.save and keras.models.load_model write and read files", ("engine.saving",)),
     (
         "tinycnn has no tensors; work on NumPy arrays",
         ("ops", "random", "tree", "export", "quantizers", "distribution", "dtype_policies", "mixed_precision"),
     ),
     ("use Keras itself", ("estimator", "experimental", "feature_column", "visualization", "distillation")),
+)
+
+#: Attributes of Keras's models that are missing. (Those of layers are in ``layers/weights.py``.)
+ATTRIBUTES = table(
+    (
+        f"{_SEQUENTIAL}, and model.trace(x) returns the results of every layer",
+        ("input", "inputs", "output", "outputs"),
+    ),
+    (
+        "model.weights() returns a dict of the arrays by their names, model.get_weights() a list, and "
+        "model.count_params() their number",
+        (
+            *("trainable_weights", "trainable_variables", "non_trainable_weights", "non_trainable_variables"),
+            "variables",
+        ),
+    ),
 )

@@ -21,11 +21,11 @@ from . import constraints, losses, metrics, optimizers
 from ._batches import several
 from ._in_files import InFiles
 from ._method_arguments import as_keras, modern, refuse_callbacks
-from ._missing import MODELS
+from ._missing import ATTRIBUTES
 from ._more_losses import fitting
 from ._old_methods import OldMethods
 from ._spelling import Spelling
-from ._telling import Missing, is_one_of, not_here, not_so, told
+from ._telling import Missing, is_one_of, no_attribute, not_here, not_so, told
 from .callbacks import LogsByAnyName, modernized, watches_validation
 
 #: The arguments of ``fit`` that are the engine's, or Keras 1's.
@@ -54,6 +54,15 @@ class Sequential(InFiles, OldMethods):
     >>> model.metrics_names
     ['loss', 'accuracy']
     """
+
+    def __init_subclass__(cls, **other: Any) -> None:
+        super().__init_subclass__(**other)
+        if own := [name for name in ("train_step", "test_step", "predict_step", "call") if name in vars(cls)]:
+            raise not_here(
+                f"{cls.__name__}.{own[0]}, which fit would not call,",
+                "write a loop of your own on model.train_on_batch, or a loss, a layer or an optimizer: docs/how_to/ "
+                "shows how",
+            )
 
     def __init__(
         self,
@@ -195,7 +204,11 @@ class Sequential(InFiles, OldMethods):
             for callback in chosen:
                 modernized(callback, self.metrics)
             self._let_callbacks_set_the_rate(chosen)
-        validated = validation_data is not None or not is_one_of(validation_split, 0, 0.0, None)
+        held_out = not is_one_of(validation_split, 0, 0.0, None)
+        if held_out and validation_data is not None:
+            told("fit: validation_split has no effect, as in Keras, because validation_data is given as well")
+            validation_split = 0.0
+        validated = held_out or validation_data is not None
         if not validated:
             chosen = [callback for callback in chosen if not watches_validation(callback)]
         if constraints.constrained(self.layers):
@@ -326,8 +339,8 @@ class Sequential(InFiles, OldMethods):
         )
 
     def __getattr__(self, name: str) -> Any:
-        if name in ("inputs", "outputs", "input", "output"):
-            raise not_here(f"Sequential.{name}", MODELS["Model"])
+        if name in ATTRIBUTES:
+            raise no_attribute("Sequential", name, ATTRIBUTES[name])
         raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
 
 

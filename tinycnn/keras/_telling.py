@@ -17,6 +17,10 @@ class NotHereError(NotImplementedError):
     """A name of Keras's was used that tinycnn does not have; the message says what to do instead."""
 
 
+class NoAttributeError(NotHereError, AttributeError):
+    """An attribute of Keras's that an object of tinycnn's does not have, as ``hasattr`` should find out, too."""
+
+
 def told(text: str) -> None:
     """Warn about something that is accepted and means nothing, or another thing, here; show the user's own line."""
     level, frame = 1, sys._getframe()
@@ -30,9 +34,28 @@ def not_here(name: str, cure: str) -> NotHereError:
     return NotHereError(f"{name} is not part of tinycnn; {cure}. {PAGE} lists what differs from Keras")
 
 
+def no_attribute(owner: str, name: str, cure: str) -> NoAttributeError:
+    """Return the error for an attribute of Keras's that an object of tinycnn's does not have."""
+    return NoAttributeError(f"{owner}.{name} is not part of tinycnn; {cure}. {PAGE} lists what differs from Keras")
+
+
 def not_so(label: str, argument: str, value: Any, cure: str) -> ValueError:
     """Return the error for an argument that has a value which means nothing here."""
     return ValueError(f"{label}: {argument}={shown(value)} is not possible in tinycnn; {cure}. See {PAGE}")
+
+
+def named_alike(argument: str, function: Any) -> None:
+    """Warn if a function of a program's own is taken for what tinycnn has under its name; those of libraries are it."""
+    if str(getattr(function, "__module__", "")).partition(".")[0] not in (
+        PACKAGE.rstrip("."),
+        "keras",
+        "tensorflow",
+        "tf_keras",
+    ):
+        told(
+            f"{argument}: the function {function.__name__} is not called; because of its name, tinycnn's own "
+            f"{function.__name__} is computed"
+        )
 
 
 def is_one_of(value: Any, *allowed: Any) -> bool:

@@ -7,7 +7,7 @@ import numpy as np
 from ..core.checks import choice
 from ..core.public import listing
 from ..core.types import Array
-from ._missing import BACKEND as _MISSING
+from ._missing_backend import BACKEND as _MISSING
 from ._telling import looked_up, not_here, not_so, told
 
 _TRANSPOSE = "images are (N, H, W, C) here: transpose them with x.transpose(0, 2, 3, 1), and leave this call out"
@@ -73,6 +73,9 @@ def get_value(x: Any) -> Array:
     return np.asarray(x)
 
 
+eval = get_value
+
+
 def set_epsilon(value: Any) -> NoReturn:
     """Raise an error: the number is fixed."""
     raise not_here("backend.set_epsilon", "give the layer or the optimizer its epsilon")
@@ -82,6 +85,7 @@ __all__ = [
     "backend",
     "clear_session",
     "epsilon",
+    "eval",
     "floatx",
     "get_value",
     "image_data_format",

@@ -14,7 +14,7 @@ from ..core.types import Array
 from ..losses import Loss
 from ._missing import LOSSES as _MISSING
 from ._spelling import Rule, Spelling, engine_class, only, silent
-from ._telling import looked_up
+from ._telling import looked_up, named_alike
 
 _RULES: dict[str, Rule] = {
     "axis": only(-1, cure="classes are on the last axis: leave the argument out"),
@@ -85,7 +85,7 @@ class LossOfArrays:
         return f"<loss {self.__name__}>"
 
 
-binary_crossentropy = LossOfArrays(engine.BinaryCrossentropy)
+binary_crossentropy = bce = BCE = LossOfArrays(engine.BinaryCrossentropy)
 categorical_crossentropy = LossOfArrays(engine.CategoricalCrossentropy)
 sparse_categorical_crossentropy = LossOfArrays(engine.SparseCategoricalCrossentropy)
 mean_squared_error = mse = MSE = LossOfArrays(engine.MeanSquaredError)
@@ -115,9 +115,10 @@ def spelled(loss: Any) -> Any:
         loss = several[0]
     name = getattr(loss, "__name__", None)
     if callable(loss) and not isinstance(loss, type | Loss | Spelling) and name in (*engine.LOSSES, *_MISSING):
+        named_alike("loss", loss)
         loss = name
     if isinstance(loss, str):
-        lower = {key.lower(): key for key in (*engine.LOSSES, "mse")}
+        lower = {key.lower(): key for key in (*engine.LOSSES, "mse")} | {"bce": "binary_crossentropy"}
         loss = lower.get(loss.lower(), loss)
         if loss in _MISSING:
             raise ValueError(f"loss: tinycnn has no {loss!r}; {_MISSING[loss]}")
@@ -137,6 +138,7 @@ def serialize(loss: Any) -> dict[str, Any]:
 deserialize = get
 
 __all__ = [
+    "BCE",
     "MSE",
     "BinaryCrossentropy",
     "CategoricalCrossentropy",
@@ -144,6 +146,7 @@ __all__ = [
     "MeanSquaredError",
     "Reduction",
     "SparseCategoricalCrossentropy",
+    "bce",
     "binary_crossentropy",
     "categorical_crossentropy",
     "deserialize",

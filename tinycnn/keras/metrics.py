@@ -15,7 +15,7 @@ from . import _more_metrics as more
 from . import losses
 from ._missing import METRICS as _MISSING
 from ._spelling import Spelling, engine_class, now, only, silent
-from ._telling import looked_up, not_here
+from ._telling import looked_up, named_alike, not_here
 
 _RULES = {"dtype": silent, "from_sorted_ids": only(False, cure="leave the argument out")}
 
@@ -50,6 +50,7 @@ _MISSING = _MISSING | {
     "Accuracy": "metrics=['accuracy'] and CategoricalAccuracy are what is usually meant; Keras's class counts numbers "
     "that are equal",
     "BinaryCrossentropy": "the loss is reported by itself, as loss and val_loss",
+    **dict.fromkeys(("bce", "BCE"), "the loss is reported by itself, as loss and val_loss"),
     "CategoricalCrossentropy": "the loss is reported by itself, as loss and val_loss",
     "SparseCategoricalCrossentropy": "the loss is reported by itself, as loss and val_loss",
 }
@@ -102,8 +103,10 @@ def spelled(metrics: Any) -> Any:
 
 def _one(metric: Any) -> Any:
     name = getattr(metric, "__name__", None)
-    if callable(metric) and not isinstance(metric, type | Metric | Spelling) and isinstance(name, str):
-        metric = name if name in (*engine.METRICS, *_OWN, *_MISSING) else metric
+    known = isinstance(name, str) and name in (*engine.METRICS, *_OWN, *_MISSING)
+    if known and callable(metric) and not isinstance(metric, type | Metric | Spelling):
+        named_alike("metrics", metric)
+        metric = name
     if isinstance(metric, str):
         if metric.lower() in _OWN:
             return _OWN[metric.lower()](name=metric)

@@ -14,6 +14,10 @@ l2 = Spelling(L2, rules={"l": now("l2")})
 l1_l2 = l1l2 = Spelling(L1L2)
 
 _MISSING = dict.fromkeys(("OrthogonalRegularizer", "orthogonal_regularizer"), "l2 is the nearest")
+_MISSING |= dict.fromkeys(
+    ("ActivityRegularizer", "activity_l1", "activity_l1l2", "activity_l2"), "penalties are for weights: l1 and l2"
+)
+_MISSING |= dict.fromkeys(("EigenvalueRegularizer", "WeightRegularizer"), "l1, l2 and l1_l2 are there")
 
 
 def spelled(regularizer: Any) -> Any:

@@ -177,6 +177,24 @@ def plot_model(
 plot = plot_model
 
 
+def print_summary(model: Any, line_length: Any = None, positions: Any = None, print_fn: Any = None) -> None:
+    """Print the table of a model's layers, as ``model.summary()`` does."""
+    model.summary(print_fn=print_fn)
+
+
+def probas_to_classes(y_pred: Any) -> Array:
+    """Return the class of each row: its largest number, or whether a single number is above one half."""
+    outputs = array(y_pred, "y_pred")
+    if not outputs.ndim:
+        raise ValueError(f"y_pred must hold a row for each sample; got {shown(y_pred)}")
+    if outputs.ndim > 1 and outputs.shape[1] > 1:
+        return outputs.argmax(axis=1)
+    return (outputs.reshape(len(outputs)) > 0.5).astype("int32")
+
+
+categorical_probas_to_classes = probas_to_classes
+
+
 class Sequence:
     """Batches of a program's own: define ``__len__`` and ``__getitem__``, which returns ``(x, y)``.
 
@@ -204,6 +222,7 @@ __all__ = [
     "PyDataset",
     "Sequence",
     "array_to_img",
+    "categorical_probas_to_classes",
     "clear_session",
     "get_file",
     "image_dataset_from_directory",
@@ -212,6 +231,8 @@ __all__ = [
     "normalize",
     "plot",
     "plot_model",
+    "print_summary",
+    "probas_to_classes",
     "save_img",
     "set_random_seed",
     "to_categorical",

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Sequence
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import numpy as np
 
@@ -19,6 +19,17 @@ from .own import SMALLEST
 #: array of VGG16, which is not a small network, has about a third of that.
 MAX_NUMBERS = 2**28
 
+_RESULTS = "model.trace(x) returns the result of every layer for images x"
+_ARRAYS = "layer.get_weights() returns its arrays, and layer.params its parameters by their names"
+#: Attributes of Keras's layers that these do not have, and what to do instead.
+_OF_KERAS = dict.fromkeys(("input", "output"), _RESULTS) | dict.fromkeys(
+    (
+        *("kernel", "bias", "gamma", "beta", "moving_mean", "moving_variance", "variables"),
+        *("trainable_weights", "trainable_variables", "non_trainable_weights", "non_trainable_variables"),
+    ),
+    _ARRAYS,
+)
+
 
 class Weights:
     """The half of a layer that holds arrays: it makes, counts, copies and overwrites them."""
@@ -27,6 +38,13 @@ class Weights:
     dtype: str
     params: dict[str, Parameter]
     buffers: dict[str, Array]
+
+    if not TYPE_CHECKING:  # type checkers would take it for leave to ask for anything
+
+        def __getattr__(self, name: str) -> NoReturn:
+            text = f"{type(self).__name__!r} object has no attribute {name!r}"
+            cure = f"; {_OF_KERAS[name]}" if name in _OF_KERAS else ""
+            raise AttributeError(text + cure, name=name, obj=self)
 
     @property
     def label(self) -> str:
