@@ -16,7 +16,7 @@ from ..kernels.threads import one_blas_thread
 from ..layers import ActivatedLayer, Activation, Dropout, GaussianNoise, Layer
 from ..network.final_activation import ends_in_probabilities, last_that_computes
 from ..network.network import Network
-from ..training.step import backward, walk_forward
+from .unchanged import unchanged, walk_backward_unchanged, walk_forward_unchanged
 
 _REFERENCE = Backend("reference")
 
@@ -84,21 +84,28 @@ def run(twins: list[Layer], x: Array) -> list[Step]:
     ------
     ValueError
         If a layer computes something else in training even when it is frozen, because only a forward pass in training
-        keeps what backward needs.
+        keeps what backward needs; or if a layer changes its input in place.
     """
     steps = []
     with one_blas_thread(), _quiet():
-        for twin, given, y, _ in walk_forward(twins, x, training=False):
+        for twin, given, y, _ in walk_forward_unchanged(twins, x, training=False):
             cache, passed = None, y is given or (isinstance(twin, Dropout | GaussianNoise) and np.array_equal(y, given))
             if not passed:
-                kept, cache = twin.forward(given, training=True)
-                if not computes_alike(y, kept):
-                    raise ValueError(
-                        f"model: {twin.label} gives another result in training than in inference even when it is "
-                        "frozen, so its gradient in inference cannot be computed"
-                    )
+                cache = _cache_of(twin, given, y)
             steps.append(Step(twin, y, cache, passed))
     return steps
+
+
+def _cache_of(twin: Layer, given: Array, y: Array) -> Any:
+    """Return what a copy keeps for its backward when it is given a batch for which it gives ``y`` in inference."""
+    with unchanged(twin, "forward", {"its input": given}):
+        kept, cache = twin.forward(given, training=True)
+    if not computes_alike(y, kept):
+        raise ValueError(
+            f"model: {twin.label} gives another result in training than in inference even when it is "
+            "frozen, so its gradient in inference cannot be computed"
+        )
+    return cache
 
 
 def computes_alike(y: Array, in_training: Array) -> bool:
@@ -126,7 +133,8 @@ def gradient_by_input(steps: list[Step], dy: Array) -> Array:
     """
     with one_blas_thread(), _quiet():
         active = [step for step in steps if not step.passed]
-        dx = backward([step.layer for step in active], [step.cache for step in active], dy)
+        layers, caches = [step.layer for step in active], [step.cache for step in active]
+        *_, (_, _, dx) = ((None, dy, dy), *walk_backward_unchanged(layers, caches, dy, {}))
     # A relu stops the gradient of NaN, so the result is checked as well.
     if not all(np.isfinite(array).all() for array in (dx, *(step.y for step in steps[-1:]))):
         raise ValueError("model must give finite numbers, but gives NaN or infinity for this image")

@@ -23,8 +23,9 @@ from ..layers.looking import layers_kept
 from ..network.final_activation import ends_in, layer_of
 from ..network.network import Network
 from ..training.data import images_for
-from ..training.step import Passed, forward, walk_backward, walk_forward
+from ..training.step import Passed, forward
 from .copies import computes_alike
+from .unchanged import unchanged, walk_backward_unchanged, walk_forward_unchanged
 
 
 @dataclass(repr=False)
@@ -175,7 +176,7 @@ def trace(model: Network, x: Any, y: Any = None, training: bool = True) -> Trace
     with layers_kept(model.layers, *losses, gradients=True), one_blas_thread():
         buffers = [{name: array.copy() for name, array in layer.buffers.items()} for layer in model.layers]
         with _before_activations(model.layers) as linear:
-            passes = list(walk_forward(model.layers, value, training=training, step=step))
+            passes = list(walk_forward_unchanged(model.layers, value, training=training, step=step))
             if not training and targets is not None:
                 passes = [passed._replace(cache=_cache_as_predicted(passed, step)) for passed in passes]
         result = Trace([LayerTrace(*passed, _copies(passed.layer, "value")) for passed in passes])
@@ -247,7 +248,8 @@ def _cache_as_predicted(passed: Passed, step: int) -> Any:
     Raises
     ------
     ValueError
-        If the layer computes something else in training, so that its backward belongs to another result.
+        If the layer computes something else in training, so that its backward belongs to another result; or if it
+        changes its input in place.
     """
     layer, x, y, _ = passed
     if _passes_unchanged(layer):
@@ -255,7 +257,8 @@ def _cache_as_predicted(passed: Passed, step: int) -> Any:
     if isinstance(layer, BatchNormalization):
         mean, variance = (layer.buffers[f"moving_{name}"].copy() for name in ("mean", "variance"))
         return BatchNormCache(x, mean, variance, by_batch=False)
-    again, cache = layer.forward(x, training=True, step=step)
+    with unchanged(layer, "forward", {"its input": x}):
+        again, cache = layer.forward(x, training=True, step=step)
     if not computes_alike(layer.backend.to_numpy(y), layer.backend.to_numpy(again)):
         raise ValueError(
             f"{layer.label} gives another result in training than in prediction, so its gradient in prediction cannot "
@@ -284,7 +287,9 @@ def _trace_backward(model: Network, result: Trace, targets: Array, step: int, tr
     dy = model.chain_loss.backward(loss_cache, weights, model.backend)
     caches = [entry.cache for entry in before] + caches
     links = [_Unchanged(link) if not training and _passes_unchanged(link) else link for link in model.chain]
-    gradients = {_layer_of(link).name: (dy, dx) for link, dy, dx in walk_backward(links, caches, dy)}
+    inputs = {id(entry.layer): entry.x for entry in before}
+    walked = walk_backward_unchanged(links, caches, dy, inputs)
+    gradients = {_layer_of(link).name: (dy, dx) for link, dy, dx in walked}
     for entry in reversed(result.layers):
         # A softmax that is not in the chain hands on the gradient that the loss has computed for the two together.
         entry.dy, entry.dx = gradients.get(entry.name, (dy, dy))
