@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 from recordings import NETWORKS, Swapped, held_in, network, opened, put_into, recording_of, session_of
 
-from tinycnn import layers, losses, models, set_seed
+from tinycnn import Sequential, layers, losses, models, set_seed
 from tinycnn.activations import ReLU
 from tinycnn.explore import recording
-from tinycnn.explore.session import Session
+from tinycnn.explore.session import Data, Session
 from tinycnn.regularizers import L2
 
 #: What the page may be off by, relative to the largest number of an array.
@@ -69,6 +69,53 @@ def test_other_passes_are_computed_by_the_page(name, tmp_path):
 def close(found, expected, tolerance):
     assert found.dtype == expected.dtype
     np.testing.assert_allclose(found, expected, rtol=0, atol=10 * tolerance * np.abs(expected).max())
+
+
+ONE_OUTPUT = {
+    "sigmoid": ("sigmoid", losses.BinaryCrossentropy(), [0, 1] * 10),
+    "logit": ("linear", losses.BinaryCrossentropy(from_logits=True), [0, 1] * 10),
+    "regression": ("linear", losses.MeanSquaredError(), np.linspace(-2, 9.3, 20)),
+}
+
+
+def with_one_output(name):
+    """Return a session of a network with one output, and the targets of its test images."""
+    activation, loss, targets = ONE_OUTPUT[name]
+    model = Sequential([layers.Input((8, 8, 1)), layers.Conv2D(2, 3), layers.Flatten(), layers.Dense(1, activation)])
+    model.compile("sgd", loss)
+    x = np.random.default_rng(2).integers(0, 256, (20, 8, 8, 1)).astype(np.float32) / np.float32(255)
+    return Session(model, Data("drawn", ("no", "yes"), x, np.array(targets), x, np.array(targets)))
+
+
+@pytest.mark.parametrize("name", ONE_OUTPUT)
+def test_networks_with_one_output_have_the_engines_losses_and_gradients(name, tmp_path):
+    set_seed(2)
+    session = with_one_output(name)
+    path = recording_of(session, tmp_path)
+    cases = [("trace", f"test-{image}", None, "prediction") for image in (1, 7, 12)]
+    found = opened(path, *cases)
+    assert found["refusals"] == {"values": "", "gradients": ""}
+    assert found["check"]["result"] <= 0.1 * 1e-5
+    for (_, image, *_), item in zip(cases, found["results"], strict=True):
+        pass_, (description, arrays) = item["result"], session.trace(image)
+        assert pass_["description"]["label"] == pass_["description"]["true"] == description["true"]
+        assert float(pass_["description"]["loss"]) == pytest.approx(float(description["loss"]), rel=1e-4)
+        close(pass_["arrays"]["0.dx"], arrays["0.dx"], 1e-5)
+
+
+@pytest.mark.parametrize("bias", [-0.25, 0.25])
+def test_one_logit_names_the_class_of_its_probability(bias, tmp_path):
+    """Without a label, the loss is that of the most probable class, as with the engine."""
+    session = with_one_output("logit")
+    weights = session.model.get_weights()
+    session.model.set_weights([*(0 * weight for weight in weights[:-1]), np.array([bias], np.float32)])
+    session.data.y_test[:] = 0
+    path = recording_of(session, tmp_path)
+    description, arrays = held_in(path)
+    description["labels"][9] = None  # as that of an image that was drawn
+    put_into(path, description, arrays)
+    (item,) = opened(path, ("trace", "test-9", None, "prediction"))["results"]
+    assert item["result"]["description"]["label"] == int(bias > 0)
 
 
 @pytest.mark.slow

@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 from recordings import NETWORKS, Swapped, held_in, network, put_into, recording_of, session_of
 
-from tinycnn import Sequential, layers
+from tinycnn import Sequential, layers, losses
 from tinycnn.explore.recorded_training import record
+from tinycnn.explore.session import Data, Session
 
 pytestmark = pytest.mark.slow
 
@@ -190,6 +191,33 @@ def test_wherever_a_file_is_damaged_it_is_refused_or_shows_what_it_showed(browse
             assert found == shown or REFUSED.search(found), (at, whole[at - 20 : at + 20], found)
     assert refused > 9
     context.close()
+
+
+@pytest.mark.parametrize(
+    ("activation", "loss", "says"),
+    [
+        (
+            "sigmoid",
+            losses.BinaryCrossentropy(),
+            r"answer: (a|b) \(0\.\d+\), (a|b) \(0\.\d+\)\. The true class: b\. Loss for",
+        ),
+        ("linear", losses.MeanSquaredError(), r"answer: [−\d.]+\. The target: 3\.7\. Loss: \d"),
+    ],
+)
+def test_one_output_is_a_probability_or_a_number(
+    page: Any, activation: str, loss: Any, says: str, tmp_path: Path
+) -> None:
+    model = Sequential([layers.Input((12, 12, 1)), layers.Flatten(), layers.Dense(1, activation=activation)])
+    model.compile("sgd", loss)
+    y = np.array([1, 0] * 10 if activation == "sigmoid" else [3.7, -1] * 10)
+    x = np.random.default_rng(0).random((20, 12, 12, 1), np.float32)
+    session = Session(model, Data("drawn", ("a", "b"), x, y, x, y))
+    opened(page, recording_of(session, tmp_path))
+    for image in ("test-0", "test-8"):
+        expected = session.trace(image)[1]["1.y"][0]
+        assert shown(page, image, 1, (0,)) == pytest.approx(expected, rel=1e-5)
+        answer = page.locator("p.answer").text_content()
+        assert re.search(says, answer), answer
 
 
 def test_hostile_names_stay_texts(page: Any, tmp_path: Path) -> None:

@@ -142,6 +142,26 @@ def test_labels_take_the_form_that_the_loss_wants(outputs, activation, loss, exp
     session.trace(session.add_image(np.zeros((8, 8, 1)), "black"), label=1)
 
 
+def test_a_number_that_one_output_is_to_give_stays_itself() -> None:
+    """It was cut to a whole number, as if it were a class."""
+    y = np.array([[3.7], [-0.25], [2.0], [7]])
+    x = np.random.default_rng(0).random((4, 8, 8, 1), np.float32)
+    made = model(outputs=1, activation="linear", optimizer="sgd", loss="mse")
+    session = Session(made, Data("drawn", ("a",), x, y, x, y))
+    assert [session.image(f"test-{number}").label for number in range(4)] == [3.7, -0.25, 2, 7]
+    description, _ = session.trace("test-0")
+    assert description["loss"] == made.trace(x[:1], y[:1], training=False).loss
+    assert description["label"] == description["true"] == 3.7
+    assert isinstance(Session(model(), data()).image("test-0").label, int)
+
+
+def test_the_class_of_one_logit_is_that_of_its_probability() -> None:
+    made = model(outputs=1, activation="linear", optimizer="sgd", loss=losses.BinaryCrossentropy(from_logits=True))
+    made.set_weights([0 * weight for weight in made.get_weights()[:-1]] + [np.array([0.25], np.float32)])
+    session = Session(made)
+    assert session.trace(session.add_image(np.zeros((8, 8, 1)), "black"))[0]["label"] == 1
+
+
 def test_a_model_without_a_loss_gets_the_one_that_fits_its_end() -> None:
     assert Session(model()).model.loss.from_logits is False
     made = Session(model(activation="linear"), data())

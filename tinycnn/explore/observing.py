@@ -9,7 +9,7 @@ from ..core.types import Array
 from ..layers import DepthwiseConv2D
 from ..sequential import Sequential
 from ..training.loop import Run
-from .session import Data, targets_for
+from .session import Data, label_of, targets_for
 
 #: How many images the network is examined on, and how many of the worst are shown.
 MOST_EXAMINED, MOST_WORST = 500, 8
@@ -123,7 +123,7 @@ class Examination:
     def __init__(self, data: Data, model: Sequential, batch_size: int) -> None:
         self.x, labels = data.x_test[:MOST_EXAMINED], data.y_test[:MOST_EXAMINED]
         self._labels = np.asarray(labels)
-        targets = targets_for(model, [int(label) for label in labels])
+        targets = targets_for(model, [label_of(model, label) for label in labels])
         self._targets = model.loss.check_targets(targets, len(self.x), model.output_shape)
         self.every = max(1, math.ceil(len(self.x) / (3 * SHARE * batch_size)))
 

@@ -12,7 +12,7 @@ from ..core.types import Array
 from . import looking, pictures, survey
 from .answering import RefusedError, answered, as_json, packed, read_body, whole_number
 from .pictures import FastAnswers, Prepared
-from .session import Session
+from .session import Session, label_of
 from .survey import Answers, Excited, Survey
 from .tasks import Task
 
@@ -159,7 +159,9 @@ class _Studio:
         """Return images of a set, small enough to be shown side by side, with what is known about them."""
         which = _set(request)
         images, labels = survey.images_of(self.session, which)
-        items = [{"image": f"{which}-{number}", "true": int(labels[number])} for number in numbers]
+        items: list[dict[str, Any]] = [
+            {"image": f"{which}-{number}", "true": label_of(self.session.model, labels[number])} for number in numbers
+        ]
         if isinstance(task.result, Answers):
             found = task.result
             for item, number in zip(items, numbers, strict=True):

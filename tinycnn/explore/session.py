@@ -5,7 +5,7 @@ Nothing here knows about HTTP, so that a notebook or another program can use it 
 
 import threading
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 
@@ -15,6 +15,7 @@ from ..activations import Sigmoid, Softmax
 from ..core.backend import Backend
 from ..core.messages import unknown
 from ..core.types import Array
+from ..inspection.answers import probabilities
 from ..inspection.trace import Trace
 from ..layers import BatchNormalization
 from ..losses import BinaryCrossentropy, Loss, SparseCategoricalCrossentropy
@@ -45,10 +46,10 @@ class Data(NamedTuple):
 
 
 class Picture(NamedTuple):
-    """An image (H, W, C), its label if that is known, and what to call it."""
+    """An image (H, W, C), its label if that is known (see :func:`label_of`), and what to call it."""
 
     pixels: Array
-    label: int | None
+    label: int | float | None
     title: str
 
 
@@ -161,7 +162,7 @@ class Session:
             images, labels = self._set(which)
             if len(digits) < 10 and int(digits) < len(images):
                 number = int(digits)
-                return Picture(images[number], int(labels[number]), f"{which} image {number}")
+                return Picture(images[number], label_of(self.model, labels[number]), f"{which} image {number}")
         raise KeyError(f"there is no image {name[:40]!r} here (any more); choose another one")
 
     def images(self, which: str, start: int, count: int) -> Array:
@@ -234,7 +235,7 @@ class Session:
                 self._seen.popitem(last=False)
         return description, arrays
 
-    def batch_of(self, image: str, label: int | None, mode: str) -> tuple[Array, list[int]]:
+    def batch_of(self, image: str, label: int | None, mode: str) -> tuple[Array, list[int | float]]:
         """Return the images of a pass and their labels; the one that is looked at comes first.
 
         Without a label, it has its own or, if that is not known, the one that the network takes for most probable.
@@ -244,13 +245,13 @@ class Session:
         if label is not None and not 0 <= label < classes:
             raise ValueError(f"label must be a class from 0 to {classes - 1}; got {label}")
         x = picture.pixels[np.newaxis].astype(self.model.dtype)
-        label = picture.label if label is None else label
-        label = _winner(self.model.predict(x)) if label is None else label
+        used = picture.label if label is None else label
+        used = _winner(self.model, self.model.predict(x)) if used is None else used
         needs_others = any(isinstance(layer, BatchNormalization) for layer in self.model.layers)
         if mode == "prediction" or not needs_others or self.data is None:
-            return x, [label]
+            return x, [used]
         others, labels = self.data.x_train[: BATCH - 1], self.data.y_train[: BATCH - 1]
-        return np.concatenate([x, others.astype(x.dtype)]), [label, *(int(one) for one in labels)]
+        return np.concatenate([x, others.astype(x.dtype)]), [used, *(label_of(self.model, one) for one in labels)]
 
     def seen(self, trace: int) -> Seen:
         """Return a pass that was made.
@@ -313,14 +314,20 @@ def on_backend(model: Sequential, backend: Backend) -> Sequential:
     return made
 
 
-def targets_for(model: Sequential, labels: list[int]) -> Array:
-    """Return classes in the form that a compiled model's loss takes: numbers, one-hot rows, or 0 and 1."""
+def label_of(model: Sequential, label: Any) -> int | float:
+    """Return one label of a data set as Python's number: a class, or whatever a network with one output is to give."""
+    value = np.asarray(label).item()
+    return float(value) if model.output_shape[-1] == 1 and not float(value).is_integer() else int(value)
+
+
+def targets_for(model: Sequential, labels: Sequence[int | float]) -> Array:
+    """Return labels as a compiled model's loss takes them: numbers, one-hot rows, or rows of one number."""
     if isinstance(model.loss, SparseCategoricalCrossentropy):
         return np.array(labels)
     outputs = model.output_shape[-1]
     if outputs == 1:
         return np.array(labels, model.dtype)[:, np.newaxis]
-    return np.eye(outputs, dtype=model.dtype)[labels]
+    return np.eye(outputs, dtype=model.dtype)[np.array(labels, np.intp)]
 
 
 def _loss_for(model: Sequential) -> Loss:
@@ -331,9 +338,9 @@ def _loss_for(model: Sequential) -> Loss:
     return SparseCategoricalCrossentropy(from_logits=end is None or not ends_in(end, Softmax))
 
 
-def _winner(predicted: Array) -> int:
+def _winner(model: Sequential, predicted: Array) -> int:
     """Return the class that a prediction (1, outputs) names."""
-    return int(predicted[0, 0] > 0.5) if predicted.shape[-1] == 1 else int(predicted[0].argmax())
+    return int((probabilities(model, predicted) if predicted.shape[-1] == 1 else predicted)[0].argmax())
 
 
 def _apart(by_layers: Array, predicted: Array) -> dict[str, Any]:

@@ -30,7 +30,7 @@ from .fork import CHANGES, changed, check_has_rate, checked_value, prepared, tit
 from .history import History
 from .lane import Lane, Settings
 from .observing import Examination
-from .session import Session, targets_for
+from .session import Session, label_of, targets_for
 from .settling import settles_after
 
 MAIN, FORK = "main", "fork"
@@ -104,7 +104,7 @@ class Training:
         if rate is not None:
             check_has_rate(original)
             original.optimizer.learning_rate = rate
-        labels = [int(label) for label in data.y_train]
+        labels = [label_of(original, label) for label in data.y_train]
         targets = data.x_train, targets_for(original, labels)
         examination = Examination(data, original, settings.batch_size)
         with self._making:

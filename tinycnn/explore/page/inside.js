@@ -1,6 +1,7 @@
 // The network as a row of layers with their real maps, and one of them in detail, down to a product.
 
 import { explain, explainInputGradient } from "./arithmetic/index.js";
+import { asProbabilities, givesOneNumber } from "./arithmetic/loss.js";
 import { codeView, numbersOf } from "./codeview.js";
 import { keepFocus, make, number, short, times } from "./dom.js";
 import { asMark, seenInImage, seenInInput } from "./field.js";
@@ -239,14 +240,17 @@ export function mount(section, app) {
     early.hidden = !early.textContent;
     const { data } = app.pass.arrays[`${app.network.layers.length - 1}.y`];
     const { classes } = app.network;
-    // One output stands for two classes.
-    const shares = data.length === 1 ? [1 - data[0], data[0]] : data;
-    if (shares.length !== classes.length) return;
-    const order = [...shares.keys()].sort((a, b) => shares[b] - shares[a]).slice(0, 3);
     const { true: label, loss, batch } = app.pass.description;
+    const isNumber = givesOneNumber(app.network);
+    // Any other single output stands for two classes.
+    const shares = data.length === 1 && !isNumber ? asProbabilities(app.network, data) : data;
+    if (!isNumber && shares.length !== classes.length) return;
+    const order = [...shares.keys()].sort((a, b) => shares[b] - shares[a]).slice(0, 3);
+    const named = order.map((n) => `${classes[n]} (${short(shares[n], false)})`).join(", ");
+    const known = isNumber ? `The target: ${label}` : `The true class: ${classes[label] ?? label}`;
     answer.hidden = Boolean(state.get("predict"));
-    answer.textContent = `The network's answer: ${order.map((n) => `${classes[n]} (${short(shares[n], false)})`).join(", ")}` +
-      `${label === null ? "" : `. The true class: ${classes[label]}`}${loss === null ? "" : `. ${batch > 1 ? `Mean loss of the ${batch} images of this pass` : "Loss for the chosen class"}: ${short(Number(loss), false)}`}`;
+    answer.textContent = `The network's answer: ${isNumber ? short(data[0], false) : named}` +
+      `${label === null ? "" : `. ${known}`}${loss === null ? "" : `. ${batch > 1 ? `Mean loss of the ${batch} images of this pass` : isNumber ? "Loss" : "Loss for the chosen class"}: ${short(Number(loss), false)}`}`;
   }
 
   function draw() {

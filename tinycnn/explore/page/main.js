@@ -145,7 +145,7 @@ function controls() {
     parts.push(choice("Image from", shown, which, (name) => state.set({ image: `${name}-0`, label: "" })), count ? input : "");
   }
   const classes = network.classes.map((name, n) => [String(n), name]);
-  const own = app.pass && !state.hides("answer") ? `${app.pass.description.true === null ? "most probable" : "true"}: ${network.classes[app.pass.description.label] ?? ""}` : "its own";
+  const own = app.pass && !state.hides("answer") ? `${app.pass.description.true === null ? "most probable" : "true"}: ${network.classes[app.pass.description.label] ?? app.pass.description.label}` : "its own";
   parts.push(
     choice("Loss for the class", [["", state.get("label") === "" ? own : "its own"], ...classes], state.get("label"), (label) => state.set({ label })),
     choice("Pass", [["prediction", "as in prediction"], ["training", "as in training"]], state.get("mode"), (mode) => state.set({ mode })),

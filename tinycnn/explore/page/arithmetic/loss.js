@@ -46,8 +46,8 @@ function lastThatComputes(layers) {
 
 /** Return the targets as one number for each of K outputs. */
 export function targetsOf({ label, targets }, K, { name, label_smoothing: smoothing = 0 } = {}) {
-  // One output stands for two classes, and its target is the class itself.
-  const one = !targets && K === 1 && (label === 0 || label === 1);
+  // The target of a single output is the label itself: one of two classes, or the number that it is to give.
+  const one = !targets && K === 1 && Number.isFinite(label);
   if (targets ? targets.length !== K : !one && !(Number.isInteger(label) && label >= 0 && label < K)) {
     const got = JSON.stringify({ label, targets });
     throw new RangeError(`expected the number of an output, from 0 to ${K - 1}, or ${K} targets; got ${got}`);
@@ -55,6 +55,23 @@ export function targetsOf({ label, targets }, K, { name, label_smoothing: smooth
   const t = one ? [label] : Array.from({ length: K }, (_, k) => (targets ? Number(targets[k]) : Number(k === label)));
   const even = { categorical_crossentropy: 1 / K, [BINARY]: 1 / 2 }[name];
   return even === undefined ? t : t.map((value) => value * (1 - smoothing) + smoothing * even);
+}
+
+/** Return probabilities of the classes, whatever the last layer is; tinycnn/inspection/answers.py has the same rules. */
+export function asProbabilities({ loss }, y) {
+  let row = Array.from(y);
+  const isLogits = loss?.from_logits || row.some((value) => value < 0 || value > 1);
+  if (isLogits) {
+    if (row.length === 1) row.unshift(0);
+    const { exponentials, total } = softmaxOf(row);
+    row = exponentials.map((e) => e / total);
+  } else if (row.length === 1) row = [1 - row[0], row[0]];
+  return Float32Array.from(row);
+}
+
+/** Return whether a network's single output is a number by itself, as in a regression, and not the probability of a class. */
+export function givesOneNumber({ layers, loss }) {
+  return size(layers.at(-1).output_shape) === 1 && described(loss).name !== BINARY && !isSigmoid(layers[finalActivation(layers)]?.activation);
 }
 
 /** Return 1 for the k-th of K outputs and 0 for the others: the gradient of its score. */

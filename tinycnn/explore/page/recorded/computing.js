@@ -2,7 +2,7 @@
 
 import { isKnown } from "../arithmetic/activations.js";
 import { backpropagate, run } from "../arithmetic/index.js";
-import { explainLoss, joinedActivation, penaltySlope } from "../arithmetic/loss.js";
+import { asProbabilities, explainLoss, joinedActivation, penaltySlope } from "../arithmetic/loss.js";
 
 /** Return why this browser cannot compute the layers of a network, or "" if it can. */
 function ofValues({ layers }) {
@@ -62,7 +62,8 @@ const largest = (data) => data.reduce((best, value, at) => (value > data[best] ?
  */
 export function computed(network, weights, x, label, { backward }) {
   const passes = run(network, weights, x);
-  const used = label ?? largest(passes.at(-1).y.data);
+  const { data } = passes.at(-1).y;
+  const used = label ?? largest(data.length === 1 ? asProbabilities(network, data) : data);
   const arrays = { x };
   for (const [n, { y, z, argmax }] of passes.entries()) {
     arrays[`${n}.y`] = y;

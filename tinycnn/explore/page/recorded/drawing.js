@@ -1,7 +1,7 @@
 // Drawings in a recording: answers to the requests of draw.js that need no engine.
 
-import { softmaxOf } from "../arithmetic/activations.js";
 import { run } from "../arithmetic/index.js";
+import { asProbabilities } from "../arithmetic/loss.js";
 
 const DONE = "reduced by taking means, in this browser; the engine resizes with a Lanczos filter, and can put the drawing into the centre";
 
@@ -25,18 +25,6 @@ function shapeOf({ network, images, refusals }) {
   if (shape.length !== 3 || ![1, 3].includes(shape[2])) return "To draw for a network, its input must be an image with 1 or 3 channels.";
   if (!(images.data instanceof Uint8Array)) return "This network takes images whose numbers are not those of pixels from 0 to 255.";
   return shape;
-}
-
-/** Return probabilities of the classes, whatever the last layer is; tinycnn/inspection/answers.py has the same rules. */
-export function asProbabilities({ loss }, y) {
-  let row = Array.from(y);
-  const isLogits = loss?.from_logits || row.some((value) => value < 0 || value > 1);
-  if (isLogits) {
-    if (row.length === 1) row.unshift(0);
-    const { exponentials, total } = softmaxOf(row);
-    row = exponentials.map((e) => e / total);
-  } else if (row.length === 1) row = [1 - row[0], row[0]];
-  return Float32Array.from(row);
 }
 
 /** Return the answer to a request of draw.js, or null if it is for the engine. */
