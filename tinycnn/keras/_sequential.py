@@ -30,6 +30,8 @@ from .callbacks import LogsByAnyName, modernized, watches_validation
 
 #: The arguments of ``fit`` that are the engine's, or Keras 1's.
 _FIT = ("check_finite", "augment", "fuse", "epochs")
+#: The callbacks that set the learning rate.
+_SET_THE_RATE = (LearningRateScheduler, ReduceLROnPlateau)
 
 
 class Sequential(InFiles, OldMethods):
@@ -234,13 +236,14 @@ class Sequential(InFiles, OldMethods):
             validation_steps=more,
             **given,
         )
-        history.history = LogsByAnyName(history.history)
+        setting = any(isinstance(callback, _SET_THE_RATE) for callback in chosen)
+        history.history = LogsByAnyName(history.history, rate_is_set=setting)
         return history
 
     def _let_callbacks_set_the_rate(self, callbacks: list[Any]) -> None:
         """Drop the schedule of ``decay=`` before the first step if a callback sets the rate; Keras 2 let both do it."""
-        schedule, kinds = self.optimizer.schedule, LearningRateScheduler | ReduceLROnPlateau
-        setting = next((one for one in callbacks if isinstance(one, kinds)), None)
+        schedule = self.optimizer.schedule
+        setting = next((one for one in callbacks if isinstance(one, _SET_THE_RATE)), None)
         if setting is None or not isinstance(schedule, schedules.InverseTimeDecay) or self.optimizer.iterations:
             return
         told(f"the schedule that stands for decay is dropped, because {type(setting).__name__} sets the learning rate")

@@ -1,5 +1,6 @@
 """Callbacks, called as in Keras, of any version; ``TensorBoard`` is written here, the others are the engine's."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -231,12 +232,28 @@ def watches_validation(callback: Any) -> bool:
 
 
 class LogsByAnyName(dict[str, list[float]]):
-    """The values of a history by key, which are found by the names of Keras 2.2 and before, too."""
+    """The values of a history by key, which are found by the names of Keras 2.2 and before, too.
+
+    Parameters
+    ----------
+    logs : dict of str to list of float
+        The engine's history.
+    rate_is_set : bool
+        Whether a callback sets the learning rate. If none does, Keras's history has no such key, and programs that draw
+        all of its curves draw none of it; asking for it by its name still finds it.
+    """
+
+    def __init__(self, logs: Mapping[str, list[float]], *, rate_is_set: bool = True) -> None:
+        shown = {key: values for key, values in logs.items() if rate_is_set or key != "learning_rate"}
+        super().__init__(shown)
+        self._hidden = {key: values for key, values in logs.items() if key not in shown}
 
     def __missing__(self, key: str) -> list[float]:
         both = OLD_KEYS | {new: old for old, new in OLD_KEYS.items()}
-        if both.get(key) in self:
-            return self[both[key]]
+        for name in (key, both.get(key)):
+            for logs in (self, self._hidden):
+                if name in logs:
+                    return logs[name]
         raise KeyError(f"{key}; the history has {', '.join(self)}")
 
 
