@@ -249,6 +249,18 @@ def test_the_code_prints_the_number_to_the_bit(training, images, tmp_path):
         assert printed(lines, names) == [str(number)]
 
 
+@pytest.mark.parametrize("target", [3.7, -0.25, 7])
+def test_the_code_takes_the_number_that_one_output_is_to_give(target, tmp_path):
+    model = tinycnn.Sequential([layers.Input((4, 4, 1)), layers.Flatten(), layers.Dense(1)])
+    model.compile("sgd", "mse")
+    x = drawn((1, *model.input_shape), "float32", 6)
+    layer = protocol.describe(model)["layers"][-1]
+    options = {"label": target, "training": False, "loss": {"name": "mean_squared_error"}, "outputs": 1}
+    (lines,) = results_of([("codeFor", layer, [0], "dy", options)], tmp_path)
+    expected = model.trace(x, [[target]], training=False)[-1].dy[0, 0]
+    assert printed(lines, {"model": model, "x": x[0]}) == [str(expected)]
+
+
 def named_network():
     """Return a network with dropout, both poolings that have an argmax, and names that would be code if pasted."""
     with tinycnn.use_backend("reference"):

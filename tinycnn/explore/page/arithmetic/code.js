@@ -38,7 +38,7 @@ function expression(layer, index, what, training) {
 
 /** Return Python's expression for the labels of a pass, in the form that the loss takes. */
 function labelsOf({ label, images, loss, outputs }) {
-  const first = written([label]);
+  const first = outputs === 1 && Number.isFinite(label) ? String(label) : written([label]); // one output may be to give any number
   const labels = images > 1 ? `np.concatenate([[${first}], y_train[:${images - 1}]])` : `[${first}]`;
   if (!loss || loss.name === "sparse_categorical_crossentropy") return labels;
   return outputs === 1 ? `np.array(${labels})[:, None]` : `np.eye(${outputs})[${labels}]`;
