@@ -33,6 +33,7 @@ for _module, _colour in ((mnist, False), (fashion_mnist, False), (cifar10, True)
 def with_changed_imports(text):
     """Return a program in which ``keras``, ``tf.keras`` and ``tensorflow.keras`` are tinycnn's."""
     text = re.sub(r"^(\s*)import tensorflow\.keras as (\w+)", r"\1from tinycnn import keras as \2", text, flags=re.M)
+    text = re.sub(r"^(\s*)import tensorflow as\b", r"\1from tinycnn.keras import tensorflow as", text, flags=re.M)
     text = re.sub(r"^(\s*)from tensorflow import keras", r"\1from tinycnn import keras", text, flags=re.M)
     text = re.sub(r"^(\s*)from (tensorflow\.)?keras\b", r"\1from tinycnn.keras", text, flags=re.M)
     return re.sub(r"^(\s*)import keras$", r"\1from tinycnn import keras", text, flags=re.M)

@@ -153,11 +153,12 @@ def test_a_function_that_only_shares_a_name_is_not_taken_silently():
 @pytest.mark.parametrize(
     ("name", "cure"),
     [
-        ("random", r"keras\.utils\.set_random_seed"),
+        ("random", "from tinycnn.keras import tensorflow as tf"),
         ("data", "NumPy arrays to fit"),
         ("GradientTape", "no automatic differentiation"),
         ("reduce_mean", "NumPy's function"),
-        ("config", "leave the line out"),
+        ("config", "from tinycnn.keras import tensorflow as tf"),
+        ("Session", "leave the line out"),
     ],
 )
 def test_names_of_tensorflow_say_what_to_do(name, cure):
@@ -166,3 +167,50 @@ def test_names_of_tensorflow_say_what_to_do(name, cure):
         getattr(tinycnn, name)
     with pytest.raises(AttributeError, match=r"has no attribute 'nonsense'$"):
         _ = tinycnn.nonsense
+
+
+def test_the_names_of_tensorflow_that_programs_for_keras_use():
+    from tinycnn.keras import tensorflow as tf
+
+    assert tf.keras is keras
+    draws = []
+    for _ in range(2):
+        tf.random.set_seed(5)
+        draws.append(keras.Sequential([keras.layers.Dense(2, input_dim=3, activation=tf.nn.relu)]))
+    assert draws[0].seed == draws[1].seed
+    assert draws[0].layers[0].activation.name == "relu"
+    assert tf.config.list_physical_devices("GPU") == tf.config.experimental.list_physical_devices("GPU") == []
+    assert tf.test.is_gpu_available() is False
+    assert "random" in dir(tf)
+    assert tf.__version__ == tinycnn.__version__
+
+
+@pytest.mark.parametrize(
+    ("ask", "name", "cure"),
+    [
+        (lambda tf: tf.data, "tf.data", "NumPy arrays to fit"),
+        (lambda tf: tf.GradientTape, "tf.GradientTape", "no automatic differentiation"),
+        (lambda tf: tf.random.normal, "tf.random.normal", "set_random_seed"),
+        (lambda tf: tf.nn.conv2d, "tf.nn.conv2d", "name the activation"),
+        (lambda tf: tf.config.experimental.set_memory_growth, "set_memory_growth", "leave the line out"),
+    ],
+)
+def test_the_other_names_of_tensorflow_say_what_to_do(ask, name, cure):
+    with pytest.raises(NotHereError, match=cure) as caught:
+        ask(keras.tensorflow)
+    assert name in str(caught.value)
+    with pytest.raises(AttributeError, match="has no attribute 'nonsense'"):
+        _ = keras.tensorflow.nonsense
+
+
+@pytest.mark.parametrize(
+    ("compiled", "cure"),
+    [
+        ({"loss": keras.losses.categorical_hinge}, "categorical_crossentropy is the nearest"),
+        ({"metrics": [keras.metrics.fmeasure]}, "confusion_matrix"),
+        ({"optimizer": keras.optimizers.Lion}, "Adam or SGD"),
+    ],
+)
+def test_what_is_missing_says_so_when_it_is_given_to_compile(compiled, cure):
+    with pytest.raises(NotHereError, match=cure):
+        network(**compiled)

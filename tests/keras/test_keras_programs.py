@@ -74,6 +74,7 @@ def test_imports_are_all_that_is_changed():
     text = (
         "import keras\nfrom keras import backend as K\nfrom tensorflow import keras\nimport tensorflow.keras as keras\n"
         "from tensorflow.keras.layers import Dense\nfrom keras.utils import np_utils\nkeras.Sequential()\n"
+        "import tensorflow as tf\n"
     )
     assert with_changed_imports(text).splitlines() == [
         "from tinycnn import keras",
@@ -83,4 +84,5 @@ def test_imports_are_all_that_is_changed():
         "from tinycnn.keras.layers import Dense",
         "from tinycnn.keras.utils import np_utils",
         "keras.Sequential()",
+        "from tinycnn.keras import tensorflow as tf",
     ]

@@ -48,7 +48,7 @@ MODULES = (
             *("", ".activations", ".backend", ".callbacks", ".constraints", ".datasets", ".datasets.cifar10"),
             *(".datasets.fashion_mnist", ".datasets.mnist", ".initializers", ".layers", ".losses", ".metrics"),
             *(".models", ".optimizers", ".preprocessing", ".preprocessing.image", ".regularizers", ".schedules"),
-            ".utils",
+            *(".tensorflow", ".utils"),
         )
     ),
     *("tinycnn.schedules", "tinycnn.testing", "tinycnn.testing.strategies"),

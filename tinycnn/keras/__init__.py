@@ -70,8 +70,11 @@ __all__ = [
     "preprocessing",
     "regularizers",
     "schedules",
+    "tensorflow",
     "utils",
 ]
 __dir__ = listing(__name__)
 __getattr__ = looked_up(__name__, __all__, _MISSING)
 _old_paths.register(__name__)
+
+from . import tensorflow  # noqa: E402  (its tf.keras is this package, as it is now)

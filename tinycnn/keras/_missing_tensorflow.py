@@ -1,4 +1,4 @@
-"""What programs call ``tf.NAME`` besides ``tf.keras``, and what to do instead after ``import tinycnn as tf``."""
+"""What programs call ``tf.NAME`` besides ``tf.keras``, and what to do instead."""
 
 from ._missing import table
 from ._telling import PAGE
@@ -50,4 +50,8 @@ NAMES = table(
 
 def unknown(name: str) -> str:
     """Return what to add to the error for an attribute that the package does not have: nothing, or a cure."""
-    return f"; {NAMES[name]}. See {PAGE}" if name in NAMES else ""
+    if name not in NAMES:
+        return ""
+    if name in ("random", "nn", "config", "test", "set_random_seed"):
+        return f"; write from tinycnn.keras import tensorflow as tf in place of import tensorflow as tf. See {PAGE}"
+    return f"; {NAMES[name]}. See {PAGE}"

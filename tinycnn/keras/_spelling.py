@@ -11,7 +11,7 @@ from typing import Any
 
 from ..core.description import constructor_arguments
 from ..core.messages import unexpected
-from ._telling import PAGE, is_one_of, not_so, told
+from ._telling import PAGE, Missing, is_one_of, not_so, told
 
 #: A rule for an argument that the engine does not have. It gets the class's name, the argument's and the value, and
 #: returns what is to be added to the engine's arguments, or raises.
@@ -142,7 +142,9 @@ class Spelling:
 
 
 def engine_class(thing: Any) -> Any:
-    """Return the class that a spelling stands for; anything else stands for itself."""
+    """Return the class that a spelling stands for; what is missing says so; anything else stands for itself."""
+    if isinstance(thing, Missing):
+        thing()  # it raises the error
     return thing.cls if isinstance(thing, Spelling) else thing
 
 
