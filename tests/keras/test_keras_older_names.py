@@ -29,6 +29,7 @@ def network(**compiled):
         ("utils.conv_utils", "to_categorical", "utils"),
         ("utils.training_utils", "multi_gpu_model", "utils"),
         ("backend.common", "epsilon", "backend"),
+        ("engine.sequential", "Input", "models"),
     ],
 )
 def test_modules_that_moved_are_imported_by_their_old_paths(old, name, new):

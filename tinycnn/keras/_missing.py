@@ -243,7 +243,7 @@ MODULES = table(
     (_IMAGES, ("preprocessing.text", "preprocessing.sequence", "preprocessing.timeseries")),
     (_IMAGES, ("layers.recurrent", "layers.embeddings", "layers.wrappers", "layers.convolutional_recurrent")),
     (_IMAGES, ("datasets.imdb", "datasets.reuters", "datasets.boston_housing", "datasets.california_housing")),
-    ("mnist, fashion_mnist and cifar10 are there", ("datasets.cifar100",)),
+    ("mnist, fashion_mnist and cifar10 are there", ("datasets.cifar", "datasets.cifar100")),
     (_SEQUENTIAL, ("layers.merge", "engine", "engine.topology", "engine.training", "engine.input_layer")),
     (_SEQUENTIAL, ("engine.network", "engine.functional", "engine.base_layer", "engine.training_utils", "legacy")),
     ("model.save and keras.models.load_model write and read files", ("engine.saving",)),

@@ -16,6 +16,7 @@ from ._missing import MODELS, UTILS
 from ._sequential import Sequential
 from ._spelling import engine_class
 from ._telling import looked_up
+from .layers import Input
 
 #: The classes of this room that files may name, which the engine does not know.
 _OWN: dict[str, type] = {
@@ -105,6 +106,6 @@ def clone_model(model: EngineSequential) -> Sequential:
     return Sequential.from_config(model.get_config() | {"seed": new_model_seed()}, _OWN)
 
 
-__all__ = ["Sequential", "clone_model", "load_model", "model_from_json", "save_model"]
+__all__ = ["Input", "Sequential", "clone_model", "load_model", "model_from_json", "save_model"]
 __dir__ = listing(__name__)
 __getattr__ = looked_up(__name__, __all__, MODELS | UTILS)
