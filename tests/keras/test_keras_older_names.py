@@ -182,6 +182,7 @@ def test_the_names_of_tensorflow_that_programs_for_keras_use():
     assert draws[0].layers[0].activation.name == "relu"
     assert tf.config.list_physical_devices("GPU") == tf.config.experimental.list_physical_devices("GPU") == []
     assert tf.test.is_gpu_available() is False
+    assert X[..., tf.newaxis].shape == (*X.shape, 1)
     assert "random" in dir(tf)
     assert tf.__version__ == tinycnn.__version__
 

@@ -14,8 +14,8 @@ linalg math matmul maximum minimum multiply one_hot ones ones_like pow range red
 reduce_sum reshape round shape size sqrt square squeeze stack string tile transpose uint8 where zeros zeros_like
 """
 _OF_GRAPHS = """
-ConfigProto GPUOptions GradientTape Graph InteractiveSession Session Tensor Variable app compat constant contrib
-convert_to_tensor debugging enable_eager_execution executing_eagerly flags function get_default_graph
+ConfigProto GPUOptions GradientTape Graph GraphDef InteractiveSession Session Tensor Variable app compat constant
+contrib convert_to_tensor debugging enable_eager_execution executing_eagerly flags function get_default_graph
 global_variables_initializer placeholder profiler reset_default_graph
 """
 

@@ -60,9 +60,10 @@ nn = Names("nn", **_functions)
 random = Names("random", set_seed=set_random_seed)
 _devices = {"list_physical_devices": _none, "list_logical_devices": _none}
 config = Names("config", experimental=Names("config", **_devices), **_devices)
+newaxis = None
 test = Names("test", is_gpu_available=_no, is_built_with_cuda=_no)
 
-__all__ = ["__version__", "config", "keras", "nn", "random", "set_random_seed", "test"]
+__all__ = ["__version__", "config", "keras", "newaxis", "nn", "random", "set_random_seed", "test"]
 __dir__ = listing(__name__)
 
 
