@@ -347,11 +347,38 @@ def test_activations_of_every_kind(given, expected):
     assert made["layers"][0]["class_name"] == expected
 
 
-@pytest.mark.parametrize("given", [{"max_value": 6.0}, {"threshold": 1.0}])
-def test_a_relu_with_limits_is_not_silently_another(given):
-    rows = [*KERAS_2["config"]["layers"][:1], {"class_name": "ReLU", "config": given}]
-    with pytest.raises(ValueError, match=f"takes no '{next(iter(given))}'"):
+@pytest.mark.parametrize("argument", [False, True])
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"class_name": "ReLU", "config": {"max_value": 6.0}}, "takes no 'max_value'"),
+        ({"class_name": "ReLU", "config": {"negative_slope": 0.0, "threshold": 1.0}}, "takes no 'threshold'"),
+        ({"class_name": "ReLU", "config": {"negative_slope": 0.1, "max_value": 6.0}}, "takes no 'max_value'"),
+        ({"class_name": "Softmax", "config": {"axis": 1}}, "axis must be -1"),
+    ],
+)
+def test_an_activation_with_limits_is_not_silently_another(given, message, argument):
+    layer = {"class_name": "Activation", "config": {"activation": given}} if argument else given
+    rows = [*KERAS_2["config"]["layers"][:1], layer]
+    with pytest.raises(ValueError, match=message):
         keras_config.translate({"class_name": "Sequential", "config": {"name": "x", "layers": rows}})
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ({"class_name": "LeakyReLU", "config": {"alpha": 0.2}}, ("LeakyReLU", {"negative_slope": 0.2})),
+        ({"class_name": "ReLU", "config": {"negative_slope": 0.2}}, ("LeakyReLU", {"negative_slope": 0.2})),
+        ({"class_name": "ELU", "config": {"name": "elu", "alpha": 0.5}}, ("ELU", {"alpha": 0.5})),
+        ({"class_name": "Softmax", "config": {"axis": 3}}, ("Softmax", {})),
+    ],
+)
+def test_a_layer_as_an_activation_keeps_its_numbers(given, expected):
+    for value in (given, {"class_name": "Activation", "config": {"activation": given}}):
+        rows = [*KERAS_2["config"]["layers"][:1], {"class_name": "Activation", "config": {"activation": value}}]
+        made = keras_config.translate({"class_name": "Sequential", "config": {"name": "x", "layers": rows}})
+        found = made["layers"][0]["config"]["activation"]
+        assert (found["class_name"], found["config"]) == expected
 
 
 class Attributes(dict):

@@ -199,12 +199,10 @@ def _other_class(name: str, arguments: Config) -> tuple[str, Config]:
     """Return class and arguments of a layer that has another class here."""
     if name in ("ReLU", "LeakyReLU"):
         arguments = {key: _number(value) for key, value in arguments.items()}
-    if name == "ReLU" and not arguments.get("threshold"):
-        rest = {key: value for key, value in arguments.items() if key != "threshold"}
-        slope = rest.get("negative_slope")
-        if "negative_slope" in taken_by(layers_module.ReLU):
-            return name, rest
-        return ("LeakyReLU", rest) if slope else (name, {k: v for k, v in rest.items() if k != "negative_slope"})
+    if name == "ReLU":
+        rest = {key: value for key, value in arguments.items() if key not in ("threshold", "negative_slope") or value}
+        leaky = "negative_slope" in rest and "threshold" not in rest
+        return "LeakyReLU" if leaky and "negative_slope" not in taken_by(layers_module.ReLU) else name, rest
     return name, arguments
 
 
@@ -278,10 +276,16 @@ def _activation(value: Any) -> Any:
         if value.get("class_name") == "function" and isinstance(value.get("config"), str):
             return value["config"]
         if value.get("class_name") in ("ReLU", "LeakyReLU", "ELU", "Softmax"):
-            name, config = _other_class(value["class_name"], arguments_of(value))
-            slope = config.get("negative_slope", config.get("alpha", 0.3))
-            wanted = {"LeakyReLU": {"negative_slope": slope}, "ELU": {"alpha": config.get("alpha", 1.0)}}
+            # Translated as a layer, so that an argument that has no counterpart is refused here, too.
+            found = _layer(value["class_name"], arguments_of(value), [])
+            name, config = found["class_name"], found["config"]
+            wanted = {
+                "LeakyReLU": {"negative_slope": config.get("negative_slope", 0.3)},
+                "ELU": {"alpha": config.get("alpha", 1.0)},
+            }
             return {"class_name": name, "config": wanted.get(name, {})}
+        if value.get("class_name") == "Activation":
+            return _activation(arguments_of(value).get("activation"))
     return _plain(value)
 
 
