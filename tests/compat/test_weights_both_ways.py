@@ -3,6 +3,7 @@
 Keras runs on PyTorch here.
 """
 
+import copy
 import os
 import tempfile
 import warnings
@@ -185,6 +186,19 @@ def test_other_layers_in_pytorch(row, dtype, tmp_path):
     save_file(theirs.state_dict(), tmp_path / "theirs.safetensors")
     interchange.load_pytorch(again, tmp_path / "theirs.safetensors")
     np.testing.assert_array_equal(again.predict(x), model.predict(x))
+
+
+@pytest.mark.parametrize(
+    "more", [[], [layers.ReLU()], [layers.BatchNormalization(), layers.Softmax()], [layers.Reshape((-1,))]]
+)
+def test_a_flattened_image_as_the_result_has_the_same_order_in_pytorch(more, tmp_path):
+    rows = [layers.Input((6, 5, 4)), layers.Conv2D(3, 2), layers.Flatten(), *(copy.deepcopy(layer) for layer in more)]
+    model = with_weights(Sequential(rows))
+    x = images(model)
+    interchange.save_pytorch(model, tmp_path / "ours.safetensors")
+    theirs = in_pytorch(model)
+    theirs.load_state_dict(load_file(tmp_path / "ours.safetensors"))
+    np.testing.assert_allclose(predicted(theirs, x), model.predict(x), atol=TOLERANCE)
 
 
 @pytest.mark.parametrize("row", ROWS)

@@ -285,8 +285,11 @@ def test_layers_without_a_counterpart(function, tmp_path):
 
 
 def test_an_image_behind_flattened_features_is_refused():
+    model = network(layers.Flatten(), layers.Reshape((4, 3, 2)))
     with pytest.raises(ValueError, match="channels first"):
-        modules(network(layers.Flatten(), layers.Reshape((4, 3, 2))), (4, 3, 2))
+        modules(model, (4, 3, 2))
+    with pytest.raises(ValueError, match="channels first"):
+        interchange.pytorch_source(model)
 
 
 @pytest.mark.parametrize("function", [interchange.pytorch_source, interchange.save_pytorch, interchange.load_pytorch])

@@ -58,6 +58,25 @@ def modules(model: Network, input_shape: Shape) -> list[Module]:
     return found
 
 
+def image_of_result(model: Network, input_shape: Shape) -> Shape | None:
+    """Return the (H, W, C) of the image whose numbers a model gives in a row that PyTorch has in another order.
+
+    None if the numbers of the result have the same order there.
+
+    Raises
+    ------
+    ValueError
+        If a layer reshapes images in a way that PyTorch's order does not allow.
+    """
+    shape, order, image = input_shape, None, None
+    for layer in model.layers:
+        before, order = order, _order_after(layer, shape, order)
+        if before is None and order is not None:
+            image = shape
+        shape = layer.output_shape(shape)
+    return None if order is None else image
+
+
 def _kind(layer: Layer, shape: Shape) -> str:
     if isinstance(layer, layers_module.BatchNormalization):
         return "batch normalization"

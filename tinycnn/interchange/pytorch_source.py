@@ -10,6 +10,7 @@ from ..core.types import Shape
 from ..layers.base import Layer
 from ..network.network import Network
 from .fitting import built_model
+from .pytorch_order import image_of_result
 
 #: Small modules that PyTorch lacks, by their names; the source has those that it needs.
 _CLASSES = {
@@ -47,6 +48,17 @@ class Rescaling(nn.Module):
     def forward(self, x):
         return x * self.scale + self.offset
 ''',
+    "Row": '''
+class Row(nn.Module):
+    """The numbers of a flattened image of the given channels, height and width, with those of a pixel side by side."""
+
+    def __init__(self, *shape):
+        super().__init__()
+        self.shape = shape
+
+    def forward(self, x):
+        return x.reshape(len(x), *self.shape).permute(0, 2, 3, 1).flatten(1)
+''',
 }
 
 
@@ -54,7 +66,8 @@ def pytorch_source(model: Network) -> str:
     """Return a program that makes the same network in PyTorch, without its weights, as ``network``.
 
     The network takes images as PyTorch has them, (N, C, H, W). Its modules are numbered, and :func:`save_pytorch`
-    writes weights under these numbers.
+    writes weights under these numbers. If the result is a flattened image, a last module puts its numbers into the
+    order that they have here.
 
     Parameters
     ----------
@@ -64,12 +77,13 @@ def pytorch_source(model: Network) -> str:
     Raises
     ------
     ValueError
-        If a layer has no counterpart in PyTorch.
+        If a layer has no counterpart in PyTorch, or takes the numbers of an image in an order that PyTorch has not.
 
     Examples
     --------
     >>> from tinycnn import Sequential, interchange, layers
     >>> model = Sequential([layers.Input((8, 8, 1)), layers.Conv2D(4, 3, activation="relu"), layers.Flatten()])
+    >>> model.add(layers.Dense(2))
     >>> print(interchange.pytorch_source(model))
     from torch import nn
     <BLANKLINE>
@@ -77,10 +91,15 @@ def pytorch_source(model: Network) -> str:
         nn.Conv2d(1, 4, (3, 3)),  # 0: conv2d
         nn.ReLU(),  # 1
         nn.Flatten(),  # 2: flatten
+        nn.Linear(144, 2),  # 3: dense
     )
     <BLANKLINE>
     """
     rows = list(_rows(built_model(model)))
+    image = image_of_result(model, model.input_shape)
+    if image:
+        H, W, C = image
+        rows.append((f"Row({_arguments(C, H, W)})", ""))
     needed = [name for name in _CLASSES if any(text.startswith(f"{name}(") for text, _ in rows)]
     imports = "import torch\nfrom torch import nn\n" if "AveragePooling" in needed else "from torch import nn\n"
     classes = "".join(f"\n{_CLASSES[name]}" for name in needed)
