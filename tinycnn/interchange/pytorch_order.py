@@ -68,11 +68,13 @@ def image_of_result(model: Network, input_shape: Shape) -> Shape | None:
     ValueError
         If a layer reshapes images in a way that PyTorch's order does not allow.
     """
-    shape, order, image = input_shape, None, None
+    shape, image = input_shape, input_shape
+    order: Array | None = None
     for layer in model.layers:
-        before, order = order, _order_after(layer, shape, order)
-        if before is None and order is not None:
+        after = _order_after(layer, shape, order)
+        if order is None and after is not None:
             image = shape
+        order = after
         shape = layer.output_shape(shape)
     return None if order is None else image
 
