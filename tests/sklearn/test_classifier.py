@@ -162,6 +162,34 @@ def test_a_network_that_divides_by_255_itself_gets_bytes(digits):
     np.testing.assert_allclose(network.predict_proba(x), plain.predict_proba(x), atol=0.2)
 
 
+@pytest.mark.parametrize("kind", [int, "float32"])
+def test_bytes_and_numbers_on_the_scale_of_bytes_are_not_mixed(digits, kind):
+    x, y = digits
+    assert x.dtype == np.uint8
+    network = small(dense, epochs=1).fit(x, y)
+    before = network.predict_proba(x)
+    for action in (network.predict, network.predict_proba, lambda x: network.partial_fit(x, y)):
+        with pytest.raises(ValueError, match=r"numbers up to \d+ of the dtype .*trained on bytes"):
+            action(x.astype(kind))
+    np.testing.assert_array_equal(network.predict_proba(x), before)
+    np.testing.assert_allclose(network.predict_proba(x / 255), before, atol=1e-6)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # the numbers are large
+        network = small(dense, epochs=1).fit(x.astype(kind), y)
+    with pytest.raises(ValueError, match="X holds bytes, which are divided by 255, but"):
+        pickle.loads(pickle.dumps(network)).predict(x)
+    network = small(dense, epochs=1).fit(x / 255, y)
+    np.testing.assert_allclose(network.predict_proba(x), network.predict_proba(x / 255), atol=1e-6)
+
+
+def test_a_network_that_divides_by_255_itself_takes_one_scale_in_all_dtypes(digits):
+    x, y = digits
+    network = small(lambda shape, classes: Sequential([layers.Rescaling(1 / 255), *dense(shape, classes).layers]))
+    expected = network.fit(x, y).predict_proba(x)
+    for kind in (int, "float32"):
+        np.testing.assert_allclose(network.predict_proba(x.astype(kind)), expected, atol=1e-6)
+
+
 # Networks --------------------------------------------------------------------------------------------------------
 
 
@@ -236,6 +264,13 @@ def test_two_classes_may_have_one_output(digits, activation):
     x, y = digits
     with pytest.raises(ValueError, match=r"shape \(1,\), but y has 3 classes"):
         small(single).fit(x, y)
+
+
+def test_a_softmax_of_one_number_is_refused(digits):
+    x, y = digits
+    model = Sequential([layers.Flatten(), layers.Dense(1, activation="softmax")])
+    with pytest.raises(ValueError, match="softmax of a single number, which is always 1"):
+        small(model).fit(x[y < 2], y[y < 2])
 
 
 @pytest.mark.parametrize(
@@ -466,6 +501,8 @@ def test_a_notebook_shows_it(model):
         ({"callbacks": [3]}, TypeError, "callbacks must be Callback objects"),
         ({"warm_start": "no"}, TypeError, "warm_start must be True or False"),
         ({"early_stopping": 1}, TypeError, "early_stopping must be True or False"),
+        ({"validation_fraction": 2}, ValueError, "validation_fraction must be"),
+        ({"n_iter_no_change": 0}, ValueError, "n_iter_no_change must be at least 1"),
         ({"learning_rate": -1}, ValueError, "learning_rate must be"),
         ({"augment": 3}, TypeError, "augment"),
         ({"backend": "gpu"}, ValueError, "gpu"),

@@ -170,7 +170,7 @@ class CNNClassifier(ClassifierMixin, BaseEstimator):
         if going_on:
             self._check_labels(found)
         else:
-            self._begin(found, shape)
+            self._begin(found, shape, rows)
         stopping = boolean(self.early_stopping, "early_stopping")
         return self._train(rows, y, sample_weight, integer(self.epochs, "epochs"), stopping)
 
@@ -202,7 +202,7 @@ class CNNClassifier(ClassifierMixin, BaseEstimator):
             )
         rows, y, shape = self._training_data(X, y, reset=first)
         if first:
-            self._begin(np.unique(classes), shape)
+            self._begin(np.unique(classes), shape, rows)
         self._check_labels(np.unique(y))
         return self._train(rows, y, sample_weight, 1, False)
 
@@ -229,8 +229,7 @@ class CNNClassifier(ClassifierMixin, BaseEstimator):
         rows, given = images.as_rows(X)
         rows = validate_data(self, rows, reset=False)
         images.check_same(given, self.input_shape_)
-        samples = images.as_images(rows, self.input_shape_, networks.takes_bytes(self.model_))
-        return networks.probabilities(self.model_, self.model_.predict(samples))
+        return networks.probabilities(self.model_, self.model_.predict(self._samples(rows)))
 
     def __sklearn_tags__(self) -> Any:
         """Return what scikit-learn should know: images are taken as well as rows."""
@@ -255,7 +254,7 @@ class CNNClassifier(ClassifierMixin, BaseEstimator):
         images.check_same(given, self.input_shape_)
         return rows, column_or_1d(y, warn=True), self.input_shape_
 
-    def _begin(self, classes: Array, shape: Shape) -> None:
+    def _begin(self, classes: Array, shape: Shape, rows: Array) -> None:
         """Make a network with new weights."""
         if len(classes) < 2:
             raise ValueError(f"y holds one class only, {shown(classes[0])}; a classifier needs at least two classes")
@@ -269,7 +268,15 @@ class CNNClassifier(ClassifierMixin, BaseEstimator):
             )
         self.model_ = made
         self.classes_, self.input_shape_, self.n_iter_ = classes, shape, 0
+        self._largest = images.largest(rows)
         self.history_: dict[str, list[float]] = {}
+
+    def _samples(self, rows: Array) -> Array:
+        """Return rows as the network takes them, on the scale of those that it was trained on first."""
+        takes_bytes = networks.takes_bytes(self.model_)
+        if not takes_bytes:
+            images.check_scale(rows, self._largest)
+        return images.as_images(rows, self.input_shape_, takes_bytes)
 
     def _check_labels(self, found: Array) -> None:
         """Raise ValueError if there are labels that the network does not know."""
@@ -281,18 +288,19 @@ class CNNClassifier(ClassifierMixin, BaseEstimator):
         """Train the network on checked data."""
         labels = np.searchsorted(self.classes_, y)
         weight = self._weights(rows, y, labels, sample_weight)
-        samples = images.as_images(rows, self.input_shape_, networks.takes_bytes(self.model_))
+        samples = self._samples(rows)
         callbacks = copy.deepcopy(items(self.callbacks or (), "callbacks", "Callback objects"))
         # True is 1 to scikit-learn, and what is more than 2 is as much as possible.
         verbose = integer(int(self.verbose) if isinstance(self.verbose, bool) else self.verbose, "verbose", minimum=0)
+        # Checked even if they are not used, so that a search over them does not try what is wrong.
+        share = real(self.validation_fraction, "validation_fraction", above=0, below=1)
+        patience = integer(self.n_iter_no_change, "n_iter_no_change")
         validation = None
         if stopping:
-            share = real(self.validation_fraction, "validation_fraction", above=0, below=1)
             seed = self.model_.seed % 2**32
             kept, held = train_test_split(np.arange(len(y)), test_size=share, stratify=labels, random_state=seed)
             validation = samples[held], labels[held]
             samples, labels, weight = samples[kept], labels[kept], None if weight is None else weight[kept]
-            patience = integer(self.n_iter_no_change, "n_iter_no_change")
             callbacks.append(EarlyStopping("val_accuracy", patience=patience, mode="max", restore_best_weights=True))
         if not self.model_.compiled:
             optimizer = networks.optimizer_of(self.optimizer, self.learning_rate)

@@ -8,6 +8,9 @@ import numpy as np
 from ..core.checks import shape as checked_shape
 from ..core.types import Array, Shape
 
+#: Images whose numbers go from 0 to 1 hold none that is larger than this, even if resizing overshot.
+_BRIGHT = 2.0
+
 
 def as_rows(X: Any) -> tuple[Any, Shape | None]:
     """Return X as scikit-learn checks it, with a row for each sample, and the shape of one sample if X holds images.
@@ -75,6 +78,33 @@ def as_images(rows: Array, shape: Shape, bytes_too: bool) -> Array:
     if rows.dtype == np.uint8 and not bytes_too:
         return np.divide(images, 255, dtype=np.float32)
     return images
+
+
+def largest(rows: Array) -> float | None:
+    """Return the largest number that a network is trained on, or None if these are bytes."""
+    return None if rows.dtype == np.uint8 else float(rows.max())
+
+
+def check_scale(rows: Array, trained: float | None) -> None:
+    """Raise ValueError if numbers have another scale than those that a network was trained on.
+
+    Parameters
+    ----------
+    rows : (N, features) array
+        Samples for a network that does not divide bytes by 255 itself.
+    trained : float or None
+        What :func:`largest` said of the samples it was trained on.
+    """
+    if trained is None and rows.dtype != np.uint8 and rows.size and rows.max() > _BRIGHT:
+        raise ValueError(
+            f"X holds numbers up to {rows.max():g} of the dtype {rows.dtype}, but this classifier was trained on bytes, "
+            "which were divided by 255; give X as bytes (X.astype('uint8')), or divide it by 255"
+        )
+    if trained is not None and trained > _BRIGHT and rows.dtype == np.uint8:
+        raise ValueError(
+            f"X holds bytes, which are divided by 255, but this classifier was trained on numbers up to {trained:g} of "
+            "another dtype; give X as it was then, for example X.astype('float32')"
+        )
 
 
 def check_same(given: Shape | None, trained: Shape) -> None:

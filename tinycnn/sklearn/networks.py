@@ -63,6 +63,11 @@ def make(model: Any, input_shape: Shape, classes: int, seed: int) -> Sequential:
         made.seed = seed
         _build(made, input_shape)
     _check_classes(made, classes)
+    if made.output_shape == (1,) and (end := _end(made)) is not None and ends_in(end, Softmax):
+        raise ValueError(
+            f"model: {made.name} ends in a softmax of a single number, which is always 1; end it with "
+            f"Dense(1, activation='sigmoid'), or with Dense({classes}, activation='softmax')"
+        )
     return without_training(made)
 
 
