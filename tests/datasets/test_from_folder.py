@@ -142,6 +142,23 @@ def test_train_val_and_test_are_no_classes():
         from_folder("pics")
 
 
+@pytest.mark.parametrize(
+    "names", [("training", "testing"), ("train", "test", "extra"), ("seg_train", "seg_test"), ("Train_set", "val2017")]
+)
+def test_halves_with_other_names_are_no_classes(names):
+    for name in names:
+        make(f"pics/{name}")
+    with pytest.raises(DataFileError, match="it must hold either a folder for each class, or train and one of"):
+        from_folder("pics")
+
+
+def test_a_class_may_be_called_like_a_half():
+    make("pics/train", {"steam": 2, "diesel": 2})
+    make("pics/truck", {"steam": 2, "diesel": 2})
+    make("pics/test tube", {"glass": 2})
+    assert from_folder("pics").class_names == ("test tube", "train", "truck")
+
+
 def test_sizes_and_colours():
     make()
     save("pics/ant/photo.jpg", 50, mode="RGB")

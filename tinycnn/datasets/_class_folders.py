@@ -7,7 +7,9 @@ compared in Unicode's composed form, and which pictures are test pictures follow
 from __future__ import annotations
 
 import hashlib
+import itertools
 import os
+import re
 import unicodedata
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -23,6 +25,8 @@ MOST_LISTED = 10
 USUAL_SPLIT = 0.2
 #: The names of the folders that hold the two halves of data which somebody has split already.
 TRAIN, TEST = "train", ("test", "val", "valid", "validation")
+#: Words in the names of folders that show that they hold halves and no classes.
+_WORDS_OF_HALVES = {TRAIN, *TEST, "training", "testing", "eval", "evaluation", "dev", "holdout"}
 #: Pictures in formats that are not read. To leave them out without a word would lose what somebody has collected.
 OTHER_PICTURES = (
     *(".heic", ".heif", ".avif", ".jp2", ".jxl", ".tga", ".svg", ".psd"),
@@ -117,15 +121,26 @@ def listed(names: Sequence[str]) -> str:
 def _halves(root: Path) -> tuple[Path, Path] | None:
     """Return the folders with the training and the test pictures, if the folder is split already."""
     folders = {path.name.lower(): path for path in _folders(root)}
-    if TRAIN not in folders or not set(folders) <= {TRAIN, *TEST}:
+    exact = TRAIN in folders and set(folders) <= {TRAIN, *TEST}
+    if not exact and not _look_like_halves(list(folders.values())):
         return None
-    if len(folders) != 2:
+    if not exact or len(folders) != 2:
         raise DataFileError(
             f"{root} holds the folders {listed(sorted(folders))}; it must hold either a folder for each class, or "
             f"{TRAIN} and one of {', '.join(TEST)}, with a folder for each class in each of the two"
         )
     [test] = folders.keys() - {TRAIN}
     return folders[TRAIN], folders[test]
+
+
+def _look_like_halves(folders: Sequence[Path]) -> bool:
+    """Return whether two folders are called training, test_set or so, and the same folders lie in both of them.
+
+    They would otherwise become two classes, each with the pictures of all classes.
+    """
+    named = [path for path in folders if _WORDS_OF_HALVES & set(re.split("[^a-z]+", path.name.lower()))]
+    inner = [{path.name for path in _folders(half)} for half in named]
+    return any(one & other for one, other in itertools.combinations(inner, 2))
 
 
 def _folders(folder: Path) -> list[Path]:
