@@ -177,7 +177,7 @@ def test_bytes_and_numbers_on_the_scale_of_bytes_are_not_mixed(digits, kind):
         warnings.simplefilter("ignore")  # the numbers are large
         network = small(dense, epochs=1).fit(x.astype(kind), y)
     with pytest.raises(ValueError, match="X holds bytes, which are divided by 255, but"):
-        pickle.loads(pickle.dumps(network)).predict(x)
+        pickle.loads(pickle.dumps(network)).predict(x)  # noqa: S301
     network = small(dense, epochs=1).fit(x / 255, y)
     np.testing.assert_allclose(network.predict_proba(x), network.predict_proba(x / 255), atol=1e-6)
 

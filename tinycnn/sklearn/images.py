@@ -97,8 +97,8 @@ def check_scale(rows: Array, trained: float | None) -> None:
     """
     if trained is None and rows.dtype != np.uint8 and rows.size and rows.max() > _BRIGHT:
         raise ValueError(
-            f"X holds numbers up to {rows.max():g} of the dtype {rows.dtype}, but this classifier was trained on bytes, "
-            "which were divided by 255; give X as bytes (X.astype('uint8')), or divide it by 255"
+            f"X holds numbers up to {rows.max():g} of the dtype {rows.dtype}, but this classifier was trained on bytes "
+            "that were divided by 255; give X as bytes (X.astype('uint8')), or divide it by 255"
         )
     if trained is not None and trained > _BRIGHT and rows.dtype == np.uint8:
         raise ValueError(
