@@ -1,5 +1,6 @@
 """What the comparisons share: how they ask for the other package, their tolerances, and what they draw."""
 
+import contextlib
 import importlib
 import inspect
 import os
@@ -25,6 +26,19 @@ def require(package):
     if os.environ.get(REQUIRE) == "1":
         return importlib.import_module(package)
     return pytest.importorskip(package, reason=f'needs {package}: pip install "tinycnn[compat]"')
+
+
+@contextlib.contextmanager
+def double_precision(keras):
+    """Let Keras compute in float64 within this block; its policy for layers outlasts the dtype that it comes from."""
+    dtype, policy = keras.config.floatx(), keras.config.dtype_policy()
+    keras.config.set_floatx("float64")
+    keras.config.set_dtype_policy("float64")
+    try:
+        yield
+    finally:
+        keras.config.set_floatx(dtype)
+        keras.config.set_dtype_policy(policy)
 
 
 def assert_close(found, expected, what, tolerance=TOLERANCE["float64"]):

@@ -20,6 +20,7 @@ from compat_helpers import (
     Valley,
     assert_close,
     constructor_arguments,
+    double_precision,
     optimizer_options,
     require,
     trajectory,
@@ -73,13 +74,11 @@ def keras_settings():
     Keras gives PyTorch transposed arrays, and for some of these PyTorch (2.13) refuses to compute gradients in float64:
     "slow_conv2d: grad_weight must be contiguous".
     """
-    before, conv2d = keras.config.floatx(), torch.nn.functional.conv2d
-    keras.config.set_floatx("float64")
-    with pytest.MonkeyPatch.context() as patch:
+    conv2d = torch.nn.functional.conv2d
+    with double_precision(keras), pytest.MonkeyPatch.context() as patch:
         contiguous = lambda x, w, *rest, **options: conv2d(x.contiguous(), w.contiguous(), *rest, **options)  # noqa: E731
         patch.setattr(torch.nn.functional, "conv2d", contiguous)
         yield
-    keras.config.set_floatx(before)
 
 
 def in_keras(module, name):

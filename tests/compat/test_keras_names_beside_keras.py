@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from compat_helpers import STEPS, Valley, assert_close, require, trajectory
+from compat_helpers import STEPS, Valley, assert_close, double_precision, require, trajectory
 
 from tinycnn import keras as ours
 from tinycnn.core.backend import Backend
@@ -58,9 +58,7 @@ def test_normalize(axis, order):
 @pytest.mark.parametrize("name", ["Adadelta", "Adagrad", "Adamax", "Nadam"])
 @pytest.mark.parametrize("options", [{}, {"learning_rate": 0.3, "weight_decay": 0.01, "epsilon": 1e-3}])
 def test_optimizers_that_the_engine_lacks(name, options):
-    before = keras.config.floatx()
-    keras.config.set_floatx("float64")
-    try:
+    with double_precision(keras):
         valley = Valley(3)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -74,8 +72,6 @@ def test_optimizers_that_the_engine_lacks(name, options):
                 # Keras raises powers of the betas in single precision for some of them
                 assert_close(position[key], v.value.detach(), f"{key} after step {step + 1}", 1e-6)
         assert step == STEPS - 1
-    finally:
-        keras.config.set_floatx(before)
 
 
 #: Base classes, and what is a function here.

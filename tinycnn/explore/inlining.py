@@ -21,7 +21,8 @@ from collections.abc import Mapping
 PREFIX = "tinycnn/"
 #: The scripts that stand in the page as they are, at its beginning and at its end.
 _FIRST, _LAST = ("recorded/cut.js",), ("recorded/sha256.js", "recorded/start.js")
-# `import … from "./x.js"`, `export … from "./x.js"` and `import "./x.js"` begin a line; `import("./x.js")` need not.
+# `import ... from "./x.js"`, `export ... from "./x.js"` and `import "./x.js"` begin a line; `import("./x.js")` may
+# stand anywhere.
 _IMPORT = re.compile(
     r"""(?P<before>^(?:(?:import|export)\b[^"'();=]*?\bfrom\s*|import\s*)|\bimport\(\s*)"""
     r"""(?P<quote>["'])(?P<name>[^"'\n]*)(?P=quote)""",
@@ -32,11 +33,11 @@ _STYLESHEET = re.compile(r'<link rel="stylesheet" href="/(?P<name>[^"]+)">')
 _MAIN = '<script type="module" src="/main.js"></script>'
 _CHARSET = '<meta charset="utf-8">'
 _TITLE = "<title>tinycnn explore</title>"
-_LOADING = "Loading the network …"
+_LOADING = "Loading the network \N{HORIZONTAL ELLIPSIS}"
 #: What stands in the page, and in its title, until a script has something better to say, which none does in a file that
 #: is badly damaged.
 _NOT_OPEN = (
-    "Opening the recording … If this text stays, the file is cut off or damaged, or this browser is too old: copy the "
+    "Opening the recording. If this text stays, the file is cut off or damaged, or this browser is too old: copy the "
     "file again, or make it again with 'tinycnn explore MODEL --record FILE'."
 )
 _VISIBLE = 'style="display: block"'
