@@ -6,6 +6,7 @@ import re
 import subprocess
 import sys
 import warnings
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -18,6 +19,9 @@ from tinycnn.onnx import export, load
 pytest.importorskip("onnx.helper", reason="the package onnx (extra onnx) is not installed")
 import onnx
 from onnx import helper
+
+from tinycnn.onnx.constants import Constants
+from tinycnn.onnx.nodes import Node
 
 RNG = np.random.default_rng(0)
 
@@ -383,6 +387,34 @@ def test_what_no_layer_does(name, tmp_path):
     with pytest.raises(ValueError, match=message) as error:
         load(path, layout="NCHW")
     assert str(path) in str(error.value)
+
+
+def test_rows_that_pytorch_unflattens(tmp_path):
+    """``nn.Unflatten`` of PyTorch's older exporter computes the shape, with a remainder among others."""
+    torch = pytest.importorskip("torch", reason="PyTorch (extra compat) is not installed")
+    from torch import nn
+
+    network = nn.Sequential(nn.Unflatten(1, (1, 4, 5)), nn.Conv2d(1, 3, 3), nn.Flatten(), nn.Linear(18, 2)).eval()
+    x, path = torch.rand(3, 20), tmp_path / "m.onnx"
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        torch.onnx.export(network, (x,), path, dynamo=False, input_names=["x"], dynamic_axes={"x": {0: "n"}})
+    assert "Mod" in {node.op_type for node in onnx.load(path).graph.node}
+    np.testing.assert_allclose(load(path).predict(x.numpy()), network(x).detach().numpy(), rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("a", "b", "fmod", "expected"), [([7, -7], [4, 4], 0, [3, 1]), ([7, -7], [4, 4], 1, [3, -3]), ([7], [0], 0, None)]
+)
+def test_remainders_of_constants(a, b, fmod, expected):
+    mod = Node(helper.make_node("Mod", ["a", "b"], ["c"], fmod=fmod))
+    constants = Constants([onnx.numpy_helper.from_array(np.array(v), k) for k, v in (("a", a), ("b", b))], Path())
+    if expected is None:
+        with pytest.raises(ValueError, match="it divides by 0"):
+            constants.fold(mod)
+    else:
+        constants.fold(mod)
+        assert constants["c"].tolist() == expected
 
 
 # Other programs -----------------------------------------------------------------------------------------------------

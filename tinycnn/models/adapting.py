@@ -42,7 +42,7 @@ def adapted(recipe: Recipe, layers: list[Layer], input_shape: Shape, classes: in
         for layer in model.layers:
             result = layer.output_shape(result)
     except ValueError as error:
-        raise ValueError(f"input_shape: {what}: {error}; {cure}") from error
+        raise ValueError(f"input_shape: {what}: {str(error).removesuffix('.')}; {cure}") from error
     if result != (classes,):
         raise ValueError(
             f"input_shape: {what}: its last convolution would give {math.prod(result)} numbers for {classes} classes; "

@@ -139,6 +139,13 @@ def _divide(a: Array, b: Array) -> Array:
     return np.asarray(np.where((a < 0) ^ (b < 0), -(abs(a) // abs(b)), abs(a) // abs(b)))
 
 
+def _remainder(node: Node, given: list[Any]) -> Any:
+    if (given[1] == 0).any():
+        raise ZeroDivisionError("it divides by 0")
+    # Whole numbers have the sign of the divisor; fmod=1, which floating-point numbers need, takes that of the dividend.
+    return _two(np.fmod if node.integer("fmod", 0) else np.remainder)(node, given)
+
+
 def _cast(node: Node, given: list[Any]) -> Any:
     kind = tensors._KINDS.get(node.integer("to", 0))
     if kind is None:
@@ -220,6 +227,7 @@ FOLDABLE: dict[str, Callable[[Node, list[Any]], Any]] = {
     "Expand": _expand,
     "Gather": _gather,
     "Identity": lambda node, given: given[0],
+    "Mod": _remainder,
     "Mul": _two(np.multiply),
     "Neg": lambda node, given: -given[0],
     "Range": _range,
