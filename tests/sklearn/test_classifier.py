@@ -380,6 +380,27 @@ def test_what_partial_fit_refuses(digits):
     assert small(class_weight={0: 2, 1: 1, 2: 1}).partial_fit(x[y < 2], y[y < 2], classes=[0, 1, 2])
 
 
+def test_a_fit_that_is_refused_leaves_the_network_before_it(digits):
+    x, y = digits
+    network, new = small(dense, epochs=1).fit(x, y), small(dense)
+    before = network.predict_proba(x)
+    refused = [
+        (x[:, 2:], np.zeros(len(x)), None, "one class only, 0.0;"),
+        (x, y, np.full(len(x), -1.0), "sample_weight"),
+        (x[:, 2:], np.append(y[1:], 3), np.zeros(len(x)), "zero|non-zero"),
+    ]
+    for images, labels, weights, message in refused:
+        for estimator in (network, new):
+            with pytest.raises(ValueError, match=message):
+                estimator.fit(images, labels, sample_weight=weights)
+    with pytest.raises(ValueError, match="sample_weight"):
+        new.partial_fit(x, y, classes=[0, 1, 2], sample_weight=np.full(len(x), -1.0))
+    np.testing.assert_array_equal(network.predict_proba(x), before)
+    assert network.n_features_in_ == 64
+    with pytest.raises(NotFittedError):
+        new.predict(x)
+
+
 def test_optimizers_and_callbacks_are_copied(digits):
     x, y = digits
     calls = []

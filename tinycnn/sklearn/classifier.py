@@ -2,7 +2,7 @@
 
 import contextlib
 import copy
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Self
 
 import numpy as np
@@ -165,14 +165,15 @@ class CNNClassifier(ClassifierMixin, BaseEstimator):
             If the loss or a weight becomes NaN or infinite.
         """
         going_on = boolean(self.warm_start, "warm_start") and hasattr(self, "model_")
-        rows, y, shape = self._training_data(X, y, reset=not going_on)
-        found = np.unique(y)
-        if going_on:
-            self._check_labels(found)
-        else:
-            self._begin(found, shape, rows)
-        stopping = boolean(self.early_stopping, "early_stopping")
-        return self._train(rows, y, sample_weight, integer(self.epochs, "epochs"), stopping)
+        with self._unchanged_if_refused():
+            rows, y, shape = self._training_data(X, y, reset=not going_on)
+            found = np.unique(y)
+            if going_on:
+                self._check_labels(found)
+            else:
+                self._begin(found, shape, rows)
+            stopping = boolean(self.early_stopping, "early_stopping")
+            return self._train(rows, y, sample_weight, integer(self.epochs, "epochs"), stopping)
 
     def partial_fit(self, X: Any, y: Any, classes: Any = None, sample_weight: Any = None) -> Self:
         """Train for one more epoch, on these images.
@@ -200,11 +201,12 @@ class CNNClassifier(ClassifierMixin, BaseEstimator):
             raise ValueError(
                 f"classes={shown(classes)} are not those of the first call: {shown(self.classes_.tolist())}"
             )
-        rows, y, shape = self._training_data(X, y, reset=first)
-        if first:
-            self._begin(np.unique(classes), shape, rows)
-        self._check_labels(np.unique(y))
-        return self._train(rows, y, sample_weight, 1, False)
+        with self._unchanged_if_refused():
+            rows, y, shape = self._training_data(X, y, reset=first)
+            if first:
+                self._begin(np.unique(classes), shape, rows)
+            self._check_labels(np.unique(y))
+            return self._train(rows, y, sample_weight, 1, False)
 
     def predict(self, X: Any) -> Array:
         """Return the most probable label of each image, an (N,) array.
@@ -244,6 +246,17 @@ class CNNClassifier(ClassifierMixin, BaseEstimator):
             state["model_"] = networks.for_pickle(state["model_"])
         return state
 
+    @contextlib.contextmanager
+    def _unchanged_if_refused(self) -> Iterator[None]:
+        """Put back what was there before if data or parameters are refused: an earlier network goes on predicting."""
+        before = dict(vars(self))
+        try:
+            yield
+        except (TypeError, ValueError):
+            vars(self).clear()
+            vars(self).update(before)
+            raise
+
     def _training_data(self, X: Any, y: Any, reset: bool) -> tuple[Array, Array, Shape]:
         """Return X as rows, the labels, and the shape of one sample; ``reset`` says whether a training begins."""
         rows, given = images.as_rows(X)
@@ -257,7 +270,9 @@ class CNNClassifier(ClassifierMixin, BaseEstimator):
     def _begin(self, classes: Array, shape: Shape, rows: Array) -> None:
         """Make a network with new weights."""
         if len(classes) < 2:
-            raise ValueError(f"y holds one class only, {shown(classes[0])}; a classifier needs at least two classes")
+            raise ValueError(
+                f"y holds one class only, {shown(classes.tolist()[0])}; a classifier needs at least two classes"
+            )
         seed = int(check_random_state(self.random_state).randint(2**31 - 1))
         with contextlib.nullcontext() if self.backend is None else use_backend(self.backend):
             made, wanted = networks.make(self.model, shape, len(classes), seed), get_backend().name
