@@ -249,12 +249,12 @@ class CNNClassifier(ClassifierMixin, BaseEstimator):
     @contextlib.contextmanager
     def _unchanged_if_refused(self) -> Iterator[None]:
         """Put back what was there before if data or parameters are refused: an earlier network goes on predicting."""
-        before = dict(vars(self))
+        before = dict(self.__dict__)
         try:
             yield
         except (TypeError, ValueError):
-            vars(self).clear()
-            vars(self).update(before)
+            self.__dict__.clear()
+            self.__dict__.update(before)
             raise
 
     def _training_data(self, X: Any, y: Any, reset: bool) -> tuple[Array, Array, Shape]:
