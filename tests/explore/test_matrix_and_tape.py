@@ -83,7 +83,7 @@ def test_rows_and_pixels_light_each_other_up(page: Any, open_page: Any) -> None:
     canvas.focus()
     page.keyboard.press("ArrowDown")
     page.keyboard.press("ArrowRight")
-    page.wait_for_function("location.hash.includes('pixel=1%2C1')")
+    page.wait_for_function("() => location.hash.includes('pixel=1%2C1')")
     assert page.locator(".places").text_content().startswith("Pixel (1, 1) stands in ")
     while page.get_by_role("button", name="Go to the first of them").count():
         page.get_by_role("button", name="Go to the first of them").press("Enter")

@@ -68,7 +68,9 @@ def test_as_in_training_the_recorded_pass_is_shown(page: Any, tmp_path: Path) ->
     expected = session.trace("test-0", mode="training")[1]["2.y"]
     assert shown(page, "test-0", 2, (1, 2, 3), mode="training") == expected[1, 2, 3]
     page.evaluate("location.hash = 'image=test-5&mode=training&layer=2&at=1,2,3'")
-    page.wait_for_function("document.querySelector('.panel').dataset.shown === 'test-5 prediction forward 2 1,2,3'")
+    page.wait_for_function(
+        "() => document.querySelector('.panel').dataset.shown === 'test-5 prediction forward 2 1,2,3'"
+    )
     assert "A pass as in training was only recorded for test-0" in origin(page)
 
 
@@ -299,7 +301,7 @@ def test_one_can_draw(page: Any, tmp_path: Path) -> None:
     assert page.get_by_role("checkbox").is_disabled()
     assert not page.locator("#draw input[type=file]").count()
     page.get_by_role("button", name="Follow the drawing").click()
-    page.wait_for_function("document.querySelector('.panel').dataset.shown.startsWith('own-1 ')")
+    page.wait_for_function("() => document.querySelector('.panel').dataset.shown.startsWith('own-1 ')")
     assert "Recomputed in this browser" in origin(page)
 
 

@@ -99,7 +99,7 @@ def test_what_is_hidden_stands_in_the_address(page: Any, open_page: Any) -> None
     assert "test image 1" in page.locator('.figure[data-part="image"] canvas').get_attribute("aria-label")
     page.get_by_role("button", name="Hide the image's title").press("Enter")
     page.wait_for_function(
-        "!document.querySelector('[data-part=image] canvas').getAttribute('aria-label').includes('test image')"
+        "() => !document.querySelector('[data-part=image] canvas').getAttribute('aria-label').includes('test image')"
     )
     assert "true: b" not in page.locator("#controls").inner_text()
     address = page.locator("code.address").text_content()
@@ -120,7 +120,7 @@ def test_the_address_is_copied_without_the_secret(page: Any, open_page: Any) -> 
     open_page(session_of("one channel"), "image=test-1&layer=1&teacher=1&predict=1")
     page.locator(".teacher-bar summary").press("Enter")
     page.get_by_role("button", name="Copy the address").press("Enter")
-    page.wait_for_function("document.getElementById('said').textContent.includes('copied')")
+    page.wait_for_function("() => document.getElementById('said').textContent.includes('copied')")
     copied = page.evaluate("navigator.clipboard.readText()")
     assert copied == page.url
     assert "token" not in copied
@@ -202,7 +202,7 @@ def test_lines_are_copied(page: Any, open_page: Any) -> None:
     open_page(session_of("one channel"), "image=test-1&layer=0&at=1,2,3")
     page.locator(".panel details.code summary").press("Enter")
     page.get_by_role("button", name="Copy the lines").press("Enter")
-    page.wait_for_function("document.getElementById('said').textContent.includes('copied')")
+    page.wait_for_function("() => document.getElementById('said').textContent.includes('copied')")
     copied = page.evaluate("navigator.clipboard.readText()")
     assert copied == page.locator(".panel details.code pre").text_content()
     assert "print(layer.y[0, 1, 2, 3])" in copied

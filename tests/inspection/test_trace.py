@@ -1,6 +1,7 @@
 """model.trace: what it shows is what training does."""
 
 import copy
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -31,6 +32,15 @@ def test_arrays_hang_together():
         assert entry.gradients.keys() == entry.parameters.keys()
     assert trace["conv2d"] is trace[0]
     assert trace[0].cache.kept is trace[0].y
+
+
+def test_two_threads_that_trace_one_model_take_turns():
+    model, x, y = make()
+    wanted = model.trace(x, y)["conv2d"].z
+    with ThreadPoolExecutor(4) as threads:
+        found = list(threads.map(lambda _: model.trace(x, y)["conv2d"].z, range(40)))
+    assert all(np.array_equal(one, wanted) for one in found)
+    assert not any("linear_forward" in vars(layer) for layer in model.layers)
 
 
 ENDS = {

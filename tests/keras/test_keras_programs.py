@@ -14,7 +14,7 @@ LAST = {
     "cifar_tf_2020": r"1 1 \d\.\d+$",
     "digits_kaggle_2018": r"12 \[\d\.\d+, \d\.\d+\] \[0\.001, 0\.001\]\n\(200,\)$",
     "fashion_tf_2019": r"True\n\(1, 10\)$",
-    "flowers_2022": r"\['accuracy', 'learning_rate', 'loss', 'val_accuracy', 'val_loss'\]$",
+    "flowers_2022": r"\['accuracy', 'loss', 'val_accuracy', 'val_loss'\]$",
     "mnist_2016": r"Test accuracy: \d\.\d+\n\(5,\)$",
     "mnist_2017": r"Test accuracy: \d\.\d+$",
     "mnist_2026": r"\(200, 10\)$",

@@ -2,6 +2,7 @@
 
 import functools
 import textwrap
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, fields
@@ -164,6 +165,10 @@ def _dead_text(entry: LayerTrace) -> str:
     return f"number{'s' if len(entry.dead) > 1 else ''} {numbers} of {entry.y.shape[-1]}"
 
 
+#: Layers are watched and put back during a trace, so two threads that trace one model take turns.
+_one_at_a_time = threading.RLock()
+
+
 def trace(model: Network, x: Any, y: Any = None, training: bool = True) -> Trace:
     """Return every array of a pass, as :meth:`tinycnn.Sequential.trace` says."""
     images = images_for(model, x)
@@ -173,7 +178,7 @@ def trace(model: Network, x: Any, y: Any = None, training: bool = True) -> Trace
     targets = None if y is None else model.loss.check_targets(y, len(images), model.output_shape)
     step = model.optimizer.iterations if model.compiled else 0
     losses = () if targets is None else model.losses_used()
-    with layers_kept(model.layers, *losses, gradients=True), one_blas_thread():
+    with _one_at_a_time, layers_kept(model.layers, *losses, gradients=True), one_blas_thread():
         buffers = [{name: array.copy() for name, array in layer.buffers.items()} for layer in model.layers]
         with _before_activations(model.layers) as linear:
             passes = list(walk_forward_unchanged(model.layers, value, training=training, step=step))
