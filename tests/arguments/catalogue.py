@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from helpers import installed
 from PIL import Image
 
 import tinycnn
@@ -41,6 +42,8 @@ from tinycnn.layers.weights import Weights
 from tinycnn.network.compiling import Compiling
 from tinycnn.network.network import Network
 
+#: Whether the package onnx is installed, without which the functions of ``tinycnn.onnx`` only say so.
+WITH_ONNX = installed("onnx")
 MODULES = (
     *("tinycnn", "tinycnn.layers", "tinycnn.losses", "tinycnn.metrics", "tinycnn.optimizers", "tinycnn.schedules"),
     *("tinycnn.callbacks", "tinycnn.initializers", "tinycnn.regularizers", "tinycnn.activations", "tinycnn.datasets"),
@@ -50,7 +53,7 @@ MODULES = (
         "tinycnn.plotting",
         "tinycnn.profile",
         "tinycnn.interchange",
-        "tinycnn.onnx",
+        *(["tinycnn.onnx"] if WITH_ONNX else []),
     ),
 )
 #: Classes that are written in two halves, of which users meet one by name.
@@ -460,7 +463,7 @@ def made() -> dict[str, Made]:
             found |= {f"layers.{name}": case for name, case in _forward_and_backward(cls, arguments)}
         if issubclass(cls, schedules.LearningRateSchedule) and arguments:
             found[f"schedules.{cls.__name__}.__call__"] = (cls(**arguments), {"step": 3})
-    return found | _functions() | _model_methods() | _plotting()
+    return found | _functions() | (_onnx() if WITH_ONNX else {}) | _model_methods() | _plotting()
 
 
 def _functions() -> dict[str, Made]:
@@ -542,21 +545,6 @@ def _functions() -> dict[str, Made]:
             {"model": model(), "path": _pytorch_file(), "names": ["0", "3"], "check_finite": True},
         ),
         "interchange.pytorch_source": (interchange.pytorch_source, {"model": model()}),
-        "onnx.export": (
-            onnx.export,
-            {
-                "model": model(),
-                "path": folder() / "new.onnx",
-                "layout": "NCHW",
-                "dtype": "float32",
-                "class_names": ["a", "b", "c"],
-                "preprocessing": "none",
-            },
-        ),
-        "onnx.load": (
-            onnx.load,
-            {"path": _onnx_file(), "layout": "auto", "input_shape": model().input_shape, "check_finite": True},
-        ),
         "models.recipe": (models.recipe, {"name": "ladder_01"}),
         "models.names": (models.names, {}),
         "models.variations": (models.variations, {}),
@@ -596,10 +584,26 @@ def _idx_file() -> Path:
     return path
 
 
-def _onnx_file() -> Path:
+def _onnx() -> dict[str, Made]:
     path = folder() / "model.onnx"
     onnx.export(model(), path)
-    return path
+    return {
+        "onnx.export": (
+            onnx.export,
+            {
+                "model": model(),
+                "path": folder() / "new.onnx",
+                "layout": "NCHW",
+                "dtype": "float32",
+                "class_names": ["a", "b", "c"],
+                "preprocessing": "none",
+            },
+        ),
+        "onnx.load": (
+            onnx.load,
+            {"path": path, "layout": "auto", "input_shape": model().input_shape, "check_finite": True},
+        ),
+    }
 
 
 def _pytorch_file() -> Path:

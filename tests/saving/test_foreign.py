@@ -12,6 +12,7 @@ import zlib
 import numpy as np
 import pytest
 import safetensors.numpy
+from helpers import installed
 
 import tinycnn
 from tinycnn import Sequential, callbacks, layers, load_model
@@ -73,7 +74,6 @@ CONTENTS = {
     "gzip": (gzip.compress(np.random.default_rng(0).bytes(10**6), mtime=0), "compressed by gzip", "unpack it first"),
     "zip": (zipped("readme"), "a ZIP archive", "unpack it first"),
     "tar": (archived(), "a tar archive", "unpack it first"),
-    "ONNX": (b"\x08\x07\x12\x07pytorch\x1a\x052.1.0", "not a whole ONNX model", "copy or export it again"),
     "JSON of Keras": (b'{"class_name": "Sequential"}', "JSON, as Keras's to_json", "model.save writes"),
     "JSON": (b" {}", "it is JSON;", "model.save writes"),
     "CSV": ("epoch,loss\n0,0.5 \u00e9\n".encode(), "it is text", "model.save writes"),
@@ -105,6 +105,18 @@ def test_a_file_is_named_as_what_it_is(tmp_path, kind):
     path = tmp_path / "model.safetensors"
     path.write_bytes(content)
     refused(path, what, cure)
+
+
+def test_an_onnx_model_is_named_with_or_without_the_package(tmp_path):
+    path = tmp_path / "model.safetensors"
+    path.write_bytes(b"\x08\x07\x12\x07pytorch\x1a\x052.1.0")
+    message = (
+        "not a whole ONNX model.*copy or export it again" if installed("onnx") else r'pip install "tinycnn\[onnx\]"'
+    )
+    for load in (load_model, small_model().load_weights):
+        with pytest.raises(ValueError, match=message) as raised:
+            load(path)
+        assert str(raised.value).startswith(f"{path} is ")
 
 
 @pytest.mark.parametrize("cut", [9, 40, 200, -1, -20])
