@@ -268,7 +268,7 @@ def test_a_network_that_gives_no_classes_is_refused():
 
 @pytest.mark.slow
 def test_a_stroke_is_answered_within_16_milliseconds():
-    """95 of 100 are, in the best of ten rounds: what else the machine does is not what is measured."""
+    """95 of 100 are, in the best of three rounds: what else the machine does is not what is measured."""
     fast = pictures.FastAnswers(Session(tinycnn.models.build("ladder_10")))
     rng = np.random.default_rng(0)
 
@@ -283,4 +283,4 @@ def test_a_stroke_is_answered_within_16_milliseconds():
 
     for _ in range(20):
         stroke()
-    assert any(np.quantile([stroke() for _ in range(100)], 0.95) < 0.016 for _ in range(10))
+    assert min(np.quantile([stroke() for _ in range(100)], 0.95) for _ in range(3)) < 0.016

@@ -28,6 +28,10 @@ def test_every_reader_survives(capfd):
     assert all(name in out for name in readers.READERS)
 
 
+#: The readers of other programs' files; tinycnn's own get ten times as many inputs.
+OF_OTHERS = ("keras", "keras_h5", "keras_weights", "pytorch", "onnx")
+
+
 def test_the_record_is_of_all_readers_and_of_no_finding():
     record = json.loads(run.RECORD.read_text("utf-8"))
     assert record["readers"].keys() == readers.READERS.keys() | {"onnx"}  # it needs an extra
@@ -35,7 +39,7 @@ def test_the_record_is_of_all_readers_and_of_no_finding():
     page = (HERE.parent / "docs" / "reliability.md").read_text("utf-8")
     assert f"{record['inputs']:,} inputs" in page
     for name, total in record["readers"].items():
-        assert total["inputs"] >= 20_000
+        assert total["inputs"] >= (20_000 if name in OF_OTHERS else 200_000)
         assert f"| `{name}` | {total['inputs']:,} | {total['read']:,} | {total['slowest_s']:.2f} s |" in page
         assert total["slowest_s"] < run.SECONDS
         assert total["memory_mb"] < run.MEGABYTES

@@ -3,6 +3,7 @@
 They move weights with NumPy, where the engine's own use kernels; so they are slower.
 """
 
+import functools
 from typing import Any
 
 import numpy as np
@@ -106,7 +107,23 @@ class Adagrad(_OnHost):
         value -= rate * grad / np.sqrt(squares + (self.initial_accumulator_value + self.epsilon))
 
 
-class Adamax(_OnHost):
+class _OfMoments(_OnHost):
+    """Base of the optimizers with a running mean of gradients and one of their sizes."""
+
+    def __init__(
+        self,
+        learning_rate: Any = 0.001,
+        beta_1: float = 0.9,
+        beta_2: float = 0.999,
+        epsilon: float = 1e-7,
+        **base: Any,
+    ) -> None:
+        super().__init__(learning_rate, **base)
+        self.beta_1, self.beta_2 = real(beta_1, "beta_1", 0, below=1), real(beta_2, "beta_2", 0, below=1)
+        self.epsilon = real(epsilon, "epsilon", above=0)
+
+
+class Adamax(_OfMoments):
     """Adam with the largest gradient so far, which slowly fades, in place of the root of the second moment.
 
     ``m = beta_1 * m + (1 - beta_1) * g; u = max(beta_2 * u, abs(g)); w -= rate / (1 - beta_1**t) * m / (u + epsilon)``.
@@ -127,18 +144,6 @@ class Adamax(_OnHost):
 
     slot_names = ("m", "u")
 
-    def __init__(
-        self,
-        learning_rate: Any = 0.001,
-        beta_1: float = 0.9,
-        beta_2: float = 0.999,
-        epsilon: float = 1e-7,
-        **base: Any,
-    ) -> None:
-        super().__init__(learning_rate, **base)
-        self.beta_1, self.beta_2 = real(beta_1, "beta_1", 0, below=1), real(beta_2, "beta_2", 0, below=1)
-        self.epsilon = real(epsilon, "epsilon", above=0)
-
     def move(self, value: Array, grad: Array, slots: list[Array], rate: float) -> None:
         m, largest = slots
         m += (grad - m) * (1 - self.beta_1)
@@ -146,7 +151,17 @@ class Adamax(_OnHost):
         value -= rate * m / ((1 - self.beta_1**self.iterations) * (largest + self.epsilon))
 
 
-class Nadam(_OnHost):
+@functools.lru_cache(maxsize=4)  # All parameters of a step ask for the same.
+def _shares(t: int, beta_1: float) -> tuple[tuple[float, float], tuple[float, float]]:
+    """Return Nadam's shares of steps t and t + 1, and their products from the first step on.
+
+    They depend on the number of the step alone, so that nothing of them has to be kept in a file.
+    """
+    shares = beta_1 * (1 - 0.5 * 0.96 ** np.arange(1, t + 2))
+    return (float(shares[-2]), float(shares[-1])), (float(np.prod(shares[:-1])), float(np.prod(shares)))
+
+
+class Nadam(_OfMoments):
     """Adam that looks ahead, with Nesterov's momentum.
 
     With ``u_t = beta_1 * (1 - 0.5 * 0.96**t)`` and ``U_t = u_1 * ... * u_t``, the step is that of Adam with
@@ -168,27 +183,13 @@ class Nadam(_OnHost):
 
     slot_names = ("m", "v")
 
-    def __init__(
-        self,
-        learning_rate: Any = 0.001,
-        beta_1: float = 0.9,
-        beta_2: float = 0.999,
-        epsilon: float = 1e-7,
-        **base: Any,
-    ) -> None:
-        super().__init__(learning_rate, **base)
-        self.beta_1, self.beta_2 = real(beta_1, "beta_1", 0, below=1), real(beta_2, "beta_2", 0, below=1)
-        self.epsilon = real(epsilon, "epsilon", above=0)
-
     def move(self, value: Array, grad: Array, slots: list[Array], rate: float) -> None:
         m, v = slots
         t = self.iterations
-        # The product of all shares so far depends on the number of the step alone, so that none has to be kept.
-        shares = self.beta_1 * (1 - 0.5 * 0.96 ** np.arange(1, t + 2))
-        product, next_product = float(np.prod(shares[:-1])), float(np.prod(shares))
+        (now, after), (product, next_product) = _shares(t, self.beta_1)
         m += (grad - m) * (1 - self.beta_1)
         v += (np.square(grad) - v) * (1 - self.beta_2)
-        ahead = float(shares[-1]) * m / (1 - next_product) + (1 - float(shares[-2])) * grad / (1 - product)
+        ahead = after * m / (1 - next_product) + (1 - now) * grad / (1 - product)
         value -= rate * ahead / (np.sqrt(v / (1 - self.beta_2**t)) + self.epsilon)
 
 
