@@ -25,7 +25,7 @@ MOVES, FIRST = 300, 20
 WATCH = """() => {
     window.waited = [];
     let since = null;
-    document.querySelector(".surface").addEventListener("pointermove", (event) => { since ??= event.timeStamp; });
+    document.querySelector(".surface").addEventListener("pointerrawupdate", (event) => { since ??= event.timeStamp; });
     const texts = new MutationObserver(() => {
         if (since !== null) window.waited.push(performance.now() - since);
         since = null;

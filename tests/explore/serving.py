@@ -22,11 +22,12 @@ class Client:
         self.port, self.token = port, token
         self.origin = f"http://127.0.0.1:{port}"
         self.address = f"{self.origin}/?token={token}"
+        self.headers = {"cookie": f"tinycnn-{port}={token}", "x-tinycnn": "1", "origin": self.origin}
 
     def ask(self, path: str, body: Any = None, method: str | None = None, **headers: str) -> tuple[int, bytes]:
         """Return the status and the body of an answer; a body that is no bytes is sent as JSON."""
         sent = body if body is None or isinstance(body, bytes) else json.dumps(body).encode()
-        given = {"cookie": f"tinycnn-{self.port}={self.token}", "x-tinycnn": "1", "origin": self.origin} | headers
+        given = self.headers | headers
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
         try:
             connection.request(method or ("GET" if body is None else "POST"), path, sent, given)

@@ -1,8 +1,10 @@
 """What the page's server answers to the page, and to everybody else."""
 
+import http.client
 import posixpath
 import re
 import socket
+import time
 import zlib
 from collections.abc import Iterator
 
@@ -152,6 +154,21 @@ def test_without_a_wish_a_free_port_is_found() -> None:
     with server.listen(None) as first, server.listen(None) as second:
         assert first.getsockname()[0] == second.getsockname()[0] == "127.0.0.1"
         assert first.getsockname()[1] != second.getsockname()[1]
+
+
+def test_answers_over_a_kept_connection_do_not_wait_for_acknowledgements(client: Client) -> None:
+    """With Nagle's algorithm on, the body of an answer waits 40 ms until the other side has acknowledged the headers."""
+    connection = http.client.HTTPConnection("127.0.0.1", client.port, timeout=30)
+    took = []
+    for _ in range(60):
+        begin = time.perf_counter()
+        connection.request("GET", "/api/network", headers=client.headers)
+        answer = connection.getresponse()
+        answer.read()
+        took.append(time.perf_counter() - begin)
+    connection.close()
+    # A new connection is acknowledged at once for its first packets.
+    assert min(np.median(took[at : at + 10]) for at in range(20, 60, 10)) < 0.03
 
 
 def without_comments(text: str) -> str:

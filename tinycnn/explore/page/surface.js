@@ -4,6 +4,8 @@ import { make } from "./dom.js";
 
 /** About how many pixels the longer side of the surface has; more would make each answer slower. */
 const SIDE = 140;
+/** Moves as they come; those of the other kind wait for the screen's next picture. */
+const MOVE = "onpointerrawupdate" in window ? "pointerrawupdate" : "pointermove";
 const MOVES = { ArrowUp: [-1, 0], ArrowDown: [1, 0], ArrowLeft: [0, -1], ArrowRight: [0, 1] };
 
 /**
@@ -24,7 +26,7 @@ export class Surface {
       class: "surface", width: columns * this.cell, height: rows * this.cell, tabindex: 0, role: "application",
       "aria-roledescription": "drawing grid", "aria-describedby": "surface-keys",
       "aria-label": `Drawing for the network, ${rows} rows and ${columns} columns`,
-      pointerdown: (event) => this.down(event), pointermove: (event) => this.move(event),
+      pointerdown: (event) => this.down(event), [MOVE]: (event) => this.move(event),
       pointerup: (event) => this.up(event), pointercancel: (event) => this.up(event),
       keydown: (event) => this.key(event), focus: () => this.placeCursor(),
     });
