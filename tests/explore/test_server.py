@@ -157,7 +157,7 @@ def test_without_a_wish_a_free_port_is_found() -> None:
 
 
 def test_answers_over_a_kept_connection_do_not_wait_for_acknowledgements(client: Client) -> None:
-    """With Nagle's algorithm on, the body of an answer waits 40 ms until the other side has acknowledged the headers."""
+    """With Nagle's algorithm on, the body of an answer waits 40 ms for the acknowledgement of its headers."""
     connection = http.client.HTTPConnection("127.0.0.1", client.port, timeout=30)
     took = []
     for _ in range(60):

@@ -292,6 +292,20 @@ def translated(**changes):
     return keras_config.translate(made)
 
 
+def test_a_layer_that_changes_nothing_is_kept_as_an_activation():
+    rows = [{"class_name": "Identity", "config": {"name": "same", "batch_shape": [None, 4, 4, 1]}}]
+    made = keras_config.translate({"class_name": "Sequential", "config": {"name": "x", "layers": rows}})
+    [layer] = made["layers"]
+    assert layer == {"class_name": "Activation", "config": {"name": "same", "activation": "linear"}}
+
+
+@pytest.mark.parametrize("kind", ["Sequential", "Functional", "Model"])
+def test_a_model_in_a_model_is_named_with_what_to_do(kind):
+    rows = [{"class_name": kind, "config": {"name": "inner", "layers": [], "batch_shape": [None, 4, 4, 1]}}]
+    with pytest.raises(ValueError, match=r"'inner': it is a model by itself; .* write its layers in its place"):
+        keras_config.translate({"class_name": "Sequential", "config": {"name": "x", "layers": rows}})
+
+
 def test_a_sequential_model_before_keras_2_2_3_is_a_list():
     rows = KERAS_2["config"]["layers"][1:]
     rows = [{**rows[0], "config": {**rows[0]["config"], "batch_input_shape": [None, 6, 6, 1]}}, *rows[1:]]

@@ -201,7 +201,7 @@ def test_documented_networks_adapt(digits):
     assert network.score(x, y) > 0.95
     with pytest.raises(ValueError, match=r"ladder_09 cannot take images of 8x8x1.*28x28"):
         small("ladder_09").fit(x, y)
-    with pytest.raises(ValueError, match="unknown model 'ladder_3'; did you mean 'ladder_03'"):
+    with pytest.raises(ValueError, match=r"^model: unknown model 'ladder_3'; did you mean 'ladder_03'"):
         small("ladder_3").fit(x, y)
 
 

@@ -110,8 +110,8 @@ def listen(port: int | None) -> socket.socket:
         If the port that was asked for cannot be had.
     """
     for wanted in (port,) if port is not None else (PORT, 0):
-        # With TCP named, asyncio turns Nagle's algorithm off for each connection; otherwise the body of an answer waits 40 ms
-        # for the browser's delayed acknowledgement of the headers.
+        # With TCP named, asyncio turns Nagle's algorithm off for each connection; otherwise the body of an answer waits
+        # 40 ms for the browser's delayed acknowledgement of the headers.
         listening = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:

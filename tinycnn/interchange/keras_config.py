@@ -173,6 +173,10 @@ def _layer(name: str, arguments: Config, left_out: list[str]) -> Config:
     """
     arguments = {_RENAMED.get((name, key), key): value for key, value in arguments.items()}
     name, arguments = _other_class(name, arguments)
+    if name in _MODELS:
+        raise ValueError(
+            "it is a model by itself; a network is one row here, so write its layers in its place and save again"
+        )
     try:
         cls = layers_module.REGISTRY.class_called(name)
     except ValueError:  # the list of all layers would be in the message for each of them
@@ -199,6 +203,8 @@ def _other_class(name: str, arguments: Config) -> tuple[str, Config]:
     """Return class and arguments of a layer that has another class here."""
     if name in ("ReLU", "LeakyReLU"):
         arguments = {key: _number(value) for key, value in arguments.items()}
+    if name == "Identity":
+        name, arguments = "Activation", {"activation": "linear"} | arguments
     if name == "ReLU":
         rest = {key: value for key, value in arguments.items() if key not in ("threshold", "negative_slope") or value}
         leaky = "negative_slope" in rest and "threshold" not in rest

@@ -73,7 +73,10 @@ def make(model: Any, input_shape: Shape, classes: int, seed: int) -> Sequential:
 
 def _documented(name: str, input_shape: Shape, classes: int) -> Sequential:
     """Return a documented network for samples of this shape."""
-    recipe = models.recipe(name)
+    try:
+        recipe = models.recipe(name)
+    except ValueError as error:
+        raise ValueError(f"model: {str(error).removeprefix('name: ')}") from error
     if len(input_shape) != 3:
         raise ValueError(
             f"{name} takes images, but X has {input_shape[0]} features, which are not those of a square grey picture; "
