@@ -20,6 +20,7 @@ import figures
 import memory
 import record
 import scaling
+import search
 import speedrun
 import speedrun_choice
 import startup
@@ -36,6 +37,7 @@ TABLES = {
     "kernels": kernels.tables,
     "memory": memory.tables,
     "scaling": scaling.tables,
+    "search": search.tables,
     "speedrun": speedrun.tables,
     "speedrun_choice": speedrun_choice.tables,
     "startup": startup.tables,

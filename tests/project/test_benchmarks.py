@@ -169,6 +169,17 @@ def test_a_start_is_measured_from_outside(tmp_path: Path) -> None:
     assert 0 < result["import"][0] < result["warm"]["ladder_03"][0]
 
 
+@pytest.mark.slow
+def test_a_search_is_measured_with_one_process_and_with_two(tmp_path: Path) -> None:
+    pytest.importorskip("sklearn", reason="scikit-learn is not installed: the extra sklearn")
+    arguments = ("--images", "300", "--epochs", "1", "--rounds", "1", "--json", str(tmp_path / "record.json"))
+    printed = script("search", *arguments)
+    result = json.loads((tmp_path / "record.json").read_text())["results"]
+    assert len(result["1"]) == len(result["2"]) == 1
+    assert f"{result['first']:.1f} s" in printed
+    assert "| `n_jobs=2`" in printed
+
+
 def test_ratios_are_of_medians(module) -> None:
     figures = module("figures")
     ratio = figures.ratio([1.0, 2.0, 4.0], [3.0, 3.0, 3.0])
