@@ -78,7 +78,7 @@ WAYS: dict[str, tuple[Callable[[Session], Any], set[str]]] = {
     "saliency": (look("saliency"), {"forward", "backward"}),
     "gradcam": (look("gradcam"), {"forward"}),
     "occlusion": (look("occlusion"), {"forward"}),
-    "probabilities": (lambda own: FastAnswers(own).probabilities(own.data.x_test), {"forward"}),
+    "probabilities": (lambda own: FastAnswers(own).answers(own.data.x_test), {"forward"}),
     "mistakes": (lambda own: finished(Survey(own, FastAnswers(own)).answers("test")), {"forward"}),
     "exciting images": (lambda own: finished(Survey(own, FastAnswers(own)).excited("test", 0)), {"forward"}),
     "slopes": (lambda own: NumericalSlopes(own.model, own.data.x_test[:1], [1]), {"forward", "backward"}),

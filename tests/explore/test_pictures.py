@@ -244,12 +244,12 @@ def test_probabilities_are_those_of_predict_and_follow_the_weights():
     session = Session(network())
     fast = pictures.FastAnswers(session)
     x = np.random.default_rng(0).random((3, 28, 28, 1), np.float32)
-    before = fast.probabilities(x)
+    before = fast.answers(x)
     np.testing.assert_array_equal(before, session.model.predict(x))
     with session.changing_weights() as model:
         model.set_weights([array + 1 for array in model.get_weights()])
-    np.testing.assert_array_equal(fast.probabilities(x), session.model.predict(x))
-    assert (fast.probabilities(x) != before).any()
+    np.testing.assert_array_equal(fast.answers(x), session.model.predict(x))
+    assert (fast.answers(x) != before).any()
 
 
 def test_a_network_that_divides_by_255_is_given_bytes():
@@ -263,7 +263,7 @@ def test_a_network_that_gives_no_classes_is_refused():
     session = Session(network())
     session.model = Sequential([layers.Input((8, 8, 1)), layers.Conv2D(2, 3)])
     with pytest.raises(ValueError, match="one number for each class"):
-        pictures.FastAnswers(session).probabilities(np.zeros((1, 8, 8, 1), np.float32))
+        pictures.FastAnswers(session).answers(np.zeros((1, 8, 8, 1), np.float32))
 
 
 @pytest.mark.slow
@@ -278,7 +278,7 @@ def test_a_stroke_is_answered_within_16_milliseconds():
         pixels[top : top + 40, left : left + 10] = 255
         begin = time.perf_counter()
         found = drawn(pixels)
-        fast.probabilities(found.after[np.newaxis])
+        fast.answers(found.after[np.newaxis])
         return time.perf_counter() - begin
 
     for _ in range(20):

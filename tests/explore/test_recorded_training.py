@@ -7,8 +7,9 @@ from recordings import Swapped, held_in, network, opened, recording_of, session_
 from tinycnn import datasets, layers, models, set_seed
 from tinycnn.callbacks import Callback
 from tinycnn.explore.fork import prepared
+from tinycnn.explore.labels import targets_for
 from tinycnn.explore.recorded_training import record
-from tinycnn.explore.session import Data, Session, targets_for
+from tinycnn.explore.session import Data, Session
 
 
 class Weights(Callback):

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from tinycnn import Sequential, layers, losses
-from tinycnn.explore.session import MOST_OWN, MOST_TRACES, Data, Session, targets_for
+from tinycnn.explore.labels import targets_for
+from tinycnn.explore.session import MOST_OWN, MOST_TRACES, Data, Session
 
 
 def model(*more, outputs: int = 3, activation: str = "softmax", **compiled) -> Sequential:

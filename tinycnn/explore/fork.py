@@ -4,6 +4,7 @@ import copy
 from typing import Any
 
 from ..core.checks import boolean, choice, real
+from ..inspection.answers import gives_one_number
 from ..layers import BatchNormalization, Layer
 from ..sequential import Sequential
 from .lane import Settings
@@ -18,7 +19,7 @@ CHANGES = {
 
 
 def prepared(model: Sequential, fresh: bool) -> Sequential:
-    """Return a copy of a network that can be trained beside it, with the accuracy as its only metric.
+    """Return a copy of a network that can be trained beside it; its metric is the accuracy, if it has classes.
 
     Parameters
     ----------
@@ -32,7 +33,7 @@ def prepared(model: Sequential, fresh: bool) -> Sequential:
     if fresh:
         made.build_again()
         optimizer = type(optimizer).from_config(optimizer.get_config())
-    made.compile(optimizer, made.loss, ["accuracy"])
+    made.compile(optimizer, made.loss, [] if gives_one_number(made) else ["accuracy"])
     return made
 
 

@@ -6,10 +6,12 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..core.types import Array
+from ..inspection.answers import gives_one_number
 from ..layers import DepthwiseConv2D
 from ..sequential import Sequential
 from ..training.loop import Run
-from .session import Data, label_of, targets_for
+from .labels import label_of, targets_for
+from .session import Data
 
 #: How many images the network is examined on, and how many of the worst are shown.
 MOST_EXAMINED, MOST_WORST = 500, 8
@@ -26,23 +28,24 @@ def finite(value: Any) -> float | None:
 
 
 class Sums(NamedTuple):
-    """The sums of an epoch's means so far: the loss, the hits, and the number of images."""
+    """The sums of an epoch's means so far: the loss, the hits (None without classes), and the number of images."""
 
     loss: float = 0.0
-    hits: float = 0.0
+    hits: float | None = 0.0
     images: int = 0
 
     @classmethod
     def of(cls, run: Run) -> "Sums":
-        """Return those of a fit whose only metric is the accuracy."""
+        """Return those of a fit whose only metric is the accuracy, or that has none."""
         state = run.means.get_state()
-        (metric,) = state["metrics"].values()
-        return cls(state["loss"], metric["total"], state["count"])
+        hits = [metric["total"] for metric in state["metrics"].values()]
+        return cls(state["loss"], hits[0] if hits else None, state["count"])
 
-    def since(self, before: "Sums") -> tuple[float | None, float]:
+    def since(self, before: "Sums") -> tuple[float | None, float | None]:
         """Return the mean loss and the accuracy of what came after ``before``."""
         images = self.images - before.images
-        return finite((self.loss - before.loss) / images), (self.hits - before.hits) / images
+        accuracy = None if self.hits is None else (self.hits - (before.hits or 0.0)) / images
+        return finite((self.loss - before.loss) / images), accuracy
 
 
 def gradient_norms(model: Sequential) -> list[tuple[str, float | None]]:
@@ -95,10 +98,10 @@ def filters(model: Sequential) -> dict[str, Any] | None:
 
 
 class Examined(NamedTuple):
-    """What an examination found: mean loss, accuracy, and the images with the largest losses."""
+    """What an examination found: mean loss, accuracy (None without classes), and the images with the largest losses."""
 
     loss: float | None
-    accuracy: float
+    accuracy: float | None
     worst: list[dict[str, Any]]
 
 
@@ -121,9 +124,10 @@ class Examination:
     """
 
     def __init__(self, data: Data, model: Sequential, batch_size: int) -> None:
-        self.x, labels = data.x_test[:MOST_EXAMINED], data.y_test[:MOST_EXAMINED]
-        self._labels = np.asarray(labels)
-        targets = targets_for(model, [label_of(model, label) for label in labels])
+        self.x = data.x_test[:MOST_EXAMINED]
+        self._labels = [label_of(model, label) for label in data.y_test[:MOST_EXAMINED]]
+        self._has_classes = not gives_one_number(model)
+        targets = targets_for(model, self._labels)
         self._targets = model.loss.check_targets(targets, len(self.x), model.output_shape)
         self.every = max(1, math.ceil(len(self.x) / (3 * SHARE * batch_size)))
 
@@ -133,19 +137,22 @@ class Examination:
             predicted = model.backend.own(model.predict(self.x, check_finite=False))
             losses, cache = model.loss.forward(predicted, self._targets, model.backend)
             losses, p = model.backend.to_numpy(losses), model.backend.to_numpy(cache.p)
-        classes = p.argmax(axis=-1) if p.shape[-1] > 1 else (p[:, 0] > 0.5).astype(int)
         order = np.argsort(np.where(np.isnan(losses), -np.inf, -losses), kind="stable")[:MOST_WORST]
-        worst = [self._one(int(number), classes, losses, p) for number in order]
-        return Examined(finite(losses.mean(dtype=np.float64)), float((classes == self._labels).mean()), worst)
+        loss, worst = finite(losses.mean(dtype=np.float64)), [self._one(int(number), losses, p) for number in order]
+        accuracy = float((_chosen(p) == self._labels).mean()) if self._has_classes else None
+        return Examined(loss, accuracy, worst)
 
-    def _one(self, number: int, classes: Array, losses: Array, p: Array) -> dict[str, Any]:
-        """Return one of the worst images, ready for JSON."""
-        label = int(self._labels[number])
-        of_label = p[number, label] if p.shape[-1] > 1 else p[number, 0] if label else 1 - p[number, 0]
-        return {
-            "image": f"test-{number}",
-            "label": label,
-            "predicted": int(classes[number]),
-            "probability": finite(of_label),
-            "loss": finite(losses[number]),
-        }
+    def _one(self, number: int, losses: Array, p: Array) -> dict[str, Any]:
+        """Return one of the worst images, ready for JSON: its class and the one it is taken for, or two numbers."""
+        label = self._labels[number]
+        found: dict[str, Any] = {"image": f"test-{number}", "label": label, "loss": finite(losses[number])}
+        if not self._has_classes:
+            return found | {"answer": finite(p[number, 0])}
+        one = p[number]
+        of_label = one[int(label)] if len(one) > 1 else one[0] if label else 1 - one[0]
+        return found | {"predicted": int(_chosen(p)[number]), "probability": finite(of_label)}
+
+
+def _chosen(p: Array) -> Array:
+    """Return the classes (N,) that probabilities (N, classes), or (N, 1) of the second of two, name."""
+    return p.argmax(axis=-1) if p.shape[-1] > 1 else (p[:, 0] > 0.5).astype(int)

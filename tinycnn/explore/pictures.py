@@ -178,7 +178,7 @@ def as_bytes(images: Array, longest: int | None = None) -> Array:
 
 
 class FastAnswers:
-    """The probabilities of a session's model for images; what follows from the weights alone is computed once.
+    """What a session's model answers for images; what follows from the weights alone is computed once.
 
     Parameters
     ----------
@@ -210,10 +210,11 @@ class FastAnswers:
             version, predictor = self._made
         return predictor, version
 
-    def probabilities(self, images: Array) -> Array:
-        """Return probabilities (N, classes) for images as the model takes them."""
+    def answers(self, images: Array) -> Array:
+        """Return probabilities (N, classes) for images as the model takes them, or the numbers (N, 1) that it gives."""
         predictor, _ = self.predictor()
-        return answers.probabilities(self._session.model, predictor(images.astype(self._session.model.dtype)))
+        outputs = predictor(images.astype(self._session.model.dtype))
+        return outputs if self._session.gives_one_number else answers.probabilities(self._session.model, outputs)
 
 
 def _snapshot(session: Session) -> Predictor:

@@ -9,7 +9,8 @@ from starlette.routing import Route
 
 from .answering import RefusedError, answered, as_json, read_json
 from .comparing import compare
-from .session import MODES, Session, targets_for
+from .labels import targets_for
+from .session import MODES, Session
 
 
 def routes(session: Session) -> list[Route]:

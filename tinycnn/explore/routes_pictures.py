@@ -11,9 +11,10 @@ from starlette.routing import Route
 from ..core.types import Array
 from . import looking, pictures, survey
 from .answering import RefusedError, answered, as_json, packed, read_body, whole_number
+from .labels import classes_of, label_of
 from .pictures import FastAnswers, Prepared
-from .session import Session, label_of
-from .survey import Answers, Excited, Survey
+from .session import Session
+from .survey import Answers, Excited, Numbers, Survey
 from .tasks import Task
 
 #: The most bytes of an uploaded picture.
@@ -59,9 +60,9 @@ class _Studio:
             purpose = self.purpose()
             await run_in_threadpool(self.warm_up, purpose)
         except ValueError as error:
-            return as_json({"drawing": None, "reason": str(error), "classes": self.classes()})
+            return as_json({"drawing": None, "reason": str(error), "classes": self.session.class_names})
         drawing = {"shape": list(purpose.shape), "centring": purpose.way != "none", "centred": purpose.centred}
-        return as_json({"drawing": drawing, "reason": None, "classes": self.classes()})
+        return as_json({"drawing": drawing, "reason": None, "classes": self.session.class_names})
 
     def warm_up(self, purpose: pictures.Purpose) -> None:
         """Answer a drawing of one dot, so that the first stroke need not wait for imports and for the predictor."""
@@ -69,11 +70,20 @@ class _Studio:
         dot[purpose.shape[0] // 2, purpose.shape[1] // 2] = 255
         self.answer(pictures.from_drawing(dot.tobytes(), *dot.shape, purpose, True), False, "")
 
-    def classes(self) -> list[str]:
-        """Return the names of the classes that the probabilities are about."""
-        count = survey.classes_of(self.session)
-        names = list(self.session.data.class_names) if self.session.data is not None else []
-        return names if len(names) == count else [str(number) for number in range(count)]
+    def need_classes(self) -> int:
+        """Return how many classes the network tells apart.
+
+        Raises
+        ------
+        RefusedError
+            If it gives a number.
+        """
+        classes = classes_of(self.session.model)
+        if not classes:
+            raise RefusedError(
+                f"{self.session.model.name} gives a number and no classes, so nothing is taken for something else"
+            )
+        return classes
 
     async def drawing(self, request: Request) -> Response:
         """Answer a drawing: what the network is given, and the probabilities."""
@@ -98,39 +108,42 @@ class _Studio:
         )
 
     def answer(self, prepared: Prepared, keep: bool, title: str) -> Response:
-        """Return a picture before and after it was prepared, with the probabilities of the classes."""
+        """Return a picture before and after it was prepared, with the probabilities of the classes, or the number."""
         given = pictures.for_model(self.session.model, prepared.after)
-        p = self.fast.probabilities(given[np.newaxis])[0]
+        found, is_number = self.fast.answers(given[np.newaxis])[0], self.session.gives_one_number
         description = {
             "done": prepared.done,
             "empty": prepared.is_empty,
-            "predicted": None if np.isnan(p).any() else int(p.argmax()),
+            "predicted": None if is_number or np.isnan(found).any() else int(found.argmax()),
             "image": self.session.add_image(given, title) if keep else None,
         }
         seen = pictures.as_bytes(np.stack([prepared.before, prepared.after]))
-        return packed(description, {"before": seen[0], "after": seen[1], "probabilities": p})
+        said = {"number" if is_number else "probabilities": found}
+        return packed(description, {"before": seen[0], "after": seen[1]} | said)
 
     async def worst(self, request: Request) -> Response:
         """Answer with the images of which the network is furthest from the truth, or wrong and surest."""
         by = request.query_params.get("by", "loss")
         if by not in ("loss", "sure"):
             raise RefusedError(f"by must be 'loss' or 'sure'; got {by[:40]!r}")
+        if by == "sure":
+            self.need_classes()
         task, count = await self.answers(request), _count(request)
-        if not isinstance(task.result, Answers):
+        if not isinstance(task.result, Answers | Numbers):
             return _unfinished(task)
         return self.gallery(request, task, survey.worst(task.result, by, count))
 
     async def confusion(self, request: Request) -> Response:
         """Answer with the number of images of each class that the network takes for each class."""
-        task = await self.answers(request)
+        classes, task = self.need_classes(), await self.answers(request)
         if not isinstance(task.result, Answers):
             return _unfinished(task)
-        counts = survey.confusion(task.result, survey.classes_of(self.session))
-        return packed(self.about_task(task) | {"classes": self.classes()}, {"counts": counts})
+        counts = survey.confusion(task.result, classes)
+        return packed(self.about_task(task) | {"classes": self.session.class_names}, {"counts": counts})
 
     async def cell(self, request: Request) -> Response:
         """Answer with the images of one class that the network takes for one class."""
-        classes = survey.classes_of(self.session)
+        classes = self.need_classes()
         true, predicted = (_number(request, name, 0, classes) for name in ("true", "predicted"))
         task, count = await self.answers(request), _count(request)
         if not isinstance(task.result, Answers):
@@ -167,6 +180,9 @@ class _Studio:
             for item, number in zip(items, numbers, strict=True):
                 item |= {"predicted": int(found.predicted[number]), "p": _finite(found.p_predicted[number])}
                 item |= {"loss": _finite(found.loss[number])}
+        if isinstance(task.result, Numbers):
+            for item, number in zip(items, numbers, strict=True):
+                item |= {"answer": _finite(task.result.answer[number]), "loss": _finite(task.result.loss[number])}
         for item, more in zip(items, details or [], strict=bool(details)):
             item |= more
         seen = pictures.as_bytes(images[numbers], pictures.THUMBNAIL)
@@ -189,7 +205,7 @@ class _Studio:
     async def looking(self, request: Request) -> Response:
         """Answer with where the network looks in an image."""
         asked = request.query_params
-        label = _number(request, "label", 0, survey.classes_of(self.session)) if asked.get("label") else None
+        label = _number(request, "label", 0, self.need_classes()) if asked.get("label") else None
         layer = _number(request, "layer", 0, len(self.session.model.layers)) if asked.get("layer") else None
         way, image = asked.get("way", "saliency"), asked.get("image", "")
         found = await run_in_threadpool(looking.looked_at, self.session, self.fast, way, image, label, layer)

@@ -55,7 +55,7 @@ def application(session: Session, training: Training) -> Starlette:
         if not isinstance(image, str) or not isinstance(mode, str):
             raise ValueError("image and mode must be texts")
         if label is not None:
-            label = whole_number(label, "label", 0, 2**31)
+            label = label if session.gives_one_number else whole_number(label, "label", 0, 2**31)
         return packed(*await run_in_threadpool(session.trace, image, label, mode))
 
     @answered

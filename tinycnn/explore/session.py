@@ -5,24 +5,22 @@ Nothing here knows about HTTP, so that a notebook or another program can use it 
 
 import threading
 from collections import OrderedDict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..activations import Sigmoid, Softmax
 from ..core.backend import Backend
 from ..core.messages import unknown
 from ..core.types import Array
-from ..inspection.answers import probabilities
+from ..inspection.answers import gives_one_number
 from ..inspection.trace import Trace
 from ..layers import BatchNormalization
-from ..losses import BinaryCrossentropy, Loss, SparseCategoricalCrossentropy
-from ..network.final_activation import ends_in, last_that_computes
 from ..sequential import Sequential
 from . import protocol
 from .kept import kept_of
+from .labels import assumed_label, checked_label, checked_labels, classes_of, label_of, loss_for, targets_for
 from .mine import KernelFile
 from .settling import settles_after
 from .twins import number, twin
@@ -35,7 +33,11 @@ MODES = ("prediction", "training")
 
 
 class Data(NamedTuple):
-    """Images to look at: float32 (N, H, W, C) as the network takes them, their labels (N,), and the classes' names."""
+    """Images to look at: float32 (N, H, W, C) as the network takes them, their labels (N,), and the classes' names.
+
+    Of a network whose single output is a number, as in a regression, the labels are its targets, and there are no
+    classes: give ``()``.
+    """
 
     name: str
     class_names: tuple[str, ...]
@@ -87,7 +89,7 @@ class Session:
     Raises
     ------
     ValueError
-        If the model is not built, or the images do not have its shape.
+        If the model is not built, the images do not have its shape, or there is not one label for each of them.
     """
 
     def __init__(self, model: Sequential, data: Data | None = None, mine: KernelFile | None = None) -> None:
@@ -103,7 +105,11 @@ class Session:
                 f"{model.input_shape}"
             )
         if not model.compiled:
-            model.compile("adam", _loss_for(model))
+            model.compile("adam", loss_for(model))
+        if data is not None:
+            y_train = checked_labels(model, data.y_train, len(data.x_train), "y_train")
+            y_test = checked_labels(model, data.y_test, len(data.x_test), "y_test")
+            data = data._replace(y_train=y_train, y_test=y_test)
         self.model = model if mine is None else on_backend(model, mine.backend)
         self.data, self.mine = data, mine
         self.lock = threading.RLock()
@@ -114,9 +120,17 @@ class Session:
         self._own_count = self._trace_count = 0
 
     @property
+    def gives_one_number(self) -> bool:
+        """Whether the network's single output is a number by itself, so that there are no classes."""
+        return gives_one_number(self.model)
+
+    @property
     def class_names(self) -> list[str]:
-        """The names of the classes; numbers if nobody has said what the outputs mean."""
-        count = max(self.model.output_shape[-1], 2)  # one output stands for two classes
+        """The names of the classes, of which a network that gives a number has none.
+
+        They are numbers if nobody has said what the outputs mean.
+        """
+        count = classes_of(self.model)
         names = list(self.data.class_names) if self.data is not None else []
         return names if len(names) == count else [str(one) for one in range(count)]
 
@@ -127,6 +141,7 @@ class Session:
             "version": self.version,
             "batches": self.batches,
             "settles_after": settles_after(self.model),
+            "gives_one_number": self.gives_one_number,
             "classes": self.class_names,
             "data": None if self.data is None else self.data.name,
             "kernels": None if self.mine is None else self.mine.path.name,
@@ -189,15 +204,16 @@ class Session:
 
     # Passes ---------------------------------------------------------------------------------------------------
 
-    def trace(self, image: str, label: int | None = None, mode: str = "prediction") -> tuple[dict[str, Any], Any]:
+    def trace(self, image: str, label: float | None = None, mode: str = "prediction") -> tuple[dict[str, Any], Any]:
         """Run one image through the network and back, layer by layer, and return every array.
 
         Parameters
         ----------
         image : str
             The id of an image.
-        label : int, optional
-            The class for whose loss the gradients are taken; by default the image's own, or the most probable one.
+        label : int or float, optional
+            The class for whose loss the gradients are taken, or the target of a network that gives a number. By default
+            it is the image's own; an image that has none gets the most probable class, or the target 0.
         mode : {"prediction", "training"}
             ``"training"`` is the pass of a training step: dropout draws, and batch normalization uses the statistics
             of a batch, which this image then forms with others.
@@ -235,18 +251,15 @@ class Session:
                 self._seen.popitem(last=False)
         return description, arrays
 
-    def batch_of(self, image: str, label: int | None, mode: str) -> tuple[Array, list[int | float]]:
+    def batch_of(self, image: str, label: float | None, mode: str) -> tuple[Array, list[int | float]]:
         """Return the images of a pass and their labels; the one that is looked at comes first.
 
-        Without a label, it has its own or, if that is not known, the one that the network takes for most probable.
+        Without a label, it has its own or, if that is not known, the one of :func:`assumed_label`.
         """
         picture = self.image(image)
-        classes = max(self.model.output_shape[-1], 2)
-        if label is not None and not 0 <= label < classes:
-            raise ValueError(f"label must be a class from 0 to {classes - 1}; got {label}")
         x = picture.pixels[np.newaxis].astype(self.model.dtype)
-        used = picture.label if label is None else label
-        used = _winner(self.model, self.model.predict(x)) if used is None else used
+        used = picture.label if label is None else checked_label(self.model, label)
+        used = assumed_label(self.model, x) if used is None else used
         needs_others = any(isinstance(layer, BatchNormalization) for layer in self.model.layers)
         if mode == "prediction" or not needs_others or self.data is None:
             return x, [used]
@@ -312,35 +325,6 @@ def on_backend(model: Sequential, backend: Backend) -> Sequential:
     given = model.optimizer
     made.compile(type(given).from_config(given.get_config()), model.loss, list(model.metrics))
     return made
-
-
-def label_of(model: Sequential, label: Any) -> int | float:
-    """Return one label of a data set as Python's number: a class, or whatever a network with one output is to give."""
-    value = np.asarray(label).item()
-    return float(value) if model.output_shape[-1] == 1 and not float(value).is_integer() else int(value)
-
-
-def targets_for(model: Sequential, labels: Sequence[int | float]) -> Array:
-    """Return labels as a compiled model's loss takes them: numbers, one-hot rows, or rows of one number."""
-    if isinstance(model.loss, SparseCategoricalCrossentropy):
-        return np.array(labels)
-    outputs = model.output_shape[-1]
-    if outputs == 1:
-        return np.array(labels, model.dtype)[:, np.newaxis]
-    return np.eye(outputs, dtype=model.dtype)[np.array(labels, np.intp)]
-
-
-def _loss_for(model: Sequential) -> Loss:
-    """Return the loss that fits the end of a model that nobody has compiled."""
-    end = last_that_computes(model.layers)
-    if (end is not None and ends_in(end, Sigmoid)) or model.output_shape[-1] == 1:
-        return BinaryCrossentropy(from_logits=end is None or not ends_in(end, Sigmoid))
-    return SparseCategoricalCrossentropy(from_logits=end is None or not ends_in(end, Softmax))
-
-
-def _winner(model: Sequential, predicted: Array) -> int:
-    """Return the class that a prediction (1, outputs) names."""
-    return int((probabilities(model, predicted) if predicted.shape[-1] == 1 else predicted)[0].argmax())
 
 
 def _apart(by_layers: Array, predicted: Array) -> dict[str, Any]:

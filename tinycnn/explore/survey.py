@@ -5,7 +5,7 @@ This takes seconds or minutes. It is done once for each version of the weights; 
 
 import copy
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import partial
 from typing import NamedTuple
 
@@ -17,6 +17,7 @@ from ..inspection.receptive_field import field_by_geometry
 from ..kernels.threads import one_blas_thread
 from ..layers import Layer
 from ..training.step import walk_forward
+from .labels import classes_of, label_of, targets_for
 from .pictures import FastAnswers
 from .session import Session
 from .tasks import SECONDS, Task, Tasks
@@ -41,6 +42,14 @@ class Answers(NamedTuple):
     def loss(self) -> Array:
         """The crossentropy ``-log p[true class]`` of each image (N,)."""
         return -np.log(np.maximum(self.p_true.astype(np.float64), SMALLEST))
+
+
+class Numbers(NamedTuple):
+    """What a network that gives a number says about the first N images of a set: (N,) arrays."""
+
+    target: Array
+    answer: Array
+    loss: Array
 
 
 class Excited(NamedTuple):
@@ -79,6 +88,8 @@ class Survey:
     def answers(self, which: str, again: bool = False) -> Task:
         """Return the task whose result is :class:`Answers` for the set ``"test"`` or ``"train"``.
 
+        Of a network that gives a number, it is :class:`Numbers`.
+
         ``again`` begins a new task if the last one is out of date; see :meth:`tinycnn.explore.tasks.Tasks.ask`.
 
         Raises
@@ -87,13 +98,13 @@ class Survey:
             If there is no such set, or the labels are not classes of the network.
         """
         images, labels = images_of(self._session, which)
-        classes = classes_of(self._session)
-        if len(labels) and not 0 <= int(labels.min()) <= int(labels.max()) < classes:
+        classes = classes_of(self._session.model)
+        if classes and len(labels) and not 0 <= int(labels.min()) <= int(labels.max()) < classes:
             raise ValueError(
                 f"the labels of the {which} set go from {labels.min()} to {labels.max()}, but the network has "
                 f"{classes} classes"
             )
-        work = partial(self._answer, images=images, labels=labels)
+        work = partial(self._answer if classes else self._number, images=images, labels=labels)
         return self._tasks.ask(("answers", which), len(images), work, self._session.version, again)
 
     def excited(self, which: str, layer: int, again: bool = False) -> Task:
@@ -118,22 +129,40 @@ class Survey:
 
     def _answer(self, task: Task, images: Array, labels: Array) -> Answers:
         """Return what the network says about the images that there is time for."""
-        predictor, task.version = self._fast.predictor()
-        model = self._session.model
-        shapes = [model.input_shape, *(layer.built_output_shape for layer in model.layers)]
         found = Answers(*(np.empty(0, kind) for kind in (np.int64, np.int64, np.float64, np.float64)))
         blocks = [found]
-        for block in task.blocks(_block_size(shapes)):
-            p = answers.probabilities(model, predictor(images[block].astype(model.dtype)))
-            if np.isnan(p).any():  # no class is the most probable one then
-                raise FloatingPointError(
-                    f"the network gives NaN for {int(np.isnan(p).any(axis=1).sum())} of the first {len(p)} images, so "
-                    "it answers nothing; Look inside shows in which layer that begins"
-                )
+        for block, p in self._blocks(task, images):
             true, rows = labels[block].astype(np.int64), np.arange(len(p))
             predicted = p.argmax(axis=1)
             blocks.append(Answers(true, predicted, p[rows, predicted], p[rows, true]))
         return Answers(*map(np.concatenate, zip(*blocks, strict=True)))
+
+    def _number(self, task: Task, images: Array, labels: Array) -> Numbers:
+        """Return which numbers the network gives for the images that there is time for."""
+        blocks = [Numbers(*(np.empty(0) for _ in Numbers._fields))]
+        for block, outputs in self._blocks(task, images):
+            model = self._session.model
+            targets = targets_for(model, [label_of(model, label) for label in labels[block]])
+            with self._session.lock:
+                checked = model.loss.check_targets(targets, len(targets), model.output_shape)
+                losses, _ = model.loss.forward(model.backend.own(outputs), checked, model.backend)
+            blocks.append(Numbers(targets[:, 0], outputs[:, 0], model.backend.to_numpy(losses)))
+        return Numbers(*map(np.concatenate, zip(*blocks, strict=True)))
+
+    def _blocks(self, task: Task, images: Array) -> Iterator[tuple[slice, Array]]:
+        """Yield blocks of the images that there is time for, and their probabilities or numbers."""
+        predictor, task.version = self._fast.predictor()
+        model = self._session.model
+        shapes = [model.input_shape, *(layer.built_output_shape for layer in model.layers)]
+        for block in task.blocks(_block_size(shapes)):
+            found = predictor(images[block].astype(model.dtype))
+            found = found if self._session.gives_one_number else answers.probabilities(model, found)
+            if np.isnan(found).any():  # no class is the most probable one then
+                raise FloatingPointError(
+                    f"the network gives NaN for {int(np.isnan(found).any(axis=1).sum())} of the first {len(found)} "
+                    "images, so it answers nothing; Look inside shows in which layer that begins"
+                )
+            yield block, found
 
     def _excite(self, task: Task, images: Array, layer: int) -> Excited:
         """Return the images that excite each filter of a layer most, among those that there is time for."""
@@ -168,22 +197,18 @@ def images_of(session: Session, which: str) -> tuple[Array, Array]:
     return (data.x_test, data.y_test) if which == "test" else (data.x_train, data.y_train)
 
 
-def classes_of(session: Session) -> int:
-    """Return how many classes the network tells apart: one output stands for two classes."""
-    return max(2, session.model.output_shape[-1])
-
-
-def worst(found: Answers, by: str, count: int) -> Array:
+def worst(found: Answers | Numbers, by: str, count: int) -> Array:
     """Return the numbers of the images with the largest loss, or of the mistakes of which the network is surest.
 
     Parameters
     ----------
-    found : Answers
+    found : Answers or Numbers
     by : {"loss", "sure"}
+        Numbers have no mistakes, and are always ordered by their loss.
     count : int
         The largest number of images.
     """
-    if by == "loss":
+    if by == "loss" or isinstance(found, Numbers):
         return _largest(found.loss)[:count]
     mistakes = np.flatnonzero(found.predicted != found.true)
     return mistakes[_largest(found.p_predicted[mistakes])][:count]

@@ -28,9 +28,10 @@ from ..sequential import Sequential
 from .events import Events
 from .fork import CHANGES, changed, check_has_rate, checked_value, prepared, title
 from .history import History
+from .labels import label_of, targets_for
 from .lane import Lane, Settings
 from .observing import Examination
-from .session import Session, label_of, targets_for
+from .session import Session
 from .settling import settles_after
 
 MAIN, FORK = "main", "fork"

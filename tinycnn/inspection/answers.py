@@ -1,9 +1,12 @@
-"""What a classifier is given and what its results mean, whatever its first and its last layer are."""
+"""What a network is given and what its results mean, whatever its first and its last layer are."""
 
 import numpy as np
 
+from ..activations import Sigmoid
 from ..core.types import Array
 from ..layers import Rescaling
+from ..losses import BinaryCrossentropy
+from ..network.final_activation import ends_in, last_that_computes
 from ..network.network import Network
 
 
@@ -11,6 +14,17 @@ def as_trained(model: Network, x: Array) -> Array:
     """Return images in [0, 1] as the model takes them: as bytes if it begins by dividing them by 255."""
     first = model.layers[0]
     return x * x.dtype.type(255) if isinstance(first, Rescaling) and abs(first.scale) < 1 / 32 else x
+
+
+def gives_one_number(model: Network) -> bool:
+    """Return whether a network's single output is a number by itself, as in a regression, and no class's probability.
+
+    The loss decides that, so the answer is False for a model that is not compiled.
+    """
+    if not model.compiled or model.output_shape != (1,) or isinstance(model.loss, BinaryCrossentropy):
+        return False
+    end = last_that_computes(model.layers)
+    return end is None or not ends_in(end, Sigmoid)
 
 
 def probabilities(model: Network, outputs: Array) -> Array:

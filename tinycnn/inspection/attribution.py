@@ -1,7 +1,8 @@
-"""On which pixels the score of a class depends: saliency, occlusion and Grad-CAM, as arrays.
+"""On which pixels the score of a class, or a network's number, depends: saliency, occlusion and Grad-CAM, as arrays.
 
 The score of a class is what the network gives before its final softmax, if it has one: probabilities depend on each
-other, scores do not. Networks run as in inference, on copies of their layers.
+other, scores do not. Of a network that gives a number, as in a regression, the score is that number. Networks run as
+in inference, on copies of their layers.
 """
 
 from collections.abc import Callable
@@ -13,6 +14,7 @@ from ..core.checks import scalar
 from ..core.messages import shown
 from ..core.types import Array
 from ..network.network import Network
+from .answers import gives_one_number
 from .copies import copies_up_to_scores, gradient_by_input, run
 
 #: A map for Grad-CAM has at least this many rows and columns; fewer cells say hardly anything about places.
@@ -22,20 +24,20 @@ SQUARES, _BLOCK = 7, 32
 
 
 class Attribution(NamedTuple):
-    """How much a class depends on each part of an image.
+    """How much a class, or a network's number, depends on each part of an image.
 
     Attributes
     ----------
     strength : (H, W) or (OH, OW) array
         One number for each pixel, or for each cell of a layer's map.
-    label : int
-        The class.
+    label : int or None
+        The class; None for a network that gives a number.
     is_highest : bool
         Whether the class has the highest score of all.
     """
 
     strength: Array
-    label: int
+    label: int | None
     is_highest: bool
 
 
@@ -73,25 +75,22 @@ def saliency(model: Network, x: Array, label: Any = None) -> Attribution:
     Parameters
     ----------
     model : Sequential
-        A built model that gives a score for each class.
+        A built model that gives a score for each class, or a number.
     x : (1, H, W, C) or (1, H, W) array
         One image as the model takes it, in the model's dtype.
     label : int, optional
-        The class; by default the one with the highest score.
+        The class; by default the one with the highest score. A network that gives a number has none.
 
     Raises
     ------
     ValueError
         If the model gives no scores of classes, if there is no such class, or if a result is not finite.
     """
-    _check_classes(model, label)
+    check_classes(model, label)
     steps = run(copies_up_to_scores(model), x)
-    scores = _scores(steps[-1].y[0] if steps else x[0])
-    chosen = _chosen(scores, label)
-    strength = np.abs(gradient_by_input(steps, _slope(chosen, model))[0])
-    return Attribution(
-        strength.max(axis=-1) if strength.ndim == 3 else strength, chosen, chosen == int(scores.argmax())
-    )
+    score = _score(model, steps[-1].y[0] if steps else x[0], label)
+    strength = np.abs(gradient_by_input(steps, score.slope)[0])
+    return Attribution(strength.max(axis=-1) if strength.ndim == 3 else strength, score.label, score.is_highest)
 
 
 def cam_layers(model: Network) -> list[int]:
@@ -102,6 +101,8 @@ def cam_layers(model: Network) -> list[int]:
 
 def grad_cam(model: Network, x: Array, label: Any = None, layer: int | None = None) -> tuple[Attribution, int]:
     """Return which cells of a layer's map speak for a class, (OH, OW), and the number of the layer.
+
+    Of a network that gives a number, these are the cells that make it larger.
 
     Each channel of the map counts as much as the mean gradient of the score with respect to it: ``relu(sum_k a_k A_k)``
     with ``a_k = mean_ij d score / d A_ijk``. Source: Selvaraju et al., "Grad-CAM: visual explanations from deep
@@ -119,7 +120,7 @@ def grad_cam(model: Network, x: Array, label: Any = None, layer: int | None = No
     ValueError
         As for :func:`saliency`, and if the layer's map has fewer cells, or no layer has a map with so many.
     """
-    _check_classes(model, label)
+    check_classes(model, label)
     fit = cam_layers(model)
     if not fit or (layer is not None and layer not in fit):
         which = f"layer {layer} has no map" if fit else f"{model.name} has no layer with a map"
@@ -127,12 +128,11 @@ def grad_cam(model: Network, x: Array, label: Any = None, layer: int | None = No
         raise ValueError(f"{which} of at least {LEAST_CELLS}×{LEAST_CELLS} cells, which Grad-CAM needs{known}")
     number = fit[-1] if layer is None else layer
     steps = run(copies_up_to_scores(model), x)
-    scores = _scores(steps[-1].y[0])
-    chosen = _chosen(scores, label)
-    gradient = gradient_by_input(steps[number + 1 :], _slope(chosen, model))[0]
+    score = _score(model, steps[-1].y[0], label)
+    gradient = gradient_by_input(steps[number + 1 :], score.slope)[0]
     weights = gradient.mean(axis=(0, 1), dtype=np.float64)
     strength = np.maximum(steps[number].y[0] @ weights, 0)
-    return Attribution(strength, chosen, chosen == int(scores.argmax())), number
+    return Attribution(strength, score.label, score.is_highest), number
 
 
 def occlusion(
@@ -150,7 +150,8 @@ def occlusion(
     Parameters
     ----------
     probabilities_of : function
-        Returns probabilities (N, classes) for images; for instance ``model.predictor()``.
+        Returns probabilities (N, classes) for images; for instance ``model.predictor()``. If there is one column only,
+        its numbers are those that fall.
     x : (1, H, W, C) or (1, H, W) array
         One image as the model takes it.
     label : int, optional
@@ -195,32 +196,38 @@ def _starts(length: int, side: int, stride: int) -> list[int]:
     return sorted({*range(0, length - side + 1, stride), length - side})
 
 
-def _check_classes(model: Network, label: Any) -> None:
-    """Raise unless the model gives scores of classes, and the label is one of them."""
+def check_classes(model: Network, label: Any) -> None:
+    """Raise unless the model gives scores of classes, and the label is one of them; or a number, without a label."""
     if len(model.output_shape) != 1:
         raise ValueError(f"model must give a score for each class; {model.name} gives {model.output_shape}")
+    if gives_one_number(model) and label is not None:
+        raise ValueError(
+            f"label must be left out, because {model.name} gives a number and no classes; got {shown(label)}"
+        )
     classes, label = max(2, model.output_shape[0]), scalar(label)
     whole = isinstance(label, int | np.integer) and not isinstance(label, bool)
     if label is not None and not (whole and 0 <= label < classes):
         raise ValueError(f"label must be a class, from 0 to {classes - 1}; got {shown(label)}")
 
 
-def _scores(outputs: Array) -> Array:
-    """Return the score of each class; one output stands for two, and speaks for the second one."""
-    return np.concatenate([-outputs, outputs]) if len(outputs) == 1 else outputs
+class _Score(NamedTuple):
+    """A class, or None for a number; whether no class has a higher score; and the score's slope (1, outputs)."""
+
+    label: int | None
+    is_highest: bool
+    slope: Array
 
 
-def _chosen(scores: Array, label: Any) -> int:
-    """Return the class that is asked for, or the one with the highest score."""
-    return int(scores.argmax()) if label is None else int(label)
-
-
-def _slope(label: int, model: Network) -> Array:
-    """Return the gradient (1, outputs) of one class's score with respect to all outputs."""
-    (outputs,) = model.output_shape
-    dy = np.zeros((1, outputs), model.dtype)
-    if outputs == 1:
-        dy[0, 0] = 1 if label else -1
+def _score(model: Network, outputs: Array, label: Any) -> _Score:
+    """Return the score of the class that is asked for, or of the one with the highest score, or the number."""
+    slope = np.zeros((1, len(outputs)), model.dtype)
+    if gives_one_number(model):
+        return _Score(None, True, slope + slope.dtype.type(1))
+    # One output stands for two classes, and speaks for the second one.
+    scores = np.concatenate([-outputs, outputs]) if len(outputs) == 1 else outputs
+    chosen = int(scores.argmax()) if label is None else int(label)
+    if len(outputs) == 1:
+        slope[0, 0] = 1 if chosen else -1
     else:
-        dy[0, label] = 1
-    return dy
+        slope[0, chosen] = 1
+    return _Score(chosen, chosen == int(scores.argmax()), slope)

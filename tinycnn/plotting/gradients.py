@@ -183,7 +183,8 @@ def saliency(model: Any, image: Any, label: Any = None, ax: Any = None, figsize:
     image : (H, W, C), (1, H, W, C) or, with one channel, (H, W) array
         One image as the model takes it.
     label : int, optional
-        The class; by default the one with the highest score.
+        The class; by default the one with the highest score. A network that gives a number, as in a regression, has
+        none: its score is that number.
     ax : Axes, sequence of two Axes, or Figure, optional
         Single Axes are divided. An empty Figure gets new Axes, like a new figure.
     figsize : (float, float), optional
@@ -209,7 +210,7 @@ def saliency(model: Any, image: Any, label: Any = None, ax: Any = None, figsize:
     left.imshow(backdrop(x), **IMAGE)
     left.set_title("Image", fontsize=points(10))
     drawn = right.imshow(strength, **IMAGE, cmap="magma", vmin=0, vmax=float(strength.max()) or 1.0)
-    which = f"class {chosen}" + (" (highest score)" if is_highest else "")
+    which = "the network's number" if chosen is None else f"class {chosen}" + (" (highest score)" if is_highest else "")
     right.set_title(f"Saliency for {which}", fontsize=points(10))
     bar = right.inset_axes((1.04, 0, 0.05, 1))
     if not isinstance(ax, Axes):  # the parts of single Axes leave this room already
@@ -217,7 +218,7 @@ def saliency(model: Any, image: Any, label: Any = None, ax: Any = None, figsize:
         Narrowed(right, right=lambda _: wide)
     right.figure.colorbar(drawn, cax=bar)
     bar.tick_params(labelsize=points(8))
-    bar.set_ylabel("|d score / d pixel|", fontsize=points(8))
+    bar.set_ylabel(f"|d {'number' if chosen is None else 'score'} / d pixel|", fontsize=points(8))
     for panel in (left, right):
         panel.set_xticks([])
         panel.set_yticks([])

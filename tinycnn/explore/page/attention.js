@@ -8,6 +8,7 @@ const WAYS = [
   ["occlusion", "occlusion: what is lost when a part is hidden"],
   ["gradcam", "Grad-CAM: which cells of a layer speak for the class"],
 ];
+const WAYS_TO_A_NUMBER = [...WAYS.slice(0, 2), ["gradcam", "Grad-CAM: which cells of a layer make the number larger"]];
 
 /** Return the part of the view about where the network looks. */
 export function attention(app) {
@@ -37,11 +38,12 @@ class Attention {
   /** Fill the controls; `layers` are those on which Grad-CAM can be made. */
   fill(layers) {
     const { network } = this.app;
-    const classes = [["", "the most probable one"], ...network.classes.map((name, n) => [String(n), name])];
-    const parts = [
-      choice("Way", WAYS, this.way, (way) => { this.way = way; }),
-      choice("For the class", classes, this.label, (label) => { this.label = label; }),
-    ];
+    const { gives_one_number: isNumber } = network;
+    const parts = [choice("Way", isNumber ? WAYS_TO_A_NUMBER : WAYS, this.way, (way) => { this.way = way; })];
+    if (!isNumber) {
+      const classes = [["", "the most probable one"], ...network.classes.map((name, n) => [String(n), name])];
+      parts.push(choice("For the class", classes, this.label, (label) => { this.label = label; }));
+    }
     if (layers.length) {
       const known = [["", "the last one that fits"], ...layers.map((n) => [String(n), `${n}: ${network.layers[n].name}`])];
       parts.push(choice("Layer for Grad-CAM", known, this.layer, (layer) => { this.layer = layer; }));
@@ -71,8 +73,8 @@ class Attention {
     const { grid, label, layers, text, title, is_highest: isHighest } = description;
     if (layers) this.fill(layers);
     const place = strongest(arrays.map.data);
-    const name = this.app.network.classes[label] ?? String(label);
-    const said = `${title}, class ${name}${isHighest ? " (its first choice)" : ""}: ${grid[0]} by ${grid[1]} cells, the strongest is `
+    const name = `class ${this.app.network.classes[label] ?? label}${isHighest ? " (its first choice)" : ""}`;
+    const said = `${title}, ${label === null ? "the network's number" : name}: ${grid[0]} by ${grid[1]} cells, the strongest is `
       + `${number(arrays.map.data[place], arrays.map.data)} at row ${Math.floor(place / grid[1])}, column ${place % grid[1]}.`;
     this.value.textContent = said;
     this.text.textContent = text;

@@ -1,7 +1,7 @@
 // Draw for the network or give it a picture, and find images: its mistakes, and what excites its filters.
 
 import { attention } from "./attention.js";
-import { make } from "./dom.js";
+import { make, number } from "./dom.js";
 import { galleries } from "./galleries.js";
 import { photograph } from "./maps.js";
 import { Newest } from "./newest.js";
@@ -10,6 +10,7 @@ import { Surface } from "./surface.js";
 /** How many classes are all shown, in their order; of more, the most probable ones are. */
 const MOST_CLASSES = 12;
 const SHOWN_OF_MANY = 10;
+const NAN = "The network gives NaN for this picture. Look inside shows in which layer that begins";
 
 /** Fill a view. */
 export async function mount(element, app) {
@@ -55,7 +56,7 @@ function studio(app, { drawing, classes }) {
       answer.fail(error);
     }
   };
-  // After other weights came, the same drawing has other probabilities.
+  // After other weights came, the same drawing has another answer.
   let version = app.network.version;
   app.watch(() => {
     if (app.network.version !== version) newest.ask(false);
@@ -122,7 +123,7 @@ function upload(app, answer, centred) {
   return make("div", { class: "tools" }, make("label", { class: "choice" }, make("span", {}, "Or a picture from a file"), file), follow);
 }
 
-/** What the network makes of a picture: the picture before and after, what was done to it, and the probabilities. */
+/** What the network makes of a picture: it before and after, what was done to it, and the probabilities or the number. */
 class Answer {
   constructor(app, classes) {
     Object.assign(this, { app, classes });
@@ -130,16 +131,17 @@ class Answer {
     this.after = make("canvas", { class: "preview", role: "img" });
     this.done = make("p", { class: "remark" });
     this.body = make("tbody");
+    this.number = make("p", { class: "answer" });
+    const bars = make("div", { class: "numbers" },
+      make("table", { class: "bars" }, make("caption", {}, "Probabilities"),
+        make("thead", {}, make("tr", {}, ["class", "probability"].map((text) => make("th", { scope: "col" }, text)),
+          make("td", { "aria-hidden": "true" }))),
+        this.body));
     this.element = make("div", {},
       make("div", { class: "figures" },
         make("figure", { class: "figure" }, make("figcaption", {}, "As it is"), this.before),
         make("figure", { class: "figure" }, make("figcaption", {}, "What the network is given"), this.after)),
-      this.done,
-      make("div", { class: "numbers" },
-        make("table", { class: "bars" }, make("caption", {}, "Probabilities"),
-          make("thead", {}, make("tr", {}, ["class", "probability"].map((text) => make("th", { scope: "col" }, text)),
-            make("td", { "aria-hidden": "true" }))),
-          this.body)));
+      this.done, app.network.gives_one_number ? this.number : bars);
   }
 
   /** Show an answer; at the end of a stroke it is spoken, after where that was. */
@@ -154,23 +156,33 @@ class Answer {
     this.after.setAttribute("aria-label", "The picture as the network is given it");
     this.done.classList.remove("error");
     this.done.textContent = description.done.join("; ");
-    const p = arrays.probabilities.data;
+    const said = arrays.number ? this.showNumber(arrays.number.data) : this.showBars(arrays.probabilities.data, description.predicted);
+    if (isEnd) {
+      const found = description.empty ? description.done.join("; ") : said;
+      this.app.say(where ? `${where}. ${found}` : found);
+    }
+  }
+
+  /** Show the number that a network gives, and return what is said of it. */
+  showNumber(data) {
+    this.number.textContent = `The network's answer: ${number(data[0], data)}`;
+    return Number.isNaN(data[0]) ? NAN : this.number.textContent;
+  }
+
+  /** Show the probabilities of the classes, and return what is said of them. */
+  showBars(p, predicted) {
     let rows = [...p.keys()];
     if (rows.length > MOST_CLASSES) rows = rows.sort((a, b) => p[b] - p[a]).slice(0, SHOWN_OF_MANY);
     while (this.body.rows.length < rows.length) this.body.append(bar());
     rows.forEach((label, n) => {
-      const [name, number, box] = this.body.rows[n].cells;
-      const isFirst = label === description.predicted;
+      const [name, share, box] = this.body.rows[n].cells;
+      const isFirst = label === predicted;
       name.textContent = `${isFirst ? "▶ " : ""}${this.classes[label] ?? label}`;
-      number.textContent = percent(p[label]);
+      share.textContent = percent(p[label]);
       box.firstChild.style.width = `${100 * p[label] || 0}%`;
       this.body.rows[n].classList.toggle("first", isFirst);
     });
-    if (isEnd) {
-      const { predicted, empty, done } = description;
-      const found = empty ? done.join("; ") : predicted === null ? "The network gives NaN for this picture. Look inside shows in which layer that begins" : `Most probable: ${this.classes[predicted] ?? predicted}, ${percent(p[predicted])}`;
-      this.app.say(where ? `${where}. ${found}` : found);
-    }
+    return predicted === null ? NAN : `Most probable: ${this.classes[predicted] ?? predicted}, ${percent(p[predicted])}`;
   }
 
   fail(error) {

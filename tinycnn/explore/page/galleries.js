@@ -1,6 +1,6 @@
 // Galleries: the worst answers, the confusion table with the images behind each cell, and what excites a filter.
 
-import { choice, make, number, times } from "./dom.js";
+import { choice, make, number, short, times } from "./dom.js";
 import { photograph } from "./maps.js";
 
 /** How wide an image in a gallery is, in pixels of the page. */
@@ -31,6 +31,8 @@ class Galleries {
     this.app = app;
     this.asked = 0;
     Object.assign(this, { kind: "loss", which: sets[0][0], layer: 0 });
+    const { gives_one_number: isNumber } = app.network;
+    this.kinds = KINDS.filter(([key]) => !isNumber || key === "loss" || key === "exciting");
     this.filter = make("input", { type: "number", min: 0, value: 0, "aria-label": "Number of the filter" });
     this.layers = choice("Layer", app.network.layers.map(({ name, output_shape: shape }, n) => [n, `${n}: ${name}, ${times(shape)}`]),
       "0", (value) => this.setLayer(Number(value)));
@@ -48,8 +50,9 @@ class Galleries {
     this.behind = make("div");
     const names = { test: "test images", train: "training images" };
     this.element = make("div", {},
+      isNumber ? make("p", { class: "remark" }, "This network gives a number and no classes, so nothing is taken for something else.") : null,
       make("div", { class: "tools" },
-        choice("Find", KINDS, this.kind, (kind) => this.setKind(kind)),
+        choice("Find", this.kinds, this.kind, (kind) => this.setKind(kind)),
         choice("Among", sets.map(([name, count]) => [name, `${count} ${names[name] ?? name}`]), this.which, (which) => { this.which = which; }),
         this.layers, this.filter,
         this.begin),
@@ -123,12 +126,14 @@ class Galleries {
   }
 
   /** Return the lines under an image. */
-  texts({ image, true: label, predicted, p, loss, value, at }) {
+  texts({ image, true: label, predicted, p, answer, loss, value, at }) {
     const name = (one) => this.app.network.classes[one] ?? String(one);
     const lines = [image];
-    if (predicted === undefined) lines.push(`true: ${name(label)}`);
+    if (this.app.network.gives_one_number) lines.push(`target ${short(label, false)}`);
+    else if (predicted === undefined) lines.push(`true: ${name(label)}`);
     else lines.push(predicted === label ? `${name(label)} ✓` : `${name(label)} taken for ${name(predicted)} ✗`);
     if (p !== undefined) lines.push(`surety ${p === null ? "NaN" : `${(100 * p).toFixed(2)} %`}`, `loss ${loss === null ? "NaN" : loss.toFixed(3)}`);
+    if (answer !== undefined) lines.push(`answer ${answer === null ? "not finite" : short(answer, false)}`, `loss ${loss === null ? "not finite" : short(loss, false)}`);
     if (value !== undefined) lines.push(`${number(value, new Float32Array(0))} at ${at.join(", ")}`);
     return lines;
   }

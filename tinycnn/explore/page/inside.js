@@ -1,7 +1,7 @@
 // The network as a row of layers with their real maps, and one of them in detail, down to a product.
 
 import { explain, explainInputGradient } from "./arithmetic/index.js";
-import { asProbabilities, givesOneNumber } from "./arithmetic/loss.js";
+import { asProbabilities } from "./arithmetic/loss.js";
 import { codeView, numbersOf } from "./codeview.js";
 import { keepFocus, make, number, short, times } from "./dom.js";
 import { asMark, seenInImage, seenInInput } from "./field.js";
@@ -239,18 +239,18 @@ export function mount(section, app) {
     early.textContent = app.pass.description.mode === "prediction" ? unsettled(app.network) : "";
     early.hidden = !early.textContent;
     const { data } = app.pass.arrays[`${app.network.layers.length - 1}.y`];
-    const { classes } = app.network;
-    const { true: label, loss, batch } = app.pass.description;
-    const isNumber = givesOneNumber(app.network);
+    const { classes, gives_one_number: isNumber } = app.network;
+    const { true: label, label: used, loss, batch } = app.pass.description;
     // Any other single output stands for two classes.
     const shares = data.length === 1 && !isNumber ? asProbabilities(app.network, data) : data;
     if (!isNumber && shares.length !== classes.length) return;
     const order = [...shares.keys()].sort((a, b) => shares[b] - shares[a]).slice(0, 3);
     const named = order.map((n) => `${classes[n]} (${short(shares[n], false)})`).join(", ");
-    const known = isNumber ? `The target: ${label}` : `The true class: ${classes[label] ?? label}`;
+    const known = isNumber ? `The target: ${short(label, false)}` : `The true class: ${classes[label] ?? label}`;
+    const chosen = !isNumber ? "Loss for the chosen class" : used === label ? "Loss" : `Loss for the target ${short(used, false)}`;
     answer.hidden = Boolean(state.get("predict"));
     answer.textContent = `The network's answer: ${isNumber ? short(data[0], false) : named}` +
-      `${label === null ? "" : `. ${known}`}${loss === null ? "" : `. ${batch > 1 ? `Mean loss of the ${batch} images of this pass` : isNumber ? "Loss" : "Loss for the chosen class"}: ${short(Number(loss), false)}`}`;
+      `${label === null ? "" : `. ${known}`}${loss === null ? "" : `. ${batch > 1 ? `Mean loss of the ${batch} images of this pass` : chosen}: ${short(Number(loss), false)}`}`;
   }
 
   function draw() {

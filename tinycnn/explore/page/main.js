@@ -1,7 +1,7 @@
 // The page as a whole: what is looked at, and the views on it. Each view is a module with mount(element, app).
 
 import { api, arraysOf, send } from "./api.js";
-import { choice, keepFocus, make, number } from "./dom.js";
+import { choice, keepFocus, make, number, short } from "./dom.js";
 import { live } from "./live.js";
 import { State } from "./state.js";
 import { teacherBar } from "./teacher.js";
@@ -110,10 +110,11 @@ async function look() {
   if (!image) return;
   asked += 1;
   const mine = asked;
-  const label = state.get("label");
+  const label = Number(state.get("label"));
   main.setAttribute("aria-busy", "true");
   try {
-    const pass = await source.trace(image, label === "" ? null : Number(label), state.get("mode"));
+    const isGiven = state.get("label") !== "" && Number.isFinite(label);
+    const pass = await source.trace(image, isGiven ? label : null, state.get("mode"));
     if (mine !== asked) return; // another image was chosen meanwhile
     app.pass = pass;
     problem.hidden = true;
@@ -144,10 +145,8 @@ function controls() {
     if (!count) shown.push([which, names[which] ?? which]);
     parts.push(choice("Image from", shown, which, (name) => state.set({ image: `${name}-0`, label: "" })), count ? input : "");
   }
-  const classes = network.classes.map((name, n) => [String(n), name]);
-  const own = app.pass && !state.hides("answer") ? `${app.pass.description.true === null ? "most probable" : "true"}: ${network.classes[app.pass.description.label] ?? app.pass.description.label}` : "its own";
   parts.push(
-    choice("Loss for the class", [["", state.get("label") === "" ? own : "its own"], ...classes], state.get("label"), (label) => state.set({ label })),
+    network.gives_one_number ? targetField() : classChoice(),
     choice("Pass", [["prediction", "as in prediction"], ["training", "as in training"]], state.get("mode"), (mode) => state.set({ mode })),
     choice("Show", [["forward", "values"], ["backward", "gradients"]], state.get("way"), (way) => state.set({ way })),
     make("button", {
@@ -159,6 +158,29 @@ function controls() {
   );
   const box = document.getElementById("controls");
   keepFocus(box, () => box.replaceChildren(...parts));
+}
+
+/** Return the choice of the class for whose loss the gradients are. */
+function classChoice() {
+  const { classes } = app.network;
+  const { true: known, label } = app.pass?.description ?? {};
+  const isSaid = app.pass && state.get("label") === "" && !state.hides("answer");
+  const own = isSaid ? `${known === null ? "most probable" : "true"}: ${classes[label] ?? label}` : "its own";
+  return choice("Loss for the class", [["", own], ...classes.map((name, n) => [String(n), name])], state.get("label"), (value) => state.set({ label: value }));
+}
+
+/** Return the field for the target of a network that gives a number; empty, it is the image's own. */
+function targetField() {
+  const known = app.pass?.description.true;
+  const own = !app.pass || state.hides("answer") ? "its own" : known === null ? "0, it has none" : `its own: ${short(known, false)}`;
+  const input = make("input", {
+    type: "number", step: "any", value: state.get("label"), placeholder: own, class: "target",
+    change: () => {
+      if (!input.validity.badInput) state.set({ label: input.value });
+      else app.say("Loss for the target: please type a number, such as 0.5, or nothing for the image's own target.");
+    },
+  });
+  return make("label", { class: "choice" }, make("span", {}, "Loss for the target"), input);
 }
 
 /**

@@ -92,10 +92,14 @@ export function worstList(app, place, worst) {
   const focused = document.activeElement?.value;
   place.dataset.shown = key;
   const name = (label) => app.network.classes[label] ?? String(label);
-  const buttons = worst.map(({ image, label, predicted, probability, loss }) => {
+  const figure = (value) => (value === null ? "NaN" : short(value, false));
+  const texts = ({ label, predicted, probability, answer, loss }) => (predicted === undefined
+    ? [`target ${figure(label)}`, `answer ${figure(answer)}`, `loss ${figure(loss)}`]
+    : [`${name(label)}, ${label === predicted ? "right" : `taken for ${name(predicted)}`}`, `p ${figure(probability)}, loss ${figure(loss)}`]);
+  const buttons = worst.map((one) => {
+    const { image } = one;
     const button = make("button", { type: "button", class: "tile", value: image, click: () => app.show(image) },
-      make("span", {}, label === predicted ? `${name(label)}, right` : `${name(label)}, taken for ${name(predicted)}`),
-      make("span", {}, `p ${probability === null ? "NaN" : short(probability, false)}, loss ${loss === null ? "NaN" : short(loss, false)}`));
+      texts(one).map((text) => make("span", {}, text)));
     pixels(app, image).then((canvas) => {
       canvas.className = "thumbnail";
       canvas.setAttribute("aria-hidden", "true");

@@ -36,13 +36,13 @@ class TrainView {
     this.makeBeginning();
     this.makeControls();
     this.makeFork();
-    this.loss = new CurveFigure("Loss", 1);
-    this.accuracy = new CurveFigure("Accuracy", 2);
+    const { gives_one_number: isNumber } = app.network;
+    this.figures = [new CurveFigure("Loss", 1), ...(isNumber ? [] : [new CurveFigure("Accuracy", 2)])];
     this.filters = make("div", { class: "figures" });
     this.norms = make("div", { class: "numbers" });
     this.worst = make("div");
     this.running = make("div", { hidden: true }, this.controls, this.forking,
-      make("div", { class: "figures" }, this.loss.element, this.accuracy.element),
+      make("div", { class: "figures" }, this.figures.map(({ element }) => element)),
       make("h2", {}, "Filters of the first layer"), this.filters,
       make("h2", {}, "Gradients"), this.norms,
       make("h2", {}, "Worst predictions"), this.worst);
@@ -257,7 +257,9 @@ class TrainView {
     if (name === "main" && news.rate !== lane.rate && document.activeElement !== this.rate) this.rate.value = news.rate;
     Object.assign(lane, news);
     if (name === "main" && before !== "paused" && lane.status === "paused") {
-      this.app.say(`Step ${lane.step}${lane.figures ? `: on test images loss ${short(lane.figures[0])}, accuracy ${short(lane.figures[1])}` : ""}`);
+      const { figures: [loss, accuracy] = [] } = lane;
+      const right = accuracy === null ? "" : `, accuracy ${short(accuracy)}`;
+      this.app.say(`Step ${lane.step}${loss === undefined ? "" : `: on test images loss ${short(loss)}${right}`}`);
     }
   }
 
@@ -317,8 +319,7 @@ class TrainView {
     const failed = Object.values(lanes).filter(({ failure }) => failure);
     this.failure.hidden = !failed.length;
     this.failure.textContent = failed.map(({ title, failure }) => `${title}: ${failure.layer === null ? "" : `it began in the layer ${failure.layer}. `}${failure.message}`).join(" ");
-    this.loss.show(lanes, main.step);
-    this.accuracy.show(lanes, main.step);
+    for (const figure of this.figures) figure.show(lanes, main.step);
     this.filters.replaceChildren(...Object.values(lanes).map((lane) => filterPicture(lane.title, lane.filters)));
     this.norms.replaceChildren(normTable(Object.values(lanes)));
     worstList(this.app, this.worst, main.worst);

@@ -69,11 +69,6 @@ export function asProbabilities({ loss }, y) {
   return Float32Array.from(row);
 }
 
-/** Return whether a network's single output is a number by itself, as in a regression, and not the probability of a class. */
-export function givesOneNumber({ layers, loss }) {
-  return size(layers.at(-1).output_shape) === 1 && described(loss).name !== BINARY && !isSigmoid(layers[finalActivation(layers)]?.activation);
-}
-
 /** Return 1 for the k-th of K outputs and 0 for the others: the gradient of its score. */
 export function slopesOfScore(k, K) {
   if (!(Number.isInteger(k) && k >= 0 && k < K)) {

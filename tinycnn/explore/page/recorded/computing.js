@@ -57,13 +57,13 @@ const largest = (data) => data.reduce((best, value, at) => (value > data[best] ?
 /**
  * Return {label, loss, arrays, gradients} of an image; without `backward`, there are only values.
  *
- * `label` null is the most probable class. `gradients` has for each layer those of its parameters as `d_NAME`; `loss` is
+ * `label` null is the most probable class, or the target 0 of a network that gives a number, as in labels.py. `gradients` has for each layer those of its parameters as `d_NAME`; `loss` is
  * without the penalties on weights, and null if there are any.
  */
 export function computed(network, weights, x, label, { backward }) {
   const passes = run(network, weights, x);
   const { data } = passes.at(-1).y;
-  const used = label ?? largest(data.length === 1 ? asProbabilities(network, data) : data);
+  const used = label ?? (network.gives_one_number ? 0 : largest(data.length === 1 ? asProbabilities(network, data) : data));
   const arrays = { x };
   for (const [n, { y, z, argmax }] of passes.entries()) {
     arrays[`${n}.y`] = y;

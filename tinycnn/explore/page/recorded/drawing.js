@@ -41,14 +41,15 @@ export function drawing(recording, { pathname, searchParams }, body) {
   const pixels = reduced(body, given, shape);
   const x = recording.fromBytes(pixels);
   const y = run(recording.network, recording.now.weights, x).at(-1).y.data;
-  const probabilities = asProbabilities(recording.network, y);
+  const isNumber = recording.network.gives_one_number;
+  const found = isNumber ? y : asProbabilities(recording.network, y);
   const seen = { shape, data: pixels };
   return {
     description: {
       done: [DONE], empty: pixels.every((value) => value === pixels[0]),
-      predicted: probabilities.reduce((best, p, k) => (p > probabilities[best] ? k : best), 0),
+      predicted: isNumber ? null : found.reduce((best, p, k) => (p > found[best] ? k : best), 0),
       image: searchParams.get("keep") === "1" ? recording.keep(x, "drawing") : null,
     },
-    arrays: { before: seen, after: seen, probabilities: { shape: [probabilities.length], data: probabilities } },
+    arrays: { before: seen, after: seen, [isNumber ? "number" : "probabilities"]: { shape: [found.length], data: found } },
   };
 }

@@ -15,7 +15,7 @@ export async function mount(section, app) {
   const { state, steps, canCompute } = training;
   const { batches, validation, settings } = state.lanes.main;
   const lanes = { main: { title: "training", batches: new Curve(batches), validation: new Curve(validation) } };
-  const figures = [new CurveFigure("Loss", 1), new CurveFigure("Accuracy", 2)];
+  const figures = [new CurveFigure("Loss", 1), ...(app.network.gives_one_number ? [] : [new CurveFigure("Accuracy", 2)])];
   const show = (step) => figures.forEach((figure) => figure.show(lanes, step));
   const box = make("div", { class: "training" });
   section.append(box);
@@ -75,11 +75,13 @@ function answer(app) {
   const box = make("div", { class: "numbers" });
   app.watch(({ description, arrays }) => {
     const y = arrays[`${app.network.layers.length - 1}.y`];
+    const title = `What it answers for ${description.title}`;
     const rows = Array.from(y.data, (value, k) => {
       const name = app.network.classes[k] ?? String(k);
       return [make("span", { title: name }, name), number(value, y.data)];
     });
-    box.replaceChildren(table(`What it answers for ${description.title}`, ["class", "result"], rows),
+    const found = app.network.gives_one_number ? make("p", {}, `${title}: ${number(y.data[0], y.data)}`) : table(title, ["class", "result"], rows);
+    box.replaceChildren(found,
       make("p", { class: "remark" }, "Every number of this pass is in the view “Look inside”."));
   });
   return box;
