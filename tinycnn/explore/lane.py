@@ -7,7 +7,6 @@ is that of a fit that was never held up.
 
 import math
 import threading
-import time
 from typing import Any, NamedTuple, Protocol
 
 from ..core.types import Array
@@ -16,12 +15,10 @@ from ..training.callback import Callback, Logs
 from ..training.loop import Run
 from ..training.non_finite import NumericError
 from .events import Events
-from .history import History, Row, State, bring, state_of
+from .history import History, State, bring, state_of
 from .mine import told
-from .observing import Examination, Examined, Sums, filters, gradient_norms
-
-#: The seconds between two looks at a training that is running.
-SHOW_SECONDS = 0.2
+from .observing import Examination
+from .watching import Watch
 
 
 class Settings(NamedTuple):
@@ -107,16 +104,10 @@ class Lane:
         self.name, self.model, self.settings, self.history, self.goal = name, model, settings, history, goal
         self.failure: Failure | None = None
         self.settled = self.done = False
-        self.examination, self._data, self._group = examination, data, group
+        self._watch, self._data, self._group = Watch(name, examination, group.events), data, group
         self._start = history.states.before(goal)
         self.step = self.begun = 0 if self._start is None else self._start.step
         self._leave = self._ended = False
-        self._unsent: list[Row] = []
-        self._sums = Sums()
-        self._shown: dict[str, Any] = {"norms": [], "filters": None}
-        self._examined: Examined | None = None
-        self._shown_at = self._since = time.perf_counter()
-        self._training = self._looking = 0.0
         self._thread = threading.Thread(target=self._live, name=f"training {name}", daemon=True)
 
     # For others, with the lock held ---------------------------------------------------------------------------
@@ -124,6 +115,11 @@ class Lane:
     def begin(self) -> None:
         """Start the thread."""
         self._thread.start()
+
+    @property
+    def examination(self) -> Examination:
+        """What the network is examined with."""
+        return self._watch.examination
 
     @property
     def stands(self) -> bool:
@@ -175,7 +171,7 @@ class Lane:
         at = self.position
         self.history = self.history.until(at)
         self.history.rates[at] = rate
-        self._unsent = [row for row in self._unsent if row[0] is not None and row[0] <= at]
+        self._watch.forget(at)
         self._group.events.tell("cut", lane=self.name, step=at)
 
     def end(self) -> None:
@@ -199,20 +195,12 @@ class Lane:
 
     def describe(self) -> dict[str, Any]:
         """Return all that is shown of it, ready for JSON."""
-        busy = self._training + self._looking
-        return (
-            self.brief()
-            | self.history.describe()
-            | self._shown
-            | {
-                "settings": self.settings._asdict(),
-                "worst": [] if self._examined is None else self._examined.worst,
-                "states": len(self.history.states),
-                "state_bytes": self.history.states.nbytes,
-                # The share of the time that goes into what is shown, and not into training.
-                "looking": self._looking / busy if busy else 0.0,
-            }
-        )
+        more = {
+            "settings": self.settings._asdict(),
+            "states": len(self.history.states),
+            "state_bytes": self.history.states.nbytes,
+        }
+        return self.brief() | self.history.describe() | self._watch.describe() | more
 
     # In the thread --------------------------------------------------------------------------------------------
 
@@ -242,7 +230,7 @@ class Lane:
             with changed:
                 if not self._leave:
                     self.failure, self.done, self.settled = failure, failure is None, True
-                    self._send()
+                    self._watch.send(self.history, self.brief())
                     self._tell_status()
                     if failure is not None:
                         self._group.events.tell("failed", lane=self.name, step=self.step, **failure._asdict())
@@ -258,37 +246,34 @@ class Lane:
         else:
             bring(run, start)
         self._run = run
-        self._sums = Sums.of(run) if run.batch else Sums()
+        self._watch.begin(run)
         with self._group.changed:
             self._leave_if_asked()
         if start is None and self.goal > 0:
             self._show(examine=True)
         self._wait()
-        self._since = time.perf_counter()
+        self._watch.batch_begins()
 
     def after_batch(self) -> None:
         """Note what a batch has shown, and wait until the next one may begin."""
-        entered = time.perf_counter()
-        self._training += entered - self._since
-        run = self._run
-        step, before = run.steps + run.batch, Sums() if run.batch == 1 else self._sums
-        self._sums = Sums.of(run)
+        watch, run = self._watch, self._run
+        watch.batch_ends()
+        step, figures = run.steps + run.batch, watch.figures(run)
         with self._group.changed:
             self._leave_if_asked()
             self.step = step
-            row = self.history.batches.add(step, *self._sums.since(before))
-            self._unsent += [] if row is None else [row]
+            watch.note(self.history.batches.add(step, *figures))
             is_due = self.history.states.is_due(step)
             like = self.history.states.before(math.inf) if is_due else None
-            examine = step % self.examination.every == 0 and step > self.history.validation.last
+            examine = step % watch.examination.every == 0 and step > self.history.validation.last
             self._group.changed.notify_all()
         if is_due:
             self._keep(state_of(run, like))
-        if examine or time.perf_counter() - self._shown_at > SHOW_SECONDS:
+        if examine or watch.is_due:
             self._show(examine=examine)
-        self._looking += time.perf_counter() - entered
+        watch.looked()
         self._wait()
-        self._since = time.perf_counter()
+        watch.batch_begins()
 
     def _leave_if_asked(self) -> None:
         """Leave the fit if it is to go on elsewhere; with the lock held."""
@@ -326,29 +311,10 @@ class Lane:
 
     def _show(self, examine: bool) -> None:
         """Look at the network, and tell what is seen."""
-        shown = {"norms": gradient_norms(self.model) if self.begun else [], "filters": filters(self.model)}
-        examined = self.examination.of(self.model) if examine else None
+        look = self._watch.look(self.model, examine, has_gradients=self.begun > 0)
         with self._group.changed:
             self._leave_if_asked()
-            self._shown = shown
-            self._send()
-            if examined is not None:
-                self._examined = examined
-                figures = examined.loss, examined.accuracy
-                row = self.history.validation.add(self.step, *figures)
-                curve = {"stride": self.history.validation.stride, "rows": [] if row is None else [row]}
-                self._group.events.tell(
-                    "examined", lane=self.name, step=self.step, worst=examined.worst, figures=figures, validation=curve
-                )
-        self._shown_at = time.perf_counter()
-
-    def _send(self) -> None:
-        """Tell the batches that were trained since the last time; with the lock held."""
-        stride = self.history.batches.stride
-        rows = [row for row in self._unsent if row[0] is not None and row[0] % stride == 0]
-        self._unsent = []
-        batches = {"stride": stride, "rows": rows}
-        self._group.events.tell("progress", lane=self.name, batches=batches, **self.brief(), **self._shown)
+            self._watch.take(look, self.history, self.brief())
 
     def _tell_status(self) -> None:
         """Tell where it is; with the lock held."""
