@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +15,7 @@ import pooch
 import pytest
 from numpy.typing import NDArray
 
-from tinycnn.datasets import _drawing, _glyphs, digits
+from tinycnn.datasets import _drawing, _glyphs, _outlines, digits
 
 
 @pytest.fixture(scope="module")
@@ -80,8 +82,55 @@ def test_train_and_test_share_no_family() -> None:
 
 
 def test_an_unknown_face_is_an_error_that_names_it() -> None:
-    with pytest.raises(OSError, match=r"does not ship the typeface NoSuchFace"):
+    with pytest.raises(KeyError, match="NoSuchFace"):
         _glyphs.glyph_polygons("NoSuchFace", 3)
+
+
+def masks(outline: Callable[[str, int], list[NDArray[np.float64]]], monkeypatch) -> NDArray[np.bool_]:
+    """Return what is inside the digits of all typefaces, (faces, 10, S, S)."""
+    monkeypatch.setattr(_glyphs, "outline", outline)
+    side = _glyphs.FIELD_SIDE * _glyphs.OVERSAMPLING
+    faces = (*_glyphs.TRAIN_FACES, *_glyphs.TEST_FACES)
+    return np.array(
+        [[_glyphs.fill_outline(_glyphs.glyph_polygons(face, digit), side) for digit in range(10)] for face in faces]
+    )
+
+
+def test_the_outlines_are_filled_as_ever(monkeypatch) -> None:
+    """Everything up to here is exact, so that only another file or other code changes the digits."""
+    inside = np.packbits(masks(_outlines.outline, monkeypatch)).tobytes()
+    assert hashlib.sha256(inside).hexdigest() == "77d7d65ec6298c2eb20cc635a8d0eb32dc0a6e079f678e54b6ef76e89966e001"
+
+
+def test_the_outlines_are_those_of_the_typefaces_that_matplotlib_ships(monkeypatch) -> None:
+    from tests.datasets import write_outlines
+
+    faces = (*_glyphs.TRAIN_FACES, *_glyphs.TEST_FACES)
+    missing = [face for face in faces if not write_outlines.typeface(face).is_file()]
+    if missing:
+        pytest.skip(f"this matplotlib does not ship {missing}")
+    theirs = masks(lambda face, digit: write_outlines.text_path(face, digit).to_polygons(closed_only=True), monkeypatch)
+    np.testing.assert_array_equal(masks(_outlines.outline, monkeypatch), theirs)
+
+
+def test_every_part_of_an_outline_ends_where_it_began() -> None:
+    for face in (*_glyphs.TRAIN_FACES, *_glyphs.TEST_FACES):
+        for polygon in (polygon for digit in range(10) for polygon in _outlines.outline(face, digit)):
+            assert len(polygon) > 3
+            np.testing.assert_array_equal(polygon[0], polygon[-1])
+
+
+def test_a_flattened_curve_stays_within_the_bound_of_the_curve() -> None:
+    """Both parts of a chord's distance are checked: on the curve, and no farther from it than `FLATNESS`."""
+    start, control, end = np.array([0.0, 0.0]), np.array([30.0, 80.0]), np.array([60.0, 0.0])
+    vertices = np.array([start, *_outlines.flatten((0.0, 0.0), (30.0, 80.0), (60.0, 0.0))])
+    t = np.linspace(0, 1, 10_001)[:, None]
+    curve = (1 - t) ** 2 * start + 2 * t * (1 - t) * control + t**2 * end
+    assert np.array_equal(vertices[-1], end)
+    assert max(np.hypot(*(curve - vertex).T).min() for vertex in vertices) < 0.01
+    ends = itertools.pairwise(vertices)
+    chords = np.concatenate([a + np.linspace(0, 1, 101)[:, None] * (b - a) for a, b in ends])
+    assert max(np.hypot(*(curve - point).T).min() for point in chords) < _outlines.FLATNESS
 
 
 def test_fill_outline_leaves_holes_and_fills_overlaps() -> None:
@@ -138,6 +187,7 @@ def test_smooth_fields_are_smooth_and_reproduce_a_constant() -> None:
 
 CHILD = """
 import hashlib
+import itertools
 from tinycnn.datasets import _drawing
 images, labels = _drawing.draw_set(3, ("cmr10", "STIXGeneralItalic"), 1010)
 print(hashlib.sha256(images.tobytes() + labels.tobytes()).hexdigest())

@@ -202,9 +202,11 @@ def test_the_wheel_holds_the_kernels_inside_the_package(sources: Path, wheel: Pa
     wanted = python_files(sources, "tinycnn") | {f"tinycnn/{name}" for name in python_files(sources, "kernels")}
     page = {path.relative_to(sources).as_posix() for path in (sources / "tinycnn/explore/page").rglob("*.*")}
     assert len(page) > 20
-    wanted |= page | {"tinycnn/py.typed"}
+    outlines = {f"tinycnn/datasets/digits_outlines{end}.txt" for end in ("", "_licences")}
+    wanted |= page | outlines | {"tinycnn/py.typed"}
     assert {name for name in names if not re.match(r"tinycnn-[^/]*\.dist-info/", name)} == wanted
-    assert any(name.endswith(".dist-info/licenses/LICENSE") for name in names)
+    licences = {name.partition(".dist-info/licenses/")[2] for name in names} - {""}
+    assert licences == {"LICENSE", "tinycnn/datasets/digits_outlines_licences.txt"}
 
 
 @pytest.mark.slow

@@ -1,4 +1,4 @@
-"""Turn digit outlines from the typefaces that matplotlib ships into distance fields.
+"""Turn the outlines of digits in 22 typefaces into distance fields.
 
 A *signed distance field* holds, for every point, how far it lies inside (positive) or outside (negative) the outline.
 A threshold other than zero makes the stroke bolder or lighter, which is what :mod:`._drawing` needs.
@@ -6,15 +6,13 @@ A threshold other than zero makes the stroke bolder or lighter, which is what :m
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 from numpy.typing import NDArray
 
-# The sets are split by family, not only by face, so that no outline of a test family is ever seen in training. The
-# faces are listed by file name, so that a version of matplotlib with more faces draws the same data set. LastResort,
-# cmex10 and cmsy10 claim to have digits but draw none. DejaVu Sans Mono is the only family with a dotted zero, so it
-# belongs in training.
+from ._outlines import outline
+
+# The sets are split by family, not only by face, so that no outline of a test family is ever seen in training. DejaVu
+# Sans Mono is the only family with a dotted zero, so it belongs in training.
 TRAIN_FACES: tuple[str, ...] = (
     "DejaVuSans",
     "DejaVuSans-Bold",
@@ -88,7 +86,7 @@ def glyph_polygons(face: str, digit: int) -> list[NDArray[np.float64]]:
     Parameters
     ----------
     face
-        The file name, without ``.ttf``, of a typeface that matplotlib ships.
+        A name in :data:`TRAIN_FACES` or :data:`TEST_FACES`.
     digit
         0 to 9.
 
@@ -96,23 +94,8 @@ def glyph_polygons(face: str, digit: int) -> list[NDArray[np.float64]]:
     -------
     list of ndarray
         Arrays (V, 2) of x, y; y grows downwards.
-
-    Raises
-    ------
-    OSError
-        If matplotlib does not ship the typeface.
     """
-    # These imports are slow, and only the first call on a machine needs them.
-    import matplotlib
-    from matplotlib.font_manager import FontProperties
-    from matplotlib.textpath import TextPath
-
-    file = Path(matplotlib.get_data_path()) / "fonts" / "ttf" / f"{face}.ttf"
-    if not file.is_file():
-        raise OSError(f"matplotlib {matplotlib.__version__} does not ship the typeface {face} ({file} is missing)")
-    # At this size (in points), the straight segments are so short that their corners are far smaller than a pixel.
-    outline = TextPath((0, 0), str(digit), size=100, prop=FontProperties(fname=str(file)))
-    polygons = [np.asarray(p, np.float64) * (1, -1) for p in outline.to_polygons(closed_only=True)]
+    polygons = [polygon * (1, -1) for polygon in outline(face, digit)]
     points = np.concatenate(polygons)
     low, high = points.min(axis=0), points.max(axis=0)
     scale = GLYPH_SIDE * OVERSAMPLING / (high - low).max()
