@@ -22,8 +22,10 @@ from tinycnn.explore.session import Data, Session  # noqa: E402
 
 #: The network of the pictures, and for how many epochs it is trained on digits.
 NAME, EPOCHS = "ladder_03", 2
-#: After how many steps the training of the picture is forked.
-STEPS = 150
+#: After which step the training of the picture is forked, with how many times the learning rate, and where it ends.
+FORKED, TIMES, STEPS = 120, 10, 420
+#: The width of the pictures, and the height of each: as much as has to be seen.
+WIDTH, HEIGHTS = 1280, {"values": 1120, "gradients": 1465, "training": 1000}
 
 
 def session() -> Session:
@@ -40,6 +42,7 @@ def session() -> Session:
 
 def photographed(page: Any, name: str) -> None:
     """Save what the page shows."""
+    page.set_viewport_size({"width": WIDTH, "height": HEIGHTS[name]})
     page.wait_for_timeout(1500)
     page.screenshot(path=IMAGES / f"explore_{name}.png")
 
@@ -48,7 +51,7 @@ def main() -> None:
     """Take all pictures."""
     with serving(session()) as client, sync_playwright() as driver:
         browser = started(driver)
-        page = browser.new_page(viewport={"width": 1280, "height": 860})
+        page = browser.new_page(viewport={"width": WIDTH, "height": HEIGHTS["values"]})
         page.goto(f"{client.address}#image=test-0&layer=0&theme=light")
         photographed(page, "values")
         page.evaluate("location.hash = 'image=test-0&layer=0&theme=light&way=backward'")
@@ -61,19 +64,26 @@ def main() -> None:
 
 
 def train(page: Any) -> None:
-    """Train for a while, go back, and fork with another learning rate."""
+    """Train for a while, fork with another learning rate, and go on."""
     page.get_by_role("button", name="Set up, at step 0", exact=True).click()
-    page.get_by_role("button", name="Go on").click()
-    page.wait_for_function(
-        f"() => Number(document.querySelector('.step output').textContent) > {STEPS}", timeout=120_000
-    )
-    page.get_by_role("button", name="Pause").click()
+    train_to(page, FORKED)
+    course = page.get_by_role("region", name="Course of the training")
+    rate = float(course.get_by_label("Learning rate").input_value())
+    page.get_by_label("Value of the change").fill(f"{TIMES * rate:g}")
     page.get_by_role("button", name="Fork", exact=True).click()
+    train_to(page, STEPS)
+
+
+def train_to(page: Any, step: int) -> None:
+    """Let the training go on, and then back to a step, so that every picture shows the same one."""
     page.get_by_role("button", name="Go on").click()
     page.wait_for_function(
-        f"() => Number(document.querySelector('.step output').textContent) > {2 * STEPS}", timeout=120_000
+        "step => Number(document.querySelector('.step output').textContent) > step", arg=step, timeout=120_000
     )
     page.get_by_role("button", name="Pause").click()
+    page.get_by_text("standing still; step").first.wait_for()
+    page.get_by_role("slider").fill(str(step))
+    page.get_by_text(f"standing still; step {step} of").first.wait_for(timeout=120_000)
 
 
 if __name__ == "__main__":

@@ -52,7 +52,7 @@ export function mount(section, app) {
         const facts = [layer.class, times(layer.output_shape), `${number(count)} parameters`];
         if (layer.field) facts.push(`sees ${times(layer.field)} pixels`);
         return make("li", {}, make("button", { type: "button", value: n, click: () => state.set({ layer: n, at: "", part: "" }) },
-          make("strong", {}, layer.name), ...facts.map((text) => make("small", {}, text)), shown ? strip(shown) : ""));
+          make("strong", {}, breakable(layer.name)), ...facts.map((text) => make("small", {}, text)), shown ? strip(shown) : ""));
       });
       keepFocus(row, () => row.replaceChildren(input, ...buttons));
     }
@@ -265,6 +265,11 @@ export function mount(section, app) {
   state.watch((changed) => {
     if (["layer", "at", "way", "part", "theme", "teacher", "weight", "predict", "hide"].some((name) => changed.has(name))) draw();
   });
+}
+
+/** Return a name as texts between which a line may end: after each underscore. */
+function breakable(name) {
+  return name.split(/(?<=_)/).flatMap((part, n) => (n ? [make("wbr"), part] : [part]));
 }
 
 /** Return the first channels of an array as one small picture. */
