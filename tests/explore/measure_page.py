@@ -5,6 +5,8 @@ python tests/explore/measure_page.py stroke
 """
 
 import sys
+import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +19,9 @@ from tinycnn import models, set_seed  # noqa: E402
 from tinycnn.explore.session import Data, Session  # noqa: E402
 
 #: After how many steps the memory is looked at for the first time, and how often from then on.
-WARM, LOOKS = 200, 8
+WARM, LOOKS = 200, 12
+#: So many images that the longest training, of a thousand epochs, takes longer than half an hour.
+IMAGES = 8192
 #: How many moves of the pen are measured, and how many of the first are left out.
 MOVES, FIRST = 300, 20
 
@@ -39,8 +43,8 @@ def session(name: str) -> Session:
     set_seed(0)
     model = models.build(name)
     rng = np.random.default_rng(0)
-    x = rng.random((256, *model.input_shape), np.float32)
-    y = np.arange(256) % 10
+    x = rng.random((IMAGES, *model.input_shape), np.float32)
+    y = np.arange(IMAGES) % 10
     return Session(model, Data("noise", tuple(map(str, range(10))), x, y, x, y))
 
 
@@ -53,21 +57,19 @@ def heap(page: Any, tools: Any) -> dict[str, int]:
     return {"bytes": int(found["JSHeapUsedSize"]), "nodes": int(found["Nodes"])}
 
 
-def growth(page: Any, steps: int, warm: int = WARM, looks: int = 2) -> list[dict[str, int]]:
-    """Train on an open page, and return what it holds after some steps and at ``looks - 1`` places from there on."""
+def growth(page: Any, steps: int, warm: int = WARM, looks: int = 2) -> Iterator[dict[str, int]]:
+    """Train on an open page, and yield what it holds after some steps and at ``looks - 1`` places from there on."""
     tools = page.context.new_cdp_session(page)
     tools.send("Performance.enable")
     page.get_by_role("button", name="Set up, at step 0").press("Enter")
     page.get_by_role("button", name="Go on").press("Enter")
-    found = []
     for k in range(looks):
         target = warm + (steps - warm) * k // (looks - 1)
         page.wait_for_function(
             "target => Number(document.querySelector('.step output').textContent) >= target", arg=target, timeout=0
         )
-        found.append({"step": target} | heap(page, tools))
+        yield {"step": target} | heap(page, tools)
     page.get_by_role("button", name="Pause").press("Enter")
-    return found
 
 
 def strokes(page: Any) -> list[float]:
@@ -96,8 +98,11 @@ def main() -> None:
         page = browser.new_page(viewport={"width": 1280, "height": 720})
         page.goto(f"{client.address}#image=test-0&view={'train' if what == 'memory' else 'draw'}")
         if what == "memory":
+            begun = time.monotonic()
             for found in growth(page, int(more[0]) if more else 5000, looks=LOOKS):
-                print(f"step {found['step']}: {found['bytes'] / 2**20:.1f} MiB, {found['nodes']} nodes", flush=True)
+                minutes = (time.monotonic() - begun) / 60
+                held = f"{found['bytes'] / 2**20:.1f} MiB, {found['nodes']} nodes"
+                print(f"{minutes:.1f} minutes, step {found['step']}: {held}", flush=True)
         else:
             page.wait_for_selector(".bars tbody tr")
             waited = strokes(page)
