@@ -142,7 +142,7 @@ def test_models_files(run_folder, capsys):
 
 
 def test_models_of_ones_own(capsys):
-    """A network that divides by 255 gets bytes; logits become probabilities; one output stands for two classes."""
+    """A network that divides by 255 gets bytes; logits become probabilities; one output is two classes or a number."""
     rng = np.random.default_rng(0)
     picture = rng.integers(0, 256, (8, 8, 3)).astype(np.uint8)
     Image.fromarray(picture).save("colours.png")
@@ -161,6 +161,14 @@ def test_models_of_ones_own(capsys):
         p = np.exp(p) / np.exp(p).sum() if last == "linear" else np.array([1 - p[0], p[0]]) if outputs == 1 else p
         assert [name for name, _ in found] == [str(k) for k in (-p).argsort()]
         np.testing.assert_allclose([float(share) for _, share in found], 100 * np.sort(p)[::-1], atol=0.006)
+    model = built((8, 8, 3), outputs=1, last="linear")
+    model.compile("sgd", "mse")
+    model.save("own.safetensors")
+    assert main(["predict", "own.safetensors", "colours.png"]) == 0
+    out = capsys.readouterr().out
+    assert shares(out) == []
+    number = model.predict((picture / 255)[None].astype(np.float32))[0, 0]
+    assert float(out.splitlines()[0].removeprefix("colours.png: ")) == pytest.approx(float(number), rel=1e-6)
     built((8, 8, 3), last="softmax").save("own.safetensors")
     assert main(["predict", "own.safetensors", "colours.png", "--prepare", "mnist"]) == 2
     assert "--prepare mnist makes square grey images" in capsys.readouterr().err

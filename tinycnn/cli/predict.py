@@ -58,7 +58,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Print a bar chart for each image; return 1 if a picture in a folder could not be read."""
+    """Print a bar chart for each image, or its number; return 1 if a picture in a folder could not be read."""
     import numpy as np
 
     import tinycnn
@@ -73,13 +73,15 @@ def run(args: argparse.Namespace) -> int:
     targets = _targets(args.save_input, found) if args.save_input else []
     with tinycnn.use_backend(loaded.backend):
         outputs = model.predict(answers.as_trained(model, np.stack([image.pixels for image in found])))
-    probabilities = answers.probabilities(model, outputs)
-    names = tuple(map(str, range(probabilities.shape[1]))) if data is None else data.class_names
-    for image, p in zip(found, probabilities, strict=True):
-        say(f"{image.title}: {names[int(p.argmax())]}")
+    is_number = answers.gives_one_number(model)
+    said = outputs if is_number else answers.probabilities(model, outputs)
+    names = tuple(map(str, range(said.shape[1]))) if data is None else data.class_names
+    for image, one in zip(found, said, strict=True):
+        say(f"{image.title}: {one[0] if is_number else names[int(one.argmax())]}")
         if image.done:
             say(textwrap.fill("; ".join(image.done), 79, initial_indent="  ", subsequent_indent="  "))
-        say(chart(p, names, OUT.encoding))
+        if not is_number:
+            say(chart(one, names, OUT.encoding))
         reason = None if data is None else _likeness.unlike(image.pixels, data.name)
         if image.path is not None and reason:
             ERR.say(f"tinycnn: warning: {image.path} is unlike what the network was trained on: {reason}")
