@@ -7,6 +7,7 @@ import { read, write } from "./arrays_as_json.mjs";
 
 const [folder, file] = process.argv.slice(2);
 const arithmetic = await import(pathToFileURL(`${folder}/index.js`));
+const { asProbabilities } = await import(pathToFileURL(`${folder}/loss.js`));
 
 /** A pass through a network and back, in one call. */
 function network(description, weights, x, target) {
@@ -20,7 +21,7 @@ function layer(description, x, w, dy) {
   return { ...kept, ...arithmetic.backward(description, x, w, kept, dy) };
 }
 
-const calls = { ...arithmetic, network, layer };
+const calls = { ...arithmetic, asProbabilities, network, layer };
 const results = JSON.parse(readFileSync(file, "utf8"), read).map(({ call, arguments: given }) => {
   try {
     return { result: calls[call](...given) };

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..core.types import Array
-from ..inspection.answers import gives_one_number
+from ..inspection.answers import gives_one_number, probabilities
 from ..layers import DepthwiseConv2D
 from ..sequential import Sequential
 from ..training.loop import Run
@@ -135,11 +135,12 @@ class Examination:
         """Return how a network does now."""
         with np.errstate(all="ignore"):  # a network that diverges is shown, not warned of
             predicted = model.backend.own(model.predict(self.x, check_finite=False))
-            losses, cache = model.loss.forward(predicted, self._targets, model.backend)
-            losses, p = model.backend.to_numpy(losses), model.backend.to_numpy(cache.p)
+            losses = model.backend.to_numpy(model.loss.forward(predicted, self._targets, model.backend)[0])
+            found = model.backend.to_numpy(predicted)
+            p = probabilities(model, found) if self._has_classes else found
         order = np.argsort(np.where(np.isnan(losses), -np.inf, -losses), kind="stable")[:MOST_WORST]
         loss, worst = finite(losses.mean(dtype=np.float64)), [self._one(int(number), losses, p) for number in order]
-        accuracy = float((_chosen(p) == self._labels).mean()) if self._has_classes else None
+        accuracy = float((p.argmax(axis=-1) == self._labels).mean()) if self._has_classes else None
         return Examined(loss, accuracy, worst)
 
     def _one(self, number: int, losses: Array, p: Array) -> dict[str, Any]:
@@ -148,11 +149,5 @@ class Examination:
         found: dict[str, Any] = {"image": f"test-{number}", "label": label, "loss": finite(losses[number])}
         if not self._has_classes:
             return found | {"answer": finite(p[number, 0])}
-        one = p[number]
-        of_label = one[int(label)] if len(one) > 1 else one[0] if label else 1 - one[0]
-        return found | {"predicted": int(_chosen(p)[number]), "probability": finite(of_label)}
-
-
-def _chosen(p: Array) -> Array:
-    """Return the classes (N,) that probabilities (N, classes), or (N, 1) of the second of two, name."""
-    return p.argmax(axis=-1) if p.shape[-1] > 1 else (p[:, 0] > 0.5).astype(int)
+        of_label = p[number, int(label)] if 0 <= label < p.shape[1] else math.nan
+        return found | {"predicted": int(p[number].argmax()), "probability": finite(of_label)}

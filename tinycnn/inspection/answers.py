@@ -2,9 +2,9 @@
 
 import numpy as np
 
-from ..activations import Sigmoid
+from ..activations import Linear, Sigmoid, Softmax
 from ..core.types import Array
-from ..layers import Rescaling
+from ..layers import LAYERS, Rescaling
 from ..losses import BinaryCrossentropy
 from ..network.final_activation import ends_in, last_that_computes
 from ..network.network import Network
@@ -30,12 +30,26 @@ def gives_one_number(model: Network) -> bool:
 def probabilities(model: Network, outputs: Array) -> Array:
     """Return probabilities (N, classes) for a model's results.
 
-    Logits pass a softmax, and a single output (N, 1) stands for two classes.
+    A single output (N, 1) stands for two classes. Logits pass a softmax, or the sigmoid of each under a binary
+    crossentropy, and so do the results of a last layer whose activation is linear, which are scores. Whether those of
+    any other end are probabilities is seen in their values.
     """
-    logits = getattr(model.loss, "from_logits", False) if model.compiled else False
-    if logits or outputs.min() < 0 or outputs.max() > 1:
-        if outputs.shape[1] == 1:
-            outputs = np.hstack([np.zeros_like(outputs), outputs])
-        e = np.exp(outputs - outputs.max(axis=1, keepdims=True))
-        return np.asarray(e / e.sum(axis=1, keepdims=True))
-    return np.hstack([1 - outputs, outputs]) if outputs.shape[1] == 1 else outputs
+    if not _are_scores(model, outputs):
+        return np.hstack([1 - outputs, outputs]) if outputs.shape[1] == 1 else outputs
+    if outputs.shape[1] == 1:
+        outputs = np.hstack([np.zeros_like(outputs), outputs])
+    elif model.compiled and isinstance(model.loss, BinaryCrossentropy):
+        return np.asarray(np.exp(-np.logaddexp(0, -outputs)))  # the sigmoid, which cannot overflow so
+    e = np.exp(outputs - outputs.max(axis=1, keepdims=True))
+    return np.asarray(e / e.sum(axis=1, keepdims=True))
+
+
+def _are_scores(model: Network, outputs: Array) -> bool:
+    """Return whether a model's results are scores, which can be any numbers, and not probabilities."""
+    if model.compiled and getattr(model.loss, "from_logits", False):
+        return True
+    end = last_that_computes(model.layers)
+    activation = type(getattr(end, "activation", None)) if type(end) in LAYERS.values() else None
+    if activation in (Linear, Sigmoid, Softmax):
+        return activation is Linear
+    return bool(outputs.min() < 0 or outputs.max() > 1)

@@ -58,15 +58,21 @@ export function targetsOf({ label, targets }, K, { name, label_smoothing: smooth
 }
 
 /** Return probabilities of the classes, whatever the last layer is; tinycnn/inspection/answers.py has the same rules. */
-export function asProbabilities({ loss }, y) {
-  let row = Array.from(y);
-  const isLogits = loss?.from_logits || row.some((value) => value < 0 || value > 1);
-  if (isLogits) {
-    if (row.length === 1) row.unshift(0);
-    const { exponentials, total } = softmaxOf(row);
-    row = exponentials.map((e) => e / total);
-  } else if (row.length === 1) row = [1 - row[0], row[0]];
-  return Float32Array.from(row);
+export function asProbabilities({ layers, loss }, y) {
+  const row = Array.from(y);
+  if (!areScores(layers, loss, row)) return Float32Array.from(row.length === 1 ? [1 - row[0], row[0]] : row);
+  if (row.length === 1) row.unshift(0);
+  else if (described(loss).name === BINARY) return Float32Array.from(row, (z) => 1 / (1 + Math.exp(-z)));
+  const { exponentials, total } = softmaxOf(row);
+  return Float32Array.from(exponentials, (e) => e / total);
+}
+
+/** Return whether a network's results are scores, which can be any numbers, and not probabilities. */
+function areScores(layers, loss, row) {
+  if (loss?.from_logits) return true;
+  const activation = layers[lastThatComputes(layers)]?.activation;
+  if (activation && (activation.name === "linear" || isSigmoid(activation) || isSoftmax(activation))) return activation.name === "linear";
+  return row.some((value) => value < 0 || value > 1);
 }
 
 /** Return 1 for the k-th of K outputs and 0 for the others: the gradient of its score. */
