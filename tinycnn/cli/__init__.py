@@ -19,7 +19,9 @@ from typing import Any, NoReturn
 from ..core.messages import SHOWN, shown
 from ..core.printing import ERR, OUT
 from . import (
+    check,
     completion,
+    course,
     evaluate,
     explore,
     export,
@@ -52,6 +54,8 @@ _COMMANDS: dict[str, ModuleType] = {
     "reproduce": reproduce,
     "report": report,
     "speedrun": speedrun,
+    "course": course,
+    "check": check,
     "completion": completion,
 }
 #: A negative number is a value and no option.

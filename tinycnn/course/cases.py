@@ -1,0 +1,100 @@
+"""The cases of exercises, as Hypothesis draws them: geometries, unit impulses, whole numbers, random numbers."""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+from hypothesis import strategies as st
+
+from ..core.types import Array
+from .exercise import Case, Phase
+
+__all__ = ["Fill", "Geometry", "geometries", "phases"]
+
+#: The largest error of a result of random numbers, relative to its largest number.
+TOLERANCE = 1e-9
+#: Makes an array, given its name and its shape.
+Fill = Callable[[str, tuple[int, ...]], Array]
+
+
+class Geometry(NamedTuple):
+    """The sizes of a convolution: images, kernel, channels, filters, stride and pad."""
+
+    N: int
+    H: int
+    W: int
+    C: int
+    KH: int
+    KW: int
+    F: int
+    stride: int
+    pad: int
+
+    @property
+    def output_size(self) -> tuple[int, int]:
+        """The number of positions of the kernel, (OH, OW)."""
+        rows = (self.H + 2 * self.pad - self.KH) // self.stride + 1
+        return rows, (self.W + 2 * self.pad - self.KW) // self.stride + 1
+
+
+@st.composite
+def geometries(draw: st.DrawFn) -> Geometry:
+    """Draw a geometry with at least one position; up to ``stride - 1`` rows and columns of pixels are met by no tap."""
+
+    def length(kernel: int) -> int:
+        positions, left_over = draw(st.integers(1, 3)), draw(st.integers(0, stride - 1))
+        return max(1, (positions - 1) * stride + kernel - 2 * pad + left_over)
+
+    KH, KW = draw(st.integers(1, 3)), draw(st.integers(1, 3))
+    stride, pad = draw(st.integers(1, 3)), draw(st.integers(0, 2))
+    H, W = length(KH), length(KW)
+    N, C, F = draw(st.integers(1, 2)), draw(st.integers(1, 2)), draw(st.integers(1, 2))
+    return Geometry(N, H, W, C, KH, KW, F, stride, pad)
+
+
+def phases(make: Callable[[Geometry, Fill], dict[str, Any]], ones: tuple[str, ...]) -> tuple[Phase, ...]:
+    """Return the three phases of a function that is linear in each of its arrays.
+
+    Parameters
+    ----------
+    make : callable
+        Takes a geometry and a function that makes an array of a name and a shape; returns the arguments of a call.
+    ones : tuple of str
+        The arrays that are unit impulses in the first phase; the others are 0 there.
+    """
+
+    @st.composite
+    def impulses(draw: st.DrawFn) -> Case:
+        found: dict[str, tuple[int, ...]] = {}
+
+        def fill(name: str, shape: tuple[int, ...]) -> Array:
+            array = np.zeros(shape)
+            if name in ones:
+                found[name] = tuple(draw(st.integers(0, length - 1)) for length in shape)
+                array[found[name]] = 1
+            return array
+
+        return Case(make(draw(geometries()), fill), found)
+
+    def numbers(kind: Callable[[np.random.Generator, tuple[int, ...]], Array]) -> st.SearchStrategy[Case]:
+        @st.composite
+        def cases(draw: st.DrawFn) -> Case:
+            rng = np.random.default_rng(draw(st.integers(0, 1000)))
+            return Case(make(draw(geometries()), lambda name, shape: kind(rng, shape)))
+
+        return cases()
+
+    return (
+        Phase("unit impulses", impulses(), 100),
+        Phase("small whole numbers", numbers(_whole), 100),
+        Phase("random numbers", numbers(_random), 50, TOLERANCE),
+    )
+
+
+def _whole(rng: np.random.Generator, shape: tuple[int, ...]) -> Array:
+    """Return whole numbers from 1 to 9, some of them negative, whose products and sums are exact."""
+    return rng.integers(1, 10, shape) * rng.choice([1.0, 1.0, -1.0], shape)
+
+
+def _random(rng: np.random.Generator, shape: tuple[int, ...]) -> Array:
+    return rng.normal(size=shape)

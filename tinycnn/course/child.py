@@ -1,0 +1,248 @@
+"""What runs in the learner's process: it loads the file, calls its functions, and sends back what they returned.
+
+The grader starts this file as a script, with nothing but NumPy and one socket. It judges nothing: whatever the
+learner's code prints, patches or ends, the verdict is made in the grader's process (:mod:`tinycnn.course.learner`).
+
+A message is two lengths, a description in JSON, and the bytes of its arrays one after another.
+"""
+
+import contextlib
+import importlib.machinery
+import importlib.util
+import inspect
+import io
+import json
+import math
+import re
+import socket
+import struct
+import sys
+import traceback
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+__all__ = ["Other", "main", "receive", "send"]
+
+#: The lengths of the description and of the arrays' bytes, and the most that either may be.
+_LENGTHS = struct.Struct("<II")
+MOST_TEXT, MOST_BYTES = 1 << 20, 1 << 26
+#: How much of what the learner's code prints is kept, and how much of a message or a name.
+KEPT, SHORT = 400, 300
+_DTYPE = re.compile(r"[<>|][biufc]\d{1,2}")
+
+
+class Other:
+    """Something that was returned and is neither a number, an array nor a tuple of these; ``kind`` says what it is."""
+
+    def __init__(self, kind: str) -> None:
+        self.kind = kind
+
+
+def send(connection: socket.socket, value: Any) -> None:
+    """Send a message: None, bool, int, float, str, array, or tuples, lists and dicts of these."""
+    buffers: list[bytes] = []
+    text = json.dumps(_described(value, buffers)).encode()
+    payload = b"".join(buffers)
+    connection.sendall(_LENGTHS.pack(len(text), len(payload)) + text + payload)
+
+
+def receive(connection: socket.socket) -> Any:
+    """Return the next message.
+
+    Raises
+    ------
+    EOFError
+        If the other side is gone.
+    ValueError
+        If what it sent is no message.
+    """
+    text_size, payload_size = _LENGTHS.unpack(_exactly(connection, _LENGTHS.size))
+    if text_size > MOST_TEXT or payload_size > MOST_BYTES:
+        raise ValueError("a message is too long")
+    text, payload = _exactly(connection, text_size), memoryview(_exactly(connection, payload_size))
+    try:
+        return _value(json.loads(text), payload)
+    except (KeyError, IndexError, TypeError, AttributeError, OverflowError, RecursionError) as error:
+        raise ValueError(f"a message is no message: {error}") from None
+
+
+def _exactly(connection: socket.socket, size: int) -> bytearray:
+    """Return so many bytes, or raise EOFError if the connection ends before."""
+    data = bytearray()
+    while len(data) < size:
+        part = connection.recv(min(size - len(data), 1 << 16))
+        if not part:
+            raise EOFError("the other side is gone")
+        data += part
+    return data
+
+
+def _described(value: Any, buffers: list[bytes]) -> Any:
+    """Return a value as JSON can hold it; the bytes of arrays are added to ``buffers``."""
+    if type(value) is np.ndarray or isinstance(value, np.generic):
+        array = np.asarray(value)
+        if array.dtype.kind not in "biufc":
+            return {"other": f"an array of dtype {array.dtype}"[:SHORT]}
+        if array.nbytes > MOST_BYTES // 2 or array.ndim > 16:
+            return {"other": f"an array of shape {array.shape}, which is far too large"}
+        buffers.append(array.tobytes())
+        start = sum(map(len, buffers[:-1]))
+        scalar = isinstance(value, np.generic)
+        return {"array": array.dtype.str, "shape": array.shape, "start": start, "scalar": scalar}
+    if value is None or isinstance(value, bool | str):
+        return value
+    if type(value) is int and value.bit_length() < 64:
+        return value
+    if type(value) is float:
+        return {"float": value.hex()}
+    if type(value) is tuple or type(value) is list:
+        if len(value) > 64:
+            return {"other": f"a {type(value).__name__} of {len(value)} things"}
+        return {type(value).__name__: [_described(item, buffers) for item in value]}
+    if type(value) is dict:
+        return {"dict": [[str(key), _described(item, buffers)] for key, item in value.items()]}
+    return {"other": f"{type(value).__name__}"[:SHORT]}
+
+
+def _value(described: Any, payload: memoryview) -> Any:
+    """Return the value that :func:`_described` described."""
+    if not isinstance(described, dict):
+        return described
+    if "array" in described:
+        dtype, shape = described["array"], tuple(described["shape"])
+        if not _DTYPE.fullmatch(dtype) or not all(type(length) is int and length >= 0 for length in shape):
+            raise ValueError("an array of a message is none")
+        kind = np.dtype(dtype)
+        start, count = described["start"], math.prod(shape)
+        if type(start) is not int or start < 0 or start + count * kind.itemsize > len(payload):
+            raise ValueError("an array of a message lies outside of it")
+        array = np.frombuffer(payload, kind, count, start).reshape(shape).copy()
+        return array[()] if described["scalar"] is True else array
+    if "float" in described:
+        return float.fromhex(described["float"])
+    if "other" in described:
+        return Other(str(described["other"])[:SHORT])
+    if "dict" in described:
+        return {key: _value(item, payload) for key, item in described["dict"]}
+    kind_of = tuple if "tuple" in described else list
+    return kind_of(_value(item, payload) for item in described["tuple" if kind_of is tuple else "list"])
+
+
+class _Source(importlib.machinery.SourceFileLoader):
+    """Loads the very bytes that the grader has read, whatever is in the file by now."""
+
+    def __init__(self, name: str, path: str, source: bytes) -> None:
+        super().__init__(name, path)
+        self.source = source
+
+    def get_code(self, fullname: str) -> Any:
+        return self.source_to_code(self.source, self.path)
+
+
+class _Printed(io.TextIOBase):
+    """Keeps the beginning of what is printed, and counts the rest."""
+
+    def __init__(self) -> None:
+        self.text, self.count = "", 0
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, text: str) -> int:
+        self.text += text[: KEPT - len(self.text)]
+        self.count += len(text)
+        return len(text)
+
+
+def _limit(memory: int, seconds: int) -> None:
+    """Limit what the process may use, where the system can do that."""
+    try:
+        import resource
+    except ImportError:
+        return
+    limits = ((resource.RLIMIT_AS, memory), (resource.RLIMIT_CPU, seconds), (resource.RLIMIT_FSIZE, 1 << 24))
+    for what, most in (*limits, (resource.RLIMIT_CORE, 0)):
+        with contextlib.suppress(ValueError, OSError):
+            resource.setrlimit(what, (most, most))
+
+
+def _loaded(path: str, source: bytes) -> Any:
+    """Return the learner's module. Its name is its own, so that no other module can be taken for it, or it for one."""
+    name = f"learners_{Path(path).stem}"
+    loader = _Source(name, path, source)
+    spec = importlib.util.spec_from_loader(name, loader)
+    assert spec is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module  # dataclasses look for their module there
+    loader.exec_module(module)
+    return module
+
+
+def _error(error: BaseException, path: str) -> dict[str, Any]:
+    """Return what is told of an error: its class, its message, and the learner's line in which it arose."""
+    try:
+        message = str(error)[:SHORT]
+    except BaseException:
+        message = ""
+    lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == path]
+    if isinstance(error, SyntaxError) and error.filename == path:
+        lines.append(error.lineno)
+    return {
+        "kind": "error",
+        "classes": [cls.__name__ for cls in type(error).__mro__],
+        "message": message,
+        "line": lines[-1] if lines else None,
+    }
+
+
+def _called(module: Any, asked: dict[str, Any], path: str) -> dict[str, Any]:
+    """Call a function of the learner's, and return what came of it."""
+    function, arguments = getattr(module, asked["name"], None), asked["arguments"]
+    if not callable(function):
+        return {"kind": "missing", "exists": function is not None}
+    try:
+        inspect.signature(function).bind(*arguments)
+    except TypeError as error:
+        return {"kind": "arguments", "message": str(error)[:SHORT]}
+    except ValueError:  # a function that does not tell its signature
+        pass
+    try:
+        result = function(*arguments)
+    except BaseException as error:
+        return _error(error, path)
+    return {"kind": "returned", "result": result, "arguments": arguments}
+
+
+def main(descriptor: int) -> None:
+    """Load the file that the grader names, then answer its calls until it hangs up."""
+    connection = socket.socket(fileno=descriptor)
+    settings = receive(connection)
+    _limit(settings["memory"], settings["seconds"])
+    path = settings["path"]
+    # Last, so that no file beside the learner's hides a module that is installed.
+    sys.path += settings["folders"]
+    sys.dont_write_bytecode = True
+    module = None
+    while True:
+        printed = _Printed()
+        with contextlib.redirect_stdout(printed), contextlib.redirect_stderr(printed):
+            if module is None:
+                try:
+                    module = _loaded(path, settings["source"].tobytes())
+                    answer: dict[str, Any] = {"kind": "loaded"}
+                except BaseException as error:
+                    answer = _error(error, path)
+                    module = False
+            else:
+                try:
+                    asked = receive(connection)
+                except EOFError:
+                    return
+                answer = _called(module, asked, path) | {"number": asked["number"]}
+        send(connection, answer | {"printed": printed.text, "characters": printed.count})
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]))

@@ -1,0 +1,131 @@
+"""What a chapter consists of: exercises, each with its cases, its right results, and the mistakes that it can name."""
+
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+from typing import Any, NamedTuple
+
+from hypothesis.strategies import SearchStrategy
+
+from ..core.types import Array
+
+__all__ = ["Case", "Chapter", "Exercise", "Hunt", "Misreading", "Phase", "Result", "Step"]
+
+
+class Case(NamedTuple):
+    """The arguments of one call.
+
+    Attributes
+    ----------
+    arguments : dict
+        The values by the names under which messages show them, in the order of the call.
+    impulses : dict of str to tuple of int
+        For each array that is zero but for a single 1, the index of that 1. It is empty in other cases.
+    """
+
+    arguments: dict[str, Any]
+    impulses: Mapping[str, tuple[int, ...]] = MappingProxyType({})
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """How large the case is to a reader: how many numbers it has, and how large they are."""
+        arrays = [value for value in self.arguments.values() if isinstance(value, Array)]
+        whole = [abs(value) for value in self.arguments.values() if isinstance(value, int)]
+        return sum(array.size for array in arrays) + sum(whole), int(sum(abs(array).sum() for array in arrays))
+
+
+class Phase(NamedTuple):
+    """Cases of one kind; the kinds are tried in order, the easiest to read first.
+
+    Attributes
+    ----------
+    what : str
+        What the cases are, in words.
+    cases : SearchStrategy
+        It draws a :class:`Case`.
+    tries : int
+        How many are tried.
+    tolerance : float
+        The largest error relative to the largest number of the right result; 0 if the arithmetic is exact.
+    """
+
+    what: str
+    cases: SearchStrategy[Case]
+    tries: int
+    tolerance: float = 0.0
+
+
+class Result(NamedTuple):
+    """What a function returns: an array's name and the letters of its axes, or a whole number (no axes)."""
+
+    name: str
+    axes: tuple[str, ...] = ()
+
+
+class Misreading(NamedTuple):
+    """A mistake that can be recognized, because it would give other results: the sentence that names it, and these.
+
+    A mistake is named only if it explains every answer that was seen. Its function may raise any exception where it has
+    no result.
+    """
+
+    sentence: str
+    results: Callable[..., Any]
+
+
+class Exercise(NamedTuple):
+    """A function that the learner writes.
+
+    Attributes
+    ----------
+    name : str
+    right : callable
+        Takes the arguments of a case; returns what is right.
+    results : tuple of Result
+    phases : tuple of Phase
+    misreadings : tuple of Misreading
+    hints : tuple of three str
+    minutes : int
+        How long it takes, about.
+    """
+
+    name: str
+    right: Callable[..., Any]
+    results: tuple[Result, ...]
+    phases: tuple[Phase, ...]
+    misreadings: tuple[Misreading, ...]
+    hints: tuple[str, str, str]
+    minutes: int
+
+
+class Hunt(NamedTuple):
+    """A broken function, for which the learner finds a counterexample of at most twelve numbers.
+
+    Attributes
+    ----------
+    name : str
+        The learner's function, which takes no arguments and returns those of the broken one.
+    broken, right : callable
+    arguments : tuple of Result
+        What the broken function takes.
+    hints, minutes
+        As for an exercise.
+    """
+
+    name: str
+    broken: Callable[..., Any]
+    right: Callable[..., Any]
+    arguments: tuple[Result, ...]
+    hints: tuple[str, str, str]
+    minutes: int
+
+
+Step = Exercise | Hunt
+
+
+class Chapter(NamedTuple):
+    """A chapter: its name (``chapter01``), its title, its page under docs/course/, and its exercises in order."""
+
+    name: str
+    title: str
+    page: str
+    exercises: tuple[Step, ...]

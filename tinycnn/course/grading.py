@@ -1,0 +1,248 @@
+"""Grade a learner's file: every exercise, on cases that Hypothesis draws and makes as small as they can be."""
+
+import ast
+import contextlib
+import hashlib
+import time
+from pathlib import Path
+from random import Random
+from typing import Any, NamedTuple
+
+import hypothesis
+import numpy as np
+from hypothesis.errors import HypothesisException
+
+from . import hunting, telling
+from .exercise import Case, Chapter, Exercise, Phase
+from .judging import Problem, problem_of_answer, problem_of_result
+from .learner import Answer, Learner
+
+__all__ = ["IN_ALL", "Outcome", "Report", "grade"]
+
+#: How many seconds the grading of one exercise may take, and how many of them looking for a smaller case.
+IN_ALL, SHRINKING = 60.0, 4.0
+#: With how many more cases a mistake is told from others, and for how many seconds at most.
+MORE, LOOKING = 25, 2.0
+
+
+class Outcome(NamedTuple):
+    """How an exercise ended.
+
+    Attributes
+    ----------
+    name : str
+    passed : bool
+    cases : int
+        How many cases were tried.
+    lines : tuple of str
+        What is wrong; nothing if it passed.
+    case : Case, optional
+        The smallest case that failed.
+    place : tuple of int
+        The first wrong element of its result.
+    """
+
+    name: str
+    passed: bool
+    cases: int
+    lines: tuple[str, ...] = ()
+    case: Case | None = None
+    place: tuple[int, ...] = ()
+
+
+class Report(NamedTuple):
+    """The outcomes of a chapter's exercises; ``digest`` is the SHA-256 of the graded bytes of the file at ``path``."""
+
+    chapter: str
+    path: Path
+    digest: str
+    outcomes: tuple[Outcome, ...]
+
+    @property
+    def passed(self) -> bool:
+        """Whether every exercise passed."""
+        return all(outcome.passed for outcome in self.outcomes)
+
+
+class _Seen(NamedTuple):
+    """A call that was made, and what came of it."""
+
+    case: Case
+    answer: Answer
+    expected: Any
+    problem: Problem | None
+
+
+def grade(chapter: Chapter, path: str | Path, seed: int = 0) -> Report:
+    """Grade a file.
+
+    Parameters
+    ----------
+    chapter : Chapter
+    path : path
+        The learner's file. It is read once; what is graded are the bytes whose digest the report tells.
+    seed : int
+        Decides which cases are drawn.
+
+    Raises
+    ------
+    OSError
+        If the file cannot be read.
+    """
+    path = Path(path).resolve()
+    source = path.read_bytes()
+    digest = hashlib.sha256(source).hexdigest()
+    refused = _refused(source, path, chapter.name)
+    if refused:
+        outcomes = [Outcome(exercise.name, False, 0, (refused,)) for exercise in chapter.exercises]
+        return Report(chapter.name, path, digest, tuple(outcomes))
+    lines = source.decode("utf-8").splitlines()
+    with Learner(path, source) as learner:
+        loaded = learner.load()
+        problem = problem_of_answer("the file", loaded, lines)
+        if problem is not None:
+            told = (problem.text, *_printed(loaded))
+            outcomes = [Outcome(exercise.name, False, 0, told) for exercise in chapter.exercises]
+        else:
+            outcomes = [_grade_one(exercise, learner, lines, seed) for exercise in chapter.exercises]
+    return Report(chapter.name, path, digest, tuple(outcomes))
+
+
+def _refused(source: bytes, path: Path, chapter: str) -> str:
+    """Return why a file is not even loaded, or nothing."""
+    try:
+        source.decode("utf-8")
+        tree = ast.parse(source, str(path))
+    except UnicodeDecodeError:
+        return f"{path.name} is not text in UTF-8; save it as plain text."
+    except SyntaxError as error:
+        code = f" ({error.text.strip()[:80]})" if error.text else ""
+        return f"line {error.lineno} of {path.name} is not valid Python{code}: {error.msg}."
+    except (ValueError, RecursionError, MemoryError) as error:
+        return f"{path.name} is not valid Python: {error}."
+    for node in ast.walk(tree):
+        names = [alias.name for alias in node.names] if isinstance(node, ast.Import | ast.ImportFrom) else []
+        if isinstance(node, ast.ImportFrom):
+            names = [f"{node.module}.{name}" for name in names]
+        if any(f"solutions.{chapter}" in name or name.endswith("course.solutions") for name in names):
+            return f"line {node.lineno} imports the solutions of this chapter; write the functions yourself."  # type: ignore[attr-defined]
+    return ""
+
+
+def _printed(answer: Answer) -> list[str]:
+    return [f"It printed: {answer.printed.strip()}"] if answer.printed.strip() else []
+
+
+def _grade_one(exercise: Any, learner: Learner, lines: list[str], seed: int) -> Outcome:
+    if isinstance(exercise, Exercise):
+        return _Grading(exercise, learner, lines, seed).outcome()
+    told, case = hunting.lines_of(exercise, learner, lines)
+    return Outcome(exercise.name, not told, 1, tuple(told), case)
+
+
+class _Grading:
+    """The grading of one exercise: the calls that were made, until one fails."""
+
+    def __init__(self, exercise: Exercise, learner: Learner, lines: list[str], seed: int) -> None:
+        self.exercise, self.learner, self.lines, self.seed = exercise, learner, lines, seed
+        self.seen: list[_Seen] = []
+        self.limit = time.monotonic() + IN_ALL
+        #: Whether no further call is worth its time, and whether a failure is known and only its mistake is looked for.
+        self.stopped, self.looking = False, False
+
+    def outcome(self) -> Outcome:
+        """Try the phases in order, and describe the smallest case of the first that fails."""
+        for phase in self.exercise.phases:
+            self._try(phase)
+            failed = [seen for seen in self.seen if seen.problem is not None]
+            if failed:
+                smallest = min(failed, key=lambda seen: seen.case.size)
+                self._look_further()
+                return self._failed(smallest)
+            if time.monotonic() > self.limit:
+                text = f"{self.exercise.name} was not graded to its end within {IN_ALL:.0f} s; it is too slow."
+                return Outcome(self.exercise.name, False, len(self.seen), (text,))
+        return Outcome(self.exercise.name, True, len(self.seen))
+
+    def _look_further(self) -> None:
+        """Call the function with more cases, so that of several mistakes that explain small ones, the right is told."""
+        self.looking, self.limit = True, time.monotonic() + LOOKING
+        if not self.stopped:
+            self._try(self.exercise.phases[-1]._replace(tries=MORE))
+
+    def _try(self, phase: Phase) -> None:
+        """Call the function with cases of a phase; Hypothesis makes one that fails smaller."""
+        settings = hypothesis.settings(
+            max_examples=phase.tries,
+            database=None,
+            deadline=None,
+            suppress_health_check=list(hypothesis.HealthCheck),
+            verbosity=hypothesis.Verbosity.quiet,
+        )
+        random = Random(self.seed)
+        with contextlib.suppress(HypothesisException):  # no case fails, or only once; self.seen knows
+            hypothesis.find(phase.cases, lambda case: self._fails(phase, case), settings=settings, random=random)
+
+    def _fails(self, phase: Phase, case: Case) -> bool:
+        """Call the function with one case, and return whether the outcome is wrong."""
+        if self.stopped or time.monotonic() > self.limit:
+            return False
+        answer = self.learner.call(self.exercise.name, *case.arguments.values())
+        problem = problem_of_answer(self.exercise.name, answer, self.lines)
+        expected = None
+        if problem is None:
+            expected = self.exercise.right(**case.arguments)
+            problem = problem_of_result(
+                self.exercise.name, self.exercise.results, case, answer, expected, phase.tolerance
+            )
+        if problem is not None:
+            if not self._failing():
+                self.limit = min(self.limit, time.monotonic() + SHRINKING)
+            # A process that has to be started anew for each case, and a function that is not there, are told at once.
+            self.stopped = answer.fatal or problem.kind == "unwritten"
+        self.seen.append(_Seen(case, answer, expected, problem))
+        return problem is not None and not self.looking
+
+    def _failing(self) -> bool:
+        return any(seen.problem is not None for seen in self.seen)
+
+    def _failed(self, worst: _Seen) -> Outcome:
+        """Describe a failure."""
+        problem, got = worst.problem, worst.answer.details.get("result")
+        assert problem is not None
+        if problem.kind == "unwritten":
+            lines = [problem.text]
+        else:
+            lines = telling.told(self.exercise, worst.case, problem, got, worst.expected, self._mistakes())
+            lines += _printed(worst.answer)
+        told = tuple(line for text in lines for line in text.split("\n"))
+        return Outcome(self.exercise.name, False, len(self.seen), told, worst.case, problem.place)
+
+    def _mistakes(self) -> list[str]:
+        """Return the sentences of the mistakes that explain every answer that was seen, if one of them is wrong."""
+        answered = [seen for seen in self.seen if seen.answer.kind == "returned"]
+        if not any(seen.problem is not None and seen.problem.kind in ("shape", "value", "nan") for seen in answered):
+            return []
+        return [
+            mistake.sentence
+            for mistake in self.exercise.misreadings
+            if all(_explains(mistake.results, seen) for seen in answered)
+        ]
+
+
+def _explains(results: Any, seen: _Seen) -> bool:
+    """Return whether a mistake gives what was returned."""
+    try:
+        with np.errstate(all="ignore"):
+            would = results(**seen.case.arguments)
+    except Exception:  # it has no result for this case, so it was not made
+        return False
+    return _same(would, seen.answer.details["result"])
+
+
+def _same(would: Any, got: Any) -> bool:
+    if isinstance(would, tuple):
+        return isinstance(got, tuple | list) and len(got) == len(would) and all(map(_same, would, got))
+    if not isinstance(got, int | float | np.ndarray | np.generic) or np.shape(would) != np.shape(got):
+        return False
+    return bool(np.allclose(would, got, rtol=1e-9, atol=1e-9, equal_nan=True))

@@ -1,0 +1,67 @@
+"""Grade a bug hunt: does the broken function really give a wrong result for what the learner returned?"""
+
+from typing import Any
+
+import numpy as np
+
+from ..core.types import Array
+from .exercise import Case, Hunt
+from .judging import problem_of_answer
+from .learner import Learner
+from .telling import MOST_NUMBERS
+
+__all__ = ["lines_of"]
+
+
+def lines_of(hunt: Hunt, learner: Learner, lines: list[str]) -> tuple[list[str], Case | None]:
+    """Return what is wrong with a learner's counterexample, in lines, and the case; no lines if it is one."""
+    answer = learner.call(hunt.name)
+    problem = problem_of_answer(hunt.name, answer, lines)
+    if problem is not None:
+        return [problem.text], None
+    names = ", ".join(argument.name for argument in hunt.arguments)
+    given = answer.details["result"]
+    if not isinstance(given, tuple | list) or len(given) != len(hunt.arguments):
+        return [f"{hunt.name} must return a tuple of {len(hunt.arguments)}: ({names})."], None
+    for argument, value in zip(hunt.arguments, given, strict=True):
+        wrong = _wrong_with(argument.name, argument.axes, value)
+        if wrong:
+            return [wrong], None
+    numbers = sum(value.size for value in given if isinstance(value, Array))
+    if numbers > MOST_NUMBERS:
+        return [f"The arrays hold {numbers} numbers together; find a counterexample with at most {MOST_NUMBERS}."], None
+    case = Case({a.name: value for a, value in zip(hunt.arguments, given, strict=True)})
+    return _verdict(hunt, case), case
+
+
+def _wrong_with(name: str, axes: tuple[str, ...], value: Any) -> str:
+    """Return what is wrong with one argument of a counterexample, or nothing."""
+    if not axes:
+        whole = isinstance(value, int | np.integer) and not isinstance(value, bool)
+        least = 0 if name == "pad" else 1
+        return "" if whole and least <= value <= 100 else f"{name} must be a whole number, at least {least}."
+    if not isinstance(value, Array) or value.dtype != np.float64 or value.ndim != len(axes) or not value.size:
+        return f"{name} must be an array ({', '.join(axes)}) of float64, with at least one number."
+    return "" if np.isfinite(value).all() else f"{name} must hold finite numbers."
+
+
+def _verdict(hunt: Hunt, case: Case) -> list[str]:
+    """Run the right and the broken function here, where the learner's code has no say."""
+    try:
+        right = hunt.right(**{name: _copied(value) for name, value in case.arguments.items()})
+    except Exception as error:
+        return [f"The arguments do not fit each other: {error}."]
+    if not np.size(right):
+        return ["The right result has no elements; make the image larger than the kernel."]
+    try:
+        with np.errstate(all="ignore"):
+            broken = hunt.broken(**{name: _copied(value) for name, value in case.arguments.items()})
+    except Exception:
+        return []  # an error is wrong as well
+    if broken.shape == right.shape and np.allclose(broken, right, rtol=1e-9, atol=1e-9):
+        return ["The broken function gives the right result for these arguments, so they are no counterexample."]
+    return []
+
+
+def _copied(value: Any) -> Any:
+    return value.copy() if isinstance(value, Array) else value

@@ -1,0 +1,186 @@
+"""Is an answer right? The first thing that is wrong with it, in a sentence that says what to do."""
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from ..core.types import Array
+from .child import Other
+from .exercise import Case, Result
+from .learner import Answer
+
+__all__ = ["Problem", "index_text", "problem_of_answer", "problem_of_result"]
+
+
+class Problem(NamedTuple):
+    """What is wrong.
+
+    Attributes
+    ----------
+    kind : str
+        ``unwritten``, ``error``, ``limit``, ``type``, ``shape``, ``dtype``, ``changed``, ``nan`` or ``value``.
+    text : str
+        For a wrong value it only names the result.
+    result : int
+        Which of the results it is about.
+    place : tuple of int
+        The first wrong element.
+    """
+
+    kind: str
+    text: str
+    result: int = 0
+    place: tuple[int, ...] = ()
+
+
+def index_text(index: tuple[int, ...]) -> str:
+    """Return an index as code has it.
+
+    Examples
+    --------
+    >>> index_text((0, 1, 0, 2))
+    '[0,1,0,2]'
+    """
+    return f"[{','.join(map(str, index))}]"
+
+
+def problem_of_answer(name: str, answer: Answer, lines: Sequence[str]) -> Problem | None:
+    """Return why a call gave no result, or None if it gave one.
+
+    Parameters
+    ----------
+    name : str
+        The function that was called.
+    answer : Answer
+    lines : sequence of str
+        The lines of the learner's file.
+    """
+    details = answer.details
+    if answer.kind == "missing":
+        what = "is not a function" if details.get("exists") else "is not in the file"
+        return Problem("unwritten", f"{name} {what}; 'tinycnn course start DIR' writes a file with its signature.")
+    if answer.kind == "arguments":
+        return Problem("error", f"{name} does not take the arguments that it is called with: {details['message']}.")
+    if answer.kind == "timeout":
+        text = f"{name} was not done after {details['seconds']:.0f} s. Is there a loop that does not end?"
+        return Problem("limit", text)
+    if answer.kind == "ended":
+        return Problem("limit", f"{name} returned nothing, because the process {details['reason']}.")
+    if answer.kind == "garbled":
+        text = f"{name} wrote to a file descriptor that it did not open, so its result cannot be read."
+        return Problem("limit", text)
+    return _problem_of_error(name, details, lines) if answer.kind == "error" else None
+
+
+def _problem_of_error(name: str, details: dict[str, Any], lines: Sequence[str]) -> Problem:
+    """Say which error was raised, and in which line of the learner's file."""
+    classes, line = [str(one) for one in details["classes"]], details["line"]
+    where = ""
+    if isinstance(line, int) and 0 < line <= len(lines):
+        where = f" in line {line} ({lines[line - 1].strip()[:80]})"
+    message = f": {details['message']}" if details["message"] else ""
+    if "NotImplementedError" in classes:
+        return Problem("unwritten", f"{name} is not written yet: it raises NotImplementedError.")
+    cures = {
+        "SystemExit": f"{name} ends the program{where}; return the result instead of calling exit().",
+        "KeyboardInterrupt": f"{name} raises KeyboardInterrupt{where}; return the result instead.",
+        "RecursionError": f"{name} calls itself without an end{where}; no recursion is needed here.",
+        "MemoryError": f"{name} asks for too much memory{where}{message}; look at the shapes that it makes.",
+        "EOFError": f"{name} reads from the keyboard{where}; all that it needs is in its arguments.",
+        "ModuleNotFoundError": f"{name} imports what is not installed{where}{message}; only NumPy is needed here.",
+    }
+    found = next((cures[cls] for cls in classes if cls in cures), None)
+    return Problem("error", found or f"{name} raises {classes[0]}{where}{message}.")
+
+
+def problem_of_result(
+    name: str, results: Sequence[Result], case: Case, answer: Answer, expected: Any, tolerance: float
+) -> Problem | None:
+    """Return the first thing that is wrong with what a function returned, or None if all of it is right."""
+    got = answer.details["result"]
+    changed = _changed(name, case, answer)
+    if len(results) == 1:
+        return _problem_of_one(name, 0, results, got, expected, tolerance) or changed
+    if not isinstance(got, tuple | list) or len(got) != len(results):
+        names = ", ".join(result.name for result in results)
+        return Problem("type", f"{name} must return {len(results)} results, ({names}), but returns {_kind(got)}.")
+    every = (
+        _problem_of_one(name, number, results, got[number], expected[number], tolerance)
+        for number in range(len(results))
+    )
+    return next((problem for problem in every if problem is not None), changed)
+
+
+def _changed(name: str, case: Case, answer: Answer) -> Problem | None:
+    """Compare the arguments after the call with those that were sent."""
+    after = answer.details["arguments"]
+    for number, (argument, before) in enumerate(case.arguments.items()):
+        if isinstance(before, Array) and _bytes(after[number]) != before.tobytes():
+            text = f"{name} changes its argument {argument} in place; make a copy, or a new array, and write into that."
+            return Problem("changed", text)
+    return None
+
+
+def _bytes(value: Any) -> bytes:
+    return value.tobytes() if isinstance(value, Array) else b""
+
+
+def _problem_of_one(
+    name: str, number: int, results: Sequence[Result], got: Any, expected: Any, tolerance: float
+) -> Problem | None:
+    """Return what is wrong with one result."""
+    result = results[number]
+    if not result.axes:
+        return _problem_of_number(name, number, result, got, expected)
+    if not isinstance(got, Array):
+        forgotten = " Is there a return at its end?" if got is None else ""
+        shape = _axes(result, expected.shape)
+        return Problem("type", f"{name} must return an array {shape}, but returns {_kind(got)}.{forgotten}", number)
+    if got.shape != expected.shape:
+        text = f"{name} returns {result.name} with the shape {got.shape}; {_axes(result, expected.shape)} is right."
+        return Problem("shape", text, number)
+    if got.dtype != expected.dtype:
+        text = (
+            f"{name} returns {result.name} as {got.dtype}; its arguments are {expected.dtype}, and so must the result "
+            f"be. Give np.zeros and np.empty the dtype of an argument, such as x.dtype, and do not use astype."
+        )
+        return Problem("dtype", text, number)
+    with np.errstate(invalid="ignore", over="ignore"):
+        right = abs(got - expected) <= tolerance * max(1.0, float(abs(expected).max(initial=0.0)))
+    if right.all():
+        return None
+    place = tuple(int(index) for index in np.argwhere(~right)[0])
+    if np.isnan(got).any():
+        place = tuple(int(index) for index in np.argwhere(np.isnan(got))[0])
+        where = f"{result.name}{index_text(place)}"
+        text = f"{name} returns NaN in {where}. Is memory of np.empty read before it is written, or 0 divided by 0?"
+        return Problem("nan", text, number, place)
+    return Problem("value", f"{name} returns a wrong {result.name}", number, place)
+
+
+def _problem_of_number(name: str, number: int, result: Result, got: Any, expected: int) -> Problem | None:
+    """Return what is wrong with a result that must be a whole number."""
+    if isinstance(got, float | np.floating):
+        return Problem("type", f"{name} must return a whole number, but returns the float {got!r}; use //.", number)
+    if isinstance(got, bool) or not isinstance(got, int | np.integer):
+        return Problem("type", f"{name} must return a whole number, but returns {_kind(got)}.", number)
+    return None if int(got) == expected else Problem("value", f"{name} returns a wrong {result.name}", number)
+
+
+def _axes(result: Result, shape: tuple[int, ...]) -> str:
+    """Return a shape with the letters of its axes: ``(N, OH, OW, F) = (1, 2, 2, 1)``."""
+    return f"({', '.join(result.axes)}) = {shape}"
+
+
+def _kind(value: Any) -> str:
+    """Return what a value is, in words."""
+    if value is None:
+        return "None"
+    if isinstance(value, Other):
+        return value.kind
+    if isinstance(value, Array):
+        return f"an array of shape {value.shape}"
+    if isinstance(value, tuple | list):
+        return f"a {type(value).__name__} of {len(value)}"
+    return f"{type(value).__name__} {value!r}"[:80]
