@@ -1,7 +1,10 @@
 # Short names for commands that are written out elsewhere; no part of tinycnn depends on make.
-.PHONY: help setup test slow coverage cuda lint types docs docs-check pages bench ci soak fuzz
+.PHONY: help setup test slow lowest colab coverage cuda lint types docs docs-check pages bench dist ci soak fuzz
 
 PYTHON = .venv/bin/python
+UV = .venv/bin/uv
+# What `make lowest` and `make colab` run: all quick tests, or for example TESTS="tests/core tests/saving".
+TESTS =
 
 help:  ## List every target and what it does.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -16,6 +19,16 @@ test:  ## Run the quick tests.
 
 slow:  ## Run the slow tests, which install tinycnn, run the examples, and train networks.
 	.venv/bin/python -m pytest -m slow
+
+lowest:  ## Run the quick tests with the oldest Python and the lowest version of every dependency.
+	$(UV) venv -q --clear -p 3.11 .venv-lowest
+	$(UV) pip install -q -p .venv-lowest --resolution lowest-direct -e ".[test]"
+	.venv-lowest/bin/python -m pytest $(TESTS)
+
+colab:  ## Run the quick tests with the versions that Colab has.
+	$(UV) venv -q --clear -p 3.12 .venv-colab
+	$(UV) pip install -q -p .venv-colab -e ".[test]" "numpy==2.1.*" "numba==0.61.*" "matplotlib==3.10.*"
+	.venv-colab/bin/python -m pytest $(TESTS)
 
 # Numba's kernels are counted too, because they also run as plain Python here.
 coverage:  ## Measure which lines the quick tests run, and fail below 95 percent; takes about 15 minutes.
@@ -64,6 +77,14 @@ bench:  ## Measure and record all benchmarks, and update the pages; needs pip in
 	$(PYTHON) benchmarks/chunks.py --save
 	$(PYTHON) benchmarks/speedrun.py --save
 	$(PYTHON) benchmarks/report.py
+
+# A release does this before it publishes; nothing is published from a developer's machine.
+dist:  ## Build the wheel and the source distribution in dist/, check them, and try the wheel in a fresh environment.
+	rm -rf dist
+	$(PYTHON) -m build
+	$(PYTHON) -m twine check --strict dist/*
+	folder=$$(mktemp -d) && $(PYTHON) -m venv $$folder/venv && $$folder/venv/bin/pip install -q dist/*.whl && \
+	    $$folder/venv/bin/python .ci/smoke.py && $$folder/venv/bin/tinycnn --version && rm -r $$folder
 
 ci:  ## Run every check in a fresh copy, as on a new machine.
 	.ci/run

@@ -1,7 +1,11 @@
 """The notebook in examples/ runs from top to bottom and shows what it should, each picture once."""
 
+import json
 import os
 import re
+import subprocess
+import sys
+import types
 from pathlib import Path
 
 import pytest
@@ -82,3 +86,57 @@ def test_the_notebook_holds_no_outputs():
     notebook = nbformat.read(NOTEBOOK, 4)
     nbformat.validate(notebook)
     assert [cell.outputs for cell in notebook.cells if cell.cell_type == "code" and cell.outputs] == []
+
+
+def sources():
+    """Return the code of the notebook's cells."""
+    cells = json.loads(NOTEBOOK.read_text("utf-8"))["cells"]
+    return ["".join(cell["source"]) for cell in cells if cell["cell_type"] == "code"]
+
+
+def installs(source):
+    return "%pip install" in source
+
+
+@pytest.mark.slow
+def test_the_cells_run_as_a_program_without_jupyter(tmp_path):
+    """What no cell needs is Jupyter, but for the one that installs tinycnn in Colab."""
+    (tmp_path / "program.py").write_text("\n".join(s for s in sources() if not installs(s)), "utf-8")
+    environment = os.environ | {"PYTHONPATH": str(ROOT), "MPLBACKEND": "agg"}
+    command = [sys.executable, "-W", "error::UserWarning", "program.py"]
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert "val_accuracy" in done.stdout
+
+
+class Shell:
+    """Stand in for what IPython puts in the place of a magic."""
+
+    def __init__(self):
+        self.lines = []
+
+    def run_line_magic(self, name, line):
+        self.lines.append((name, line))
+
+
+@pytest.mark.parametrize("colab", [False, True])
+@pytest.mark.parametrize("address", ["", "https://github.com/a-school/cnn"])
+def test_only_in_colab_tinycnn_is_installed_from_the_repository(monkeypatch, colab, address):
+    inputs = pytest.importorskip("IPython.core.inputtransformer2", reason="needs ipykernel, from the extra dev")
+    [source] = [source for source in sources() if installs(source)]
+    source = re.sub(r"REPOSITORY = .*", f"REPOSITORY = {address!r}", source)
+    code = compile(inputs.TransformerManager().transform_cell(source), "cell", "exec")
+    shell = Shell()
+    monkeypatch.delitem(sys.modules, "google.colab", raising=False)
+    if colab:
+        monkeypatch.setitem(sys.modules, "google.colab", types.ModuleType("google.colab"))
+    if colab and not address:
+        with pytest.raises(AssertionError, match="write the address of the repository"):
+            exec(code, {"get_ipython": lambda: shell})
+    else:
+        exec(code, {"get_ipython": lambda: shell})
+    assert shell.lines == ([("pip", "install -q git+{REPOSITORY}")] if colab and address else [])
+
+
+def test_colab_installs_before_anything_else():
+    assert [installs(source) for source in sources()] == [True] + [False] * (len(sources()) - 1)

@@ -26,7 +26,7 @@ import pytest
 ROOT = Path(__file__).parents[2]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
 NOT_SOURCES = shutil.ignore_patterns(
-    ".*_cache", ".git", ".hypothesis", ".venv", "__pycache__", "*.egg-info", "build", "dist", "runs"
+    ".*_cache", ".git", ".hypothesis", ".venv*", "__pycache__", "*.egg-info", "build", "dist", "runs"
 )
 KINDS = ["editable", "normal", "wheel", "sdist"]
 # This is the console script that pip would write if pytest were installed into the bare environment.
