@@ -42,12 +42,14 @@ coverage:  ## Measure which lines the quick tests run, and fail below 95 percent
 cuda:  ## Test the cuda backend in the simulator, without a GPU; needs pip install -e ".[cuda]".
 	NUMBA_ENABLE_CUDASIM=1 $(PYTHON) -m pytest -q -m cuda
 
+# PLW1514: text files are UTF-8, which Windows would not assume. It is one of ruff's preview rules.
 lint:  ## Check the style and the formatting with ruff.
 	.venv/bin/ruff check .
+	.venv/bin/ruff check --preview --select PLW1514 .
 	.venv/bin/ruff format --check .
 
-types:  ## Check the types with mypy.
-	.venv/bin/mypy
+types:  ## Check the types with mypy, as Linux, Windows and macOS have them.
+	for system in linux win32 darwin; do .venv/bin/mypy --platform $$system || exit; done
 
 docs:  ## Build the website in docs/_build/html, where every warning is an error.
 	.venv/bin/sphinx-build -W --keep-going -b html docs docs/_build/html

@@ -37,7 +37,7 @@ def complete(
     train : callable
         ``train(title, seed)`` returns the accuracy after each epoch.
     """
-    record = json.loads(path.read_text()) if path.exists() else {key: {}}
+    record = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {key: {}}
     curves: dict[str, dict[str, list[float]]] = {title: record[key].get(title, {}) for title in titles}
     if record.get("numerics") != about.get("numerics"):
         curves[OURS] = {}

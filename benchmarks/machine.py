@@ -35,7 +35,7 @@ def _blas() -> str:
 
 def _processor() -> str:
     try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
     except OSError:
         lines = []
     names = [line.split(":")[1].strip() for line in lines if line.startswith("model name")]
@@ -102,7 +102,7 @@ class OtherWork:
             for usage in map(resource.getrusage, (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
         )
         try:
-            user, nice, system = Path("/proc/stat").read_text().split(maxsplit=4)[1:4]
+            user, nice, system = Path("/proc/stat").read_text(encoding="utf-8").split(maxsplit=4)[1:4]
         except OSError:
             return time.perf_counter(), ours, ours
         busy = (int(user) + int(nice) + int(system)) / os.sysconf("SC_CLK_TCK")

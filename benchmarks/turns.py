@@ -35,7 +35,7 @@ class Worker:
         if missing:
             raise PeerError(f"{', '.join(missing)} not installed")
         self.peer, self.job = peer, job
-        self._errors = tempfile.TemporaryFile("w+")  # noqa: SIM115  (close() closes the file.)
+        self._errors = tempfile.TemporaryFile("w+", encoding="utf-8")  # noqa: SIM115  (close() closes the file.)
         self._process = subprocess.Popen(
             [sys.executable, str(Path(__file__).with_name("worker.py")), peer, json.dumps(job)],
             stdin=subprocess.PIPE,

@@ -184,7 +184,7 @@ def test_a_run_that_diverges_says_where_and_keeps_the_last_good_state(monkeypatc
     assert "epoch 1, batch 0" in error
     assert "Dense" in error
     assert len(error.splitlines()) == 1
-    assert len(Path("a/history.csv").read_text().splitlines()) == 2
+    assert len(Path("a/history.csv").read_text(encoding="utf-8").splitlines()) == 2
     assert not Path("a/model.safetensors").exists()
     kept = _runs.read_state(Path("a"))
     assert kept.progress.epochs == 1
@@ -344,11 +344,11 @@ def test_an_unfinished_run_is_not_overwritten_unasked(monkeypatch, capsys):
 @pytest.mark.parametrize("name", ["model.safetensors", "history.csv", "run.json", "curves.png"])
 def test_a_file_of_ones_own_is_not_overwritten_unasked(name, capsys):
     Path("a").mkdir()
-    Path("a", name).write_text("mine")
+    Path("a", name).write_text("mine", encoding="utf-8")
     for more in ([], ["--resume"]):
         assert train("--epochs", 1, "--out", "a", *more) == 2
         assert name in capsys.readouterr().err
-    assert Path("a", name).read_text() == "mine"
+    assert Path("a", name).read_text(encoding="utf-8") == "mine"
     assert train("--epochs", 1, "--out", "a", "--overwrite") == 0
     assert not Path("a", name).exists() or Path("a", name).read_bytes() != b"mine"
 
@@ -358,7 +358,7 @@ def test_the_report_on_an_earlier_run_goes_with_it():
     train("--epochs", 1, "--out", "a")
     assert (report.HTML, report.MARKDOWN) == _runs.REPORTS
     for name in (*_runs.REPORTS, "notes.md"):
-        Path("a", name).write_text("on the first run")
+        Path("a", name).write_text("on the first run", encoding="utf-8")
     assert train("--epochs", 1, "--out", "a", "--overwrite") == 0
     assert [path.name for path in Path("a").glob("*.md")] == ["notes.md"]
     assert not Path("a", "report.html").exists()
@@ -389,7 +389,7 @@ def killed(*given, **named):
 def test_the_old_run_stays_whole_until_there_is_a_new_state(monkeypatch):
     train("--epochs", 1, "--seed", 1, "--out", "a")
     for name in (*PICTURES, "notes.txt"):
-        Path("a", name).write_text("old")
+        Path("a", name).write_text("old", encoding="utf-8")
     before = everything_in("a")
     again = ["--epochs", 1, "--seed", 2, "--out", "a", "--overwrite"]
     # Ctrl-C, an error or the end of the process while data are read, a model is built, or the state is written.
@@ -414,14 +414,14 @@ def test_the_old_run_stays_whole_until_there_is_a_new_state(monkeypatch):
     assert seen[0] == seen[-1] == {"checkpoints", "notes.txt"}
     assert train("--epochs", 1, "--seed", 2, "--out", "whole") == 0
     assert_same_run("whole", "a")
-    assert Path("a/notes.txt").read_text() == "old"
+    assert Path("a/notes.txt").read_text(encoding="utf-8") == "old"
 
 
 @pytest.mark.usefixtures("no_pictures")
 def test_a_run_killed_when_it_began_anew_does_not_pass_for_the_finished_one_before(monkeypatch):
     train("--epochs", 1, "--out", "a", "--seed", 2)
     train("--epochs", 2, "--out", "whole", "--seed", 2)
-    Path("a/curves.png").write_text("old")
+    Path("a/curves.png").write_text("old", encoding="utf-8")
     with monkeypatch.context() as patch:
         patch.setattr(_runs, "delete_results", killed)
         with pytest.raises(KilledError):
@@ -443,10 +443,10 @@ def test_epochs_may_not_shrink(monkeypatch, capsys):
         interrupt_at(patch, epoch=1)
         assert train("--epochs", 3, "--out", "a run") == 130
     assert "--out 'a run' --resume" in capsys.readouterr().out  # to be pasted into a shell
-    before = Path("a run/run.json").read_text()
+    before = Path("a run/run.json").read_text(encoding="utf-8")
     assert train("--epochs", 1, "--out", "a run", "--resume") == 1
     assert "is in epoch 2 already, but fit was told to stop after 1" in capsys.readouterr().err
-    assert Path("a run/run.json").read_text() == before
+    assert Path("a run/run.json").read_text(encoding="utf-8") == before
 
 
 @pytest.mark.usefixtures("no_pictures")
@@ -507,7 +507,7 @@ def test_a_finished_run_without_its_states_is_still_finished(capsys):
 def test_files_that_a_killed_run_left_half_written_are_deleted():
     Path("a").mkdir()
     for name in (".model.safetensors.k3_x.part", ".curves.png.abcd.part", ".mine.part"):
-        Path("a", name).write_text("")
+        Path("a", name).write_text("", encoding="utf-8")
     _runs.prepare(Path("a"))
     assert [path.name for path in Path("a").iterdir()] == [".mine.part"]
 
@@ -575,7 +575,7 @@ def test_resume_refuses_another_model_and_foreign_files(capsys):
 
 @pytest.mark.usefixtures("no_pictures")
 def test_a_folder_that_cannot_be_written_is_refused_before_training(monkeypatch, capsys):
-    Path("file").write_text("")
+    Path("file").write_text("", encoding="utf-8")
     monkeypatch.setattr(Sequential, "fit", lambda *a, **k: pytest.fail("trained"))
     for out in ("file", "file/sub"):
         assert train("--out", out) == 1
@@ -738,10 +738,12 @@ def test_a_folder_without_a_run_is_refused(command, capsys):
     assert "nowhere" in capsys.readouterr().err
     Path("broken").mkdir()
     for text in ("{", "[]", '{"model": 3}'):
-        Path("broken/run.json").write_text(text)
+        Path("broken/run.json").write_text(text, encoding="utf-8")
         assert main([name, "broken", *rest]) == 1
         assert "run.json" in capsys.readouterr().err
-    Path("broken/run.json").write_text('{"model": "ladder_02", "data": "digits", "backend": "reference"}')
+    Path("broken/run.json").write_text(
+        '{"model": "ladder_02", "data": "digits", "backend": "reference"}', encoding="utf-8"
+    )
     assert main([name, "broken", *rest]) == 1
     assert "model.safetensors" in capsys.readouterr().err
 
@@ -796,7 +798,7 @@ def test_module_is_the_command():
     assert command("summary").returncode == 2
 
 
-@pytest.mark.parametrize("encoding", ["ascii", "latin-1"])
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1", "cp1252"])  # Windows's console has cp1252
 def test_a_terminal_without_unicode_is_no_error(encoding):
     result = command("summary", "ladder_00", PYTHONIOENCODING=encoding)
     assert result.returncode == 0

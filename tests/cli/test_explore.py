@@ -79,7 +79,7 @@ def test_a_file_has_no_images_unless_they_are_named(served: list[Any]) -> None:
 
 
 def test_kernels_of_a_learner_run_on_the_page(served: list[Any]) -> None:
-    Path("mine.py").write_text("def relu_forward(x):\n    return x * (x > 0)\n")
+    Path("mine.py").write_text("def relu_forward(x):\n    return x * (x > 0)\n", encoding="utf-8")
     assert main(["explore", "ladder_03", "--data", "digits", "--kernels", "mine.py"]) == 0
     [(session, _, _)] = served
     assert session.mine.kernels == ["relu_forward"]
@@ -105,7 +105,7 @@ def test_kernels_of_a_learner_run_on_the_page(served: list[Any]) -> None:
 def test_what_does_not_work_is_named(
     served: list[Any], arguments: list[str], says: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    Path("broken.py").write_text("def relu_forward(x:\n")
+    Path("broken.py").write_text("def relu_forward(x:\n", encoding="utf-8")
     Sequential([layers.Input((8,)), layers.Dense(2)]).save("wide.safetensors")
     models.build("ladder_02").save("plain.safetensors")
     assert main(["explore", *arguments]) in (1, 2)

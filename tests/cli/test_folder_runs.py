@@ -275,7 +275,7 @@ def test_a_description_that_no_run_has_written(changes, capsys):
         content.update(changes)
     else:
         content["pictures"].update(changes)
-    path.write_text(json.dumps(content))
+    path.write_text(json.dumps(content), encoding="utf-8")
     capsys.readouterr()
     for command in (["evaluate", "run"], ["predict", "run", "0"], ["report", "run"]):
         assert main(command) == 1

@@ -98,7 +98,7 @@ def test_folders(run_folder, capsys, monkeypatch):
     Path("mine", "deep").mkdir(parents=True)
     for number, name in enumerate(("b.JPG", "a.png", "c.gif", ".hidden.png", "deep/d.png")):
         Image.fromarray(page(digits[number])).save(Path("mine", name))
-    Path("mine", "notes.txt").write_text("no picture")
+    Path("mine", "notes.txt").write_text("no picture", encoding="utf-8")
     assert main(["predict", run_folder, "mine", "--save-input", "seen.png"]) == 0
     out, err = capsys.readouterr()
     titles = [line.split(":")[0] for line in out.splitlines() if line.startswith("mine")]
@@ -106,7 +106,7 @@ def test_folders(run_folder, capsys, monkeypatch):
     assert sorted(path.name for path in Path().glob("seen*")) == ["seen-1.png", "seen-2.png", "seen-3.png"]
     assert err == ""
 
-    Path("mine", "broken.png").write_text("hello")
+    Path("mine", "broken.png").write_text("hello", encoding="utf-8")
     monkeypatch.chdir("mine")
     assert main(["predict", "../run", "."]) == 1
     out, err = capsys.readouterr()
@@ -193,7 +193,7 @@ def test_colours_stay_in_a_network_for_cifar(capsys):
 
 
 def test_predict_refuses(run_folder, capsys):
-    Path("text.png").write_text("hello")
+    Path("text.png").write_text("hello", encoding="utf-8")
     Image.effect_noise((100, 100), 50).save("whole.png")
     data = Path("whole.png").read_bytes()
     Path("cut.png").write_bytes(data[: len(data) // 2])

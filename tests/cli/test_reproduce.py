@@ -179,10 +179,10 @@ def test_unfinished_work_of_another_recipe_is_refused(
 
 def test_the_folder_of_a_run_is_not_mistaken_for_damaged_records(capsys: pytest.CaptureFixture[str]) -> None:
     Path("run").mkdir()
-    Path("run/run.json").write_text("{}")
+    Path("run/run.json").write_text("{}", encoding="utf-8")
     assert reproduce(OTHER, "--out", "run") == 2
     assert "run holds a run of 'tinycnn train'; give another folder" in capsys.readouterr().err
-    assert Path("run/run.json").read_text() == "{}"
+    assert Path("run/run.json").read_text(encoding="utf-8") == "{}"
 
 
 def test_settings_are_chosen_without_the_test_set(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -275,7 +275,7 @@ def good(tmp_path: Path) -> Path:
     ],
 )
 def test_a_damaged_record_is_named(good: Path, changes: dict[str, Any], said: str) -> None:
-    good.write_text(json.dumps(json.loads(good.read_text()) | changes))
+    good.write_text(json.dumps(json.loads(good.read_text(encoding="utf-8")) | changes), encoding="utf-8")
     with pytest.raises(ValueError, match="is not a record of 'tinycnn reproduce'") as caught:
         records.read(good)
     assert said in str(caught.value)
@@ -292,9 +292,9 @@ def test_a_record_cut_short_stops_everything_before_hours_of_work(
 
 
 def test_what_a_record_lacks_is_said(good: Path) -> None:
-    values = json.loads(good.read_text())
+    values = json.loads(good.read_text(encoding="utf-8"))
     del values["val_accuracy"]
-    good.write_text(json.dumps(values))
+    good.write_text(json.dumps(values), encoding="utf-8")
     with pytest.raises(ValueError, match="it lacks 'val_accuracy'"):
         records.read(good)
 
@@ -409,7 +409,7 @@ def test_damaged_notes_of_unfinished_work_are_named(
     undo = stop_after(monkeypatch, 2, ctrl_c)
     assert reproduce(NAME, "--seeds", "1") == 130
     undo()
-    Path(f"results/.work/{NAME}-seed0/recipe.json").write_text(text)
+    Path(f"results/.work/{NAME}-seed0/recipe.json").write_text(text, encoding="utf-8")
     assert reproduce(NAME, "--seeds", "1") == 1
     assert "recipe.json is damaged; move the folder" in capsys.readouterr().err.replace("\n", " ")
 

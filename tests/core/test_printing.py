@@ -59,7 +59,7 @@ def closed():
 
 
 def detached():
-    stream = io.TextIOWrapper(io.BytesIO())
+    stream = io.TextIOWrapper(io.BytesIO(), encoding="utf-8")
     stream.detach()
     return stream
 

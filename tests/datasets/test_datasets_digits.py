@@ -11,10 +11,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-import pooch
 import pytest
 from numpy.typing import NDArray
 
+from tinycnn.core import system
 from tinycnn.datasets import _drawing, _glyphs, _outlines, digits
 
 
@@ -23,7 +23,7 @@ def data(tmp_path_factory):
     """Return the real data set, which is drawn once for this module and not in the user's cache."""
     with pytest.MonkeyPatch.context() as patch:
         folder = tmp_path_factory.mktemp("digits")
-        patch.setattr(pooch, "os_cache", lambda project: folder / project)
+        patch.setattr(system, "cache_folder", lambda: folder / "tinycnn")
         yield digits.load_data()
 
 
@@ -222,7 +222,7 @@ def small(tmp_path: Path, monkeypatch) -> list[int]:
     monkeypatch.setattr(digits, "N_TRAIN", 20)
     monkeypatch.setattr(digits, "N_TEST", 10)
     monkeypatch.setattr(digits, "_draw_records", draw_records)
-    monkeypatch.setattr(pooch, "os_cache", lambda project: tmp_path / project)
+    monkeypatch.setattr(system, "cache_folder", lambda: tmp_path / "tinycnn")
     return drawn
 
 

@@ -18,9 +18,9 @@ import threading
 import time
 from pathlib import Path
 
-import pooch
 import pytest
 
+from tinycnn.core import system
 from tinycnn.datasets import DownloadError, _fetch, cifar10
 from tinycnn.datasets._fetch import fetch
 
@@ -342,9 +342,9 @@ _CIFAR10 = """
 import hashlib, sys
 sys.path.insert(0, {root!r})
 from pathlib import Path
-import pooch
+from tinycnn.core import system
 from tinycnn.datasets import cifar10
-pooch.os_cache = lambda name: Path({folder!r})
+system.cache_folder = lambda: Path({folder!r})
 cifar10.MIRRORS = ({mirror!r},)
 cifar10.ARCHIVE_CHECKSUM = {checksum!r}
 cifar10.RECORDS, cifar10.BATCH_BYTES = 10, 10 * 3073
@@ -386,7 +386,7 @@ def test_two_processes_that_unpack_the_same_archive(server, tmp_path, monkeypatc
 
 def test_a_cache_that_cannot_be_written_is_told_with_the_ways_out(server, tmp_path, monkeypatch):
     (tmp_path / "cache").write_bytes(b"a file in the way")
-    monkeypatch.setattr(pooch, "os_cache", lambda name: tmp_path / "cache")
+    monkeypatch.setattr(system, "cache_folder", lambda: tmp_path / "cache")
     monkeypatch.delenv("TINYCNN_DATA", raising=False)
     monkeypatch.setattr(cifar10, "MIRRORS", (f"{server.url}/good/",))
     with pytest.raises(DownloadError, match="What you can do"):

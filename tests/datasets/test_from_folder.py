@@ -331,7 +331,7 @@ def test_folders_without_classes():
         from_folder("pics")
     for name in ("bee", "cow"):
         Path("pics", name).mkdir()
-    Path("pics/cow/notes.txt").write_text("x")
+    Path("pics/cow/notes.txt").write_text("x", encoding="utf-8")
     with pytest.raises(DataFileError, match="no pictures of the classes bee, cow: put some"):
         from_folder("pics")
 

@@ -136,7 +136,7 @@ def test_more_than_eight_bits(values, name):
 
 
 def test_what_is_no_picture_is_refused_by_name():
-    Path("text.png").write_text("hello")
+    Path("text.png").write_text("hello", encoding="utf-8")
     with pytest.raises(ValueError, match=r"text\.png is not a picture that can be read: save it as PNG, JPEG"):
         load_image("text.png", (28, 28, 1))
     with pytest.raises(FileNotFoundError, match=r"no such file: no\.png"):

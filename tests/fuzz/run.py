@@ -118,7 +118,7 @@ def work(name: str, seed: int, first: int, last: int, progress: str) -> None:
 
 def _limit_memory() -> int:
     """Limit how much more memory the process may take; return the MB that it holds now."""
-    pages = int(Path("/proc/self/statm").read_text().split()[0])
+    pages = int(Path("/proc/self/statm").read_text(encoding="utf-8").split()[0])
     limit = pages * resource.getpagesize() + MEGABYTES * 2**20
     resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
     return _peak()

@@ -197,7 +197,7 @@ def test_what_cannot_be_copied_stands_for_itself():
     class Logging(layers.Flatten):
         def __init__(self, **base):
             super().__init__(**base)
-            self.file, self.seen = io.TextIOWrapper(io.BytesIO()), []
+            self.file, self.seen = io.TextIOWrapper(io.BytesIO(), encoding="utf-8"), []
 
         def forward(self, x):
             self.seen.append(1)

@@ -68,7 +68,7 @@ def resources(ptx):
         return {}
     with tempfile.TemporaryDirectory() as folder:
         source = Path(folder, "kernel.ptx")
-        source.write_text(ptx)
+        source.write_text(ptx, encoding="utf-8")
         command = [PTXAS, "-v", f"-arch=sm_{ARCHITECTURE[0]}{ARCHITECTURE[1]}", source, "-o", Path(folder, "kernel")]
         report = subprocess.run(command, capture_output=True, text=True, check=True).stderr
 

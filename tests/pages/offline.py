@@ -59,7 +59,7 @@ def write_python3(path: Path, python: Path) -> None:
 
 def write_program(path: Path, text: str) -> None:
     """Write a file that can be run."""
-    path.write_text(text)
+    path.write_text(text, encoding="utf-8")
     path.chmod(0o755)
 
 

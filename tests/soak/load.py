@@ -38,7 +38,7 @@ def digest(model: Sequential) -> str:
 
 def resident() -> int:
     """Return the bytes of memory that this process holds."""
-    with open("/proc/self/statm") as file:
+    with open("/proc/self/statm", encoding="utf-8") as file:
         return int(file.read().split()[1]) * 4096
 
 

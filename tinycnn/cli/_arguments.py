@@ -6,6 +6,8 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+from ..core.system import check_name
+
 DATA = ("mnist", "fashion_mnist", "cifar10", "digits")
 
 
@@ -47,8 +49,10 @@ def set_threads(count: int | None, backend: str) -> int:
         os.environ["NUMBA_NUM_THREADS"] = str(count)
     import numba
 
+    from ..core.starting import choose_threads
     from ..kernels.threads import thread_count
 
+    choose_threads()
     if count is not None:
         thread_count()  # it starts the threads so that they wait as they should
         try:
@@ -67,6 +71,16 @@ def folder_name(text: str) -> Path:
     if not text:
         raise argparse.ArgumentTypeError("the name of a folder is empty; the current folder is called '.'")
     return Path(text)
+
+
+def check_new_folder(folder: Path) -> None:
+    """Raise UsageError if a folder would have to be made whose name is not allowed on every system."""
+    for path in (folder, *folder.parents):
+        if path.name not in ("", "..") and not path.is_dir():
+            try:
+                check_name(path.name)
+            except ValueError as error:
+                raise UsageError(f"--out: {error}") from None
 
 
 def whole_number(minimum: int, maximum: int = 2**63 - 1) -> Callable[[str], int]:

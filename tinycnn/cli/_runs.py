@@ -4,7 +4,6 @@ import csv
 import io
 import json
 import re
-import tempfile
 import time
 import warnings
 from collections.abc import Mapping
@@ -14,7 +13,7 @@ from typing import Any, NamedTuple
 
 from .. import sequential
 from ..callbacks import BackupAndRestore, Callback, EarlyStopping, Logs
-from ..core.files import PART, check_destination, make_folder, parse_json, read_whole, write_whole
+from ..core.files import PART, check_destination, check_folder, delete, make_folder, parse_json, read_whole, write_whole
 from ..saving import fit_state
 from ..saving.state_folder import StateFolder
 from ..sequential import Sequential
@@ -254,14 +253,10 @@ def prepare(folder: Path) -> None:
     make_folder(folder)
     for name in RESULTS:
         check_destination(folder / name)
-    try:
-        with tempfile.TemporaryFile(dir=folder):
-            pass
-        for path in folder.glob(f".*{PART}"):
-            if _HALF_WRITTEN.fullmatch(path.name):  # left behind by a run that was killed
-                path.unlink(missing_ok=True)
-    except OSError as error:
-        raise OSError(f"cannot write into the folder {folder}: {error.strerror}") from error
+    check_folder(folder)
+    for path in folder.glob(f".*{PART}"):
+        if _HALF_WRITTEN.fullmatch(path.name):  # left behind by a run that was killed
+            delete(path)
 
 
 def results_in(folder: Path) -> list[str]:
@@ -273,7 +268,7 @@ def delete_results(folder: Path) -> None:
     """Delete what an earlier run has left beside its states, and the report on it if there is one."""
     reports = REPORTS if (folder / RUN).exists() else ()
     for name in (*reports, *RESULTS):
-        (folder / name).unlink(missing_ok=True)
+        delete(folder / name)
 
 
 def write_history(folder: Path, progress: Progress) -> None:

@@ -3,7 +3,7 @@
 import argparse
 
 from ..core.printing import say
-from ._arguments import add_model_name, add_threads, folder_name, set_threads, whole_number
+from ._arguments import add_model_name, add_threads, check_new_folder, folder_name, set_threads, whole_number
 
 HELP = "Measure where the time of a training step goes, layer by layer"
 EXAMPLE = "tinycnn profile ladder_10 --out runs/profile"
@@ -32,6 +32,7 @@ def run(args: argparse.Namespace) -> int:
     from . import _runs
 
     if args.out is not None:
+        check_new_folder(args.out)
         _runs.prepare(args.out)
     recipe = models.recipe(args.name)
     with use_backend("cpu"):

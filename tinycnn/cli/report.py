@@ -38,7 +38,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Write the page."""
-    from ..core.files import check_destination, make_folder, write_whole
+    from ..core.files import check_destination, delete, make_folder, write_whole
     from ._results import beside, blocks, choices, figures, one_run, page, records
 
     if one_run.is_run(args.folder):
@@ -61,7 +61,7 @@ def run(args: argparse.Namespace) -> int:
             write_whole(folder / f"{picture.name}.png", _drawn(picture))
         write_whole(args.docs / PAGE, markdown_page(shown).encode())
         for name in before - {f"{picture.name}.png" for picture in pictures}:
-            (folder / name).unlink(missing_ok=True)
+            delete(folder / name)
         say(f"{args.docs / PAGE}, and {len(pictures)} pictures in {folder}")
         return 0
     _write(args.folder, shown, page.TITLE)

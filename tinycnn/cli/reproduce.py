@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ..core.printing import say
-from ._arguments import UsageError, add_threads, folder_name, set_threads, whole_number
+from ._arguments import UsageError, add_threads, check_new_folder, folder_name, set_threads, whole_number
 
 HELP = "Train networks by their recipes and keep a record of each run"
 EXAMPLE = "tinycnn reproduce ladder_03 ladder_09 --seeds 1 --out results/"
@@ -54,6 +54,7 @@ def run(args: argparse.Namespace) -> int:
     folder = args.out / running.WORK / f"held-out-{args.hold_out}" if args.hold_out else args.out
     if (folder / _runs.RUN).exists():
         raise UsageError(f"{folder} holds a run of 'tinycnn train'; give another folder for records as --out")
+    check_new_folder(folder)
     _runs.prepare(folder)
     # All existing records are read first, so that a damaged one is found before hours of work.
     done = {(r["name"], r["seed"]): r for group in records.read_all(folder).values() for r in group}

@@ -1,7 +1,6 @@
 """``tinycnn train NAME``: train a documented network by its recipe."""
 
 import argparse
-import shlex
 import statistics
 import warnings
 from dataclasses import replace
@@ -10,8 +9,17 @@ from typing import Any
 
 from ..core.backend import BACKENDS, DEVICE_BACKENDS
 from ..core.printing import ERR, say
+from ..core.system import quoted
 from . import _picture_options
-from ._arguments import UsageError, add_model_name, add_threads, folder_name, set_threads, whole_number
+from ._arguments import (
+    UsageError,
+    add_model_name,
+    add_threads,
+    check_new_folder,
+    folder_name,
+    set_threads,
+    whole_number,
+)
 from ._origin import check_exists, data_name, is_folder
 
 HELP = "Train a network by its recipe and keep the model and figures"
@@ -51,6 +59,7 @@ def run(args: argparse.Namespace) -> int:
     check_exists(args.data)
     recipe = models.recipe(args.name)
     folder = args.out or Path("runs") / f"{args.name}-{Path(args.data).resolve().name if args.data else recipe.data}"
+    check_new_folder(folder)
     before, finished = _earlier(folder) if args.resume else (None, None)
     known = before.settings if before else finished[0] if finished else None
     settings = _resumed(args, known, folder) if known else _fresh(args, recipe)
@@ -117,7 +126,7 @@ _OTHERWISE = "--overwrite begins anew and deletes what is there, and another --o
 
 def _resume_line(settings: Any, folder: Path) -> str:
     """Return the command that continues a run."""
-    data, out = shlex.quote(settings.data), shlex.quote(str(folder))
+    data, out = quoted(settings.data), quoted(str(folder))
     return f"tinycnn train {settings.model} --data {data} --out {out} --resume"
 
 
@@ -315,7 +324,7 @@ def _command(settings: Any) -> str:
     """Return the command that gives the same figures, without ``--out``, which only concerns this machine."""
     more = "" if settings.pictures is None else _picture_options.text(settings.pictures)
     return (
-        f"tinycnn train {settings.model} --data {shlex.quote(settings.data)}{more} --epochs {settings.epochs} "
+        f"tinycnn train {settings.model} --data {quoted(settings.data)}{more} --epochs {settings.epochs} "
         f"--batch-size {settings.batch_size} --seed {settings.seed} --backend {settings.backend}"
     )
 

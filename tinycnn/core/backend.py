@@ -17,6 +17,7 @@ from ..kernels import aligned
 from ..kernels.loading import no_collection
 from .messages import shown, unknown
 from .overlay import Overlay
+from .starting import choose_threads, kernel_cache
 from .types import Array
 
 #: The backends that run on every machine. Their arrays are NumPy's.
@@ -118,9 +119,12 @@ def unavailable(name: str) -> str | None:
 @cache
 def _load(name: str) -> ModuleType:
     """Import the module of a backend's kernels, and warn if compiled kernels cannot be kept; each is done once."""
-    with no_collection():
-        kernels = importlib.import_module(f"tinycnn.kernels.{name}")
-    if name == "cpu":
+    if name != "cpu":
+        with no_collection():
+            return importlib.import_module(f"tinycnn.kernels.{name}")
+    with no_collection(), kernel_cache():
+        choose_threads()
+        kernels = importlib.import_module("tinycnn.kernels.cpu")
         _warn_without_cache_folder()
     return kernels
 

@@ -6,13 +6,18 @@ Only plain files of a limited size are read, and JSON is parsed without surprise
 import errno
 import json
 import os
+import secrets
 import stat
-import tempfile
+import time
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
+from . import system
 from .messages import shown
+
+T = TypeVar("T")
 
 #: How deep lists and objects may be nested. A model's configuration has seven levels.
 MAX_DEPTH = 32
@@ -20,6 +25,12 @@ MAX_DEPTH = 32
 PART = ".part"
 #: How many links may lead to a file one after another, as in Linux.
 _MAX_LINKS = 40
+#: How many seconds to wait, where it matters, until another program closes a file, and the first and longest pause.
+PATIENCE, _FIRST_PAUSE, _LONGEST_PAUSE = 2.0, 0.01, 0.25
+#: How many names to try for a temporary file; each is one of four thousand million.
+_TRIES = 20
+#: What :func:`os.open` is told for a new file: nobody else's, and on Windows without a translation of line ends.
+_NEW_FILE = os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0) | getattr(os, "O_NOINHERIT", 0)
 
 
 def check_plain_file(path: Path, max_bytes: int) -> int:
@@ -112,8 +123,11 @@ def write_whole(path: str | os.PathLike[str], data: bytes, *, follow_links: bool
     """Write a file completely or not at all.
 
     The bytes go to a temporary file in the same folder, which is flushed to the disk and then renamed. The folder is
-    flushed as well, because the new name is part of it. If anything fails before the renaming, an older file of that
-    name stays as it was, and no temporary file is left behind.
+    flushed as well, where the system can do that, because the new name is part of it. If anything fails before the
+    renaming, an older file of that name stays as it was, and no temporary file is left behind.
+
+    Windows refuses to replace a file that any program has open, such as a virus scanner that looks at each new file.
+    The renaming is then tried again for :data:`PATIENCE` seconds.
 
     Parameters
     ----------
@@ -208,21 +222,95 @@ def _cannot_write(path: Path, error: OSError, reason: str) -> OSError:
 
 
 def _write_whole(path: Path, data: bytes) -> None:
-    # Only part of a long name is used, because a file system limits the length of the temporary name too.
-    handle, temporary = tempfile.mkstemp(prefix=f".{path.name[:50]}.", suffix=PART, dir=path.parent)
+    handle, temporary = _new_file(path.parent, path.name)
     try:
         with os.fdopen(handle, "wb") as file:
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
-        os.chmod(temporary, _mode(path))
-        os.replace(temporary, path)
+        mode = _mode(path)
+        if system.on_windows() and not mode & stat.S_IWRITE:
+            raise PermissionError(errno.EACCES, "it is marked as read-only; clear that mark, or give another name")
+        os.chmod(temporary, mode)
+        _patiently(lambda: os.replace(temporary, path))
     except BaseException:
         # If the temporary file cannot be deleted either, the first error is still the one to report.
         with suppress(OSError):
             os.unlink(temporary)
         raise
-    _flush_folder(path.parent)
+    if system.can_flush_folders():
+        _flush_folder(path.parent)
+
+
+def _new_file(folder: Path, name: str) -> tuple[int, Path]:
+    """Make a new file with a temporary name; return its handle and its path.
+
+    :func:`tempfile.mkstemp` is not used, because in a folder that cannot be written to it goes on trying on Windows,
+    practically for ever: it takes each refusal for a name that a folder has already.
+    """
+    for _ in range(_TRIES):
+        # Only part of a long name is used, because a file system limits the length of the temporary name too.
+        path = folder / f".{name[:50]}.{secrets.token_hex(4)}{PART}"
+        with suppress(FileExistsError):
+            return os.open(path, _NEW_FILE, 0o600), path
+    raise FileExistsError(errno.EEXIST, f"no name for a temporary file is free in {folder}")
+
+
+def _patiently(operation: Callable[[], T]) -> T:
+    """Return what an operation on a file returns, and try again for a while if another program has the file open.
+
+    Only Windows refuses that, and it says no more than that the access is denied.
+    """
+    begun, pause = time.monotonic(), _FIRST_PAUSE
+    while True:
+        try:
+            return operation()
+        except PermissionError as error:
+            if system.can_replace_open_files():
+                raise
+            left = PATIENCE - (time.monotonic() - begun)
+            if left <= 0:
+                reason = (
+                    f"another program has had it open for {PATIENCE:g} s, such as a viewer, a virus scanner or a "
+                    "program that synchronizes folders, or you may not change it. Nothing is lost: what was there "
+                    "before is still there. Close it in the other program and try again"
+                )
+                raise PermissionError(error.errno or errno.EACCES, reason) from error
+        time.sleep(min(pause, left))
+        pause = min(2 * pause, _LONGEST_PAUSE)
+
+
+def delete(path: str | os.PathLike[str]) -> None:
+    """Delete a file if there is one; on Windows, wait a while if another program has it open.
+
+    Raises
+    ------
+    OSError
+        If it cannot be deleted; the message names it and the reason.
+    """
+    try:
+        _patiently(lambda: os.unlink(path))
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise type(error)(error.errno, f"cannot delete {path}: {error.strerror or error}") from error
+
+
+def check_folder(folder: str | os.PathLike[str]) -> None:
+    """Check that files can be written into a folder, by writing one and deleting it again.
+
+    Raises
+    ------
+    OSError
+        If they cannot; the message names the folder and the reason.
+    """
+    try:
+        handle, path = _new_file(Path(folder), "probe")
+        os.close(handle)
+        _patiently(lambda: os.unlink(path))
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise type(error)(error.errno, f"cannot write into the folder {folder}: {reason}") from error
 
 
 def _flush_folder(folder: Path) -> None:

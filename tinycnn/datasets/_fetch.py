@@ -16,6 +16,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import SplitResult, urljoin, urlsplit
 
+from ..core import system
+from ..core.files import check_folder, make_folder
 from ..core.printing import ERR
 from ._own_files import ENVIRONMENT_VARIABLE, users_root
 
@@ -38,8 +40,8 @@ class DownloadError(OSError):
 
 
 def cache_folder() -> Path:
-    """Return the platform's cache folder for tinycnn, for example ``~/.cache/tinycnn``, without creating it."""
-    return Path(_pooch().os_cache("tinycnn"))
+    """Return the system's cache folder for tinycnn, for example ``~/.cache/tinycnn``, without creating it."""
+    return system.cache_folder()
 
 
 def missing_files(folder: Path, names: Iterable[str]) -> list[str]:
@@ -127,10 +129,15 @@ def fetch(checksums: Mapping[str, str], mirrors: Iterable[str], target: Path) ->
     order = list(mirrors)
     for name, checksum in checksums.items():
         tried = []
-        if (target / name).is_file() and not _matches(target / name, checksum):
+        if (target / name).is_file():
+            if _matches(target / name, checksum):
+                continue
             tried.append(f"{target / name}: not the published file, its checksum is not {checksum}")
         for mirror in list(order):
             try:
+                # pooch would try the folder with Python's function for temporary files, which may not end on Windows.
+                make_folder(target)
+                check_folder(target)
                 pooch.retrieve(f"{mirror}{name}", checksum, fname=name, path=target, downloader=download)
             # OSError comes from the disk, the network or HTTP (the errors of requests derive from it); ValueError means
             # a wrong checksum.

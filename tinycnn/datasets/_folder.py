@@ -15,6 +15,7 @@ import numpy as np
 from ..core.checks import boolean, choice, integer, pair, real
 from ..core.checks import path as checked_path
 from ..core.messages import bytes_text
+from ..core.system import memory_bytes
 from . import _class_folders, _image_file
 from ._class_folders import Entry
 from ._formats import Images, Labels
@@ -197,8 +198,8 @@ def _text(size: tuple[int, int]) -> str:
 def _check_memory(count: int, shape: tuple[int, int, int]) -> None:
     """Raise ValueError if so many images are more than the memory of the machine."""
     needed = count * int(np.prod(shape, dtype=object))
-    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    if needed > memory:
+    memory = memory_bytes()
+    if memory is not None and needed > memory:
         raise ValueError(
             f"image_size: {count} images of {'x'.join(map(str, shape))} bytes are {bytes_text(needed)}, more than the "
             f"memory of this machine ({bytes_text(memory)}); give a smaller image_size"

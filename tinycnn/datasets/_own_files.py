@@ -10,6 +10,8 @@ import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from ..core.system import unsetting
+
 #: The environment variable that names a folder with ``mnist/``, ``fashion-mnist/`` and ``cifar-10/``.
 ENVIRONMENT_VARIABLE = "TINYCNN_DATA"
 
@@ -26,7 +28,7 @@ def users_root() -> Path | None:
     if not text:
         return None
     root = Path(os.path.expanduser(text))  # "~name" of an unknown user stays as it is
-    cure = f"correct it, or unset it to use the cache folder and downloads: unset {ENVIRONMENT_VARIABLE}"
+    cure = f"correct it, or unset it to use the cache folder and downloads: {unsetting(ENVIRONMENT_VARIABLE)}"
     if not root.exists():
         raise FileNotFoundError(f"{ENVIRONMENT_VARIABLE} names {text}, which does not exist; {cure}")
     if not root.is_dir():

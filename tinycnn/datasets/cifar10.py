@@ -16,7 +16,7 @@ from typing import Any, BinaryIO, cast
 
 import numpy as np
 
-from ..core.files import make_folder, write_whole
+from ..core.files import check_folder, make_folder, write_whole
 from ..core.public import listing
 from ._fetch import fetch, in_cache
 from ._formats import DataFileError, DataSet, read_records
@@ -128,6 +128,7 @@ def _fill_cache(cached: Path) -> None:
         if (own / ARCHIVE).is_file():
             extract(own / ARCHIVE, cached)
             return
+    check_folder(cached.parent)  # Python's own function for temporary folders may not end on Windows if it cannot write
     # The archive gets a folder of its own, because another process may be doing the same: it must neither find this
     # one's archive half written nor see it disappear.
     with tempfile.TemporaryDirectory(prefix=".download-", dir=cached.parent) as folder:

@@ -16,7 +16,7 @@ from typing import Any
 import safetensors
 import safetensors.numpy
 
-from ..core.files import PART, make_folder, parse_json, read_whole, write_whole
+from ..core.files import PART, delete, make_folder, parse_json, read_whole, write_whole
 from ..core.types import Array
 from . import model_file
 
@@ -94,13 +94,13 @@ class StateFolder:
         self._good = [*self._good, path][-KEPT:]
         for old in paths:
             if old not in self._good:
-                _delete(old)
+                delete(old)
         return path
 
     def clear(self) -> None:
         """Delete all states, the newest one last, so that at no moment an older one is the newest."""
         for path in self._paths():
-            _delete(path)
+            delete(path)
 
     def _paths(self) -> list[Path]:
         """Return the files of all states by their numbers, the newest last."""
@@ -108,14 +108,6 @@ class StateFolder:
             return []
         found = {int(match[1]): path for path in self.folder.iterdir() if (match := _NAME.fullmatch(path.name))}
         return [found[number] for number in sorted(found)]
-
-
-def _delete(path: Path) -> None:
-    """Delete a file, or raise an OSError that names it."""
-    try:
-        path.unlink(missing_ok=True)
-    except OSError as error:
-        raise type(error)(error.errno, f"cannot delete {path}: {error.strerror}") from error
 
 
 def sealed(arrays: Mapping[str, Array], description: Mapping[str, Any]) -> bytes:
