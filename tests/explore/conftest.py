@@ -28,6 +28,7 @@ def page(browser: Any) -> Iterator[Any]:
     page = context.new_page()
     if slowness := os.environ.get("TINYCNN_SLOW_BROWSER"):  # It finds tests that take a moment for granted.
         context.new_cdp_session(page).send("Emulation.setCPUThrottlingRate", {"rate": float(slowness)})
+        page.set_default_timeout(30_000 * float(slowness))  # A page that is merely slow has done nothing wrong.
     problems: list[str] = []
 
     def heard(message: Any) -> None:
