@@ -81,7 +81,6 @@ def wait_for_bars(page: Any, texts: list[str]) -> None:
     page.wait_for_function(
         "texts => [...document.querySelectorAll('.bars tbody tr')].map((tr) => tr.cells[1].innerText).join() === texts",
         arg=",".join(texts),
-        timeout=10_000,
     )
 
 

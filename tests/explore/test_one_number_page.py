@@ -51,9 +51,7 @@ def shown(text: float) -> str:
 
 
 def wait_for_answer(page: Any, text: str) -> None:
-    page.wait_for_function(
-        "text => document.querySelector('p.answer[data-part]').textContent.includes(text)", arg=text, timeout=60_000
-    )
+    page.wait_for_function("text => document.querySelector('p.answer[data-part]').textContent.includes(text)", arg=text)
 
 
 def check_the_target(page: Any) -> None:
@@ -97,9 +95,7 @@ def test_what_is_drawn_is_answered_with_a_number_and_has_no_target(live: Any) ->
     before = said.text_content()
     live.locator("canvas.surface").focus()
     live.keyboard.press("Space")
-    live.wait_for_function(
-        "before => document.querySelector('.studio p.answer').textContent !== before", arg=before, timeout=60_000
-    )
+    live.wait_for_function("before => document.querySelector('.studio p.answer').textContent !== before", arg=before)
     live.get_by_role("button", name="Follow the drawing").click()
     wait_for_answer(live, "Loss for the target 0: ")
     assert live.get_by_label("Loss for the target").get_attribute("placeholder") == "0, it has none"

@@ -159,7 +159,7 @@ def test_a_file_that_is_cut_off_says_so(page: Any, tmp_path: Path) -> None:
         path.write_bytes(whole[: int(length)])
         page.goto("about:blank")
         page.goto(path.as_uri())
-        said = page.locator("[role=alert]").inner_text(timeout=5000)
+        said = page.locator("[role=alert]").inner_text()
         assert "the file is cut off, its end is missing" in said, length
         assert "--record FILE" in said
     # Before that, no script runs; the title says it, and it is visible in the page.
