@@ -1,5 +1,5 @@
 # Short names for commands that are written out elsewhere; no part of tinycnn depends on make.
-.PHONY: help setup test slow lowest colab coverage cuda lint types docs docs-check pages bench dist ci soak fuzz
+.PHONY: help setup test slow lowest colab coverage cuda lint types docs docs-check notebooks pages bench dist ci soak fuzz
 
 PYTHON = .venv/bin/python
 UV = .venv/bin/uv
@@ -56,6 +56,9 @@ docs:  ## Build the website in docs/_build/html, where every warning is an error
 
 docs-check:  ## Run the examples in docstrings and documents, and check their links.
 	.venv/bin/python -m pytest tests/project/test_docs.py tests/project/test_pages.py -m "slow or not slow"
+
+notebooks:  ## Make notebooks of the course's pages in docs/_build/notebooks.
+	$(PYTHON) docs/course/make_notebooks.py
 
 # Seconds and speeds stay as they are where nothing else differs, so a second run changes nothing.
 pages:  ## Follow the README, the tour and the how-to pages as a newcomer, and write what they print into them.

@@ -42,7 +42,9 @@ def planted_in(source: str, error: Planted) -> str:
     for old, new in error.edits:
         assert changed.count(old) == 1, f"{error.name}: {old!r} is there {changed.count(old)} times"
         changed = changed.replace(old, new)
-    return source.replace(function, head + quotes + changed)
+    return source.replace(function, head + quotes + changed).replace(
+        "import numpy as np\n", "import numpy as np\n\nKEPT = {}\n", 1
+    )
 
 
 def graded(error: Planted, seed: int = 0) -> tuple[Outcome, float]:
@@ -162,4 +164,226 @@ CHAPTER01 = (
     ),
 )
 
-PLANTED = CHAPTER01
+
+_TAKEN = "cols[:, :, :, p, q] = xpad[:, rows, columns]"
+_ADDED = "xpad[:, rows, columns] += taps[:, :, :, p, q]"
+_MATRIX = "return cols.reshape(N * OH * OW, KH * KW * C)"
+_BOTH = "rows, columns = slice(p, p + stride * OH, stride), slice(q, q + stride * OW, stride)"
+_APART = "rows, columns = slice(p, p + OH), slice(q, q + OW)"
+_PRODUCT = "cols @ w.reshape(KH * KW * C, F) + b"
+
+CHAPTER02 = (
+    _one(
+        "chapter02",
+        "im2col",
+        "channels before taps",
+        _MATRIX,
+        "return cols.transpose(0, 1, 2, 5, 3, 4).reshape(N * OH * OW, KH * KW * C)",
+        "(axis C)",
+    ),
+    _one(
+        "chapter02",
+        "im2col",
+        "taps transposed",
+        _MATRIX,
+        "return cols.swapaxes(3, 4).reshape(N * OH * OW, KH * KW * C)",
+        "KH and KW",
+    ),
+    _one(
+        "chapter02",
+        "im2col",
+        "positions transposed",
+        _MATRIX,
+        "return cols.swapaxes(1, 2).reshape(N * OH * OW, KH * KW * C)",
+        "OH and OW",
+    ),
+    _one("chapter02", "im2col", "matrix transposed", "    " + _MATRIX, "    " + _MATRIX + ".T", "matrix transposed"),
+    _one(
+        "chapter02",
+        "im2col",
+        "images last",
+        _MATRIX,
+        "return np.moveaxis(cols, 0, 2).reshape(N * OH * OW, KH * KW * C)",
+        "axis N",
+    ),
+    _one("chapter02", "im2col", "stride forgotten", _BOTH, _APART, "stride missing"),
+    _one(
+        "chapter02",
+        "im2col",
+        "return in the loop",
+        _TAKEN,
+        f"{_TAKEN}\n            {_MATRIX}",
+        "return inside the loop",
+    ),
+    _one(
+        "chapter02",
+        "im2col",
+        "last row of windows missing",
+        "    " + _MATRIX,
+        "    cols[:, -1] = 0\n    " + _MATRIX,
+        "axis OH",
+    ),
+    _one(
+        "chapter02", "im2col", "flipped", "cols[:, :, :, p, q]", "cols[:, :, :, KH - 1 - p, KW - 1 - q]", "taps flipped"
+    ),
+    _one("chapter02", "im2col", "six axes returned", _MATRIX, "return cols", "(N*OH*OW, KH*KW*C)"),
+    _one("chapter02", "im2col", "float32", "KH, KW, C), x.dtype", "KH, KW, C), np.float32", "float32"),
+    _one("chapter02", "conv2d_im2col", "bias forgotten", " + b", "", "bias left out"),
+    _one(
+        "chapter02",
+        "conv2d_im2col",
+        "weights reshaped the wrong way",
+        _PRODUCT,
+        "cols @ w.reshape(F, KH * KW * C).T + b",
+        "w.reshape(KH * KW * C, F)",
+    ),
+    _one(
+        "chapter02",
+        "conv2d_im2col",
+        "result not reshaped",
+        "return y.reshape(N, OH, OW, F)",
+        "return y",
+        "(N, OH, OW, F)",
+    ),
+    _one(
+        "chapter02",
+        "conv2d_im2col",
+        "result transposed",
+        "y.reshape(N, OH, OW, F)",
+        "y.reshape(N, OW, OH, F).swapaxes(1, 2)",
+        "conv2d_im2col",
+    ),
+    _one("chapter02", "col2im", "overwrites", "+= taps", "= taps", "overwrite"),
+    _one(
+        "chapter02",
+        "col2im",
+        "pads left on",
+        "return xpad[:, pad : pad + H, pad : pad + W]",
+        "return xpad",
+        "pads not cut off",
+    ),
+    _one(
+        "chapter02",
+        "col2im",
+        "pads cut off on one side",
+        "pad : pad + H, pad : pad + W",
+        ":H, :W",
+        "bottom and right only",
+    ),
+    _one("chapter02", "col2im", "stride forgotten", _BOTH, _APART, "stride missing"),
+    _one(
+        "chapter02",
+        "col2im",
+        "channels before taps",
+        "cols.reshape(N, OH, OW, KH, KW, C)",
+        "np.moveaxis(cols.reshape(N, OH, OW, C, KH, KW), 3, 5)",
+        "(axis C)",
+    ),
+    _one(
+        "chapter02",
+        "col2im",
+        "return in the loop",
+        _ADDED,
+        f"{_ADDED}\n            return xpad[:, pad : pad + H, pad : pad + W]",
+        "return inside the loop",
+    ),
+    _one(
+        "chapter02",
+        "col2im",
+        "input changed in place",
+        _ADDED,
+        f"taps *= 1.5\n            {_ADDED}",
+        "argument cols in place",
+    ),
+    Planted(
+        "chapter02",
+        "counterexample",
+        "one channel",
+        (("reshape(1, 1, 2, 2)", "reshape(1, 1, 4, 1)"), ("reshape(1, 2, 2, 1)", "reshape(1, 4, 1, 1)")),
+        "no counterexample",
+    ),
+)
+
+_SUM = "dy.sum(axis=(0, 1, 2))"
+_DW = "dw[p, q] = met.T @ dy.reshape(-1, F)"
+_DX = "dxpad[:, rows, columns] += dy @ w[p, q].T"
+_CUT = "return dxpad[:, pad : pad + H, pad : pad + W]"
+
+CHAPTER03 = (
+    _one("chapter03", "conv2d_db", "of one sample", _SUM, "dy[0].sum(axis=(0, 1))", "first image only"),
+    _one("chapter03", "conv2d_db", "over the batch only", _SUM, "dy.sum(axis=0)", "(axis N) only"),
+    _one("chapter03", "conv2d_db", "mean", _SUM, "dy.mean(axis=(0, 1, 2))", "Is it a mean?"),
+    _one("chapter03", "conv2d_db", "mean of the batch", _SUM, _SUM + " / len(dy)", "mean over N"),
+    _one("chapter03", "conv2d_db", "one number", _SUM, "dy.sum()", "must return an array (F)"),
+    _one("chapter03", "conv2d_db", "last row missing", _SUM, "dy[:, :-1].sum(axis=(0, 1, 2))", "axis OH"),
+    Planted(
+        "chapter03",
+        "conv2d_dw",
+        "accumulated from call to call",
+        (
+            ("= np.zeros((KH, KW, C, F), dy.dtype)", "= KEPT.setdefault((KH, KW, C, F), np.zeros((KH, KW, C, F)))"),
+            ("] = met", "] += met"),
+        ),
+        "kept from call to call",
+    ),
+    _one(
+        "chapter03",
+        "conv2d_dw",
+        "of the last image",
+        _DW,
+        "met = met.reshape(-1, OH * OW, C)\n            dw[p, q] = met[-1].T @ dy[-1].reshape(-1, F)",
+        "last image",
+    ),
+    _one("chapter03", "conv2d_dw", "flipped", "dw[p, q] =", "dw[KH - 1 - p, KW - 1 - q] =", "flipped"),
+    _one("chapter03", "conv2d_dw", "mean of the batch", "    return dw", "    return dw / len(x)", "divided by N"),
+    _one("chapter03", "conv2d_dw", "stride forgotten", _BOTH, _APART, "stride missing"),
+    _one(
+        "chapter03",
+        "conv2d_dw",
+        "padding on one side only",
+        "(pad, pad), (pad, pad)",
+        "(0, 2 * pad), (0, 2 * pad)",
+        "one side only",
+    ),
+    _one(
+        "chapter03", "conv2d_dw", "return in the loop", _DW, f"{_DW}\n            return dw", "return inside the loop"
+    ),
+    _one(
+        "chapter03",
+        "conv2d_dw",
+        "channels and filters swapped",
+        "    return dw",
+        "    return dw.swapaxes(2, 3)",
+        "C and F",
+    ),
+    _one("chapter03", "conv2d_dw", "taps transposed", "    return dw", "    return dw.swapaxes(0, 1)", "KH and KW"),
+    _one("chapter03", "conv2d_dx", "overwrites", "+= dy", "= dy", "overwrite"),
+    _one("chapter03", "conv2d_dx", "kernel flipped", "w[p, q].T", "w[KH - 1 - p, KW - 1 - q].T", "kernel flipped"),
+    _one("chapter03", "conv2d_dx", "kernel not transposed", "w[p, q].T", "w[p, q]", "C and F"),
+    _one("chapter03", "conv2d_dx", "stride forgotten", _BOTH, _APART, "stride missing"),
+    _one("chapter03", "conv2d_dx", "pads left on", _CUT, "return dxpad", "pads not cut off"),
+    _one(
+        "chapter03",
+        "conv2d_dx",
+        "pads cut off on one side",
+        "pad : pad + H, pad : pad + W",
+        ":H, :W",
+        "bottom and right only",
+    ),
+    _one(
+        "chapter03",
+        "conv2d_dx",
+        "last row of dy missing",
+        _DX,
+        "dy = dy.copy()\n            dy[:, -1] = 0\n            " + _DX,
+        "axis OH",
+    ),
+    _one("chapter03", "conv2d_dx", "return in the loop", _DX, f"{_DX}\n            {_CUT}", "return inside the loop"),
+    _one(
+        "chapter03", "conv2d_dx", "input changed in place", _DX, f"dy *= 1.5\n            {_DX}", "argument dy in place"
+    ),
+    _one("chapter03", "conv2d_dx", "float32", "C), dy.dtype", "C), np.float32", "float32"),
+    _one("chapter03", "counterexample", "windows do not overlap", "1, 3, 1, 0", "1, 4, 2, 0", "no counterexample"),
+)
+
+PLANTED = CHAPTER01 + CHAPTER02 + CHAPTER03

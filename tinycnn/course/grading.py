@@ -20,9 +20,12 @@ from .learner import Answer, Learner
 __all__ = ["IN_ALL", "Outcome", "Report", "grade"]
 
 #: How many seconds the grading of one exercise may take, and how many of them looking for a smaller case.
-IN_ALL, SHRINKING = 60.0, 4.0
+IN_ALL, SHRINKING = 120.0, 4.0
 #: With how many more cases a mistake is told from others, and for how many seconds at most.
 MORE, LOOKING = 25, 2.0
+
+
+_REMEMBERS = "Called again with the same arguments, it returns something else. Is something kept from call to call?"
 
 
 class Outcome(NamedTuple):
@@ -157,8 +160,10 @@ class _Grading:
             failed = [seen for seen in self.seen if seen.problem is not None]
             if failed:
                 smallest = min(failed, key=lambda seen: seen.case.size)
+                if not self.stopped and self._remembers(smallest):
+                    return self._failed(smallest, [_REMEMBERS])
                 self._look_further()
-                return self._failed(smallest)
+                return self._failed(smallest, self._mistakes())
             if time.monotonic() > self.limit:
                 text = f"{self.exercise.name} was not graded to its end within {IN_ALL:.0f} s; it is too slow."
                 return Outcome(self.exercise.name, False, len(self.seen), (text,))
@@ -206,14 +211,21 @@ class _Grading:
     def _failing(self) -> bool:
         return any(seen.problem is not None for seen in self.seen)
 
-    def _failed(self, worst: _Seen) -> Outcome:
+    def _remembers(self, seen: _Seen) -> bool:
+        """Return whether the function returns something else when it is called again, as if it kept something."""
+        if seen.answer.kind != "returned":
+            return False
+        again = self.learner.call(self.exercise.name, *seen.case.arguments.values())
+        return again.kind == "returned" and not _same(seen.answer.details["result"], again.details["result"])
+
+    def _failed(self, worst: _Seen, mistakes: list[str]) -> Outcome:
         """Describe a failure."""
         problem, got = worst.problem, worst.answer.details.get("result")
         assert problem is not None
         if problem.kind == "unwritten":
             lines = [problem.text]
         else:
-            lines = telling.told(self.exercise, worst.case, problem, got, worst.expected, self._mistakes())
+            lines = telling.told(self.exercise, worst.case, problem, got, worst.expected, mistakes)
             lines += _printed(worst.answer)
         told = tuple(line for text in lines for line in text.split("\n"))
         return Outcome(self.exercise.name, False, len(self.seen), told, worst.case, problem.place)

@@ -101,7 +101,7 @@ def problem_of_result(
     got = answer.details["result"]
     changed = _changed(name, case, answer)
     if len(results) == 1:
-        return _problem_of_one(name, 0, results, got, expected, tolerance) or changed
+        return changed or _problem_of_one(name, 0, results, got, expected, tolerance)
     if not isinstance(got, tuple | list) or len(got) != len(results):
         names = ", ".join(result.name for result in results)
         return Problem("type", f"{name} must return {len(results)} results, ({names}), but returns {_kind(got)}.")
@@ -109,7 +109,7 @@ def problem_of_result(
         _problem_of_one(name, number, results, got[number], expected[number], tolerance)
         for number in range(len(results))
     )
-    return next((problem for problem in every if problem is not None), changed)
+    return changed or next((problem for problem in every if problem is not None), None)
 
 
 def _changed(name: str, case: Case, answer: Answer) -> Problem | None:
