@@ -158,10 +158,10 @@ class _Printed(io.TextIOBase):
 
 def _limit(memory: int, seconds: int) -> None:
     """Limit what the process may use, where the system can do that."""
-    try:
-        import resource
-    except ImportError:
+    if sys.platform == "win32":
         return
+    import resource
+
     limits = ((resource.RLIMIT_AS, memory), (resource.RLIMIT_CPU, seconds), (resource.RLIMIT_FSIZE, 1 << 24))
     for what, most in (*limits, (resource.RLIMIT_CORE, 0)):
         with contextlib.suppress(ValueError, OSError):

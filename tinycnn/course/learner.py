@@ -18,6 +18,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from ..core import system
 from ..core.messages import bytes_text
 from . import child
 
@@ -27,6 +28,8 @@ __all__ = ["MEMORY", "PER_CALL", "Answer", "Learner"]
 PER_CALL = 5.0
 #: How much memory the process may ask for, in bytes, where the system can limit it.
 MEMORY = 4 << 30
+#: The number of the signal SIGKILL, which no program outlives.
+_SIGKILL = 9
 
 
 class Answer(NamedTuple):
@@ -64,9 +67,19 @@ class Learner:
         What is loaded.
 
     Use it in a ``with`` statement, which ends the process.
+
+    Raises
+    ------
+    OSError
+        On Windows, where a process cannot be handed an end of a connection in this way.
     """
 
     def __init__(self, path: Path, source: bytes) -> None:
+        if system.on_windows():
+            raise OSError(
+                "your functions are run in a process of their own, which is given one end of a connection, and Windows "
+                "does not do that in the way that is used here; run this command in WSL, the Linux within Windows"
+            )
         self.path, self.source = path, source
         self._process: subprocess.Popen[bytes] | None = None
         self._connection: socket.socket | None = None
@@ -155,10 +168,11 @@ class Learner:
             return ""
         with contextlib.suppress(subprocess.TimeoutExpired):
             process.wait(0.2)  # it may just have ended by itself, and then its code says why
-        with contextlib.suppress(OSError):
-            os.killpg(process.pid, signal.SIGKILL)
+        if sys.platform != "win32":  # mypy knows by this that the names are there
+            with contextlib.suppress(OSError):
+                os.killpg(process.pid, signal.SIGKILL)
         code = process.wait()
-        if code == -signal.SIGKILL:
+        if code == -_SIGKILL:
             return f"was ended by the system, perhaps because it needs more than {bytes_text(MEMORY)} of memory"
         if code < 0:
             return f"was ended by the signal {signal.Signals(-code).name}"
