@@ -308,6 +308,41 @@ def test_the_chapters_are_listed(capsys):
     assert capsys.readouterr().out.splitlines()[0] == "chapter01  convolution by hand"
 
 
+@pytest.mark.parametrize(("size", "kernel", "stride", "pad"), [(1, 1, 1, 0), (1, 2, 1, 1), (4, 2, 2, 0), (5, 3, 2, 2)])
+def test_a_failing_case_is_a_network_that_the_page_takes(size, kernel, stride, pad):
+    from tinycnn.cli import _failing_case
+    from tinycnn.course.exercise import Case
+    from tinycnn.explore import Session
+
+    rng = np.random.default_rng(0)
+    x, w, b = rng.normal(size=(2, size, size, 2)), rng.normal(size=(kernel, kernel, 2, 1)), rng.normal(size=1)
+    case = Case({"x": x, "w": w, "b": b, "stride": stride, "pad": pad})
+    assert _failing_case.is_convolution(case)
+    model, data = _failing_case.network_of(case)
+    session = Session(model, data)
+    assert session.describe()["layers"][0]["name"] == "conv2d"
+    right = chapters.chapter("chapter01").exercises[2].right(**case.arguments)
+    np.testing.assert_allclose(model.predict(data.x_test, verbose=0).ravel(), right.ravel(), rtol=1e-6, atol=1e-6)
+
+
+def test_a_page_is_opened_at_the_case_that_fails(tmp_path, capsys, monkeypatch):
+    from tinycnn import explore
+
+    shown = []
+    monkeypatch.setattr(explore, "show", lambda *arguments: shown.append(arguments))
+    monkeypatch.setattr(explore, "need_extra", lambda: None)
+    path = tmp_path / "chapter01.py"
+    path.write_text(SOURCE.replace("y += xpad", "y -= xpad"), "utf-8")
+    assert main(["check", "chapter01", str(path)]) == 1
+    assert "add --explore" in capsys.readouterr().out
+    assert main(["check", "chapter01", str(path), "--explore"]) == 1
+    assert "choose image 0, layer conv2d, row 0, column 0, filter 0" in capsys.readouterr().out
+    assert len(shown) == 1
+    path.write_text(SOURCE.replace(SIZE, "return 0"), "utf-8")
+    assert main(["check", "chapter01", str(path), "--explore"]) == 2
+    assert "output_size fails in another way" in capsys.readouterr().err
+
+
 def test_an_unknown_chapter_is_named():
     with pytest.raises(ValueError, match="unknown chapter 'chapter99'"):
         course.check("chapter99", "x.py")
