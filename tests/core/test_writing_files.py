@@ -14,6 +14,8 @@ from tinycnn.cli import _figures, _runs, main
 from tinycnn.cli._results import records
 from tinycnn.core.files import check_destination, make_folder, write_whole
 
+pytestmark = pytest.mark.skipif(os.name == "nt", reason="Windows has other links, pipes and rights of access")
+
 
 @pytest.fixture(autouse=True)
 def plain_numpy():
