@@ -86,6 +86,7 @@ def test_a_gzip_stream_whose_checksum_is_wrong(tmp_path):
     refused(lambda: read_idx(tmp_path / "images"), "corrupt gzip stream")
 
 
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="Windows has no named pipes in folders")
 def test_what_is_not_a_plain_file_is_refused(tmp_path):
     os.mkfifo(tmp_path / "pipe")
     for path in (tmp_path / "pipe", Path("/dev/zero")):
