@@ -117,7 +117,12 @@ def run_as_process(argv: Sequence[str] | None = None) -> int:
 
 
 class _HelpFormatter(argparse.RawDescriptionHelpFormatter):
-    """Lists commands in one column with the options, so that they need no second line."""
+    """Lists commands in one column with the options, so that they need no second line, and in no colour."""
+
+    def __init__(self, *arguments: Any, **settings: Any) -> None:
+        if sys.version_info[:2] == (3, 14):  # The stream would be asked about colours.
+            settings["color"] = False
+        super().__init__(*arguments, **settings)
 
     def _format_action(self, action: argparse.Action) -> str:
         if isinstance(action, argparse._SubParsersAction):
@@ -129,6 +134,8 @@ class _Parser(argparse.ArgumentParser):
     """A parser that shows an example below the options, and reports an error in one line, without the usage."""
 
     def __init__(self, *, example: str, **settings: Any) -> None:
+        if sys.version_info >= (3, 14):  # argparse would ask the stream about colours, which fails if it is detached.
+            settings["color"] = False
         super().__init__(
             epilog=f"example:\n  {example}",
             formatter_class=_HelpFormatter,
