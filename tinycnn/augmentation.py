@@ -14,7 +14,7 @@ from .core.backend import Backend, get_backend
 from .core.checks import boolean, integer, real
 from .core.messages import shown
 from .core.public import listing
-from .core.seeding import Stream, generator
+from .core.seeding import StepOfPart, Stream, generator_of_step
 from .core.types import Array, Config
 from .core.workspace import Workspace
 
@@ -104,7 +104,9 @@ class Augmentation:
         if x.ndim != 4:
             raise ValueError(f"x: augmentation is for images (N, H, W, C); got an array of shape {x.shape}")
         kernels = backend.kernels
-        rng = generator(integer(seed, "seed", 0), Stream.AUGMENT, integer(step, "step", 0))
+        number = integer(step, "step", 0)
+        step = step if isinstance(step, StepOfPart) else number
+        rng = generator_of_step(integer(seed, "seed", 0), Stream.AUGMENT, step)
         # All amounts are drawn, used or not, so that switching one change on leaves the others as they were.
         draws = rng.uniform(-1, 1, (len(x), 7))
         if self.shift or self.flip or self.rotation:

@@ -1,6 +1,7 @@
 """Sequential: the model that a user holds. It builds, trains, evaluates, predicts, shows and saves a row of layers."""
 
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import nullcontext
 from typing import Any, NoReturn
 
 import numpy as np
@@ -10,6 +11,7 @@ from .augmentation import Augmentation
 from .core.checks import also_called, boolean, function
 from .core.checks import path as checked_path
 from .core.printing import say
+from .distributed import DataParallel, parallel
 from .inspection import summary
 from .inspection.trace import Trace, trace
 from .layers.base import Layer
@@ -96,6 +98,7 @@ class Sequential(Predicting):
         check_finite: bool = True,
         augment: Augmentation | None = None,
         fuse: bool = True,
+        distributed: bool | str | DataParallel = False,
     ) -> History:
         """Train for some epochs, and return the history.
 
@@ -148,6 +151,10 @@ class Sequential(Predicting):
         fuse : bool
             Let neighbouring layers run as one where the backend can (see ``summary(plan=True)``), and a whole step from
             the third one on; False runs every layer by itself, with the same result up to rounding.
+        distributed : bool, "deterministic" or DataParallel
+            Train together with the other processes of an MPI job (:mod:`tinycnn.distributed`), which call ``fit`` in
+            the same way; ``batch_size`` counts the images of all. True is the fastest way. ``"deterministic"`` cuts
+            each batch into four shards and gives the same bits for 1, 2 and 4 processes.
 
         Returns
         -------
@@ -166,19 +173,22 @@ class Sequential(Predicting):
         KeyboardInterrupt
             After Ctrl-C, at the end of the step that was running.
         """
-        if y is None and self.compiled and are_batches(x, alone=True):
-            x = self._build_for_batches(x)
-        self._ready(x)
-        settings = arguments.FitSettings(
-            batch_size=batch_size, epochs=epochs, verbose=verbose, callbacks=callbacks, augment=augment, fuse=fuse,
-            validation_split=validation_split, validation_data=validation_data, shuffle=shuffle,
-            class_weight=class_weight, sample_weight=sample_weight, initial_epoch=initial_epoch,
-            steps_per_epoch=steps_per_epoch, validation_steps=validation_steps, check_finite=check_finite,
-        )  # fmt: skip
-        with np.errstate(under="ignore"):  # what is too small for its dtype is 0, whatever np.seterr says
-            batches, validation = arguments.prepare(self, x, y, settings)
-            history = self.history = History()
-            loop.fit(self, batches, validation, settings, history)
+        history = History()
+        together = parallel.begin(distributed, history)
+        with nullcontext() if together is None else together.ended_by_errors():
+            if y is None and self.compiled and are_batches(x, alone=True):
+                x = self._build_for_batches(x)
+            self._ready(x)
+            settings = arguments.FitSettings(
+                batch_size=batch_size, epochs=epochs, verbose=verbose, callbacks=callbacks, augment=augment, fuse=fuse,
+                validation_split=validation_split, validation_data=validation_data, shuffle=shuffle,
+                class_weight=class_weight, sample_weight=sample_weight, initial_epoch=initial_epoch,
+                steps_per_epoch=steps_per_epoch, validation_steps=validation_steps, check_finite=check_finite,
+            )  # fmt: skip
+            with np.errstate(under="ignore"):  # what is too small for its dtype is 0, whatever np.seterr says
+                batches, validation = arguments.prepare(self, x, y, settings)
+                self.history = history
+                loop.fit(self, batches, validation, settings, history, together)
         return history
 
     # Looking inside -------------------------------------------------------------------------------------------

@@ -638,6 +638,7 @@ def _model_methods() -> dict[str, Made]:
         "check_finite": True,
         "augment": None,
         "fuse": True,
+        "distributed": False,
     }
     good: dict[str, dict[str, Any]] = {
         "add": {"layer": layers.Softmax()},

@@ -25,6 +25,7 @@ FLOORS = (
     ("keras", "onnx", "sklearn", "testing", "profile"),
     ("interchange", "models", "plotting"),
     ("callbacks", "sequential"),
+    ("distributed",),
     ("saving", "inspection"),
     ("training",),
     ("network",),

@@ -25,6 +25,7 @@ LIST = HERE / "public_interface.txt"
 WITH_SKLEARN = installed("sklearn")
 MODULES = (
     *("tinycnn", "tinycnn.activations", "tinycnn.augmentation", "tinycnn.callbacks", "tinycnn.datasets"),
+    "tinycnn.distributed",
     *("tinycnn.datasets.cifar10", "tinycnn.datasets.digits", "tinycnn.datasets.fashion_mnist"),
     *(
         "tinycnn.datasets.mnist",

@@ -85,6 +85,7 @@ class BackupAndRestore(Callback):
         versions of NumPy, Numba, Python or tinycnn, which may lead to other bits.
     """
 
+    only_observes = True
     order: ClassVar[int] = 2  # last, so that it saves what the others have made of a batch or an epoch
 
     def __init__(

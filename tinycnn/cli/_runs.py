@@ -113,6 +113,8 @@ class Recorder(Callback):
         Whether the run began in a folder with the results of an earlier one, which it replaces.
     """
 
+    only_observes = True
+
     def __init__(self, folder: Path, settings: Settings, stopping: EarlyStopping | None, replaces: bool) -> None:
         self.folder, self.settings, self.stopping, self.replaces = folder, settings, stopping, replaces
         self.progress = Progress()

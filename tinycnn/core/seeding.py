@@ -6,13 +6,15 @@ follow from that seed and a position. So a run depends only on its own seed, not
 
 import secrets
 from enum import IntEnum
+from typing import Any
 
 import numpy as np
 
-from ..kernels.counter_hash import key_of
+from ..kernels.counter_hash import _MIX_1, _MIX_2, GOLDEN, key_of
 from .checks import integer
 
 _SEED_BITS = 63
+_MASK = 2**64 - 1
 #: How many models back :func:`given_seed` looks, so that it takes no time after thousands of them.
 _LATEST = 1000
 
@@ -82,3 +84,92 @@ def _seed_of_model(seed: int, number: int) -> int:
 def generator(seed: int, stream: Stream, *position: int) -> np.random.Generator:
     """Return NumPy's generator for one purpose at one position; Philox is counter-based (Salmon et al., 2011)."""
     return np.random.Generator(np.random.Philox(key=int(key_of(seed, stream, *position))))
+
+
+class StepOfPart(int):
+    """The number of a step, for a part of its batch: what is random in the part is what it is in the whole batch.
+
+    Layers are given it as their ``step`` where several processes share a batch (:mod:`tinycnn.distributed`). To a layer
+    that draws nothing it is a number like any other.
+
+    Parameters
+    ----------
+    step : int
+        The number of the step.
+    first : int
+        How many images of the batch come before this part.
+    whole : int
+        How many images the whole batch has.
+    """
+
+    first: int
+    whole: int
+
+    def __new__(cls, step: int, first: int, whole: int) -> "StepOfPart":
+        part = super().__new__(cls, step)
+        part.first, part.whole = first, whole
+        return part
+
+    def __reduce__(self) -> Any:
+        return StepOfPart, (int(self), self.first, self.whole)
+
+
+def step_for_kernels(seed: int, step: int, draws: int) -> int:
+    """Return the step that makes a kernel of noise draw for a part what it would draw there for the whole batch.
+
+    Kernels hash ``key_of(seed, step) + (n + 1) * GOLDEN`` for draw n. A part that begins with draw m needs the key
+    ``key_of(seed, step) + m * GOLDEN`` instead. Hashes can be undone, so there is exactly one step with that key.
+
+    Parameters
+    ----------
+    seed, step : int
+        What the kernel would be given for the whole batch.
+    draws : int
+        How many draws there are for one image.
+    """
+    before = getattr(step, "first", 0) * draws
+    if not before:
+        return step
+    key = (int(key_of(seed, step)) + before * int(GOLDEN)) & _MASK
+    return ((_unmixed(key) - int(GOLDEN)) & _MASK) ^ int(key_of(seed))
+
+
+def _unmixed(z: int) -> int:
+    """Undo :func:`kernels.counter_hash.mix`."""
+    for shift, factor in ((31, int(_MIX_2)), (27, int(_MIX_1)), (30, 1)):
+        shifted = z
+        for _ in range(64 // shift):
+            shifted = z ^ (shifted >> shift)
+        z = shifted * pow(factor, -1, 2**64) & _MASK
+    return z
+
+
+class Rows:
+    """A generator for a part of a batch: of what it draws for the whole batch it returns the part's rows.
+
+    Parameters
+    ----------
+    drawn : numpy.random.Generator
+        The generator of the step.
+    step : StepOfPart
+        The step, and where in the batch the part lies.
+    """
+
+    def __init__(self, drawn: np.random.Generator, step: StepOfPart) -> None:
+        self._drawn, self._step = drawn, step
+
+    def uniform(self, low: float, high: float, size: int | tuple[int, ...]) -> np.ndarray:
+        """Return evenly distributed numbers; the first number of ``size`` is that of the part's images."""
+        images, *others = (size,) if isinstance(size, int) else size
+        rows = self._drawn.uniform(low, high, (self._step.whole, *others))
+        return rows[self._step.first : self._step.first + images]
+
+    def random(self, size: int | tuple[int, ...]) -> np.ndarray:
+        """Return numbers between 0 and 1, as :meth:`uniform` does."""
+        return self.uniform(0.0, 1.0, size)
+
+
+def generator_of_step(seed: int, stream: Stream, step: int) -> Any:
+    """Return the generator of one step, which gives a part of a batch what the whole batch would have there."""
+    drawn = generator(seed, stream, step)
+    return Rows(drawn, step) if isinstance(step, StepOfPart) else drawn

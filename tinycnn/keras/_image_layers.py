@@ -12,7 +12,7 @@ import numpy as np
 
 from ..core.checks import choice, integer, items, real
 from ..core.messages import shown
-from ..core.seeding import Stream, generator
+from ..core.seeding import Stream, generator_of_step
 from ..core.types import Array, Shape
 from ..core.workspace import Workspace
 from ..layers import Layer
@@ -60,9 +60,9 @@ class RandomImages(Layer):
         drawn = int(rng.integers(2**63))
         self.noise_seed = drawn if self.seed is None else self.seed
 
-    def drawn(self, step: int, images: int) -> np.random.Generator:
+    def drawn(self, step: int, images: int) -> Any:
         """Return the generator of one step."""
-        return generator(self.noise_seed, Stream.AUGMENT, step)
+        return generator_of_step(self.noise_seed, Stream.AUGMENT, step)
 
 
 class _Warping(RandomImages):
@@ -147,7 +147,7 @@ class RandomFlip(_Warping):
         self.mode = choice(mode, ("horizontal_and_vertical", "horizontal", "vertical"), "mode")
 
     def amounts(self, rng: np.random.Generator, images: int) -> dict[str, Any]:
-        mirror, upside_down = rng.random((2, images)) < 0.5
+        mirror, upside_down = (rng.random(images) < 0.5 for _ in range(2))
         return {"mirror": mirror & ("horizontal" in self.mode), "upside_down": upside_down & ("vertical" in self.mode)}
 
     def get_config(self) -> dict[str, Any]:

@@ -29,7 +29,7 @@ from ._telling import Missing, is_one_of, no_attribute, not_here, not_so, told
 from .callbacks import LogsByAnyName, modernized, watches_validation
 
 #: The arguments of ``fit`` that are the engine's, or Keras 1's.
-_FIT = ("check_finite", "augment", "fuse", "epochs")
+_FIT = ("check_finite", "augment", "fuse", "distributed", "epochs")
 #: The callbacks that set the learning rate.
 _SET_THE_RATE = (LearningRateScheduler, ReduceLROnPlateau)
 
@@ -192,8 +192,8 @@ class Sequential(InFiles, OldMethods):
         validation_freq : 1
             Validation follows every epoch.
         **other
-            ``check_finite``, ``augment`` and ``fuse`` of the engine; ``nb_epoch``, ``workers`` and the like of Keras 1
-            and 2.
+            ``check_finite``, ``augment``, ``fuse`` and ``distributed`` of the engine; ``nb_epoch``, ``workers`` and the
+            like of Keras 1 and 2.
         """
         other = modern("fit", other, _FIT)
         if not is_one_of(validation_freq, 1):

@@ -1,10 +1,12 @@
 """Layers that disturb their input in training: dropout and Gaussian noise."""
 
+import math
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from ..core.checks import integer, real
+from ..core.seeding import step_for_kernels
 from ..core.types import Array, Shape
 from ..core.workspace import Workspace
 from .base import Layer, Nothing
@@ -94,7 +96,11 @@ class Dropout(_Noise):
 
     def _mask(self, x: Array, step: int, out: Array | None) -> Array:
         """Return x, or a gradient, with the mask of a step applied."""
-        return self.kernels.dropout(x, self.rate_of_kernels, self.noise_seed, step, out=out)
+        return self.kernels.dropout(x, self.rate_of_kernels, self.noise_seed, self.step_of_mask(step), out=out)
+
+    def step_of_mask(self, step: int) -> int:
+        """Return the step as kernels take it, for a part of a batch too."""
+        return step_for_kernels(self.noise_seed, step, math.prod(self.built_output_shape))
 
 
 class GaussianNoise(_Noise):
@@ -139,6 +145,7 @@ class GaussianNoise(_Noise):
         if not training:
             return self._handed_on(x, ws), None
         out = self.result(ws, len(x), training=True)
+        step = step_for_kernels(self.noise_seed, step, 2 * math.prod(self.built_output_shape))
         return self.kernels.gaussian_noise(x, self.stddev, self.noise_seed, step, out=out), Nothing()
 
     def backward(self, dy: Array, cache: Nothing, *, ws: Workspace | None = None) -> Array:

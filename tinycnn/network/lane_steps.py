@@ -146,6 +146,7 @@ class LaneDropout(LaneStep):
 
     def _mask(self, x: Array, step: int, out: Array | None) -> Array:
         """Return x, or a gradient, with the mask of a step applied."""
+        step = self.single.step_of_mask(step)
         return self._fused.lane_dropout(x, self.single.rate_of_kernels, self.single.noise_seed, step, out=out)
 
 

@@ -66,6 +66,8 @@ def identity(run: Run, begun_with: Config) -> Config:
         # The state brings its own seed, which only somebody who has set another one would miss.
         "set_seed": seeding.given_seed(model.seed),
     }
+    if run.together is not None:  # fits of one process, and those before there were others, do not say
+        more["distributed"] = run.together.identity()
     return begun_with | _plain(more)
 
 

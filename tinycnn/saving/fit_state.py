@@ -233,7 +233,7 @@ def restore(run: Run, saved: Saved, callbacks: Sequence[Callback], path: Any) ->
     """
     state = saved.state
     with _named_errors(path):
-        _restore_model(run.model, saved)
+        restore_model(run.model, saved)
         pairs = _pairs(saved, callbacks, path)
         for entry, callback in pairs:
             if is_ours(type(callback)):  # a user's callback may change the kinds of its values
@@ -291,7 +291,7 @@ def _kind(value: Any) -> type:
     return float if type(value) is int else type(value)
 
 
-def _restore_model(model: Network, saved: Saved) -> None:
+def restore_model(model: Network, saved: Saved) -> None:
     """Give a model the seed, the frozen layers, the optimizer's settings, the steps and the arrays of a state."""
     if model.seed != saved.description["model"]["seed"]:
         model.build_again(seed=integer(saved.description["model"]["seed"], "seed", minimum=0))

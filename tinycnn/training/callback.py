@@ -68,6 +68,10 @@ class Callback:
         # keep all its arrays alive.
         self.__dict__["_model"] = weakref.ref(model)
 
+    #: A promise that what it does for each batch changes nothing in the model, so that processes that train together
+    #: need not compare their models after every batch.
+    only_observes: ClassVar[bool] = False
+
     def __getstate__(self) -> dict[str, Any]:
         """Return what a copy of this callback holds: everything but the model."""
         return {name: value for name, value in self.__dict__.items() if name != "_model"}

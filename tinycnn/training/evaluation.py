@@ -84,13 +84,13 @@ def evaluate_source(
 ) -> Logs:
     """Return loss and metrics on all samples of a source, in blocks whose size follows from the network alone."""
     means = RunningMeans(model)
-    for x, y, targets, weights in _blocks(model, source, weight, ws):
+    for x, y, targets, weights in blocks(model, source, weight, ws):
         losses, cache = model.chain_loss.forward(recorded.infer(model, chain, x, ws), targets, model.backend)
         means.update(losses, y, cache.p, weights)
     return means.results()
 
 
-def _blocks(
+def blocks(
     model: Network, source: SampleSource | BatchSamples, weight: Array | None, ws: Workspace
 ) -> Iterator[tuple[Array, Array, Array, Array | None]]:
     """Yield for each block the images, the targets on the host and for the loss, and the weights if there are any."""

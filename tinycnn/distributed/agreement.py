@@ -1,0 +1,184 @@
+"""What all ranks have to have in common: compared when a fit begins, and kept the same while it goes on."""
+
+import hashlib
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..core.types import Array
+from ..core.version import versions
+from ..saving import fit_state
+from ..saving.fit_identity import differences, identity, settings
+from ..training.batches import Batch, checksum
+from ..training.callback import History
+from ..training.loop import Run
+from .ranks import AgreedError, Alone
+
+#: What an error says can be done about a difference.
+_CURES = {
+    "seed": "call tinycnn.set_seed with the same number on all ranks before the model is made",
+    "weights": "let all ranks make the model in the same way, or load the same file",
+    "code": "install the same tinycnn on all hosts",
+    "versions": "install the same versions on all hosts",
+    "data": "give all ranks the same data in the same order; which images a rank takes is decided in fit",
+    "validation_data": "give the same validation data to all ranks",
+}
+_FINGERPRINT_BYTES = 16
+
+
+def compare(run: Run, job: Alone, mode: str) -> None:
+    """Raise unless all ranks are about to do the same; the error names what differs.
+
+    Raises
+    ------
+    AgreedError
+        On all ranks.
+    """
+    given = run.settings
+    mine = identity(run, settings(run.model)) | {
+        "distributed": mode,
+        "epochs": given.epochs,
+        "validation_split": given.validation_split,
+        "check_finite": given.check_finite,
+        "validation_steps": given.validation_steps,
+        "seed": run.model.seed,
+        "versions": versions(),
+        "code": _digest_of_code(),
+        "weights": {name: checksum(np.atleast_1d(value)) for name, value in run.model.weights().items()},
+    }
+    first = json.loads(job.broadcast(json.dumps(mine, sort_keys=True).encode()))
+    different = list(differences(first, json.loads(json.dumps(mine))))
+    refuse_together(job, "" if not different else _in_words(different, job.rank))
+
+
+def _in_words(different: list[str], rank: int) -> str:
+    """Return what an error says of the differences between rank 0 and another one."""
+    texts = [text.replace(" was ", " is ", 1).replace(" and is ", " on rank 0 and ", 1) for text in different]
+    more = f", and {len(texts) - 3} more" if len(texts) > 3 else ""
+    kinds = [text.split(" ")[0].split(".")[0].split("[")[0] for text in texts]
+    cure = next((_CURES[kind] for kind in _CURES if kind in kinds), "give fit the same arguments on all ranks")
+    return f"rank {rank} differs from rank 0: {'; '.join(text[:200] for text in texts[:3])}{more}. To cure it, {cure}"
+
+
+def refuse_together(job: Alone, problem: str) -> None:
+    """Raise an error on all ranks if any of them has found a problem: that of the first of them.
+
+    Raises
+    ------
+    AgreedError
+    """
+    found = np.zeros((job.size, 1), np.int64)
+    job.gather(np.array([len(problem)], np.int64), found)
+    if found.any():
+        text = job.broadcast(problem.encode(), int(np.flatnonzero(found)[0]))
+        raise AgreedError(text.decode())
+
+
+def _digest_of_code() -> str:
+    """Return a hash of the sources of the engine and of its kernels."""
+    from .. import kernels
+
+    digest = hashlib.blake2b(digest_size=_FINGERPRINT_BYTES)
+    for folder in (Path(__file__).parents[1], Path(str(kernels.__file__)).parent):
+        for path in sorted(folder.rglob("*.py")):
+            digest.update(str(path.relative_to(folder)).encode() + path.read_bytes())
+    return digest.hexdigest()
+
+
+def agreed(batches: Iterator[Batch], job: Alone) -> Iterator[Batch]:
+    """Yield a user's batches once every rank has the same one.
+
+    Raises
+    ------
+    AgreedError
+        If a batch differs, or the batches end on one rank before they do on another.
+    """
+    number = 0
+    for batch in batches:
+        parts = [part for part in (batch.x, batch.y, batch.weight) if part is not None]
+        _check_batch(job, number, [len(batch.y), *(checksum(part) for part in parts), *[0] * (3 - len(parts))])
+        yield batch
+        number += 1
+    _check_batch(job, number, [-1, 0, 0, 0])
+
+
+def _check_batch(job: Alone, number: int, mine: list[int]) -> None:
+    """Raise unless all ranks have the same batch; the first number says how many images it has, -1 that there is none.
+
+    Raises
+    ------
+    AgreedError
+    """
+    found = np.empty((job.size, len(mine)), np.int64)
+    job.gather(np.array(mine, np.int64), found)
+    other = next((rank for rank in range(job.size) if (found[rank] != found[0]).any()), None)
+    if other is None:
+        return
+    images, others = int(found[0, 0]), int(found[other, 0])
+    what = f"{_images(images)} on rank 0 and {_images(others)} on rank {other}"
+    if images == others:
+        what = f"other images, targets or weights on rank {other} than on rank 0"
+    raise AgreedError(
+        f"batch {number} of this epoch has {what}; let x yield the same whole batches on all ranks, for example from "
+        "a generator with a fixed seed, and fit gives each rank its part"
+    )
+
+
+def _images(count: int) -> str:
+    return "no images, because the batches have ended," if count < 0 else f"{count} images"
+
+
+def share(run: Run, job: Alone, history: History, *, at_the_beginning: bool = False) -> None:
+    """Give all ranks what rank 0 has, if a callback has changed anything there, and its decision to stop.
+
+    Parameters
+    ----------
+    run : Run
+    job : Alone or Job
+    history : History
+        The rank's own; what other callbacks have put into it on rank 0 is shared too.
+    at_the_beginning : bool
+        Whether rank 0 may have gone on from a state, so that the position in the fit is shared as well.
+    """
+    if job.size == 1:
+        return
+    arrays, description = fit_state.capture(run, {}, [history])
+    prints = np.empty((job.size, _FINGERPRINT_BYTES), np.uint8)
+    job.gather(_fingerprint(arrays, description), prints)
+    if (prints == prints[0]).all():
+        return
+    arrays, description = _broadcast(job, arrays, description)
+    if job.leads:
+        return
+    saved = fit_state.decoded(arrays, description, "what rank 0 has sent")
+    if at_the_beginning:
+        fit_state.restore(run, saved, [history], "what rank 0 has sent")
+        return
+    fit_state.restore_model(run.model, saved)
+    history.set_state(saved.state["callbacks"][0]["state"])
+    run.model.stop_training = saved.state["stopped"]
+
+
+def _fingerprint(arrays: dict[str, Array], description: dict[str, Any]) -> Array:
+    """Return a hash of a state."""
+    digest = hashlib.blake2b(json.dumps(description, sort_keys=True).encode(), digest_size=_FINGERPRINT_BYTES)
+    for name in sorted(arrays):
+        digest.update(name.encode())
+        digest.update(np.ascontiguousarray(arrays[name]).reshape(-1).view(np.uint8).data)
+    return np.frombuffer(digest.digest(), np.uint8)
+
+
+def _broadcast(
+    job: Alone, arrays: dict[str, Array], description: dict[str, Any]
+) -> tuple[dict[str, Array], dict[str, Any]]:
+    """Return rank 0's state."""
+    kinds = {name: (array.dtype.str, array.shape) for name, array in arrays.items()} if job.leads else {}
+    kinds, description = json.loads(job.broadcast(json.dumps([kinds, description]).encode()))
+    received = {}
+    for name, (dtype, shape) in kinds.items():
+        data = job.broadcast(np.ascontiguousarray(arrays[name]).tobytes() if job.leads else b"")
+        received[name] = np.frombuffer(data, dtype).reshape(shape).copy()
+    return received, description

@@ -1,0 +1,168 @@
+"""What ``fit(distributed=...)`` takes, and the fit that several processes train together."""
+
+import json
+from collections.abc import Iterator
+from contextlib import AbstractContextManager
+from typing import Any
+
+from ..core.checks import integer
+from ..core.messages import shown
+from ..core.types import Array, Config
+from ..core.workspace import Workspace
+from ..training.batches import ArrayBatches, Batch, SampleSource
+from ..training.callback import History, Logs
+from ..training.loop import Run
+from ..training.sequences import BatchSamples
+from . import agreement
+from .evaluating import evaluate
+from .ranks import Alone, join
+from .step import ShardedStep
+
+#: How many shards ``"deterministic"`` stands for: 1, 2 or 4 ranks divide them.
+USUAL_SHARDS = 4
+
+
+class DataParallel:
+    """How the processes of an MPI job share each batch of a fit.
+
+    Parameters
+    ----------
+    shards : int, optional
+        Into how many parts a batch is cut. The number of ranks must divide it. Results then have the same bits for any
+        number of ranks, also for one process without MPI. By default each rank computes one part, and the parts are
+        added in the order that MPI finds fastest.
+
+    Examples
+    --------
+    >>> from tinycnn import distributed
+    >>> distributed.DataParallel(shards=8)
+    DataParallel(shards=8)
+    """
+
+    def __init__(self, shards: int | None = None) -> None:
+        self.shards = None if shards is None else integer(shards, "shards")
+
+    def __repr__(self) -> str:
+        return f"DataParallel(shards={self.shards})"
+
+
+def get(wanted: Any) -> DataParallel | None:
+    """Return how to train together, or None if one process is to train by itself.
+
+    Parameters
+    ----------
+    wanted : bool, "deterministic" or DataParallel
+
+    Raises
+    ------
+    TypeError, ValueError
+        If it is anything else.
+    """
+    if wanted is False or isinstance(wanted, DataParallel):
+        return wanted or None
+    if wanted is True:
+        return DataParallel()
+    if isinstance(wanted, str):
+        if wanted == "deterministic":
+            return DataParallel(USUAL_SHARDS)
+        raise ValueError(f'distributed must be False, True, "deterministic" or DataParallel(shards=8); got {wanted!r}')
+    raise TypeError(f'distributed must be False, True, "deterministic" or DataParallel(shards=8); got {shown(wanted)}')
+
+
+def begin(wanted: Any, history: History) -> "Together | None":
+    """Join the job if a fit wants to train together, before anything else in it can fail.
+
+    Raises
+    ------
+    ImportError
+        If MPI is needed and missing.
+    """
+    parallel = get(wanted)
+    return None if parallel is None else Together(parallel, join(needed=parallel.shards is None), history)
+
+
+class Together:
+    """The processes that train one fit together, as the training loop knows them.
+
+    Parameters
+    ----------
+    parallel : DataParallel
+    job : Alone or Job
+    history : History
+        The one that the fit fills.
+    """
+
+    def __init__(self, parallel: DataParallel, job: Alone, history: History) -> None:
+        self.parallel, self._job, self._history = parallel, job, history
+        self._step = ShardedStep(job, parallel.shards)
+        self._after_each_batch = False
+
+    @property
+    def leads(self) -> bool:
+        """Whether this process prints, saves and runs the callbacks."""
+        return self._job.leads
+
+    def identity(self) -> Config:
+        """Return what must be the same so that an interrupted fit can go on; the number of ranks may change."""
+        shards = self.parallel.shards
+        return {"shards": f"one for each of {self._job.size} ranks" if shards is None else shards}
+
+    def ended_by_errors(self) -> AbstractContextManager[None]:
+        """End all ranks if an error leaves the block on this one, because the others would wait for it."""
+        return self._job.ended_by_errors()
+
+    def compare(self, run: Run) -> None:
+        """Raise unless the fit can be shared, and all ranks are about to do the same.
+
+        Raises
+        ------
+        ValueError
+        """
+        agreement.compare(run, self._job, repr(self.parallel))
+        shards, ranks, size = self.parallel.shards, self._job.size, run.batches.batch_size
+        if run.model.backend.on_device:
+            raise ValueError(
+                f"distributed: the {run.model.backend.name} backend cannot train together with others; use 'cpu'"
+            )
+        if shards is not None and shards % ranks:
+            raise ValueError(
+                f"{ranks} ranks do not divide the {shards} shards of a batch; start a number of ranks that does, or "
+                f"give distributed=DataParallel(shards={2 * ranks}), which gives other bits"
+            )
+        least = ranks if shards is None else shards
+        if size is not None and size < least:
+            raise ValueError(
+                f"a batch of {size} images cannot be cut into {least} shards; give batch_size at least {least}"
+            )
+
+    def share_beginning(self, run: Run) -> None:
+        """Give all ranks what rank 0's callbacks have made of the fit before its first step, such as a state."""
+        said = [run.may_raise, run.callbacks.may_change_batches]
+        run.may_raise, self._after_each_batch = json.loads(self._job.broadcast(json.dumps(said).encode()))
+        if not run.batch:
+            run.new_means()
+        agreement.share(run, self._job, self._history, at_the_beginning=True)
+
+    def share(self, run: Run) -> None:
+        """Give all ranks what a callback has changed on rank 0."""
+        agreement.share(run, self._job, self._history)
+
+    def share_after_batch(self, run: Run) -> None:
+        """Do the same after a batch, if there is a callback that could have changed something."""
+        if self._after_each_batch:
+            agreement.share(run, self._job, self._history)
+
+    def epoch(self, run: Run) -> Iterator[Batch]:
+        """Yield the batches of an epoch, which are the same on all ranks."""
+        batches = run.batches.epoch(run.ws, run.batch)
+        return batches if isinstance(run.batches, ArrayBatches) else agreement.agreed(batches, self._job)
+
+    def take_step(self, run: Run, batch: Batch) -> None:
+        """Take a step on a batch, of which this rank computes its part."""
+        self._step.take(run.model, run.chain, batch, run.means, run.ws, run.settings.augment)
+
+    def evaluate(
+        self, run: Run, chain: list[Any], source: SampleSource | BatchSamples, weight: Array | None, ws: Workspace
+    ) -> Logs:
+        """Return loss and metrics as one process finds them, to the bit; each rank computes some of the blocks."""
+        return evaluate(self._job, run.model, chain, source, weight, ws)
