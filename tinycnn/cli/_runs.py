@@ -40,6 +40,7 @@ class Settings:
     """The settings that decide a run's figures, to the bit, on one machine; only ``epochs`` may grow on resuming.
 
     ``pictures`` describes a folder of pictures, as :class:`tinycnn.cli._origin.Pictures` does; None for a data set.
+    ``distributed`` says how several processes share a batch; None means that one trains by itself.
     """
 
     model: str
@@ -49,6 +50,7 @@ class Settings:
     seed: int
     backend: str
     pictures: dict[str, Any] | None = None
+    distributed: str | None = None
 
     @classmethod
     def read(cls, description: Mapping[str, Any]) -> "Settings":
@@ -61,6 +63,8 @@ class Settings:
         """
         settings = cls(**{item.name: description[item.name] for item in fields(cls) if item.name in description})
         _origin.of_run(settings.to_dict())
+        if settings.distributed not in (None, "fast", "deterministic"):
+            raise ValueError(f"distributed must be fast or deterministic; got {settings.distributed!r}")
         return settings
 
     def to_dict(self) -> dict[str, Any]:

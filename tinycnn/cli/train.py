@@ -1,8 +1,11 @@
 """``tinycnn train NAME``: train a documented network by its recipe."""
 
 import argparse
+import json
+import os
 import statistics
 import warnings
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -26,6 +29,8 @@ HELP = "Train a network by its recipe and keep the model and figures"
 #: A state is written after every epoch, and during an epoch when the last state is this old. A killed run loses no
 #: more than this.
 SAVE_SECONDS = 60.0
+#: What ``--distributed`` may say, and what ``fit`` is told then.
+WAYS: dict[str, bool | str] = {"fast": True, "deterministic": "deterministic"}
 EXAMPLE = "tinycnn train ladder_03 --data digits --epochs 3 --out runs/try"
 
 
@@ -43,6 +48,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--seed", type=whole_number(0), metavar="S", help=seed)
     parser.add_argument("--backend", choices=BACKENDS + DEVICE_BACKENDS, help="kernels to run on (default: cpu)")
     add_threads(parser)
+    ways = "how the processes that mpiexec starts share a batch (default: fast)"
+    parser.add_argument("--distributed", choices=tuple(WAYS), help=ways)
     parser.add_argument("--out", metavar="DIR", type=folder_name, help="folder to write into (default: runs/NAME-DATA)")
     earlier = parser.add_mutually_exclusive_group()
     earlier.add_argument("--resume", action="store_true", help="continue where the run in the folder ended")
@@ -52,7 +59,48 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Train the network; return 130 after Ctrl-C."""
+    """Train the network, together with other processes if mpiexec has started some; return 130 after Ctrl-C."""
+    from ..distributed.ranks import join
+
+    try:
+        job = join(needed=args.distributed == "fast")
+    except ImportError as error:
+        raise UsageError(str(error)) from error
+    if not job.leads:
+        return _follow(args, job)
+    told: list[bool] = []
+    try:
+        return _lead(args, job, told)
+    finally:
+        if not told:  # nothing is trained, and the others wait to hear of it
+            job.broadcast(json.dumps(None).encode())
+
+
+def _follow(args: argparse.Namespace, job: Any) -> int:
+    """Train what rank 0 has decided to train; it prints and writes everything, errors included."""
+    from ._runs import Settings
+
+    order = json.loads(job.broadcast(b""))
+    if order is None:
+        return 0
+    settings, data = Settings.read(order), None
+    set_threads(_threads(args, job), settings.backend)
+    with warnings.catch_warnings(), job.ended_by_errors():
+        warnings.simplefilter("ignore")  # rank 0 tells of them
+        if is_folder(settings.data):
+            settings, data = _picture_options.read(args, settings)
+        _fit(settings, data, lambda callbacks, model, data: callbacks)
+    return 0
+
+
+def _threads(args: argparse.Namespace, job: Any) -> int | None:
+    """Return how many threads to run on: one where several processes train together, unless somebody has said more."""
+    alone = job.size == 1 or "NUMBA_NUM_THREADS" in os.environ
+    return args.threads if args.threads is not None or alone else 1
+
+
+def _lead(args: argparse.Namespace, job: Any, told: list[bool]) -> int:
+    """Train the network as rank 0, or alone; ``told`` is filled when the other ranks know what to train."""
     from .. import models
     from . import _data, _runs
 
@@ -63,6 +111,13 @@ def run(args: argparse.Namespace) -> int:
     before, finished = _earlier(folder) if args.resume else (None, None)
     known = before.settings if before else finished[0] if finished else None
     settings = _resumed(args, known, folder) if known else _fresh(args, recipe)
+    if job.size > 1 and settings.distributed is None:
+        if known:
+            raise UsageError(
+                f"cannot resume: the run in {folder} was begun by one process, and {job.size} were started; run the "
+                "command without mpiexec, or choose another --out"
+            )
+        settings = replace(settings, distributed="fast")
     if not is_folder(settings.data):
         _data.check_fit(args.name, recipe.input_shape, settings.data)
     if finished and (finished[2] or finished[1] >= settings.epochs):
@@ -73,9 +128,11 @@ def run(args: argparse.Namespace) -> int:
         _refuse_an_earlier_run(folder, args.resume)
     settings, data = _picture_options.read(args, settings) if is_folder(settings.data) else (settings, None)
     _runs.prepare(folder)
-    threads = set_threads(args.threads, settings.backend)
+    told.append(True)
+    job.broadcast(json.dumps(settings.to_dict()).encode())
+    threads = set_threads(_threads(args, job), settings.backend)
     replaces = before.replaces if before else bool(_runs.results_in(folder))
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), job.ended_by_errors():
         warnings.showwarning = _tell_warning
         return _train(folder, settings, threads, data, going_on=before is not None, replaces=replaces)
 
@@ -144,13 +201,14 @@ def _fresh(args: argparse.Namespace, recipe: Any) -> Any:
         batch_size=args.batch_size or recipe.batch_size,
         seed=recipe.seed if args.seed is None else args.seed,
         backend=args.backend or "cpu",
+        distributed=args.distributed,
     )
 
 
 def _resumed(args: argparse.Namespace, saved: Any, folder: Path) -> Any:
     """Return the settings of the run in the folder; refuse arguments that differ, except for ``--epochs``."""
     asked = {"model": args.name, "data": args.data, "batch_size": args.batch_size, "seed": args.seed}
-    for key, value in (asked | {"backend": args.backend}).items():
+    for key, value in (asked | {"backend": args.backend, "distributed": args.distributed}).items():
         if value is not None and value != getattr(saved, key):
             raise UsageError(
                 f"cannot resume: the run in {folder} has {key.replace('_', ' ')} {getattr(saved, key)}, "
@@ -170,43 +228,63 @@ def _train(folder: Path, settings: Any, threads: int, data: Any, going_on: bool,
     """
     import tinycnn
 
-    from .. import models
+    from .. import distributed
     from ..callbacks import EarlyStopping
     from . import _data, _runs
 
-    if data is None:
-        data = _data.load(settings.data)
+    data = _data.load(settings.data) if data is None else data
+    backup = _runs.Backup(folder, anew=not going_on, save_seconds=SAVE_SECONDS)
+    recorders: list[Any] = []
+
+    def with_files(callbacks: list[Any], model: Any, data: Any) -> list[Any]:
+        """Return a recipe's callbacks with those that write the files of the run."""
+        stopping = next((callback for callback in callbacks if isinstance(callback, EarlyStopping)), None)
+        recorders.append(_runs.Recorder(folder, settings, stopping, replaces))
+        processes = f", {distributed.size()} processes" if distributed.size() > 1 else ""
+        say(
+            f"Training {settings.model} ({model.count_params():,} parameters) on {data.title}, "
+            f"{len(data.x_train):,} images, {settings.backend} backend, {threads} thread{'s' if threads > 1 else ''}"
+            f"{processes}"
+        )
+        return [*callbacks, *recorders, backup]
+
+    try:
+        model = _fit(settings, data, with_files)
+    except KeyboardInterrupt:
+        if not backup.begun:
+            say("\nInterrupted before the first step: there is nothing to keep, and the folder is as it was.")
+            return 130
+        with tinycnn.use_backend(settings.backend):
+            return _interrupted(folder, settings, threads, data)
+    with tinycnn.use_backend(settings.backend):
+        _finish(folder, settings, recorders[0].progress, threads, model, data)
+    return 0
+
+
+def _fit(settings: Any, data: Any, with_more: Callable[[list[Any], Any, Any], list[Any]]) -> Any:
+    """Make the network, train it, and return it; ``with_more`` adds to the recipe's callbacks."""
+    import tinycnn
+
+    from .. import models
+    from . import _data
+
+    data = _data.load(settings.data) if data is None else data
     recipe = models.recipe(settings.model)
     with tinycnn.use_backend(settings.backend):
         tinycnn.set_seed(settings.seed)
         model = models.build(settings.model, input_shape=data.x_train.shape[1:], classes=len(data.class_names))
         model.compile(recipe.make_optimizer(), recipe.loss, ["accuracy"])
-        callbacks = recipe.make_callbacks()
-        stopping = next((callback for callback in callbacks if isinstance(callback, EarlyStopping)), None)
-        recorder = _runs.Recorder(folder, settings, stopping, replaces)
-        backup = _runs.Backup(folder, anew=not going_on, save_seconds=SAVE_SECONDS)
-        callbacks += [recorder, backup]
-        say(
-            f"Training {settings.model} ({model.count_params():,} parameters) on {data.title}, "
-            f"{len(data.x_train):,} images, {settings.backend} backend, {threads} thread{'s' if threads > 1 else ''}"
+        model.fit(
+            data.x_train,
+            data.y_train,
+            batch_size=settings.batch_size,
+            epochs=settings.epochs,
+            validation_data=(data.x_test, data.y_test),
+            callbacks=with_more(recipe.make_callbacks(), model, data),
+            augment=recipe.augment,
+            distributed=False if settings.distributed is None else WAYS[settings.distributed],
         )
-        try:
-            model.fit(
-                data.x_train,
-                data.y_train,
-                batch_size=settings.batch_size,
-                epochs=settings.epochs,
-                validation_data=(data.x_test, data.y_test),
-                callbacks=callbacks,
-                augment=recipe.augment,
-            )
-        except KeyboardInterrupt:
-            if not backup.begun:
-                say("\nInterrupted before the first step: there is nothing to keep, and the folder is as it was.")
-                return 130
-            return _interrupted(folder, settings, threads, data)
-        _finish(folder, settings, recorder.progress, threads, model, data)
-    return 0
+    return model
 
 
 def _tell_warning(
@@ -326,6 +404,7 @@ def _command(settings: Any) -> str:
     return (
         f"tinycnn train {settings.model} --data {quoted(settings.data)}{more} --epochs {settings.epochs} "
         f"--batch-size {settings.batch_size} --seed {settings.seed} --backend {settings.backend}"
+        f"{'' if settings.distributed is None else f' --distributed {settings.distributed}'}"
     )
 
 
