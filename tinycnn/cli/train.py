@@ -48,8 +48,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--seed", type=whole_number(0), metavar="S", help=seed)
     parser.add_argument("--backend", choices=BACKENDS + DEVICE_BACKENDS, help="kernels to run on (default: cpu)")
     add_threads(parser)
-    ways = "how the processes that mpiexec starts share a batch (default: fast)"
-    parser.add_argument("--distributed", choices=tuple(WAYS), help=ways)
+    parser.add_argument("--distributed", choices=tuple(WAYS), metavar="WAY", help="under mpiexec: fast, deterministic")
     parser.add_argument("--out", metavar="DIR", type=folder_name, help="folder to write into (default: runs/NAME-DATA)")
     earlier = parser.add_mutually_exclusive_group()
     earlier.add_argument("--resume", action="store_true", help="continue where the run in the folder ended")
