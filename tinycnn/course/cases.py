@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from ..core.types import Array
 from .exercise import Case, Phase
 
-__all__ = ["Fill", "Geometry", "geometries", "phases"]
+__all__ = ["Geometry", "geometries", "phases"]
 
 #: The largest error of a result of random numbers, relative to its largest number.
 TOLERANCE = 1e-9

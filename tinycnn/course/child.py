@@ -1,7 +1,7 @@
 """What runs in the learner's process: it loads the file, calls its functions, and sends back what they returned.
 
 The grader starts this file as a script, with nothing but NumPy and one socket. It judges nothing: whatever the
-learner's code prints, patches or ends, the verdict is made in the grader's process (:mod:`tinycnn.course.learner`).
+learner's code prints, patches or ends, the verdict is made in the grader's process (``learner.py``).
 
 A message is two lengths, a description in JSON, and the bytes of its arrays one after another.
 """
@@ -107,7 +107,7 @@ def _described(value: Any, buffers: list[bytes]) -> Any:
 
 
 def _value(described: Any, payload: memoryview) -> Any:
-    """Return the value that :func:`_described` described."""
+    """Return the value that ``_described`` described."""
     if not isinstance(described, dict):
         return described
     if "array" in described:

@@ -8,7 +8,7 @@ from hypothesis.strategies import SearchStrategy
 
 from ..core.types import Array
 
-__all__ = ["Case", "Chapter", "Exercise", "Hunt", "Misreading", "Phase", "Result", "Step"]
+__all__ = ["Case", "Chapter", "Exercise", "Hunt", "Misreading", "Phase", "Result"]
 
 
 class Case(NamedTuple):
@@ -41,7 +41,7 @@ class Phase(NamedTuple):
     what : str
         What the cases are, in words.
     cases : SearchStrategy
-        It draws a :class:`Case`.
+        It draws a ``Case``.
     tries : int
         How many are tried.
     tolerance : float

@@ -17,7 +17,7 @@ from .exercise import Case, Chapter, Exercise, Phase
 from .judging import Problem, problem_of_answer, problem_of_result
 from .learner import Answer, Learner
 
-__all__ = ["IN_ALL", "Outcome", "Report", "grade"]
+__all__ = ["Outcome", "Report", "grade"]
 
 #: How many seconds the grading of one exercise may take, and how many of them looking for a smaller case.
 IN_ALL, SHRINKING = 120.0, 4.0

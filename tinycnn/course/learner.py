@@ -22,7 +22,7 @@ from ..core import system
 from ..core.messages import bytes_text
 from . import child
 
-__all__ = ["MEMORY", "PER_CALL", "Answer", "Learner"]
+__all__ = ["Answer", "Learner"]
 
 #: How many seconds one call may take; loading the file may take twice as long.
 PER_CALL = 5.0

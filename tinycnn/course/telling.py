@@ -9,7 +9,7 @@ from ..core.types import Array
 from .exercise import Case, Exercise
 from .judging import Problem, index_text
 
-__all__ = ["MOST_NUMBERS", "call_text", "places", "told"]
+__all__ = ["call_text", "places", "told"]
 
 #: The most numbers that are shown of a case.
 MOST_NUMBERS = 12
