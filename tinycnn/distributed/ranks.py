@@ -169,7 +169,8 @@ def _one_thread() -> None:
 
     from ..kernels.threads import thread_count
 
-    if "NUMBA_NUM_THREADS" not in os.environ and thread_count() == numba.config.NUMBA_NUM_THREADS:
+    config: Any = numba.config  # its settings are made when it is imported, so that no type knows them
+    if "NUMBA_NUM_THREADS" not in os.environ and thread_count() == config.NUMBA_NUM_THREADS:
         numba.set_num_threads(1)
 
 
