@@ -58,6 +58,8 @@ MODULES = (
 )
 #: Classes that are written in two halves, of which users meet one by name.
 HALVES = {"Layer": (layers.Layer, Weights), "Sequential": (Sequential, Network, Compiling)}
+#: Values that are right, and begin more than a test of wrong ones should: function, argument, name of the value.
+UNTRIED = {("Sequential.fit", "distributed", "True"): "begins an MPI job of one process"}
 #: Methods that only tinycnn calls, or that others define for tinycnn to call; the text says where it calls them.
 INTERNAL: dict[str, str] = {
     "Layer.create": "called by build",
@@ -73,6 +75,7 @@ INTERNAL: dict[str, str] = {
     "ActivatedLayer.*": "a base of layers, with the same methods; called by forward and backward",
     "Conv2D.filters_and_groups": "called by output_shape",
     "DepthwiseConv2D.filters_and_groups": "called by output_shape",
+    "Dropout.step_of_mask": "called by forward and backward, and by the steps in lanes",
     "BatchNormalization.gamma_and_beta": "called by forward and backward",
     "BatchNormalization.inference_terms": "called by forward, and by a plan",
     "Optimizer.changes_gradients": "called by fit",

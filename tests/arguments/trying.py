@@ -90,5 +90,7 @@ def attempts() -> Iterator[Outcome]:
     for name, (call, good) in catalogue.made().items():
         for argument in good:
             for label, value in values.VALUES.items():
+                if (name, argument, label) in catalogue.UNTRIED:
+                    continue
                 yield attempt(name, call, good, argument, value, label)
             pyplot.close("all")

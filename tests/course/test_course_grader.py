@@ -231,10 +231,10 @@ def test_messages_survive_the_connection_and_nonsense_does_not():
             b"{",
             b"[" * 100_000,
         ):
-            ours.sendall(child._LENGTHS.pack(len(text), 8) + text + bytes(8))
+            ours.sendall(child._LENGTHS.pack(child._BEGINNING, len(text), 8) + text + bytes(8))
             with pytest.raises(ValueError, match=r".+"):
                 child.receive(theirs)
-        ours.sendall(child._LENGTHS.pack(1 << 31, 0))
+        ours.sendall(child._LENGTHS.pack(child._BEGINNING, 1 << 31, 0))
         with pytest.raises(ValueError, match="too long"):
             child.receive(theirs)
 

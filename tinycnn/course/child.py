@@ -25,8 +25,10 @@ import numpy as np
 
 __all__ = ["Other", "main", "receive", "send"]
 
-#: The lengths of the description and of the arrays' bytes, and the most that either may be.
-_LENGTHS = struct.Struct("<II")
+#: How a message begins, so that bytes of somebody else are noticed, and the lengths of its description and of its
+#: arrays' bytes, with the most that either may be.
+_BEGINNING = b"tcnn"
+_LENGTHS = struct.Struct("<4sII")
 MOST_TEXT, MOST_BYTES = 1 << 20, 1 << 26
 #: How much of what the learner's code prints is kept, and how much of a message or a name.
 KEPT, SHORT = 400, 300
@@ -45,7 +47,7 @@ def send(connection: socket.socket, value: Any) -> None:
     buffers: list[bytes] = []
     text = json.dumps(_described(value, buffers)).encode()
     payload = b"".join(buffers)
-    connection.sendall(_LENGTHS.pack(len(text), len(payload)) + text + payload)
+    connection.sendall(_LENGTHS.pack(_BEGINNING, len(text), len(payload)) + text + payload)
 
 
 def receive(connection: socket.socket) -> Any:
@@ -58,7 +60,9 @@ def receive(connection: socket.socket) -> Any:
     ValueError
         If what it sent is no message.
     """
-    text_size, payload_size = _LENGTHS.unpack(_exactly(connection, _LENGTHS.size))
+    beginning, text_size, payload_size = _LENGTHS.unpack(_exactly(connection, _LENGTHS.size))
+    if beginning != _BEGINNING:
+        raise ValueError("these bytes are no message")
     if text_size > MOST_TEXT or payload_size > MOST_BYTES:
         raise ValueError("a message is too long")
     text, payload = _exactly(connection, text_size), memoryview(_exactly(connection, payload_size))

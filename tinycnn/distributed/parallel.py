@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from typing import Any
 
-from ..core.checks import integer
+from ..core.checks import boolean, integer
 from ..core.messages import shown
 from ..core.types import Array, Config
 from ..core.workspace import Workspace
@@ -58,15 +58,15 @@ def get(wanted: Any) -> DataParallel | None:
     TypeError, ValueError
         If it is anything else.
     """
-    if wanted is False or isinstance(wanted, DataParallel):
-        return wanted or None
-    if wanted is True:
-        return DataParallel()
-    if isinstance(wanted, str):
-        if wanted == "deterministic":
-            return DataParallel(USUAL_SHARDS)
-        raise ValueError(f'distributed must be False, True, "deterministic" or DataParallel(shards=8); got {wanted!r}')
-    raise TypeError(f'distributed must be False, True, "deterministic" or DataParallel(shards=8); got {shown(wanted)}')
+    if isinstance(wanted, DataParallel):
+        return wanted
+    if isinstance(wanted, str) and wanted == "deterministic":
+        return DataParallel(USUAL_SHARDS)
+    try:
+        return DataParallel() if boolean(wanted, "distributed") else None
+    except TypeError:
+        text = f'distributed must be False, True, "deterministic" or DataParallel(shards=8); got {shown(wanted)}'
+        raise (ValueError if isinstance(wanted, str) else TypeError)(text) from None
 
 
 def begin(wanted: Any, history: History) -> "Together | None":

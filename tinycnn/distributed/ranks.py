@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from ..core.printing import ERR
 from ..core.types import Array
 
 #: In which variables Open MPI, MPICH with Intel MPI, and srun tell each process how many they have started.
@@ -109,8 +110,8 @@ class Job(Alone):
             time.sleep(_PATIENCE)  # rank 0 ends this process meanwhile
         else:
             lines = "".join(traceback.format_exception(error)).rstrip("\n")
-            # One call of write, so that what several ranks print does not mix.
-            sys.stderr.write(f"tinycnn: rank {self.rank} of {self.size} failed, so all are ended:\n{lines}\n")
+            # One call, so that what several ranks print does not mix.
+            ERR.say(f"tinycnn: rank {self.rank} of {self.size} failed, so all are ended:\n{lines}", wrap=False)
         for stream in (sys.stdout, sys.stderr):
             with contextlib.suppress(OSError, ValueError):
                 stream.flush()
