@@ -12,6 +12,16 @@ from tinycnn import Sequential, datasets, layers, models
 from tinycnn.cli import explore, main
 
 
+class _Square(layers.Layer):
+    """A layer of a user's own, which no file of a model can bring along."""
+
+    def forward(self, x: Any, *, training: bool = False, step: int = 0, ws: Any = None) -> Any:
+        return x * x, x
+
+    def backward(self, dy: Any, cache: Any, *, ws: Any = None) -> Any:
+        return 2 * cache * dy
+
+
 @pytest.fixture(autouse=True)
 def few_digits(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Any:
     """Use a few drawn digits in place of any data set, a short training, and the backend that needs no compiling."""
@@ -78,6 +88,16 @@ def test_a_file_has_no_images_unless_they_are_named(served: list[Any]) -> None:
     assert [session.data and session.data.name for session, _, _ in served] == [None, "digits"]
 
 
+def test_a_network_that_gives_a_number_has_the_labels_as_its_targets(served: list[Any]) -> None:
+    model = Sequential([layers.Input((28, 28, 1)), layers.Flatten(), layers.Dense(1)])
+    model.compile("adam", "mean_squared_error")
+    model.save("number.safetensors")
+    assert main(["explore", "number.safetensors", "--data", "digits"]) == 0
+    [(session, _, _)] = served
+    assert session.class_names == []
+    assert session.image("test-0").label == session.data.y_test[0]
+
+
 def test_kernels_of_a_learner_run_on_the_page(served: list[Any]) -> None:
     Path("mine.py").write_text("def relu_forward(x):\n    return x * (x > 0)\n", encoding="utf-8")
     assert main(["explore", "ladder_03", "--data", "digits", "--kernels", "mine.py"]) == 0
@@ -99,6 +119,8 @@ def test_kernels_of_a_learner_run_on_the_page(served: list[Any]) -> None:
         (["ladder_02", "--record", "page.html", "--kernels", "mine.py"], "leave --kernels or --record out"),
         (["ladder_02", "--record-training", "2"], "--record page.html"),
         (["wide.safetensors"], "does not turn images into classes"),
+        (["nan.safetensors"], "In a program, tinycnn.explore.show(tinycnn.load_model("),
+        (["own.safetensors"], "In a program, tinycnn.explore.show(tinycnn.load_model("),
         (["plain.safetensors", "--record", "page.html"], "a recording needs images"),
     ],
 )
@@ -108,6 +130,10 @@ def test_what_does_not_work_is_named(
     Path("broken.py").write_text("def relu_forward(x:\n", encoding="utf-8")
     Sequential([layers.Input((8,)), layers.Dense(2)]).save("wide.safetensors")
     models.build("ladder_02").save("plain.safetensors")
+    spoilt = models.build("ladder_02")
+    spoilt.set_weights([np.full_like(weight, np.nan) for weight in spoilt.get_weights()])
+    spoilt.save("nan.safetensors")
+    Sequential([layers.Input((8, 8, 1)), _Square(), layers.Flatten(), layers.Dense(2)]).save("own.safetensors")
     assert main(["explore", *arguments]) in (1, 2)
     assert says in capsys.readouterr().err
     assert not served

@@ -195,8 +195,8 @@ def of_run(description: Mapping[str, Any], asked: str | None = None, run: Path |
     return Origin(asked or name, Pictures(**found))
 
 
-def for_model(name: str, input_shape: Shape, classes: int, path: Path) -> Origin:
-    """Return the data that a model's file is said to have been trained on.
+def for_model(name: str, input_shape: Shape, classes: int | None, path: Path) -> Origin:
+    """Return the data that a model's file is said to have been trained on; ``classes`` is None if it gives a number.
 
     Raises
     ------
@@ -209,7 +209,7 @@ def for_model(name: str, input_shape: Shape, classes: int, path: Path) -> Origin
     else:
         _, pictures = read(name, list(input_shape[:2]), "grayscale" if input_shape[2] == 1 else "rgb")
         origin = Origin(name, pictures)
-    if len(origin.class_names) != classes:
+    if classes is not None and len(origin.class_names) != classes:
         raise UsageError(f"--data {name} has {len(origin.class_names)} classes, but {path} has {classes}")
     return origin
 

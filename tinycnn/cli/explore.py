@@ -110,7 +110,14 @@ def _load(args: argparse.Namespace) -> tuple[Any, Any]:
         raise UsageError(
             f"{args.network} is no folder of a run, no file and no documented network; 'tinycnn models' lists these"
         )
-    loaded = predict.load(path, args.data, args.threads)
+    try:
+        loaded = predict.load(path, args.data, args.threads)
+    except ValueError as error:
+        # A command cannot be given a class, nor be told to read NaN; a program can.
+        if "unknown layer" not in str(error) and "holds NaN or infinity" not in str(error):
+            raise
+        program = "tinycnn.explore.show(tinycnn.load_model(path, custom_objects=..., check_finite=False), data)"
+        raise ValueError(f"{error}. In a program, {program} shows such a model too") from error
     return loaded.model, None if loaded.data is None else loaded.data.load()
 
 

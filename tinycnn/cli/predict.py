@@ -123,6 +123,7 @@ def load(path: Path, asked: str | None, threads: int | None) -> Loaded:
     import tinycnn
 
     from .. import sequential
+    from ..inspection.answers import gives_one_number
     from . import _origin, _runs
 
     check_exists(asked)
@@ -140,7 +141,8 @@ def load(path: Path, asked: str | None, threads: int | None) -> Loaded:
     if len(model.input_shape) != 3 or model.input_shape[2] not in (1, 3) or len(model.output_shape) != 1:
         raise ValueError(f"{whole} does not turn images into classes: {model.input_shape} becomes {model.output_shape}")
     if data is None and asked is not None:
-        classes = max(2, model.output_shape[0])  # one output stands for two classes
+        # One output stands for two classes, or for a number: then the labels of any data are its targets.
+        classes = None if gives_one_number(model) else max(2, model.output_shape[0])
         data = _origin.for_model(asked, model.input_shape, classes, whole)
     return Loaded(model, data, backend)
 
