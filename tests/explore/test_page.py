@@ -201,6 +201,21 @@ def test_nobody_is_kept_out(browser: Any, theme: str, where: str) -> None:
     assert [(one["id"], [node["target"] for node in one["nodes"]]) for one in found] == []
 
 
+def test_maps_follow_when_the_system_changes_from_day_to_night(page: Any) -> None:
+    maps = "() => [...document.querySelectorAll('canvas')].map((canvas) => canvas.toDataURL()).join()"
+    with serving(session_of(models.build("ladder_03"))) as client:
+        page.emulate_media(color_scheme="light")
+        opened(page, client)
+        day = page.evaluate(maps)
+        page.emulate_media(color_scheme="dark")
+        page.wait_for_function(f"(day) => ({maps})() !== day", arg=day)
+        page.wait_for_timeout(300)
+        night = page.evaluate(maps)
+        page.reload()
+        page.wait_for_selector(".panel output.value")
+        page.wait_for_function(f"(night) => ({maps})() === night", arg=night)
+
+
 def test_numbers_are_large_enough(page: Any) -> None:
     """At least 18 px, and 28 px for a class to read."""
     with serving(session_of(models.build("ladder_03"))) as client:

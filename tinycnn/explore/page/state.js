@@ -20,6 +20,8 @@ export class State {
       this.read();
       this.tell(Object.keys(DEFAULTS).filter((name) => before[name] !== this.values[name]), true);
     });
+    // Maps are painted in the theme's colours, so they are painted anew when the system changes from day to night.
+    matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => this.tell(["theme"]));
   }
 
   read() {

@@ -48,7 +48,6 @@ class TrainView {
       make("h2", {}, "Worst predictions"), this.worst);
     this.element = make("div", { class: "training" }, this.beginning, this.running);
     addEventListener("resize", () => this.later());
-    matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => this.later());
     app.state?.watch?.(() => this.later());
   }
 
