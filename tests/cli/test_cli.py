@@ -31,6 +31,23 @@ PICTURES = set(_runs.PICTURES)
 FILES = PICTURES | {"model.safetensors", "history.csv", "run.json", "checkpoints"}
 
 
+def test_no_command_needs_more_than_a_plain_installation_to_be_found():
+    """The packages of the extras are imported when a command wants them, and never before."""
+    program = """
+import sys
+
+for extra in ("hypothesis", "starlette", "uvicorn", "onnx", "h5py", "sklearn", "mpi4py", "IPython", "shtab"):
+    sys.modules[extra] = None
+from tinycnn.cli import main
+sys.exit(main(["check", "chapter01", "mine.py"]))
+"""
+    Path("mine.py").write_text("", encoding="utf-8")
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert done.returncode == 1
+    assert "Traceback" not in done.stderr
+    assert "tinycnn[course]" in done.stderr
+
+
 @pytest.fixture(autouse=True)
 def few_digits(monkeypatch, tmp_path):
     """Use 200 + 120 digits, and a separate folder for each test."""

@@ -254,7 +254,7 @@ class Session:
     def batch_of(self, image: str, label: float | None, mode: str) -> tuple[Array, list[int | float]]:
         """Return the images of a pass and their labels; the one that is looked at comes first.
 
-        Without a label, it has its own or, if that is not known, the one of :func:`assumed_label`.
+        Without a label, it has its own or, if that is not known, the one that ``labels.assumed_label`` gives.
         """
         picture = self.image(image)
         x = picture.pixels[np.newaxis].astype(self.model.dtype)
