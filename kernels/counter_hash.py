@@ -29,6 +29,22 @@ def mix(z):
     return z ^ (z >> _S31)
 
 
+def unmix(z: int) -> int:
+    """Return the 64 bits that :func:`mix` hashes to z: multiplications by odd numbers and shifts can be undone.
+
+    Examples
+    --------
+    >>> unmix(int(mix(np.array([2**63 + 5], np.uint64))[0])) == 2**63 + 5
+    True
+    """
+    for shift, factor in ((_S31, _MIX_2), (_S27, _MIX_1), (_S30, 1)):
+        before = z
+        for _ in range(64 // int(shift)):
+            before = z ^ (before >> int(shift))
+        z = before * pow(int(factor), -1, 2**64) & _MASK
+    return z
+
+
 def key_of(*words: int) -> np.uint64:
     """Return one 64-bit key made from any number of integers (seed, step, …); their order matters.
 

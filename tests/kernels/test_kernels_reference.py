@@ -12,7 +12,7 @@ from scipy.stats import kstest
 from test_kernels_parity import convolution, values, window
 
 from tinycnn.kernels import reference
-from tinycnn.kernels.counter_hash import key_of, mix
+from tinycnn.kernels.counter_hash import key_of, mix, unmix
 
 POINTS = [-2.0, -0.5, 0.0, 0.5, 2.0]
 
@@ -185,6 +185,11 @@ def test_activations_by_their_formulas(name, constants, expected):
     slope = (forward(x + h, *constants) - forward(x - h, *constants)) / (2 * h)
     dx = backward(np.array([3.0, -1.0, 2.0, 0.5, -2.0]), x if name == "gelu" else y, *constants)
     np.testing.assert_allclose(dx[smooth], (slope * [3.0, -1.0, 2.0, 0.5, -2.0])[smooth], rtol=1e-8)
+
+
+@given(st.integers(0, 2**64 - 1))
+def test_hashes_can_be_undone(z):
+    assert unmix(int(mix(np.array([z], np.uint64))[0])) == z
 
 
 def test_the_hash_is_splitmix64():

@@ -1,22 +1,21 @@
 """The smallest case that fails, as a network of one convolution, so that its right result can be followed on a page."""
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
-if TYPE_CHECKING:  # it needs Hypothesis, which a plain installation does not have
-    from ..course.exercise import Case
+from ..course.exercise import Case
 
 #: What a case has to have, so that it is a convolution.
 _NEEDED = {"x", "w", "b", "stride", "pad"}
 
 
-def is_convolution(case: "Case | None") -> bool:
+def is_convolution(case: Case | None) -> bool:
     """Return whether a case is one of a convolution's forward pass."""
     return case is not None and case.arguments.keys() == _NEEDED
 
 
-def network_of(case: "Case") -> tuple[Any, Any]:
+def network_of(case: Case) -> tuple[Any, Any]:
     """Return a built network of one convolution, and its images: those of the case, with the pads around them."""
     import tinycnn
 

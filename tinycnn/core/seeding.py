@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from ..kernels.counter_hash import _MIX_1, _MIX_2, GOLDEN, key_of
+from ..kernels.counter_hash import GOLDEN, key_of, unmix
 from .checks import integer
 
 _SEED_BITS = 63
@@ -131,17 +131,7 @@ def step_for_kernels(seed: int, step: int, draws: int) -> int:
     if not before:
         return step
     key = (int(key_of(seed, step)) + before * int(GOLDEN)) & _MASK
-    return ((_unmixed(key) - int(GOLDEN)) & _MASK) ^ int(key_of(seed))
-
-
-def _unmixed(z: int) -> int:
-    """Undo :func:`kernels.counter_hash.mix`."""
-    for shift, factor in ((31, int(_MIX_2)), (27, int(_MIX_1)), (30, 1)):
-        shifted = z
-        for _ in range(64 // shift):
-            shifted = z ^ (shifted >> shift)
-        z = shifted * pow(factor, -1, 2**64) & _MASK
-    return z
+    return ((unmix(key) - int(GOLDEN)) & _MASK) ^ int(key_of(seed))
 
 
 class Rows:

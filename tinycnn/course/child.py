@@ -3,7 +3,7 @@
 The grader starts this file as a script, with nothing but NumPy and one socket. It judges nothing: whatever the
 learner's code prints, patches or ends, the verdict is made in the grader's process (``learner.py``).
 
-A message is two lengths, a description in JSON, and the bytes of its arrays one after another.
+A message is four letters, two lengths, a description in JSON, and the bytes of its arrays one after another.
 """
 
 import contextlib

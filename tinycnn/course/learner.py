@@ -143,6 +143,8 @@ class Learner:
             kind, printed, count = str(answer["kind"]), str(answer["printed"]), int(answer["characters"])
             if answer.get("number") != number:
                 raise ValueError("the answer is that to another call")
+            if kind not in ("loaded", "returned", "missing", "arguments", "error"):
+                raise ValueError("there is no such answer")
         except TimeoutError:
             self._end()
             return Answer("timeout", {"seconds": seconds})
@@ -150,8 +152,6 @@ class Learner:
             return Answer("ended", {"reason": self._end()})
         except (ValueError, KeyError, TypeError, AttributeError):
             self._end()
-            return Answer("garbled", {})
-        if kind not in ("loaded", "returned", "missing", "arguments", "error"):
             return Answer("garbled", {})
         if kind == "error" and number is None:
             self._end()

@@ -155,10 +155,13 @@ class Adamax(_OfMoments):
 def _shares(t: int, beta_1: float) -> tuple[tuple[float, float], tuple[float, float]]:
     """Return Nadam's shares of steps t and t + 1, and their products from the first step on.
 
-    They depend on the number of the step alone, so that nothing of them has to be kept in a file.
+    They depend on the number of the step alone, so that nothing of them has to be kept in a file. After a thousand
+    steps ``0.96**t`` is too small to change 1, so that no more factors are multiplied however long a training is.
     """
-    shares = beta_1 * (1 - 0.5 * 0.96 ** np.arange(1, t + 2))
-    return (float(shares[-2]), float(shares[-1])), (float(np.prod(shares[:-1])), float(np.prod(shares)))
+    factors = 1 - 0.5 * 0.96 ** np.arange(1, min(t, 1000) + 1)
+    now, after = beta_1 * (1 - 0.5 * 0.96**t), beta_1 * (1 - 0.5 * 0.96 ** (t + 1))
+    product = float(np.prod(factors)) * beta_1**t
+    return (now, after), (product, product * after)
 
 
 class Nadam(_OfMoments):
