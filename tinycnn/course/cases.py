@@ -1,6 +1,6 @@
 """The cases of exercises, as Hypothesis draws them: geometries, unit impulses, whole numbers, random numbers."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from ..core.types import Array
 from .exercise import Case, Phase
 
-__all__ = ["Geometry", "geometries", "phases"]
+__all__ = ["Geometry", "geometries", "phases", "phases_with_hard_cases"]
 
 #: The largest error of a result of random numbers, relative to its largest number.
 TOLERANCE = 1e-9
@@ -88,6 +88,39 @@ def phases(make: Callable[[Geometry, Fill], dict[str, Any]], ones: tuple[str, ..
         Phase("unit impulses", impulses(), 100),
         Phase("small whole numbers", numbers(_whole), 100),
         Phase("random numbers", numbers(_random), 50, TOLERANCE),
+    )
+
+
+def phases_with_hard_cases(
+    hard: Sequence[dict[str, Any]],
+    make: Callable[[st.DrawFn, Fill], dict[str, Any]],
+    tolerance: float = TOLERANCE,
+) -> tuple[Phase, ...]:
+    """Return the three phases of a function that is not linear.
+
+    Parameters
+    ----------
+    hard : sequence of dict
+        The arguments of the calls that are made first, the easiest to read first.
+    make : callable
+        Takes Hypothesis's ``draw`` and a function that makes an array of a name and a shape; returns the arguments of a
+        call.
+    tolerance : float
+        The largest error relative to the largest number of the right result.
+    """
+
+    def numbers(kind: Callable[[np.random.Generator, tuple[int, ...]], Array]) -> st.SearchStrategy[Case]:
+        @st.composite
+        def cases(draw: st.DrawFn) -> Case:
+            rng = np.random.default_rng(draw(st.integers(0, 1000)))
+            return Case(make(draw, lambda name, shape: kind(rng, shape)))
+
+        return cases()
+
+    return (
+        Phase("cases picked by hand", st.sampled_from([Case(arguments) for arguments in hard]), 100, tolerance),
+        Phase("small whole numbers", numbers(_whole), 100, tolerance),
+        Phase("random numbers", numbers(_random), 100, tolerance),
     )
 
 

@@ -4,6 +4,8 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+import numpy as np
+
 from ..core.types import Array
 
 if TYPE_CHECKING:  # grading needs Hypothesis, and a plain installation, which has the commands too, is without it
@@ -31,7 +33,12 @@ class Case(NamedTuple):
         """How large the case is to a reader: how many numbers it has, and how large they are."""
         arrays = [value for value in self.arguments.values() if isinstance(value, Array)]
         whole = [abs(value) for value in self.arguments.values() if isinstance(value, int)]
-        return sum(array.size for array in arrays) + sum(whole), int(sum(abs(array).sum() for array in arrays))
+        return sum(array.size for array in arrays) + sum(whole), int(sum(_total(array) for array in arrays))
+
+
+def _total(array: Array) -> float:
+    """Return the sum of the absolute values that are finite; a curve that a learner is shown may end in NaN."""
+    return float(abs(array[np.isfinite(array)]).sum())
 
 
 class Phase(NamedTuple):
@@ -56,10 +63,23 @@ class Phase(NamedTuple):
 
 
 class Result(NamedTuple):
-    """What a function returns: an array's name and the letters of its axes, or a whole number (no axes)."""
+    """What a function takes or returns: an array, a number or a word.
+
+    Attributes
+    ----------
+    name : str
+    axes : tuple of str
+        The letters of an array's axes; without axes it is no array.
+    kind : str
+        What it is without axes: a ``whole`` number, a ``real`` one, or one of ``words``.
+    words : tuple of str
+        The words that it may be.
+    """
 
     name: str
     axes: tuple[str, ...] = ()
+    kind: str = "whole"
+    words: tuple[str, ...] = ()
 
 
 class Misreading(NamedTuple):

@@ -14,7 +14,7 @@ from hypothesis.errors import HypothesisException
 
 from . import hunting, telling
 from .exercise import Case, Chapter, Exercise, Phase
-from .judging import Problem, problem_of_answer, problem_of_result
+from .judging import Problem, problem_of_answer, problem_of_result, same
 from .learner import Answer, Learner
 
 __all__ = ["Outcome", "Report", "grade"]
@@ -216,7 +216,7 @@ class _Grading:
         if seen.answer.kind != "returned":
             return False
         again = self.learner.call(self.exercise.name, *seen.case.arguments.values())
-        return again.kind == "returned" and not _same(seen.answer.details["result"], again.details["result"])
+        return again.kind == "returned" and not same(seen.answer.details["result"], again.details["result"])
 
     def _failed(self, worst: _Seen, mistakes: list[str]) -> Outcome:
         """Describe a failure."""
@@ -249,12 +249,4 @@ def _explains(results: Any, seen: _Seen) -> bool:
             would = results(**seen.case.arguments)
     except Exception:  # it has no result for this case, so it was not made
         return False
-    return _same(would, seen.answer.details["result"])
-
-
-def _same(would: Any, got: Any) -> bool:
-    if isinstance(would, tuple):
-        return isinstance(got, tuple | list) and len(got) == len(would) and all(map(_same, would, got))
-    if not isinstance(got, int | float | np.ndarray | np.generic) or np.shape(would) != np.shape(got):
-        return False
-    return bool(np.allclose(would, got, rtol=1e-9, atol=1e-9, equal_nan=True))
+    return same(would, seen.answer.details["result"])

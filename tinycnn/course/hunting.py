@@ -5,8 +5,8 @@ from typing import Any
 import numpy as np
 
 from ..core.types import Array
-from .exercise import Case, Hunt
-from .judging import problem_of_answer
+from .exercise import Case, Hunt, Result
+from .judging import problem_of_answer, same
 from .learner import Learner
 from .telling import MOST_NUMBERS
 
@@ -24,7 +24,7 @@ def lines_of(hunt: Hunt, learner: Learner, lines: list[str]) -> tuple[list[str],
     if not isinstance(given, tuple | list) or len(given) != len(hunt.arguments):
         return [f"{hunt.name} must return a tuple of {len(hunt.arguments)}: ({names})."], None
     for argument, value in zip(hunt.arguments, given, strict=True):
-        wrong = _wrong_with(argument.name, argument.axes, value)
+        wrong = _wrong_with(argument, value)
         if wrong:
             return [wrong], None
     numbers = sum(value.size for value in given if isinstance(value, Array))
@@ -34,8 +34,12 @@ def lines_of(hunt: Hunt, learner: Learner, lines: list[str]) -> tuple[list[str],
     return _verdict(hunt, case), case
 
 
-def _wrong_with(name: str, axes: tuple[str, ...], value: Any) -> str:
+def _wrong_with(argument: Result, value: Any) -> str:
     """Return what is wrong with one argument of a counterexample, or nothing."""
+    name, axes, kind, _ = argument
+    if kind == "real" and not axes:
+        number = isinstance(value, int | float | np.integer | np.floating) and not isinstance(value, bool)
+        return "" if number and np.isfinite(value) else f"{name} must be a finite number."
     if not axes:
         whole = isinstance(value, int | np.integer) and not isinstance(value, bool)
         least = 0 if name == "pad" else 1
@@ -51,14 +55,14 @@ def _verdict(hunt: Hunt, case: Case) -> list[str]:
         right = hunt.right(**{name: _copied(value) for name, value in case.arguments.items()})
     except Exception as error:
         return [f"The arguments do not fit each other: {error}."]
-    if not np.size(right):
+    if not all(map(np.size, right if isinstance(right, tuple) else (right,))):
         return ["The right result has no elements; make the image larger than the kernel."]
     try:
         with np.errstate(all="ignore"):
             broken = hunt.broken(**{name: _copied(value) for name, value in case.arguments.items()})
     except Exception:
         return []  # an error is wrong as well
-    if broken.shape == right.shape and np.allclose(broken, right, rtol=1e-9, atol=1e-9):
+    if same(right, broken):
         return ["The broken function gives the right result for these arguments, so they are no counterexample."]
     return []
 

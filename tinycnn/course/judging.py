@@ -10,7 +10,7 @@ from .child import Other
 from .exercise import Case, Result
 from .learner import Answer
 
-__all__ = ["Problem", "index_text", "problem_of_answer", "problem_of_result"]
+__all__ = ["Problem", "index_text", "problem_of_answer", "problem_of_result", "same"]
 
 
 class Problem(NamedTuple):
@@ -131,8 +131,11 @@ def _problem_of_one(
 ) -> Problem | None:
     """Return what is wrong with one result."""
     result = results[number]
+    if result.words:
+        return _problem_of_word(name, number, result, got, expected)
     if not result.axes:
-        return _problem_of_number(name, number, result, got, expected)
+        kind = _problem_of_real if result.kind == "real" else _problem_of_number
+        return kind(name, number, result, got, expected, tolerance)
     if not isinstance(got, Array):
         forgotten = " Is there a return at its end?" if got is None else ""
         shape = _axes(result, expected.shape)
@@ -159,13 +162,50 @@ def _problem_of_one(
     return Problem("value", f"{name} returns a wrong {result.name}", number, place)
 
 
-def _problem_of_number(name: str, number: int, result: Result, got: Any, expected: int) -> Problem | None:
+def _problem_of_number(
+    name: str, number: int, result: Result, got: Any, expected: int, tolerance: float
+) -> Problem | None:
     """Return what is wrong with a result that must be a whole number."""
     if isinstance(got, float | np.floating):
         return Problem("type", f"{name} must return a whole number, but returns the float {got!r}; use //.", number)
     if isinstance(got, bool) or not isinstance(got, int | np.integer):
         return Problem("type", f"{name} must return a whole number, but returns {_kind(got)}.", number)
     return None if int(got) == expected else Problem("value", f"{name} returns a wrong {result.name}", number)
+
+
+def _problem_of_real(
+    name: str, number: int, result: Result, got: Any, expected: float, tolerance: float
+) -> Problem | None:
+    """Return what is wrong with a result that must be a number."""
+    if isinstance(got, bool) or not isinstance(got, int | float | np.integer | np.floating):
+        forgotten = " Is there a return at its end?" if got is None else ""
+        text = f"{name} must return one number, {result.name}, but returns {_kind(got)}.{forgotten}"
+        return Problem("type", text, number)
+    if np.isnan(got):
+        return Problem("nan", f"{name} returns NaN for {result.name}. Is 0 divided by 0?", number)
+    if abs(got - expected) <= tolerance * max(1.0, abs(expected)):
+        return None
+    return Problem("value", f"{name} returns a wrong {result.name}", number)
+
+
+def _problem_of_word(name: str, number: int, result: Result, got: Any, expected: str) -> Problem | None:
+    """Return what is wrong with a result that must be one of some words."""
+    if not isinstance(got, str) or got not in result.words:
+        words = ", ".join(map(repr, result.words))
+        text = f"{name} must return one of the words {words}, but returns {_kind(got)}."
+        return Problem("type", text, number)
+    return None if got == expected else Problem("value", f"{name} returns a wrong {result.name}", number)
+
+
+def same(would: Any, got: Any) -> bool:
+    """Return whether two results are equal up to rounding; ``would`` is one that could be right."""
+    if isinstance(would, tuple):
+        return isinstance(got, tuple | list) and len(got) == len(would) and all(map(same, would, got))
+    if isinstance(would, str):
+        return bool(would == got)
+    if not isinstance(got, int | float | np.ndarray | np.generic) or np.shape(would) != np.shape(got):
+        return False
+    return bool(np.allclose(would, got, rtol=1e-9, atol=1e-9, equal_nan=True))
 
 
 def _axes(result: Result, shape: tuple[int, ...]) -> str:

@@ -43,7 +43,9 @@ def _headline(exercise: Exercise, case: Case, problem: Problem, got: Any, expect
         got, expected = got[problem.result], expected[problem.result]
     result = exercise.results[problem.result]
     if not result.axes:
-        return f"{call_text(exercise.name, case)} returns {got}; {expected} is right."
+        what = f" {result.name} =" if len(exercise.results) > 1 else ""
+        returned, right = _single(got, expected), _single(expected, got)
+        return f"{call_text(exercise.name, case)} returns{what} {returned}; {right} is right."
     if case.impulses:
         return f"{_route(case, result.name, got, expected)}\n{call_text(exercise.name, case)}"
     wrong = int((got != expected).sum())
@@ -101,6 +103,15 @@ def call_text(name: str, case: Case) -> str:
     words = [key if isinstance(value, Array) else f"{key}={value}" for key, value in case.arguments.items()]
     shapes = [f"{key} {value.shape}" for key, value in case.arguments.items() if isinstance(value, Array)]
     return f"{name}({', '.join(words)})" + (f" with {', '.join(shapes)}" if shapes and case.impulses else "")
+
+
+def _single(value: Any, other: Any) -> str:
+    """Return a word in quotes, or a number as short as it can be while it looks unlike another."""
+    if isinstance(value, str):
+        return repr(value)
+    if isinstance(value, int | np.integer):
+        return str(value)
+    return _number(value) if _number(value) != _number(other) else repr(float(value))
 
 
 def _nested(values: Any) -> str:
