@@ -52,7 +52,12 @@ def geometries(draw: st.DrawFn) -> Geometry:
     return Geometry(N, H, W, C, KH, KW, F, stride, pad)
 
 
-def phases(make: Callable[[Geometry, Fill], dict[str, Any]], ones: tuple[str, ...]) -> tuple[Phase, ...]:
+def phases(
+    make: Callable[[Geometry, Fill], dict[str, Any]],
+    ones: tuple[str, ...],
+    sizes: "st.SearchStrategy[Geometry] | None" = None,
+    tolerance: float = 0.0,
+) -> tuple[Phase, ...]:
     """Return the three phases of a function that is linear in each of its arrays.
 
     Parameters
@@ -61,7 +66,12 @@ def phases(make: Callable[[Geometry, Fill], dict[str, Any]], ones: tuple[str, ..
         Takes a geometry and a function that makes an array of a name and a shape; returns the arguments of a call.
     ones : tuple of str
         The arrays that are unit impulses in the first phase; the others are 0 there.
+    sizes : SearchStrategy, optional
+        It draws a geometry, by default one of a convolution.
+    tolerance : float
+        The largest relative error for impulses and whole numbers: 0, unless the function divides.
     """
+    geometry = geometries() if sizes is None else sizes
 
     @st.composite
     def impulses(draw: st.DrawFn) -> Case:
@@ -74,19 +84,19 @@ def phases(make: Callable[[Geometry, Fill], dict[str, Any]], ones: tuple[str, ..
                 array[found[name]] = 1
             return array
 
-        return Case(make(draw(geometries()), fill), found)
+        return Case(make(draw(geometry), fill), found)
 
     def numbers(kind: Callable[[np.random.Generator, tuple[int, ...]], Array]) -> st.SearchStrategy[Case]:
         @st.composite
         def cases(draw: st.DrawFn) -> Case:
             rng = np.random.default_rng(draw(st.integers(0, 1000)))
-            return Case(make(draw(geometries()), lambda name, shape: kind(rng, shape)))
+            return Case(make(draw(geometry), lambda name, shape: kind(rng, shape)))
 
         return cases()
 
     return (
-        Phase("unit impulses", impulses(), 100),
-        Phase("small whole numbers", numbers(_whole), 100),
+        Phase("unit impulses", impulses(), 100, tolerance),
+        Phase("small whole numbers", numbers(_whole), 100, tolerance),
         Phase("random numbers", numbers(_random), 50, TOLERANCE),
     )
 

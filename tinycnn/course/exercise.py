@@ -74,12 +74,15 @@ class Result(NamedTuple):
         What it is without axes: a ``whole`` number, a ``real`` one, or one of ``words``.
     words : tuple of str
         The words that it may be.
+    dtype : str
+        What an array consists of: ``float64``, or ``int64`` for places and labels.
     """
 
     name: str
     axes: tuple[str, ...] = ()
     kind: str = "whole"
     words: tuple[str, ...] = ()
+    dtype: str = "float64"
 
 
 class Misreading(NamedTuple):

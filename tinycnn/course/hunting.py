@@ -36,7 +36,7 @@ def lines_of(hunt: Hunt, learner: Learner, lines: list[str]) -> tuple[list[str],
 
 def _wrong_with(argument: Result, value: Any) -> str:
     """Return what is wrong with one argument of a counterexample, or nothing."""
-    name, axes, kind, _ = argument
+    name, axes, kind = argument[:3]
     if kind == "real" and not axes:
         number = isinstance(value, int | float | np.integer | np.floating) and not isinstance(value, bool)
         return "" if number and np.isfinite(value) else f"{name} must be a finite number."
@@ -44,8 +44,9 @@ def _wrong_with(argument: Result, value: Any) -> str:
         whole = isinstance(value, int | np.integer) and not isinstance(value, bool)
         least = 0 if name == "pad" else 1
         return "" if whole and least <= value <= 100 else f"{name} must be a whole number, at least {least}."
-    if not isinstance(value, Array) or value.dtype != np.float64 or value.ndim != len(axes) or not value.size:
-        return f"{name} must be an array ({', '.join(axes)}) of float64, with at least one number."
+    dtype = argument.dtype
+    if not isinstance(value, Array) or value.dtype != dtype or value.ndim != len(axes) or not value.size:
+        return f"{name} must be an array ({', '.join(axes)}) of {dtype}, with at least one number."
     return "" if np.isfinite(value).all() else f"{name} must hold finite numbers."
 
 

@@ -143,7 +143,11 @@ def _problem_of_one(
     if got.shape != expected.shape:
         text = f"{name} returns {result.name} with the shape {got.shape}; {_axes(result, expected.shape)} is right."
         return Problem("shape", text, number)
-    if got.dtype != expected.dtype:
+    if result.dtype == "int64":
+        if got.dtype.kind not in "iu":
+            text = f"{name} returns {result.name} as {got.dtype}; it must hold whole numbers, of dtype np.int64."
+            return Problem("dtype", text, number)
+    elif got.dtype != expected.dtype:
         text = (
             f"{name} returns {result.name} as {got.dtype}; its arguments are {expected.dtype}, and so must the result "
             f"be. Give np.zeros and np.empty the dtype of an argument, such as x.dtype, and do not use astype."

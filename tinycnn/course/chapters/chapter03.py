@@ -16,7 +16,7 @@ from .chapter02 import scattered
 DY = Result("dy", ("N", "OH", "OW", "F"))
 
 
-def _first(array: Array, axis: int) -> Array:
+def first_only(array: Array, axis: int) -> Array:
     """Return an array that is 0 but for the first place along an axis."""
     only = np.zeros_like(array)
     place = (slice(None),) * axis + (slice(0, 1),)
@@ -24,7 +24,7 @@ def _first(array: Array, axis: int) -> Array:
     return only
 
 
-def _without_last(array: Array, axis: int) -> Array:
+def without_last(array: Array, axis: int) -> Array:
     """Return an array whose last place along an axis is 0."""
     rest = array.copy()
     rest[(slice(None),) * axis + (-1,)] = 0
@@ -62,8 +62,8 @@ CONV2D_DB = Exercise(
             lambda dy: dy.sum(axis=(1, 2)),
         ),
         Misreading("Are the filters (axis F) added up too? Each filter has a bias of its own.", lambda dy: dy.sum()),
-        Misreading("Is the last row of dy (axis OH) left out?", lambda dy: right_db(_without_last(dy, 1))),
-        Misreading("Is the last column of dy (axis OW) left out?", lambda dy: right_db(_without_last(dy, 2))),
+        Misreading("Is the last row of dy (axis OH) left out?", lambda dy: right_db(without_last(dy, 1))),
+        Misreading("Is the last column of dy (axis OW) left out?", lambda dy: right_db(without_last(dy, 2))),
         Misreading(
             "Are axes of length 1 kept? db has the shape of b, (F,).", lambda dy: dy.sum(axis=(0, 1, 2), keepdims=True)
         ),
@@ -104,7 +104,7 @@ def _dw_unpadded(dy: Array, x: Array, KH: int, KW: int, stride: int, pad: int) -
 
 
 def _only_tap(dw: Array) -> Array:
-    return _first(_first(dw, 0), 1)
+    return first_only(first_only(dw, 0), 1)
 
 
 CONV2D_DW = Exercise(
@@ -115,7 +115,7 @@ CONV2D_DW = Exercise(
     misreadings=(
         Misreading(
             "Is dw that of the first image only? The sum runs over n too (axis N).",
-            lambda dy, **a: right_dw(dy=_first(dy, 0), **a),
+            lambda dy, **a: right_dw(dy=first_only(dy, 0), **a),
         ),
         Misreading(
             "Is dw that of the last image only? Add up the images (axis N): +=.",
@@ -141,12 +141,12 @@ CONV2D_DW = Exercise(
         Misreading(
             "Is x padded on one side only? The zeros belong on all four sides, as in the forward pass.", _dw_unpadded
         ),
-        Misreading("Is the last row of dy (axis OH) left out?", lambda dy, **a: right_dw(dy=_without_last(dy, 1), **a)),
+        Misreading("Is the last row of dy (axis OH) left out?", lambda dy, **a: right_dw(dy=without_last(dy, 1), **a)),
         Misreading(
-            "Is the last column of dy (axis OW) left out?", lambda dy, **a: right_dw(dy=_without_last(dy, 2), **a)
+            "Is the last column of dy (axis OW) left out?", lambda dy, **a: right_dw(dy=without_last(dy, 2), **a)
         ),
-        Misreading("Is only the first channel (axis C) computed?", lambda x, **a: right_dw(x=_first(x, 3), **a)),
-        Misreading("Is only the first filter (axis F) computed?", lambda dy, **a: right_dw(dy=_first(dy, 3), **a)),
+        Misreading("Is only the first channel (axis C) computed?", lambda x, **a: right_dw(x=first_only(x, 3), **a)),
+        Misreading("Is only the first filter (axis F) computed?", lambda dy, **a: right_dw(dy=first_only(dy, 3), **a)),
         Misreading(
             "Is only the first tap computed? Is there a return inside the loop over the taps?",
             lambda **a: _only_tap(right_dw(**a)),
@@ -222,16 +222,16 @@ CONV2D_DX = Exercise(
             "Are the pads cut off at the bottom and right only? The images begin at row pad, column pad.",
             _scatter(cut=0),
         ),
-        Misreading("Is the last row of dy (axis OH) left out?", lambda dy, **a: right_dx(dy=_without_last(dy, 1), **a)),
+        Misreading("Is the last row of dy (axis OH) left out?", lambda dy, **a: right_dx(dy=without_last(dy, 1), **a)),
         Misreading(
-            "Is the last column of dy (axis OW) left out?", lambda dy, **a: right_dx(dy=_without_last(dy, 2), **a)
+            "Is the last column of dy (axis OW) left out?", lambda dy, **a: right_dx(dy=without_last(dy, 2), **a)
         ),
-        Misreading("Is only the first image computed (axis N)?", lambda dy, **a: right_dx(dy=_first(dy, 0), **a)),
+        Misreading("Is only the first image computed (axis N)?", lambda dy, **a: right_dx(dy=first_only(dy, 0), **a)),
         Misreading(
             "Is only the first filter used? The sum runs over f (axis F).",
-            lambda dy, **a: right_dx(dy=_first(dy, 3), **a),
+            lambda dy, **a: right_dx(dy=first_only(dy, 3), **a),
         ),
-        Misreading("Is only the first channel (axis C) computed?", lambda w, **a: right_dx(w=_first(w, 2), **a)),
+        Misreading("Is only the first channel (axis C) computed?", lambda w, **a: right_dx(w=first_only(w, 2), **a)),
         Misreading(
             "Is only the first tap used? Is there a return inside the loop over the taps?",
             lambda w, **a: right_dx(w=_only_tap(w), **a),
