@@ -1,13 +1,14 @@
-"""``tinycnn check CHAPTER FILE``: grade a chapter of the course."""
+"""``tinycnn check CHAPTER FILE``: grade a chapter of the course; ``tinycnn check --all FOLDER``: grade a class."""
 
 import argparse
 from pathlib import Path
 from typing import Any
 
+from .. import course
 from ..core.printing import say
 from ..course.templates import names, title
-from . import _failing_case
-from ._arguments import UsageError, whole_number
+from . import _class_check, _failing_case
+from ._arguments import UsageError, folder_name, whole_number
 
 HELP = "Grade a chapter of the course in your own file"
 EXAMPLE = "tinycnn check chapter01 my_course/chapter01.py"
@@ -18,21 +19,34 @@ DIGITS = 16
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the chapter, the file and the options."""
-    parser.add_argument("chapter", metavar="CHAPTER", choices=names(), help=f"the chapter: {', '.join(names())}")
-    text = "your file, such as 'tinycnn course start' has written; it is executed"
-    parser.add_argument("file", metavar="FILE", type=Path, help=text)
-    hint = "show the next of three hints for the first exercise that fails"
+    text = f"the chapter, {names()[0]} to {names()[-1]}"
+    parser.add_argument("chapter", metavar="CHAPTER", nargs="?", choices=names(), help=text)
+    text = "your file, as 'tinycnn course start' wrote it; it is executed"
+    parser.add_argument("file", metavar="FILE", nargs="?", type=Path, help=text)
+    hint = "show the next of three hints for what fails first"
     parser.add_argument("--hint", action="store_true", help=hint)
     page = "open a page on which the right number can be followed to its products, for a convolution that is wrong"
     parser.add_argument("--explore", action="store_true", help=page)
     seed = "which cases are drawn (default: 0)"
     parser.add_argument("--seed", type=whole_number(0, 2**31 - 1), default=0, metavar="N", help=seed)
+    every = "grade a class: files, or a folder for each student"
+    parser.add_argument("--all", type=folder_name, metavar="FOLDER", help=every)
+    text = "with --all: the report as JSON (default: printed)"
+    parser.add_argument("--json", type=_class_check.as_path, nargs="?", const="-", metavar="FILE", help=text)
+    text = "write Gradescope's results.json"
+    parser.add_argument("--gradescope", type=Path, metavar="FILE", help=text)
+    jobs = "submissions at a time (default: half as many as cores)"
+    parser.add_argument("--jobs", type=whole_number(1, 256), metavar="N", help=jobs)
+    limit = "seconds for each submission (default: 300)"
+    parser.add_argument("--limit", type=whole_number(1, 86400), default=300, metavar="SECONDS", help=limit)
 
 
 def run(args: argparse.Namespace) -> int:
     """Print how each exercise ended; return 0 only if all of them passed."""
-    from .. import course
-
+    _check(args)
+    if args.all is not None or args.gradescope is not None:
+        course.need_extra()
+        return _class_check.run_all(args) if args.all is not None else _class_check.run_gradescope(args)
     report = course.check(args.chapter, args.file, args.seed)
     say(f"{args.chapter}, {title(args.chapter)}: {report.path}")
     say(f"sha256 {report.digest[:DIGITS]}")
@@ -59,6 +73,22 @@ def run(args: argparse.Namespace) -> int:
     else:
         say("For a hint, add --hint; there are three for each exercise, one at a time.")
     return 1
+
+
+def _check(args: argparse.Namespace) -> None:
+    """Raise UsageError if the arguments do not fit together."""
+    if args.all is not None:
+        if args.file is not None:
+            raise UsageError("--all grades a folder; leave FILE out")
+        if args.hint or args.explore or args.gradescope is not None:
+            raise UsageError("--hint, --explore and --gradescope are for one file; leave them or --all out")
+        return
+    if args.chapter is None or args.file is None:
+        raise UsageError("name a chapter and your file, or a class's folder with --all FOLDER")
+    if args.json is not None or args.jobs is not None:
+        raise UsageError("--json and --jobs belong to --all FOLDER")
+    if args.gradescope is not None and (args.hint or args.explore):
+        raise UsageError("--gradescope shows no hints and no page; leave --hint and --explore out")
 
 
 def _explore(failed: Any) -> int:

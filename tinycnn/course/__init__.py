@@ -49,12 +49,19 @@ def check(chapter: str, path: str | os.PathLike[str], seed: int = 0) -> "Report"
     """
     if chapter not in names():
         raise unknown("chapter", chapter, names())
+    need_extra()
+    from . import chapters, grading
+
+    return grading.grade(chapters.chapter(chapter), os.fspath(path), seed)
+
+
+def need_extra() -> None:
+    """Raise ModuleNotFoundError, with what to install, if the extra ``course`` is not installed."""
     try:
-        from . import chapters, grading
+        import hypothesis  # noqa: F401
     except ModuleNotFoundError as error:
         if (error.name or "").partition(".")[0] != "hypothesis":
             raise
         raise ModuleNotFoundError(
             'grading needs Hypothesis: pip install "tinycnn[course]", or in a checkout pip install -e ".[course]"'
         ) from None
-    return grading.grade(chapters.chapter(chapter), os.fspath(path), seed)

@@ -13,6 +13,7 @@ import inspect
 import io
 import json
 import math
+import os
 import re
 import socket
 import struct
@@ -33,6 +34,38 @@ MOST_TEXT, MOST_BYTES = 1 << 20, 1 << 26
 #: How much of what the learner's code prints is kept, and how much of a message or a name.
 KEPT, SHORT = 400, 300
 _DTYPE = re.compile(r"[<>|][biufc]\d{1,2}")
+#: What Python tells its auditors (PEP 578) before a process is started, replaced or sent a signal ...
+_OF_PROCESSES = {
+    "os.exec",
+    "os.fork",
+    "os.forkpty",
+    "os.kill",
+    "os.killpg",
+    "os.posix_spawn",
+    "os.spawn",
+    "os.startfile",
+    "os.startfile/2",
+    "os.system",
+    "pty.spawn",
+    "subprocess.Popen",
+}
+#: ... and before a file is changed without being opened.
+_OF_FILES = {
+    "os.chflags",
+    "os.chmod",
+    "os.chown",
+    "os.link",
+    "os.mkdir",
+    "os.remove",
+    "os.removexattr",
+    "os.rename",
+    "os.rmdir",
+    "os.setxattr",
+    "os.symlink",
+    "os.truncate",
+    "os.utime",
+}
+_WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
 
 
 class Other:
@@ -172,6 +205,33 @@ def _limit(memory: int, seconds: int) -> None:
             resource.setrlimit(what, (most, most))
 
 
+def _guard() -> None:
+    """Let no process be started or ended, and no file be changed but those in the current folder, which is temporary.
+
+    Python's own functions ask before they act, and what they ask cannot be taken back by the learner's code. Machine
+    code does not ask, so this stops mistakes, pranks and copied tricks, and not an attacker.
+    """
+    realpath, separator, null = os.path.realpath, os.sep, os.devnull
+    here = realpath(os.getcwd())
+
+    def refuse(event: str, arguments: tuple[Any, ...]) -> None:
+        if event in _OF_PROCESSES:
+            raise PermissionError("your functions need no other process, so none may be started or ended")
+        if event == "open":
+            path, mode, flags = arguments
+            writes = any(letter in (mode or "") for letter in "wax+") or flags & _WRITING
+            paths = [path] if writes else []
+        else:
+            paths = list(arguments) if event in _OF_FILES else []
+        for path in paths:
+            if isinstance(path, str | bytes) and path not in ("", b"", null):
+                place = realpath(os.fsdecode(path))
+                if place != here and not place.startswith(here + separator):
+                    raise PermissionError("files may be written in the current folder only, which is a temporary one")
+
+    sys.addaudithook(refuse)
+
+
 def _loaded(path: str, source: bytes) -> Any:
     """Return the learner's module. Its name is its own, so that no other module can be taken for it, or it for one."""
     name = f"learners_{Path(path).stem}"
@@ -228,6 +288,7 @@ def main(descriptor: int) -> None:
     # Last, so that no file beside the learner's hides a module that is installed.
     sys.path += settings["folders"]
     sys.dont_write_bytecode = True
+    _guard()
     module = None
     while True:
         printed = _Printed()

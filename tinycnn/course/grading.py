@@ -14,10 +14,11 @@ from hypothesis.errors import HypothesisException
 
 from . import hunting, telling
 from .exercise import Case, Chapter, Exercise, Phase
+from .handed_in import MOST_SOURCE
 from .judging import Problem, problem_of_answer, problem_of_result, same
 from .learner import Answer, Learner
 
-__all__ = ["Outcome", "Report", "grade"]
+__all__ = ["Outcome", "Report", "grade", "grade_source", "printable"]
 
 #: How many seconds the grading of one exercise may take, and how many of them looking for a smaller case.
 IN_ALL, SHRINKING = 120.0, 4.0
@@ -93,26 +94,49 @@ def grade(chapter: Chapter, path: str | Path, seed: int = 0) -> Report:
         If the file cannot be read.
     """
     path = Path(path).resolve()
-    source = path.read_bytes()
-    digest = hashlib.sha256(source).hexdigest()
+    return grade_source(chapter, path, path.read_bytes(), seed)
+
+
+def grade_source(chapter: Chapter, path: Path, source: bytes, seed: int = 0) -> Report:
+    """Grade what is in a file, whose path is only named, and whose folder is one in which modules are looked for."""
+    outcomes = [_printable(outcome) for outcome in _outcomes(chapter, path, source, seed)]
+    return Report(chapter.name, path, hashlib.sha256(source).hexdigest(), tuple(outcomes))
+
+
+def _outcomes(chapter: Chapter, path: Path, source: bytes, seed: int) -> list[Outcome]:
     refused = _refused(source, path, chapter.name)
     if refused:
-        outcomes = [Outcome(exercise.name, False, 0, (refused,)) for exercise in chapter.exercises]
-        return Report(chapter.name, path, digest, tuple(outcomes))
+        return [Outcome(exercise.name, False, 0, (refused,)) for exercise in chapter.exercises]
     lines = source.decode("utf-8").splitlines()
     with Learner(path, source) as learner:
         loaded = learner.load()
         problem = problem_of_answer("the file", loaded, lines)
         if problem is not None:
             told = (problem.text, *_printed(loaded))
-            outcomes = [Outcome(exercise.name, False, 0, told) for exercise in chapter.exercises]
-        else:
-            outcomes = [_grade_one(exercise, learner, lines, seed) for exercise in chapter.exercises]
-    return Report(chapter.name, path, digest, tuple(outcomes))
+            return [Outcome(exercise.name, False, 0, told) for exercise in chapter.exercises]
+        return [_grade_one(exercise, learner, lines, seed) for exercise in chapter.exercises]
+
+
+def printable(text: str) -> str:
+    """Return text in which whatever would move a terminal's cursor or turn the direction of letters is written out.
+
+    Examples
+    --------
+    >>> print(printable(chr(27) + "[2J passed"))
+    \\x1b[2J passed
+    """
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)
+
+
+def _printable(outcome: Outcome) -> Outcome:
+    lines = (line for text in outcome.lines for line in text.split("\n"))
+    return outcome._replace(lines=tuple(map(printable, lines)))
 
 
 def _refused(source: bytes, path: Path, chapter: str) -> str:
     """Return why a file is not even loaded, or nothing."""
+    if len(source) > MOST_SOURCE:
+        return f"{path.name} has more than {MOST_SOURCE // 1024} KiB, which no solution needs. Is it the right file?"
     try:
         source.decode("utf-8")
         tree = ast.parse(source, str(path))
@@ -227,8 +251,7 @@ class _Grading:
         else:
             lines = telling.told(self.exercise, worst.case, problem, got, worst.expected, mistakes)
             lines += _printed(worst.answer)
-        told = tuple(line for text in lines for line in text.split("\n"))
-        return Outcome(self.exercise.name, False, len(self.seen), told, worst.case, problem.place)
+        return Outcome(self.exercise.name, False, len(self.seen), tuple(lines), worst.case, problem.place)
 
     def _mistakes(self) -> list[str]:
         """Return the sentences of the mistakes that explain every answer that was seen, if one of them is wrong."""

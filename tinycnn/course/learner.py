@@ -1,8 +1,9 @@
 """The learner's file in a process of its own, with limits on its time and memory.
 
 Whatever the learner's code does there (it ends the process, prints "passed", patches a library or loops for ever), the
-grader gets arrays or the reason why there are none. This protects from mistakes. It is no sandbox: the code may read
-and write files as its user may, so grade strangers' files in a container.
+grader gets arrays or the reason why there are none. It may start no process, and write files in a temporary folder
+only. This protects from mistakes and pranks. It is no sandbox against malice: machine code called through ctypes may do
+what its user may, so grade strangers' files in a container.
 """
 
 import contextlib
@@ -110,6 +111,7 @@ class Learner:
         kept = {key: value for key, value in os.environ.items() if not key.startswith("PYTHON")}
         # One thread, because OpenBLAS reserves address space for each.
         kept |= {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
+        kept["TMPDIR"] = self._folder.name  # the only folder in which files may be written
         with theirs:
             # -I: no folder of the learner's and no variable has a say in what is imported.
             self._process = subprocess.Popen(
