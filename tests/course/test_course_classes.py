@@ -11,7 +11,7 @@ import time
 from pathlib import Path
 
 import pytest
-from planted import SOLUTIONS
+from planting import SOLUTIONS
 
 from tinycnn import course
 from tinycnn.cli import main

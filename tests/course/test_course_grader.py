@@ -60,6 +60,13 @@ def test_a_solution_passes_with_fifty_seeds(name):
         ("import os; os._exit(0)", "because the process ended with the exit code 0"),
         ("print('passed'); return 0", "returns 0; 1 is right"),
         ("return output_size(length, kernel, stride, pad)", "calls itself without an end"),
+        ("import os; os.fork()", "so none may be started or ended"),
+        ("import subprocess; subprocess.run(['true'])", "so none may be started or ended"),
+        ("import os; os.kill(os.getppid(), 9)", "so none may be started or ended"),
+        ("open('/etc/tinycnn', 'w')", "may be written in the current folder only"),
+        ("import os; os.remove(__file__)", "may be written in the current folder only"),
+        ("import os; os.rename('a', '/b')", "may be written in the current folder only"),
+        ("np.save('/tmp/x', np.ones(3))", "may be written in the current folder only"),
         ("return int(input())", "reads from the keyboard"),
         ("return np.zeros((1 << 33, 8))", "asks for too much memory"),
         ("return None", "must return a whole number, but returns None"),
@@ -93,9 +100,14 @@ def test_what_a_function_does_is_told_in_a_sentence(graded, body, says):
 @pytest.mark.parametrize(
     ("text", "says"),
     [
-        ("", "output_size is not in the file; 'tinycnn course start DIR' writes a file with its signature"),
+        ("", "output_size is not in the file. 'tinycnn course start DIR' writes a file with its signature"),
         ("output_size = 3", "output_size is not a function"),
         ("def output_size(length: return 3", "line 1 of chapter01.py is not valid Python"),
+        ("def Output_Size(l, k, s, p): return 1", "but Output_Size is; is that the function? Then give it the name"),
+        ("def output_size(length, kernel, stride, pad): return size", "uses a name that has no value in line 1"),
+        ("from numpy import convolute", "the file imports a name that is not there in line 1"),
+        ("import numpy as np\nif True:\nx = 1", "line 3 of chapter01.py is not valid Python"),
+        ("x = 'open", "line 1 of chapter01.py is not valid Python (x = 'open): unterminated string"),
         ("def output_size(a): return a", "does not take the arguments that it is called with: too many positional"),
         ("import nothing_of_this_name", "the file imports what is not installed in line 1"),
         ("exit(0)", "the file ends the program in line 1"),
@@ -107,6 +119,36 @@ def test_what_a_function_does_is_told_in_a_sentence(graded, body, says):
 )
 def test_a_file_that_cannot_be_graded_is_told_in_a_sentence(graded, text, says):
     assert says in graded(text=text)
+
+
+def test_recursion_that_ends_the_process_is_named():
+    from tinycnn.course.judging import problem_of_answer
+
+    answer = learner.Answer("ended", {"reason": "was ended by the signal SIGSEGV"})
+    assert "SIGSEGV. Does it call itself without an end?" in problem_of_answer("conv2d", answer, []).text
+
+
+def test_a_notebook_is_refused(tmp_path):
+    path = tmp_path / "chapter01.ipynb"
+    path.write_text('{"cells": []}', "utf-8")
+    assert "is a notebook; copy the functions" in course.check("chapter01", path).outcomes[0].lines[0]
+
+
+def test_a_file_far_too_large_is_refused(tmp_path):
+    path = tmp_path / "chapter01.py"
+    path.write_text("#" * (1 << 19), "utf-8")
+    assert "has more than 256 KiB, which no solution needs" in course.check("chapter01", path).outcomes[0].lines[0]
+
+
+def test_files_may_be_written_in_the_temporary_folder(graded):
+    writes = "np.save('kept', np.ones(3)); import tempfile; tempfile.TemporaryFile().write(b'1'); "
+    assert graded(f"{writes}import os; os.mkdir('x'); os.rename('x', 'y'); os.rmdir('y'); {SIZE}") == ""
+
+
+def test_what_would_move_the_cursor_is_written_out(graded):
+    said = graded("print('\\x1b[2Jpassed'); return 0")
+    assert "\\x1b[2Jpassed" in said
+    assert "\x1b" not in said
 
 
 def test_a_file_that_is_not_text_is_refused(tmp_path):
@@ -323,24 +365,6 @@ def test_a_failing_case_is_a_network_that_the_page_takes(size, kernel, stride, p
     assert session.describe()["layers"][0]["name"] == "conv2d"
     right = chapters.chapter("chapter01").exercises[2].right(**case.arguments)
     np.testing.assert_allclose(model.predict(data.x_test, verbose=0).ravel(), right.ravel(), rtol=1e-6, atol=1e-6)
-
-
-def test_a_page_is_opened_at_the_case_that_fails(tmp_path, capsys, monkeypatch):
-    from tinycnn import explore
-
-    shown = []
-    monkeypatch.setattr(explore, "show", lambda *arguments: shown.append(arguments))
-    monkeypatch.setattr(explore, "need_extra", lambda: None)
-    path = tmp_path / "chapter01.py"
-    path.write_text(SOURCE.replace("y += xpad", "y -= xpad"), "utf-8")
-    assert main(["check", "chapter01", str(path)]) == 1
-    assert "add --explore" in capsys.readouterr().out
-    assert main(["check", "chapter01", str(path), "--explore"]) == 1
-    assert "choose image 0, layer conv2d, row 0, column 0, filter 0" in capsys.readouterr().out
-    assert len(shown) == 1
-    path.write_text(SOURCE.replace(SIZE, "return 0"), "utf-8")
-    assert main(["check", "chapter01", str(path), "--explore"]) == 2
-    assert "output_size fails in another way" in capsys.readouterr().err
 
 
 def test_an_unknown_chapter_is_named():

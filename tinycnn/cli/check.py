@@ -6,6 +6,7 @@ from typing import Any
 
 from .. import course
 from ..core.printing import say
+from ..core.system import quoted
 from ..course.templates import names, title
 from . import _class_check, _failing_case
 from ._arguments import UsageError, folder_name, whole_number
@@ -25,7 +26,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("file", metavar="FILE", nargs="?", type=Path, help=text)
     hint = "show the next of three hints for what fails first"
     parser.add_argument("--hint", action="store_true", help=hint)
-    page = "open a page on which the right number can be followed to its products, for a convolution that is wrong"
+    page = "open the page at a convolution's wrong number, as your function computes it, and show its products"
     parser.add_argument("--explore", action="store_true", help=page)
     seed = "which cases are drawn (default: 0)"
     parser.add_argument("--seed", type=whole_number(0, 2**31 - 1), default=0, metavar="N", help=seed)
@@ -65,13 +66,15 @@ def run(args: argparse.Namespace) -> int:
         return 0
     failed = next(outcome for outcome in report.outcomes if not outcome.passed)
     if args.explore:
-        return _explore(failed)
-    if len(failed.place) == 4 and _failing_case.is_convolution(failed.case):
-        say("To follow the right number to its products on a page, add --explore.")
-    if args.hint:
-        _hint(report)
-    else:
+        return _explore(report, failed)
+    hints_left = _hint(report, failed) if args.hint else True
+    if not args.hint:
         say("For a hint, add --hint; there are three for each exercise, one at a time.")
+    if _can_be_followed(failed) and not hints_left:
+        command = f"tinycnn check {args.chapter} {quoted(str(args.file))} --explore"
+        say(f"To see this number on a page, as your function computes it and beside its products: {command}")
+    elif _can_be_followed(failed):
+        say("To see this number beside its products on a page, add --explore.")
     return 1
 
 
@@ -91,24 +94,32 @@ def _check(args: argparse.Namespace) -> None:
         raise UsageError("--gradescope shows no hints and no page; leave --hint and --explore out")
 
 
-def _explore(failed: Any) -> int:
-    """Open the page for the case in which an exercise fails; return the exit code of a check that failed."""
-    if len(failed.place) != 4 or not _failing_case.is_convolution(failed.case):
+def _explore(report: Any, failed: Any) -> int:
+    """Open the page at the element that is wrong; return the exit code of a check that failed."""
+    if not _can_be_followed(failed):
         raise UsageError(f"--explore shows wrong numbers of a convolution, and {failed.name} fails in another way")
     from .. import explore
 
     explore.need_extra()
-    model, data = _failing_case.network_of(failed.case)
-    say(f"On the page, choose {_failing_case.place_text(failed.place)}. The image has its pads.")
-    explore.show(model, data)
+    session = _failing_case.session_of(report.path, failed.name, failed.case)
+    say(f"The page shows {_failing_case.place_text(failed.place)}, as {failed.name} computes it, beside its products.")
+    say("The image has its pads.")
+    from ..explore import server
+
+    server.serve(session, where=_failing_case.where(failed.place))
     return 1
 
 
-def _hint(report: Any) -> None:
-    """Show the next hint for the first exercise that fails."""
+def _can_be_followed(failed: Any) -> bool:
+    """Return whether an exercise fails by a number that the page can show."""
+    return len(failed.place) == 4 and _failing_case.is_convolution(failed.case)
+
+
+def _hint(report: Any, failed: Any) -> bool:
+    """Show the next hint for the first exercise that fails, and return whether there is another one."""
     from ..course import chapters, hints
 
-    failed = next(outcome.name for outcome in report.outcomes if not outcome.passed)
-    [exercise] = [one for one in chapters.chapter(report.chapter).exercises if one.name == failed]
+    [exercise] = [one for one in chapters.chapter(report.chapter).exercises if one.name == failed.name]
     number, text = hints.next_hint(report.path.parent, report.chapter, exercise)
-    say(f"Hint {number} of {len(exercise.hints)} for {failed}: {text}")
+    say(f"Hint {number} of {len(exercise.hints)} for {failed.name}: {text}")
+    return number < len(exercise.hints)

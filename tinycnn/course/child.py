@@ -265,7 +265,8 @@ def _called(module: Any, asked: dict[str, Any], path: str) -> dict[str, Any]:
     """Call a function of the learner's, and return what came of it."""
     function, arguments = getattr(module, asked["name"], None), asked["arguments"]
     if not callable(function):
-        return {"kind": "missing", "exists": function is not None}
+        there = [key[:SHORT] for key, value in vars(module).items() if inspect.isfunction(value)]
+        return {"kind": "missing", "exists": function is not None, "functions": there[:60]}
     try:
         inspect.signature(function).bind(*arguments)
     except TypeError as error:

@@ -135,6 +135,8 @@ def _printable(outcome: Outcome) -> Outcome:
 
 def _refused(source: bytes, path: Path, chapter: str) -> str:
     """Return why a file is not even loaded, or nothing."""
+    if path.suffix == ".ipynb":
+        return f"{path.name} is a notebook; copy the functions into a file of plain Python, such as {chapter}.py."
     if len(source) > MOST_SOURCE:
         return f"{path.name} has more than {MOST_SOURCE // 1024} KiB, which no solution needs. Is it the right file?"
     try:

@@ -1,5 +1,6 @@
 """Is an answer right? The first thing that is wrong with it, in a sentence that says what to do."""
 
+import difflib
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -11,6 +12,9 @@ from .exercise import Case, Result
 from .learner import Answer
 
 __all__ = ["Problem", "index_text", "problem_of_answer", "problem_of_result", "same"]
+
+
+_SIGNATURE = "'tinycnn course start DIR' writes a file with its signature"
 
 
 class Problem(NamedTuple):
@@ -58,19 +62,33 @@ def problem_of_answer(name: str, answer: Answer, lines: Sequence[str]) -> Proble
     """
     details = answer.details
     if answer.kind == "missing":
-        what = "is not a function" if details.get("exists") else "is not in the file"
-        return Problem("unwritten", f"{name} {what}; 'tinycnn course start DIR' writes a file with its signature.")
+        return Problem("unwritten", _missing(name, details))
     if answer.kind == "arguments":
-        return Problem("error", f"{name} does not take the arguments that it is called with: {details['message']}.")
+        text = f"{name} does not take the arguments that it is called with: {details['message']}. {_SIGNATURE}."
+        return Problem("error", text)
     if answer.kind == "timeout":
         text = f"{name} was not done after {details['seconds']:.0f} s. Is there a loop that does not end?"
         return Problem("limit", text)
     if answer.kind == "ended":
-        return Problem("limit", f"{name} returned nothing, because the process {details['reason']}.")
+        recursion = " Does it call itself without an end?" if "SIGSEGV" in details["reason"] else ""
+        return Problem("limit", f"{name} returned nothing, because the process {details['reason']}.{recursion}")
     if answer.kind == "garbled":
         text = f"{name} wrote to a file descriptor that it did not open, so its result cannot be read."
         return Problem("limit", text)
     return _problem_of_error(name, details, lines) if answer.kind == "error" else None
+
+
+def _missing(name: str, details: dict[str, Any]) -> str:
+    """Say that a function is missing, and which of those that are there may be meant."""
+    if details.get("exists"):
+        return f"{name} is not a function. {_SIGNATURE}."
+    there = {str(one).lower(): str(one) for one in details.get("functions", ())}
+    near = difflib.get_close_matches(name.lower(), there, n=1, cutoff=0.7)
+    if near:
+        return (
+            f"{name} is not in the file, but {there[near[0]]} is; is that the function? Then give it the name {name}."
+        )
+    return f"{name} is not in the file. {_SIGNATURE}."
 
 
 def _problem_of_error(name: str, details: dict[str, Any], lines: Sequence[str]) -> Problem:
@@ -89,6 +107,8 @@ def _problem_of_error(name: str, details: dict[str, Any], lines: Sequence[str]) 
         "MemoryError": f"{name} asks for too much memory{where}{message}; look at the shapes that it makes.",
         "EOFError": f"{name} reads from the keyboard{where}; all that it needs is in its arguments.",
         "ModuleNotFoundError": f"{name} imports what is not installed{where}{message}; only NumPy is needed here.",
+        "ImportError": f"{name} imports a name that is not there{where}{message}; only NumPy is needed here.",
+        "NameError": f"{name} uses a name that has no value{where}{message}. Is it misspelt, or is an import missing?",
     }
     found = next((cures[cls] for cls in classes if cls in cures), None)
     return Problem("error", found or f"{name} raises {classes[0]}{where}{message}.")

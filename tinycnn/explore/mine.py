@@ -9,7 +9,7 @@ import inspect
 import os
 import sys
 import traceback
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from types import CodeType, ModuleType
 from typing import Any, NamedTuple
@@ -47,6 +47,8 @@ class KernelFile:
     ----------
     path : path-like
         A Python file. It is executed.
+    adapted : callable, optional
+        Takes the module, and returns an object with kernels, if the functions of the file have other signatures.
 
     Attributes
     ----------
@@ -61,8 +63,9 @@ class KernelFile:
         If there is no such file, if it raises an error, or if its functions cannot take the places of kernels.
     """
 
-    def __init__(self, path: str | os.PathLike[str]) -> None:
+    def __init__(self, path: str | os.PathLike[str], adapted: Callable[[ModuleType], Any] = lambda mine: mine) -> None:
         self.path = Path(path).resolve()
+        self._adapted = adapted
         self.reload()
 
     @property
@@ -90,7 +93,7 @@ class KernelFile:
             )
         module = _executed(self.path)
         try:
-            backend = Backend("reference", Overlay(module, Backend("reference").kernels))
+            backend = Backend("reference", Overlay(self._adapted(module), Backend("reference").kernels))
         except (TypeError, ValueError) as error:
             raise KernelFileError(f"{self.path.name}: {error}") from None
         self.backend, self._loaded = backend, stamp

@@ -124,7 +124,7 @@ def listen(port: int | None) -> socket.socket:
     raise OSError(f"port {port} cannot be used: {reason.strerror}. Leave --port out to get a free one")
 
 
-def serve(session: Session, port: int | None = None, browser: bool = True) -> None:
+def serve(session: Session, port: int | None = None, browser: bool = True, where: str = "") -> None:
     """Serve the page until Ctrl-C, and print its address.
 
     Parameters
@@ -134,6 +134,8 @@ def serve(session: Session, port: int | None = None, browser: bool = True) -> No
         By default 8712 or, if that is in use, any free port.
     browser : bool
         Whether to open the address in a browser.
+    where : str
+        What is selected first, as it stands in the page's address behind the ``#``.
 
     Raises
     ------
@@ -156,7 +158,7 @@ def serve(session: Session, port: int | None = None, browser: bool = True) -> No
     with listen(port) as listening:
         number = listening.getsockname()[1]
         guard = Guard(application(session, training), number)
-        address = f"http://127.0.0.1:{number}{guard.path}"
+        address = f"http://127.0.0.1:{number}{guard.path}" + (f"#{where}" if where else "")
         say(f"The page is at\n\n  {address}\n\nCtrl-C ends it.")
         server = Server(configured(guard))
         if browser:
