@@ -1,11 +1,11 @@
-"""Compare settings that the documents leave open, on images held out of the training set.
+"""Compare settings of the documents' and of our own networks, on images held out of the training set.
 
     python benchmarks/choices.py                       # asks all questions, skips the runs that are already recorded
     python benchmarks/choices.py ladder_02 --threads 1
 
-The last 5,000 training images are not trained on. They take the place of the test set, which decides nothing here.
-Every answer is trained with the same seeds, and none of these is a seed of the published results. The record of a
-question is a file in ``results/choices/``; ``tinycnn report`` shows it.
+The last training images (5,000, or 10,000 where accuracies are close) are not trained on. They take the place of the
+test set, which decides nothing here. Every answer is trained with the same seeds, and none of these is a seed of the
+published results. The record of a question is a file in ``results/choices/``; ``tinycnn report`` shows it.
 """
 
 import argparse
@@ -23,22 +23,65 @@ from curves import complete
 import tinycnn
 from tinycnn import Sequential, models
 from tinycnn.augmentation import Augmentation
+from tinycnn.callbacks import Callback
 from tinycnn.cli._data import Data, load
 from tinycnn.cli._results.running import hold_out
 from tinycnn.initializers import GlorotUniform, RandomUniform
-from tinycnn.layers import Conv2D, Dense, Flatten, Input, Layer, MaxPooling2D
-from tinycnn.schedules import CosineDecay
+from tinycnn.layers import (
+    BatchNormalization,
+    Conv2D,
+    Dense,
+    DepthwiseConv2D,
+    Dropout,
+    Flatten,
+    Input,
+    Layer,
+    MaxPooling2D,
+)
+from tinycnn.models.ours import averaged, five_convolutions, normed
+from tinycnn.schedules import CosineDecay, OneCycle
+from tinycnn.training.callback import Logs
 
 RESULTS = Path(__file__).parents[1] / "results" / "choices"
-HELD_OUT = 5000
 FIRST_SEED = 100
 
 
 class Answer(NamedTuple):
-    """The changes that an answer makes to the recipe, and the layers if it changes them too."""
+    """The changes that an answer makes to the recipe, and the layers if it changes them too.
+
+    With ``decay``, the weights that are tested after each epoch are the running mean of those of all steps, of which
+    each step keeps this share.
+    """
 
     changes: Mapping[str, Any] = MappingProxyType({})
     make_layers: Callable[[], list[Layer]] | None = None
+    decay: float | None = None
+
+
+class MeanWeights(Callback):
+    """Tests the running mean of the weights after each epoch, and trains on with the weights themselves.
+
+    Source: Polyak & Juditsky, "Acceleration of stochastic approximation by averaging", 1992; with an exponential
+    window as in Tarvainen & Valpola, "Mean teachers are better role models", 2017.
+    """
+
+    def __init__(self, decay: float, data: Data) -> None:
+        self.decay = decay
+        self.data = data
+
+    def on_train_begin(self, logs: Logs | None = None) -> None:
+        self.curve: list[float] = []
+        self.mean = self.model.get_weights()
+
+    def on_train_batch_end(self, batch: int, logs: Logs) -> None:
+        for mean, now in zip(self.mean, self.model.get_weights(), strict=True):
+            mean += (1 - self.decay) * (now - mean)
+
+    def on_epoch_end(self, epoch: int, logs: Logs) -> None:
+        now = self.model.get_weights()
+        self.model.set_weights(self.mean)
+        self.curve.append(self.model.evaluate(self.data.x_test, self.data.y_test, verbose=0)[1])
+        self.model.set_weights(now)
 
 
 class Question(NamedTuple):
@@ -48,6 +91,7 @@ class Question(NamedTuple):
     runs: int
     answers: dict[str, Answer]
     epochs: int | None = None  # This replaces the recipe's number of epochs if that takes too long.
+    held_out: int = 5000
 
 
 def _ladder_10(initializer: Any) -> Answer:
@@ -76,6 +120,56 @@ def _one_filter(initializer: Any) -> Answer:
     )
 
 
+#: The filters of golf_10k, which a test compares.
+FILTERS = (8, 16, 16, 18, 18)
+
+
+def _without_normalization() -> list[Layer]:
+    """Return ``golf_10k`` without batch normalization."""
+    return [layer for layer in five_convolutions(*FILTERS) if not isinstance(layer, BatchNormalization)]
+
+
+def _with_dropout() -> list[Layer]:
+    """Return ``golf_10k`` with the dropout that the documents' small networks have."""
+    pairs = (
+        [layer, Dropout(0.1)] if isinstance(layer, BatchNormalization) else [layer]
+        for layer in five_convolutions(*FILTERS)
+    )
+    return [layer for pair in pairs for layer in pair]
+
+
+def _pooled_once() -> list[Layer]:
+    """Return convolutions on 12x12 in place of the second pooling, and the mean over 6x6."""
+    return [*_normed(8, 16), MaxPooling2D(2), *_normed(16, 18, 18), *averaged()]
+
+
+def _flattened() -> list[Layer]:
+    """Return a network whose dense layer has a weight for each of the 16 last places, and fewer filters for it."""
+    front = five_convolutions(8, 14, 14, 16, 12)[:-2]
+    return [*front, Flatten(), Dense(10, activation="softmax")]
+
+
+def _depthwise() -> list[Layer]:
+    """Return a network whose convolutions, but the first, are a depthwise one and one of 1x1."""
+    wide = [
+        layer
+        for filters in (24, 32, 32, 36, 40)
+        for layer in (
+            *([MaxPooling2D(2)] if filters == 36 else []),
+            DepthwiseConv2D(3, padding="same" if filters > 32 else "valid"),
+            Conv2D(filters, 1, activation="relu"),
+            BatchNormalization(momentum=0.9),
+            *([MaxPooling2D(2)] if filters == 24 else []),
+        )
+    ]
+    return [*_normed(12), *wide, *averaged()]
+
+
+def _normed(*filters: int) -> list[Layer]:
+    """Return convolutions in a row as the recipes have them."""
+    return [layer for count in filters for layer in normed(count)]
+
+
 _LIMIT = math.sqrt(6 / (9 + 9))
 QUESTIONS = {
     "ladder_02": Question(
@@ -94,6 +188,24 @@ QUESTIONS = {
             "he_uniform": _ladder_10("he_uniform"),
             "he_normal": _ladder_10("he_normal"),
         },
+    ),
+    "golf_10k": Question(
+        "Each idea taken away, or another one tried",
+        2,
+        {
+            "the recipe": Answer(),
+            "no augmentation": Answer({"augment": None}),
+            "images shifted, not rotated": Answer({"augment": Augmentation(shift=0.08)}),
+            "a learning rate of 0.001 in all epochs": Answer({"schedule": None}),
+            "a third of the epochs": Answer({"schedule": OneCycle(0.015, 12, 0.25), "epochs": 10}),
+            "no batch normalization": Answer(make_layers=_without_normalization),
+            "dropout of a tenth behind every batch normalization": Answer(make_layers=_with_dropout),
+            "without the second pooling, so that a value sees 18x18 pixels": Answer(make_layers=_pooled_once),
+            "a dense layer on all 4x4 places in place of the mean, and fewer filters": Answer(make_layers=_flattened),
+            "depthwise convolutions, and more filters": Answer(make_layers=_depthwise),
+            "weights averaged over the last steps": Answer(decay=0.998),
+        },
+        held_out=10_000,
     ),
     "mnist_cnn": Question(
         "Learning rate and augmentation",
@@ -124,31 +236,32 @@ QUESTIONS = {
 
 
 @cache
-def held_out(name: str) -> Data:
+def held_out(name: str, count: int) -> Data:
     """Return a data set whose test images are the last of its training images."""
-    return hold_out(load(name), HELD_OUT)
+    return hold_out(load(name), count)
 
 
 def train(name: str, question: Question, answer: Answer, seed: int) -> list[float]:
     """Train one answer and return the accuracy on the held-out images after each epoch."""
     recipe = replace(models.recipe(name), **answer.changes)
-    data = held_out(recipe.data)
+    data = held_out(recipe.data, question.held_out)
     tinycnn.set_seed(seed)
     model = models.build(name)
     if answer.make_layers is not None:
         model = Sequential([Input(recipe.input_shape), *answer.make_layers()], name=name)
     model.compile(recipe.make_optimizer(), recipe.loss, ["accuracy"])
+    mean = None if answer.decay is None else MeanWeights(answer.decay, data)
     history = model.fit(
         data.x_train,
         data.y_train,
         batch_size=recipe.batch_size,
         epochs=question.epochs or recipe.epochs,
         validation_data=(data.x_test, data.y_test),
-        callbacks=recipe.make_callbacks(),
+        callbacks=[*recipe.make_callbacks(), *([] if mean is None else [mean])],
         augment=recipe.augment,
         verbose=0,
     )
-    return [float(value) for value in history.history["val_accuracy"]]
+    return [float(value) for value in (history.history["val_accuracy"] if mean is None else mean.curve)]
 
 
 def ask(name: str, folder: Path = RESULTS) -> None:
@@ -157,7 +270,7 @@ def ask(name: str, folder: Path = RESULTS) -> None:
     about = {
         "name": name,
         "question": question.question,
-        "held_out": HELD_OUT,
+        "held_out": question.held_out,
         "command": f"python benchmarks/choices.py {name}",
     }
     seeds = range(FIRST_SEED, FIRST_SEED + question.runs)

@@ -549,6 +549,7 @@ def _functions() -> dict[str, Made]:
         ),
         "interchange.pytorch_source": (interchange.pytorch_source, {"model": model()}),
         "models.recipe": (models.recipe, {"name": "ladder_01"}),
+        "models.beyond": (models.beyond, {}),
         "models.names": (models.names, {}),
         "models.variations": (models.variations, {}),
         "Augmentation.__call__": (

@@ -42,7 +42,7 @@ def test_bash_completes_commands_options_and_names(script, tmp_path, monkeypatch
     assert completions(bash, "tinycnn", "") == list(_COMMANDS)
     assert completions(bash, "tinycnn", "tr") == ["train"]
     assert completions(bash, "tinycnn", "train", "ladder_1") == ["ladder_10", "ladder_11", "ladder_12"]
-    assert set(completions(bash, "tinycnn", "summary", "")) == {*models.names(), *models.variations()}
+    assert set(completions(bash, "tinycnn", "summary", "")) == {*models.names(), *models.variations(), *models.beyond()}
     assert completions(bash, "tinycnn", "train", "eip4", "--ba") == ["--batch-size", "--backend"]
     assert completions(bash, "tinycnn", "train", "eip4", "--data", "m") == ["mnist"]
     assert completions(bash, "tinycnn", "train", "eip4", "--data", "") == [*DATA, "runs"]

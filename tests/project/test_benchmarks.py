@@ -358,12 +358,11 @@ def test_choices_go_on_where_they_were_and_are_shown(module, monkeypatch: pytest
     rng = np.random.default_rng(0)
     x, y = rng.random((30, 28, 28, 1), np.float32), rng.integers(0, 10, 30)
     data = Data("mnist", "MNIST", tuple("0123456789"), x, y, x[:1], y[:1])
-    monkeypatch.setattr(choices, "HELD_OUT", 10)
     monkeypatch.setattr(choices, "load", lambda name: data)
     trained = []
     right = choices.train
     monkeypatch.setattr(choices, "train", lambda *of: trained.append(of[-1]) or right(*of))
-    question = choices.QUESTIONS["ladder_02"]._replace(runs=2, epochs=1)
+    question = choices.QUESTIONS["ladder_02"]._replace(runs=2, epochs=1, held_out=10)
     monkeypatch.setitem(choices.QUESTIONS, "ladder_02", question._replace(runs=1))
     choices.ask("ladder_02", tmp_path / "choices")
     monkeypatch.setitem(choices.QUESTIONS, "ladder_02", question)
@@ -449,14 +448,17 @@ def test_a_speedrun_is_shown_in_seconds_and_times(module) -> None:
     assert lines["99.0 %, Keras on TensorFlow"][-1] == "aim"
 
 
-def test_every_choice_is_about_a_documented_network(module) -> None:
+def test_every_choice_is_about_a_network_with_a_recipe(module) -> None:
     for name, question in module("choices").QUESTIONS.items():
         for answer in question.answers.values():
             recipe = dataclasses.replace(models.recipe(name), **answer.changes)
             made = answer.make_layers() if answer.make_layers else None
             if made is not None:
                 model = Sequential([Input(recipe.input_shape), *made])
-                assert model.count_params() == recipe.params.total
+                if name in models.beyond():  # whose number of parameters is open too
+                    assert model.count_params() < 10_000
+                else:
+                    assert model.count_params() == recipe.params.total
 
 
 def test_what_the_recipes_took_is_what_was_best() -> None:
@@ -465,3 +467,10 @@ def test_what_the_recipes_took_is_what_was_best() -> None:
         best = max(last, key=last.__getitem__)
         said = " ".join(models.recipe(record["name"]).chosen)
         assert best in said, f"{record['name']}: {best!r} was best, and the recipe says: {said}"
+
+
+def test_changes_to_golf_start_from_its_network(module) -> None:
+    layers = models.ours.five_convolutions(*module("choices").FILTERS)
+    described = [(type(layer), layer.get_config() | {"name": ""}) for layer in layers]
+    built = models.build("golf_10k").layers
+    assert described == [(type(layer), layer.get_config() | {"name": ""}) for layer in built]

@@ -16,9 +16,9 @@ class UsageError(ValueError):
 
 
 def add_model_name(parser: argparse.ArgumentParser) -> None:
-    """Add the positional argument NAME, a documented network."""
+    """Add the positional argument NAME, a network that has a recipe."""
     parser.add_argument(
-        "name", metavar="NAME", type=model_name, help="a documented network; 'tinycnn models' lists them"
+        "name", metavar="NAME", type=model_name, help="a network with a recipe; 'tinycnn models' lists them"
     )
 
 
@@ -97,6 +97,13 @@ def whole_number(minimum: int, maximum: int = 2**63 - 1) -> Callable[[str], int]
         return number
 
     return convert
+
+
+def model_names() -> list[str]:
+    """Return all names that :func:`model_name` accepts."""
+    from .. import models
+
+    return [*models.names(), *models.variations(), *models.beyond()]
 
 
 def model_name(text: str) -> str:

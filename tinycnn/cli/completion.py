@@ -3,7 +3,7 @@
 import argparse
 
 from ..core.printing import OUT
-from ._arguments import DATA, folder_name, model_name
+from ._arguments import DATA, folder_name, model_name, model_names
 from ._origin import data_name
 
 HELP = "Print a script for completion in bash or zsh"
@@ -35,9 +35,7 @@ def run(args: argparse.Namespace) -> int:
         raise ModuleNotFoundError(
             'tinycnn completion needs shtab, which writes the scripts: pip install "tinycnn[completion]"'
         ) from error
-    from .. import models
-
-    names = [*models.names(), *models.variations()]
+    names = model_names()
     for action in _actions(args.parser):
         if action.type is model_name or action.dest == "names":
             action.choices = names

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from ..core.printing import say
-from ._arguments import UsageError, add_threads, set_threads, whole_number
+from ._arguments import UsageError, add_threads, model_names, set_threads, whole_number
 from ._origin import check_exists, data_name, is_folder
 
 HELP = "See inside a network, down to single products, in a browser"
@@ -94,13 +94,11 @@ def _html_name(text: str) -> Path:
 
 def _load(args: argparse.Namespace) -> tuple[Any, Any]:
     """Return the model, and its data or None."""
-    from .. import models
     from . import predict
 
     check_exists(args.data)
     path = Path(args.network)
-    known = [*models.names(), *models.variations()]
-    if args.network in known and not path.exists():
+    if args.network in model_names() and not path.exists():
         found = _run_of(args.network, args.data)
         if found is None:
             return _trained(args)

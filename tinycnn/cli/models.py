@@ -5,7 +5,7 @@ import argparse
 from ..core.printing import say
 from ..core.table import Table
 
-HELP = "List the documented networks"
+HELP = "List the networks that have a recipe"
 EXAMPLE = "tinycnn models"
 
 
@@ -25,5 +25,10 @@ def run(args: argparse.Namespace) -> int:
     say(f"{Table(headings, rows, 'lrll', rules=0).for_print()}\n")
     for recipe in map(models.recipe, models.variations()):
         say(f"{recipe.name} is {recipe.variation_of}, trained in another way.")
+    own = [
+        (recipe.name, f"{recipe.params.total:,}", recipe.data, str(recipe.epochs))
+        for recipe in map(models.recipe, models.beyond())
+    ]
+    say(f"\n{Table(('Our own', 'Parameters', 'Data', 'Epochs'), own, 'lrlr', rules=0).for_print()}")
     say("\nThe accuracy is that of the document's own run; 'tinycnn summary NAME' shows what else it reports.")
     return 0

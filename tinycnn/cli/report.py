@@ -14,8 +14,8 @@ EXAMPLE = "tinycnn report runs/ladder_03-mnist"
 
 #: The files in the folder of the records.
 HTML, MARKDOWN = "report.html", "report.md"
-#: The page and its pictures in the folder of the documentation.
-PAGE, IMAGES = "results.md", "images/results"
+#: The pages and their pictures in the folder of the documentation.
+PAGE, OWN_PAGE, IMAGES = "results.md", "beyond.md", "images/results"
 _NOTE = "<!-- Written by `tinycnn report results --docs docs`; changes here are lost. -->"
 
 
@@ -32,14 +32,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--docs",
         metavar="DIR",
         type=folder_name,
-        help=f"write {PAGE} and its pictures into this folder of documentation, instead of a page beside the records",
+        help=f"write {PAGE}, {OWN_PAGE} and their pictures into this folder of documentation, instead of a page beside "
+        "the records",
     )
 
 
 def run(args: argparse.Namespace) -> int:
-    """Write the page."""
+    """Write the report."""
     from ..core.files import check_destination, delete, make_folder, write_whole
-    from ._results import beside, blocks, choices, figures, one_run, page, records
+    from ._results import beside, blocks, choices, figures, one_run, ours, page, records
 
     if one_run.is_run(args.folder):
         if args.docs:
@@ -49,22 +50,24 @@ def run(args: argparse.Namespace) -> int:
     read = [kind.read_all(args.folder) for kind in (records, choices, beside)]
     if not any(read):
         raise FileNotFoundError(_nothing(args.folder, filter(one_run.is_run, sorted(args.folder.iterdir()))))
+    pages = {PAGE: page.blocks(*read), OWN_PAGE: ours.blocks(*read[:2])}
     if args.docs:
-        check_destination(args.docs / PAGE)
-    shown = page.blocks(*read)
-    pictures = [block for block in shown if isinstance(block, blocks.Picture)]
-    if args.docs:
+        written = [args.docs / name for name in pages]
+        for path in written:
+            check_destination(path)
         folder = args.docs / IMAGES
-        before = _pictures_of(args.docs / PAGE)
+        before = set().union(*map(_pictures_of, written))
         make_folder(folder)
+        pictures = [block for shown in pages.values() for block in shown if isinstance(block, blocks.Picture)]
         for picture in pictures:
             write_whole(folder / f"{picture.name}.png", _drawn(picture))
-        write_whole(args.docs / PAGE, markdown_page(shown).encode())
+        for path, shown in zip(written, pages.values(), strict=True):
+            write_whole(path, markdown_page(shown).encode())
         for name in before - {f"{picture.name}.png" for picture in pictures}:
             delete(folder / name)
-        say(f"{args.docs / PAGE}, and {len(pictures)} pictures in {folder}")
+        say(f"{' and '.join(map(str, written))}, and {len(pictures)} pictures in {folder}")
         return 0
-    _write(args.folder, shown, page.TITLE)
+    _write(args.folder, [block for shown in pages.values() for block in shown], page.TITLE)
     figures.data_of.cache_clear()
     return 0
 

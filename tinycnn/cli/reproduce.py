@@ -1,4 +1,4 @@
-"""``tinycnn reproduce NAME…``: train documented networks by their recipes and record the results."""
+"""``tinycnn reproduce NAME…``: train networks by their recipes and record the results."""
 
 import argparse
 import contextlib
@@ -16,7 +16,7 @@ EXAMPLE = "tinycnn reproduce ladder_03 ladder_09 --seeds 1 --out results/"
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add NAME and the options of the runs."""
-    names = "networks or variations to train, or all (default: all)"
+    names = "networks to train, or all, those of the documents and their variations (default: all)"
     parser.add_argument("names", metavar="NAME", nargs="*", default=["all"], help=names)
     seeds = "number of runs of each network, with seeds 0 to N-1 (default: the recipe's, 3, or 1 for the longest)"
     parser.add_argument("--seeds", type=whole_number(1, 1000), metavar="N", help=seeds)
@@ -94,8 +94,8 @@ def _wanted(args: argparse.Namespace) -> Iterator[tuple[Any, int]]:
     """Yield recipes and seeds in the order of the arguments; all names are looked up before any network is trained."""
     from .. import models
 
-    everything = [*models.names(), *models.variations()]
-    names = everything if "all" in args.names else list(dict.fromkeys(args.names))
+    documented = [*models.names(), *models.variations()]
+    names = documented if "all" in args.names else list(dict.fromkeys(args.names))
     try:
         recipes = [models.recipe(name) for name in names]
     except ValueError as error:

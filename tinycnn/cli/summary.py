@@ -39,7 +39,7 @@ def run(args: argparse.Namespace) -> int:
         model.compile(recipe.make_optimizer(), recipe.loss)
     model.summary(plan=args.plan)
     settings = ", ".join(f"{key} {value}" for key, value in recipe.optimizer_config.items())
-    say(f"\nRecipe, from {recipe.document!r}")
+    say(f"\nRecipe, from {recipe.document!r}" if recipe.document else "\nRecipe of our own")
     _line("data", recipe.data)
     _line("epochs", recipe.epochs)
     _line("batch size", recipe.batch_size)

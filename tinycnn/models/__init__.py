@@ -8,8 +8,8 @@
 >>> models.recipe("go_crazy").schedule(1)
 0.0022744503
 
-Some networks are trained a second time in another way. :func:`variations` names those recipes, and :func:`build` and
-:func:`recipe` accept these names too.
+Some networks are trained a second time in another way, and some are our own; :func:`variations` and :func:`beyond` name
+them, and :func:`build` and :func:`recipe` accept these names too.
 
 Each document has a file that holds its networks. To add a network, write a function that returns its layers, and put
 the family's decorator :meth:`~tinycnn.models.family.Family.network` on it.
@@ -21,12 +21,12 @@ from ..core.messages import unknown
 from ..core.public import listing
 from ..layers import Input
 from ..sequential import Sequential
-from . import eip, fashion, ladder, mnist_cifar, small
+from . import eip, fashion, ladder, mnist_cifar, ours, small
 from .adapting import CLASSES, adapted
 from .family import Network
 from .recipe import ParameterCount, Recipe
 
-__all__ = ["ParameterCount", "Recipe", "build", "names", "recipe", "variations"]
+__all__ = ["ParameterCount", "Recipe", "beyond", "build", "names", "recipe", "variations"]
 __dir__ = listing(__name__)
 
 _DOCUMENTS = (fashion, mnist_cifar, ladder, small, eip)
@@ -36,6 +36,7 @@ _NETWORKS: dict[str, Network] = {
 _VARIATIONS: dict[str, Network] = {
     network.recipe.name: network for document in _DOCUMENTS for network in document.FAMILY.variations
 }
+_OWN: dict[str, Network] = {network.recipe.name: network for network in ours.FAMILY.networks}
 
 
 def names() -> list[str]:
@@ -53,17 +54,27 @@ def variations() -> list[str]:
     return list(_VARIATIONS)
 
 
+def beyond() -> list[str]:
+    """Return the names of the networks that no document has: parameter golf, and what a laptop reaches in an hour.
+
+    >>> from tinycnn import models
+    >>> models.beyond()[0], models.recipe("golf_10k").params.total < 10_000
+    ('golf_10k', True)
+    """
+    return list(_OWN)
+
+
 def build(name: str, *, input_shape: tuple[int, int, int] | None = None, classes: int | None = None) -> Sequential:
-    """Build a documented network, without compiling it.
+    """Build one of these networks, without compiling it.
 
     The weights are drawn with the seed that ``tinycnn.set_seed`` has set. The backend is the active one.
 
     Parameters
     ----------
     name : str
-        One of :func:`names` or :func:`variations`.
+        One of :func:`names`, :func:`variations` or :func:`beyond`.
     input_shape : (H, W, C), optional
-        The shape of one image, if it is not the document's.
+        The shape of one image, if it is not the recipe's.
     classes : int, optional
         How many classes there are, if not ten: the last layer with weights gets as many units or filters.
 
@@ -100,7 +111,7 @@ def recipe(name: str) -> Recipe:
     Parameters
     ----------
     name : str
-        One of :func:`names` or :func:`variations`.
+        One of :func:`names`, :func:`variations` or :func:`beyond`.
 
     Returns
     -------
@@ -115,8 +126,8 @@ def recipe(name: str) -> Recipe:
 
 
 def _find(name: str) -> Network:
-    """Return a network or a variation by its name."""
-    known = _NETWORKS | _VARIATIONS
+    """Return a network by its name."""
+    known = _NETWORKS | _VARIATIONS | _OWN
     if not isinstance(name, str) or name not in known:
         raise unknown("model", name, known, "name")
     return known[name]

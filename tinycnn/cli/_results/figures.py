@@ -162,6 +162,22 @@ def filters(record: Record) -> Figure:
     return _figure(ax)
 
 
+def golf(groups: Mapping[str, Runs], own: Sequence[str]) -> Figure:
+    """Draw parameters against the mean accuracy of the last epoch, filled for our own networks."""
+    figure = Figure(figsize=(8, 4.6), layout="constrained")
+    ax = figure.subplots()
+    for name, runs in groups.items():
+        size, error = runs[0]["params"], 100 * (1 - np.mean([record["last_val_accuracy"] for record in runs]))
+        ours = name in own
+        ax.plot(size, error, "o", markersize=7, color="C0" if ours else GREY, fillstyle="full" if ours else "none")
+        ax.annotate(name, (size, error), (4, 4), textcoords="offset points", fontsize=8 if ours else 6.5)
+    ax.set(xscale="log", yscale="log", xlabel="parameters", ylabel="test images wrong in %, last epoch")
+    ax.yaxis.set_major_formatter("{x:g}")
+    ax.yaxis.set_minor_formatter("{x:g}")
+    ax.grid(alpha=0.3)
+    return figure
+
+
 def _histories(runs: Runs, keys: Sequence[str]) -> dict[str, dict[str, list[float]]]:
     """Return runs as ``plotting.history`` takes them, with NaN for null."""
     return {

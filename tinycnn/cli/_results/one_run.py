@@ -86,7 +86,7 @@ def _check(description: Mapping[str, Any], path: Path) -> None:
     for key, kind in wanted.items():
         if not isinstance(results, Mapping) or not isinstance(results.get(key), kind) or key not in results:
             raise ValueError(f"{path} is not what 'tinycnn train' writes: its results have no {key!r}")
-    if description["model"] not in [*models.names(), *models.variations()]:
+    if description["model"] not in [*models.names(), *models.variations(), *models.beyond()]:
         raise ValueError(f"{path} is not what 'tinycnn train' writes: it has an unknown model")
     try:
         _origin.of_run(description)

@@ -9,14 +9,14 @@ from typing import Any
 
 from ... import datasets, models
 from ...models.recipe import Recipe
-from . import beside, choices, curves, pictures, records
+from . import beside, choices, pictures, records
 from .blocks import Block, Bullets, Heading, Table, Text
 from .curves import Record
 from .pictures import Records
 from .targets import Runs, all_targets, by_class, missed_by_last
+from .words import NOT_RUN, count, params, percent, percent_1, spread, time, time_of
 
 TITLE = "The documented results, reproduced"
-_NOT_RUN = "not run yet"
 #: The validation and the train accuracy that the document prints for fashion_base.
 _PRINTED = 0.4369
 _PRINTED_TRAIN = 0.9333
@@ -37,6 +37,8 @@ def blocks(found: Records, compared: Sequence[Record] = (), beside_keras: Sequen
     beside_keras : sequence of records
         The result of :func:`beside.read_all`.
     """
+    found = {name: runs for name, runs in found.items() if name not in models.beyond()}
+    compared = [record for record in compared if record["name"] not in models.beyond()]
     return [
         Heading(1, TITLE),
         *_introduction(found),
@@ -52,7 +54,7 @@ def blocks(found: Records, compared: Sequence[Record] = (), beside_keras: Sequen
         Heading(2, "What was chosen here"),
         *choices.blocks(compared),
         Heading(2, "How it was made"),
-        *_origin(found),
+        *origin(found),
     ]
 
 
@@ -112,9 +114,9 @@ def _results(found: Records) -> list[Block]:
         theirs = "" if recipe.variation_of else f"{recipe.params.total:,}"
         errors = recipe.documented.get("errors_in_first_100", "–")
         rows.append(
-            [f"`{name}`", theirs, _params(runs), _documented(recipe)]
-            + [_spread(runs, key) for key in ("best_val_accuracy", "last_val_accuracy")]
-            + [str(errors), _errors(runs), _count(runs, recipe), _time(runs)]
+            [f"`{name}`", theirs, params(runs), _documented(recipe)]
+            + [spread(runs, key) for key in ("best_val_accuracy", "last_val_accuracy")]
+            + [str(errors), _errors(runs), count(runs, recipe), time(runs)]
             + ([_time_before(runs)] if before else [])
         )
     shared = any(record["threads"] < record["machine"]["cores"] for group in found.values() for record in group)
@@ -139,7 +141,7 @@ def _results(found: Records) -> list[Block]:
 def _without_records(found: Records, names: Sequence[str]) -> list[Block]:
     """Return one line that names the networks that have not been run, if there are any."""
     missing = [f"`{name}`" for name in names if not found.get(name)]
-    return [Text(f"{_NOT_RUN.capitalize()}: {', '.join(missing)}.")] if missing else []
+    return [Text(f"{NOT_RUN.capitalize()}: {', '.join(missing)}.")] if missing else []
 
 
 def _documented(recipe: Recipe) -> str:
@@ -149,11 +151,11 @@ def _documented(recipe: Recipe) -> str:
     documented = recipe.documented
     best, last = (documented.get(f"{which}_val_accuracy") for which in ("best", "last"))
     if best is not None and last is not None:
-        return f"{_percent(best)}†, last {_percent(last)}"
+        return f"{percent(best)}†, last {percent(last)}"
     if recipe.documented_accuracy is None:
         return "none given"
     mark = "†" if best is not None else "‡" if any("picked on the test" in note for note in recipe.notes) else ""
-    return _percent(recipe.documented_accuracy) + ("§" if recipe.documented_accuracy == _PRINTED else mark)
+    return percent(recipe.documented_accuracy) + ("§" if recipe.documented_accuracy == _PRINTED else mark)
 
 
 def _targets(found: Records) -> list[Block]:
@@ -220,8 +222,8 @@ def _fashion(found: Records) -> list[Block]:
     for name in filter(found.get, names):
         documented = models.recipe(name).documented.get("per_class_accuracy")
         if documented:
-            rows.append([f"`{name}`, document", *map(_percent_1, _documented_classes(name))])
-        rows.append([f"`{name}`, ours", *map(_percent_1, by_class(found[name]))])
+            rows.append([f"`{name}`, document", *map(percent_1, _documented_classes(name))])
+        rows.append([f"`{name}`, ours", *map(percent_1, by_class(found[name]))])
     return [
         Text("The accuracy of each class in %, in the last epoch; our figures are means over the runs."),
         Table(head, rows),
@@ -251,11 +253,10 @@ def _blur(found: Records) -> list[Block]:
     ]
     there = [name for name in names if name in found]
     if not there:
-        return [*shown, Text(f"{_NOT_RUN.capitalize()}.")]
+        return [*shown, Text(f"{NOT_RUN.capitalize()}.")]
     sigmas = [key for key in found[there[0]][0]["test_accuracy_if"] if key.startswith("blurred")]
     rows = [
-        [f"`{name}`", _percent(_clean(found[name])), *(_spread_if(found[name], key) for key in sigmas)]
-        for name in there
+        [f"`{name}`", percent(_clean(found[name])), *(_spread_if(found[name], key) for key in sigmas)] for name in there
     ]
     shown.append(Table(["Network", "clean", *(key.removeprefix("blurred by ") for key in sigmas)], rows))
     if {"fashion_improved", "fashion_improved_blur"} <= found.keys():
@@ -294,7 +295,7 @@ def _printed(found: Records) -> list[Block]:
     ]
     runs = found.get("fashion_base", ())
     if not runs:
-        return [*shown, Text(f"{_NOT_RUN.capitalize()}.")]
+        return [*shown, Text(f"{NOT_RUN.capitalize()}.")]
     if not all(map(_validation, runs)):
         return [*shown, Text("A run of ours diverged, so it says nothing about this.")]
     return [
@@ -386,8 +387,8 @@ def _gain_of_augmentation(found: Records) -> str:
     gain = 100 * (with_it["last_val_accuracy"] - without["last_val_accuracy"])
     return (
         f"In the last epoch, augmentation {'gains' if gain >= 0 else 'costs'} {abs(gain):.2f} points of test accuracy "
-        f"({_percent(without['last_val_accuracy'])} % without it); train accuracy, measured in training with dropout, "
-        f"is {_percent(with_it['accuracy'][-1])} % with it and {_percent(without['accuracy'][-1])} % without."
+        f"({percent(without['last_val_accuracy'])} % without it); train accuracy, measured in training with dropout, "
+        f"is {percent(with_it['accuracy'][-1])} % with it and {percent(without['accuracy'][-1])} % without."
     )
 
 
@@ -418,7 +419,7 @@ def _small(found: Records) -> list[Block]:
     ]
 
 
-def _origin(found: Records) -> list[Block]:
+def origin(found: Records) -> list[Block]:
     """Return on which machines, with which versions and by which commands the records were made."""
     made = sorted({_machine(record) for group in found.values() for record in group})
     versions: dict[str, list[str]] = {}
@@ -467,26 +468,9 @@ def _machine(record: Mapping[str, Any]) -> str:
 # Figures in words -----------------------------------------------------------------------------------------------
 
 
-def _percent(share: Any) -> str:
-    """Return a share in percent, with two digits after the point."""
-    return f"{100 * share:.2f}"
-
-
-def _percent_1(share: float) -> str:
-    """Return a share in percent, with one digit after the point."""
-    return f"{100 * share:.1f}"
-
-
-def _spread(runs: Runs, key: str) -> str:
-    """Return the mean, and the lowest and highest value, in percent."""
-    if not runs:
-        return _NOT_RUN
-    return curves.spread([record[key] for record in runs])
-
-
 def _spread_if(runs: Runs, key: str) -> str:
     """Return the mean test accuracy on images that are changed in this way, in percent."""
-    return _percent(_mean_if(runs, key))
+    return percent(_mean_if(runs, key))
 
 
 def _mean_if(runs: Runs, key: str) -> float:
@@ -506,37 +490,12 @@ def _documented_classes(name: str) -> tuple[float, ...]:
     return classes
 
 
-def _params(runs: Runs) -> str:
-    """Return the number of parameters in the runs."""
-    return f"{runs[0]['params']:,}" if runs else ""
-
-
 def _errors(runs: Runs) -> str:
     """Return the errors of each run in the first 100 test images."""
     return ", ".join(str(record["first_100_errors"]) for record in runs)
 
 
-def _count(runs: Runs, recipe: Recipe) -> str:
-    """Return the number of runs, and how many there are to be."""
-    return str(len(runs)) if len(runs) == recipe.runs else f"{len(runs)} of {recipe.runs}"
-
-
-def _time(runs: Runs) -> str:
-    """Return the mean time of a run, and its speed."""
-    return _time_of(list(map(records.seconds, runs)), [record["images_per_second"] for record in runs])
-
-
 def _time_before(runs: Runs) -> str:
     """Return the same of the runs that these replace."""
     older = [record["replaces"] for record in runs if "replaces" in record]
-    return _time_of([run["seconds"] for run in older], [run["images_per_second"] for run in older])
-
-
-def _time_of(seconds: Sequence[float], speeds: Sequence[float]) -> str:
-    """Return the mean of times in words, and the mean speed."""
-    if not seconds:
-        return ""
-    minutes, rest = divmod(round(fmean(seconds)), 60)
-    hours, minutes = divmod(minutes, 60)
-    length = f"{hours} h {minutes:02d} min" if hours else f"{minutes} min {rest:02d} s" if minutes else f"{rest} s"
-    return f"{length}, {fmean(speeds):,.0f} images/s"
+    return time_of([run["seconds"] for run in older], [run["images_per_second"] for run in older])
