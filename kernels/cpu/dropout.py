@@ -25,7 +25,7 @@ def dropout(x, rate, seed, step, out=None, work=None):
     scale, threshold = x.dtype.type(1 / (1 - rate)), np.uint64(keep_threshold(rate))
     chunks, in_place = pieces(x.size, CHUNK), np.may_share_memory(x, y)
     arguments = x.reshape(-1), in_place, y.reshape(-1), scale, threshold, key_of(seed, step)
-    _dropout.launch(chunks, *arguments, renewed=[(5, key_for(seed))])
+    _dropout.launch(chunks, *arguments, renewed=[(5, key_for(seed, step))])
     return deliver(y, out)
 
 
@@ -37,13 +37,17 @@ def gaussian_noise(x, stddev, seed, step, out=None, work=None):
     y = target("out", out, x.shape, x.dtype, (), same=(x,))
     chunks, key = pieces(x.size, CHUNK), key_of(seed, step)
     arguments = x.reshape(-1), y.reshape(-1), float(stddev), key
-    _gaussian_noise.launch(chunks, *arguments, renewed=[(3, key_for(seed))])
+    _gaussian_noise.launch(chunks, *arguments, renewed=[(3, key_for(seed, step))])
     return deliver(y, out)
 
 
-def key_for(seed):
-    """Return the function that computes the key anew when a program runs."""
-    return lambda now: key_of(seed, now.step)
+def key_for(seed, step):
+    """Return the function that computes the key anew when a program runs.
+
+    The step of a part of a batch has a method ``of``, which says what it is at another step of training.
+    """
+    of = getattr(step, "of", int)
+    return lambda now: key_of(seed, of(now.step))
 
 
 @parallel

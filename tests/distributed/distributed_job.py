@@ -49,6 +49,8 @@ def train(model, mode, **given):
 
 
 def same_bits(mode):
+    if mode == "synchronized":
+        mode = distributed.DataParallel(4, synchronized_norm=True)
     return train(network(), mode, augment=Augmentation(shift=0.2, flip=True))
 
 

@@ -68,10 +68,11 @@ def failure(tmp_path, ranks, case, *arguments):
     return done.stderr
 
 
-def test_one_two_and_four_ranks_have_the_same_bits(tmp_path):
-    alone = job.same_bits("deterministic")
+@pytest.mark.parametrize("mode", ["deterministic", "synchronized"])
+def test_one_two_and_four_ranks_have_the_same_bits(tmp_path, mode):
+    alone = job.same_bits(mode)
     for ranks in (2, 4):
-        together = results(tmp_path, ranks, "same_bits", "deterministic")
+        together = results(tmp_path, ranks, "same_bits", mode)
         assert together["size"] == ranks
         assert (together["weights"], together["history"]) == (alone["weights"], alone["history"])
 

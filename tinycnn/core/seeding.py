@@ -127,9 +127,29 @@ def step_for_kernels(seed: int, step: int, draws: int) -> int:
     draws : int
         How many draws there are for one image.
     """
-    before = getattr(step, "first", 0) * draws
+    return _StepOfDraws(seed, step, draws) if isinstance(step, StepOfPart) else step
+
+
+class _StepOfDraws(int):
+    """What :func:`step_for_kernels` returns for a part; a recorded step asks it what it is at another step."""
+
+    _seed: int
+    _draws: int
+
+    def __new__(cls, seed: int, step: StepOfPart, draws: int) -> "_StepOfDraws":
+        moved = super().__new__(cls, _moved(seed, step, step.first * draws))
+        moved._seed, moved._draws = seed, draws
+        return moved
+
+    def of(self, step: StepOfPart) -> "_StepOfDraws":
+        """Return the same for another step."""
+        return _StepOfDraws(self._seed, step, self._draws)
+
+
+def _moved(seed: int, step: int, before: int) -> int:
+    """Return the step whose first draw is the one that has ``before`` others before it in a step."""
     if not before:
-        return step
+        return int(step)
     key = (int(key_of(seed, step)) + before * int(GOLDEN)) & _MASK
     return ((unmix(key) - int(GOLDEN)) & _MASK) ^ int(key_of(seed))
 

@@ -78,6 +78,15 @@ def refuse_together(job: Alone, problem: str) -> None:
         raise AgreedError(text.decode())
 
 
+def first_of(job: Alone, error: Exception, knows: bool) -> Exception:
+    """Return the error of the first rank that knows more than others, to be raised by all; alone it is one's own."""
+    if job.size == 1:
+        return error
+    found = np.zeros((job.size, 1), np.int64)
+    job.gather(np.array([knows], np.int64), found)
+    return AgreedError(job.broadcast(str(error).encode(), int(found[:, 0].argmax())).decode())
+
+
 def _digest_of_code() -> str:
     """Return a hash of the sources of the engine and of its kernels."""
     kernels = importlib.import_module("tinycnn.kernels")

@@ -36,7 +36,7 @@ def evaluate(
     """
     means = RunningMeans(model)
     width = 1 + math.prod(model.output_shape)
-    remaining = enumerate(blocks(model, source, weight, ws))
+    remaining = enumerate(blocks(model, source, weight, ws, lambda number: number % job.size == job.rank))
     while group := [_computed(job, model, chain, number, block, ws) for number, block in islice(remaining, job.size)]:
         results = np.concatenate([mine for mine, _, _ in group])
         job.sum_in_place(results)

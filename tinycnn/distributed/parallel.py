@@ -9,6 +9,8 @@ from ..core.checks import boolean, integer
 from ..core.messages import shown
 from ..core.types import Array, Config
 from ..core.workspace import Workspace
+from ..network.network import Network
+from ..training import non_finite
 from ..training.batches import ArrayBatches, Batch, SampleSource
 from ..training.callback import History, Logs
 from ..training.loop import Run
@@ -31,6 +33,10 @@ class DataParallel:
         Into how many parts a batch is cut. The number of ranks must divide it. Results then have the same bits for any
         number of ranks, also for one process without MPI. By default each rank computes one part, and the parts are
         added in the order that MPI finds fastest.
+    synchronized_norm : bool
+        Whether each :class:`~tinycnn.layers.BatchNormalization` takes the statistics of the whole batch. By default it
+        takes those of its part: then nothing has to be sent in the middle of a step, and a whole step runs as one
+        program. A subclass of your own always takes those of its part.
 
     Examples
     --------
@@ -39,11 +45,13 @@ class DataParallel:
     DataParallel(shards=8)
     """
 
-    def __init__(self, shards: int | None = None) -> None:
+    def __init__(self, shards: int | None = None, synchronized_norm: bool = False) -> None:
         self.shards = None if shards is None else integer(shards, "shards")
+        self.synchronized_norm = boolean(synchronized_norm, "synchronized_norm")
 
     def __repr__(self) -> str:
-        return f"DataParallel(shards={self.shards})"
+        more = ", synchronized_norm=True" if self.synchronized_norm else ""
+        return f"DataParallel(shards={self.shards}{more})"
 
 
 def get(wanted: Any) -> DataParallel | None:
@@ -94,7 +102,7 @@ class Together:
 
     def __init__(self, parallel: DataParallel, job: Alone, history: History) -> None:
         self.parallel, self._job, self._history = parallel, job, history
-        self._step = ShardedStep(job, parallel.shards)
+        self._step = ShardedStep(job, parallel.shards, parallel.synchronized_norm)
         self._after_each_batch = False
 
     @property
@@ -105,7 +113,8 @@ class Together:
     def identity(self) -> Config:
         """Return what must be the same so that an interrupted fit can go on; the number of ranks may change."""
         shards = self.parallel.shards
-        return {"shards": f"one for each of {self._job.size} ranks" if shards is None else shards}
+        identity: Config = {"shards": f"one for each of {self._job.size} ranks" if shards is None else shards}
+        return identity | ({"synchronized_norm": True} if self.parallel.synchronized_norm else {})
 
     def ended_by_errors(self) -> AbstractContextManager[None]:
         """End all ranks if an error leaves the block on this one, because the others would wait for it."""
@@ -153,13 +162,22 @@ class Together:
             agreement.share(run, self._job, self._history)
 
     def epoch(self, run: Run) -> Iterator[Batch]:
-        """Yield the batches of an epoch, which are the same on all ranks."""
-        batches = run.batches.epoch(run.ws, run.batch)
-        return batches if isinstance(run.batches, ArrayBatches) else agreement.agreed(batches, self._job)
+        """Yield the batches of an epoch, which are the same on all ranks, each with the images of this rank's part."""
+        if isinstance(run.batches, ArrayBatches):
+            return run.batches.epoch(run.ws, run.batch, self._step.mine)
+        whole = agreement.agreed(run.batches.epoch(run.ws, run.batch), self._job)
+        return (batch._replace(x=batch.x[self._step.mine(len(batch.y))]) for batch in whole)
 
     def take_step(self, run: Run, batch: Batch) -> None:
         """Take a step on a batch, of which this rank computes its part."""
-        self._step.take(run.model, run.chain, batch, run.means, run.ws, run.settings.augment)
+        given = run.settings
+        self._step.take(run.model, run.chain, batch, run.means, run.ws, given.augment, fuse=given.fuse)
+
+    def error_of_loss(self, model: Network, batch: Batch, epoch: int, number: int, loss: float) -> Exception:
+        """Return the error that all ranks raise: that of the first one which has found the layer among its images."""
+        mine = Batch(batch.x, batch.y[self._step.mine(len(batch.y))], None)
+        error = non_finite.error_of_loss(model, mine, epoch, number, loss)
+        return agreement.first_of(self._job, error, error.layer is not None)
 
     def evaluate(
         self, run: Run, chain: list[Any], source: SampleSource | BatchSamples, weight: Array | None, ws: Workspace

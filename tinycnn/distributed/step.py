@@ -1,78 +1,31 @@
 """A training step whose batch is cut into shards, which several processes share.
 
-Each shard goes through the network by itself (:func:`tinycnn.training.step.train_step`). What comes out of it lies in
-one flat buffer: the gradients, how far moving statistics have moved, and the loss and prediction of each image at its
-place in the batch. So one sum over all shards tells every process all of it, and each takes the optimizer's step.
+Each shard goes through the network by itself (:func:`tinycnn.training.step.train_step`), or beside the others if batch
+normalizations are to see the whole batch (:mod:`.side_by_side`). What comes out of it lies in one flat buffer: the
+gradients, how far moving statistics have moved, and the loss and prediction of each image at its place in the batch. So
+one sum over all shards tells every process all of it, and each takes the optimizer's step.
 """
 
-import math
+from collections.abc import Callable, Iterator
 from types import SimpleNamespace
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
 from ..augmentation import Augmentation
 from ..core.seeding import StepOfPart
-from ..core.types import Array, Shape
+from ..core.types import Array
 from ..core.workspace import Workspace
 from ..kernels import aligned
 from ..network.network import Network
+from ..training import recorded
 from ..training.batches import Batch
 from ..training.running_means import RunningMeans
 from ..training.step import train_step
 from .ranks import Alone
+from .shards import Layout, Shard, buffers_of, limits_of
+from .side_by_side import SideBySide
 from .tree import sum_over_ranks
-
-#: Each array begins at a multiple of so many numbers, and each rank's slice of the buffer has a multiple of them.
-_UNIT = 16
-
-
-class Shard(NamedTuple):
-    """Some neighbouring images of a batch; it stands for a :class:`Batch`."""
-
-    x: Array
-    y: Array
-    weight: Array | None
-    images: int  # of the whole batch
-    targets: Array | None = None
-
-    def shares(self, model: Network) -> Array:
-        """Return how much the loss of each image counts in the mean over the whole batch: gradients just add up."""
-        shares = model.backend.full(len(self.x), 1 / self.images, model.dtype)
-        if self.weight is not None:
-            shares *= self.weight.astype(model.dtype)
-        return shares
-
-
-class _Part(NamedTuple):
-    """Where an array lies in the buffer."""
-
-    start: int
-    shape: Shape
-
-    def of(self, buffer: Array) -> Array:
-        """Return the array in a buffer."""
-        view: Array = buffer[self.start : self.start + math.prod(self.shape)].reshape(self.shape)
-        return view
-
-
-class _Layout:
-    """Where gradients, moving statistics, losses and predictions lie in the buffer of a step."""
-
-    def __init__(self, model: Network, images: int, ranks: int) -> None:
-        self._end = 0
-        parameters = model.parameters()
-        self.gradients = {name: self._place(p.value.shape) for name, p in parameters.items() if p.trainable}
-        self.buffers = {key: self._place(value.shape) for key, value in buffers_of(model).items()}
-        self.losses = self._place((images,))
-        self.predictions = self._place((images, *model.output_shape))
-        unit = _UNIT * ranks
-        self.length = -(-self._end // unit) * unit
-
-    def _place(self, shape: Shape) -> _Part:
-        part = _Part(self._end, tuple(shape))
-        self._end += -(-math.prod(shape) // _UNIT) * _UNIT
-        return part
 
 
 class _Means:
@@ -90,9 +43,15 @@ class _Means:
 class _ModelOfShard:
     """A model whose step only computes gradients: penalties and the optimizer's step follow for the whole batch."""
 
-    def __init__(self, model: Network, step: StepOfPart) -> None:
-        self.backend, self.dtype, self.chain_loss = model.backend, model.dtype, model.chain_loss
-        self.optimizer = SimpleNamespace(iterations=step, step=lambda parameters, backend: None)
+    def __init__(self, model: Network) -> None:
+        self._model = model
+        self.backend, self.dtype, self.layers = model.backend, model.dtype, model.layers
+        self.optimizer = SimpleNamespace(iterations=0, step=lambda parameters, backend: None)
+
+    @property
+    def chain_loss(self) -> Any:
+        """The loss, as training computes it."""
+        return self._model.chain_loss
 
     def parameters(self) -> dict[str, Any]:
         """Return nothing, because nothing is to be changed yet."""
@@ -100,22 +59,6 @@ class _ModelOfShard:
 
     def add_penalty_gradients(self) -> None:
         """Add nothing yet: a penalty counts once for the batch and not once for each shard."""
-
-
-def buffers_of(model: Network) -> dict[tuple[int, str], Array]:
-    """Return the arrays that layers change in their forward, such as moving statistics, by layer and name."""
-    return {(n, name): value for n, layer in enumerate(model.layers) for name, value in layer.buffers.items()}
-
-
-def limits_of(shard: int, shards: int, images: int) -> tuple[int, int]:
-    """Return where a shard begins and ends; all are equally long, up to one image.
-
-    Examples
-    --------
-    >>> [limits_of(shard, 4, 10) for shard in range(4)]
-    [(0, 2), (2, 5), (5, 7), (7, 10)]
-    """
-    return shard * images // shards, (shard + 1) * images // shards
 
 
 class ShardedStep:
@@ -127,13 +70,22 @@ class ShardedStep:
     shards : int or None
         How many shards a batch has, of which each rank computes as many as any other. They are added in a fixed order.
         None means one for each rank, which MPI adds in the order that it finds fastest.
+    synchronized_norm : bool
+        Whether batch normalizations take the statistics of the whole batch.
     """
 
-    def __init__(self, job: Alone, shards: int | None) -> None:
+    def __init__(self, job: Alone, shards: int | None, synchronized_norm: bool = False) -> None:
         self.job, self._shards = job, job.size if shards is None else shards
         self._fixed_order = shards is not None
-        self._layouts: dict[Any, _Layout] = {}
+        self._side_by_side = SideBySide(job, self._shards) if synchronized_norm else None
+        self._layouts: dict[Any, Layout] = {}
         self._memory: Array | None = None
+        self._stand_in: _ModelOfShard | None = None
+
+    def mine(self, images: int) -> slice:
+        """Return which part of a batch of so many images this rank computes."""
+        numbers = self._numbers()
+        return slice(limits_of(numbers[0], self._shards, images)[0], limits_of(numbers[-1], self._shards, images)[1])
 
     def take(
         self,
@@ -143,22 +95,32 @@ class ShardedStep:
         means: RunningMeans,
         ws: Workspace,
         augment: Augmentation | None,
+        *,
+        fuse: bool = True,
     ) -> None:
-        """Take a step on a batch, of which every rank has all images.
+        """Take a step on a batch.
 
         Parameters
         ----------
-        model, chain, batch, means, ws
+        model, chain, means, ws
             As :func:`tinycnn.training.step.train_step` takes them.
+        batch : Batch
+            The images of this rank's part (:meth:`mine`), and the targets and weights of the whole batch.
         augment : Augmentation or None
             What changes the images before.
+        fuse : bool
+            Whether shards run as programs from the third one of their size on (:mod:`tinycnn.training.recorded`).
         """
         layout = self._layout(model, len(batch.y))
         rows = self._rows(layout.length, model.dtype)
-        for row, shard in zip(rows, self._mine(), strict=True):
-            limits = limits_of(shard, self._shards, len(batch.y))
-            if limits[0] < limits[1]:
-                self._compute(model, chain, batch, limits, ws, augment, layout, row)
+        beside = self._side_by_side
+        if beside is not None and beside.concerns(model):
+            shards = list(self._cut(model, batch, augment, beside.workspace))
+            beside.compute(model, shards, len(batch.y), layout, rows, fuse=fuse)
+        else:
+            records = fuse and recorded.can_record(model)
+            for shard in self._cut(model, batch, augment, lambda row: ws):
+                self._compute(model, chain, shard, len(batch.y), ws, layout, rows[shard.row], records)
         if self._fixed_order:
             total = sum_over_ranks(rows, self.job)
         else:
@@ -168,60 +130,89 @@ class ShardedStep:
         parameters = model.parameters()
         for name, part in layout.gradients.items():
             parameters[name].grad[...] = part.of(total)
-        for key, buffer in buffers_of(model).items():
+        for key, buffer in buffers_of(model.layers).items():
             buffer += layout.buffers[key].of(total)
         model.add_penalty_gradients()
         model.optimizer.step(parameters, model.backend)
 
-    def _mine(self) -> range:
+    def _numbers(self) -> range:
         """Return the numbers of the shards that this rank computes."""
         count = self._shards // self.job.size
         return range(self.job.rank * count, (self.job.rank + 1) * count)
+
+    def _cut(
+        self, model: Network, batch: Batch, augment: Augmentation | None, workspace: Callable[[int], Workspace]
+    ) -> Iterator[Shard]:
+        """Yield this rank's shards that have images; each is valid until the next one of its workspace is asked for."""
+        images = len(batch.y)
+        first = self.mine(images).start
+        shares = np.full(images, 1 / images, model.dtype)
+        if batch.weight is not None:
+            shares *= batch.weight.astype(model.dtype)
+        for row, number in enumerate(self._numbers()):
+            here = slice(*limits_of(number, self._shards, images))
+            if here.start == here.stop:
+                continue
+            step, ws = StepOfPart(model.optimizer.iterations, here.start, images), workspace(row)
+            x = batch.x
+            if len(x) > here.stop - here.start:
+                # In memory of its own, because the bits must not depend on where in the batch's memory a shard begins.
+                part = x[here.start - first : here.stop - first]
+                x = recorded.place(part.shape, part.dtype, ws)
+                np.copyto(x, part)
+            if augment is not None:
+                x = augment(x, seed=model.seed, step=step, backend=model.backend, ws=ws)
+            yield Shard(x, batch.y[here], shares[here], step, here, row)
 
     def _compute(
         self,
         model: Network,
         chain: list[Any],
-        batch: Batch,
-        limits: tuple[int, int],
+        shard: Shard,
+        images: int,
         ws: Workspace,
-        augment: Augmentation | None,
-        layout: _Layout,
+        layout: Layout,
         row: Array,
+        records: bool,
     ) -> None:
-        """Compute a shard, and put what comes out of it into its row."""
-        images, here = len(batch.y), slice(*limits)
-        step = StepOfPart(model.optimizer.iterations, limits[0], images)
-        # In memory of its own, because the bits must not depend on where in the batch's memory a shard begins.
-        x = ws.keep("shard", "x", batch.x[here].shape, batch.x.dtype)
-        np.copyto(x, batch.x[here])
-        if augment is not None:
-            x = augment(x, seed=model.seed, step=step, backend=model.backend, ws=ws)
-        shard = Shard(x, batch.y[here], None if batch.weight is None else batch.weight[here], images)
-        before = {key: value.copy() for key, value in buffers_of(model).items()}
-        means = _Means(layout.losses.of(row)[here], layout.predictions.of(row)[here])
-        stand_in: Any = _ModelOfShard(model, step)
-        of_shard: Any = shard
-        into_row: Any = means
-        train_step(stand_in, chain, of_shard, into_row, ws)
+        """Compute a shard by itself, and put what comes out of it into its row."""
+        buffers = buffers_of(model.layers)
+        before = {key: value.copy() for key, value in buffers.items()}
+        what: Any = (
+            self._model_of_shard(model, shard.step),
+            chain,
+            shard,
+            _Means(layout.losses.of(row)[shard.limits], layout.predictions.of(row)[shard.limits]),
+            ws,
+        )
+        if records:
+            recorded.take_step(train_step, *what)
+        else:
+            train_step(*what)
         parameters = model.parameters()
         for name, part in layout.gradients.items():
             part.of(row)[...] = parameters[name].grad
-        share = row.dtype.type((limits[1] - limits[0]) / images)
-        for key, buffer in buffers_of(model).items():
-            layout.buffers[key].of(row)[...] = (buffer - before[key]) * share
+        for key, buffer in buffers.items():
+            layout.buffers[key].of(row)[...] = (buffer - before[key]) * shard.share_of(images, row.dtype)
             buffer[...] = before[key]  # the next shard begins with the same statistics
 
-    def _layout(self, model: Network, images: int) -> _Layout:
+    def _model_of_shard(self, model: Network, step: StepOfPart) -> _ModelOfShard:
+        """Return what stands for the model, the same for all steps because recordings look for that."""
+        if self._stand_in is None:
+            self._stand_in = _ModelOfShard(model)
+        self._stand_in.optimizer.iterations = step
+        return self._stand_in
+
+    def _layout(self, model: Network, images: int) -> Layout:
         """Return the layout of a step."""
         key = images, tuple(name for name, parameter in model.parameters().items() if parameter.trainable)
         if key not in self._layouts:
-            self._layouts[key] = _Layout(model, images, self.job.size)
+            self._layouts[key] = Layout(model, images, self.job.size)
         return self._layouts[key]
 
     def _rows(self, length: int, dtype: Any) -> Array:
         """Return a row of zeros for each of this rank's shards."""
-        count = len(self._mine())
+        count = len(self._numbers())
         if self._memory is None or self._memory.size < count * length or self._memory.dtype != dtype:
             self._memory = aligned.empty(count * length, dtype)
         rows: Array = self._memory[: count * length].reshape(count, length)

@@ -2,7 +2,7 @@
 
 import math
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
 from typing import Any, NamedTuple, Protocol
 
@@ -76,6 +76,10 @@ class Batches(Protocol):
         ...
 
 
+#: Returns which part of a batch of so many images a process computes, where several share each batch.
+Mine = Callable[[int], slice]
+
+
 class SampleSource:
     """Samples and targets from which batches are cut.
 
@@ -111,11 +115,17 @@ class SampleSource:
         if self._on_device is not None:
             self._device_order = None if order is None else self._backend.array(order)
 
-    def batch(self, start: int, stop: int, ws: Workspace) -> tuple[Array, Array, Array]:
-        """Return images, targets for the loss, and the same targets on the host, where metrics work."""
+    def batch(self, start: int, stop: int, ws: Workspace, mine: Mine | None = None) -> tuple[Array, Array, Array]:
+        """Return images, targets for the loss, and the same targets on the host, where metrics work.
+
+        With ``mine``, which a device does not take, the images are only those of a part of the batch.
+        """
         index: Any = slice(start, stop) if self._order is None else self._order[start:stop]
         targets = self._y[index]
         if self._on_device is None:
+            if mine is not None:
+                part = mine(len(targets))
+                index = slice(start + part.start, start + part.stop) if self._order is None else index[part]
             return take(self._x, index, ws, self._dtype, self._backend), targets, targets
         gather, (x, y) = self._backend.kernels.gather, self._on_device
         images = ws.keep("fit", "x", (len(targets), *x.shape[1:]), self._dtype)
@@ -185,7 +195,8 @@ class ArrayBatches:
         start = (self._begin + number) % self._available * self._batch_size
         return slice(start, start + self._batch_size)
 
-    def epoch(self, ws: Workspace, first: int = 0) -> Iterator[Batch]:
+    def epoch(self, ws: Workspace, first: int = 0, mine: Mine | None = None) -> Iterator[Batch]:
+        """Yield the batches of the next epoch; with ``mine`` each has the images of a part, and all targets."""
         model, (images, labels, weights) = self._model, self._samples
         order = None
         if self._shuffle:
@@ -198,7 +209,7 @@ class ArrayBatches:
         for number in range(first, self._steps):
             index: Any = self._slice(number)
             weight = None if weights is None else weights[index if order is None else order[index]]
-            x, targets, y = self._source.batch(index.start, index.stop, ws)
+            x, targets, y = self._source.batch(index.start, index.stop, ws, mine)
             yield Batch(x, y, weight, targets)
         self._advance(self._steps)
 

@@ -1,6 +1,6 @@
 """Evaluating, predicting, and training on a single batch: what a model does outside of ``fit``."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -91,17 +91,29 @@ def evaluate_source(
 
 
 def blocks(
-    model: Network, source: SampleSource | BatchSamples, weight: Array | None, ws: Workspace
+    model: Network,
+    source: SampleSource | BatchSamples,
+    weight: Array | None,
+    ws: Workspace,
+    wanted: Callable[[int], bool] = lambda number: True,
 ) -> Iterator[tuple[Array, Array, Array, Array | None]]:
-    """Yield for each block the images, the targets on the host and for the loss, and the weights if there are any."""
+    """Yield for each block the images, the targets on the host and for the loss, and the weights if there are any.
+
+    The images of a block that is not wanted may be missing; blocks are counted from 0.
+    """
     size = block_size(model)
     if isinstance(source, BatchSamples):
         for x, y, weights in source.blocks(size):
             yield take(x, slice(None), ws, model.dtype, model.backend), y, y, weights
         return
-    for start in range(0, len(source), size):
-        x, targets, y = source.batch(start, start + size, ws)
+    for number, start in enumerate(range(0, len(source), size)):
+        x, targets, y = source.batch(start, start + size, ws, None if wanted(number) else _nothing)
         yield x, y, targets, None if weight is None else weight[start : start + size]
+
+
+def _nothing(images: int) -> slice:
+    """Return that no image of a block is needed."""
+    return slice(0, 0)
 
 
 def predict(model: Network, x: Any, batch_size: int | None, steps: int | None, *, check_finite: bool) -> Array:

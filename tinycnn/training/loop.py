@@ -241,7 +241,8 @@ class Run:
         except LossNotFiniteError as error:
             if error.late:
                 raise self._found_late(self.batch, error) from None
-            raise non_finite.error_of_loss(model, batch, self.epoch, self.batch, error.value) from None
+            explain = non_finite.error_of_loss if self.together is None else self.together.error_of_loss
+            raise explain(model, batch, self.epoch, self.batch, error.value) from None
         except MemoryError as error:
             if self._need is None:
                 raise

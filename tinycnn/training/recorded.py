@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from .. import losses
-from ..core.types import Array
+from ..core.types import Array, Shape
 from ..core.workspace import Workspace
 from ..kernels import aligned
 from ..network.network import Network
@@ -278,6 +278,12 @@ def _steady(x: Array, ws: Workspace) -> Array:
     """Return a batch in the workspace's memory; only that of the training loop is there already."""
     if x is ws.keep("fit", "x", x.shape, x.dtype):
         return x
-    batch = ws.keep("recorded", "x", x.shape, x.dtype)
-    np.copyto(batch, x)
+    batch = place(x.shape, x.dtype, ws)
+    if x is not batch:
+        np.copyto(batch, x)
     return batch
+
+
+def place(shape: Shape, dtype: Any, ws: Workspace) -> Array:
+    """Return the workspace's memory for images that are not a batch of the training loop."""
+    return ws.keep("recorded", "x", shape, dtype)

@@ -43,7 +43,7 @@ def train_step(
     means.update(losses, batch.y, loss_cache.p, batch.weight)
     dy = model.chain_loss.backward(loss_cache, batch.shares(model), backend)
 
-    first = _first_trained(chain)
+    first = first_trained(chain)
     dy = backward(chain[first + 1 :], caches, dy, ws=ws)
     if first < len(chain):
         chain[first].backward_parameters(dy, caches.pop(), ws=ws)
@@ -51,7 +51,7 @@ def train_step(
     model.optimizer.step(model.parameters(), backend)
 
 
-def _first_trained(chain: list[Any]) -> int:
+def first_trained(chain: list[Any]) -> int:
     """Return the index of the first layer with something to train; backward need not go further up the list."""
     for index, layer in enumerate(chain):
         if any(parameter.trainable for parameter in layer.params.values()):

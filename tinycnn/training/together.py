@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from typing import Any, Protocol
 
 from ..core.workspace import Workspace
+from ..network.network import Network
 from .batches import Batch
 from .callback import Logs
 
@@ -33,11 +34,15 @@ class Together(Protocol):
         ...
 
     def epoch(self, run: Any) -> Iterator[Batch]:
-        """Yield the batches of an epoch, which are the same for all."""
+        """Yield the batches of an epoch, which are the same for all, with the images of this process's part alone."""
         ...
 
     def take_step(self, run: Any, batch: Batch) -> None:
         """Take a step on a batch, of which this process computes its part."""
+        ...
+
+    def error_of_loss(self, model: Network, batch: Batch, epoch: int, number: int, loss: float) -> Exception:
+        """Return the error of a loss that is not finite, for which each process has looked among its own images."""
         ...
 
     def evaluate(self, run: Any, chain: Any, source: Any, weight: Any, ws: Workspace) -> Logs:

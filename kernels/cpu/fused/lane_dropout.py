@@ -3,6 +3,7 @@
 import numpy as np
 
 from ...counter_hash import GOLDEN, UNIFORM_BITS, keep_threshold, key_of, mix
+from ..dropout import key_for
 from ..machine.arrays import CHUNK, deliver, operand, pieces, target
 from ..machine.jit import helper
 from ..machine.lane_kernel import LANES
@@ -31,7 +32,7 @@ def lane_dropout(x, rate, seed, step, out=None):
         parts, in_place = pieces(x[0].size, CHUNK), np.may_share_memory(x, y)
         scale, threshold = x.dtype.type(1 / (1 - rate)), np.uint64(keep_threshold(rate))
         arguments = x.reshape(-1), in_place, y.reshape(-1), count, parts, scale, threshold, key_of(seed, step)
-        _dropout.launch(len(x) * parts, *arguments, renewed=[(7, lambda now: key_of(seed, now.step))])
+        _dropout.launch(len(x) * parts, *arguments, renewed=[(7, key_for(seed, step))])
     return deliver(y, out)
 
 
