@@ -1,5 +1,5 @@
 # Short names for commands that are written out elsewhere; no part of tinycnn depends on make.
-.PHONY: help setup test slow lowest colab coverage cuda lint types docs docs-check notebooks pages bench dist ci soak fuzz
+.PHONY: help setup test slow lowest colab coverage cuda lint types docs docs-check notebooks course-slides course-recordings pages bench dist ci soak fuzz
 
 PYTHON = .venv/bin/python
 UV = .venv/bin/uv
@@ -7,7 +7,7 @@ UV = .venv/bin/uv
 TESTS =
 
 help:  ## List every target and what it does.
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-17s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
 setup:  ## Make a virtual environment in .venv with everything that development needs.
 	python3 -m venv .venv
@@ -59,6 +59,12 @@ docs-check:  ## Run the examples in docstrings and documents, and check their li
 
 notebooks:  ## Make notebooks of the course's pages in docs/_build/notebooks.
 	$(PYTHON) docs/course/make_notebooks.py
+
+course-slides:  ## Collect the course's pictures, with their licence, in docs/_build/course/slides.
+	$(PYTHON) docs/course/make_slides.py
+
+course-recordings:  ## Record the page of tinycnn explore for each chapter in docs/_build/course/recordings.
+	$(PYTHON) docs/course/make_recordings.py
 
 # Seconds and speeds stay as they are where nothing else differs, so a second run changes nothing.
 pages:  ## Follow the README, the tour and the how-to pages as a newcomer, and write what they print into them.

@@ -37,7 +37,7 @@ def make(folder: Path) -> list[Path]:
     for picture in sorted((HERE / "images").glob("*.svg")):
         shutil.copy(picture, folder / "images")
     made = []
-    for page in sorted(HERE.glob("[0-9][0-9]-*.md")):
+    for page in sorted([*HERE.glob("[0-9][0-9]-*.md"), *HERE.glob("extra-*.md")]):
         path = folder / f"{page.stem}.ipynb"
         path.write_text(notebook(page.read_text("utf-8")), "utf-8")
         made.append(path)
