@@ -48,16 +48,16 @@ class Phase(NamedTuple):
     ----------
     what : str
         What the cases are, in words.
-    cases : SearchStrategy
-        It draws a ``Case``.
+    cases : SearchStrategy or tuple of Case
+        What draws a ``Case``; or the cases themselves, all of which are tried.
     tries : int
-        How many are tried.
+        How many are drawn.
     tolerance : float
         The largest error relative to the largest number of the right result; 0 if the arithmetic is exact.
     """
 
     what: str
-    cases: "SearchStrategy[Case]"
+    cases: "SearchStrategy[Case] | tuple[Case, ...]"
     tries: int
     tolerance: float = 0.0
 

@@ -24,9 +24,13 @@ __all__ = ["Outcome", "Report", "grade", "grade_source", "printable"]
 IN_ALL, SHRINKING = 120.0, 4.0
 #: With how many more cases a mistake is told from others, and for how many seconds at most.
 MORE, LOOKING = 25, 2.0
+#: How many calls are made again, to see whether a function returns something else then.
+AGAIN = 20
 
-
-_REMEMBERS = "Called again with the same arguments, it returns something else. Is something kept from call to call?"
+_REMEMBERS = (
+    "Called again with the same arguments, it returns something else. Is something kept from call to call, or drawn "
+    "anew?"
+)
 
 
 class Outcome(NamedTuple):
@@ -186,7 +190,7 @@ class _Grading:
             failed = [seen for seen in self.seen if seen.problem is not None]
             if failed:
                 smallest = min(failed, key=lambda seen: seen.case.size)
-                if not self.stopped and self._remembers(smallest):
+                if not self.stopped and any(map(self._remembers, [smallest, *self.seen[-AGAIN:]])):
                     return self._failed(smallest, [_REMEMBERS])
                 self._look_further()
                 return self._failed(smallest, self._mistakes())
@@ -202,7 +206,14 @@ class _Grading:
             self._try(self.exercise.phases[-1]._replace(tries=MORE))
 
     def _try(self, phase: Phase) -> None:
-        """Call the function with cases of a phase; Hypothesis makes one that fails smaller."""
+        """Call the function with cases of a phase: with all that are listed, or until Hypothesis finds one that fails.
+
+        Hypothesis makes such a case smaller.
+        """
+        if isinstance(phase.cases, tuple):
+            for case in phase.cases:
+                self._fails(phase, case)
+            return
         settings = hypothesis.settings(
             max_examples=phase.tries,
             database=None,

@@ -30,7 +30,8 @@ def told(exercise: Exercise, case: Case, problem: Problem, got: Any, expected: A
         Sentences that name the mistake.
     """
     lines = [_headline(exercise, case, problem, got, expected)]
-    shown = 2 if problem.kind == "value" and not case.impulses else 0
+    in_headline = problem.kind == "value" and not case.impulses and not exercise.results[problem.result].words
+    shown = 2 if in_headline else 0
     lines += [] if case.impulses and problem.kind == "value" else list(_arguments(case, shown))
     return lines + mistakes[:1]
 
