@@ -2,7 +2,6 @@
 
 import os
 import platform
-import resource
 import sys
 import time
 from importlib.metadata import PackageNotFoundError, version
@@ -57,8 +56,8 @@ def _versions() -> dict[str, str]:
 
 
 def cores() -> int:
-    """Return how many cores this process may use."""
-    return len(os.sched_getaffinity(0))
+    """Return how many cores this process may use, or how many there are where the system does not tell."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def environment(threads: int) -> dict[str, str]:
@@ -80,8 +79,12 @@ def free_blas() -> None:
 
 
 def keep_to_first_cores(threads: int) -> None:
-    """Let this process use only the first ``threads`` of its cores, because not every library reads the environment."""
-    os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:threads])
+    """Let this process use only the first ``threads`` of its cores, because not every library reads the environment.
+
+    Windows and macOS have no such call; there the environment has to do.
+    """
+    if hasattr(os, "sched_setaffinity"):
+        os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:threads])
 
 
 class OtherWork:
@@ -100,10 +103,7 @@ class OtherWork:
 
     @staticmethod
     def _now() -> tuple[float, float, float]:
-        ours = sum(
-            usage.ru_utime + usage.ru_stime
-            for usage in map(resource.getrusage, (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
-        )
+        ours = sum(os.times()[:4])  # this process and its children, in user and in system mode
         try:
             user, nice, system = Path("/proc/stat").read_text(encoding="utf-8").split(maxsplit=4)[1:4]
         except OSError:

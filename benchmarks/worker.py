@@ -10,7 +10,6 @@ most.
 import importlib
 import json
 import os
-import resource
 import sys
 import time
 from typing import TextIO
@@ -45,8 +44,12 @@ class Clock:
 
 
 def peak_memory() -> int:
-    """Return the most bytes that this process has held in memory."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    """Return the most bytes that this process has held in memory, or 0 on Windows, which has no module for that."""
+    try:
+        import resource
+    except ImportError:
+        return 0
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
 
 
 def main(peer_name: str, job_text: str) -> None:

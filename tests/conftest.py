@@ -12,7 +12,7 @@ from pathlib import Path
 import hypothesis
 import numpy as np
 import pytest
-from helpers import installed
+from helpers import cores, has, installed
 
 # A command that a shell starts in the background ignores Ctrl-C, but some tests send Ctrl-C to themselves.
 signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -71,8 +71,15 @@ def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
     """
     files_only = all(Path(argument.partition("::")[0]).is_file() for argument in config.args)
     counts_time = "slow" in config.option.markexpr.replace("not slow", "")
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return 0 if files_only or counts_time else min(cores, 4)
+    return 0 if files_only or counts_time else min(cores(), 4)
+
+
+@pytest.hookimpl(tryfirst=True)  # before any fixture is made
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Skip a test of what this system does not have, and say what that is."""
+    missing = [thing for mark in item.iter_markers("needs") for thing in mark.args if not has(thing)]
+    if missing:
+        pytest.skip(f"this system has no {', '.join(missing)}")
 
 
 @pytest.hookimpl(tryfirst=True)  # the marks must be there before pytest evaluates the option -m

@@ -1,7 +1,11 @@
 """What test files in different folders share."""
 
+import functools
 import hashlib
+import importlib
 import importlib.util
+import os
+import tempfile
 
 from tinycnn import Sequential, layers
 
@@ -15,6 +19,36 @@ def installed(package):
     """Return whether a package is installed; a folder of tests that is called like it does not count."""
     found = importlib.util.find_spec(package)
     return found is not None and found.origin is not None
+
+
+@functools.cache
+def has(thing):
+    """Return whether this system has what a test needs: a module, a name in one, a path, or the right to make links.
+
+    Examples
+    --------
+    >>> has("os.path"), has("os.flying_carpet")
+    (True, False)
+    """
+    if thing == "links":
+        with tempfile.TemporaryDirectory() as folder:
+            try:
+                os.symlink("anywhere", os.path.join(folder, "link"))
+            except (AttributeError, NotImplementedError, OSError):  # on Windows it is a right that few users have
+                return False
+        return True
+    if thing.startswith("/"):
+        return os.path.exists(thing)
+    module, _, name = thing.rpartition(".")
+    try:
+        return hasattr(importlib.import_module(module), name) if module else bool(importlib.import_module(thing))
+    except ImportError:
+        return False
+
+
+def cores():
+    """Return how many cores this process may use, or how many there are where the system does not tell."""
+    return len(os.sched_getaffinity(0)) if has("os.sched_getaffinity") else os.cpu_count() or 1
 
 
 def small_network(name=None):

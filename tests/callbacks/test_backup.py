@@ -993,7 +993,7 @@ def test_a_folder_that_is_removed_meanwhile(tmp_path):
     assert model.optimizer.iterations == BATCHES
 
 
-@pytest.mark.skipif(not hasattr(os, "geteuid"), reason="Windows has other rights of access")
+@pytest.mark.needs("os.geteuid")
 @pytest.mark.skipif(hasattr(os, "geteuid") and os.geteuid() == 0, reason="nothing is read-only for root")
 def test_a_folder_that_becomes_read_only(tmp_path):
     model = small_model()

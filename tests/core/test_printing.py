@@ -307,6 +307,10 @@ def test_html_is_escaped():
     assert "Model &lt;1&gt; &amp; more" in html
 
 
+#: What a terminal of a test's own takes.
+TERMINAL = ("fcntl", "os.openpty", "pty", "termios")
+
+
 def in_terminal(code, columns=80, rows=50, **environment):
     """Run a program in a terminal of this width, and return the lines that it shows."""
     import fcntl
@@ -354,6 +358,7 @@ print(profile.profile(model, 2, 1))
 """
 
 
+@pytest.mark.needs(*TERMINAL)
 def test_lines_fit_a_terminal():
     lines = in_terminal(PROGRAM)
     assert {line for line in lines if len(line) > 80} == set()
@@ -372,6 +377,7 @@ for words in ("train ladder09", "predict no/such/folder/of/a/run 0", "train ladd
 """
 
 
+@pytest.mark.needs(*TERMINAL)
 def test_errors_fit_a_terminal():
     lines = in_terminal(ERRORS)
     assert {line for line in lines if len(line) > 80} == set()

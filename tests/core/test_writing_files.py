@@ -14,7 +14,7 @@ from tinycnn.cli import _figures, _runs, main
 from tinycnn.cli._results import records
 from tinycnn.core.files import check_destination, make_folder, write_whole
 
-pytestmark = pytest.mark.skipif(os.name == "nt", reason="Windows has other links, pipes and rights of access")
+pytestmark = pytest.mark.needs("links", "os.mkfifo", "os.openpty", "os.geteuid")  # Windows has others
 
 
 @pytest.fixture(autouse=True)

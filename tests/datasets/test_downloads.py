@@ -325,7 +325,7 @@ def test_two_processes_at_once_end_with_one_good_file(server, tmp_path, monkeypa
     assert len(server.asked) == 2
 
 
-@pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="Windows has no SIGKILL")
+@pytest.mark.needs("signal.SIGKILL")
 def test_what_a_killed_process_leaves_is_never_used(server, tmp_path):
     process = start(f"{server.url}/stops/", tmp_path)
     deadline = time.monotonic() + 30

@@ -86,7 +86,7 @@ def test_a_gzip_stream_whose_checksum_is_wrong(tmp_path):
     refused(lambda: read_idx(tmp_path / "images"), "corrupt gzip stream")
 
 
-@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="Windows has no named pipes in folders")
+@pytest.mark.needs("os.mkfifo")
 def test_what_is_not_a_plain_file_is_refused(tmp_path):
     os.mkfifo(tmp_path / "pipe")
     for path in (tmp_path / "pipe", Path("/dev/zero")):
@@ -183,6 +183,7 @@ def test_links_to_elsewhere_are_not_followed(tmp_path):
     assert not any(path.is_symlink() for path in tmp_path.rglob("*"))
 
 
+@pytest.mark.needs("links")
 def test_a_link_in_the_place_of_a_file_is_replaced_not_followed(tmp_path):
     (tmp_path / "precious").write_bytes(b"precious")
     (tmp_path / "out").mkdir()

@@ -270,7 +270,7 @@ def test_bombs_are_listed_undecoded(monkeypatch):
         from_folder("pics")
 
 
-@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="Windows has no named pipes in folders")
+@pytest.mark.needs("os.mkfifo")
 def test_a_pipe_among_the_pictures_is_refused_and_not_waited_for():
     make()
     os.mkfifo("pics/ant/pipe.png")
@@ -278,7 +278,7 @@ def test_a_pipe_among_the_pictures_is_refused_and_not_waited_for():
         from_folder("pics")
 
 
-@pytest.mark.skipif(not hasattr(os, "geteuid"), reason="Windows has other rights of access")
+@pytest.mark.needs("os.geteuid")
 @pytest.mark.skipif(hasattr(os, "geteuid") and os.geteuid() == 0, reason="root may read everything")
 def test_a_picture_that_may_not_be_read_is_listed():
     make()
@@ -287,6 +287,7 @@ def test_a_picture_that_may_not_be_read_is_listed():
         from_folder("pics")
 
 
+@pytest.mark.needs("links")
 def test_links_that_lead_out_of_the_folder():
     make()
     save("outside/secret.png")
@@ -302,6 +303,7 @@ def test_links_that_lead_out_of_the_folder():
     assert {"ant/link.png", "bee/more/secret.png", "cow/secret.png"} <= {*data.train_files, *data.test_files}
 
 
+@pytest.mark.needs("links")
 def test_links_within_the_folder_and_a_link_to_it():
     make()
     Path("pics/ant/link.png").symlink_to("1.png")

@@ -135,7 +135,7 @@ def test_more_than_eight_bits(values, name):
     np.testing.assert_allclose(load_image(name, (1, 3, 1))[0, :, 0], [0, 0.5, 1], atol=0.01)
 
 
-@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="Windows has no named pipes in folders")
+@pytest.mark.needs("os.mkfifo")
 def test_what_is_no_picture_is_refused_by_name():
     Path("text.png").write_text("hello", encoding="utf-8")
     with pytest.raises(ValueError, match=r"text\.png is not a picture that can be read: save it as PNG, JPEG"):

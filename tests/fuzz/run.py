@@ -11,7 +11,6 @@ import json
 import os
 import platform
 import random
-import resource
 import signal
 import subprocess
 import sys
@@ -118,6 +117,8 @@ def work(name: str, seed: int, first: int, last: int, progress: str) -> None:
 
 def _limit_memory() -> int:
     """Limit how much more memory the process may take; return the MB that it holds now."""
+    import resource
+
     pages = int(Path("/proc/self/statm").read_text(encoding="utf-8").split()[0])
     limit = pages * resource.getpagesize() + MEGABYTES * 2**20
     resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
@@ -126,6 +127,8 @@ def _limit_memory() -> int:
 
 def _peak() -> int:
     """Return the largest memory that the process has held, in MB."""
+    import resource
+
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
 
 
@@ -262,6 +265,10 @@ def record(results: dict[str, Any], seed: int, first: int, seconds: float) -> No
     RECORD.write_text(json.dumps(written, indent=1) + "\n", "utf-8")
 
 
+def _cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 def _processor() -> str:
     try:
         lines = Path("/proc/cpuinfo").read_text("utf-8").splitlines()
@@ -282,10 +289,12 @@ def main() -> int:
     parser.add_argument("--only", nargs="+", choices=readers.READERS, default=list(readers.READERS), metavar="READER")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--first", type=int, default=0, help="number of the first input")
-    parser.add_argument("--processes", type=int, default=len(os.sched_getaffinity(0)))
+    parser.add_argument("--processes", type=int, default=_cores())
     parser.add_argument("--save", action="store_true", help=f"write {RECORD.name} if nothing is found")
     parser.add_argument("--keep", type=Path, help="write the inputs into this folder instead of reading them")
     args = parser.parse_args()
+    if not sys.platform.startswith("linux") and not args.keep:
+        parser.error("readers are limited in time and memory as Linux does it; run this on Linux or in WSL")
     if args.keep:
         args.keep.mkdir(parents=True, exist_ok=True)
         for name in args.only:

@@ -4,6 +4,10 @@ import json
 import re
 
 import pytest
+from helpers import has
+
+if not has("signal.SIGKILL"):
+    pytest.skip("this system has no signal.SIGKILL, with which processes are ended", allow_module_level=True)
 from soak.__main__ import PARTS, RESULTS
 
 PAGE = RESULTS.parents[1] / "docs" / "reliability.md"

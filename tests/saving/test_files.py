@@ -359,6 +359,7 @@ def test_weights_of_a_large_configuration_take_no_memory(tmp_path):
     refused(tmp_path, file_of(metadata(**change) | big, bytes(16 * 10**6)), "missing")
 
 
+@pytest.mark.needs("os.mkfifo", "/dev/zero")
 def test_what_is_not_a_plain_file_is_refused(tmp_path):
     os.mkfifo(tmp_path / "pipe")
     for path in (tmp_path / "pipe", "/dev/zero"):

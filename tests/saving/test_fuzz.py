@@ -19,7 +19,12 @@ from tinycnn.saving import state_folder as state_files
 HERE = Path(__file__).resolve().parents[1]
 
 
+#: What limits a reader in time and memory.
+LIMITS = ("resource", "signal.setitimer", "os.pwrite", "/proc/self/statm")
+
+
 @pytest.mark.slow
+@pytest.mark.needs(*LIMITS)
 def test_every_reader_survives(capfd):
     command = [sys.executable, HERE / "fuzz" / "run.py", "--inputs", "300", "--seed", "7"]
     done = subprocess.run(command, timeout=300, check=False)
@@ -101,6 +106,7 @@ run.work("x", 0, 3, 4, {progress!r})
 """
 
 
+@pytest.mark.needs(*LIMITS)
 @pytest.mark.parametrize(("what", "fault"), [("hang", "more than 0.3 s"), ("memory", "MemoryError"), ("crash", None)])
 def test_a_process_tells_of_hangs_memory_and_crashes(what, fault, tmp_path):
     code = WORKER.format(tests=str(HERE), root=str(HERE.parent), what=what, progress=str(tmp_path / "progress"))

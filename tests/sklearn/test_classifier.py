@@ -1,7 +1,6 @@
 """The classifier does what scikit-learn expects of one, on images and on rows of pixels."""
 
 import copy
-import os
 import pickle
 import subprocess
 import sys
@@ -10,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from helpers import cores
 
 pytest.importorskip("sklearn.base", reason='needs pip install -e ".[sklearn]"')
 
@@ -486,8 +486,7 @@ class Threads(BaseEstimator):
 @pytest.mark.slow
 def test_processes_share_the_cores_and_give_the_same_bits(digits):
     x, y = digits
-    cores = len(os.sched_getaffinity(0))
-    assert set(cross_val_score(Threads(), x[..., None], y, cv=2, n_jobs=2)) == {max(1, cores // 2)}
+    assert set(cross_val_score(Threads(), x[..., None], y, cv=2, n_jobs=2)) == {max(1, cores() // 2)}
     grid = {"learning_rate": [0.01, 0.001], "model": [convolution, "ladder_03", convolution(None, 3)]}
     found = [GridSearchCV(small(epochs=2), grid, cv=2, n_jobs=jobs).fit(x[..., None], y) for jobs in (1, 2)]
     for name in ("mean_test_score", "split0_test_score", "split1_test_score"):

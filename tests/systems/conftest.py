@@ -9,12 +9,9 @@ import sys
 from pathlib import Path
 
 import pytest
+from pretend_windows import MISSING, MISSING_MODULES
 
 from tinycnn.core import system
-
-#: What Windows's Python does not have.
-MISSING = ("chown", "fork", "geteuid", "getuid", "mkfifo", "register_at_fork", "sysconf", "uname")
-MISSING_MODULES = ("fcntl", "pty", "resource", "termios")
 
 
 def denied(path):

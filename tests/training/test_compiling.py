@@ -55,6 +55,7 @@ def first_start(monkeypatch):
 
 
 @jit
+@pytest.mark.needs("os.getuid")
 def test_without_a_cache_folder_a_warning_says_what_to_do(tmp_path, request):
     (tmp_path / "file").touch()
     temporary = tmp_path / "temporary"
@@ -166,6 +167,7 @@ def test_there_are_none_for_layers_that_they_would_not_know(first_start):
     assert not first_start
 
 
+@pytest.mark.needs("links", "/bin/false")
 def test_a_fit_does_without_them(first_start, monkeypatch, tmp_path):
     monkeypatch.setattr(sys, "executable", str(tmp_path / "missing"))
     fit(small_model())
