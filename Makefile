@@ -1,9 +1,10 @@
 # Short names for commands that are written out elsewhere; no part of tinycnn depends on make.
-.PHONY: help setup test slow lowest colab coverage cuda lint types docs docs-check notebooks course-slides course-recordings pages bench dist ci soak fuzz
+.PHONY: help setup test slow lowest colab arm coverage cuda lint types docs docs-check notebooks course-slides course-recordings pages bench dist ci soak fuzz
 
 PYTHON = .venv/bin/python
 UV = .venv/bin/uv
-# What `make lowest` and `make colab` run: all quick tests, or for example TESTS="tests/core tests/saving".
+# What `make lowest` and `make colab` run (all quick tests), and `make arm` (a part of them), or for example
+# TESTS="tests/core tests/saving".
 TESTS =
 
 help:  ## List every target and what it does.
@@ -29,6 +30,10 @@ colab:  ## Run the quick tests with the versions that Colab has.
 	$(UV) venv -q --clear -p 3.12 .venv-colab
 	$(UV) pip install -q -p .venv-colab -e ".[test]" "numpy==2.1.*" "numba==0.61.*" "matplotlib==3.10.*"
 	.venv-colab/bin/python -m pytest $(TESTS)
+
+# See tests/systems/arm.py for the tests and for what it needs; TESTS names others.
+arm:  ## Run tests of kernels and models as on Linux on ARM, under qemu, and record the outcome; takes under 40 minutes.
+	$(PYTHON) tests/systems/arm.py --save $(TESTS)
 
 # Numba's kernels are counted too, because they also run as plain Python here.
 coverage:  ## Measure which lines the quick tests run, and fail below 95 percent; takes about 15 minutes.
