@@ -5,6 +5,7 @@ import json
 import os
 import signal
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -103,24 +104,60 @@ def decisions(mode):
     return found | {"all": MPI.COMM_WORLD.allgather(mine)}
 
 
+def fail(file, kind="error"):
+    """End this rank in one of several ways, after writing down when."""
+    Path(file).write_text(str(time.time()), "utf-8")
+    if kind == "killed":
+        os.kill(os.getpid(), signal.SIGKILL)
+    if kind == "exit":
+        sys.exit("on purpose")
+    raise ZeroDivisionError("on purpose")
+
+
 class Fails(callbacks.Callback):
+    def __init__(self, file):
+        self.file = file
+
     def on_train_batch_end(self, batch, logs):
         if batch == 2:
-            raise ZeroDivisionError("on purpose")
+            fail(self.file)
 
 
-def fails(where):
+class FailsOnRank1(layers.Layer):
+    """A user's own layer that fails on one rank, in the middle of a step."""
+
+    def __init__(self, file="", kind="error", **base):
+        super().__init__(**base)
+        self.file, self.kind, self.steps = file, kind, 0
+
+    def forward(self, x, *, training=False, step=0, ws=None):
+        self.steps += training
+        if self.steps == 5 and distributed.rank() == 1:
+            fail(self.file, self.kind)
+        return x.copy(), layers.base.Nothing()
+
+    def backward(self, dy, cache, *, ws=None):
+        return dy.copy()
+
+
+def fails(given):
+    where, file = given.split("|")
     if where == "callback":
-        train(network(), True, callbacks=[Fails()])
-    elif where == "after":
+        train(network(), True, callbacks=[Fails(file)])
+    elif where in ("layer", "killed in a step"):
+        model = network()
+        model.add(FailsOnRank1(file, "killed" if where.startswith("killed") else "error"))
+        model.compile("adam", "sparse_categorical_crossentropy")
+        train(model, True)
+    elif where == "before":  # the others are on their way into the job
+        if os.environ.get("OMPI_COMM_WORLD_RANK", os.environ.get("PMI_RANK")) == "1":
+            fail(file)
         train(network(), True)
-        if distributed.rank() == 1:
-            raise ZeroDivisionError("on purpose")
+    else:
+        kind, rank = where.split(" ")
         train(network(), True)
-    elif where == "killed":
-        train(network(), True)
-        if distributed.rank() == 1:
-            os.kill(os.getpid(), signal.SIGKILL)
+        if distributed.rank() == int(rank):
+            fail(file, kind)
         train(network(), True)
     return {}
 

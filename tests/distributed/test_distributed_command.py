@@ -1,11 +1,14 @@
 """``tinycnn train`` under mpiexec: one run, one folder, and the first process alone prints."""
 
 import json
+import os
+import signal
 import subprocess
 import sys
+import time
 
 import pytest
-from test_distributed_training import LIMIT, environment, mpiexec
+from test_distributed_training import BOUND, LIMIT, environment, mpiexec
 
 
 def train(ranks, folder, *more):
@@ -35,3 +38,54 @@ def test_two_processes_make_one_run_that_one_process_resumes(tmp_path):
     refused = train(2, tmp_path / "run", "--epochs", "1")
     assert refused.returncode != 0
     assert refused.stderr.count("holds a finished run") == 1
+
+
+#: What ``tinycnn`` runs as a console script, with the rank's process written down, and perhaps an error on rank 1.
+PROGRAM = """
+import os, pathlib, sys, time
+rank = os.environ.get("OMPI_COMM_WORLD_RANK", os.environ.get("PMI_RANK"))
+folder, how = pathlib.Path(sys.argv[1]), sys.argv[2]
+(folder / rank).write_text(str(os.getpid()))
+from tinycnn.cli import run_as_process, train
+def fail(*given):
+    (folder / "when").write_text(str(time.time()))
+    raise train.UsageError("on purpose")
+if how == "error" and rank == "1":
+    train.set_threads = fail
+sys.exit(run_as_process(sys.argv[3:]))
+"""
+
+
+def begin(folder, how):
+    """Start the command on two ranks, for longer than any test waits."""
+    given = ["train", "ladder_02", "--data", "digits", "--epochs", "1000", "--out", str(folder / "run")]
+    command = [mpiexec(), "-n", "2", sys.executable, "-c", PROGRAM, str(folder), how, *given]
+    return subprocess.Popen(command, env=environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+@pytest.mark.parametrize("rank", [0, 1])
+def test_a_killed_rank_ends_the_command(tmp_path, rank):
+    job = begin(tmp_path, "killed")
+    try:
+        assert any(line.startswith("Training ladder_02") for line in job.stdout)
+        os.kill(int((tmp_path / str(rank)).read_text("utf-8")), signal.SIGKILL)
+        begun = time.monotonic()
+        job.communicate(timeout=LIMIT)
+        assert time.monotonic() - begun < BOUND
+        assert job.returncode != 0
+    finally:
+        job.kill()
+        job.wait()
+
+
+def test_an_error_on_another_rank_ends_the_command_with_its_traceback(tmp_path):
+    job = begin(tmp_path, "error")
+    try:
+        _, printed = job.communicate(timeout=LIMIT)
+        assert time.time() - float((tmp_path / "when").read_text("utf-8")) < BOUND
+        assert job.returncode != 0
+        assert "rank 1 of 2 failed, so all are ended" in printed
+        assert "UsageError: on purpose" in printed
+    finally:
+        job.kill()
+        job.wait()

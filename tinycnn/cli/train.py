@@ -82,10 +82,10 @@ def _follow(args: argparse.Namespace, job: Any) -> int:
     order = json.loads(job.broadcast(b""))
     if order is None:
         return 0
-    settings, data = Settings.read(order), None
-    set_threads(_threads(args, job), settings.backend)
     with warnings.catch_warnings(), job.ended_by_errors():
         warnings.simplefilter("ignore")  # rank 0 tells of them
+        settings, data = Settings.read(order), None
+        set_threads(_threads(args, job), settings.backend)
         if is_folder(settings.data):
             settings, data = _picture_options.read(args, settings)
         _fit(settings, data, lambda callbacks, model, data: callbacks)
@@ -129,10 +129,10 @@ def _lead(args: argparse.Namespace, job: Any, told: list[bool]) -> int:
     _runs.prepare(folder)
     told.append(True)
     job.broadcast(json.dumps(settings.to_dict()).encode())
-    threads = set_threads(_threads(args, job), settings.backend)
-    replaces = before.replaces if before else bool(_runs.results_in(folder))
     with warnings.catch_warnings(), job.ended_by_errors():
         warnings.showwarning = _tell_warning
+        threads = set_threads(_threads(args, job), settings.backend)
+        replaces = before.replaces if before else bool(_runs.results_in(folder))
         return _train(folder, settings, threads, data, going_on=before is not None, replaces=replaces)
 
 

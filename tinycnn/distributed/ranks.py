@@ -3,13 +3,14 @@
 ``mpi4py`` is imported here and nowhere else, and only when somebody asks to train together.
 """
 
+import atexit
 import contextlib
 import os
 import sys
 import time
 import traceback
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 
@@ -62,6 +63,9 @@ class Alone:
         """End the whole job if an error leaves the block."""
         yield
 
+    def goes_on(self) -> None:
+        """Note that the program has not ended, whatever it seemed."""
+
 
 class Job(Alone):
     """A job of several processes that MPI connects.
@@ -75,6 +79,7 @@ class Job(Alone):
     def __init__(self, mpi: Any) -> None:
         self._mpi, self._comm = mpi, mpi.COMM_WORLD
         self.rank, self.size = self._comm.Get_rank(), self._comm.Get_size()
+        self._status = 0  # with which the program seems to end
 
     def sum_in_place(self, buffer: Array) -> None:
         self._comm.Allreduce(self._mpi.IN_PLACE, buffer)
@@ -118,6 +123,19 @@ class Job(Alone):
         self._comm.Abort(130 if isinstance(error, KeyboardInterrupt) else 1)
 
 
+    def end_at_exit(self, status: Any) -> None:
+        """End all ranks when Python ends, if this status means a failure; cleaning up comes first."""
+        self._status = status if isinstance(status, int) else int(status is not None)
+
+    def goes_on(self) -> None:
+        self._status = 0
+
+    def leave(self) -> None:
+        """Do so now, as the last of what Python does."""
+        if self._status:
+            self._comm.Abort(self._status)
+
+
 _joined: list[Alone] = []
 
 
@@ -135,6 +153,7 @@ def join(needed: bool = True) -> Alone:
         If mpi4py or the MPI library is missing; the message says what to install.
     """
     if _joined:
+        _joined[0].goes_on()
         return _joined[0]
     if not needed and not started_by_mpi():
         return Alone()
@@ -162,6 +181,15 @@ def _end_with_uncaught_errors(job: Job) -> None:
         usual(kind, error, trace)
 
     sys.excepthook = hook
+    usual_exit = sys.exit
+
+    def leave(status: Any = None, /) -> NoReturn:
+        # Python tells nobody of an exit with a failure, and MPI would then wait for ranks that wait for this one.
+        job.end_at_exit(status)
+        usual_exit(status)
+
+    sys.exit = leave
+    atexit.register(job.leave)
 
 
 def _one_thread() -> None:
