@@ -4,6 +4,7 @@ import hashlib
 import json
 import os
 import signal
+import socket
 import sys
 import time
 from pathlib import Path
@@ -53,6 +54,17 @@ def same_bits(mode):
     if mode == "synchronized":
         mode = distributed.DataParallel(4, synchronized_norm=True)
     return train(network(), mode, augment=Augmentation(shift=0.2, flip=True))
+
+
+def hosts(mode):
+    from mpi4py import MPI
+
+    names = MPI.COMM_WORLD.allgather(socket.gethostname())
+    return same_bits(mode) | {"hosts": names}
+
+
+def read(file):
+    return json.loads(Path(file).read_text("utf-8"))
 
 
 def against_one_process(argument):

@@ -6,6 +6,7 @@
 import atexit
 import contextlib
 import os
+import signal
 import sys
 import time
 import traceback
@@ -63,9 +64,6 @@ class Alone:
         """End the whole job if an error leaves the block."""
         yield
 
-    def goes_on(self) -> None:
-        """Note that the program has not ended, whatever it seemed."""
-
 
 class Job(Alone):
     """A job of several processes that MPI connects.
@@ -79,7 +77,6 @@ class Job(Alone):
     def __init__(self, mpi: Any) -> None:
         self._mpi, self._comm = mpi, mpi.COMM_WORLD
         self.rank, self.size = self._comm.Get_rank(), self._comm.Get_size()
-        self._status = 0  # with which the program seems to end
 
     def sum_in_place(self, buffer: Array) -> None:
         self._comm.Allreduce(self._mpi.IN_PLACE, buffer)
@@ -107,9 +104,8 @@ class Job(Alone):
             yield
         except BaseException as error:
             self.end(error)
-            raise
 
-    def end(self, error: BaseException) -> None:
+    def end(self, error: BaseException) -> NoReturn:
         """Print an error with its traceback and end all ranks; the others wait for this one and would do so forever."""
         if isinstance(error, AgreedError) and not self.leads:
             time.sleep(_PATIENCE)  # rank 0 ends this process meanwhile
@@ -117,26 +113,13 @@ class Job(Alone):
             lines = "".join(traceback.format_exception(error)).rstrip("\n")
             # One call, so that what several ranks print does not mix.
             ERR.say(f"tinycnn: rank {self.rank} of {self.size} failed, so all are ended:\n{lines}", wrap=False)
-        for stream in (sys.stdout, sys.stderr):
-            with contextlib.suppress(OSError, ValueError):
-                stream.flush()
-        self._comm.Abort(130 if isinstance(error, KeyboardInterrupt) else 1)
+        self.abort(130 if isinstance(error, KeyboardInterrupt) else 1)
 
-
-    def end_at_exit(self, status: Any) -> None:
-        """End all ranks when Python ends, if this status means a failure; cleaning up comes first."""
-        self._status = status if isinstance(status, int) else int(status is not None)
-
-    def goes_on(self) -> None:
-        self._status = 0
-
-    def leave(self) -> None:
-        """Do so now, as the last of what Python does."""
-        if self._status:
-            self._comm.Abort(self._status)
-
-
-_joined: list[Alone] = []
+    def abort(self, status: int) -> NoReturn:
+        """End all ranks and this process."""
+        _flush()
+        self._comm.Abort(status)
+        os._exit(status)  # MPICH's Abort may come back, and the error would be reported once more
 
 
 def join(needed: bool = True) -> Alone:
@@ -152,8 +135,8 @@ def join(needed: bool = True) -> Alone:
     ImportError
         If mpi4py or the MPI library is missing; the message says what to install.
     """
+    _watch.goes_on()
     if _joined:
-        _joined[0].goes_on()
         return _joined[0]
     if not needed and not started_by_mpi():
         return Alone()
@@ -166,30 +149,78 @@ def join(needed: bool = True) -> Alone:
         ) from error
     job = Job(MPI) if MPI.COMM_WORLD.Get_size() > 1 else Alone()
     if isinstance(job, Job):
-        _end_with_uncaught_errors(job)
+        _watch.begin()
         _one_thread()
     _joined.append(job)
     return job
 
 
-def _end_with_uncaught_errors(job: Job) -> None:
-    """End all ranks when an error ends this one; otherwise the others would wait for it."""
-    usual = sys.excepthook
+class _Watch:
+    """Ends all ranks when an error, or ``sys.exit`` with a failure, ends the program of this one.
 
-    def hook(kind: type[BaseException], error: BaseException, trace: Any) -> None:
-        job.end(error)
-        usual(kind, error, trace)
+    MPI would wait for this rank, and the others for MPI. That begins with the import, because a rank may fail before it
+    has joined the job.
+    """
 
-    sys.excepthook = hook
-    usual_exit = sys.exit
+    def __init__(self) -> None:
+        self._watching, self._status = False, 0
 
-    def leave(status: Any = None, /) -> NoReturn:
-        # Python tells nobody of an exit with a failure, and MPI would then wait for ranks that wait for this one.
-        job.end_at_exit(status)
-        usual_exit(status)
+    def begin(self) -> None:
+        """Watch from now on."""
+        if self._watching:
+            return
+        self._watching = True
+        self._usual_hook, self._usual_exit = sys.excepthook, sys.exit
+        sys.excepthook, sys.exit = self._error, self._exit
+        atexit.register(self._leave)
 
-    sys.exit = leave
-    atexit.register(job.leave)
+    def goes_on(self) -> None:
+        """Note that the program has not ended although ``sys.exit`` was called; somebody has caught it."""
+        self._status = 0
+
+    def _error(self, kind: type[BaseException], error: BaseException, trace: Any) -> None:
+        for job in _joined:
+            if isinstance(job, Job):
+                job.end(error)
+        self._usual_hook(kind, error, trace)
+        _end_before_joining()
+
+    def _exit(self, status: Any = None, /) -> NoReturn:
+        # Python tells nobody else of an exit with a failure.
+        self._status = status if isinstance(status, int) else int(status is not None)
+        self._usual_exit(status)
+
+    def _leave(self) -> None:
+        """End all ranks now, after everything else that Python does at its end."""
+        if not self._status:
+            return
+        for job in _joined:
+            if isinstance(job, Job):
+                job.abort(self._status)
+        _end_before_joining()
+
+
+def _end_before_joining() -> None:
+    """End a rank that has not joined in a way that its launcher takes for a failure of the job.
+
+    Open MPI does so for any code that is not 0, MPICH only if a signal has ended the rank.
+    """
+    if "PMI_SIZE" in os.environ and not _joined:
+        _flush()
+        os.kill(os.getpid(), signal.SIGTERM)
+
+
+def _flush() -> None:
+    """Let everything out that was printed."""
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(OSError, ValueError):
+            stream.flush()
+
+
+_joined: list[Alone] = []
+_watch = _Watch()
+if started_by_mpi():
+    _watch.begin()
 
 
 def _one_thread() -> None:
