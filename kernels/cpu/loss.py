@@ -99,7 +99,7 @@ def _labels(labels, shape):
     if labels.size and not 0 <= labels.min() <= labels.max() < shape[1]:
         index = np.flatnonzero((labels < 0) | (labels >= shape[1]))[0]
         raise ValueError(
-            f"labels must lie in 0 … {shape[1] - 1} for {shape[1]} classes; got {labels[index]} at index {index}. "
+            f"labels must lie in 0 to {shape[1] - 1} for {shape[1]} classes; got {labels[index]} at index {index}. "
             "Subtract 1 if your classes are numbered from 1"
         )
     return operand("labels", labels.astype(np.int64, copy=False), 1, np.int64)

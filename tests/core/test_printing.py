@@ -195,7 +195,7 @@ def test_no_message_has_characters_that_not_every_stream_shows():
     pictures = ("plotting/", "cli/_results/", "profile/_drawing.py", "core/printing.py", "core/table.py")
     #: Texts that the callers hand to one of these: cells of tables, and what commands print.
     handed_on = (
-        *("inspection/", "profile/", "testing/report.py", "cli/", "training/callback.py"),
+        *("inspection/im2col.py", "inspection/summary.py", "inspection/trace.py", "profile/", "testing/report.py", "cli/", "training/callback.py"),
         *("datasets/_image_file.py", "datasets/_mnist_like.py"),
     )
     found = []
@@ -228,6 +228,24 @@ def test_no_message_has_characters_that_not_every_stream_shows():
             and isinstance(node.value, str)
             and any(character.isprintable() and not character.isascii() for character in node.value)
             and id(node) not in fine
+        ]
+    assert found == []
+
+
+def test_no_error_is_raised_with_characters_that_not_every_stream_shows():
+    """Python prints the message of an error itself, so nothing can stand for a character there; kernels included."""
+    found = []
+    for path in sorted(path for folder in ("tinycnn", "kernels") for path in (ROOT / folder).rglob("*.py")):
+        source = path.read_text("utf-8")
+        nodes = [] if source.isascii() else list(ast.walk(ast.parse(source)))
+        through = [node for node in nodes if getattr(getattr(node, "func", None), "id", "") == "for_print"]
+        fine = {id(part) for call in through for part in ast.walk(call)}
+        parts = [part for node in nodes if isinstance(node, ast.Raise) for part in ast.walk(node)]
+        found += [
+            f"{path.relative_to(ROOT)}:{part.lineno}: {part.value}"
+            for part in parts
+            if isinstance(part, ast.Constant) and isinstance(part.value, str) and not part.value.isascii()
+            if id(part) not in fine
         ]
     assert found == []
 

@@ -95,10 +95,10 @@ def test_grad_cam_takes_the_last_layer_with_enough_cells():
     assert attribution.cam_layers(model) == [0, 1]  # 7×6 and 6×5; then 3×2 and 2×1
     assert attribution.grad_cam(model, image())[1] == 1
     assert attribution.grad_cam(model, image(), layer=0)[0].strength.shape == (7, 6)
-    with pytest.raises(ValueError, match=r"layer 2 has no map of at least 5×5 cells.*layers that have one: 0, 1"):
+    with pytest.raises(ValueError, match=r"layer 2 has no map of at least 5 by 5 cells.*layers that have one: 0, 1"):
         attribution.grad_cam(model, image(), layer=2)
     flat = Sequential([layers.Input((9, 8, 2)), layers.Flatten(), layers.Dense(3, activation="softmax")])
-    with pytest.raises(ValueError, match="has no layer with a map of at least 5×5 cells"):
+    with pytest.raises(ValueError, match="has no layer with a map of at least 5 by 5 cells"):
         attribution.grad_cam(flat, image().astype(np.float32))
 
 

@@ -125,7 +125,7 @@ def grad_cam(model: Network, x: Array, label: Any = None, layer: int | None = No
     if not fit or (layer is not None and layer not in fit):
         which = f"layer {layer} has no map" if fit else f"{model.name} has no layer with a map"
         known = f"; layers that have one: {', '.join(map(str, fit))}" if fit else ""
-        raise ValueError(f"{which} of at least {LEAST_CELLS}×{LEAST_CELLS} cells, which Grad-CAM needs{known}")
+        raise ValueError(f"{which} of at least {LEAST_CELLS} by {LEAST_CELLS} cells, which Grad-CAM needs{known}")
     number = fit[-1] if layer is None else layer
     steps = run(copies_up_to_scores(model), x)
     score = _score(model, steps[-1].y[0], label)
