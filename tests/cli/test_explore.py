@@ -1,6 +1,9 @@
 """``tinycnn explore``: which network and which images the page shows."""
 
+import io
+import re
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +12,8 @@ import pytest
 
 import tinycnn
 from tinycnn import Sequential, datasets, layers, models
-from tinycnn.cli import explore, main
+from tinycnn.cli import _moment, explore, main
+from tinycnn.training import loop
 
 
 class _Square(layers.Layer):
@@ -55,7 +59,49 @@ def test_a_name_is_trained_for_a_moment(served: list[Any], capsys: pytest.Captur
     assert session.model.optimizer.iterations > 0
     assert not session.model.stop_training
     assert session.data.name == "mnist"
-    assert "trained on MNIST for about" in capsys.readouterr().out
+    assert "trained on MNIST first: for about" in capsys.readouterr().out
+
+
+def test_a_slow_machine_takes_enough_batches_and_says_how_long_that_is(
+    served: list[Any], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(explore, "SECONDS", 0.01)
+    monkeypatch.setattr(explore, "LEAST_BATCHES", 12)
+    monkeypatch.setattr(_moment, "LINE_SECONDS", 0.05)
+    step = loop.train_step
+
+    def slow(*arguments: Any) -> Any:
+        time.sleep(0.03)
+        return step(*arguments)
+
+    monkeypatch.setattr(loop, "train_step", slow)
+    (x, y), test = datasets.digits.load_data()
+    monkeypatch.setattr(datasets.digits, "load_data", lambda: ((np.tile(x, (8, 1, 1)), np.tile(y, 8)), test))
+    assert main(["explore", "ladder_02", "--data", "digits", "--no-browser"]) == 0
+    [(session, _, _)] = served
+    assert session.model.optimizer.iterations == 12
+    said = capsys.readouterr().out
+    assert "for about 0 seconds, and for at least 12 batches" in said
+    assert "the first batch compiles what is not compiled yet" in said
+    assert re.search(r"A batch takes 0\.\d s here, so the 12 batches take about \d+ s", said)
+    assert len(re.findall(r"^\d+ batches, \d+ s, loss \d", said, re.M)) >= 3  # signs of life on the way
+
+
+def test_a_terminal_shows_a_bar_while_a_network_is_trained(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Terminal(io.StringIO):
+        def isatty(self) -> bool:
+            return True
+
+    out = Terminal()
+    monkeypatch.setattr(sys, "stdout", out)
+    moment = _moment.Moment(0.02, 5)
+    model = models.build("ladder_02")
+    model.compile("adam", "sparse_categorical_crossentropy")
+    model.fit(np.zeros((400, 28, 28, 1)), np.zeros(400), 4, verbose=0, callbacks=[moment])
+    moment.close()
+    assert 5 <= model.optimizer.iterations < 100
+    assert "the first batch compiles" in out.getvalue()
+    assert re.search(r"Training 100%\|.*\d+ batches, 0 s, loss", out.getvalue())
 
 
 def test_averages_that_have_not_settled_are_said(served: list[Any], capsys: pytest.CaptureFixture[str]) -> None:

@@ -195,7 +195,15 @@ def test_no_message_has_characters_that_not_every_stream_shows():
     pictures = ("plotting/", "cli/_results/", "profile/_drawing.py", "core/printing.py", "core/table.py")
     #: Texts that the callers hand to one of these: cells of tables, and what commands print.
     handed_on = (
-        *("inspection/im2col.py", "inspection/summary.py", "inspection/trace.py", "profile/", "testing/report.py", "cli/", "training/callback.py"),
+        *(
+            "inspection/im2col.py",
+            "inspection/summary.py",
+            "inspection/trace.py",
+            "profile/",
+            "testing/report.py",
+            "cli/",
+            "training/callback.py",
+        ),
         *("datasets/_image_file.py", "datasets/_mnist_like.py"),
     )
     found = []

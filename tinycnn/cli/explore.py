@@ -1,7 +1,6 @@
 """``tinycnn explore RUN_OR_MODEL_OR_NAME``: open a page on which every number in a network can be followed."""
 
 import argparse
-import time
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +13,8 @@ EXAMPLE = "tinycnn explore ladder_03 --data digits"
 
 #: How long a network that was only named is trained before it is shown, and on how many images at most.
 SECONDS, IMAGES = 10.0, 20_000
+#: On a slow or busy machine it is trained longer than that, until it has seen this many batches.
+LEAST_BATCHES = 50
 #: The folder in which ``tinycnn train`` keeps its runs.
 RUNS = Path("runs")
 
@@ -133,9 +134,10 @@ def _run_of(name: str, data: str | None) -> Path | None:
 
 def _trained(args: argparse.Namespace) -> tuple[Any, Any]:
     """Return a documented network after some seconds of training, and its data."""
-    from .. import callbacks, models, set_seed
+    from .. import models, set_seed
     from ..explore.settling import settles_after
     from . import _data
+    from ._moment import Moment
 
     recipe = models.recipe(args.network)
     name = args.data or recipe.data
@@ -150,18 +152,17 @@ def _trained(args: argparse.Namespace) -> tuple[Any, Any]:
     set_seed(recipe.seed)
     model = models.build(args.network)
     model.compile(recipe.make_optimizer(), recipe.loss, ["accuracy"])
-    say(f"{args.network} has no run in {RUNS}/, so it is trained on {data.title} for about {SECONDS:.0f} seconds")
-
-    class Moment(callbacks.Callback):
-        """Stops when the time is over, counted from the second batch, because the first may have to compile."""
-
-        def on_train_batch_end(self, batch: int, logs: Any) -> None:
-            now = time.perf_counter()
-            self.begun = getattr(self, "begun", now)
-            self.model.stop_training = now - self.begun > SECONDS
-
     x, y = data.x_train[:IMAGES], data.y_train[:IMAGES]
-    model.fit(x, y, recipe.batch_size, epochs=1, verbose=0, callbacks=[Moment()])
+    least = min(LEAST_BATCHES, -(-len(x) // recipe.batch_size))
+    say(
+        f"{args.network} has no run in {RUNS}/, so it is trained on {data.title} first: for about {SECONDS:.0f} "
+        f"seconds, and for at least {least} batches"
+    )
+    moment = Moment(SECONDS, least)
+    try:
+        model.fit(x, y, recipe.batch_size, epochs=1, verbose=0, callbacks=[moment])
+    finally:
+        moment.close()
     model.stop_training = False
     accuracy = model.evaluate(data.x_test[:1000], data.y_test[:1000], verbose=0)[1]
     say(f"Accuracy on {min(1000, len(data.x_test))} test images: {accuracy:.1%}. 'tinycnn train' trains it in full")
