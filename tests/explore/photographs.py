@@ -81,9 +81,9 @@ def train_to(page: Any, step: int) -> None:
         "step => Number(document.querySelector('.step output').textContent) > step", arg=step, timeout=120_000
     )
     page.get_by_role("button", name="Pause").click()
-    page.get_by_text("standing still; step").first.wait_for()
+    page.get_by_text("paused; step").first.wait_for()
     page.get_by_role("slider").fill(str(step))
-    page.get_by_text(f"standing still; step {step} of").first.wait_for(timeout=120_000)
+    page.get_by_text(f"paused; step {step} of").first.wait_for(timeout=120_000)
 
 
 if __name__ == "__main__":

@@ -114,7 +114,7 @@ def training(page: Any) -> Iterator[Served]:
     with served_training(session_of("batch normalization")) as served:
         page.goto(served.client.address + "#view=train&image=test-1")
         page.get_by_role("button", name="Set up, at step 0").press("Enter")
-        wait_for_text(page, ".training .numbers", "standing still")
+        wait_for_text(page, ".training .numbers", "paused")
         yield served
         page.goto("about:blank")
 
@@ -140,12 +140,12 @@ def test_quick_keys_on_the_slider_all_count(page: Any, training: Served) -> None
     slider.focus()
     for _ in range(7):
         page.keyboard.press("ArrowLeft")
-    wait_for_text(page, ".training .numbers", "standing still; step 5 of 12")
+    wait_for_text(page, ".training .numbers", "paused; step 5 of 12")
     back = page.get_by_role("button", name="One batch back")
     back.focus()
     for _ in range(3):
         page.keyboard.press("Enter")
-    wait_for_text(page, ".training .numbers", "standing still; step 2 of 12")
+    wait_for_text(page, ".training .numbers", "paused; step 2 of 12")
     assert slider.input_value() == "2"
 
 
@@ -249,7 +249,7 @@ def test_it_is_said_while_averages_have_not_settled(page: Any, training: Served)
     early = page.locator(".training .early")
     assert early.is_hidden()  # before the first batch, nothing was learned
     page.get_by_role("button", name="One batch", exact=True).press("Enter")
-    wait_for_text(page, ".training .numbers", "standing still; step 1 of 1")
+    wait_for_text(page, ".training .numbers", "paused; step 1 of 1")
     wait_for_text(page, ".training .early", "come from 1 batch so far; they settle after about 299.")
     page.get_by_role("button", name="Look inside").press("Enter")
     wait_for_text(page, "#inside .early", "come from 1 batch so far; they settle after about 299.")

@@ -129,7 +129,7 @@ def test_a_training_has_the_loss_alone(live: Any, served: Served) -> None:
     live.get_by_label("Images in a batch").fill("8")
     live.get_by_role("button", name="Set up, at step 0").click()
     live.get_by_role("button", name="One batch", exact=True).click()
-    live.get_by_text("standing still; step 1 of").wait_for()
+    live.get_by_text("paused; step 1 of").wait_for()
     live.wait_for_function(
         "() => document.querySelector('#said').textContent.startsWith('Step 1: on test images loss ')"
     )

@@ -59,7 +59,7 @@ def begun(page: Any, served: Served) -> None:
 
 def at(page: Any, step: int) -> None:
     """Wait until the page stands still at a step."""
-    said = f"standing still; step {step} of"
+    said = f"paused; step {step} of"
     page.wait_for_function(
         "said => document.querySelector('.training .numbers')?.textContent.startsWith(said)", arg=said
     )
@@ -116,7 +116,7 @@ def test_a_fork_is_shown_beside_and_a_reload_loses_nothing(page: Any, served: Se
     page.get_by_label("Value of the change").fill("2")
     page.get_by_role("button", name="Fork", exact=True).click()
     fork = page.get_by_role("region", name="Fork")
-    fork.get_by_text("initial weights times 2: standing still; step 3").wait_for()
+    fork.get_by_text("initial weights times 2: paused; step 3").wait_for()
     page.locator("summary", has_text="Loss as a table").click()
     page.locator(".curve th[scope=col]").first.wait_for()  # The table is filled when it is opened, a moment later.
     headings = page.locator(".curve th[scope=col]").all_text_contents()
@@ -131,7 +131,7 @@ def test_a_fork_is_shown_beside_and_a_reload_loses_nothing(page: Any, served: Se
     before = page.locator(".curve canvas").first.get_attribute("aria-label")
     page.reload()
     at(page, 3)
-    fork.get_by_text("initial weights times 2: standing still; step 3").wait_for()
+    fork.get_by_text("initial weights times 2: paused; step 3").wait_for()
     assert page.locator(".curve canvas").first.get_attribute("aria-label") == before
     page.get_by_role("button", name="End the fork").click()
     fork.get_by_text("initial weights times 2").wait_for(state="detached")

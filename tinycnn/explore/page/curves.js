@@ -1,6 +1,6 @@
 // Curves of one or two trainings on a canvas, and the same figures as a table.
 
-import { make, number, table } from "./dom.js";
+import { choice, make, number, table } from "./dom.js";
 
 /** How many steps the table names; the canvas shows all that there are. */
 const MOST_LINES = 24;
@@ -35,6 +35,43 @@ export class Curve {
   }
 }
 
+/** What the axis of a loss can show. */
+const RANGES = [["most", "most values"], ["all", "all values"], ["log", "all values, logarithmic"]];
+/** The axis of most values ends at this share of them, and shows the first ones too unless they are so many times larger. */
+const SHARE = 0.95;
+const FAR = 20;
+/** So few values have no usual size yet, and all are shown. */
+const FEW = 20;
+/** Values up to so many times that end widen the axis; it leaves out what is above. */
+const SLACK = 1.5;
+
+/** Return how many of some values an axis that shows most of them leaves out at its top, and where it ends. */
+export function robust(values, first) {
+  const sorted = Float64Array.from(values).sort();
+  if (!sorted.length) return { end: 1, above: 0, largest: 1 };
+  const largest = sorted.at(-1);
+  const usual = sorted[Math.min(sorted.length - 1, Math.floor(SHARE * sorted.length))];
+  const wanted = SLACK * Math.max(usual, ...first.filter((value) => value <= FAR * usual));
+  if (!(largest > wanted) || sorted.length <= FEW) return { end: largest, above: 0, largest };
+  return { end: wanted, above: sorted.length - sorted.findLastIndex((value) => value <= wanted) - 1, largest };
+}
+
+/** Return a mark of an axis as a text that has room beside it: with an exponent where there are many digits. */
+export function markText(value) {
+  const size = Math.abs(value);
+  if (size !== 0 && (size >= 1e5 || size < 1e-3)) return value.toExponential().replace("e+", "e").replace(/-/g, "−");
+  return String(value).replace("-", "−");
+}
+
+/** Return the powers of ten between two numbers as marks of an axis, at most seven. */
+export function powers(low, high) {
+  const [from, to] = [Math.ceil(Math.log10(low) - 1e-9), Math.floor(Math.log10(high) + 1e-9)];
+  const by = Math.ceil((to - from + 1) / 7) || 1;
+  const marks = [];
+  for (let n = from; n <= to; n += by) marks.push(Number(`1e${n}`));
+  return marks.length > 1 ? marks : ticks(low, high).filter((value) => value > 0);
+}
+
 /** Return three to six round numbers between two numbers, as marks of an axis. */
 export function ticks(low, high) {
   const rough = (high - low) / 4 || 1;
@@ -51,9 +88,14 @@ export class CurveFigure {
     Object.assign(this, { title, column, lanes: {}, position: 0 });
     this.canvas = make("canvas", { class: "curves", role: "img" });
     this.legend = make("p", { class: "remark" });
+    this.range = "most";
+    const range = column === 2 ? "" : choice("The axis shows", RANGES, this.range, (one) => {
+      this.range = one;
+      this.paint();
+    });
     this.table = make("div", { class: "numbers", tabindex: 0, role: "region", "aria-label": `${title} as a table` });
     this.details = make("details", { toggle: () => this.fill() }, make("summary", {}, `${title} as a table`), this.table);
-    this.element = make("figure", { class: "figure curve" }, make("figcaption", {}, title), this.canvas, this.legend, this.details);
+    this.element = make("figure", { class: "figure curve" }, make("figcaption", {}, title), this.canvas, this.legend, range, this.details);
   }
 
   /** Show lanes {name: {batches, validation, title}}, and mark the step at which the training is. */
@@ -63,23 +105,25 @@ export class CurveFigure {
     this.fill();
   }
 
-  /** Return the largest step, and the ends of the values. */
+  /** Return the largest step, the ends of the axis, whether it is logarithmic, and a text on what it leaves out. */
   extent() {
-    let [steps, low, high] = [1, Infinity, -Infinity];
-    for (const { batches, validation } of Object.values(this.lanes)) {
-      for (const { rows } of [batches, validation]) {
-        for (const row of rows) {
-          steps = Math.max(steps, row[0]);
-          const value = row[this.column];
-          if (value === null) continue;
-          low = Math.min(low, value);
-          high = Math.max(high, value);
-        }
-      }
+    const curves = Object.values(this.lanes).flatMap(({ batches, validation }) => [batches.rows, validation.rows]);
+    const steps = Math.max(1, ...curves.map((rows) => rows.at(-1)?.[0] ?? 0));
+    const finite = (rows) => rows.map((row) => row[this.column]).filter(Number.isFinite);
+    const values = curves.flatMap(finite);
+    const least = (some) => some.reduce((a, b) => Math.min(a, b), Infinity);
+    if (!values.length) return { steps, low: 0, high: 1, note: "" };
+    if (this.column === 2) return { steps, low: least([0, ...values]), high: 1, note: "" };
+    const { end, above, largest } = robust(values, curves.flatMap((rows) => finite(rows).slice(0, 1)));
+    const positive = values.filter((value) => value > 0);
+    if (this.range === "log" && positive.length) {
+      const low = least(positive);
+      return { steps, low: largest > low ? low : low / 10, high: largest, isLog: true, note: "" };
     }
-    if (low > high) return [steps, 0, 1];
-    if (this.column === 2) return [steps, Math.min(low, 0), 1];
-    return [steps, Math.min(0, low), high === low ? high + 1 : high];
+    const low = least([0, ...values]);
+    if (this.range !== "most" || !above) return { steps, low, high: largest > low ? largest : low + 1, note: "" };
+    const text = `The axis shows most values: ${above} of ${values.length} ${above === 1 ? "is" : "are"} above it, at most ${markText(Number(largest.toPrecision(3)))}, and ${above === 1 ? "is" : "are"} drawn at its upper end. `;
+    return { steps, low, high: end, note: text };
   }
 
   paint() {
@@ -91,10 +135,11 @@ export class CurveFigure {
     context.scale(ratio, ratio);
     const style = getComputedStyle(document.documentElement);
     const colour = (name) => style.getPropertyValue(name).trim();
-    const [steps, low, high] = this.extent();
+    const { steps, low, high, isLog, note } = this.extent();
     const x = (step) => MARGIN.left + (step / steps) * (width - MARGIN.left - MARGIN.right);
-    const y = (value) => HEIGHT - MARGIN.bottom - ((value - low) / (high - low)) * (HEIGHT - MARGIN.top - MARGIN.bottom);
-    this.axes(context, { x, y, steps, low, high, width, colour });
+    const along = (value) => (isLog ? Math.log(Math.max(value, low) / low) / Math.log(high / low) : (value - low) / (high - low));
+    const y = (value) => HEIGHT - MARGIN.bottom - Math.min(1, along(value)) * (HEIGHT - MARGIN.top - MARGIN.bottom);
+    this.axes(context, { x, y, steps, marks: isLog ? powers(low, high) : ticks(low, high), width, colour });
     context.save();
     context.strokeStyle = colour("--mark");
     context.setLineDash([2, 3]);
@@ -119,19 +164,19 @@ export class CurveFigure {
         context.fill();
       }
     }
-    this.name();
+    this.name(note);
   }
 
-  axes(context, { x, y, steps, low, high, width, colour }) {
+  axes(context, { x, y, steps, marks, width, colour }) {
     context.font = "14px system-ui, sans-serif";
     context.fillStyle = colour("--soft");
     context.strokeStyle = colour("--line");
     context.lineWidth = 1;
     context.textAlign = "right";
     context.textBaseline = "middle";
-    for (const value of ticks(low, high)) {
+    for (const value of marks) {
       line(context, [[MARGIN.left, y(value)], [width - MARGIN.right, y(value)]]);
-      context.fillText(String(value), MARGIN.left - 6, y(value));
+      context.fillText(markText(value), MARGIN.left - 6, y(value));
     }
     context.textBaseline = "top";
     context.textAlign = "center";
@@ -141,10 +186,10 @@ export class CurveFigure {
     }
   }
 
-  /** Say in words what is drawn. */
-  name() {
+  /** Say in words what is drawn; `note` is what is said of values that are not. */
+  name(note) {
     const names = Object.entries(this.lanes).map(([name, { title }]) => `${title}: ${STYLES[name].words}`);
-    this.legend.textContent = `${names.join(", ")}; thin: each batch before its step; thick with marks: test images. The dotted upright line is the step shown.`;
+    this.legend.textContent = `${note}${names.join(", ")}; thin: each batch before its step; thick with marks: test images. The dotted upright line is the step shown.`;
     const now = Object.values(this.lanes).map(({ title, batches, validation }) => {
       const [batch, test] = [batches, validation].map(({ rows }) => rows.findLast((row) => row[0] <= this.position)?.[this.column]);
       return `${title}: batch ${figure(batch)}, test images ${figure(test)}`;

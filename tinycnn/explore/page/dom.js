@@ -38,14 +38,39 @@ function controlsIn(box) {
   });
 }
 
+// What is typed into a field is given when the field is left, or with Enter; until then its text differs from its default.
+// A field with `data-draft` is given by a button, which calls `given`.
+document.addEventListener("change", ({ target }) => {
+  if (target.matches("input") && !target.dataset.draft) given(target);
+}, true);
+
+const isTyped = (input) => ["text", "number"].includes(input.type) && input.value !== input.defaultValue;
+
+/** Take note that what was typed into a field has been used, so that it may change. */
+export function given(input) {
+  input.defaultValue = input.value;
+}
+
+/** Show a value in a field, but not in place of what somebody is typing there. */
+export function put(input, value) {
+  if (isTyped(input)) return;
+  input.defaultValue = value;
+  input.value = value;
+}
+
 /**
- * Change what is in a box. If the control that had the focus is gone then, the one that is called the same gets it, or
+ * Change what is in a box. What was typed and not given yet stays in the field of the same name. If the control that had the focus is gone then, the one that is called the same gets it, or
  * else the one that has its place, or else what is around the box.
  */
 export function keepFocus(box, change) {
   const before = controlsIn(box);
   const at = before.findIndex(([one]) => one === document.activeElement);
+  const typed = before.filter(([one]) => one.matches("input") && isTyped(one));
   change();
+  for (const [{ value }, name] of typed) {
+    const field = controlsIn(box).find(([one, itsName]) => itsName === name && one.matches("input"))?.[0];
+    if (field) field.value = value;
+  }
   if (at < 0 || (box.contains(document.activeElement) && document.activeElement.checkVisibility())) return;
   const after = controlsIn(box);
   const found = after.find(([, name]) => name === before[at][1]) ?? after[Math.min(at, after.length - 1)];
@@ -85,14 +110,14 @@ export function number(value, data = null, signed = false) {
       if (round(Number(text)) === size) break;
     }
   }
-  return (value < 0 || Object.is(value, -0) ? "−" : signed ? "+" : "") + text;
+  return (value < 0 || Object.is(value, -0) ? "−" : signed && value > 0 ? "+" : "") + text;
 }
 
 /** Return a number with four digits, for places where many stand side by side; the exact one is its title. */
 export function short(value, signed = true) {
   if (!Number.isFinite(value)) return number(value);
   const text = Math.abs(value) < 1e-4 && value !== 0 ? Math.abs(value).toExponential(1) : Number(Math.abs(value).toPrecision(3));
-  return (value < 0 ? "−" : signed ? "+" : "") + text;
+  return (value < 0 ? "−" : signed && value > 0 ? "+" : "") + text;
 }
 
 /** Return a shape or an index as a text: 26×26×8. */

@@ -64,20 +64,21 @@ function studio(app, { drawing, classes }) {
   });
   newest.ask(false);
   return make("div", { class: "studio" },
-    make("div", {}, surface.element, tools(surface, centring, drawing),
+    make("div", {}, surface.element, tools(app, surface, centring, drawing),
       make("button", { type: "button", click: follow }, "Follow the drawing through the network"),
       app.source.isRecording ? null : upload(app, answer, centred)),
     answer.element);
 }
 
 /** Return the pen's controls. */
-function tools(surface, centring, { shape, centring: canCentre, why: reason = "only square grey images are" }) {
+function tools(app, surface, centring, { shape, centring: canCentre, why: reason = "only square grey images are" }) {
   const pen = make("button", { type: "button", "aria-pressed": "true", click: () => choose(false) }, "Pen");
   const eraser = make("button", { type: "button", "aria-pressed": "false", click: () => choose(true) }, "Eraser");
   const choose = (erases) => {
     surface.erases = erases;
     pen.setAttribute("aria-pressed", String(!erases));
     eraser.setAttribute("aria-pressed", String(erases));
+    app.say(erases ? "The eraser takes away." : "The pen paints.");
   };
   const thickness = make("input", {
     id: "thickness", type: "range", min: 0.5, max: Math.max(2, Math.round(Math.max(...shape.slice(0, 2)) / 4)), step: 0.5,

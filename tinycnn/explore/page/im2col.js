@@ -22,7 +22,7 @@ export function mount(section, app) {
   const places = make("p", { role: "status", class: "places" });
   const pagers = make("div", { class: "controls" });
   const product = make("div", { class: "numbers product" });
-  const map = new MapView({ title: "the layer's input", say: app.say, chosen: (r, c) => state.set({ pixel: `${r},${c}` }), channelBy: (by) => moveChannel(by) });
+  const map = new MapView({ title: "the layer's input", brief: "input", say: app.say, chosen: (r, c) => state.set({ pixel: `${r},${c}` }), channelBy: (by) => moveChannel(by) });
   const around = make("div", { class: "im2col" }, map.element, make("div", {}, pagers, product, places));
   section.append(heading, controls, text, around);
   map.canvas.addEventListener("pointermove", (event) => light(map.cellAt(event)));
@@ -72,7 +72,7 @@ export function mount(section, app) {
     drawControls();
     map.cursor = chosenPixel();
     map.marks = [];
-    map.show(arrays.x, now.channel, { text: `channel ${now.channel} of ${layer.input_shape[2]}` });
+    map.show(arrays.x, now.channel, { text: `channel ${now.channel} of ${layer.input_shape[2]}`, brief: `channel ${now.channel}` });
     keepFocus(pagers, drawPagers);
     keepFocus(product, drawProduct);
     lightRow(null);
@@ -103,9 +103,13 @@ export function mount(section, app) {
     const pager = (what, from, count, most, go) => {
       if (count <= most) return [];
       const to = Math.min(count, from + most);
+      const turn = (at) => {
+        go(at);
+        app.say(`${what} ${at} to ${Math.min(count, at + most) - 1} of ${count}`);
+      };
       return [make("span", {}, `${what} ${from} to ${to - 1} of ${count}`),
-        make("button", { type: "button", "aria-disabled": String(from === 0), click: () => go(from - most) }, `Earlier ${what}`),
-        make("button", { type: "button", "aria-disabled": String(to === count), click: () => go(from + most) }, `Later ${what}`)];
+        make("button", { type: "button", "aria-disabled": String(from === 0), click: () => turn(from - most) }, `Earlier ${what}`),
+        make("button", { type: "button", "aria-disabled": String(to === count), click: () => turn(from + most) }, `Later ${what}`)];
     };
     pagers.replaceChildren(
       ...pager("rows", first, matrix.rows, ROWS, (row) => state.set({ at: [...matrix.positionOf(row), index[2]].join(",") })),
@@ -137,10 +141,13 @@ export function mount(section, app) {
         return cellOf(arrays.x.data[offset(arrays.x.shape, source)], arrays.x.data, { "data-column": k });
       });
       const button = make("button", {
-        type: "button", "aria-pressed": String(row === chosen),
-        click: () => state.set({ at: [...at, index[2]].join(",") }),
+        type: "button", "aria-pressed": String(row === chosen), "aria-label": `window (${at.join(", ")})`,
+        click: () => {
+          state.set({ at: [...at, index[2]].join(",") });
+          app.say(`Window (${at.join(", ")}) is chosen.`);
+        },
         focus: () => lightRow(row), blur: () => lightRow(null),
-      }, `window (${at.join(", ")})`);
+      }, `(${at.join(", ")})`);
       body.push(make("tr", { "data-row": row, pointerenter: () => lightRow(row), pointerleave: () => lightRow(null) },
         make("th", { scope: "row" }, button), cells, result(row)));
     }
@@ -149,7 +156,7 @@ export function mount(section, app) {
     product.replaceChildren(make("table", {},
       make("caption", {}, `Rows: windows; columns: taps (row, column${matrix.channels[1] - matrix.channels[0] > 1 ? ", channel" : ""}) of the kernel`),
       make("thead", {},
-        make("tr", {}, make("th", { scope: "row" }, "tap"), taps.map((k) => make("th", { scope: "col" }, nameOf(k))), make("th", { scope: "col" }, "result")),
+        make("tr", {}, make("th", { scope: "row" }, "window, tap"), taps.map((k) => make("th", { scope: "col" }, nameOf(k))), make("th", { scope: "col", class: "result" }, "result")),
         make("tr", { class: "kernel" }, make("th", { scope: "row" }, "kernel"), taps.map((k) => cellOf(matrix.weightOf(arrays.w.kernel, k), arrays.w.kernel.data, { "data-column": k })), make("td", {}))),
       make("tbody", {}, body)), bias);
   }

@@ -3,7 +3,7 @@
 import { explain, explainInputGradient } from "./arithmetic/index.js";
 import { asProbabilities } from "./arithmetic/loss.js";
 import { codeView, numbersOf } from "./codeview.js";
-import { keepFocus, make, number, short, times } from "./dom.js";
+import { keepFocus, make, number, put, short, times } from "./dom.js";
 import { asMark, seenInImage, seenInInput } from "./field.js";
 import { isHidden, keyOf, predicting } from "./guess.js";
 import { MapView, asImage, extent, photograph, picture, placeOf, scheme } from "./maps.js";
@@ -32,11 +32,17 @@ export function mount(section, app) {
     button?.querySelector(".checked")?.remove();
     button?.append(make("small", { class: `checked ${ok ? "good" : "error"}` }, ok ? "✓ gradients agree" : "✗ wrong gradient"));
   });
-  section.append(row, answer, early, check, detail);
+  section.append(row, make("div", { class: "told" }, answer, check), early, detail);
   let drawn = null; // what the row shows, so that a click does not paint it anew
   let current = null;
 
   const way = () => state.get("way");
+
+  /** Show another layer. */
+  function open(n) {
+    state.set({ layer: n, at: "", part: "" });
+    app.say(`${app.network.layers[n].name}: ${app.network.layers[n].class}, ${times(app.network.layers[n].output_shape)}`);
+  }
 
   /** Paint the row of layers. */
   function drawRow() {
@@ -51,7 +57,7 @@ export function mount(section, app) {
         const count = Object.values(layer.parameters).reduce((sum, one) => sum + one.shape.reduce((a, b) => a * b, 1), 0);
         const facts = [layer.class, times(layer.output_shape), `${number(count)} parameters`];
         if (layer.field) facts.push(`sees ${times(layer.field)} pixels`);
-        return make("li", {}, make("button", { type: "button", value: n, click: () => state.set({ layer: n, at: "", part: "" }) },
+        return make("li", {}, make("button", { type: "button", value: n, click: () => open(n) },
           make("strong", {}, breakable(layer.name)), ...facts.map((text) => make("small", {}, text)), shown ? strip(shown) : ""));
       });
       keepFocus(row, () => row.replaceChildren(input, ...buttons));
@@ -69,8 +75,10 @@ export function mount(section, app) {
     if (pass !== app.pass || n !== layerNumber(app)) return;
     const same = current && current.n === n && current.way === way();
     if (!same) current = makeDetail(n);
-    current.update(layerPass(pass, n, held));
-    if (current.element.parentNode !== detail) keepFocus(detail, () => detail.replaceChildren(current.element));
+    keepFocus(detail, () => {
+      if (current.element.parentNode !== detail) detail.replaceChildren(current.element); // maps are as large as their place
+      current.update(layerPass(pass, n, held));
+    });
   }
 
   /** Make the parts of the detail of a layer; update(arrays) fills them. */
@@ -84,22 +92,24 @@ export function mount(section, app) {
       const index = chosenIn(state, target);
       if (index.length === 3) choose([index[0], index[1], (index[2] + by + target.shape[2]) % target.shape[2]]);
     };
-    const image = new MapView({ title: "the image" });
+    const image = new MapView({ title: "the image", brief: "" });
     image.element.dataset.part = "image";
     const before = new MapView({
-      title: backward ? "dx, the gradient by the layer's input" : "the layer's input", say,
+      title: backward ? "dx, the gradient by the layer's input" : "the layer's input", brief: backward ? "dx" : "input", say,
       chosen: backward ? (r, c) => pick(before, r, c) : null, channelBy: backward ? step : null,
     });
     const after = new MapView({
-      title: backward ? "dy, the gradient by the layer's result" : "the layer's result", say,
+      title: backward ? "dy, the gradient by the layer's result" : "the layer's result", brief: backward ? "dy" : "result", say,
       chosen: backward ? null : (r, c) => pick(after, r, c), channelBy: backward ? null : step,
     });
+    for (const [name, map] of Object.entries({ image, before, after })) map.element.dataset.map = name;
+    (backward ? before : after).element.classList.add("chosen");
     const pickers = make("div", { class: "controls" });
     const strips = make("div", { class: "strips" });
     const panel = make("div", { class: "panel", "data-part": "numbers" });
     const heading = make("h2", {}, `${layer.name}: ${layer.class}, ${times(layer.input_shape)} becomes ${times(layer.output_shape)}`);
-    const element = make("div", {}, heading, pickers,
-      make("div", { class: "detail" }, make("div", {}, make("div", { class: "figures" }, image.element, before.element, after.element), strips), panel));
+    const element = make("div", {}, make("div", { class: "place" }, heading, pickers),
+      make("div", { class: "detail" }, make("div", { class: "figures" }, image.element, before.element, after.element), panel, strips));
 
     const chosenArray = () => (backward ? arrays.dx : arrays.y);
 
@@ -140,7 +150,9 @@ export function mount(section, app) {
         const seen = seenInInput(layer, index);
         before.mark(seen ? [asMark(seen)] : []);
       }
-      image.show(app.pass.arrays.x, 0, { photo: [1, 3].includes(asImage(app.pass.arrays.x).channels), text: state.hides("title") ? "" : app.pass.description.title });
+      const isPhoto = [1, 3].includes(asImage(app.pass.arrays.x).channels);
+      const title = state.hides("title") ? "" : app.pass.description.title;
+      image.show(app.pass.arrays.x, 0, { photo: isPhoto, text: title, brief: title || "the image" });
       image.mark(backward ? [] : [asMark(seenInImage(app.network, n, index))]);
       drawPickers(target, index);
       drawStrips(target, index);
@@ -153,7 +165,8 @@ export function mount(section, app) {
       map.cursor = cell;
       map.marks = [];
       const { channels } = asImage(array);
-      map.show(array, channel, { text: channels > 1 ? `channel ${channel} of ${channels}` : times(array.shape) });
+      if (channels > 1) map.show(array, channel, { text: `channel ${channel} of ${channels}`, brief: `channel ${channel}` });
+      else map.show(array, channel, { text: times(array.shape) });
     }
 
     /** Show the fields in which the chosen number can be typed. */
@@ -166,7 +179,7 @@ export function mount(section, app) {
           change: () => choose([...pickers.querySelectorAll("input")].map((input, n) => within(input.value, target.shape[n]))),
         }))));
       }
-      pickers.querySelectorAll("input").forEach((input, axis) => { input.value = index[axis]; });
+      pickers.querySelectorAll("input").forEach((input, axis) => put(input, index[axis]));
     }
 
     /** Show the channels of the array in which a number is chosen; a click chooses the same place in another one. */
@@ -208,7 +221,7 @@ export function mount(section, app) {
       const found = backward ? explainInputGradient(layer, arrays, index, gradientOptions(app, n)) : explain(layer, arrays, index);
       const name = nameAt(index);
       const { data } = chosenArray();
-      const options = { layer, data, name, part: Number(state.get("part")) || 0, setPart: (part) => state.set({ part }) };
+      const options = { layer, data, name, part: Number(state.get("part")) || 0, setPart: (part) => state.set({ part }), say };
       const again = () => update(arrays);
       const view = predicting(app, { key: keyOf(app, n, name), name, value: valueAt(chosenArray(), index), data },
         (stage) => explanationView(found, { ...options, stage }), again);
@@ -247,7 +260,7 @@ export function mount(section, app) {
     const order = [...shares.keys()].sort((a, b) => shares[b] - shares[a]).slice(0, 3);
     const named = order.map((n) => `${classes[n]} (${short(shares[n], false)})`).join(", ");
     const known = isNumber ? `The target: ${short(label, false)}` : `The true class: ${classes[label] ?? label}`;
-    const chosen = !isNumber ? "Loss for the chosen class" : used === label ? "Loss" : `Loss for the target ${short(used, false)}`;
+    const chosen = used === label ? "Loss" : isNumber ? `Loss for the target ${short(used, false)}` : `Loss for class ${classes[used] ?? used}`;
     answer.hidden = Boolean(state.get("predict"));
     answer.textContent = `The network's answer: ${isNumber ? short(data[0], false) : named}` +
       `${label === null ? "" : `. ${known}`}${loss === null ? "" : `. ${batch > 1 ? `Mean loss of the ${batch} images of this pass` : chosen}: ${short(Number(loss), false)}`}`;

@@ -17,9 +17,16 @@ const VIEWS = [
   ["train", "Train", () => (source.isRecording ? import("./recorded/trained.js") : import("./train.js")), true],
 ];
 
+/** Keys that do something; others, such as Tab, leave a message to be read. */
+const ENDING = new Set(["Enter", " ", "ArrowUp", "ArrowDown", "ArrowLeft", "ArrowRight", "PageUp", "PageDown", "Home", "End"]);
+
 const state = new State();
 const main = document.getElementById("main");
 const said = document.getElementById("said");
+/** That a pass is on its way. */
+const waiting = make("p", { id: "waiting", role: "status" });
+/** After how many milliseconds that is said, once there are numbers to look at. */
+const PATIENCE = 400;
 const sections = new Map();
 /** What went wrong with the last pass, where nobody overlooks it. */
 const problem = make("p", { class: "error problem", role: "alert", hidden: true });
@@ -40,7 +47,7 @@ const app = {
   /** The pass that is shown: {description, arrays}; null until there is one. */
   pass: null,
   listeners: [],
-  /** Say something to everybody, also to those who only hear the page. */
+  /** Say something to everybody, also to those who only hear the page; the next key or click takes it away. */
   say(text) {
     said.textContent = text;
   },
@@ -112,6 +119,9 @@ async function look() {
   const mine = asked;
   const label = Number(state.get("label"));
   main.setAttribute("aria-busy", "true");
+  waiting.classList.toggle("first", !app.pass);
+  if (!app.pass) waiting.textContent = "Computing the first pass …";
+  const late = setTimeout(() => { waiting.textContent ||= "Computing the pass …"; }, PATIENCE);
   try {
     const isGiven = state.get("label") !== "" && Number.isFinite(label);
     const pass = await source.trace(image, isGiven ? label : null, state.get("mode"));
@@ -124,7 +134,11 @@ async function look() {
   } catch (error) {
     if (mine === asked) app.failed(error);
   } finally {
-    if (mine === asked) main.removeAttribute("aria-busy");
+    clearTimeout(late);
+    if (mine === asked) {
+      main.removeAttribute("aria-busy");
+      waiting.textContent = "";
+    }
   }
 }
 
@@ -151,7 +165,10 @@ function controls() {
     choice("Show", [["forward", "values"], ["backward", "gradients"]], state.get("way"), (way) => state.set({ way })),
     make("button", {
       type: "button", "aria-pressed": String(Boolean(state.get("teacher"))),
-      click: () => state.set({ teacher: state.get("teacher") ? "" : "1" }),
+      click: () => {
+        state.set({ teacher: state.get("teacher") ? "" : "1" });
+        app.say(state.get("teacher") ? "The numbers are large, for a class to read." : "The numbers have their usual size.");
+      },
     }, "Large"),
     tourChoice(state),
     choice("Theme", [["", "as the system"], ["light", "light"], ["dark", "dark"]], state.get("theme"), (theme) => state.set({ theme })),
@@ -216,14 +233,20 @@ async function start() {
   app.network = await source.network();
   // The secret has done its work: the cookie has it now, and an address that is shown to a class should not.
   if (!source.isRecording) history.replaceState(null, "", `/${location.hash}`);
-  document.getElementById("loading").replaceWith(origin, problem);
+  document.getElementById("loading").replaceWith(waiting, origin, problem);
   const { network } = app;
   document.getElementById("title").textContent =
     `${network.name}: ${number(network.parameters)} parameters${network.data ? `, ${network.data}` : ""}`;
   document.title = `${network.name} · tinycnn explore`;
   document.getElementById("views").append(...offered.filter(([name]) => name !== "kernels" || network.kernels).map(([name, title]) =>
-    make("li", {}, make("button", { type: "button", value: name, click: () => state.set({ view: name }) }, title))));
-  document.querySelector("header").append(teacherBar(app));
+    make("li", {}, make("button", {
+      type: "button", value: name,
+      click: () => {
+        state.set({ view: name });
+        app.say(`The view is "${title}" now.`);
+      },
+    }, title))));
+  document.getElementById("controls").before(teacherBar(app));
   mountTours(main, app);
   appearance();
   if (!state.get("image")) {
@@ -232,6 +255,9 @@ async function start() {
     else state.set({ view: "draw" }, true);
   }
   controls();
+  // A message belongs to what was done last. A press comes before what it does, so before what that says.
+  addEventListener("pointerdown", () => app.say(""), true);
+  addEventListener("keydown", ({ key }) => ENDING.has(key) && app.say(""), true);
   state.watch((changed) => {
     if (changed.has("trained") && source.use) app.weightsChanged();
     if (changed.has("theme") || changed.has("teacher")) appearance();

@@ -92,11 +92,12 @@ export function photograph(array) {
  * A large map of one channel in which a cell can be chosen.
  *
  * Arrow keys move by one cell, Page Up and Page Down by a channel, Home and End to the ends of a row. What is chosen is
- * the element's accessible name, and `chosen(row, column)` is called.
+ * the element's accessible name, and `chosen(row, column)` is called. The caption has one line: `brief`, and what `show` is
+ * told; in a narrow place, the end of it is seen when it is pointed at.
  */
 export class MapView {
-  constructor({ title, chosen = null, channelBy = null, say = () => {} }) {
-    Object.assign(this, { title, chosen, channelBy, say, cursor: null, marks: [], isSecret: false });
+  constructor({ title, brief = title, chosen = null, channelBy = null, say = () => {} }) {
+    Object.assign(this, { title, brief, chosen, channelBy, say, cursor: null, marks: [], isSecret: false });
     this.canvas = make("canvas", { class: "map" });
     this.caption = make("figcaption");
     this.element = make("figure", { class: "figure" }, this.caption, this.canvas);
@@ -109,9 +110,9 @@ export class MapView {
     } else this.canvas.setAttribute("role", "img");
   }
 
-  /** Show a channel of an array; `photo` shows the whole image as people see it. */
-  show(array, channel, { photo = false, text = "" } = {}) {
-    Object.assign(this, { array, channel, photo, text });
+  /** Show a channel of an array; `photo` shows the whole image as people see it, `brief` is a shorter `text`. */
+  show(array, channel, { photo = false, text = "", brief = text } = {}) {
+    Object.assign(this, { array, channel, photo, text, said: brief });
     const { rows, columns } = asImage(array);
     this.rows = rows;
     this.columns = columns;
@@ -160,7 +161,7 @@ export class MapView {
 
   paint() {
     if (!this.array) return;
-    const style = getComputedStyle(document.documentElement);
+    const style = getComputedStyle(this.element.isConnected ? this.element : document.documentElement);
     const side = Number.parseFloat(style.getPropertyValue("--map"));
     const cell = Math.max(2, Math.min(28, Math.floor(side / Math.max(this.rows, this.columns))));
     const ratio = devicePixelRatio || 1;
@@ -178,7 +179,8 @@ export class MapView {
     for (const [row, column, height, width] of frames) {
       this.frame(context, column * cell, row * cell, width * cell, height * cell, style);
     }
-    this.caption.textContent = this.text ? `${this.title}: ${this.text}` : this.title;
+    this.caption.textContent = [this.brief, this.said].filter(Boolean).join(": ");
+    this.caption.title = this.text ? `${this.title}: ${this.text}` : this.title;
     this.canvas.setAttribute("aria-label", this.name());
   }
 

@@ -48,7 +48,7 @@ const COLUMNS = [
 ];
 
 /** Return a list of terms, the largest first, and a button that shows more of them. */
-function listOf(part, data, withProducts) {
+function listOf(part, data, withProducts, say) {
   const sorted = [...part.terms].sort((a, b) => Math.abs(b.product) - Math.abs(a.product));
   // An exponential is a term by itself, and no product.
   const leftOut = "exponential" in sorted[0] || !withProducts ? "product" : null;
@@ -57,12 +57,14 @@ function listOf(part, data, withProducts) {
   const isWide = columns.length > MOST_EXACT;
   const written = (value, key) => {
     const array = key === "product" ? null : data;
-    if (!isWide) return number(value, array, key === "product");
-    return make("span", { title: number(value, array) }, short(value, key === "product"));
+    // Whatever can have either sign has one, as in the windows; an exponential cannot.
+    const signed = key !== "exponential";
+    if (!isWide) return number(value, array, signed);
+    return make("span", { title: number(value, array) }, short(value, signed));
   };
   // In a gradient, dz is multiplied; where the sums are named by filters, this has to be said as well.
   const isOf = "dz" in sorted[0] && !part.title.includes("×") ? ", dz × factor" : "";
-  const box = make("div");
+  const box = make("div", { class: "terms" });
   const show = (count) => {
     const rows = sorted.slice(0, count).map((term) => columns.map(([key, , write]) =>
       (write ? write(term[key]) : written(term[key], key))));
@@ -71,7 +73,11 @@ function listOf(part, data, withProducts) {
     keepFocus(box, () => box.replaceChildren(
       table(`${part.title}${isOf}: ${sorted.length} ${sorted.length === 1 ? "term" : "terms, the largest first"}`, columns.map(([, title]) => title), rows),
       left > 0 ? make("p", {}, withProducts ? `and ${left} more, together ${short(rest)} ` : `and ${left} more `,
-        make("button", { type: "button", click: () => show(count + 200) }, "Show more")) : ""));
+        make("button", { type: "button", click: () => more(count + 200) }, "Show more")) : ""));
+  };
+  const more = (count) => {
+    show(count);
+    say(`${Math.min(count, sorted.length)} of ${sorted.length} terms are shown.`);
   };
   show(MOST);
   return box;
@@ -83,7 +89,7 @@ function particular(found, layer, data) {
   if (layer.kind === "BatchNormalization" && found.root !== undefined) {
     return [
       `mean ${of(found.mean)}, variance ${of(found.variance)}, gamma ${of(found.gamma)}, beta ${of(found.beta)}, epsilon ${of(found.epsilon)}`,
-      `x − mean = ${short(found.deviation)}; divided by √(variance + epsilon) = ${short(found.root, false)} that is x̂ = ${short(found.normalised)}`,
+      `x − mean = ${short(found.deviation, false)}; divided by √(variance + epsilon) = ${short(found.root, false)} that is x̂ = ${short(found.normalised, false)}`,
     ];
   }
   if (isMaximum(layer) && found.winner) {
@@ -108,14 +114,14 @@ function steps(found, layer, data) {
   if (found.bias !== null && found.bias !== undefined) {
     items.push(`plus the ${layer.kind === "BatchNormalization" ? "beta" : layer.kind === "Rescaling" ? "offset" : "bias"} ${number(found.bias, data)}: ${number(found.sum + found.bias)}`);
   }
-  if (found.penalty) items.push(`plus the penalty's slope ${short(found.penalty)}`);
+  if (found.penalty) items.push(`plus the penalty's slope ${short(found.penalty, false)}`);
   if (found.only) items.push(`These are the terms of ${found.only}; the engine's number is the sum over the whole batch`);
   if (found.z !== null && found.z !== undefined) items.push(`The value before the activation, as the engine has it: z = ${number(found.z, data)}`);
   if (found.activation) {
     const { name, slope, kink, after, terms, sum } = found.activation;
     let text = `${name}(z) = ${number(after, data)}`;
     if (terms) text += `: exp(z − largest) divided by the sum ${short(sum, false)} of all ${terms.length} such exponentials`;
-    if (slope !== null && slope !== undefined && name !== "linear") text += `; its slope here is ${short(slope)}`;
+    if (slope !== null && slope !== undefined && name !== "linear") text += `; its slope here is ${short(slope, false)}`;
     if (kink) text += ". This is a kink: the slope jumps here, and the engine takes that of the left side";
     items.push(text);
   }
@@ -135,9 +141,9 @@ function toCome(found, layer, data) {
  *
  * @param found what arithmetic/index.js has returned
  * @param options layer; data, the typed array whose numbers are shown; name, such as "y(3, 4, 1)"; part and setPart,
- *   which of the sums is open; stage, how much is shown: "asked" (no result, no products), "hint" (no result) or "open"
+ *   which of the sums is open; say; stage, how much is shown: "asked" (no result, no products), "hint" (no result) or "open"
  */
-export function explanationView(found, { layer, data, name, part = 0, setPart = () => {}, stage = "open" }) {
+export function explanationView(found, { layer, data, name, part = 0, setPart = () => {}, say, stage = "open" }) {
   const [isOpen, withProducts] = [stage === "open", stage !== "asked"];
   const box = make("div", { class: "numbers", tabindex: 0, role: "group", "aria-label": `How ${name} came about` });
   box.append(make("p", {}, `${name} = `, make("output", { class: "value" }, isOpen ? number(found.y ?? found.value, data) : "?")));
@@ -148,12 +154,12 @@ export function explanationView(found, { layer, data, name, part = 0, setPart = 
     box.append(choice(`One of ${parts.length} sums`, parts.map((one, n) => [String(n), withProducts ? `${one.title}: ${short(one.sum)}` : one.title]),
       String(parts.indexOf(open)), (value) => setPart(Number(value))));
   }
-  if (open) box.append(isWindow(open) ? windowOf(open, layer, data, withProducts) : listOf(open, data, withProducts));
+  if (open) box.append(isWindow(open) ? windowOf(open, layer, data, withProducts) : listOf(open, data, withProducts, say));
   if (!isOpen) {
     box.append(toCome(found, layer, data));
     return box;
   }
-  if (found.activation?.terms) box.append(listOf({ title: "softmax", terms: found.activation.terms }, data, true));
+  if (found.activation?.terms) box.append(make("div", { class: "softmax" }, listOf({ title: "softmax", terms: found.activation.terms }, data, true, say)));
   box.append(steps(found, layer, data));
   if (found.rounding) box.append(apart(found));
   return box;

@@ -33,10 +33,10 @@ export function measuredByEngine(app, array, index) {
 
 /** Return what an answer of the server says. */
 function shown(answer) {
-  const rows = [["by backward", number(Number(answer.analytic))]];
+  const rows = [["by backward", number(Number(answer.analytic), null, true)]];
   if (answer.numeric !== null) {
     rows.push(
-      ["central difference", number(Number(answer.numeric))],
+      ["central difference", number(Number(answer.numeric), null, true)],
       ["relative error", short(Number(answer.relative_error), false)],
       ["slope on the left, on the right", `${short(Number(answer.left))}, ${short(Number(answer.right))}`],
       ["moved by", short(Number(answer.step), false)],

@@ -30,7 +30,10 @@ export function teacherBar(app) {
     app.say(`The ${PARTS.find(([name]) => name === part)[1]} is ${isHidden ? "hidden" : "shown"}.`);
   };
   const toggles = [
-    toggle("Predict first", () => Boolean(state.get("predict")), (on) => state.set({ predict: on ? "1" : "" })),
+    toggle("Predict first", () => Boolean(state.get("predict")), (on) => {
+      state.set({ predict: on ? "1" : "" });
+      app.say(on ? "A number is hidden until you have said what you expect." : "All numbers are shown.");
+    }),
     ...PARTS.map(([part, title]) => toggle(`Hide the ${title}`, () => state.hides(part), (on) => hide(part, on))),
   ];
   const shown = make("code", { class: "address" });

@@ -1,6 +1,7 @@
 // Guided tours: short texts that drive the page. The tour and its step stand in the address.
 
 import { able, choice, make } from "./dom.js";
+import { Revealing } from "./revealing.js";
 import { within } from "./selection.js";
 import { loss } from "./tours/loss.js";
 import { pixel } from "./tours/pixel.js";
@@ -10,8 +11,8 @@ import { weight } from "./tours/weight.js";
 
 /**
  * Each has a name, a title, and `prepare(app)`, which returns what its steps speak about in the pass that is shown, or a
- * text that says why it does not fit. A step has `set(found)`, what it changes in the address, and `text(found)`, its
- * paragraphs.
+ * text that says why it does not fit. A step has `set(found)`, what it changes in the address, `text(found)`, its
+ * paragraphs, and `look(found)`, selectors of what they speak of, the most important first.
  */
 export const TOURS = [pixel, pooling, relu, loss, weight];
 
@@ -30,7 +31,13 @@ export function mountTours(main, app) {
   const text = make("div", { class: "said-here", "aria-live": "polite" });
   const back = make("button", { type: "button", click: () => go(-1) }, "Back");
   const next = make("button", { type: "button", click: () => go(1) }, "Next");
-  const again = make("button", { type: "button", click: () => enter(true) }, "Go to the place again");
+  const again = make("button", {
+    type: "button",
+    click: () => {
+      show(true);
+      app.say(`The page shows what the text speaks of: ${heading.textContent}`);
+    },
+  }, "Go to the place again");
   const leave = () => {
     state.set({ tour: "", step: "", predict: "" });
     document.querySelector("#controls .tour-choice select").focus(); // where one was begun, because this button has gone
@@ -39,6 +46,7 @@ export function mountTours(main, app) {
   const box = make("section", { class: "tour", "aria-label": "Guided tour", keydown: key }, heading, text, make("div", { class: "controls" }, back, next, again, end));
   box.hidden = true;
   main.before(box);
+  const revealing = new Revealing(box, main);
   let asked = 0;
   // An address that says what is shown shows just that, and the text beside it.
   const says = () => state.get("layer") !== "" || state.get("at") !== "";
@@ -62,6 +70,7 @@ export function mountTours(main, app) {
   async function enter(moves) {
     const now = tour();
     box.hidden = !now;
+    revealing.end();
     if (!now || !app.pass) return;
     if (app.pass.description.mode !== "prediction" && state.get("mode") !== "prediction") {
       state.set({ mode: "prediction" }, true); // the pass that comes of it enters again
@@ -85,6 +94,7 @@ export function mountTours(main, app) {
     if (moves) state.set(now.steps[k].set(found), true);
     text.replaceChildren(...now.steps[k].text(found).map((one) => make("p", {}, one)));
     box.dataset.step = `${now.name} ${k}`;
+    revealing.begin(now.steps[k].look(found));
   }
 
   const show = (moves) => enter(moves).catch((error) => error.isOld || app.failed(error));

@@ -1,14 +1,14 @@
 // Train the network beside the page: start, pause, one batch, another rate, back to any step, and a fork.
 
 import { Curve, CurveFigure } from "./curves.js";
-import { able, choice, make } from "./dom.js";
+import { able, choice, given, make, put } from "./dom.js";
 import { Newest } from "./newest.js";
 import { filterPicture, normTable, worstList } from "./seen.js";
 import { unsettled } from "./settling.js";
 import { listen } from "./stream.js";
 
 const CHANGES = { rate: "another learning rate", scale: "initial weights times", batch_norm: "no batch normalization", shuffle: "another order of images" };
-const WORDS = { running: "running", moving: "on its way", paused: "standing still", failed: "stopped by an error", done: "all epochs are done" };
+const WORDS = { running: "running", moving: "on its way", paused: "paused", failed: "stopped by an error", done: "all epochs are done" };
 
 /** Fill a view. */
 export async function mount(element, app) {
@@ -31,6 +31,7 @@ class TrainView {
     // faster than it answers.
     this.wanted = this.wantedUntil = this.focusNext = null;
     this.last = 0;
+    this.spoken = 0; // how many events were said
     this.goings = new Newest((step) => this.rewind(step));
     this.isSliding = this.isDrawn = this.isFollowing = this.isBehind = false;
     this.makeBeginning();
@@ -55,7 +56,7 @@ class TrainView {
 
   makeBeginning() {
     const field = (text, attributes) => {
-      const input = make("input", attributes);
+      const input = make("input", { "data-draft": true, ...attributes });
       return [input, make("label", { class: "choice" }, make("span", {}, text), input)];
     };
     const [batch, batchLabel] = field("Images in a batch", { type: "number", min: 1, max: 4096, value: 32 });
@@ -63,12 +64,13 @@ class TrainView {
     const [fresh, freshLabel] = field("New weights", { type: "checkbox", checked: true });
     const [shuffle, shuffleLabel] = field("Shuffle the images", { type: "checkbox", checked: true });
     this.firstRate = rate;
-    const begin = () => {
+    const begin = async () => {
       const isEmpty = rate.value === "" && !rate.validity.badInput;
-      const given = isEmpty ? {} : { rate: this.typed(rate, "Learning rate") };
+      const chosen = isEmpty ? {} : { rate: this.typed(rate, "Learning rate") };
       const size = this.typed(batch, "Images in a batch");
-      if (size === null || given.rate === null) return;
-      this.ask("begin", { batch_size: size, shuffle: shuffle.checked, fresh: fresh.checked, ...given });
+      if (size === null || chosen.rate === null) return;
+      await this.ask("begin", { batch_size: size, shuffle: shuffle.checked, fresh: fresh.checked, ...chosen },
+        "The training is set up, at step 0.");
     };
     this.about = make("p", { class: "remark" });
     this.summary = make("summary", {}, "Set up a training");
@@ -113,14 +115,21 @@ class TrainView {
 
   makeControls() {
     const button = (text, act) => make("button", { type: "button", click: act }, text);
-    this.go = button("Go on", () => this.ask("start"));
-    this.pause = button("Pause", () => this.ask("pause"));
-    this.one = button("One batch", () => this.ask("step"));
-    this.back = button("One batch back", () => this.goTo(Math.max(0, this.shown - 1)));
-    this.rate = make("input", { type: "number", min: 0, step: "any", keydown: (event) => event.key === "Enter" && set() });
-    const set = () => {
+    this.go = button("Go on", () => this.ask("start", {}, "The training runs."));
+    this.pause = button("Pause", () => this.ask("pause", {}, "The training is paused after this batch."));
+    this.one = button("One batch", () => this.ask("step", {}, "One batch is trained."));
+    this.back = button("One batch back", () => {
+      this.goTo(Math.max(0, this.shown - 1));
+      this.app.say(`Back to step ${this.shown}.`);
+    });
+    this.rate = make("input", {
+      type: "number", min: 0, step: "any", "data-draft": true, keydown: (event) => event.key === "Enter" && set(),
+    });
+    const set = async () => {
       const rate = this.typed(this.rate, "Learning rate");
-      if (rate !== null) this.ask("rate", { rate });
+      if (rate === null) return;
+      const told = await this.ask("rate", { rate }, `The learning rate is ${rate} from now on.`);
+      if (told !== null) given(this.rate);
     };
     this.slider = make("input", {
       type: "range", min: 0, max: 0, step: 1, value: 0, id: "step-of-training", class: "steps-slider",
@@ -148,9 +157,9 @@ class TrainView {
 
   makeFork() {
     this.change = choice("With one change", [["rate", CHANGES.rate]], "rate", () => this.chooseChange());
-    this.value = make("input", { type: "number", min: 0, step: "any", "aria-label": "Value of the change" });
+    this.value = make("input", { type: "number", min: 0, step: "any", "aria-label": "Value of the change", "data-draft": true });
     this.fork = make("button", { type: "button", click: () => this.askFork() }, "Fork");
-    this.drop = make("button", { type: "button", click: () => this.ask("drop") }, "End the fork");
+    this.drop = make("button", { type: "button", click: () => this.ask("drop", {}, "The fork has ended.") }, "End the fork");
     this.forkStatus = make("p", { class: "numbers" });
     this.forking = make("section", { "aria-label": "Fork" }, make("div", { class: "controls" }, this.change, this.value, this.fork, this.drop), this.forkStatus);
   }
@@ -158,24 +167,29 @@ class TrainView {
   chooseChange() {
     const change = this.change.querySelector("select").value;
     this.value.hidden = change === "batch_norm" || change === "shuffle";
-    if (change === "rate") this.value.value = this.state.lanes.main.rate * 3;
-    if (change === "scale") this.value.value = 3;
+    if (this.value.dataset.of !== change) given(this.value); // what was typed was for another change
+    this.value.dataset.of = change;
+    if (change === "rate") put(this.value, this.state.lanes.main.rate * 3);
+    if (change === "scale") put(this.value, 3);
   }
 
   askFork() {
     const change = this.change.querySelector("select").value;
     const values = { batch_norm: false, shuffle: !this.state.lanes.main?.settings.shuffle };
     const value = change in values ? values[change] : this.typed(this.value, "Value of the change");
-    if (value !== null) this.ask("fork", { change, value });
+    if (value !== null) this.ask("fork", { change, value }, `Forked, with ${CHANGES[change]}${change in values ? "" : `: ${value}`}.`);
   }
 
   /**
    * Give a command; what follows from it comes as events. Return the number of the last of those that belong to it, or
-   * null if it was refused.
+   * null if it was refused. It is said that it was not, unless an event has said more by then.
    */
-  async ask(name, more = {}) {
+  async ask(name, more = {}, done = "") {
+    const { spoken } = this;
     try {
-      return (await (await this.app.send("/api/training", { do: name, ...more })).json()).sequence;
+      const { sequence } = await (await this.app.send("/api/training", { do: name, ...more })).json();
+      if (done && spoken === this.spoken) this.app.say(done);
+      return sequence;
     } catch (error) {
       this.app.say(error.message);
       return null;
@@ -205,15 +219,18 @@ class TrainView {
     this.beginning.open = !isThere;
     this.summary.textContent = isThere ? "Set up another training" : "Set up a training";
     this.about.textContent = defaults.images
-      ? `${defaults.images} images, with ${defaults.optimizer}. The other views show its weights whenever it stands still.`
+      ? `${defaults.images} images, with ${defaults.optimizer}. The other views show its weights whenever it is paused.`
       : "There are no images to train on. Start the page with --data NAME.";
-    if (document.activeElement !== this.firstRate) this.firstRate.value = defaults.rate ?? "";
+    put(this.firstRate, defaults.rate ?? "");
     this.firstRate.disabled = defaults.rate === null;
     if (isThere) {
       const possible = Object.entries(CHANGES).filter(([name]) => state.changes[name]);
-      this.change.querySelector("select").replaceChildren(...possible.map(([value, text]) => make("option", { value }, text)));
+      const select = this.change.querySelector("select");
+      const { value: chosen } = select;
+      select.replaceChildren(...possible.map(([value, text]) => make("option", { value }, text)));
+      if (possible.some(([value]) => value === chosen)) select.value = chosen;
       this.chooseChange();
-      this.rate.value = lanes.main.rate;
+      put(this.rate, lanes.main.rate);
     }
     this.later();
   }
@@ -253,11 +270,12 @@ class TrainView {
     const lane = this.state.lanes[name];
     if (!lane) return;
     const before = lane.status;
-    if (name === "main" && news.rate !== lane.rate && document.activeElement !== this.rate) this.rate.value = news.rate;
+    if (name === "main" && news.rate !== lane.rate) put(this.rate, news.rate);
     Object.assign(lane, news);
     if (name === "main" && before !== "paused" && lane.status === "paused") {
       const { figures: [loss, accuracy] = [] } = lane;
       const right = accuracy === null ? "" : `, accuracy ${short(accuracy)}`;
+      this.spoken += 1;
       this.app.say(`Step ${lane.step}${loss === undefined ? "" : `: on test images loss ${short(loss)}${right}`}`);
     }
   }

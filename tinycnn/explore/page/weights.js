@@ -39,7 +39,7 @@ export function weightView(app, n, arrays, draw) {
   const { data } = arrays.w[name];
   const key = keyOf(app, n, title);
   const view = predicting(app, { key, name: title, value: found.value, data },
-    (stage) => explanationView(found, { layer, data, name: title, stage }), draw);
+    (stage) => explanationView(found, { layer, data, name: title, say: app.say, stage }), draw);
   const code = codeView(app, layer, "weight", [
     { title, what: `d_${name}`, index }, { title: `${name}(${index.join(", ")}), the weight`, what: name, index },
   ]);

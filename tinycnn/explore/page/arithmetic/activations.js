@@ -123,7 +123,7 @@ export function explainActivation(activation, { y, z }, index) {
   const start = where - index.at(-1);
   const { largest, shifted, exponentials, total } = softmaxOf(z.data.subarray(start, start + z.shape.at(-1)));
   const terms = exponentials.map((product, k) =>
-    ({ from: [...index.slice(0, -1), k], x: z.data[start + k], shifted: shifted[k], product }));
+    ({ from: [...index.slice(0, -1), k], x: z.data[start + k], shifted: shifted[k], exponential: product, product }));
   const shown = exponentials[index.at(-1)] / total;
   return { ...found, largest, terms, sum: total, shown, rounding: difference(after, shown) };
 }

@@ -32,6 +32,7 @@ export const loss = {
   steps: [
     {
       set: ({ n, at }) => ({ view: "inside", way: "forward", layer: n, at, part: "", predict: "" }),
+      look: ({ joined }) => (joined < 0 ? [".panel .value", '[data-map="after"]'] : [".panel .softmax", ".panel .steps"]),
       text: ({ layer, label, other, scores, data, nameOf, isTrue }) => [
         `${layer.parameters.kernel ? `${layer.name} gives each class a score` : `What comes into ${layer.name} is a score for each class`}. A score can be any number; the larger it is, the surer the network is of the class. ${nameOf(label)}, ${isTrue ? "the true class" : "the class that was chosen"}, has ${number(scores.data[label], data, true)}; the best of the others, ${nameOf(other)}, has ${number(scores.data[other], data, true)}.`,
         "Only differences of scores count: if all of them were larger by 5, the answer would be the same.",
@@ -39,13 +40,15 @@ export const loss = {
     },
     {
       set: ({ n, at }) => ({ view: "inside", way: "forward", layer: n, at, part: "", predict: "" }),
+      look: ({ joined }) => (joined < 0 ? [".answer", ".panel .value"] : [".panel .softmax", ".panel .steps"]),
       text: ({ p, label, other, nameOf, joined }) => [
         `Softmax turns the scores into probabilities: exp(score), divided by the sum of exp(score) over all classes. So all are above 0, and together they are 1. ${nameOf(label)} gets ${probability(p[label])}, and ${nameOf(other)} gets ${probability(p[other])}.`,
-        joined < 0 ? "In this network the loss does that itself, so the result of the last layer is the scores." : "The table on the right has the exponentials of all classes. The largest score is subtracted first, so that exp cannot become too large.",
+        joined < 0 ? "In this network the loss does that itself, so the result of the last layer is the scores." : "The table \"softmax\" has the exponentials of all classes. The largest score is subtracted first, so that exp cannot become too large.",
       ],
     },
     {
       set: ({ n, at }) => ({ view: "inside", way: "forward", layer: n, at, part: "", predict: "" }),
+      look: () => [".answer"],
       text: ({ p, label, loss: value }) => [
         `The loss is −log of the probability of that class: −log ${probability(p[label])} = ${plain(value)}.`,
         "It is 0 if that probability is 1, and grows without limit as it goes to 0: being sure and wrong costs most.",
@@ -55,13 +58,15 @@ export const loss = {
       set: ({ n, label, bias, at }) => ({
         view: "inside", way: "backward", layer: n, part: "", predict: "", ...(bias ? { at: "", weight: `bias:${label}` } : { at }),
       }),
+      look: ({ bias }) => (bias ? [".weights .value", ".weights .terms"] : [".panel .value", '[data-map="before"]', ".panel .terms"]),
       text: ({ p, slopes, label, other, nameOf, bias }) => [
         `Now backward. The gradient of the loss by each score is very simple: p − t, where p is the probability of the class, and t is 1 for the class that is wanted and 0 for all others. For ${nameOf(label)} that is ${probability(p[label])} − 1 = −${plain(Math.abs(slopes[label]))}, and for ${nameOf(other)} it is ${probability(p[other])} − 0 = ${plain(slopes[other])}.`,
-        bias ? "It is also the gradient of the bias, because the bias is added to the score: see the table on the right." : "See dx on the right.",
+        bias ? "It is also the gradient of the bias, because the bias is added to the score: see \"The gradient of a parameter\"." : "See dx under \"The terms that this gradient collects\".",
       ],
     },
     {
       set: ({ n }) => ({ view: "inside", way: "backward", layer: n, part: "", predict: "" }),
+      look: () => ['[data-map="after"]', ".panel .value"],
       text: ({ sum, label, nameOf }) => [
         `A negative gradient says that a larger score makes the loss smaller. So a step of training raises the score of ${nameOf(label)} and lowers all others, each in proportion to how wrong the network was about it. Together the p − t are ${Math.abs(sum) < 1e-6 ? "0" : short(sum)}.`,
         "A network that is sure and right has p = t: then all of this is 0, and it learns nothing from this image any more.",

@@ -24,7 +24,7 @@ function windowIn(layer, arrays) {
 
 export const pooling = {
   name: "pooling",
-  title: "What pooling keeps, and where its gradient goes",
+  title: "What pooling keeps, and its gradient",
 
   async prepare(app) {
     const n = firstLayer(app, ({ kind }) => kind.includes("MaxPooling"));
@@ -45,6 +45,7 @@ export const pooling = {
   steps: [
     {
       set: ({ n, index }) => ({ view: "inside", way: "forward", layer: n, at: written(index), part: "", predict: "" }),
+      look: () => [".panel .value", ".panel .grids", ".panel .steps", '[data-map="after"]', '[data-map="before"]'],
       text: ({ layer, index, size, winner, value, data, ties }) => [
         `Each result of ${layer.name} is the largest of the numbers in one window of one channel. This one, y${place(index)}, was chosen from ${counted(size)} numbers: the largest is ${number(value, data, true)}, at ${place(winner)} of the layer's input.`
           + (ties > 1 ? ` ${ties} numbers of the window are equally large here; the first of them counts as the winner.` : ""),
@@ -53,6 +54,7 @@ export const pooling = {
     },
     {
       set: ({ n, winner, channel }) => ({ view: "inside", way: "backward", layer: n, at: written(winner), part: channel, predict: "" }),
+      look: () => [".panel .value", '[data-map="before"]', '[data-map="after"]', ".panel .terms"],
       text: ({ index, winner, dy, dx }) => [
         `Now backward. The gradient dy${place(index)} says how the loss changes with this result: ${short(dy)}. Only the winner at ${place(winner)} has made the result, so all of the gradient goes there: dx${place(winner)} = ${short(dx)}.`,
         dx === dy || Math.abs(dx - dy) < 1e-6 * Math.abs(dy) ? "Nothing is multiplied and nothing is added: the gradient is handed on as it is."
@@ -61,6 +63,7 @@ export const pooling = {
     },
     {
       set: ({ n, loser, winner, channel }) => ({ view: "inside", way: "backward", layer: n, at: written(loser ?? winner), part: channel, predict: "" }),
+      look: () => [".panel .value", '[data-map="before"]', ".panel .terms"],
       text: ({ loser }) => [
         loser ? `The number at ${place(loser)} was in the same window and lost. Its gradient is 0.` : "Every other number of this window has won in some other window, so each has a gradient from there.",
         "If a number that has lost changes a little, the largest is still the same one. So the result does not change, and neither does the loss: a gradient of 0 says just that.",

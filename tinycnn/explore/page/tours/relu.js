@@ -50,6 +50,7 @@ export const relu = {
   steps: [
     {
       set: ({ n, index }) => ({ view: "inside", way: "forward", layer: n, at: written(index), part: "", predict: "" }),
+      look: () => [".panel .steps", ".panel .value"],
       text: ({ layer, index, before, data }) => [
         `${layer.name} ends in a ReLU: negative numbers become 0, all others stay. Before it, the number at ${place(index)} was ${number(before, data)}, so after it, it is 0.`,
         "At this place of the image, the filter has not found its pattern.",
@@ -59,6 +60,7 @@ export const relu = {
       set: ({ n, index, weight }) => ({
         view: "inside", way: "backward", layer: n, part: "", predict: "", ...(weight ? { at: "", weight } : { at: written(index) }),
       }),
+      look: ({ weight }) => (weight ? [".weights .value", ".weights .terms"] : [".panel .value", '[data-map="before"]', ".panel .terms"]),
       text: ({ index, dy, weight }) => [
         `Now backward. The gradient by this result is ${short(dy)}. The slope of ReLU is 0 for negative numbers, and ${short(dy)} × 0 = 0: however much the loss would gain from a change here, no gradient comes through the ReLU.`,
         weight ? `Look at the gradient of ${weight.replace(":", " ")}, under "The gradient of a parameter": it is a sum over all places, and those whose slope is 0, such as ${place(index)}, add nothing.`
@@ -67,6 +69,7 @@ export const relu = {
     },
     {
       set: ({ n, index, weight }) => ({ view: "inside", way: "forward", layer: n, at: written(index), part: "", weight, predict: "" }),
+      look: () => ['[data-map="after"]', ".panel .value"],
       text: ({ dead, channel, count, channels, slope }) => [
         dead ? `Channel ${channel} is 0 at every place: for this image it is dead${slope === null ? "" : `, and the gradient of its bias is ${short(slope)}`}. ${count} of ${channels} channels are. This image teaches its weights nothing.`
           : `Channel ${channel} is not dead: other places of it are above 0, and through them its weights learn${slope === null ? "" : ` (the gradient of its bias is ${short(slope)})`}.`,

@@ -48,6 +48,7 @@ export const weight = {
   steps: [
     {
       set: ({ n, index }) => ({ view: "inside", way: "backward", layer: n, at: "", part: "", weight: `kernel:${index.join(",")}`, predict: "" }),
+      look: () => [".weights .value", ".weights h3"],
       text: ({ layer, index, value, data, count, windows }) => [
         `This is about a single weight: kernel${place(index)} of ${layer.name}, which is ${number(value, data, true)}. ${usedIn(layer, count, windows)}`,
         "How does the loss change if this weight changes a little? Every place where it is used has a say.",
@@ -55,6 +56,7 @@ export const weight = {
     },
     {
       set: ({ n, index }) => ({ view: "inside", way: "backward", layer: n, at: "", part: "", weight: `kernel:${index.join(",")}`, predict: "" }),
+      look: () => [".weights .terms", ".weights .value"],
       text: ({ found, count, zeros }) => [
         `At each place, the weight is multiplied by one number x of the input. The gradient dz says how the loss changes with the sum there, before the activation. So each place adds dz × x: see the list "${found.parts[0].title}" under "The gradient of a parameter".`,
         `${zeros ? `${counted(zeros)} of the ${counted(count)} terms ${zeros === 1 ? "is" : "are"} 0: there, the input was 0 or no gradient came through the activation. ` : ""}${count > 1 ? `The ${counted(count)} terms together` : "The only term"} make${count > 1 ? "" : "s"} the gradient of the weight, ${short(found.sum)}.`,
@@ -62,6 +64,7 @@ export const weight = {
     },
     {
       set: ({ n, index }) => ({ view: "inside", way: "backward", layer: n, at: "", part: "", weight: `kernel:${index.join(",")}`, predict: "" }),
+      look: ({ isRecording }) => (isRecording ? [".weights .measure", ".weights .terms"] : [".weights .slope table", ".weights .slope p", ".weights .terms"]),
       text: ({ isRecording }) => [
         `Can that be believed? ${isRecording ? 'Press the button "Measure this slope". It' : 'Below the terms stands the same derivative, measured. The engine'} makes the weight a little larger and a little smaller, runs the network both times, and divides the difference of the two losses by the difference of the weights.`,
         "That is what a slope is. Measuring takes two runs for each weight; backward finds the slopes of all weights in one walk.",
@@ -69,6 +72,7 @@ export const weight = {
     },
     {
       set: ({ n, index }) => ({ view: "inside", way: "backward", layer: n, at: "", part: "", weight: `kernel:${index.join(",")}`, predict: "" }),
+      look: () => [".weights .value", ".weights .terms"],
       text: ({ value, gradient }) => [
         `A step of plain gradient descent goes against the slope. With the learning rate 0.01, the weight becomes ${stepped(value, gradient)}.`,
         "All weights take such a step at once. That, many times over, is all that training is.",
