@@ -40,9 +40,13 @@ function controlsIn(box) {
 
 // What is typed into a field is given when the field is left, or with Enter; until then its text differs from its default.
 // A field with `data-draft` is given by a button, which calls `given`.
-document.addEventListener("change", ({ target }) => {
-  if (target.matches("input") && !target.dataset.draft) given(target);
+document.addEventListener("change", (event) => {
+  const { target } = event;
+  // A browser takes what is typed into a field that is removed for given; but somebody may still be typing.
+  if (isChanging) event.stopPropagation();
+  else if (target.matches("input") && !("draft" in target.dataset)) given(target);
 }, true);
+let isChanging = false;
 
 const isTyped = (input) => ["text", "number"].includes(input.type) && input.value !== input.defaultValue;
 
@@ -58,18 +62,33 @@ export function put(input, value) {
   input.value = value;
 }
 
+/** Write into a field what was being typed into the one before it. It tells of it as if it had been typed there. */
+function takeOver(field, text) {
+  field.value = text;
+  const tell = () => isTyped(field) && field.dispatchEvent(new Event("change", { bubbles: true }));
+  field.addEventListener("blur", tell);
+  field.addEventListener("keydown", ({ key }) => key === "Enter" && tell());
+}
+
 /**
- * Change what is in a box. What was typed and not given yet stays in the field of the same name. If the control that had the focus is gone then, the one that is called the same gets it, or
- * else the one that has its place, or else what is around the box.
+ * Change what is in a box. What was typed and not given yet stays in the field of the same name. If the control that had
+ * the focus is gone then, the one that is called the same gets it, or else the one that has its place, or else what is
+ * around the box.
  */
 export function keepFocus(box, change) {
   const before = controlsIn(box);
   const at = before.findIndex(([one]) => one === document.activeElement);
   const typed = before.filter(([one]) => one.matches("input") && isTyped(one));
-  change();
-  for (const [{ value }, name] of typed) {
-    const field = controlsIn(box).find(([one, itsName]) => itsName === name && one.matches("input"))?.[0];
-    if (field) field.value = value;
+  const isOutermost = !isChanging;
+  isChanging = true;
+  try {
+    change();
+  } finally {
+    if (isOutermost) isChanging = false;
+  }
+  for (const [{ value, isConnected }, name] of typed) {
+    const field = isConnected ? null : controlsIn(box).find(([one, itsName]) => itsName === name && one.matches("input"))?.[0];
+    if (field) takeOver(field, value);
   }
   if (at < 0 || (box.contains(document.activeElement) && document.activeElement.checkVisibility())) return;
   const after = controlsIn(box);

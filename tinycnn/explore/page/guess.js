@@ -49,7 +49,7 @@ export function predicting(app, { key, name, value, data }, view, revealed) {
     return box;
   }
   const place = make("div", {}, view("asked"));
-  const input = make("input", { type: "text", inputmode: "decimal", autocomplete: "off", class: "guess" });
+  const input = make("input", { type: "text", inputmode: "decimal", autocomplete: "off", class: "guess", "data-draft": true });
   const wrong = make("p", { class: "error" });
   const reveal = (guess) => {
     guesses.set(key, guess);
