@@ -235,3 +235,52 @@ def test_nobody_is_kept_out(browser: Any, client: Client, theme: str) -> None:
         found = axe.Axe().run(page).response["violations"]
         assert [(one["id"], [node["target"] for node in one["nodes"]]) for one in found] == []
     context.close()
+
+
+def test_names_of_classes_are_whole(page: Any, session: Session) -> None:
+    """Beside the bars of the probabilities each has one line; a very long one is cut, and stands in its title."""
+    names = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "long" * 20)
+    with serving(Session(session.model, session.data._replace(class_names=names))) as client:
+        page.goto(f"{client.address}#view=draw&image=test-0")
+        page.wait_for_selector(".bars tbody tr")
+        cells = page.locator(".bars tbody th").evaluate_all(
+            "all => all.map((one) => [one.title, one.offsetHeight, one.scrollWidth - one.clientWidth])"
+        )
+        assert [title for title, _, _ in cells] == list(names)
+        assert max(height for _, height, _ in cells) < 36
+        assert [cut > 0 for _, _, cut in cells] == [False] * 9 + [True]
+        for select in page.locator("#draw select").all():
+            for option in select.locator("option").all_text_contents()[:4]:
+                select.select_option(label=option)
+                room = select.evaluate(
+                    """(select) => {
+                        const style = getComputedStyle(select);
+                        const context = document.createElement("canvas").getContext("2d");
+                        context.font = style.font;
+                        const text = context.measureText(select.selectedOptions[0].textContent).width;
+                        const pads = parseFloat(style.paddingLeft) + parseFloat(style.paddingRight);
+                        return select.clientWidth - pads - text;
+                    }"""
+                )
+                assert room >= 0 or len(option) > 60, option
+        page.goto("about:blank")
+
+
+def test_after_a_refused_file_nobody_takes_the_old_answer_for_its_own(browser: Any, client: Client) -> None:
+    context = browser.new_context(viewport={"width": 1280, "height": 720})
+    page = context.new_page()
+    page.goto(f"{client.address}#view=draw&image=test-0&theme=light")
+    page.wait_for_selector(".bars tbody tr")
+    chooser = page.get_by_label("picture from a file")
+    file = io.BytesIO()
+    Image.fromarray(np.eye(40, dtype=np.uint8) * 255).save(file, "PNG")
+    follow = page.get_by_role("button", name="Follow the picture")
+    chooser.set_input_files({"name": "one.png", "mimeType": "image/png", "buffer": file.getvalue()})
+    follow.wait_for()
+    for name, content in (("notes.txt", b"hello"), ("large.png", b"x" * 20_000_000)):
+        chooser.set_input_files({"name": name, "mimeType": "image/png", "buffer": content})
+        said = page.locator(".studio .remark.error")
+        said.filter(has_text="What is shown is from before.").wait_for()
+        assert said.evaluate("(one) => getComputedStyle(one).color") == "rgb(176, 0, 32)"
+        assert follow.is_hidden()
+    context.close()

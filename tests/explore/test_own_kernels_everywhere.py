@@ -121,3 +121,30 @@ def test_a_kernel_that_ends_the_program_is_told_with_its_line(tmp_path: Path) ->
     assert training.wait(60)
     assert training.state()["lanes"]["main"]["failure"]["message"] == task.error
     training.close()
+
+
+@pytest.mark.slow
+def test_kernels_that_are_broken_from_the_start_are_compared_on_the_page(browser: Any, mine: KernelFile) -> None:
+    """There never was a pass then; what is wrong is said, and the repaired file is loaded."""
+    pytest.importorskip("starlette", reason="the extra explore is not installed")
+    from serving import serving
+
+    mine.path.write_text("def tanh_forward(x):\n    return x.no_such_thing\n", "utf-8")
+    mine.reload()
+    page = browser.new_page()
+    with serving(session(mine)) as client:
+        page.goto(f"{client.address}#view=kernels&image=test-0")
+        page.locator(".problem").filter(has_text="no_such_thing").wait_for()
+        page.get_by_role("button", name="Compare with the reference").press("Enter")
+        page.locator("#kernels p").filter(has_text="conv2d: an error in your functions.").wait_for()
+        assert "line 2" in page.locator("#kernels pre").first.inner_text()
+        assert "other numbers" not in page.locator("#kernels").inner_text()
+        page.get_by_role("button", name="Look inside").press("Enter")
+        assert page.get_by_role("button", name="Check the gradients of all layers").is_hidden()  # there is nothing yet
+        page.get_by_role("button", name="Your kernels").press("Enter")
+        mine.path.write_text("import numpy as np\n\n\ndef tanh_forward(x):\n    return np.tanh(x)\n", "utf-8")
+        page.get_by_role("button", name="Load the file again").press("Enter")
+        page.locator("#kernels p.good").wait_for()
+        page.locator(".problem").wait_for(state="hidden")
+        page.goto("about:blank")
+    page.close()

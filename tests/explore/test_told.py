@@ -23,11 +23,13 @@ VIEWS = {
     "view=draw": (".bars tbody tr", "#draw"),
     "tour=weight&step=2": ('.tour[data-step="weight 2"]', ".tour"),
 }
-BUTTONS = """(places) => [...document.querySelectorAll(places)].flatMap((place) => [...place.querySelectorAll("button")])
+BUTTONS = """(places) => [...document.querySelectorAll(places)]
+    .flatMap((place) => [...place.querySelectorAll("button")])
     .filter((one) => one.checkVisibility() && !one.disabled && one.getAttribute("aria-disabled") !== "true")"""
 #: What those hear who do not see the page; a focus that has moved is heard as well.
 HEARD = """() => [...document.querySelectorAll("[role=status], [role=alert], [aria-live]")]
-    .filter((one) => one.id !== "said" && one.id !== "waiting").filter((one) => one.checkVisibility()).map((one) => one.textContent).join("|")"""
+    .filter((one) => one.id !== "said" && one.id !== "waiting").filter((one) => one.checkVisibility())
+    .map((one) => one.textContent).join("|")"""
 SAID = "() => document.getElementById('said').textContent"
 
 

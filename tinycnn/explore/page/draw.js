@@ -118,6 +118,7 @@ function upload(app, answer, centred) {
       follow.value = found.description.image;
       follow.hidden = false;
     } catch (error) {
+      follow.hidden = true;
       answer.fail(error);
     }
   });
@@ -178,7 +179,8 @@ class Answer {
     rows.forEach((label, n) => {
       const [name, share, box] = this.body.rows[n].cells;
       const isFirst = label === predicted;
-      name.textContent = `${isFirst ? "▶ " : ""}${this.classes[label] ?? label}`;
+      name.title = this.classes[label] ?? label;
+      name.textContent = `${isFirst ? "▶ " : ""}${name.title}`;
       share.textContent = percent(p[label]);
       box.firstChild.style.width = `${100 * p[label] || 0}%`;
       this.body.rows[n].classList.toggle("first", isFirst);
@@ -188,7 +190,7 @@ class Answer {
 
   fail(error) {
     this.done.classList.add("error");
-    this.done.textContent = error.message;
+    this.done.textContent = `${error.message}. What is shown is from before.`.replace("..", ".");
     this.app.say(error.message);
   }
 }

@@ -1,6 +1,6 @@
 // Galleries: the worst answers, the confusion table with the images behind each cell, and what excites a filter.
 
-import { choice, make, number, short, times } from "./dom.js";
+import { choice, make, short, times } from "./dom.js";
 import { photograph } from "./maps.js";
 
 /** How wide an image in a gallery is, in pixels of the page. */
@@ -131,10 +131,10 @@ class Galleries {
     const lines = [image];
     if (this.app.network.gives_one_number) lines.push(`target ${short(label, false)}`);
     else if (predicted === undefined) lines.push(`true: ${name(label)}`);
-    else lines.push(predicted === label ? `${name(label)} ✓` : `${name(label)} taken for ${name(predicted)} ✗`);
+    else lines.push(predicted === label ? `✓ ${name(label)}` : `✗ ${name(label)} taken for ${name(predicted)}`);
     if (p !== undefined) lines.push(`surety ${p === null ? "NaN" : `${(100 * p).toFixed(2)} %`}`, `loss ${loss === null ? "NaN" : loss.toFixed(3)}`);
     if (answer !== undefined) lines.push(`answer ${answer === null ? "not finite" : short(answer, false)}`, `loss ${loss === null ? "not finite" : short(loss, false)}`);
-    if (value !== undefined) lines.push(`${number(value, new Float32Array(0))} at ${at.join(", ")}`);
+    if (value !== undefined) lines.push(`${short(value, false)} at (${at.join(", ")})`);
     return lines;
   }
 

@@ -32,6 +32,7 @@ export function mount(section, app) {
     button?.querySelector(".checked")?.remove();
     button?.append(make("small", { class: `checked ${ok ? "good" : "error"}` }, ok ? "✓ gradients agree" : "✗ wrong gradient"));
   });
+  if (check) check.hidden = true; // until there is a pass to check
   section.append(row, make("div", { class: "told" }, answer, check), early, detail);
   let drawn = null; // what the row shows, so that a click does not paint it anew
   let current = null;
@@ -271,7 +272,11 @@ export function mount(section, app) {
     drawRow();
     drawAnswer();
     if (check) check.hidden = way() === "forward";
-    drawDetail().catch((error) => error.isOld || app.failed(error));
+    drawDetail().catch((error) => {
+      if (!error.isOld) app.failed(error);
+      // Usually a new pass is on its way; if it fails, nobody looks for numbers that are not there.
+      else if (!detail.children.length) detail.append(make("p", { class: "remark" }, "The numbers of this layer are not kept any more."));
+    });
   }
 
   app.watch(draw);

@@ -32,8 +32,8 @@ export function mount(section, app) {
   }
 
   async function compareNow() {
-    const { image, mode } = app.pass.description;
-    const answer = await act({ do: "compare", image, mode });
+    // Not those of the pass that is shown: with broken kernels there may never have been one.
+    const answer = await act({ do: "compare", image: app.state.get("image"), mode: app.state.get("mode") });
     if (!answer) return;
     const rows = answer.entries.map((entry, n) => [
       entry.name,
@@ -42,7 +42,11 @@ export function mount(section, app) {
       outcomes(entry.gradients),
     ]);
     const wrong = answer.entries.filter((entry) => !entry.equal);
-    const verdict = wrong.length ? `✗ ${wrong.map((entry) => entry.name).join(", ")}: other numbers than the reference's.` : "✓ Everything is as the reference has it.";
+    const namesOf = (some, what) => (some.length ? [`✗ ${some.map((entry) => entry.name).join(", ")}: ${what}.`] : []);
+    const verdict = wrong.length ? [
+      ...namesOf(wrong.filter((entry) => errors(entry).length), "an error in your functions"),
+      ...namesOf(wrong.filter((entry) => !errors(entry).length), "other numbers than the reference's"),
+    ].join(" ") : "✓ Everything is as the reference has it.";
     result.replaceChildren(
       table("Each layer is given what the reference's layers before it give", ["layer", "your functions in it", "result", "dx", "gradients of parameters"], rows),
       make("p", { class: wrong.length ? "error" : "good" }, verdict), ...wrong.flatMap(errors));
