@@ -127,6 +127,7 @@ def test_a_class_reads_the_chosen_map_and_its_numbers_without_scrolling(
     page.set_viewport_size({"width": size[0], "height": size[1]})
     session = ten_classes()
     if name != "ten":
+        page.set_default_timeout(120_000)  # its kernels have to be compiled for it
         set_seed(1)
         x = np.random.default_rng(0).random((4, 32, 32, 3), np.float32)
         session = Session(models.build(name), Data("drawn", tuple("abcdefghij"), x, np.arange(4), x, np.arange(4)))

@@ -3,22 +3,23 @@
 import { able, choice, make } from "./dom.js";
 import { Revealing } from "./revealing.js";
 import { within } from "./selection.js";
-import { loss } from "./tours/loss.js";
-import { pixel } from "./tours/pixel.js";
-import { pooling } from "./tours/pooling.js";
-import { relu } from "./tours/relu.js";
-import { weight } from "./tours/weight.js";
 
 /**
- * Each has a name, a title, and `prepare(app)`, which returns what its steps speak about in the pass that is shown, or a
+ * Each has a name, a title, and a module that has under this name `steps` and `prepare(app)`, which returns what its steps speak about in the pass that is shown, or a
  * text that says why it does not fit. A step has `set(found)`, what it changes in the address, `text(found)`, its
  * paragraphs, and `look(found)`, selectors of what they speak of, the most important first.
  */
-export const TOURS = [pixel, pooling, relu, loss, weight];
+const TOURS = [
+  ["pixel", "From pixels to one number", () => import("./tours/pixel.js")],
+  ["pooling", "What pooling keeps, and its gradient", () => import("./tours/pooling.js")],
+  ["relu", "A ReLU that is dead", () => import("./tours/relu.js")],
+  ["loss", "From scores to the loss and back", () => import("./tours/loss.js")],
+  ["weight", "The gradient of one weight", () => import("./tours/weight.js")],
+];
 
 /** Return the choice of a tour for the top of the page. */
 export function tourChoice(state) {
-  const found = choice("Guided tour", [["", "none"], ...TOURS.map(({ name, title }) => [name, title])], state.get("tour"),
+  const found = choice("Guided tour", [["", "none"], ...TOURS.map(([name, title]) => [name, title])], state.get("tour"),
     (tour) => state.set({ tour, step: "", predict: "" }));
   found.classList.add("tour-choice");
   return found;
@@ -52,11 +53,12 @@ export function mountTours(main, app) {
   const says = () => state.get("layer") !== "" || state.get("at") !== "";
   let asGiven = says();
 
-  const tour = () => TOURS.find(({ name }) => name === state.get("tour")) ?? null;
-  const step = () => within(state.get("step"), tour().steps.length);
+  let now = null; // the tour that is shown: {name, prepare, steps}
+  const step = () => within(state.get("step"), now.steps.length);
 
   function go(by) {
-    state.set({ step: Math.max(0, Math.min(tour().steps.length - 1, step() + by)) });
+    if (!now) return;
+    state.set({ step: Math.max(0, Math.min(now.steps.length - 1, step() + by)) });
   }
 
   function key(event) {
@@ -68,10 +70,11 @@ export function mountTours(main, app) {
 
   /** Show the step; with `moves`, the page goes to its place. */
   async function enter(moves) {
-    const now = tour();
-    box.hidden = !now;
+    const [name, title, load] = TOURS.find(([one]) => one === state.get("tour")) ?? [];
+    box.hidden = !load;
     revealing.end();
-    if (!now || !app.pass) return;
+    if (now?.name !== name) now = null; // its steps count as they are pressed, however fast
+    if (!load || !app.pass) return;
     if (app.pass.description.mode !== "prediction" && state.get("mode") !== "prediction") {
       state.set({ mode: "prediction" }, true); // the pass that comes of it enters again
       return;
@@ -79,11 +82,13 @@ export function mountTours(main, app) {
     asked += 1;
     const mine = asked;
     const pass = app.pass;
-    const found = await now.prepare(app);
+    const tour = (await load())[name];
+    const found = await tour.prepare(app);
     if (mine !== asked || pass !== app.pass) return;
+    now = { name, ...tour };
     const k = step();
     const refused = typeof found === "string";
-    heading.textContent = refused ? now.title : `${now.title}: step ${k + 1} of ${now.steps.length}`;
+    heading.textContent = refused ? title : `${title}: step ${k + 1} of ${now.steps.length}`;
     able(back, !refused && k > 0);
     able(next, !refused && k < now.steps.length - 1);
     able(again, !refused);
@@ -93,7 +98,7 @@ export function mountTours(main, app) {
     }
     if (moves) state.set(now.steps[k].set(found), true);
     text.replaceChildren(...now.steps[k].text(found).map((one) => make("p", {}, one)));
-    box.dataset.step = `${now.name} ${k}`;
+    box.dataset.step = `${name} ${k}`;
     revealing.begin(now.steps[k].look(found));
   }
 

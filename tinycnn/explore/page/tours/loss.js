@@ -6,9 +6,6 @@ import { indexAt } from "../safetensors.js";
 import { arraysAt, plain, probability, written } from "./finding.js";
 
 export const loss = {
-  name: "loss",
-  title: "From scores to the loss and back",
-
   async prepare(app) {
     const { network } = app;
     const { label } = app.pass.description;

@@ -8,9 +8,6 @@ import { arraysAt, at, best, firstLayer, isConvolution, place, written } from ".
 const beside = (index, [, columns]) => [index[0], index[1] + 1 < columns ? index[1] + 1 : index[1] - 1, index[2]];
 
 export const pixel = {
-  name: "pixel",
-  title: "From pixels to one number",
-
   async prepare(app) {
     const n = firstLayer(app, isConvolution);
     if (n < 0) return "This network has no convolution, so there is no window to follow. Another tour may fit it.";

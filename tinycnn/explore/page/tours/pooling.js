@@ -23,9 +23,6 @@ function windowIn(layer, arrays) {
 }
 
 export const pooling = {
-  name: "pooling",
-  title: "What pooling keeps, and its gradient",
-
   async prepare(app) {
     const n = firstLayer(app, ({ kind }) => kind.includes("MaxPooling"));
     if (n < 0) return "This network has no max-pooling. Open one such as ladder_03 to take this tour.";

@@ -20,9 +20,6 @@ function isDead({ shape, data }, channel) {
 }
 
 export const relu = {
-  name: "relu",
-  title: "A ReLU that is dead",
-
   async prepare(app) {
     let met = null;
     for (const [n, layer] of app.network.layers.entries()) {

@@ -25,9 +25,6 @@ function stepped(value, gradient) {
 }
 
 export const weight = {
-  name: "weight",
-  title: "The gradient of one weight",
-
   async prepare(app) {
     const convolution = firstLayer(app, isConvolution);
     const n = convolution >= 0 ? convolution : firstLayer(app, ({ kind }) => kind === "Dense");
