@@ -24,7 +24,7 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["Other", "main", "receive", "send"]
+__all__ = ["Other", "loaded", "main", "receive", "send"]
 
 #: How a message begins, so that bytes of somebody else are noticed, and the lengths of its description and of its
 #: arrays' bytes, with the most that either may be.
@@ -232,7 +232,7 @@ def _guard() -> None:
     sys.addaudithook(refuse)
 
 
-def _loaded(path: str, source: bytes) -> Any:
+def loaded(path: str, source: bytes) -> Any:
     """Return the learner's module. Its name is its own, so that no other module can be taken for it, or it for one."""
     name = f"learners_{Path(path).stem}"
     loader = _Source(name, path, source)
@@ -296,7 +296,7 @@ def main(descriptor: int) -> None:
         with contextlib.redirect_stdout(printed), contextlib.redirect_stderr(printed):
             if module is None:
                 try:
-                    module = _loaded(path, settings["source"].tobytes())
+                    module = loaded(path, settings["source"].tobytes())
                     answer: dict[str, Any] = {"kind": "loaded"}
                 except BaseException as error:
                     answer = _error(error, path)
