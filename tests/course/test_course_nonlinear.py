@@ -183,3 +183,152 @@ def test_a_wrong_word_is_told_with_both_curves(tmp_path):
     assert outcome.lines[0] == "diagnosis(loss, val_loss) returns 'plateau'; 'overfitting' is right."
     assert outcome.lines[1].startswith("loss, of shape (6,), is [6, 4,")
     assert outcome.lines[2].startswith("val_loss, of shape (6,), is [6, 5,")
+
+
+# Other ways to write it ---------------------------------------------------------------------------------------------
+
+OTHER_WAYS = {
+    "chapter07": """
+import numpy as np
+
+def batchnorm_forward(x, gamma, beta, epsilon):
+    flat = x.reshape(-1, x.shape[-1])
+    mean, variance = flat.mean(0), flat.var(0)
+    return (x - mean) * (gamma / (variance + epsilon) ** 0.5) + beta, mean, variance
+
+def batchnorm_layer(x, gamma, beta, moving_mean, moving_variance, momentum, epsilon, training):
+    if training:
+        y, mean, variance = batchnorm_forward(x, gamma, beta, epsilon)
+        moving_mean = moving_mean + (1 - momentum) * (mean - moving_mean)
+        moving_variance = moving_variance + (1 - momentum) * (variance - moving_variance)
+    else:
+        y = gamma * (x - moving_mean) / (moving_variance + epsilon) ** 0.5 + beta
+    return [y, moving_mean, moving_variance]
+
+def batchnorm_dgamma_dbeta(dy, x, mean, variance, epsilon):
+    dgamma, dbeta = np.zeros(x.shape[3]), np.zeros(x.shape[3])
+    for n in range(len(x)):
+        for i in range(x.shape[1]):
+            for j in range(x.shape[2]):
+                dgamma += dy[n, i, j] * (x[n, i, j] - mean) / np.sqrt(variance + epsilon)
+                dbeta += dy[n, i, j]
+    return dgamma, dbeta
+
+def batchnorm_dx(dy, x, gamma, mean, variance, epsilon):
+    # Step by step, as algorithm 1 of the paper has it backwards.
+    M, std = x[..., 0].size, np.sqrt(variance + epsilon)
+    dxhat = dy * gamma
+    dvariance = (dxhat * (x - mean)).sum((0, 1, 2)) * -0.5 / std**3
+    dmean = -dxhat.sum((0, 1, 2)) / std + dvariance * (-2 * (x - mean)).sum((0, 1, 2)) / M
+    return dxhat / std + dvariance * 2 * (x - mean) / M + dmean / M
+""",
+    "chapter08": """
+import itertools
+import numpy as np
+
+def draw_numbers(seed, step, shape):
+    return np.random.default_rng((seed, step)).uniform(size=shape)
+
+def dropout_forward(x, u, rate, training):
+    mask = np.where(u < rate, 0.0, 1 / (1 - rate)) if training else np.ones(x.shape)
+    return x * mask, mask
+
+def dropout_backward(dy, mask):
+    return np.where(mask == 0, 0.0, dy * mask)
+
+def channel_dropout(x, u, rate):
+    y = x / (1 - rate)
+    for n in range(x.shape[0]):
+        for c in range(x.shape[3]):
+            if u[n, c] < rate:
+                y[n, :, :, c] = 0
+    return y
+
+def average_output(x, w, rate):
+    total = 0
+    for mask in itertools.product([0, 1], repeat=len(x)):
+        k = sum(mask)
+        total += (1 - rate) ** k * rate ** (len(x) - k) * max(0, np.dot(mask, x * w) / (1 - rate))
+    return total
+""",
+    "chapter09": """
+import numpy as np
+
+def sgd_momentum(w, dw, v, rate, momentum):
+    v = v.copy()
+    v *= momentum
+    v -= rate * dw
+    return w + v, v
+
+def adam(w, dw, m, v, step, rate, beta_1, beta_2, epsilon):
+    m, v = m + (1 - beta_1) * (dw - m), v + (1 - beta_2) * (dw * dw - v)
+    mhat, vhat = m / (1 - beta_1**step), v / (1 - beta_2**step)
+    return w - rate * mhat / (np.sqrt(vhat) + epsilon / np.sqrt(1 - beta_2**step)), m, v
+
+def adamw(w, dw, m, v, step, rate, decay, beta_1, beta_2, epsilon):
+    return adam(w - rate * decay * w, dw, m, v, step, rate, beta_1, beta_2, epsilon)
+
+def cosine_rate(step, rate, warmup_steps, decay_steps):
+    if step < warmup_steps:
+        return np.linspace(0, rate, warmup_steps + 1)[step]
+    if step >= warmup_steps + decay_steps:
+        return 0
+    return rate * np.cos(np.pi * (step - warmup_steps) / decay_steps / 2) ** 2
+""",
+    "chapter10": """
+import math
+import numpy as np
+
+def smoothed(curve, weight):
+    result = []
+    for e in range(len(curve)):
+        shares = [weight ** (e - k) for k in range(e + 1)]
+        result.append(sum(share * number for share, number in zip(shares, curve)) / sum(shares))
+    return np.array(result)
+
+def best_epoch(val_loss):
+    best = 0
+    for e in range(1, len(val_loss)):
+        if val_loss[e] < val_loss[best] or math.isnan(val_loss[best]):
+            best = e
+    return best
+
+def stopping_epoch(val_loss, patience):
+    best = 0
+    for e, number in enumerate(val_loss):
+        if number < val_loss[best]:
+            best = e
+        if e - best >= patience:
+            break
+    return e
+
+def diagnosis(loss, val_loss):
+    rises = sum(after > before for before, after in zip(loss, loss[1:]))
+    best = list(val_loss).index(min(val_loss))
+    if any(math.isnan(number) or math.isinf(number) for number in loss) or rises / (len(loss) - 1) > 1 / 3:
+        return "rate too high"
+    if val_loss[-1] / val_loss[best] > 1.1 and loss[best] > loss[-1]:
+        return "overfitting"
+    earlier = loss[len(loss) - 1 - len(loss) // 3]
+    return "plateau" if loss[-1] / earlier > 0.99 else "learning"
+
+def steepest_rate(rates, losses):
+    best, lowest = rates[0], math.inf
+    for s in range(len(rates) - 1):
+        if not math.isfinite(losses[s + 1]):
+            break
+        slope = (losses[s + 1] - losses[s]) / math.log10(rates[s + 1] / rates[s])
+        if slope < lowest:
+            best, lowest = rates[s], slope
+    return best
+""",
+}
+
+
+@pytest.mark.parametrize("name", OTHER_WAYS)
+def test_a_right_function_may_be_written_in_another_way(name, tmp_path):
+    path = tmp_path / f"{name}.py"
+    path.write_text(OTHER_WAYS[name], "utf-8")
+    report = grading.grade(chapters.chapter(name), path)
+    failed = [(outcome.name, outcome.lines) for outcome in report.outcomes[:-1] if not outcome.passed]
+    assert not failed

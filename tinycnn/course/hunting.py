@@ -6,7 +6,7 @@ import numpy as np
 
 from ..core.types import Array
 from .exercise import Case, Hunt, Result
-from .judging import problem_of_answer, same
+from .judging import kind_of, problem_of_answer, same
 from .learner import Learner
 from .telling import MOST_NUMBERS
 
@@ -46,7 +46,8 @@ def _wrong_with(argument: Result, value: Any) -> str:
         return "" if whole and least <= value <= 100 else f"{name} must be a whole number, at least {least}."
     dtype = argument.dtype
     if not isinstance(value, Array) or value.dtype != dtype or value.ndim != len(axes) or not value.size:
-        return f"{name} must be an array ({', '.join(axes)}) of {dtype}, with at least one number."
+        given = f"{kind_of(value)} of {value.dtype}" if isinstance(value, Array) else kind_of(value)
+        return f"{name} must be an array ({', '.join(axes)}) of {dtype}, with at least one number; it is {given}."
     return "" if np.isfinite(value).all() else f"{name} must hold finite numbers."
 
 

@@ -11,7 +11,7 @@ from .child import Other
 from .exercise import Case, Result
 from .learner import Answer
 
-__all__ = ["Problem", "index_text", "problem_of_answer", "problem_of_result", "same"]
+__all__ = ["Problem", "index_text", "kind_of", "problem_of_answer", "problem_of_result", "same"]
 
 
 _SIGNATURE = "'tinycnn course start DIR' writes a file with its signature"
@@ -124,7 +124,7 @@ def problem_of_result(
         return changed or _problem_of_one(name, 0, results, got, expected, tolerance)
     if not isinstance(got, tuple | list) or len(got) != len(results):
         names = ", ".join(result.name for result in results)
-        return Problem("type", f"{name} must return {len(results)} results, ({names}), but returns {_kind(got)}.")
+        return Problem("type", f"{name} must return {len(results)} results, ({names}), but returns {kind_of(got)}.")
     every = (
         _problem_of_one(name, number, results, got[number], expected[number], tolerance)
         for number in range(len(results))
@@ -159,7 +159,9 @@ def _problem_of_one(
     if not isinstance(got, Array):
         forgotten = " Is there a return at its end?" if got is None else ""
         shape = _axes(result, expected.shape)
-        return Problem("type", f"{name} must return an array {shape}, but returns {_kind(got)}.{forgotten}", number)
+        which = f" for {result.name}" if len(results) > 1 else ""
+        text = f"{name} must return an array {shape}{which}, but returns {kind_of(got)}.{forgotten}"
+        return Problem("type", text, number)
     if got.shape != expected.shape:
         text = f"{name} returns {result.name} with the shape {got.shape}; {_axes(result, expected.shape)} is right."
         return Problem("shape", text, number)
@@ -193,7 +195,7 @@ def _problem_of_number(
     if isinstance(got, float | np.floating):
         return Problem("type", f"{name} must return a whole number, but returns the float {got!r}; use //.", number)
     if isinstance(got, bool) or not isinstance(got, int | np.integer):
-        return Problem("type", f"{name} must return a whole number, but returns {_kind(got)}.", number)
+        return Problem("type", f"{name} must return a whole number, but returns {kind_of(got)}.", number)
     return None if int(got) == expected else Problem("value", f"{name} returns a wrong {result.name}", number)
 
 
@@ -203,7 +205,7 @@ def _problem_of_real(
     """Return what is wrong with a result that must be a number."""
     if isinstance(got, bool) or not isinstance(got, int | float | np.integer | np.floating):
         forgotten = " Is there a return at its end?" if got is None else ""
-        text = f"{name} must return one number, {result.name}, but returns {_kind(got)}.{forgotten}"
+        text = f"{name} must return one number, {result.name}, but returns {kind_of(got)}.{forgotten}"
         return Problem("type", text, number)
     if np.isnan(got):
         return Problem("nan", f"{name} returns NaN for {result.name}. Is 0 divided by 0?", number)
@@ -216,7 +218,7 @@ def _problem_of_word(name: str, number: int, result: Result, got: Any, expected:
     """Return what is wrong with a result that must be one of some words."""
     if not isinstance(got, str) or got not in result.words:
         words = ", ".join(map(repr, result.words))
-        text = f"{name} must return one of the words {words}, but returns {_kind(got)}."
+        text = f"{name} must return one of the words {words}, but returns {kind_of(got)}."
         return Problem("type", text, number)
     return None if got == expected else Problem("value", f"{name} returns a wrong {result.name}", number)
 
@@ -237,7 +239,7 @@ def _axes(result: Result, shape: tuple[int, ...]) -> str:
     return f"({', '.join(result.axes)}) = {shape}"
 
 
-def _kind(value: Any) -> str:
+def kind_of(value: Any) -> str:
     """Return what a value is, in words."""
     if value is None:
         return "None"
