@@ -333,7 +333,9 @@ def test_check_fails_with_the_exit_code_1_and_shows_one_hint_after_another(tmp_p
 @pytest.mark.parametrize(
     ("arguments", "code", "says"),
     [
-        (["check", "chapter1", "x.py"], 2, "did you mean chapter01?"),
+        (["check", "chaptr01", "x.py"], 2, "did you mean chapter01?"),
+        (["check", "chapter", "x.py"], 2, "'chapter' is not one of chapter01"),
+        (["check", "chapter1", "nowhere.py"], 1, "nowhere.py: No such file or directory"),
         (["check", "chapter01", "nowhere.py"], 1, "nowhere.py: No such file or directory"),
         (["course", "start"], 2, "name a folder"),
         (["course", "list", "x"], 2, "takes no folder"),

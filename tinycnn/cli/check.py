@@ -21,7 +21,7 @@ DIGITS = 16
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the chapter, the file and the options."""
     text = f"the chapter, {names()[0]} to {names()[-1]}"
-    parser.add_argument("chapter", metavar="CHAPTER", nargs="?", choices=names(), help=text)
+    parser.add_argument("chapter", metavar="CHAPTER", nargs="?", type=_chapter, choices=names(), help=text)
     text = "your file, as 'tinycnn course start' wrote it; it is executed"
     parser.add_argument("file", metavar="FILE", nargs="?", type=Path, help=text)
     hint = "show the next of three hints for what fails first"
@@ -40,6 +40,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--jobs", type=whole_number(1, 256), metavar="N", help=jobs)
     limit = "seconds for each submission (default: 300)"
     parser.add_argument("--limit", type=whole_number(1, 86400), default=300, metavar="SECONDS", help=limit)
+
+
+def _chapter(text: str) -> str:
+    """Return the name of a chapter, with two digits if it was written with one: ``chapter1`` is not ``chapter10``."""
+    return f"chapter0{text[-1]}" if text[:-1] == "chapter" and text[-1] in "123456789" else text
 
 
 def run(args: argparse.Namespace) -> int:
