@@ -63,12 +63,12 @@ def fields() -> str:
 
 
 def records(data: str = "MNIST") -> dict[str, tuple[int, list[float]]]:
-    """Return the parameters and the best validation accuracies of the networks, by their names."""
+    """Return the parameters and the accuracies after the last epoch of the networks, by their names."""
     found: dict[str, tuple[int, list[float]]] = {}
     for path in sorted(RESULTS.glob("*-seed*.json")):
         record: dict[str, Any] = json.loads(path.read_text("utf-8"))
         if record["data"] == data:
-            found.setdefault(record["name"], (record["params"], []))[1].append(record["best_val_accuracy"])
+            found.setdefault(record["name"], (record["params"], []))[1].append(record["last_val_accuracy"])
     return found
 
 
