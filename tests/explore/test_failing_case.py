@@ -17,6 +17,7 @@ pytest.importorskip("starlette", reason="the extra explore is not installed")
 from tinycnn import course
 from tinycnn.cli import _failing_case, main
 from tinycnn.course import templates
+from tinycnn.course.exercise import Case
 from tinycnn.explore import server
 
 SOLUTION = templates.solution("chapter01")
@@ -66,6 +67,33 @@ def test_its_pads_are_the_learners(tmp_path: Path) -> None:
     session = _failing_case.session_of(path, "conv2d", outcome.case)
     y = session.model.predict(session.data.x_test, verbose=0).reshape(-1)
     np.testing.assert_allclose(y, loaded(path).conv2d(**outcome.case.arguments).ravel(), rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("name", "right", "wrong"),
+    [
+        ("max_pool2d", "xpad[:, rows, columns] > y", "(xpad[:, rows, columns] > y) & (p + q == 0)"),
+        ("average_pool2d", "return y / counts[:, :, None]", "return y / (KH + KW)"),
+    ],
+)
+def test_a_pooling_is_shown_too(name: str, right: str, wrong: str, tmp_path: Path) -> None:
+    source = templates.solution("chapter04")
+    assert source.count(right) == 1
+    path = tmp_path / "chapter04.py"
+    path.write_text(source.replace(right, wrong), "utf-8")
+    [outcome] = [one for one in course.check("chapter04", path).outcomes if one.name == name]
+    assert not outcome.passed
+    x = np.arange(24.0).reshape(1, 4, 6, 1) / 25
+    case = Case({"x": x, "KH": 2, "KW": 3, "stride": 2, "pad": 0})
+    assert _failing_case.can_be_shown(name, case)
+    session = _failing_case.session_of(path, name, case)
+    y = session.model.predict(session.data.x_test, verbose=0).reshape(-1)
+    expected = getattr(loaded(path), name)(**case.arguments)
+    np.testing.assert_allclose(y, (expected[0] if isinstance(expected, tuple) else expected).ravel(), rtol=1e-6)
+    right_model, _ = _failing_case.network_of(name, case)
+    assert not np.allclose(y, right_model.predict(x, verbose=0).reshape(-1))
+    assert not _failing_case.can_be_shown(name, Case(case.arguments | {"pad": 1}))
+    assert not _failing_case.can_be_shown("max_pool2d_dx", case)
 
 
 def test_the_page_is_served_at_the_element(wrong: Path, monkeypatch: Any, capsys: Any) -> None:

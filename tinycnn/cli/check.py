@@ -26,7 +26,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("file", metavar="FILE", nargs="?", type=Path, help=text)
     hint = "show the next of three hints for what fails first"
     parser.add_argument("--hint", action="store_true", help=hint)
-    page = "open the page at a convolution's wrong number, as your function computes it, and show its products"
+    page = "open the page at a wrong number of a convolution or a pooling, as your function computes it"
     parser.add_argument("--explore", action="store_true", help=page)
     seed = "which cases are drawn (default: 0)"
     parser.add_argument("--seed", type=whole_number(0, 2**31 - 1), default=0, metavar="N", help=seed)
@@ -77,9 +77,9 @@ def run(args: argparse.Namespace) -> int:
         say("For a hint, add --hint; there are three for each exercise, one at a time.")
     if _can_be_followed(failed) and not hints_left:
         command = f"tinycnn check {args.chapter} {quoted(str(args.file))} --explore"
-        say(f"To see this number on a page, as your function computes it and beside its products: {command}")
+        say(f"To see this number on a page, as your function computes it, beside its window: {command}")
     elif _can_be_followed(failed):
-        say("To see this number beside its products on a page, add --explore.")
+        say("To see this number beside its window on a page, add --explore.")
     return 1
 
 
@@ -102,12 +102,14 @@ def _check(args: argparse.Namespace) -> None:
 def _explore(report: Any, failed: Any) -> int:
     """Open the page at the element that is wrong; return the exit code of a check that failed."""
     if not _can_be_followed(failed):
-        raise UsageError(f"--explore shows wrong numbers of a convolution, and {failed.name} fails in another way")
+        raise UsageError(
+            f"--explore shows wrong numbers of a convolution or a pooling, and {failed.name} fails in another way"
+        )
     from .. import explore
 
     explore.need_extra()
     session = _failing_case.session_of(report.path, failed.name, failed.case)
-    say(f"The page shows {_failing_case.place_text(failed.place)}, as {failed.name} computes it, beside its products.")
+    say(f"The page shows {_failing_case.place_text(failed.place)}, as {failed.name} computes it, beside its window.")
     say("The image has its pads.")
     from ..explore import server
 
@@ -117,7 +119,7 @@ def _explore(report: Any, failed: Any) -> int:
 
 def _can_be_followed(failed: Any) -> bool:
     """Return whether an exercise fails by a number that the page can show."""
-    return len(failed.place) == 4 and _failing_case.is_convolution(failed.case)
+    return len(failed.place) == 4 and _failing_case.can_be_shown(failed.name, failed.case)
 
 
 def _hint(report: Any, failed: Any) -> bool:
