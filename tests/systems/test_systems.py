@@ -304,6 +304,14 @@ def test_the_grader_says_on_windows_where_it_runs(tmp_path, windows):
         Learner(tmp_path / "mine.py", b"")
 
 
+def test_a_class_is_graded_on_windows_in_wsl_only(tmp_path, windows):
+    from tinycnn.course import classroom
+
+    for call in (classroom.grade_class, lambda folder: classroom.grade_one(folder / "mine.py", "chapter01")):
+        with pytest.raises(OSError, match="run this command in WSL"):
+            call(tmp_path)
+
+
 REFUSED = {
     "con": "is the name of a device on Windows",
     "NUL": "is the name of a device on Windows",
