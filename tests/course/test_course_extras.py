@@ -8,7 +8,10 @@ from xml.etree import ElementTree
 
 import pytest
 
+pytest.importorskip("hypothesis", reason="the extra course is not installed")
+
 from tinycnn import cli, course, models
+from tinycnn.course import chapters
 
 FOLDER = Path(__file__).parents[2] / "docs" / "course"
 EXTRAS = sorted(FOLDER.glob("extra-*.md"))
@@ -169,8 +172,16 @@ def test_every_way_is_measured_and_a_wrong_result_is_refused(tmp_path, monkeypat
 # A term ------------------------------------------------------------------------------------------------------------
 
 
-def test_a_term_has_a_week_for_each_chapter():
+def test_a_term_has_a_week_for_each_chapter_with_its_exercises():
     text = (FOLDER / "ten_weeks.md").read_text("utf-8")
-    rows = re.findall(r"^\| (\d+) \| `(chapter\d\d)` \|", text, re.MULTILINE)
-    assert rows == [(str(week), f"chapter{week:02d}") for week in range(1, 11)]
-    assert set(course.names()) <= {name for _, name in rows}
+    row = r"^\| (\d+) \| \[`(chapter\d\d)`\]\((.*?)\) \| .*? \| (`.*?`) \| (`.*?`) \| (\d+) \| .* \|$"
+    rows = re.findall(row, text, re.MULTILINE)
+    assert [(week, name) for week, name, *_ in rows] == [(str(n), f"chapter{n:02d}") for n in range(1, 11)]
+    assert tuple(name for _, name, *_ in rows) == course.names()
+    for _, name, page, lab, home, minutes in rows:
+        chapter = chapters.chapter(name)
+        assert page == chapter.page
+        assert re.findall(r"`(\w+)`", f"{lab}, {home}") == [exercise.name for exercise in chapter.exercises]
+        assert int(minutes) == sum(exercise.minutes for exercise in chapter.exercises)
+        done = re.findall(r"`(\w+)`", lab)
+        assert sum(exercise.minutes for exercise in chapter.exercises if exercise.name in done) <= 70

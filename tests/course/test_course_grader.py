@@ -114,6 +114,10 @@ def test_what_a_function_does_is_told_in_a_sentence(graded, body, says):
         ("import os; os._exit(0)", "because the process ended with the exit code 0"),
         ("while True: pass", "the file was not done after"),
         ("from tinycnn.course.solutions.chapter01 import output_size", "line 1 imports the solutions of this chapter"),
+        ("import tinycnn.kernels.reference as r", "line 1 imports the engine; write the functions with NumPy alone"),
+        ("def f():\n    from tinycnn.kernels import reference", "line 2 imports the engine"),
+        ("from kernels.reference import conv", "line 1 imports the engine"),
+        ("from tinycnn import course", "line 1 imports the engine"),
         ("\0", "is not valid Python"),
     ],
 )
@@ -126,6 +130,11 @@ def test_recursion_that_ends_the_process_is_named():
 
     answer = learner.Answer("ended", {"reason": "was ended by the signal SIGSEGV"})
     assert "SIGSEGV. Does it call itself without an end?" in problem_of_answer("conv2d", answer, []).text
+
+
+def test_solutions_of_other_chapters_and_the_broken_functions_may_be_imported(graded):
+    imports = "from tinycnn.course.solutions.chapter02 import im2col\nfrom tinycnn.course.bugs import chapter01\n"
+    assert graded(text=SOURCE.replace("import numpy as np\n", f"import numpy as np\n{imports}", 1)) == ""
 
 
 def test_a_notebook_is_refused(tmp_path):

@@ -159,7 +159,16 @@ def _refused(source: bytes, path: Path, chapter: str) -> str:
             names = [f"{node.module}.{name}" for name in names]
         if any(f"solutions.{chapter}" in name or name.endswith("course.solutions") for name in names):
             return f"line {node.lineno} imports the solutions of this chapter; write the functions yourself."  # type: ignore[attr-defined]
+        if any(map(_is_engine, names)):
+            return f"line {node.lineno} imports the engine; write the functions with NumPy alone."  # type: ignore[attr-defined]
     return ""
+
+
+def _is_engine(name: str) -> bool:
+    """Return whether a module has what the learner is to write; solutions of other chapters may be used."""
+    if name.startswith(("tinycnn.course.solutions.", "tinycnn.course.bugs")):
+        return False
+    return name.split(".")[0] == "tinycnn" or name.startswith(("kernels.reference", "kernels.cpu", "kernels.cuda"))
 
 
 def _printed(answer: Answer) -> list[str]:
