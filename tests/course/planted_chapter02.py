@@ -98,6 +98,13 @@ ERRORS = (
         ":H, :W",
         "bottom and right only",
     ),
+    _error(
+        "col2im",
+        "pads cut off from behind",
+        "return xpad[:, pad : pad + H, pad : pad + W]",
+        "return xpad[:, pad:-pad, pad:-pad]",
+        "[0:0], which is empty",
+    ),
     _error("col2im", "stride forgotten", _BOTH, _APART, "stride missing"),
     _error(
         "col2im",

@@ -56,6 +56,9 @@ ERRORS = (
         "C and F",
     ),
     _error("conv2d_dw", "taps transposed", "    return dw", "    return dw.swapaxes(0, 1)", "KH and KW"),
+    _error(
+        "conv2d_dx", "pads cut off from behind", _CUT, "return dxpad[:, pad:-pad, pad:-pad]", "[0:0], which is empty"
+    ),
     _error("conv2d_dx", "overwrites", "+= dy", "= dy", "overwrite"),
     _error("conv2d_dx", "kernel flipped", "w[p, q].T", "w[KH - 1 - p, KW - 1 - q].T", "kernel flipped"),
     _error("conv2d_dx", "kernel not transposed", "w[p, q].T", "w[p, q]", "C and F"),

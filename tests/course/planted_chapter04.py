@@ -61,6 +61,7 @@ ERRORS = (
         "axis OH",
     ),
     _error("max_pool2d", "input changed in place", _VALUE, f"x *= 1.5\n            {_VALUE}", "argument x in place"),
+    _error("max_pool2d_dx", "pads cut off from behind", _CUT, "return dxpad[:, pad:-pad, pad:-pad]", "which is empty"),
     _error("max_pool2d_dx", "overwrites", "+= dy * won", "= dy * won", "overwrite"),
     _error(
         "max_pool2d_dx", "overwrites where it won", "+= dy * won", "= np.where(won, dy, dxpad[:, rows, columns])", "+="
@@ -95,7 +96,9 @@ ERRORS = (
         f"{_SUM}\n            return y / counts[:, :, None]",
         "return inside the loop",
     ),
-    _error("average_pool2d", "counts not fitted to the channels", "counts[:, :, None]", "counts", "(N, OH, OW, C) ="),
+    _error(
+        "average_pool2d", "counts not fitted to the channels", "counts[:, :, None]", "counts", "axis of the channels"
+    ),
     _error(
         "average_pool2d_dx",
         "pads count",
@@ -109,6 +112,9 @@ ERRORS = (
         "/ window_counts(H, W, KH, KW, stride, pad).astype(dy.dtype)[:, :, None]",
         "",
         "not divided",
+    ),
+    _error(
+        "average_pool2d_dx", "pads cut off from behind", _CUT, "return dxpad[:, pad:-pad, pad:-pad]", "which is empty"
     ),
     _error("average_pool2d_dx", "overwrites", "+= share", "= share", "overwrite"),
     _error("average_pool2d_dx", "pads left on", _CUT, "return dxpad", "pads not cut off"),

@@ -239,6 +239,17 @@ def test_results_of_another_kind_are_named(graded, change, says):
     assert says in graded(text=SOURCE.replace("    return y\n", f"    return {change}\n"), exercise=2)
 
 
+def test_a_wrong_dtype_is_told_alone(tmp_path):
+    source = (SOLUTIONS / "chapter04.py").read_text("utf-8")
+    source = source.replace(", constant_values=-np.inf", "", 1).replace("C), np.int64", "C)", 1)
+    path = tmp_path / "chapter04.py"
+    path.write_text(source, "utf-8")
+    chapter = chapters.chapter("chapter04")
+    [outcome] = grading.grade(chapter._replace(exercises=chapter.exercises[:1]), path).outcomes
+    assert "it must hold whole numbers, of dtype np.int64" in outcome.lines[0]
+    assert not any("?" in line for line in outcome.lines)
+
+
 @pytest.mark.parametrize(
     ("returned", "says"),
     [

@@ -203,3 +203,23 @@ def test_windows_that_the_course_does_not_know_are_refused():
     ):
         with pytest.raises(ValueError, match="take one stride and one pad"):
             own.conv2d_forward(x, w, None, strides, pads, dilation, 1)
+
+
+@pytest.mark.parametrize(
+    ("difference", "accuracy", "says"),
+    [
+        (
+            own_training.Difference(0.0, None, 1.0, 1.0, {}, 20.0),
+            0.849,
+            "84.9% of the test images are read correctly; the",
+        ),
+        (own_training.Difference(0.0, None, 1.0, 1.0, {}, 20.0), float("nan"), "the aim is 85%."),
+        (own_training.Difference(0.0, None, 1.0, 1.0, {}, 20.0), 0.5, "The training will take about 188 s; loops over"),
+        (own_training.Difference(0.2, 7, 1.2, 1.0, {}, 1.0), 1.0, "No function makes a difference by itself"),
+    ],
+)
+def test_what_does_not_reach_the_aim_is_told(folder, capsys, monkeypatch, difference, accuracy, says):
+    monkeypatch.setattr(own_training, "compared", lambda functions, data: difference)
+    monkeypatch.setattr(own_training, "trained", lambda functions, data: own_training.Trained(accuracy, 188, 1.0))
+    assert main(["course", "train", str(folder)]) == 1
+    assert says in " ".join(capsys.readouterr().out.split())

@@ -10,6 +10,9 @@ from ._arguments import UsageError
 HELP = "Learn how a network works by writing its functions"
 EXAMPLE = "tinycnn course start my_course"
 
+#: A training that takes more seconds is announced.
+PATIENCE = 30
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add what to do, and the folder."""
@@ -68,6 +71,9 @@ def _train(folder: Path) -> int:
             f"The losses of the first {own_training.FIRST} steps are the reference's; the largest difference is "
             f"{difference.largest:.1e}, and {own_training.ALLOWED:g} would be allowed."
         )
+        expected = difference.seconds / own_training.FIRST * -(-len(data.x) // own_training.BATCH)
+        if expected > PATIENCE:
+            say(f"The training will take about {expected:.0f} s; loops over taps are faster than loops over pixels.")
         trained = own_training.trained(functions, data)
     except own_kernels.OwnFunctionError as error:
         say(f"{error}.")

@@ -202,7 +202,7 @@ class _Grading:
                 if not self.stopped and any(map(self._remembers, [smallest, *self.seen[-AGAIN:]])):
                     return self._failed(smallest, [_REMEMBERS])
                 self._look_further()
-                return self._failed(smallest, self._mistakes())
+                return self._failed(smallest, self._mistakes(smallest))
             if time.monotonic() > self.limit:
                 text = f"{self.exercise.name} was not graded to its end within {IN_ALL:.0f} s; it is too slow."
                 return Outcome(self.exercise.name, False, len(self.seen), (text,))
@@ -275,8 +275,13 @@ class _Grading:
             lines += _printed(worst.answer)
         return Outcome(self.exercise.name, False, len(self.seen), tuple(lines), worst.case, problem.place)
 
-    def _mistakes(self) -> list[str]:
-        """Return the sentences of the mistakes that explain every answer that was seen, if one of them is wrong."""
+    def _mistakes(self, smallest: _Seen) -> list[str]:
+        """Return the sentences of the mistakes that explain every answer that was seen, if one of them is wrong.
+
+        A wrong dtype, or an argument that was changed, says itself what to do; a second thing would only confuse.
+        """
+        if smallest.problem is not None and smallest.problem.kind in ("dtype", "changed"):
+            return []
         answered = [seen for seen in self.seen if seen.answer.kind == "returned"]
         if not any(seen.problem is not None and seen.problem.kind in ("shape", "value", "nan") for seen in answered):
             return []

@@ -44,6 +44,8 @@ class Difference(NamedTuple):
         The two losses of this step, or of the last.
     alone : dict of str to int
         The functions that make a difference when all others are the solutions', and at which step.
+    seconds : float
+        How long the steps took with the learner's functions.
     """
 
     largest: float
@@ -51,6 +53,7 @@ class Difference(NamedTuple):
     own: float
     right: float
     alone: dict[str, int]
+    seconds: float
 
 
 class Trained(NamedTuple):
@@ -110,7 +113,9 @@ def compared(functions: Mapping[str, OwnFunction], data: Data) -> Difference:
         If a function raises an error, or returns what does not fit.
     """
     right = list(_losses(None, data))
+    begun = time.monotonic()
     largest, step, own = _compared(functions, data, right)
+    seconds = time.monotonic() - begun
     alone: dict[str, int] = {}
     if step is not None:
         others = solutions()
@@ -118,7 +123,7 @@ def compared(functions: Mapping[str, OwnFunction], data: Data) -> Difference:
             if function.path is not None:
                 _, when, _ = _compared(others | {name: function}, data, right)
                 alone |= {} if when is None else {name: when}
-    return Difference(largest, step, own, right[(step or FIRST) - 1], alone)
+    return Difference(largest, step, own, right[(step or FIRST) - 1], alone, seconds)
 
 
 def _compared(functions: Mapping[str, OwnFunction], data: Data, right: list[float]) -> tuple[float, int | None, float]:

@@ -193,6 +193,17 @@ def scattered(
     return xpad if cut < 0 else xpad[:, cut : cut + H, cut : cut + W]
 
 
+#: What is said of the mistake of ``cut_from_behind``.
+FROM_BEHIND = (
+    "Are the pads cut off with [pad:-pad]? Where pad is 0, that is [0:0], which is empty: write pad : pad + H."
+)
+
+
+def cut_from_behind(right: Callable[..., Array]) -> Callable[..., Array]:
+    """Return the mistake of a slice ``pad:-pad`` in a function whose result has the axes (N, H, W, C)."""
+    return lambda **arguments: right(**arguments) if arguments["pad"] else right(**arguments)[:, :0, :0]
+
+
 def _scatter(order: tuple[str, ...] = (), **mistake: Any) -> Callable[..., Array]:
     """Return a mistake of col2im; ``order`` is that in which the axes of cols are taken."""
     letters = ("N", "OH", "OW", "KH", "KW", "C")
@@ -227,6 +238,7 @@ COL2IM = Exercise(
         Misreading(
             "Are the pads not cut off? The images are rows pad to pad + H, columns pad to pad + W.", _scatter(cut=-1)
         ),
+        Misreading(FROM_BEHIND, cut_from_behind(right_col2im)),
         Misreading(
             "Are the pads cut off at the bottom and right only? The images begin at row pad, column pad.",
             _scatter(cut=0),

@@ -11,7 +11,7 @@ from ...kernels.reference import conv
 from ..bugs.chapter03 import broken_conv2d_dx
 from ..cases import Fill, Geometry, phases
 from ..exercise import Chapter, Exercise, Hunt, Misreading, Result
-from .chapter02 import scattered
+from .chapter02 import FROM_BEHIND, cut_from_behind, scattered
 
 DY = Result("dy", ("N", "OH", "OW", "F"))
 
@@ -218,6 +218,7 @@ CONV2D_DX = Exercise(
             _scatter(step=1),
         ),
         Misreading("Are the pads not cut off? dx has the shape of x.", _scatter(cut=-1)),
+        Misreading(FROM_BEHIND, cut_from_behind(right_dx)),
         Misreading(
             "Are the pads cut off at the bottom and right only? The images begin at row pad, column pad.",
             _scatter(cut=0),

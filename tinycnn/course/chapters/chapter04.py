@@ -12,7 +12,7 @@ from ...kernels.reference import pool
 from ..bugs.chapter04 import broken_max_pool2d_dx
 from ..cases import TOLERANCE, Fill, Geometry, phases, phases_with_hard_cases
 from ..exercise import Case, Chapter, Exercise, Hunt, Misreading, Phase, Result
-from .chapter02 import scattered
+from .chapter02 import FROM_BEHIND, cut_from_behind, scattered
 from .chapter03 import first_only, without_last
 
 Y = Result("y", ("N", "OH", "OW", "C"))
@@ -309,6 +309,7 @@ MAX_POOL2D_DX = Exercise(
             _sent_back(step=1),
         ),
         Misreading("Are the pads not cut off? dx has the shape of x.", _sent_back(cut=-1)),
+        Misreading(FROM_BEHIND, cut_from_behind(right_max_dx)),
         Misreading(
             "Are the pads cut off at the bottom and right only? The images begin at row pad, column pad.",
             _sent_back(cut=0),
@@ -458,6 +459,10 @@ AVERAGE_POOL2D = Exercise(
             "Is it the sum? Divide by the number of pixels.",
             lambda **a: taps(**a, fill=0.0).sum((3, 4)),
         ),
+        Misreading(
+            "Does the divisor lack the axis of the channels (axis C)? NumPy aligns the last axes: counts[:, :, None].",
+            lambda x, **a: taps(x, **a, fill=0.0).sum((3, 4)) / right_counts(x.shape[1], x.shape[2], **a),
+        ),
         Misreading("Is it the largest pixel? The average is wanted.", lambda **a: right_max(**a)[0]),
         Misreading(
             "Is the stride left out? Window (i, j) begins at row i*stride, column j*stride of xpad.", _totals(1)
@@ -546,6 +551,7 @@ AVERAGE_POOL2D_DX = Exercise(
             _shared(step=1),
         ),
         Misreading("Are the pads not cut off? dx has the shape of x.", _shared(cut=-1)),
+        Misreading(FROM_BEHIND, cut_from_behind(right_average_dx)),
         Misreading(
             "Are the pads cut off at the bottom and right only? The images begin at row pad, column pad.",
             _shared(cut=0),
