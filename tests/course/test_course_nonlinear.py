@@ -63,6 +63,23 @@ def test_results_that_are_alike_are_found():
     assert not same("a", 1.0)
     assert same((1.0, np.ones(2)), [1.0, np.ones(2)])
     assert not same((1.0, np.ones(2)), (1.0, np.ones(3)))
+    assert same(None, None)
+    assert same([1.0, None], [1.0, None])
+    assert not same(None, 1.0)
+    assert not same(1.0, None)
+
+
+@pytest.mark.parametrize(
+    ("old", "returned"), [("return result", "None"), ("return result", "{}"), ("return result", "[1]")]
+)
+def test_the_same_wrong_thing_twice_is_no_memory(old, returned, tmp_path):
+    source = (ROOT / "tinycnn" / "course" / "solutions" / "chapter10.py").read_text("utf-8")
+    path = tmp_path / "chapter10.py"
+    path.write_text(source.replace(old, f"return {returned}"), "utf-8")
+    chapter = chapters.chapter("chapter10")
+    [outcome] = grading.grade(chapter._replace(exercises=(chapter10.SMOOTHED,)), path).outcomes
+    assert "must return an array (E) = " in outcome.lines[0]
+    assert not any("Called again" in line for line in outcome.lines)
 
 
 def test_the_size_of_a_case_counts_no_nan():

@@ -199,7 +199,7 @@ class _Grading:
             failed = [seen for seen in self.seen if seen.problem is not None]
             if failed:
                 smallest = min(failed, key=lambda seen: seen.case.size)
-                if not self.stopped and any(map(self._remembers, [smallest, *self.seen[-AGAIN:]])):
+                if not self.stopped and self._remembers([smallest, *self.seen[-AGAIN:]]):
                     return self._failed(smallest, [_REMEMBERS])
                 self._look_further()
                 return self._failed(smallest, self._mistakes(smallest))
@@ -257,12 +257,15 @@ class _Grading:
     def _failing(self) -> bool:
         return any(seen.problem is not None for seen in self.seen)
 
-    def _remembers(self, seen: _Seen) -> bool:
+    def _remembers(self, calls: list[_Seen]) -> bool:
         """Return whether the function returns something else when it is called again, as if it kept something."""
-        if seen.answer.kind != "returned":
-            return False
-        again = self.learner.call(self.exercise.name, *seen.case.arguments.values())
-        return again.kind == "returned" and not same(seen.answer.details["result"], again.details["result"])
+        limit = time.monotonic() + LOOKING
+        for seen in calls:
+            if seen.answer.kind == "returned" and time.monotonic() < limit:
+                again = self.learner.call(self.exercise.name, *seen.case.arguments.values())
+                if again.kind == "returned" and not same(seen.answer.details["result"], again.details["result"]):
+                    return True
+        return False
 
     def _failed(self, worst: _Seen, mistakes: list[str]) -> Outcome:
         """Describe a failure."""

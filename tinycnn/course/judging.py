@@ -225,10 +225,12 @@ def _problem_of_word(name: str, number: int, result: Result, got: Any, expected:
 
 def same(would: Any, got: Any) -> bool:
     """Return whether two results are equal up to rounding; ``would`` is one that could be right."""
-    if isinstance(would, tuple):
+    if isinstance(would, tuple | list):
         return isinstance(got, tuple | list) and len(got) == len(would) and all(map(same, would, got))
     if isinstance(would, str):
         return bool(would == got)
+    if not isinstance(would, int | float | np.ndarray | np.generic):
+        return kind_of(would) == kind_of(got)
     if not isinstance(got, int | float | np.ndarray | np.generic) or np.shape(would) != np.shape(got):
         return False
     return bool(np.allclose(would, got, rtol=1e-9, atol=1e-9, equal_nan=True))
