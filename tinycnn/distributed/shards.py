@@ -15,7 +15,7 @@ _UNIT = 16
 
 
 class Shard(NamedTuple):
-    """Some neighbouring images of a batch; it stands for a :class:`Batch`.
+    """Some neighbouring images of a batch; it stands for a ``Batch``.
 
     ``weight`` is how much the loss of each image counts in the mean over the whole batch, so that gradients just add
     up, ``limits`` where in that batch the images lie, and ``row`` which of its rank's shards it is.
