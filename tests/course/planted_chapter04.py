@@ -67,6 +67,9 @@ ERRORS = (
         "max_pool2d_dx", "overwrites where it won", "+= dy * won", "= np.where(won, dy, dxpad[:, rows, columns])", "+="
     ),
     _error("max_pool2d_dx", "every pixel gets dy", "argmax == p * KW + q", "1", "every pixel of a window"),
+    _error(
+        "max_pool2d_dx", "winners of the first channel", "argmax ==", "argmax[..., :1] ==", "first channel's winners"
+    ),
     _error("max_pool2d_dx", "shared out", "argmax == p * KW + q", "1 / (KH * KW)", "shared out"),
     _error("max_pool2d_dx", "argmax by columns", "p * KW + q", "q * KH + p", "p*KW + q"),
     _error("max_pool2d_dx", "stride forgotten", _BOTH, _APART, "stride missing"),

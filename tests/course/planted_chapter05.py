@@ -29,6 +29,8 @@ ERRORS = (
     _error("relu_dx", "dy left out", _SLOPE, "(y > 0) * 1.0", "dy left out"),
     _error("relu_dx", "multiplied by y", _SLOPE, "dy * y", "multiplied by y"),
     _error("relu_dx", "sign of dy", _SLOPE, "np.maximum(dy, 0) * (y > 0)", "sign of dy"),
+    _error("relu_dx", "leaky", _SLOPE, "dy * np.where(y > 0, 1, 0.001)", "leaky"),
+    _error("relu_dx", "mask inverted", _SLOPE, "dy * (y <= 0)", "other way round"),
     _error("sigmoid", "overflow", _SIGMOID, "np.exp(x) / (1 + np.exp(x))", "overflow for a large x"),
     _error("sigmoid", "minus missing", _SIGMOID, "1 / (1 + np.exp(x))", "minus missing"),
     _error("sigmoid", "parentheses missing", _SIGMOID, "1 / 1 + np.exp(-x)", "parentheses missing"),

@@ -53,6 +53,17 @@ ERRORS = (
     _error("cross_entropy_dlogits", "1 not subtracted", _MINUS, "pass", "1 not subtracted"),
     _error("cross_entropy_dlogits", "dlosses left out", _TIMES, "dlogits", "dlosses left out"),
     _error("cross_entropy_dlogits", "sign", _TIMES, "-dlogits * dlosses[:, None]", "sign wrong"),
+    _error("cross_entropy_dlogits", "first weight for all", _TIMES, "dlogits * dlosses[0]", "count for all"),
+    _error("cross_entropy_dlogits", "labels of the neighbours", "labels]", "np.roll(labels, 1)]", "neighbour"),
+    _error("cross_entropy_dlogits", "slope of a sigmoid", _TIMES, f"p * (1 - p) * {_TIMES}", "p * (1 - p)"),
+    _error(
+        "cross_entropy_dlogits",
+        "true class only",
+        _TIMES,
+        f"np.where(dlogits < p, {_TIMES}, 0)",
+        "Do only the labels get a gradient?",
+    ),
+    _error("cross_entropy_dlogits", "a thousandth too small", _TIMES, f"0.999 * {_TIMES}", "is -0.999; -1 is right"),
     _error("cross_entropy_dlogits", "p changed in place", "p.copy()", "p", "argument p in place"),
     _error("cross_entropy_dlogits", "all columns", _MINUS, "dlogits[:, labels] -= 1", "in all rows"),
     _error("cross_entropy_dlogits", "mean twice", _TIMES, f"{_TIMES} / len(p)", "divided by N too"),
@@ -88,6 +99,8 @@ ERRORS = (
     _error(
         "softmax_dx", "sum over the samples", _MEAN, "(dy * y).sum(axis=0, keepdims=True)", "over the samples (axis N)"
     ),
+    _error("softmax_dx", "sum over all", _MEAN, "(dy * y).sum()", "over all numbers"),
+    _error("softmax_dx", "sum of dy alone", _MEAN, "dy.sum(axis=1, keepdims=True)", "sum of dy, without y"),
     _error("softmax_dx", "sum added", _DX, "y * (dy + mean)", "sum added"),
     _error("softmax_dx", "plain mean", _MEAN, "dy.mean(axis=1, keepdims=True)", "plain mean"),
     _error("softmax_dx", "factor y missing", _DX, "dy - mean", "factor y in front missing"),

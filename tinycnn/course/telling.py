@@ -121,5 +121,5 @@ def _nested(values: Any) -> str:
 
 
 def _number(value: Any) -> str:
-    """Return a number as short as it can be."""
-    return f"{value:.6g}"
+    """Return a number as short as it can be; minus zero is zero."""
+    return f"{value + 0.0:.6g}"

@@ -277,6 +277,10 @@ MAX_POOL2D_DX = Exercise(
         Misreading(_SUMS, _replaced),
         Misreading(_SUMS, _replaced_by_taps),
         Misreading(
+            "Do the first channel's winners serve for all channels (axis C)? Each channel has its own in argmax.",
+            _sent_back(lambda argmax, p, q, KH, KW: argmax[..., :1] == p * KW + q),
+        ),
+        Misreading(
             "Does every pixel of a window get dy? Only the largest does: where argmax == p*KW + q.",
             _sent_back(lambda argmax, p, q, KH, KW: 1),
         ),

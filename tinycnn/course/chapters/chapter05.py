@@ -116,6 +116,13 @@ RELU_DX = Exercise(
         ),
         Misreading("Is it the other way round? dy passes where y > 0.", lambda dy, y: np.where(y > 0, 0, dy)),
         Misreading("Is the sign wrong?", lambda dy, y: -dy * (y > 0)),
+        *(
+            Misreading(
+                "Does something of dy pass where y is 0? That is the slope of a leaky ReLU; here it is 0.",
+                lambda dy, y, slope=slope: dy * np.where(y > 0, 1, slope),
+            )
+            for slope in (0.001, 0.01, 0.1, 0.2)
+        ),
         Misreading("Is the slope at the kink 1/2? Here it is taken as 0.", lambda dy, y: dy * np.heaviside(y, 0.5)),
         Misreading("Is dx divided by N? The loss has done that already.", lambda dy, y: dy * (y > 0) / len(dy)),
         Misreading("Is only the first sample computed (axis N)?", lambda dy, y: _first_row(dy * (y > 0))),

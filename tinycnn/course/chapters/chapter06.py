@@ -354,6 +354,13 @@ CROSS_ENTROPY_DLOGITS = Exercise(
             "Are the labels counted from 1? They begin with 0.",
             lambda dlosses, p, labels: right_dlogits(dlosses, p, (labels - 1) % p.shape[1]),
         ),
+        *(
+            Misreading(
+                "Has each sample the label of its neighbour in the batch (axis N)? The class of sample n is labels[n].",
+                lambda dlosses, p, labels, by=by: right_dlogits(dlosses, p, np.roll(labels, by)),
+            )
+            for by in (1, -1)
+        ),
         Misreading(
             "Does each column of a label get the 1 subtracted, in all rows? Index with both: [np.arange(N), labels].",
             lambda dlosses, p, labels: (p - one_hot(labels, p.shape[1]).max(axis=0)) * dlosses[:, None],
