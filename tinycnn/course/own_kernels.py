@@ -74,7 +74,8 @@ class OwnFunction(NamedTuple):
             raise OwnFunctionError(
                 f"{self.name} returned {type(returned).__name__}; an array of shape {shape} is right"
             )
-        if returned.shape != shape or returned.dtype.kind != dtype.kind:
+        kinds = "iu" if dtype.kind == "i" else dtype.kind
+        if returned.shape != shape or returned.dtype.kind not in kinds:
             got = f"an array of {returned.dtype} with the shape {returned.shape}"
             raise OwnFunctionError(f"{self.name} returned {got}; {dtype} with the shape {shape} is right")
         return returned.astype(dtype, copy=False)
