@@ -230,3 +230,63 @@ def test_a_temporary_file_belongs_to_its_user_alone(tmp_path):
     os.close(handle)
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     assert len(path.name) < 70
+
+
+# A table that a spreadsheet shows ----------------------------------------------------------------------------------
+
+
+class Spreadsheet(callbacks.Callback):
+    """Keep a file from being written between two epochs of a fit, as a spreadsheet does that shows it."""
+
+    def __init__(self, path, opened, closed=None):
+        self.patch, self.path, self.opened, self.closed = pytest.MonkeyPatch(), path, opened, closed
+
+    def on_epoch_begin(self, epoch, logs=None):
+        if epoch == self.opened:
+            self.patch.setattr("builtins.open", self.refuse)
+        if epoch == self.closed:
+            self.patch.undo()
+
+    def refuse(self, file, mode="r", *given, real=open, **named):
+        if file == self.path and "a" in mode:
+            raise PermissionError(13, "Permission denied", str(file))
+        return real(file, mode, *given, **named)
+
+
+@pytest.fixture
+def shown(tmp_path):
+    """Return a function that fits while a spreadsheet shows the table, and the table's path."""
+    path, sheets = tmp_path / "shown.csv", []
+
+    def fit(logger, epochs, opened, closed=None):
+        sheets.append(Spreadsheet(path, opened, closed))
+        small_model().fit(X, Y, epochs=epochs, verbose=0, callbacks=[sheets[-1], logger])
+
+    yield fit, path
+    sheets[-1].patch.undo()
+
+
+@pytest.mark.parametrize("append", [False, True])
+def test_a_training_goes_on_while_a_spreadsheet_shows_its_table(tmp_path, windows, clock, shown, append):
+    fit, path = shown
+    small_model().fit(X, Y, epochs=6, verbose=0, callbacks=[callbacks.CSVLogger(tmp_path / "free.csv")])
+    with pytest.warns(UserWarning, match="the training goes on") as warned:
+        fit(callbacks.CSVLogger(path, append=append), 6, 2, 4)
+    assert path.read_bytes() == (tmp_path / "free.csv").read_bytes()
+    [warning] = warned
+    assert f"cannot write {path}: another program has had it open for 2 s" in str(warning.message)
+
+
+@pytest.mark.filterwarnings("ignore:.*the training goes on")
+def test_a_table_that_is_shown_to_the_end_is_an_error_then(windows, clock, shown):
+    fit, path = shown
+    logger = callbacks.CSVLogger(path)
+    with pytest.raises(PermissionError, match="another program has had it open"):
+        fit(logger, 3, 1)
+    assert logger.get_state()["text"].count("\n") == 4  # the names of the columns and three rows
+
+
+def test_elsewhere_a_table_that_cannot_be_written_ends_the_fit(shown):
+    fit, path = shown
+    with pytest.raises(PermissionError, match=f"cannot write {path}"):
+        fit(callbacks.CSVLogger(path), 3, 1)

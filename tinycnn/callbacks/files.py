@@ -4,13 +4,15 @@ import csv
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from io import StringIO
 from pathlib import Path
 from string import Formatter
-from typing import Any, TextIO
+from typing import Any
 
+from ..core import system
 from ..core.checks import boolean, path, real
 from ..core.checks import save_freq as checked_save_freq
-from ..core.files import check_destination, make_folder, write_whole
+from ..core.files import append_text, check_destination, make_folder, write_whole
 from ..core.messages import shown
 from ..training.callback import Callback, Logs
 from ..training.non_finite import bad_weight
@@ -19,6 +21,9 @@ from .monitor import MonitorCallback
 
 class CSVLogger(Callback):
     """Write one line per epoch to a CSV file, at once, so that an interrupted run loses nothing.
+
+    Where another program keeps the file from being written, as a spreadsheet on Windows does, a warning says so, and
+    the lines are written as soon as that is possible.
 
     Parameters
     ----------
@@ -50,21 +55,39 @@ class CSVLogger(Callback):
                     "append=True cannot add rows to it; give another filename or separator"
                 )
             if self._columns is not None and not text.endswith(("\n", "\r")):
-                with self.filename.open("a", newline="", encoding="utf-8") as file:
-                    file.write("\n")
+                append_text(self.filename, "\n")
         self._left_out: set[str] = set()
+        self._kept = ""  # rows that could not be written yet
         if self._columns is None:
             write_whole(self.filename, b"")
 
     def on_epoch_end(self, epoch: int, logs: Logs) -> None:
-        with self.filename.open("a", newline="", encoding="utf-8") as file:
-            self._write(file, {"epoch": epoch, **logs})
+        told = bool(self._kept)
+        self._kept += self._lines({"epoch": epoch, **logs})
+        try:
+            append_text(self.filename, self._kept)
+        except PermissionError as error:
+            # On Windows a spreadsheet that shows the file keeps others from writing it. A long training goes on.
+            if system.can_replace_open_files():
+                raise
+            if not told:
+                message = (
+                    f"{error}. Meanwhile the training goes on, and the rows are written as soon as that is possible"
+                )
+                warnings.warn(message, UserWarning, stacklevel=2)
+        else:
+            self._kept = ""
+
+    def on_train_end(self, logs: Logs | None = None) -> None:
+        if self._kept:
+            append_text(self.filename, self._kept)
+            self._kept = ""
 
     def get_state(self) -> dict[str, Any]:
         if not self.filename.exists():
-            return {"columns": self._columns, "text": ""}
+            return {"columns": self._columns, "text": self._kept}
         with self._reading(), self.filename.open(newline="", encoding="utf-8") as file:
-            return {"columns": self._columns, "text": file.read()}
+            return {"columns": self._columns, "text": file.read() + self._kept}
 
     @contextmanager
     def _reading(self) -> Iterator[None]:
@@ -78,11 +101,11 @@ class CSVLogger(Callback):
 
     def set_state(self, state: dict[str, Any]) -> None:
         # This drops the rows of epochs that will be trained again, and brings back those before them.
-        self._columns = state["columns"]
+        self._columns, self._kept = state["columns"], ""
         write_whole(self.filename, state["text"].encode())
 
-    def _write(self, file: TextIO, row: dict[str, float]) -> None:
-        """Write a row, and before the first one the names of the columns."""
+    def _lines(self, row: dict[str, float]) -> str:
+        """Return the line of a row, with the names of the columns before the first one."""
         first = self._columns is None
         left_out = set(row) - set(self._columns or row) - self._left_out
         if left_out and self.append:
@@ -93,10 +116,12 @@ class CSVLogger(Callback):
             )
             self._left_out |= left_out
         self._columns = self._columns or list(row)
-        writer = csv.DictWriter(file, self._columns, restval="", extrasaction="ignore", delimiter=self.separator)
+        lines = StringIO(newline="")
+        writer = csv.DictWriter(lines, self._columns, restval="", extrasaction="ignore", delimiter=self.separator)
         if first:
             writer.writeheader()
         writer.writerow(row)
+        return lines.getvalue()
 
 
 class ModelCheckpoint(MonitorCallback):

@@ -280,6 +280,27 @@ def _patiently(operation: Callable[[], T]) -> T:
         pause = min(2 * pause, _LONGEST_PAUSE)
 
 
+def append_text(path: str | os.PathLike[str], text: str) -> None:
+    """Add text to the end of a file; on Windows, wait a while if another program has it open, such as a spreadsheet.
+
+    Line ends are written as they are, and a file that is not there is made.
+
+    Raises
+    ------
+    OSError
+        If it cannot be written; the message names it and the reason.
+    """
+
+    def add() -> None:
+        with open(path, "a", newline="", encoding="utf-8") as file:
+            file.write(text)
+
+    try:
+        _patiently(add)
+    except OSError as error:
+        raise _cannot_write(Path(path), error, error.strerror or str(error)) from error
+
+
 def delete(path: str | os.PathLike[str]) -> None:
     """Delete a file if there is one; on Windows, wait a while if another program has it open.
 
