@@ -191,8 +191,9 @@ def turned(z, start, scale, image):
     nothing = z.dtype.type(0)
     for at in range(0, image.size, scale.size):
         for c in range(scale.size):
-            value = z[start + at + c]
-            image[at + c] = value if scale[c] > nothing else (-value if scale[c] < nothing else scale[c] * value)
+            # A signed index may count from the end, so the compiler would load a number at a time.
+            value, place = z[np.uint64(start + at + c)], np.uint64(at + c)
+            image[place] = value if scale[c] > nothing else (-value if scale[c] < nothing else scale[c] * value)
 
 
 @helper

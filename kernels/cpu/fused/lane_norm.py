@@ -184,14 +184,15 @@ def _statistics(chunk, worker, cut, partial, totals, mean, variance):
     for part in range(cut.chunks):
         first, last, lanes = part_of(cut, part)
         for c in range(C):
-            means[c] += (last - first) * lanes * partial[2 * part * C + c]
+            # A signed index may count from the end, so the compiler would load a number at a time.
+            means[c] += (last - first) * lanes * partial[np.uint64(2 * part * C + c)]
     for c in range(C):
         means[c] /= count
     for part in range(cut.chunks):
         first, last, lanes = part_of(cut, part)
         for c in range(C):
-            deviation = partial[2 * part * C + c] - means[c]
-            squares[c] += partial[(2 * part + 1) * C + c] + (last - first) * lanes * deviation * deviation
+            deviation = partial[np.uint64(2 * part * C + c)] - means[c]
+            squares[c] += partial[np.uint64((2 * part + 1) * C + c)] + (last - first) * lanes * deviation * deviation
     for c in range(C):
         mean[c], variance[c] = means[c], squares[c] / count
 

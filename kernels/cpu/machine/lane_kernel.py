@@ -19,7 +19,6 @@ Each sum goes over the steps in order, in blocks that begin at zero.
 """
 
 import functools
-import platform
 
 import numba
 import numpy as np
@@ -31,11 +30,11 @@ from numba.extending import intrinsic
 from .jit import by_itself, helper
 from .memory import address
 from .transpose import square_side, transposed
-from .vectors import VECTOR_BYTES, VectorTypes
+from .vectors import REGISTERS, VECTOR_BYTES, VectorTypes
 
 LANES = 16
 _INDEX = ir.IntType(64)
-_MANY = VECTOR_BYTES == 64 or platform.machine().lower() in ("aarch64", "arm64")  # 32 registers; 16 elsewhere
+_MANY = REGISTERS == 32
 
 #: Heights and widths of the tiles of both products, and how many sums leave registers for what they are made of.
 SUMS = 24 if _MANY else 12

@@ -31,13 +31,13 @@ from numba.extending import intrinsic
 
 from .jit import by_itself, helper
 from .memory import address, copy
-from .vectors import VECTOR_BYTES, VectorTypes
+from .vectors import REGISTERS, VECTOR_BYTES, VectorTypes
 
 _BOOL, _INT, _INDEX = ir.IntType(1), ir.IntType(32), ir.IntType(64)
 
 TALL = (8, 4, 2, 1)  # heights of tiles that are one vector wide
 # The heights of tiles that are two vectors wide: they use 2 * height + 3 of 32 registers, or of 16.
-WIDE = TALL if VECTOR_BYTES == 64 else (6, 4, 2, 1)
+WIDE = TALL if REGISTERS == 32 else (6, 4, 2, 1)
 DEPTH = 256  # steps after which sums go to memory: this many rows of a panel stay in the nearest cache
 
 

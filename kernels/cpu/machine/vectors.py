@@ -16,16 +16,18 @@ from numba.core.registry import cpu_target
 _INT, _INDEX = ir.IntType(32), ir.IntType(64)
 
 
-def vector_bytes():
-    """Return the width of the vector registers that Numba compiles for, in bytes."""
-    _, _, features = cpu_target.target_context.codegen().magic_tuple()
+def vector_registers():
+    """Return the width of the vector registers that Numba compiles for, in bytes, and their number."""
+    triple, _, features = cpu_target.target_context.codegen().magic_tuple()
     present = {feature for feature in features.split(",") if feature.startswith("+")}
+    if triple.startswith(("aarch64", "arm64")):
+        return 16, 32
     if "+avx512f" in present:
-        return 64
-    return 32 if "+avx" in present else 16
+        return 64, 32
+    return 32 if "+avx" in present else 16, 16
 
 
-VECTOR_BYTES = vector_bytes()
+VECTOR_BYTES, REGISTERS = vector_registers()
 
 
 class VectorTypes:
