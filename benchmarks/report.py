@@ -25,6 +25,7 @@ import search
 import speedrun
 import speedrun_choice
 import startup
+import thread_layers
 import together
 from networks import PUBLISHED
 from peers import ALL_OURS
@@ -43,6 +44,7 @@ TABLES = {
     "speedrun": speedrun.tables,
     "speedrun_choice": speedrun_choice.tables,
     "startup": startup.tables,
+    "thread_layers": thread_layers.tables,
     "together": together.tables,
 }
 ROOFLINE = """![Operations per second of every kernel over its operations per byte, both axes logarithmic, below

@@ -1,5 +1,6 @@
 """What test files in different folders share."""
 
+import contextlib
 import functools
 import hashlib
 import importlib
@@ -40,10 +41,11 @@ def has(thing):
     if thing.startswith("/"):
         return os.path.exists(thing)
     module, _, name = thing.rpartition(".")
-    try:
-        return hasattr(importlib.import_module(module), name) if module else bool(importlib.import_module(thing))
-    except ImportError:
-        return False
+    with contextlib.suppress(ImportError):
+        if module and hasattr(importlib.import_module(module), name):
+            return True
+        return bool(importlib.import_module(thing))
+    return False
 
 
 def cores():

@@ -1,5 +1,6 @@
 """Parallel code gives the same bits for any number of threads, launches safely, uses one BLAS thread, and is cached."""
 
+import hashlib
 import json
 import os
 import subprocess
@@ -10,6 +11,7 @@ from pathlib import Path
 import numba
 import numpy as np
 import pytest
+from layers_of_threads import LAYERS, on_layer
 from threadpoolctl import threadpool_info
 
 from tinycnn.kernels import cpu, reference
@@ -22,7 +24,7 @@ ROOT = Path(__file__).parents[2]
 
 def run_python(code, **environment):
     """Return the standard output of a fresh interpreter that finds the package as this one does."""
-    search = os.pathsep.join([str(ROOT), str(Path(__file__).parent)])
+    search = os.pathsep.join(map(str, (ROOT, ROOT / "tests", Path(__file__).parent)))
     variables = {**os.environ, "PYTHONPATH": search, **environment}
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=300, env=variables)
     assert result.returncode == 0, result.stderr
@@ -100,24 +102,40 @@ def digests(name, arguments):
 
 
 def compare_thread_counts():
-    """Return for each kernel the numbers of threads whose bits differ from one thread's; runs in its own process."""
+    """Return what this process, which runs nothing else, computes with any number of threads.
+
+    Returns
+    -------
+    dict
+        Numba's kind of threads, for each kernel the numbers of threads whose bits differ from one thread's, and
+        checksums of these.
+    """
     import numba
 
-    different = {}
+    different, sums = {}, {}
     for name, arguments in large_arguments().items():
         results = []
         for threads in (1, 2, 3, 4):
             numba.set_num_threads(threads)
             results.append(digests(name, arguments))
         different[name] = [threads for threads, r in enumerate(results, 1) if r != results[0]]
-    return different
+        sums[name] = checksum(results[0])
+    return {"layer": numba.threading_layer(), "different": different, "sums": sums}
 
 
-def test_bits_do_not_depend_on_the_number_of_threads():
+def checksum(results):
+    """Return a checksum of results as :func:`digests` returns them."""
+    return hashlib.sha256(b"".join(results)).hexdigest()
+
+
+@pytest.mark.parametrize("layer", LAYERS)
+def test_bits_do_not_depend_on_the_number_of_threads_nor_on_their_kind(layer):
     assert sorted(large_arguments()) == sorted(reference.__all__), "every kernel needs an entry in large_arguments"
     code = "import json, test_kernels_threads as t; print(json.dumps(t.compare_thread_counts()))"
-    different = json.loads(run_python(code, NUMBA_NUM_THREADS="4"))
-    assert different == {name: [] for name in reference.__all__}
+    found = json.loads(run_python(code, NUMBA_NUM_THREADS="4", **on_layer(layer)))
+    assert found["layer"] == layer
+    assert found["different"] == {name: [] for name in reference.__all__}
+    assert found["sums"] == {name: checksum(digests(name, given)) for name, given in large_arguments().items()}
 
 
 def test_little_work_stays_on_the_calling_thread(monkeypatch):
@@ -235,7 +253,7 @@ def is_real(value):
     return isinstance(value, np.ndarray) and value.dtype.kind == "f"
 
 
-@pytest.mark.parametrize("layer", ["omp", "workqueue"])
+@pytest.mark.parametrize("layer", LAYERS)
 def test_two_python_threads_at_once(layer):
     """Numba's workqueue ends the process if two threads enter it at once, so a lock keeps launches apart."""
     code = """
@@ -256,13 +274,11 @@ workers = [threading.Thread(target=work) for _ in range(3)]
 [w.join() for w in workers]
 print("wrong:", wrong)
 """
-    if layer == "omp":
-        pytest.importorskip("numba.np.ufunc.omppool")
-    assert run_python(code, NUMBA_THREADING_LAYER=layer).strip() == "wrong: []"
+    assert run_python(code, **on_layer(layer)).strip() == "wrong: []"
 
 
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="this platform cannot fork")
-@pytest.mark.parametrize("layer", ["omp", "workqueue"])
+@pytest.mark.needs("os.fork")
+@pytest.mark.parametrize("layer", LAYERS)
 def test_a_forked_child_is_told_the_cure(layer):
     code = """
 import os, sys, numpy as np
@@ -280,15 +296,14 @@ if child == 0:
 print("exit", os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
 cpu.relu_forward(np.ones(5))
 """
-    if layer == "omp":
-        pytest.importorskip("numba.np.ufunc.omppool")
-    output = run_python(code, NUMBA_THREADING_LAYER=layer, PYTHONWARNINGS="ignore")
+    output = run_python(code, PYTHONWARNINGS="ignore", **on_layer(layer))
     assert "'spawn'" in output
     assert "exit 7" in output
 
 
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="this platform cannot fork")
-def test_a_child_forked_before_the_first_launch_may_launch():
+@pytest.mark.needs("os.fork")
+@pytest.mark.parametrize("layer", LAYERS)
+def test_a_child_forked_before_the_first_launch_may_launch(layer):
     code = """
 import os, numpy as np
 from tinycnn.kernels import cpu
@@ -297,7 +312,7 @@ if child == 0:
     os._exit(int(cpu.relu_forward(np.full(5, -1.0)).sum()))
 print("exit", os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
 """
-    assert "exit 0" in run_python(code)
+    assert "exit 0" in run_python(code, **on_layer(layer))
 
 
 def blas_threads():
@@ -439,7 +454,7 @@ def test_the_cache_falls_back_to_a_private_folder(tmp_path):
     assert folder.parent.stat().st_mode & 0o77 == 0
 
 
-@pytest.mark.skipif(not hasattr(os, "getuid"), reason="Windows has other rights of access")
+@pytest.mark.needs("os.getuid")
 def test_a_folder_that_others_may_write_to_is_not_used(tmp_path):
     """Cached code is run, so it must not come from a folder into which anyone can write."""
     assert jit._is_ours(tmp_path)

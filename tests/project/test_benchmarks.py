@@ -60,6 +60,21 @@ def test_a_record_that_cannot_be_written_is_refused_before_the_measurement(
 
 
 @pytest.mark.slow
+def test_kinds_of_threads_are_measured_in_turn_and_one_that_is_missing_is_named(tmp_path: Path) -> None:
+    options = "--rounds 2 --seconds 0.01 --threads 2 --json"
+    printed = script("thread_layers", *options.split(), str(tmp_path / "record.json"))
+    record = json.loads((tmp_path / "record.json").read_text())
+    found = {result["layer"]: result for result in record["results"]}
+    assert list(found) == ["omp", "tbb", "workqueue"]
+    assert len(found["workqueue"]["rounds"]) == 2
+    for result in found.values():
+        for times in result["rounds"]:
+            assert 0 < times["few"] < times["many"]
+        assert result["rounds"] or f"- {result['layer']}: {result['missing']}" in printed
+    assert "| workqueue |" in printed
+
+
+@pytest.mark.slow
 def test_a_comparison_keeps_every_time_and_names_who_is_missing(tmp_path: Path) -> None:
     # ONNX Runtime is not installed, or if it is, cannot train.
     printed = script(

@@ -12,7 +12,7 @@ from pretend_windows import ALSO_MISSING, MISSING, MISSING_MODULES, refuse
 ROOT = Path(__file__).parents[2]
 
 
-@pytest.mark.parametrize("thing", ["os", "os.path", "os.path.join", "/", "collections.abc"])
+@pytest.mark.parametrize("thing", ["os", "os.path", "os.path.join", "/", "collections.abc", "wsgiref.util"])
 def test_what_is_there(thing):
     assert has(thing)
 

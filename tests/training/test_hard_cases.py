@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from layers_of_threads import LAYERS, on_layer
 
 import tinycnn
 from tinycnn import Sequential, layers, optimizers
@@ -84,20 +85,18 @@ def fit_at_once_and_alone():
 
 
 def run_python(code, **environment):
-    search = os.pathsep.join([str(ROOT), str(Path(__file__).parent)])
+    search = os.pathsep.join(map(str, (ROOT, ROOT / "tests", Path(__file__).parent)))
     variables = {**os.environ, "PYTHONPATH": search, **environment}
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=300, env=variables)
     assert done.returncode == 0, done.stderr
     return done.stdout.strip()
 
 
-@pytest.mark.parametrize("layer", ["omp", "workqueue"])
+@pytest.mark.parametrize("layer", LAYERS)
 def test_two_fits_at_once_are_two_fits_alone(layer):
     """Numba's workqueue would end the process if two Python threads entered it at the same time."""
-    if layer == "omp":
-        pytest.importorskip("numba.np.ufunc.omppool")
     code = "import test_hard_cases as t; print(t.fit_at_once_and_alone())"
-    assert run_python(code, NUMBA_THREADING_LAYER=layer) == "True"
+    assert run_python(code, **on_layer(layer)) == "True"
 
 
 def test_a_model_that_is_asked_by_several_threads_at_once():
