@@ -25,7 +25,7 @@ NAME, EPOCHS = "ladder_03", 2
 #: After which step the training of the picture is forked, with how many times the learning rate, and where it ends.
 FORKED, TIMES, STEPS = 120, 10, 420
 #: The width of the pictures, and the height of each: as much as has to be seen.
-WIDTH, HEIGHTS = 1280, {"values": 1120, "gradients": 1465, "training": 1000}
+WIDTH, HEIGHTS = 1280, {"values": 960, "gradients": 1326, "training": 1000}
 
 
 def session() -> Session:
@@ -43,6 +43,7 @@ def session() -> Session:
 def photographed(page: Any, name: str) -> None:
     """Save what the page shows."""
     page.set_viewport_size({"width": WIDTH, "height": HEIGHTS[name]})
+    page.locator("h1").click()  # it takes the last message away
     page.wait_for_timeout(1500)
     page.screenshot(path=IMAGES / f"explore_{name}.png")
 

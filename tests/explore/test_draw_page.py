@@ -283,4 +283,6 @@ def test_after_a_refused_file_nobody_takes_the_old_answer_for_its_own(browser: A
         said.filter(has_text="What is shown is from before.").wait_for()
         assert said.evaluate("(one) => getComputedStyle(one).color") == "rgb(176, 0, 32)"
         assert follow.is_hidden()
+        surface = page.locator(".surface").bounding_box()
+        assert page.locator(".studio .bars").bounding_box()["y"] < surface["y"] + surface["height"]  # beside it
     context.close()

@@ -103,7 +103,7 @@ def test_the_matrix_turns_its_pages_by_keyboard(page: Any, open_page: Any) -> No
     assert page.locator(".product tr[data-row]").first.get_attribute("data-row") == "9"
     page.get_by_role("button", name="window (1, 3)").press("Enter")
     page.wait_for_selector('.product[data-shown="0 1,3,2 9"]')
-    assert page.evaluate("document.activeElement.textContent") == "window (1, 3)"
+    assert page.evaluate("document.activeElement.ariaLabel") == "window (1, 3)"
 
 
 @each_network

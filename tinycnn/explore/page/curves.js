@@ -95,6 +95,7 @@ export class CurveFigure {
     });
     this.table = make("div", { class: "numbers", tabindex: 0, role: "region", "aria-label": `${title} as a table` });
     this.details = make("details", { toggle: () => this.fill() }, make("summary", {}, `${title} as a table`), this.table);
+    new ResizeObserver(() => this.paint()).observe(this.canvas); // its pixels are those of its place on the page
     this.element = make("figure", { class: "figure curve" }, make("figcaption", {}, title), this.canvas, this.legend, range, this.details);
   }
 
@@ -189,7 +190,7 @@ export class CurveFigure {
   /** Say in words what is drawn; `note` is what is said of values that are not. */
   name(note) {
     const names = Object.entries(this.lanes).map(([name, { title }]) => `${title}: ${STYLES[name].words}`);
-    this.legend.textContent = `${note}${names.join(", ")}; thin: each batch before its step; thick with marks: test images. The dotted upright line is the step shown.`;
+    this.legend.textContent = `${note}${names.join("; ")}; thin: each batch before its step; thick with marks: test images. The dotted upright line is the step shown.`;
     const now = Object.values(this.lanes).map(({ title, batches, validation }) => {
       const [batch, test] = [batches, validation].map(({ rows }) => rows.findLast((row) => row[0] <= this.position)?.[this.column]);
       return `${title}: batch ${figure(batch)}, test images ${figure(test)}`;

@@ -4,8 +4,10 @@ import { explainWeightGradient } from "./arithmetic/index.js";
 import { codeView } from "./codeview.js";
 import { choice, keepFocus, make, number, short, table, times } from "./dom.js";
 import { isHidden, keyOf, predicting } from "./guess.js";
+import { MapView, asImage, placeOf } from "./maps.js";
 import { measuredSlope } from "./measure.js";
 import { explanationView } from "./numbers.js";
+import { indexAt, offset } from "./safetensors.js";
 import { gradientOptions, indexOf, within } from "./selection.js";
 import { measuredByEngine } from "./slopes.js";
 
@@ -16,6 +18,44 @@ export function chosenWeight(state, layer) {
   const name = names.includes(given) ? given : names[0];
   const { shape } = layer.parameters[name];
   return { name, index: (name === given && indexOf(at, shape)) || shape.map(() => 0) };
+}
+
+/**
+ * Return the part of a parameter's gradient that is seen at once: {array, channel, place}, with `place` of the index in it,
+ * and `indexOf(place)`, which leads back. Of a convolution that is the kernel between two channels, of a matrix a column.
+ */
+export function planeOf({ shape, data }, index) {
+  const at = offset(shape, index);
+  if (shape.length === 4) {
+    const [KH, KW, C, F] = shape;
+    return { array: { shape: [KH, KW, C * F], data }, channel: index[2] * F + index[3], place: at, indexOf: (place) => indexAt(shape, place) };
+  }
+  const columns = shape.length > 1 ? shape.at(-1) : 1;
+  const column = at % columns;
+  const length = data.length / columns;
+  const array = { shape: [length], data: columns > 1 ? Float32Array.from({ length }, (_, n) => data[n * columns + column]) : data };
+  return { array, channel: 0, place: Math.floor(at / columns), indexOf: (place) => indexAt(shape, place * columns + column) };
+}
+
+/** Return the map of a parameter's gradient, in which one of its numbers can be chosen. */
+function mapOf(app, name, gradient, index, isSecret, set) {
+  const { array, channel, place, indexOf: back } = planeOf(gradient, index);
+  const { columns, channels } = asImage(array);
+  const map = new MapView({
+    title: `d_${name}, the gradient by the parameter`, brief: `d_${name}`, say: app.say,
+    chosen: (row, column) => {
+      const at = back(placeOf(array, row, column, channel));
+      set(at);
+      const title = `d_${name}(${at.join(", ")})`;
+      app.say(isSecret(title) ? `${title} is hidden: what do you expect?` : `${title} = ${number(gradient.data[offset(gradient.shape, at)], gradient.data)}`);
+    },
+  });
+  const cell = Math.floor(place / channels);
+  map.cursor = [Math.floor(cell / columns), cell % columns];
+  map.isSecret = isSecret(`d_${name}(${index.join(", ")})`);
+  const text = gradient.shape.length === 4 ? `channel ${index[2]}, filter ${index[3]}` : gradient.shape.length === 2 ? `to ${index[1]}` : times(gradient.shape);
+  map.show(array, channel, { text });
+  return map;
 }
 
 /** Return the part of a layer's view that shows a gradient of its parameters; draw() shows it anew. */
@@ -43,9 +83,11 @@ export function weightView(app, n, arrays, draw) {
   const code = codeView(app, layer, "weight", [
     { title, what: `d_${name}`, index }, { title: `${name}(${index.join(", ")}), the weight`, what: name, index },
   ]);
+  const gradient = arrays[`d_${name}`];
+  const map = gradient ? mapOf(app, name, gradient, index, (one) => isHidden(app, keyOf(app, n, one)), (at) => set(name, at)).element : "";
   return make("section", { class: "weights", "data-part": "weights", "aria-label": "The gradient of a parameter" },
     make("h3", {}, "The gradient of a parameter"),
-    make("div", { class: "controls" }, which, fields), view, code,
+    make("div", { class: "controls" }, which, fields), map, view, code,
     isHidden(app, key) ? "" : measured(app, n, name, index, found));
 }
 

@@ -20,7 +20,7 @@ export async function mount(section, app) {
   const box = make("div", { class: "training" });
   section.append(box);
   box.append(make("p", {}, `This network was trained on ${state.images} images in batches of ${settings.batch_size}, `
-    + `${state.steps_per_epoch} steps for each of ${settings.epochs} epochs.`));
+    + `${state.steps_per_epoch} steps ${settings.epochs === 1 ? "in one epoch" : `in each of ${settings.epochs} epochs`}.`));
   if (canCompute) box.append(slider(app, steps, show));
   else box.append(make("p", { class: "remark" }, "Only Python can compute a layer of this network, so that it can be shown at the end of its training only."));
   box.append(make("div", { class: "figures" }, figures.map((figure) => figure.element)));
