@@ -78,16 +78,16 @@ def test_the_five_numbers_and_what_dropout_did(page: Any, open_page: Any) -> Non
         assert np.float32(number(found.group(1))) == np.float32(value), what
     assert "In prediction, dropout changes nothing" in panel(page, "image=test-1&layer=4&at=0,0,0", "4 0,0,0")
     x, labels = session.batch_of("test-1", 1, "training")
-    mask = session.model.trace(x, labels)[4].cache
-    y = session.model.trace(x, labels)[4].y[0]
-    kept, dropped = (tuple(np.argwhere(found)[0]) for found in (y != 0, (y == 0) & (trace[3].y[0] > 0)))
-    assert mask is not None
+    before, after = (entry.y[0] for entry in session.model.trace(x, labels)[3:5])
+    kept, dropped = (tuple(np.argwhere(found)[0]) for found in (after != 0, (after == 0) & (before > 0)))
     for at, says in (
         (kept, r"was kept, and multiplied by 1 / \(1 − 0.25\) = 1.33"),
         (dropped, "was dropped: it counts"),
     ):
         place = ",".join(map(str, at))
-        assert re.search(says, panel(page, f"image=test-1&mode=training&layer=4&at={place}", f"4 {place}"))
+        assert re.search(
+            says, panel(page, f"image=test-1&mode=training&layer=4&at={place}", f"training forward 4 {place}")
+        )
 
 
 def test_a_kernel_of_nine_by_nine_in_groups(page: Any, open_page: Any) -> None:
@@ -227,6 +227,9 @@ def test_everything_changes_while_it_trains_and_comes_back(page: Any, name: str)
         page.get_by_role("button", name="Fork", exact=True).press("Enter")
         page.get_by_text("Fork with").wait_for()
         page.get_by_text(re.compile("dashed line")).first.wait_for()
+        page.wait_for_function("() => document.querySelectorAll('.training figure').length >= 4")
+        heights = page.locator(".training figcaption").evaluate_all("all => all.map((one) => one.offsetHeight)")
+        assert max(heights) < 32  # one line each
         page.goto("about:blank")
 
 

@@ -48,8 +48,10 @@ export function filterPicture(title, filters) {
     }
   }
   const rows = channels > 1 ? `; one below another: channels 0 to ${shown - 1} of ${channels}` : "";
-  caption.textContent = `${title}: ${count} of ${filters.count} filters ${height}×${width} of ${layer}, from −${number(Number(scale.toPrecision(3)))} to +${number(Number(scale.toPrecision(3)))}; a bar marks a negative weight${rows}`;
-  canvas.setAttribute("aria-label", caption.textContent);
+  const most = number(Number(scale.toPrecision(3)));
+  caption.textContent = `${title}: ${count} of ${filters.count} filters ${height}×${width}, −${most} to +${most}`;
+  canvas.setAttribute("aria-label", `${caption.textContent}, of ${layer}; a bar marks a negative weight${rows}`);
+  figure.title = canvas.getAttribute("aria-label");
   figure.append(canvas);
   return figure;
 }

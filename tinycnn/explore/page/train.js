@@ -44,7 +44,7 @@ class TrainView {
     this.worst = make("div");
     this.running = make("div", { hidden: true }, this.controls, this.forking,
       make("div", { class: "figures" }, this.figures.map(({ element }) => element)),
-      make("h2", {}, "Filters of the first layer"), this.filters,
+      make("h2", {}, "Filters of the first layer"), make("p", { class: "remark" }, "A bar marks a negative weight."), this.filters,
       make("h2", {}, "Gradients"), this.norms,
       make("h2", {}, "Worst predictions"), this.worst);
     this.element = make("div", { class: "training" }, this.beginning, this.running);
@@ -337,7 +337,7 @@ class TrainView {
     this.failure.hidden = !failed.length;
     this.failure.textContent = failed.map(({ title, failure }) => `${title}: ${failure.layer === null ? "" : `it began in the layer ${failure.layer}. `}${failure.message}`).join(" ");
     for (const figure of this.figures) figure.show(lanes, main.step);
-    this.filters.replaceChildren(...Object.values(lanes).map((lane) => filterPicture(lane.title, lane.filters)));
+    this.filters.replaceChildren(...Object.entries(lanes).map(([name, lane]) => filterPicture(name === "main" ? "training" : name, lane.filters)));
     this.norms.replaceChildren(normTable(Object.values(lanes)));
     worstList(this.app, this.worst, main.worst);
     this.focusNext?.focus();
