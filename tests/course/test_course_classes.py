@@ -208,6 +208,10 @@ def test_the_folder_of_one_learner_is_a_class_of_one(tmp_path):
     assert [one.chapter for one in found] == list(course.names())
     assert {one.student for one in found} == {"mine"}
     assert "chapter02.py" in dict(found[0].modules)
+    (tmp_path / "mine" / "anna_chapter01.py").write_text("", "utf-8")
+    anna, mine = [one for one in handed_in.handed_in(tmp_path / "mine") if one.chapter == "chapter01"]
+    assert "anna_chapter01.py" not in dict(mine.modules)
+    assert not anna.modules
 
 
 def test_a_file_may_import_those_in_the_students_folder_only(tmp_path):
