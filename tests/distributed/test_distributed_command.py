@@ -8,7 +8,7 @@ import sys
 import time
 
 import pytest
-from test_distributed_training import BOUND, LIMIT, environment, mpiexec
+from test_distributed_training import BOUND, LIMIT, ended, environment, mpiexec
 
 
 def train(ranks, folder, *more):
@@ -70,22 +70,22 @@ def test_a_killed_rank_ends_the_command(tmp_path, rank):
         assert any(line.startswith("Training ladder_02") for line in job.stdout)
         os.kill(int((tmp_path / str(rank)).read_text("utf-8")), signal.SIGKILL)
         begun = time.monotonic()
-        job.communicate(timeout=LIMIT)
+        ended(job)
         assert time.monotonic() - begun < BOUND
         assert job.returncode != 0
     finally:
-        job.kill()
+        job.terminate()
         job.wait()
 
 
 def test_an_error_on_another_rank_ends_the_command_with_its_traceback(tmp_path):
     job = begin(tmp_path, "error")
     try:
-        _, printed = job.communicate(timeout=LIMIT)
+        _, _, printed = ended(job)
         assert time.time() - float((tmp_path / "when").read_text("utf-8")) < BOUND
         assert job.returncode != 0
         assert "rank 1 of 2 failed, so all are ended" in printed
         assert "UsageError: on purpose" in printed
     finally:
-        job.kill()
+        job.terminate()
         job.wait()

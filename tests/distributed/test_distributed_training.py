@@ -51,10 +51,20 @@ def environment():
 
 def start(ranks, *arguments):
     """Run a Python program on so many ranks, and return the finished process."""
-    return subprocess.run(
-        [mpiexec(), "-n", str(ranks), sys.executable, *arguments],
-        env=environment(), capture_output=True, text=True, timeout=LIMIT, check=False,
-    )  # fmt: skip
+    command = [mpiexec(), "-n", str(ranks), sys.executable, *arguments]
+    started = subprocess.Popen(command, env=environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    return subprocess.CompletedProcess(command, *ended(started))
+
+
+def ended(started):
+    """Return code, output and errors of a job; one that takes too long is told to end its ranks, and fails the test."""
+    try:
+        output, errors = started.communicate(timeout=LIMIT)
+    except subprocess.TimeoutExpired:
+        started.terminate()
+        output, errors = started.communicate(timeout=60)
+        pytest.fail(f"the job had not ended after {LIMIT:g} s: {output}{errors}")
+    return started.returncode, output, errors
 
 
 def results(tmp_path, ranks, case, *arguments):
