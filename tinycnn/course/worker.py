@@ -31,7 +31,7 @@ def main() -> None:
     report = grading.grade_source(chapter, Path(asked["path"]), source, asked["seed"])
     keys = ("name", "passed", "cases", "lines")
     found = [dict(zip(keys, (one.name, one.passed, one.cases, one.lines), strict=True)) for one in report.outcomes]
-    print(json.dumps(found))
+    json.dump(found, sys.stdout)
 
 
 if __name__ == "__main__":
