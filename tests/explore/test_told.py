@@ -77,7 +77,6 @@ def silent_in(page: Any, where: str) -> list[str]:
                     return heard !== before || !document.activeElement.matches("button");
                 }}""",
                 arg=before,
-                timeout=20_000,
             )
         except Exception:  # Playwright's own; the test says which button it was
             silent.append(f"{where}: {name[:60]}")
