@@ -963,7 +963,7 @@ def step_before_backward(right, model, *rest):
         right(model, *rest)
 
 
-@mutant(TRAINING, "backward ends one layer early", (step, "_first_trained"))
+@mutant(TRAINING, "backward ends one layer early", (step, "first_trained"))
 def backward_ends_early(right, chain):
     return min(right(chain) + 1, len(chain))
 
