@@ -78,7 +78,8 @@ def __getattr__(name: str) -> ModuleType:
     if name in _LAZY:
         return importlib.import_module(f".{name}", __name__)
     cure = ""
-    if not name.startswith("_"):  # ``import tinycnn as tf``, in a program for TensorFlow
+    # ``import tinycnn as tf``, in a program for TensorFlow. ``from tinycnn import course`` asks here first, too.
+    if not name.startswith("_") and importlib.util.find_spec(f"{__name__}.{name}") is None:
         from .keras import _missing_tensorflow
 
         cure = _missing_tensorflow.unknown(name)
