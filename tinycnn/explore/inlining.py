@@ -28,6 +28,8 @@ _IMPORT = re.compile(
     r"""(?P<quote>["'])(?P<name>[^"'\n]*)(?P=quote)""",
     re.MULTILINE,
 )
+# A comment that has its lines to itself.
+_COMMENT = re.compile(r"^[ \t]*(?://[^\n]*|/\*.*?\*/[ \t]*)\n", re.MULTILINE | re.DOTALL)
 _COMPUTED = re.compile(r"""\bimport\s*\(\s*(?!["'])\S""")
 _STYLESHEET = re.compile(r'<link rel="stylesheet" href="/(?P<name>[^"]+)">')
 _MAIN = '<script type="module" src="/main.js"></script>'
@@ -97,14 +99,14 @@ def page_with(data: bytes, files: Mapping[str, str]) -> str:
     """
     plain = (*_FIRST, *_LAST)
     modules = {name: text for name, text in files.items() if name.endswith(".js") and name not in plain}
-    sources = {PREFIX + name: renamed(name, text, set(modules)) for name, text in modules.items()}
+    sources = {PREFIX + name: _COMMENT.sub("", renamed(name, text, set(modules))) for name, text in modules.items()}
     code, held = _base64(zlib.compress(json.dumps(sources).encode(), 9)), _base64(data)
     shell = files["index.html"]
     first, last = ("\n" + "".join(files[name] for name in names) for names in (_FIRST, _LAST))
     linked = _STYLESHEET.findall(shell)
     # Some views ask for their style when they are first shown; here there is nobody to ask.
     names = (*linked, *(one for one in files if one.endswith(".css") and one not in linked))
-    styles = [f"\n{files[name]}" for name in names]
+    styles = [f"\n{_COMMENT.sub('', files[name])}" for name in names]
     # Nothing that somebody puts into the file can know this number, because it is made of all that is in it.
     nonce = hashlib.sha256("\0".join([first, *styles, code, held, last]).encode()).hexdigest()
     # The order matters: what was put into the page is not searched again.
