@@ -11,7 +11,7 @@ import pytest
 from recordings import network, recording_of, session_of
 
 from tinycnn import Sequential, layers
-from tinycnn.explore.inlining import PREFIX, page_with, renamed
+from tinycnn.explore.inlining import _COMMENT, PREFIX, page_with, renamed
 from tinycnn.explore.recording import page_files
 
 HOSTILE = "</script><script>alert(1)</script><!-- <script> ]]> </style> \u2028 \" ' ${1} `"
@@ -173,3 +173,10 @@ def test_the_number_that_lets_scripts_run_depends_on_all_of_the_content():
     assert len({nonce(*change) for change in changes}) == len(changes)
     assert nonce(b"a", {}) == nonce(b"a", {})
     assert hashlib.sha256(b"a").hexdigest() != nonce(b"a", {})
+
+
+def test_only_comments_that_have_their_lines_to_themselves_are_left_out():
+    source = (
+        "// one\n  /** two\n   * lines */\nlet a = 1; // stays\n/* stays */ let b = 2;\n/* gone */\nlet c = 'x//y';\n"
+    )
+    assert _COMMENT.sub("", source) == ("let a = 1; // stays\n/* stays */ let b = 2;\nlet c = 'x//y';\n")

@@ -29,7 +29,7 @@ _IMPORT = re.compile(
     re.MULTILINE,
 )
 # A comment that has its lines to itself.
-_COMMENT = re.compile(r"^[ \t]*(?://[^\n]*|/\*.*?\*/[ \t]*)\n", re.MULTILINE | re.DOTALL)
+_COMMENT = re.compile(r"^[ \t]*(?://[^\n]*|/\*(?:(?!\*/).)*\*/[ \t]*)\n", re.MULTILINE | re.DOTALL)
 _COMPUTED = re.compile(r"""\bimport\s*\(\s*(?!["'])\S""")
 _STYLESHEET = re.compile(r'<link rel="stylesheet" href="/(?P<name>[^"]+)">')
 _MAIN = '<script type="module" src="/main.js"></script>'
