@@ -15,6 +15,7 @@ from ... import metrics, models
 from ...core.files import read_whole
 from ...core.types import Array
 from .. import _data, _origin, _runs
+from .._arguments import model_names
 from .blocks import Block, Heading, Picture, Table, Text
 
 #: The largest ``history.csv`` that is read; a real one has a few kB.
@@ -86,7 +87,7 @@ def _check(description: Mapping[str, Any], path: Path) -> None:
     for key, kind in wanted.items():
         if not isinstance(results, Mapping) or not isinstance(results.get(key), kind) or key not in results:
             raise ValueError(f"{path} is not what 'tinycnn train' writes: its results have no {key!r}")
-    if description["model"] not in [*models.names(), *models.variations(), *models.beyond()]:
+    if description["model"] not in model_names():
         raise ValueError(f"{path} is not what 'tinycnn train' writes: it has an unknown model")
     try:
         _origin.of_run(description)
