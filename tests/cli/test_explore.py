@@ -1,9 +1,12 @@
 """``tinycnn explore``: which network and which images the page shows."""
 
+import argparse
+import contextvars
 import io
 import re
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +15,7 @@ import pytest
 
 import tinycnn
 from tinycnn import Sequential, datasets, layers, models
-from tinycnn.cli import _moment, explore, main
+from tinycnn.cli import _data, _moment, explore, main
 from tinycnn.training import loop
 
 
@@ -45,9 +48,14 @@ def served(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     pytest.importorskip("starlette", reason="the extra explore is not installed")
     pytest.importorskip("uvicorn", reason="the extra explore is not installed")
     from tinycnn.explore import server
+    from tinycnn.explore.preparing import Preparation
 
     found: list[Any] = []
-    monkeypatch.setattr(server, "serve", lambda *arguments: found.append(arguments))
+
+    def serve(what: Any, *arguments: Any) -> None:
+        found.append((what.make(what.tell) if isinstance(what, Preparation) else what, *arguments))
+
+    monkeypatch.setattr(server, "serve", serve)
     return found
 
 
@@ -94,14 +102,60 @@ def test_a_terminal_shows_a_bar_while_a_network_is_trained(monkeypatch: pytest.M
 
     out = Terminal()
     monkeypatch.setattr(sys, "stdout", out)
-    moment = _moment.Moment(0.02, 5)
+    told: list[tuple[str, float | None]] = []
+    moment = _moment.Moment(0.02, 5, lambda *one: told.append(one))
     model = models.build("ladder_02")
     model.compile("adam", "sparse_categorical_crossentropy")
     model.fit(np.zeros((400, 28, 28, 1)), np.zeros(400), 4, verbose=0, callbacks=[moment])
     moment.close()
     assert 5 <= model.optimizer.iterations < 100
     assert "the first batch compiles" in out.getvalue()
-    assert re.search(r"Training 100%\|.*\d+ batches, 0 s, loss", out.getvalue())
+    assert re.search(r"Training 100%\|.*\d+ batches, \d+ s, loss", out.getvalue())
+    assert told[0][0].startswith("Training: the first batch compiles")
+    assert told[0][1] is None
+    assert re.match(r"\d+ batches, \d+ s, loss \d\.\d{3}(\. A batch takes |$)", told[-1][0])
+    assert told[-1][1] == 1.0
+    assert len(told) == model.optimizer.iterations + 1
+
+
+def test_how_far_a_training_is_stands_on_the_page(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The page gets loss and accuracy of the batches so far, and how long it takes if that is long."""
+    told: list[str] = []
+    monkeypatch.setattr(explore, "SECONDS", 0.001)
+    monkeypatch.setattr(explore, "LEAST_BATCHES", 6)
+    (x, y), test = datasets.digits.load_data()
+    monkeypatch.setattr(datasets.digits, "load_data", lambda: ((np.tile(x, (8, 1, 1)), np.tile(y, 8)), test))
+    arguments = argparse.Namespace(network="ladder_02", data="digits", threads=None)
+    explore._trained(arguments, lambda text, share=None: told.append(text))
+    assert told[0] == "Loading the images"
+    assert any(re.match(r"2 batches, \d+ s, loss \d\.\d{3}, accuracy \d+\.\d%$", text) for text in told)
+    assert re.search(r"accuracy \d+\.\d%\. A batch takes \d\.\d s here, so the \d+ batches take", told[-2])
+
+
+@pytest.mark.parametrize("fails", ["load", "nan"])
+def test_what_goes_wrong_before_there_is_a_page_ends_the_command(
+    fails: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Nobody has opened the page, so nobody is waited for."""
+    pytest.importorskip("starlette", reason="the extra explore is not installed")
+    pytest.importorskip("uvicorn", reason="the extra explore is not installed")
+
+    def absent() -> Any:
+        raise OSError("MNIST could not be downloaded")
+
+    if fails == "load":
+        monkeypatch.setattr(datasets.mnist, "load_data", absent)
+    else:
+        monkeypatch.setattr(_data, "scaled", lambda images: np.full((*images.shape, 1), 3e38, np.float32))
+    begin = time.monotonic()
+    # In this thread, an event loop of another test may be running.
+    command = ["explore", "ladder_02", "--no-browser"]
+    with ThreadPoolExecutor(1) as thread:
+        assert thread.submit(contextvars.copy_context().run, main, command).result(60) == 1
+    assert time.monotonic() - begin < 8
+    out, err = capsys.readouterr()
+    assert "The page is at" in out
+    assert ("MNIST could not be downloaded" if fails == "load" else "the loss is nan; first in Conv2D") in err
 
 
 def test_averages_that_have_not_settled_are_said(served: list[Any], capsys: pytest.CaptureFixture[str]) -> None:

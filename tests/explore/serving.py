@@ -10,7 +10,8 @@ from typing import Any, NamedTuple
 
 from tinycnn.explore import protocol
 from tinycnn.explore.guard import Guard
-from tinycnn.explore.server import application, listen
+from tinycnn.explore.preparing import Preparation
+from tinycnn.explore.server import Stage, listen
 from tinycnn.explore.session import Session
 from tinycnn.explore.training import Training
 
@@ -72,22 +73,36 @@ def serving(session: Session) -> Iterator[Client]:
 @contextmanager
 def served_training(session: Session) -> Iterator[Served]:
     """Serve the page of a session within this block, with a training that the test can look at."""
+    with served_stage(session) as (client, stage, _):
+        assert stage.training is not None
+        yield Served(client, stage.training)
+
+
+@contextmanager
+def served_stage(what: Session | Preparation) -> Iterator[tuple[Client, Stage, threading.Event]]:
+    """Serve a page within this block; the event is set when a preparation has failed, which :meth:`Stage.close` raises.
+
+    A page is expected to hear of it.
+    """
     import uvicorn
 
     from tinycnn.explore.connections import configured
 
-    training = Training(session)
+    stage, failed = Stage(what), threading.Event()
     with listen(0) as listening:
         port = listening.getsockname()[1]
-        guard = Guard(application(session, training), port)
+        guard = Guard(stage, port)
         server = uvicorn.Server(configured(guard, log_level="error"))
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]}, daemon=True)
         thread.start()
         while not server.started:
             time.sleep(0.01)
+        stage.begin(failed.set, is_opened=True)
         try:
-            yield Served(Client(port, guard.token), training)
+            yield Client(port, guard.token), stage, failed
         finally:
-            training.close()
+            stage.leave()
+            if stage.training is not None:
+                stage.training.close()
             server.should_exit = True
             thread.join(10)

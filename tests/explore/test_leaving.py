@@ -49,3 +49,38 @@ def test_ctrl_c_ends_it(tmp_path: Path, asks: bool) -> None:
             process.kill()
             connection.close()
     assert process.returncode in (0, 130, -signal.SIGINT)
+
+
+PREPARING = """
+import sys, time
+from tinycnn.explore import server
+from tinycnn.explore.preparing import Preparation
+
+def make(tell):
+    try:
+        while True:
+            time.sleep(0.02)
+            if sys.argv[1] == "tells":
+                tell("a batch")
+    finally:
+        print("all is put away", flush=True)
+
+server.serve(Preparation("small is trained first", make), browser=False)
+"""
+
+
+@pytest.mark.parametrize("kind", ["tells", "is stuck"])
+def test_ctrl_c_ends_it_while_a_network_is_being_made(kind: str) -> None:
+    command = [sys.executable, "-u", "-c", PREPARING, kind]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
+        assert process.stdout is not None
+        next(line for line in process.stdout if "/?token=" in line)
+        time.sleep(0.5)
+        process.send_signal(signal.SIGINT)
+        try:
+            said, _ = process.communicate(timeout=15)
+        finally:
+            process.kill()
+    assert process.returncode in (130, -signal.SIGINT)
+    assert ("all is put away" in said) == (kind == "tells")
+    assert ("that is left behind" in said) == (kind == "is stuck")

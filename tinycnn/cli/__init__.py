@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from types import ModuleType
 from typing import Any, NoReturn
 
-from ..core.messages import SHOWN, shown
+from ..core.messages import SHOWN, error_text, shown
 from ..core.printing import ERR, OUT
 from . import (
     check,
@@ -97,7 +97,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except BrokenPipeError:
         return _reader_gone()
     except (ValueError, OSError, TypeError, KeyError, FloatingPointError, MemoryError, ModuleNotFoundError) as error:
-        return _fail(_text(error), 1)
+        return _fail(error_text(error), 1)
 
 
 def run_as_process(argv: Sequence[str] | None = None) -> int:
@@ -204,15 +204,6 @@ def _parser() -> _Parser:
         module.add_arguments(command)
         command.set_defaults(run=module.run, parser=parser)
     return parser
-
-
-def _text(error: Exception) -> str:
-    """Return the message of an error that the library raised on purpose."""
-    if isinstance(error, OSError) and error.strerror:
-        return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
-    if isinstance(error, KeyError) and error.args:
-        return str(error.args[0])  # str() of a KeyError adds quotes
-    return str(error)
 
 
 def _guess(wrong: str, known: Sequence[str]) -> str:

@@ -1,6 +1,7 @@
 """A training that ends after some seconds and some batches, and shows all the time how far it is."""
 
 import time
+from collections.abc import Callable
 from typing import Any
 
 from tqdm import tqdm
@@ -26,16 +27,20 @@ class Moment(callbacks.Callback):
         The time.
     batches : int
         The least number of batches.
+    tell : function
+        Is told how far it is as well: a text, and a share from 0 to 1 or, before the first batch is done, None.
     """
 
-    def __init__(self, seconds: float, batches: int) -> None:
-        self._seconds, self._least = seconds, batches
+    def __init__(self, seconds: float, batches: int, tell: Callable[[str, float | None], None]) -> None:
+        self._seconds, self._least, self._tell = seconds, batches, tell
+        self._pace = ""  # how long the batches take, if that is longer than was said
         self._taken, self._begun, self._line = 0, 0.0, 0.0
         self._bar: Any = None
 
     def on_train_begin(self, logs: Any = None) -> None:
         """Show that the first batch is on its way."""
         first = "the first batch compiles what is not compiled yet"
+        self._tell(f"Training: {first}. The first time on a machine, this can take minutes", None)
         if OUT.isatty():
             form = "{desc} {percentage:3.0f}%|{bar}| {postfix}"
             self._bar = tqdm(total=1.0, desc="Training", bar_format=form, file=OUT, leave=False, dynamic_ncols=True)
@@ -53,7 +58,12 @@ class Moment(callbacks.Callback):
         if self._taken == MEASURED + 1:
             self._tell_time(passed / MEASURED)
         self.model.stop_training = passed > self._seconds and self._taken >= self._least
-        self._show(passed, now, f"{self._taken} batches, {passed:.0f} s, loss {(logs or {}).get('loss', 0.0):.3f}")
+        logs = logs or {}
+        accuracy = f", accuracy {logs['accuracy']:.1%}" if "accuracy" in logs else ""
+        text = f"{self._taken} batches, {passed:.0f} s, loss {logs.get('loss', 0.0):.3f}{accuracy}"
+        share = min(1.0, passed / self._seconds, self._taken / self._least)
+        self._show(share, now, text)
+        self._tell(f"{text}. {self._pace}".removesuffix(". "), share)
 
     def close(self) -> None:
         """Remove the bar."""
@@ -68,12 +78,13 @@ class Moment(callbacks.Callback):
             return
         if self._bar is not None:
             self._bar.clear()  # the line is printed in its place
-        say(f"A batch takes {each:.1f} s here, so the {self._least} batches take about {whole:.0f} s")
+        self._pace = f"A batch takes {each:.1f} s here, so the {self._least} batches take about {whole:.0f} s"
+        say(self._pace)
 
-    def _show(self, passed: float, now: float, text: str) -> None:
+    def _show(self, share: float, now: float, text: str) -> None:
         """Show the share of the time and of the batches that is done, whichever is smaller."""
         if self._bar is not None:
-            self._bar.n = min(1.0, passed / self._seconds, self._taken / self._least)
+            self._bar.n = share
             self._bar.set_postfix_str(text)
         elif now - self._line >= LINE_SECONDS:
             self._line = now

@@ -1,6 +1,7 @@
 """``tinycnn explore RUN_OR_MODEL_OR_NAME``: open a page on which every number in a network can be followed."""
 
 import argparse
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -50,25 +51,40 @@ def run(args: argparse.Namespace) -> int:
     if args.record is None:
         explore.need_extra()
     from ..explore.mine import KernelFile
+    from ..explore.preparing import Preparation
+    from ..explore.session import Session
+
+    mine = None if args.kernels is None else KernelFile(args.kernels)
+    path = _found(args)
+    what: Session | Preparation
+    if path is not None:
+        what = _session_of(*_load(path, args), mine)
+    else:
+        title = _training_of(args)
+        say(title)
+        what = Preparation(title, lambda tell: _session_of(*_trained(args, tell), mine))
+    if args.record is not None:
+        session = what.make(lambda text, share=None: None) if isinstance(what, Preparation) else what
+        _record(session, args.record, args.record_training)
+        return 0
+    from ..explore import server
+
+    server.serve(what, args.port, not args.no_browser)
+    return 0
+
+
+def _session_of(model: Any, data: Any, mine: Any) -> Any:
+    """Return what the page shows of a network, its data or None, and a learner's kernels or None."""
     from ..explore.session import Data, Session
     from ..inspection import answers
 
-    mine = None if args.kernels is None else KernelFile(args.kernels)
-    model, data = _load(args)
     images = None
     if data is not None:
         images = Data(*(getattr(data, name) for name in Data._fields))
         images = images._replace(
             x_train=answers.as_trained(model, images.x_train), x_test=answers.as_trained(model, images.x_test)
         )
-    session = Session(model, images, mine)
-    if args.record is not None:
-        _record(session, args.record, args.record_training)
-        return 0
-    from ..explore import server
-
-    server.serve(session, args.port, not args.no_browser)
-    return 0
+    return Session(model, images, mine)
 
 
 def _record(session: Any, path: Path, epochs: int | None) -> None:
@@ -93,22 +109,26 @@ def _html_name(text: str) -> Path:
     return Path(text)
 
 
-def _load(args: argparse.Namespace) -> tuple[Any, Any]:
-    """Return the model, and its data or None."""
-    from . import predict
-
+def _found(args: argparse.Namespace) -> Path | None:
+    """Return the folder or the file in which the network lies; None if it has to be trained first."""
     check_exists(args.data)
     path = Path(args.network)
-    if args.network in model_names() and not path.exists():
-        found = _run_of(args.network, args.data)
-        if found is None:
-            return _trained(args)
-        say(f"Found a run of {args.network}: {found}")
-        path = found
-    elif not path.exists():
+    if path.exists():
+        return path
+    if args.network not in model_names():
         raise UsageError(
             f"{args.network} is no folder of a run, no file and no documented network; 'tinycnn models' lists these"
         )
+    found = _run_of(args.network, args.data)
+    if found is not None:
+        say(f"Found a run of {args.network}: {found}")
+    return found
+
+
+def _load(path: Path, args: argparse.Namespace) -> tuple[Any, Any]:
+    """Return the model that lies in a folder or a file, and its data or None."""
+    from . import predict
+
     try:
         loaded = predict.load(path, args.data, args.threads)
     except ValueError as error:
@@ -132,12 +152,10 @@ def _run_of(name: str, data: str | None) -> Path | None:
     return max(found, key=lambda folder: (folder / _runs.MODEL).stat().st_mtime, default=None)
 
 
-def _trained(args: argparse.Namespace) -> tuple[Any, Any]:
-    """Return a documented network after some seconds of training, and its data."""
-    from .. import models, set_seed
-    from ..explore.settling import settles_after
+def _training_of(args: argparse.Namespace) -> str:
+    """Return what a documented network without a run is trained on, and for how long, in a sentence."""
+    from .. import datasets, models
     from . import _data
-    from ._moment import Moment
 
     recipe = models.recipe(args.network)
     name = args.data or recipe.data
@@ -147,23 +165,34 @@ def _trained(args: argparse.Namespace) -> tuple[Any, Any]:
             f"{args.network} --data {name}"
         )
     _data.check_fit(args.network, recipe.input_shape, name)
+    return (
+        f"{args.network} has no run in {RUNS}/, so it is trained on {datasets.get(name).title} first: for about "
+        f"{SECONDS:.0f} seconds, and for at least {LEAST_BATCHES} batches"
+    )
+
+
+def _trained(args: argparse.Namespace, tell: Callable[..., None]) -> tuple[Any, Any]:
+    """Return a documented network after some seconds of training, and its data; ``tell`` hears how far it is."""
+    from .. import models, set_seed
+    from ..explore.settling import settles_after
+    from . import _data
+    from ._moment import Moment
+
+    recipe = models.recipe(args.network)
     set_threads(args.threads, "cpu")
-    data = _data.load(name)
+    tell("Loading the images")
+    data = _data.load(args.data or recipe.data)
     set_seed(recipe.seed)
     model = models.build(args.network)
     model.compile(recipe.make_optimizer(), recipe.loss, ["accuracy"])
     x, y = data.x_train[:IMAGES], data.y_train[:IMAGES]
-    least = min(LEAST_BATCHES, -(-len(x) // recipe.batch_size))
-    say(
-        f"{args.network} has no run in {RUNS}/, so it is trained on {data.title} first: for about {SECONDS:.0f} "
-        f"seconds, and for at least {least} batches"
-    )
-    moment = Moment(SECONDS, least)
+    moment = Moment(SECONDS, min(LEAST_BATCHES, -(-len(x) // recipe.batch_size)), tell)
     try:
         model.fit(x, y, recipe.batch_size, epochs=1, verbose=0, callbacks=[moment])
     finally:
         moment.close()
     model.stop_training = False
+    tell("Looking how well it does on test images", 1.0)
     accuracy = model.evaluate(data.x_test[:1000], data.y_test[:1000], verbose=0)[1]
     say(f"Accuracy on {min(1000, len(data.x_test))} test images: {accuracy:.1%}. 'tinycnn train' trains it in full")
     if model.optimizer.iterations < (enough := settles_after(model)):

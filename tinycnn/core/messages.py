@@ -101,6 +101,23 @@ def bytes_text(count: float) -> str:
     return f"{count:.1f} GiB"
 
 
+def error_text(error: BaseException) -> str:
+    """Return what an error says, without the quotes and numbers that Python adds.
+
+    Examples
+    --------
+    >>> error_text(KeyError("no such image")), error_text(OSError(2, "No such file", "a.png"))
+    ('no such image', 'a.png: No such file')
+    >>> error_text(MemoryError())
+    'MemoryError'
+    """
+    if isinstance(error, OSError) and error.strerror:
+        return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
+    if isinstance(error, KeyError) and error.args:
+        return str(error.args[0])  # str() of a KeyError adds quotes
+    return str(error) or type(error).__name__
+
+
 def snake_case(name: str) -> str:
     """Return the name that Keras gives to a layer of a class.
 

@@ -4,6 +4,7 @@ import os
 import socket
 import sys
 import webbrowser
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from . import routes_gradients, routes_kernels, routes_pictures, routes_training
 from .answering import answered, as_json, packed, read_json, trace_and_layer, whole_number
 from .guard import Guard
 from .pictures import as_bytes
+from .preparing import Preparation
 from .session import Session
 from .training import Training
 
@@ -77,21 +79,94 @@ def application(session: Session, training: Training) -> Starlette:
     )
 
 
+def waiting_application(preparation: Preparation) -> Starlette:
+    """Return the application that answers until there is a network: the page, and how far the network is."""
+
+    async def network(request: Request) -> Response:
+        return as_json({"preparing": preparation.describe()})
+
+    async def nothing_yet(request: Request) -> Response:
+        return as_json({"error": "there is no network yet; it is still being made"}, 503)
+
+    return Starlette(
+        routes=[
+            *(Route(path, _file) for path in FILES),
+            Route("/api/network", network),
+            Route("/api/{path:path}", nothing_yet, methods=["GET", "POST"]),
+        ]
+    )
+
+
 async def _file(request: Request) -> Response:
     """Return one of the files of the page."""
     path = FILES[request.url.path]
     return FileResponse(path, media_type=_TYPES[path.suffix])
 
 
-def _leave(session: Session) -> None:
-    """End the process at once if a request is still computing, such as a learner's kernel in an endless loop.
+class Stage:
+    """An ASGI application that stands for a network which is still being made, and then for the page of its session.
 
-    Python would wait for its thread for ever.
+    Parameters
+    ----------
+    what : Session or Preparation
+
+    Attributes
+    ----------
+    training : Training or None
+        That of the session, when there is one.
     """
-    if session.lock.acquire(timeout=PATIENCE):
-        session.lock.release()
-        return
-    say("A layer or a kernel was still running; it is left behind.")
+
+    def __init__(self, what: Session | Preparation) -> None:
+        self._session: Session | None = None
+        self.training: Training | None = None
+        self._preparation = what if isinstance(what, Preparation) else None
+        if isinstance(what, Preparation):
+            self._app = waiting_application(what)
+        else:
+            self._show(what)
+
+    def begin(self, end: Callable[[], None], is_opened: bool) -> None:
+        """Begin to make the network, if there is none; ``end`` is called if that fails: see :class:`Preparation`."""
+        if self._preparation is not None:
+            self._preparation.begin(self._show, end, is_opened)
+
+    def _show(self, session: Session) -> None:
+        """Answer as the page of a session from now on."""
+        self._session, self.training = session, Training(session)
+        self._app = application(session, self.training)
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        """Answer a request."""
+        await self._app(scope, receive, send)
+
+    def leave(self) -> None:
+        """Let everything end that a server would wait for."""
+        if self._preparation is not None:
+            self._preparation.leave()
+        if self.training is not None:
+            self.training.events.close()
+
+    def close(self) -> None:
+        """Wait until everything has ended, and raise what a preparation has failed with.
+
+        The process ends at once if something is still computing, such as a learner's kernel in an endless loop. Python
+        would wait for its thread for ever.
+        """
+        self.leave()
+        if self._preparation is not None and not self._preparation.has_ended(PATIENCE):
+            _end_at_once("The network was still being made; that is left behind.")
+        if self._session is not None and self.training is not None:
+            self.training.close()
+            if not self._session.lock.acquire(timeout=PATIENCE):
+                _end_at_once("A layer or a kernel was still running; it is left behind.")
+            self._session.lock.release()
+        if self._preparation is not None and self._preparation.failure is not None:
+            raise self._preparation.failure
+
+
+def _end_at_once(text: str) -> None:
+    """Say why, and end the process without waiting for anything."""
+    say(text)
     sys.stdout.flush()
     os._exit(130)
 
@@ -124,12 +199,14 @@ def listen(port: int | None) -> socket.socket:
     raise OSError(f"port {port} cannot be used: {reason.strerror}. Leave --port out to get a free one")
 
 
-def serve(session: Session, port: int | None = None, browser: bool = True, where: str = "") -> None:
+def serve(what: Session | Preparation, port: int | None = None, browser: bool = True, where: str = "") -> None:
     """Serve the page until Ctrl-C, and print its address.
 
     Parameters
     ----------
-    session : Session
+    what : Session or Preparation
+        What the page shows. A preparation's work begins when the page can be opened, which shows how far it is, and
+        then the session. If the work fails, the page says why, and the server ends.
     port : int, optional
         By default 8712 or, if that is in use, any free port.
     browser : bool
@@ -141,30 +218,34 @@ def serve(session: Session, port: int | None = None, browser: bool = True, where
     ------
     OSError
         If the port is in use.
+    Exception
+        What the preparation has failed with.
     """
     import uvicorn
 
     from .connections import configured
 
-    training = Training(session)
+    stage = Stage(what)
 
     class Server(uvicorn.Server):
-        """Ends the streams of events first, because it would wait for them."""
+        """Ends what it would wait for first."""
 
         def handle_exit(self, *signal: Any) -> None:
-            training.events.close()
+            stage.leave()
             super().handle_exit(*signal)
+
+        def end(self) -> None:
+            self.should_exit = True
 
     with listen(port) as listening:
         number = listening.getsockname()[1]
-        guard = Guard(application(session, training), number)
+        guard = Guard(stage, number)
         address = f"http://127.0.0.1:{number}{guard.path}" + (f"#{where}" if where else "")
         say(f"The page is at\n\n  {address}\n\nCtrl-C ends it.")
         server = Server(configured(guard))
-        if browser:
-            webbrowser.open(address)
+        is_opened = browser and webbrowser.open(address)
         try:
+            stage.begin(server.end, is_opened)
             server.run(sockets=[listening])
         finally:
-            training.close()
-            _leave(session)
+            stage.close()

@@ -8,8 +8,11 @@ export const live = {
   isRecording: false,
   remark: "",
 
-  /** Return the description of the network. */
-  network: async () => readable(await (await api("/api/network")).json()),
+  /** Return the description of the network or, while there is none yet, {preparing}: see preparing.js. */
+  network: async () => {
+    const found = await (await api("/api/network")).json();
+    return found.preparing ? found : readable(found);
+  },
 
   /** Return {description, arrays} of a pass of one image; label null: its own. */
   trace: (image, label, mode) => arraysOf(send("/api/trace", { image, label, mode })),

@@ -3,6 +3,7 @@
 import { api, arraysOf, send } from "./api.js";
 import { choice, keepFocus, make, number, short } from "./dom.js";
 import { live } from "./live.js";
+import { prepared } from "./preparing.js";
 import { State } from "./state.js";
 import { teacherBar } from "./teacher.js";
 import { mountTours, tourChoice } from "./tours.js";
@@ -229,11 +230,13 @@ function appearance() {
 }
 
 async function start() {
-  await trainedUntil();
-  app.network = await source.network();
   // The secret has done its work: the cookie has it now, and an address that is shown to a class should not.
   if (!source.isRecording) history.replaceState(null, "", `/${location.hash}`);
-  document.getElementById("loading").replaceWith(waiting, origin, problem);
+  appearance();
+  await trainedUntil();
+  const loading = document.getElementById("loading");
+  app.network = await prepared(source.network, loading, app.say);
+  loading.replaceWith(waiting, origin, problem);
   const { network } = app;
   document.getElementById("title").textContent =
     `${network.name}: ${number(network.parameters)} parameters${network.data ? `, ${network.data}` : ""}`;
@@ -248,7 +251,6 @@ async function start() {
     }, title))));
   document.getElementById("controls").before(teacherBar(app));
   mountTours(main, app);
-  appearance();
   if (!state.get("image")) {
     const first = Object.keys(network.sets)[0];
     if (first) state.set({ image: `${first}-0` }, true);
@@ -269,6 +271,5 @@ async function start() {
 }
 
 start().catch((error) => {
-  main.replaceChildren(make("p", { class: "error" }, error.message));
-  app.say(error.message);
+  main.replaceChildren(make("p", { class: "error problem", role: "alert" }, error.message));
 });
