@@ -132,6 +132,20 @@ def test_how_far_a_training_is_stands_on_the_page(monkeypatch: pytest.MonkeyPatc
     assert re.search(r"accuracy \d+\.\d%\. A batch takes \d\.\d s here, so the \d+ batches take", told[-2])
 
 
+@pytest.mark.parametrize(("later", "told"), [(0.01, False), (2.0, True)])
+def test_a_batch_that_compiles_does_not_count(
+    later: float, told: bool, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The second batch may compile as well; it was said that 50 batches take minutes, which then took seconds."""
+    times = iter([30.0, 38.0, *(38.0 + later * n for n in range(1, 100))])
+    monkeypatch.setattr(_moment.time, "perf_counter", lambda: next(times))
+    moment, model = _moment.Moment(10.0, 50, lambda text, share: None), models.build("ladder_02")
+    moment.model = model  # which a callback does not keep alive
+    for batch in range(4):
+        moment.on_train_batch_end(batch, {"loss": 1.0})
+    assert ("A batch takes 2.0 s here, so the 50 batches take about 98 s" in capsys.readouterr().out) == told
+
+
 @pytest.mark.parametrize("fails", ["load", "nan"])
 def test_what_goes_wrong_before_there_is_a_page_ends_the_command(
     fails: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]

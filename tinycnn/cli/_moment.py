@@ -1,5 +1,6 @@
 """A training that ends after some seconds and some batches, and shows all the time how far it is."""
 
+import math
 import time
 from collections.abc import Callable
 from typing import Any
@@ -11,7 +12,7 @@ from ..core.printing import OUT, say
 
 #: Seconds between two lines where standard output is no terminal.
 LINE_SECONDS = 2.5
-#: With so many batches, the time of all of them can be told.
+#: With so many batches after the first one, the time of all of them can be told.
 MEASURED = 3
 
 
@@ -34,7 +35,8 @@ class Moment(callbacks.Callback):
     def __init__(self, seconds: float, batches: int, tell: Callable[[str, float | None], None]) -> None:
         self._seconds, self._least, self._tell = seconds, batches, tell
         self._pace = ""  # how long the batches take, if that is longer than was said
-        self._taken, self._begun, self._line = 0, 0.0, 0.0
+        self._taken, self._begun, self._before, self._line = 0, 0.0, 0.0, 0.0
+        self._fastest = math.inf  # of the first batches, some of which may have compiled something
         self._bar: Any = None
 
     def on_train_begin(self, logs: Any = None) -> None:
@@ -54,9 +56,12 @@ class Moment(callbacks.Callback):
         self._taken += 1
         if self._taken == 1:
             self._begun = self._line = now
+        elif self._taken <= MEASURED + 1:
+            self._fastest = min(self._fastest, now - self._before)
+        self._before = now
         passed = now - self._begun
         if self._taken == MEASURED + 1:
-            self._tell_time(passed / MEASURED)
+            self._tell_time(self._fastest)
         self.model.stop_training = passed > self._seconds and self._taken >= self._least
         logs = logs or {}
         accuracy = f", accuracy {logs['accuracy']:.1%}" if "accuracy" in logs else ""
