@@ -52,6 +52,20 @@ def test_the_receptive_field_lights_up(page: Any, open_page: Any) -> None:
     assert page.evaluate(FRAMED, ['[data-map="image"] canvas', 12]) == [7, 7, 12, 12]
 
 
+def test_the_map_beside_a_gradient_is_that_of_the_channel_it_comes_from(page: Any, open_page: Any) -> None:
+    """It was always the first channel, but for convolutions without groups."""
+    open_page(session_of("three channels"))
+    for layer, at, part, channel in (
+        (0, "5,5,2", 0, 4),  # of the third group, whose filters are 4 and 5
+        (0, "5,5,2", 1, 5),
+        (1, "3,3,3", 1, 7),  # two filters for each channel
+        (2, "2,2,9", 0, 9),
+    ):
+        panel(page, f"image=test-1&way=backward&layer={layer}&at={at}&part={part}", f"backward {layer} {at}")
+        caption = page.locator('[data-map="after"] figcaption').filter(has_text=f"dy: channel {channel}")
+        caption.wait_for(timeout=5000)
+
+
 @each_network
 def test_the_page_says_whether_prediction_differs(page: Any, open_page: Any, name: str) -> None:
     session = open_page(session_of(name), "image=test-2&layer=0")

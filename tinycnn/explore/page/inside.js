@@ -7,7 +7,7 @@ import { keepFocus, make, number, put, short, times } from "./dom.js";
 import { asMark, seenInImage, seenInInput } from "./field.js";
 import { isHidden, keyOf, predicting } from "./guess.js";
 import { MapView, asImage, extent, photograph, picture, placeOf, scheme } from "./maps.js";
-import { explanationView } from "./numbers.js";
+import { explanationView, openedPart } from "./numbers.js";
 import { indexAt, offset, valueAt } from "./safetensors.js";
 import { unsettled } from "./settling.js";
 import { chosenIn, gradientOptions, layerNumber, layerPass, within } from "./selection.js";
@@ -124,6 +124,8 @@ export function mount(section, app) {
       say(isHidden(app, keyOf(app, n, name)) ? `${name} is hidden: what do you expect?` : `${name} = ${number(valueAt(chosenArray(), index), chosenArray().data)}`);
     }
 
+    const openedNumber = () => Number(state.get("part")) || 0;
+
     const nameAt = (index) => `${backward ? "dx" : "y"}(${index.join(", ")})`;
 
     /** Show everything for the chosen number. */
@@ -140,14 +142,15 @@ export function mount(section, app) {
       const channel = place % channels;
       const cell = [Math.floor(place / channels / columns), Math.floor(place / channels) % columns];
       (backward ? before : after).isSecret = isHidden(app, keyOf(app, n, nameAt(index)));
+      const found = backward ? explainInputGradient(layer, arrays, index, gradientOptions(app, n)) : explain(layer, arrays, index);
+      const source = openedPart(found, openedNumber())[1]?.terms.find((term) => term.from)?.from ?? found.sources?.[0];
+      const other = source?.length === 3 ? source[2] : 0;
       if (backward) {
         show(before, arrays.dx, channel, cell);
-        show(after, arrays.dy, partChannel(arrays.dy), null);
+        show(after, arrays.dy, other, null);
       } else {
         show(after, arrays.y, channel, cell);
-        const found = explain(layer, arrays, index);
-        const source = found.parts?.[Number(state.get("part")) || 0]?.terms.find((term) => term.from)?.from ?? found.sources?.[0];
-        show(before, arrays.x, source?.length === 3 ? source[2] : 0, null);
+        show(before, arrays.x, other, null);
         const seen = seenInInput(layer, index);
         before.mark(seen ? [asMark(seen)] : []);
       }
@@ -157,10 +160,8 @@ export function mount(section, app) {
       image.mark(backward ? [] : [asMark(seenInImage(app.network, n, index))]);
       drawPickers(target, index);
       drawStrips(target, index);
-      drawPanel(index);
+      drawPanel(index, found);
     }
-
-    const partChannel = (array) => Math.min(Number(state.get("part")) || 0, asImage(array).channels - 1);
 
     function show(map, array, channel, cell) {
       map.cursor = cell;
@@ -216,13 +217,12 @@ export function mount(section, app) {
       });
     }
 
-    function drawPanel(index) {
+    function drawPanel(index, found) {
       const { image: seen, mode } = app.pass.description;
       panel.dataset.shown = [seen, mode, way(), n, index.join(",")].join(" ");
-      const found = backward ? explainInputGradient(layer, arrays, index, gradientOptions(app, n)) : explain(layer, arrays, index);
       const name = nameAt(index);
       const { data } = chosenArray();
-      const options = { layer, data, name, part: Number(state.get("part")) || 0, setPart: (part) => state.set({ part }), say };
+      const options = { layer, data, name, part: openedNumber(), setPart: (part) => state.set({ part }), say };
       const again = () => update(arrays);
       const view = predicting(app, { key: keyOf(app, n, name), name, value: valueAt(chosenArray(), index), data },
         (stage) => explanationView(found, { ...options, stage }), again);

@@ -136,6 +136,12 @@ function toCome(found, layer, data) {
   return make("ul", { class: "steps" }, items.map((text) => make("li", {}, text)));
 }
 
+/** Return the sums of an explanation that have terms, and the one of them whose number is `part`. */
+export function openedPart(found, part) {
+  const parts = (found.parts ?? []).filter((one) => one.terms.length);
+  return [parts, parts[Math.max(0, Math.min(parts.length - 1, part))]];
+}
+
 /**
  * Return an explanation as an element.
  *
@@ -148,8 +154,7 @@ export function explanationView(found, { layer, data, name, part = 0, setPart = 
   const box = make("div", { class: "numbers", tabindex: 0, role: "group", "aria-label": `How ${name} came about` });
   box.append(make("p", {}, `${name} = `, make("output", { class: "value" }, isOpen ? number(found.y ?? found.value, data) : "?")));
   if (found.note) box.append(make("p", { class: "remark" }, found.note));
-  const parts = (found.parts ?? []).filter((one) => one.terms.length);
-  const open = parts[Math.min(parts.length - 1, Math.max(0, part))];
+  const [parts, open] = openedPart(found, part);
   if (parts.length > 1) {
     box.append(choice(`One of ${parts.length} sums`, parts.map((one, n) => [String(n), withProducts ? `${one.title}: ${short(one.sum)}` : one.title]),
       String(parts.indexOf(open)), (value) => setPart(Number(value))));
