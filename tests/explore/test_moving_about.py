@@ -301,3 +301,13 @@ def test_weights_that_somebody_else_has_changed_are_shown(page: Any, open_page: 
     assert page.locator(".problem").is_hidden()
     answer = session.model.trace(session.data.x_test[1:2], [1], training=False)[3].y.max()
     assert page.locator(".panel output.value").first.text_content() == str(answer)
+
+
+def test_an_address_without_an_image_keeps_the_one_that_is_looked_at(open_page: Any, page: Any) -> None:
+    """Somebody types where to go, and leaves the image out; the choice of the image was empty then."""
+    open_page(session_of("one channel"), "image=test-4")
+    go(page, "view=tape")
+    page.wait_for_selector(".tape td.current")
+    wait_for_hash(page, "view=tape", "image=test-4")
+    assert page.get_by_label("Number of the image").input_value() == "4"
+    assert page.get_by_label("Image from").input_value() == "test"

@@ -18,6 +18,10 @@ export class State {
     addEventListener("hashchange", () => {
       const before = { ...this.values };
       this.read();
+      if (!this.values.image && before.image) { // somebody has typed an address that names none: the image stays
+        this.values.image = before.image;
+        this.write("replaceState");
+      }
       this.tell(Object.keys(DEFAULTS).filter((name) => before[name] !== this.values[name]), true);
     });
     // Maps are painted in the theme's colours, so they are painted anew when the system changes from day to night.
@@ -47,11 +51,15 @@ export class State {
     const changed = Object.keys(changes).filter((name) => this.values[name] !== String(changes[name]));
     if (!changed.length) return;
     for (const name of changed) this.values[name] = String(changes[name]);
+    this.write(!isOnTheWay && changed.some((name) => PLACES.has(name)) ? "pushState" : "replaceState");
+    this.tell(changed);
+  }
+
+  /** Write all values into the address. */
+  write(how) {
     const shown = Object.entries(this.values).filter(([name, value]) => value !== DEFAULTS[name]);
     const text = new URLSearchParams(shown).toString();
-    const isPlace = !isOnTheWay && changed.some((name) => PLACES.has(name));
-    history[isPlace ? "pushState" : "replaceState"](null, "", text ? `#${text}` : location.pathname);
-    this.tell(changed);
+    history[how](null, "", text ? `#${text}` : location.pathname);
   }
 
   tell(changed, isGiven = false) {
