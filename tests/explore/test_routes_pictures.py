@@ -137,7 +137,8 @@ def test_an_image_that_is_not_there_is_not_found(client: Client) -> None:
 
 
 def test_a_large_upload_is_refused_before_it_is_held(client: Client) -> None:
-    assert "limit" in client.error(f"{PICTURES}/upload", bytes(routes_pictures.MOST_UPLOAD + 1), 413)
+    said = client.error(f"{PICTURES}/upload", bytes(routes_pictures.MOST_UPLOAD + 1), 413)
+    assert said == "the file is larger than 20.0 MiB, which is the limit; save the picture smaller"
     assert "limit" in client.error(drawing(side=10), bytes(101), 413)
     with socket.create_connection(("127.0.0.1", client.port), timeout=30) as connection:
         cookie = f"tinycnn-{client.port}={client.token}"

@@ -192,6 +192,8 @@ def _damage_told(name: str) -> Iterator[None]:
     except Image.UnidentifiedImageError:
         formats = "PNG, JPEG, GIF, BMP, WebP or TIFF"
         raise ValueError(f"{name} is not a picture that can be read: save it as {formats}") from None
+    except Image.DecompressionBombError:  # Pillow's limit is higher, but it looks before anybody else can
+        raise ValueError(f"{name} has more pixels than the limit of {MAX_PIXELS:,}; save it smaller") from None
     except PermissionError:
         raise
     # For damaged files Pillow raises SyntaxError, EOFError, IndexError, struct.error, zlib.error and others.

@@ -71,15 +71,15 @@ def as_json(value: Any, status: int = 200) -> Response:
     return Response(json.dumps(value, allow_nan=False), status, media_type="application/json")
 
 
-async def read_body(request: Request, most: int) -> bytes:
-    """Return the body of a request, which is counted while it is read.
+async def read_body(request: Request, most: int, too_large: str = "") -> bytes:
+    """Return the body of a request, which is counted while it is read; ``too_large`` tells what to do if that is much.
 
     Raises
     ------
     RefusedError
         If it has more than ``most`` bytes, no more than which are ever held, or takes too long.
     """
-    message = f"the body is larger than {most:,} bytes, which is the limit"
+    message = too_large or f"the body is larger than {most:,} bytes, which is the limit"
     length = request.headers.get("content-length", "0")
     if not length.isascii() or not length.isdecimal() or int(length[:20]) > most:
         raise RefusedError(message, 413)

@@ -8,6 +8,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from ..core.messages import bytes_text
 from ..core.types import Array
 from . import looking, pictures, survey
 from .answering import RefusedError, answered, as_json, packed, read_body, whole_number
@@ -100,7 +101,8 @@ class _Studio:
 
     async def upload(self, request: Request) -> Response:
         """Answer an uploaded picture, and keep it."""
-        content = await read_body(request, MOST_UPLOAD)
+        too_large = f"the file is larger than {bytes_text(MOST_UPLOAD)}, which is the limit; save the picture smaller"
+        content = await read_body(request, MOST_UPLOAD, too_large)
         title = request.query_params.get("name", "")[:100] or "upload"
         purpose, centred = self.purpose(), _flag(request, "centred")
         return await run_in_threadpool(
