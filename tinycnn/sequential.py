@@ -175,7 +175,7 @@ class Sequential(Predicting):
         """
         history = History()
         together = parallel.begin(distributed, history)
-        with nullcontext() if together is None else together.ended_by_errors():
+        with nullcontext() if together is None else together.one_voice():
             if y is None and self.compiled and are_batches(x, alone=True):
                 x = self._build_for_batches(x)
             self._ready(x)

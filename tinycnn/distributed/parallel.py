@@ -1,8 +1,9 @@
 """What ``fit(distributed=...)`` takes, and the fit that several processes train together."""
 
 import json
+import warnings
 from collections.abc import Iterator
-from contextlib import AbstractContextManager
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 from ..core.checks import boolean, integer
@@ -116,9 +117,13 @@ class Together:
         identity: Config = {"shards": f"one for each of {self._job.size} ranks" if shards is None else shards}
         return identity | ({"synchronized_norm": True} if self.parallel.synchronized_norm else {})
 
-    def ended_by_errors(self) -> AbstractContextManager[None]:
-        """End all ranks if an error leaves the block on this one, because the others would wait for it."""
-        return self._job.ended_by_errors()
+    @contextmanager
+    def one_voice(self) -> Iterator[None]:
+        """Let rank 0 alone warn inside the block, and end all ranks if an error leaves it on this one."""
+        with self._job.ended_by_errors(), nullcontext() if self.leads else warnings.catch_warnings():
+            if not self.leads:
+                warnings.simplefilter("ignore")
+            yield
 
     def compare(self, run: Run) -> None:
         """Raise unless the fit can be shared, and all ranks are about to do the same.
@@ -126,7 +131,10 @@ class Together:
         Raises
         ------
         ValueError
+        RuntimeError
+            If the program of another rank has ended.
         """
+        self._job.meet()
         agreement.compare(run, self._job, repr(self.parallel))
         shards, ranks, size = self.parallel.shards, self._job.size, run.batches.batch_size
         if run.model.backend.on_device:
@@ -165,7 +173,13 @@ class Together:
         """Yield the batches of an epoch, which are the same on all ranks, each with the images of this rank's part."""
         if isinstance(run.batches, ArrayBatches):
             return run.batches.epoch(run.ws, run.batch, self._step.mine)
-        whole = agreement.agreed(run.batches.epoch(run.ws, run.batch), self._job)
+        whole = agreement.agreed(
+            run.batches.epoch(run.ws, run.batch),
+            self._job,
+            lambda batch: (batch.y, batch.x, batch.weight),
+            agreement.TRAINING,
+            run.batch,
+        )
         return (batch._replace(x=batch.x[self._step.mine(len(batch.y))]) for batch in whole)
 
     def take_step(self, run: Run, batch: Batch) -> None:

