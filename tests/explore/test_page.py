@@ -111,6 +111,7 @@ def check(page: Any, model: Sequential, mode: str) -> None:
                 at = ",".join(map(str, index))
                 text = shown(page, f"image=test-1&mode={mode}&layer={number}&at={at}&way={way}")
                 assert parsed(text).tobytes() == np.float32(array[index]).tobytes(), (entry.name, way, index)
+                assert not page.get_by_text("more than rounding").count(), (entry.name, way, index)
         page.goto("about:blank")  # so that it does not ask a server that has gone
 
 

@@ -177,6 +177,43 @@ def softmax_forward(x):
 WRONG = RIGHT.replace("e / e.sum(-1, keepdims=True)", "e / 2")
 
 
+WRONG_RELU = """
+import numpy as np
+
+
+def relu_forward(x):
+    return np.where(x > x.max() / 2, x, 0).astype(x.dtype)
+"""
+
+
+def test_a_wrong_activation_is_seen_where_it_happens(page: Any, tmp_path: Path) -> None:
+    """The sum before it is right; the page said only that relu(z) is what the kernel gives."""
+    path = tmp_path / "mine.py"
+    path.write_text(WRONG_RELU, "utf-8")
+    found = session_of("one channel")
+    page.set_viewport_size({"width": 768, "height": 1024})
+    with serving(Session(found.model, found.data, KernelFile(path))) as client:
+        page.goto(f"{client.address}#view=kernels&image=test-1")
+        page.get_by_role("button", name="Compare with the reference").press("Enter")
+        first = page.locator("#kernels td button", has_text="first at").first
+        first.wait_for()
+        box = page.locator("#kernels table").bounding_box()
+        assert box["x"] + box["width"] <= 768  # nothing of the table is cut off on a tablet
+        first.press("Enter")
+        said = page.locator(".panel .error")
+        said.wait_for()
+        assert re.fullmatch(
+            r"✗ relu\(z\), in double precision, and the engine's number differ by −0\.\d+\. "
+            "This is more than rounding: the kernel has computed something else.",
+            said.inner_text(),
+        )
+        # Where the kernel is right, nothing is said.
+        y = found.model.trace(found.data.x_test[1:2], [1], training=False)[0].y[0]
+        at = ",".join(map(str, np.unravel_index(y.argmax(), y.shape)))
+        assert "more than rounding" not in panel(page, f"image=test-1&layer=0&at={at}", f"0 {at}")
+        page.goto("about:blank")
+
+
 @each_network
 def test_own_kernels_drawing_and_galleries(page: Any, name: str, tmp_path: Path) -> None:
     found = session_of(name)

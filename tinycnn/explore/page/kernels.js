@@ -48,7 +48,7 @@ export function mount(section, app) {
       ...namesOf(wrong.filter((entry) => !errors(entry).length), "other numbers than the reference's"),
     ].join(" ") : "✓ Everything is as the reference has it.";
     result.replaceChildren(
-      table("Each layer is given what the reference's layers before it give", ["layer", "your functions in it", "result", "dx", "gradients of parameters"], rows),
+      table("Each layer is given what the reference's layers before it give", ["layer", "your functions in it", "result", "dx", "gradients of parameters"], rows, { class: "outcomes" }),
       make("p", { class: wrong.length ? "error" : "good" }, verdict), ...wrong.flatMap(errors));
     result.dataset.wrong = wrong.map((entry) => entry.name).join(" ");
     app.say(verdict);

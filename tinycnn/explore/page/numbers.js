@@ -166,18 +166,27 @@ export function explanationView(found, { layer, data, name, part = 0, setPart = 
   }
   if (found.activation?.terms) box.append(make("div", { class: "softmax" }, listOf({ title: "softmax", terms: found.activation.terms }, data, true, say)));
   box.append(steps(found, layer, data));
-  if (found.rounding) box.append(apart(found));
+  if (found.rounding) box.append(apart("The sum as shown", found.rounding, isRounding(found.rounding, sizeOf(found))));
+  const { name: applied, rounding, shown, before } = found.activation ?? {};
+  if (rounding && !isRounding(rounding, Math.max(Math.abs(shown), Math.min(1, Math.abs(before))))) {
+    box.append(apart(`${applied}(z)`, rounding, false));
+  }
   return box;
 }
 
 /** The largest share of the terms' sizes by which rounding can move a sum in single precision. */
 const ROUNDING = 1e-4;
 
-/** Return how far the engine's number is from the sum as shown, and whether that can be rounding. */
-function apart(found) {
-  const text = `The sum as shown, in double precision, and the engine's number differ by ${short(found.rounding)}. `;
-  const sizes = (found.parts ?? []).flatMap((one) => one.terms).reduce((sum, term) => sum + Math.abs(term.product), Math.abs(found.bias ?? 0));
-  if (Math.abs(found.rounding) <= ROUNDING * sizes) {
+const isRounding = (rounding, size) => Math.abs(rounding) <= ROUNDING * size;
+
+/** Return the sizes of all terms of a sum together. */
+const sizeOf = ({ parts, bias }) =>
+  (parts ?? []).flatMap((one) => one.terms).reduce((sum, term) => sum + Math.abs(term.product), Math.abs(bias ?? 0));
+
+/** Return how far the engine's number is from what it should be, and whether that can be rounding. */
+function apart(what, rounding, canBe) {
+  const text = `${what}, in double precision, and the engine's number differ by ${short(rounding)}. `;
+  if (canBe) {
     return make("p", { class: "remark" }, `${text}This is rounding: the engine adds in its own precision and order.`);
   }
   return make("p", { class: "error" }, `✗ ${text}This is more than rounding: the kernel has computed something else.`);
