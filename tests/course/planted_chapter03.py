@@ -10,6 +10,7 @@ _SUM = "dy.sum(axis=(0, 1, 2))"
 _DW = "dw[p, q] = met.T @ dy.reshape(-1, F)"
 _DX = "dxpad[:, rows, columns] += dy @ w[p, q].T"
 _BOTH = "rows, columns = slice(p, p + stride * OH, stride), slice(q, q + stride * OW, stride)"
+_OPEN = "rows, columns = np.s_[p::stride], np.s_[q::stride]"
 _APART = "rows, columns = slice(p, p + OH), slice(q, q + OW)"
 _CUT = "return dxpad[:, pad : pad + H, pad : pad + W]"
 
@@ -18,7 +19,7 @@ ERRORS = (
     _error("conv2d_db", "over the batch only", _SUM, "dy.sum(axis=0)", "(axis N) only"),
     _error("conv2d_db", "mean", _SUM, "dy.mean(axis=(0, 1, 2))", "Is it a mean?"),
     _error("conv2d_db", "mean of the batch", _SUM, _SUM + " / len(dy)", "mean over N"),
-    _error("conv2d_db", "one number", _SUM, "dy.sum()", "must return an array (F)"),
+    _error("conv2d_db", "one number", _SUM, "dy.sum()", "added up too"),
     _error("conv2d_db", "last row missing", _SUM, "dy[:, :-1].sum(axis=(0, 1, 2))", "axis OH"),
     Planted(
         "chapter03",
@@ -47,6 +48,14 @@ ERRORS = (
         "(0, 2 * pad), (0, 2 * pad)",
         "one side only",
     ),
+    _error(
+        "conv2d_dw",
+        "pad forgotten",
+        "np.pad(x, ((0, 0), (pad, pad), (pad, pad), (0, 0)))",
+        "x",
+        "fails only where pad > 0",
+    ),
+    _error("conv2d_dw", "slices without an end", _BOTH, _OPEN, "go on to the end of the array"),
     _error("conv2d_dw", "return in the loop", _DW, f"{_DW}\n            return dw", "return inside the loop"),
     _error(
         "conv2d_dw",
@@ -58,6 +67,20 @@ ERRORS = (
     _error("conv2d_dw", "taps transposed", "    return dw", "    return dw.swapaxes(0, 1)", "KH and KW"),
     _error(
         "conv2d_dx", "pads cut off from behind", _CUT, "return dxpad[:, pad:-pad, pad:-pad]", "[0:0], which is empty"
+    ),
+    _error(
+        "conv2d_dx",
+        "size from that of dy",
+        "(N, H + 2 * pad, W + 2 * pad, C)",
+        "(N, (OH - 1) * stride + KH, (OW - 1) * stride + KW, C)",
+        "use H and W",
+    ),
+    _error(
+        "conv2d_dx",
+        "H and W swapped",
+        "(N, H + 2 * pad, W + 2 * pad, C)",
+        "(N, W + 2 * pad, H + 2 * pad, C)",
+        "fails only where H and W differ",
     ),
     _error("conv2d_dx", "overwrites", "+= dy", "= dy", "overwrite"),
     _error("conv2d_dx", "kernel flipped", "w[p, q].T", "w[KH - 1 - p, KW - 1 - q].T", "kernel flipped"),

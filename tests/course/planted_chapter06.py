@@ -46,7 +46,7 @@ ERRORS = (
         "cross_entropy", "all pairs", "z[np.arange(len(z)), labels]", "z[:, labels]", "cross_entropy returns losses"
     ),
     _error("cross_entropy", "labels from 1", "labels]", "labels - 1]", "counted from 1"),
-    _error("cross_entropy", "mean of the batch", _LOSS, f"np.mean({_LOSS})", "must return an array (N)"),
+    _error("cross_entropy", "mean of the batch", _LOSS, f"np.mean({_LOSS})", "must return an array (N,)"),
     _error(
         "cross_entropy", "largest logit for the label", _LOSS, "np.log(total) - z.max(axis=1)", "largest logit taken"
     ),

@@ -53,7 +53,7 @@ ERRORS = (
         "(1 - beta_2**step)",
         "root left out of the correction",
     ),
-    _error("adam", "steps from 0", _A, f"step = step - 1\n    {_A}", "ZeroDivisionError in line"),
+    _error("adam", "steps from 0", _A, f"step = step - 1\n    {_A}", "counted from 0"),
     _error("adam", "steps from 2", _A, f"step = step + 1\n    {_A}", "1 added to the step"),
     _error("adam", "beta times step", "beta_1**step", "beta_1 * step", "multiplied by the step"),
     _error("adam", "epsilon inside the root", _ROOT, "np.sqrt(v + epsilon)", "epsilon inside the root"),
@@ -89,6 +89,13 @@ ERRORS = (
         "corrected means returned",
         _MOVED,
         "return w - a * m / (np.sqrt(v) + epsilon), m / (1 - beta_1**step), v / (1 - beta_2**step)",
+        "corrected means returned",
+    ),
+    _error(
+        "adam",
+        "means overwritten by the corrected ones",
+        f"{_A}\n    {_MOVED}",
+        "m, v = m / (1 - beta_1**step), v / (1 - beta_2**step)\n    return w - rate * m / (np.sqrt(v) + epsilon), m, v",
         "corrected means returned",
     ),
     _error(

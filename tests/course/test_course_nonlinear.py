@@ -78,7 +78,7 @@ def test_the_same_wrong_thing_twice_is_no_memory(old, returned, tmp_path):
     path.write_text(source.replace(old, f"return {returned}"), "utf-8")
     chapter = chapters.chapter("chapter10")
     [outcome] = grading.grade(chapter._replace(exercises=(chapter10.SMOOTHED,)), path).outcomes
-    assert "must return an array (E) = " in outcome.lines[0]
+    assert "must return an array (E,) = " in outcome.lines[0]
     assert not any("Called again" in line for line in outcome.lines)
 
 

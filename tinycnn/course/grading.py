@@ -12,10 +12,10 @@ import hypothesis
 import numpy as np
 from hypothesis.errors import HypothesisException
 
-from . import hunting, telling
+from . import hunting, patterns, telling
 from .exercise import Case, Chapter, Exercise, Phase
 from .handed_in import MOST_SOURCE
-from .judging import Problem, problem_of_answer, problem_of_result, same
+from .judging import Problem, problem_of_answer, problem_of_result, same, shortened
 from .learner import Answer, Learner
 
 __all__ = ["Outcome", "Report", "grade", "grade_source", "printable"]
@@ -23,7 +23,7 @@ __all__ = ["Outcome", "Report", "grade", "grade_source", "printable"]
 #: How many seconds the grading of one exercise may take, and how many of them looking for a smaller case.
 IN_ALL, SHRINKING = 120.0, 4.0
 #: With how many more cases a mistake is told from others, and for how many seconds at most.
-MORE, LOOKING = 25, 2.0
+MORE, LOOKING = 40, 2.0
 #: How many calls are made again, to see whether a function returns something else then.
 AGAIN = 20
 
@@ -79,6 +79,8 @@ class _Seen(NamedTuple):
     answer: Answer
     expected: Any
     problem: Problem | None
+    #: Whether it was drawn after the first failure, and so whatever came of the calls before.
+    later: bool
 
 
 def grade(chapter: Chapter, path: str | Path, seed: int = 0) -> Report:
@@ -149,7 +151,7 @@ def _refused(source: bytes, path: Path, chapter: str) -> str:
     except UnicodeDecodeError:
         return f"{path.name} is not text in UTF-8; save it as plain text."
     except SyntaxError as error:
-        code = f" ({error.text.strip()[:80]})" if error.text else ""
+        code = f" ({shortened(error.text.strip())})" if error.text else ""
         return f"line {error.lineno} of {path.name} is not valid Python{code}: {error.msg}."
     except (ValueError, RecursionError, MemoryError) as error:
         return f"{path.name} is not valid Python: {error}."
@@ -202,7 +204,7 @@ class _Grading:
                 if not self.stopped and self._remembers([smallest, *self.seen[-AGAIN:]]):
                     return self._failed(smallest, [_REMEMBERS])
                 self._look_further()
-                return self._failed(smallest, self._mistakes(smallest))
+                return self._failed(smallest, self._mistakes(smallest) or self._pattern(smallest))
             if time.monotonic() > self.limit:
                 text = f"{self.exercise.name} was not graded to its end within {IN_ALL:.0f} s; it is too slow."
                 return Outcome(self.exercise.name, False, len(self.seen), (text,))
@@ -251,7 +253,7 @@ class _Grading:
                 self.limit = min(self.limit, time.monotonic() + SHRINKING)
             # A process that has to be started anew for each case, and a function that is not there, are told at once.
             self.stopped = answer.fatal or problem.kind == "unwritten"
-        self.seen.append(_Seen(case, answer, expected, problem))
+        self.seen.append(_Seen(case, answer, expected, problem, self.looking))
         return problem is not None and not self.looking
 
     def _failing(self) -> bool:
@@ -281,25 +283,41 @@ class _Grading:
     def _mistakes(self, smallest: _Seen) -> list[str]:
         """Return the sentences of the mistakes that explain every answer that was seen, if one of them is wrong.
 
-        A wrong dtype, or an argument that was changed, says itself what to do; a second thing would only confuse.
+        A wrong dtype, or an argument that was changed, says itself what to do; a second thing would only confuse. If
+        nothing was wrong but that arrays did not fit, a mistake has to fail for the same cases.
         """
-        if smallest.problem is not None and smallest.problem.kind in ("dtype", "changed"):
+        if not _says_too_little(smallest.problem):
             return []
-        answered = [seen for seen in self.seen if seen.answer.kind == "returned"]
-        if not any(seen.problem is not None and seen.problem.kind in ("shape", "value", "nan") for seen in answered):
-            return []
+        seen = [seen for seen in self.seen if seen.answer.kind == "returned"]
+        if not any(_says_too_little(seen.problem) for seen in seen):
+            if not seen:
+                return []
+            seen = self.seen
         return [
             mistake.sentence
             for mistake in self.exercise.misreadings
-            if all(_explains(mistake.results, seen) for seen in answered)
+            if all(_explains(mistake.results, one) for one in seen)
         ]
+
+    def _pattern(self, smallest: _Seen) -> list[str]:
+        """Return a sentence on a mistake that no chapter has foreseen, if anything can be said about it."""
+        if not _says_too_little(smallest.problem):
+            return []
+        calls = [(seen.case, seen.problem is not None) for seen in self.seen if seen.later]
+        said = patterns.open_slice(self.lines, self.exercise.name) or patterns.pattern(self.exercise, calls)
+        return [said] if said else []
+
+
+def _says_too_little(problem: Problem | None) -> bool:
+    """Return whether a problem leaves open which mistake was made."""
+    return problem is not None and (problem.kind in ("shape", "type", "value", "nan") or problem.unexplained)
 
 
 def _explains(results: Any, seen: _Seen) -> bool:
-    """Return whether a mistake gives what was returned."""
+    """Return whether a mistake gives what was returned, or fails where the learner's function failed."""
     try:
         with np.errstate(all="ignore"):
             would = results(**seen.case.arguments)
-    except Exception:  # it has no result for this case, so it was not made
-        return False
-    return same(would, seen.answer.details["result"])
+    except Exception:  # it has no result for this case
+        return seen.answer.kind != "returned"
+    return seen.answer.kind == "returned" and same(would, seen.answer.details["result"])

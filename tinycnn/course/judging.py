@@ -11,9 +11,13 @@ from .child import Other
 from .exercise import Case, Result
 from .learner import Answer
 
-__all__ = ["Problem", "index_text", "kind_of", "problem_of_answer", "problem_of_result", "same"]
+__all__ = ["Problem", "index_text", "kind_of", "problem_of_answer", "problem_of_result", "same", "shortened"]
 
 
+#: What NumPy says if a function of math is given an array.
+_MATH = "can be converted to Python scalars"
+#: The most characters of a line of code that are shown.
+MOST_CODE = 100
 _SIGNATURE = "'tinycnn course start DIR' writes a file with its signature"
 
 
@@ -30,12 +34,28 @@ class Problem(NamedTuple):
         Which of the results it is about.
     place : tuple of int
         The first wrong element.
+    unexplained : bool
+        Whether it is an error of shapes, indices or arithmetic, which does not say which mistake was made.
     """
 
     kind: str
     text: str
     result: int = 0
     place: tuple[int, ...] = ()
+    unexplained: bool = False
+
+
+def shortened(code: str) -> str:
+    """Return a line of code that is at most 100 characters long, with dots for what was left out.
+
+    Examples
+    --------
+    >>> shortened("y = x")
+    'y = x'
+    >>> len(shortened("y = " + "x" * 200)), shortened("y = " + "x" * 200)[-5:]
+    (100, 'x ...')
+    """
+    return code if len(code) <= MOST_CODE else f"{code[: MOST_CODE - 4]} ..."
 
 
 def index_text(index: tuple[int, ...]) -> str:
@@ -96,7 +116,7 @@ def _problem_of_error(name: str, details: dict[str, Any], lines: Sequence[str]) 
     classes, line = [str(one) for one in details["classes"]], details["line"]
     where = ""
     if isinstance(line, int) and 0 < line <= len(lines):
-        where = f" in line {line} ({lines[line - 1].strip()[:80]})"
+        where = f" in line {line} ({shortened(lines[line - 1].strip())})"
     message = f": {details['message']}" if details["message"] else ""
     if "NotImplementedError" in classes:
         return Problem("unwritten", f"{name} is not written yet: it raises NotImplementedError.")
@@ -111,7 +131,10 @@ def _problem_of_error(name: str, details: dict[str, Any], lines: Sequence[str]) 
         "NameError": f"{name} uses a name that has no value{where}{message}. Is it misspelt, or is an import missing?",
     }
     found = next((cures[cls] for cls in classes if cls in cures), None)
-    return Problem("error", found or f"{name} raises {classes[0]}{where}{message}.")
+    unexplained = found is None and not {"ValueError", "LookupError", "ArithmeticError"}.isdisjoint(classes)
+    cure = " The functions of math take one number; those of NumPy take arrays." if _MATH in message else ""
+    text = found or f"{name} raises {classes[0]}{where}{message}.{cure}"
+    return Problem("error", text, unexplained=unexplained)
 
 
 def problem_of_result(
@@ -238,7 +261,8 @@ def same(would: Any, got: Any) -> bool:
 
 def _axes(result: Result, shape: tuple[int, ...]) -> str:
     """Return a shape with the letters of its axes: ``(N, OH, OW, F) = (1, 2, 2, 1)``."""
-    return f"({', '.join(result.axes)}) = {shape}"
+    comma = "," if len(result.axes) == 1 else ""
+    return f"({', '.join(result.axes)}{comma}) = {shape}"
 
 
 def kind_of(value: Any) -> str:
@@ -251,4 +275,6 @@ def kind_of(value: Any) -> str:
         return f"an array of shape {value.shape}"
     if isinstance(value, tuple | list):
         return f"a {type(value).__name__} of {len(value)}"
+    if isinstance(value, np.generic):
+        return f"one number, {value.item()!r}"
     return f"{type(value).__name__} {value!r}"[:80]

@@ -52,7 +52,8 @@ def _headline(exercise: Exercise, case: Case, problem: Problem, got: Any, expect
     wrong = int((got != expected).sum())
     more = f" ({wrong} of its {got.size} numbers are wrong)" if wrong > 1 else ""
     place = f"{result.name}{index_text(problem.place)}"
-    right = f"{place} is {_number(got[problem.place])}; {_number(expected[problem.place])} is right{more}."
+    here, there = got[problem.place], expected[problem.place]
+    right = f"{place} is {_single(here, there)}; {_single(there, here)} is right{more}."
     return f"{call_text(exercise.name, case)}\n{right}"
 
 
@@ -68,8 +69,8 @@ def _route(case: Case, name: str, got: Array, expected: Array) -> str:
         return f"{start} went nowhere: {name} is 0 everywhere; it should go to {there}."
     if went == should:
         index = next(index for index in went if got[index] != expected[index])
-        right = _number(expected[index])
-        return f"{start} makes {name}{index_text(index)} = {_number(got[index])}; {right} is right."
+        here, right = got[index], expected[index]
+        return f"{start} makes {name}{index_text(index)} = {_single(here, right)}; {_single(right, here)} is right."
     here = " and ".join(f"{name}{index_text(index)}" for index in went[:2])
     here += f" and {len(went) - 2} more elements" if len(went) > 2 else ""
     return f"{start} went to {here}; it should go to {there}.{_swapped(went, should)}"

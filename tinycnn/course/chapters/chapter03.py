@@ -32,7 +32,7 @@ def without_last(array: Array, axis: int) -> Array:
 
 
 def right_db(dy: Array) -> Array:
-    """Return the gradient by the bias."""
+    """Return the gradient with respect to the bias."""
     db: Array = dy.sum(axis=(0, 1, 2))
     return db
 
@@ -79,7 +79,7 @@ CONV2D_DB = Exercise(
 
 
 def right_dw(dy: Array, x: Array, KH: int, KW: int, stride: int, pad: int) -> Array:
-    """Return the gradient by the weights, by the reference kernel."""
+    """Return the gradient with respect to the weights, by the reference kernel."""
     dw: Array = conv.conv2d_backward_weights(dy, x, (KH, KW), (stride, stride), (pad,) * 4, (1, 1), 1)[0]
     return dw
 
@@ -97,7 +97,7 @@ def _dw_without_stride(dy: Array, x: Array, KH: int, KW: int, stride: int, pad: 
 
 
 def _dw_unpadded(dy: Array, x: Array, KH: int, KW: int, stride: int, pad: int) -> Array:
-    """Return the gradient by the weights with all zeros at the bottom and right."""
+    """Return the gradient with respect to the weights with all zeros at the bottom and right."""
     pads = (0, 2 * pad, 0, 2 * pad)
     dw: Array = conv.conv2d_backward_weights(dy, x, (KH, KW), (stride, stride), pads, (1, 1), 1)[0]
     return dw
@@ -163,7 +163,7 @@ CONV2D_DW = Exercise(
 
 
 def right_dx(dy: Array, w: Array, H: int, W: int, stride: int, pad: int) -> Array:
-    """Return the gradient by the images, by the reference kernel.
+    """Return the gradient with respect to the images, by the reference kernel.
 
     Raises
     ------
@@ -193,6 +193,13 @@ def _scatter(**mistake: Any) -> Callable[..., Array]:
     return results
 
 
+def _sized_by_dy(dy: Array, w: Array, H: int, W: int, stride: int, pad: int) -> Array:
+    """Return a mistake: the padded images are only as large as the windows reach."""
+    dxpad = _scatter(cut=-1)(dy, w, H, W, stride, pad)
+    rows, columns = ((OH - 1) * stride + KH for OH, KH in zip(dy.shape[1:3], w.shape[:2], strict=True))
+    return dxpad[:, :rows, :columns][:, pad : pad + H, pad : pad + W]
+
+
 CONV2D_DX = Exercise(
     name="conv2d_dx",
     right=right_dx,
@@ -218,6 +225,10 @@ CONV2D_DX = Exercise(
             _scatter(step=1),
         ),
         Misreading("Are the pads not cut off? dx has the shape of x.", _scatter(cut=-1)),
+        Misreading(
+            "Is the size computed from that of dy? Pixels that no window reaches have a gradient too, 0: use H and W.",
+            _sized_by_dy,
+        ),
         Misreading(FROM_BEHIND, cut_from_behind(right_dx)),
         Misreading(
             "Are the pads cut off at the bottom and right only? The images begin at row pad, column pad.",

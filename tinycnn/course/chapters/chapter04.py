@@ -216,7 +216,7 @@ MAX_POOL2D = Exercise(
 
 
 def right_max_dx(dy: Array, argmax: Array, H: int, W: int, KH: int, KW: int, stride: int, pad: int) -> Array:
-    """Return the gradient of the largest pixels by the images, by the reference kernel."""
+    """Return the gradient of the largest pixels with respect to the images, by the reference kernel."""
     dx: Array = pool.max_pool2d_backward(dy, argmax, (H, W), (KH, KW), (stride, stride), (pad,) * 4)
     return dx
 
@@ -503,7 +503,7 @@ AVERAGE_POOL2D = Exercise(
 
 
 def right_average_dx(dy: Array, H: int, W: int, KH: int, KW: int, stride: int, pad: int) -> Array:
-    """Return the gradient of the averages by the images, by the reference kernel."""
+    """Return the gradient of the averages with respect to the images, by the reference kernel."""
     dx: Array = pool.average_pool2d_backward(dy, (H, W), (KH, KW), (stride, stride), (pad,) * 4)
     return dx
 

@@ -279,7 +279,7 @@ CROSS_ENTROPY = Exercise(
 
 
 def right_dlogits(dlosses: Array, p: Array, labels: Array) -> Array:
-    """Return the gradient by the logits, by the reference kernel."""
+    """Return the gradient with respect to the logits, by the reference kernel."""
     dlogits: Array = loss.softmax_cross_entropy_backward(p, labels, dlosses)
     return dlogits
 
@@ -341,7 +341,10 @@ CROSS_ENTROPY_DLOGITS = Exercise(
             "Is 1 subtracted after the product? The whole of p - 1 is multiplied by dlosses.",
             _dlogits(lambda d, p, t: p * d - t),
         ),
-        Misreading("Is it the gradient by p, -1 / p, and not by the logits?", _dlogits(lambda d, p, t: -d * t / p)),
+        Misreading(
+            "Is it the gradient with respect to p, -1 / p, and not to the logits?",
+            _dlogits(lambda d, p, t: -d * t / p),
+        ),
         Misreading(
             "Is it the product with the slope p * (1 - p)? The logarithm cancels it.",
             _dlogits(lambda d, p, t: (p - t) * p * (1 - p) * d),
@@ -367,7 +370,8 @@ CROSS_ENTROPY_DLOGITS = Exercise(
         ),
     ),
     hints=(
-        "For one sample the loss is log(sum of exp(z)) - z[label]. What is the slope of the first term by z[k]?",
+        "For one sample the loss is log(sum of exp(z)) - z[label]. What is the slope of the first term with respect to "
+        "z[k]?",
         "It is p[k]. The second term subtracts 1, at the label only. Then each row is multiplied by its dlosses[n].",
         "Work on p.copy(): subtract 1 at [np.arange(len(p)), labels], and multiply by dlosses[:, None].",
     ),

@@ -99,6 +99,24 @@ def _by(
     return results
 
 
+def _broadcast(axes: tuple[int, ...], own: bool) -> Callable[..., Any]:
+    """Return a mistake: mean and variance are taken over other axes, and meet the channels by NumPy's rules.
+
+    Parameters
+    ----------
+    axes : tuple of int
+    own : bool
+        Whether the variance is computed from that mean, by the same rules, and not by ``np.var``.
+    """
+
+    def results(x: Array, gamma: Array, beta: Array, epsilon: float) -> tuple[Array, Array, Array]:
+        mean = x.mean(axes)
+        variance = ((x - mean) ** 2).mean(axes) if own else x.var(axes)
+        return gamma * (x - mean) / np.sqrt(variance + epsilon) + beta, mean, variance
+
+    return results
+
+
 def _changed(change: Callable[..., Any]) -> Callable[..., Any]:
     """Return a mistake: the right results and the arguments are put together in another way."""
     return lambda **a: change(*right_forward(**a), **a)
@@ -123,6 +141,22 @@ FORWARD = Exercise(
         Misreading(
             "Are they those of each image, over the axes H and W only? They are taken over the batch (axis N) too.",
             _by((1, 2)),
+        ),
+        *(
+            Misreading(sentence, _broadcast(axes, own))
+            for own in (False, True)
+            for sentence, axes in (
+                (
+                    "Are they those of each image, over the axes H and W only? They are taken over the batch (axis N) "
+                    "too.",
+                    (1, 2),
+                ),
+                (
+                    "Are they taken over the axes 0, 2 and 3, as if the channels were axis 1? The axes are "
+                    "(N, H, W, C): take axis=(0, 1, 2).",
+                    (0, 2, 3),
+                ),
+            )
         ),
         Misreading(
             "Is one mean taken over all channels (axis C)? Each channel has a mean and a variance of its own.",
@@ -393,7 +427,7 @@ LAYER = Exercise(
 
 
 def right_parameters(dy: Array, x: Array, mean: Array, variance: Array, epsilon: float) -> tuple[Array, Array]:
-    """Return the gradients by gamma and beta, by the reference kernel."""
+    """Return the gradients with respect to gamma and beta, by the reference kernel."""
     _, dgamma, dbeta = kernels.parameter_gradients(dy, x, mean, variance, epsilon)
     return dgamma, dbeta
 
@@ -461,6 +495,10 @@ PARAMETERS = Exercise(
             lambda dy, x, **a: ((dy * x).sum(axis=(0, 1, 2)), right_parameters(dy=dy, x=x, **a)[1]),
         ),
         Misreading(
+            "Is the mean not subtracted in xhat? It is (x - mean) / sqrt(variance + epsilon).",
+            lambda mean, **a: right_parameters(mean=0 * mean, **a),
+        ),
+        Misreading(
             "Is x only shifted in dgamma? gamma was multiplied by (x - mean) / sqrt(variance + epsilon).",
             _scaled(lambda variance, epsilon: 1.0),
         ),
@@ -503,7 +541,7 @@ PARAMETERS = Exercise(
 
 
 def right_dx(dy: Array, x: Array, gamma: Array, mean: Array, variance: Array, epsilon: float) -> Array:
-    """Return the gradient by the images, by the reference kernel."""
+    """Return the gradient with respect to the images, by the reference kernel."""
     dx: Array = kernels.batch_norm_backward(dy, x, gamma, mean, variance, epsilon)[0]
     return dx
 
@@ -517,6 +555,7 @@ def _terms(
     std: Callable[[Array, float], Array] = lambda variance, epsilon: np.sqrt(variance + epsilon),
     front: Callable[[Array, Array], Array] = lambda gamma, std: gamma / std,
     third: Callable[[Array, Array], Array] = lambda deviation, std: deviation / std,
+    swapped: bool = False,
     everywhere: bool = False,
 ) -> Callable[..., Array]:
     """Return a mistake in the formula of dx.
@@ -535,6 +574,8 @@ def _terms(
         The factor of everything, given gamma and that deviation.
     third : callable
         The factor of dgamma in the third term, given x - mean and that deviation.
+    swapped : bool
+        Whether dgamma and dbeta stand in each other's places.
     everywhere : bool
         Whether dgamma, too, has that deviation.
     """
@@ -544,6 +585,8 @@ def _terms(
         dbeta = dy.sum(axis=over, keepdims=True)
         by = root if everywhere else np.sqrt(variance + epsilon)
         dgamma = (dy * deviation / by).sum(axis=over, keepdims=True)
+        if swapped:
+            dbeta, dgamma = dgamma, dbeta
         M = count(dy)
         inner: Array = dy - shift * dbeta / M - scale * third(deviation, root) * dgamma / M
         return front(gamma, root) * inner
@@ -568,6 +611,17 @@ DX = Exercise(
             "Is the term through the variance added? It is subtracted, like that through the mean.", _terms(scale=-1)
         ),
         Misreading("Is the term through the mean added? It is subtracted.", _terms(shift=-1)),
+        Misreading("Are dgamma and dbeta swapped? batchnorm_dgamma_dbeta returns dgamma first.", _terms(swapped=True)),
+        Misreading(
+            "Is everything multiplied by gamma twice? It stands before the bracket, once.",
+            _terms(front=lambda gamma, std: gamma**2 / std),
+        ),
+        Misreading(
+            "Is epsilon left out before the bracket? It is gamma / sqrt(variance + epsilon).",
+            lambda variance, epsilon, **a: (
+                right_dx(variance=variance, epsilon=epsilon, **a) * np.sqrt(variance + epsilon) / np.sqrt(variance)
+            ),
+        ),
         Misreading("Is gamma left out? dy reaches xhat times gamma.", _terms(front=lambda gamma, std: 1 / std)),
         Misreading(
             "Is the division by sqrt(variance + epsilon) left out? It stands before the bracket, with gamma.",

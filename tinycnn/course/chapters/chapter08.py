@@ -232,7 +232,7 @@ FORWARD = Exercise(
 
 
 def right_backward(dy: Array, mask: Array) -> Array:
-    """Return the gradient by x."""
+    """Return the gradient with respect to x."""
     return np.multiply(dy, mask)
 
 

@@ -323,6 +323,17 @@ ADAM = Exercise(
             "Are the corrected means returned? The next step goes on with m and v as they are.",
             _step(lambda s: (s.moved(s.m, s.divisor)[0], s.m / s.first, s.v / s.second)),
         ),
+        Misreading(
+            "Are the corrected means returned? The next step goes on with m and v as they are. Besides, epsilon is "
+            "added to sqrt(v) as it is, and a holds both corrections.",
+            _step(
+                lambda s: (
+                    s.moved(s.m, np.sqrt(s.v / s.second) + s.epsilon, 1 / s.first)[0],
+                    s.m / s.first,
+                    s.v / s.second,
+                )
+            ),
+        ),
         Misreading("Are m and v swapped in the results?", lambda **a: tuple(right_adam(**a)[i] for i in (0, 2, 1))),
     ),
     hints=(

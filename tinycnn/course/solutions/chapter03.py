@@ -9,14 +9,14 @@ import numpy as np
 
 
 def conv2d_db(dy):
-    """Compute the gradient of the loss by the bias.
+    """Compute the gradient of the loss with respect to the bias.
 
     ``db[f] = sum over n, i, j of dy[n,i,j,f]``
 
     Parameters
     ----------
     dy : (N, OH, OW, F) array
-        The gradient by the convolution's result.
+        The gradient with respect to the convolution's result.
 
     Returns
     -------
@@ -31,7 +31,7 @@ def conv2d_db(dy):
 
 
 def conv2d_dw(dy, x, KH, KW, stride, pad):
-    """Compute the gradient of the loss by the weights.
+    """Compute the gradient of the loss with respect to the weights.
 
     ``dw[p,q,c,f] = sum over n, i, j of xpad[n, i*stride + p, j*stride + q, c] * dy[n,i,j,f]``
 
@@ -64,7 +64,7 @@ def conv2d_dw(dy, x, KH, KW, stride, pad):
 
 
 def conv2d_dx(dy, w, H, W, stride, pad):
-    """Compute the gradient of the loss by the images.
+    """Compute the gradient of the loss with respect to the images.
 
     ``dxpad[n, i*stride + p, j*stride + q, c] += sum over f of dy[n,i,j,f] * w[p,q,c,f]`` for all i, j, p and q; then
     the pads are cut off.

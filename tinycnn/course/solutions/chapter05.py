@@ -28,7 +28,7 @@ def relu(x):
 
 
 def relu_dx(dy, y):
-    """Compute the gradient by the input of ReLU: ``dx = dy`` where ``y > 0``, else 0.
+    """Compute the gradient with respect to the input of ReLU: ``dx = dy`` where ``y > 0``, else 0.
 
     Parameters
     ----------
@@ -69,7 +69,7 @@ def sigmoid(x):
 
 
 def sigmoid_dx(dy, y):
-    """Compute the gradient by the input of the sigmoid, from its result: ``dx = dy * y * (1 - y)``.
+    """Compute the gradient with respect to the input of the sigmoid, from its result: ``dx = dy * y * (1 - y)``.
 
     Parameters
     ----------

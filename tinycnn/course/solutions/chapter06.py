@@ -54,14 +54,14 @@ def cross_entropy(logits, labels):
 
 
 def cross_entropy_dlogits(dlosses, p, labels):
-    """Compute the gradient of the losses by the logits.
+    """Compute the gradient of the losses with respect to the logits.
 
     ``dlogits[n,k] = dlosses[n] * (p[n,k] - 1)`` if k is the label of sample n, else ``dlosses[n] * p[n,k]``.
 
     Parameters
     ----------
     dlosses : (N,) array
-        The gradient by the losses; for the mean of the losses each is 1 / N.
+        The gradient with respect to the losses; for the mean of the losses each is 1 / N.
     p : (N, K) array
         What ``softmax`` returned for the logits.
     labels : (N,) array of int64
@@ -106,7 +106,7 @@ def cross_entropy_of_shares(logits, shares):
 
 
 def softmax_dx(dy, y):
-    """Compute the gradient by the logits of softmax alone.
+    """Compute the gradient with respect to the logits of softmax alone.
 
     ``dx[n,k] = y[n,k] * (dy[n,k] - sum over j of dy[n,j] * y[n,j])``
 

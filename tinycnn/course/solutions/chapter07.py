@@ -79,7 +79,7 @@ def batchnorm_layer(x, gamma, beta, moving_mean, moving_variance, momentum, epsi
 
 
 def batchnorm_dgamma_dbeta(dy, x, mean, variance, epsilon):
-    """Compute the gradients of the loss by gamma and by beta.
+    """Compute the gradients of the loss with respect to gamma and to beta.
 
     With ``xhat = (x - mean) / sqrt(variance + epsilon)``,
     ``dgamma[c] = sum over n, i, j of dy[n,i,j,c] * xhat[n,i,j,c]`` and ``dbeta[c] = sum over n, i, j of dy[n,i,j,c]``.
@@ -106,7 +106,7 @@ def batchnorm_dgamma_dbeta(dy, x, mean, variance, epsilon):
 
 
 def batchnorm_dx(dy, x, gamma, mean, variance, epsilon):
-    """Compute the gradient of the loss by the images; mean and variance depend on them too.
+    """Compute the gradient of the loss with respect to the images; mean and variance depend on them too.
 
     ``dx = gamma / sqrt(variance + epsilon) * (dy - dbeta / M - xhat * dgamma / M)``, where M = N * H * W.
 

@@ -68,7 +68,7 @@ def dropout_forward(x, u, rate, training):
 
 
 def dropout_backward(dy, mask):
-    """Compute the gradient of the loss by x.
+    """Compute the gradient of the loss with respect to x.
 
     Parameters
     ----------

@@ -18,7 +18,7 @@ def sgd_momentum(w, dw, v, rate, momentum):
     Parameters
     ----------
     w, dw, v : (D,) arrays
-        The weights, the gradient of the loss by them, and their velocity. They are not changed.
+        The weights, the gradient of the loss with respect to them, and their velocity. They are not changed.
     rate, momentum : float
 
     Returns
@@ -70,10 +70,10 @@ def adam(w, dw, m, v, step, rate, beta_1, beta_2, epsilon):
 
 
 def adamw(w, dw, m, v, step, rate, decay, beta_1, beta_2, epsilon):
-    """Take a step of Adam, and let the weights decay beside it.
+    """Take a step of Adam, and let the weights decay separately.
 
-    The weights before the step, times ``rate * decay``, are subtracted in addition. The means m and v do not know of
-    it.
+    The weights before the step, times ``rate * decay``, are subtracted in addition. This does not change the means m
+    and v.
 
     Parameters
     ----------
