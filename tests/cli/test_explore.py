@@ -128,6 +128,7 @@ def test_how_far_a_training_is_stands_on_the_page(monkeypatch: pytest.MonkeyPatc
     arguments = argparse.Namespace(network="ladder_02", data="digits", threads=None)
     explore._trained(arguments, lambda text, share=None: told.append(text))
     assert told[0] == "Loading the images"
+    assert any(re.match(r"1 batch, 0 s, loss", text) for text in told)
     assert any(re.match(r"2 batches, \d+ s, loss \d\.\d{3}, accuracy \d+\.\d%$", text) for text in told)
     assert re.search(r"accuracy \d+\.\d%\. A batch takes \d\.\d s here, so the \d+ batches take", told[-2])
 

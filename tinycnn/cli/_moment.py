@@ -65,7 +65,8 @@ class Moment(callbacks.Callback):
         self.model.stop_training = passed > self._seconds and self._taken >= self._least
         logs = logs or {}
         accuracy = f", accuracy {logs['accuracy']:.1%}" if "accuracy" in logs else ""
-        text = f"{self._taken} batches, {passed:.0f} s, loss {logs.get('loss', 0.0):.3f}{accuracy}"
+        batches = "batch" if self._taken == 1 else "batches"
+        text = f"{self._taken} {batches}, {passed:.0f} s, loss {logs.get('loss', 0.0):.3f}{accuracy}"
         share = min(1.0, passed / self._seconds, self._taken / self._least)
         self._show(share, now, text)
         self._tell(f"{text}. {self._pace}".removesuffix(". "), share)
