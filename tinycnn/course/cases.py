@@ -9,12 +9,32 @@ from hypothesis import strategies as st
 from ..core.types import Array
 from .exercise import Case, Phase
 
-__all__ = ["Geometry", "geometries", "phases", "phases_with_hard_cases"]
+__all__ = ["Geometry", "first_only", "geometries", "numbers", "phases", "phases_with_hard_cases", "without_last"]
 
 #: The largest error of a result of random numbers, relative to its largest number.
 TOLERANCE = 1e-9
 #: Makes an array, given its name and its shape.
 Fill = Callable[[str, tuple[int, ...]], Array]
+
+
+def numbers(*values: Any) -> Array:
+    """Return numbers, or rows of numbers, as an array of float64."""
+    return np.array(values, np.float64)
+
+
+def first_only(array: Array, axis: int) -> Array:
+    """Return an array that is 0 but for the first place along an axis."""
+    only = np.zeros_like(array)
+    place = (slice(None),) * axis + (slice(0, 1),)
+    only[place] = array[place]
+    return only
+
+
+def without_last(array: Array, axis: int) -> Array:
+    """Return an array whose last place along an axis is 0."""
+    rest = array.copy()
+    rest[(slice(None),) * axis + (-1,)] = 0
+    return rest
 
 
 class Geometry(NamedTuple):
@@ -86,7 +106,7 @@ def phases(
 
         return Case(make(draw(geometry), fill), found)
 
-    def numbers(kind: Callable[[np.random.Generator, tuple[int, ...]], Array]) -> st.SearchStrategy[Case]:
+    def filled(kind: Callable[[np.random.Generator, tuple[int, ...]], Array]) -> st.SearchStrategy[Case]:
         @st.composite
         def cases(draw: st.DrawFn) -> Case:
             rng = np.random.default_rng(draw(st.integers(0, 1000)))
@@ -96,8 +116,8 @@ def phases(
 
     return (
         Phase("unit impulses", impulses(), 100, tolerance),
-        Phase("small whole numbers", numbers(_whole), 100, tolerance),
-        Phase("random numbers", numbers(_random), 50, TOLERANCE),
+        Phase("small whole numbers", filled(_whole), 100, tolerance),
+        Phase("random numbers", filled(_random), 50, TOLERANCE),
     )
 
 
@@ -119,7 +139,7 @@ def phases_with_hard_cases(
         The largest error relative to the largest number of the right result.
     """
 
-    def numbers(kind: Callable[[np.random.Generator, tuple[int, ...]], Array]) -> st.SearchStrategy[Case]:
+    def filled(kind: Callable[[np.random.Generator, tuple[int, ...]], Array]) -> st.SearchStrategy[Case]:
         @st.composite
         def cases(draw: st.DrawFn) -> Case:
             rng = np.random.default_rng(draw(st.integers(0, 1000)))
@@ -129,8 +149,8 @@ def phases_with_hard_cases(
 
     return (
         Phase("cases picked by hand", tuple(Case(arguments) for arguments in hard), len(hard), tolerance),
-        Phase("small whole numbers", numbers(_whole), 100, tolerance),
-        Phase("random numbers", numbers(_random), 100, tolerance),
+        Phase("small whole numbers", filled(_whole), 100, tolerance),
+        Phase("random numbers", filled(_random), 100, tolerance),
     )
 
 

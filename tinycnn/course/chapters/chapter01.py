@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from ...core.types import Array
 from ...kernels.reference import conv2d_forward
 from ..bugs.chapter01 import broken_conv2d
-from ..cases import Fill, Geometry, phases
+from ..cases import Fill, Geometry, first_only, phases, without_last
 from ..exercise import Case, Chapter, Exercise, Hunt, Misreading, Phase, Result
 
 
@@ -167,18 +167,7 @@ def _strides(rows: bool, columns: bool) -> Any:
 
 def _cut(axis: int) -> Any:
     """Return a mistake: the last place along an axis stays 0."""
-
-    def results(x: Array, w: Array, b: Array, stride: int, pad: int) -> Array:
-        y = right_conv(x, w, b, stride, pad)
-        y[(slice(None),) * axis + (-1,)] = 0
-        return y
-
-    return results
-
-
-def _one_of(x: Array, axis: int) -> Array:
-    """Return an array that is 0 but for the first place along an axis."""
-    return _some_taps(x, *(slice(None),) * axis, slice(0, 1))
+    return lambda **all_of_them: without_last(right_conv(**all_of_them), axis)
 
 
 CONV2D = Exercise(
@@ -256,15 +245,15 @@ CONV2D = Exercise(
         ),
         Misreading(
             "Is only the first channel used? The sum runs over p, q and c.",
-            lambda x, **rest: right_conv(x=_one_of(x, 3), **rest),
+            lambda x, **rest: right_conv(x=first_only(x, 3), **rest),
         ),
         Misreading(
             "Is only the first image computed? The result has N images.",
-            lambda x, **rest: right_conv(x=_one_of(x, 0), **rest),
+            lambda x, **rest: right_conv(x=first_only(x, 0), **rest),
         ),
         Misreading(
             "Is only the first filter computed? The result has F filters.",
-            lambda **all_of_them: _one_of(right_conv(**all_of_them), 3),
+            lambda **all_of_them: first_only(right_conv(**all_of_them), 3),
         ),
         Misreading(
             "Does every filter get the first filter's bias? Filter f has b[f].",

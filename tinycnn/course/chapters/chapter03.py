@@ -9,26 +9,11 @@ from ...core.types import Array
 from ...kernels.geometry import Window
 from ...kernels.reference import conv
 from ..bugs.chapter03 import broken_conv2d_dx
-from ..cases import Fill, Geometry, phases
+from ..cases import Fill, Geometry, first_only, phases, without_last
 from ..exercise import Chapter, Exercise, Hunt, Misreading, Result
 from .chapter02 import FROM_BEHIND, cut_from_behind, scattered
 
 DY = Result("dy", ("N", "OH", "OW", "F"))
-
-
-def first_only(array: Array, axis: int) -> Array:
-    """Return an array that is 0 but for the first place along an axis."""
-    only = np.zeros_like(array)
-    place = (slice(None),) * axis + (slice(0, 1),)
-    only[place] = array[place]
-    return only
-
-
-def without_last(array: Array, axis: int) -> Array:
-    """Return an array whose last place along an axis is 0."""
-    rest = array.copy()
-    rest[(slice(None),) * axis + (-1,)] = 0
-    return rest
 
 
 def right_db(dy: Array) -> Array:

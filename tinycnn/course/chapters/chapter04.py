@@ -10,10 +10,9 @@ from ...core.types import Array
 from ...kernels.geometry import Window
 from ...kernels.reference import pool
 from ..bugs.chapter04 import broken_max_pool2d_dx
-from ..cases import TOLERANCE, Fill, Geometry, phases, phases_with_hard_cases
+from ..cases import TOLERANCE, Fill, Geometry, first_only, numbers, phases, phases_with_hard_cases, without_last
 from ..exercise import Case, Chapter, Exercise, Hunt, Misreading, Phase, Result
 from .chapter02 import FROM_BEHIND, cut_from_behind, scattered
-from .chapter03 import first_only, without_last
 
 Y = Result("y", ("N", "OH", "OW", "C"))
 DX = Result("dx", ("N", "H", "W", "C"))
@@ -53,12 +52,12 @@ def _some_images(draw: st.DrawFn, fill: Fill) -> dict[str, Any]:
 
 def _row(*pixels: float) -> Array:
     """Return one image of one row."""
-    return np.array(pixels, np.float64).reshape(1, 1, -1, 1)
+    return numbers(*pixels).reshape(1, 1, -1, 1)
 
 
 def _square(*rows: tuple[float, ...]) -> Array:
     """Return one image of one channel."""
-    return np.array(rows, np.float64)[None, :, :, None]
+    return numbers(*rows)[None, :, :, None]
 
 
 _MAX_HARD = (

@@ -10,15 +10,11 @@ from ...core.types import Array
 from ...initializers import fans as right_fans
 from ...kernels.reference import activation
 from ..bugs.chapter05 import broken_sigmoid
-from ..cases import Fill, phases_with_hard_cases
+from ..cases import Fill, numbers, phases_with_hard_cases
 from ..exercise import Case, Chapter, Exercise, Hunt, Misreading, Phase, Result
 
 BATCH = ("N", "D")
 KERNEL = ("KH", "KW", "C", "F")
-
-
-def _rows(*rows: tuple[float, ...]) -> Array:
-    return np.array(rows, np.float64)
 
 
 def _batch(draw: st.DrawFn) -> tuple[int, int]:
@@ -41,14 +37,14 @@ def right_relu(x: Array) -> Array:
     return y
 
 
-_KINK = [{"x": _rows((number,))} for number in (1.0, 0.0, -1.0)]
+_KINK = [{"x": numbers((number,))} for number in (1.0, 0.0, -1.0)]
 
 RELU = Exercise(
     name="relu",
     right=right_relu,
     results=(Result("y", BATCH),),
     phases=phases_with_hard_cases(
-        [*_KINK, {"x": _rows((-2, 3))}, {"x": _rows((2, -1), (-3, 4))}],
+        [*_KINK, {"x": numbers((-2, 3))}, {"x": numbers((2, -1), (-3, 4))}],
         lambda draw, fill: {"x": fill("x", _batch(draw))},
     ),
     misreadings=(
@@ -91,10 +87,10 @@ RELU_DX = Exercise(
     results=(Result("dx", BATCH),),
     phases=phases_with_hard_cases(
         [
-            {"dy": _rows((5,)), "y": _rows((2,))},
-            {"dy": _rows((5,)), "y": _rows((0,))},
-            {"dy": _rows((-5, 6)), "y": _rows((3, 0.5))},
-            {"dy": _rows((2, 3), (4, -5)), "y": _rows((0, 7), (3, 0))},
+            {"dy": numbers((5,)), "y": numbers((2,))},
+            {"dy": numbers((5,)), "y": numbers((0,))},
+            {"dy": numbers((-5, 6)), "y": numbers((3, 0.5))},
+            {"dy": numbers((2, 3), (4, -5)), "y": numbers((0, 7), (3, 0))},
         ],
         _gradients_of_relu,
     ),
@@ -150,8 +146,8 @@ SIGMOID = Exercise(
     right=right_sigmoid,
     results=(Result("y", BATCH),),
     phases=phases_with_hard_cases(
-        [{"x": _rows((number,))} for number in (0.0, 1.0, -1.0, 1000.0, -1000.0)]
-        + [{"x": _rows((3, -2), (-800, 800))}],
+        [{"x": numbers((number,))} for number in (0.0, 1.0, -1.0, 1000.0, -1000.0)]
+        + [{"x": numbers((3, -2), (-800, 800))}],
         lambda draw, fill: {"x": fill("x", _batch(draw))},
     ),
     misreadings=(
@@ -206,10 +202,10 @@ SIGMOID_DX = Exercise(
     results=(Result("dx", BATCH),),
     phases=phases_with_hard_cases(
         [
-            {"dy": _rows((4,)), "y": _rows((0.5,))},
-            {"dy": _rows((4,)), "y": _rows((0.25,))},
-            {"dy": _rows((4, 4)), "y": _rows((0, 1))},
-            {"dy": _rows((-1, 2), (3, 1)), "y": _rows((0.75, 0.5), (0.25, 0.125))},
+            {"dy": numbers((4,)), "y": numbers((0.5,))},
+            {"dy": numbers((4,)), "y": numbers((0.25,))},
+            {"dy": numbers((4, 4)), "y": numbers((0, 1))},
+            {"dy": numbers((-1, 2), (3, 1)), "y": numbers((0.75, 0.5), (0.25, 0.125))},
         ],
         _gradients_of_sigmoid,
     ),

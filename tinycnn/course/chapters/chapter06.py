@@ -9,15 +9,11 @@ from hypothesis import strategies as st
 from ...core.types import Array
 from ...kernels.reference import activation, loss
 from ..bugs.chapter06 import broken_cross_entropy
-from ..cases import Fill, phases_with_hard_cases
+from ..cases import Fill, numbers, phases_with_hard_cases
 from ..exercise import Chapter, Exercise, Hunt, Misreading, Result
 
 CLASSES = ("N", "K")
 SAMPLES = ("N",)
-
-
-def _rows(*rows: tuple[float, ...]) -> Array:
-    return np.array(rows, np.float64)
 
 
 def _labels(*labels: int) -> Array:
@@ -69,13 +65,13 @@ SOFTMAX = Exercise(
     results=(Result("p", CLASSES),),
     phases=phases_with_hard_cases(
         [
-            {"logits": _rows((0, 0))},
-            {"logits": _rows((1, 0))},
-            {"logits": _rows((0,))},
-            {"logits": _rows((1000, 0))},
-            {"logits": _rows((-1000, -1000))},
-            {"logits": _rows((0, 1), (2, 3))},
-            {"logits": _rows((0, 0), (1000, 1000))},
+            {"logits": numbers((0, 0))},
+            {"logits": numbers((1, 0))},
+            {"logits": numbers((0,))},
+            {"logits": numbers((1000, 0))},
+            {"logits": numbers((-1000, -1000))},
+            {"logits": numbers((0, 1), (2, 3))},
+            {"logits": numbers((0, 0), (1000, 1000))},
         ],
         lambda draw, fill: {"logits": fill("logits", _size(draw))},
     ),
@@ -185,13 +181,13 @@ CROSS_ENTROPY = Exercise(
     results=(Result("losses", SAMPLES),),
     phases=phases_with_hard_cases(
         [
-            {"logits": _rows((0, 0)), "labels": _labels(0)},
-            {"logits": _rows((1, 0)), "labels": _labels(1)},
-            {"logits": _rows((0, 0, 2)), "labels": _labels(2)},
-            {"logits": _rows((1000, 0)), "labels": _labels(0)},
-            {"logits": _rows((1000, 0)), "labels": _labels(1)},
-            {"logits": _rows((1, 2), (3, 5)), "labels": _labels(0, 1)},
-            {"logits": _rows((-1000, -1001), (1000, 1001)), "labels": _labels(0, 1)},
+            {"logits": numbers((0, 0)), "labels": _labels(0)},
+            {"logits": numbers((1, 0)), "labels": _labels(1)},
+            {"logits": numbers((0, 0, 2)), "labels": _labels(2)},
+            {"logits": numbers((1000, 0)), "labels": _labels(0)},
+            {"logits": numbers((1000, 0)), "labels": _labels(1)},
+            {"logits": numbers((1, 2), (3, 5)), "labels": _labels(0, 1)},
+            {"logits": numbers((-1000, -1001), (1000, 1001)), "labels": _labels(0, 1)},
         ],
         _batch,
     ),
@@ -301,11 +297,11 @@ CROSS_ENTROPY_DLOGITS = Exercise(
     results=(Result("dlogits", CLASSES),),
     phases=phases_with_hard_cases(
         [
-            {"dlosses": np.array([1.0]), "p": _rows((0.25, 0.75)), "labels": _labels(1)},
-            {"dlosses": np.array([1.0]), "p": _rows((0, 1)), "labels": _labels(0)},
-            {"dlosses": np.array([0.5]), "p": _rows((0.5, 0.25, 0.25)), "labels": _labels(0)},
-            {"dlosses": np.array([2.0, 3.0]), "p": _rows((0.25, 0.75), (0.5, 0.5)), "labels": _labels(0, 1)},
-            {"dlosses": np.array([1.0, -2.0]), "p": _rows((0.125, 0.875), (1, 0)), "labels": _labels(1, 0)},
+            {"dlosses": np.array([1.0]), "p": numbers((0.25, 0.75)), "labels": _labels(1)},
+            {"dlosses": np.array([1.0]), "p": numbers((0, 1)), "labels": _labels(0)},
+            {"dlosses": np.array([0.5]), "p": numbers((0.5, 0.25, 0.25)), "labels": _labels(0)},
+            {"dlosses": np.array([2.0, 3.0]), "p": numbers((0.25, 0.75), (0.5, 0.5)), "labels": _labels(0, 1)},
+            {"dlosses": np.array([1.0, -2.0]), "p": numbers((0.125, 0.875), (1, 0)), "labels": _labels(1, 0)},
         ],
         _gradients,
     ),
@@ -406,12 +402,12 @@ CROSS_ENTROPY_OF_SHARES = Exercise(
     results=(Result("losses", SAMPLES),),
     phases=phases_with_hard_cases(
         [
-            {"logits": _rows((1, 0)), "shares": _rows((1, 0))},
-            {"logits": _rows((1, 0)), "shares": _rows((0.25, 0.75))},
-            {"logits": _rows((0, 0, 3)), "shares": _rows((0.25, 0.25, 0.5))},
-            {"logits": _rows((1000, 0)), "shares": _rows((0, 1))},
-            {"logits": _rows((1000, 0)), "shares": _rows((1, 0))},
-            {"logits": _rows((1, 2), (3, 5)), "shares": _rows((0.5, 0.5), (0, 1))},
+            {"logits": numbers((1, 0)), "shares": numbers((1, 0))},
+            {"logits": numbers((1, 0)), "shares": numbers((0.25, 0.75))},
+            {"logits": numbers((0, 0, 3)), "shares": numbers((0.25, 0.25, 0.5))},
+            {"logits": numbers((1000, 0)), "shares": numbers((0, 1))},
+            {"logits": numbers((1000, 0)), "shares": numbers((1, 0))},
+            {"logits": numbers((1, 2), (3, 5)), "shares": numbers((0.5, 0.5), (0, 1))},
         ],
         _batch_with_shares,
     ),
@@ -504,11 +500,11 @@ SOFTMAX_DX = Exercise(
     results=(Result("dx", CLASSES),),
     phases=phases_with_hard_cases(
         [
-            {"dy": _rows((4, 0)), "y": _rows((0.5, 0.5))},
-            {"dy": _rows((3, 3)), "y": _rows((0.25, 0.75))},
-            {"dy": _rows((1, 2)), "y": _rows((0, 1))},
-            {"dy": _rows((4, 0, 8)), "y": _rows((0.5, 0.25, 0.25))},
-            {"dy": _rows((4, 0), (-2, 1)), "y": _rows((0.5, 0.5), (0.25, 0.75))},
+            {"dy": numbers((4, 0)), "y": numbers((0.5, 0.5))},
+            {"dy": numbers((3, 3)), "y": numbers((0.25, 0.75))},
+            {"dy": numbers((1, 2)), "y": numbers((0, 1))},
+            {"dy": numbers((4, 0, 8)), "y": numbers((0.5, 0.25, 0.25))},
+            {"dy": numbers((4, 0), (-2, 1)), "y": numbers((0.5, 0.5), (0.25, 0.75))},
         ],
         _gradients_of_softmax,
     ),

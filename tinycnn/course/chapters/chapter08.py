@@ -8,16 +8,12 @@ from hypothesis import strategies as st
 
 from ...core.types import Array
 from ..bugs.chapter08 import broken_dropout
-from ..cases import Fill, phases_with_hard_cases
+from ..cases import Fill, numbers, phases_with_hard_cases
 from ..exercise import Chapter, Exercise, Hunt, Misreading, Result
 
 BATCH = ("N", "D")
 #: From none to nearly all; 0.5 is not the first, because its mistakes look alike.
 RATES = (0.25, 0.0, 0.5, 0.75, 0.999)
-
-
-def _rows(*rows: tuple[float, ...]) -> Array:
-    return np.array(rows, float)
 
 
 def _uniform(draw: st.DrawFn, shape: tuple[int, ...], rate: float) -> Array:
@@ -113,15 +109,15 @@ def _call(x: Array, u: Array, rate: float, training: bool) -> dict[str, Any]:
 
 
 HARD_FORWARD = (
-    _call(_rows((2,)), _rows((0.9,)), 0.25, True),
-    _call(_rows((2,)), _rows((0.1,)), 0.25, True),
-    _call(_rows((2, 3)), _rows((0.9, 0.1)), 0.25, False),
-    _call(_rows((2, 3)), _rows((0.9, 0.1)), 0.25, True),
-    _call(_rows((2, 3)), _rows((0, 0.5)), 0.0, True),
-    _call(_rows((2, 3)), _rows((0.5, 0.25)), 0.5, True),
-    _call(_rows((2, 3), (4, 5)), _rows((0.1, 0.9), (0.9, 0.1)), 0.75, True),
-    _call(_rows((2, 3), (4, 5)), _rows((0.1, 0.9), (0.9, 0.1)), 0.75, False),
-    _call(_rows((2, 3, 4)), _rows((0.9985, 0.999, 0.9995)), 0.999, True),
+    _call(numbers((2,)), numbers((0.9,)), 0.25, True),
+    _call(numbers((2,)), numbers((0.1,)), 0.25, True),
+    _call(numbers((2, 3)), numbers((0.9, 0.1)), 0.25, False),
+    _call(numbers((2, 3)), numbers((0.9, 0.1)), 0.25, True),
+    _call(numbers((2, 3)), numbers((0, 0.5)), 0.0, True),
+    _call(numbers((2, 3)), numbers((0.5, 0.25)), 0.5, True),
+    _call(numbers((2, 3), (4, 5)), numbers((0.1, 0.9), (0.9, 0.1)), 0.75, True),
+    _call(numbers((2, 3), (4, 5)), numbers((0.1, 0.9), (0.9, 0.1)), 0.75, False),
+    _call(numbers((2, 3, 4)), numbers((0.9985, 0.999, 0.9995)), 0.999, True),
 )
 
 
@@ -247,11 +243,11 @@ BACKWARD = Exercise(
     results=(Result("dx", BATCH),),
     phases=phases_with_hard_cases(
         [
-            {"dy": _rows((3,)), "mask": _rows((4,))},
-            {"dy": _rows((3, 5)), "mask": _rows((0, 4))},
-            {"dy": _rows((3, 5)), "mask": _rows((1, 1))},
-            {"dy": _rows((3, 5), (7, 9)), "mask": _rows((0, 2), (2, 2))},
-            {"dy": _rows((3, 5, 7)), "mask": _rows((1000, 0, 0))},
+            {"dy": numbers((3,)), "mask": numbers((4,))},
+            {"dy": numbers((3, 5)), "mask": numbers((0, 4))},
+            {"dy": numbers((3, 5)), "mask": numbers((1, 1))},
+            {"dy": numbers((3, 5), (7, 9)), "mask": numbers((0, 2), (2, 2))},
+            {"dy": numbers((3, 5, 7)), "mask": numbers((1000, 0, 0))},
         ],
         _masks,
     ),
@@ -330,13 +326,13 @@ CHANNELS = Exercise(
     results=(Result("y", ("N", "H", "W", "C")),),
     phases=phases_with_hard_cases(
         [
-            {"x": _pattern(1, 1, 1, 2), "u": _rows((0.9, 0.1)), "rate": 0.25},
-            {"x": _pattern(1, 1, 2, 2), "u": _rows((0.1, 0.25)), "rate": 0.25},
-            {"x": _pattern(2, 1, 1, 2), "u": _rows((0.9, 0.1), (0.1, 0.9)), "rate": 0.25},
-            {"x": _pattern(2, 1, 2, 2), "u": _rows((0.9, 0.1), (0.1, 0.9)), "rate": 0.75},
-            {"x": _pattern(2, 2, 1, 2), "u": _rows((0.9, 0.1), (0.1, 0.9)), "rate": 0.75},
-            {"x": _pattern(1, 1, 2, 2), "u": _rows((0, 0.5)), "rate": 0.0},
-            {"x": _pattern(1, 2, 1, 2), "u": _rows((0.998, 0.9999)), "rate": 0.999},
+            {"x": _pattern(1, 1, 1, 2), "u": numbers((0.9, 0.1)), "rate": 0.25},
+            {"x": _pattern(1, 1, 2, 2), "u": numbers((0.1, 0.25)), "rate": 0.25},
+            {"x": _pattern(2, 1, 1, 2), "u": numbers((0.9, 0.1), (0.1, 0.9)), "rate": 0.25},
+            {"x": _pattern(2, 1, 2, 2), "u": numbers((0.9, 0.1), (0.1, 0.9)), "rate": 0.75},
+            {"x": _pattern(2, 2, 1, 2), "u": numbers((0.9, 0.1), (0.1, 0.9)), "rate": 0.75},
+            {"x": _pattern(1, 1, 2, 2), "u": numbers((0, 0.5)), "rate": 0.0},
+            {"x": _pattern(1, 2, 1, 2), "u": numbers((0.998, 0.9999)), "rate": 0.999},
         ],
         _channels,
     ),

@@ -11,14 +11,10 @@ from ...core.types import Array
 from ...kernels.reference import optimizer as kernels
 from ...schedules import CosineDecay
 from ..bugs.chapter09 import broken_adam
-from ..cases import Fill, phases_with_hard_cases
+from ..cases import Fill, numbers, phases_with_hard_cases
 from ..exercise import Chapter, Exercise, Hunt, Misreading, Result
 
 ROW = ("D",)
-
-
-def _row(*numbers: float) -> Array:
-    return np.array(numbers, float)
 
 
 # Momentum --------------------------------------------------------------------------------------------------------
@@ -47,11 +43,11 @@ SGD = Exercise(
     results=(Result("w", ROW), Result("v", ROW)),
     phases=phases_with_hard_cases(
         [
-            _sgd_call(_row(3), _row(8), _row(0), 0.25, 0.0),
-            _sgd_call(_row(3), _row(0), _row(4), 0.25, 0.75),
-            _sgd_call(_row(3), _row(8), _row(4), 0.25, 0.75),
-            _sgd_call(_row(3), _row(8), _row(-4), 0.0, 0.75),
-            _sgd_call(_row(3, -1), _row(8, 2), _row(4, -6), 0.5, 1.0),
+            _sgd_call(numbers(3), numbers(8), numbers(0), 0.25, 0.0),
+            _sgd_call(numbers(3), numbers(0), numbers(4), 0.25, 0.75),
+            _sgd_call(numbers(3), numbers(8), numbers(4), 0.25, 0.75),
+            _sgd_call(numbers(3), numbers(8), numbers(-4), 0.0, 0.75),
+            _sgd_call(numbers(3, -1), numbers(8, 2), numbers(4, -6), 0.5, 1.0),
         ],
         _sgd,
     ),
@@ -155,15 +151,15 @@ def _adam(draw: st.DrawFn, fill: Fill) -> dict[str, Any]:
 
 
 def _hard_adam() -> list[dict[str, Any]]:
-    zero, halves = _row(0), (0.5, 0.75)
+    zero, halves = numbers(0), (0.5, 0.75)
     return [
-        _adam_call(_row(3), _row(8), zero, zero, 1, halves, 1e-7),
-        _adam_call(_row(3), zero, zero, zero, 1, halves, 1e-7),
-        _adam_call(_row(3), _row(8), zero, zero, 1, halves, 1.0),
-        _adam_call(_row(3), zero, _row(2), _row(4), 1, halves, 1e-7),
-        _adam_call(_row(3), _row(-8), _row(2), _row(4), 2, halves, 1.0),
-        _adam_call(_row(3), _row(8), _row(-2), _row(4), 5000, (0.9, 0.999), 1e-7),
-        _adam_call(_row(3, 1), _row(8, -2), _row(2, 5), _row(4, 9), 3, (0.9, 0.999), 1.0),
+        _adam_call(numbers(3), numbers(8), zero, zero, 1, halves, 1e-7),
+        _adam_call(numbers(3), zero, zero, zero, 1, halves, 1e-7),
+        _adam_call(numbers(3), numbers(8), zero, zero, 1, halves, 1.0),
+        _adam_call(numbers(3), zero, numbers(2), numbers(4), 1, halves, 1e-7),
+        _adam_call(numbers(3), numbers(-8), numbers(2), numbers(4), 2, halves, 1.0),
+        _adam_call(numbers(3), numbers(8), numbers(-2), numbers(4), 5000, (0.9, 0.999), 1e-7),
+        _adam_call(numbers(3, 1), numbers(8, -2), numbers(2, 5), numbers(4, 9), 3, (0.9, 0.999), 1.0),
     ]
 
 
@@ -385,7 +381,7 @@ ADAMW = Exercise(
     results=(Result("w", ROW), Result("m", ROW), Result("v", ROW)),
     phases=phases_with_hard_cases(
         [
-            _adamw_call(_adam_call(_row(8), _row(0), _row(0), _row(0), 1, (0.5, 0.75), 1e-7), 0.5),
+            _adamw_call(_adam_call(numbers(8), numbers(0), numbers(0), numbers(0), 1, (0.5, 0.75), 1e-7), 0.5),
             *(
                 _adamw_call(call, decay)
                 for call, decay in zip(_hard_adam(), (0.5, 0.0, 0.5, 1.0, 0.5, 0.25, 0.5), strict=True)

@@ -9,15 +9,11 @@ from hypothesis import strategies as st
 
 from ...core.types import Array
 from ..bugs.chapter10 import broken_stopping_epoch
-from ..cases import Fill, phases_with_hard_cases
+from ..cases import Fill, numbers, phases_with_hard_cases
 from ..exercise import Chapter, Exercise, Hunt, Misreading, Result
 
 CURVE = ("E",)
 NAN = float("nan")
-
-
-def _curve(*numbers: float) -> Array:
-    return np.array(numbers, float)
 
 
 # Smoothing -------------------------------------------------------------------------------------------------------
@@ -77,12 +73,12 @@ SMOOTHED = Exercise(
     results=(Result("result", CURVE),),
     phases=phases_with_hard_cases(
         [
-            {"curve": _curve(4), "weight": 0.5},
-            {"curve": _curve(4, 1), "weight": 0.0},
-            {"curve": _curve(4, 1), "weight": 0.5},
-            {"curve": _curve(3, 3, 3), "weight": 0.75},
-            {"curve": _curve(8, 0, 0), "weight": 0.75},
-            {"curve": _curve(8, -4, 1, 6), "weight": 0.999},
+            {"curve": numbers(4), "weight": 0.5},
+            {"curve": numbers(4, 1), "weight": 0.0},
+            {"curve": numbers(4, 1), "weight": 0.5},
+            {"curve": numbers(3, 3, 3), "weight": 0.75},
+            {"curve": numbers(8, 0, 0), "weight": 0.75},
+            {"curve": numbers(8, -4, 1, 6), "weight": 0.999},
         ],
         _noisy,
     ),
@@ -179,13 +175,13 @@ BEST = Exercise(
     results=(Result("the best epoch"),),
     phases=phases_with_hard_cases(
         [
-            {"val_loss": _curve(3)},
-            {"val_loss": _curve(3, 2, 1)},
-            {"val_loss": _curve(3, 1, 2)},
-            {"val_loss": _curve(3, 1, 2, 1)},
-            {"val_loss": _curve(4, 2, 3, 1, 5)},
-            {"val_loss": _curve(3, NAN, 1)},
-            {"val_loss": _curve(3, 1, NAN)},
+            {"val_loss": numbers(3)},
+            {"val_loss": numbers(3, 2, 1)},
+            {"val_loss": numbers(3, 1, 2)},
+            {"val_loss": numbers(3, 1, 2, 1)},
+            {"val_loss": numbers(4, 2, 3, 1, 5)},
+            {"val_loss": numbers(3, NAN, 1)},
+            {"val_loss": numbers(3, 1, NAN)},
         ],
         _losses,
     ),
@@ -274,15 +270,15 @@ STOPPING = Exercise(
     results=(Result("the last epoch"),),
     phases=phases_with_hard_cases(
         [
-            {"val_loss": _curve(3, 2, 1), "patience": 1},
-            {"val_loss": _curve(3, 4, 5), "patience": 1},
-            {"val_loss": _curve(3, 4, 5, 6), "patience": 2},
-            {"val_loss": _curve(3, 3, 3), "patience": 1},
-            {"val_loss": _curve(2, 5, 4, 3), "patience": 2},
-            {"val_loss": _curve(5, 6, 4, 6, 3, 6), "patience": 2},
-            {"val_loss": _curve(5, NAN, NAN, 1), "patience": 2},
-            {"val_loss": _curve(5), "patience": 3},
-            {"val_loss": _curve(5, 6, 7), "patience": 3},
+            {"val_loss": numbers(3, 2, 1), "patience": 1},
+            {"val_loss": numbers(3, 4, 5), "patience": 1},
+            {"val_loss": numbers(3, 4, 5, 6), "patience": 2},
+            {"val_loss": numbers(3, 3, 3), "patience": 1},
+            {"val_loss": numbers(2, 5, 4, 3), "patience": 2},
+            {"val_loss": numbers(5, 6, 4, 6, 3, 6), "patience": 2},
+            {"val_loss": numbers(5, NAN, NAN, 1), "patience": 2},
+            {"val_loss": numbers(5), "patience": 3},
+            {"val_loss": numbers(5, 6, 7), "patience": 3},
         ],
         _stopping,
     ),
@@ -426,22 +422,22 @@ def _training(draw: st.DrawFn, fill: Fill) -> dict[str, Any]:
 
 #: Trainings with a known answer, drawn by hand: the loss, the validation loss, and the word.
 DRAWN: tuple[tuple[Array, Array, str], ...] = (
-    (_curve(6, 4, 3, 2, 1.5, 1), _curve(6, 5, 4, 3.5, 3, 2.5), "learning"),
-    (_curve(6, 4, 3, 2, 1.5, 1), _curve(6, 5, 4, 4.5, 5, 5.5), "overfitting"),
-    (_curve(6, 4, 3, 2, 2, 2), _curve(6, 5, 4, 3, 3, 3), "plateau"),
-    (_curve(6, 4, 3, 2, NAN, NAN), _curve(6, 5, 4, 3, NAN, NAN), "rate too high"),
-    (_curve(6, 9, 5, 9, 4, 8), _curve(6, 9, 5, 9, 4, 8), "rate too high"),
-    (_curve(6, 4, 5, 3, 2, 1), _curve(6, 5, 6, 4, 3, 2), "learning"),
-    (_curve(6, 4, 3, 2, 1.5, 1), _curve(6, 5, 4, 3, 3.25, 3.2), "learning"),
-    (_curve(6, 4, 3, 2, 2, 2), _curve(6, 5, 4, 4.1, 4.2, 4.3), "plateau"),
-    (_curve(6, 4, 3, 3, 3, 3), _curve(6, 5, 2, 3, 3, 3), "plateau"),
-    (_curve(6, 4, 3, 2, 1.995, 1.99), _curve(6, 5, 4, 5, 6, 7), "overfitting"),
-    (_curve(6, 4, 3, 2, 1, 0.995), _curve(6, 5, 4, 3, 2, 1.995), "learning"),
-    (_curve(0.6, 0.4, 0.3, 0.02, 0.015, 0.01), _curve(0.6, 0.5, 0.4, 0.3, 0.29, 0.28), "learning"),
-    (_curve(6, 4, 3, 2, 1.5, 1), _curve(6, 5, 4, 3, 3, 3), "learning"),
-    (_curve(6, 3, 2, 1, 3, 5), _curve(6, 3, 2, 1, 3, 5), "rate too high"),
-    (_curve(7, 6, 5, 6, 4, 5, 3), _curve(8, 7, 6, 5, 4.5, 4, 3.5), "learning"),
-    (_curve(6, 5, 4, 3, 2, 1.5, 3), _curve(6, 5, 4, 3, 2, 1.5, 3), "plateau"),
+    (numbers(6, 4, 3, 2, 1.5, 1), numbers(6, 5, 4, 3.5, 3, 2.5), "learning"),
+    (numbers(6, 4, 3, 2, 1.5, 1), numbers(6, 5, 4, 4.5, 5, 5.5), "overfitting"),
+    (numbers(6, 4, 3, 2, 2, 2), numbers(6, 5, 4, 3, 3, 3), "plateau"),
+    (numbers(6, 4, 3, 2, NAN, NAN), numbers(6, 5, 4, 3, NAN, NAN), "rate too high"),
+    (numbers(6, 9, 5, 9, 4, 8), numbers(6, 9, 5, 9, 4, 8), "rate too high"),
+    (numbers(6, 4, 5, 3, 2, 1), numbers(6, 5, 6, 4, 3, 2), "learning"),
+    (numbers(6, 4, 3, 2, 1.5, 1), numbers(6, 5, 4, 3, 3.25, 3.2), "learning"),
+    (numbers(6, 4, 3, 2, 2, 2), numbers(6, 5, 4, 4.1, 4.2, 4.3), "plateau"),
+    (numbers(6, 4, 3, 3, 3, 3), numbers(6, 5, 2, 3, 3, 3), "plateau"),
+    (numbers(6, 4, 3, 2, 1.995, 1.99), numbers(6, 5, 4, 5, 6, 7), "overfitting"),
+    (numbers(6, 4, 3, 2, 1, 0.995), numbers(6, 5, 4, 3, 2, 1.995), "learning"),
+    (numbers(0.6, 0.4, 0.3, 0.02, 0.015, 0.01), numbers(0.6, 0.5, 0.4, 0.3, 0.29, 0.28), "learning"),
+    (numbers(6, 4, 3, 2, 1.5, 1), numbers(6, 5, 4, 3, 3, 3), "learning"),
+    (numbers(6, 3, 2, 1, 3, 5), numbers(6, 3, 2, 1, 3, 5), "rate too high"),
+    (numbers(7, 6, 5, 6, 4, 5, 3), numbers(8, 7, 6, 5, 4.5, 4, 3.5), "learning"),
+    (numbers(6, 5, 4, 3, 2, 1.5, 3), numbers(6, 5, 4, 3, 2, 1.5, 3), "plateau"),
 )
 
 
@@ -571,7 +567,7 @@ def _ranges(draw: st.DrawFn, fill: Fill) -> dict[str, Any]:
 
 
 def _range(*pairs: tuple[float, float]) -> dict[str, Any]:
-    return {"rates": _curve(*(rate for rate, _ in pairs)), "losses": _curve(*(loss for _, loss in pairs))}
+    return {"rates": numbers(*(rate for rate, _ in pairs)), "losses": numbers(*(loss for _, loss in pairs))}
 
 
 def _at(place: Callable[[Array, Array], Any]) -> Callable[..., float]:
