@@ -16,6 +16,7 @@ from numba.extending import register_jitable
 from numba.np.ufunc import parallel as numba_threads
 
 from ...loading import no_collection
+from . import linking
 
 # "reassoc" and "arcp" are left out: with them the vector form of a loop rounds differently from its scalar form, and
 # which of the two runs can depend on where in memory the arrays happen to lie. "nnan" and "ninf" are left out too: NaN
@@ -79,11 +80,9 @@ def is_little(arguments):
 def helper(function):
     """Compile a function as a part of the kernels that call it, and cache it with them; Python calls it as it is.
 
-    By default Numba wraps each compiled function twice, for calls from Python and from C. LLVM inlines the function
-    into both wrappers and so compiles it three times. For kernels with several layers of helpers this was most of the
-    time.
+    It is compiled with its callers only, see :mod:`.linking`.
     """
-    return register_jitable(error_model="numpy", fastmath=FASTMATH, no_cfunc_wrapper=True)(function)
+    return register_jitable(error_model="numpy", fastmath=FASTMATH, no_cfunc_wrapper=True, **linking.OPTIONS)(function)
 
 
 def _cached_njit(function, parallel):
