@@ -12,7 +12,7 @@ _RANKS = ("OMPI_COMM_WORLD_RANK", "PMI_RANK", "SLURM_PROCID")
 _COURTESY = 1.0
 
 
-def count(environment: Mapping[str, str] = os.environ) -> int:
+def processes(environment: Mapping[str, str] = os.environ) -> int:
     """Return how many processes mpiexec or srun has started together, this one included; 1 without these."""
     given = [environment[name] for name in _SIZES if name in environment]
     return max([1, *(int(text) for text in given if text.isdecimal())])
@@ -20,7 +20,7 @@ def count(environment: Mapping[str, str] = os.environ) -> int:
 
 def started_by_mpi(environment: Mapping[str, str] = os.environ) -> bool:
     """Return whether mpiexec or srun started this process together with others."""
-    return count(environment) > 1
+    return processes(environment) > 1
 
 
 def let_rank_0_speak_first(environment: Mapping[str, str] = os.environ) -> None:

