@@ -245,6 +245,33 @@ def test_the_site_is_built_without_a_warning_and_describes_every_public_name(tmp
         assert not fetched, f"{page.name} needs the network"
 
 
+@pytest.mark.slow
+def test_no_line_of_the_site_is_cut_off_in_a_narrow_window(tmp_path: Path) -> None:
+    pytest.importorskip("furo", reason='needs pip install -e ".[docs]"')
+    playwright = pytest.importorskip("playwright.sync_api", reason="Playwright is not installed: the extra browser")
+    from explore.browsing import started
+
+    static = str(ROOT / "docs" / "_static")
+    settings = {"html_theme": "furo", "html_static_path": [static], "html_css_files": ["tinycnn.css"]}
+    (tmp_path / "conf.py").write_text("".join(f"{name} = {value!r}\n" for name, value in settings.items()), "utf-8")
+    text = "Title\n=====\n\n" + "Many words. " * 200 + "\n\nPart\n----\n\n" + "More words. " * 200
+    (tmp_path / "index.rst").write_text(text, "utf-8")
+    command = ["-m", "sphinx", "-q", "-W", "-b", "html", str(tmp_path), str(tmp_path / "html")]
+    subprocess.run([sys.executable, *command], check=True)
+    with playwright.sync_playwright() as driver:
+        try:
+            browser = started(driver)
+        except playwright.Error as error:
+            pytest.skip(f"no Chromium can be started: {error}")
+        page = browser.new_page()
+        page.goto((tmp_path / "html" / "index.html").as_uri())
+        for width in (390, 768, 1000, 1020, 1100, 1200, 1320, 1440):
+            page.set_viewport_size({"width": width, "height": 900})
+            right = page.evaluate("document.querySelector('article').getBoundingClientRect().right")
+            assert 0 < right <= width, f"at a width of {width}, text reaches to {right}"
+        browser.close()
+
+
 def named(path: str) -> object:
     """Return the object with a dotted path, or None; a function is preferred to a module of the same name."""
     steps = path.split(".")
