@@ -1,4 +1,4 @@
-"""Compile a helper no further than the kernels that call it need, which halves the time of a first start.
+"""Compile a helper no further than the kernels that call it need, which saves a third of a first start.
 
 Numba compiles each function that a jitted function calls like any other: LLVM optimises it and makes machine code of
 it. Then each caller, which has a copy of it, is optimised and made machine code of in turn. Nobody runs a helper by
