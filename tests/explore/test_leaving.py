@@ -44,11 +44,13 @@ def test_ctrl_c_ends_it(tmp_path: Path, asks: bool) -> None:
             time.sleep(1)
         process.send_signal(signal.SIGINT)
         try:
-            process.wait(15)
+            said, _ = process.communicate(timeout=15)
         finally:
             process.kill()
             connection.close()
     assert process.returncode in (0, 130, -signal.SIGINT)
+    assert "ERROR" not in said  # nothing from the server's own log
+    assert ("it is left behind" in said) == asks
 
 
 PREPARING = """

@@ -5,6 +5,7 @@ may have open, and without a limit a thousand of them would leave none for the p
 """
 
 import asyncio
+import logging
 from typing import Any
 
 import uvicorn
@@ -75,9 +76,17 @@ class Connection(H11Protocol):
             self.transport.abort()
 
 
+def _is_news(record: logging.LogRecord) -> bool:
+    """Return whether a message says more than that the server has ended before all answers did, as Ctrl-C asks for."""
+    error = record.exc_info[1] if record.exc_info else None
+    return not isinstance(error, asyncio.CancelledError) and not str(record.msg).startswith("Cancel ")
+
+
 def configured(guard: Guard, **more: Any) -> uvicorn.Config:
     """Return how the page is served; ``more`` are further settings of uvicorn."""
     settings: dict[str, Any] = {"lifespan": "off", "log_level": "warning", "access_log": False, "ws": "none"}
     settings |= {"server_header": False, "proxy_headers": False, "timeout_graceful_shutdown": 1}
     settings |= {"http": Connection, "loop": "asyncio", "backlog": BACKLOG}
-    return uvicorn.Config(guard, **settings | more)
+    config = uvicorn.Config(guard, **settings | more)
+    logging.getLogger("uvicorn.error").addFilter(_is_news)
+    return config
