@@ -27,6 +27,15 @@ server.serve(Session(model, Data("drawn", ("a", "b"), x, y, x, y), KernelFile(sy
 """
 
 
+def interrupted(process: subprocess.Popen[str]) -> str:
+    """Press Ctrl-C, and return what a program says until it ends."""
+    process.send_signal(signal.SIGINT)
+    try:
+        return process.communicate(timeout=15)[0]
+    finally:
+        process.kill()
+
+
 @pytest.mark.parametrize("asks", [False, True])
 def test_ctrl_c_ends_it(tmp_path: Path, asks: bool) -> None:
     kernels = tmp_path / "mine.py"
@@ -42,12 +51,8 @@ def test_ctrl_c_ends_it(tmp_path: Path, asks: bool) -> None:
             headers = {"cookie": f"tinycnn-{port}={token}", "x-tinycnn": "1", "origin": f"http://127.0.0.1:{port}"}
             connection.request("POST", "/api/trace", b'{"image": "test-0", "label": 0}', headers)
             time.sleep(1)
-        process.send_signal(signal.SIGINT)
-        try:
-            said, _ = process.communicate(timeout=15)
-        finally:
-            process.kill()
-            connection.close()
+        said = interrupted(process)
+        connection.close()
     assert process.returncode in (0, 130, -signal.SIGINT)
     assert "ERROR" not in said  # nothing from the server's own log
     assert ("it is left behind" in said) == asks
@@ -78,11 +83,7 @@ def test_ctrl_c_ends_it_while_a_network_is_being_made(kind: str) -> None:
         assert process.stdout is not None
         next(line for line in process.stdout if "/?token=" in line)
         time.sleep(0.5)
-        process.send_signal(signal.SIGINT)
-        try:
-            said, _ = process.communicate(timeout=15)
-        finally:
-            process.kill()
+        said = interrupted(process)
     assert process.returncode in (130, -signal.SIGINT)
     assert ("all is put away" in said) == (kind == "tells")
     assert ("that is left behind" in said) == (kind == "is stuck")

@@ -221,7 +221,8 @@ def _say_error(text: str) -> None:
 
 
 def _fail(message: str, code: int) -> int:
-    """Print an error and return the exit code."""
+    """Print an error, once if several ranks of a job make it, and return the exit code."""
+    let_rank_0_speak_first()
     _say_error(f"tinycnn: {message}")
     return code
 

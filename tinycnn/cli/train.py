@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 from ..core.backend import BACKENDS, DEVICE_BACKENDS
-from ..core.launched import let_rank_0_speak_first
 from ..core.printing import ERR, say
 from ..core.system import quoted
 from . import _picture_options
@@ -65,7 +64,6 @@ def run(args: argparse.Namespace) -> int:
     try:
         job = join(needed=args.distributed == "fast")
     except (ImportError, RuntimeError) as error:
-        let_rank_0_speak_first()
         raise UsageError(str(error)) from error
     if not job.leads:
         return _follow(args, job)
