@@ -21,7 +21,7 @@ from tinycnn.explore.session import Data, Session  # noqa: E402
 #: After how many steps the memory is looked at for the first time, and how often from then on.
 WARM, LOOKS = 200, 12
 #: So many images that the longest training, of a thousand epochs, takes longer than half an hour.
-IMAGES = 8192
+IMAGES = 32768
 #: How many moves of the pen are measured, and how many of the first are left out.
 MOVES, FIRST = 300, 20
 

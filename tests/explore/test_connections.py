@@ -84,6 +84,65 @@ def test_a_head_or_a_body_that_does_not_come_is_not_waited_for(client: Client, m
         assert b" 408 " in half.recv(1000)
 
 
+@pytest.mark.parametrize(
+    ("path", "more"),
+    [
+        ("/api/trace", "Expect: 100-continue\r\nContent-Length: 200000"),
+        ("/api/trace", "Transfer-Encoding: x\r\nContent-Length: 200000"),
+        ("/api/trace", "Content-Length: x"),
+        ("/api/pictures/upload", "Content-Length: 200000"),
+        ("/", "Content-Length: 200000"),
+    ],
+)
+@pytest.mark.parametrize("token", ["its own", "another"])
+def test_an_answer_arrives_though_its_request_was_not_read(client: Client, path: str, more: str, token: str) -> None:
+    """The body comes after the answer was sent, and the answer is read after that."""
+    cookie = f"tinycnn-{client.port}={client.token if token == 'its own' else 'x'}"
+    head = [f"POST {path} HTTP/1.1", f"Host: 127.0.0.1:{client.port}", "X-Tinycnn: 1", f"Origin: {client.origin}"]
+    head += [f"Cookie: {cookie}", "Connection: close", more, "", ""]
+    with ExitStack() as stack:
+        stream = connected(stack, client)
+        stream.sendall("\r\n".join(head).encode())
+        time.sleep(0.1)
+        for _ in range(20):
+            stream.sendall(b"9" * 10000)
+            time.sleep(0.01)
+        answer = b""
+        while some := stream.recv(100000):
+            answer += some
+        assert answer.startswith((b"HTTP/1.1 4", b"HTTP/1.1 100")), answer
+        assert b"content-length" in answer or answer.endswith(b"received.")
+
+
+def test_who_does_not_stop_sending_is_not_listened_to_for_ever(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connections, "PARTING_SECONDS", 0.5)
+    with ExitStack() as stack:
+        stream = connected(stack, client)
+        stream.sendall(b"nothing that HTTP knows\r\n\r\n")
+        began = time.monotonic()
+        with suppress(OSError):
+            while time.monotonic() - began < 8:
+                stream.sendall(b"G")
+                time.sleep(0.05)
+        assert time.monotonic() - began < 5
+
+
+def test_connections_that_end_take_places_too(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connections, "MOST", 4)
+    monkeypatch.setattr(connections, "PARTING_SECONDS", 30.0)
+    with ExitStack() as stack:
+        ending = []
+        for _ in range(8):
+            ending.append(connected(stack, client))
+            ending[-1].sendall(b"nothing that HTTP knows\r\n\r\n")
+            assert b" 400 " in ending[-1].recv(1000)
+        with suppress(ConnectionError):  # the first of these may still find somebody
+            ending[0].sendall(b"G")
+        time.sleep(0.1)
+        with pytest.raises(ConnectionError):
+            ending[0].sendall(b"G")
+
+
 def gone(connection: socket.socket) -> bool:
     """Return whether the other side has closed a connection."""
     try:

@@ -8,6 +8,7 @@ import asyncio
 import logging
 from typing import Any
 
+import h11
 import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
@@ -17,8 +18,47 @@ from .guard import Guard
 MOST = 100
 #: How many seconds a connection may take to say what it wants.
 HEAD_SECONDS = 10.0
+#: How many seconds are given to the other side to take an answer that was sent before its request had been read.
+PARTING_SECONDS = 2.0
 #: How many connections may wait to be accepted. asyncio accepts as many at once, before one that waits can be closed.
 BACKLOG = 32
+
+
+class _Parting:
+    """A transport that, while the other side may still be sending, ends its own side first and is closed later.
+
+    The kernel resets a connection that is closed while bytes of it are unread or still arrive, and a reset makes the
+    other side throw away the answer that it was about to read. So what arrives is dropped until the other side has
+    ended too, or its time is over (RFC 9112, section 9.6).
+    """
+
+    def __init__(self, transport: asyncio.Transport, protocol: "Connection") -> None:
+        self._transport, self._protocol = transport, protocol
+        self.has_ended = False
+
+    def __getattr__(self, name: str) -> Any:
+        """Leave everything else to the transport that this one stands for."""
+        return getattr(self._transport, name)
+
+    def is_closing(self) -> bool:
+        """Return whether nothing more can be sent."""
+        return self.has_ended or self.is_gone()
+
+    def is_gone(self) -> bool:
+        """Return whether the connection takes no place any more."""
+        return self._transport.is_closing()
+
+    def close(self) -> None:
+        """Close the connection now, or once the other side has ended too."""
+        if self.is_closing():
+            return
+        if not self._protocol.is_sent_to:
+            self._transport.close()
+            return
+        self.has_ended = True
+        self._transport.write_eof()
+        self._transport.resume_reading()
+        self._protocol.loop.call_later(PARTING_SECONDS, self._transport.close)
 
 
 class Connection(H11Protocol):
@@ -28,6 +68,12 @@ class Connection(H11Protocol):
         super().__init__(*given, **named)
         self._patience: asyncio.TimerHandle | None = None
         self._since = 0.0
+        self._parting: _Parting
+
+    @property
+    def is_sent_to(self) -> bool:
+        """Whether more of a request may arrive: its body has not ended, or it is no request that could be read."""
+        return self.conn.their_state in (h11.SEND_BODY, h11.ERROR)
 
     @property
     def waits(self) -> bool:
@@ -36,16 +82,19 @@ class Connection(H11Protocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Begin to wait for a request, and close the connection that has waited longest if there are too many."""
-        super().connection_made(transport)
+        self._parting = _Parting(transport, self)
+        super().connection_made(self._parting)  # type: ignore[arg-type]
         self._since = self.loop.time()
         self._be_patient()
-        there = [one for one in self.connections if isinstance(one, Connection) and not one.transport.is_closing()]
+        there = [one for one in self.connections if isinstance(one, Connection) and not one._parting.is_gone()]
         if len(there) > MOST:
             # This one itself waits, so that there always is one.
             min((one for one in there if one.waits), key=lambda one: one._since).transport.abort()
 
     def data_received(self, data: bytes) -> None:
         """Read what has arrived; the time for a head runs from its first byte to its last."""
+        if self._parting.has_ended:
+            return
         super().data_received(data)
         if not self.waits:
             self._stop_waiting()
