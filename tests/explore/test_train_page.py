@@ -137,6 +137,15 @@ def test_a_fork_is_shown_beside_and_a_reload_loses_nothing(page: Any, served: Se
     fork.get_by_text("initial weights times 2").wait_for(state="detached")
 
 
+def test_headings_are_not_cut(page: Any, served: Served) -> None:
+    begun(page, served)
+    served.training.fork("rate", 0.00301)
+    page.locator("summary", has_text="Loss as a table").click()
+    page.locator(".curve th", has_text="fork, learning rate 0.00301 from step 0: batch").wait_for()
+    headings = page.locator(".training th")
+    assert headings.evaluate_all("all => all.filter(one => one.scrollWidth > one.clientWidth).length") == 0
+
+
 def test_two_tabs_see_the_same(page: Any, served: Served) -> None:
     begun(page, served)
     other = page.context.new_page()
