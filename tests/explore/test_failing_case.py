@@ -1,6 +1,6 @@
 """``tinycnn check --explore`` opens the page at the element that is wrong, as the learner's function computes it."""
 
-import importlib.util
+import functools
 import os
 import re
 import subprocess
@@ -15,17 +15,24 @@ import pytest
 pytest.importorskip("hypothesis", reason="the extra course is not installed")
 pytest.importorskip("starlette", reason="the extra explore is not installed")
 
+from planted_errors import PLANTED, Graded, Planted, graded, loaded
+
 from tinycnn import course
 from tinycnn.cli import _failing_case, main
-from tinycnn.course import templates
-from tinycnn.course.exercise import Case
+from tinycnn.cli._stand_ins import STAND_INS
+from tinycnn.course import grading, templates
 from tinycnn.explore import server
+from tinycnn.explore.comparing import compare
+from tinycnn.explore.labels import targets_for
+from tinycnn.kernels.reference import pool
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="the grader runs where processes can be handed connections")
 
 SOLUTION = templates.solution("chapter01")
 WRONG = SOLUTION.replace("xpad[:, rows, columns] @ w[p, q]", "xpad[:, rows, columns] @ w[q % KH, p % KW]")
 PROGRAM = "import sys; from tinycnn.cli import main; sys.exit(main(sys.argv[1:]))"
+
+every_error = pytest.mark.parametrize("planted", PLANTED, ids=lambda one: f"{one.name}-{one.wrong}")
 
 
 @pytest.fixture
@@ -37,89 +44,186 @@ def wrong(tmp_path: Path) -> Path:
     return path
 
 
-def failed(path: Path) -> Any:
-    """Return how the convolution of a file failed."""
-    [outcome] = [one for one in course.check("chapter01", path).outcomes if one.name == "conv2d"]
-    assert not outcome.passed
-    return outcome
+def selected(session: Any, where: str) -> float:
+    """Return the number that an address selects in a session."""
+    state = states(where)
+    if state.get("view") == "kernels":
+        [loss] = [entry for entry in compared(session, where) if entry["name"] == "loss"]
+        assert f"test-{loss['forward']['first_wrong'][0]}" == state["image"]
+        return float(loss["forward"]["got"])
+    description, arrays = session.trace(state["image"], mode=state.get("mode", "prediction"))
+    if "weight" in state:
+        name, at = state["weight"].split(":")
+        return float(session.layer(description["trace"], 0)[1][f"d_{name}"][index_of(at)])
+    return float(arrays["0.dx" if state.get("way") == "backward" else "0.y"][index_of(state["at"])])
 
 
-def loaded(path: Path) -> Any:
-    """Return a learner's module."""
-    spec = importlib.util.spec_from_file_location("a_learners", path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+def beside_it(session: Any, where: str, planted: Planted) -> float:
+    """Return the number that the page tells beside the one that an address selects: a statistic, or the winner."""
+    state = states(where)
+    at = index_of(state["at"])
+    _, arrays = session.trace(state["image"], mode=state.get("mode", "prediction"))
+    if planted.name == "max_pool2d":
+        return float(arrays["0.argmax"][at])
+    return float(arrays["0.mean" if planted.result == 1 else "0.variance"][at[-1]])
 
 
-def test_the_session_runs_on_the_learners_function(wrong: Path) -> None:
-    outcome = failed(wrong)
-    session = _failing_case.session_of(wrong, "conv2d", outcome.case)
-    assert session.describe()["kernels"] == "chapter01.py"
-    y = session.model.predict(session.data.x_test, verbose=0).reshape(-1)
-    np.testing.assert_allclose(y, loaded(wrong).conv2d(**outcome.case.arguments).ravel(), rtol=1e-6)
+def states(where: str) -> dict[str, str]:
+    """Return what an address says."""
+    return dict(part.split("=") for part in where.split("&"))
 
 
-def test_its_pads_are_the_learners(tmp_path: Path) -> None:
-    path = tmp_path / "chapter01.py"
-    path.write_text(SOLUTION.replace("padded[:, pad : pad + H, pad : pad + W] = x", "padded[:, :H, :W] = x"), "utf-8")
-    outcome = failed(path)
-    assert outcome.case.arguments["pad"] > 0
-    session = _failing_case.session_of(path, "conv2d", outcome.case)
-    y = session.model.predict(session.data.x_test, verbose=0).reshape(-1)
-    np.testing.assert_allclose(y, loaded(path).conv2d(**outcome.case.arguments).ravel(), rtol=1e-6)
+def index_of(text: str) -> tuple[int, ...]:
+    """Return an index as it stands in an address."""
+    return tuple(map(int, text.split(",")))
 
 
-@pytest.mark.parametrize(
-    ("name", "right", "wrong"),
-    [
-        ("max_pool2d", "xpad[:, rows, columns] > y", "(xpad[:, rows, columns] > y) & (p + q == 0)"),
-        ("average_pool2d", "return y / counts[:, :, None]", "return y / (KH + KW)"),
-    ],
-)
-def test_a_pooling_is_shown_too(name: str, right: str, wrong: str, tmp_path: Path) -> None:
-    source = templates.solution("chapter04")
-    assert source.count(right) == 1
-    path = tmp_path / "chapter04.py"
-    path.write_text(source.replace(right, wrong), "utf-8")
-    [outcome] = [one for one in course.check("chapter04", path).outcomes if one.name == name]
-    assert not outcome.passed
-    x = np.arange(24.0).reshape(1, 4, 6, 1) / 25
-    case = Case({"x": x, "KH": 2, "KW": 3, "stride": 2, "pad": 0})
-    assert _failing_case.can_be_shown(name, case)
-    session = _failing_case.session_of(path, name, case)
-    y = session.model.predict(session.data.x_test, verbose=0).reshape(-1)
-    expected = getattr(loaded(path), name)(**case.arguments)
-    np.testing.assert_allclose(y, (expected[0] if isinstance(expected, tuple) else expected).ravel(), rtol=1e-6)
-    right_model, _ = _failing_case.network_of(name, case)
-    assert not np.allclose(y, right_model.predict(x, verbose=0).reshape(-1))
-    assert not _failing_case.can_be_shown(name, Case(case.arguments | {"pad": 1}))
-    assert not _failing_case.can_be_shown("max_pool2d_dx", case)
+def compared(session: Any, where: str) -> Any:
+    """Return how the learner's kernel differs from the reference's."""
+    state = states(where)
+    mode = state.get("mode", "prediction")
+    x, labels = session.batch_of(state["image"], None, mode)
+    targets = targets_for(session.model, labels)
+    return compare(session.model, session.mine.backend.overlay, x, targets, training=mode == "training")
 
 
+def solution_in(folder: Path, planted: Planted) -> Path:
+    """Return a file with the solution of a chapter."""
+    path = folder / "solution.py"
+    path.write_text(templates.solution(planted.chapter), "utf-8")
+    return path
+
+
+def number_of(found: Graded) -> float:
+    """Return the number that is wrong, as the learner's function computes it."""
+    with np.errstate(all="ignore"):
+        return float(found.numbers(loaded(found.path))[found.outcome.place])
+
+
+def test_an_error_is_planted_for_every_result_that_can_be_shown() -> None:
+    assert {(one.name, one.result) for one in PLANTED} == set(STAND_INS)
+
+
+@every_error
+def test_the_session_has_the_learners_number_where_the_address_leads(planted: Planted, tmp_path: Path) -> None:
+    found = graded(planted, tmp_path)
+    assert _failing_case.why_not(found.outcome) == ""
+    number, page = number_of(found), found.shown()
+    assert page.session.describe()["kernels"] == found.path.name
+    assert number != pytest.approx(float(found.right[found.outcome.place]))
+    is_beside = planted.result > 0 and planted.name in ("batchnorm_forward", "max_pool2d")
+    shown = beside_it(page.session, page.where, planted) if is_beside else selected(page.session, page.where)
+    np.testing.assert_allclose(shown, number, rtol=1e-9)
+    entries = compared(page.session, page.where)
+    assert len([entry["name"] for entry in entries if not entry["equal"]]) == 1
+    right = found.shown(solution_in(tmp_path, planted))
+    assert right.where == page.where
+    assert all(entry["equal"] for entry in compared(right.session, right.where))
+
+
+def test_the_learners_function_gets_all_images_whichever_is_looked_at(tmp_path: Path) -> None:
+    planted = Planted("chapter01", "conv2d", "N, H, W, _ = x.shape", "xpad[1:], (N, H, W, _) = 0, x.shape")
+    found = graded(planted, tmp_path)
+    assert found.outcome.place[0] == 1  # with this image alone, nothing would be wrong
+    page = found.shown()
+    assert page.where.startswith("image=test-1&")
+    description, arrays = page.session.trace("test-1")
+    assert description["batch"] == 2
+    seen = page.session.seen(description["trace"])
+    assert seen.place == 1
+    np.testing.assert_array_equal(arrays["x"], found.outcome.case.arguments["x"][1])
+
+
+def test_images_are_found_in_which_the_given_pixels_win() -> None:
+    rng = np.random.default_rng(0)
+    for KH, KW, stride, pad in ((2, 2, 1, 1), (3, 2, 1, 1), (2, 3, 2, 0), (3, 3, 2, 2)):
+        x = rng.permutation(120).astype(np.float64).reshape(2, 5, 6, 2)
+        window = (KH, KW), (stride, stride), (pad,) * 4
+        y, argmax = pool.max_pool2d_forward(x, *window)
+        made = STAND_INS["max_pool2d_dx", 0](
+            {
+                "dy": y,
+                "argmax": argmax.astype(np.int64),
+                "H": 5,
+                "W": 6,
+                "KH": KH,
+                "KW": KW,
+                "stride": stride,
+                "pad": pad,
+            }
+        )
+        np.testing.assert_array_equal(pool.max_pool2d_forward(made.x, *window)[1], argmax)
+
+
+def test_whole_numbers_that_a_byte_cannot_hold_are_no_winners(tmp_path: Path) -> None:
+    planted = Planted("chapter04", "max_pool2d", "argmax[larger] = p * KW + q", "argmax[larger] = -300", 1)
+    page = graded(planted, tmp_path).shown()
+    with pytest.raises(ValueError, match="argmax must hold numbers from 0 to 255; got -300 to -300"):
+        page.session.trace("test-0")
+
+
+@pytest.fixture
+def graded_once(monkeypatch: Any) -> None:
+    """Let every check of a test have the report of the first one."""
+    monkeypatch.setattr(grading, "LOOKING", 0.0)
+    monkeypatch.setattr(course, "check", functools.cache(course.check))
+
+
+@pytest.mark.usefixtures("graded_once")
 def test_the_page_is_served_at_the_element(wrong: Path, monkeypatch: Any, capsys: Any) -> None:
     served: list[tuple[Any, str]] = []
     monkeypatch.setattr(server, "serve", lambda session, where: served.append((session, where)))
-    place = failed(wrong).place
     assert main(["check", "chapter01", str(wrong)]) == 1
     assert "add --explore" in capsys.readouterr().out
     assert main(["check", "chapter01", str(wrong), "--explore"]) == 1
     [(session, where)] = served
+    out = capsys.readouterr().out
+    place = re.search(r"The page shows y\[0,(\d+),(\d+),(\d+)\] of this case, as conv2d computes it", out)
+    assert place is not None
     assert session.mine.kernels == ["conv2d_forward"]
-    assert where == f"image=test-{place[0]}&layer=0&at={place[1]},{place[2]},{place[3]}"
+    assert where == f"image=test-0&layer=0&hide=answer,code&at={','.join(place.groups())}"
     for number in (1, 2, 3):
         assert main(["check", "chapter01", str(wrong), "--hint"]) == 1
         out = capsys.readouterr().out
         assert (f"tinycnn check chapter01 {wrong} --explore" in out) == (number == 3)
 
 
-def test_what_is_no_wrong_number_of_a_convolution_has_no_page(tmp_path: Path, capsys: Any) -> None:
-    path = tmp_path / "chapter01.py"
-    path.write_text(SOLUTION.replace("return (length", "return 1 + (length"), "utf-8")
-    assert main(["check", "chapter01", str(path), "--explore"]) == 2
-    assert "output_size fails in another way" in capsys.readouterr().err
+@pytest.mark.usefixtures("graded_once")
+@pytest.mark.parametrize(
+    ("chapter", "right", "wrong", "says"),
+    [
+        (
+            "chapter01",
+            "return (length",
+            "return 1 + (length",
+            "no place for output_size, whose result is no number",
+        ),
+        ("chapter01", "return y\n", "return y[0]\n", "conv2d does not fail by a wrong number, so the page has none"),
+        ("chapter08", "return x * mask, mask", "return x * mask, -mask", "no place for this result of dropout_forward"),
+        (
+            "chapter09",
+            "return w + v, v",
+            "return w - v, v",
+            "no place for sgd_momentum, whose result is no number",
+        ),
+    ],
+)
+def test_what_has_no_place_on_the_page_is_told_and_promised_by_nobody(
+    chapter: str, right: str, wrong: str, says: str, tmp_path: Path, capsys: Any
+) -> None:
+    source = templates.solution(chapter)
+    assert source.count(right) == 1
+    path = tmp_path / f"{chapter}.py"
+    path.write_text(source.replace(right, wrong), "utf-8")
+    assert main(["check", chapter, str(path), "--explore"]) == 1
+    assert says in " ".join(capsys.readouterr().out.split())
+    assert main(["check", chapter, str(path)]) == 1
+    assert "--explore" not in capsys.readouterr().out
+    for number in (1, 2, 3):
+        assert main(["check", chapter, str(path), "--hint"]) == 1
+        out = capsys.readouterr().out
+        assert "--explore" not in out
+        assert (says in " ".join(out.split())) == (number == 3)
 
 
 def test_the_address_that_is_printed_answers(wrong: Path) -> None:
@@ -130,7 +234,7 @@ def test_the_address_that_is_printed_answers(wrong: Path) -> None:
         try:
             address = next(found[0] for line in process.stdout if (found := re.search(r"http://\S+", line)))
             base, _, where = address.partition("#")
-            assert re.fullmatch(r"image=test-0&layer=0&at=\d+,\d+,\d+", where)
+            assert re.fullmatch(r"image=test-0&layer=0&hide=answer,code&at=\d+,\d+,\d+", where)
             with urllib.request.urlopen(base, timeout=30) as answer:
                 assert b"<html" in answer.read()
         finally:
@@ -138,25 +242,38 @@ def test_the_address_that_is_printed_answers(wrong: Path) -> None:
 
 
 @pytest.mark.slow
-def test_the_page_shows_the_learners_number_and_that_it_is_wrong(wrong: Path, page: Any) -> None:
-    from serving import serving
-
-    outcome = failed(wrong)
-    session = _failing_case.session_of(wrong, "conv2d", outcome.case)
-    y = session.model.predict(session.data.x_test, verbose=0).reshape(_shape(outcome))
-    with serving(session) as client:
-        page.goto(f"{client.address}#{_failing_case.where(outcome.place)}")
-        page.wait_for_selector(".panel output.value")
-        shown = page.locator(".panel output.value").first.text_content()
-        assert float(shown.replace("−", "-")) == pytest.approx(float(y[outcome.place]))
-        at = ",".join(map(str, outcome.place[1:]))
-        assert page.locator(".panel").first.get_attribute("data-shown").endswith(f" 0 {at}")
-        assert "the kernel has computed something else" in page.locator(".panel .error").first.text_content()
-        page.goto("about:blank")
+@every_error
+def test_the_page_marks_the_learners_number_and_nothing_of_the_solutions(
+    planted: Planted, tmp_path: Path, open_page: Any, page: Any
+) -> None:
+    found = graded(planted, tmp_path)
+    number, shown = number_of(found), found.shown()
+    open_page(shown.session, shown.where)
+    assert any(float(text) == pytest.approx(number, rel=1e-3, nan_ok=True) for text in told(page, shown.where))
+    assert page.locator(f"{box(shown.where)} .error").count()
+    right = found.shown(solution_in(tmp_path, planted))
+    open_page(right.session, right.where)
+    told(page, right.where)
+    assert not page.locator(f"{box(shown.where)} .error").count()
 
 
-def _shape(outcome: Any) -> tuple[int, ...]:
-    """Return the shape of the result of a case."""
-    x, w, _, stride, pad = outcome.case.arguments.values()
-    sizes = [(x.shape[axis] + 2 * pad - w.shape[axis - 1]) // stride + 1 for axis in (1, 2)]
-    return (len(x), *sizes, w.shape[3])
+def box(where: str) -> str:
+    """Return the part of the page that an address leads to."""
+    state = states(where)
+    if state.get("view") == "kernels":
+        return "#kernels"
+    return ".weights" if "weight" in state else ".panel"
+
+
+def told(page: Any, where: str) -> list[str]:
+    """Return the numbers that the page tells in the part that an address leads to, once it has told all."""
+    state = states(where)
+    within = box(where)
+    if state.get("view") == "kernels":
+        page.wait_for_selector("#kernels .outcomes")
+    else:
+        page.wait_for_selector(f"{within} output.value")
+    if state.get("way") == "backward":
+        page.wait_for_selector(f"{within} .slope[data-verdict]")
+    text = page.locator(within).first.text_content().replace("\u2212", "-")
+    return re.findall(r"-?\d+\.?\d*(?:e-?\d+)?|NaN", text)

@@ -2,32 +2,43 @@
 
 import sys
 from pathlib import Path
-from types import ModuleType, SimpleNamespace
-from typing import Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from ..course.exercise import Case
+from ..course.judging import index_text
+from ._own_result import adapter
+from ._stand_ins import STAND_INS, StandIn
 
-#: What a case of a convolution has, and one of a pooling.
-_CONVOLUTION, _POOLING = {"x", "w", "b", "stride", "pad"}, {"x", "KH", "KW", "stride", "pad"}
-#: The learner's functions of poolings, and the kernels whose places they take.
-_POOLINGS = {"max_pool2d": "max_pool2d_forward", "average_pool2d": "average_pool2d_forward"}
-
-
-def can_be_shown(name: str, case: Case | None) -> bool:
-    """Return whether a case of a function is one of a layer that the page has.
-
-    Pads of a pooling are no zeros, so they cannot be put around the image before; such a case is not shown.
-    """
-    if case is None:
-        return False
-    is_pooling = name in _POOLINGS and case.arguments.keys() == _POOLING and case.arguments["pad"] == 0
-    return is_pooling or case.arguments.keys() == _CONVOLUTION
+if TYPE_CHECKING:  # the commands are there without the extra course too
+    from ..course.exercise import Exercise
+    from ..course.grading import Outcome
 
 
-def session_of(path: Path, name: str, case: Case) -> Any:
-    """Return what the page shows: the case, as a network that runs on the learner's function of this name.
+def why_not(failed: "Outcome") -> str:
+    """Return what to say if the page has no place for what is wrong; nothing if it has one."""
+    if not any(name == failed.name for name, _ in STAND_INS):
+        return (
+            f"The page has no place for {failed.name}, whose result is no number of a layer. The smallest case that "
+            "fails is above."
+        )
+    if failed.case is None or not failed.place:
+        return f"{failed.name} does not fail by a wrong number, so the page has none to show. What is wrong is above."
+    if (failed.name, failed.result) not in STAND_INS:
+        return f"The page has no place for this result of {failed.name}. The smallest case that fails is above."
+    return ""
+
+
+class Shown(NamedTuple):
+    """What the page shows of a failure: a session, the part of the address that selects the number, and what it is."""
+
+    session: Any
+    where: str
+    text: str
+
+
+def shown(path: Path, exercise: "Exercise", failed: "Outcome") -> Shown:
+    """Return what the page shows of an exercise of a learner's file that failed.
 
     Raises
     ------
@@ -37,72 +48,61 @@ def session_of(path: Path, name: str, case: Case) -> Any:
     from ..explore.mine import KernelFile
     from ..explore.session import Session
 
-    def adapted(module: ModuleType) -> Any:
-        function = getattr(module, name)
-        if name in _POOLINGS:
-            return SimpleNamespace(__file__=module.__file__, **{_POOLINGS[name]: _pooling(function)})
-        return SimpleNamespace(__file__=module.__file__, conv2d_forward=_convolution(function, case))
-
+    case = failed.case
+    assert case is not None
+    stand_in = STAND_INS[failed.name, failed.result](case.arguments)
     if str(path.parent) not in sys.path:
         sys.path.append(str(path.parent))  # last, as when the file is graded
-    return Session(*network_of(name, case), KernelFile(path, adapted))
+    adapted = adapter(failed.name, case, failed.result, stand_in.kernel, stand_in.position, stand_in.renamed)
+    session = Session(*network_of(stand_in), KernelFile(path, adapted), whole=True)
+    expected = exercise.right(**case.arguments)
+    right = expected[failed.result] if len(exercise.results) > 1 else expected
+    number = int(np.ravel_multi_index(failed.place, np.shape(right)))
+    name = f"{exercise.results[failed.result].name}{index_text(failed.place)}"
+    text = f"The page shows {name} of this case, as {failed.name} computes it, and how it should come about."
+    return Shown(session, _where(stand_in, session.model, number), f"{text} {stand_in.note}".strip())
 
 
-def _convolution(function: Any, case: Case) -> Any:
-    """Return a kernel that calls the learner's function as the case does, so that the pads are its own."""
-    stride, pad = case.arguments["stride"], case.arguments["pad"]
-
-    def conv2d_forward(
-        x: Any, w: Any, b: Any, strides: Any, pads: Any, dilation: Any, groups: Any, algorithm: str = "auto"
-    ) -> Any:
-        rows, columns = slice(pad, x.shape[1] - pad), slice(pad, x.shape[2] - pad)
-        return function(x[:, rows, columns].copy(), w.copy(), b.copy(), stride, pad)
-
-    return conv2d_forward
-
-
-def _pooling(function: Any) -> Any:
-    """Return a kernel that calls the learner's function; the engine keeps the winners in a byte each."""
-
-    def pool2d_forward(x: Any, pool_size: Any, strides: Any, pads: Any) -> Any:
-        found = function(x.copy(), *pool_size, strides[0], pads[0])
-        return (found[0], found[1].astype(np.uint8)) if isinstance(found, tuple) else found
-
-    return pool2d_forward
-
-
-def network_of(name: str, case: Case) -> tuple[Any, Any]:
-    """Return a built network of one layer, and its images: those of the case, with the pads around them."""
+def network_of(stand_in: StandIn) -> tuple[Any, Any]:
+    """Return a built and compiled network, and its images."""
     import tinycnn
 
     from .. import explore, layers
+    from ..explore.given import GivenGradient
 
-    x, stride, pad = (case.arguments[key] for key in ("x", "stride", "pad"))
-    x = np.pad(x, ((0, 0), (pad, pad), (pad, pad), (0, 0)))
-    layer: Any
-    if name in _POOLINGS:
-        kind = layers.MaxPooling2D if name == "max_pool2d" else layers.AveragePooling2D
-        layer = kind((case.arguments["KH"], case.arguments["KW"]), strides=stride, name=name)
-    else:
-        w = case.arguments["w"]
-        layer = layers.Conv2D(w.shape[3], w.shape[:2], strides=stride, name="conv2d")
+    x = stand_in.x
+    layer = [] if stand_in.layer is None else [stand_in.layer]
     with tinycnn.use_backend("reference"):
-        model = tinycnn.Sequential([layer, layers.Flatten()], name="failing_case", dtype="float64")
+        model = tinycnn.Sequential([*layer, layers.Flatten()], name="failing_case", dtype="float64")
         model.build(x.shape[1:])
-    if name not in _POOLINGS:
-        model.set_weights([case.arguments["w"], case.arguments["b"]])
-    labels = np.zeros(len(x), np.int64)
+    if stand_in.weights:
+        model.set_weights(list(stand_in.weights))
+    dy = np.ones((len(x), *model.output_shape)) if stand_in.dy is None else stand_in.dy.reshape(len(x), -1)
+    model.compile("sgd", GivenGradient(dy) if stand_in.loss is None else stand_in.loss)
+    labels = np.zeros(len(x), np.int64) if stand_in.labels is None else stand_in.labels
     names = tuple(f"number {index}" for index in range(int(np.prod(model.output_shape))))
     return model, explore.Data("the case", names, x, labels, x, labels)
 
 
-def where(place: tuple[int, ...]) -> str:
-    """Return the part of the page's address that selects an element of y."""
-    n, i, j, f = place
-    return f"image=test-{n}&layer=0&at={i},{j},{f}"
+def _where(stand_in: StandIn, model: Any, number: int) -> str:
+    """Return the part of the page's address that selects a number, which is counted in the order of memory."""
+    part, first = stand_in.part, model.layers[0]
+    # There is no answer to look at, and no program in which the lines of Python that the page writes would run.
+    about = f"&layer=0&hide=answer,code{'&mode=training' if stand_in.training else ''}"
+    if part == "losses":
+        return f"image=test-{number}&view=kernels&compare=1"
+    if part == "statistics":
+        x = stand_in.x[..., number]
+        n, *at = np.unravel_index(int(abs(x - x.mean()).argmax()), x.shape)
+        return f"image=test-{n}{about}&at={_text((*at, number))}"
+    if part in ("y", "dx"):
+        shape = first.built_output_shape if part == "y" else first.built_input_shape
+        n, *at = np.unravel_index(number, (len(stand_in.x), *shape))
+        return f"image=test-{n}{about}{'&way=backward' if part == 'dx' else ''}&at={_text(at)}"
+    index = np.unravel_index(number, first.params[part].value.shape)
+    return f"image=test-0{about}&way=backward&weight={part}:{_text(index)}"
 
 
-def place_text(place: tuple[int, ...]) -> str:
-    """Return where on the page an element of y is."""
-    n, i, j, f = place
-    return f"image {n}, row {i}, column {j}, channel {f} of the result"
+def _text(index: Any) -> str:
+    """Return an index as the address has it."""
+    return ",".join(str(int(one)) for one in index)

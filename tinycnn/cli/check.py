@@ -1,6 +1,7 @@
 """``tinycnn check CHAPTER FILE``: grade a chapter of the course; ``tinycnn check --all FOLDER``: grade a class."""
 
 import argparse
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +9,7 @@ from .. import course
 from ..core.printing import say
 from ..core.system import quoted
 from ..course.templates import names, title
-from . import _class_check, _failing_case
+from . import _class_check
 from ._arguments import UsageError, folder_name, whole_number
 
 HELP = "Grade a chapter of the course in your own file"
@@ -26,7 +27,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("file", metavar="FILE", nargs="?", type=Path, help=text)
     hint = "show the next of three hints for what fails first"
     parser.add_argument("--hint", action="store_true", help=hint)
-    page = "open the page at a wrong number of a convolution or a pooling, as your function computes it"
+    page = "open the page at the number of a layer that fails, as your function computes it"
     parser.add_argument("--explore", action="store_true", help=page)
     seed = "which cases are drawn (default: 0)"
     parser.add_argument("--seed", type=whole_number(0, 2**31 - 1), default=0, metavar="N", help=seed)
@@ -72,15 +73,26 @@ def run(args: argparse.Namespace) -> int:
     failed = next(outcome for outcome in report.outcomes if not outcome.passed)
     if args.explore:
         return _explore(report, failed)
+    _tell_more(args, report, failed)
+    return 1
+
+
+def _tell_more(args: argparse.Namespace, report: Any, failed: Any) -> None:
+    """Show a hint, if one was asked for, and say what else there is."""
+    from . import _failing_case
+
     hints_left = _hint(report, failed) if args.hint else True
     if not args.hint:
         say("For a hint, add --hint; there are three for each exercise, one at a time.")
-    if _can_be_followed(failed) and not hints_left:
-        command = f"tinycnn check {args.chapter} {quoted(str(args.file))} --explore"
-        say(f"To see this number on a page, as your function computes it, beside its window: {command}")
-    elif _can_be_followed(failed):
-        say("To see this number beside its window on a page, add --explore.")
-    return 1
+    why_not = _failing_case.why_not(failed)
+    if not why_not and not hints_left:
+        seed = f" --seed {args.seed}" if args.seed else ""
+        command = f"tinycnn check {args.chapter} {quoted(str(args.file))}{seed} --explore"
+        say(f"To see this number on a page, as your function computes it, and how it should come about: {command}")
+    elif not why_not:
+        say("To see this number on a page, and how it should come about, add --explore.")
+    elif not hints_left:
+        say(why_not)
 
 
 def _check(args: argparse.Namespace) -> None:
@@ -101,32 +113,36 @@ def _check(args: argparse.Namespace) -> None:
 
 def _explore(report: Any, failed: Any) -> int:
     """Open the page at the element that is wrong; return the exit code of a check that failed."""
-    if not _can_be_followed(failed):
-        raise UsageError(
-            f"--explore shows wrong numbers of a convolution or a pooling, and {failed.name} fails in another way"
-        )
+    from . import _failing_case
+
+    why_not = _failing_case.why_not(failed)
+    if why_not:
+        say(why_not)
+        return 1
     from .. import explore
 
     explore.need_extra()
-    session = _failing_case.session_of(report.path, failed.name, failed.case)
-    say(f"The page shows {_failing_case.place_text(failed.place)}, as {failed.name} computes it, beside its window.")
-    say("The image has its pads.")
+    page = _failing_case.shown(report.path, _exercise(report, failed), failed)
+    say(page.text)
     from ..explore import server
 
-    server.serve(session, where=_failing_case.where(failed.place))
+    warnings.filterwarnings("ignore", message=".*unscaled images")  # nobody trains on the numbers of a case
+    server.serve(page.session, where=page.where)
     return 1
 
 
-def _can_be_followed(failed: Any) -> bool:
-    """Return whether an exercise fails by a number that the page can show."""
-    return len(failed.place) == 4 and _failing_case.can_be_shown(failed.name, failed.case)
+def _exercise(report: Any, failed: Any) -> Any:
+    """Return the exercise that failed."""
+    from ..course import chapters
+
+    return next(one for one in chapters.chapter(report.chapter).exercises if one.name == failed.name)
 
 
 def _hint(report: Any, failed: Any) -> bool:
     """Show the next hint for the first exercise that fails, and return whether there is another one."""
-    from ..course import chapters, hints
+    from ..course import hints
 
-    [exercise] = [one for one in chapters.chapter(report.chapter).exercises if one.name == failed.name]
+    exercise = _exercise(report, failed)
     number, text = hints.next_hint(report.path.parent, report.chapter, exercise)
     say(f"Hint {number} of {len(exercise.hints)} for {failed.name}: {text}")
     return number < len(exercise.hints)

@@ -48,6 +48,8 @@ class Outcome(NamedTuple):
         The smallest case that failed.
     place : tuple of int
         The first wrong element of its result.
+    result : int
+        Which of its results that is, if there are several.
     """
 
     name: str
@@ -56,6 +58,7 @@ class Outcome(NamedTuple):
     lines: tuple[str, ...] = ()
     case: Case | None = None
     place: tuple[int, ...] = ()
+    result: int = 0
 
 
 class Report(NamedTuple):
@@ -278,7 +281,8 @@ class _Grading:
         else:
             lines = telling.told(self.exercise, worst.case, problem, got, worst.expected, mistakes)
             lines += _printed(worst.answer)
-        return Outcome(self.exercise.name, False, len(self.seen), tuple(lines), worst.case, problem.place)
+        where = problem.place, problem.result
+        return Outcome(self.exercise.name, False, len(self.seen), tuple(lines), worst.case, *where)
 
     def _mistakes(self, smallest: _Seen) -> list[str]:
         """Return the sentences of the mistakes that explain every answer that was seen, if one of them is wrong.

@@ -28,7 +28,7 @@ def routes(session: Session) -> list[Route]:
             seen = session.seen(trace)
             if trace not in kept:
                 training = seen.description["mode"] == "training"
-                kept[trace] = NumericalSlopes(session.model, seen.x, seen.targets, training=training)
+                kept[trace] = NumericalSlopes(session.model, seen.x, seen.targets, image=seen.place, training=training)
                 while len(kept) > MOST_KEPT:
                     kept.popitem(last=False)
             return kept[trace].at(name, index)

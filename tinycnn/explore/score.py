@@ -25,7 +25,7 @@ class ClassScore(Loss):
 
     def __init__(self, from_logits: bool = False) -> None:
         super().__init__()
-        self.from_logits = from_logits
+        self.from_logits: bool | None = from_logits
 
     def check_targets(self, y: Any, n: int, output_shape: Shape) -> Array:
         return np.reshape(y, (n, *output_shape))

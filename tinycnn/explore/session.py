@@ -56,12 +56,16 @@ class Picture(NamedTuple):
 
 
 class Seen(NamedTuple):
-    """A pass that was made: its images and targets, its arrays, and its description for the page."""
+    """A pass that was made: its images and targets, its arrays, and its description for the page.
+
+    ``place`` says where the image that is looked at stands among the images.
+    """
 
     x: Array
     targets: Array
     trace: Trace
     description: dict[str, Any]
+    place: int
 
 
 class Session:
@@ -78,6 +82,8 @@ class Session:
         Without it there are only images of the user's own.
     mine : KernelFile, optional
         Kernels of a learner's own; the network then runs on them.
+    whole : bool
+        Whether the images of a set always pass the network together, in their order, whichever of them is looked at.
 
     Attributes
     ----------
@@ -92,7 +98,9 @@ class Session:
         If the model is not built, the images do not have its shape, or there is not one label for each of them.
     """
 
-    def __init__(self, model: Sequential, data: Data | None = None, mine: KernelFile | None = None) -> None:
+    def __init__(
+        self, model: Sequential, data: Data | None = None, mine: KernelFile | None = None, whole: bool = False
+    ) -> None:
         model.need_build()
         if len(model.input_shape) not in (2, 3) or len(model.output_shape) != 1:
             raise ValueError(
@@ -111,7 +119,7 @@ class Session:
             y_test = checked_labels(model, data.y_test, len(data.x_test), "y_test")
             data = data._replace(y_train=y_train, y_test=y_test)
         self.model = model if mine is None else on_backend(model, mine.backend)
-        self.data, self.mine = data, mine
+        self.data, self.mine, self.whole = data, mine, whole
         self.lock = threading.RLock()
         self.version = 1
         self.batches: int | None = self.model.optimizer.iterations or None
@@ -230,14 +238,15 @@ class Session:
             x, labels = self.batch_of(image, label, mode)
             targets = targets_for(self.model, labels)
             trace = self.model.trace(x, targets, training=mode == "training")
-            arrays = protocol.of_trace(trace)
+            place = self._place_in_batch(image)
+            arrays = protocol.of_trace(trace, place)
             self._trace_count += 1
             description = {
                 "trace": self._trace_count,
                 "image": image,
                 "title": picture.title,
                 "mode": mode,
-                "label": labels[0],
+                "label": labels[place],
                 "true": picture.label,
                 "loss": None if trace.loss is None else number(trace.loss),
                 "batch": len(x),
@@ -245,8 +254,8 @@ class Session:
                 "kept": kept_of(trace),
             }
             if mode == "prediction":
-                description["fused"] = _apart(trace[-1].y[0], self.model.predict(x)[0])
-            self._seen[self._trace_count] = Seen(x, targets, trace, description)
+                description["fused"] = _apart(trace[-1].y, self.model.predict(x))
+            self._seen[self._trace_count] = Seen(x, targets, trace, description, place)
             while len(self._seen) > MOST_TRACES:
                 self._seen.popitem(last=False)
         return description, arrays
@@ -254,9 +263,13 @@ class Session:
     def batch_of(self, image: str, label: float | None, mode: str) -> tuple[Array, list[int | float]]:
         """Return the images of a pass and their labels; the one that is looked at comes first.
 
-        Without a label, it has its own or, if that is not known, the one that ``labels.assumed_label`` gives.
+        Without a label, it has its own or, if that is not known, the one that ``labels.assumed_label`` gives. Of images
+        that pass together, each has its place and its own label.
         """
         picture = self.image(image)
+        if self.whole and image not in self._own:
+            images, labels = self._set(image.partition("-")[0])
+            return images.astype(self.model.dtype), [label_of(self.model, one) for one in labels]
         x = picture.pixels[np.newaxis].astype(self.model.dtype)
         used = picture.label if label is None else checked_label(self.model, label)
         used = assumed_label(self.model, x) if used is None else used
@@ -265,6 +278,10 @@ class Session:
             return x, [used]
         others, labels = self.data.x_train[: BATCH - 1], self.data.y_train[: BATCH - 1]
         return np.concatenate([x, others.astype(x.dtype)]), [used, *(label_of(self.model, one) for one in labels)]
+
+    def _place_in_batch(self, image: str) -> int:
+        """Return where an image stands among those of its pass."""
+        return int(image.partition("-")[2]) if self.whole and image not in self._own else 0
 
     def seen(self, trace: int) -> Seen:
         """Return a pass that was made.

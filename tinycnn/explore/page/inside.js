@@ -142,7 +142,7 @@ export function mount(section, app) {
       const channel = place % channels;
       const cell = [Math.floor(place / channels / columns), Math.floor(place / channels) % columns];
       (backward ? before : after).isSecret = isHidden(app, keyOf(app, n, nameAt(index)));
-      const found = backward ? explainInputGradient(layer, arrays, index, gradientOptions(app, n)) : explain(layer, arrays, index);
+      const found = (backward ? explainInputGradient : explain)(layer, arrays, index, gradientOptions(app, n));
       const source = openedPart(found, openedNumber())[1]?.terms.find((term) => term.from)?.from ?? found.sources?.[0];
       const other = source?.length === 3 ? source[2] : 0;
       if (backward) {

@@ -83,4 +83,5 @@ export function mount(section, app) {
   }
 
   app.api("/api/kernels").then((answer) => answer.json()).then(tell).catch((error) => app.say(error.message));
+  if (app.state.get("compare")) compareNow(); // whoever has made the address has asked for it
 }

@@ -44,17 +44,20 @@ export const forward = (layer, x, w = {}) => familyOf(layer).forward(layer, x, w
 export const backward = (layer, x, w, kept, dy, joined = false) =>
   familyOf(layer).backward(layer, x, w, kept, dy, joined);
 
-/** Return how `y[index]` came about; `arrays` are the engine's `{x, y, z, w, mask, argmax, mean, variance}`. */
-export function explain(layer, arrays, index) {
+/**
+ * Return how `y[index]` came about; `arrays` are the engine's `{x, y, z, w, mask, argmax, mean, variance}`.
+ *
+ * `options`: `training`, whether this was a training step; `images`, how many images its batch had.
+ */
+export function explain(layer, arrays, index, options = {}) {
   place(arrays.y.shape, index);
-  return familyOf(layer).explain(layer, { w: {}, ...arrays }, index);
+  return familyOf(layer).explain(layer, { w: {}, ...arrays }, index, options);
 }
 
 /**
  * Return what `dx[index]` has collected; `arrays` hold `dy` and `dx` as well.
  *
- * `options`: `joined`, whether the loss has taken over the layer's softmax; `training`, whether this was a training step;
- * `images`, how many images its batch had.
+ * `options` have `joined` as well: whether the loss has taken over the layer's softmax.
  */
 export function explainInputGradient(layer, arrays, index, options = {}) {
   place(arrays.x.shape, index);

@@ -5,7 +5,7 @@
  * frozen, they are the moving averages, which are constants.
  */
 import { constant, indexAt, map, rounded, valueAt } from "./arrays.js";
-import { difference, explained, explainedGradient, part, unknown } from "./explanation.js";
+import { difference, explained, explainedGradient, part, sumOf, unknown } from "./explanation.js";
 import { withPenalty } from "./linear.js";
 import { penaltySlope } from "./loss.js";
 
@@ -35,6 +35,24 @@ function sumOver({ x, dy }, name, c, { mean, root }) {
   return part(name === "gamma" ? "dy × x̂" : "dy", c, terms);
 }
 
+/** Whether the statistics are those of the batch. */
+const isByBatch = (layer, training) => training && layer.settings.trainable !== false;
+
+/**
+ * Return what mean and variance of a channel of the only image of a batch should be, and by how much the engine's differ:
+ * `{name, shown, rounding, size}` each, with the size that rounding is measured by.
+ */
+function statisticsOf({ x }, c, five) {
+  const values = x.data.filter((_, where) => where % x.shape.at(-1) === c);
+  const average = (numberOf) => sumOf(Array.from(values, numberOf)) / values.length;
+  const mean = average(Number);
+  const variance = average((value) => (value - mean) ** 2);
+  return [
+    { name: "mean", shown: mean, rounding: difference(five.mean, mean), size: average(Math.abs) },
+    { name: "variance", shown: variance, rounding: difference(five.variance, variance), size: variance + 1e-6 * average((value) => value ** 2) },
+  ];
+}
+
 export const batchNorm = {
   forward(layer, x, w) {
     const found = everyChannel(layer, x, w);
@@ -59,14 +77,15 @@ export const batchNorm = {
     return { dx, gradients };
   },
 
-  explain(layer, arrays, index) {
+  explain(layer, arrays, index, { training = false, images = 1 } = {}) {
     const c = index.at(-1);
     const [five, x, y] = [numbers(layer, arrays, c), valueAt(arrays.x, index), valueAt(arrays.y, index)];
     const normalised = (x - five.mean) / five.root;
     const product = normalised * five.gamma;
     const parts = [part("x̂ × gamma", c, [{ from: index, x, normalised, factor: five.gamma, at: [c], product }])];
     const rounding = difference(y, product + five.beta);
-    const found = { ...five, deviation: x - five.mean, normalised, bias: five.beta, y, rounding };
+    const statistics = isByBatch(layer, training) && images === 1 ? statisticsOf(arrays, c, five) : [];
+    const found = { ...five, deviation: x - five.mean, normalised, bias: five.beta, y, rounding, statistics };
     return explained(layer, index, parts, found);
   },
 
@@ -77,8 +96,7 @@ export const batchNorm = {
     const partOf = (title, dy, factor, from = {}) => part(title, c, [{ ...from, dy, factor, product: dy * factor }]);
     const scale = five.gamma / five.root;
     const direct = partOf("through x itself", valueAt(arrays.dy, index), scale, { from: index });
-    const byBatch = training && layer.settings.trainable !== false;
-    if (!byBatch) return explainedGradient(layer, "dx", index, [direct], value);
+    if (!isByBatch(layer, training)) return explainedGradient(layer, "dx", index, [direct], value);
     const ofBatch = (name) => {
       if (images === 1) return sumOver(arrays, name, c, five).sum;
       const sum = valueAt(arrays[`d_${name}`], [c]);
