@@ -181,7 +181,7 @@ def test_the_page_is_served_at_the_element(wrong: Path, monkeypatch: Any, capsys
     place = re.search(r"The page shows y\[0,(\d+),(\d+),(\d+)\] of this case, as conv2d computes it", out)
     assert place is not None
     assert session.mine.kernels == ["conv2d_forward"]
-    assert where == f"image=test-0&layer=0&hide=answer,code&at={','.join(place.groups())}"
+    assert where == f"image=test-0&layer=0&hide=layers,answer,code&seek=number&at={','.join(place.groups())}"
     for number in (1, 2, 3):
         assert main(["check", "chapter01", str(wrong), "--hint"]) == 1
         out = capsys.readouterr().out
@@ -234,7 +234,7 @@ def test_the_address_that_is_printed_answers(wrong: Path) -> None:
         try:
             address = next(found[0] for line in process.stdout if (found := re.search(r"http://\S+", line)))
             base, _, where = address.partition("#")
-            assert re.fullmatch(r"image=test-0&layer=0&hide=answer,code&at=\d+,\d+,\d+", where)
+            assert re.fullmatch(r"image=test-0&layer=0&hide=layers,answer,code&seek=number&at=\d+,\d+,\d+", where)
             with urllib.request.urlopen(base, timeout=30) as answer:
                 assert b"<html" in answer.read()
         finally:
@@ -250,11 +250,18 @@ def test_the_page_marks_the_learners_number_and_nothing_of_the_solutions(
     number, shown = number_of(found), found.shown()
     open_page(shown.session, shown.where)
     assert any(float(text) == pytest.approx(number, rel=1e-3, nan_ok=True) for text in told(page, shown.where))
-    assert page.locator(f"{box(shown.where)} .error").count()
+    page.wait_for_function(IN_WINDOW, arg=[f"{box(shown.where)} output.value, .outcomes", f"{box(shown.where)} .error"])
     right = found.shown(solution_in(tmp_path, planted))
     open_page(right.session, right.where)
     told(page, right.where)
     assert not page.locator(f"{box(shown.where)} .error").count()
+
+
+#: Whether the first of those elements that each selector names is wholly in the window.
+IN_WINDOW = """(selectors) => selectors.every((selector) => {
+    const place = document.querySelector(selector)?.getBoundingClientRect();
+    return place && place.height > 0 && place.top >= 0 && place.bottom <= innerHeight;
+})"""
 
 
 def box(where: str) -> str:

@@ -14,6 +14,12 @@ if TYPE_CHECKING:  # the commands are there without the extra course too
     from ..course.exercise import Exercise
     from ..course.grading import Outcome
 
+#: What the page hides: there are not several layers to choose from, there is no answer to look at, and no program in
+#: which the lines of Python that it writes would run.
+_HIDDEN = "layers,answer,code"
+#: How a result is shown that is no number with terms of its own.
+_BESIDE = {"losses": "beside the right one", "statistics": "beside a number of its channel"}
+
 
 def why_not(failed: "Outcome") -> str:
     """Return what to say if the page has no place for what is wrong; nothing if it has one."""
@@ -59,7 +65,8 @@ def shown(path: Path, exercise: "Exercise", failed: "Outcome") -> Shown:
     right = expected[failed.result] if len(exercise.results) > 1 else expected
     number = int(np.ravel_multi_index(failed.place, np.shape(right)))
     name = f"{exercise.results[failed.result].name}{index_text(failed.place)}"
-    text = f"The page shows {name} of this case, as {failed.name} computes it, and how it should come about."
+    how = _BESIDE.get(stand_in.part, "and how it should come about")
+    text = f"The page shows {name} of this case, as {failed.name} computes it, {how}."
     return Shown(session, _where(stand_in, session.model, number), f"{text} {stand_in.note}".strip())
 
 
@@ -87,20 +94,20 @@ def network_of(stand_in: StandIn) -> tuple[Any, Any]:
 def _where(stand_in: StandIn, model: Any, number: int) -> str:
     """Return the part of the page's address that selects a number, which is counted in the order of memory."""
     part, first = stand_in.part, model.layers[0]
-    # There is no answer to look at, and no program in which the lines of Python that the page writes would run.
-    about = f"&layer=0&hide=answer,code{'&mode=training' if stand_in.training else ''}"
+    about = f"&layer=0&hide={_HIDDEN}{'&mode=training' if stand_in.training else ''}"
     if part == "losses":
         return f"image=test-{number}&view=kernels&compare=1"
     if part == "statistics":
         x = stand_in.x[..., number]
         n, *at = np.unravel_index(int(abs(x - x.mean()).argmax()), x.shape)
-        return f"image=test-{n}{about}&at={_text((*at, number))}"
+        return f"image=test-{n}{about}&seek=number&at={_text((*at, number))}"
     if part in ("y", "dx"):
         shape = first.built_output_shape if part == "y" else first.built_input_shape
         n, *at = np.unravel_index(number, (len(stand_in.x), *shape))
-        return f"image=test-{n}{about}{'&way=backward' if part == 'dx' else ''}&at={_text(at)}"
+        way = "&way=backward&seek=gradient" if part == "dx" else "&seek=number"
+        return f"image=test-{n}{about}{way}&at={_text(at)}"
     index = np.unravel_index(number, first.params[part].value.shape)
-    return f"image=test-0{about}&way=backward&weight={part}:{_text(index)}"
+    return f"image=test-0{about}&way=backward&seek=weights&weight={part}:{_text(index)}"
 
 
 def _text(index: Any) -> str:

@@ -241,8 +241,9 @@ def _cross_entropy_of_shares(a: Arguments) -> StandIn:
 def _cross_entropy_dlogits(a: Arguments) -> StandIn:
     from ..explore.given import WeightedCrossentropy
 
+    note = "It is the gradient at the logits, which a layer that changes no number has been given."
     more: Any = {"loss": WeightedCrossentropy(a["dlosses"]), "labels": a["labels"], "renamed": {"dlosses": "weights"}}
-    return StandIn("softmax_cross_entropy_backward", _logits(_log(a["p"])), part="dx", **more)
+    return StandIn("softmax_cross_entropy_backward", _logits(_log(a["p"])), part="dx", note=note, **more)
 
 
 # Batch normalization --------------------------------------------------------------------------------------------------

@@ -60,7 +60,8 @@ export function mount(section, app) {
     if (found.equal) return "✓";
     if (found.error) return "✗ an error";
     const [, ...at] = found.first_wrong;
-    const text = `✗ ${number(found.wrong)} of ${number(found.size)}; first at (${at.join(", ")}): ${short(Number(found.got))} instead of ${short(Number(found.expected))}`;
+    const place = at.length ? `at (${at.join(", ")})` : `in image ${found.first_wrong[0]} of the pass`;
+    const text = `✗ ${number(found.wrong)} of ${number(found.size)}; first ${place}: ${short(Number(found.got))} instead of ${short(Number(found.expected))}`;
     if (n >= app.network.layers.length) return text;
     return make("button", {
       type: "button",

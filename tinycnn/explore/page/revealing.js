@@ -1,4 +1,4 @@
-// Bring what a tour speaks of into view, below its text, which stays at the top of the window.
+// Bring what a tour or an address speaks of into view, below the tour's text, which stays at the top of the window.
 
 /** How often it is looked whether everything is in its place, in milliseconds; layers and measured slopes come late. */
 const PERIOD = 60;
@@ -9,6 +9,13 @@ const MOST = 250;
 const ROOM = 8;
 /** What a reader does who wants to be somewhere else. */
 const MOVES = ["wheel", "touchmove", "pointerdown", "keydown"];
+
+/** What an address can ask to be brought into view when it is opened, the most important first. */
+export const SOUGHT = {
+  number: [".panel output.value", ".panel .error"],
+  gradient: [".panel output.value", ".panel > .slope p"],
+  weights: [".weights output.value", ".weights .slope p"],
+};
 
 export class Revealing {
   /** @param box the tour's text @param main what holds all that it can speak of */

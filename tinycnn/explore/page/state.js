@@ -6,7 +6,7 @@ const PLACES = new Set(["view", "image", "label", "mode", "layer", "way", "tour"
 export const DEFAULTS = {
   view: "inside", image: "", label: "", mode: "prediction", layer: "", at: "", way: "forward", part: "",
   teacher: "", theme: "", hide: "", predict: "", weight: "", pixel: "", column: "", tape: "", tour: "", step: "",
-  trained: "", compare: "",
+  trained: "", compare: "", seek: "",
 };
 
 /** A store of texts by name. Those that differ from their defaults stand in the address behind the "#". */

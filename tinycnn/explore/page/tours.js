@@ -1,7 +1,7 @@
 // Guided tours: short texts that drive the page. The tour and its step stand in the address.
 
 import { able, choice, make } from "./dom.js";
-import { Revealing } from "./revealing.js";
+import { Revealing, SOUGHT } from "./revealing.js";
 import { within } from "./selection.js";
 
 /**
@@ -105,6 +105,7 @@ export function mountTours(main, app) {
   const show = (moves) => enter(moves).catch((error) => error.isOld || app.failed(error));
   app.watch(() => {
     show(!asGiven);
+    if (asGiven && !state.get("tour") && Object.hasOwn(SOUGHT, state.get("seek"))) revealing.begin(SOUGHT[state.get("seek")]);
     asGiven = false;
   });
   state.watch((changed, isGiven) => {
