@@ -47,6 +47,8 @@ PLANTED = [
     Planted("chapter05", "sigmoid", "np.where(x < 0, e, 1) / (1 + e)", "np.where(x < 0, 1, e) / (1 + e)"),
     Planted("chapter05", "sigmoid", "np.where(x < 0, e, 1) / (1 + e)", "np.exp(x) / (1 + np.exp(x))"),  # NaN
     Planted("chapter05", "sigmoid_dx", "return dy * y * (1 - y)", "return dy * y"),
+    Planted("chapter05", "he_normal", "fan_in, _ = fans", "_, fan_in = fans"),
+    Planted("chapter05", "glorot_uniform", "return (2 * u - 1) * limit", "return (u - 1) * limit"),
     Planted("chapter06", "softmax", "return e / e.sum(axis=1, keepdims=True)", "return e / e.sum()"),
     Planted("chapter06", "cross_entropy", "return np.log(total) - z", "return np.log(total) + z"),
     Planted("chapter06", "cross_entropy_dlogits", "return dlogits * dlosses[:, None]", "return p * dlosses[:, None]"),
@@ -57,12 +59,27 @@ PLANTED = [
     Planted("chapter07", "batchnorm_forward", "return y, mean, variance", "return y, mean, variance + 1", 2),
     Planted("chapter07", "batchnorm_layer", "gamma * (x - moving_mean)", "gamma * (x + moving_mean)"),
     Planted("chapter07", "batchnorm_layer", "    new_mean = ", "    y = y - mean\n    new_mean = "),
+    Planted("chapter07", "batchnorm_layer", "momentum * moving_mean + (1", "momentum * moving_mean + momentum * (1", 1),
+    Planted("chapter07", "batchnorm_layer", "return y, new_mean, new_variance", "return y, new_mean, variance", 2),
     Planted("chapter07", "batchnorm_dgamma_dbeta", "return (dy * xhat).sum(", "return (dy * x).sum("),
     Planted("chapter07", "batchnorm_dgamma_dbeta", "2)), dy.sum(", "2)), -dy.sum(", 1),
     Planted("chapter07", "batchnorm_dx", "return gamma / std * (dy - dbeta / M - ", "return gamma / std * (dy - "),
     Planted("chapter08", "dropout_forward", "mask = (u >= rate) / (1 - rate)", "mask = (u >= rate) + 0.0"),
+    Planted("chapter08", "dropout_forward", "return x * mask, mask", "return x * mask, (mask > 0) + 0.0", 1),
     Planted("chapter08", "dropout_backward", "return dy * mask", "return dy * (mask > 0)"),
     Planted("chapter08", "channel_dropout", "keep = (u >= rate)[", "keep = (u < rate)["),
+    Planted("chapter09", "sgd_momentum", "return w + v, v", "return w - v, v"),
+    Planted("chapter09", "sgd_momentum", "return w + v, v", "return w + v, -v", 1),
+    Planted("chapter09", "adam", "return w - a * m /", "return w - rate * m /"),
+    Planted("chapter09", "adam", "(np.sqrt(v) + epsilon), m, v", "(np.sqrt(v) + epsilon), -m, v", 1),
+    Planted("chapter09", "adam", "(np.sqrt(v) + epsilon), m, v", "(np.sqrt(v) + epsilon), m, dw**2", 2),
+    Planted("chapter09", "adamw", "return new - rate * decay * w, m, v", "return new - rate * decay * new, m, v"),
+    Planted("chapter09", "adamw", "decay * w, m, v", "decay * w, m + decay * w, v", 1),
+    Planted("chapter09", "adamw", "decay * w, m, v", "decay * w, m, v + decay", 2),
+    Planted(
+        "chapter09", "adamw", "return new - rate * decay * w, m, v", "return new - rate * decay * w, m, v + decay", 2
+    ),
+    Planted("chapter10", "smoothed", "result[e] = s / (1 - weight ** (e + 1))", "result[e] = s"),
 ]
 
 

@@ -19,7 +19,7 @@ from planted_errors import PLANTED, Graded, Planted, graded, loaded
 
 from tinycnn import course
 from tinycnn.cli import _failing_case, main
-from tinycnn.cli._stand_ins import STAND_INS
+from tinycnn.cli._failing_case import PLACES
 from tinycnn.course import grading, templates
 from tinycnn.explore import server
 from tinycnn.explore.comparing import compare
@@ -101,7 +101,7 @@ def number_of(found: Graded) -> float:
 
 
 def test_an_error_is_planted_for_every_result_that_can_be_shown() -> None:
-    assert {(one.name, one.result) for one in PLANTED} == set(STAND_INS)
+    assert {(one.name, one.result) for one in PLANTED} == set(PLACES)
 
 
 @every_error
@@ -140,7 +140,7 @@ def test_images_are_found_in_which_the_given_pixels_win() -> None:
         x = rng.permutation(120).astype(np.float64).reshape(2, 5, 6, 2)
         window = (KH, KW), (stride, stride), (pad,) * 4
         y, argmax = pool.max_pool2d_forward(x, *window)
-        made = STAND_INS["max_pool2d_dx", 0](
+        made = PLACES["max_pool2d_dx", 0](
             {
                 "dy": y,
                 "argmax": argmax.astype(np.int64),
@@ -192,19 +192,14 @@ def test_the_page_is_served_at_the_element(wrong: Path, monkeypatch: Any, capsys
 @pytest.mark.parametrize(
     ("chapter", "right", "wrong", "says"),
     [
-        (
-            "chapter01",
-            "return (length",
-            "return 1 + (length",
-            "no place for output_size, whose result is no number",
-        ),
+        ("chapter01", "return (length", "return 1 + (length", "no place for output_size, whose result no layer"),
         ("chapter01", "return y\n", "return y[0]\n", "conv2d does not fail by a wrong number, so the page has none"),
-        ("chapter08", "return x * mask, mask", "return x * mask, -mask", "no place for this result of dropout_forward"),
+        ("chapter08", "[seed, step]).", "[step, seed]).", "no place for draw_numbers, whose result no layer computes"),
         (
             "chapter09",
-            "return w + v, v",
-            "return w - v, v",
-            "no place for sgd_momentum, whose result is no number",
+            "return rate * step /",
+            "return rate + step /",
+            "no place for cosine_rate, whose result no",
         ),
     ],
 )

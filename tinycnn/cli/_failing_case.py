@@ -9,11 +9,14 @@ import numpy as np
 from ..course.judging import index_text
 from ._own_result import adapter
 from ._stand_ins import STAND_INS, StandIn
+from ._weighted_sums import SUMS
 
 if TYPE_CHECKING:  # the commands are there without the extra course too
     from ..course.exercise import Exercise
     from ..course.grading import Outcome
 
+#: What makes the network of a case, for each exercise that the page has a place for, and each of its results.
+PLACES = STAND_INS | SUMS
 #: What the page hides: there are not several layers to choose from, there is no answer to look at, and no program in
 #: which the lines of Python that it writes would run.
 _HIDDEN = "layers,answer,code"
@@ -23,15 +26,13 @@ _BESIDE = {"losses": "beside the right one", "statistics": "beside a number of i
 
 def why_not(failed: "Outcome") -> str:
     """Return what to say if the page has no place for what is wrong; nothing if it has one."""
-    if not any(name == failed.name for name, _ in STAND_INS):
+    if not any(name == failed.name for name, _ in PLACES):
         return (
-            f"The page has no place for {failed.name}, whose result is no number of a layer. The smallest case that "
-            "fails is above."
+            f"The page has no place for {failed.name}, whose result no layer computes. The smallest case that fails is "
+            "above."
         )
     if failed.case is None or not failed.place:
         return f"{failed.name} does not fail by a wrong number, so the page has none to show. What is wrong is above."
-    if (failed.name, failed.result) not in STAND_INS:
-        return f"The page has no place for this result of {failed.name}. The smallest case that fails is above."
     return ""
 
 
@@ -56,7 +57,7 @@ def shown(path: Path, exercise: "Exercise", failed: "Outcome") -> Shown:
 
     case = failed.case
     assert case is not None
-    stand_in = STAND_INS[failed.name, failed.result](case.arguments)
+    stand_in = PLACES[failed.name, failed.result](case.arguments)
     if str(path.parent) not in sys.path:
         sys.path.append(str(path.parent))  # last, as when the file is graded
     adapted = adapter(failed.name, case, failed.result, stand_in.kernel, stand_in.position, stand_in.renamed)

@@ -294,6 +294,11 @@ def _dropout(name: str, mask_of: Callable[[Arguments], Array], kernel: str) -> C
     return made
 
 
+def _mask_alone(a: Arguments) -> StandIn:
+    """Return the network whose result is the mask itself, because it is given ones."""
+    return _dropped_out(a | {"x": np.ones_like(a["x"])})._replace(renamed={"x": ""})
+
+
 def _mask_of_numbers(a: Arguments) -> Array:
     return (a["u"] >= a["rate"]) / (1 - a["rate"]) if a["training"] else np.ones(a["x"].shape)
 
@@ -305,7 +310,9 @@ def _mask_of_channels(a: Arguments) -> Array:
 
 # All of them ----------------------------------------------------------------------------------------------------------
 
-#: What makes the network of a case, for each exercise and each of its results that the page has a place for.
+_dropped_out = _dropout("dropout", _mask_of_numbers, "conv2d_forward")
+
+#: What makes the network of a case, for each exercise and each of its results that are those of a layer.
 STAND_INS: dict[tuple[str, int], Callable[[Arguments], StandIn]] = {
     ("pad_image", 0): _pad_image,
     ("conv2d", 0): _conv2d,
@@ -337,7 +344,8 @@ STAND_INS: dict[tuple[str, int], Callable[[Arguments], StandIn]] = {
     ("batchnorm_dgamma_dbeta", 0): _normalization("batch_norm_backward", position=1, part="gamma"),
     ("batchnorm_dgamma_dbeta", 1): _normalization("batch_norm_backward", position=2, part="beta"),
     ("batchnorm_dx", 0): _normalization("batch_norm_backward", part="dx"),
-    ("dropout_forward", 0): _dropout("dropout", _mask_of_numbers, "conv2d_forward"),
+    ("dropout_forward", 0): _dropped_out,
+    ("dropout_forward", 1): _mask_alone,
     ("dropout_backward", 0): _dropout("dropout", lambda a: np.asarray(a["mask"]), "conv2d_backward_input"),
     ("channel_dropout", 0): _dropout("channel_dropout", _mask_of_channels, "conv2d_forward"),
 }

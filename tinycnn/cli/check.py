@@ -27,7 +27,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("file", metavar="FILE", nargs="?", type=Path, help=text)
     hint = "show the next of three hints for what fails first"
     parser.add_argument("--hint", action="store_true", help=hint)
-    page = "open the page at the number of a layer that fails, as your function computes it"
+    page = "open the page at the number that is wrong, as your function computes it"
     parser.add_argument("--explore", action="store_true", help=page)
     seed = "which cases are drawn (default: 0)"
     parser.add_argument("--seed", type=whole_number(0, 2**31 - 1), default=0, metavar="N", help=seed)
