@@ -24,6 +24,7 @@ class Planted(NamedTuple):
 PLANTED = [
     Planted("chapter01", "pad_image", "padded[:, pad : pad + H, pad : pad + W] = x", "padded[:, :H, :W] = x"),
     Planted("chapter01", "conv2d", "rows, columns] @ w[p, q]", "rows, columns] @ w[q % KH, p % KW]"),
+    Planted("chapter01", "conv2d", "rows, columns] @ w[p, q]", "rows, columns] @ w[p, q] * 1.000001"),
     Planted("chapter01", "conv2d", "N, H, W, _ = x.shape", "xpad[1:], (N, H, W, _) = 0, x.shape"),
     Planted("chapter02", "im2col", "cols[:, :, :, p, q] = xpad", "cols[:, :, :, q % KH, p % KW] = xpad"),
     Planted("chapter02", "conv2d_im2col", "y = cols @ w.reshape(", "y = cols @ w[::-1, ::-1].reshape("),

@@ -110,7 +110,7 @@ def test_the_session_has_the_learners_number_where_the_address_leads(planted: Pl
     assert _failing_case.why_not(found.outcome) == ""
     number, page = number_of(found), found.shown()
     assert page.session.describe()["kernels"] == found.path.name
-    assert number != pytest.approx(float(found.right[found.outcome.place]))
+    assert number != float(found.right[found.outcome.place])
     is_beside = planted.result > 0 and planted.name in ("batchnorm_forward", "max_pool2d")
     shown = beside_it(page.session, page.where, planted) if is_beside else selected(page.session, page.where)
     np.testing.assert_allclose(shown, number, rtol=1e-9)
@@ -250,6 +250,8 @@ def test_the_page_marks_the_learners_number_and_nothing_of_the_solutions(
     open_page(right.session, right.where)
     told(page, right.where)
     assert not page.locator(f"{box(shown.where)} .error").count()
+    assert page.locator("#controls").count()
+    assert not page.locator("#controls", has_text="Loss for").count()  # each image of the case has its own
 
 
 #: Whether the first of those elements that each selector names is wholly in the window.

@@ -154,6 +154,7 @@ class Session:
             "data": None if self.data is None else self.data.name,
             "kernels": None if self.mine is None else self.mine.path.name,
             "sets": sets,
+            "whole": self.whole,
         }
 
     # Images ---------------------------------------------------------------------------------------------------

@@ -236,7 +236,8 @@ export function mount(section, app) {
     function remarks() {
       const { description } = app.pass;
       const texts = [];
-      if (description.mode === "training" && description.batch > 1) {
+      if (app.network.whole && description.batch > 1) texts.push(`This pass has ${description.batch} images, which always pass together.`);
+      else if (description.mode === "training" && description.batch > 1) {
         texts.push(`This pass has ${description.batch} images, because batch normalization takes its statistics from a batch.`);
       }
       if (description.fused && !description.fused.equal) {

@@ -161,7 +161,7 @@ function controls() {
     parts.push(choice("Image from", shown, which, (name) => state.set({ image: `${name}-0`, label: "" })), count ? input : "");
   }
   parts.push(
-    network.gives_one_number ? targetField() : classChoice(),
+    network.whole ? "" : network.gives_one_number ? targetField() : classChoice(), // together, each image has its own label
     choice("Pass", [["prediction", "as in prediction"], ["training", "as in training"]], state.get("mode"), (mode) => state.set({ mode })),
     choice("Show", [["forward", "values"], ["backward", "gradients"]], state.get("way"), (way) => state.set({ way })),
     make("button", {

@@ -166,28 +166,29 @@ export function explanationView(found, { layer, data, name, part = 0, setPart = 
   }
   if (found.activation?.terms) box.append(make("div", { class: "softmax" }, listOf({ title: "softmax", terms: found.activation.terms }, data, true, say)));
   box.append(steps(found, layer, data));
-  if (isApart(found.rounding)) box.append(apart("The sum as shown", found.rounding, isRounding(found.rounding, sizeOf(found))));
+  if (isApart(found.rounding)) box.append(apart("The sum as shown", found.rounding, isRounding(found.rounding, sizeOf(found), data)));
   for (const one of found.statistics ?? []) {
-    if (!isApart(one.rounding) || isRounding(one.rounding, one.size)) continue;
+    if (!isApart(one.rounding) || isRounding(one.rounding, one.size, data)) continue;
     box.append(make("p", { class: "error" }, `✗ The ${one.name} of this channel is ${short(one.shown, false)}. The engine's differs from it by ${short(one.rounding)}, more than rounding: the kernel has computed something else.`));
   }
   if (found.first !== undefined && found.tap !== found.first) {
     box.append(make("p", { class: "error" }, `✗ The kernel says that tap ${found.tap} has won; the first tap with the largest number is ${found.first}.`));
   }
   const { name: applied, rounding, shown, before } = found.activation ?? {};
-  if (isApart(rounding) && !isRounding(rounding, Math.max(Math.abs(shown), Math.min(1, Math.abs(before))))) {
+  if (isApart(rounding) && !isRounding(rounding, Math.max(Math.abs(shown), Math.min(1, Math.abs(before))), data)) {
     box.append(apart(`${applied}(z)`, rounding, false));
   }
   return box;
 }
 
-/** The largest share of the terms' sizes by which rounding can move a sum in single precision. */
-const ROUNDING = 1e-4;
+/** The largest share of the terms' sizes by which rounding can move a sum, by the precision of the engine's numbers. */
+const SINGLE = 1e-4;
+const DOUBLE = 1e-11;
 
 /** Return whether there is a difference; that to NaN, where there should be a number, is NaN. */
 const isApart = (rounding) => Boolean(rounding) || Number.isNaN(rounding);
 
-const isRounding = (rounding, size) => Math.abs(rounding) <= ROUNDING * size;
+const isRounding = (rounding, size, data) => Math.abs(rounding) <= (data instanceof Float64Array ? DOUBLE : SINGLE) * size;
 
 /** Return the sizes of all terms of a sum together. */
 const sizeOf = ({ parts, bias }) =>
