@@ -70,29 +70,28 @@ def run(args: argparse.Namespace) -> int:
     say(f"{passed} of {len(report.outcomes)} exercises passed")
     if report.passed:
         return 0
-    failed = next(outcome for outcome in report.outcomes if not outcome.passed)
+    failures = [outcome for outcome in report.outcomes if not outcome.passed]
     if args.explore:
-        return _explore(report, failed)
-    _tell_more(args, report, failed)
+        return _explore(report, failures)
+    _tell_more(args, report, failures)
     return 1
 
 
-def _tell_more(args: argparse.Namespace, report: Any, failed: Any) -> None:
-    """Show a hint, if one was asked for, and say what else there is."""
-    from . import _failing_case
-
-    hints_left = _hint(report, failed) if args.hint else True
+def _tell_more(args: argparse.Namespace, report: Any, failures: list[Any]) -> None:
+    """Show a hint for what fails first, if one was asked for, and say what else there is."""
+    hints_left = _hint(report, failures[0]) if args.hint else True
     if not args.hint:
         say("For a hint, add --hint; there are three for each exercise, one at a time.")
-    why_not = _failing_case.why_not(failed)
-    if not why_not and not hints_left:
-        seed = f" --seed {args.seed}" if args.seed else ""
-        command = f"tinycnn check {args.chapter} {quoted(str(args.file))}{seed} --explore"
-        say(f"To see this number on a page, as your function computes it, and how it should come about: {command}")
-    elif not why_not:
-        say("To see this number on a page, and how it should come about, add --explore.")
-    elif not hints_left:
-        say(why_not)
+    shown = _first_with_a_place(failures)
+    if shown is None:
+        return
+    what = f"To see the wrong number of {shown.name} on a page"
+    if hints_left:
+        say(f"{what}, and how it should come about, add --explore.")
+        return
+    seed = f" --seed {args.seed}" if args.seed else ""
+    command = f"tinycnn check {args.chapter} {quoted(str(args.file))}{seed} --explore"
+    say(f"{what}, as your function computes it, and how it should come about: {command}")
 
 
 def _check(args: argparse.Namespace) -> None:
@@ -111,13 +110,20 @@ def _check(args: argparse.Namespace) -> None:
         raise UsageError("--gradescope shows no hints and no page; leave --hint and --explore out")
 
 
-def _explore(report: Any, failed: Any) -> int:
+def _first_with_a_place(failures: list[Any]) -> Any:
+    """Return the first failure whose wrong number the page can show; None if there is none."""
+    from . import _failing_case
+
+    return next((failed for failed in failures if not _failing_case.why_not(failed)), None)
+
+
+def _explore(report: Any, failures: list[Any]) -> int:
     """Open the page at the element that is wrong; return the exit code of a check that failed."""
     from . import _failing_case
 
-    why_not = _failing_case.why_not(failed)
-    if why_not:
-        say(why_not)
+    failed = _first_with_a_place(failures)
+    if failed is None:
+        say(_failing_case.why_not(failures[0]))
         return 1
     from .. import explore
 

@@ -206,7 +206,9 @@ def _problem_of_one(
     if np.isnan(got).any():
         place = tuple(int(index) for index in np.argwhere(np.isnan(got))[0])
         where = f"{result.name}{index_text(place)}"
-        text = f"{name} returns NaN in {where}. Is memory of np.empty read before it is written, or 0 divided by 0?"
+        right = f"{expected[place]:.6g} is right"
+        why = "Does an exp overflow, is 0 divided by 0, or memory of np.empty read before it is written?"
+        text = f"{name} returns NaN in {where}; {right}. {why}"
         return Problem("nan", text, number, place)
     return Problem("value", f"{name} returns a wrong {result.name}", number, place)
 
