@@ -24,6 +24,7 @@ from tinycnn.course import grading, templates
 from tinycnn.explore import server
 from tinycnn.explore.comparing import compare
 from tinycnn.explore.labels import targets_for
+from tinycnn.explore.mine import KernelFileError
 from tinycnn.kernels.reference import pool
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="the grader runs where processes can be handed connections")
@@ -160,6 +161,34 @@ def test_whole_numbers_that_a_byte_cannot_hold_are_no_winners(tmp_path: Path) ->
     page = graded(planted, tmp_path).shown()
     with pytest.raises(ValueError, match="argmax must hold numbers from 0 to 255; got -300 to -300"):
         page.session.trace("test-0")
+
+
+def test_a_file_that_has_lost_the_function_is_told_so(tmp_path: Path) -> None:
+    session = graded(PLANTED[1], tmp_path).shown().session
+    session.mine.path.write_text(SOLUTION.replace("def conv2d", "def konv2d"), "utf-8")
+    with pytest.raises(KernelFileError) as told:
+        session.reload_kernels()
+    assert str(told.value) == "chapter01.py has no function conv2d"
+
+
+@pytest.mark.parametrize(
+    ("instead", "error", "code"),
+    [
+        ("return y[:, :-1]\n", r"conv2d returned an array of float64 with shape \(.*\); the right shape is \(", None),
+        ("return None\n", r"conv2d returned None; the right shape is \(", None),
+        ("raise KeyError('never')\n", "KeyError: 'never'", "raise KeyError('never')"),
+    ],
+)
+def test_what_fails_after_loading_again_is_told_of_the_learners_file(
+    instead: str, error: str, code: str | None, tmp_path: Path
+) -> None:
+    page = graded(PLANTED[1], tmp_path).shown()
+    page.session.mine.path.write_text(SOLUTION.replace("return y\n", instead), "utf-8")
+    page.session.reload_kernels()
+    [found] = [entry["forward"] for entry in compared(page.session, page.where) if not entry["equal"]]
+    assert re.search(error, found["error"])
+    assert "_own_result" not in str(found)
+    assert (found["place"] and found["place"]["code"]) == code
 
 
 @pytest.fixture

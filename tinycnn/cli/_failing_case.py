@@ -59,11 +59,11 @@ def shown(path: Path, exercise: "Exercise", failed: "Outcome") -> Shown:
     stand_in = PLACES[failed.name, failed.result](case.arguments)
     if str(path.parent) not in sys.path:
         sys.path.append(str(path.parent))  # last, as when the file is graded
-    adapted = adapter(failed.name, case, failed.result, stand_in.kernel, stand_in.position, stand_in.renamed)
-    session = Session(*network_of(stand_in), KernelFile(path, adapted), whole=True)
     expected = exercise.right(**case.arguments)
-    right = expected[failed.result] if len(exercise.results) > 1 else expected
-    number = int(np.ravel_multi_index(failed.place, np.shape(right)))
+    shape = np.shape(expected[failed.result] if len(exercise.results) > 1 else expected)
+    adapted = adapter(failed.name, case, failed.result, shape, stand_in.kernel, stand_in.position, stand_in.renamed)
+    session = Session(*network_of(stand_in), KernelFile(path, adapted), whole=True)
+    number = int(np.ravel_multi_index(failed.place, shape))
     name = f"{exercise.results[failed.result].name}{index_text(failed.place)}"
     how = _BESIDE.get(stand_in.part, "and how it should come about")
     text = f"The page shows {name} of this case, as {failed.name} computes it, {how}."

@@ -6,13 +6,15 @@ stride and the pad. What a kernel is not given, such as the stride, is that of t
 
 import inspect
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import numpy as np
 
 from ..core.backend import Backend
-from ..core.types import Array
+from ..core.own import kind_of
+from ..core.types import Array, Shape
 from ..course.exercise import Case
 
 #: What a learner's function is never given.
@@ -20,7 +22,13 @@ _MEMORY = ("out", "work")
 
 
 def adapter(
-    function: str, case: Case, result: int, kernel: str, position: int, renamed: Mapping[str, str]
+    function: str,
+    case: Case,
+    result: int,
+    shape: Shape,
+    kernel: str,
+    position: int,
+    renamed: Mapping[str, str],
 ) -> Callable[[ModuleType], Any]:
     """Return what makes an object with one kernel of a learner's module.
 
@@ -32,6 +40,8 @@ def adapter(
         Its arguments: those that are arrays have the shapes in which it is given the kernel's.
     result : int
         Which of its results is asked for, if it returns several.
+    shape : tuple of int
+        The shape that this result has to have.
     kernel : str
         The kernel whose place it takes.
     position : int
@@ -44,7 +54,12 @@ def adapter(
     parameters = [one for one in given.parameters.values() if one.name not in _MEMORY]
 
     def adapted(module: ModuleType) -> Any:
-        own = getattr(module, function)
+        from ..explore.mine import KernelFileError
+
+        file = Path(str(module.__file__)).name
+        own: Any = getattr(module, function, None)
+        if not callable(own):
+            raise KernelFileError(f"{file} has no function {function}")
 
         def in_its_place(*arguments: Any) -> Any:
             there = dict(zip((one.name for one in parameters), arguments, strict=False))
@@ -52,10 +67,13 @@ def adapter(
             expected = right(*arguments)
             found = own(*values)
             number = found[result] if isinstance(found, tuple | list) else found
+            if np.shape(number) != shape:
+                raise ValueError(f"{function} returned {kind_of(number)}; the right shape is {shape}")
             if not isinstance(expected, tuple):
                 return _in_form(number, expected)
             return tuple(_in_form(number, one) if n == position else one for n, one in enumerate(expected))
 
+        in_its_place.__wrapped__ = own  # type: ignore[attr-defined]  # errors are told with lines of this function
         in_its_place.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
         return SimpleNamespace(__file__=module.__file__, **{kernel: in_its_place})
 

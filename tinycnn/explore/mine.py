@@ -94,6 +94,8 @@ class KernelFile:
         module = _executed(self.path)
         try:
             backend = Backend("reference", Overlay(self._adapted(module), Backend("reference").kernels))
+        except KernelFileError:
+            raise
         except (TypeError, ValueError) as error:
             raise KernelFileError(f"{self.path.name}: {error}") from None
         self.backend, self._loaded = backend, stamp
