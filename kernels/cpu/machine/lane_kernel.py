@@ -42,6 +42,7 @@ IMAGES_BY_WEIGHTS = ((3, 2, 1), (8, 4, 2, 1))
 IMAGES_BY_GRADIENTS = ((6, 3, 2, 1) if _MANY else (3, 2, 1), (4, 2, 1))
 DEPTH = 256  # steps after which the sums of the first product go to memory
 RUN = 48  # the same for the second: so many pixels of an image and its gradient stay in the nearest cache
+FEW = 16  # so many rows of the second do not repay a copy of the gradients that they are multiplied by
 
 
 @functools.cache
@@ -91,15 +92,15 @@ def _compiled(number, vectors):
                 r += height
 
     def images_by_gradients(m, f, k, a, rows, steps, b, b_row, init, i_row, floor, c, c_row):
-        panel = _panel(b)
+        panel, few = _panel(b), m <= FEW
         for s in range(0, k, RUN):
             count, column = min(RUN, k - s), 0
             first, first_row = (init, i_row) if s == 0 else (c, c_row)
             apart = LANES if first_row else 1
             while column < f:
                 width, r = _largest(IMAGES_BY_GRADIENTS[1], f - column), 0
-                row = width * LANES
-                for i in range(count):
+                near, near_start, row = (b, s * b_row + column * LANES, b_row) if few else (panel, 0, width * LANES)
+                for i in range(0 if few else count):
                     if width == 4:  # the compiler writes a loop of known length without a loop
                         for v in range(4 * LANES):
                             panel[i * row + v] = b[(s + i) * b_row + column * LANES + v]
@@ -110,7 +111,7 @@ def _compiled(number, vectors):
                     height = _largest(IMAGES_BY_GRADIENTS[0], m - r)
                     for lane in range(0, LANES, part):
                         _gradients_tile(
-                            height, width, count, a, lane, rows, r, steps, s, panel, lane, row,
+                            height, width, count, a, lane, rows, r, steps, s, near, near_start + lane, row,
                             first, r * first_row + column * apart + (lane if first_row else 0), first_row, none,
                             c, r * c_row + column * LANES + lane, c_row,
                         )  # fmt: skip
