@@ -305,7 +305,25 @@ def tables(kept: dict[str, Any]) -> str:
     header = ("kernel", "shape", "algorithm", "achieved", "ceiling", "fraction")
     text = figures.table(header, rows)
     found = checks(kept["results"])
-    return f"{text}\n\n{targets.table(found)}" if found else text
+    if found:
+        text += f"\n\n{targets.table(found)}\n\n{_roofs(kept['results'])}"
+    return text
+
+
+def _roofs(results: list[dict[str, Any]]) -> str:
+    """Return, for the slowest shape of each target, how fast it could be if each array went to or from memory once."""
+    copied, rows = _top(results, COPY), []
+    for what, _, result in _slowest(results):
+        sgemm = statistics.median(result["ceiling_rate"])
+        bound = result["flops"] / result["bytes"] * copied / sgemm
+        reached = fraction(result)
+        shape = f"{result['what']} ({result['algorithm']})"
+        rows.append((what, shape, f"{reached:.2f}", f"{bound:.2f}", f"{reached / bound:.2f}"))
+    header = ("the slowest of", "shape", "of sgemm", "memory allows", "of that")
+    return (
+        "What memory allows these shapes, if each of their arrays goes to or from it once, at the speed of a copy:\n\n"
+        f"{figures.table(header, rows)}"
+    )
 
 
 #: Channels in and out of 3×3 convolutions, as text and as a condition, and for each pass what must be reached of the
@@ -324,17 +342,20 @@ _GROUPS_OF_CHANNELS = (
 
 def checks(results: list[dict[str, Any]]) -> list[targets.Check]:
     """Check the slowest 3×3 convolution of images from 6×6 on, for each pass and some numbers of channels."""
-    found = []
+    return [targets.Check(f"{what} (slowest)", *bounds, fraction(r), "") for what, bounds, r in _slowest(results)]
+
+
+def _slowest(results: list[dict[str, Any]]) -> Iterator[tuple[str, tuple[float, float], dict[str, Any]]]:
+    """Yield what each target is for, its bounds, and the slowest result that belongs to it."""
     for what, belongs, wanted in _GROUPS_OF_CHANNELS:
         for (name, title), bounds in zip(PASSES.items(), wanted, strict=True):
-            shares = [
-                fraction(r)
+            these = [
+                r
                 for r in results
                 if r["kernel"] == f"conv2d_{name}" and _is_three(r["window"], belongs) and min(r["size"]) >= 6
             ]
-            if shares and bounds:
-                found.append(targets.Check(f"3×3, {what}, {title} (slowest)", *bounds, min(shares), ""))
-    return found
+            if these and bounds:
+                yield f"3×3, {what}, {title}", bounds, min(these, key=fraction)
 
 
 def _is_three(window: list[int], belongs: Callable[[int, int], bool]) -> bool:
@@ -383,7 +404,11 @@ _GROUPS = (
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("networks", nargs="*", default=PUBLISHED, help="networks whose shapes are measured")
-    parser.add_argument("--plot", type=Path, help="draw the roofline into this file (--save: docs/images/roofline.png)")
+    parser.add_argument(
+        "--plot",
+        type=Path,
+        help="draw the roofline into this file (--save: docs/images/roofline.png, if it is the usual machine)",
+    )
     parser.add_argument("--elements", type=int, default=LARGE, help="elements in one array of a memory-bound kernel")
     parser.add_argument(
         "--algorithms", nargs="+", default=["plan"], help="algorithms of the convolutions, lanes, or plan (the default)"
@@ -397,7 +422,7 @@ def main() -> None:
     results = [measure(case, limits[case.ceiling], arguments.rounds, arguments.launched) for case in cases]
     kept = record.new("kernels", arguments.threads, results)
     record.report(kept, tables, arguments)
-    for path in [arguments.plot] * bool(arguments.plot) + [ROOFLINE] * arguments.save:
+    for path in [arguments.plot] * bool(arguments.plot) + [ROOFLINE] * (arguments.save and not arguments.machine):
         plot(kept, path)
 
 

@@ -68,7 +68,7 @@ def _section(kind: str, folder: Path) -> str:
     tables, newest = TABLES[kind], record.latest(kind, folder.joinpath(*machine))
     if newest is None:
         return "Not measured yet."
-    picture = f"{ROOFLINE}\n\n" if kind == "kernels" else ""
+    picture = f"{ROOFLINE}\n\n" if kind == "kernels" and not machine else ""
     return f"{picture}{tables(newest)}\n\n{record.origin(newest)}."
 
 
