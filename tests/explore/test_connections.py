@@ -1,5 +1,7 @@
 """Connections that say nothing keep nobody out, and no request at all is answered with an error of the server."""
 
+import io
+import logging
 import socket
 import time
 from collections.abc import Iterator
@@ -17,6 +19,7 @@ pytest.importorskip("uvicorn", reason="the extra explore is not installed")
 from serving import Client, serving
 
 from tinycnn.explore import answering, connections
+from tinycnn.explore.guard import Guard
 from tinycnn.explore.session import Data, Session
 
 
@@ -321,6 +324,21 @@ def test_no_request_is_an_error_of_the_server(client: Client, seed: int) -> None
 def test_a_number_of_many_digits_is_refused(client: Client, end: str) -> None:
     for path in (f"/api/trace/{'9' * 5000}/layer/0{end}", f"/api/trace/0/layer/{'9' * 5000}{end}"):
         assert "must be a whole number" in client.error(path)
+
+
+def test_the_handlers_of_the_program_are_not_closed() -> None:
+    """The handlers of absl, which TensorFlow brings, close the stream that was standard error when it was imported."""
+    closed = []
+
+    class Handler(logging.StreamHandler):  # type: ignore[type-arg]
+        def close(self) -> None:
+            closed.append(self)
+            super().close()
+
+    handler = Handler(io.StringIO())
+    connections.configured(Guard(lambda *_: None, 1, "x"))  # type: ignore[arg-type]
+    assert closed == []
+    handler.close()
 
 
 def test_half_a_character_is_answered(client: Client) -> None:

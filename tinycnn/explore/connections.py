@@ -136,6 +136,8 @@ def configured(guard: Guard, **more: Any) -> uvicorn.Config:
     settings: dict[str, Any] = {"lifespan": "off", "log_level": "warning", "access_log": False, "ws": "none"}
     settings |= {"server_header": False, "proxy_headers": False, "timeout_graceful_shutdown": 1}
     settings |= {"http": Connection, "loop": "asyncio", "backlog": BACKLOG}
+    # Its own way to set up logging closes the handlers of the whole program, and some close the stream that they have.
+    settings |= {"log_config": None}
     config = uvicorn.Config(guard, **settings | more)
     logging.getLogger("uvicorn.error").addFilter(_is_news)
     return config
