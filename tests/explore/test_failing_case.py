@@ -293,12 +293,58 @@ def test_the_page_marks_the_learners_number_and_nothing_of_the_solutions(
     open_page(shown.session, shown.where)
     assert any(float(text) == pytest.approx(number, rel=1e-3, nan_ok=True) for text in told(page, shown.where))
     page.wait_for_function(IN_WINDOW, arg=[f"{box(shown.where)} output.value, .outcomes", f"{box(shown.where)} .error"])
+    marks = page.locator(f"{box(shown.where)} .steps .error").all_inner_texts()
+    assert len(marks) == 1 or (not marks and planted.name in MARKED_OTHERWISE)
+    begin = f"\u2717 Your {planted.name} ({planted.chapter}.py) "
+    for mark in marks:
+        assert mark.startswith((f"{begin}gives ", f"{begin}takes "))
+        told_there = [float(text) for text in numbers_in(mark.removeprefix(begin))]
+        for one in (number, float(found.right[found.outcome.place])):
+            assert any(other == pytest.approx(one, rel=1e-9, abs=1e-12, nan_ok=True) for other in told_there), mark
     right = found.shown(solution_in(tmp_path, planted))
     open_page(right.session, right.where)
     told(page, right.where)
     assert not page.locator(f"{box(shown.where)} .error").count()
     assert page.locator("#controls").count()
     assert not page.locator("#controls", has_text="Loss for").count()  # each image of the case has its own
+
+
+#: What is marked in the table of *Your kernels*, or by a measured slope: one image of several adds a part of a
+#: gradient, and there are no terms for a softmax's.
+MARKED_OTHERWISE = ("conv2d_dw", "cross_entropy", "cross_entropy_dlogits", "cross_entropy_of_shares", "softmax_dx")
+
+
+@pytest.mark.slow
+def test_the_formula_has_the_right_number_and_the_functions_own_is_marked(
+    tmp_path: Path, open_page: Any, page: Any
+) -> None:
+    """The page said "relu(z) = NaN", as if the formula gave that, and a slope of 0, which is that of NaN."""
+    shown = graded(
+        Planted("chapter05", "relu", "return np.maximum(x, 0)", "return np.where(x > 0, np.nan, 0)"), tmp_path
+    ).shown()
+    open_page(shown.session, shown.where)
+    page.locator(".panel output.value", has_text="NaN").wait_for()
+    steps = page.locator(".panel .steps").inner_text()
+    [right] = re.findall(r"relu\(z\) = ([\d.]+); its slope here is 1\n", steps)
+    assert f"\u2717 Your relu (chapter05.py) gives NaN; {right} is right." in steps
+
+
+@pytest.mark.slow
+def test_the_window_is_shown_by_the_rule_whichever_winner_the_function_takes(
+    tmp_path: Path, open_page: Any, page: Any
+) -> None:
+    """The frame was on the second of two equal numbers, beside the sentence that the first of them wins."""
+    found = graded(Planted("chapter04", "max_pool2d", "rows, columns] > y", "rows, columns] >= y", 1), tmp_path)
+    shown = found.shown()
+    open_page(shown.session, shown.where)
+    page.wait_for_selector(".panel .steps .error")
+    right, taken = int(found.right[found.outcome.place]), int(number_of(found))
+    framed = "() => [...document.querySelectorAll('.panel .grids td')].findIndex((one) => one.matches('.chosen'))"
+    assert page.evaluate(framed) == right
+    steps = page.locator(".panel .steps").inner_text()
+    said = re.search(r"The largest number of the window stands at (\(.*?\)); \d numbers of the window are equal", steps)
+    assert said is not None
+    assert re.search(rf"takes tap {taken}, at \(.*?\); tap {right}, at {re.escape(said[1])}, is right", steps)
 
 
 #: Whether the first of those elements that each selector names is wholly in the window.
@@ -326,5 +372,9 @@ def told(page: Any, where: str) -> list[str]:
         page.wait_for_selector(f"{within} output.value")
     if state.get("way") == "backward":
         page.wait_for_selector(f"{within} .slope[data-verdict]")
-    text = page.locator(within).first.text_content().replace("\u2212", "-")
-    return re.findall(r"-?\d+\.?\d*(?:e-?\d+)?|NaN", text)
+    return numbers_in(page.locator(within).first.text_content())
+
+
+def numbers_in(text: str) -> list[str]:
+    """Return the numbers that a text of the page has."""
+    return re.findall(r"-?\d+\.?\d*(?:e-?\d+)?|NaN", text.replace("\u2212", "-"))

@@ -62,7 +62,7 @@ def shown(path: Path, exercise: "Exercise", failed: "Outcome") -> Shown:
     expected = exercise.right(**case.arguments)
     shape = np.shape(expected[failed.result] if len(exercise.results) > 1 else expected)
     adapted = adapter(failed.name, case, failed.result, shape, stand_in.kernel, stand_in.position, stand_in.renamed)
-    session = Session(*network_of(stand_in), KernelFile(path, adapted), whole=True)
+    session = Session(*network_of(stand_in), KernelFile(path, adapted), True, {"function": failed.name})
     number = int(np.ravel_multi_index(failed.place, shape))
     name = f"{exercise.results[failed.result].name}{index_text(failed.place)}"
     how = _BESIDE.get(stand_in.part, "and how it should come about")

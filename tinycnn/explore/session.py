@@ -5,7 +5,7 @@ Nothing here knows about HTTP, so that a notebook or another program can use it 
 
 import threading
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 
@@ -84,6 +84,9 @@ class Session:
         Kernels of a learner's own; the network then runs on them.
     whole : bool
         Whether the images of a set always pass the network together, in their order, whichever of them is looked at.
+    case : dict, optional
+        What the page has to know of a case of an exercise that it shows, ready for JSON: ``function``, the name of the
+        learner's function.
 
     Attributes
     ----------
@@ -99,7 +102,12 @@ class Session:
     """
 
     def __init__(
-        self, model: Sequential, data: Data | None = None, mine: KernelFile | None = None, whole: bool = False
+        self,
+        model: Sequential,
+        data: Data | None = None,
+        mine: KernelFile | None = None,
+        whole: bool = False,
+        case: Mapping[str, Any] | None = None,
     ) -> None:
         model.need_build()
         if len(model.input_shape) not in (2, 3) or len(model.output_shape) != 1:
@@ -119,7 +127,7 @@ class Session:
             y_test = checked_labels(model, data.y_test, len(data.x_test), "y_test")
             data = data._replace(y_train=y_train, y_test=y_test)
         self.model = model if mine is None else on_backend(model, mine.backend)
-        self.data, self.mine, self.whole = data, mine, whole
+        self.data, self.mine, self.whole, self.case = data, mine, whole, case
         self.lock = threading.RLock()
         self.version = 1
         self.batches: int | None = self.model.optimizer.iterations or None
@@ -155,6 +163,7 @@ class Session:
             "kernels": None if self.mine is None else self.mine.path.name,
             "sets": sets,
             "whole": self.whole,
+            "case": None if self.case is None else dict(self.case),
         }
 
     # Images ---------------------------------------------------------------------------------------------------

@@ -7,7 +7,7 @@ import { keepFocus, make, number, put, short, times } from "./dom.js";
 import { asMark, seenInImage, seenInInput } from "./field.js";
 import { isHidden, keyOf, predicting } from "./guess.js";
 import { MapView, asImage, extent, photograph, picture, placeOf, scheme } from "./maps.js";
-import { explanationView, openedPart } from "./numbers.js";
+import { explanationView, makerOf, openedPart } from "./numbers.js";
 import { indexAt, offset, valueAt } from "./safetensors.js";
 import { unsettled } from "./settling.js";
 import { chosenIn, gradientOptions, layerNumber, layerPass, within } from "./selection.js";
@@ -222,7 +222,7 @@ export function mount(section, app) {
       panel.dataset.shown = [seen, mode, way(), n, index.join(",")].join(" ");
       const name = nameAt(index);
       const { data } = chosenArray();
-      const options = { layer, data, name, part: openedNumber(), setPart: (part) => state.set({ part }), say };
+      const options = { layer, data, name, who: makerOf(app.network), part: openedNumber(), setPart: (part) => state.set({ part }), say };
       const again = () => update(arrays);
       const view = predicting(app, { key: keyOf(app, n, name), name, value: valueAt(chosenArray(), index), data },
         (stage) => explanationView(found, { ...options, stage }), again);

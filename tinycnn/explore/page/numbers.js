@@ -93,7 +93,7 @@ function particular(found, layer, data) {
     ];
   }
   if (isMaximum(layer) && found.winner) {
-    const tie = found.ties > 1 ? `; ${found.ties} values are equal, and the first of them wins` : "";
+    const tie = found.ties > 1 ? `; ${found.ties} numbers of the window are equal, and the first of them wins` : "";
     return [`The largest number of the window stands at (${found.winner.join(", ")})${tie}. In the backward pass it gets the whole gradient`];
   }
   if (found.count !== undefined) return [`The average of ${found.count} pixels: each counts ${found.count > 1 ? `1/${found.count}` : "fully"}. Pads do not count`];
@@ -105,33 +105,39 @@ function particular(found, layer, data) {
   return [];
 }
 
-/** Return what happens after the products: the sums, the bias, the activation. */
-function steps(found, layer, data) {
-  const items = particular(found, layer, data);
+/** Return what happens after the products: the sums, the bias, the activation; and a mark behind each that is wrong. */
+function steps(found, layer, data, who) {
+  const items = [...particular(found, layer, data), ...marksOfParticulars(found, data, who)];
   const parts = found.parts ?? [];
   if (parts.length > 1) items.push(`The ${parts.length} sums together: ${number(found.sum)}`);
   else if (parts.length && parts[0].terms.length > 1 && !isMaximum(layer)) items.push(`The sum of the ${parts[0].terms.length} terms: ${number(found.sum)}`);
   if (found.bias !== null && found.bias !== undefined) {
-    items.push(`plus the ${layer.kind === "BatchNormalization" ? "beta" : layer.kind === "Rescaling" ? "offset" : "bias"} ${number(found.bias, data)}: ${number(found.sum + found.bias)}`);
+    items.push(`plus ${addedIn(layer)} ${number(found.bias, data)}: ${number(found.sum + found.bias)}`);
   }
   if (found.penalty) items.push(`plus the penalty's slope ${short(found.penalty, false)}`);
-  if (found.only) items.push(`These are the terms of ${found.only}; the engine's number is the sum over the whole batch`);
-  if (found.z !== null && found.z !== undefined) items.push(`The value before the activation, as the engine has it: z = ${number(found.z, data)}`);
-  if (found.activation) {
-    const { name, slope, kink, after, terms, sum } = found.activation;
-    let text = `${name}(z) = ${number(after, data)}`;
-    if (terms) text += `: exp(z − largest) divided by the sum ${short(sum, false)} of all ${terms.length} such exponentials`;
-    if (slope !== null && slope !== undefined && name !== "linear") text += `; its slope here is ${short(slope, false)}`;
-    if (kink) text += ". This is a kink: the slope jumps here, and the engine takes that of the left side";
-    items.push(text);
-  }
-  return make("ol", { class: "steps" }, items.map((text) => make("li", {}, text)));
+  if (found.only) items.push(`These are the terms of ${found.only}; the number is the sum over the whole batch`);
+  if (isWrong(found, data) && !wrongStatistics(found, data).length) items.push(markOfSum(found, layer, data, who));
+  if (found.z !== null && found.z !== undefined) items.push(`The value before the activation: z = ${number(found.z, data)}`);
+  if (found.activation) items.push(...stepsOfActivation(found.activation, data, who));
+  return make("ol", { class: "steps" }, items.map((item) => make("li", {}, item)));
+}
+
+/** Return what the activation makes of z, by its formula if the network has another number; and that one marked. */
+function stepsOfActivation(activation, data, who) {
+  const { name, kink, after, shown, terms, sum } = activation;
+  const wrong = isWrongActivation(activation, data);
+  const slope = wrong ? activation.shownSlope : activation.slope;
+  let text = `${name}(z) = ${number(wrong ? shown : after, data)}`;
+  if (terms) text += `: exp(z − largest) divided by the sum ${short(sum, false)} of all ${terms.length} such exponentials`;
+  if (slope !== null && slope !== undefined && name !== "linear") text += `; its slope here is ${short(slope, false)}`;
+  if (kink) text += ". This is a kink: the slope jumps here, and the engine takes that of the left side";
+  return [text, ...(wrong ? [mark(`${who} gives ${number(after, data)}; ${number(shown, data)} is right.`)] : [])];
 }
 
 /** Return what comes after the sum, for somebody who is to find the number: without any result. */
 function toCome(found, layer, data) {
   const items = isMaximum(layer) || found.kept !== undefined ? [] : particular(found, layer, data).slice(0, 1);
-  if (found.bias) items.push(`then ${layer.kind === "BatchNormalization" ? "beta" : "the bias"} ${number(found.bias, data)} is added`);
+  if (found.bias) items.push(`then ${addedIn(layer)} ${number(found.bias, data)} is added`);
   if (found.activation && found.activation.name !== "linear") items.push(`then comes ${found.activation.name}`);
   return make("ul", { class: "steps" }, items.map((text) => make("li", {}, text)));
 }
@@ -146,10 +152,10 @@ export function openedPart(found, part) {
  * Return an explanation as an element.
  *
  * @param found what arithmetic/index.js has returned
- * @param options layer; data, the typed array whose numbers are shown; name, such as "y(3, 4, 1)"; part and setPart,
- *   which of the sums is open; say; stage, how much is shown: "asked" (no result, no products), "hint" (no result) or "open"
+ * @param options layer; data, the typed array whose numbers are shown; name, such as "y(3, 4, 1)"; who, from makerOf;
+ *   part and setPart, which of the sums is open; say; stage, how much is shown: "asked" (no result, no products), "hint" (no result) or "open"
  */
-export function explanationView(found, { layer, data, name, part = 0, setPart = () => {}, say, stage = "open" }) {
+export function explanationView(found, { layer, data, name, who, part = 0, setPart = () => {}, say, stage = "open" }) {
   const [isOpen, withProducts] = [stage === "open", stage !== "asked"];
   const box = make("div", { class: "numbers", tabindex: 0, role: "group", "aria-label": `How ${name} came about` });
   box.append(make("p", {}, `${name} = `, make("output", { class: "value" }, isOpen ? number(found.y ?? found.value, data) : "?")));
@@ -165,40 +171,70 @@ export function explanationView(found, { layer, data, name, part = 0, setPart = 
     return box;
   }
   if (found.activation?.terms) box.append(make("div", { class: "softmax" }, listOf({ title: "softmax", terms: found.activation.terms }, data, true, say)));
-  box.append(steps(found, layer, data));
-  if (isApart(found.rounding)) box.append(apart("The sum as shown", found.rounding, isRounding(found.rounding, sizeOf(found), data)));
-  for (const one of found.statistics ?? []) {
-    if (!isApart(one.rounding) || isRounding(one.rounding, one.size, data)) continue;
-    box.append(make("p", { class: "error" }, `✗ The ${one.name} of this channel is ${short(one.shown, false)}. The engine's differs from it by ${short(one.rounding)}, more than rounding: the kernel has computed something else.`));
-  }
-  if (found.first !== undefined && found.tap !== found.first) {
-    box.append(make("p", { class: "error" }, `✗ The kernel says that tap ${found.tap} has won; the first tap with the largest number is ${found.first}.`));
-  }
-  const { name: applied, rounding, shown, before } = found.activation ?? {};
-  if (isApart(rounding) && !isRounding(rounding, Math.max(Math.abs(shown), Math.min(1, Math.abs(before))), data)) {
-    box.append(apart(`${applied}(z)`, rounding, false));
+  box.append(steps(found, layer, data, who));
+  if (isApart(found.rounding) && !isWrong(found, data)) {
+    box.append(make("p", { class: "remark" }, `The sum as shown, in double precision, and this number differ by ${short(found.rounding)}. `
+      + "This is rounding: a network adds in its own precision and order."));
   }
   return box;
 }
 
-/** The largest share of the terms' sizes by which rounding can move a sum, by the precision of the engine's numbers. */
+// Numbers that are not what they should be --------------------------------------------------------------------------
+
+/** The largest share of the terms' sizes by which rounding can move a sum, by the precision of the network's numbers. */
 const SINGLE = 1e-4;
 const DOUBLE = 1e-11;
+
+/** Return who has computed a network's numbers, to begin a sentence with: the function of a case, or the engine. */
+export function makerOf({ case: shown, kernels }) {
+  if (shown) return `Your ${shown.function} (${kernels})`;
+  return kernels ? `The engine, with your functions (${kernels}),` : "The engine";
+}
+
+/** Return a mark behind a step that went wrong. */
+const mark = (text) => make("span", { class: "error" }, `✗ ${text}`);
 
 /** Return whether there is a difference; that to NaN, where there should be a number, is NaN. */
 const isApart = (rounding) => Boolean(rounding) || Number.isNaN(rounding);
 
-const isRounding = (rounding, size, data) => Math.abs(rounding) <= (data instanceof Float64Array ? DOUBLE : SINGLE) * size;
+/** Return whether a difference is more than rounding, of a sum whose terms have this size together. */
+export const isMore = (rounding, size, data) =>
+  isApart(rounding) && !(Math.abs(rounding) <= (data instanceof Float64Array ? DOUBLE : SINGLE) * size);
 
 /** Return the sizes of all terms of a sum together. */
 const sizeOf = ({ parts, bias }) =>
   (parts ?? []).flatMap((one) => one.terms).reduce((sum, term) => sum + Math.abs(term.product), Math.abs(bias ?? 0));
 
-/** Return how far the engine's number is from what it should be, and whether that can be rounding. */
-function apart(what, rounding, canBe) {
-  const text = `${what}, in double precision, and the engine's number differ by ${short(rounding)}. `;
-  if (canBe) {
-    return make("p", { class: "remark" }, `${text}This is rounding: the engine adds in its own precision and order.`);
-  }
-  return make("p", { class: "error" }, `✗ ${text}This is more than rounding: the kernel has computed something else.`);
+/** Return whether a number is not the sum of its terms. */
+const isWrong = (found, data) => isMore(found.rounding, sizeOf(found), data);
+
+/** Return whether a number is not what the activation makes of the one before it. */
+const isWrongActivation = ({ rounding, shown, before }, data) =>
+  isMore(rounding, Math.max(Math.abs(shown), Math.min(1, Math.abs(before))), data);
+
+/** Return the statistics of a batch that are not those of its numbers. Whatever follows from them is then no mistake. */
+const wrongStatistics = (found, data) => (found.statistics ?? []).filter((one) => isMore(one.rounding, one.size, data));
+
+/** Return marks for statistics of a batch, and for a window's winner. */
+function marksOfParticulars(found, data, who) {
+  const marks = wrongStatistics(found, data).map(({ name, shown }) =>
+    mark(`${who} gives ${number(found[name], data)} as the ${name} of this channel; ${number(shown, data)} is right.`));
+  if (found.first === undefined || found.tap === found.first) return marks;
+  const stands = found.taken ? `, at (${found.taken.join(", ")})` : found.taken === null ? ", a pad" : ", which this window does not have";
+  return [...marks, mark(`${who} takes tap ${found.tap}${stands}; tap ${found.first}, at (${found.winner.join(", ")}), is right.`)];
 }
+
+/** Return the mark of a number that is not the sum of its terms. */
+function markOfSum(found, layer, data, who) {
+  const got = found.z ?? found.y ?? found.value;
+  const right = number(found.sum + (found.bias ?? 0) + (found.penalty ?? 0), data);
+  const count = (found.parts ?? []).flatMap((one) => one.terms).length;
+  const added = found.bias ? ` and ${addedIn(layer)}` : found.penalty ? " and the penalty's slope" : "";
+  const is = isMaximum(layer) && "winner" in found ? `the largest number of the window is ${right}`
+    : !Number.isFinite(got) || !count ? `${right} is right`
+      : count === 1 && !added ? `the product is ${right}` : `the ${count === 1 ? "product" : "terms"}${added} add up to ${right}`;
+  return mark(`${who} gives ${number(got, data)}; ${is}.`);
+}
+
+/** Return what is added to the sum of the products. */
+const addedIn = ({ kind }) => ({ BatchNormalization: "beta", Rescaling: "the offset" }[kind] ?? "the bias");

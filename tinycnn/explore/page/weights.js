@@ -6,7 +6,7 @@ import { choice, keepFocus, make, number, short, table, times } from "./dom.js";
 import { isHidden, keyOf, predicting } from "./guess.js";
 import { MapView, asImage, placeOf } from "./maps.js";
 import { measuredSlope } from "./measure.js";
-import { explanationView } from "./numbers.js";
+import { explanationView, makerOf } from "./numbers.js";
 import { indexAt, offset } from "./safetensors.js";
 import { gradientOptions, indexOf, within } from "./selection.js";
 import { measuredByEngine } from "./slopes.js";
@@ -79,7 +79,7 @@ export function weightView(app, n, arrays, draw) {
   const { data } = arrays.w[name];
   const key = keyOf(app, n, title);
   const view = predicting(app, { key, name: title, value: found.value, data },
-    (stage) => explanationView(found, { layer, data, name: title, say: app.say, stage }), draw);
+    (stage) => explanationView(found, { layer, data, name: title, who: makerOf(app.network), say: app.say, stage }), draw);
   const code = codeView(app, layer, "weight", [
     { title, what: `d_${name}`, index }, { title: `${name}(${index.join(", ")}), the weight`, what: name, index },
   ]);

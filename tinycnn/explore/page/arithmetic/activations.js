@@ -109,21 +109,24 @@ export function slopeAt(activation, { y, z }, where) {
   return functionsOf(activation, y).slope(z.data[where], y.data[where]);
 }
 
-/** Return what an activation made of one number: before, after, slope, and whether it lies at a kink. */
+/**
+ * Return what an activation made of one number: before, after, slope, and whether it lies at a kink; and what it should
+ * have made of it, `shown`, with the slope there, `shownSlope`.
+ */
 export function explainActivation(activation, { y, z }, index) {
   const where = place(z.shape, index);
   const [before, after] = [z.data[where], y.data[where]];
   const found = { ...activation, before, after, slope: slopeAt(activation, { y, z }, where), kink: false };
-  if (!isKnown(activation)) return { ...found, kink: null, shown: null, rounding: null };
+  if (!isKnown(activation)) return { ...found, kink: null, shown: null, shownSlope: null, rounding: null };
   if (!isSoftmax(activation)) {
-    const { value, kink } = functionsOf(activation, z);
+    const { value, slope, kink } = functionsOf(activation, z);
     const shown = value(before);
-    return { ...found, kink: kink && before === 0, shown, rounding: difference(after, shown) };
+    return { ...found, kink: kink && before === 0, shown, shownSlope: slope(before, shown), rounding: difference(after, shown) };
   }
   const start = where - index.at(-1);
   const { largest, shifted, exponentials, total } = softmaxOf(z.data.subarray(start, start + z.shape.at(-1)));
   const terms = exponentials.map((product, k) =>
     ({ from: [...index.slice(0, -1), k], x: z.data[start + k], shifted: shifted[k], exponential: product, product }));
   const shown = exponentials[index.at(-1)] / total;
-  return { ...found, largest, terms, sum: total, shown, rounding: difference(after, shown) };
+  return { ...found, largest, terms, sum: total, shown, shownSlope: null, rounding: difference(after, shown) };
 }

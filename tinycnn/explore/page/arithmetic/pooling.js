@@ -29,24 +29,34 @@ function winners(layer, x) {
   return { shape, data };
 }
 
-/** `tap` is the winner as the engine has kept it, if it has; `first` is the one that the rule names. */
-export const maximum = linear({
+const byWinners = linear({
   keep: (layer, x) => ({ argmax: winners(layer, x) }),
 
   each(layer, { x, argmax }, visit, wanted) {
     const won = argmax ?? winners(layer, x);
     forEachValue(layer, (xAt, yAt, tap) => visit(xAt, yAt, tap, won.data[yAt] === tap ? 1 : null), wanted);
   },
-
-  more(layer, { x, argmax }, index, terms) {
-    const [[i, j], c] = positionOf(index);
-    const rule = winners(layer, x);
-    const yAt = (i * rule.shape[1] + j) * rule.shape[2] + c;
-    const [first, tap] = [rule.data[yAt], Number((argmax ?? rule).data[yAt])];
-    const ties = terms.filter((term) => term.from && term.x === terms[first].x).length;
-    return { tap, first, winner: terms[tap]?.from ?? null, ties };
-  },
 });
+
+export const maximum = {
+  ...byWinners,
+
+  /**
+   * Explain by the rule, whichever winners the engine has kept: `first` is the tap that the rule names, and `winner` is
+   * where its number comes from; `tap` is the one that was kept, if one was, and `taken` where that number comes from,
+   * which is null for a pad and undefined if the window has no such tap.
+   */
+  explain(layer, arrays, index) {
+    const [[i, j], c] = positionOf(index);
+    const rule = winners(layer, arrays.x);
+    const yAt = (i * rule.shape[1] + j) * rule.shape[2] + c;
+    const found = byWinners.explain(layer, { ...arrays, argmax: rule }, index);
+    const { terms } = found.parts[0];
+    const [first, tap] = [rule.data[yAt], Number((arrays.argmax ?? rule).data[yAt])];
+    const ties = terms.filter((term) => term.from && term.x === terms[first].x).length;
+    return { ...found, tap, first, winner: terms[first].from, taken: terms[tap]?.from, ties };
+  },
+};
 
 /** Return how many pixels the window of each position meets; pads do not count. */
 function counts(layer) {
