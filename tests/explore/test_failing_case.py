@@ -330,6 +330,28 @@ def test_the_formula_has_the_right_number_and_the_functions_own_is_marked(
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("planted", [PLANTED[1], PLANTED[4]], ids=lambda one: one.name)
+def test_a_result_that_is_not_its_rows_sum_is_marked_in_the_matrix(
+    planted: Planted, tmp_path: Path, open_page: Any, page: Any
+) -> None:
+    found = graded(planted, tmp_path)
+    shown = found.shown()
+    open_page(shown.session, f"{shown.where}&view=matrix")
+    page.wait_for_selector("#matrix td.result.error")
+    begin = f"\u2717 Your {planted.name} ({planted.chapter}.py) "
+    said = page.locator("#matrix p.error").inner_text().removeprefix(begin)
+    row, column = states(shown.where)["at"].split(",")[:2]
+    assert f"for window ({row}, {column}); its row times the column" in said
+    numbers = [float(one) for one in numbers_in(said)]
+    assert numbers[0] == pytest.approx(number_of(found), rel=1e-9)
+    assert numbers[3] == pytest.approx(float(found.right[found.outcome.place]), rel=1e-9)
+    right = found.shown(solution_in(tmp_path, planted))
+    open_page(right.session, f"{right.where}&view=matrix")
+    page.wait_for_selector("#matrix td.result")
+    assert not page.locator("#matrix .error").count()
+
+
+@pytest.mark.slow
 def test_the_window_is_shown_by_the_rule_whichever_winner_the_function_takes(
     tmp_path: Path, open_page: Any, page: Any
 ) -> None:

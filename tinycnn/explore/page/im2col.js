@@ -1,9 +1,11 @@
 // A convolution as a matrix product: the windows as rows, the kernel as a column, and where each number comes from.
 
+import { difference } from "./arithmetic/explanation.js";
 import { matrixOf } from "./arithmetic/index.js";
 import { choice, keepFocus, make, number, short, times } from "./dom.js";
 import { isHidden, keyOf } from "./guess.js";
 import { MapView } from "./maps.js";
+import { isMore, makerOf } from "./numbers.js";
 import { offset } from "./safetensors.js";
 import { chosenIn, layerNumber, layerPass, within } from "./selection.js";
 
@@ -119,18 +121,48 @@ export function mount(section, app) {
   const cellOf = (value, data, attributes) =>
     make("td", { ...attributes, class: value < 0 ? "minus" : value > 0 ? "plus" : "", title: number(value, data) }, short(value));
 
+  /** Return the result of a row: {at, value, right, isWrong}, with what is right in double precision. */
+  function resultOf(row) {
+    const { arrays, index, matrix } = now;
+    const at = [...matrix.positionOf(row), index[2]];
+    const array = arrays.z ?? arrays.y;
+    const value = array.data[offset(array.shape, at)];
+    let right = arrays.w.bias ? arrays.w.bias.data[index[2]] : 0;
+    let size = Math.abs(right);
+    for (let k = 0; k < matrix.columns; k += 1) {
+      const source = matrix.sourceOf(row, k);
+      const product = source ? arrays.x.data[offset(arrays.x.shape, source)] * matrix.weightOf(arrays.w.kernel, k) : 0;
+      right += product;
+      size += Math.abs(product);
+    }
+    return { at, value, data: array.data, right, isWrong: isMore(difference(value, right), size, array.data) };
+  }
+
+  /** Return a mark for the chosen row, or else for the first row, whose result is not its sum. */
+  function markOf(results) {
+    const wrong = results.filter(({ isWrong }) => isWrong);
+    const { at, value, data, right } = wrong.find(({ row }) => row === now.row) ?? wrong[0] ?? {};
+    if (!at) return "";
+    const added = now.arrays.w.bias ? " plus the bias" : "";
+    const others = wrong.length > 1 ? ` ${wrong.length} of the ${results.length} results on this page are not their sums.` : "";
+    return make("p", { class: "error" }, `✗ ${makerOf(app.network)} gives ${number(value, data)} for window (${at.slice(0, 2).join(", ")}); `
+      + `its row times the column${added} is ${number(right, data)}.${others}`);
+  }
+
   /** Show the page of the matrix, the kernel's column and the results. */
   function drawProduct() {
     const { n, layer, arrays, index, matrix, first, column, row: chosen } = now;
     const [rows, columns] = [Math.min(matrix.rows, first + ROWS), Math.min(matrix.columns, column + COLUMNS)];
     const taps = Array.from({ length: columns - column }, (_, k) => column + k);
     const nameOf = (k) => matrix.tapOf(k).slice(0, matrix.channels[1] - matrix.channels[0] > 1 ? 3 : 2).join(",");
+    const seen = []; // the results that may be seen
     const result = (row) => {
-      const at = [...matrix.positionOf(row), index[2]];
-      const array = arrays.z ?? arrays.y;
-      const value = array.data[offset(array.shape, at)];
-      const hidden = row === chosen && isHidden(app, keyOf(app, n, `y(${at.join(", ")})`));
-      return hidden ? make("td", { class: "result" }, "?") : make("td", { class: `result ${value < 0 ? "minus" : "plus"}`, title: number(value, array.data) }, short(value));
+      const found = resultOf(row);
+      const { at, value, data, isWrong } = found;
+      if (row === chosen && isHidden(app, keyOf(app, n, `y(${at.join(", ")})`))) return make("td", { class: "result" }, "?");
+      seen.push({ ...found, row });
+      const look = isWrong ? "error" : value < 0 ? "minus" : "plus";
+      return make("td", { class: `result ${look}`, title: number(value, data) }, `${isWrong ? "✗ " : ""}${short(value)}`);
     };
     const body = [];
     for (let row = first; row < rows; row += 1) {
@@ -158,7 +190,7 @@ export function mount(section, app) {
       make("thead", {},
         make("tr", {}, make("th", { scope: "row" }, "window, tap"), taps.map((k) => make("th", { scope: "col" }, nameOf(k))), make("th", { scope: "col", class: "result" }, "result")),
         make("tr", { class: "kernel" }, make("th", { scope: "row" }, "kernel"), taps.map((k) => cellOf(matrix.weightOf(arrays.w.kernel, k), arrays.w.kernel.data, { "data-column": k })), make("td", {}))),
-      make("tbody", {}, body)), bias);
+      make("tbody", {}, body)), bias, markOf(seen));
   }
 
   /** Light up the window of a row in the map; without one, that of the chosen row. */
