@@ -311,7 +311,7 @@ def test_the_page_marks_the_learners_number_and_nothing_of_the_solutions(
 
 #: What is marked in the table of *Your kernels*, or by a measured slope: one image of several adds a part of a
 #: gradient, and there are no terms for a softmax's.
-MARKED_OTHERWISE = ("conv2d_dw", "cross_entropy", "cross_entropy_dlogits", "cross_entropy_of_shares", "softmax_dx")
+MARKED_OTHERWISE = ("conv2d_dw", "cross_entropy", "cross_entropy_of_shares", "softmax_dx")
 
 
 @pytest.mark.slow
@@ -349,6 +349,37 @@ def test_a_result_that_is_not_its_rows_sum_is_marked_in_the_matrix(
     open_page(right.session, f"{right.where}&view=matrix")
     page.wait_for_selector("#matrix td.result")
     assert not page.locator("#matrix .error").count()
+
+
+@pytest.mark.slow
+def test_the_terms_of_a_sum_have_their_names(tmp_path: Path, open_page: Any, page: Any) -> None:
+    """Only one of the terms was seen at a time, as "channel 0", and what that is was said in the terminal alone."""
+    planted = Planted("chapter09", "sgd_momentum", "return w + v, v", "return w - v, v")
+    shown = graded(planted, tmp_path).shown()
+    assert shown.session.describe()["case"]["channels"] == ["w", "v", "dw"]
+    open_page(shown.session, shown.where)
+    page.wait_for_selector(".panel .terms")
+    assert sorted(page.locator(".panel .terms tbody th").all_inner_texts()) == ["dw", "v", "w"]
+    assert page.get_by_text("in which channel 0 is w, channel 1 is v, channel 2 is dw.").is_visible()
+    assert "The sum of the 3 terms: " in page.locator(".panel .steps").inner_text()
+
+
+@pytest.mark.slow
+def test_the_gradient_of_the_loss_is_told_from_the_probability_on(tmp_path: Path, open_page: Any, page: Any) -> None:
+    """The learner's own number stood there as what the gradient comes from."""
+    planted = Planted("chapter06", "cross_entropy_dlogits", "return dlogits * dlosses[:, None]", "return dlogits")
+    found = graded(planted, tmp_path)
+    arguments, (n, k) = found.outcome.case.arguments, found.outcome.place
+    shown = found.shown()
+    open_page(shown.session, shown.where)
+    page.wait_for_selector(".panel .steps .error")
+    steps = page.get_by_label("The gradient of the loss").inner_text()
+    [p] = re.findall(rf"gives class {k} the probability p = (\S+)", steps)
+    assert float(p) == pytest.approx(arguments["p"][n, k])
+    [weight, right] = re.findall(r"times the weight of the image's loss, (\S+): (\S+)", steps.replace("\u2212", "-"))[0]
+    assert float(weight) == arguments["dlosses"][n]
+    assert float(right) == pytest.approx(found.right[n, k])
+    assert ("so 1 is subtracted" in steps) == (arguments["labels"][n] == k)
 
 
 @pytest.mark.slow

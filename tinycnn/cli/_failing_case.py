@@ -62,12 +62,20 @@ def shown(path: Path, exercise: "Exercise", failed: "Outcome") -> Shown:
     expected = exercise.right(**case.arguments)
     shape = np.shape(expected[failed.result] if len(exercise.results) > 1 else expected)
     adapted = adapter(failed.name, case, failed.result, shape, stand_in.kernel, stand_in.position, stand_in.renamed)
-    session = Session(*network_of(stand_in), KernelFile(path, adapted), True, {"function": failed.name})
+    session = Session(*network_of(stand_in), KernelFile(path, adapted), True, _told(stand_in, failed.name))
     number = int(np.ravel_multi_index(failed.place, shape))
     name = f"{exercise.results[failed.result].name}{index_text(failed.place)}"
     how = _BESIDE.get(stand_in.part, "and how it should come about")
     text = f"The page shows {name} of this case, as {failed.name} computes it, {how}."
     return Shown(session, _where(stand_in, session.model, number), f"{text} {stand_in.note}".strip())
+
+
+def _told(stand_in: StandIn, function: str) -> dict[str, Any]:
+    """Return what the page has to know of a case: see :class:`~tinycnn.explore.session.Session`."""
+    from ..explore.given import WeightedCrossentropy
+
+    weights = stand_in.loss.weights.tolist() if isinstance(stand_in.loss, WeightedCrossentropy) else None
+    return {"function": function, "note": stand_in.note, "channels": list(stand_in.channels), "weights": weights}
 
 
 def network_of(stand_in: StandIn) -> tuple[Any, Any]:

@@ -57,6 +57,8 @@ class StandIn(NamedTuple):
         What the kernel calls arguments that have another name in the exercise.
     note : str
         What has to be said about the page.
+    channels : tuple of str
+        What each channel of the images is, if that has a name.
     """
 
     kernel: str
@@ -71,6 +73,7 @@ class StandIn(NamedTuple):
     training: bool = False
     renamed: Mapping[str, str] = MappingProxyType({})
     note: str = ""
+    channels: tuple[str, ...] = ()
 
 
 Arguments = dict[str, Any]

@@ -28,7 +28,8 @@ def _sum(name: str, terms_of: Callable[[Arguments], Terms]) -> Callable[[Argumen
         layer = Conv2D(1, 1, use_bias=False, name=name)
         listed = ", ".join(f"channel {number} is {one}" for number, one in enumerate(names))
         note = f"It is shown as a convolution of one tap, in which {listed}."
-        return StandIn("conv2d_forward", x, layer, weights=(w,), renamed=_only_of_the_case(a), note=note)
+        given = _only_of_the_case(a)
+        return StandIn("conv2d_forward", x, layer, weights=(w,), renamed=given, note=note, channels=names)
 
     return made
 
@@ -109,7 +110,9 @@ def _smoothed(a: Arguments) -> StandIn:
     note = "It is shown as a convolution of one tap, in which channel e is epoch e, and filter e the result at e."
     layer = Conv2D(E, 1, use_bias=False, name="smoothed")
     x = a["curve"].reshape(1, 1, 1, E)
-    return StandIn("conv2d_forward", x, layer, weights=(w,), renamed=_only_of_the_case(a), note=note)
+    epochs = tuple(f"epoch {e}" for e in range(E))
+    given = _only_of_the_case(a)
+    return StandIn("conv2d_forward", x, layer, weights=(w,), renamed=given, note=note, channels=epochs)
 
 
 # All of them ----------------------------------------------------------------------------------------------------------

@@ -86,7 +86,9 @@ class Session:
         Whether the images of a set always pass the network together, in their order, whichever of them is looked at.
     case : dict, optional
         What the page has to know of a case of an exercise that it shows, ready for JSON: ``function``, the name of the
-        learner's function.
+        learner's function; ``note``, what has to be said; ``channels``, the names of the input's channels, if they
+        have any; ``weights``, what the cross-entropy of each image is multiplied by, or None if its gradient is not
+        what is asked for.
 
     Attributes
     ----------

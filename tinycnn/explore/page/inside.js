@@ -7,7 +7,7 @@ import { keepFocus, make, number, put, short, times } from "./dom.js";
 import { asMark, seenInImage, seenInInput } from "./field.js";
 import { isHidden, keyOf, predicting } from "./guess.js";
 import { MapView, asImage, extent, photograph, picture, placeOf, scheme } from "./maps.js";
-import { explanationView, makerOf, openedPart } from "./numbers.js";
+import { explanationView, lossGradientView, makerOf, openedPart } from "./numbers.js";
 import { indexAt, offset, valueAt } from "./safetensors.js";
 import { unsettled } from "./settling.js";
 import { chosenIn, gradientOptions, layerNumber, layerPass, within } from "./selection.js";
@@ -109,7 +109,8 @@ export function mount(section, app) {
     const strips = make("div", { class: "strips" });
     const panel = make("div", { class: "panel", "data-part": "numbers" });
     const heading = make("h2", {}, `${layer.name}: ${layer.class}, ${times(layer.input_shape)} becomes ${times(layer.output_shape)}`);
-    const element = make("div", {}, make("div", { class: "place" }, heading, pickers),
+    const { function: of, note } = app.network.case ?? {};
+    const element = make("div", {}, make("div", { class: "place" }, heading, pickers), note ? make("p", { class: "remark" }, `${of}: ${note}`) : "",
       make("div", { class: "detail" }, make("div", { class: "figures" }, image.element, before.element, after.element), panel, strips));
 
     const chosenArray = () => (backward ? arrays.dx : arrays.y);
@@ -222,7 +223,10 @@ export function mount(section, app) {
       panel.dataset.shown = [seen, mode, way(), n, index.join(",")].join(" ");
       const name = nameAt(index);
       const { data } = chosenArray();
-      const options = { layer, data, name, who: makerOf(app.network), part: openedNumber(), setPart: (part) => state.set({ part }), say };
+      const options = {
+        layer, data, name, who: makerOf(app.network), channels: backward ? null : app.network.case?.channels,
+        part: openedNumber(), setPart: (part) => state.set({ part }), say,
+      };
       const again = () => update(arrays);
       const view = predicting(app, { key: keyOf(app, n, name), name, value: valueAt(chosenArray(), index), data },
         (stage) => explanationView(found, { ...options, stage }), again);
@@ -230,7 +234,18 @@ export function mount(section, app) {
       const title = backward ? "The terms that this gradient collects" : "How this number came about";
       const weights = backward ? weightView(app, n, arrays, again) : null;
       const measured = backward && !isHidden(app, keyOf(app, n, name)) ? measuredByEngine(app, n ? `${n - 1}.y` : "x", index) : "";
-      keepFocus(panel, () => panel.replaceChildren(make("h3", {}, title), view, measured, code, weights ?? remarks()));
+      keepFocus(panel, () => panel.replaceChildren(make("h3", {}, title), view, isHidden(app, keyOf(app, n, name)) ? "" : ofLoss(index), measured, code, weights ?? remarks()));
+    }
+
+    /** Return how the gradient of the loss comes about, if a case is shown in which this is asked for. */
+    function ofLoss(index) {
+      const weights = app.network.case?.weights;
+      if (!backward || !weights) return "";
+      const { image: seen, true: label } = app.pass.description;
+      return lossGradientView({
+        logits: arrays.y.data, label, weight: weights[Number(seen.split("-")[1])], k: offset(arrays.dx.shape, index),
+        got: valueAt(arrays.dx, index), data: arrays.dx.data, who: makerOf(app.network),
+      });
     }
 
     function remarks() {

@@ -1,5 +1,7 @@
 // Show how one number came about: what arithmetic/index.js has found out, as tables of numbers and sentences.
 
+import { difference } from "./arithmetic/explanation.js";
+import { explainLoss } from "./arithmetic/loss.js";
 import { choice, keepFocus, make, number, short, table } from "./dom.js";
 
 /** How many terms are shown at once where there may be thousands. */
@@ -41,6 +43,7 @@ function windowOf(part, layer, data, withProducts) {
 
 /** The columns of a list of terms, in this order, as far as the terms have them. */
 const COLUMNS = [
+  ["called", "term", (value) => value],
   ["from", "from", (value) => (value ? `(${value.join(", ")})` : "pad")],
   ["input", "input at", (value) => `(${value.join(", ")})`],
   ["dy", "dy"], ["slope", "slope"], ["dz", "dz"], ["x", "x"], ["normalised", "x̂"], ["shifted", "x − largest"], ["factor", "factor"],
@@ -54,7 +57,7 @@ function listOf(part, data, withProducts, say) {
   const leftOut = "exponential" in sorted[0] || !withProducts ? "product" : null;
   const columns = COLUMNS.filter(([key]) => key in sorted[0] && key !== leftOut);
   // With all their digits, the numbers of a gradient's term are wider than the page; the title of each has all of them.
-  const isWide = columns.length > MOST_EXACT;
+  const isWide = columns.length > MOST_EXACT || "called" in sorted[0];
   const written = (value, key) => {
     const array = key === "product" ? null : data;
     // Whatever can have either sign has one, as in the windows; an exponential cannot.
@@ -109,8 +112,9 @@ function particular(found, layer, data) {
 function steps(found, layer, data, who) {
   const items = [...particular(found, layer, data), ...marksOfParticulars(found, data, who)];
   const parts = found.parts ?? [];
-  if (parts.length > 1) items.push(`The ${parts.length} sums together: ${number(found.sum)}`);
-  else if (parts.length && parts[0].terms.length > 1 && !isMaximum(layer)) items.push(`The sum of the ${parts[0].terms.length} terms: ${number(found.sum)}`);
+  const count = parts.flatMap((one) => one.terms).length;
+  if (parts.some((one) => one.terms.length > 1) && parts.length > 1) items.push(`The ${parts.length} sums together: ${number(found.sum)}`);
+  else if (count > 1 && !isMaximum(layer)) items.push(`The sum of the ${count} terms: ${number(found.sum)}`);
   if (found.bias !== null && found.bias !== undefined) {
     items.push(`plus ${addedIn(layer)} ${number(found.bias, data)}: ${number(found.sum + found.bias)}`);
   }
@@ -148,24 +152,35 @@ export function openedPart(found, part) {
   return [parts, parts[Math.max(0, Math.min(parts.length - 1, part))]];
 }
 
+/** Return sums of one term each as one sum whose terms have the names of their channels; null if they are others. */
+function byName(parts, channels) {
+  if (!channels?.length || parts.length !== channels.length || parts.some((one) => one.terms.length !== 1)) return null;
+  const { title } = parts[0];
+  const terms = parts.map(({ channel, terms: [{ x, factor, product }] }) => ({ called: channels[channel], x, factor, product }));
+  return { title: parts.length > 1 ? "x × factor" : title, terms };
+}
+
 /**
  * Return an explanation as an element.
  *
  * @param found what arithmetic/index.js has returned
  * @param options layer; data, the typed array whose numbers are shown; name, such as "y(3, 4, 1)"; who, from makerOf;
- *   part and setPart, which of the sums is open; say; stage, how much is shown: "asked" (no result, no products), "hint" (no result) or "open"
+ *   channels, the names of the input's channels, if they have any; part and setPart, which of the sums is open; say;
+ *   stage, how much is shown: "asked" (no result, no products), "hint" (no result) or "open"
  */
-export function explanationView(found, { layer, data, name, who, part = 0, setPart = () => {}, say, stage = "open" }) {
+export function explanationView(found, { layer, data, name, who, channels = null, part = 0, setPart = () => {}, say, stage = "open" }) {
   const [isOpen, withProducts] = [stage === "open", stage !== "asked"];
   const box = make("div", { class: "numbers", tabindex: 0, role: "group", "aria-label": `How ${name} came about` });
   box.append(make("p", {}, `${name} = `, make("output", { class: "value" }, isOpen ? number(found.y ?? found.value, data) : "?")));
   if (found.note) box.append(make("p", { class: "remark" }, found.note));
   const [parts, open] = openedPart(found, part);
-  if (parts.length > 1) {
+  const named = byName(parts, channels);
+  if (named) box.append(listOf(named, data, withProducts, say));
+  if (parts.length > 1 && !named) {
     box.append(choice(`One of ${parts.length} sums`, parts.map((one, n) => [String(n), withProducts ? `${one.title}: ${short(one.sum)}` : one.title]),
       String(parts.indexOf(open)), (value) => setPart(Number(value))));
   }
-  if (open) box.append(isWindow(open) ? windowOf(open, layer, data, withProducts) : listOf(open, data, withProducts, say));
+  if (open && !named) box.append(isWindow(open) ? windowOf(open, layer, data, withProducts) : listOf(open, data, withProducts, say));
   if (!isOpen) {
     box.append(toCome(found, layer, data));
     return box;
@@ -238,3 +253,27 @@ function markOfSum(found, layer, data, who) {
 
 /** Return what is added to the sum of the products. */
 const addedIn = ({ kind }) => ({ BatchNormalization: "beta", Rescaling: "the offset" }[kind] ?? "the bias");
+
+/**
+ * Return how the gradient of an image's cross-entropy by its logit `k` comes about, as an element.
+ *
+ * @param about logits; label; weight, what the image's loss is multiplied by; k; got, the network's number; data, the
+ *   typed array that it is in; who, from makerOf
+ */
+export function lossGradientView({ logits, label, weight, k, got, data, who }) {
+  const loss = { name: "sparse_categorical_crossentropy", from_logits: true };
+  const { prediction, target, product } = explainLoss(loss, logits, { label }, true).terms[k];
+  const right = product * weight;
+  const rounded = (value) => number(Number(value.toPrecision(12)), null, false);
+  const items = [
+    `The softmax of the image's logits gives class ${k} the probability p = ${rounded(prediction)}`,
+    target ? `Class ${k} is the image's label, so 1 is subtracted: ${rounded(product)}`
+      : `The image's label is class ${label}, so nothing is subtracted: ${rounded(product)}`,
+    `times the weight of the image's loss, ${rounded(weight)}: ${rounded(right)}`,
+  ];
+  if (isMore(difference(got, right), Math.abs(weight) * (prediction + target), data)) {
+    items.push(mark(`${who} gives ${number(got, data)}; ${rounded(right)} is right.`));
+  }
+  return make("section", { class: "numbers", "aria-label": "The gradient of the loss" },
+    make("h3", {}, "Where it comes from: the gradient of the loss"), make("ol", { class: "steps" }, items.map((item) => make("li", {}, item))));
+}
