@@ -377,9 +377,60 @@ def test_the_gradient_of_the_loss_is_told_from_the_probability_on(tmp_path: Path
     [p] = re.findall(rf"gives class {k} the probability p = (\S+)", steps)
     assert float(p) == pytest.approx(arguments["p"][n, k])
     [weight, right] = re.findall(r"times the weight of the image's loss, (\S+): (\S+)", steps.replace("\u2212", "-"))[0]
-    assert float(weight) == arguments["dlosses"][n]
+    assert float(weight) == pytest.approx(arguments["dlosses"][n])
     assert float(right) == pytest.approx(found.right[n, k])
     assert ("so 1 is subtracted" in steps) == (arguments["labels"][n] == k)
+
+
+@pytest.mark.slow
+def test_a_file_that_cannot_be_loaded_again_is_told_in_every_view(tmp_path: Path, open_page: Any, page: Any) -> None:
+    """The old number stood there without a note."""
+    shown = graded(PLANTED[1], tmp_path).shown()
+    open_page(shown.session, shown.where)
+    page.wait_for_selector(".panel output.value")
+    path = shown.session.mine.path
+    wrong = path.read_text("utf-8")
+    path.write_text(wrong.replace("N, H, W, _ = x.shape", "N, H, W, _ = x.shape)"), "utf-8")
+    page.get_by_role("button", name="Your kernels").press("Enter")
+    page.get_by_role("button", name="Load the file again").press("Enter")
+    note = page.locator(".problem", has_text="What is shown below is what the file computed before.")
+    note.wait_for()
+    assert re.match(r"chapter01\.py, line \d+: SyntaxError", note.inner_text())
+    page.get_by_role("button", name="Look inside").press("Enter")
+    assert note.is_visible()
+    # Another pass of the functions as they were is one of before, too.
+    page.locator("#controls select", has_text="as in training").select_option("training")
+    page.wait_for_function("() => document.querySelector('.panel').dataset.shown.includes('training')")
+    assert note.is_visible()
+    path.write_text(SOLUTION, "utf-8")
+    page.get_by_role("button", name="Your kernels").press("Enter")
+    page.get_by_role("button", name="Load the file again").press("Enter")
+    page.locator("#kernels p.good").wait_for()
+    assert page.locator(".problem").is_hidden()
+
+
+@pytest.mark.slow
+def test_a_function_that_never_ends_is_suspected_after_ten_seconds(tmp_path: Path, open_page: Any, page: Any) -> None:
+    shown = graded(PLANTED[1], tmp_path).shown()
+    page.clock.install()
+    open_page(shown.session, shown.where)
+    page.wait_for_selector(".panel output.value")
+    end = tmp_path / "end"
+    loop = f"while not pathlib.Path({str(end)!r}).exists():\n        time.sleep(0.01)"
+    endless = f"import pathlib, time\n    {loop}\n    return y\n"
+    shown.session.mine.path.write_text(SOLUTION.replace("return y\n", endless), "utf-8")
+    try:
+        page.get_by_role("button", name="Your kernels").press("Enter")
+        page.get_by_role("button", name="Load the file again").press("Enter")
+        page.locator("#waiting", has_text="Computing the pass").wait_for()
+        assert "never ends" not in page.locator("#waiting").inner_text()
+        page.clock.fast_forward(10_000)
+        suspected = "If a function in chapter01.py never ends, Ctrl-C in the terminal ends it."
+        page.locator("#waiting", has_text=suspected).wait_for()
+    finally:
+        end.touch()
+    page.locator("#kernels p.good").wait_for()
+    assert page.locator("#waiting").inner_text() == ""
 
 
 @pytest.mark.slow

@@ -6,7 +6,7 @@ import { make, number, short, table } from "./dom.js";
 export function mount(section, app) {
   const about = make("p");
   const result = make("div", { class: "numbers", tabindex: 0, role: "group", "aria-label": "The comparison" });
-  const again = make("button", { type: "button", click: () => act({ do: "reload" }) }, "Load the file again");
+  const again = make("button", { type: "button", click: () => reload() }, "Load the file again");
   const compare = make("button", { type: "button", click: () => compareNow() }, "Compare with the reference");
   section.append(make("h2", {}, "Your kernels"), about, make("div", { class: "controls" }, compare, again), result);
 
@@ -14,16 +14,26 @@ export function mount(section, app) {
     try {
       const answer = await (await app.send("/api/kernels", body)).json();
       tell(answer);
-      if (body.do === "reload") {
-        await app.weightsChanged();
-        await compareNow();
-      }
       return answer;
     } catch (error) {
       result.replaceChildren(make("p", { class: "error" }, error.message));
       app.say(error.message);
       return null;
     }
+  }
+
+  /** Load the file anew; if that fails, this is said in every view, because all of them show what was computed before. */
+  async function reload() {
+    try {
+      tell(await (await app.send("/api/kernels", { do: "reload" })).json());
+    } catch (error) {
+      result.replaceChildren();
+      app.fileFailed(error.message);
+      return;
+    }
+    app.fileFailed("");
+    await app.weightsChanged().catch(app.failed);
+    await compareNow();
   }
 
   function tell({ file, kernels, changed }) {

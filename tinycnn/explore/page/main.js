@@ -28,11 +28,15 @@ const said = document.getElementById("said");
 const waiting = make("p", { id: "waiting", role: "status" });
 /** After how many milliseconds that is said, once there are numbers to look at. */
 const PATIENCE = 400;
+/** After how many milliseconds it is said that a function of the learner's may never end. */
+const SUSPICION = 10_000;
 const sections = new Map();
 /** What went wrong with the last pass, where nobody overlooks it. */
 const problem = make("p", { class: "error problem", role: "alert", hidden: true });
 /** Where the numbers of a recording come from, above every view. */
 const origin = make("p", { class: "remark", id: "origin", hidden: !globalThis.tinycnnRecording });
+/** Why the learner's file could not be loaded again: the numbers are then those of the file as it was before. */
+let notLoaded = "";
 let asked = 0;
 
 /** The server, or in a recording what stands in the file itself: see live.js. */
@@ -58,6 +62,12 @@ const app = {
     problem.textContent = `${error.message}${app.pass ? "\nWhat is shown below is from before." : ""}`;
     app.say(error.message);
     console.error(error);
+  },
+  /** Say why the learner's file could not be loaded again, above the numbers, until it was; "" says that it was. */
+  fileFailed(message) {
+    notLoaded = message;
+    tellOfFile();
+    if (message) app.say(message);
   },
   /** Look at another image. */
   show(image) {
@@ -112,6 +122,12 @@ async function trainedUntil() {
   }
 }
 
+/** Say whether the numbers are those of the learner's file as it is. */
+function tellOfFile() {
+  problem.hidden = !notLoaded;
+  problem.textContent = notLoaded && `${notLoaded}\nWhat is shown below is what the file computed before.`;
+}
+
 /** Run the chosen image through the network, and tell the views. */
 async function look() {
   const image = state.get("image");
@@ -123,12 +139,16 @@ async function look() {
   waiting.classList.toggle("first", !app.pass);
   if (!app.pass) waiting.textContent = "Computing the first pass …";
   const late = setTimeout(() => { waiting.textContent ||= "Computing the pass …"; }, PATIENCE);
+  const { kernels } = app.network;
+  const never = setTimeout(() => {
+    if (kernels) waiting.textContent = `The pass takes long. If a function in ${kernels} never ends, Ctrl-C in the terminal ends it.`;
+  }, SUSPICION);
   try {
     const isGiven = state.get("label") !== "" && Number.isFinite(label);
     const pass = await source.trace(image, isGiven ? label : null, state.get("mode"));
     if (mine !== asked) return; // another image was chosen meanwhile
     app.pass = pass;
-    problem.hidden = true;
+    tellOfFile();
     origin.textContent = `${state.hides("title") ? "This image" : pass.description.title}: ${pass.description.remark}`;
     controls();
     for (const listener of app.listeners) listener(pass);
@@ -136,6 +156,7 @@ async function look() {
     if (mine === asked) app.failed(error);
   } finally {
     clearTimeout(late);
+    clearTimeout(never);
     if (mine === asked) {
       main.removeAttribute("aria-busy");
       waiting.textContent = "";

@@ -155,9 +155,8 @@ export function openedPart(found, part) {
 /** Return sums of one term each as one sum whose terms have the names of their channels; null if they are others. */
 function byName(parts, channels) {
   if (!channels?.length || parts.length !== channels.length || parts.some((one) => one.terms.length !== 1)) return null;
-  const { title } = parts[0];
   const terms = parts.map(({ channel, terms: [{ x, factor, product }] }) => ({ called: channels[channel], x, factor, product }));
-  return { title: parts.length > 1 ? "x × factor" : title, terms };
+  return { title: "x × factor", terms };
 }
 
 /**
