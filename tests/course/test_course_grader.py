@@ -382,7 +382,7 @@ def test_a_failing_case_is_a_network_that_the_page_takes(size, kernel, stride, p
     rng = np.random.default_rng(0)
     x, w, b = rng.normal(size=(2, size, size, 2)), rng.normal(size=(kernel, kernel, 2, 1)), rng.normal(size=1)
     case = Case({"x": x, "w": w, "b": b, "stride": stride, "pad": pad})
-    model, data = _failing_case.network_of(STAND_INS["conv2d", 0](case.arguments))
+    model, data = _failing_case.network_of(STAND_INS["conv2d", 0](case.arguments), "conv2d")
     session = Session(model, data, whole=True)
     assert session.describe()["layers"][0]["name"] == "conv2d"
     right = chapters.chapter("chapter01").exercises[2].right(**case.arguments)

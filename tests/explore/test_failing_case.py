@@ -434,6 +434,24 @@ def test_a_function_that_never_ends_is_suspected_after_ten_seconds(tmp_path: Pat
 
 
 @pytest.mark.slow
+def test_a_parameters_gradient_stands_first_below_the_header(tmp_path: Path, open_page: Any, page: Any) -> None:
+    """The header was gone, and what was seen first was that another gradient agrees."""
+    shown = graded(Planted("chapter07", "batchnorm_dgamma_dbeta", "2)), dy.sum(", "2)), -dy.sum(", 1), tmp_path).shown()
+    open_page(shown.session, shown.where)
+    page.wait_for_function("() => document.querySelectorAll('.panel .slope[data-verdict]').length === 2")
+    page.wait_for_function(IN_WINDOW, arg=["h1", ".weights output.value", ".weights .error"])
+    first, *_ = page.locator(".panel .error, .panel .good").all_inner_texts()
+    assert first.startswith("\u2717 Your batchnorm_dgamma_dbeta (chapter07.py) gives ")
+
+
+@pytest.mark.slow
+def test_the_title_names_the_function_and_counts_its_parameters(tmp_path: Path, open_page: Any, page: Any) -> None:
+    shown = graded(Planted("chapter05", "he_normal", "fan_in, _ = fans", "_, fan_in = fans"), tmp_path).shown()
+    open_page(shown.session, shown.where)
+    assert page.locator("#title").inner_text() == "he_normal: 1 parameter, the smallest case that fails"
+
+
+@pytest.mark.slow
 def test_the_window_is_shown_by_the_rule_whichever_winner_the_function_takes(
     tmp_path: Path, open_page: Any, page: Any
 ) -> None:

@@ -62,7 +62,7 @@ def shown(path: Path, exercise: "Exercise", failed: "Outcome") -> Shown:
     expected = exercise.right(**case.arguments)
     shape = np.shape(expected[failed.result] if len(exercise.results) > 1 else expected)
     adapted = adapter(failed.name, case, failed.result, shape, stand_in.kernel, stand_in.position, stand_in.renamed)
-    session = Session(*network_of(stand_in), KernelFile(path, adapted), True, _told(stand_in, failed.name))
+    session = Session(*network_of(stand_in, failed.name), KernelFile(path, adapted), True, _told(stand_in, failed.name))
     number = int(np.ravel_multi_index(failed.place, shape))
     name = f"{exercise.results[failed.result].name}{index_text(failed.place)}"
     how = _BESIDE.get(stand_in.part, "and how it should come about")
@@ -78,8 +78,8 @@ def _told(stand_in: StandIn, function: str) -> dict[str, Any]:
     return {"function": function, "note": stand_in.note, "channels": list(stand_in.channels), "weights": weights}
 
 
-def network_of(stand_in: StandIn) -> tuple[Any, Any]:
-    """Return a built and compiled network, and its images."""
+def network_of(stand_in: StandIn, name: str) -> tuple[Any, Any]:
+    """Return a built and compiled network of this name, and its images."""
     import tinycnn
 
     from .. import explore, layers
@@ -88,7 +88,7 @@ def network_of(stand_in: StandIn) -> tuple[Any, Any]:
     x = stand_in.x
     layer = [] if stand_in.layer is None else [stand_in.layer]
     with tinycnn.use_backend("reference"):
-        model = tinycnn.Sequential([*layer, layers.Flatten()], name="failing_case", dtype="float64")
+        model = tinycnn.Sequential([*layer, layers.Flatten()], name=name, dtype="float64")
         model.build(x.shape[1:])
     if stand_in.weights:
         model.set_weights(list(stand_in.weights))
@@ -96,7 +96,7 @@ def network_of(stand_in: StandIn) -> tuple[Any, Any]:
     model.compile("sgd", GivenGradient(dy) if stand_in.loss is None else stand_in.loss)
     labels = np.zeros(len(x), np.int64) if stand_in.labels is None else stand_in.labels
     names = tuple(f"number {index}" for index in range(int(np.prod(model.output_shape))))
-    return model, explore.Data("the case", names, x, labels, x, labels)
+    return model, explore.Data("the smallest case that fails", names, x, labels, x, labels)
 
 
 def _where(stand_in: StandIn, model: Any, number: int) -> str:

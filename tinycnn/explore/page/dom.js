@@ -132,6 +132,9 @@ export function number(value, data = null, signed = false) {
   return (value < 0 || Object.is(value, -0) ? "−" : signed && value > 0 ? "+" : "") + text;
 }
 
+/** Return how many there are of something: "1 image", "3 images". */
+export const amount = (count, what) => `${number(count)} ${what}${count === 1 ? "" : "s"}`;
+
 /** Return a number with four digits, for places where many stand side by side; the exact one is its title. */
 export function short(value, signed = true) {
   if (!Number.isFinite(value)) return number(value);

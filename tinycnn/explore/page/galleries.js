@@ -1,6 +1,6 @@
 // Galleries: the worst answers, the confusion table with the images behind each cell, and what excites a filter.
 
-import { choice, make, short, times } from "./dom.js";
+import { amount, choice, make, short, times } from "./dom.js";
 import { photograph } from "./maps.js";
 
 /** How wide an image in a gallery is, in pixels of the page. */
@@ -122,7 +122,7 @@ class Galleries {
     });
     const none = items.length ? null : make("p", {}, "There are none.");
     place.replaceChildren(make("h3", {}, title), remark(description), none ?? make("ul", { class: "gallery" }, tiles));
-    this.app.say(`${title}: ${items.length} images`);
+    this.app.say(`${title}: ${amount(items.length, "image")}`);
   }
 
   /** Return the lines under an image. */
@@ -144,7 +144,7 @@ class Galleries {
     const count = (row, column) => counts.data[row * classes.length + column];
     const cell = (row, column) => make("button", {
       type: "button", click: () => this.cell(row, column, classes),
-      "aria-label": `${classes[row]} taken for ${classes[column]}: ${count(row, column)} images`,
+      "aria-label": `${classes[row]} taken for ${classes[column]}: ${amount(count(row, column), "image")}`,
     }, String(count(row, column)));
     const rows = [...classes.keys()];
     let shown;
@@ -175,7 +175,7 @@ class Galleries {
 
 /** Return what is to be known about how the answer came about. */
 function remark({ done, total, cut, old }) {
-  const seen = cut ? `Only the first ${done} of ${total} images were looked at, because ${cut}.` : `All ${total} images were looked at.`;
+  const seen = cut ? `Only the first ${done} of ${total} images were looked at, because ${cut}.` : total === 1 ? "The only image was looked at." : `All ${total} images were looked at.`;
   return make("p", { class: "remark" }, old ? `${seen} The weights have changed since; press Find again.` : seen);
 }
 

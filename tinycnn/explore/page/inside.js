@@ -3,7 +3,7 @@
 import { explain, explainInputGradient } from "./arithmetic/index.js";
 import { asProbabilities } from "./arithmetic/loss.js";
 import { codeView, numbersOf } from "./codeview.js";
-import { keepFocus, make, number, put, short, times } from "./dom.js";
+import { amount, keepFocus, make, number, put, short, times } from "./dom.js";
 import { asMark, seenInImage, seenInInput } from "./field.js";
 import { isHidden, keyOf, predicting } from "./guess.js";
 import { MapView, asImage, extent, photograph, picture, placeOf, scheme } from "./maps.js";
@@ -56,7 +56,7 @@ export function mount(section, app) {
       const buttons = app.network.layers.map((layer, n) => {
         const shown = pass.arrays[`${n}.${way() === "forward" ? "y" : "dy"}`];
         const count = Object.values(layer.parameters).reduce((sum, one) => sum + one.shape.reduce((a, b) => a * b, 1), 0);
-        const facts = [layer.class, times(layer.output_shape), `${number(count)} parameters`];
+        const facts = [layer.class, times(layer.output_shape), amount(count, "parameter")];
         if (layer.field) facts.push(`sees ${times(layer.field)} pixels`);
         return make("li", {}, make("button", { type: "button", value: n, click: () => open(n) },
           make("strong", {}, breakable(layer.name)), ...facts.map((text) => make("small", {}, text)), shown ? strip(shown) : ""));
@@ -234,7 +234,9 @@ export function mount(section, app) {
       const title = backward ? "The terms that this gradient collects" : "How this number came about";
       const weights = backward ? weightView(app, n, arrays, again) : null;
       const measured = backward && !isHidden(app, keyOf(app, n, name)) ? measuredByEngine(app, n ? `${n - 1}.y` : "x", index) : "";
-      keepFocus(panel, () => panel.replaceChildren(make("h3", {}, title), view, isHidden(app, keyOf(app, n, name)) ? "" : ofLoss(index), measured, code, weights ?? remarks()));
+      const parts = [make("h3", {}, title), view, isHidden(app, keyOf(app, n, name)) ? "" : ofLoss(index), measured, code];
+      // What an address leads to stands first, so that nothing else is read in its place.
+      keepFocus(panel, () => panel.replaceChildren(...(weights && state.get("seek") === "weights" ? [weights, ...parts] : [...parts, weights ?? remarks()])));
     }
 
     /** Return how the gradient of the loss comes about, if a case is shown in which this is asked for. */

@@ -1,7 +1,7 @@
 // The page as a whole: what is looked at, and the views on it. Each view is a module with mount(element, app).
 
 import { api, arraysOf, send } from "./api.js";
-import { choice, keepFocus, make, number, short } from "./dom.js";
+import { amount, choice, keepFocus, make, short } from "./dom.js";
 import { live } from "./live.js";
 import { prepared } from "./preparing.js";
 import { State } from "./state.js";
@@ -260,7 +260,7 @@ async function start() {
   loading.replaceWith(waiting, origin, problem);
   const { network } = app;
   document.getElementById("title").textContent =
-    `${network.name}: ${number(network.parameters)} parameters${network.data ? `, ${network.data}` : ""}`;
+    `${network.name}: ${amount(network.parameters, "parameter")}${network.data ? `, ${network.data}` : ""}`;
   document.title = `${network.name} · tinycnn explore`;
   document.getElementById("views").append(...offered.filter(([name]) => name !== "kernels" || network.kernels).map(([name, title]) =>
     make("li", {}, make("button", {

@@ -14,7 +14,7 @@ const MOVES = ["wheel", "touchmove", "pointerdown", "keydown"];
 export const SOUGHT = {
   number: [".panel output.value", ".panel .error"],
   gradient: [".panel output.value", ".panel > .slope p"],
-  weights: [".weights output.value", ".weights .slope p"],
+  weights: [".weights output.value", ".weights .error, .weights .slope p"],
 };
 
 export class Revealing {
