@@ -36,7 +36,7 @@ def test_no_command_needs_more_than_a_plain_installation_to_be_found():
     program = """
 import sys
 
-for extra in ("hypothesis", "starlette", "uvicorn", "onnx", "h5py", "sklearn", "mpi4py", "IPython", "shtab"):
+for extra in ("hypothesis", "starlette", "uvicorn", "h11", "onnx", "h5py", "sklearn", "mpi4py", "IPython", "shtab"):
     sys.modules[extra] = None
 from tinycnn.cli import main
 sys.exit(main(["check", "chapter01", "mine.py"]))

@@ -68,7 +68,7 @@ PROGRAMS_NEED = {
     "onnxruntime": ("onnxruntime", "bench"),
 }
 #: What only extras install: the page's server, and scikit-learn.
-EXTRAS = {"starlette": "explore", "anyio": "explore", "uvicorn": "explore", "onnx": "onnx", "sklearn": "sklearn"}
+EXTRAS = dict.fromkeys(("starlette", "anyio", "uvicorn", "h11"), "explore") | {"onnx": "onnx", "sklearn": "sklearn"}
 
 
 # Doctests are collected here and not by --doctest-modules, which would import kernels/ a second time, under that name.
