@@ -26,11 +26,9 @@ _BESIDE = {"losses": "beside the right one", "statistics": "beside a number of i
 
 def why_not(failed: "Outcome") -> str:
     """Return what to say if the page has no place for what is wrong; nothing if it has one."""
-    if failed.case is None:
-        return f"{failed.name} does not fail by a wrong number, so the page has none to show. What is wrong is above."
-    if not any(name == failed.name for name, _ in PLACES):
+    if failed.case is not None and not any(name == failed.name for name, _ in PLACES):
         return f"The page has no place for {failed.name}, whose result no layer computes. What is wrong is above."
-    if not failed.place:
+    if not failed.place:  # nor has it one if there is no case
         return f"{failed.name} does not fail by a wrong number, so the page has none to show. What is wrong is above."
     return ""
 

@@ -64,16 +64,22 @@ class _Parting:
 class Connection(H11Protocol):
     """A connection that is closed if it asks for nothing in time, or if a newer one needs its place."""
 
+    transport: _Parting  # type: ignore[assignment]
+
     def __init__(self, *given: Any, **named: Any) -> None:
         super().__init__(*given, **named)
         self._patience: asyncio.TimerHandle | None = None
         self._since = 0.0
-        self._parting: _Parting
 
     @property
     def is_sent_to(self) -> bool:
         """Whether more of a request may arrive: its body has not ended, or it is no request that could be read."""
         return self.conn.their_state in (h11.SEND_BODY, h11.ERROR)
+
+    @property
+    def is_gone(self) -> bool:
+        """Whether the connection takes no place any more."""
+        return self.transport.is_gone()
 
     @property
     def waits(self) -> bool:
@@ -82,18 +88,17 @@ class Connection(H11Protocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Begin to wait for a request, and close the connection that has waited longest if there are too many."""
-        self._parting = _Parting(transport, self)
-        super().connection_made(self._parting)  # type: ignore[arg-type]
+        super().connection_made(_Parting(transport, self))  # type: ignore[arg-type]
         self._since = self.loop.time()
         self._be_patient()
-        there = [one for one in self.connections if isinstance(one, Connection) and not one._parting.is_gone()]
+        there = [one for one in self.connections if isinstance(one, Connection) and not one.is_gone]
         if len(there) > MOST:
             # This one itself waits, so that there always is one.
             min((one for one in there if one.waits), key=lambda one: one._since).transport.abort()
 
     def data_received(self, data: bytes) -> None:
         """Read what has arrived; the time for a head runs from its first byte to its last."""
-        if self._parting.has_ended:
+        if self.transport.has_ended:
             return
         super().data_received(data)
         if not self.waits:
