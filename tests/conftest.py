@@ -8,10 +8,12 @@ import signal
 import sys
 from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
+from typing import Any
 
 import hypothesis
 import numpy as np
 import pytest
+from browsing import started
 from helpers import cores, has, installed
 
 # A command that a shell starts in the background ignores Ctrl-C, but some tests send Ctrl-C to themselves.
@@ -61,6 +63,23 @@ def real_data() -> Callable[[str], Path]:
         return path
 
     return folder
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    """Return a browser for one file of tests.
+
+    While Playwright runs, its event loop is that of the main thread: no other test can start Playwright or an event
+    loop of its own. So it runs only as long as the tests that need it.
+    """
+    playwright = pytest.importorskip("playwright.sync_api", reason="Playwright is not installed: the extra browser")
+    with playwright.sync_playwright() as driver:
+        try:
+            found = started(driver)
+        except playwright.Error as error:
+            pytest.skip(f"no Chromium can be started: {error}")
+        yield found
+        found.close()
 
 
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:

@@ -1,4 +1,4 @@
-"""A browser for the tests of the page, if there is one."""
+"""Pages in the browser, for the tests of the page."""
 
 import contextlib
 import os
@@ -6,19 +6,6 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from browsing import started
-
-
-@pytest.fixture(scope="session")
-def browser() -> Iterator[Any]:
-    playwright = pytest.importorskip("playwright.sync_api", reason="Playwright is not installed: the extra browser")
-    with playwright.sync_playwright() as driver:
-        try:
-            found = started(driver)
-        except playwright.Error as error:
-            pytest.skip(f"no Chromium can be started: {error}")
-        yield found
-        found.close()
 
 
 @pytest.fixture

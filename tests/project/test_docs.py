@@ -16,6 +16,7 @@ import subprocess
 import sys
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import pytest
 from helpers import installed
@@ -246,11 +247,8 @@ def test_the_site_is_built_without_a_warning_and_describes_every_public_name(tmp
 
 
 @pytest.mark.slow
-def test_no_line_of_the_site_is_cut_off_in_a_narrow_window(tmp_path: Path) -> None:
+def test_no_line_of_the_site_is_cut_off_in_a_narrow_window(tmp_path: Path, browser: Any) -> None:
     pytest.importorskip("furo", reason='needs pip install -e ".[docs]"')
-    playwright = pytest.importorskip("playwright.sync_api", reason="Playwright is not installed: the extra browser")
-    from explore.browsing import started
-
     static = str(ROOT / "docs" / "_static")
     settings = {"html_theme": "furo", "html_static_path": [static], "html_css_files": ["tinycnn.css"]}
     (tmp_path / "conf.py").write_text("".join(f"{name} = {value!r}\n" for name, value in settings.items()), "utf-8")
@@ -258,18 +256,18 @@ def test_no_line_of_the_site_is_cut_off_in_a_narrow_window(tmp_path: Path) -> No
     (tmp_path / "index.rst").write_text(text, "utf-8")
     command = ["-m", "sphinx", "-q", "-W", "-b", "html", str(tmp_path), str(tmp_path / "html")]
     subprocess.run([sys.executable, *command], check=True)
-    with playwright.sync_playwright() as driver:
-        try:
-            browser = started(driver)
-        except playwright.Error as error:
-            pytest.skip(f"no Chromium can be started: {error}")
-        page = browser.new_page()
-        page.goto((tmp_path / "html" / "index.html").as_uri())
-        for width in (390, 768, 1000, 1020, 1100, 1200, 1320, 1440):
-            page.set_viewport_size({"width": width, "height": 900})
-            right = page.evaluate("document.querySelector('article').getBoundingClientRect().right")
-            assert 0 < right <= width, f"at a width of {width}, text reaches to {right}"
-        browser.close()
+    page = browser.new_page()
+    page.goto((tmp_path / "html" / "index.html").as_uri())
+    for width in (390, 768, 1000, 1020, 1100, 1200, 1320, 1440):
+        page.set_viewport_size({"width": width, "height": 900})
+        right = page.evaluate("document.querySelector('article').getBoundingClientRect().right")
+        assert 0 < right <= width, f"at a width of {width}, text reaches to {right}"
+
+
+def test_only_the_fixture_starts_a_browser() -> None:
+    """A second start of Playwright fails while the first one runs, in whatever order the tests come."""
+    for path in (ROOT / "tests").rglob("test_*.py"):
+        assert not re.search(r"sync_playwright\(\)", path.read_text("utf-8")), f"{path}: use browser"
 
 
 def named(path: str) -> object:

@@ -1,4 +1,4 @@
-"""How a browser for the tests of the page is started."""
+"""How a browser for the tests of pages is started."""
 
 import os
 import shutil
