@@ -170,6 +170,15 @@ def _normed(*filters: int) -> list[Layer]:
     return [layer for count in filters for layer in normed(count)]
 
 
+def _shortened(augment: Augmentation, **changes: Any) -> Answer:
+    """Return the recipe of ``cifar10_fast`` or ``fashion_fast`` in ten epochs, with one change."""
+    return Answer({"epochs": 10, "schedule": OneCycle(0.005, 11, 0.25), "augment": augment, **changes})
+
+
+#: An optimizer that also lets the weights decay; a step takes this times the learning rate off them.
+_DECAY: dict[str, Any] = {"optimizer": "AdamW", "optimizer_config": {"learning_rate": 0.001, "weight_decay": 0.05}}
+
+
 _LIMIT = math.sqrt(6 / (9 + 9))
 QUESTIONS = {
     "ladder_02": Question(
@@ -206,6 +215,25 @@ QUESTIONS = {
             "weights averaged over the last steps": Answer(decay=0.998),
         },
         held_out=10_000,
+    ),
+    "cifar10_fast": Question(
+        "In a quarter of the epochs",
+        1,
+        {
+            "Adam": _shortened(Augmentation(shift=0.125, flip=True, cutout=0.25)),
+            "Adam, and weights that decay": _shortened(Augmentation(shift=0.125, flip=True, cutout=0.25), **_DECAY),
+            "Adam, no square cut out": _shortened(Augmentation(shift=0.125, flip=True)),
+        },
+    ),
+    "fashion_fast": Question(
+        "In a fifth of the epochs",
+        2,
+        {
+            "Adam": _shortened(Augmentation(shift=0.08, flip=True, cutout=0.25)),
+            "Adam, and weights that decay": _shortened(Augmentation(shift=0.08, flip=True, cutout=0.25), **_DECAY),
+            "Adam, no square cut out": _shortened(Augmentation(shift=0.08, flip=True)),
+            "Adam, images mirrored, not shifted, no square cut out": _shortened(Augmentation(flip=True)),
+        },
     ),
     "mnist_cnn": Question(
         "Learning rate and augmentation",
