@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+import re
 import signal
 import sys
 from collections.abc import Callable, Generator, Iterator
@@ -89,7 +90,7 @@ def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
     nothing may run beside them.
     """
     files_only = all(Path(argument.partition("::")[0]).is_file() for argument in config.args)
-    counts_time = "slow" in config.option.markexpr.replace("not slow", "")
+    counts_time = {"slow", "timed"} & set(re.findall(r"(?<!not )\b\w+", config.option.markexpr))
     return 0 if files_only or counts_time else min(cores(), 4)
 
 

@@ -267,6 +267,7 @@ def test_a_network_that_gives_no_classes_is_refused():
 
 
 @pytest.mark.slow
+@pytest.mark.timed
 def test_a_stroke_is_answered_within_16_milliseconds():
     """95 of 100 are, in the best of three rounds: what else the machine does is not what is measured."""
     fast = pictures.FastAnswers(Session(tinycnn.models.build("ladder_10")))

@@ -283,6 +283,7 @@ def test_everything_changes_while_it_trains_and_comes_back(page: Any, name: str)
         page.goto("about:blank")
 
 
+@pytest.mark.timed
 def test_the_first_map_comes_within_a_second(page: Any, open_page: Any) -> None:
     """Counted from the opening of the address to the first map, on a server that has computed a pass before."""
     session = session_of("one channel")
