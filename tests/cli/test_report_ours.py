@@ -69,6 +69,12 @@ def test_every_change_stands_beside_the_recipe() -> None:
     assert "| no augmentation | 1 | 97.00 | -1.50 |" in text
     assert "| x |" not in text
     assert "chosen on images held out" in text
+    golf, fast = text.split("## CIFAR-10")
+    assert "no augmentation" in golf
+    assert "no augmentation" not in fast
+    golf, fast = text_of({}, [record | {"name": "cifar10_fast"}]).split("## CIFAR-10")
+    assert "no augmentation" not in golf
+    assert "no augmentation" in fast
     assert "not been compared yet and may change" in text_of({})
     other = record | {"name": "ladder_02"}
     assert "no augmentation" not in text_of({}, [other])

@@ -76,9 +76,12 @@ def blocks(found: Records, compared: Sequence[Record] = ()) -> list[Block]:
         ),
         Heading(2, "Parameter golf on MNIST"),
         *_golf(found, own),
-        *_road(tried),
+        Heading(3, "What each idea brings"),
+        *_road([record for record in tried if record["name"] in _GOLF]),
         Heading(2, "CIFAR-10 and Fashion-MNIST on a laptop"),
         *_fast(found, own),
+        Heading(3, "What was compared"),
+        *_road([record for record in tried if record["name"] in _FAST]),
         Heading(2, "How it was made"),
         *page.origin(own),
     ]
@@ -182,16 +185,15 @@ def _in_words(layer: Layer) -> str:
 
 def _road(tried: Sequence[Record]) -> list[Block]:
     """Return what each idea brought on held-out images."""
-    shown: list[Block] = [Heading(3, "What each idea brings")]
     if not tried:
-        return [*shown, Text("Nothing has been compared yet.")]
-    shown.append(
+        return [Text("Nothing has been compared yet.")]
+    shown: list[Block] = [
         Text(
-            "The first row of each table is the recipe, the others are the recipe with one change. All were trained "
-            "without the last training images and tested on these, with seeds that the results do not have. "
-            "`python benchmarks/choices.py NAME` repeats a table."
+            "The first row of a table is the recipe, in as many epochs as the table says; the others are that with one "
+            "change. All were trained without the last training images and tested on these, with seeds that the "
+            "results do not have. `python benchmarks/choices.py NAME` repeats a table."
         )
-    )
+    ]
     for record in tried:
         last_ones = {title: [curve[-1] for curve in runs.values()] for title, runs in record["answers"].items() if runs}
         recipe = fmean(next(iter(last_ones.values())))
