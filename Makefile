@@ -92,6 +92,7 @@ bench:  ## Measure and record all benchmarks, and update the pages; needs pip in
 	$(PYTHON) benchmarks/together.py --save
 	$(PYTHON) benchmarks/chunks.py --save
 	$(PYTHON) benchmarks/thread_layers.py --save
+	$(PYTHON) benchmarks/epochs.py --save
 	$(PYTHON) benchmarks/distributed.py --save
 	$(PYTHON) benchmarks/speedrun.py --save
 	$(PYTHON) benchmarks/report.py

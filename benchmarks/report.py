@@ -17,6 +17,7 @@ from pathlib import Path
 import chunks
 import compare
 import distributed
+import epochs
 import figures
 import memory
 import record
@@ -37,6 +38,7 @@ TABLES = {
     **dict.fromkeys(compare.MODES, compare.tables),
     "chunks": chunks.tables,
     "distributed": distributed.tables,
+    "epochs": epochs.tables,
     "kernels": kernels.tables,
     "memory": memory.tables,
     "scaling": scaling.tables,

@@ -74,6 +74,21 @@ def test_kinds_of_threads_are_measured_in_turn_and_one_that_is_missing_is_named(
     assert "| workqueue |" in printed
 
 
+def test_an_epoch_is_measured_behind_the_first_one_and_multiplied(module) -> None:
+    rng = np.random.default_rng(0)
+    images, classes = rng.random((64, 28, 28, 1), np.float32), rng.integers(0, 10, 64)
+    data = Data("mnist", "MNIST", tuple("0123456789"), images, classes, images[:8], classes[:8])
+    epochs = module("epochs")
+    found = epochs.measure("ladder_09", data, rounds=2)
+    assert len(found["seconds"]) == len(found["train_seconds"]) == 2
+    assert all(0 < train < whole for train, whole in zip(found["train_seconds"], found["seconds"], strict=True))
+    table = epochs.tables({"results": [found | {"seconds": [59.0, 60.0, 64.0], "train_seconds": [32.0]}]})
+    assert "| ladder_09 | 60.0 s (59.0 to 64.0) |                 2 |     10 |       10.0 min |" in table
+    assert "target" not in table
+    late = epochs.tables({"results": [found | {"name": "cifar10_cnn", "epochs": 100, "seconds": [31.0]}]})
+    assert "missed" in late
+
+
 @pytest.mark.slow
 def test_a_comparison_keeps_every_time_and_names_who_is_missing(tmp_path: Path) -> None:
     # ONNX Runtime is not installed, or if it is, cannot train.
