@@ -364,6 +364,53 @@ def test_the_terms_of_a_sum_have_their_names(tmp_path: Path, open_page: Any, pag
     assert "The sum of the 3 terms: " in page.locator(".panel .steps").inner_text()
 
 
+#: A mistake in one of several sums, what is said of it, and what a map or a choice of the page is opened at.
+ONE_OF_SUMS = [
+    (
+        Planted("chapter09", "sgd_momentum", "- rate * dw\n", "+ rate * dw\n"),
+        "With the other sign of dw, it would be ",
+        ("[data-map=before] figcaption", "input: channel 2"),
+    ),
+    (
+        Planted("chapter01", "conv2d", "rows, columns] @ w[p, q]", "rows, columns, :1] @ w[p, q, :1]"),
+        "Without channel 1, it would be ",
+        (".panel .choice option:checked", "channel 1: "),
+    ),
+    (
+        Planted("chapter01", "conv2d", "return y\n", "return y + b\n"),
+        "With the bias twice, it would be ",
+        (".panel h3", "How this number came about"),
+    ),
+    (
+        Planted("chapter03", "conv2d_dx", "+= dy @ w[p, q].T", "+= dy[..., :1] @ w[p, q, :, :1].T"),
+        "Without filter 1, it would be ",
+        (".panel .choice option:checked", "filter 1: "),
+    ),
+    (
+        Planted("chapter07", "batchnorm_dx", "return gamma / std * (dy - dbeta / M - ", "return gamma / std * (dy - "),
+        "Without the part through the mean, it would be ",
+        (".panel .choice option:checked", "through the mean"),
+    ),
+]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("planted", "says", "opened"), ONE_OF_SUMS, ids=lambda one: getattr(one, "name", ""))
+def test_the_page_opens_at_the_sum_that_is_wrong_and_says_what_gives_the_number(
+    planted: Planted, says: str, opened: tuple[str, str], tmp_path: Path, open_page: Any, page: Any
+) -> None:
+    """It opened at the first of the sums, whichever of them was wrong."""
+    found = graded(planted, tmp_path)
+    shown = found.shown()
+    open_page(shown.session, shown.where)
+    page.wait_for_selector(".panel .steps .error")
+    [mark] = page.locator(".panel .steps .error").all_inner_texts()
+    assert says in mark
+    assert float(numbers_in(mark)[-1]) == pytest.approx(number_of(found), rel=1e-9)
+    selector, text = opened
+    assert page.locator(selector).first.inner_text().startswith(text)
+
+
 @pytest.mark.slow
 def test_the_gradient_of_the_loss_is_told_from_the_probability_on(tmp_path: Path, open_page: Any, page: Any) -> None:
     """The learner's own number stood there as what the gradient comes from."""

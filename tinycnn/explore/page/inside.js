@@ -7,7 +7,7 @@ import { amount, keepFocus, make, number, put, short, times } from "./dom.js";
 import { asMark, seenInImage, seenInInput } from "./field.js";
 import { isHidden, keyOf, predicting } from "./guess.js";
 import { MapView, asImage, extent, photograph, picture, placeOf, scheme } from "./maps.js";
-import { explanationView, lossGradientView, makerOf, openedPart } from "./numbers.js";
+import { explanationView, lossGradientView, makerOf, openedPart, suspectedPart } from "./numbers.js";
 import { indexAt, offset, valueAt } from "./safetensors.js";
 import { unsettled } from "./settling.js";
 import { chosenIn, gradientOptions, layerNumber, layerPass, within } from "./selection.js";
@@ -125,7 +125,8 @@ export function mount(section, app) {
       say(isHidden(app, keyOf(app, n, name)) ? `${name} is hidden: what do you expect?` : `${name} = ${number(valueAt(chosenArray(), index), chosenArray().data)}`);
     }
 
-    const openedNumber = () => Number(state.get("part")) || 0;
+    const openedNumber = (found) =>
+      (state.get("part") === "" ? suspectedPart(found, layer, chosenArray().data) : Number(state.get("part")) || 0);
 
     const nameAt = (index) => `${backward ? "dx" : "y"}(${index.join(", ")})`;
 
@@ -144,7 +145,7 @@ export function mount(section, app) {
       const cell = [Math.floor(place / channels / columns), Math.floor(place / channels) % columns];
       (backward ? before : after).isSecret = isHidden(app, keyOf(app, n, nameAt(index)));
       const found = (backward ? explainInputGradient : explain)(layer, arrays, index, gradientOptions(app, n));
-      const source = openedPart(found, openedNumber())[1]?.terms.find((term) => term.from)?.from ?? found.sources?.[0];
+      const source = openedPart(found, openedNumber(found))[1]?.terms.find((term) => term.from)?.from ?? found.sources?.[0];
       const other = source?.length === 3 ? source[2] : 0;
       if (backward) {
         show(before, arrays.dx, channel, cell);
@@ -225,7 +226,7 @@ export function mount(section, app) {
       const { data } = chosenArray();
       const options = {
         layer, data, name, who: makerOf(app.network), channels: backward ? null : app.network.case?.channels,
-        part: openedNumber(), setPart: (part) => state.set({ part }), say,
+        part: openedNumber(found), setPart: (part) => state.set({ part }), say,
       };
       const again = () => update(arrays);
       const view = predicting(app, { key: keyOf(app, n, name), name, value: valueAt(chosenArray(), index), data },

@@ -109,7 +109,7 @@ function particular(found, layer, data) {
 }
 
 /** Return what happens after the products: the sums, the bias, the activation; and a mark behind each that is wrong. */
-function steps(found, layer, data, who) {
+function steps(found, layer, data, who, channels) {
   const items = [...particular(found, layer, data), ...marksOfParticulars(found, data, who)];
   const parts = found.parts ?? [];
   const count = parts.flatMap((one) => one.terms).length;
@@ -120,7 +120,7 @@ function steps(found, layer, data, who) {
   }
   if (found.penalty) items.push(`plus the penalty's slope ${short(found.penalty, false)}`);
   if (found.only) items.push(`These are the terms of ${found.only}; the number is the sum over the whole batch`);
-  if (isWrong(found, data) && !wrongStatistics(found, data).length) items.push(markOfSum(found, layer, data, who));
+  if (isWrong(found, data) && !wrongStatistics(found, data).length) items.push(markOfSum(found, layer, data, who, channels));
   if (found.z !== null && found.z !== undefined) items.push(`The value before the activation: z = ${number(found.z, data)}`);
   if (found.activation) items.push(...stepsOfActivation(found.activation, data, who));
   return make("ol", { class: "steps" }, items.map((item) => make("li", {}, item)));
@@ -150,6 +150,22 @@ function toCome(found, layer, data) {
 export function openedPart(found, part) {
   const parts = (found.parts ?? []).filter((one) => one.terms.length);
   return [parts, parts[Math.max(0, Math.min(parts.length - 1, part))]];
+}
+
+/**
+ * Return which sum of an explanation is opened first, if nobody has chosen one: of a number that is wrong, the one that
+ * it went wrong at; if that cannot be told, the one whose numbers could make the largest product. Otherwise the first.
+ */
+export function suspectedPart(found, layer, data) {
+  if (!isWrong(found, data)) return 0;
+  const reaches = openedPart(found, 0)[0].map(reachOf);
+  return slipOf(found, layer, data)?.part ?? Math.max(0, reaches.indexOf(Math.max(...reaches)));
+}
+
+/** Return the largest product that the numbers of a sum could make, whichever of them were multiplied. */
+function reachOf({ terms }) {
+  const most = (numberOf) => Math.max(...terms.map((term) => Math.abs(numberOf(term))));
+  return most(({ x, dz, dy }) => x ?? dz ?? dy) * most(({ factor, dz, dy }) => factor ?? dz ?? dy);
 }
 
 /** Return sums of one term each as one sum whose terms have the names of their channels; null if they are others. */
@@ -185,7 +201,7 @@ export function explanationView(found, { layer, data, name, who, channels = null
     return box;
   }
   if (found.activation?.terms) box.append(make("div", { class: "softmax" }, listOf({ title: "softmax", terms: found.activation.terms }, data, true, say)));
-  box.append(steps(found, layer, data, who));
+  box.append(steps(found, layer, data, who, named && channels));
   if (isApart(found.rounding) && !isWrong(found, data)) {
     box.append(make("p", { class: "remark" }, `The sum as shown, in double precision, and this number differ by ${short(found.rounding)}. `
       + "This is rounding: a network adds in its own precision and order."));
@@ -238,8 +254,36 @@ function marksOfParticulars(found, data, who) {
   return [...marks, mark(`${who} takes tap ${found.tap}${stands}; tap ${found.first}, at (${found.winner.join(", ")}), is right.`)];
 }
 
+/** What can happen to one of the numbers that are added, and what that adds to the sum, as a multiple of the number. */
+const SLIPS = [
+  [(name) => `Without ${name}`, -1], [(name) => `With the other sign of ${name}`, -2], [(name) => `With ${name} twice`, 1],
+];
+
+/**
+ * Return what, if it happened to one of the sums or to the bias, gives a number that is wrong: {part, text}, with the
+ * place of the sum; null if there is no such thing, or several.
+ */
+function slipOf(found, layer, data, channels) {
+  const [parts] = openedPart(found, 0);
+  const named = parts.length > 1 ? parts.map((one, at) => ({ part: at, name: nameOf(one, channels), amount: one.sum })) : [];
+  const added = [...named, ...(found.bias ? [{ part: null, name: addedIn(layer), amount: found.bias }] : [])];
+  const size = sizeOf(found);
+  for (const [text, times] of SLIPS) {
+    const fitting = added.filter(({ amount }) => isMore(amount, size, data) && !isMore(found.rounding - times * amount, size, data));
+    if (fitting.length === 1) return { part: fitting[0].part, text: text(fitting[0].name) };
+  }
+  return null;
+}
+
+/** Return what one of several sums is called within a sentence. */
+function nameOf({ title, channel }, channels) {
+  if (channels?.length) return channels[channel];
+  const [brief] = title.split(":");
+  return brief.startsWith("through") ? `the part ${brief}` : brief;
+}
+
 /** Return the mark of a number that is not the sum of its terms. */
-function markOfSum(found, layer, data, who) {
+function markOfSum(found, layer, data, who, channels) {
   const got = found.z ?? found.y ?? found.value;
   const right = number(found.sum + (found.bias ?? 0) + (found.penalty ?? 0), data);
   const count = (found.parts ?? []).flatMap((one) => one.terms).length;
@@ -247,7 +291,8 @@ function markOfSum(found, layer, data, who) {
   const is = isMaximum(layer) && "winner" in found ? `the largest number of the window is ${right}`
     : !Number.isFinite(got) || !count ? `${right} is right`
       : count === 1 && !added ? `the product is ${right}` : `the ${count === 1 ? "product" : "terms"}${added} add up to ${right}`;
-  return mark(`${who} gives ${number(got, data)}; ${is}.`);
+  const slip = isMaximum(layer) ? null : slipOf(found, layer, data, channels);
+  return mark(`${who} gives ${number(got, data)}; ${is}.${slip ? ` ${slip.text}, it would be ${number(got, data)}.` : ""}`);
 }
 
 /** Return what is added to the sum of the products. */
