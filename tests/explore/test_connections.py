@@ -162,6 +162,7 @@ PATHS = [
     "/api/trace",
     "/api/trace/{}/layer/{}",
     "/api/trace/{}/layer/{}/check",
+    "/api/trace/{}/image/{}",
     "/api/slope",
     "/api/kernels",
     "/api/pictures",

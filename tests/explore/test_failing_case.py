@@ -122,6 +122,17 @@ def test_the_session_has_the_learners_number_where_the_address_leads(planted: Pl
     assert all(entry["equal"] for entry in compared(right.session, right.where))
 
 
+def test_a_wrong_number_that_others_are_computed_from_is_the_one_that_is_told(tmp_path: Path) -> None:
+    """Adam's w is wrong if its m is, and it was w that was told and shown, beside the right m."""
+    found = graded(
+        Planted("chapter09", "adam", "    m = beta_1 * m + (1 - beta_1) * dw", "    m = beta_1 * m", 1), tmp_path
+    )
+    assert any(
+        line.startswith("m[") and " is right" in line for text in found.outcome.lines for line in text.split("\n")
+    )
+    assert found.shown().text.startswith("The page shows m[")
+
+
 def test_the_learners_function_gets_all_images_whichever_is_looked_at(tmp_path: Path) -> None:
     planted = Planted("chapter01", "conv2d", "N, H, W, _ = x.shape", "xpad[1:], (N, H, W, _) = 0, x.shape")
     found = graded(planted, tmp_path)
@@ -133,6 +144,8 @@ def test_the_learners_function_gets_all_images_whichever_is_looked_at(tmp_path: 
     seen = page.session.seen(description["trace"])
     assert seen.place == 1
     np.testing.assert_array_equal(arrays["x"], found.outcome.case.arguments["x"][1])
+    for number, image in enumerate(found.outcome.case.arguments["x"]):
+        np.testing.assert_array_equal(page.session.image_of(description["trace"], number)[1]["x"], image)
 
 
 def test_images_are_found_in_which_the_given_pixels_win() -> None:
@@ -309,9 +322,8 @@ def test_the_page_marks_the_learners_number_and_nothing_of_the_solutions(
     assert not page.locator("#controls", has_text="Loss for").count()  # each image of the case has its own
 
 
-#: What is marked in the table of *Your kernels*, or by a measured slope: one image of several adds a part of a
-#: gradient, and there are no terms for a softmax's.
-MARKED_OTHERWISE = ("conv2d_dw", "cross_entropy", "cross_entropy_of_shares", "softmax_dx")
+#: What is marked in the table of *Your kernels*, or by a measured slope: there are no terms for a softmax's gradient.
+MARKED_OTHERWISE = ("cross_entropy", "cross_entropy_of_shares", "softmax_dx")
 
 
 @pytest.mark.slow
@@ -367,9 +379,9 @@ def test_the_terms_of_a_sum_have_their_names(tmp_path: Path, open_page: Any, pag
 #: A mistake in one of several sums, what is said of it, and what a map or a choice of the page is opened at.
 ONE_OF_SUMS = [
     (
-        Planted("chapter09", "sgd_momentum", "- rate * dw\n", "+ rate * dw\n"),
+        Planted("chapter09", "sgd_momentum", "- rate * dw\n", "+ rate * dw\n", 1),
         "With the other sign of dw, it would be ",
-        ("[data-map=before] figcaption", "input: channel 2"),
+        ("[data-map=before] figcaption", "input: channel 1"),
     ),
     (
         Planted("chapter01", "conv2d", "rows, columns] @ w[p, q]", "rows, columns, :1] @ w[p, q, :1]"),
@@ -409,6 +421,40 @@ def test_the_page_opens_at_the_sum_that_is_wrong_and_says_what_gives_the_number(
     assert float(numbers_in(mark)[-1]) == pytest.approx(number_of(found), rel=1e-9)
     selector, text = opened
     assert page.locator(selector).first.inner_text().startswith(text)
+
+
+@pytest.mark.slow
+def test_the_terms_of_all_images_add_up_to_a_weights_gradient(tmp_path: Path, open_page: Any, page: Any) -> None:
+    """There were those of one image, and of the others nothing was said but that there are some."""
+    found = graded(Planted("chapter03", "conv2d_dw", "dw[p, q] = met.T @ dy.reshape(-1, F)", ONLY_THE_FIRST), tmp_path)
+    arguments, (p, q, c, f) = found.outcome.case.arguments, found.outcome.place
+    alone = [
+        found.exercise.right(**arguments | {name: arguments[name][n : n + 1] for name in ("dy", "x")})[p, q, c, f]
+        for n in range(len(arguments["x"]))
+    ]
+    largest, count = int(np.abs(alone).argmax()), len(alone)
+    assert largest > 0
+    shown = found.shown()
+    open_page(shown.session, shown.where)
+    page.wait_for_selector(".weights .steps .error")
+    assert page.locator("#controls input[type=number]").input_value() == str(largest)
+    steps = page.locator(".weights .steps").inner_text().replace("\u2212", "-")
+    for said, expected in (
+        (rf"Image {largest} is one of {count} images; its terms add up to (\S+)", alone[largest]),
+        (rf"The terms of the {count} images together add up to (\S+)", sum(alone)),
+        (r"Your conv2d_dw \(chapter03.py\) gives (\S+);", number_of(found)),
+        (rf"; the terms of the {count} images add up to (\S+)\. Without image {largest}", sum(alone)),
+    ):
+        [number] = re.findall(said, steps)
+        assert float(number) == pytest.approx(float(expected), rel=1e-9), said
+    sums = page.locator(".weights .choice", has_text=f"One of {count} sums").locator("select")
+    sums.select_option(label=f"image 0, dz \u00d7 x: {alone[0]:g}")
+    page.locator(".weights .steps", has_text=f"Image 0 is one of {count} images").wait_for()
+    assert page.locator("#controls input[type=number]").input_value() == "0"
+
+
+#: A gradient that collects the terms of the first image alone.
+ONLY_THE_FIRST = "dw[p, q] = met[: OH * OW].T @ dy[:1].reshape(-1, F)"
 
 
 @pytest.mark.slow

@@ -112,6 +112,9 @@ def test_bad_requests_are_answered_with_a_reason(client: Client, body: object, s
 def test_what_is_not_there_is_not_found(client: Client) -> None:
     assert "no image" in client.error("/api/trace", {"image": "test-99"}, 404)
     assert "choose the image again" in client.error("/api/trace/999/layer/0", status=404)
+    assert "choose the image again" in client.error("/api/trace/999/image/0", status=404)
+    description, _ = client.arrays("/api/trace", {"image": "test-1"})
+    assert "no image 1 in this pass" in client.error(f"/api/trace/{description['trace']}/image/1", status=404)
 
 
 def head_of_a_request(client: Client, length: int) -> bytes:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from ..core.types import Array
 from ..course.judging import index_text
 from ._own_result import adapter
 from ._stand_ins import STAND_INS, StandIn
@@ -103,6 +104,7 @@ def _where(stand_in: StandIn, model: Any, number: int) -> str:
     about = f"&layer=0&hide={_HIDDEN}{'&mode=training' if stand_in.training else ''}"
     if part == "losses":
         return f"image=test-{number}&view=kernels&compare=1"
+    n: Any
     if part == "statistics":
         x = stand_in.x[..., number]
         n, *at = np.unravel_index(int(abs(x - x.mean()).argmax()), x.shape)
@@ -113,7 +115,14 @@ def _where(stand_in: StandIn, model: Any, number: int) -> str:
         way = "&way=backward&seek=gradient" if part == "dx" else "&seek=number"
         return f"image=test-{n}{about}{way}&at={_text(at)}"
     index = np.unravel_index(number, first.params[part].value.shape)
-    return f"image=test-0{about}&way=backward&seek=weights&weight={part}:{_text(index)}"
+    n = _most(stand_in.x, stand_in.dy)
+    return f"image=test-{n}{about}&way=backward&seek=weights&weight={part}:{_text(index)}"
+
+
+def _most(x: Array, dy: Array | None) -> int:
+    """Return which image can add most to the gradient of a parameter."""
+    largest = [abs(array).reshape(len(x), -1).max(axis=1) for array in (x, np.ones_like(x) if dy is None else dy)]
+    return int((largest[0] * largest[1]).argmax())
 
 
 def _text(index: Any) -> str:

@@ -76,6 +76,8 @@ class Result(NamedTuple):
         The words that it may be.
     dtype : str
         What an array consists of: ``float64``, or ``int64`` for places and labels.
+    computed_from : tuple of str
+        The other results of the function that it is computed from, which make it wrong if they are wrong.
     """
 
     name: str
@@ -83,6 +85,7 @@ class Result(NamedTuple):
     kind: str = "whole"
     words: tuple[str, ...] = ()
     dtype: str = "float64"
+    computed_from: tuple[str, ...] = ()
 
 
 class Misreading(NamedTuple):

@@ -140,7 +140,10 @@ def _problem_of_error(name: str, details: dict[str, Any], lines: Sequence[str]) 
 def problem_of_result(
     name: str, results: Sequence[Result], case: Case, answer: Answer, expected: Any, tolerance: float
 ) -> Problem | None:
-    """Return the first thing that is wrong with what a function returned, or None if all of it is right."""
+    """Return the first thing that is wrong with what a function returned, or None if all of it is right.
+
+    Of a wrong result that is computed from another wrong one, it is that other one.
+    """
     got = answer.details["result"]
     changed = _changed(name, case, answer)
     if len(results) == 1:
@@ -152,7 +155,16 @@ def problem_of_result(
         _problem_of_one(name, number, results, got[number], expected[number], tolerance)
         for number in range(len(results))
     )
-    return changed or next((problem for problem in every if problem is not None), None)
+    return changed or _cause([problem for problem in every if problem is not None], results)
+
+
+def _cause(problems: Sequence[Problem], results: Sequence[Result]) -> Problem | None:
+    """Return the first of several problems, or one of the numbers that those of the first are computed from."""
+    if not problems:
+        return None
+    first = problems[0]
+    causes = [one for one in problems[1:] if results[one.result].name in results[first.result].computed_from]
+    return causes[0] if causes and first.kind in ("value", "nan") else first
 
 
 def _changed(name: str, case: Case, answer: Answer) -> Problem | None:

@@ -133,13 +133,13 @@ def whole_number(value: Any, name: str, least: int, below: int) -> int:
     return number
 
 
-def trace_and_layer(request: Request) -> tuple[int, int]:
-    """Return the numbers of a pass and of a layer in the path of a request.
+def trace_and(what: str, request: Request) -> tuple[int, int]:
+    """Return the numbers of a pass and of a layer, or of what else is named, in the path of a request.
 
     Raises
     ------
     RefusedError
         If they are no numbers, or have more digits than any can have.
     """
-    trace, layer = (whole_number(request.path_params[name], name, 0, 2**31) for name in ("trace", "layer"))
-    return trace, layer
+    trace, number = (whole_number(request.path_params[name], name, 0, 2**31) for name in ("trace", what))
+    return trace, number

@@ -8,7 +8,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from .answering import RefusedError, answered, as_json, read_json, trace_and_layer, whole_number
+from .answering import RefusedError, answered, as_json, read_json, trace_and, whole_number
 from .layer_check import check_layer
 from .session import Session
 from .slopes import NumericalSlopes
@@ -51,7 +51,7 @@ def routes(session: Session) -> list[Route]:
 
     @answered
     async def ask_check(request: Request) -> Response:
-        return as_json(await run_in_threadpool(check, *trace_and_layer(request)))
+        return as_json(await run_in_threadpool(check, *trace_and("layer", request)))
 
     return [
         Route("/api/slope", ask_slope, methods=["POST"]),

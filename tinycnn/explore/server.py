@@ -16,7 +16,7 @@ from starlette.routing import Route
 
 from ..core.printing import say
 from . import routes_gradients, routes_kernels, routes_pictures, routes_training
-from .answering import answered, as_json, packed, read_json, trace_and_layer, whole_number
+from .answering import answered, as_json, packed, read_json, trace_and, whole_number
 from .guard import Guard
 from .pictures import as_bytes
 from .preparing import Preparation
@@ -62,7 +62,11 @@ def application(session: Session, training: Training) -> Starlette:
 
     @answered
     async def layer(request: Request) -> Response:
-        return packed(*await run_in_threadpool(session.layer, *trace_and_layer(request)))
+        return packed(*await run_in_threadpool(session.layer, *trace_and("layer", request)))
+
+    @answered
+    async def image(request: Request) -> Response:
+        return packed(*await run_in_threadpool(session.image_of, *trace_and("image", request)))
 
     return Starlette(
         routes=[
@@ -71,6 +75,7 @@ def application(session: Session, training: Training) -> Starlette:
             Route("/api/images/{which}", images),
             Route("/api/trace", trace, methods=["POST"]),
             Route("/api/trace/{trace}/layer/{layer}", layer),
+            Route("/api/trace/{trace}/image/{image}", image),
             *routes_gradients.routes(session),
             *routes_kernels.routes(session),
             *routes_pictures.routes(session),

@@ -307,6 +307,19 @@ class Session:
             raise KeyError("this pass is not kept any more; choose the image again")
         return self._seen[trace]
 
+    def image_of(self, trace: int, place: int) -> tuple[dict[str, Any], dict[str, Array]]:
+        """Return the arrays of an image of a pass, as :meth:`trace` returns those of the one that is looked at.
+
+        Raises
+        ------
+        KeyError
+            If the pass is not kept any more, or has no such image.
+        """
+        seen = self.seen(trace)
+        if not 0 <= place < len(seen.x):
+            raise KeyError(f"there is no image {place} in this pass; they are numbered from 0 to {len(seen.x) - 1}")
+        return {"trace": trace, "image": place}, protocol.of_trace(seen.trace, place)
+
     def layer(self, trace: int, number: int) -> tuple[dict[str, Any], dict[str, Array]]:
         """Return what a layer held in a pass: parameters, buffers, and the gradients of parameters."""
         seen = self.seen(trace)

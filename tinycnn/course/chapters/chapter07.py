@@ -130,7 +130,11 @@ def _sample_variance(x: Array, mean: Array, axes: tuple[int, ...]) -> Array:
 FORWARD = Exercise(
     name="batchnorm_forward",
     right=right_forward,
-    results=(Result("y", IMAGES), Result("mean", ("C",)), Result("variance", ("C",))),
+    results=(
+        Result("y", IMAGES, computed_from=("mean", "variance")),
+        Result("mean", ("C",)),
+        Result("variance", ("C",)),
+    ),
     phases=phases_with_hard_cases(_hard_forward(), _forward),
     misreadings=(
         Misreading(

@@ -146,7 +146,7 @@ def _right_mask(u: Array, rate: float) -> Array:
 FORWARD = Exercise(
     name="dropout_forward",
     right=right_forward,
-    results=(Result("y", BATCH), Result("mask", BATCH)),
+    results=(Result("y", BATCH, computed_from=("mask",)), Result("mask", BATCH)),
     phases=phases_with_hard_cases(HARD_FORWARD, _forward),
     misreadings=(
         Misreading(

@@ -40,7 +40,7 @@ def _sgd(draw: st.DrawFn, fill: Fill) -> dict[str, Any]:
 SGD = Exercise(
     name="sgd_momentum",
     right=right_sgd,
-    results=(Result("w", ROW), Result("v", ROW)),
+    results=(Result("w", ROW, computed_from=("v",)), Result("v", ROW)),
     phases=phases_with_hard_cases(
         [
             _sgd_call(numbers(3), numbers(8), numbers(0), 0.25, 0.0),
@@ -232,7 +232,7 @@ _POWER = "Is a beta multiplied by the step? It is raised to its power: beta**ste
 ADAM = Exercise(
     name="adam",
     right=right_adam,
-    results=(Result("w", ROW), Result("m", ROW), Result("v", ROW)),
+    results=(Result("w", ROW, computed_from=("m", "v")), Result("m", ROW), Result("v", ROW)),
     phases=phases_with_hard_cases(_hard_adam(), _adam),
     misreadings=(
         Misreading(
@@ -378,7 +378,7 @@ def _by_gradient(factor: float) -> Callable[..., Any]:
 ADAMW = Exercise(
     name="adamw",
     right=right_adamw,
-    results=(Result("w", ROW), Result("m", ROW), Result("v", ROW)),
+    results=(Result("w", ROW, computed_from=("m", "v")), Result("m", ROW), Result("v", ROW)),
     phases=phases_with_hard_cases(
         [
             _adamw_call(_adam_call(numbers(8), numbers(0), numbers(0), numbers(0), 1, (0.5, 0.75), 1e-7), 0.5),

@@ -72,13 +72,15 @@ export function mount(section, app) {
   async function drawDetail() {
     const n = layerNumber(app);
     const pass = app.pass;
-    const held = await app.layerArrays(n);
+    const together = way() === "backward" && app.network.whole && pass.description.batch > 1;
+    const images = Array.from({ length: together ? pass.description.batch : 0 }, (_, k) => app.imageArrays(k));
+    const [held, ...others] = await Promise.all([app.layerArrays(n), ...images]);
     if (pass !== app.pass || n !== layerNumber(app)) return;
     const same = current && current.n === n && current.way === way();
     if (!same) current = makeDetail(n);
     keepFocus(detail, () => {
       if (current.element.parentNode !== detail) detail.replaceChildren(current.element); // maps are as large as their place
-      current.update(layerPass(pass, n, held));
+      current.update(layerPass(pass, n, held), others.map((one) => layerPass({ arrays: one }, n, held)));
     });
   }
 
@@ -88,6 +90,7 @@ export function mount(section, app) {
     const backward = way() === "backward";
     const say = app.say;
     let arrays = null;
+    let images = []; // the arrays of each image, if several pass together
     const step = (by) => {
       const target = chosenArray();
       const index = chosenIn(state, target);
@@ -131,8 +134,9 @@ export function mount(section, app) {
     const nameAt = (index) => `${backward ? "dx" : "y"}(${index.join(", ")})`;
 
     /** Show everything for the chosen number. */
-    function update(given) {
+    function update(given, givenImages) {
       arrays = given;
+      images = givenImages;
       const target = chosenArray();
       if (!target) {
         panel.replaceChildren(make("p", { class: "remark" }, "There is no gradient here: nothing before this layer needs one."));
@@ -228,12 +232,12 @@ export function mount(section, app) {
         layer, data, name, who: makerOf(app.network), channels: backward ? null : app.network.case?.channels,
         part: openedNumber(found), setPart: (part) => state.set({ part }), say,
       };
-      const again = () => update(arrays);
+      const again = () => update(arrays, images);
       const view = predicting(app, { key: keyOf(app, n, name), name, value: valueAt(chosenArray(), index), data },
         (stage) => explanationView(found, { ...options, stage }), again);
       const code = codeView(app, layer, "number", backward ? [{ title: name, what: "dx", index }] : numbersOf(layer, index));
       const title = backward ? "The terms that this gradient collects" : "How this number came about";
-      const weights = backward ? weightView(app, n, arrays, again) : null;
+      const weights = backward ? weightView(app, n, arrays, images, again) : null;
       const measured = backward && !isHidden(app, keyOf(app, n, name)) ? measuredByEngine(app, n ? `${n - 1}.y` : "x", index) : "";
       const parts = [make("h3", {}, title), view, isHidden(app, keyOf(app, n, name)) ? "" : ofLoss(index), measured, code];
       // What an address leads to stands first, so that nothing else is read in its place.

@@ -19,4 +19,7 @@ export const live = {
 
   /** Return what a layer holds in a pass, by name. */
   layer: async (trace, layer) => (await arraysOf(api(`/api/trace/${trace}/layer/${layer}`))).arrays,
+
+  /** Return the arrays of one of the images of a pass. */
+  image: async (trace, image) => (await arraysOf(api(`/api/trace/${trace}/image/${image}`))).arrays,
 };

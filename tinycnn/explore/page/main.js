@@ -90,27 +90,32 @@ const app = {
    * If the pass is not kept any more, because another tab or a training has changed the weights, the error is marked
    * with `isOld`: nobody has to be told, because a new pass is asked for.
    */
-  layerArrays(layer) {
-    const { trace } = app.pass.description;
-    const key = `${trace}/${layer}`;
-    if (!held.has(key)) {
-      const found = source.layer(trace, layer);
-      found.catch((error) => {
-        held.delete(key);
-        error.isOld = error.message.includes("not kept any more");
-        if (!error.isOld || renewed === trace || trace !== app.pass.description.trace) return;
-        renewed = trace;
-        app.weightsChanged().catch(app.failed);
-      });
-      held.set(key, found);
-      while (held.size > 24) held.delete(held.keys().next().value);
-    }
-    return held.get(key);
-  },
+  layerArrays: (layer) => heldOf("layer", layer),
+  /** Return the arrays of one of the images of this pass, of those that pass together. */
+  imageArrays: (image) => heldOf("image", image),
 };
 const held = new Map();
 /** The pass in whose place another one was asked for. */
 let renewed = null;
+
+/** Return what `source` has of a part of the pass that is shown; `what` is the name of the function. */
+function heldOf(what, part) {
+  const { trace } = app.pass.description;
+  const key = `${trace}/${what}/${part}`;
+  if (!held.has(key)) {
+    const found = source[what](trace, part);
+    found.catch((error) => {
+      held.delete(key);
+      error.isOld = error.message.includes("not kept any more");
+      if (!error.isOld || renewed === trace || trace !== app.pass.description.trace) return;
+      renewed = trace;
+      app.weightsChanged().catch(app.failed);
+    });
+    held.set(key, found);
+    while (held.size > 24) held.delete(held.keys().next().value);
+  }
+  return held.get(key);
+}
 
 /** In a recording, take the weights of the step of its training that the address names. */
 async function trainedUntil() {

@@ -108,12 +108,17 @@ function particular(found, layer, data) {
   return [];
 }
 
-/** Return what happens after the products: the sums, the bias, the activation; and a mark behind each that is wrong. */
-function steps(found, layer, data, who, channels) {
+/** Return what happens after the products: the sums, the bias, the activation; and a mark behind each that is wrong. `open` is
+ * the sum whose terms are shown. */
+function steps(found, open, { layer, data, who, channels }) {
   const items = [...particular(found, layer, data), ...marksOfParticulars(found, data, who)];
   const parts = found.parts ?? [];
   const count = parts.flatMap((one) => one.terms).length;
-  if (parts.some((one) => one.terms.length > 1) && parts.length > 1) items.push(`The ${parts.length} sums together: ${number(found.sum)}`);
+  if (found.images) {
+    const [image] = open.title.split(",");
+    items.push(`${image[0].toUpperCase()}${image.slice(1)} is one of ${found.images} images; its terms add up to ${number(open.sum)}`,
+      `The terms of the ${found.images} images together add up to ${number(found.sum)}`);
+  } else if (parts.some((one) => one.terms.length > 1) && parts.length > 1) items.push(`The ${parts.length} sums together: ${number(found.sum)}`);
   else if (count > 1 && !isMaximum(layer)) items.push(`The sum of the ${count} terms: ${number(found.sum)}`);
   if (found.bias !== null && found.bias !== undefined) {
     items.push(`plus ${addedIn(layer)} ${number(found.bias, data)}: ${number(found.sum + found.bias)}`);
@@ -201,7 +206,7 @@ export function explanationView(found, { layer, data, name, who, channels = null
     return box;
   }
   if (found.activation?.terms) box.append(make("div", { class: "softmax" }, listOf({ title: "softmax", terms: found.activation.terms }, data, true, say)));
-  box.append(steps(found, layer, data, who, named && channels));
+  box.append(steps(found, open, { layer, data, who, channels: named && channels }));
   if (isApart(found.rounding) && !isWrong(found, data)) {
     box.append(make("p", { class: "remark" }, `The sum as shown, in double precision, and this number differ by ${short(found.rounding)}. `
       + "This is rounding: a network adds in its own precision and order."));
@@ -278,7 +283,7 @@ function slipOf(found, layer, data, channels) {
 /** Return what one of several sums is called within a sentence. */
 function nameOf({ title, channel }, channels) {
   if (channels?.length) return channels[channel];
-  const [brief] = title.split(":");
+  const [brief] = title.split(/[:,]/);
   return brief.startsWith("through") ? `the part ${brief}` : brief;
 }
 
@@ -288,9 +293,10 @@ function markOfSum(found, layer, data, who, channels) {
   const right = number(found.sum + (found.bias ?? 0) + (found.penalty ?? 0), data);
   const count = (found.parts ?? []).flatMap((one) => one.terms).length;
   const added = found.bias ? ` and ${addedIn(layer)}` : found.penalty ? " and the penalty's slope" : "";
+  const of = found.images ? ` of the ${found.images} images` : "";
   const is = isMaximum(layer) && "winner" in found ? `the largest number of the window is ${right}`
     : !Number.isFinite(got) || !count ? `${right} is right`
-      : count === 1 && !added ? `the product is ${right}` : `the ${count === 1 ? "product" : "terms"}${added} add up to ${right}`;
+      : count === 1 && !added ? `the product is ${right}` : `the ${count === 1 ? "product" : "terms"}${of}${added} add up to ${right}`;
   const slip = isMaximum(layer) ? null : slipOf(found, layer, data, channels);
   return mark(`${who} gives ${number(got, data)}; ${is}.${slip ? ` ${slip.text}, it would be ${number(got, data)}.` : ""}`);
 }

@@ -1,6 +1,6 @@
 // The gradient of a parameter: its terms, all places where the weight was used, and the same slope measured.
 
-import { explainWeightGradient } from "./arithmetic/index.js";
+import { explainWeightGradient, explainWeightGradientOfAll } from "./arithmetic/index.js";
 import { codeView } from "./codeview.js";
 import { choice, keepFocus, make, number, short, table, times } from "./dom.js";
 import { isHidden, keyOf, predicting } from "./guess.js";
@@ -58,8 +58,11 @@ function mapOf(app, name, gradient, index, isSecret, set) {
   return map;
 }
 
-/** Return the part of a layer's view that shows a gradient of its parameters; draw() shows it anew. */
-export function weightView(app, n, arrays, draw) {
+/**
+ * Return the part of a layer's view that shows a gradient of its parameters; draw() shows it anew. `images` has the arrays
+ * of each image if several always pass together.
+ */
+export function weightView(app, n, arrays, images, draw) {
   const layer = app.network.layers[n];
   if (!Object.keys(layer.parameters).length) return null;
   const { name, index } = chosenWeight(app.state, layer);
@@ -74,12 +77,16 @@ export function weightView(app, n, arrays, draw) {
   });
   const which = choice("Parameter", Object.entries(layer.parameters).map(([one, about]) => [one, `${one} ${times(about.shape)}`]), name,
     (one) => set(one, layer.parameters[one].shape.map(() => 0)));
-  const found = explainWeightGradient(layer, arrays, name, index, gradientOptions(app, n));
+  const options = gradientOptions(app, n);
+  const found = images.length ? explainWeightGradientOfAll(layer, images, name, index, options)
+    : explainWeightGradient(layer, arrays, name, index, options);
+  const [from, place] = app.state.get("image").split("-");
+  const sums = images.length ? { part: Number(place), setPart: (image) => app.state.set({ image: `${from}-${image}` }) } : {};
   const title = `d_${name}(${index.join(", ")})`;
   const { data } = arrays.w[name];
   const key = keyOf(app, n, title);
   const view = predicting(app, { key, name: title, value: found.value, data },
-    (stage) => explanationView(found, { layer, data, name: title, who: makerOf(app.network), say: app.say, stage }), draw);
+    (stage) => explanationView(found, { layer, data, name: title, who: makerOf(app.network), say: app.say, stage, ...sums }), draw);
   const code = codeView(app, layer, "weight", [
     { title, what: `d_${name}`, index }, { title: `${name}(${index.join(", ")}), the weight`, what: name, index },
   ]);

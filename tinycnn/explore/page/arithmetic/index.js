@@ -5,7 +5,7 @@
  * `tinycnn/explore/protocol.py`; an array is `{shape, data}` without a batch axis.
  */
 export { codeFor, quoted } from "./code.js";
-export { backward, explain, explainInputGradient, explainWeightGradient, forward } from "./layers.js";
+export { backward, explain, explainInputGradient, explainWeightGradient, explainWeightGradientOfAll, forward } from "./layers.js";
 export { matrixOf } from "./matrix.js";
 export { explainLoss, finalActivation, joinedActivation } from "./loss.js";
 export { backpropagate, run } from "./network.js";

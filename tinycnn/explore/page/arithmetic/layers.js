@@ -2,7 +2,7 @@
 import { place, valueAt } from "./arrays.js";
 import { convolution } from "./convolution.js";
 import { dense } from "./dense.js";
-import { explained, unknown } from "./explanation.js";
+import { difference, explained, explainedGradient, unknown } from "./explanation.js";
 import { batchNorm } from "./norm.js";
 import { average, maximum } from "./pooling.js";
 import { dropout, gaussianNoise, rescaling, unchanged, zeroPadding } from "./shapes.js";
@@ -71,4 +71,18 @@ export function explainWeightGradient(layer, arrays, name, index, options = {}) 
   }
   place(arrays.w[name].shape, index);
   return familyOf(layer).weightGradient(layer, arrays, name, index, options);
+}
+
+/**
+ * Return what all images of a batch add to `d_NAME[index]`: the terms of each image are one of the sums. `batch` has the
+ * arrays of each image; `images` of what is returned is how many there are.
+ */
+export function explainWeightGradientOfAll(layer, batch, name, index, options = {}) {
+  const each = batch.map((arrays) => explainWeightGradient(layer, arrays, name, index, { ...options, images: 1 }));
+  const [first] = each;
+  if (first.sum === null) return first;
+  const parts = each.flatMap((one, image) => one.parts.map((sum) => ({ ...sum, title: `image ${image}, ${sum.title}` })));
+  const found = explainedGradient(layer, name, index, parts, first.value);
+  const rounding = first.value === null ? null : difference(first.value, found.sum + (first.penalty ?? 0));
+  return { ...found, penalty: first.penalty, only: null, rounding, images: batch.length };
 }
