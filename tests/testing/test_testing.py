@@ -190,6 +190,22 @@ def test_directional_check_does_not_pass_what_rounding_hides(right):
         testing.check_directional(model, x, y)
 
 
+@pytest.mark.parametrize("kind", [layers.Dense, Wrong])
+def test_directional_check_leaves_a_place_without_a_slope(kind):
+    """Where two equal images have different labels, every gradient is 0, right or wrong."""
+    model = Sequential([layers.Input((4,)), kind(2, "softmax", kernel_initializer="zeros")], dtype="float64")
+    model.compile("sgd", "sparse_categorical_crossentropy")
+    x = np.repeat(np.random.default_rng(1).normal(size=(1, 4)), 2, axis=0)
+    before = model.get_weights()
+    if kind is Wrong:
+        with pytest.raises(AssertionError, match="the loss changes by"):
+            testing.check_directional(model, x, [0, 1])
+    else:
+        [row] = testing.check_directional(model, x, [0, 1]).rows
+        assert (row.checked, row.kinks, row.hidden) == (1, 0, 0)
+    assert all(map(np.array_equal, model.get_weights(), before))
+
+
 class Own(layers.Layer):
     """A layer whose forward and backward are given as functions of x, and of dy and x."""
 

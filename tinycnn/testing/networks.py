@@ -23,7 +23,7 @@ from .slopes import STEPS, Slopes, Verdict, judge
 
 #: The relative error that a directional check lets pass. With many layers of ReLU, some kinks lie within every step.
 DIRECTIONAL_RTOL = 1e-4
-#: How far the parameters are moved away from a kink, and how often this is tried.
+#: How far the parameters are moved away from a kink or from a place without a slope, and how often this is tried.
 NUDGE, NUDGES = 1e-3, 5
 
 
@@ -198,15 +198,18 @@ class _Network:
 
         If the loss has a kink here, the parameters are moved away from it a little and the check is made there. This
         happens, for instance, where a layer outputs only zeros: with biases of 0, every result of the next layer is
-        then exactly at the kink of its ReLU.
+        then exactly at the kink of its ReLU. The same is done where the slope is 0, because the images of a batch pull
+        the parameters in opposite directions: a wrong gradient could be 0 there, too.
         """
         rng = np.random.default_rng(seed)
         direction = {key: rng.normal(size=p.value.shape) for key, p in self.parameters.items()}
         kinks = 0
         try:
             verdict, expected = self._compare_along(direction, rtol)
-            while verdict.kink and kinks < NUDGES:
-                kinks += 1
+            for _ in range(NUDGES):
+                if not (verdict.kink or (verdict.hidden and abs(expected) <= np.finfo(np.float64).eps)):
+                    break
+                kinks += verdict.kink
                 for p in self.parameters.values():
                     p.value += NUDGE * rng.normal(size=p.value.shape)
                 self.run()
