@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 import tinycnn
 from tinycnn import Sequential, initializers, layers, losses, regularizers, testing
 from tinycnn.testing import strategies
+from tinycnn.testing.slopes import Slopes, judge
 
 X = np.random.default_rng(0).normal(size=(2, 4, 4, 2))
 
@@ -363,6 +364,15 @@ def test_the_largest_relative_error_is_what_it_says():
 def test_a_kink_close_by_is_no_error(distance):
     testing.check_gradients(layers.ReLU(), np.full((1, 1), distance))
     testing.check_gradients(layers.ReLU(), np.full((1, 1), -distance))
+
+
+@pytest.mark.parametrize(("value", "kink"), [(0.848, True), (0.8495, False), (0.5, True)])
+def test_a_kink_within_the_tolerance_is_one_if_the_slope_lies_outside(value, kink):
+    """One output is at its kink on the left and another on the right, and the gradient takes neither."""
+    verdict = judge(value, lambda h: Slopes(0.8491, 0.8499, 0.8491, 0.8499, 1e-16 / h), 1e-3, 0.0)
+    assert (verdict.agrees, verdict.kink) == (not kink, kink)
+    bent = judge(value, lambda h: Slopes(0.8495 - 40 * h, 0.8495 + 40 * h, 0.849, 0.85, 1e-16 / h), 1e-3, 0.0)
+    assert (bent.agrees, bent.kink) == (not kink, False)  # a gap that shrinks is no kink
 
 
 def test_a_seed_stands_for_the_layer_too():

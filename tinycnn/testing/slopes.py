@@ -120,11 +120,13 @@ def judge(
             if confirmed and found.gap <= 1e-2 * abs(found.central):
                 return Verdict(True, found.central, noise=found.noise)
         return Verdict(False, first.central, hidden=abs(value - first.central) <= first.noise, noise=first.noise)
-    # A gap that comes from curvature shrinks as the step does; one that has not shrunk is a kink.
-    if slopes.gap > max(tolerance, 3 * h / steps[0] * first.gap):
+    # A gap that comes from curvature shrinks as the step does; one that has not shrunk is a kink. A gap within the
+    # tolerance matters only if the analytic slope disagrees: where several outputs have kinks, it may take a slope of
+    # its own for each, and then lie outside both sides by more than they are apart.
+    agrees = abs(value - slopes.central) <= tolerance
+    if slopes.gap > max(tolerance if agrees else slopes.noise, 3 * h / steps[0] * first.gap):
         within = slopes.low - tolerance <= value <= slopes.high + tolerance
         return Verdict(within, slopes.central, kink=True, noise=slopes.noise)
     # There is no kink within the last step. What is left of the gap is curvature, which cancels in the central slope.
-    agrees = abs(value - slopes.central) <= tolerance
     shown = slopes if agrees else clear  # the first step that is not hidden by rounding has the least of it
     return Verdict(agrees, shown.central, noise=shown.noise)
