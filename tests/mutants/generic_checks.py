@@ -20,10 +20,11 @@ import tinycnn
 from tinycnn import Sequential, layers, losses, optimizers, schedules, testing
 from tinycnn.core.backend import BACKENDS, Backend
 from tinycnn.kernels import cpu, reference
-from tinycnn.testing.slopes import STEPS
+from tinycnn.layers.base import build_layer
+from tinycnn.testing.slopes import STEPS, Slopes, judge
 
 #: How many cases each check draws: enough for every kind of geometry, and few enough for all checks to take a minute.
-LAYER_CASES, CONTRACT_CASES, LOSS_CASES, NETWORK_CASES, KERNEL_CASES = 24, 3, 4, 5, 14
+LAYER_CASES, TIED_CASES, CONTRACT_CASES, LOSS_CASES, NETWORK_CASES, KERNEL_CASES = 24, 6, 3, 4, 5, 14
 #: How many examples one run of Hypothesis draws; see :func:`drawn`.
 RUN = 4
 #: How many elements of each array are compared. All elements of large arrays would take long and say little more.
@@ -54,6 +55,7 @@ def _list() -> Iterator[tuple[Any, ...]]:
         cases = drawn(testing.strategies.layers_with_inputs(layer_class), LAYER_CASES)
         for backend in BACKENDS:
             yield f"gradients of {name} ({backend})", gradients, cases, backend, True
+            yield f"equal numbers of {name} ({backend})", equal_numbers, list(enumerate(cases[:TIED_CASES])), backend
         yield f"gradients of {name}, frozen", gradients, cases[: LAYER_CASES // 2], BACKENDS[-1], False
     for name, loss_class in losses.LOSSES.items():
         for backend in BACKENDS:
@@ -127,6 +129,37 @@ def gradients(case: Any, backend: str, training: bool) -> None:
     with tinycnn.use_backend(backend):
         fresh = type(layer).from_config(layer.get_config())
         testing.check_gradients(fresh, x, training=training, max_elements=ELEMENTS)
+
+
+def equal_numbers(case: Any, backend: str) -> None:
+    """Check that the gradients of inputs with equal numbers add up to the slope of moving all inputs together.
+
+    Where a pooling has a tie, moving one of the equal pixels has no derivative, so that ``check_gradients`` counts such
+    elements and does not compare them; but moving all pixels has one.
+    """
+    number, (layer, x) = case
+    rng = np.random.default_rng(number)
+    fresh = type(layer).from_config(layer.get_config())
+    shape = build_layer(fresh, x.shape[1:], rng=rng, dtype="float64", backend=Backend(backend))
+    x, dy = rng.integers(0, 3, x.shape).astype(np.float64), rng.normal(size=(len(x), *shape))
+    before = {name: value.copy() for name, value in fresh.buffers.items()}
+
+    def product(moved: float) -> Any:
+        for name, value in fresh.buffers.items():
+            value[...] = before[name]
+        return dy * fresh.forward(x + moved, training=True, step=STEP)[0]
+
+    def slopes(h: float) -> Slopes:
+        here = product(0.0)
+        noise = 8 * np.finfo(np.float64).eps * float(np.abs(here).sum()) / h
+        return Slopes.of((here - product(-h)) / h, (product(h) - here) / h, noise)
+
+    dx = fresh.backward(dy.copy(), fresh.forward(x, training=True, step=STEP)[1])
+    verdict = judge(float(dx.sum()), slopes, 1e-5, 1e-9)
+    assert verdict.agrees or verdict.hidden, (
+        f"{fresh.label}: with equal numbers in x, all elements of dx add up to {dx.sum():.9g}, but if all of x grows, "
+        f"the result grows by {verdict.numeric:.9g}"
+    )
 
 
 def loss_gradients(case: int, backend: str, loss_class: type[losses.Loss]) -> None:

@@ -128,7 +128,7 @@ def page(catches: dict[str, Catch | None]) -> str:
 
 def kind(check: str) -> str:
     """Return the kind of a check: its name without the layer and the backend."""
-    for word in ("gradients", "contract", "formula", "cpu equals reference"):
+    for word in ("gradients", "equal numbers", "contract", "formula", "cpu equals reference"):
         if check.startswith(word):
             return word
     return check.partition(" (")[0]
