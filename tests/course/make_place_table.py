@@ -27,6 +27,12 @@ epoch, have no place there. `check` then says so, and what it has printed is all
 and what is wrong with it. The same goes for a function that raises an error, or returns an array of a wrong shape or
 dtype.
 
+The number has the name that it has in the terminal, such as `dw[0,1,0,2]`. If it has several sums, such as one for each
+channel, the page opens the one that is wrong, and says what would give your number: the sum without one of them, or
+with another sign of it. The terms of a `dw` are those of all images. If one of several results is computed from another
+one that is wrong too, such as Adam's `w` from its `m`, that other one is shown. *Draw and find*, *Train* and the tours
+are for networks, and are left out; a recording of a case is refused, because a browser cannot run your function.
+
 *Load the file again*, under *Your kernels*, lets the page run on your function as it is now.
 
 To write this page anew, run `python tests/course/make_place_table.py`.

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from ..core.types import Array
+from ..core.types import Array, Shape
 from ..course.judging import index_text
 from ._own_result import adapter
 from ._stand_ins import STAND_INS, StandIn
@@ -61,7 +61,8 @@ def shown(path: Path, exercise: "Exercise", failed: "Outcome") -> Shown:
     expected = exercise.right(**case.arguments)
     shape = np.shape(expected[failed.result] if len(exercise.results) > 1 else expected)
     adapted = adapter(failed.name, case, failed.result, shape, stand_in.kernel, stand_in.position, stand_in.renamed)
-    session = Session(*network_of(stand_in, failed.name), KernelFile(path, adapted), True, _told(stand_in, failed.name))
+    told = _told(stand_in, exercise, failed.result, shape)
+    session = Session(*network_of(stand_in, failed.name), KernelFile(path, adapted), True, told)
     number = int(np.ravel_multi_index(failed.place, shape))
     name = f"{exercise.results[failed.result].name}{index_text(failed.place)}"
     how = _BESIDE.get(stand_in.part, "and how it should come about")
@@ -69,12 +70,20 @@ def shown(path: Path, exercise: "Exercise", failed: "Outcome") -> Shown:
     return Shown(session, _where(stand_in, session.model, number), f"{text} {stand_in.note}".strip())
 
 
-def _told(stand_in: StandIn, function: str) -> dict[str, Any]:
+def _told(stand_in: StandIn, exercise: "Exercise", number: int, shape: Shape) -> dict[str, Any]:
     """Return what the page has to know of a case: see :class:`~tinycnn.explore.session.Session`."""
     from ..explore.given import WeightedCrossentropy
 
     weights = stand_in.loss.weights.tolist() if isinstance(stand_in.loss, WeightedCrossentropy) else None
-    return {"function": function, "note": stand_in.note, "channels": list(stand_in.channels), "weights": weights}
+    # The winners have a place beside the values that have won.
+    result = exercise.results[0 if stand_in.part == "y" and stand_in.position else number]
+    return {
+        "function": exercise.name,
+        "note": stand_in.note,
+        "channels": list(stand_in.channels),
+        "weights": weights,
+        "result": {"name": result.name, "shape": list(shape), "part": stand_in.part},
+    }
 
 
 def network_of(stand_in: StandIn, name: str) -> tuple[Any, Any]:

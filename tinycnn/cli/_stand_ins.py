@@ -90,9 +90,11 @@ def _slid(layer: Layer, a: Arguments, size: tuple[int, ...]) -> Any:
 
 
 def _convolution(a: Arguments, w: Array, x: Array, kernel: str = "conv2d_forward", **more: Any) -> StandIn:
-    """Return a convolution; its bias is that of the case, if that has one."""
-    layer = _slid(Conv2D(w.shape[3], w.shape[:2], strides=a["stride"], name=more.pop("name", "conv2d")), a, w.shape)
-    return StandIn(kernel, x, layer, weights=(w, a.get("b", np.zeros(w.shape[3]))), **more)
+    """Return a convolution; it has a bias if the case has one."""
+    name, bias = more.pop("name", "conv2d"), a.get("b")
+    convolution = Conv2D(w.shape[3], w.shape[:2], strides=a["stride"], use_bias=bias is not None, name=name)
+    weights = (w,) if bias is None else (w, bias)
+    return StandIn(kernel, x, _slid(convolution, a, w.shape), weights=weights, **more)
 
 
 def _conv2d(a: Arguments) -> StandIn:
@@ -111,7 +113,7 @@ def _conv2d_dw(a: Arguments) -> StandIn:
 
 def _conv2d_db(a: Arguments) -> StandIn:
     dy = a["dy"].reshape(1, -1, *a["dy"].shape[2:])
-    made = {"stride": 1, "pad": 0}
+    made = {"stride": 1, "pad": 0, "b": np.zeros(dy.shape[3])}
     w, x = np.zeros((1, 1, 1, dy.shape[3])), np.zeros((*dy.shape[:3], 1))
     return _convolution(made, w, x, "conv2d_backward_weights", part="bias", position=1, dy=dy)
 

@@ -87,6 +87,10 @@ def recorded(
     session: Session, images: int, training: RecordedTraining | None = None
 ) -> tuple[dict[str, Any], dict[str, Array]]:
     """Return the description and the arrays of a recording."""
+    if session.mine is not None:
+        raise ValueError(
+            "a recording computes in the browser, which cannot run kernels of your own; record the network without them"
+        )
     described = session.describe()
     which = next((name for name in ("test", "train") if described["sets"].get(name)), None)
     if which is None:

@@ -88,7 +88,8 @@ class Session:
         What the page has to know of a case of an exercise that it shows, ready for JSON: ``function``, the name of the
         learner's function; ``note``, what has to be said; ``channels``, the names of the input's channels, if they
         have any; ``weights``, what the cross-entropy of each image is multiplied by, or None if its gradient is not
-        what is asked for.
+        what is asked for; ``result``, the ``name`` and ``shape`` of the function's result, and which ``part`` of the
+        network it is: ``y``, ``dx`` or a parameter of the first layer, its ``statistics``, or the ``losses``.
 
     Attributes
     ----------
@@ -155,6 +156,8 @@ class Session:
     def describe(self) -> dict[str, Any]:
         """Return the network and the sets of images, ready for JSON."""
         sets = {} if self.data is None else {"test": len(self.data.x_test), "train": len(self.data.x_train)}
+        if self.case is not None:
+            sets.pop("train", None)  # they are the same
         return protocol.describe(self.model) | {
             "version": self.version,
             "batches": self.batches,
@@ -197,7 +200,8 @@ class Session:
             images, labels = self._set(which)
             if len(digits) < 10 and int(digits) < len(images):
                 number = int(digits)
-                return Picture(images[number], label_of(self.model, labels[number]), f"{which} image {number}")
+                title = f"{which} image {number}" if self.case is None else f"image {number} of the case"
+                return Picture(images[number], label_of(self.model, labels[number]), title)
         raise KeyError(f"there is no image {name[:40]!r} here (any more); choose another one")
 
     def images(self, which: str, start: int, count: int) -> Array:

@@ -1,6 +1,6 @@
 // Where the network looks in the image that is shown: saliency, occlusion and Grad-CAM.
 
-import { choice, keepFocus, make, number } from "./dom.js";
+import { amount, choice, keepFocus, make, number } from "./dom.js";
 import { MapView, photograph } from "./maps.js";
 
 const WAYS = [
@@ -74,13 +74,13 @@ class Attention {
     if (layers) this.fill(layers);
     const place = strongest(arrays.map.data);
     const name = `class ${this.app.network.classes[label] ?? label}${isHighest ? " (its first choice)" : ""}`;
-    const said = `${title}, ${label === null ? "the network's number" : name}: ${grid[0]} by ${grid[1]} cells, the strongest is `
+    const said = `${title}, ${label === null ? "the network's number" : name}: ${grid[0]} by ${amount(grid[1], "cell")}, the strongest is `
       + `${number(arrays.map.data[place], arrays.map.data)} at row ${Math.floor(place / grid[1])}, column ${place % grid[1]}.`;
     this.value.textContent = said;
     this.text.textContent = text;
     this.figures.hidden = false;
     this.map.cursor = null;
-    this.map.show({ shape: [...grid, 1], data: arrays.map.data }, 0, { text: `${grid[0]}×${grid[1]} cells` });
+    this.map.show({ shape: [...grid, 1], data: arrays.map.data }, 0, { text: `${grid[0]}×${amount(grid[1], "cell")}` });
     this.lay(photograph(arrays.image), arrays.map, grid);
     this.over.setAttribute("aria-label", said);
     this.app.say(said);

@@ -1,6 +1,6 @@
 // Curves of one or two trainings on a canvas, and the same figures as a table.
 
-import { choice, make, number, table } from "./dom.js";
+import { amount, choice, make, number, table } from "./dom.js";
 
 /** How many steps the table names; the canvas shows all that there are. */
 const MOST_LINES = 24;
@@ -207,7 +207,7 @@ export class CurveFigure {
     const headings = ["step", ...lanes.flatMap(({ title }) => [`${title}: batch`, `${title}: test`])];
     const rows = chosen.map((step) => [String(step), ...lanes.flatMap(({ batches, validation }) =>
       [batches, validation].map(({ rows: known }) => figure(known.find(([at]) => at === step)?.[this.column])))]);
-    this.table.replaceChildren(table(`${this.title}; ${chosen.length} of ${steps.length} steps`, headings, rows));
+    this.table.replaceChildren(table(`${this.title}; ${chosen.length} of ${amount(steps.length, "step")}`, headings, rows));
   }
 }
 

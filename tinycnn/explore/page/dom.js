@@ -132,8 +132,14 @@ export function number(value, data = null, signed = false) {
   return (value < 0 || Object.is(value, -0) ? "−" : signed && value > 0 ? "+" : "") + text;
 }
 
+/** Return the word for so many of something: "image" for 1, "images" for 3. */
+export const plural = (count, what) => (count === 1 ? what : `${what}s`);
+
 /** Return how many there are of something: "1 image", "3 images". */
-export const amount = (count, what) => `${number(count)} ${what}${count === 1 ? "" : "s"}`;
+export const amount = (count, what) => `${number(count)} ${plural(count, what)}`;
+
+/** Return the numbers of some rows or columns, the last of which is counted: "row 3", "rows 3 to 5". */
+export const span = (what, first, last) => (first === last ? `${what} ${first}` : `${what}s ${first} to ${last}`);
 
 /** Return a number with four digits, for places where many stand side by side; the exact one is its title. */
 export function short(value, signed = true) {
@@ -144,3 +150,6 @@ export function short(value, signed = true) {
 
 /** Return a shape or an index as a text: 26×26×8. */
 export const times = (shape) => shape.join("×");
+
+/** Return how many there are of something in a shape: "1×1 pixel", "3×3 pixels". */
+export const sized = (shape, what) => `${times(shape)} ${plural(shape.reduce((product, length) => product * length, 1), what)}`;

@@ -48,12 +48,12 @@ class Galleries {
     this.working = make("div", { class: "tools", hidden: true }, this.progress, this.stop);
     this.result = make("div");
     this.behind = make("div");
-    const names = { test: "test images", train: "training images" };
+    const names = { test: "test image", train: "training image" };
     this.element = make("div", {},
       isNumber ? make("p", { class: "remark" }, "This network gives a number and no classes, so nothing is taken for something else.") : null,
       make("div", { class: "tools" },
         choice("Find", this.kinds, this.kind, (kind) => this.setKind(kind)),
-        choice("Among", sets.map(([name, count]) => [name, `${count} ${names[name] ?? name}`]), this.which, (which) => { this.which = which; }),
+        choice("Among", sets.map(([name, count]) => [name, amount(count, names[name] ?? name)]), this.which, (which) => { this.which = which; }),
         this.layers, this.filter,
         this.begin),
       this.working, this.result, this.behind);
@@ -161,7 +161,7 @@ class Galleries {
     }
     const right = rows.reduce((sum, row) => sum + count(row, row), 0);
     const total = counts.data.reduce((sum, one) => sum + one, 0);
-    const summary = `${right} of ${total} are right: ${total ? (100 * right / total).toFixed(2) : "0"} %.`;
+    const summary = `${right} of ${total} ${right === 1 ? "is" : "are"} right: ${total ? (100 * right / total).toFixed(2) : "0"} %.`;
     this.result.replaceChildren(make("h3", {}, "What it confuses with what"), remark(description), make("p", { class: "numbers" }, summary),
       make("div", { class: "numbers", tabindex: 0, role: "region", "aria-label": "Confusion table" }, shown));
     this.app.say(summary);
@@ -175,7 +175,7 @@ class Galleries {
 
 /** Return what is to be known about how the answer came about. */
 function remark({ done, total, cut, old }) {
-  const seen = cut ? `Only the first ${done} of ${total} images were looked at, because ${cut}.` : total === 1 ? "The only image was looked at." : `All ${total} images were looked at.`;
+  const seen = cut ? `${done === 1 ? "Only the first" : `Only the first ${done}`} of ${amount(total, "image")} ${done === 1 ? "was" : "were"} looked at, because ${cut}.` : total === 1 ? "The only image was looked at." : `All ${total} images were looked at.`;
   return make("p", { class: "remark" }, old ? `${seen} The weights have changed since; press Find again.` : seen);
 }
 

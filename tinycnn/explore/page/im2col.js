@@ -2,12 +2,12 @@
 
 import { difference } from "./arithmetic/explanation.js";
 import { matrixOf } from "./arithmetic/index.js";
-import { choice, keepFocus, make, number, short, times } from "./dom.js";
+import { amount, choice, keepFocus, make, number, short, span, times } from "./dom.js";
 import { isHidden, keyOf } from "./guess.js";
 import { MapView } from "./maps.js";
 import { isMore, makerOf } from "./numbers.js";
 import { offset } from "./safetensors.js";
-import { chosenIn, layerNumber, layerPass, within } from "./selection.js";
+import { chosenIn, layerNumber, layerPass, ownName, within } from "./selection.js";
 
 /** How many rows and columns of the matrix are shown at once. */
 const ROWS = 9;
@@ -68,8 +68,8 @@ export function mount(section, app) {
       channel: matrix.channels[0] + within(state.get("part"), matrix.channels[1] - matrix.channels[0]),
     };
     heading.textContent = `${layer.name} as a matrix product`;
-    text.textContent = `im2col copies each of the ${matrix.rows} windows into a row of ${matrix.columns} numbers, and filter ${index[2]} is a column: `
-      + `(${matrix.rows}×${matrix.columns}) @ (${matrix.columns}×1) = ${matrix.rows} numbers, which are the result ${times(layer.output_shape.slice(0, 2))}. `
+    text.textContent = `im2col copies ${matrix.rows === 1 ? "the only window" : `each of the ${matrix.rows} windows`} into a row of ${amount(matrix.columns, "number")}, and filter ${index[2]} is a column: `
+      + `(${matrix.rows}×${matrix.columns}) @ (${matrix.columns}×1) = (${matrix.rows}×1). ${matrix.rows === 1 ? "This is" : "These are"} the result, ${times(layer.output_shape.slice(0, 2))}. `
       + "Hover or focus a row, and its window lights up in the map; hover a pixel of the map, or go there with the arrow keys, and all cells that hold it light up.";
     drawControls();
     map.cursor = chosenPixel();
@@ -107,15 +107,15 @@ export function mount(section, app) {
       const to = Math.min(count, from + most);
       const turn = (at) => {
         go(at);
-        app.say(`${what} ${at} to ${Math.min(count, at + most) - 1} of ${count}`);
+        app.say(`${span(what, at, Math.min(count, at + most) - 1)} of ${count}`);
       };
-      return [make("span", {}, `${what} ${from} to ${to - 1} of ${count}`),
-        make("button", { type: "button", "aria-disabled": String(from === 0), click: () => turn(from - most) }, `Earlier ${what}`),
-        make("button", { type: "button", "aria-disabled": String(to === count), click: () => turn(from + most) }, `Later ${what}`)];
+      return [make("span", {}, `${span(what, from, to - 1)} of ${count}`),
+        make("button", { type: "button", "aria-disabled": String(from === 0), click: () => turn(from - most) }, `Earlier ${what}s`),
+        make("button", { type: "button", "aria-disabled": String(to === count), click: () => turn(from + most) }, `Later ${what}s`)];
     };
     pagers.replaceChildren(
-      ...pager("rows", first, matrix.rows, ROWS, (row) => state.set({ at: [...matrix.positionOf(row), index[2]].join(",") })),
-      ...pager("columns", column, matrix.columns, COLUMNS, (at) => state.set({ column: at })));
+      ...pager("row", first, matrix.rows, ROWS, (row) => state.set({ at: [...matrix.positionOf(row), index[2]].join(",") })),
+      ...pager("column", column, matrix.columns, COLUMNS, (at) => state.set({ column: at })));
   }
 
   const cellOf = (value, data, attributes) =>
@@ -143,9 +143,10 @@ export function mount(section, app) {
     const wrong = results.filter(({ isWrong }) => isWrong);
     const { at, value, data, right } = wrong.find(({ row }) => row === now.row) ?? wrong[0] ?? {};
     if (!at) return "";
+    const own = ownName(app, { n: now.n, part: "y", shape: now.arrays.y.shape, index: at, image: app.pass.description.image });
     const added = now.arrays.w.bias ? " plus the bias" : "";
     const others = wrong.length > 1 ? ` ${wrong.length} of the ${results.length} results on this page are not their sums.` : "";
-    return make("p", { class: "error" }, `✗ ${makerOf(app.network)} gives ${number(value, data)} for window (${at.slice(0, 2).join(", ")}); `
+    return make("p", { class: "error" }, `✗ ${makerOf(app.network)} gives ${number(value, data)} for window (${at.slice(0, 2).join(", ")})${own ? `, ${own}` : ""}; `
       + `its row times the column${added} is ${number(right, data)}.${others}`);
   }
 
@@ -198,9 +199,13 @@ export function mount(section, app) {
     const { matrix, layer, row: chosen } = now;
     const [i, j] = matrix.positionOf(row ?? chosen);
     const { size, strides, pads, dilation } = layer.window;
+    const reach = (axis, at) => {
+      const from = at * strides[axis] - pads[2 * axis];
+      return [from, from + (size[axis] - 1) * dilation[axis]];
+    };
     for (const line of product.querySelectorAll("tr[data-row]")) line.classList.toggle("lit", Number(line.dataset.row) === (row ?? chosen));
     map.mark([[i * strides[0] - pads[0], j * strides[1] - pads[2], (size[0] - 1) * dilation[0] + 1, (size[1] - 1) * dilation[1] + 1]]);
-    if (row !== null) app.say(`Window (${i}, ${j}): rows ${i * strides[0] - pads[0]} to ${i * strides[0] - pads[0] + (size[0] - 1) * dilation[0]} and columns ${j * strides[1] - pads[2]} to ${j * strides[1] - pads[2] + (size[1] - 1) * dilation[1]} of the input.`);
+    if (row !== null) app.say(`Window (${i}, ${j}): ${span("row", ...reach(0, i))} and ${span("column", ...reach(1, j))} of the input.`);
   }
 
   /** Light up all cells that hold a pixel [row, column] of the channel in the map; null: none. */
@@ -221,7 +226,7 @@ export function mount(section, app) {
       shown += cell ? 1 : 0;
     }
     const windows = found.slice(0, 12).map(({ row }) => `(${matrix.positionOf(row).join(", ")})`).join(", ");
-    places.textContent = `Pixel (${pixel.join(", ")}) stands in ${found.length} ${found.length === 1 ? "row" : "rows"} of the matrix`
+    places.textContent = `Pixel (${pixel.join(", ")}) stands in ${amount(found.length, "row")} of the matrix`
       + `${found.length ? `: ${windows}${found.length > 12 ? " and more" : ""}. ${shown} of them ${shown === 1 ? "is" : "are"} on this page, marked with ●` : ""}. `;
     if (found.length && !shown) places.append(make("button", { type: "button", click: () => goTo(found[0], channel) }, "Go to the first of them"));
   }

@@ -3,16 +3,16 @@
 import { explain, explainInputGradient } from "./arithmetic/index.js";
 import { asProbabilities } from "./arithmetic/loss.js";
 import { codeView, numbersOf } from "./codeview.js";
-import { amount, keepFocus, make, number, put, short, times } from "./dom.js";
+import { amount, keepFocus, make, number, put, short, sized, times } from "./dom.js";
 import { asMark, seenInImage, seenInInput } from "./field.js";
 import { isHidden, keyOf, predicting } from "./guess.js";
 import { MapView, asImage, extent, photograph, picture, placeOf, scheme } from "./maps.js";
 import { explanationView, lossGradientView, makerOf, openedPart, suspectedPart } from "./numbers.js";
 import { indexAt, offset, valueAt } from "./safetensors.js";
 import { unsettled } from "./settling.js";
-import { chosenIn, gradientOptions, layerNumber, layerPass, within } from "./selection.js";
+import { chosenIn, gradientOptions, layerNumber, layerPass, ownName, within } from "./selection.js";
 import { checkButton, measuredByEngine } from "./slopes.js";
-import { weightView } from "./weights.js";
+import { chosenWeight, weightView } from "./weights.js";
 
 /** How many channels the small picture of a layer shows. */
 const STRIP = 9;
@@ -52,12 +52,12 @@ export function mount(section, app) {
     if (drawn !== key) {
       drawn = key;
       const input = make("li", {}, make("button", { type: "button", disabled: true },
-        make("strong", {}, "input"), make("small", {}, times(app.network.input_shape)), strip(pass.arrays.x, true)));
+        make("strong", {}, "input"), make("small", {}, times(app.network.input_shape)), strip(pass.arrays.x, !app.network.case)));
       const buttons = app.network.layers.map((layer, n) => {
         const shown = pass.arrays[`${n}.${way() === "forward" ? "y" : "dy"}`];
         const count = Object.values(layer.parameters).reduce((sum, one) => sum + one.shape.reduce((a, b) => a * b, 1), 0);
         const facts = [layer.class, times(layer.output_shape), amount(count, "parameter")];
-        if (layer.field) facts.push(`sees ${times(layer.field)} pixels`);
+        if (layer.field) facts.push(`sees ${sized(layer.field, "pixel")}`);
         return make("li", {}, make("button", { type: "button", value: n, click: () => open(n) },
           make("strong", {}, breakable(layer.name)), ...facts.map((text) => make("small", {}, text)), shown ? strip(shown) : ""));
       });
@@ -96,7 +96,7 @@ export function mount(section, app) {
       const index = chosenIn(state, target);
       if (index.length === 3) choose([index[0], index[1], (index[2] + by + target.shape[2]) % target.shape[2]]);
     };
-    const image = new MapView({ title: "the image", brief: "" });
+    const image = new MapView(app.network.case ? { title: "x, what the network is given", brief: "x" } : { title: "the image", brief: "" });
     image.element.dataset.part = "image";
     const before = new MapView({
       title: backward ? "dx, the gradient by the layer's input" : "the layer's input", brief: backward ? "dx" : "input", say,
@@ -116,6 +116,11 @@ export function mount(section, app) {
     const element = make("div", {}, make("div", { class: "place" }, heading, pickers), note ? make("p", { class: "remark" }, `${of}: ${note}`) : "",
       make("div", { class: "detail" }, make("div", { class: "figures" }, image.element, before.element, after.element), panel, strips));
 
+    /** Whether a case is shown whose result is the gradient of a parameter; then that is all that is shown of gradients. */
+    const isOfWeights = backward && n === 0 && (app.network.case?.result.part ?? "") in layer.parameters;
+    before.element.hidden = isOfWeights;
+    pickers.hidden = isOfWeights;
+
     const chosenArray = () => (backward ? arrays.dx : arrays.y);
 
     function pick(map, r, c) {
@@ -125,13 +130,19 @@ export function mount(section, app) {
     function choose(index) {
       state.set({ at: index.join(",") });
       const name = nameAt(index);
-      say(isHidden(app, keyOf(app, n, name)) ? `${name} is hidden: what do you expect?` : `${name} = ${number(valueAt(chosenArray(), index), chosenArray().data)}`);
+      const said = titleAt(index);
+      say(isHidden(app, keyOf(app, n, name)) ? `${said} is hidden: what do you expect?` : `${said} = ${number(valueAt(chosenArray(), index), chosenArray().data)}`);
     }
 
     const openedNumber = (found) =>
       (state.get("part") === "" ? suspectedPart(found, layer, chosenArray().data) : Number(state.get("part")) || 0);
 
     const nameAt = (index) => `${backward ? "dx" : "y"}(${index.join(", ")})`;
+
+    /** Return what a number is called where it is shown. */
+    const titleAt = (index) => ownName(app, {
+      n, part: backward ? "dx" : "y", shape: chosenArray().shape, index, image: app.pass.description.image,
+    }) ?? nameAt(index);
 
     /** Show everything for the chosen number. */
     function update(given, givenImages) {
@@ -160,13 +171,24 @@ export function mount(section, app) {
         const seen = seenInInput(layer, index);
         before.mark(seen ? [asMark(seen)] : []);
       }
-      const isPhoto = [1, 3].includes(asImage(app.pass.arrays.x).channels);
-      const title = state.hides("title") ? "" : app.pass.description.title;
-      image.show(app.pass.arrays.x, 0, { photo: isPhoto, text: title, brief: title || "the image" });
+      showImage(channel);
       image.mark(backward ? [] : [asMark(seenInImage(app.network, n, index))]);
       drawPickers(target, index);
       drawStrips(target, index);
       drawPanel(index, found);
+    }
+
+    /** Show the image, or the numbers of a case, which are no photograph, in a channel. */
+    function showImage(channel) {
+      const { x } = app.pass.arrays;
+      if (!app.network.case) {
+        const title = state.hides("title") ? "" : app.pass.description.title;
+        image.show(x, 0, { photo: [1, 3].includes(asImage(x).channels), text: title, brief: title || "the image" });
+        return;
+      }
+      image.element.hidden = n === 0 && !backward; // the layer's input, which is shown beside it, is the same
+      const weight = state.get("seek") === "weights" && backward ? chosenWeight(state, layer).index : [];
+      show(image, x, Math.min(weight.length === 4 ? weight[2] : channel, asImage(x).channels - 1), null);
     }
 
     function show(map, array, channel, cell) {
@@ -229,19 +251,24 @@ export function mount(section, app) {
       const name = nameAt(index);
       const { data } = chosenArray();
       const options = {
-        layer, data, name, who: makerOf(app.network), channels: backward ? null : app.network.case?.channels,
+        layer, data, name: titleAt(index), who: makerOf(app.network), channels: backward ? null : app.network.case?.channels,
         part: openedNumber(found), setPart: (part) => state.set({ part }), say,
       };
       const again = () => update(arrays, images);
-      const view = predicting(app, { key: keyOf(app, n, name), name, value: valueAt(chosenArray(), index), data },
-        (stage) => explanationView(found, { ...options, stage }), again);
+      const loss = isHidden(app, keyOf(app, n, name)) ? "" : ofLoss(index);
+      const view = predicting(app, { key: keyOf(app, n, name), name: titleAt(index), value: valueAt(chosenArray(), index), data },
+        (stage) => explanationView(loss ? { ...found, parts: [], rounding: null } : found, { ...options, stage }), again);
       const code = codeView(app, layer, "number", backward ? [{ title: name, what: "dx", index }] : numbersOf(layer, index));
-      const title = backward ? "The terms that this gradient collects" : "How this number came about";
+      const title = loss ? "The gradient by the logits" : backward ? "The terms that this gradient collects" : "How this number came about";
       const weights = backward ? weightView(app, n, arrays, images, again) : null;
       const measured = backward && !isHidden(app, keyOf(app, n, name)) ? measuredByEngine(app, n ? `${n - 1}.y` : "x", index) : "";
-      const parts = [make("h3", {}, title), view, isHidden(app, keyOf(app, n, name)) ? "" : ofLoss(index), measured, code];
+      const parts = [make("h3", {}, title), view, loss, measured, code];
+      // A case of an input's gradient has no question about the parameters.
+      const isOfDx = app.network.case?.result.part === "dx";
       // What an address leads to stands first, so that nothing else is read in its place.
-      keepFocus(panel, () => panel.replaceChildren(...(weights && state.get("seek") === "weights" ? [weights, ...parts] : [...parts, weights ?? remarks()])));
+      const seeksWeights = weights && state.get("seek") === "weights";
+      const shown = isOfWeights ? [weights] : seeksWeights ? [weights, ...parts] : [...parts, isOfDx ? remarks() : weights ?? remarks()];
+      keepFocus(panel, () => panel.replaceChildren(...shown));
     }
 
     /** Return how the gradient of the loss comes about, if a case is shown in which this is asked for. */

@@ -1,6 +1,13 @@
 // A learner's own kernels beside the reference's: layer by layer, with the first number that is wrong.
 
 import { make, number, short, table } from "./dom.js";
+import { ownName } from "./selection.js";
+
+/** Return two numbers that differ, with as many digits as tell them apart. */
+function apart(got, expected) {
+  const write = short(got) === short(expected) ? (value) => number(value, null, true) : short;
+  return `${write(got)} instead of ${write(expected)}`;
+}
 
 /** Build the view; `app` is described in main.js. */
 export function mount(section, app) {
@@ -37,8 +44,10 @@ export function mount(section, app) {
   }
 
   function tell({ file, kernels, changed }) {
-    about.textContent = `${file} has ${kernels.join(", ")}; all other kernels are the reference's. ` +
-      `The network on this page runs on them, and trains on them.${changed ? " The file has changed since it was loaded." : ""}`;
+    const { function: of } = app.network.case ?? {};
+    about.textContent = (of ? `Your ${of} (${file}) computes numbers of this page; all others are the engine's.`
+      : `${file} has ${kernels.join(", ")}; all other kernels are the reference's. `
+        + "The network on this page runs on them, and trains on them.") + `${changed ? " The file has changed since it was loaded." : ""}`;
   }
 
   async function compareNow() {
@@ -47,7 +56,7 @@ export function mount(section, app) {
     if (!answer) return;
     const rows = answer.entries.map((entry, n) => [
       entry.name,
-      entry.kernels.join(", ") || "—",
+      (entry.kernels.length && app.network.case?.function) || entry.kernels.join(", ") || "—",
       ...["forward", "backward"].map((part) => outcome(entry[part], n, part)),
       outcomes(entry.gradients),
     ]);
@@ -69,13 +78,19 @@ export function mount(section, app) {
     if (!found) return "—";
     if (found.equal) return "✓";
     if (found.error) return "✗ an error";
-    const [, ...at] = found.first_wrong;
-    const place = at.length ? `at (${at.join(", ")})` : `in image ${found.first_wrong[0]} of the pass`;
-    const text = `✗ ${number(found.wrong)} of ${number(found.size)}; first ${place}: ${short(Number(found.got))} instead of ${short(Number(found.expected))}`;
+    const [place, ...at] = found.first_wrong;
+    const layer = app.network.layers[n];
+    const [from] = app.state.get("image").split("-");
+    const image = `${from}-${place}`;
+    const { result } = app.network.case ?? {};
+    const own = at.length ? ownName(app, { n, part: part === "forward" ? "y" : "dx", shape: layer[part === "forward" ? "output_shape" : "input_shape"], index: at, image })
+      : result?.part === "losses" ? `${result.name}[${place}]` : null;
+    const where = own ?? (at.length ? `at (${at.join(", ")})` : `in image ${place} of the pass`);
+    const text = `✗ ${number(found.wrong)} of ${number(found.size)}; first ${where}: ${apart(Number(found.got), Number(found.expected))}`;
     if (n >= app.network.layers.length) return text;
     return make("button", {
       type: "button",
-      click: () => app.state.set({ view: "inside", layer: n, at: at.join(","), part: "", way: part }),
+      click: () => app.state.set({ view: "inside", layer: n, at: at.join(","), part: "", way: part, ...(app.network.whole ? { image } : {}) }),
     }, text);
   }
 

@@ -41,7 +41,12 @@ let asked = 0;
 
 /** The server, or in a recording what stands in the file itself: see live.js. */
 const source = globalThis.tinycnnRecording ? (await import("./recorded.js")).recorded : live;
-const offered = VIEWS.filter(([, , , isRecorded]) => isRecorded || !source.isRecording);
+/** The views that are for networks, and not for a case of an exercise: nothing is learned from it, and it has no classes. */
+const FOR_NETWORKS = new Set(["draw", "train"]);
+
+/** Return the views that there are. */
+const offered = () => VIEWS.filter(([name, , , isRecorded]) =>
+  (isRecorded || !source.isRecording) && !(app.network.case && FOR_NETWORKS.has(name)));
 
 const app = {
   state, source,
@@ -184,7 +189,9 @@ function controls() {
     const names = { test: "test images", train: "training images", own: "your own" };
     const shown = sets.map(([name]) => [name, names[name]]);
     if (!count) shown.push([which, names[which] ?? which]);
-    parts.push(choice("Image from", shown, which, (name) => state.set({ image: `${name}-0`, label: "" })), count ? input : "");
+    // The images of a case are all that there are, and together they are one of its arguments.
+    if (!network.case) parts.push(choice("Image from", shown, which, (name) => state.set({ image: `${name}-0`, label: "" })), count ? input : "");
+    else if (count > 1) parts.push(make("label", { class: "choice" }, make("span", {}, `Image, of ${count}`), input));
   }
   parts.push(
     network.whole ? "" : network.gives_one_number ? targetField() : classChoice(), // together, each image has its own label
@@ -197,7 +204,7 @@ function controls() {
         app.say(state.get("teacher") ? "The numbers are large, for a class to read." : "The numbers have their usual size.");
       },
     }, "Large"),
-    tourChoice(state),
+    network.case ? "" : tourChoice(state), // they speak of networks that see photographs
     choice("Theme", [["", "as the system"], ["light", "light"], ["dark", "dark"]], state.get("theme"), (theme) => state.set({ theme })),
   );
   const box = document.getElementById("controls");
@@ -232,7 +239,7 @@ function targetField() {
  * another view, which is hidden now, reads on at the beginning of this one.
  */
 async function view() {
-  const [name, title, load] = offered.find(([key]) => key === state.get("view")) ?? offered[0];
+  const [name, title, load] = offered().find(([key]) => key === state.get("view")) ?? offered()[0];
   let mounting = null;
   if (!sections.has(name)) {
     const section = make("section", { id: name, "aria-label": title, tabindex: -1 });
@@ -265,9 +272,9 @@ async function start() {
   loading.replaceWith(waiting, origin, problem);
   const { network } = app;
   document.getElementById("title").textContent =
-    `${network.name}: ${amount(network.parameters, "parameter")}${network.data ? `, ${network.data}` : ""}`;
+    `${network.name}: ${[network.case ? "" : amount(network.parameters, "parameter"), network.data].filter(Boolean).join(", ")}`;
   document.title = `${network.name} · tinycnn explore`;
-  document.getElementById("views").append(...offered.filter(([name]) => name !== "kernels" || network.kernels).map(([name, title]) =>
+  document.getElementById("views").append(...offered().filter(([name]) => name !== "kernels" || network.kernels).map(([name, title]) =>
     make("li", {}, make("button", {
       type: "button", value: name,
       click: () => {

@@ -1,6 +1,6 @@
 // Paint a channel of an array, and let a place in it be chosen by pointer or by keyboard.
 
-import { make, short } from "./dom.js";
+import { amount, make, short } from "./dom.js";
 
 // Two ends that everybody can tell apart (Wong, "Points of view: color blindness", Nature Methods 8, 2011); in between
 // the colour of the paper, which is 0. Signs are marked in the cells as well.
@@ -205,7 +205,7 @@ export class MapView {
 
   /** Return what a screen reader says of the map. */
   name() {
-    const size = `${this.text ? `${this.text}, ` : ""}${this.rows} rows and ${this.columns} columns`;
+    const size = `${this.text ? `${this.text}, ` : ""}${amount(this.rows, "row")} and ${amount(this.columns, "column")}`;
     if (!this.cursor) return `${this.title}: ${size}`;
     const [row, column] = this.cursor;
     return `${this.title}: ${size}. Row ${row}, column ${column}: ${this.isSecret ? "hidden" : short(this.value(row, column))}`;

@@ -99,7 +99,7 @@ function particular(found, layer, data) {
     const tie = found.ties > 1 ? `; ${found.ties} numbers of the window are equal, and the first of them wins` : "";
     return [`The largest number of the window stands at (${found.winner.join(", ")})${tie}. In the backward pass it gets the whole gradient`];
   }
-  if (found.count !== undefined) return [`The average of ${found.count} pixels: each counts ${found.count > 1 ? `1/${found.count}` : "fully"}. Pads do not count`];
+  if (found.count !== undefined) return [`The average of ${found.count === 1 ? "1 pixel, which counts fully" : `${found.count} pixels: each counts 1/${found.count}`}. Pads do not count`];
   if (layer.kind === "Dropout" && found.kept !== undefined) {
     if (found.kept === null) return ["In prediction, dropout changes nothing"];
     return [found.kept ? `This number was kept, and multiplied by 1 / (1 − ${found.rate}) = ${short(found.scale, false)}` : "This number was dropped: it counts as 0 in this step"];
@@ -126,8 +126,9 @@ function steps(found, open, { layer, data, who, channels }) {
   if (found.penalty) items.push(`plus the penalty's slope ${short(found.penalty, false)}`);
   if (found.only) items.push(`These are the terms of ${found.only}; the number is the sum over the whole batch`);
   if (isWrong(found, data) && !wrongStatistics(found, data).length) items.push(markOfSum(found, layer, data, who, channels));
-  if (found.z !== null && found.z !== undefined) items.push(`The value before the activation: z = ${number(found.z, data)}`);
-  if (found.activation) items.push(...stepsOfActivation(found.activation, data, who));
+  const isPlain = found.activation?.name === "linear" && !isWrongActivation(found.activation, data); // z is the number
+  if (found.z !== null && found.z !== undefined && !isPlain) items.push(`The value before the activation: z = ${number(found.z, data)}`);
+  if (found.activation && !isPlain) items.push(...stepsOfActivation(found.activation, data, who));
   return make("ol", { class: "steps" }, items.map((item) => make("li", {}, item)));
 }
 
@@ -137,7 +138,7 @@ function stepsOfActivation(activation, data, who) {
   const wrong = isWrongActivation(activation, data);
   const slope = wrong ? activation.shownSlope : activation.slope;
   let text = `${name}(z) = ${number(wrong ? shown : after, data)}`;
-  if (terms) text += `: exp(z − largest) divided by the sum ${short(sum, false)} of all ${terms.length} such exponentials`;
+  if (terms) text += `: exp(z − largest) divided by the sum ${short(sum, false)} of ${terms.length === 1 ? "this exponential alone" : `all ${terms.length} such exponentials`}`;
   if (slope !== null && slope !== undefined && name !== "linear") text += `; its slope here is ${short(slope, false)}`;
   if (kink) text += ". This is a kink: the slope jumps here, and the engine takes that of the left side";
   return [text, ...(wrong ? [mark(`${who} gives ${number(after, data)}; ${number(shown, data)} is right.`)] : [])];
@@ -252,8 +253,8 @@ const wrongStatistics = (found, data) => (found.statistics ?? []).filter((one) =
 
 /** Return marks for statistics of a batch, and for a window's winner. */
 function marksOfParticulars(found, data, who) {
-  const marks = wrongStatistics(found, data).map(({ name, shown }) =>
-    mark(`${who} gives ${number(found[name], data)} as the ${name} of this channel; ${number(shown, data)} is right.`));
+  const marks = wrongStatistics(found, data).map(({ name, given, shown }) =>
+    mark(`${who} gives ${number(given, data)} as the ${name} of this channel; ${number(shown, data)} is right.`));
   if (found.first === undefined || found.tap === found.first) return marks;
   const stands = found.taken ? `, at (${found.taken.join(", ")})` : found.taken === null ? ", a pad" : ", which this window does not have";
   return [...marks, mark(`${who} takes tap ${found.tap}${stands}; tap ${found.first}, at (${found.winner.join(", ")}), is right.`)];

@@ -13,7 +13,7 @@ const MOVES = ["wheel", "touchmove", "pointerdown", "keydown"];
 /** What an address can ask to be brought into view when it is opened, the most important first. */
 export const SOUGHT = {
   number: [".panel output.value", ".panel .error"],
-  gradient: [".panel output.value", ".panel > .slope p"],
+  gradient: [".panel output.value", ".panel .error, .panel > .slope p"],
   weights: [".weights output.value", ".weights .error, .weights .slope p"],
 };
 

@@ -1,6 +1,6 @@
 // What is seen of a network while it trains: its filters, the norms of its gradients, and its worst predictions.
 
-import { make, number, short } from "./dom.js";
+import { amount, make, number, short } from "./dom.js";
 import { palette, photograph } from "./maps.js";
 
 /** How many images are asked for at once. */
@@ -49,7 +49,7 @@ export function filterPicture(title, filters) {
   }
   const rows = channels > 1 ? `; one below another: channels 0 to ${shown - 1} of ${channels}` : "";
   const most = number(Number(scale.toPrecision(3)));
-  caption.textContent = `${title}: ${count} of ${filters.count} filters ${height}×${width}, −${most} to +${most}`;
+  caption.textContent = `${title}: ${count} of ${amount(filters.count, "filter")} ${height}×${width}, −${most} to +${most}`;
   canvas.setAttribute("aria-label", `${caption.textContent}, of ${layer}; a bar marks a negative weight${rows}`);
   figure.title = canvas.getAttribute("aria-label");
   figure.append(canvas);

@@ -1,7 +1,7 @@
 // What is selected, for every view: the arrays of a layer, and the number in one of them.
 
 import { joinedActivation } from "./arithmetic/index.js";
-import { indexAt } from "./safetensors.js";
+import { indexAt, offset } from "./safetensors.js";
 
 /** Return the number of the chosen layer. */
 export function layerNumber(app) {
@@ -47,3 +47,17 @@ export const chosenIn = (state, array) => indexOf(state.get("at"), array.shape) 
 
 /** Return a typed whole number, kept between 0 and below `length`. */
 export const within = (text, length) => Math.max(0, Math.min(length - 1, Math.trunc(Number(text) || 0)));
+
+/**
+ * Return what the function of a case calls a number, as the terminal has it, such as "dx[0,1,2,0]"; null if it is no
+ * number of its result. `part` is "y", "dx" or the parameter of layer `n` that an array of this shape belongs to; `image`,
+ * such as "test-1", is the image of which it is.
+ */
+export function ownName({ network }, { n, part, shape, index, image }) {
+  const { result } = network.case ?? {};
+  const [from, place] = image.split("-");
+  if (n !== 0 || result?.part !== part || from === "own") return null;
+  const size = shape.reduce((product, length) => product * length, 1);
+  const before = part === "y" || part === "dx" ? Number(place) * size : 0;
+  return `${result.name}[${indexAt(result.shape, before + offset(shape, index)).join(",")}]`;
+}

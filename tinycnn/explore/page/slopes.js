@@ -1,6 +1,6 @@
 // A derivative beside its central difference, measured by the engine in float64; and all of a layer's at once.
 
-import { able, make, number, short, table } from "./dom.js";
+import { able, amount, make, number, short, table } from "./dom.js";
 
 const VERDICTS = {
   agrees: ["good", "✓ They agree."],
@@ -70,7 +70,7 @@ export function checkButton(app, mark) {
             if (array.ok === false) list.append(make("li", { class: "error" }, `✗ ${layer.name}, ${name}: ${array.message}`));
           }
         }
-        app.say(wrong ? `${wrong} ${wrong === 1 ? "layer has" : "layers have"} a wrong gradient.` : "Every layer's gradients agree with slopes that were measured.");
+        app.say(wrong ? `${amount(wrong, "layer")} ${wrong === 1 ? "has" : "have"} a wrong gradient.` : "Every layer's gradients agree with slopes that were measured.");
       } catch (error) {
         app.say(error.message);
       }

@@ -1,6 +1,6 @@
 // A surface to draw on, with mouse, touch or pen, and cell by cell with the keyboard.
 
-import { make } from "./dom.js";
+import { amount, make } from "./dom.js";
 
 /** About how many pixels the longer side of the surface has; more would make each answer slower. */
 const SIDE = 140;
@@ -25,7 +25,7 @@ export class Surface {
     this.canvas = make("canvas", {
       class: "surface", width: columns * this.cell, height: rows * this.cell, tabindex: 0, role: "application",
       "aria-roledescription": "drawing grid", "aria-describedby": "surface-keys",
-      "aria-label": `Drawing for the network, ${rows} rows and ${columns} columns`,
+      "aria-label": `Drawing for the network, ${amount(rows, "row")} and ${amount(columns, "column")}`,
       pointerdown: (event) => this.down(event), [MOVE]: (event) => this.move(event),
       pointerup: (event) => this.up(event), pointercancel: (event) => this.up(event),
       keydown: (event) => this.key(event), focus: () => this.placeCursor(),

@@ -1,11 +1,11 @@
 // The tape of a pass: what forward keeps for backward, layer by layer, on the way down and on the way up again.
 
-import { able, keepFocus, make, times } from "./dom.js";
+import { able, amount, keepFocus, make, times } from "./dom.js";
 import { within } from "./selection.js";
 
 /** Return a number of bytes as people read it. */
 export function sizeOf(bytes) {
-  if (bytes < 1024) return `${bytes} bytes`;
+  if (bytes < 1024) return amount(bytes, "byte");
   return bytes < 1024 ** 2 ? `${(bytes / 1024).toFixed(1)} KiB` : `${(bytes / 1024 ** 2).toFixed(1)} MiB`;
 }
 
@@ -86,7 +86,7 @@ export function mount(section, app) {
     }
     const now = position();
     const total = kept.reduce((sum, one) => sum + bytesOf(one), 0);
-    text.textContent = `${mode === "training" ? "A training step" : "This pass"} with ${batch} ${batch === 1 ? "image" : "images"} keeps ${sizeOf(total)}. `
+    text.textContent = `${mode === "training" ? "A training step" : "This pass"} with ${amount(batch, "image")} keeps ${sizeOf(total)}. `
       + "The walk goes down the left column and up the right one; each layer reads on the way up what it has kept on the way down.";
     story.textContent = storyOf(kept, now);
     able(back, now > 0);

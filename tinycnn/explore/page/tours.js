@@ -41,7 +41,7 @@ export function mountTours(main, app) {
   }, "Go to the place again");
   const leave = () => {
     state.set({ tour: "", step: "", predict: "" });
-    document.querySelector("#controls .tour-choice select").focus(); // where one was begun, because this button has gone
+    document.querySelector("#controls .tour-choice select")?.focus(); // where one was begun, because this button has gone
   };
   const end = make("button", { type: "button", click: leave }, "End the tour");
   const box = make("section", { class: "tour", "aria-label": "Guided tour", keydown: key }, heading, text, make("div", { class: "controls" }, back, next, again, end));

@@ -1,7 +1,7 @@
 // Train the network beside the page: start, pause, one batch, another rate, back to any step, and a fork.
 
 import { Curve, CurveFigure } from "./curves.js";
-import { able, choice, given, make, put } from "./dom.js";
+import { able, amount, choice, given, make, put } from "./dom.js";
 import { Newest } from "./newest.js";
 import { filterPicture, normTable, worstList } from "./seen.js";
 import { unsettled } from "./settling.js";
@@ -219,7 +219,7 @@ class TrainView {
     this.beginning.open = !isThere;
     this.summary.textContent = isThere ? "Set up another training" : "Set up a training";
     this.about.textContent = defaults.images
-      ? `${defaults.images} images, with ${defaults.optimizer}. The other views show its weights whenever it is paused.`
+      ? `${amount(defaults.images, "image")}, with ${defaults.optimizer}. The other views show its weights whenever it is paused.`
       : "There are no images to train on. Start the page with --data NAME.";
     put(this.firstRate, defaults.rate ?? "");
     this.firstRate.disabled = defaults.rate === null;

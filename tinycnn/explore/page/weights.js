@@ -8,7 +8,7 @@ import { MapView, asImage, placeOf } from "./maps.js";
 import { measuredSlope } from "./measure.js";
 import { explanationView, makerOf } from "./numbers.js";
 import { indexAt, offset } from "./safetensors.js";
-import { gradientOptions, indexOf, within } from "./selection.js";
+import { gradientOptions, indexOf, ownName, within } from "./selection.js";
 import { measuredByEngine } from "./slopes.js";
 
 /** Return the parameter and the index that the address names in a layer, such as "kernel:1,1,0,3". */
@@ -37,22 +37,30 @@ export function planeOf({ shape, data }, index) {
   return { array, channel: 0, place: Math.floor(at / columns), indexOf: (place) => indexAt(shape, place * columns + column) };
 }
 
+/** Return the name of a number of a parameter's gradient on this page. */
+const nameOf = (name, index) => `d_${name}(${index.join(", ")})`;
+
+/** Return what it is called where it is shown. */
+const titleOf = (app, n, name, shape, index) =>
+  ownName(app, { n, part: name, shape, index, image: app.pass.description.image }) ?? nameOf(name, index);
+
 /** Return the map of a parameter's gradient, in which one of its numbers can be chosen. */
-function mapOf(app, name, gradient, index, isSecret, set) {
+function mapOf(app, n, name, gradient, index, set) {
   const { array, channel, place, indexOf: back } = planeOf(gradient, index);
   const { columns, channels } = asImage(array);
+  const isSecret = (at) => isHidden(app, keyOf(app, n, nameOf(name, at)));
   const map = new MapView({
     title: `d_${name}, the gradient by the parameter`, brief: `d_${name}`, say: app.say,
     chosen: (row, column) => {
       const at = back(placeOf(array, row, column, channel));
       set(at);
-      const title = `d_${name}(${at.join(", ")})`;
-      app.say(isSecret(title) ? `${title} is hidden: what do you expect?` : `${title} = ${number(gradient.data[offset(gradient.shape, at)], gradient.data)}`);
+      const title = titleOf(app, n, name, gradient.shape, at);
+      app.say(isSecret(at) ? `${title} is hidden: what do you expect?` : `${title} = ${number(gradient.data[offset(gradient.shape, at)], gradient.data)}`);
     },
   });
   const cell = Math.floor(place / channels);
   map.cursor = [Math.floor(cell / columns), cell % columns];
-  map.isSecret = isSecret(`d_${name}(${index.join(", ")})`);
+  map.isSecret = isSecret(index);
   const text = gradient.shape.length === 4 ? `channel ${index[2]}, filter ${index[3]}` : gradient.shape.length === 2 ? `to ${index[1]}` : times(gradient.shape);
   map.show(array, channel, { text });
   return map;
@@ -82,16 +90,16 @@ export function weightView(app, n, arrays, images, draw) {
     : explainWeightGradient(layer, arrays, name, index, options);
   const [from, place] = app.state.get("image").split("-");
   const sums = images.length ? { part: Number(place), setPart: (image) => app.state.set({ image: `${from}-${image}` }) } : {};
-  const title = `d_${name}(${index.join(", ")})`;
+  const title = titleOf(app, n, name, shape, index);
   const { data } = arrays.w[name];
-  const key = keyOf(app, n, title);
+  const key = keyOf(app, n, nameOf(name, index));
   const view = predicting(app, { key, name: title, value: found.value, data },
     (stage) => explanationView(found, { layer, data, name: title, who: makerOf(app.network), say: app.say, stage, ...sums }), draw);
   const code = codeView(app, layer, "weight", [
-    { title, what: `d_${name}`, index }, { title: `${name}(${index.join(", ")}), the weight`, what: name, index },
+    { title: nameOf(name, index), what: `d_${name}`, index }, { title: `${name}(${index.join(", ")}), the weight`, what: name, index },
   ]);
   const gradient = arrays[`d_${name}`];
-  const map = gradient ? mapOf(app, name, gradient, index, (one) => isHidden(app, keyOf(app, n, one)), (at) => set(name, at)).element : "";
+  const map = gradient ? mapOf(app, n, name, gradient, index, (at) => set(name, at)).element : "";
   return make("section", { class: "weights", "data-part": "weights", "aria-label": "The gradient of a parameter" },
     make("h3", {}, "The gradient of a parameter"),
     make("div", { class: "controls" }, which, fields), map, view, code,

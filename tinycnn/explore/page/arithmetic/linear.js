@@ -18,6 +18,18 @@ import { penaltySlope } from "./loss.js";
 const OWN = "The activation is a class of your own; Python computes its slope.";
 const SOFTMAX = "Softmax makes dz = y × (dy − the sum of dy × y over the row).";
 
+/** Return what a softmax's gradient is made of at an index of its input; nothing if the softmax comes after products. */
+function summed(layer, { y, dy }, index) {
+  if (Object.keys(layer.parameters).length) return "";
+  const at = place(y.shape, index);
+  const length = y.shape.at(-1);
+  const first = at - (at % length);
+  let sum = 0;
+  for (let k = first; k < first + length; k++) sum += dy.data[k] * y.data[k];
+  const written = (value) => Number(value.toPrecision(6));
+  return ` Here y is ${written(y.data[at])}, dy is ${written(dy.data[at])}, and the sum is ${written(sum)}.`;
+}
+
 /** Return the values before the activation: those that the engine has kept, or what they are equal to. */
 const before = (layer, { x, y, z }) => z ?? (layer.activation && !layer.parameters.kernel ? x : y);
 
@@ -110,7 +122,7 @@ export const linear = ({ each, keep = () => ({}), offset = biasAt, more = () => 
       filters.push(channel === undefined ? channel : begun.from.at(-1));
     }, { x: index });
     const found = explainedGradient(layer, "dx", index, partsBy(terms, filters, "filter", "dz × factor"), value);
-    return isSoftmax(layer.activation) && !joined ? { ...found, note: SOFTMAX } : found;
+    return isSoftmax(layer.activation) && !joined ? { ...found, note: `${SOFTMAX}${summed(layer, arrays, index)}` } : found;
   },
 
   weightGradient(layer, arrays, name, index, { joined = false, images = 1 } = {}) {

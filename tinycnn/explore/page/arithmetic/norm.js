@@ -40,7 +40,7 @@ const isByBatch = (layer, training) => training && layer.settings.trainable !== 
 
 /**
  * Return what mean and variance of a channel of the only image of a batch should be, and by how much the engine's differ:
- * `{name, shown, rounding, size}` each, with the size that rounding is measured by.
+ * `{name, given, shown, rounding, size}` each, with the size that rounding is measured by.
  */
 function statisticsOf({ x }, c, five) {
   const values = x.data.filter((_, where) => where % x.shape.at(-1) === c);
@@ -48,8 +48,8 @@ function statisticsOf({ x }, c, five) {
   const mean = average(Number);
   const variance = average((value) => (value - mean) ** 2);
   return [
-    { name: "mean", shown: mean, rounding: difference(five.mean, mean), size: average(Math.abs) },
-    { name: "variance", shown: variance, rounding: difference(five.variance, variance), size: variance + 1e-6 * average((value) => value ** 2) },
+    { name: "mean", given: five.mean, shown: mean, rounding: difference(five.mean, mean), size: average(Math.abs) },
+    { name: "variance", given: five.variance, shown: variance, rounding: difference(five.variance, variance), size: variance + 1e-6 * average((value) => value ** 2) },
   ];
 }
 
@@ -79,12 +79,17 @@ export const batchNorm = {
 
   explain(layer, arrays, index, { training = false, images = 1 } = {}) {
     const c = index.at(-1);
-    const [five, x, y] = [numbers(layer, arrays, c), valueAt(arrays.x, index), valueAt(arrays.y, index)];
+    const [given, x, y] = [numbers(layer, arrays, c), valueAt(arrays.x, index), valueAt(arrays.y, index)];
+    const statistics = isByBatch(layer, training) && images === 1 ? statisticsOf(arrays, c, given) : [];
+    const made = ({ mean, root, gamma, beta }) => ((x - mean) / root) * gamma + beta;
+    // If the statistics were returned wrong, but y was made from the right ones, those lead to it.
+    const right = { ...given, ...Object.fromEntries(statistics.map(({ name, shown }) => [name, shown])) };
+    right.root = Math.sqrt(right.variance + right.epsilon);
+    const five = Math.abs(y - made(right)) < 1e-3 * Math.abs(y - made(given)) ? right : given;
     const normalised = (x - five.mean) / five.root;
     const product = normalised * five.gamma;
     const parts = [part("x̂ × gamma", c, [{ from: index, x, normalised, factor: five.gamma, at: [c], product }])];
     const rounding = difference(y, product + five.beta);
-    const statistics = isByBatch(layer, training) && images === 1 ? statisticsOf(arrays, c, five) : [];
     const found = { ...five, deviation: x - five.mean, normalised, bias: five.beta, y, rounding, statistics };
     return explained(layer, index, parts, found);
   },

@@ -1,7 +1,7 @@
 // The view of a training in a recording: its curves, and a slider that shows the network at some of its steps.
 
 import { Curve, CurveFigure } from "../curves.js";
-import { make, number, table } from "../dom.js";
+import { amount, make, number, table } from "../dom.js";
 import { filterPicture } from "../seen.js";
 
 /** Fill the view. */
@@ -19,8 +19,8 @@ export async function mount(section, app) {
   const show = (step) => figures.forEach((figure) => figure.show(lanes, step));
   const box = make("div", { class: "training" });
   section.append(box);
-  box.append(make("p", {}, `This network was trained on ${state.images} images in batches of ${settings.batch_size}, `
-    + `${state.steps_per_epoch} steps ${settings.epochs === 1 ? "in one epoch" : `in each of ${settings.epochs} epochs`}.`));
+  box.append(make("p", {}, `This network was trained on ${amount(state.images, "image")} in batches of ${settings.batch_size}, `
+    + `${amount(state.steps_per_epoch, "step")} ${settings.epochs === 1 ? "in one epoch" : `in each of ${settings.epochs} epochs`}.`));
   if (canCompute) box.append(slider(app, steps, show));
   else box.append(make("p", { class: "remark" }, "Only Python can compute a layer of this network, so that it can be shown at the end of its training only."));
   box.append(make("div", { class: "figures" }, figures.map((figure) => figure.element)));
@@ -31,7 +31,7 @@ export async function mount(section, app) {
 /** Return the slider, which shows the network as it was after a step; the address names that step. */
 function slider(app, steps, show) {
   const last = steps.length - 1;
-  const input = make("input", { type: "range", class: "steps-slider", "aria-label": `One of ${steps.length} recorded steps`, min: 0, max: last, value: last, step: 1 });
+  const input = make("input", { type: "range", class: "steps-slider", "aria-label": `One of ${amount(steps.length, "recorded step")}`, min: 0, max: last, value: last, step: 1 });
   const output = make("output", { class: "value" });
   const tell = () => {
     const text = `step ${steps[input.value]} of ${steps[last]}`;
@@ -52,7 +52,7 @@ function slider(app, steps, show) {
   });
   app.state.watch((changed) => changed.has("trained") && follow());
   follow();
-  return make("div", { class: "step" }, make("span", {}, `${steps.length} recorded steps`), input, output);
+  return make("div", { class: "step" }, make("span", {}, amount(steps.length, "recorded step")), input, output);
 }
 
 /** Return the filters of the first layer, if it is a convolution, with the weights of that step. */

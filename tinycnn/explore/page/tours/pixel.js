@@ -1,7 +1,7 @@
 // From pixels to one product, and to one number of a feature map.
 
 import { explain } from "../arithmetic/index.js";
-import { number, short, times } from "../dom.js";
+import { number, short, sized, times } from "../dom.js";
 import { arraysAt, at, best, firstLayer, isConvolution, place, written } from "./finding.js";
 
 /** Return the index beside this one in the same row of the result. */
@@ -23,8 +23,8 @@ export const pixel = {
       set: ({ n, index }) => ({ view: "inside", way: "forward", layer: n, at: written(index), part: "", predict: "" }),
       look: () => ['[data-map="after"]', '[data-map="before"]', '[data-map="image"]', ".panel .value"],
       text: ({ layer, index, found }) => [
-        `${layer.name} is the first convolution of this network. It makes ${times(layer.output_shape)} numbers from ${times(layer.input_shape)}.`,
-        `One of its results, y${place(index)}, is framed in the map of the result. The frame in the map of the input shows the window that this number is made of: ${times(layer.window.size)} numbers${found.parts.length > 1 ? ` in each of ${found.parts.length} channels` : ""}. Nothing outside the window changes it.`,
+        `${layer.name} is the first convolution of this network. It makes ${sized(layer.output_shape, "number")} from ${times(layer.input_shape)}.`,
+        `One of its results, y${place(index)}, is framed in the map of the result. The frame in the map of the input shows the window that this number is made of: ${sized(layer.window.size, "number")}${found.parts.length > 1 ? ` in each of ${found.parts.length} channels` : ""}. Nothing outside the window changes it.`,
       ],
     },
     {

@@ -1,7 +1,7 @@
 // Why pooling keeps the largest number, and where its gradient goes.
 
 import { explain } from "../arithmetic/index.js";
-import { number, short } from "../dom.js";
+import { number, plural, short } from "../dom.js";
 import { indexAt } from "../safetensors.js";
 import { arraysAt, at, counted, firstLayer, place, written } from "./finding.js";
 
@@ -44,7 +44,7 @@ export const pooling = {
       set: ({ n, index }) => ({ view: "inside", way: "forward", layer: n, at: written(index), part: "", predict: "" }),
       look: () => [".panel .value", ".panel .grids", ".panel .steps", '[data-map="after"]', '[data-map="before"]'],
       text: ({ layer, index, size, winner, value, data, ties }) => [
-        `Each result of ${layer.name} is the largest of the numbers in one window of one channel. This one, y${place(index)}, was chosen from ${counted(size)} numbers: the largest is ${number(value, data, true)}, at ${place(winner)} of the layer's input.`
+        `Each result of ${layer.name} is the largest of the numbers in one window of one channel. This one, y${place(index)}, was chosen from ${counted(size)} ${plural(size, "number")}: the largest is ${number(value, data, true)}, at ${place(winner)} of the layer's input.`
           + (ties > 1 ? ` ${ties} numbers of the window are equally large here; the first of them counts as the winner.` : ""),
         "The larger a number in a filter's map is, the better the pixels there match the filter. The largest says whether the pattern was found anywhere in the window; where exactly is forgotten. So the maps get smaller, and the network minds less if the image is moved by a pixel.",
       ],

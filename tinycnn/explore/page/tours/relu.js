@@ -1,6 +1,6 @@
 // A ReLU that gives 0, and why nothing is learned through it.
 
-import { number, short } from "../dom.js";
+import { amount, number, short } from "../dom.js";
 import { arraysAt, at, best, place, written } from "./finding.js";
 
 /** Return a parameter that a channel alone uses, as the address names it: its bias, or a weight of its kernel; or "". */
@@ -68,7 +68,7 @@ export const relu = {
       set: ({ n, index, weight }) => ({ view: "inside", way: "forward", layer: n, at: written(index), part: "", weight, predict: "" }),
       look: () => ['[data-map="after"]', ".panel .value"],
       text: ({ dead, channel, count, channels, slope }) => [
-        dead ? `Channel ${channel} is 0 at every place: for this image it is dead${slope === null ? "" : `, and the gradient of its bias is ${short(slope)}`}. ${count} of ${channels} channels are. This image teaches its weights nothing.`
+        dead ? `Channel ${channel} is 0 at every place: for this image it is dead${slope === null ? "" : `, and the gradient of its bias is ${short(slope)}`}. ${count} of ${amount(channels, "channel")} ${count === 1 ? "is" : "are"}. This image teaches its weights nothing.`
           : `Channel ${channel} is not dead: other places of it are above 0, and through them its weights learn${slope === null ? "" : ` (the gradient of its bias is ${short(slope)})`}.`,
         "A channel that is 0 for every image gets no gradient from any, so it never comes back. A smaller learning rate, or a LeakyReLU, whose slope is not 0, prevents that.",
       ],

@@ -1,13 +1,14 @@
 // The gradient of one weight: a sum over all places where the weight was used, checked by measuring.
 
 import { explainWeightGradient } from "../arithmetic/index.js";
-import { number, short, times } from "../dom.js";
+import { number, plural, short, times } from "../dom.js";
 import { gradientOptions } from "../selection.js";
 import { arraysAt, at, best, counted, firstLayer, isConvolution, place } from "./finding.js";
 
 /** Return in how many windows a weight is used. */
 function usedIn({ kind, output_shape: shape }, count, windows) {
   if (kind === "Dense") return "It is used once for an image.";
+  if (windows === 1) return `It is used in the only window${count ? "" : ", where it stands over the pad and adds nothing"}.`;
   const all = `the ${counted(windows)} windows (${times(shape.slice(0, 2))})`;
   if (count === windows) return `It is used once in each of ${all}.`;
   const others = windows - count;
@@ -56,7 +57,7 @@ export const weight = {
       look: () => [".weights .terms", ".weights .value"],
       text: ({ found, count, zeros }) => [
         `At each place, the weight is multiplied by one number x of the input. The gradient dz says how the loss changes with the sum there, before the activation. So each place adds dz × x: see the list "${found.parts[0].title}" under "The gradient of a parameter".`,
-        `${zeros ? `${counted(zeros)} of the ${counted(count)} terms ${zeros === 1 ? "is" : "are"} 0: there, the input was 0 or no gradient came through the activation. ` : ""}${count > 1 ? `The ${counted(count)} terms together` : "The only term"} make${count > 1 ? "" : "s"} the gradient of the weight, ${short(found.sum)}.`,
+        `${zeros ? `${counted(zeros)} of the ${counted(count)} ${plural(count, "term")} ${zeros === 1 ? "is" : "are"} 0: there, the input was 0 or no gradient came through the activation. ` : ""}${count > 1 ? `The ${counted(count)} terms together` : "The only term"} make${count > 1 ? "" : "s"} the gradient of the weight, ${short(found.sum)}.`,
       ],
     },
     {
