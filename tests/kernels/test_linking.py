@@ -1,5 +1,11 @@
 """Helpers are made machine code of within their callers only, and it is the same code."""
 
+import importlib
+import inspect
+import io
+import pkgutil
+import tokenize
+
 import numba
 import numpy as np
 import pytest
@@ -8,6 +14,7 @@ from numba.extending import register_jitable
 
 from tinycnn.kernels.cpu.machine import linking
 from tinycnn.kernels.cpu.machine.jit import FASTMATH, helper
+from tinycnn.kernels.cpu.machine.parallel import _entry, parallel
 
 pytestmark = pytest.mark.skipif(numba.config.DISABLE_JIT, reason="nothing is compiled")
 
@@ -77,3 +84,21 @@ def test_a_numba_without_what_it_takes_is_noticed(monkeypatch, missing):
             if missing in vars(base):
                 monkeypatch.delattr(base, missing)
     assert not linking._is_possible()
+
+
+def test_the_source_of_what_is_compiled_is_that_of_its_kernel():
+    """Numba reads it when it caches the code, and from Python 3.13 on, half a statement there is an error."""
+    modules = [importlib.import_module(name) for name in _modules("tinycnn.kernels.cpu")]
+    loops = [value for module in modules for value in vars(module).values() if isinstance(value, parallel)]
+    assert len(loops) > 20
+    for loop in loops:
+        made = loop._like(_entry, {}, "digest")
+        assert inspect.getsource(made) == inspect.getsource(loop.function)
+        tokens = tokenize.generate_tokens(io.StringIO(inspect.getsource(made)).readline)
+        assert {"def", loop.function.__name__} <= {token.string for token in tokens}
+
+
+def _modules(package):
+    """Return the names of all modules in a package."""
+    path = importlib.import_module(package).__path__
+    return [module.name for module in pkgutil.walk_packages(path, f"{package}.")]

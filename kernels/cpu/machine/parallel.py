@@ -108,8 +108,10 @@ class parallel:  # noqa: N801 - a decorator
 
         There is one function for each kind of arguments. If several processes compile one function for several kinds,
         the cache may give one process the other's code, because it numbers the kinds in the order in which they come.
+        The line has to be this kernel's, too: Numba reads the source there, and Python 3.13 refuses half a statement.
         """
-        code = template.__code__.replace(co_filename=self.function.__code__.co_filename)
+        own = self.function.__code__
+        code = template.__code__.replace(co_filename=own.co_filename, co_firstlineno=own.co_firstlineno)
         function = python_types.FunctionType(code, names, self.function.__name__)
         function.__qualname__ = f"{self.function.__qualname__}_{suffix}"
         function.__module__ = self.function.__module__
