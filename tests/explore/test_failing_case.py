@@ -350,6 +350,7 @@ def test_the_formula_has_the_right_number_and_the_functions_own_is_marked(
     steps = page.locator(".panel .steps").inner_text()
     [right] = re.findall(r"relu\(z\) = ([\d.]+); its slope here is 1\n", steps)
     assert f"\u2717 Your relu (chapter05.py) gives NaN; {right} is right." in steps
+    assert not page.locator(".panel .terms").count()  # x times 1 is no news
 
 
 @pytest.mark.slow
@@ -394,6 +395,12 @@ ONE_OF_SUMS = [
         Planted("chapter09", "sgd_momentum", "- rate * dw\n", "+ rate * dw\n", 1),
         "With the other sign of dw, it would be ",
         ("[data-map=before] figcaption", "input: channel 1"),
+    ),
+    (
+        # -0 and 0 are the same number; only the other one is wrong.
+        Planted("chapter09", "sgd_momentum", "v - rate * dw\n", "(v - rate * dw)\n", 1),
+        "gives 0; the terms add up to \u22122. Without dw, it would be 0.",
+        (".panel output.value", "0"),
     ),
     (
         Planted("chapter01", "conv2d", "rows, columns] @ w[p, q]", "rows, columns, :1] @ w[p, q, :1]"),
@@ -460,6 +467,9 @@ def test_of_gradients_only_that_is_shown_which_the_function_returns(
     assert page.get_by_text("The terms that this gradient collects").count() == (not of_weights)
     assert page.locator("[data-map=before]").is_visible() == (not of_weights)
     assert not page.locator(".panel .good").count()
+    words = page.locator(".panel .terms").first.inner_text()
+    assert "dy" in words
+    assert not re.search("dz|slope", words)  # chapter 3 knows of no activation
 
 
 @pytest.mark.slow
@@ -511,7 +521,7 @@ def test_the_terms_of_all_images_add_up_to_a_weights_gradient(tmp_path: Path, op
         [number] = re.findall(said, steps)
         assert float(number) == pytest.approx(float(expected), rel=1e-9), said
     sums = page.locator(".weights .choice", has_text=f"One of {count} sums").locator("select")
-    sums.select_option(label=f"image 0, dz \u00d7 x: {alone[0]:g}")
+    sums.select_option(label=f"image 0, dy \u00d7 x: {alone[0]:g}")
     page.locator(".weights .steps", has_text=f"Image 0 is one of {count} images").wait_for()
     assert page.locator("#controls input[type=number]").input_value() == "0"
 
@@ -618,6 +628,37 @@ def test_a_case_of_three_channels_is_no_photograph(tmp_path: Path, open_page: An
         "(one) => { const at = one.getContext('2d').getImageData(8, 8, 1, 1).data; return [at[0], at[1], at[2]]; }"
     )
     assert page.locator("[data-map=image] canvas").evaluate(colours) != [255, 255, 0]
+
+
+#: How many pixels of the cell in the middle of a map's result are not of the cell's most frequent colour.
+INK = """(canvas) => {
+    const { width, height } = canvas;
+    const seen = new Map();
+    const cell = Math.floor(width / 3);
+    const { data } = canvas.getContext("2d").getImageData(cell + 8, cell + 8, cell - 16, cell - 16);
+    for (let n = 0; n < data.length; n += 4) {
+        const colour = data.slice(n, n + 3).join();
+        seen.set(colour, (seen.get(colour) ?? 0) + 1);
+    }
+    return data.length / 4 - Math.max(...seen.values());
+}"""
+
+
+@pytest.mark.slow
+def test_the_few_numbers_of_a_case_stand_in_their_maps(tmp_path: Path, open_page: Any, page: Any) -> None:
+    """They were specks of colour on an empty page."""
+    planted = Planted("chapter01", "conv2d", "slice(p, p + stride * (OH - 1) + 1, stride)", "slice(p, p + OH)")
+    shown = graded(planted, tmp_path).shown()
+    assert shown.session.model.layers[0].built_output_shape[:2] == (3, 3)
+    open_page(shown.session, shown.where)
+    page.wait_for_selector(".panel .steps .error")
+    canvas = page.locator("[data-map=after] canvas")
+    assert canvas.bounding_box()["width"] >= 3 * 40
+    assert canvas.evaluate(INK) > 20
+    page.get_by_text("For teaching").press("Enter")
+    page.get_by_role("button", name="Predict first").press("Enter")
+    page.locator(".panel output.value", has_text="?").wait_for()
+    assert canvas.evaluate(INK) == 0  # the chosen number, which the learner is to predict, is not given away
 
 
 @pytest.mark.slow

@@ -48,7 +48,7 @@ def _he_normal(a: Arguments) -> Terms:
 
 def _glorot_uniform(a: Arguments) -> Terms:
     limit = math.sqrt(6 / sum(fans(a["u"].shape)))
-    return [("u", 2 * limit, a["u"]), ("1", -limit, np.ones_like(a["u"]))]
+    return [("u", 2 * limit, a["u"]), ("ones", -limit, np.ones_like(a["u"]))]
 
 
 # Moving averages ------------------------------------------------------------------------------------------------------

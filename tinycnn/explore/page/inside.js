@@ -96,15 +96,16 @@ export function mount(section, app) {
       const index = chosenIn(state, target);
       if (index.length === 3) choose([index[0], index[1], (index[2] + by + target.shape[2]) % target.shape[2]]);
     };
-    const image = new MapView(app.network.case ? { title: "x, what the network is given", brief: "x" } : { title: "the image", brief: "" });
+    const writes = Boolean(app.network.case); // it has few numbers, and each is one of the learner's own
+    const image = new MapView(writes ? { title: "x, what the network is given", brief: "x", writes } : { title: "the image", brief: "" });
     image.element.dataset.part = "image";
     const before = new MapView({
       title: backward ? "dx, the gradient by the layer's input" : "the layer's input", brief: backward ? "dx" : "input", say,
-      chosen: backward ? (r, c) => pick(before, r, c) : null, channelBy: backward ? step : null,
+      chosen: backward ? (r, c) => pick(before, r, c) : null, channelBy: backward ? step : null, writes,
     });
     const after = new MapView({
       title: backward ? "dy, the gradient by the layer's result" : "the layer's result", brief: backward ? "dy" : "result", say,
-      chosen: backward ? null : (r, c) => pick(after, r, c), channelBy: backward ? null : step,
+      chosen: backward ? null : (r, c) => pick(after, r, c), channelBy: backward ? null : step, writes,
     });
     for (const [name, map] of Object.entries({ image, before, after })) map.element.dataset.map = name;
     (backward ? before : after).element.classList.add("chosen");
@@ -252,7 +253,7 @@ export function mount(section, app) {
       const { data } = chosenArray();
       const options = {
         layer, data, name: titleAt(index), who: makerOf(app.network), channels: backward ? null : app.network.case?.channels,
-        part: openedNumber(found), setPart: (part) => state.set({ part }), say,
+        isCase: Boolean(app.network.case), part: openedNumber(found), setPart: (part) => state.set({ part }), say,
       };
       const again = () => update(arrays, images);
       const loss = isHidden(app, keyOf(app, n, name)) ? "" : ofLoss(index);

@@ -88,16 +88,24 @@ export function photograph(array) {
   return canvas;
 }
 
+/** How large a cell is at most, in pixels, and if numbers are written into cells; and from which size on they are. */
+const MOST_CELL = 28;
+const MOST_WRITTEN = 56;
+const LEAST_WRITTEN = 40;
+/** From this share of the full colour on, the colour of the paper is read on it more easily than the ink. */
+const IS_DARK = 0.85;
+
 /**
- * A large map of one channel in which a cell can be chosen.
+ * A large map of one channel in which a cell can be chosen; with `writes`, few cells are large and have their numbers in
+ * them.
  *
  * Arrow keys move by one cell, Page Up and Page Down by a channel, Home and End to the ends of a row. What is chosen is
  * the element's accessible name, and `chosen(row, column)` is called. The caption has one line: `brief`, and what `show` is
  * told; in a narrow place, the end of it is seen when it is pointed at.
  */
 export class MapView {
-  constructor({ title, brief = title, chosen = null, channelBy = null, say = () => {} }) {
-    Object.assign(this, { title, brief, chosen, channelBy, say, cursor: null, marks: [], isSecret: false });
+  constructor({ title, brief = title, chosen = null, channelBy = null, say = () => {}, writes = false }) {
+    Object.assign(this, { title, brief, chosen, channelBy, say, writes, cursor: null, marks: [], isSecret: false });
     this.canvas = make("canvas", { class: "map" });
     this.caption = make("figcaption");
     this.element = make("figure", { class: "figure" }, this.caption, this.canvas);
@@ -163,7 +171,7 @@ export class MapView {
     if (!this.array) return;
     const style = getComputedStyle(this.element.isConnected ? this.element : document.documentElement);
     const side = Number.parseFloat(style.getPropertyValue("--map"));
-    const cell = Math.max(2, Math.min(28, Math.floor(side / Math.max(this.rows, this.columns))));
+    const cell = Math.max(2, Math.min(this.writes ? MOST_WRITTEN : MOST_CELL, Math.floor(side / Math.max(this.rows, this.columns))));
     const ratio = devicePixelRatio || 1;
     this.canvas.width = this.columns * cell * ratio;
     this.canvas.height = this.rows * cell * ratio;
@@ -174,7 +182,8 @@ export class MapView {
     context.imageSmoothingEnabled = false;
     context.drawImage(this.small, 0, 0, this.columns * cell, this.rows * cell);
     const ink = style.getPropertyValue("--ink").trim();
-    if (!this.photo && cell >= 10) this.signs(context, cell, ink);
+    if (this.writes && cell >= LEAST_WRITTEN) this.numbers(context, cell, ink, style.getPropertyValue("--paper").trim());
+    else if (!this.photo && cell >= 10) this.signs(context, cell, ink);
     const frames = this.cursor ? [...this.marks, [...this.cursor, 1, 1]] : this.marks;
     for (const [row, column, height, width] of frames) {
       this.frame(context, column * cell, row * cell, width * cell, height * cell, style);
@@ -182,6 +191,21 @@ export class MapView {
     this.caption.textContent = [this.brief, this.said].filter(Boolean).join(": ");
     this.caption.title = this.text ? `${this.title}: ${this.text}` : this.title;
     this.canvas.setAttribute("aria-label", this.name());
+  }
+
+  /** Write the numbers into the cells; one that is hidden is left out. */
+  numbers(context, cell, ink, paper) {
+    const full = extent(this.array, this.channel);
+    Object.assign(context, { font: `${Math.floor(cell / 3.6)}px system-ui, sans-serif`, textAlign: "center", textBaseline: "middle" });
+    for (let row = 0; row < this.rows; row += 1) {
+      for (let column = 0; column < this.columns; column += 1) {
+        const value = this.value(row, column);
+        const isHidden = this.isSecret && this.cursor?.[0] === row && this.cursor[1] === column;
+        if (value === undefined || isHidden) continue;
+        context.fillStyle = Math.abs(value) >= IS_DARK * full ? paper : ink;
+        context.fillText(short(value, false), (column + 0.5) * cell, (row + 0.5) * cell, cell - 4);
+      }
+    }
   }
 
   /** Mark negative numbers with a bar, so that the sign does not depend on the colour. */

@@ -66,7 +66,8 @@ function listOf(part, data, withProducts, say) {
     return make("span", { title: number(value, array) }, short(value, signed));
   };
   // In a gradient, dz is multiplied; where the sums are named by filters, this has to be said as well.
-  const isOf = "dz" in sorted[0] && !part.title.includes("×") ? ", dz × factor" : "";
+  const multiplied = "dz" in sorted[0] ? "dz" : part.multiplied;
+  const isOf = multiplied && !part.title.includes("×") ? `, ${multiplied} × factor` : "";
   const box = make("div", { class: "terms" });
   const show = (count) => {
     const rows = sorted.slice(0, count).map((term) => columns.map(([key, , write]) =>
@@ -141,7 +142,7 @@ function stepsOfActivation(activation, data, who) {
   if (terms) text += `: exp(z − largest) divided by the sum ${short(sum, false)} of ${terms.length === 1 ? "this exponential alone" : `all ${terms.length} such exponentials`}`;
   if (slope !== null && slope !== undefined && name !== "linear") text += `; its slope here is ${short(slope, false)}`;
   if (kink) text += ". This is a kink: the slope jumps here, and the engine takes that of the left side";
-  return [text, ...(wrong ? [mark(`${who} gives ${number(after, data)}; ${number(shown, data)} is right.`)] : [])];
+  return [text, ...(wrong ? [mark(`${who} gives ${number(unsigned(after), data)}; ${number(shown, data)} is right.`)] : [])];
 }
 
 /** Return what comes after the sum, for somebody who is to find the number: without any result. */
@@ -174,6 +175,17 @@ function reachOf({ terms }) {
   return most(({ x, dz, dy }) => x ?? dz ?? dy) * most(({ factor, dz, dy }) => factor ?? dz ?? dy);
 }
 
+const isLinear = ({ activation }) => (activation?.name ?? "linear") === "linear";
+
+/** Return a gradient's sums without the slope of an activation that there is not: dz is dy. */
+function withoutActivation(found) {
+  const parts = (found.parts ?? []).map((one) => (!one.terms.every((term) => "dz" in term) ? one : {
+    ...one, title: one.title.replace("dz", "dy"), multiplied: "dy",
+    terms: one.terms.map((term) => Object.fromEntries(Object.entries(term).filter(([key]) => key !== "dz" && key !== "slope"))),
+  }));
+  return { ...found, parts };
+}
+
 /** Return sums of one term each as one sum whose terms have the names of their channels; null if they are others. */
 function byName(parts, channels) {
   if (!channels?.length || parts.length !== channels.length || parts.some((one) => one.terms.length !== 1)) return null;
@@ -187,21 +199,24 @@ function byName(parts, channels) {
  * @param found what arithmetic/index.js has returned
  * @param options layer; data, the typed array whose numbers are shown; name, such as "y(3, 4, 1)"; who, from makerOf;
  *   channels, the names of the input's channels, if they have any; part and setPart, which of the sums is open; say;
- *   stage, how much is shown: "asked" (no result, no products), "hint" (no result) or "open"
+ *   isCase, whether the layer stands for a function that knows of no activation and no layer; stage, how much is shown:
+ *   "asked" (no result, no products), "hint" (no result) or "open"
  */
-export function explanationView(found, { layer, data, name, who, channels = null, part = 0, setPart = () => {}, say, stage = "open" }) {
+export function explanationView(found, { layer, data, name, who, channels = null, part = 0, setPart = () => {}, say, isCase = false, stage = "open" }) {
   const [isOpen, withProducts] = [stage === "open", stage !== "asked"];
   const box = make("div", { class: "numbers", tabindex: 0, role: "group", "aria-label": `How ${name} came about` });
-  box.append(make("p", {}, `${name} = `, make("output", { class: "value" }, isOpen ? number(found.y ?? found.value, data) : "?")));
+  const value = found.y ?? found.value;
+  box.append(make("p", {}, `${name} = `, make("output", { class: "value" }, isOpen ? number(isWrong(found, data) ? unsigned(value) : value, data) : "?")));
   if (found.note) box.append(make("p", { class: "remark" }, found.note));
-  const [parts, open] = openedPart(found, part);
+  const [parts, open] = openedPart(isCase && isLinear(layer) ? withoutActivation(found) : found, part);
   const named = byName(parts, channels);
+  const isItself = isCase && found.activation && !Object.keys(layer.parameters).length; // z is the input
   if (named) box.append(listOf(named, data, withProducts, say));
   if (parts.length > 1 && !named) {
     box.append(choice(`One of ${parts.length} sums`, parts.map((one, n) => [String(n), withProducts ? `${one.title}: ${short(one.sum)}` : one.title]),
       String(parts.indexOf(open)), (value) => setPart(Number(value))));
   }
-  if (open && !named) box.append(isWindow(open) ? windowOf(open, layer, data, withProducts) : listOf(open, data, withProducts, say));
+  if (open && !named && !isItself) box.append(isWindow(open) ? windowOf(open, layer, data, withProducts) : listOf(open, data, withProducts, say));
   if (!isOpen) {
     box.append(toCome(found, layer, data));
     return box;
@@ -220,6 +235,9 @@ export function explanationView(found, { layer, data, name, who, channels = null
 /** The largest share of the terms' sizes by which rounding can move a sum, by the precision of the network's numbers. */
 const SINGLE = 1e-4;
 const DOUBLE = 1e-11;
+
+/** Return a number without the sign of a zero, which is not what is wrong with it. */
+const unsigned = (value) => (value === 0 ? 0 : value);
 
 /** Return who has computed a network's numbers, to begin a sentence with: the function of a case, or the engine. */
 export function makerOf({ case: shown, kernels }) {
@@ -290,7 +308,7 @@ function nameOf({ title, channel }, channels) {
 
 /** Return the mark of a number that is not the sum of its terms. */
 function markOfSum(found, layer, data, who, channels) {
-  const got = found.z ?? found.y ?? found.value;
+  const got = unsigned(found.z ?? found.y ?? found.value);
   const right = number(found.sum + (found.bias ?? 0) + (found.penalty ?? 0), data);
   const count = (found.parts ?? []).flatMap((one) => one.terms).length;
   const added = found.bias ? ` and ${addedIn(layer)}` : found.penalty ? " and the penalty's slope" : "";
@@ -315,7 +333,7 @@ export function lossGradientView({ logits, label, weight, k, got, data, who }) {
   const loss = { name: "sparse_categorical_crossentropy", from_logits: true };
   const { prediction, target, product } = explainLoss(loss, logits, { label }, true).terms[k];
   const right = product * weight;
-  const rounded = (value) => number(Number(value.toPrecision(12)), null, false);
+  const rounded = (value) => number(unsigned(Number(value.toPrecision(12))), null, false);
   const items = [
     `The softmax of the image's logits gives class ${k} the probability p = ${rounded(prediction)}`,
     target ? `Class ${k} is the image's label, so 1 is subtracted: ${rounded(product)}`
@@ -323,7 +341,7 @@ export function lossGradientView({ logits, label, weight, k, got, data, who }) {
     `times the weight of the image's loss, ${rounded(weight)}: ${rounded(right)}`,
   ];
   if (isMore(difference(got, right), Math.abs(weight) * (prediction + target), data)) {
-    items.push(mark(`${who} gives ${number(got, data)}; ${rounded(right)} is right.`));
+    items.push(mark(`${who} gives ${number(unsigned(got), data)}; ${rounded(right)} is right.`));
   }
   return make("section", { class: "numbers", "aria-label": "The gradient of the loss" },
     make("h3", {}, "Where it comes from: the gradient of the loss"), make("ol", { class: "steps" }, items.map((item) => make("li", {}, item))));

@@ -94,7 +94,7 @@ export function weightView(app, n, arrays, images, draw) {
   const { data } = arrays.w[name];
   const key = keyOf(app, n, nameOf(name, index));
   const view = predicting(app, { key, name: title, value: found.value, data },
-    (stage) => explanationView(found, { layer, data, name: title, who: makerOf(app.network), say: app.say, stage, ...sums }), draw);
+    (stage) => explanationView(found, { layer, data, name: title, who: makerOf(app.network), say: app.say, isCase: Boolean(app.network.case), stage, ...sums }), draw);
   const code = codeView(app, layer, "weight", [
     { title: nameOf(name, index), what: `d_${name}`, index }, { title: `${name}(${index.join(", ")}), the weight`, what: name, index },
   ]);
