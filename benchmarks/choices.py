@@ -31,14 +31,14 @@ from tinycnn.layers import (
     BatchNormalization,
     Conv2D,
     Dense,
-    DepthwiseConv2D,
     Dropout,
     Flatten,
     Input,
     Layer,
     MaxPooling2D,
 )
-from tinycnn.models.ours import averaged, five_convolutions, normed
+from tinycnn.models.blocks import pool
+from tinycnn.models.ours import averaged, golf, normed
 from tinycnn.schedules import CosineDecay, OneCycle
 from tinycnn.training.callback import Logs
 
@@ -120,21 +120,24 @@ def _one_filter(initializer: Any) -> Answer:
     )
 
 
-#: The filters of golf_10k, which a test compares.
-FILTERS = (8, 16, 16, 18, 18)
+def _five(a: int, b: int, c: int, d: int, e: int) -> list[Layer]:
+    """Return the network that the search for golf began with: what is pooled is 24x24 and 8x8, what is averaged 4x4."""
+    return [*_normed(a, b), pool(2), *_normed(c, d), pool(2), *normed(e, "same"), *averaged()]
+
+
+def _beginning() -> list[Layer]:
+    """Return that network with as many filters as 10,000 parameters allow."""
+    return _five(8, 16, 16, 18, 18)
 
 
 def _without_normalization() -> list[Layer]:
-    """Return ``golf_10k`` without batch normalization."""
-    return [layer for layer in five_convolutions(*FILTERS) if not isinstance(layer, BatchNormalization)]
+    """Return that network without batch normalization."""
+    return [layer for layer in _beginning() if not isinstance(layer, BatchNormalization)]
 
 
 def _with_dropout() -> list[Layer]:
-    """Return ``golf_10k`` with the dropout that the documents' small networks have."""
-    pairs = (
-        [layer, Dropout(0.1)] if isinstance(layer, BatchNormalization) else [layer]
-        for layer in five_convolutions(*FILTERS)
-    )
+    """Return that network with the dropout that the documents' small networks have."""
+    pairs = ([layer, Dropout(0.1)] if isinstance(layer, BatchNormalization) else [layer] for layer in _beginning())
     return [layer for pair in pairs for layer in pair]
 
 
@@ -145,24 +148,13 @@ def _pooled_once() -> list[Layer]:
 
 def _flattened() -> list[Layer]:
     """Return a network whose dense layer has a weight for each of the 16 last places, and fewer filters for it."""
-    front = five_convolutions(8, 14, 14, 16, 12)[:-2]
+    front = _five(8, 14, 14, 16, 12)[:-2]
     return [*front, Flatten(), Dense(10, activation="softmax")]
 
 
 def _depthwise() -> list[Layer]:
     """Return a network whose convolutions, but the first, are a depthwise one and one of 1x1."""
-    wide = [
-        layer
-        for filters in (24, 32, 32, 36, 40)
-        for layer in (
-            *([MaxPooling2D(2)] if filters == 36 else []),
-            DepthwiseConv2D(3, padding="same" if filters > 32 else "valid"),
-            Conv2D(filters, 1, activation="relu"),
-            BatchNormalization(momentum=0.9),
-            *([MaxPooling2D(2)] if filters == 24 else []),
-        )
-    ]
-    return [*_normed(12), *wide, *averaged()]
+    return golf(12, 24, 32, 32, 36, 40)
 
 
 def _normed(*filters: int) -> list[Layer]:
@@ -202,17 +194,17 @@ QUESTIONS = {
         "Each idea taken away, or another one tried",
         2,
         {
-            "the recipe": Answer(),
-            "no augmentation": Answer({"augment": None}),
-            "images shifted, not rotated": Answer({"augment": Augmentation(shift=0.08)}),
-            "a learning rate of 0.001 in all epochs": Answer({"schedule": None}),
-            "a third of the epochs": Answer({"schedule": OneCycle(0.015, 12, 0.25), "epochs": 10}),
+            "five convolutions": Answer(make_layers=_beginning),
+            "no augmentation": Answer({"augment": None}, _beginning),
+            "images shifted, not rotated": Answer({"augment": Augmentation(shift=0.08)}, _beginning),
+            "a learning rate of 0.001 in all epochs": Answer({"schedule": None}, _beginning),
+            "a third of the epochs": Answer({"schedule": OneCycle(0.015, 12, 0.25), "epochs": 10}, _beginning),
             "no batch normalization": Answer(make_layers=_without_normalization),
             "dropout of a tenth behind every batch normalization": Answer(make_layers=_with_dropout),
             "without the second pooling, so that a value sees 18x18 pixels": Answer(make_layers=_pooled_once),
             "a dense layer on all 4x4 places in place of the mean, and fewer filters": Answer(make_layers=_flattened),
             "depthwise convolutions, and more filters": Answer(make_layers=_depthwise),
-            "weights averaged over the last steps": Answer(decay=0.998),
+            "weights averaged over the last steps": Answer(make_layers=_beginning, decay=0.998),
         },
         held_out=10_000,
     ),

@@ -499,8 +499,8 @@ def test_what_the_recipes_took_is_what_was_best() -> None:
         assert best in said, f"{record['name']}: {best!r} was best, and the recipe says: {said}"
 
 
-def test_changes_to_golf_start_from_its_network(module) -> None:
-    layers = models.ours.five_convolutions(*module("choices").FILTERS)
-    described = [(type(layer), layer.get_config() | {"name": ""}) for layer in layers]
-    built = models.build("golf_10k").layers
+def test_a_network_of_golf_is_one_that_was_compared(module) -> None:
+    answer = module("choices").QUESTIONS["golf_10k"].answers["depthwise convolutions, and more filters"]
+    described = [(type(layer), layer.get_config() | {"name": ""}) for layer in answer.make_layers()]
+    built = models.build("golf_8k").layers
     assert described == [(type(layer), layer.get_config() | {"name": ""}) for layer in built]

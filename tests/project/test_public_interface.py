@@ -12,7 +12,7 @@ import importlib
 import inspect
 import sys
 from pathlib import Path
-from types import ModuleType
+from types import GenericAlias, ModuleType
 
 HERE = Path(__file__).resolve().parent
 if __name__ == "__main__":
@@ -60,6 +60,8 @@ MODULES = (
 
 def arguments(function):
     """Return the names, kinds and defaults of a function's arguments, without annotations and without ``self``."""
+    if isinstance(function, GenericAlias):  # Python 3.13 knows the arguments of dict in dict[str, float]
+        return "(…)"
     try:
         parameters = list(inspect.signature(function).parameters.values())
     except (TypeError, ValueError):

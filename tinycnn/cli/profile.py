@@ -5,7 +5,7 @@ import argparse
 from ..core.printing import say
 from ._arguments import add_model_name, add_threads, check_new_folder, folder_name, set_threads, whole_number
 
-HELP = "Measure where the time of a training step goes, layer by layer"
+HELP = "Measure where a training step's time goes, layer by layer"
 EXAMPLE = "tinycnn profile ladder_10 --out runs/profile"
 
 PICTURE = "profile.png"

@@ -53,7 +53,8 @@ def run(args: argparse.Namespace) -> int:
     _line("loss", recipe.loss)
     _line("seed", recipe.seed)
     _line("weights kept", "those of the best epoch" if recipe.restore_best else "those of the last epoch")
-    _list("Chosen here, because the document leaves it open", recipe.chosen)
+    why = ", because the document leaves it open" if recipe.document else ""
+    _list(f"Chosen here{why}", recipe.chosen)
     _list("Documented", [f"{_TITLES.get(key, key)}: {_figures(value)}" for key, value in recipe.documented.items()])
     _list("Notes", recipe.notes)
     return 0

@@ -189,20 +189,20 @@ def _road(tried: Sequence[Record]) -> list[Block]:
         return [Text("Nothing has been compared yet.")]
     shown: list[Block] = [
         Text(
-            "The first row of a table is the recipe, in as many epochs as the table says; the others are that with one "
-            "change. All were trained without the last training images and tested on these, with seeds that the "
-            "results do not have. `python benchmarks/choices.py NAME` repeats a table."
+            "The first row of a table is what the search began with, the others are that with one change. All were "
+            "trained without the last training images and tested on these, with seeds that the results do not have. "
+            "`python benchmarks/choices.py NAME` repeats a table."
         )
     ]
     for record in tried:
         last_ones = {title: [curve[-1] for curve in runs.values()] for title, runs in record["answers"].items() if runs}
-        recipe = fmean(next(iter(last_ones.values())))
+        first = fmean(next(iter(last_ones.values())))
         rows = [
-            [title, str(len(values)), curves.spread(values), f"{100 * (fmean(values) - recipe):+.2f}" if index else ""]
+            [title, str(len(values)), curves.spread(values), f"{100 * (fmean(values) - first):+.2f}" if index else ""]
             for index, (title, values) in enumerate(last_ones.items())
         ]
         about = f"`{record['name']}`, {record['epochs']} epochs, {record['held_out']:,} images held out"
-        shown.append(Table([about, "Runs", "Accuracy in %, last epoch", "Points against the recipe"], rows))
+        shown.append(Table([about, "Runs", "Accuracy in %, last epoch", "Points against the first row"], rows))
     return shown
 
 
