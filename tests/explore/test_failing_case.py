@@ -681,9 +681,9 @@ def test_a_case_has_no_views_and_no_controls_that_are_for_networks(
         page.get_by_role("button", name=name, exact=True).press("Enter")
         page.locator("#views button[aria-current]", has_text=name).wait_for()
         page.wait_for_selector("main > section:not([hidden]) h2")
-    assert page.get_by_text(f"Your {planted.name} ({planted.chapter}.py) computes numbers of this page;").is_visible()
+    page.get_by_text(f"Your {planted.name} ({planted.chapter}.py) computes numbers of this page;").wait_for()
     page.get_by_role("button", name="Compare with the reference").press("Enter")
-    assert planted.name in page.locator("#kernels .outcomes").inner_text()
+    page.locator("#kernels .outcomes", has_text=planted.name).wait_for()
 
 
 @pytest.mark.parametrize("planted", [PLANTED[1], PLANTED[8], PLANTED[-1]], ids=lambda one: one.name)
