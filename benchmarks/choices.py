@@ -209,7 +209,7 @@ QUESTIONS = {
         held_out=10_000,
     ),
     "cifar10_fast": Question(
-        "In a quarter of the epochs",
+        "In ten of the 40 epochs",
         1,
         {
             "Adam": _shortened(Augmentation(shift=0.125, flip=True, cutout=0.25)),
@@ -218,7 +218,7 @@ QUESTIONS = {
         },
     ),
     "fashion_fast": Question(
-        "In a fifth of the epochs",
+        "In ten of the 35 epochs",
         2,
         {
             "Adam": _shortened(Augmentation(shift=0.08, flip=True, cutout=0.25)),

@@ -61,6 +61,7 @@ HOSTILE = {
 NONE_PASS = {"exits", "deep", "patched", "imports_the_neighbour", "big", "empty", "not_text"}
 
 
+@pytest.mark.slow
 def test_nobody_passes_by_a_trick_and_nobody_is_harmed(tmp_path):
     folder = tmp_path / "class"
     for name, text in {"good": GOOD, **HOSTILE, "last": GOOD}.items():
@@ -90,6 +91,7 @@ def test_nobody_passes_by_a_trick_and_nobody_is_harmed(tmp_path):
     assert max(len(line) for graded in report.graded for one in graded.exercises for line in one.lines) < 2000
 
 
+@pytest.mark.slow
 def test_a_submission_that_takes_too_long_is_ended_with_all_that_it_started(tmp_path):
     path = tmp_path / "chapter01.py"
     path.write_text(broken("import time; time.sleep(4); return (length + 2 * pad - kernel) // stride + 1"), "utf-8")

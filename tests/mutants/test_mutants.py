@@ -44,6 +44,7 @@ def test_is_caught(mutant):
     assert catch, f"{mutant.part}: {mutant.what}: no check fails. Make a check stronger, but not for this error alone"
 
 
+@pytest.mark.slow
 def test_the_page_is_up_to_date():
     """Compare all but the messages, which contain numbers that differ in their last digits between machines."""
     expected = make_table.page({mutant.name: make_table.first_catch(mutant) for mutant in MUTANTS})
