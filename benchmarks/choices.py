@@ -218,7 +218,7 @@ QUESTIONS = {
         },
     ),
     "fashion_fast": Question(
-        "In ten of the 35 epochs",
+        "In ten of the 34 epochs",
         2,
         {
             "Adam": _shortened(Augmentation(shift=0.08, flip=True, cutout=0.25)),

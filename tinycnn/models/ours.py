@@ -110,8 +110,8 @@ def cifar10_fast() -> list[Layer]:
     non_trainable=1_056,
     data="fashion_mnist",
     batch_size=128,
-    epochs=35,
-    schedule=OneCycle(0.005, 37, 0.25),
+    epochs=34,
+    schedule=OneCycle(0.005, 36, 0.25),
     augment=Augmentation(shift=0.08, flip=True, cutout=0.25),
 )
 def fashion_fast() -> list[Layer]:
