@@ -18,10 +18,9 @@ import numba
 import record
 import targets
 
-import tinycnn
 from tinycnn import models
 from tinycnn.cli._data import Data, load
-from tinycnn.cli._results.running import Logbook
+from tinycnn.cli._results.running import train
 
 #: For each network, the minutes in which its training must end, and in which it should.
 MINUTES = {"cifar10_cnn": (50.0, 45.0), "cifar10_fast": (120.0, 90.0), "fashion_fast": (30.0, 25.0)}
@@ -30,20 +29,7 @@ MINUTES = {"cifar10_cnn": (50.0, 45.0), "cifar10_fast": (120.0, 90.0), "fashion_
 def measure(name: str, data: Data, rounds: int) -> dict[str, Any]:
     """Return the seconds of each counted epoch of a network, with those of its training steps alone."""
     recipe = models.recipe(name)
-    tinycnn.set_seed(0)
-    model = models.build(name)
-    model.compile(recipe.make_optimizer(), recipe.loss, ["accuracy"])
-    logbook = Logbook()
-    model.fit(
-        data.x_train,
-        data.y_train,
-        batch_size=recipe.batch_size,
-        epochs=1 + rounds,
-        validation_data=(data.x_test, data.y_test),
-        callbacks=[*recipe.make_callbacks(), logbook],
-        augment=recipe.augment,
-        verbose=0,
-    )
+    _, logbook = train(recipe, 0, data, 1 + rounds, verbose=0)
     return {
         "name": name,
         "epochs": recipe.epochs,

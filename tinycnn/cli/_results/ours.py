@@ -36,12 +36,6 @@ class Aim(NamedTuple):
     accuracy: float | None
 
 
-_CHOSEN = (
-    "Their settings were chosen on images held out of the training set, by the records on this page. Then each network "
-    "was trained on the whole training set with seeds that were not used for choosing, and the test set was used once, "
-    "for the figures here."
-)
-_NOT_CHOSEN = "Their settings have not been compared yet and may change."
 #: The aims were set before the first run.
 AIMS = {
     "golf_10k": Aim("under 10,000 parameters", 0.995),
@@ -67,21 +61,22 @@ def blocks(found: Records, compared: Sequence[Record] = ()) -> list[Block]:
         The result of :func:`choices.read_all`.
     """
     own = {name: runs for name, runs in found.items() if name in models.beyond()}
-    tried = [record for record in compared if record["name"] in models.beyond()]
     return [
         Heading(1, TITLE),
         Text(
             "Three of the five documents are about doing more with fewer parameters. These are networks of our own, "
-            f"which go on from there. {_CHOSEN if tried else _NOT_CHOSEN}"
+            "which go on from there. Their settings are chosen on images held out of the training set, by the records "
+            "on this page. Then each network is trained on the whole training set with seeds that were not used for "
+            "choosing, and the test set is used once, for the figures here."
         ),
         Heading(2, "Parameter golf on MNIST"),
         *_golf(found, own),
         Heading(3, "What each idea brings"),
-        *_road([record for record in tried if record["name"] in _GOLF]),
+        *_road([record for record in compared if record["name"] in _GOLF]),
         Heading(2, "CIFAR-10 and Fashion-MNIST on a laptop"),
         *_fast(found, own),
         Heading(3, "What was compared"),
-        *_road([record for record in tried if record["name"] in _FAST]),
+        *_road([record for record in compared if record["name"] in _FAST]),
         Heading(2, "How it was made"),
         *page.origin(own),
     ]
@@ -186,7 +181,7 @@ def _in_words(layer: Layer) -> str:
 def _road(tried: Sequence[Record]) -> list[Block]:
     """Return what each idea brought on held-out images."""
     if not tried:
-        return [Text("Nothing has been compared yet.")]
+        return [Text("Nothing has been compared yet, so the settings may change.")]
     shown: list[Block] = [
         Text(
             "The first row of a table is what the search began with, the others are that with one change. All were "

@@ -156,7 +156,7 @@ def reproduce(
     work = _work(folder, recipe.name, seed)
     _begin(work, recipe)
     backup = work / BACKUP
-    model, logbook = _train(recipe, seed, data, backup)
+    model, logbook = train(recipe, seed, data, recipe.epochs, BackupAndRestore(backup, save_seconds=SAVE_SECONDS))
     # The model is saved before the record, because the record says that everything is done.
     model.save(work / MODEL)
     record = _record(recipe, seed, data, model, logbook, threads, command)
@@ -192,8 +192,10 @@ def _begin(work: Path, recipe: Recipe) -> None:
     write_whole(path, json.dumps(settings | {"numerics": NUMERICS}).encode())
 
 
-def _train(recipe: Recipe, seed: int, data: Data, backup: Path) -> tuple[Sequential, Logbook]:
-    """Train a network by its recipe, with backups."""
+def train(
+    recipe: Recipe, seed: int, data: Data, epochs: int, *callbacks: Callback, verbose: int = 1
+) -> tuple[Sequential, Logbook]:
+    """Train a network by its recipe for so many epochs, with these callbacks behind its own."""
     tinycnn.set_seed(seed)
     model = models.build(recipe.name)
     model.compile(recipe.make_optimizer(), recipe.loss, ["accuracy"])
@@ -202,10 +204,11 @@ def _train(recipe: Recipe, seed: int, data: Data, backup: Path) -> tuple[Sequent
         data.x_train,
         data.y_train,
         batch_size=recipe.batch_size,
-        epochs=recipe.epochs,
+        epochs=epochs,
         validation_data=(data.x_test, data.y_test),
-        callbacks=[*recipe.make_callbacks(), logbook, BackupAndRestore(backup, save_seconds=SAVE_SECONDS)],
+        callbacks=[*recipe.make_callbacks(), logbook, *callbacks],
         augment=recipe.augment,
+        verbose=verbose,
     )
     return model, logbook
 
