@@ -215,16 +215,18 @@ QUESTIONS = {
             "Adam, and weights that decay": _shortened(**_DECAY),
             "Adam, no square cut out": _shortened(augment=Augmentation(shift=0.125, flip=True)),
         },
+        held_out=10_000,
     ),
     "fashion_fast": Question(
         "In ten of the 34 epochs",
-        2,
+        1,
         {
             "Adam": _shortened(),
             "Adam, and weights that decay": _shortened(**_DECAY),
             "Adam, no square cut out": _shortened(augment=Augmentation(shift=0.08, flip=True)),
             "Adam, images mirrored, not shifted, no square cut out": _shortened(augment=Augmentation(flip=True)),
         },
+        held_out=10_000,
     ),
     "mnist_cnn": Question(
         "Learning rate and augmentation",
