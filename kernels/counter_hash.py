@@ -53,10 +53,17 @@ def key_of(*words: int) -> np.uint64:
     >>> int(key_of(42, 0)) == int(key_of(42, 0)), int(key_of(42, 0)) == int(key_of(0, 42))
     (True, False)
     """
-    key = np.zeros(1, np.uint64)
+    key = 0
     for word in words:
-        key = mix((key ^ np.uint64(word & _MASK)) + GOLDEN)
-    return key[0]
+        key = _mix_one(((key ^ int(word) & _MASK) + int(GOLDEN)) & _MASK)
+    return np.uint64(key)
+
+
+def _mix_one(z: int) -> int:
+    """Return what :func:`mix` makes of one number; NumPy takes many times as long for an array of one."""
+    z = (z ^ (z >> 30)) * int(_MIX_1) & _MASK
+    z = (z ^ (z >> 27)) * int(_MIX_2) & _MASK
+    return z ^ (z >> 31)
 
 
 def keep_threshold(rate: float) -> int:

@@ -7,13 +7,17 @@ import numpy as np
 from .. import aligned
 from ..reference.augment import gaussian_weights
 from .machine.arrays import deliver, operand, target
+from .machine.jit import helper
 from .machine.parallel import parallel
 
 __all__ = ["blur_images", "cut_out_images", "warp_images"]
 
 
 def warp_images(x, maps, out=None, work=None):
-    """Compute pixel by pixel, from four weighted sources each; see :func:`reference.warp_images`."""
+    """Compute pixel by pixel, from four weighted sources each; see :func:`reference.warp_images`.
+
+    An image that is only shifted by whole pixels, or mirrored, has one source for each pixel, which is copied.
+    """
     x = operand("x", x, 4)
     maps = operand("maps", maps, 3, x.dtype, (len(x), 2, 3))
     y = target("out", out, x.shape, x.dtype, (x, maps))
@@ -47,6 +51,30 @@ def cut_out_images(x, boxes, out=None, work=None):
 @parallel
 def _warp(n, worker, x, maps, y):
     """Warp image n."""
+    upright = maps[n, 0, 0] == 1 and maps[n, 0, 1] == 0 and maps[n, 1, 0] == 0 and abs(maps[n, 1, 1]) == 1
+    if upright and maps[n, 0, 2] == math.floor(maps[n, 0, 2]) and maps[n, 1, 2] == math.floor(maps[n, 1, 2]):
+        _move(x[n], math.floor(maps[n, 0, 2]), math.floor(maps[n, 1, 2]), math.floor(maps[n, 1, 1]), y[n])
+    else:
+        _interpolate(x, maps, n, y)
+
+
+@helper
+def _move(x, down, right, direction, y):
+    """Copy the pixel of one image for each pixel of the result, from left to right or in the other direction."""
+    H, W, C = x.shape
+    nothing = x.dtype.type(0)
+    for i in range(H):
+        for j in range(W):
+            row, column = i + down, direction * j + right
+            inside = 0 <= row < H and 0 <= column < W
+            for c in range(C):
+                # A sum that begins with 0 is never -0, so this one is not either.
+                y[i, j, c] = nothing + x[row, column, c] if inside else nothing
+
+
+@helper
+def _interpolate(x, maps, n, y):
+    """Compute each pixel of image n from the four that lie around its source."""
     _, H, W, C = x.shape
     one = x.dtype.type(1)
     for i in range(H):
@@ -59,8 +87,8 @@ def _warp(n, worker, x, maps, y):
                 y[n, i, j, c] = 0
             for a in range(2):
                 for b in range(2):
-                    if 0 <= row + a < H and 0 <= column + b < W:
-                        weight = (down if a else one - down) * (across if b else one - across)
+                    weight = (down if a else one - down) * (across if b else one - across)
+                    if weight and 0 <= row + a < H and 0 <= column + b < W:
                         for c in range(C):
                             y[n, i, j, c] += weight * x[n, row + a, column + b, c]
 

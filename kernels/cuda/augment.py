@@ -54,8 +54,8 @@ def _warp(count, x, maps, y, shape):
         total = x.dtype.type(0)
         for a in range(2):
             for b in range(2):
-                if 0 <= row + a < H and 0 <= column + b < W:
-                    weight = (down if a else one - down) * (across if b else one - across)
+                weight = (down if a else one - down) * (across if b else one - across)
+                if weight and 0 <= row + a < H and 0 <= column + b < W:
                     total += weight * x[((n * H + row + a) * W + column + b) * C + c]
         y[k] = total
 

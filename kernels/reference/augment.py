@@ -12,7 +12,7 @@ def warp_images(x, maps, out=None, work=None):
 
     ``y[n,i,j,c] = sum_{a,b in {0,1}} weight * x[n, floor(u) + a, floor(v) + b, c]`` with
     ``(u, v) = maps[n] @ (i, j, 1)``. The weight of the pixel at (row, column) is ``1 - |u - row|`` times
-    ``1 - |v - column|``; pixels outside the image count as 0.
+    ``1 - |v - column|``; pixels outside the image count as 0, and pixels with the weight 0 do not count.
 
     Parameters
     ----------
@@ -38,7 +38,8 @@ def warp_images(x, maps, out=None, work=None):
             weight = (1 - np.abs(u - row)) * (1 - np.abs(v - column))
             weight = np.where((row >= 0) & (row < H) & (column >= 0) & (column < W), weight, 0)
             rows, columns = (np.clip(k, 0, s - 1).astype(int) for k, s in ((row, H), (column, W)))
-            y += weight[..., None] * x[np.arange(N)[:, None, None], rows, columns]
+            counted = weight[..., None] != 0
+            np.add(y, weight[..., None] * x[np.arange(N)[:, None, None], rows, columns], out=y, where=counted)
     return deliver(y, out)
 
 

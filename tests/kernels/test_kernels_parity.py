@@ -310,7 +310,12 @@ def images(draw):
 @case("warp_images")
 def _(draw):
     x = images(draw)
-    return x, values(draw, len(x), 2, 3)
+    maps = values(draw, len(x), 2, 3)
+    if draw(st.booleans()):  # moved by whole pixels, and some of them mirrored
+        maps[:, :, :2] = np.eye(2)
+        maps[::2, 1, 1] = -1
+        maps[:, :, 2] = np.round(maps[:, :, 2])
+    return x, maps
 
 
 @case("blur_images")

@@ -12,7 +12,7 @@ from scipy.stats import kstest
 from test_kernels_parity import convolution, values, window
 
 from tinycnn.kernels import reference
-from tinycnn.kernels.counter_hash import key_of, mix, unmix
+from tinycnn.kernels.counter_hash import GOLDEN, key_of, mix, unmix
 
 POINTS = [-2.0, -0.5, 0.0, 0.5, 2.0]
 
@@ -199,6 +199,14 @@ def test_the_hash_is_splitmix64():
     known = [6457827717110365317, 3203168211198807973, 9817491932198370423, 4593380528125082431, 16408922859458223821]
     assert mix(counter).tolist() == known
     assert key_of(1, 2) != key_of(2, 1)
+
+
+@given(st.lists(st.integers(0, 2**64 - 1), max_size=3))
+def test_a_key_is_hashed_word_by_word(words):
+    key = np.zeros(1, np.uint64)
+    for word in words:
+        key = mix((key ^ np.uint64(word)) + GOLDEN)
+    assert key_of(*words) == key[0]
 
 
 def test_softmax_and_its_gradient():

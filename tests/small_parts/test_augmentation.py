@@ -40,6 +40,19 @@ def test_shift_moves_whole_pixels(backend):
 
 
 @BACKEND
+def test_a_pixel_beside_the_source_does_not_matter(backend):
+    """What is not a number stays in the one pixel that is copied from it, also where another image is rotated."""
+    x = np.ones((2, 4, 5, 1))
+    x[:, 2, 2] = np.nan
+    maps = np.zeros((2, 2, 3))
+    maps[0, :, :2], maps[1, :, :2] = np.eye(2), [[0, 1], [-1, 0]]
+    maps[1, 1, 2] = 4
+    y = backend.to_numpy(backend.kernels.warp_images(backend.array(x), backend.array(maps)))
+    np.testing.assert_array_equal(y[0], x[0])
+    assert np.isnan(y[1]).sum() == 1, y[1, ..., 0]
+
+
+@BACKEND
 def test_flip_mirrors_about_half(backend):
     x = images(400)
     y = Augmentation(flip=True)(x, seed=1, step=1, backend=backend)
