@@ -127,12 +127,22 @@ def test_transparency_and_palettes(kind, ink):
         (np.uint16([[0, 32768, 65535]]), "a.tif"),
         (np.float32([[0, 0.5, 1]]), "a.tif"),
         (np.float32([[0, 127.5, 255]]), "a.tif"),
+        (np.float32([[0, 128, 255]]), "a.tif"),
+        (np.float32([[0, 32768, 65535]]), "a.tif"),
+        (np.int32([[0, 128, 255]]), "a.tif"),
+        (np.int32([[0, 32768, 65535]]), "a.tif"),
         (np.int32([[0, 2**30, 2**31 - 1]]), "a.tif"),
     ],
 )
 def test_more_than_eight_bits(values, name):
     Image.fromarray(values).save(name)
     np.testing.assert_allclose(load_image(name, (1, 3, 1))[0, :, 0], [0, 0.5, 1], atol=0.01)
+
+
+@pytest.mark.parametrize("name", ["a.png", "a.tif"])
+def test_sixteen_bits_that_are_all_low_are_a_dark_picture(name):
+    Image.fromarray(np.uint16([[0, 128, 255]])).save(name)
+    assert load_image(name).max() < 0.01
 
 
 @pytest.mark.needs("os.mkfifo")

@@ -35,6 +35,8 @@ SUFFIXES = (
 
 #: The tag of EXIF that says how a photograph is to be turned; from 5 on its sides change places.
 _ORIENTATION = 0x0112
+#: Up to which number grey pixels usually range, by Pillow's mode: whole numbers of 16 or 32 bits, and others.
+_LIMITS = {"I;16": (65535.0,), "I": (255.0, 65535.0), "F": (1.0, 255.0, 65535.0)}
 
 
 class Header(NamedTuple):
@@ -268,7 +270,9 @@ def _opened(raw: BinaryIO, size: int, done: list[str]) -> Any:
         if getattr(file, "is_animated", False):
             done.append("the first of several frames")
     if _is_deep(picture.mode):
-        picture = Image.fromarray(_eight_bits(np.asarray(picture, np.float64)))
+        # Older versions of Pillow open 16 bits of PNG in the mode for 32.
+        limits = _LIMITS.get("I;16" if file.format == "PNG" else picture.mode, _LIMITS["I;16"])
+        picture = Image.fromarray(_eight_bits(np.asarray(picture, np.float64), limits))
     return picture
 
 
@@ -282,15 +286,12 @@ def _is_grey(mode: str) -> bool:
     return mode in ("1", "L", "LA", "La") or _is_deep(mode)
 
 
-def _eight_bits(values: Array) -> Array:
-    """Return numbers as bytes; they range to 65535 if they are whole, to 1 or 255 if not, or else to their largest."""
+def _eight_bits(values: Array, limits: tuple[float, ...]) -> Array:
+    """Return numbers as bytes; they range to the first of these limits that is not below them, or to their largest."""
     if not np.isfinite(values).all():
         raise ValueError("it holds NaN or infinity")
     highest = float(values.max())
-    whole = bool((values == np.trunc(values)).all())
-    limit = 65535.0 if whole else 1.0
-    if highest > limit:
-        limit = 255.0 if not whole and highest <= 255 else highest
+    limit = next((limit for limit in limits if highest <= limit), highest)
     return (values * (255 / limit)).clip(0, 255).round().astype(np.uint8)
 
 
