@@ -248,6 +248,15 @@ def test_what_only_training_has_is_left_out_with_a_warning(tmp_path):
     np.testing.assert_allclose(model.predict(images()), EXPECTED["predictions"], atol=1e-6)
 
 
+@pytest.mark.parametrize("name", ["mixed_float16", "mixed_bfloat16"])
+def test_mixed_precision_is_told(name, tmp_path):
+    policy = name if name == "mixed_float16" else {"class_name": "DTypePolicy", "config": {"name": name}}
+    path = archive(tmp_path, {"config.json": config(of_layer(1, dtype=policy))})
+    with tinycnn.use_backend("reference"), pytest.warns(UserWarning, match=f"computes in {name}; tinycnn .* float32"):
+        model = load_model(path)
+    np.testing.assert_allclose(model.predict(images()), EXPECTED["predictions"], atol=1e-6)
+
+
 class Twice(layers.Layer):
     def forward(self, x):
         return 2 * x, None

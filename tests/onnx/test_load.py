@@ -283,7 +283,16 @@ def test_old_files_list_their_arrays_among_the_inputs(tmp_path):
 
 def test_a_file_with_weights_in_half_precision(tmp_path):
     path = written(tmp_path / "m.onnx", (4,), [node("MatMul", array(4, 3).astype(np.float16))], kind=10)
-    assert load(path).get_weights()[0].dtype == np.float32
+    with pytest.warns(UserWarning, match=r"m\.onnx computes partly in float16; tinycnn computes in float32") as caught:
+        assert load(path).get_weights()[0].dtype == np.float32
+    assert caught[0].filename == __file__
+
+
+@pytest.mark.parametrize(("kind", "name"), [(10, "float16"), (16, "bfloat16")])
+def test_a_conversion_to_fewer_digits_is_told(kind, name, tmp_path):
+    path = written(tmp_path / "m.onnx", (4,), [node("MatMul", array(4, 3)), node("Cast", to=kind), node("Relu")])
+    with pytest.warns(UserWarning, match=f"partly in {name};"):
+        load(path)
 
 
 def test_load_model_reads_them_too(tmp_path):

@@ -6,13 +6,17 @@ Then the tests of what is missing have to skip and say why, and no other file ma
 themselves run on Linux's Python, which would not get far without its own functions, so only those are run that skip.
 """
 
+import contextlib
 import os
 import signal
 import sys
 
 # Other packages tell by sys.platform what there is, so they have to find it while they are imported.
-import numba  # noqa: F401
+import numba
 import platformdirs.macos  # noqa: F401
+
+with contextlib.suppress(ImportError):
+    import numba.cuda  # noqa: F401
 
 #: What Windows's Python does not have.
 MISSING = ("chown", "fork", "geteuid", "getuid", "mkfifo", "register_at_fork", "sysconf", "uname")

@@ -31,7 +31,7 @@ _RENAMED = {("LeakyReLU", "alpha"): "negative_slope"}
 _MODELS = ("Sequential", "Functional", "Model")
 
 
-def translate(config: Any, left_out: list[str] | None = None) -> Config:
+def translate(config: Any, left_out: list[str] | None = None, narrow: set[str] | None = None) -> Config:
     """Return the configuration here of a model that Keras describes.
 
     Parameters
@@ -40,6 +40,8 @@ def translate(config: Any, left_out: list[str] | None = None) -> Config:
         What Keras writes: ``{"class_name": "Sequential", "config": {…}}``.
     left_out : list of str, optional
         Is told what is left out because it acts in training only.
+    narrow : set of str, optional
+        Is told the policies by which layers compute with fewer digits than here.
 
     Raises
     ------
@@ -72,6 +74,8 @@ def translate(config: Any, left_out: list[str] | None = None) -> Config:
         input_shape = inner["build_input_shape"][1:]
     if input_shape is None:
         raise ValueError("it does not say the shape of its input; build it in Keras before it is saved")
+    if narrow is not None:
+        narrow |= {dtype for dtype in dtypes if "float16" in dtype}
     return {
         "name": inner.get("name") if isinstance(inner, dict) else None,
         "dtype": "float64" if "float64" in dtypes else "float32",
@@ -156,7 +160,7 @@ def arguments_of(description: Any) -> Config:
 
 
 def _dtype(value: Any) -> str:
-    """Return the dtype of a layer's weights; a policy of mixed precision keeps them in float32."""
+    """Return the dtype of a layer, or the name of its policy; one of mixed precision keeps weights in float32."""
     if isinstance(value, dict):
         inner = value.get("config")
         value = inner.get("name") if isinstance(inner, dict) else None

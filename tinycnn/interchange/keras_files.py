@@ -60,11 +60,11 @@ def load_model(
     """
     with _named(path, "is not a model of Keras that can be read"):
         config, training, data = _contents(path)
-        root, left_out = hdf5.root(data), list[str]()
+        root, left_out, narrow = hdf5.root(data), list[str](), set[str]()
         if config is None:
             config, training = _legacy_config(root)
         with custom_classes(custom_objects):
-            translated = keras_config.translate(config, left_out)
+            translated = keras_config.translate(config, left_out, narrow)
             model, input_shape = kind.not_built({"seed": seeding.new_model_seed(), **translated})
             if not model.layers:
                 raise ValueError("it has no layers")
@@ -79,6 +79,12 @@ def load_model(
         warnings.warn(
             f"{path}: what acts in training only was left out: {', '.join(left_out[:6])}"
             f"{f', and {len(left_out) - 6} more' if len(left_out) > 6 else ''}",
+            stacklevel=level_of_caller(),
+        )
+    if narrow:
+        warnings.warn(
+            f"{path} computes in {' and '.join(sorted(narrow))}; tinycnn computes in {model.dtype}, so predictions "
+            "differ from Keras's in the third or fourth digit",
             stacklevel=level_of_caller(),
         )
     return model

@@ -1,5 +1,6 @@
 """Read a model from an ONNX file, which may come from anybody."""
 
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,7 +13,7 @@ from ..core.checks import boolean, checked_name, choice
 from ..core.checks import path as checked_path
 from ..core.checks import shape as checked_shape
 from ..core.files import read_whole
-from ..core.messages import shown
+from ..core.messages import level_of_caller, shown
 from ..core.types import Shape
 from ..network.network import MAX_LAYERS
 from ..saving import foreign
@@ -91,7 +92,25 @@ def load_weights(model: Sequential, path: Any, *, check_finite: bool = True) -> 
 def _loaded(path: Path, kind: type[S], layout: str, input_shape: Shape | None, check_finite: bool) -> S:
     model = _parsed(path)
     with _named_errors(path), np.errstate(all="ignore"):
-        return _Reader(model, path).read(kind, layout, input_shape, check_finite)
+        read = _Reader(model, path).read(kind, layout, input_shape, check_finite)
+    narrow = _narrow(model.graph)
+    if narrow:
+        warnings.warn(
+            f"{path} computes partly in {' and '.join(narrow)}; tinycnn computes in {read.dtype}, so predictions "
+            "differ from the file's in the third or fourth digit",
+            UserWarning,
+            stacklevel=level_of_caller(),
+        )
+    return read
+
+
+def _narrow(graph: Any) -> list[str]:
+    """Return the names of the kinds of numbers in which a file computes, if these have fewer digits than here."""
+    kinds = {tensor.data_type for tensor in graph.initializer if len(tensor.dims)}
+    casts = [node for node in graph.node if node.op_type == "Cast"]
+    kinds |= {entry.i for node in casts for entry in node.attribute if entry.name == "to"}
+    kinds |= {value.type.tensor_type.elem_type for value in graph.input}
+    return sorted(name for kind, name in tensors.NARROW.items() if kind in kinds)
 
 
 def _parsed(path: Path) -> Any:

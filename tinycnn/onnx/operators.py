@@ -8,6 +8,7 @@ import numpy as np
 from .. import activations, layers
 from ..core.messages import shown
 from ..core.types import Array
+from . import tensors
 from .assembly import Assembly
 from .axes import FIRST
 from .constants import Constants
@@ -216,7 +217,7 @@ def _nothing(a: Assembly, node: Node, constants: Constants) -> None:
 
 
 def _cast(a: Assembly, node: Node, constants: Constants) -> None:
-    if node.integer("to", 0) not in (1, 10, 11):
+    if node.integer("to", 0) not in (*tensors.FLOATS, *tensors.NARROW):
         raise ValueError(f"{node.label}: it converts the data to whole numbers; tinycnn computes with fractions")
 
 

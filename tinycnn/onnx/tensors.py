@@ -31,6 +31,8 @@ _KINDS: dict[int, tuple[Any, str]] = {
     13: (np.uint64, "uint64_data"),
 }
 FLOATS = {1: "float32", 10: "float16", 11: "float64"}
+#: Those in which results have fewer digits than here.
+NARROW = {10: "float16", 16: "bfloat16"}
 _EXTERNAL = 1
 
 
