@@ -28,12 +28,16 @@ FOLDER = ROOT / ".arm"
 PROGRAMS = {"qemu-aarch64-static": "qemu-user-static", "mmdebstrap": "mmdebstrap", "unshare": "util-linux"}
 #: Debian's release, whose Python it is, and a processor that many people have (that of a Raspberry Pi 5).
 RELEASE, PYTHON, PROCESSOR = "bookworm", "3.11", "cortex-a76"
-#: The tests that are run without being named: parity with the reference, the same bits, and whole models.
+#: The tests that are run without being named: parity with the reference, layers, the same bits, and whole models.
 SUBSET = (
     "tests/kernels/test_kernels_parity.py",
     "tests/kernels/test_numerics.py",
     "tests/kernels/test_kernels_threads.py",
     "tests/kernels/test_replay.py",
+    "tests/layers",
+    "tests/training/test_hard_cases.py",
+    "tests/training/test_recorded.py",
+    "tests/training/test_same_bits.py",
     "tests/sequential/test_model.py",
     "tests/models/test_models.py",
 )
