@@ -118,7 +118,7 @@ def golf() -> str:
     parts.append(
         text(690, 372, f"records in results/, the newest of {newest}; means over the seeds", "end", "#555", 12)
     )
-    return svg(720, 390, "Errors and parameters of the documented networks", parts)
+    return svg(720, 390, "Errors and parameters of the networks for MNIST", parts)
 
 
 def tile() -> str:

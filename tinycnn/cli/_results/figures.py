@@ -164,18 +164,54 @@ def filters(record: Record) -> Figure:
 
 def golf(groups: Mapping[str, Runs], own: Sequence[str]) -> Figure:
     """Draw parameters against the mean accuracy of the last epoch, filled for our own networks."""
-    figure = Figure(figsize=(8, 4.6), layout="constrained")
+    figure = Figure(figsize=(8, 5.4), layout="constrained")
     ax = figure.subplots()
+    places = {}
     for name, runs in groups.items():
         size, error = runs[0]["params"], 100 * (1 - np.mean([record["last_val_accuracy"] for record in runs]))
+        places[name] = size, error
         ours = name in own
         ax.plot(size, error, "o", markersize=7, color="C0" if ours else GREY, fillstyle="full" if ours else "none")
-        ax.annotate(name, (size, error), (4, 4), textcoords="offset points", fontsize=8 if ours else 6.5)
     ax.set(xscale="log", yscale="log", xlabel="parameters", ylabel="test images wrong in %, last epoch")
     ax.yaxis.set_major_formatter("{x:g}")
     ax.yaxis.set_minor_formatter("{x:g}")
     ax.grid(alpha=0.3)
+    figure.draw_without_rendering()  # it settles where points lie
+    _name_points(ax, dict(sorted(places.items(), key=lambda item: item[0] not in own)), own)
     return figure
+
+
+#: Where the name of a point may stand: how many points of type beside it, and which part of the name is there.
+_BESIDE = [
+    *((5, 3, "left", "bottom"), (5, -3, "left", "top"), (-5, 3, "right", "bottom"), (-5, -3, "right", "top")),
+    *((7, 0, "left", "center"), (-7, 0, "right", "center"), (0, 6, "center", "bottom"), (0, -6, "center", "top")),
+    *((9, 11, "left", "bottom"), (9, -11, "left", "top"), (-9, 11, "right", "bottom"), (-9, -11, "right", "top")),
+]
+
+
+def _name_points(ax: Any, places: Mapping[str, tuple[float, float]], own: Sequence[str]) -> None:
+    """Write each point's name beside it, where it covers fewest others and is nearest to its point."""
+    points = ax.transData.transform(list(places.values()))
+    taken: list[Any] = []
+    for index, (name, place) in enumerate(places.items()):
+        tried = []
+        for number, (right, up, across, along) in enumerate(_BESIDE):
+            label = ax.annotate(
+                *(name, place, (right, up)), textcoords="offset points", fontsize=8 if name in own else 6.5,
+                ha=across, va=along, in_layout=False,
+            )  # fmt: skip
+            box = label.get_window_extent()
+            outside = not (ax.bbox.contains(*box.min) and ax.bbox.contains(*box.max))
+            # Beside another point, it would be taken for that one's name.
+            apart = np.hypot(*(np.clip(points, box.min, box.max) - points).T)
+            nearer = int((apart < 1.5 * apart[index]).sum()) - 1
+            covered = box.count_overlaps(taken) + box.count_contains(points) + nearer + 10 * outside
+            tried.append((covered, number, label, box))
+        best = min(tried, key=lambda one: one[:2])
+        taken.append(best[3])
+        for _, number, label, _ in tried:
+            if number != best[1]:
+                label.remove()
 
 
 def _histories(runs: Runs, keys: Sequence[str]) -> dict[str, dict[str, list[float]]]:
