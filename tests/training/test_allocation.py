@@ -7,8 +7,9 @@ import pytest
 
 import tinycnn
 from tinycnn import Sequential, layers
+from tinycnn.core.backend import Backend
 from tinycnn.core.workspace import Workspace
-from tinycnn.training.batches import Batch
+from tinycnn.training.batches import Batch, SampleSource
 from tinycnn.training.running_means import RunningMeans
 from tinycnn.training.step import train_step
 
@@ -84,6 +85,30 @@ def peak(network, images, fuse):
 def test_a_step_allocates_nothing_that_grows_with_the_batch(network, fuse):
     growth = peak(network, LARGE, fuse) - peak(network, SMALL, fuse)
     assert growth <= (LARGE - SMALL) * PER_IMAGE + SLACK
+
+
+@pytest.mark.parametrize("order", ["rows", "channels first", "backwards", "reversed bytes"])
+def test_gathering_a_batch_never_copies_the_data(order):
+    """Images may be a view of another layout, as after a transposition; only those of the batch are copied."""
+    x = np.random.default_rng(0).random((2000, 3, 16, 16), np.float32)
+    x = {
+        "rows": lambda: x.reshape(2000, 16, 16, 3),
+        "channels first": lambda: x.transpose(0, 2, 3, 1),
+        "backwards": lambda: x[::-1].reshape(2000, 16, 16, 3)[:, ::-1],
+        "reversed bytes": lambda: x.astype(">f4"),
+    }[order]()
+    source, ws = SampleSource(Backend("cpu"), x, np.arange(2000), "float32"), Workspace()
+    chosen = np.random.default_rng(0).permutation(2000)
+    source.begin(chosen)
+    source.batch(0, 100, ws)  # it makes the memory
+    tracemalloc.start()
+    try:
+        images, _, labels = source.batch(100, 200, ws)
+        assert tracemalloc.get_traced_memory()[1] < 3 * images.nbytes
+    finally:
+        tracemalloc.stop()
+    np.testing.assert_array_equal(images, x[chosen[100:200]])
+    np.testing.assert_array_equal(labels, chosen[100:200])
 
 
 def test_the_measurement_sees_an_array_of_one_channel():

@@ -136,8 +136,8 @@ class SampleSource:
 
 def take(x: Array, index: Array | slice, ws: Workspace, dtype: str, backend: Backend) -> Array:
     """Return the chosen samples as a C-ordered batch of ``dtype``, in memory of the workspace."""
-    if isinstance(index, np.ndarray) and x.dtype == dtype and not backend.on_device:
-        # Once straight to where it is wanted; the mode is one that needs no copy in between, all numbers being right.
+    if isinstance(index, np.ndarray) and x.dtype == dtype and x.flags.c_contiguous and not backend.on_device:
+        # Straight to where they are wanted. Other modes would copy in between, and another order copies all of x first.
         return np.take(x, index, 0, ws.keep("fit", "x", (len(index), *x.shape[1:]), dtype), mode="clip")
     chosen = x[index]
     batch = ws.keep("fit", "x", chosen.shape, dtype)
