@@ -1,6 +1,7 @@
 """The grader sees what the learner's file does, and nothing that the file does can change the verdict."""
 
 import hashlib
+import os
 import re
 import time
 
@@ -33,6 +34,10 @@ def graded(tmp_path, monkeypatch):
     return grade
 
 
+#: With how many seeds a solution has to pass; .ci/run asks for fewer, because fifty take both cores eight minutes.
+SEEDS = int(os.environ.get("TINYCNN_SEEDS", "50"))
+
+
 @pytest.mark.parametrize("name", course.names())
 def test_a_template_fails_every_exercise_and_a_solution_none(tmp_path, name):
     started = course.start(tmp_path)
@@ -47,8 +52,8 @@ def test_a_template_fails_every_exercise_and_a_solution_none(tmp_path, name):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", course.names())
-def test_a_solution_passes_with_fifty_seeds(name):
-    for seed in range(50):
+def test_a_solution_passes_with_many_seeds(name):
+    for seed in range(SEEDS):
         report = course.check(name, SOLUTIONS / f"{name}.py", seed)
         assert report.passed, (seed, report)
 
