@@ -32,7 +32,7 @@ colab:  ## Run the quick tests with the versions that Colab has.
 	.venv-colab/bin/python -m pytest $(TESTS)
 
 # See tests/systems/arm.py for the tests and for what it needs; TESTS names others.
-arm:  ## Run tests of kernels and models as on Linux on ARM, under qemu, and record the outcome; takes under 40 minutes.
+arm:  ## Run tests of kernels, layers and models as on Linux on ARM, under qemu, and keep a record; takes 15 minutes.
 	$(PYTHON) tests/systems/arm.py --save $(TESTS)
 
 # Numba's kernels are counted too, because they also run as plain Python here.

@@ -5,6 +5,8 @@ of threads, and the backward pass can compute it again. The functions are writte
 (on arrays) and Numba (on scalars) run the same source.
 """
 
+from operator import index
+
 import numpy as np
 
 GOLDEN = np.uint64(0x9E3779B97F4A7C15)
@@ -55,7 +57,7 @@ def key_of(*words: int) -> np.uint64:
     """
     key = 0
     for word in words:
-        key = _mix_one(((key ^ int(word) & _MASK) + int(GOLDEN)) & _MASK)
+        key = _mix_one(((key ^ index(word) & _MASK) + int(GOLDEN)) & _MASK)
     return np.uint64(key)
 
 

@@ -68,8 +68,8 @@ def _move(x, down, right, direction, y):
             row, column = i + down, direction * j + right
             inside = 0 <= row < H and 0 <= column < W
             for c in range(C):
-                # A sum that begins with 0 is never -0, so this one is not either.
-                y[i, j, c] = nothing + x[row, column, c] if inside else nothing
+                value = x[row, column, c] if inside else nothing
+                y[i, j, c] = value if value != 0 else nothing  # a sum that begins with 0 is never -0
 
 
 @helper

@@ -139,10 +139,28 @@ def test_more_than_eight_bits(values, name):
     np.testing.assert_allclose(load_image(name, (1, 3, 1))[0, :, 0], [0, 0.5, 1], atol=0.01)
 
 
-@pytest.mark.parametrize("name", ["a.png", "a.tif"])
+@pytest.mark.parametrize("name", ["a.png", "a.tif", "a.pgm"])
 def test_sixteen_bits_that_are_all_low_are_a_dark_picture(name):
     Image.fromarray(np.uint16([[0, 128, 255]])).save(name)
     assert load_image(name).max() < 0.01
+
+
+def test_a_signed_picture_of_sixteen_bits_is_dark_too():
+    Image.fromarray(np.uint16([[0, 128, 255]])).save("a.tif", tiffinfo={339: 2})  # its sample format: signed
+    with Image.open("a.tif") as file:
+        assert file.mode == "I"
+    assert load_image("a.tif").max() < 0.01
+
+
+@pytest.mark.parametrize("brightest", [1, 10, 1000])
+def test_a_portable_picture_says_its_range(brightest):
+    Path("a.pgm").write_bytes(b"P5 2 1 1000\n" + np.array([0, brightest], ">u2").tobytes())
+    np.testing.assert_allclose(load_image("a.pgm")[0, :, 0], [0, brightest / 1000], atol=1 / 255)
+
+
+def test_a_little_beyond_the_range_is_cut_off():
+    Image.fromarray(np.float32([[-0.004, 0.25, 1.004]])).save("a.tif")
+    np.testing.assert_allclose(load_image("a.tif")[0, :, 0], [0, 0.25, 1], atol=0.005)
 
 
 @pytest.mark.needs("os.mkfifo")

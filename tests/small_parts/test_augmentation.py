@@ -53,6 +53,14 @@ def test_a_pixel_beside_the_source_does_not_matter(backend):
 
 
 @BACKEND
+def test_no_zero_has_a_sign(backend):
+    """It would make a difference in the bits of what is divided by it."""
+    augment = Augmentation(shift=0.2, flip=True)
+    y = backend.to_numpy(augment(backend.array(-np.zeros((8, 9, 9, 1), "float32")), seed=0, step=0, backend=backend))
+    assert not np.signbit(y).any()
+
+
+@BACKEND
 def test_flip_mirrors_about_half(backend):
     x = images(400)
     y = Augmentation(flip=True)(x, seed=1, step=1, backend=backend)

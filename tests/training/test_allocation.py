@@ -87,7 +87,7 @@ def test_a_step_allocates_nothing_that_grows_with_the_batch(network, fuse):
     assert growth <= (LARGE - SMALL) * PER_IMAGE + SLACK
 
 
-@pytest.mark.parametrize("order", ["rows", "channels first", "backwards", "reversed bytes"])
+@pytest.mark.parametrize("order", ["rows", "read-only", "channels first", "backwards", "reversed bytes", "unaligned"])
 def test_gathering_a_batch_never_copies_the_data(order):
     """Images may be a view of another layout, as after a transposition; only those of the batch are copied."""
     x = np.random.default_rng(0).random((2000, 3, 16, 16), np.float32)
@@ -96,6 +96,8 @@ def test_gathering_a_batch_never_copies_the_data(order):
         "channels first": lambda: x.transpose(0, 2, 3, 1),
         "backwards": lambda: x[::-1].reshape(2000, 16, 16, 3)[:, ::-1],
         "reversed bytes": lambda: x.astype(">f4"),
+        "read-only": lambda: np.frombuffer(x.tobytes(), np.float32).reshape(2000, 16, 16, 3),
+        "unaligned": lambda: np.frombuffer(b" " + x.tobytes(), np.float32, offset=1).reshape(2000, 16, 16, 3),
     }[order]()
     source, ws = SampleSource(Backend("cpu"), x, np.arange(2000), "float32"), Workspace()
     chosen = np.random.default_rng(0).permutation(2000)

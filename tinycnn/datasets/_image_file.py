@@ -35,8 +35,9 @@ SUFFIXES = (
 
 #: The tag of EXIF that says how a photograph is to be turned; from 5 on its sides change places.
 _ORIENTATION = 0x0112
-#: Up to which number grey pixels usually range, by Pillow's mode: whole numbers of 16 or 32 bits, and others.
-_LIMITS = {"I;16": (65535.0,), "I": (255.0, 65535.0), "F": (1.0, 255.0, 65535.0)}
+#: Up to which number grey pixels of more than 8 bits range. What has 16 bits, or says its range, needs no guess.
+_SIXTEEN_BITS: tuple[float, ...] = (65535.0,)
+_WHOLE, _FRACTIONS = (255.0, *_SIXTEEN_BITS), (1.0, 255.0, *_SIXTEEN_BITS)
 
 
 class Header(NamedTuple):
@@ -270,10 +271,17 @@ def _opened(raw: BinaryIO, size: int, done: list[str]) -> Any:
         if getattr(file, "is_animated", False):
             done.append("the first of several frames")
     if _is_deep(picture.mode):
-        # Older versions of Pillow open 16 bits of PNG in the mode for 32.
-        limits = _LIMITS.get("I;16" if file.format == "PNG" else picture.mode, _LIMITS["I;16"])
-        picture = Image.fromarray(_eight_bits(np.asarray(picture, np.float64), limits))
+        picture = Image.fromarray(_eight_bits(np.asarray(picture, np.float64), _limits(file)))
     return picture
+
+
+def _limits(file: Any) -> tuple[float, ...]:
+    """Return up to which number the pixels of a deep grey picture may range, the likelier number first."""
+    if file.mode == "F":
+        return _FRACTIONS
+    # Pillow opens 16 bits as 32 where they are signed, in older versions also those of PNG, and scales those of PGM.
+    bits = file.tag_v2.get(258, (16,)) if file.format == "TIFF" else (16,)
+    return _WHOLE if max(bits) == 32 else _SIXTEEN_BITS
 
 
 def _is_deep(mode: str) -> bool:
@@ -287,11 +295,14 @@ def _is_grey(mode: str) -> bool:
 
 
 def _eight_bits(values: Array, limits: tuple[float, ...]) -> Array:
-    """Return numbers as bytes; they range to the first of these limits that is not below them, or to their largest."""
+    """Return numbers as bytes; they range to the first of these limits that is not below them, or to their largest.
+
+    A picture that was resized may go a little beyond its range.
+    """
     if not np.isfinite(values).all():
         raise ValueError("it holds NaN or infinity")
     highest = float(values.max())
-    limit = next((limit for limit in limits if highest <= limit), highest)
+    limit = next((limit for limit in limits if highest <= 1.01 * limit), highest)
     return (values * (255 / limit)).clip(0, 255).round().astype(np.uint8)
 
 

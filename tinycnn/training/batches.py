@@ -136,8 +136,9 @@ class SampleSource:
 
 def take(x: Array, index: Array | slice, ws: Workspace, dtype: str, backend: Backend) -> Array:
     """Return the chosen samples as a C-ordered batch of ``dtype``, in memory of the workspace."""
-    if isinstance(index, np.ndarray) and x.dtype == dtype and x.flags.c_contiguous and not backend.on_device:
-        # Straight to where they are wanted. Other modes would copy in between, and another order copies all of x first.
+    plain = x.dtype == dtype and x.flags.c_contiguous and x.flags.aligned
+    if isinstance(index, np.ndarray) and plain and not backend.on_device:
+        # Straight to where they are wanted. Other modes would copy in between, and another x is copied whole first.
         return np.take(x, index, 0, ws.keep("fit", "x", (len(index), *x.shape[1:]), dtype), mode="clip")
     chosen = x[index]
     batch = ws.keep("fit", "x", chosen.shape, dtype)
