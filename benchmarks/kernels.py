@@ -4,6 +4,8 @@
     python benchmarks/kernels.py ladder_10 --rounds 3 --plot roofline.png
     python benchmarks/kernels.py mnist_cnn --algorithms plan auto direct winograd im2col lanes
 
+The last one is the record of the kind ``algorithms`` if it is kept as such, with --json.
+
 Products (the three passes of convolutions and dense layers) are compared with NumPy's sgemm, and everything else with
 the bytes that a large copy reads and writes. A kernel and its ceiling take turns, on the same threads; the result is
 the ratio of the medians. The rate of a convolution counts the operations of the plain sum, whatever the algorithm, so
@@ -284,6 +286,23 @@ def rate(result: dict[str, Any]) -> float:
 def fraction(result: dict[str, Any]) -> float:
     """Return the kernel's rate divided by that of its ceiling."""
     return rate(result) / statistics.median(result["ceiling_rate"])
+
+
+def by_algorithm(kept: dict[str, Any]) -> str:
+    """Return a table of convolutions in GFLOP/s, with a column for each algorithm that was asked for."""
+    rates: dict[tuple[str, str], dict[str, str]] = {}
+    for result in kept["results"]:
+        if result["algorithm"]:
+            row = rates.setdefault((result["what"], result["kernel"]), {})
+            row.setdefault(result["algorithm"], f"{rate(result) / 1e9:,.0f}")
+    columns = list(dict.fromkeys(algorithm for row in rates.values() for algorithm in row))
+    rows = [
+        (what, f"`{kernel}`", *(row.get(algorithm, "") for algorithm in columns))
+        for (what, kernel), row in rates.items()
+    ]
+    text = figures.table(("convolution", "GFLOP/s of", *columns), rows)
+    ceiling = sorted(statistics.median(result["ceiling_rate"]) / 1e9 for result in kept["results"] if result["flops"])
+    return f"{text}\n\n`sgemm` ran at {ceiling[0]:,.0f} to {ceiling[-1]:,.0f} GFLOP/s meanwhile."
 
 
 def tables(kept: dict[str, Any]) -> str:

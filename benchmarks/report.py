@@ -36,6 +36,7 @@ import kernels
 PAGES = [Path(__file__).parent.parent / "docs" / f"{name}.md" for name in ("benchmarks", "distributed", "speedrun")]
 TABLES = {
     **dict.fromkeys(compare.MODES, compare.tables),
+    "algorithms": kernels.by_algorithm,
     "chunks": chunks.tables,
     "distributed": distributed.tables,
     "epochs": epochs.tables,

@@ -295,6 +295,20 @@ def test_a_conversion_to_fewer_digits_is_told(kind, name, tmp_path):
         load(path)
 
 
+def test_weights_that_are_only_stored_in_fewer_digits_are_read_without_a_word(tmp_path):
+    w = array(4, 3)
+    path = written(tmp_path / "m.onnx", (4,), [node("MatMul", w)])
+    model = onnx.load(path)
+    weight = model.graph.initializer[0]
+    stored = onnx.numpy_helper.from_array(w.astype(np.float16), "stored")
+    unused = onnx.numpy_helper.from_array(w.astype(np.float16), "unused")
+    model.graph.node.insert(0, helper.make_node("Cast", ["stored"], [weight.name], to=1))
+    model.graph.initializer.remove(weight)
+    model.graph.initializer.extend([stored, unused])
+    path.write_bytes(model.SerializeToString())
+    np.testing.assert_array_equal(load(path).get_weights()[0], w.astype(np.float16).astype(np.float32))
+
+
 def test_load_model_reads_them_too(tmp_path):
     path = written(tmp_path / "m.onnx", (4,), [node("MatMul", array(4, 3))])
     model = tinycnn.load_model(path)

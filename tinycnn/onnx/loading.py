@@ -92,25 +92,16 @@ def load_weights(model: Sequential, path: Any, *, check_finite: bool = True) -> 
 def _loaded(path: Path, kind: type[S], layout: str, input_shape: Shape | None, check_finite: bool) -> S:
     model = _parsed(path)
     with _named_errors(path), np.errstate(all="ignore"):
-        read = _Reader(model, path).read(kind, layout, input_shape, check_finite)
-    narrow = _narrow(model.graph)
-    if narrow:
+        reader = _Reader(model, path)
+        read = reader.read(kind, layout, input_shape, check_finite)
+    if reader.narrow:
         warnings.warn(
-            f"{path} computes partly in {' and '.join(narrow)}; tinycnn computes in {read.dtype}, so predictions "
-            "differ from the file's in the third or fourth digit",
+            f"{path} computes partly in {' and '.join(sorted(reader.narrow))}; tinycnn computes in {read.dtype}, so "
+            "predictions differ from the file's in the third or fourth digit",
             UserWarning,
             stacklevel=level_of_caller(),
         )
     return read
-
-
-def _narrow(graph: Any) -> list[str]:
-    """Return the names of the kinds of numbers in which a file computes, if these have fewer digits than here."""
-    kinds = {tensor.data_type for tensor in graph.initializer if len(tensor.dims)}
-    casts = [node for node in graph.node if node.op_type == "Cast"]
-    kinds |= {entry.i for node in casts for entry in node.attribute if entry.name == "to"}
-    kinds |= {value.type.tensor_type.elem_type for value in graph.input}
-    return sorted(name for kind, name in tensors.NARROW.items() if kind in kinds)
 
 
 def _parsed(path: Path) -> Any:
@@ -147,9 +138,16 @@ class _Reader:
     model : onnx.ModelProto
     path : Path
         The file, in whose folder arrays may lie.
+
+    Attributes
+    ----------
+    narrow : set of str
+        The kinds of numbers with fewer digits than here in which the data lie on their way. Weights that are stored in
+        such a kind and computed with in another do not count.
     """
 
     def __init__(self, model: Any, path: Path) -> None:
+        self.narrow: set[str] = set()
         self._graph = graph = model.graph
         self._opset = _opset(model)
         self._ours = model.producer_name == PRODUCER
@@ -165,6 +163,7 @@ class _Reader:
             )
         self._input, self._end = given[0], graph.output[0].name
         self._current = self._input.name
+        self._passes(self._input.type.tensor_type.elem_type)
 
     def read(self, kind: type[S], layout: str, input_shape: Shape | None, check_finite: bool) -> S:
         """Return the model."""
@@ -221,8 +220,15 @@ class _Reader:
             assembly.activate(name)
             assembly.scale_by(np.full(1, factor))
         else:
+            if step.node.operator == "Cast":
+                self._passes(step.node.integer("to", 0))
             OPERATORS[step.node.operator](assembly, step.node, self._constants)
         self._current = step.result
+
+    def _passes(self, kind: int) -> None:
+        """Note a kind of numbers in which the data are for a while."""
+        if kind in tensors.NARROW:
+            self.narrow.add(tensors.NARROW[kind])
 
     def _built(self, kind: type[S], assembly: Assembly, sample: Shape, check_finite: bool) -> S:
         """Return the model with its weights."""

@@ -218,7 +218,7 @@ def _nothing(a: Assembly, node: Node, constants: Constants) -> None:
 
 def _cast(a: Assembly, node: Node, constants: Constants) -> None:
     if node.integer("to", 0) not in (*tensors.FLOATS, *tensors.NARROW):
-        raise ValueError(f"{node.label}: it converts the data to whole numbers; tinycnn computes with fractions")
+        raise ValueError(f"{node.label}: it converts the data to a kind of numbers in which tinycnn does not compute")
 
 
 def _dropout(a: Assembly, node: Node, constants: Constants) -> None:

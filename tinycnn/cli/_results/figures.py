@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
+from matplotlib.text import Text
 from PIL import Image
 
 from ... import models, plotting
@@ -185,27 +186,36 @@ def golf(groups: Mapping[str, Runs], own: Sequence[str]) -> Figure:
 _BESIDE = [
     *((5, 3, "left", "bottom"), (5, -3, "left", "top"), (-5, 3, "right", "bottom"), (-5, -3, "right", "top")),
     *((7, 0, "left", "center"), (-7, 0, "right", "center"), (0, 6, "center", "bottom"), (0, -6, "center", "top")),
-    *((9, 11, "left", "bottom"), (9, -11, "left", "top"), (-9, 11, "right", "bottom"), (-9, -11, "right", "top")),
 ]
+#: The same farther away, where a line leads to the point.
+_AWAY = [
+    *((14, 14, "left", "bottom"), (14, -14, "left", "top"), (-14, 14, "right", "bottom"), (-14, -14, "right", "top")),
+    *((26, 22, "left", "bottom"), (26, -22, "left", "top"), (-26, 22, "right", "bottom"), (-26, -22, "right", "top")),
+    *((0, 28, "center", "bottom"), (0, -28, "center", "top"), (40, 0, "left", "center"), (-40, 0, "right", "center")),
+]
+_RADIUS = 5  # of a point's circle, in points of type, with its line
 
 
 def _name_points(ax: Any, places: Mapping[str, tuple[float, float]], own: Sequence[str]) -> None:
-    """Write each point's name beside it, where it covers fewest others and is nearest to its point."""
+    """Write each point's name at the first place where it covers no other name and no point."""
     points = ax.transData.transform(list(places.values()))
+    radius = _RADIUS * ax.figure.dpi / 72
     taken: list[Any] = []
     for index, (name, place) in enumerate(places.items()):
         tried = []
-        for number, (right, up, across, along) in enumerate(_BESIDE):
+        for number, (right, up, across, along) in enumerate([*_BESIDE, *_AWAY]):
             label = ax.annotate(
                 *(name, place, (right, up)), textcoords="offset points", fontsize=8 if name in own else 6.5,
                 ha=across, va=along, in_layout=False,
+                arrowprops={"arrowstyle": "-", "lw": 0.5, "color": GREY} if number >= len(_BESIDE) else None,
             )  # fmt: skip
-            box = label.get_window_extent()
-            outside = not (ax.bbox.contains(*box.min) and ax.bbox.contains(*box.max))
-            # Beside another point, it would be taken for that one's name.
+            label.get_window_extent()  # it puts the name in its place, and with the line it is too large
+            box = Text.get_window_extent(label)
             apart = np.hypot(*(np.clip(points, box.min, box.max) - points).T)
-            nearer = int((apart < 1.5 * apart[index]).sum()) - 1
-            covered = box.count_overlaps(taken) + box.count_contains(points) + nearer + 10 * outside
+            outside = not (ax.bbox.contains(*box.min) and ax.bbox.contains(*box.max))
+            # Beside another point, it would be taken for that one's name, unless a line leads to its own.
+            beside = int((apart < 1.5 * apart[index]).sum()) - 1 if number < len(_BESIDE) else 0
+            covered = box.count_overlaps(taken) + int((apart < radius).sum()) + beside + 10 * outside
             tried.append((covered, number, label, box))
         best = min(tried, key=lambda one: one[:2])
         taken.append(best[3])
