@@ -66,8 +66,10 @@ def blocks(found: Records, compared: Sequence[Record] = ()) -> list[Block]:
         Text(
             "Three of the five documents are about doing more with fewer parameters. These are networks of our own, "
             "which go on from there. Their settings are chosen on images held out of the training set, by the records "
-            "on this page. Then each network is trained on the whole training set with seeds that were not used for "
-            "choosing, and the test set is used once, for the figures here."
+            "on this page; `golf_8k` and `golf_5k` are `golf_10k` with fewer filters. Then each network is trained on "
+            "the whole training set with seeds that were not used for choosing, and the test set is used once, for the "
+            "figures here. The time of a run is the median of its epochs, times their number, because runs may go on "
+            "beside other work."
         ),
         Heading(2, "Parameter golf on MNIST"),
         *_golf(found, own),
@@ -198,6 +200,7 @@ def _road(tried: Sequence[Record]) -> list[Block]:
         ]
         about = f"`{record['name']}`, {record['epochs']} epochs, {record['held_out']:,} images held out"
         shown.append(Table([about, "Runs", "Accuracy in %, last epoch", "Points against the first row"], rows))
+        shown += map(Text, models.recipe(record["name"]).chosen)
     return shown
 
 
