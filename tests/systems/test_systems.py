@@ -261,7 +261,7 @@ print(numba.threading_layer(), len(wrong), expected, Path(jit.cache_folder()).pa
 @pytest.mark.skipif(bool(os.environ.get("NUMBA_DISABLE_JIT")), reason="nothing is compiled under NUMBA_DISABLE_JIT")
 def test_a_simulated_macos_launches_from_several_threads_with_the_same_bits(tmp_path):
     """Numba's own threads end the process if two Python threads launch at once, which the lock keeps them from."""
-    environment = {"HOME": str(tmp_path), "NUMBA_CACHE_DIR": "", "NUMBA_NUM_THREADS": "2"}
+    environment = {"HOME": str(tmp_path), "XDG_CACHE_HOME": "", "NUMBA_CACHE_DIR": "", "NUMBA_NUM_THREADS": "2"}
     layer, wrong, expected, cache = run_python(MAC.format(mac=True), **environment).split()
     assert (layer, wrong) == ("workqueue", "0")
     assert Path(cache) == tmp_path / "Library" / "Caches" / "tinycnn"
