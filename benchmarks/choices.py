@@ -166,6 +166,7 @@ def _shortened(**changes: Any) -> Answer:
     return Answer({"epochs": 10, "schedule": OneCycle(0.005, 11, 0.25), **changes})
 
 
+_ADAM: dict[str, Any] = {"optimizer": "Adam", "optimizer_config": {"learning_rate": 0.001}}
 #: An optimizer that also lets the weights decay; a step takes this times the learning rate off them.
 _DECAY: dict[str, Any] = {"optimizer": "AdamW", "optimizer_config": {"learning_rate": 0.001, "weight_decay": 0.05}}
 
@@ -211,9 +212,9 @@ QUESTIONS = {
         "In ten of the 40 epochs",
         1,
         {
-            "Adam": _shortened(),
+            "Adam": _shortened(**_ADAM),
             "Adam, and weights that decay": _shortened(**_DECAY),
-            "Adam, no square cut out": _shortened(augment=Augmentation(shift=0.125, flip=True)),
+            "Adam, no square cut out": _shortened(**_ADAM, augment=Augmentation(shift=0.125, flip=True)),
         },
         held_out=10_000,
     ),
@@ -221,10 +222,12 @@ QUESTIONS = {
         "In ten of the 34 epochs",
         1,
         {
-            "Adam": _shortened(),
+            "Adam": _shortened(**_ADAM),
             "Adam, and weights that decay": _shortened(**_DECAY),
-            "Adam, no square cut out": _shortened(augment=Augmentation(shift=0.08, flip=True)),
-            "Adam, images mirrored, not shifted, no square cut out": _shortened(augment=Augmentation(flip=True)),
+            "Adam, no square cut out": _shortened(**_ADAM, augment=Augmentation(shift=0.08, flip=True)),
+            "Adam, images mirrored, not shifted, no square cut out": _shortened(
+                **_ADAM, augment=Augmentation(flip=True)
+            ),
         },
         held_out=10_000,
     ),

@@ -98,7 +98,13 @@ def golf_5k() -> list[Layer]:
     epochs=40,
     schedule=OneCycle(0.005, 44, 0.25),
     augment=Augmentation(shift=0.125, flip=True, cutout=0.25),
+    optimizer="AdamW",
+    optimizer_config={"learning_rate": 0.001, "weight_decay": 0.05},
     runs=1,
+    chosen=(
+        "Optimizer: Adam, and weights that decay. In ten epochs on held-out images, 'Adam, no square cut out' was "
+        "ahead by a few of 10,000 images; what hides a part of each image is meant for more epochs.",
+    ),
 )
 def cifar10_fast() -> list[Layer]:
     """Six convolutions on three sizes, without a wide dense layer: most arithmetic is in Winograd's convolutions."""
