@@ -3,7 +3,9 @@
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+from matplotlib.text import Text
 
 from tinycnn import models
 from tinycnn.cli import report
@@ -101,6 +103,17 @@ def test_the_picture_has_a_point_for_each_network() -> None:
     assert [line.get_fillstyle() for line in ax.lines] == ["full", "none", "none"]
     assert [text.get_text() for text in ax.texts] == list(groups)
     assert ax.lines[0].get_ydata()[0] == pytest.approx(1.0)
+
+
+def test_no_name_in_the_picture_covers_a_point_or_another_name() -> None:
+    found = {name: runs for name, runs in COMMITTED.items() if models.recipe(name).data == "mnist"}
+    [ax] = figures.golf(found, models.beyond()).axes
+    points = ax.transData.transform([line.get_xydata()[0] for line in ax.get_lines()])
+    boxes = [Text.get_window_extent(label) for label in ax.texts]
+    assert len(boxes) == len(points) == len(found)
+    for label, box in zip(ax.texts, boxes, strict=True):
+        assert box.count_overlaps(boxes) == 1, label.get_text()
+        assert np.hypot(*(np.clip(points, box.min, box.max) - points).T).min() > 3, label.get_text()
 
 
 def test_the_committed_page_is_that_of_the_records() -> None:

@@ -34,7 +34,7 @@ def graded(tmp_path, monkeypatch):
     return grade
 
 
-#: With how many seeds a solution has to pass; .ci/run asks for fewer, because fifty take both cores eight minutes.
+#: With how many seeds a solution has to pass; .ci/run asks for fewer, because fifty take long.
 SEEDS = int(os.environ.get("TINYCNN_SEEDS", "50"))
 
 

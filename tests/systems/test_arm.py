@@ -1,6 +1,4 @@
-"""What ``make arm`` does around the emulation; the emulation itself takes a quarter of an hour, and its record is
-kept.
-"""
+"""What ``make arm`` does around the emulation, which itself takes long, and whose record is kept."""
 
 import json
 import re

@@ -35,6 +35,8 @@ SUFFIXES = (
 
 #: The tag of EXIF that says how a photograph is to be turned; from 5 on its sides change places.
 _ORIENTATION = 0x0112
+#: The tag of TIFF that says how many bits the numbers of a pixel have.
+_BITS = 258
 #: Up to which number grey pixels of more than 8 bits range. What has 16 bits, or says its range, needs no guess.
 _SIXTEEN_BITS: tuple[float, ...] = (65535.0,)
 _WHOLE, _FRACTIONS = (255.0, *_SIXTEEN_BITS), (1.0, 255.0, *_SIXTEEN_BITS)
@@ -276,11 +278,11 @@ def _opened(raw: BinaryIO, size: int, done: list[str]) -> Any:
 
 
 def _limits(file: Any) -> tuple[float, ...]:
-    """Return up to which number the pixels of a deep grey picture may range, the likelier number first."""
+    """Return up to which number the pixels of a deep grey picture may range, the smallest number first."""
     if file.mode == "F":
         return _FRACTIONS
     # Pillow opens 16 bits as 32 where they are signed, in older versions also those of PNG, and scales those of PGM.
-    bits = file.tag_v2.get(258, (16,)) if file.format == "TIFF" else (16,)
+    bits = file.tag_v2.get(_BITS, (16,)) if file.format == "TIFF" else (16,)
     return _WHOLE if max(bits) == 32 else _SIXTEEN_BITS
 
 

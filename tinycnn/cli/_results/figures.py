@@ -200,27 +200,28 @@ def _name_points(ax: Any, places: Mapping[str, tuple[float, float]], own: Sequen
     """Write each point's name at the first place where it covers no other name and no point."""
     points = ax.transData.transform(list(places.values()))
     radius = _RADIUS * ax.figure.dpi / 72
+    line = {"arrowstyle": "-", "lw": 0.5, "color": GREY}
     taken: list[Any] = []
     for index, (name, place) in enumerate(places.items()):
         tried = []
-        for number, (right, up, across, along) in enumerate([*_BESIDE, *_AWAY]):
+        for right, up, across, along in [*_BESIDE, *_AWAY]:
+            away = (right, up, across, along) in _AWAY
             label = ax.annotate(
                 *(name, place, (right, up)), textcoords="offset points", fontsize=8 if name in own else 6.5,
-                ha=across, va=along, in_layout=False,
-                arrowprops={"arrowstyle": "-", "lw": 0.5, "color": GREY} if number >= len(_BESIDE) else None,
+                ha=across, va=along, in_layout=False, arrowprops=line if away else None,
             )  # fmt: skip
             label.get_window_extent()  # it puts the name in its place, and with the line it is too large
             box = Text.get_window_extent(label)
             apart = np.hypot(*(np.clip(points, box.min, box.max) - points).T)
             outside = not (ax.bbox.contains(*box.min) and ax.bbox.contains(*box.max))
             # Beside another point, it would be taken for that one's name, unless a line leads to its own.
-            beside = int((apart < 1.5 * apart[index]).sum()) - 1 if number < len(_BESIDE) else 0
+            beside = 0 if away else int((apart < 1.5 * apart[index]).sum()) - 1
             covered = box.count_overlaps(taken) + int((apart < radius).sum()) + beside + 10 * outside
-            tried.append((covered, number, label, box))
-        best = min(tried, key=lambda one: one[:2])
-        taken.append(best[3])
-        for _, number, label, _ in tried:
-            if number != best[1]:
+            tried.append((covered, label, box))
+        _, best, box = min(tried, key=lambda one: one[0])  # the first of equal ones
+        taken.append(box)
+        for _, label, _ in tried:
+            if label is not best:
                 label.remove()
 
 
