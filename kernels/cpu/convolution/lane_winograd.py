@@ -18,14 +18,13 @@ import math
 
 import numba
 import numpy as np
-from llvmlite import ir
 from numba import carray, types
-from numba.extending import intrinsic
 
 from ..machine.jit import by_itself, helper
 from ..machine.lane_kernel import LANES
-from ..machine.memory import address, clear, copy, prefetch
+from ..machine.memory import call_address, clear, copy, prefetch
 from ..machine.micro_kernel import panel_width, product
+from ..machine.written import written
 from . import winograd_tiles
 from .winograd import PIECES, transform_piece
 from .winograd_transforms import input_tile, result_tile
@@ -169,11 +168,20 @@ def tiles_kernel(dtype):
     return by_itself(signature, lane_winograd).address
 
 
-@intrinsic
-def convolve(
-    typingctx, kernel, micro, image, i_start, H, W, C, top, left, rows, columns, u, F, bias, floor, out, start, rows_at,
-    steps, scratch, s_start,
+def _convolve_in_python(
+    kernel, micro, image, i_start, H, W, C, top, left, rows, columns, u, F, bias, floor, out, start, rows_at, steps,
+    scratch, s_start,
 ):  # fmt: skip
+    convolve_tiles(
+        micro, image[i_start:], H, W, C, top, left, rows, columns, u, F, bias, floor, out[start:], rows_at, steps,
+        scratch[s_start:],
+    )  # fmt: skip
+
+
+@written(_convolve_in_python)
+def convolve(
+    write, kernel, micro, image, H, W, C, top, left, rows, columns, u, F, bias, floor, out, rows_at, steps, scratch
+):
     """Convolve a block of images by 3×3 filters: some rows of the result, whose tiles begin at the first.
 
     Parameters
@@ -202,37 +210,5 @@ def convolve(
         :func:`scratch_size` numbers from ``scratch[s_start]`` on.
     s_start : int
     """
-    index, number = types.intp, image.dtype
-    signature = types.void(
-        index, index, image, *[index] * 8, u, index, bias, number, out, index, rows_at, steps, scratch, index
-    )
-    if not number == u.dtype == bias.dtype == out.dtype == scratch.dtype:
-        return None
-
-    def generate(context, builder, signature, args):
-        zero = context.get_constant(index, 0)
-        starts = {2: args[3], 11: zero, 13: zero, 15: args[16], 17: zero, 18: zero, 19: args[20]}  # of each array
-        arguments = [
-            address(context, builder, signature.args[i], args[i], starts[i]) if i in starts else args[i]
-            for i in (1, 2, *range(4, 16), 17, 18, 19)
-        ]
-        layout = ir.FunctionType(ir.VoidType(), [argument.type for argument in arguments])
-        builder.call(builder.inttoptr(args[0], layout.as_pointer()), arguments)
-        return context.get_dummy_value()
-
-    return signature, generate
-
-
-def _in_python(
-    kernel, micro, image, i_start, H, W, C, top, left, rows, columns, u, F, bias, floor, out, start, rows_at, steps,
-    scratch, s_start,
-):  # fmt: skip
-    """Do the same without compiled code: this runs under ``NUMBA_DISABLE_JIT=1``."""
-    convolve_tiles(
-        micro, image[i_start:], H, W, C, top, left, rows, columns, u, F, bias, floor, out[start:], rows_at, steps,
-        scratch[s_start:],
-    )  # fmt: skip
-
-
-if numba.config.DISABLE_JIT:
-    convolve = _in_python
+    arguments = [micro, image, H, W, C, top, left, rows, columns, u, F, bias, floor, out, rows_at, steps, scratch]
+    call_address(write.builder, kernel, arguments)

@@ -21,14 +21,11 @@ float64, at 32 to 128 channels; the direct product's is 0.3e-6 to 1.3e-6. A NaN 
 of its tiles, not only of those whose window it lies in.
 """
 
-import numba
 import numpy as np
 from llvmlite import ir
-from numba import types
-from numba.extending import intrinsic
 
-from ..machine.memory import address
 from ..machine.vectors import VectorWriter
+from ..machine.written import written
 
 _INDEX = ir.IntType(64)
 
@@ -156,33 +153,7 @@ def tile_transform(transform, size, part=False):
         has.
     """
 
-    @intrinsic
-    def whole_tile(typingctx, count, source, s_start, s_row, s_column, target, t_start, t_row, t_column, height, width):
-        index = types.intp
-        signature = types.void(index, source, index, index, index, target, index, index, index, index, index)
-        if source.dtype != target.dtype:
-            return None
-
-        def generate(context, builder, signature, args):
-            count, source, s_start, s_row, s_column, target, t_start, t_row, t_column, height, width = args
-            write = _TileWriter(builder, signature.args[1].dtype)
-            source = address(context, builder, signature.args[1], source, s_start)
-            target = address(context, builder, signature.args[5], target, t_start)
-
-            def body(channel):
-                def read(i, j):
-                    place = write.place(source, s_row, s_column, i, j, channel)
-                    return write.load_if(write.inside(i, j, height, width), place) if part else write.load(place)
-
-                for i, j, value in both_ways(transform, size, read):
-                    write.store(value.value, write.place(target, t_row, t_column, i, j, channel))
-
-            write.loop(count, body)
-            return context.get_dummy_value()
-
-        return signature, generate
-
-    def python_form(count, source, s_start, s_row, s_column, target, t_start, t_row, t_column, height, width):
+    def in_python(count, source, s_start, s_row, s_column, target, t_start, t_row, t_column, height, width):
         def read(i, j):
             place = s_start + i * s_row + j * s_column
             inside = not part or (i < height and j < width)
@@ -192,7 +163,19 @@ def tile_transform(transform, size, part=False):
             place = t_start + i * t_row + j * t_column
             target[place : place + count] = value
 
-    return python_form if numba.config.DISABLE_JIT else whole_tile
+    @written(in_python, _TileWriter)
+    def whole_tile(write, count, source, s_row, s_column, target, t_row, t_column, height, width):
+        def body(channel):
+            def read(i, j):
+                place = write.place(source, s_row, s_column, i, j, channel)
+                return write.load_if(write.inside(i, j, height, width), place) if part else write.load(place)
+
+            for i, j, value in both_ways(transform, size, read):
+                write.store(value.value, write.place(target, t_row, t_column, i, j, channel))
+
+        write.loop(count, body)
+
+    return whole_tile
 
 
 input_tile = tile_transform(values_of_inputs, 6)
@@ -201,11 +184,22 @@ gradient_tile = tile_transform(values_of_gradient, 4, part=True)
 filter_gradient_tile = tile_transform(filter_gradient, 6)
 
 
-@intrinsic
-def result_tile(
-    typingctx, count, source, s_start, s_row, s_column, target, t_start, t_row, t_column, height, width, bias, b_start,
-    floor,
-):  # fmt: skip
+def _result_in_python(
+    count, source, s_start, s_row, s_column, target, t_start, t_row, t_column, height, width, bias, b_start, floor
+):
+    def read(i, j):
+        place = s_start + i * s_row + j * s_column
+        return source[place : place + count]
+
+    for i, j, value in both_ways(results, 6, read):
+        if i < height and j < width:
+            value = value + bias[b_start : b_start + count]
+            place = t_start + i * t_row + j * t_column
+            target[place : place + count] = np.where(value < floor, floor, value)
+
+
+@written(_result_in_python, _TileWriter)
+def result_tile(write, count, source, s_row, s_column, target, t_row, t_column, height, width, bias, floor):
     """Transform values at the points to results; add the bias, apply the floor, and store the part inside the image.
 
     Parameters
@@ -227,55 +221,17 @@ def result_tile(
     floor : number
         0 for a ReLU, else minus infinity.
     """
-    index = types.intp
-    signature = types.void(
-        index, source, index, index, index, target, index, index, index, index, index, bias, index, source.dtype
-    )
-    if not source.dtype == target.dtype == bias.dtype:
-        return None
+    floor = write.spread(floor)
 
-    def generate(context, builder, signature, args):
-        count, source, s_start, s_row, s_column, target, t_start, t_row, t_column, height, width = args[:11]
-        bias, b_start, floor = args[11:]
-        write = _TileWriter(builder, signature.args[1].dtype)
-        source = address(context, builder, signature.args[1], source, s_start)
-        target = address(context, builder, signature.args[5], target, t_start)
-        bias = address(context, builder, signature.args[11], bias, b_start)
-        floor = write.spread(floor)
-        zero = ir.Constant(_INDEX, 0)
+    def body(channel):
+        offset = write.load(write.at(bias, channel))
 
-        def body(channel):
-            offset = write.load(write.place(bias, zero, zero, 0, 0, channel))
+        def read(i, j):
+            return write.load(write.place(source, s_row, s_column, i, j, channel))
 
-            def read(i, j):
-                return write.load(write.place(source, s_row, s_column, i, j, channel))
+        for i, j, value in both_ways(results, 6, read):
+            with write.builder.if_then(write.inside(i, j, height, width)):
+                value = write.at_least((value + offset).value, floor)
+                write.store(value, write.place(target, t_row, t_column, i, j, channel))
 
-            for i, j, value in both_ways(results, 6, read):
-                with builder.if_then(write.inside(i, j, height, width)):
-                    value = write.at_least((value + offset).value, floor)
-                    write.store(value, write.place(target, t_row, t_column, i, j, channel))
-
-        write.loop(count, body)
-        return context.get_dummy_value()
-
-    return signature, generate
-
-
-def _result_tile_in_python(
-    count, source, s_start, s_row, s_column, target, t_start, t_row, t_column, height, width, bias, b_start, floor
-):
-    """Do the same as :func:`result_tile` in NumPy: this runs under ``NUMBA_DISABLE_JIT=1``."""
-
-    def read(i, j):
-        place = s_start + i * s_row + j * s_column
-        return source[place : place + count]
-
-    for i, j, value in both_ways(results, 6, read):
-        if i < height and j < width:
-            value = value + bias[b_start : b_start + count]
-            place = t_start + i * t_row + j * t_column
-            target[place : place + count] = np.where(value < floor, floor, value)
-
-
-if numba.config.DISABLE_JIT:
-    result_tile = _result_tile_in_python
+    write.loop(count, body)

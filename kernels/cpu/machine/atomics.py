@@ -6,6 +6,8 @@ from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic
 
+from .memory import call_address
+
 _INDEX = ir.IntType(64)
 
 
@@ -14,9 +16,7 @@ def call_at(typingctx, function, chunk, worker, arguments):
     """Call the function at an address with a chunk's number, a worker's number, and the address of its arguments."""
 
     def generate(context, builder, signature, args):
-        function, *values = args
-        kind = ir.FunctionType(ir.VoidType(), [_INDEX] * 3)
-        builder.call(builder.inttoptr(function, kind.as_pointer()), values)
+        call_address(builder, args[0], args[1:])
         return context.get_dummy_value()
 
     return types.void(types.int64, types.int64, types.int64, types.int64), generate

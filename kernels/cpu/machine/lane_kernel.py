@@ -19,6 +19,7 @@ Each sum goes over the steps in order, in blocks that begin at zero.
 """
 
 import functools
+import itertools
 
 import numba
 import numpy as np
@@ -28,12 +29,12 @@ from numba.core import cgutils
 from numba.extending import intrinsic
 
 from .jit import by_itself, helper
-from .memory import address
+from .tile import TileWriter, tile_of
 from .transpose import square_side, transposed
-from .vectors import REGISTERS, VECTOR_BYTES, VectorTypes
+from .vectors import REGISTERS, VECTOR_BYTES, VectorWriter
+from .written import written
 
 LANES = 16
-_INDEX = ir.IntType(64)
 _MANY = REGISTERS == 32
 
 #: Heights and widths of the tiles of both products, and how many sums leave registers for what they are made of.
@@ -146,150 +147,80 @@ def _panel(typingctx, like):
     return like(like), generate
 
 
-def _tile(heights, widths, vectors):
-    """Return an intrinsic that computes one tile of one register's lanes, on pointers."""
-
-    @intrinsic
-    def tile(
-        typingctx, m, f, k, a, a_start, rows, row, steps, step, b, b_start, b_row, init, i_start, i_row, floor, c,
-        start, c_row
-    ):  # fmt: skip
-        index = types.intp
-        signature = types.void(
-            index, index, index, a, index, rows, index, steps, index, b, index, index, init, index, index, floor, c,
-            index, index,
-        )  # fmt: skip
-
-        def generate(context, builder, signature, args):
-            m, f, k, a, a_start, rows, row, steps, step, b, b_start, b_row, init, i_start, i_row, floor = args[:16]
-            c, start, c_row = args[16:]
-            write = _LaneTile(builder, signature.args[3].dtype, vectors)
-            write.k, write.b_row, write.i_row, write.c_row, write.floor = k, b_row, i_row, c_row, floor
-            write.a, write.rows, write.steps = (
-                builder.gep(pointer, [at]) for pointer, at in ((a, a_start), (rows, row), (steps, step))
-            )
-            write.b, write.init, write.c = (
-                builder.gep(pointer, [at]) for pointer, at in ((b, b_start), (init, i_start), (c, start))
-            )
-            write.all_sizes(m, f, heights, widths)
-            return context.get_dummy_value()
-
-        return signature, generate
-
-    return tile
-
-
-# They are global because Numba's cache does not find a function again whose closure holds functions.
-_weights_tile = _tile(*IMAGES_BY_WEIGHTS, False)
-_gradients_tile = _tile(*IMAGES_BY_GRADIENTS, True)
-
-
-class _LaneTile(VectorTypes):
+class _LaneTile(TileWriter):
     """Writes the instructions of a tile of every size, and a switch between them."""
 
-    def __init__(self, builder, dtype, vectors):
-        super().__init__(builder, dtype)
-        self.vectors = vectors
-
-    def all_sizes(self, m, f, heights, widths):
+    def all_sizes(self, m, f):
         """Write one block for each size of a tile."""
-        builder = self.builder
-        end = builder.append_basic_block("end")
-        switch_value = builder.add(builder.mul(m, self.constant(64)), f)
-        blocks = {
-            (height, width): builder.append_basic_block(f"lanes_{height}x{width}")
-            for height in heights
-            for width in widths
-            if height * width <= SUMS
-        }
-        switch = builder.switch(switch_value, next(iter(blocks.values())))
-        for number, ((height, width), block) in enumerate(blocks.items()):
-            if number:
-                switch.add_case(self.constant(height * 64 + width), block)
-            builder.position_at_end(block)
-            self.one_size(height, width)
-            builder.branch(end)
-        builder.position_at_end(end)
+        heights, widths = self.sides
+        sizes = itertools.product(heights, widths)
+        blocks = {height * 64 + width: (height, width) for height, width in sizes if height * width <= SUMS}
+        end = self.builder.append_basic_block("end")
+        self.sizes(self.builder.add(self.builder.mul(m, self.constant(64)), f), blocks, self.one_size, end)
+        self.builder.position_at_end(end)
 
     def one_size(self, height, width):
         """Write the loop over the steps for a tile of fixed size, and what is done with its sums."""
         builder = self.builder
-        pointers = [
-            builder.gep(self.a, [builder.load(builder.gep(self.rows, [self.constant(r)]))]) for r in range(height)
-        ]
-        zero = ir.Constant(self.vector, [0.0] * self.lanes)
-        before, loop, after = builder.block, builder.append_basic_block("s"), builder.append_basic_block("done")
-        builder.branch(loop)
-        builder.position_at_end(loop)
-        s, b = builder.phi(_INDEX), builder.phi(self.b.type)
-        sums = [[builder.phi(self.vector) for _ in range(width)] for _ in range(height)]
-        offset = builder.load(builder.gep(self.steps, [s]))
-        fma = cgutils.get_or_insert_function(
-            builder.module,
-            ir.FunctionType(self.vector, [self.vector] * 3),
-            f"llvm.fma.v{self.lanes}f{self.bytes * 8}",
-        )
-        totals = [[None] * width for _ in range(height)]
-        # The shorter side stays in registers while the elements of the other pass by, one at a time.
-        if height <= width:
-            left = [self.load(builder.gep(pointer, [offset])) for pointer in pointers]
-            for j in range(width):
-                right = self.element(b, j)
-                for r in range(height):
-                    totals[r][j] = builder.call(fma, [left[r], right, sums[r][j]])
-        else:
-            right = [self.element(b, j) for j in range(width)]
-            for r, pointer in enumerate(pointers):
-                left = self.load(builder.gep(pointer, [offset]))
-                for j in range(width):
-                    totals[r][j] = builder.call(fma, [left, right[j], sums[r][j]])
-        s_next, b_next = builder.add(s, self.constant(1)), builder.gep(b, [self.b_row])
-        self.not_unrolled(builder.cbranch(builder.icmp_signed("<", s_next, self.k), loop, after))
-        flat = [(s, self.constant(0), s_next), (b, self.b, b_next)]
-        flat += [(sums[r][j], zero, totals[r][j]) for r in range(height) for j in range(width)]
-        for phi, first, following in flat:
-            phi.add_incoming(first, before)
-            phi.add_incoming(following, loop)
-        builder.position_at_end(after)
+        totals = self.add_up(height, width, self.multiply, (None, self.k, None))
         with builder.if_else(builder.icmp_signed("==", self.i_row, self.constant(0))) as (numbers, elsewhere):
             with numbers:
-                self.deliver(totals, lambda r, j: self.spread(builder.load(builder.gep(self.init, [self.constant(j)]))))
+                self.deliver(totals, lambda r, j: self.spread(self.entry(self.init, self.constant(j))))
             with elsewhere, builder.if_else(builder.icmp_signed(">", self.i_row, self.constant(0))) as (vectors, plain):
                 with vectors:
-                    self.deliver(totals, lambda r, j: self.load(self.place(self.init, self.i_row, r, j)))
+                    self.deliver(totals, lambda r, j: self.load(self.vector_at(self.init, self.i_row, r, j)))
                 with plain:
                     self.deliver(totals, None)
 
+    def multiply(self, pointers, offset, b, sums, mask):
+        """Write a step. The shorter side stays in registers while the elements of the other pass by, one at a time."""
+        height, width = len(sums), len(sums[0])
+        totals = [[None] * width for _ in range(height)]
+        if height <= width:
+            left = [self.load(self.at(pointer, offset)) for pointer in pointers]
+            for j in range(width):
+                right = self.element(b, j)
+                for r in range(height):
+                    totals[r][j] = self.fma(left[r], right, sums[r][j])
+        else:
+            right = [self.element(b, j) for j in range(width)]
+            for r, pointer in enumerate(pointers):
+                left = self.load(self.at(pointer, offset))
+                for j in range(width):
+                    totals[r][j] = self.fma(left, right[j], sums[r][j])
+        return totals
+
     def deliver(self, totals, initial):
         """Add any initial values to the sums, and store them with no number below the floor then; NaN stays."""
-        builder, floor = self.builder, self.spread(self.floor)
+        floor = self.spread(self.floor)
         for r, row in enumerate(totals):
             for j, value in enumerate(row):
                 if initial:
-                    value = builder.fadd(initial(r, j), value)
+                    value = self.builder.fadd(initial(r, j), value)
                 if initial and not self.vectors:  # gradients of weights have no floor
-                    value = builder.select(builder.fcmp_ordered("<", value, floor), floor, value)
-                place = builder.bitcast(self.place(self.c, self.c_row, r, j), self.vector.as_pointer())
-                builder.store(value, place).align = self.bytes
+                    value = self.at_least(value, floor)
+                self.store(value, self.vector_at(self.c, self.c_row, r, j))
 
     def element(self, b, column):
         """Load an element of B: a vector, or a number for all lanes."""
         if self.vectors:
-            return self.load(self.builder.gep(b, [self.constant(column * LANES)]))
-        return self.spread(self.builder.load(self.builder.gep(b, [self.constant(column)])))
+            return self.load(self.at(b, self.constant(column * LANES)))
+        return self.spread(self.entry(b, self.constant(column)))
 
-    def place(self, pointer, distance, r, column):
+    def vector_at(self, pointer, distance, r, column):
         """Return the place of a vector in row r, where rows are ``distance`` apart."""
-        builder = self.builder
-        return builder.gep(
-            pointer, [builder.add(builder.mul(distance, self.constant(r)), self.constant(column * LANES))]
-        )
+        return self.at(self.row(pointer, distance, r), self.constant(column * LANES))
 
-    def load(self, place):
-        """Load a vector; the arrays of a workspace are aligned, but those of a user may begin anywhere."""
-        value = self.builder.load(self.builder.bitcast(place, self.vector.as_pointer()))
-        value.align = self.bytes
-        return value
+
+class _WeightsTile(_LaneTile):
+    sides, vectors = IMAGES_BY_WEIGHTS, False
+
+
+class _GradientsTile(_LaneTile):
+    sides, vectors = IMAGES_BY_GRADIENTS, True
+
+
+_weights_tile, _gradients_tile = tile_of(_WeightsTile), tile_of(_GradientsTile)
 
 
 @helper
@@ -308,33 +239,17 @@ def add_lanes(sums, start, count, out, out_start):
         out[out_start + i] = total
 
 
-@intrinsic
-def _add_lanes_of_square(typingctx, sums, start, out, out_start):
+def _add_lanes_in_python(sums, start, out, out_start):
+    for i in range(square_side(out)):
+        out[out_start + i] = sum(sums[start + i * LANES : start + (i + 1) * LANES])
+
+
+@written(_add_lanes_in_python, VectorWriter)
+def _add_lanes_of_square(write, sums, out):
     """Do this for as many numbers as a vector holds: transposed in registers, a vector holds one lane of each."""
-    index = types.intp
-
-    def generate(context, builder, signature, args):
-        write = VectorTypes(builder, out.dtype)
-        source = address(context, builder, signature.args[0], args[0], args[1])
-        target = address(context, builder, signature.args[2], args[2], args[3])
-        total = None
-        for part in range(0, LANES, write.lanes):
-            rows = []
-            for i in range(write.lanes):
-                place = builder.gep(source, [write.constant(i * LANES + part)])
-                rows.append(builder.load(builder.bitcast(place, write.vector.as_pointer())))
-                rows[-1].align = write.bytes
-            for lane in transposed(builder, rows):
-                total = lane if total is None else builder.fadd(total, lane)
-        builder.store(total, builder.bitcast(target, write.vector.as_pointer())).align = write.bytes
-        return context.get_dummy_value()
-
-    return types.void(sums, index, out, index), generate
-
-
-if numba.config.DISABLE_JIT:
-
-    def _add_lanes_of_square(sums, start, out, out_start):
-        """Do the same number by number."""
-        for i in range(square_side(out)):
-            out[out_start + i] = sum(sums[start + i * LANES : start + (i + 1) * LANES])
+    total = None
+    for part in range(0, LANES, write.lanes):
+        rows = [write.load(write.at(sums, write.constant(i * LANES + part))) for i in range(write.lanes)]
+        for lane in transposed(write.builder, rows):
+            total = lane if total is None else write.builder.fadd(total, lane)
+    write.store(total, write.at(out, write.constant(0)))

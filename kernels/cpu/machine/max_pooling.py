@@ -148,7 +148,7 @@ def unpool_rows(p, dy, argmax, y, relu, n, first, last, H, W, C, dx, start):
         for j in range(p.OW):
             column, at = j * p.column_stride - p.left, ((n * p.OH + i) * p.OW + j) * C
             if common and row + 1 < H and column + 1 < W:
-                one_of_four(C, dy, at, argmax, at, y, relu, dx, start + (row * W + column) * C, W * C)
+                one_of_four(C, dy, at, argmax, at, y, at, relu, dx, start + (row * W + column) * C, W * C)
                 continue
             value, winner, result = dy[at : at + C], argmax[at : at + C], y[at : at + C]
             for p_row in range(max(0, -row), min(p.rows, H - row)):

@@ -11,22 +11,29 @@ Nothing is checked here: offsets and sizes come from the wrappers, which know th
 import numba
 import numpy as np
 from llvmlite import ir
-from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
+
+from .written import written
 
 _CHAR, _INT, _INDEX = ir.IntType(8), ir.IntType(32), ir.IntType(64)
 _POINTER = ir.PointerType(_CHAR)
 
 
-def address(context, builder, array_type, array, offset):
-    """Write the pointer to element ``offset`` of a flat contiguous array."""
-    data = context.make_array(array_type)(context, builder, array).data
-    return builder.gep(data, [offset])
+def _matmul_add(m, n, k, a, a_start, a_row, a_flip, b, b_start, b_row, b_flip, c, c_start, c_row):
+    left = strided(a, a_start, k, m, a_row).T if a_flip else strided(a, a_start, m, k, a_row)
+    right = strided(b, b_start, n, k, b_row).T if b_flip else strided(b, b_start, k, n, b_row)
+    strided(c, c_start, m, n, c_row)[...] += left @ right
 
 
-@intrinsic
-def matmul_add(typingctx, m, n, k, a, a_start, a_row, a_flip, b, b_start, b_row, b_flip, c, c_start, c_row):
+def strided(flat, start, rows, columns, row):
+    """Return a matrix that lies in a flat array, for what runs without compiled code."""
+    item = flat.itemsize
+    return np.lib.stride_tricks.as_strided(flat[start:], (rows, columns), (row * item, item))
+
+
+@written(_matmul_add)
+def matmul_add(write, m, n, k, a, a_row, a_flip, b, b_row, b_flip, c, c_row):
     """Compute ``C += op(A) @ op(B)`` on row-major matrices in flat arrays.
 
     Parameters
@@ -42,87 +49,58 @@ def matmul_add(typingctx, m, n, k, a, a_start, a_row, a_flip, b, b_start, b_row,
     a_flip, b_flip : bool
         Whether the stored matrix is read transposed.
     """
-    number, index = a.dtype, types.intp
-    arguments = [index] * 3 + [a, index, index, types.boolean, b, index, index, types.boolean, c, index, index]
-    signature = types.void(*arguments)
-    if not number == b.dtype == c.dtype:
-        return None
-
-    def generate(context, builder, signature, args):
-        m, n, k, a, a_start, a_row, a_flip, b, b_start, b_row, b_flip, c, c_start, c_row = args
-        array_types = signature.args[3], signature.args[7], signature.args[11]
-        pointers = [
-            builder.bitcast(address(context, builder, *operand), _POINTER)
-            for operand in zip(array_types, (a, b, c), (a_start, b_start, c_start), strict=True)
-        ]
-        one = context.get_constant(number, 1.0)
-        factor = builder.bitcast(cgutils.alloca_once_value(builder, one), _POINTER)
-        kind = ir.Constant(_CHAR, ord("s" if number == types.float32 else "d"))
-        flips = [
-            builder.select(flip, ir.Constant(_CHAR, ord("t")), ir.Constant(_CHAR, ord("n")))
-            for flip in (a_flip, b_flip)
-        ]
-        # BLAS is column-major, and a row-major C = A B is a column-major C^T = B^T A^T, so the operands change places.
-        layout = [_CHAR] * 3 + [_INDEX] * 3 + [_POINTER, _POINTER, _INDEX, _POINTER, _INDEX, _POINTER, _POINTER, _INDEX]
-        gemm = cgutils.get_or_insert_function(builder.module, ir.FunctionType(_INT, layout), "numba_xxgemm")
-        a_pointer, b_pointer, c_pointer = pointers
-        operands = [factor, b_pointer, b_row, a_pointer, a_row, factor, c_pointer, c_row]
-        builder.call(gemm, [kind, flips[1], flips[0], n, m, k, *operands])
-        return context.get_dummy_value()
-
-    return signature, generate
+    builder = write.builder
+    a, b, c = (builder.bitcast(operand, _POINTER) for operand in (a, b, c))
+    one = cgutils.alloca_once_value(builder, ir.Constant(write.number, 1.0))
+    factor, kind = builder.bitcast(one, _POINTER), ir.Constant(_CHAR, ord("s" if write.bytes == 4 else "d"))
+    a_flip, b_flip = (
+        builder.select(flip, ir.Constant(_CHAR, ord("t")), ir.Constant(_CHAR, ord("n"))) for flip in (a_flip, b_flip)
+    )
+    # BLAS is column-major, and a row-major C = A B is a column-major C^T = B^T A^T, so the operands change places.
+    layout = [_CHAR] * 3 + [_INDEX] * 3 + [_POINTER, _POINTER, _INDEX, _POINTER, _INDEX, _POINTER, _POINTER, _INDEX]
+    gemm = cgutils.get_or_insert_function(builder.module, ir.FunctionType(_INT, layout), "numba_xxgemm")
+    builder.call(gemm, [kind, b_flip, a_flip, n, m, k, factor, b, b_row, a, a_row, factor, c, c_row])
 
 
-@intrinsic
-def copy(typingctx, target, target_start, source, source_start, count):
+def _copy(target, target_start, source, source_start, count):
+    target[target_start : target_start + count] = source[source_start : source_start + count]
+
+
+@written(_copy)
+def copy(write, target, source, count):
     """Copy: ``target[target_start : target_start + count] = source[source_start : source_start + count]``."""
-    index = types.intp
-    signature = types.void(target, index, source, index, index)
-
-    def generate(context, builder, signature, args):
-        target, target_start, source, source_start, count = args
-        to = address(context, builder, signature.args[0], target, target_start)
-        origin = address(context, builder, signature.args[2], source, source_start)
-        cgutils.raw_memcpy(builder, to, origin, count, signature.args[0].dtype.bitwidth // 8)
-        return context.get_dummy_value()
-
-    return signature, generate
+    cgutils.raw_memcpy(write.builder, target, source, count, write.bytes)
 
 
-@intrinsic
-def clear(typingctx, target, start, count):
+def _clear(target, start, count):
+    target[start : start + count] = 0
+
+
+@written(_clear)
+def clear(write, target, count):
     """Clear: ``target[start : start + count] = 0``."""
-    index = types.intp
-    signature = types.void(target, index, index)
-
-    def generate(context, builder, signature, args):
-        target, start, count = args
-        to = address(context, builder, signature.args[0], target, start)
-        size = builder.mul(count, ir.Constant(_INDEX, signature.args[0].dtype.bitwidth // 8))
-        cgutils.memset(builder, to, size, 0)
-        return context.get_dummy_value()
-
-    return signature, generate
+    cgutils.memset(write.builder, target, write.builder.mul(count, write.constant(write.bytes)), 0)
 
 
-@intrinsic
-def prefetch(typingctx, target, start, count):
+def _prefetch(target, start, count):
+    pass
+
+
+@written(_prefetch)
+def prefetch(write, target, count):
     """Ask for the cache lines of ``target[start : start + count]``, which will soon be written."""
-    index = types.intp
-    signature = types.void(target, index, index)
+    builder, first, line = write.builder, write.constant(0), write.constant(64 // write.bytes)
+    layout = ir.FunctionType(ir.VoidType(), [_POINTER, _INT, _INT, _INT])
+    function = cgutils.get_or_insert_function(builder.module, layout, "llvm.prefetch.p0")
+    with cgutils.for_range_slice(builder, first, count, line, _INDEX) as (i, _):
+        place = builder.bitcast(builder.gep(target, [i]), _POINTER)
+        builder.call(function, [place, *(ir.Constant(_INT, value) for value in (1, 3, 1))])  # to write; near; data
 
-    def generate(context, builder, signature, args):
-        target, start, count = args
-        line = ir.Constant(_INDEX, 64 * 8 // signature.args[0].dtype.bitwidth)
-        to = address(context, builder, signature.args[0], target, start)
-        layout = ir.FunctionType(ir.VoidType(), [_POINTER, _INT, _INT, _INT])
-        function = cgutils.get_or_insert_function(builder.module, layout, "llvm.prefetch.p0")
-        with cgutils.for_range_slice(builder, ir.Constant(_INDEX, 0), count, line, _INDEX) as (i, _):
-            place = builder.bitcast(builder.gep(to, [i]), _POINTER)
-            builder.call(function, [place, *(ir.Constant(_INT, value) for value in (1, 3, 1))])  # to write; near; data
-        return context.get_dummy_value()
 
-    return signature, generate
+def call_address(builder, function, arguments):
+    """Write the call of a function that returns nothing and whose address is known only when the code runs."""
+    layout = ir.FunctionType(ir.VoidType(), [argument.type for argument in arguments])
+    builder.call(builder.inttoptr(function, layout.as_pointer()), arguments)
 
 
 @intrinsic
@@ -137,34 +115,8 @@ def fused_multiply_add(typingctx, a, b, c):
     return a(a, a, a), generate
 
 
-def _python_forms():
-    """Return these in plain Python, for debuggers and coverage: they run under ``NUMBA_DISABLE_JIT=1``."""
-
-    def matrix(flat, start, rows, columns, row, flip):
-        if flip:
-            rows, columns = columns, rows
-        item = flat.itemsize
-        view = np.lib.stride_tricks.as_strided(flat[start:], (rows, columns), (row * item, item))
-        return view.T if flip else view
-
-    def matmul_add(m, n, k, a, a_start, a_row, a_flip, b, b_start, b_row, b_flip, c, c_start, c_row):
-        product = matrix(a, a_start, m, k, a_row, a_flip) @ matrix(b, b_start, k, n, b_row, b_flip)
-        matrix(c, c_start, m, n, c_row, False)[...] += product
-
-    def copy(target, target_start, source, source_start, count):
-        target[target_start : target_start + count] = source[source_start : source_start + count]
-
-    def clear(target, start, count):
-        target[start : start + count] = 0
-
-    def prefetch(target, start, count):
-        pass
+if numba.config.DISABLE_JIT:
 
     def fused_multiply_add(a, b, c):
+        """Compute the same in Python, where it rounds twice."""
         return a * b + c
-
-    return matmul_add, copy, clear, prefetch, fused_multiply_add
-
-
-if numba.config.DISABLE_JIT:
-    matmul_add, copy, clear, prefetch, fused_multiply_add = _python_forms()

@@ -26,14 +26,14 @@ import numba
 import numpy as np
 from llvmlite import ir
 from numba import types
-from numba.core import cgutils
-from numba.extending import intrinsic
 
 from .jit import by_itself, helper
-from .memory import address, copy
-from .vectors import REGISTERS, VECTOR_BYTES, VectorTypes
+from .memory import call_address, copy, strided
+from .tile import TileWriter, tile_of
+from .vectors import REGISTERS, VECTOR_BYTES
+from .written import written
 
-_BOOL, _INT, _INDEX = ir.IntType(1), ir.IntType(32), ir.IntType(64)
+_INT = ir.IntType(32)
 
 TALL = (8, 4, 2, 1)  # heights of tiles that are one vector wide
 # The heights of tiles that are two vectors wide: they use 2 * height + 3 of 32 registers, or of 16.
@@ -41,11 +41,33 @@ WIDE = TALL if REGISTERS == 32 else (6, 4, 2, 1)
 DEPTH = 256  # steps after which sums go to memory: this many rows of a panel stay in the nearest cache
 
 
-@intrinsic
-def product(
-    typingctx, micro, m, f, k, a, a_start, rows, row, steps, step, b, b_start, b_row, init, i_start, i_row, floor, c,
-    start, c_row,
-):  # fmt: skip
+def _product_in_python(
+    micro, m, f, k, a, a_start, rows, row, steps, step, b, b_start, b_row, init, i_start, i_row, floor, c, start, c_row
+):
+    places = a_start + rows[row : row + m, None] + steps[step : step + k]
+    if micro:  # one of the products of :mod:`.lane_kernel`; 2 is the one in which B is vectors, too
+        left = np.moveaxis(a[places[..., None] + np.arange(16)], -1, 0)
+        total = left @ b[_grid(b_start, k, b_row, f, micro == 2)]
+        if i_row >= 0:
+            total += init[_grid(i_start, m, i_row, f, i_row > 0)]
+        c[_grid(start, m, c_row, f, True)] = np.where(total < floor, floor, total)
+        return
+    panel = panel_width(c.itemsize)
+    for column in range(0, f, panel):
+        width = min(panel, f - column)
+        right = strided(b, b_start + column * k, k, width, b_row)
+        total = strided(init, i_start + column, m, width, i_row) + a[places] @ right
+        strided(c, start + column, m, width, c_row)[...] = np.where(total < floor, floor, total)
+
+
+def _grid(start, rows, row, columns, vectors):
+    """Return the places of a matrix whose elements are vectors of lanes, (16, rows, columns), or numbers."""
+    lanes, apart = (16, 16) if vectors else (1, 1)
+    return start + np.arange(lanes)[:, None, None] + np.arange(rows)[:, None] * row + np.arange(columns) * apart
+
+
+@written(_product_in_python)
+def product(write, micro, m, f, k, a, rows, steps, b, b_row, init, i_row, floor, c, c_row):
     """Compute the product above for m rows, f columns and k > 0 steps, on flat arrays.
 
     Parameters
@@ -74,29 +96,7 @@ def product(
         Row r of C begins at ``c[start + r*c_row]``.
     start, c_row : int
     """
-    index, number = types.intp, a.dtype
-    signature = types.void(
-        index, index, index, index, a, index, rows, index, steps, index, b, index, index, init, index, index, number,
-        c, index, index,
-    )  # fmt: skip
-    if not number == b.dtype == init.dtype == c.dtype:
-        return None
-
-    def generate(context, builder, signature, args):
-        micro, m, f, k, a, a_start, rows, row, steps, step, b, b_start, b_row, init, i_start, i_row, floor = args[:17]
-        c, start, c_row = args[17:]
-        kinds = signature.args
-        pairs = zip(
-            (kinds[4], kinds[6], kinds[8], kinds[10], kinds[13], kinds[17]), (a, rows, steps, b, init, c),
-            (a_start, row, step, b_start, i_start, start), strict=True,
-        )  # fmt: skip
-        a, rows, steps, b, init, c = (address(context, builder, *pair) for pair in pairs)
-        arguments = [m, f, k, a, rows, steps, b, b_row, init, i_row, floor, c, c_row]
-        layout = ir.FunctionType(ir.VoidType(), [argument.type for argument in arguments])
-        builder.call(builder.inttoptr(micro, layout.as_pointer()), arguments)
-        return context.get_dummy_value()
-
-    return signature, generate
+    call_address(write.builder, micro, [m, f, k, a, rows, steps, b, b_row, init, i_row, floor, c, c_row])
 
 
 @functools.cache
@@ -123,8 +123,8 @@ def _compiled(number):
                 width, r = min(2 * lanes, f - column), 0
                 while r < m:
                     height = tile_height(m - r, width > lanes)
-                    tile(
-                        height, width, depth, a, rows, r, steps, s, b, s * b_row + column * k, b_row,
+                    _tile(
+                        height, width, depth, a, 0, rows, r, steps, s, b, s * b_row + column * k, b_row,
                         first, r * first_row + column, first_row, bound, c, r * c_row + column, c_row,
                     )  # fmt: skip
                     r += height
@@ -181,61 +181,25 @@ def packed_size(k, f, itemsize):
     return k * -(-f // panel) * panel if f > panel else 0
 
 
-@intrinsic
-def tile(
-    typingctx, m, f, k, a, rows, row, steps, step, b, b_start, b_row, init, i_start, i_row, floor, c, start, c_row
-):
-    """Compute one tile of a product, on pointers.
+class _PanelTile(TileWriter):
+    """Writes the instructions of a tile, for every height and both widths, and a switch between them.
 
-    Its height m is one of ``TALL`` if it is one vector wide, and of ``WIDE`` if it is two. The parameters are those of
-    :func:`product`, but ``row``, ``step``, ``b_start``, ``i_start`` and ``start`` are offsets of the tile, and f is its
-    width.
+    A tile's height m is one of ``TALL`` if it is one vector wide, and of ``WIDE`` if it is two; f is its width.
     """
-    index = types.intp
-    signature = types.void(
-        index, index, index, a, rows, index, steps, index, b, index, index, init, index, index, floor, c, index, index
-    )
-
-    def generate(context, builder, signature, args):
-        m, f, k, a, rows, row, steps, step, b, b_start, b_row, init, i_start, i_row, floor, c, start, c_row = args
-        write = _TileWriter(builder, signature.args[3].dtype, f)
-        write.k, write.b_row, write.i_row, write.c_row, write.floor = k, b_row, i_row, c_row, floor
-        write.a, write.rows, write.steps = a, builder.gep(rows, [row]), builder.gep(steps, [step])
-        write.b, write.init, write.c = builder.gep(b, [b_start]), builder.gep(init, [i_start]), builder.gep(c, [start])
-        write.all_sizes(m, f)
-        return context.get_dummy_value()
-
-    return signature, generate
-
-
-class _TileWriter(VectorTypes):
-    """Writes the instructions of a tile, for every height and both widths, and a switch between them."""
-
-    def __init__(self, builder, dtype, f):
-        super().__init__(builder, dtype)
-        self.f = f
 
     def all_sizes(self, m, f):
         """Write one block for each size of a tile, with a last vector that is whole or partly outside C."""
-        builder = self.builder
+        builder, self.f = self.builder, f
         end = builder.append_basic_block("end")
         for heights, vectors in ((WIDE, 2), (TALL, 1)):
             width = self.constant(vectors * self.lanes)
-            for whole, fits in ((True, "=="), (False, "<")):
+            for whole in (True, False):
+                condition = builder.icmp_signed("==" if whole else "<", f, width)
                 if not whole:  # what is no wider than one vector belongs to the blocks of one
-                    narrower = builder.icmp_signed(">", f, self.constant((vectors - 1) * self.lanes))
-                    condition = builder.and_(narrower, builder.icmp_signed(fits, f, width))
-                else:
-                    condition = builder.icmp_signed(fits, f, width)
+                    wider = builder.icmp_signed(">", f, self.constant((vectors - 1) * self.lanes))
+                    condition = builder.and_(wider, condition)
                 with builder.if_then(condition):
-                    blocks = [builder.append_basic_block(f"tile_{rows}x{vectors}") for rows in heights]
-                    switch = builder.switch(m, blocks[0])
-                    for rows, block in zip(heights, blocks, strict=True):
-                        if block is not blocks[0]:
-                            switch.add_case(self.constant(rows), block)
-                        builder.position_at_end(block)
-                        self.one_size(rows, vectors, whole)
-                        builder.branch(end)
+                    self.sizes(m, {rows: (rows, vectors, whole) for rows in heights}, self.one_size, end)
                     builder.position_at_end(builder.append_basic_block("never"))
         builder.branch(end)
         builder.position_at_end(end)
@@ -247,155 +211,41 @@ class _TileWriter(VectorTypes):
         next one, and what comes of it is never stored. Only the last rows are loaded with a mask, because the memory
         behind them may belong to nobody. A mask at every step would cost two registers, and a branch on some machines.
         """
-        builder = self.builder
+        builder, zero = self.builder, self.constant(0)
         missing = builder.sub(self.constant(vectors * self.lanes), self.f)
-        self.mask, masked_steps = None, self.constant(0)
+        mask, loops = None, [(zero, self.k, None)]
         if not whole:
             lanes = ir.Constant(ir.VectorType(_INT, self.lanes), list(range(self.lanes)))
             inside = builder.trunc(builder.sub(self.constant(self.lanes), missing), _INT)
-            self.mask = builder.icmp_signed("<", lanes, self.spread(inside))
+            mask = builder.icmp_signed("<", lanes, self.spread(inside))
             up = builder.sub(builder.add(missing, self.b_row), self.constant(1))
-            masked_steps = builder.udiv(up, self.b_row)
-        pointers = [builder.gep(self.a, [self.entry(self.rows, self.constant(r))]) for r in range(rows)]
-        zero = ir.Constant(self.vector, [0.0] * self.lanes)
-        sums = [[zero] * vectors for _ in range(rows)]
-        unmasked = builder.sub(self.k, masked_steps)
-        sums = self.steps_loop(self.constant(0), unmasked, pointers, sums, masked=False)
-        if not whole:
-            start = builder.select(builder.icmp_signed("<", unmasked, self.constant(0)), self.constant(0), unmasked)
-            sums = self.steps_loop(start, self.k, pointers, sums, masked=True)
+            unmasked = builder.sub(self.k, builder.udiv(up, self.b_row))
+            loops = [(zero, unmasked, None), (unmasked, self.k, mask)]
+        sums, floor = self.add_up(rows, vectors, self.multiply, *loops), self.spread(self.floor)
         for r in range(rows):
-            first = self.load_row(self.row(self.init, self.i_row, r), vectors, masked=not whole)
-            values = [builder.fadd(*pair) for pair in zip(first, sums[r], strict=True)]
-            self.store_row(self.row(self.c, self.c_row, r), values)
+            first = self.load_row(self.row(self.init, self.i_row, r), vectors, mask)
+            values = [self.at_least(builder.fadd(*pair), floor) for pair in zip(first, sums[r], strict=True)]
+            for value, place in self.places(self.row(self.c, self.c_row, r), values, mask):
+                self.store(value, place)
 
-    def steps_loop(self, start, end, pointers, sums, *, masked):
-        """Write the loop over steps ``start`` … ``end - 1``, of which there may be none; return the new sums."""
-        builder = self.builder
-        loop, after = builder.append_basic_block("s"), builder.append_basic_block("done")
-        b_start = builder.gep(self.b, [builder.mul(start, self.b_row)])
-        before = builder.block
-        builder.cbranch(builder.icmp_signed("<", start, end), loop, after)
-        builder.position_at_end(loop)
-        s, b = builder.phi(_INDEX), builder.phi(self.b.type)
-        running = [[builder.phi(self.vector) for _ in row] for row in sums]
-        offset = self.entry(self.steps, s)
-        right = self.load_row(b, len(sums[0]), masked=masked)
-        fma = self.function("fma", self.vector, [self.vector] * 3)
-        totals = []
-        for pointer, row_sums in zip(pointers, running, strict=True):
-            left = self.spread(builder.load(builder.gep(pointer, [offset])))
-            totals.append([builder.call(fma, [left, *pair]) for pair in zip(right, row_sums, strict=True)])
-        s_next, b_next = builder.add(s, self.constant(1)), builder.gep(b, [self.b_row])
-        self.not_unrolled(builder.cbranch(builder.icmp_signed("<", s_next, end), loop, after))
-        flat = [
-            (s, start, s_next),
-            (b, b_start, b_next),
-            *(item for rows in zip(running, sums, totals, strict=True) for item in zip(*rows, strict=True)),
-        ]
-        for phi, first, following in flat:
-            phi.add_incoming(first, before)
-            phi.add_incoming(following, loop)
-        builder.position_at_end(after)
-        results = [[builder.phi(self.vector) for _ in row] for row in sums]
-        for result, first, total in (
-            item for rows in zip(results, sums, totals, strict=True) for item in zip(*rows, strict=True)
-        ):
-            result.add_incoming(first, before)
-            result.add_incoming(total, loop)
-        return results
+    def multiply(self, pointers, offset, b, sums, mask):
+        """Write a step: two vectors of B, and for each row a number of A that is spread over a vector."""
+        right, totals = self.load_row(b, len(sums[0]), mask), []
+        for pointer, row in zip(pointers, sums, strict=True):
+            left = self.spread(self.entry(pointer, offset))
+            totals.append([self.fma(left, *pair) for pair in zip(right, row, strict=True)])
+        return totals
 
-    def load(self, place):
-        """Load a vector from any address."""
-        value = self.builder.load(place)
-        value.align = self.bytes
-        return value
+    def load_row(self, pointer, count, mask):
+        """Load neighbouring vectors of a row."""
+        return [self.load(place) for _, place in self.places(pointer, range(count), mask)]
 
-    def load_row(self, pointer, count, *, masked):
-        """Load neighbouring vectors of a row; if ``masked``, the last one only as far as C is wide."""
-        places = [self.vector_at(pointer, v) for v in range(count)]
-        if not masked:
-            return [self.load(place) for place in places]
-        nothing = ir.Constant(self.vector, [0.0] * self.lanes)
-        load = self.function("masked.load", self.vector, [places[-1].type, _INT, self.mask.type, self.vector], ".p0")
-        last = self.builder.call(load, [places[-1], self.alignment, self.mask, nothing])
-        return [*(self.load(place) for place in places[:-1]), last]
-
-    def store_row(self, pointer, values):
-        """Store a row of C with no number below the floor; a comparison with NaN is false, so NaN stays."""
-        builder, floor = self.builder, self.spread(self.floor)
-        values = [builder.select(builder.fcmp_ordered("<", value, floor), floor, value) for value in values]
-        places = [self.vector_at(pointer, v) for v in range(len(values))]
-        whole = len(values) if self.mask is None else len(values) - 1
-        for value, place in zip(values[:whole], places[:whole], strict=True):
-            builder.store(value, place).align = self.bytes
-        if self.mask is None:
-            return
-        kinds = [self.vector, places[-1].type, _INT, self.mask.type]
-        save = self.function("masked.store", ir.VoidType(), kinds, ".p0")
-        builder.call(save, [values[-1], places[-1], self.alignment, self.mask])
-
-    def entry(self, table, index):
-        """Load the number at an index of a table."""
-        return self.builder.load(self.builder.gep(table, [index]))
-
-    def row(self, pointer, distance, r):
-        """Return a pointer to row r, where rows are ``distance`` apart."""
-        return self.builder.gep(pointer, [self.builder.mul(distance, self.constant(r))])
-
-    def vector_at(self, pointer, v):
-        """Return a pointer to the v-th vector behind a pointer."""
-        place = self.builder.gep(pointer, [self.constant(v * self.lanes)])
-        return self.builder.bitcast(place, self.vector.as_pointer())
-
-    @property
-    def alignment(self):
-        """The alignment of a vector's numbers: the vector may begin anywhere."""
-        return ir.Constant(_INT, self.bytes)
-
-    def function(self, name, result, arguments, suffix=""):
-        """Return an LLVM intrinsic on this writer's vectors."""
-        kind = f"v{self.lanes}f{self.bytes * 8}"
-        return cgutils.get_or_insert_function(
-            self.builder.module, ir.FunctionType(result, arguments), f"llvm.{name}.{kind}{suffix}"
-        )
+    def places(self, pointer, vectors, mask):
+        """Yield each of neighbouring vectors with its place; the mask is for the last one, which C may cut off."""
+        for number, vector in enumerate(vectors, 1):
+            self.mask = mask if number == len(vectors) else None
+            yield vector, self.at(pointer, self.constant((number - 1) * self.lanes))
+        self.mask = None
 
 
-def _python_form():
-    """Return the definition in NumPy, for a debugger and for coverage: it runs under ``NUMBA_DISABLE_JIT=1``."""
-
-    def matrix(flat, start, rows, columns, row):
-        item = flat.itemsize
-        return np.lib.stride_tricks.as_strided(flat[start:], (rows, columns), (row * item, item))
-
-    def grid(start, rows, row, columns, vectors):
-        """Return the places of a matrix whose elements are vectors of lanes, (16, rows, columns), or numbers."""
-        lanes, apart = (16, 16) if vectors else (1, 1)
-        return start + np.arange(lanes)[:, None, None] + np.arange(rows)[:, None] * row + np.arange(columns) * apart
-
-    def product(
-        micro, m, f, k, a, a_start, rows, row, steps, step, b, b_start, b_row, init, i_start, i_row, floor, c, start,
-        c_row
-    ):  # fmt: skip
-        places = a_start + rows[row : row + m, None] + steps[step : step + k]
-        if micro:  # one of the products of :mod:`.lane_kernel`; 2 is the one in which B is vectors, too
-            left = np.moveaxis(a[places[..., None] + np.arange(16)], -1, 0)
-            right = b[grid(b_start, k, b_row, f, micro == 2)]
-            total = left @ right
-            if i_row >= 0:
-                total += init[grid(i_start, m, i_row, f, i_row > 0)]
-            c[grid(start, m, c_row, f, True)] = np.where(total < floor, floor, total)
-            return
-        left = a[places]
-        panel = panel_width(c.itemsize)
-        for column in range(0, f, panel):
-            width = min(panel, f - column)
-            right = matrix(b, b_start + column * k, k, width, b_row)
-            total = matrix(init, i_start + column, m, width, i_row) + left @ right
-            matrix(c, start + column, m, width, c_row)[...] = np.where(total < floor, floor, total)
-
-    return product
-
-
-if numba.config.DISABLE_JIT:
-    product = _python_form()
+_tile = tile_of(_PanelTile)

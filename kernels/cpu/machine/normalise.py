@@ -2,14 +2,11 @@
 
 import math
 
-import numba
-from numba import types
-from numba.extending import intrinsic
-
 from .jit import helper
-from .memory import address, copy
+from .memory import copy
 from .parallel import parallel
 from .vectors import VectorWriter
+from .written import written
 
 
 @parallel
@@ -110,8 +107,13 @@ def back_through_norm(dy, dy_start, z, z_start, count, relu, tables, dz, dz_star
             row[c] = gradient if (not relu) | (values[c] > nothing) else nothing
 
 
-@intrinsic
-def normalise_pixel(typingctx, count, z, start, mean, scale, shift):
+def _normalise_in_python(count, z, start, mean, scale, shift):
+    pixel = z[start : start + count]
+    pixel[...] = (pixel - mean) * scale + shift
+
+
+@written(_normalise_in_python, VectorWriter)
+def normalise_pixel(write, count, z, mean, scale, shift):
     """Compute ``z = (z - mean) * scale + shift`` in place, for one pixel.
 
     Parameters
@@ -123,38 +125,12 @@ def normalise_pixel(typingctx, count, z, start, mean, scale, shift):
     start : int
     mean, scale, shift : (C,) arrays
     """
-    index = types.intp
-    signature = types.void(index, z, index, mean, scale, shift)
-    if not z.dtype == mean.dtype == scale.dtype == shift.dtype:
-        return None
+    builder = write.builder
 
-    def generate(context, builder, signature, args):
-        count, z, start, *channelwise = args
-        write = VectorWriter(builder, signature.args[1].dtype)
-        z = address(context, builder, signature.args[1], z, start)
-        zero = context.get_constant(index, 0)
-        tables = [
-            address(context, builder, kind, table, zero)
-            for kind, table in zip(signature.args[3:], channelwise, strict=True)
-        ]
+    def body(channel):
+        place = write.at(z, channel)
+        means, scales, shifts = (write.load(write.at(table, channel)) for table in (mean, scale, shift))
+        centred = builder.fsub(write.load(place), means, ("contract",))
+        write.store(builder.fadd(builder.fmul(centred, scales, ("contract",)), shifts, ("contract",)), place)
 
-        def body(channel):
-            place = write.at(z, channel)
-            mean, scale, shift = (write.load(write.at(table, channel)) for table in tables)
-            centred = builder.fsub(write.load(place), mean, ("contract",))
-            write.store(builder.fadd(builder.fmul(centred, scale, ("contract",)), shift, ("contract",)), place)
-
-        write.loop(count, body)
-        return context.get_dummy_value()
-
-    return signature, generate
-
-
-def _in_python(count, z, start, mean, scale, shift):
-    """Do the same in NumPy: this runs under ``NUMBA_DISABLE_JIT=1``."""
-    pixel = z[start : start + count]
-    pixel[...] = (pixel - mean) * scale + shift
-
-
-if numba.config.DISABLE_JIT:
-    normalise_pixel = _in_python
+    write.loop(count, body)

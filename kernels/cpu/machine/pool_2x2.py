@@ -4,18 +4,25 @@ These do what :func:`.max_pooling.challenge` and :func:`.max_pooling.add_where` 
 a window in registers: each is read once or written once.
 """
 
-import numba
 import numpy as np
 from llvmlite import ir
-from numba import types
-from numba.extending import intrinsic
 
-from .memory import address
 from .vectors import VectorWriter
+from .written import written
 
 
-@intrinsic
-def best_of_four(typingctx, count, image, start, below, best, b_start, winner, w_start):
+def _best_in_python(count, image, start, below, best, b_start, winner, w_start):
+    champion, *others = _four(image, start, count, below)
+    number = np.zeros(count, np.uint8)
+    for tap, value in enumerate(others, 1):
+        wins = ~(value <= champion) & (champion == champion)
+        champion, number = np.where(wins, value, champion), np.where(wins, tap, number)
+    best[b_start : b_start + count] = champion
+    winner[w_start : w_start + count] = number
+
+
+@written(_best_in_python, VectorWriter)
+def best_of_four(write, count, image, below, best, winner):
     """Find the largest of four pixels in each channel, and which pixel it came from.
 
     The first of equal values wins. A NaN beats every number, and nothing beats it.
@@ -36,38 +43,32 @@ def best_of_four(typingctx, count, image, start, below, best, b_start, winner, w
         Takes the number (0 … 3) of the winning pixel, from ``winner[w_start]`` on.
     w_start : int
     """
-    index = types.intp
-    signature = types.void(index, image, index, index, best, index, winner, index)
-    if image.dtype != best.dtype:
-        return None
+    builder = write.builder
 
-    def generate(context, builder, signature, args):
-        count, image, start, below, best, b_start, winner, w_start = args
-        write = VectorWriter(builder, signature.args[1].dtype)
-        image = address(context, builder, signature.args[1], image, start)
-        best = address(context, builder, signature.args[4], best, b_start)
-        winner = address(context, builder, signature.args[6], winner, w_start)
+    def body(channel):
+        first, *others = [write.load(write.at(image, place)) for place in corners(builder, channel, count, below)]
+        champion, number = first, tap_of(write, 0)
+        for tap, value in enumerate(others, 1):
+            larger_or_nan = builder.fcmp_unordered(">", value, champion)
+            wins = builder.and_(larger_or_nan, builder.fcmp_ordered("ord", champion, champion))
+            champion = builder.select(wins, value, champion)
+            number = builder.select(wins, tap_of(write, tap), number)
+        write.store(champion, write.at(best, channel))
+        place = write.at(winner, channel)
+        write.store(builder.trunc(number, place.type.pointee), place)
 
-        def body(channel):
-            first, *others = [write.load(write.at(image, place)) for place in corners(builder, channel, count, below)]
-            champion, number = first, tap_of(write, 0)
-            for tap, value in enumerate(others, 1):
-                larger_or_nan = builder.fcmp_unordered(">", value, champion)
-                wins = builder.and_(larger_or_nan, builder.fcmp_ordered("ord", champion, champion))
-                champion = builder.select(wins, value, champion)
-                number = builder.select(wins, tap_of(write, tap), number)
-            write.store(champion, write.at(best, channel))
-            place = write.at(winner, channel)
-            write.store(builder.trunc(number, place.type.pointee), place)
-
-        write.loop(count, body)
-        return context.get_dummy_value()
-
-    return signature, generate
+    write.loop(count, body)
 
 
-@intrinsic
-def one_of_four(typingctx, count, dy, d_start, winner, w_start, y, relu, dx, start, below):
+def _one_in_python(count, dy, d_start, winner, w_start, y, y_start, relu, dx, start, below):
+    value, result = dy[d_start : d_start + count], y[y_start : y_start + count]
+    value = np.where((result > 0) | (not relu), value, 0)
+    for tap, pixel in enumerate(_four(dx, start, count, below)):
+        pixel[...] = np.where(winner[w_start : w_start + count] == tap, value, 0)
+
+
+@written(_one_in_python, VectorWriter)
+def one_of_four(write, count, dy, winner, y, relu, dx, below):
     """Write a window's gradient: dy for the pixel that won, 0 for the three others.
 
     Parameters
@@ -81,7 +82,8 @@ def one_of_four(typingctx, count, dy, d_start, winner, w_start, y, relu, dx, sta
         The winning pixels begin at ``winner[w_start]``.
     w_start : int
     y : flat array
-        The pooling's result; it lies as dy does.
+        The pooling's result begins at ``y[y_start]``.
+    y_start : int
     relu : bool
         Whether dy passes only where y is positive.
     dx : flat array
@@ -90,34 +92,20 @@ def one_of_four(typingctx, count, dy, d_start, winner, w_start, y, relu, dx, sta
     below : int
         Distance from a pixel to the one below it.
     """
-    index = types.intp
-    signature = types.void(index, dy, index, winner, index, y, types.boolean, dx, index, index)
-    if not dy.dtype == y.dtype == dx.dtype:
-        return None
+    builder = write.builder
+    always = write.spread(builder.not_(relu))
 
-    def generate(context, builder, signature, args):
-        count, dy, d_start, winner, w_start, y, relu, dx, start, below = args
-        write = VectorWriter(builder, signature.args[1].dtype)
-        dy = address(context, builder, signature.args[1], dy, d_start)
-        winner = address(context, builder, signature.args[3], winner, w_start)
-        y = address(context, builder, signature.args[5], y, d_start)
-        dx = address(context, builder, signature.args[7], dx, start)
-        always = write.spread(builder.not_(relu))
+    def body(channel):
+        nothing = write.numbers(0.0)
+        positive = builder.fcmp_ordered(">", write.load(write.at(y, channel)), nothing)
+        value = write.load(write.at(dy, channel))
+        value = builder.select(builder.or_(positive, always), value, nothing)
+        number = builder.zext(write.load(write.at(winner, channel)), tap_of(write, 0).type)
+        for tap, place in enumerate(corners(builder, channel, count, below)):
+            won = builder.icmp_unsigned("==", number, tap_of(write, tap))
+            write.store(builder.select(won, value, nothing), write.at(dx, place))
 
-        def body(channel):
-            nothing = write.numbers(0.0)
-            positive = builder.fcmp_ordered(">", write.load(write.at(y, channel)), nothing)
-            value = write.load(write.at(dy, channel))
-            value = builder.select(builder.or_(positive, always), value, nothing)
-            number = builder.zext(write.load(write.at(winner, channel)), tap_of(write, 0).type)
-            for tap, place in enumerate(corners(builder, channel, count, below)):
-                won = builder.icmp_unsigned("==", number, tap_of(write, tap))
-                write.store(builder.select(won, value, nothing), write.at(dx, place))
-
-        write.loop(count, body)
-        return context.get_dummy_value()
-
-    return signature, generate
+    write.loop(count, body)
 
 
 def corners(builder, channel, count, below):
@@ -135,26 +123,3 @@ def _four(flat, start, count, below):
     """Return the four pixels as arrays."""
     places = start, start + count, start + below, start + below + count
     return [flat[place : place + count] for place in places]
-
-
-def _best_in_python(count, image, start, below, best, b_start, winner, w_start):
-    """Do the same as :func:`best_of_four` in NumPy: this runs under ``NUMBA_DISABLE_JIT=1``."""
-    champion, *others = _four(image, start, count, below)
-    number = np.zeros(count, np.uint8)
-    for tap, value in enumerate(others, 1):
-        wins = ~(value <= champion) & (champion == champion)
-        champion, number = np.where(wins, value, champion), np.where(wins, tap, number)
-    best[b_start : b_start + count] = champion
-    winner[w_start : w_start + count] = number
-
-
-def _one_in_python(count, dy, d_start, winner, w_start, y, relu, dx, start, below):
-    """Do the same as :func:`one_of_four` in NumPy: this runs under ``NUMBA_DISABLE_JIT=1``."""
-    value, result = dy[d_start : d_start + count], y[d_start : d_start + count]
-    value = np.where((result > 0) | (not relu), value, 0)
-    for tap, pixel in enumerate(_four(dx, start, count, below)):
-        pixel[...] = np.where(winner[w_start : w_start + count] == tap, value, 0)
-
-
-if numba.config.DISABLE_JIT:
-    best_of_four, one_of_four = _best_in_python, _one_in_python

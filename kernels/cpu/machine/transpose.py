@@ -12,8 +12,8 @@ from numba import types
 from numba.extending import intrinsic
 
 from .jit import helper
-from .memory import address
 from .vectors import VectorWriter
+from .written import written
 
 
 @helper
@@ -53,29 +53,19 @@ def square_side(typingctx, array):
     return types.intp(array), generate
 
 
-@intrinsic
-def square(typingctx, matrix, start, row, out, out_start, out_row):
+def _square_in_python(matrix, start, row, out, out_start, out_row):
+    for i in range(4):
+        for j in range(4):
+            out[out_start + j * out_row + i] = matrix[start + i * row + j]
+
+
+@written(_square_in_python, VectorWriter)
+def square(write, matrix, row, out, out_row):
     """Transpose one square, whose rows lie ``row`` apart; else the parameters are those of :func:`transpose`."""
-    index = types.intp
-    signature = types.void(matrix, index, index, out, index, index)
-    if matrix.dtype != out.dtype:
-        return None
-
-    def generate(context, builder, signature, args):
-        source = address(context, builder, signature.args[0], args[0], args[1])
-        target = address(context, builder, signature.args[3], args[3], args[4])
-        write = VectorWriter(builder, out.dtype)
-        lanes = write.lanes
-        places = [builder.mul(args[2], ir.Constant(args[2].type, i)) for i in range(lanes)]
-        vectors = [builder.load(write.at(source, place)) for place in places]
-        for vector in vectors:
-            vector.align = write.bytes
-        for i, vector in enumerate(transposed(builder, vectors)):
-            place = builder.mul(args[5], ir.Constant(args[5].type, i))
-            builder.store(vector, write.at(target, place)).align = write.bytes
-        return context.get_dummy_value()
-
-    return signature, generate
+    builder, lanes = write.builder, range(write.lanes)
+    vectors = [write.load(write.at(matrix, builder.mul(row, write.constant(i)))) for i in lanes]
+    for i, vector in enumerate(transposed(builder, vectors)):
+        write.store(vector, write.at(out, builder.mul(out_row, write.constant(i))))
 
 
 def transposed(builder, vectors):
@@ -104,11 +94,5 @@ def _trade(builder, vectors, half):
 if numba.config.DISABLE_JIT:
 
     def square_side(array):
-        """Return the side that the definition below takes, for a debugger and for coverage."""
+        """Return the side that :func:`square` takes in plain Python."""
         return 4
-
-    def square(matrix, start, row, out, out_start, out_row):
-        """Transpose one square, number by number."""
-        for i in range(4):
-            for j in range(4):
-                out[out_start + j * out_row + i] = matrix[start + i * row + j]
