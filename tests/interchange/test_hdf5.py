@@ -168,6 +168,17 @@ def test_what_keras_does_not_write_is_refused(kind, libver, tmp_path):
         read(lambda file: fill(file, tmp_path), libver=libver).dataset("a")
 
 
+@pytest.mark.parametrize(
+    ("dtype", "what"), [("V2", "holds bfloat16, which NumPy does not have"), ("V4", "does not hold numbers")]
+)
+def test_opaque_bytes_are_refused_and_those_of_bfloat16_are_told(dtype, what):
+    def fill(file):
+        file["a"] = np.zeros(3, dtype)
+
+    with pytest.raises(ValueError, match=f"'/a'.*{what}"):
+        read(fill).dataset("a")
+
+
 def test_shared_types_are_refused():
     def fill(file):
         file["kind"] = np.dtype("f4")

@@ -187,6 +187,11 @@ def _dataset(parts: Parts, messages: list[Message], kinds: set[int], path: str) 
         raise ValueError(f"it is damaged: its array {shown(path)} has no shape or no type")
     dtype, shape = _type(first[TYPE])[0], _shape(first[SPACE])
     if not isinstance(dtype, np.dtype):
+        if _is_bfloat16(first[TYPE]):
+            raise ValueError(
+                f"its array {shown(path)} holds bfloat16, which NumPy does not have; in Keras, give the weights to the "
+                "same model with the policy float32, and save that one"
+            )
         raise ValueError(f"its array {shown(path)} does not hold numbers")
     count = 1
     for length in shape:
@@ -239,6 +244,12 @@ def _type(data: bytes) -> tuple[np.dtype[Any] | Text | None, int]:
     if kind == 9 and low & 15 == 1:
         return Text(16, True), 16
     return None, size
+
+
+def _is_bfloat16(data: bytes) -> bool:
+    """Return whether a type is two bytes of no known meaning, as which Keras writes bfloat16."""
+    first, _, _, _, size = part(data, "BBBBI")
+    return first & 15 == 5 and size == 2
 
 
 # Attributes -----------------------------------------------------------------------------------------------------
