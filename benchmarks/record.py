@@ -19,7 +19,7 @@ from tinycnn.core.files import check_destination, write_whole
 
 RESULTS = Path(__file__).with_name("results")
 #: The folders in it for records of other kinds of machines than the one that is measured as a rule.
-MACHINES = ("avx512",)
+MACHINES = ("avx512", "intel")
 
 #: The share of the cores that other processes may use. If two threads get less than two cores, each waits for the other
 #: at the end of every kernel, and times grow tenfold.
@@ -41,7 +41,7 @@ def add_arguments(parser: argparse.ArgumentParser, *, rounds: int | None = None)
         "--machine",
         metavar="NAME",
         choices=MACHINES,
-        help="keep it in the folder NAME there, because it comes from another kind of machine (avx512)",
+        help="keep it in the folder NAME there, because it comes from another kind of machine",
     )
     parser.add_argument("--json", type=_file, help="write the record to this file")
 

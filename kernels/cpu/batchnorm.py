@@ -14,8 +14,8 @@ from numba.extending import register_jitable
 from .. import aligned
 from .._arguments import several
 from .machine.arrays import deliver, operand, pieces, store, sum_rows, target, updated
-from .machine.jit import helper
-from .machine.normalise import affine, affine_tables, fill_affine_tables, input_gradient, moments
+from .machine.columns import column_scaled_products, moments
+from .machine.normalise import affine, affine_tables, fill_affine_tables, input_gradient
 from .machine.parallel import parallel
 
 __all__ = [
@@ -251,18 +251,9 @@ def _deviations(item, worker, mean, variance, epsilon, tables):
 def _gradient_sums(chunk, worker, dy, x, mean, inverse, dgamma, dbeta, rows):
     """Sum ``dy * xhat`` and dy over a chunk of rows."""
     first, last = chunk * rows, min(x.shape[0], (chunk + 1) * rows)
-    gradient_sums(dy[first:last], x[first:last], mean, inverse, dgamma[chunk], dbeta[chunk])
-
-
-@helper
-def gradient_sums(dy, x, mean, inverse, dgamma, dbeta):
-    """Compute one chunk of :func:`_gradient_sums`."""
-    dgamma[:] = 0
-    dbeta[:] = 0
-    for m in range(x.shape[0]):
-        for c in range(mean.size):
-            dgamma[c] += dy[m, c] * ((x[m, c] - mean[c]) * inverse[c])
-            dbeta[c] += dy[m, c]
+    column_scaled_products(
+        dy[first:last], x[first:last], last - first, mean.size, mean, inverse, dgamma[chunk], dbeta[chunk]
+    )
 
 
 @parallel

@@ -16,6 +16,7 @@ import itertools
 import numpy as np
 
 from ... import aligned
+from ..machine.columns import add_parts
 from ..machine.jit import helper
 from ..machine.lane_kernel import add_lanes, gradients_kernel, weights_kernel
 from ..machine.max_pooling import pool_rows, unpool_rows
@@ -360,12 +361,8 @@ def weight_gradient(
 @parallel
 def add_up(piece, worker, partial, chunks, size, dw, db):
     """Sum a piece of all chunks' gradients, chunk after chunk, and deliver it to dw and db."""
-    weights = dw.size
-    for i in range(piece * size // PIECES, (piece + 1) * size // PIECES):
-        total = partial[i]
-        for chunk in range(1, chunks):
-            total += partial[chunk * size + i]
-        if i < weights:
-            dw[i] = total
-        else:
-            db[i - weights] = total
+    first, last, weights = piece * size // PIECES, (piece + 1) * size // PIECES, dw.size
+    add_parts(partial, first, last - first, chunks, size)
+    between = min(max(first, weights), last)
+    copy(dw, first, partial, first, between - first)
+    copy(db, between - weights, partial, between, last - between)

@@ -85,7 +85,7 @@ def convolve_tiles(
     tiles = across * ((rows + 3) // 4)
     pixel, result, panel = C * LANES, F * LANES, panel_width(u.itemsize)
     v, v_step, m_step = result + 36 * pixel, (TILES * C + 1) * LANES, (TILES * FILTERS + 1) * LANES  # not powers of two
-    m, u_step, none = v + POINTS * v_step, C * winograd_tiles.whole_panels(F, u.itemsize), out.dtype.type(-np.inf)
+    m, u_step, none = v + POINTS * v_step, winograd_tiles.filters_step(C, F, u.itemsize), out.dtype.type(-np.inf)
     for i in range(result):
         scratch[i] = bias[i // LANES]
     first = 0

@@ -7,6 +7,7 @@ import functools
 
 import numpy as np
 
+from ..machine.columns import add_parts
 from ..machine.jit import helper
 from ..machine.memory import clear
 from ..machine.micro_kernel import panel_width, product
@@ -48,7 +49,7 @@ def transform_filters(w, w_start, C, F, flipped, u, u_start, first, last, scratc
     s_start : int
     """
     rows, columns, row, column = (F, C, 1, F) if flipped else (C, F, F, 1)
-    size, panel = rows * whole_panels(columns, u.itemsize), panel_width(u.itemsize)
+    size, panel = filters_step(rows, columns, u.itemsize), panel_width(u.itemsize)
     for r in range(first, last):
         for tap in range(9):
             source, place = w_start + tap * C * F + r * row, s_start + (8 - tap if flipped else tap) * columns
@@ -105,7 +106,7 @@ def convolve_block(
     v_step, m_step = point_step(run, C, out.itemsize), point_step(run, block, out.itemsize)
     zeros, v = s_start, s_start + whole_panels(block, out.itemsize)
     m, none = v + POINTS * v_step, out.dtype.type(-np.inf)
-    u_step = C * whole_panels(F, out.itemsize)
+    u_step = filters_step(C, F, out.itemsize)
     clear(scratch, zeros, block)
     for first in range(0, tiles, run):
         last = min(tiles, first + run)
@@ -138,6 +139,12 @@ def tile_place(t, OH, OW):
 def point_step(rows, columns, itemsize):
     """Return the distance between the matrices of two points."""
     return whole_panels(rows * columns, itemsize) + STAGGER // itemsize
+
+
+@helper
+def filters_step(C, F, itemsize):
+    """Return the distance between the transformed filters of two points."""
+    return C * whole_panels(F, itemsize) + STAGGER // itemsize
 
 
 @helper
@@ -255,12 +262,9 @@ def weights_from(du, du_start, parts, channel, channels, F, filter, filters, C, 
     dw_start, first, last : int
     """
     size = channels * filters
+    for e in range(POINTS):
+        add_parts(du, du_start + e * size + first * filters, (last - first) * filters, parts, POINTS * size)
     for c in range(first, last):
-        for e in range(POINTS):
-            place = du_start + e * size + c * filters
-            for part in range(1, parts):
-                for f in range(place, place + filters):
-                    du[f] += du[f + part * POINTS * size]
         place = dw_start + (channel + c) * F + filter
         filter_gradient_tile(filters, du, du_start + c * filters, 6 * size, size, dw, place, 3 * C * F, C * F, 6, 6)
 
@@ -302,7 +306,7 @@ def tables(run, channels):
 
 def filters_size(C, F, itemsize):
     """Return how many numbers the 36 packed matrices of :func:`transform_filters` take: C rows, F columns each."""
-    return POINTS * C * whole_panels(F, itemsize)
+    return POINTS * filters_step(C, F, itemsize)
 
 
 def forward_scratch(run, C, F, itemsize):

@@ -14,10 +14,11 @@ import numpy as np
 from ... import aligned
 from ..._arguments import several
 from ..machine.arrays import deliver, operand, pieces, target
+from ..machine.columns import column_products, moments
 from ..machine.jit import helper
 from ..machine.lane_kernel import LANES
 from ..machine.memory import clear
-from ..machine.normalise import affine, affine_tables, input_gradient, moments
+from ..machine.normalise import affine, affine_tables, input_gradient
 from ..machine.parallel import parallel, worker_count
 
 CHUNK = 32_768  # numbers of a part, approximately
@@ -215,24 +216,13 @@ def _gradient_sums(chunk, worker, cut, dy, x, mean, partial, work):
     sums = work[at + 2 * width : at + 3 * width]
     for i in range(width):
         means[i] = mean[i // LANES]
-    gradient_sums(dy[first:last], x[first:last], means, products, sums)
+    column_products(dy[first:last], x[first:last], last - first, width, means, products, sums)
     for c in range(C):
         product, total = 0.0, 0.0
         for lane in range(c * LANES, c * LANES + lanes):
             product += products[lane]
             total += sums[lane]
         partial[2 * chunk * C + c], partial[(2 * chunk + 1) * C + c] = product, total
-
-
-@helper
-def gradient_sums(dy, x, means, products, sums):
-    """Compute both for each lane of a channel."""
-    products[:] = 0
-    sums[:] = 0
-    for r in range(x.shape[0]):
-        for i in range(means.size):
-            products[i] += dy[r, i] * (x[r, i] - means[i])
-            sums[i] += dy[r, i]
 
 
 @parallel

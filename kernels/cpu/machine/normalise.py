@@ -2,6 +2,7 @@
 
 import math
 
+from .columns import moments
 from .jit import helper
 from .memory import copy
 from .parallel import parallel
@@ -34,22 +35,6 @@ def fill_affine_tables(gamma, beta, mean, variance, epsilon, lanes, tables):
         tables[0, i] = mean[c]
         tables[1, i] = gamma[c] / math.sqrt(variance[c] + epsilon)
         tables[2, i] = beta[c]
-
-
-@helper
-def moments(x, mean, square):
-    """Compute mean and sum of squared deviations of each column, in two passes over rows that are in the cache."""
-    mean[:] = 0
-    square[:] = 0
-    for m in range(x.shape[0]):
-        for c in range(mean.size):
-            mean[c] += x[m, c]
-    for c in range(mean.size):
-        mean[c] /= x.shape[0]
-    for m in range(x.shape[0]):
-        for c in range(mean.size):
-            deviation = x[m, c] - mean[c]
-            square[c] += deviation * deviation
 
 
 @helper

@@ -14,11 +14,11 @@ from numba.extending import intrinsic
 from .vectors import VectorTypes
 
 
-def written(in_python, writer=VectorTypes):
+def written(in_python, writer=VectorTypes, alike=True):
     """Return a decorator: it makes an intrinsic, for jitted code, of a function that writes instructions.
 
     The intrinsic has the parameters of ``in_python``: integers, truth values, flat arrays or pointers, and numbers of
-    the first array's type. All arrays of floating-point numbers have that type.
+    the first array's type.
 
     Parameters
     ----------
@@ -29,6 +29,8 @@ def written(in_python, writer=VectorTypes):
         :class:`.vectors.VectorTypes` or one derived from it. The function that writes instructions gets an instance,
         then the values of the parameters that it shares with ``in_python``. In place of an array it gets the address of
         an element: of the first, or of the one whose number is the parameter behind, if it has no such parameter.
+    alike : bool
+        Whether all arrays of floating-point numbers must have one type.
     """
 
     def decorate(write_instructions):
@@ -40,7 +42,7 @@ def written(in_python, writer=VectorTypes):
         @functools.wraps(write_instructions)
         def typed(typingctx, *given):
             arrays = [kind for kind in given if isinstance(kind, types.Array | types.CPointer)]
-            if len({kind.dtype for kind in arrays if isinstance(kind.dtype, types.Float)}) > 1:
+            if alike and len({kind.dtype for kind in arrays if isinstance(kind.dtype, types.Float)}) > 1:
                 return None
             taken = [_taken(kind, arrays[0].dtype) for kind in given]
 
