@@ -3,15 +3,19 @@
 import math
 
 import numpy as np
+from llvmlite import ir
 
 from ..counter_hash import GOLDEN, HALF_OPEN, UNIFORM_BITS, WIDE_SHIFT, keep_threshold, key_of, mix
 from .machine.arrays import CHUNK, deliver, operand, pieces, target
 from .machine.jit import helper
 from .machine.memory import copy
 from .machine.parallel import parallel
+from .machine.vectors import VectorWriter
+from .machine.written import written
 
 __all__ = ["dropout", "gaussian_noise"]
 
+_INDEX = ir.IntType(64)
 SHIFT = np.uint64(64 - UNIFORM_BITS)
 hash_of = helper(mix)  # compiled from the source that NumPy runs
 
@@ -56,17 +60,62 @@ def _dropout(chunk, worker, x, in_place, y, scale, threshold, key):
     start, stop = chunk * CHUNK, min(x.size, (chunk + 1) * CHUNK)
     if not in_place:
         copy(y, start, x, start, stop - start)
-    drop(y[start:stop], scale, threshold, key + np.uint64(start + 1) * GOLDEN)
+    drop(y, start, stop - start, key + np.uint64(start + 1) * GOLDEN, GOLDEN, scale, threshold)
 
 
-@helper
-def drop(y, scale, threshold, counter):
-    """Drop elements of one chunk; its first element hashes ``counter``, and each next one adds GOLDEN."""
-    for i in range(y.size):
-        draw = hash_of(counter) >> SHIFT
-        counter += GOLDEN  # AVX2 has no product of 64-bit integers, only a sum
-        value = y[i] * scale  # computed in any case, so the choice is a selection and not a jump
-        y[i] = value if draw >= threshold else y.dtype.type(0)
+class _Hash:
+    """A vector of 64-bit numbers whose arithmetic writes instructions, so that :func:`.counter_hash.mix` takes it."""
+
+    def __init__(self, write, value):
+        self.write, self.value = write, value
+
+    def __xor__(self, other):
+        return _Hash(self.write, self.write.builder.xor(self.value, other.value))
+
+    def __rshift__(self, count):
+        return _Hash(self.write, self.write.builder.lshr(self.value, self.write.spread(_INDEX(int(count)))))
+
+    def __mul__(self, factor):
+        return _Hash(self.write, self.write.builder.mul(self.value, self.write.spread(_INDEX(int(factor)))))
+
+
+def _drop_in_python(y, start, count, counter, apart, scale, threshold):
+    with np.errstate(over="ignore"):
+        draws = mix(counter + np.arange(count, dtype=np.uint64) * apart) >> SHIFT
+    row = y[start : start + count]
+    row[...] = np.where(draws >= threshold, row * scale, 0)
+
+
+@written(_drop_in_python, VectorWriter)
+def drop(write, y, count, counter, apart, scale, threshold):
+    """Drop some of ``count`` elements, and scale the others.
+
+    Parameters
+    ----------
+    y : flat array
+        The elements begin at ``y[start]``.
+    start, count : int
+    counter : uint64
+        What the first element hashes.
+    apart : uint64
+        What each next one adds to that.
+    scale : number
+    threshold : uint64
+        The smallest draw that survives.
+    """
+    builder = write.builder
+    places = ir.Constant(ir.VectorType(_INDEX, write.lanes), list(range(write.lanes)))
+    further, scale, threshold = builder.mul(places, write.spread(apart)), write.spread(scale), write.spread(threshold)
+
+    def body(channel):
+        first = builder.add(counter, builder.mul(channel, apart))
+        draws = mix(_Hash(write, builder.add(write.spread(first), further))) >> SHIFT
+        survives = builder.icmp_unsigned(">=", draws.value, threshold)
+        place = write.at(y, channel)
+        value = builder.fmul(write.load(place), scale)
+        write.store(builder.select(survives, value, write.numbers(0.0)), place)
+
+    write.loop(count, body)
 
 
 @parallel

@@ -2,16 +2,12 @@
 
 import numpy as np
 
-from ...counter_hash import GOLDEN, UNIFORM_BITS, keep_threshold, key_of, mix
-from ..dropout import key_for
+from ...counter_hash import GOLDEN, keep_threshold, key_of
+from ..dropout import drop, key_for
 from ..machine.arrays import CHUNK, deliver, operand, pieces, target
-from ..machine.jit import helper
 from ..machine.lane_kernel import LANES
 from ..machine.memory import copy
 from ..machine.parallel import parallel
-
-SHIFT = np.uint64(64 - UNIFORM_BITS)
-hash_of = helper(mix)  # compiled from the source that NumPy runs
 
 
 def lane_dropout(x, rate, seed, step, out=None):
@@ -45,16 +41,6 @@ def _dropout(chunk, worker, x, in_place, y, count, parts, scale, threshold, key)
     if not in_place:
         copy(y, start, x, start, stop - start)
     counter = key + np.uint64(block * LANES * count + first + 1) * GOLDEN
-    drop(y[start:stop], scale, threshold, counter, np.uint64(count) * GOLDEN)
-
-
-@helper
-def drop(y, scale, threshold, counter, apart):
-    """Drop elements of one part; its first element hashes ``counter``.
-
-    The next element of an image adds GOLDEN, and the same element of the next image adds ``apart``.
-    """
-    for i in range(y.size):
-        draw = hash_of(counter + np.uint64(i // LANES) * GOLDEN + np.uint64(i % LANES) * apart) >> SHIFT
-        value = y[i] * scale  # computed in any case, so the choice is a selection and not a jump
-        y[i] = value if draw >= threshold else y.dtype.type(0)
+    for i in range(start, stop, LANES):  # an element's neighbours are those of the next images
+        drop(y, i, LANES, counter, np.uint64(count) * GOLDEN, scale, threshold)
+        counter += GOLDEN
