@@ -116,9 +116,14 @@ def cifar10_fast() -> list[Layer]:
     non_trainable=1_056,
     data="fashion_mnist",
     batch_size=128,
-    epochs=34,
-    schedule=OneCycle(0.005, 36, 0.25),
-    augment=Augmentation(shift=0.08, flip=True, cutout=0.25),
+    epochs=28,
+    schedule=OneCycle(0.005, 30, 0.25),
+    augment=Augmentation(flip=True),
+    runs=1,
+    chosen=(
+        "Optimizer and augmentation: Adam, images mirrored, not shifted, no square cut out. It has fewer epochs than the "
+        "34 that it had when this was compared, so that slower machines end within half an hour, too.",
+    ),
 )
 def fashion_fast() -> list[Layer]:
     """fashion_improved without its dense layer, whose parameters go into wider convolutions."""
