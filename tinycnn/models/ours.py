@@ -121,8 +121,8 @@ def cifar10_fast() -> list[Layer]:
     augment=Augmentation(flip=True),
     runs=1,
     chosen=(
-        "Optimizer and augmentation: Adam, images mirrored, not shifted, no square cut out. It has fewer epochs than the "
-        "34 that it had when this was compared, so that slower machines end within half an hour, too.",
+        "Optimizer and augmentation: Adam, images mirrored, not shifted, no square cut out. It has fewer epochs than "
+        "the 34 that it had when this was compared, so that slower machines end within half an hour, too.",
     ),
 )
 def fashion_fast() -> list[Layer]:
