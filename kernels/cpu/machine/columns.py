@@ -5,7 +5,6 @@ a time, and their sums stay in registers while all rows go by. The order of each
 bits are the same.
 """
 
-import numpy as np
 from llvmlite import ir
 from numba.core import cgutils
 
@@ -76,7 +75,9 @@ class _ColumnWriter(VectorTypes):
 
 
 def _sums_in_python(x, rows, width, total):
-    total[:] = x.reshape(rows, width).sum(axis=0, dtype=np.float64)
+    total[:] = 0
+    for row in x.reshape(rows, width):
+        total += row
 
 
 @written(_sums_in_python, _ColumnWriter, alike=False)
@@ -86,7 +87,9 @@ def column_sums(write, x, rows, width, total):
 
 
 def _squares_in_python(x, rows, width, mean, total):
-    total[:] = np.square(x.reshape(rows, width) - mean).sum(axis=0)
+    total[:] = 0
+    for row in x.reshape(rows, width):
+        total += (row - mean) ** 2
 
 
 @written(_squares_in_python, _ColumnWriter, alike=False)
@@ -101,9 +104,10 @@ def column_squares(write, x, rows, width, mean, total):
 
 
 def _products_in_python(dy, x, rows, width, mean, products, sums):
-    dy = dy.reshape(rows, width)
-    products[:] = (dy * (x.reshape(rows, width) - mean)).sum(axis=0, dtype=np.float64)
-    sums[:] = dy.sum(axis=0, dtype=np.float64)
+    products[:] = sums[:] = 0
+    for gradient, row in zip(dy.reshape(rows, width), x.reshape(rows, width), strict=True):
+        products += gradient * (row - mean)
+        sums += gradient
 
 
 @written(_products_in_python, _ColumnWriter, alike=False)
@@ -119,9 +123,10 @@ def column_products(write, dy, x, rows, width, mean, products, sums):
 
 
 def _scaled_in_python(dy, x, rows, width, mean, inverse, products, sums):
-    dy = dy.reshape(rows, width)
-    products[:] = (dy * ((x.reshape(rows, width) - mean) * inverse)).sum(axis=0, dtype=np.float64)
-    sums[:] = dy.sum(axis=0, dtype=np.float64)
+    products[:] = sums[:] = 0
+    for gradient, row in zip(dy.reshape(rows, width), x.reshape(rows, width), strict=True):
+        products += gradient * ((row - mean) * inverse)
+        sums += gradient
 
 
 @written(_scaled_in_python, _ColumnWriter, alike=False)
