@@ -37,7 +37,7 @@ def test_counts_are_those_of_the_recipe(name):
 def test_the_schedule_spans_the_epochs_and_no_epoch_is_wasted(name):
     recipe = models.recipe(name)
     rates = [recipe.schedule(epoch) for epoch in range(recipe.epochs)]
-    assert max(rates) == pytest.approx(recipe.schedule.max_learning_rate)
+    assert max(rates) == pytest.approx(recipe.schedule.max_learning_rate, rel=0.002)  # it may lie between two epochs
     assert 1e-3 * max(rates) < rates[-1] < 5e-2 * max(rates)
 
 
