@@ -9,7 +9,7 @@ from llvmlite import ir
 from numba.core import cgutils
 
 from .jit import helper
-from .vectors import VECTOR_BYTES, VectorTypes, VectorWriter
+from .vectors import VECTOR_BYTES, VectorTypes
 from .written import written
 
 _INDEX = ir.IntType(64)
@@ -157,18 +157,20 @@ def _parts_in_python(x, start, count, parts, distance):
         x[start : start + count] += x[behind : behind + count]
 
 
-@written(_parts_in_python, VectorWriter)
+@written(_parts_in_python)
 def add_parts(write, x, count, parts, distance):
     """Add to ``count`` numbers from ``x[start]`` on those of all parts behind them, which lie ``distance`` apart."""
-    builder = write.builder
-    total = cgutils.alloca_once(builder, write.vector)
-
-    def body(channel):
-        place = write.at(x, channel)
-        builder.store(write.load(place), total)
-        with cgutils.for_range_slice(builder, write.constant(1), parts, write.constant(1), _INDEX) as (part, _):
-            value = write.load(write.at(x, builder.add(channel, builder.mul(part, distance))))
-            builder.store(builder.fadd(builder.load(total), value), total)
-        write.store(builder.load(total), place)
-
-    write.loop(count, body)
+    builder, first, one = write.builder, write.constant(0), write.constant(1)
+    for lanes in (write.lanes, 1):
+        vector, step = ir.VectorType(write.number, lanes), write.constant(lanes)
+        end = builder.mul(builder.sdiv(count, step), step)
+        total = cgutils.alloca_once(builder, vector)
+        with cgutils.for_range_slice(builder, first, end, step, _INDEX) as (i, _):
+            place = builder.bitcast(builder.gep(x, [i]), vector.as_pointer())
+            builder.store(builder.load(place, align=write.bytes), total)
+            with cgutils.for_range_slice(builder, one, parts, one, _INDEX) as (part, _):
+                behind = builder.gep(x, [builder.add(i, builder.mul(part, distance))])
+                value = builder.load(builder.bitcast(behind, vector.as_pointer()), align=write.bytes)
+                builder.store(builder.fadd(builder.load(total), value), total)
+            builder.store(builder.load(total), place, align=write.bytes)
+        first = end
