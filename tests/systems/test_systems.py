@@ -177,7 +177,8 @@ def kernel_names():
     def names(node, before=""):
         for child in ast.iter_child_nodes(node):
             name = before
-            if any("intrinsic" in ast.unparse(one) for one in getattr(child, "decorator_list", ())):
+            decorators = [ast.unparse(one) for one in getattr(child, "decorator_list", ())]
+            if any("intrinsic" in one or one.startswith("written(") for one in decorators):
                 continue  # it says how code is made, and is none that is kept
             if isinstance(child, ast.FunctionDef | ast.ClassDef):
                 name = f"{before}{child.name}"
