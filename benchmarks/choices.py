@@ -91,6 +91,7 @@ class Question(NamedTuple):
     answers: dict[str, Answer]
     epochs: int | None = None  # This replaces the recipe's number of epochs if that takes too long.
     held_out: int = 5000
+    network: str | None = None  # The network's name if the question has another one.
 
 
 def _ladder_10(initializer: Any) -> Answer:
@@ -173,6 +174,19 @@ _DECAY: dict[str, Any] = {"optimizer": "AdamW", "optimizer_config": {"learning_r
 _WITH_SQUARE = Augmentation(shift=0.08, flip=True, cutout=0.25)
 
 
+def _dropping(rate: float) -> Callable[[], list[Layer]]:
+    """Return what makes the layers of ``fashion_fast`` with this share of dropout."""
+
+    def make_layers() -> list[Layer]:
+        made = models.build("fashion_fast").layers
+        return [
+            Dropout(rate) if isinstance(layer, Dropout) else type(layer).from_config(layer.get_config())
+            for layer in made
+        ]
+
+    return make_layers
+
+
 _LIMIT = math.sqrt(6 / (9 + 9))
 QUESTIONS = {
     "ladder_02": Question(
@@ -233,6 +247,24 @@ QUESTIONS = {
         },
         held_out=10_000,
     ),
+    # What is best in few epochs has too little augmentation and dropout for many.
+    "fashion_fast_whole": Question(
+        "In all 28 epochs",
+        1,
+        {
+            "Adam, images mirrored, dropout of a tenth": Answer(
+                {**_ADAM, "augment": Augmentation(flip=True)}, _dropping(0.1)
+            ),
+            "a square cut out, dropout of a quarter": Answer(
+                {**_ADAM, "augment": Augmentation(flip=True, cutout=0.25)}, _dropping(0.25)
+            ),
+            "a square cut out, shifted by a pixel, dropout of a quarter, weights that decay": Answer(
+                {**_DECAY, "augment": Augmentation(flip=True, shift=0.04, cutout=0.25)}, _dropping(0.25)
+            ),
+        },
+        held_out=10_000,
+        network="fashion_fast",
+    ),
     "mnist_cnn": Question(
         "Learning rate and augmentation",
         1,
@@ -269,6 +301,7 @@ def held_out(name: str, count: int) -> Data:
 
 def train(name: str, question: Question, answer: Answer, seed: int) -> list[float]:
     """Train one answer and return the accuracy on the held-out images after each epoch."""
+    name = question.network or name
     recipe = replace(models.recipe(name), **answer.changes)
     data = held_out(recipe.data, question.held_out)
     tinycnn.set_seed(seed)
@@ -294,7 +327,7 @@ def ask(name: str, folder: Path = RESULTS) -> None:
     """Train the runs that the question's record lacks."""
     question = QUESTIONS[name]
     about = {
-        "name": name,
+        "name": question.network or name,
         "question": question.question,
         "held_out": question.held_out,
         "command": f"python benchmarks/choices.py {name}",

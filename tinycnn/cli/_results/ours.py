@@ -186,7 +186,7 @@ def _road(tried: Sequence[Record]) -> list[Block]:
         return [Text("Nothing has been compared yet, so the settings may change.")]
     shown: list[Block] = [
         Text(
-            "The first row of a table is what the search began with, the others are that with one change. All were "
+            "The first row of a table is what the search began with, the others say what was changed. All were "
             "trained without the last training images and tested on these, with seeds that the results do not have. "
             "`python benchmarks/choices.py NAME` repeats a table."
         )
