@@ -63,6 +63,15 @@ def test_networks_without_an_aim_and_beside_a_document() -> None:
     assert "1 of 3 | " in text
 
 
+def test_a_run_beside_other_work_shows_no_limit_of_time() -> None:
+    alone = run("cifar10_fast", 0, 0.92)
+    text = text_of({"cifar10_fast": [alone | {"threads": 1}]})
+    assert "`cifar10_fast` reaches its aim: 92.00 %. What these trainings take alone" in text
+    assert "40 min 00 s, 1,234 images/s, 1 thread |" in text
+    assert "1 to 2 threads |" in text_of({"cifar10_fast": [alone, alone | {"threads": 1}]})
+    assert "2 threads |" in text_of({"cifar10_fast": [alone]})
+
+
 def test_every_change_stands_beside_the_recipe() -> None:
     answers = {"the recipe": {"100": [0.9, 0.99], "101": [0.9, 0.98]}, "no augmentation": {"100": [0.9, 0.97]}, "x": {}}
     record = {"name": "golf_8k", "question": "", "held_out": 10_000, "epochs": 2, "answers": answers}

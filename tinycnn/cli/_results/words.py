@@ -43,6 +43,13 @@ def time(runs: Runs) -> str:
     return time_of(list(map(records.seconds, runs)), [record["images_per_second"] for record in runs])
 
 
+def threads(runs: Runs) -> str:
+    """Return the number of threads of the runs, or the lowest and the highest."""
+    fewest, most = (limit(record["threads"] for record in runs) for limit in (min, max))
+    numbers = str(most) if fewest == most else f"{fewest} to {most}"
+    return f"{numbers} {'thread' if most == 1 else 'threads'}"
+
+
 def time_of(seconds: Sequence[float], speeds: Sequence[float]) -> str:
     """Return the mean of times in words, and the mean speed."""
     if not seconds:
