@@ -333,19 +333,25 @@ def test_bad_arguments_of_fit(arguments, kind, message):
 
 
 class PressCtrlC(Callback):
+    def __init__(self, number):
+        self.number = number
+
     def on_train_batch_end(self, batch, logs):
         if batch == 1:
-            signal.raise_signal(signal.SIGINT)
+            signal.raise_signal(self.number)
             self.iterations = self.model.optimizer.iterations  # still reached: the step is finished first
 
 
-def test_ctrl_c_ends_training_after_the_step():
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_ctrl_c_ends_training_after_the_step(number):
+    """So does ``kill`` where it is to act as Ctrl-C, as in the commands."""
+    before = signal.signal(number, signal.default_int_handler)
     x, y = toy_data(128)
-    model, press = toy_model(), PressCtrlC()
+    model, press = toy_model(), PressCtrlC(number)
     with pytest.raises(KeyboardInterrupt):
         model.fit(x, y, batch_size=32, epochs=3, callbacks=[press], verbose=0)
     assert model.optimizer.iterations == press.iterations == 2
-    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    assert signal.signal(number, before) is signal.default_int_handler
 
 
 # Workspaces

@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from types import ModuleType
 from typing import Any, NoReturn
 
-from ..core.launched import let_rank_0_speak_first
+from ..core.launched import let_rank_0_speak_first, started_by_mpi
 from ..core.messages import SHOWN, error_text, shown
 from ..core.printing import ERR, OUT
 from . import (
@@ -76,7 +76,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     -------
     int
         0 if the command succeeded; 1 if it failed or found a wrong gradient; 2 if the arguments are not valid; 130 if
-        it was stopped with Ctrl-C.
+        it was stopped with Ctrl-C or ``kill``.
     """
     argv = sys.argv[1:] if argv is None else list(argv)
     parser = _parser()
@@ -106,13 +106,20 @@ def run_as_process(argv: Sequence[str] | None = None) -> int:
 
     Everything is written by then, and Ctrl-C while Python shuts down would only print a traceback. The garbage
     collector has nothing to do any more either, and is kept from looking through all that Numba made.
+
+    ``kill`` does what Ctrl-C does, so that a training is kept and the processes that a command has started end with it.
+    Ranks of a job are ended by their launcher, and at once.
     """
+    if not started_by_mpi() and signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         code = main(argv)
     except KeyboardInterrupt:  # it came when the command itself could not catch it
         code = 130
     finally:
         signal.signal(signal.SIGINT, signal.SIG_IGN)
+        if signal.getsignal(signal.SIGTERM) is signal.default_int_handler:
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)
         gc.freeze()
     return code
 

@@ -10,6 +10,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
+#: Ctrl-C, and what ``kill`` sends: the commands make the latter act as Ctrl-C, a program of its own may do so too.
+SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
 
 class Interrupt:
     """A note of whether Ctrl-C was pressed."""
@@ -27,23 +30,23 @@ def deferred_interrupt() -> Iterator[Interrupt]:
     """Make Ctrl-C wait inside the block until :meth:`Interrupt.check` is called; pressed twice, it acts at once.
 
     Weights are updated one parameter after another, so an interrupt at any moment could leave half a step behind.
-    Python delivers signals to the main thread only; in another thread this block changes nothing.
+    Python delivers signals to the main thread only; in another thread this block changes nothing. A signal that has
+    another handler than Ctrl-C usually has is left alone.
     """
     interrupt = Interrupt()
-    replaceable = threading.current_thread() is threading.main_thread() and (
-        signal.getsignal(signal.SIGINT) is signal.default_int_handler
-    )
-    if not replaceable:
-        yield interrupt
-        return
+    replaced: list[int] = []
+    if threading.current_thread() is threading.main_thread():
+        replaced = [one for one in SIGNALS if signal.getsignal(one) is signal.default_int_handler]
 
     def note(number: int, frame: FrameType | None) -> None:
         if interrupt.pressed:
             signal.default_int_handler(number, frame)
         interrupt.pressed = True
 
-    signal.signal(signal.SIGINT, note)
+    for one in replaced:
+        signal.signal(one, note)
     try:
         yield interrupt
     finally:
-        signal.signal(signal.SIGINT, signal.default_int_handler)
+        for one in replaced:
+            signal.signal(one, signal.default_int_handler)
