@@ -21,6 +21,7 @@ from peers.on_keras import network
 
 import tinycnn
 from tinycnn import models
+from tinycnn.cli._arguments import model_name, whole_number
 from tinycnn.cli._data import Data, load
 from tinycnn.cli._results.beside import OURS
 from tinycnn.core.version import NUMERICS
@@ -81,10 +82,16 @@ def compare(name: str, seeds: range, folder: Path = RESULTS, epochs: int | None 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument(
-        "networks", nargs="*", default=NETWORKS, help=f"networks to train (default: {', '.join(NETWORKS)})"
+        "networks",
+        nargs="*",
+        type=model_name,
+        default=NETWORKS,
+        help=f"networks to train (default: {', '.join(NETWORKS)})",
     )
-    parser.add_argument("--seeds", type=int, default=15, help="number of runs of each network (default %(default)s)")
-    parser.add_argument("--threads", type=int, default=2, help="number of threads (default %(default)s)")
+    parser.add_argument(
+        "--seeds", type=whole_number(1), default=15, help="number of runs of each network (default %(default)s)"
+    )
+    parser.add_argument("--threads", type=whole_number(1), default=2, help="number of threads (default %(default)s)")
     arguments = parser.parse_args()
     os.environ.setdefault("KERAS_BACKEND", "tensorflow")
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")

@@ -1,7 +1,7 @@
 """Compare settings of the documents' and of our own networks, on images held out of the training set.
 
-    python benchmarks/choices.py                       # asks all questions, skips the runs that are already recorded
-    python benchmarks/choices.py ladder_02 --threads 1
+    python benchmarks/choices.py                                       # makes the runs that the records lack
+    python benchmarks/choices.py ladder_02 --threads 1 --folder again  # repeats all runs of one question
 
 The last training images (5,000, or 10,000 where accuracies are close) are not trained on. They take the place of the
 test set, which decides nothing here. Every answer is trained with the same seeds, and none of these is a seed of the
@@ -24,6 +24,7 @@ import tinycnn
 from tinycnn import Sequential, models
 from tinycnn.augmentation import Augmentation
 from tinycnn.callbacks import Callback
+from tinycnn.cli._arguments import whole_number
 from tinycnn.cli._data import Data, load
 from tinycnn.cli._results.running import hold_out
 from tinycnn.initializers import GlorotUniform, RandomUniform
@@ -342,11 +343,18 @@ def ask(name: str, folder: Path = RESULTS) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("names", nargs="*", help=f"questions to ask, of {', '.join(QUESTIONS)} (default: all)")
-    parser.add_argument("--threads", type=int, default=2, help="number of threads (default %(default)s)")
+    most = numba.get_num_threads()
+    parser.add_argument("--threads", type=whole_number(1, most), default=most, help="number of threads (default: all)")
+    parser.add_argument(
+        "--folder", type=Path, default=RESULTS, help="where the records are; an empty folder asks everything again"
+    )
     arguments = parser.parse_args()
+    for name in arguments.names:
+        if name not in QUESTIONS:
+            parser.error(f"there is no question {name!r}; there are {', '.join(QUESTIONS)}")
     numba.set_num_threads(arguments.threads)
     for name in arguments.names or QUESTIONS:
-        ask(name)
+        ask(name, arguments.folder)
 
 
 if __name__ == "__main__":

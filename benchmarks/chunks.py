@@ -21,6 +21,7 @@ import record
 from networks import PUBLISHED, Job
 
 from tinycnn import models
+from tinycnn.cli._arguments import model_name
 from tinycnn.core.workspace import Workspace
 from tinycnn.kernels.cpu.machine import parallel, program
 from tinycnn.kernels.threads import one_blas_thread
@@ -112,7 +113,7 @@ def tables(kept: dict[str, Any]) -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("networks", nargs="*", default=PUBLISHED, help="documented networks")
+    parser.add_argument("networks", nargs="*", type=model_name, default=PUBLISHED, help="documented networks")
     record.add_arguments(parser, rounds=9)
     arguments = parser.parse_args()
     numba.set_num_threads(1)

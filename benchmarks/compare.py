@@ -25,6 +25,7 @@ from peers import ALL_OURS, EVERYDAY, OURS, OURS_EVERYDAY, PEERS, PREDICTOR, PRE
 from turns import take_turns
 
 from tinycnn import models
+from tinycnn.cli._arguments import model_name
 
 
 class Mode(NamedTuple):
@@ -129,12 +130,16 @@ def _rate(result: dict[str, Any], name: str, best: bool) -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("networks", nargs="*", help="documented networks (default: the networks of the mode)")
+    parser.add_argument(
+        "networks", nargs="*", type=model_name, help="documented networks (default: the networks of the mode)"
+    )
     parser.add_argument("--mode", choices=MODES, default="training", help="what is compared (default: training)")
     parser.add_argument(
         "--peers", nargs="*", choices=PEERS, help="frameworks to compare with (default: the peers of the mode)"
     )
-    parser.add_argument("--seconds", type=float, default=0.5, help="approximate length of a round (default 0.5)")
+    parser.add_argument(
+        "--seconds", type=record.positive_number, default=0.5, help="approximate length of a round (default 0.5)"
+    )
     record.add_arguments(parser, rounds=7)
     arguments = parser.parse_args()
     mode = MODES[arguments.mode]

@@ -29,6 +29,7 @@ import record
 from networks import Job
 
 from tinycnn import callbacks, models
+from tinycnn.cli._arguments import model_name
 
 RANKS = 2
 #: Steps before the clock starts: the first makes memory, the second is recorded.
@@ -349,8 +350,12 @@ def _limits(results: list[dict[str, Any]]) -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("networks", nargs="*", default=models.names(), help="documented networks (default: all)")
-    parser.add_argument("--seconds", type=float, default=0.5, help="length of a measurement (default 0.5)")
+    parser.add_argument(
+        "networks", nargs="*", type=model_name, default=models.names(), help="documented networks (default: all)"
+    )
+    parser.add_argument(
+        "--seconds", type=record.positive_number, default=0.5, help="length of a measurement (default 0.5)"
+    )
     parser.add_argument("--child", help=argparse.SUPPRESS)
     record.add_arguments(parser, rounds=3)
     arguments = parser.parse_args()

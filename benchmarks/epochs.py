@@ -19,6 +19,7 @@ import record
 import targets
 
 from tinycnn import models
+from tinycnn.cli._arguments import model_name
 from tinycnn.cli._data import Data, load
 from tinycnn.cli._results.running import train
 
@@ -63,7 +64,9 @@ def tables(kept: dict[str, Any]) -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("names", nargs="*", default=list(MINUTES), help="networks (default: those with a target)")
+    parser.add_argument(
+        "names", nargs="*", type=model_name, default=list(MINUTES), help="networks (default: those with a target)"
+    )
     record.add_arguments(parser, rounds=2)
     arguments = parser.parse_args()
     numba.set_num_threads(arguments.threads)

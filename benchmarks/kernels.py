@@ -37,6 +37,7 @@ from threadpoolctl import threadpool_limits
 
 import tinycnn
 from tinycnn import models
+from tinycnn.cli._arguments import model_name, whole_number
 from tinycnn.core.workspace import Workspace
 from tinycnn.kernels import aligned, cpu
 from tinycnn.kernels.geometry import Window
@@ -422,13 +423,17 @@ _GROUPS = (
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("networks", nargs="*", default=PUBLISHED, help="networks whose shapes are measured")
+    parser.add_argument(
+        "networks", nargs="*", type=model_name, default=PUBLISHED, help="networks whose shapes are measured"
+    )
     parser.add_argument(
         "--plot",
         type=Path,
         help="draw the roofline into this file (--save: docs/images/roofline.png, if it is the usual machine)",
     )
-    parser.add_argument("--elements", type=int, default=LARGE, help="elements in one array of a memory-bound kernel")
+    parser.add_argument(
+        "--elements", type=whole_number(1), default=LARGE, help="elements in one array of a memory-bound kernel"
+    )
     parser.add_argument(
         "--algorithms", nargs="+", default=["plan"], help="algorithms of the convolutions, lanes, or plan (the default)"
     )

@@ -20,6 +20,7 @@ from peers import OURS, PEERS
 from turns import PeerError, Worker
 
 from tinycnn import models
+from tinycnn.cli._arguments import model_name
 
 TORCH = ("torch_nchw", "torch_nhwc")
 #: The number of different batches in memory and the number of steps, which suffice to use every buffer.
@@ -95,7 +96,7 @@ def checks(results: list[dict[str, Any]]) -> list[targets.Check]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("networks", nargs="*", default=PUBLISHED, help="documented networks")
+    parser.add_argument("networks", nargs="*", type=model_name, default=PUBLISHED, help="documented networks")
     parser.add_argument("--peers", nargs="*", choices=PEERS, default=list(TORCH), help="frameworks to compare with")
     record.add_arguments(parser)
     arguments = parser.parse_args()

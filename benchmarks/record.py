@@ -5,6 +5,8 @@ A record says what a script measured, on which machine, when, and by which comma
 
 import argparse
 import json
+import math
+import os
 import shlex
 import sys
 from collections.abc import Callable
@@ -15,6 +17,7 @@ from typing import Any
 import machine
 from peers import PEERS
 
+from tinycnn.cli._arguments import whole_number
 from tinycnn.core.files import check_destination, write_whole
 
 RESULTS = Path(__file__).with_name("results")
@@ -31,11 +34,11 @@ def add_arguments(parser: argparse.ArgumentParser, *, rounds: int | None = None)
     """Add the options that the scripts share; ``--rounds`` only if something is measured more than once."""
     if rounds is not None:
         parser.add_argument(
-            "--rounds", type=int, default=rounds, help=f"number of measurements of each (default {rounds})"
+            "--rounds", type=whole_number(1), default=rounds, help=f"number of measurements of each (default {rounds})"
         )
-    parser.add_argument(
-        "--threads", type=int, default=machine.cores(), help="threads of each worker (default: all cores)"
-    )
+    most = int(os.environ.get("NUMBA_NUM_THREADS", machine.cores()))
+    threads = "threads of each worker (default: all cores)"
+    parser.add_argument("--threads", type=whole_number(1, most), default=machine.cores(), help=threads)
     parser.add_argument("--save", action="store_true", help="keep the record in benchmarks/results/")
     parser.add_argument(
         "--machine",
@@ -44,6 +47,17 @@ def add_arguments(parser: argparse.ArgumentParser, *, rounds: int | None = None)
         help="keep it in the folder NAME there, because it comes from another kind of machine",
     )
     parser.add_argument("--json", type=_file, help="write the record to this file")
+
+
+def positive_number(text: str) -> float:
+    """Return an argument as a number above 0."""
+    try:
+        number = float(text)
+    except ValueError:
+        number = 0.0
+    if not 0 < number < math.inf:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number above 0")
+    return number
 
 
 def _file(text: str) -> Path:

@@ -20,6 +20,7 @@ from peers import OURS
 from turns import PeerError, take_turns
 
 from tinycnn import models
+from tinycnn.cli._arguments import model_name, whole_number
 
 BATCHES = (32, 64, 128, 256, 512, 1024)
 #: The least number of images in memory, which is several of the largest batches.
@@ -77,9 +78,11 @@ def checks(result: dict[str, Any]) -> list[targets.Check]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("network", nargs="?", default="mnist_cnn", help="a documented network")
-    parser.add_argument("--batches", type=int, nargs="+", default=BATCHES, help="batch sizes to measure")
-    parser.add_argument("--seconds", type=float, default=1.0, help="approximate length of a round (default 1)")
+    parser.add_argument("network", nargs="?", type=model_name, default="mnist_cnn", help="a documented network")
+    parser.add_argument("--batches", type=whole_number(1), nargs="+", default=BATCHES, help="batch sizes to measure")
+    parser.add_argument(
+        "--seconds", type=record.positive_number, default=1.0, help="approximate length of a round (default 1)"
+    )
     record.add_arguments(parser, rounds=5)
     arguments = parser.parse_args()
     results = measure(arguments.network, arguments.batches, arguments.rounds, arguments.seconds, arguments.threads)

@@ -21,6 +21,7 @@ import record
 import targets
 
 from tinycnn import datasets
+from tinycnn.cli._arguments import whole_number
 from tinycnn.core.types import Array
 
 SETTINGS = {"learning_rate": [0.0003, 0.001, 0.003, 0.01]}
@@ -75,8 +76,12 @@ def tables(kept: dict[str, Any]) -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--images", type=int, default=6000, help="number of images to search on (default 6000)")
-    parser.add_argument("--epochs", type=int, nargs="+", default=[3, 12], help="epochs of a training (default 3 12)")
+    parser.add_argument(
+        "--images", type=whole_number(1), default=6000, help="number of images to search on (default 6000)"
+    )
+    parser.add_argument(
+        "--epochs", type=whole_number(1), nargs="+", default=[3, 12], help="epochs of a training (default 3 12)"
+    )
     record.add_arguments(parser, rounds=3)
     arguments = parser.parse_args()
     machine.keep_to_first_cores(arguments.threads)

@@ -18,6 +18,7 @@ import machine
 import numba
 import record
 
+from tinycnn.cli._arguments import whole_number
 from tinycnn.cli._data import load
 from tinycnn.cli._results.running import hold_out
 from tinycnn.cli._speedrun.plan import PLANS, Plan, quick, thorough
@@ -86,7 +87,7 @@ def tables(kept: dict[str, Any]) -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--seeds", type=int, default=3, help="number of runs of each answer (default 3)")
+    parser.add_argument("--seeds", type=whole_number(1), default=3, help="number of runs of each answer (default 3)")
     record.add_arguments(parser)
     arguments = parser.parse_args()
     numba.set_num_threads(arguments.threads)

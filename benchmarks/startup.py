@@ -22,6 +22,8 @@ import machine
 import record
 import targets
 
+from tinycnn.cli._arguments import model_name, whole_number
+
 IMPORT = "import time; t = time.perf_counter(); import tinycnn; print(time.perf_counter() - t)"
 FIRST_STEP = """
 import sys
@@ -105,8 +107,12 @@ def checks(results: dict[str, Any]) -> list[targets.Check]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("networks", nargs="*", default=["mnist_cnn", "fashion_improved"], help="documented networks")
-    parser.add_argument("--first-runs", type=int, default=3, help="number of runs with empty caches (default 3)")
+    parser.add_argument(
+        "networks", nargs="*", type=model_name, default=["mnist_cnn", "fashion_improved"], help="documented networks"
+    )
+    parser.add_argument(
+        "--first-runs", type=whole_number(1), default=3, help="number of runs with empty caches (default 3)"
+    )
     record.add_arguments(parser, rounds=5)
     arguments = parser.parse_args()
     results = measure(arguments.networks, arguments.rounds, arguments.first_runs, arguments.threads)

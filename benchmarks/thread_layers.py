@@ -118,7 +118,9 @@ def main() -> None:
         return
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--layers", nargs="+", choices=LAYERS, default=LAYERS, help="kinds of threads (default: all)")
-    parser.add_argument("--seconds", type=float, default=1.0, help="seconds of each measurement (default 1)")
+    parser.add_argument(
+        "--seconds", type=record.positive_number, default=1.0, help="seconds of each measurement (default 1)"
+    )
     record.add_arguments(parser, rounds=9)
     arguments = parser.parse_args()
     results = measure(list(arguments.layers), arguments.rounds, arguments.threads, arguments.seconds)

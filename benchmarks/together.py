@@ -21,6 +21,7 @@ import targets
 from networks import Job
 
 from tinycnn import callbacks, models
+from tinycnn.cli._arguments import model_name
 
 NETWORKS = ("vanilla", "mnist_cnn", "fashion_improved")
 ENDLESS = 10**9
@@ -106,9 +107,14 @@ def tables(kept: dict[str, Any]) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument(
-        "networks", nargs="*", help="documented networks (default: vanilla, mnist_cnn, fashion_improved)"
+        "networks",
+        nargs="*",
+        type=model_name,
+        help="documented networks (default: vanilla, mnist_cnn, fashion_improved)",
     )
-    parser.add_argument("--seconds", type=float, default=3.0, help="length of a measurement (default 3)")
+    parser.add_argument(
+        "--seconds", type=record.positive_number, default=3.0, help="length of a measurement (default 3)"
+    )
     parser.add_argument("--child", action="store_true", help=argparse.SUPPRESS)
     record.add_arguments(parser, rounds=5)
     arguments = parser.parse_args()

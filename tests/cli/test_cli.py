@@ -20,6 +20,7 @@ import tinycnn
 from tinycnn import cli, datasets, models, testing
 from tinycnn.callbacks import BackupAndRestore, Callback, LambdaCallback
 from tinycnn.cli import _COMMANDS, _figures, _runs, main, predict, report
+from tinycnn.cli import train as train_command
 from tinycnn.saving import state_folder
 from tinycnn.saving.model_file import save_model
 from tinycnn.sequential import Sequential
@@ -120,12 +121,13 @@ def test_nothing_interrupts_a_process_that_is_done(monkeypatch, ends):
         return ends
 
     monkeypatch.setattr(cli, "main", command)
-    before = signal.getsignal(signal.SIGINT)
+    before = {one: signal.getsignal(one) for one in (signal.SIGINT, signal.SIGTERM)}
     try:
         assert cli.run_as_process([]) == (130 if ends is KeyboardInterrupt else ends)
         assert signal.getsignal(signal.SIGINT) == signal.SIG_IGN
     finally:
-        signal.signal(signal.SIGINT, before)
+        for one, how in before.items():
+            signal.signal(one, how)
 
 
 # What a training leaves -----------------------------------------------------------------------------------------
@@ -294,6 +296,66 @@ def test_interruption_in_the_first_epoch_keeps_the_steps(monkeypatch, capsys):
     assert [path.name for path in Path("a").iterdir()] == ["checkpoints"]
     assert train("--epochs", 1, "--out", "a", "--resume") == 0
     assert_same_run("whole", "a")
+
+
+class PressTwice(Callback):
+    """Presses Ctrl-C twice, the second time within a step or while the state is written."""
+
+    def __init__(self, within):
+        self.within = within
+
+    def on_train_batch_end(self, batch, logs):
+        if batch == 1:
+            signal.raise_signal(signal.SIGINT)
+            if self.within == "a step":
+                signal.raise_signal(signal.SIGINT)
+
+    def interrupted(self):
+        signal.raise_signal(signal.SIGINT)
+
+
+@pytest.mark.usefixtures("no_pictures")
+@pytest.mark.parametrize(
+    ("within", "says"),
+    [
+        (
+            "a step",
+            "Interrupted at once, by a second signal. The run is kept as it was after 0 epochs; later steps are",
+        ),
+        ("writing", "Interrupted after 0 epochs; every step is kept."),
+    ],
+)
+def test_interrupted_twice_says_what_is_lost(monkeypatch, capsys, within, says):
+    with monkeypatch.context() as patch:
+        add_callback(patch, PressTwice(within))
+        assert train("--epochs", 1, "--out", "a") == 130
+    assert says in capsys.readouterr().out
+    assert _runs.read_state(Path("a")).batch == (0 if within == "a step" else 2)
+
+
+@pytest.mark.usefixtures("no_pictures")
+def test_interrupted_while_the_last_files_are_written(monkeypatch, capsys):
+    def press(*given):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(train_command, "_finish", press)
+        assert train("--epochs", 1, "--out", "a") == 130
+    out = capsys.readouterr().out
+    assert "all epochs are done and kept" in out
+    line = next(line for line in out.splitlines() if "--resume" in line)
+    assert main(shlex.split(line)[1:]) == 0
+    assert {path.name for path in Path("a").iterdir()} >= {"model.safetensors", "history.csv", "run.json"}
+
+
+@pytest.mark.usefixtures("no_pictures")
+@pytest.mark.parametrize("was_there", [False, True])
+def test_a_folder_is_as_it_was_when_nothing_was_begun(monkeypatch, was_there):
+    if was_there:
+        Path("a").mkdir()
+    monkeypatch.setattr(train_command, "_fit", Mock(side_effect=KeyboardInterrupt))
+    assert train("--epochs", 1, "--out", "a") == 130
+    assert Path("a").exists() == was_there
 
 
 @pytest.mark.usefixtures("no_pictures")

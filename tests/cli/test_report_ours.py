@@ -52,7 +52,7 @@ def test_the_mean_last_epoch_decides(lasts: tuple[float, ...], said: str) -> Non
     mean = f"{100 * sum(lasts) / 3:.2f}"
     assert f"| `golf_10k` | under 10,000 parameters: 99.50 % | 9,722 | {mean} (99.40 to " in text
     assert "Not run yet: `golf_8k`, `golf_5k`." in text
-    assert "![Parameters and test accuracy of all networks for MNIST" in text
+    assert "![Parameters, and how many test images are wrong, of all networks for MNIST" in text
 
 
 def test_networks_without_an_aim_and_beside_a_document() -> None:
@@ -74,11 +74,13 @@ def test_a_run_beside_other_work_shows_no_limit_of_time() -> None:
 
 def test_every_change_stands_beside_the_recipe() -> None:
     answers = {"the recipe": {"100": [0.9, 0.99], "101": [0.9, 0.98]}, "no augmentation": {"100": [0.9, 0.97]}, "x": {}}
-    record = {"name": "golf_8k", "question": "", "held_out": 10_000, "epochs": 2, "answers": answers}
+    about = {"name": "golf_8k", "question": "", "held_out": 10_000, "epochs": 2, "command": "python x.py golf_8k"}
+    record = about | {"answers": answers}
     text = text_of({}, [record])
     assert "| the recipe | 2 | 98.50 (98.00 to 99.00) | |" in text
     assert "| no augmentation | 1 | 97.00 | -1.50 |" in text
     assert "| x |" not in text
+    assert "`python x.py golf_8k --folder again` repeats this table." in text
     golf, fast = text.split("## CIFAR-10")
     assert "no augmentation" in golf
     assert "no augmentation" not in fast

@@ -39,10 +39,10 @@ def other_process(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_race_prints_every_run_and_the_mean(other_process: None, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["speedrun", "--seeds", "1", "--threads", "1"]) == 0
     said = capsys.readouterr().out
-    assert "MNIST to 99.0 % from the start of the process, 1 threads" in said
+    assert "MNIST to 99.0 % from the start of the process, 1 thread," in said
     assert "(training 0.25, test 0.12)  accuracy 99.12 %\n" in said
     assert said.count("seed 0") == 1  # the first run is not counted
-    assert "mean of 1 runs" in said
+    assert "mean of 1 run:" in said
     assert "1 of 1 reached 99.0 %" in said
 
 

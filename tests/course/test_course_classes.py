@@ -391,12 +391,28 @@ def test_arguments_that_do_not_fit_are_refused(arguments, says, capsys):
     assert says in capsys.readouterr().err
 
 
-def test_ctrl_c_leaves_no_grader(tmp_path):
+@pytest.mark.parametrize(("pressed", "times"), [(signal.SIGINT, 1), (signal.SIGTERM, 2)])
+@pytest.mark.parametrize("kind", ["a class", "for Gradescope", "one file"])
+def test_ctrl_c_leaves_no_grader(tmp_path, kind, times, pressed):
+    stubborn = "import signal\n    signal.signal(signal.SIGTERM, signal.SIG_IGN)\n    while True: pass"
     for name in "abc":
-        (tmp_path / f"{name}.py").write_text(broken("while True: pass"), "utf-8")
-    program = f"from tinycnn.cli import main; main(['check', 'chapter01', '--all', {str(tmp_path)!r}, '--jobs', '2'])"
-    process = subprocess.Popen([sys.executable, "-c", program], start_new_session=True, stderr=subprocess.PIPE)
-    started = _descendants(process.pid, 2)
-    process.send_signal(signal.SIGINT)
-    process.communicate(timeout=60)
+        (tmp_path / f"{name}.py").write_text(broken(stubborn), "utf-8")
+    arguments, generations = {
+        "a class": (["chapter01", "--all", str(tmp_path), "--jobs", "2"], 2),
+        "for Gradescope": (["chapter01", str(tmp_path / "a.py"), "--gradescope", str(tmp_path / "grades.json")], 2),
+        "one file": (["chapter01", str(tmp_path / "a.py")], 1),
+    }[kind]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "tinycnn", "check", *arguments],
+        start_new_session=True,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        cwd=Path(__file__).parents[2],
+    )
+    started = _descendants(process.pid, generations)
+    for _ in range(times):
+        process.send_signal(pressed)
+        time.sleep(0.05)
+    assert b"Traceback" not in process.communicate(timeout=60)[1]
+    assert process.returncode == 130
     assert _gone(started)

@@ -478,6 +478,35 @@ def test_a_speedrun_is_shown_in_seconds_and_times(module) -> None:
     assert lines["99.0 %, Keras on TensorFlow"][-1] == "aim"
 
 
+SCRIPTS = {
+    "beside_keras": ["--seeds 0", "golf_10x"],
+    "choices": ["golf_10x", "ladder_02 typo", "--threads 0", "--threads 1000"],
+    "chunks": ["golf_10x"],
+    "compare": ["vanilla typo", "--rounds 0", "--seconds nan", "--seconds 0"],
+    "distributed": ["golf_10x", "--seconds -1"],
+    "epochs": ["golf_10x", "cifar10_fast typo", "--rounds 0", "--threads 1000"],
+    "kernels": ["golf_10x", "--elements 0"],
+    "memory": ["golf_10x"],
+    "scaling": ["golf_10x", "--batches 0"],
+    "search": ["--images 0", "--epochs 0"],
+    "speedrun_choice": ["--seeds 0"],
+    "startup": ["golf_10x", "--first-runs 0"],
+    "thread_layers": ["--seconds inf"],
+    "together": ["golf_10x"],
+}
+
+
+@pytest.mark.parametrize(("name", "words"), [(name, words) for name, lines in SCRIPTS.items() for words in lines])
+def test_wrong_arguments_are_told_before_anything_is_measured(module, monkeypatch, capsys, name, words) -> None:
+    monkeypatch.setattr(sys, "argv", [f"{name}.py", *words.split()])
+    with pytest.raises(SystemExit) as ended:
+        module(name).main()
+    assert ended.value.code == 2
+    error = capsys.readouterr().err.splitlines()[-1]
+    assert f"{name}.py: error: " in error
+    assert any(repr(word) in error for word in words.split())
+
+
 def test_every_choice_is_about_a_network_with_a_recipe(module) -> None:
     for key, question in module("choices").QUESTIONS.items():
         name = question.network or key

@@ -115,6 +115,11 @@ class Recorder(Callback):
         The run's early stopping, which must come before this callback in ``fit``'s list.
     replaces : bool
         Whether the run began in a folder with the results of an earlier one, which it replaces.
+
+    Attributes
+    ----------
+    done : tuple of int
+        How many epochs, and batches of the next one, this process has seen the end of; empty before the first batch.
     """
 
     only_observes = True
@@ -122,6 +127,7 @@ class Recorder(Callback):
     def __init__(self, folder: Path, settings: Settings, stopping: EarlyStopping | None, replaces: bool) -> None:
         self.folder, self.settings, self.stopping, self.replaces = folder, settings, stopping, replaces
         self.progress = Progress()
+        self.done: tuple[int, ...] = ()
 
     def on_train_begin(self, logs: Logs | None = None) -> None:
         self._begun = self._trained = time.perf_counter()
@@ -131,6 +137,7 @@ class Recorder(Callback):
 
     def on_train_batch_end(self, batch: int, logs: Logs) -> None:
         self._trained = time.perf_counter()
+        self.done = (self.progress.epochs, batch + 1)
 
     def on_epoch_end(self, epoch: int, logs: Logs) -> None:
         progress = self.progress
@@ -138,6 +145,7 @@ class Recorder(Callback):
             progress.history.setdefault(key, []).append(float(value))
         progress.train_seconds.append(self._trained - self._begun)
         progress.seconds.append(time.perf_counter() - self._begun)
+        self.done = (progress.epochs, 0)
         progress.stopped = self.model.stop_training
         if self.stopping is not None and self.stopping.best_epoch >= 0:
             progress.best_epoch = self.stopping.best_epoch

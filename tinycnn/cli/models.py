@@ -23,6 +23,7 @@ def run(args: argparse.Namespace) -> int:
     ]
     headings = ("Name", "Parameters", "Data", "Documented accuracy")
     say(f"{Table(headings, rows, 'lrll', rules=0).for_print()}\n")
+    say("The accuracy is that of the document's own run; 'tinycnn summary NAME' shows what else it reports.\n")
     for recipe in map(models.recipe, models.variations()):
         say(f"{recipe.name} is {recipe.variation_of}, trained in another way.")
     own = [
@@ -30,5 +31,4 @@ def run(args: argparse.Namespace) -> int:
         for recipe in map(models.recipe, models.beyond())
     ]
     say(f"\n{Table(('Our own', 'Parameters', 'Data', 'Epochs'), own, 'lrlr', rules=0).for_print()}")
-    say("\nThe accuracy is that of the document's own run; 'tinycnn summary NAME' shows what else it reports.")
     return 0

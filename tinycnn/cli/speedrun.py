@@ -31,7 +31,8 @@ def run(args: argparse.Namespace) -> int:
     mnist.load_data()  # a download is not part of the race, and its errors are told here
     plan, threads = PLANS[args.target], args.threads or set_threads(None, "cpu")
     machine = _about.machine()
-    say(f"MNIST to {args.target} % from the start of the process, {threads} threads, {machine['processor']}")
+    count = f"{threads} thread{'' if threads == 1 else 's'}"
+    say(f"MNIST to {args.target} % from the start of the process, {count}, {machine['processor']}")
     say("A first run, which is not counted, compiles what is not compiled yet …")
     laps = []
     for seed in (None, *range(args.seeds)):
@@ -47,7 +48,8 @@ def run(args: argparse.Namespace) -> int:
         say(f"seed {seed}: {lap.seconds:.2f} s  ({parts})  accuracy {100 * lap.accuracy:.2f} %{missed}")
     seconds, reached = [lap.seconds for lap in laps], sum(lap.accuracy >= plan.accuracy for lap in laps)
     say(
-        f"mean of {len(laps)} runs: {fmean(seconds):.2f} s ({min(seconds):.2f} to {max(seconds):.2f}); "
+        f"mean of {len(laps)} run{'' if len(laps) == 1 else 's'}: "
+        f"{fmean(seconds):.2f} s ({min(seconds):.2f} to {max(seconds):.2f}); "
         f"{reached} of {len(laps)} reached {args.target} %"
     )
     return 0 if reached == len(laps) else 1

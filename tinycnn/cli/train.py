@@ -1,6 +1,7 @@
 """``tinycnn train NAME``: train a documented network by its recipe."""
 
 import argparse
+import contextlib
 import json
 import os
 import statistics
@@ -126,6 +127,7 @@ def _lead(args: argparse.Namespace, job: Any, told: list[bool]) -> int:
     if not before and not args.overwrite:
         _refuse_an_earlier_run(folder, args.resume)
     settings, data = _picture_options.read(args, settings) if is_folder(settings.data) else (settings, None)
+    is_new = not folder.exists()
     _runs.prepare(folder)
     told.append(True)
     job.broadcast(json.dumps(settings.to_dict()).encode())
@@ -133,7 +135,12 @@ def _lead(args: argparse.Namespace, job: Any, told: list[bool]) -> int:
         warnings.showwarning = _tell_warning
         threads = set_threads(_threads(args, job), settings.backend)
         replaces = before.replaces if before else bool(_runs.results_in(folder))
-        return _train(folder, settings, threads, data, going_on=before is not None, replaces=replaces)
+        try:
+            return _train(folder, settings, threads, data, going_on=before is not None, replaces=replaces)
+        finally:
+            if is_new:
+                with contextlib.suppress(OSError):
+                    folder.rmdir()  # only if nothing was written into it
 
 
 def _earlier(folder: Path) -> tuple[Any, Any]:
@@ -254,9 +261,17 @@ def _train(folder: Path, settings: Any, threads: int, data: Any, going_on: bool,
             say("\nInterrupted before the first step: there is nothing to keep, and the folder is as it was.")
             return 130
         with tinycnn.use_backend(settings.backend):
-            return _interrupted(folder, settings, threads, data)
-    with tinycnn.use_backend(settings.backend):
-        _finish(folder, settings, recorders[0].progress, threads, model, data)
+            return _interrupted(folder, settings, threads, data, recorders[0].done)
+    try:
+        with tinycnn.use_backend(settings.backend):
+            _finish(folder, settings, recorders[0].progress, threads, model, data)
+    except KeyboardInterrupt:
+        say(
+            "\nInterrupted while the files of the run were written; all epochs are done and kept. Write them with:\n"
+            f"  {_resume_line(settings, folder)}",
+            wrap=False,
+        )
+        return 130
     return 0
 
 
@@ -293,17 +308,25 @@ def _tell_warning(
     ERR.say(f"tinycnn: warning: {message}")
 
 
-def _interrupted(folder: Path, settings: Any, threads: int, data: Any) -> int:
-    """After Ctrl-C, write the files of the run as far as it has come, and print how to continue."""
+def _interrupted(folder: Path, settings: Any, threads: int, data: Any, done: tuple[int, ...]) -> int:
+    """After Ctrl-C, write the files of the run as far as it has come, and print how to continue.
+
+    ``done`` are the epochs and batches that were done, which is more than what is kept if Ctrl-C was pressed twice.
+    """
     import tinycnn
 
     from . import _runs
 
     kept = _runs.read_state(folder)
     assert kept is not None
+    after = _epochs(kept.progress.epochs)
+    if done in ((), (kept.progress.epochs, kept.batch)):
+        what = f"after {after}; every step is kept."
+    else:
+        more = f" and {kept.batch} batches" if kept.batch else ""
+        what = f"at once, by a second signal. The run is kept as it was after {after}{more}; later steps are lost."
     say(
-        f"\nInterrupted after {_epochs(kept.progress.epochs)}; every step is kept. Continue with:\n"
-        f"  {_resume_line(settings, folder)}",
+        f"\nInterrupted {what} Continue with:\n  {_resume_line(settings, folder)}",
         wrap=False,
     )
     if kept.progress.epochs:

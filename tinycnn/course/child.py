@@ -15,6 +15,7 @@ import json
 import math
 import os
 import re
+import signal
 import socket
 import struct
 import sys
@@ -280,8 +281,18 @@ def _called(module: Any, asked: dict[str, Any], path: str) -> dict[str, Any]:
     return {"kind": "returned", "result": result, "arguments": arguments}
 
 
+def _end_with_the_grader() -> None:
+    """Let the system end this process when the grader's ends in a way that leaves it no time, where it can (Linux)."""
+    if sys.platform == "linux":
+        import ctypes
+
+        pr_set_pdeathsig = 1
+        ctypes.CDLL(None).prctl(pr_set_pdeathsig, signal.SIGKILL)
+
+
 def main(descriptor: int) -> None:
     """Load the file that the grader names, then answer its calls until it hangs up."""
+    _end_with_the_grader()
     connection = socket.socket(fileno=descriptor)
     settings = receive(connection)
     _limit(settings["memory"], settings["seconds"])

@@ -240,6 +240,11 @@ class _Graders:
             with contextlib.suppress(subprocess.TimeoutExpired):
                 process.communicate(timeout=_GRACE)
             return f"it was not graded to its end within {self.limit:.0f} s"
+        except KeyboardInterrupt:
+            process.terminate()  # then it ends the learner's process, too
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(_GRACE)
+            raise
         finally:
             with self._lock:
                 self._running.discard(process)

@@ -91,8 +91,10 @@ class Learner:
         return self
 
     def __exit__(self, *exception: object) -> None:
-        self._end()
-        self._folder.cleanup()
+        try:
+            self._end()
+        finally:
+            self._folder.cleanup()
 
     def call(self, name: str, *arguments: Any) -> Answer:
         """Call a function of the file with copies of the arguments, and return what came of it."""
@@ -165,14 +167,17 @@ class Learner:
         if self._connection is not None:
             self._connection.close()
             self._connection = None
-        process, self._process = self._process, None
+        process = self._process
         if process is None:
             return ""
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            process.wait(0.2)  # it may just have ended by itself, and then its code says why
-        if sys.platform != "win32":  # mypy knows by this that the names are there
-            with contextlib.suppress(OSError):
-                os.killpg(process.pid, signal.SIGKILL)
+        try:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(0.2)  # it may just have ended by itself, and then its code says why
+        finally:  # also if Ctrl-C is pressed again
+            if sys.platform != "win32":  # mypy knows by this that the names are there
+                with contextlib.suppress(OSError):
+                    os.killpg(process.pid, signal.SIGKILL)
+            self._process = None
         code = process.wait()
         if code == -_SIGKILL:
             return f"was ended by the system, perhaps because it needs more than {bytes_text(MEMORY)} of memory"

@@ -55,7 +55,7 @@ def variations() -> list[str]:
 
 
 def beyond() -> list[str]:
-    """Return the names of the networks that no document has: parameter golf, and what a laptop reaches in an hour.
+    """Return the names of the networks that no document has: parameter golf, and what a laptop reaches in two hours.
 
     >>> from tinycnn import models
     >>> models.beyond()[0], models.recipe("golf_10k").params.total < 10_000

@@ -32,7 +32,7 @@ def adapted(recipe: Recipe, layers: list[Layer], input_shape: Shape, classes: in
     """
     model = Sequential(_with_classes(layers, classes), name=recipe.name)
     height, width = recipe.input_shape[:2]
-    cure = f"resize the images to {height}x{width}, for which it is documented, or choose another network"
+    cure = f"resize the images to {height}x{width}, for which it is made, or choose another network"
     what = f"{recipe.name} cannot take images of {'x'.join(map(str, input_shape))}"
     if len(input_shape) != 3:
         raise ValueError(f"input_shape must be (H, W, C), the shape of one image; got {input_shape}")

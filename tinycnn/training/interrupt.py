@@ -15,9 +15,10 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 class Interrupt:
-    """A note of whether Ctrl-C was pressed."""
+    """A note of whether Ctrl-C was pressed; ``keeping`` is to be set while the state is written."""
 
     pressed = False
+    keeping = False
 
     def check(self) -> None:
         """Raise KeyboardInterrupt if Ctrl-C was pressed; to be called where nothing is half done."""
@@ -29,6 +30,8 @@ class Interrupt:
 def deferred_interrupt() -> Iterator[Interrupt]:
     """Make Ctrl-C wait inside the block until :meth:`Interrupt.check` is called; pressed twice, it acts at once.
 
+    Whoever presses it again while the state is written wants the end, not to lose the state, and waits for it.
+
     Weights are updated one parameter after another, so an interrupt at any moment could leave half a step behind.
     Python delivers signals to the main thread only; in another thread this block changes nothing. A signal that has
     another handler than Ctrl-C usually has is left alone.
@@ -39,7 +42,7 @@ def deferred_interrupt() -> Iterator[Interrupt]:
         replaced = [one for one in SIGNALS if signal.getsignal(one) is signal.default_int_handler]
 
     def note(number: int, frame: FrameType | None) -> None:
-        if interrupt.pressed:
+        if interrupt.pressed and not interrupt.keeping:
             signal.default_int_handler(number, frame)
         interrupt.pressed = True
 

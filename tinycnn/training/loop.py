@@ -94,6 +94,7 @@ def _train_epoch(run: "Run", progress: Progress, interrupt: Interrupt) -> None:
         run.train(batch)
         progress.advance(len(batch.y), run.end_batch())
         if interrupt.pressed:
+            interrupt.keeping = True
             run.callbacks.interrupted()
         interrupt.check()
         if run.model.stop_training:

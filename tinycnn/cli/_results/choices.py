@@ -30,7 +30,7 @@ def blocks(found: Sequence[Record]) -> list[Block]:
             f"These networks were trained without the last {' or '.join(held_out)} training images and tested on "
             "those. The table gives the mean accuracy of the last epoch in %, with the lowest and the highest run in "
             "brackets; what the recipes use is in bold. The seeds differ from those of the results. "
-            "`python benchmarks/choices.py` repeats the comparison."
+            "`python benchmarks/choices.py --folder again` repeats the comparison."
         ),
         Table(
             ["Network", "Open in the document", "Tried", "Epochs", "Runs", "Accuracy on held-out images"],

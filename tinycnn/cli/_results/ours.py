@@ -69,11 +69,12 @@ def blocks(found: Records, compared: Sequence[Record] = ()) -> list[Block]:
         Heading(1, TITLE),
         Text(
             "Three of the five documents are about doing more with fewer parameters. These are networks of our own, "
-            "which go on from there. Their settings are chosen on images held out of the training set, by the records "
-            "on this page; `golf_8k` and `golf_5k` are `golf_10k` with fewer filters. Then each network is trained on "
-            "the whole training set with seeds that were not used for choosing, and the test set is used once, for the "
-            "figures here. The time of a run is the median of its epochs, times their number, because runs may go on "
-            "beside other work."
+            "which go on from there. What was compared for them, on images held out of the training set, is on this "
+            "page; learning rates, numbers of epochs and of filters were set beforehand where no table has them. "
+            "`golf_8k` and `golf_5k` are `golf_10k` with other numbers of filters. Then each network is trained on the "
+            "whole training set with seeds that were not used for choosing, and the test set gives the figures here. "
+            "Of several runs, a figure is the mean, with the lowest and the highest in brackets. The time of a run is "
+            "the median of its epochs, times their number, because runs may go on beside other work."
         ),
         Heading(2, "Parameter golf on MNIST"),
         *_golf(found, own),
@@ -132,8 +133,8 @@ def _golf(found: Records, own: Records) -> list[Block]:
     ]
     if there:
         caption = (
-            "Parameters and test accuracy of all networks for MNIST, mean last epoch; filled: ours, hollow: those of "
-            "the documents."
+            "Parameters, and how many test images are wrong, of all networks for MNIST, mean last epoch; filled: ours, "
+            "hollow: those of the documents."
         )
         shown.append(Picture("golf", caption, functools.partial(_figure, small)))
     shown += [
@@ -194,8 +195,7 @@ def _road(tried: Sequence[Record]) -> list[Block]:
     shown: list[Block] = [
         Text(
             "The first row of a table is what the search began with, the others say what was changed. All were "
-            "trained without the last training images and tested on these, with seeds that the results do not have. "
-            "`python benchmarks/choices.py NAME` repeats a table."
+            "trained without the last training images and tested on these, with seeds that the results do not have."
         )
     ]
     for record in tried:
@@ -207,6 +207,7 @@ def _road(tried: Sequence[Record]) -> list[Block]:
         ]
         about = f"`{record['name']}`, {record['epochs']} epochs, {record['held_out']:,} images held out"
         shown.append(Table([about, "Runs", "Accuracy in %, last epoch", "Points against the first row"], rows))
+        shown.append(Text(f"`{record['command']} --folder again` repeats this table."))
         shown += map(Text, models.recipe(record["name"]).chosen)
     return shown
 

@@ -39,7 +39,7 @@ def count(runs: Runs, recipe: Recipe) -> str:
 
 
 def time(runs: Runs) -> str:
-    """Return the mean time of a run, and its speed."""
+    """Return the mean time of the runs, and their speed."""
     return time_of(list(map(records.seconds, runs)), [record["images_per_second"] for record in runs])
 
 
@@ -51,10 +51,10 @@ def threads(runs: Runs) -> str:
 
 
 def time_of(seconds: Sequence[float], speeds: Sequence[float]) -> str:
-    """Return the mean of times in words, and the mean speed."""
+    """Return the mean of times in words, and the speed that all the runs have together."""
     if not seconds:
         return ""
     minutes, rest = divmod(round(fmean(seconds)), 60)
     hours, minutes = divmod(minutes, 60)
     length = f"{hours} h {minutes:02d} min" if hours else f"{minutes} min {rest:02d} s" if minutes else f"{rest} s"
-    return f"{length}, {fmean(speeds):,.0f} images/s"
+    return f"{length}, {fmean(speeds, weights=seconds):,.0f} images/s"
