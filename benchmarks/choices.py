@@ -163,9 +163,9 @@ def _normed(*filters: int) -> list[Layer]:
     return [layer for count in filters for layer in normed(count)]
 
 
-def _shortened(**changes: Any) -> Answer:
+def _shortened(make_layers: Callable[[], list[Layer]] | None = None, **changes: Any) -> Answer:
     """Return the recipe of ``cifar10_fast`` or ``fashion_fast`` in ten epochs, with one change or none."""
-    return Answer({"epochs": 10, "schedule": OneCycle(0.005, 11, 0.25), **changes})
+    return Answer({"epochs": 10, "schedule": OneCycle(0.005, 11, 0.25), **changes}, make_layers)
 
 
 _ADAM: dict[str, Any] = {"optimizer": "Adam", "optimizer_config": {"learning_rate": 0.001}}
@@ -239,11 +239,11 @@ QUESTIONS = {
         "In ten epochs",
         1,
         {
-            "Adam": _shortened(**_ADAM, augment=_WITH_SQUARE),
-            "Adam, and weights that decay": _shortened(**_DECAY, augment=_WITH_SQUARE),
-            "Adam, no square cut out": _shortened(**_ADAM, augment=Augmentation(shift=0.08, flip=True)),
+            "Adam": _shortened(_dropping(0.1), **_ADAM, augment=_WITH_SQUARE),
+            "Adam, and weights that decay": _shortened(_dropping(0.1), **_DECAY, augment=_WITH_SQUARE),
+            "Adam, no square cut out": _shortened(_dropping(0.1), **_ADAM, augment=Augmentation(shift=0.08, flip=True)),
             "Adam, images mirrored, not shifted, no square cut out": _shortened(
-                **_ADAM, augment=Augmentation(flip=True)
+                _dropping(0.1), **_ADAM, augment=Augmentation(flip=True)
             ),
         },
         held_out=10_000,

@@ -2,6 +2,8 @@
 
 from typing import Any, Protocol
 
+import numpy as np
+
 from ..kernels import aligned
 from .checks import array, boolean, items
 from .messages import shown
@@ -26,7 +28,7 @@ class Parameter:
     Attributes
     ----------
     value : array
-        The weights; the optimizer updates them in place.
+        The weights; the optimizer updates them in place. Another array of the same shape may take its place.
     grad : array
         The gradient of the loss with respect to ``value``; each backward pass overwrites it.
     trainable : bool
@@ -35,11 +37,40 @@ class Parameter:
         Its penalty on the value is part of the loss while the parameter is trainable.
     """
 
-    def __init__(self, value: Array, trainable: bool = True, regularizer: Penalty | None = None) -> None:
-        self.value = value
-        self.grad = aligned.zeros_like(value)
+    def __init__(
+        self,
+        value: Array,
+        trainable: bool = True,
+        regularizer: Penalty | None = None,
+        *,
+        grad: Array | None = None,
+    ) -> None:
+        self._value = value
+        self._grad = aligned.zeros_like(value) if grad is None else grad
         self.trainable = trainable
         self.regularizer = regularizer
+
+    @property
+    def value(self) -> Array:
+        """The weights."""
+        return self._value
+
+    @value.setter
+    def value(self, value: Array) -> None:
+        shape = getattr(value, "shape", None)
+        if shape != self._value.shape:
+            got = shown(value) if shape is None else f"shape {shape}"
+            raise ValueError(f"value of a parameter: expected an array of shape {self._value.shape}; got {got}")
+        self._value = _in_c_order(value)
+
+    @property
+    def grad(self) -> Array:
+        """The gradient of the loss with respect to the weights."""
+        return self._grad
+
+    @grad.setter
+    def grad(self, grad: Array) -> None:
+        self._grad = _in_c_order(grad)
 
     @property
     def trainable(self) -> bool:
@@ -63,12 +94,12 @@ class Parameter:
 
     def __getstate__(self) -> dict[str, Any]:
         """Return what a copy holds: everything but the gradient, which the next backward writes anew."""
-        return {name: value for name, value in self.__dict__.items() if name != "grad"}
+        return {name: value for name, value in self.__dict__.items() if name != "_grad"}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
-        self.value = aligned.moved_back(self.value)
-        self.grad = aligned.zeros_like(self.value)
+        self._value = aligned.moved_back(self._value)
+        self._grad = aligned.zeros_like(self._value)
 
     def penalty(self) -> float:
         """Return what the regularizer adds to the loss."""
@@ -81,6 +112,13 @@ class Parameter:
 
     def __repr__(self) -> str:
         return f"Parameter(shape={self.value.shape}, dtype={self.value.dtype}, trainable={self.trainable})"
+
+
+def _in_c_order(array: Array) -> Array:
+    """Return an array whose rows lie one after another: layers look at weights in other shapes, as views."""
+    if isinstance(array, np.ndarray) and not array.flags.c_contiguous:
+        return aligned.copy(array)
+    return array
 
 
 def overwrite(targets: dict[str, Array], weights: Any, owner: str) -> None:
@@ -98,7 +136,7 @@ def overwrite(targets: dict[str, Array], weights: Any, owner: str) -> None:
     Raises
     ------
     ValueError
-        If the number of arrays or a shape differs; nothing has been changed then.
+        If the number of arrays or a shape differs, or a number is too large; nothing has been changed then.
     """
     given = items(weights, "weights", "arrays")
     if len(given) != len(targets):
@@ -107,5 +145,9 @@ def overwrite(targets: dict[str, Array], weights: Any, owner: str) -> None:
     for (key, target), values in zip(targets.items(), arrays, strict=True):
         if values.shape != target.shape:
             raise ValueError(f"weights, {key}: expected shape {target.shape}, got {values.shape}")
+        if values.dtype.kind == "f" and values.itemsize > target.itemsize:
+            largest = np.abs(values, where=np.isfinite(values), out=np.zeros_like(values)).max(initial=0)
+            if largest > np.finfo(target.dtype).max:
+                raise ValueError(f"weights, {key}: {largest:g} is too large for {target.dtype}")
     for target, values in zip(targets.values(), arrays, strict=True):
         target[...] = values

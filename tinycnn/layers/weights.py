@@ -197,6 +197,4 @@ class Weights:
 
 def sketched_parameter(value: Array, regularizer: regularizers.Regularizer | None) -> Parameter:
     """Return a parameter whose value and gradient take no memory."""
-    parameter = Parameter(np.zeros(1, np.float32), regularizer=regularizer)
-    parameter.value = parameter.grad = value
-    return parameter
+    return Parameter(value, regularizer=regularizer, grad=value)

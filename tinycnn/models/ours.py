@@ -108,7 +108,7 @@ def golf_5k() -> list[Layer]:
 )
 def cifar10_fast() -> list[Layer]:
     """Six convolutions on three sizes, without a wide dense layer: most arithmetic is in Winograd's convolutions."""
-    return [*_stage(32, 64), *_stage(128, 128), *_stage(256, 256), *averaged()]
+    return [*_stage(32, 64, 0.1), *_stage(128, 128, 0.1), *_stage(256, 256, 0.1), *averaged()]
 
 
 @FAMILY.network(
@@ -118,18 +118,23 @@ def cifar10_fast() -> list[Layer]:
     batch_size=128,
     epochs=28,
     schedule=OneCycle(0.005, 30, 0.25),
-    augment=Augmentation(flip=True),
+    augment=Augmentation(flip=True, shift=0.04, cutout=0.25),
+    optimizer="AdamW",
+    optimizer_config={"learning_rate": 0.001, "weight_decay": 0.05},
     runs=1,
     chosen=(
-        "Optimizer and augmentation: Adam, images mirrored, not shifted, no square cut out. It has fewer epochs than "
-        "the 34 that it had when this was compared, so that slower machines end within half an hour, too.",
+        "Optimizer, augmentation and dropout: a square cut out, shifted by a pixel, dropout of a quarter, weights that "
+        "decay.",
+        "In ten epochs, 'Adam, images mirrored, not shifted, no square cut out' was best. A first training with that had "
+        "less on the test set than fashion_improved, and nearly all of the training images right; so the settings were "
+        "compared again in all epochs, and the figures are those of the second training.",
     ),
 )
 def fashion_fast() -> list[Layer]:
     """fashion_improved without its dense layer, whose parameters go into wider convolutions."""
-    return [*_stage(32, 48), *_stage(80, 96), *_stage(128, 144), *averaged()]
+    return [*_stage(32, 48, 0.25), *_stage(80, 96, 0.25), *_stage(128, 144, 0.25), *averaged()]
 
 
-def _stage(first: int, second: int) -> list[Layer]:
+def _stage(first: int, second: int, rate: float) -> list[Layer]:
     """Return two convolutions that keep the size, a pooling, and dropout."""
-    return [*normed(first, "same"), *normed(second, "same"), pool(2), Dropout(0.1)]
+    return [*normed(first, "same"), *normed(second, "same"), pool(2), Dropout(rate)]

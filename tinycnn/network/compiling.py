@@ -17,7 +17,6 @@ from ..layers.base import Layer
 from ..metrics import by_name as metrics_by_name
 from .final_activation import check_end, training_chain
 from .plan import fused
-from .stage import METHODS
 
 #: The most bytes of memory that a model keeps between two predictions.
 IDLE_BYTES = 256 << 20
@@ -184,7 +183,9 @@ def _parts(layers: Iterable[Layer]) -> list[Any]:
     parts: list[Any] = []
     for layer in layers:  # a plain loop, because this is asked before every prediction
         attributes = vars(layer)
-        parts += layer, attributes.get("activation"), attributes.get("algorithm"), *map(attributes.get, METHODS)
+        parts += layer, attributes.get("algorithm"), *filter(callable, attributes.values())
+        if (activation := attributes.get("activation")) is not None:
+            parts += activation, *filter(callable, vars(activation).values())
     return parts
 
 

@@ -242,6 +242,6 @@ def lane_layer(layer: Any) -> LaneStep | None:
     kind = STEPS.get(type(layer))
     if kind is None or not is_plain(layer, type(layer)) or len(layer.built_output_shape) != 3:
         return None
-    if kind is LaneActivation and type(layer.activation) not in LaneActivation.functions:
+    if kind is LaneActivation and not is_plain(layer.activation, *LaneActivation.functions):
         return None
     return kind(layer)

@@ -53,7 +53,7 @@ def parts_of(step: Any) -> list[Any]:
 def _conv_stage(ahead: list[Any], training: bool) -> ConvStage | None:
     """Return the stage that begins with the first of the layers ahead, or None if it cannot be part of one."""
     conv, *after = ahead
-    if not is_plain(conv, Conv2D) or type(conv.activation) not in (ReLU, Linear) or conv.algorithm == "im2col":
+    if not is_plain(conv, Conv2D) or not is_plain(conv.activation, ReLU, Linear) or conv.algorithm == "im2col":
         return None
     norm = after.pop(0) if after and is_plain(after[0], BatchNormalization) and not training else None
     pool = after.pop(0) if after and is_plain(after[0], MaxPooling2D) else None

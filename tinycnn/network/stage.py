@@ -10,13 +10,11 @@ from ..kernels.geometry import Window, argmax_dtype
 from ..layers import BatchNormalization, Conv2D, MaxPooling2D
 from ..layers.conv import weight_gradients
 
-#: The methods by which layers run.
-METHODS = ("forward", "backward", "backward_parameters")
 
-
-def is_plain(layer: Any, kind: type) -> bool:
-    """Return whether a layer is of exactly this type, and runs by the methods of its class."""
-    return type(layer) is kind and not any(name in vars(layer) for name in METHODS)
+def is_plain(part: Any, *kinds: type) -> bool:
+    """Return whether a layer or an activation is of exactly one of these types, and has the methods of its class."""
+    kind = type(part)
+    return kind in kinds and not any(callable(getattr(kind, name, None)) for name in vars(part))
 
 
 class StageCache(NamedTuple):

@@ -96,7 +96,7 @@ def one_image(model: Sequential, image: Any) -> Array:
     if array.shape != (1, *shape):
         raise ValueError(f"image must be one image of shape {shape}; got shape {array.shape}")
     try:
-        return check_images(array, shape, name="image").astype(model.dtype)
+        return check_images(array, shape, name="image", dtype=model.dtype).astype(model.dtype)
     except TypeError as error:
         raise ValueError(str(error)) from error
 

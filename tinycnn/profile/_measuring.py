@@ -174,9 +174,9 @@ def _measure(
     for number in range(WARM_UP + repeats):
         clock.readings = []
         iterations = model.optimizer.iterations
-        now = Now(iterations, iterations + 1, 0.0, model, batch, RunningMeans(model))
+        now = Now(iterations, iterations + 1, model, batch, RunningMeans(model))
         if program is not None:
-            program.run(now._replace(learning_rate=model.optimizer.learning_rate))
+            program.run(now)
         elif recording and number == WARM_UP - 1:  # all memory has been made
             program, _, _ = recorded.recorded_step(train_step, model, plan, now, ws, clock.in_program)
             program = None if program.refusal else program

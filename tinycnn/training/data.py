@@ -30,7 +30,13 @@ class Samples(NamedTuple):
 
 
 def check_images(
-    x: Any, input_shape: Shape, *, check_finite: bool = _ALWAYS, scaled: bool = False, name: str = "x"
+    x: Any,
+    input_shape: Shape,
+    *,
+    check_finite: bool = _ALWAYS,
+    scaled: bool = False,
+    name: str = "x",
+    dtype: str = "float32",
 ) -> Array:
     """Return x as an array of numbers (N, \\*input_shape), in its own dtype; batches are converted one by one.
 
@@ -46,13 +52,16 @@ def check_images(
         Whether the model scales images itself, so that pixels up to 255 are right.
     name : str
         What errors call x.
+    dtype : str
+        What the batches are converted to.
 
     Raises
     ------
     TypeError
         If x does not hold numbers.
     ValueError
-        If x has another shape, or holds NaN or infinity (unless ``check_finite`` is False).
+        If x has another shape, or holds NaN, infinity or a number too large for ``dtype`` (unless ``check_finite`` is
+        False).
 
     Warns
     -----
@@ -66,10 +75,11 @@ def check_images(
     if array.shape[1:] != input_shape or array.ndim == 0:
         wanted = ", ".join(map(str, input_shape))
         raise ValueError(f"{name}: expected shape (N, {wanted}), got {array.shape}{cure(array.shape, input_shape)}")
-    if array.dtype.kind == "f" and check_finite and not _all_finite(array):
-        where = tuple(int(i) for i in np.argwhere(~np.isfinite(array))[0])
+    if array.dtype.kind == "f" and check_finite and not _all_finite(array, dtype):
+        where = tuple(int(i) for i in np.argwhere(~_finite(array, dtype))[0])
+        why = f", which is too large for {dtype}" if np.isfinite(array[where]) else ""
         hint = "" if check_finite is _ALWAYS else "; pass check_finite=False to let it through"
-        raise ValueError(f"{name} holds {array[where]} at index {where}{hint}")
+        raise ValueError(f"{name} holds {array[where]} at index {where}{why}{hint}")
     found = None if scaled or not array.size else _unscaled(array)
     if found is not None:
         warnings.warn(
@@ -90,16 +100,24 @@ def _unscaled(array: Array) -> str | None:
     return None
 
 
-def _all_finite(array: Array) -> bool:
-    """Return whether all numbers are finite, working in blocks so that no boolean array as long as the data is made."""
-    return all(np.isfinite(array[i : i + 1024]).all() for i in range(0, len(array), 1024))
+def _finite(array: Array, dtype: str) -> Array:
+    """Return for each number whether it will be finite when it is converted to a dtype."""
+    if array.itemsize <= np.dtype(dtype).itemsize:
+        return np.isfinite(array)
+    with np.errstate(over="ignore"):
+        return np.isfinite(array.astype(dtype))
+
+
+def _all_finite(array: Array, dtype: str) -> bool:
+    """Return whether all numbers are finite, working in blocks so that no array as long as the data is made."""
+    return all(_finite(array[i : i + 1024], dtype).all() for i in range(0, len(array), 1024))
 
 
 def images_for(model: Network, x: Any, check_finite: bool = _ALWAYS, name: str = "x") -> Array:
     """Return x as :func:`check_images` does for a model; one with ``Rescaling`` before its weights scales images."""
     before = itertools.takewhile(lambda layer: not layer.params, model.layers)
     scaled = any(isinstance(layer, Rescaling) for layer in before)
-    return check_images(x, model.input_shape, check_finite=check_finite, scaled=scaled, name=name)
+    return check_images(x, model.input_shape, check_finite=check_finite, scaled=scaled, name=name, dtype=model.dtype)
 
 
 def checked_data(model: Network, x: Any, y: Any, check_finite: bool = _ALWAYS, what: str = "") -> tuple[Array, Array]:

@@ -15,6 +15,7 @@ from . import device_memory, recorded
 from .batches import Batch, SampleSource, block_size, images_of, take
 from .callback import Logs
 from .data import check_class_weight, checked_data, images_for, sample_weights
+from .interrupt import deferred_interrupt
 from .running_means import RunningMeans
 from .sequences import BatchSamples, are_batches, refuse_targets_of_batches
 from .step import train_step
@@ -34,10 +35,12 @@ def train_on_batch(model: Network, x: Any, y: Any, sample_weight: Any, class_wei
     means, plan = RunningMeans(model), model.plan
     with one_blas_thread(), model.lent_workspace() as ws:
         batch = Batch(take(x, slice(None), ws, model.dtype, model.backend), y, weight)
-        if recorded.can_record(model):
-            recorded.take_step(train_step, model, plan, batch, means, ws)
-        else:
-            train_step(model, plan, batch, means, ws)
+        with deferred_interrupt() as interrupt:
+            if recorded.can_record(model):
+                recorded.take_step(train_step, model, plan, batch, means, ws)
+            else:
+                train_step(model, plan, batch, means, ws)
+        interrupt.check()
     return means.results()
 
 

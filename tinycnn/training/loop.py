@@ -225,6 +225,8 @@ class Run:
     def train(self, batch: Batch) -> None:
         """Take one step on a batch, after augmentation has changed it."""
         self.callbacks.on_train_batch_begin(self.batch)
+        if self._may_change:
+            self._choose_chains()
         model, augment = self.model, self.settings.augment
         step, backend = model.optimizer.iterations, model.backend
         if augment is not None and self.together is None:
@@ -265,8 +267,6 @@ class Run:
         self.callbacks.on_train_batch_end(self.batch - 1, self._logs)
         if self.together is not None:
             self.together.share_after_batch(self)
-        if self._may_change:
-            self._choose_chains()
         return self._logs
 
     def logs(self) -> Logs:
@@ -284,6 +284,8 @@ class Run:
         """Evaluate, tell the callbacks, and return the logs; callbacks that save find the next epoch under way."""
         logs = self.logs()
         if self._validation_source is not None:
+            if self._may_change:
+                self._choose_chains()
             weight = self.validation.weight if isinstance(self.validation, Samples) else None
             what = self._evaluation_chain, self._validation_source, weight, self.ws
             if self.together is None:

@@ -18,9 +18,12 @@ import numpy as np
 
 from .. import losses
 from ..core.types import Array, Shape
+from ..core.version import is_ours
 from ..core.workspace import Workspace
 from ..kernels import aligned
+from ..losses.targets import check_labels
 from ..network.network import Network
+from ..network.stage import is_plain
 from . import step as steps
 from .batches import Batch
 from .running_means import RunningMeans
@@ -87,7 +90,7 @@ def take_step(
     optimizer = model.optimizer
     key = "step", batch.weight is not None, batch.x.shape, batch.y.shape, lanes(model)
     known = _known(ws, key)
-    now = Now(optimizer.iterations, optimizer.iterations + 1, model=model, batch=batch, means=means)
+    now = Now(optimizer.iterations, optimizer.iterations + 1, model, batch, means)
     if known is None:
         train_step(model, chain, batch, means, ws)  # it makes the memory, which the next one finds
         ws.recorded[key] = _Recording()
@@ -97,11 +100,9 @@ def take_step(
         train_step(model, chain, batch, means, ws)
     else:
         known.given.fill(model, batch)
-        if not is_one_kernel(optimizer):  # then its step is a call of Python, which asks for the rate and counts
-            known.program.run(now)
-            return
-        known.program.run(now._replace(learning_rate=optimizer.learning_rate))
-        optimizer.iterations += 1
+        known.program.run(now)
+        if is_one_kernel(optimizer):  # else its step is a call of Python, which counts
+            optimizer.iterations += 1
 
 
 def infer(model: Network, chain: list[Any], x: Array, ws: Workspace) -> Array:
@@ -145,9 +146,11 @@ def _record_step(
     train_step: Callable[..., None], model: Network, chain: list[Any], now: Now, ws: Workspace, key: Hashable
 ) -> None:
     """Take a step and record it."""
-    program, given, parts = recorded_step(train_step, model, chain, now, ws)
+    watch = _Watch()
+    program, given, parts = recorded_step(train_step, model, chain, now, ws, watch=watch)
     usable = program.refusal is None
-    ws.recorded[key] = _Recording(_State(model, chain, parts, True), program if usable else None, given)
+    watch.state = _State(model, chain, parts, True)
+    ws.recorded[key] = _Recording(watch.state, program if usable else None, given)
 
 
 def recorded_step(
@@ -157,6 +160,7 @@ def recorded_step(
     now: Now,
     ws: Workspace,
     around: Callable[[Any, int, Any], Any] | None = None,
+    watch: "_Watch | None" = None,
 ) -> tuple[Any, Any, list[Any]]:
     """Take a step and record it.
 
@@ -168,6 +172,8 @@ def recorded_step(
         What is different in this step.
     around : callable, optional
         ``around(part, index, program)`` returns what is recorded in place of a part of the chain.
+    watch : _Watch, optional
+        What is asked in each run that calls layers or a loss in Python, before weights are changed.
 
     Returns
     -------
@@ -181,6 +187,10 @@ def recorded_step(
     means: Any = MeansInPython(program)
     parts: list[Any] = [part_or_stand_in(part, program) for part in chain]
     wrapped = parts if around is None else [around(part, index, program) for index, part in enumerate(parts)]
+    in_python: list[Any] = [part.layer for part in parts if isinstance(part, LayerInPython)]
+    in_python += [] if is_in_kernels(model.chain_loss) else [model.loss]
+    if watch is not None and not all(is_ours(type(one)) and is_plain(one, type(one)) for one in in_python):
+        stand_in.check = lambda: watch.check(model, chain)
     with program.recording(now):
         train_step(stand_in, wrapped, given, means, ws)
     return program, given, parts
@@ -247,6 +257,21 @@ class _State:
         return state
 
 
+class _Watch:
+    """Sees that what runs in Python within a step has changed nothing that the kernels behind it have by heart."""
+
+    state: _State | None = None
+
+    def check(self, model: Network, chain: list[Any]) -> None:
+        """Raise a RuntimeError if it has, before weights are changed."""
+        if self.state is not None and not self.state.holds(model, chain):
+            raise RuntimeError(
+                "while a step of training ran, a layer or the loss changed an attribute or an array of another layer, "
+                "which the steps behind it, being recorded, do not see; change it in a callback between two batches, "
+                "or train with fit(fuse=False), which goes layer by layer"
+            )
+
+
 class _Given:
     """The memory in which a recording finds its batch; it stands for a :class:`Batch`."""
 
@@ -256,6 +281,7 @@ class _Given:
         labels = isinstance(model.chain_loss, losses.SparseCategoricalCrossentropy)
         self.x, self.y, self.weight = _steady(batch.x, ws), batch.y, batch.weight
         self.targets, self._shares = None, batch.shares(model)
+        self._classes = model.output_shape[-1] if labels else 0
         if is_in_kernels(model.chain_loss):  # a loss that runs in Python is given the batch's own targets
             self.targets = aligned.empty(batch.y.shape, np.int64 if labels else model.dtype)
             np.copyto(self.targets, batch.y, casting="unsafe")
@@ -265,6 +291,8 @@ class _Given:
         if batch.x is not self.x:
             np.copyto(self.x, batch.x)
         if self.targets is not None:
+            if self._classes and not 0 <= batch.y.min() <= batch.y.max() < self._classes:
+                check_labels(batch.y, len(batch.y), self._classes)  # it raises; a callback has changed them
             np.copyto(self.targets, batch.y, casting="unsafe")
         if batch.weight is not None:
             np.copyto(self._shares, batch.shares(model))

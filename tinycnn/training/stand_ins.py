@@ -18,14 +18,14 @@ from ..kernels import aligned
 from ..layers.base import Layer
 from ..network.final_activation import layer_of
 from ..network.network import Network
-from ..network.stage import METHODS, is_plain
+from ..network.stage import is_plain
 from ..optimizers import SGD, Adam
 from .batches import Batch
 from .running_means import RunningMeans
 
 #: The layers that do all of their work in kernels, with what is called; a class whose methods were replaced runs as it
 #: is, and so do subclasses.
-_RECORDED: dict[type[Layer], tuple[Any, ...]] = {
+_LAYERS: dict[type, tuple[Any, ...]] = {
     kind: (kind.forward, kind.backward, kind.backward_parameters)
     for kind in (
         layers.Activation,
@@ -47,6 +47,9 @@ _RECORDED: dict[type[Layer], tuple[Any, ...]] = {
         layers.Softmax,
     )
 }
+_ACTIVATIONS: dict[type, tuple[Any, ...]] = {
+    kind: (kind.forward, kind.backward) for kind in activations.ACTIVATIONS.values()
+}
 
 
 class Now(NamedTuple):
@@ -57,10 +60,14 @@ class Now(NamedTuple):
 
     step: int = 0
     update: int = 0
-    learning_rate: float = 0.0
     model: Network | None = None
     batch: Batch | None = None
     means: RunningMeans | None = None
+
+    @property
+    def learning_rate(self) -> float:
+        """The optimizer's rate, which a loss of the user's own may set within the step."""
+        return 0.0 if self.model is None else float(self.model.optimizer.learning_rate)
 
 
 def is_one_kernel(optimizer: Any) -> bool:
@@ -74,12 +81,12 @@ def part_or_stand_in(part: Any, program: Any) -> Any:
     layer = layer_of(part)
     if not isinstance(layer, Layer):  # a step of the plan, which consists of kernels
         return part
-    kind = type(layer)
-    known = _RECORDED.get(kind) == tuple(getattr(kind, name) for name in METHODS)
-    activation = getattr(layer, "activation", None)
-    ours = activation is None or type(activation) in activations.ACTIVATIONS.values()
-    whole = getattr(layer, "algorithm", None) != "im2col"
-    return part if known and is_plain(layer, kind) and ours and whole else LayerInPython(part, program)
+    kind, activation = type(layer), getattr(layer, "activation", None)
+    known = _LAYERS.get(kind) == (kind.forward, kind.backward, kind.backward_parameters) and is_plain(layer, kind)
+    if activation is not None:
+        kind = type(activation)
+        known &= _ACTIVATIONS.get(kind) == (kind.forward, kind.backward) and is_plain(activation, kind)
+    return part if known and getattr(layer, "algorithm", None) != "im2col" else LayerInPython(part, program)
 
 
 def _kept(memory: Array | None, values: Array) -> Array:
@@ -93,13 +100,16 @@ def _kept(memory: Array | None, values: Array) -> Array:
 class LayerInPython:
     """A part of a chain that runs in Python; results are copied to where the kernels behind it find them.
 
-    It has a workspace of its own, because kernels that are recorded do not take turns in that of the step.
+    It has a workspace of its own, because kernels that are recorded do not take turns in that of the step. If it
+    assigns arrays to its parameters, what they hold is copied to where the kernels find values and gradients.
     """
 
     def __init__(self, part: Any, program: Any) -> None:
         self.layer = layer_of(part)
         self._part, self._program = part, program
         self._memory = SimpleNamespace(ws=Workspace(), y=None, dx=None, cache=None)
+        self._values: dict[str, Array] = {}
+        self._grads: dict[str, Array] = {}
 
     @property
     def params(self) -> dict[str, Parameter]:
@@ -116,6 +126,7 @@ class LayerInPython:
         def run(now: Now) -> None:
             y, memory.cache = part.forward(x, training=training, step=now.step, ws=memory.ws)
             memory.y = _kept(memory.y, y)
+            self._settle()
 
         self._program.call(run)
         return memory.y, None
@@ -126,6 +137,7 @@ class LayerInPython:
 
         def run(now: Now) -> None:
             memory.dx = _kept(memory.dx, part.backward(dy, memory.cache, ws=memory.ws))
+            self._settle()
 
         self._program.call(run)
         dx: Array = memory.dx
@@ -134,7 +146,29 @@ class LayerInPython:
     def backward_parameters(self, dy: Array, cache: Any, *, ws: Workspace | None = None) -> None:
         """Write the parameters' gradients, as :meth:`Layer.backward_parameters` does."""
         part, memory = self._part, self._memory
-        self._program.call(lambda now: part.backward_parameters(dy, memory.cache, ws=memory.ws))
+
+        def run(now: Now) -> None:
+            part.backward_parameters(dy, memory.cache, ws=memory.ws)
+            self._settle()
+
+        self._program.call(run)
+
+    def _settle(self) -> None:
+        """Have the parameters' arrays where they were after the first forward, where kernels behind it find them."""
+        for name, parameter in self._part.params.items():
+            value = self._values.setdefault(name, parameter.value)
+            grad = self._grads.setdefault(name, parameter.grad)
+            if parameter.value is not value:
+                value[...] = parameter.value
+                parameter.value = value
+            if parameter.grad is not grad:
+                if parameter.grad.shape != grad.shape:
+                    raise ValueError(
+                        f"{self.layer.label}: backward must give {name} a gradient of shape {grad.shape}; got shape "
+                        f"{parameter.grad.shape}"
+                    )
+                grad[...] = parameter.grad
+                parameter.grad = grad
 
 
 class LossInPython:
@@ -184,6 +218,8 @@ class ModelInParts:
     def __init__(self, model: Network, program: Any) -> None:
         self.backend, self.dtype, self.parameters = model.backend, model.dtype, model.parameters
         self._program = program
+        #: What is called before weights are changed, if anything in Python may have changed what kernels know.
+        self.check: Any = None
         self.chain_loss: Any = model.chain_loss
         if not is_in_kernels(self.chain_loss):
             self.chain_loss = LossInPython(self.chain_loss, program)
@@ -192,7 +228,9 @@ class ModelInParts:
             self.optimizer = SimpleNamespace(iterations=model.optimizer.iterations, step=self._step_in_python)
 
     def add_penalty_gradients(self) -> None:
-        """Add the gradients of penalties on weights, if there are any."""
+        """Add the gradients of penalties on weights, if there are any; before, see that the step was as recorded."""
+        if self.check is not None:
+            self._program.call(lambda now: self.check())
         if any(parameter.regularizer is not None for parameter in self.parameters().values()):
             self._program.call(lambda now: now.model.add_penalty_gradients())
 
