@@ -125,9 +125,9 @@ def cifar10_fast() -> list[Layer]:
     chosen=(
         "Optimizer, augmentation and dropout: a square cut out, shifted by a pixel, dropout of a quarter, weights that "
         "decay.",
-        "In ten epochs, 'Adam, images mirrored, not shifted, no square cut out' was best. A first training with that had "
-        "less on the test set than fashion_improved, and nearly all of the training images right; so the settings were "
-        "compared again in all epochs, and the figures are those of the second training.",
+        "In ten epochs, 'Adam, images mirrored, not shifted, no square cut out' was best. A first training with that "
+        "had less on the test set than fashion_improved, and nearly all of the training images right; so the settings "
+        "were compared again in all epochs, and the figures are those of the second training.",
     ),
 )
 def fashion_fast() -> list[Layer]:
