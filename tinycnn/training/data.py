@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from .. import losses
 from ..core.checks import array as checked_array
 from ..core.checks import boolean, real, scalar
 from ..core.messages import level_of_caller, shown
@@ -137,7 +138,8 @@ def checked_data(model: Network, x: Any, y: Any, check_finite: bool = _ALWAYS, w
     x = images_for(model, x, check_finite, f"{what}x")
     try:
         with letting_through(not check_finite):
-            return x, model.loss.check_targets(y, len(x), model.output_shape)
+            loss = losses.get(model.loss)  # a generator of batches may have set another one by its name
+            return x, loss.check_targets(y, len(x), model.output_shape)
     except (TypeError, ValueError) as error:
         if not what:
             raise
