@@ -46,7 +46,8 @@ def module(monkeypatch: pytest.MonkeyPatch):
     def load(name: str) -> ModuleType:
         return importlib.import_module(name)
 
-    return load
+    yield load
+    sys.modules.pop("kernels", None)  # the script's name, which is nobody's else
 
 
 def test_a_record_that_cannot_be_written_is_refused_before_the_measurement(

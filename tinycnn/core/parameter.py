@@ -25,6 +25,17 @@ class Penalty(Protocol):
 class Parameter:
     """A trained array and its gradient.
 
+    Parameters
+    ----------
+    value : array
+        The weights.
+    trainable : bool
+        Whether the optimizer is to change them.
+    regularizer : Regularizer, optional
+        What adds a penalty on them to the loss.
+    grad : array, optional
+        Memory for the gradient; by default it gets its own.
+
     Attributes
     ----------
     value : array
