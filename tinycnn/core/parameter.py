@@ -25,17 +25,6 @@ class Penalty(Protocol):
 class Parameter:
     """A trained array and its gradient.
 
-    Parameters
-    ----------
-    value : array
-        The weights.
-    trainable : bool
-        Whether the optimizer is to change them.
-    regularizer : Regularizer, optional
-        What adds a penalty on them to the loss.
-    grad : array, optional
-        Memory for the gradient; by default it gets its own.
-
     Attributes
     ----------
     value : array
@@ -48,40 +37,22 @@ class Parameter:
         Its penalty on the value is part of the loss while the parameter is trainable.
     """
 
-    def __init__(
-        self,
-        value: Array,
-        trainable: bool = True,
-        regularizer: Penalty | None = None,
-        *,
-        grad: Array | None = None,
-    ) -> None:
-        self._value = value
-        self._grad = aligned.zeros_like(value) if grad is None else grad
+    value: Array
+    grad: Array
+
+    def __init__(self, value: Array, trainable: bool = True, regularizer: Penalty | None = None) -> None:
+        vars(self).update(value=value, grad=aligned.zeros_like(value))
         self.trainable = trainable
         self.regularizer = regularizer
 
-    @property
-    def value(self) -> Array:
-        """The weights."""
-        return self._value
-
-    @value.setter
-    def value(self, value: Array) -> None:
-        shape = getattr(value, "shape", None)
-        if shape != self._value.shape:
-            got = shown(value) if shape is None else f"shape {shape}"
-            raise ValueError(f"value of a parameter: expected an array of shape {self._value.shape}; got {got}")
-        self._value = _in_c_order(value)
-
-    @property
-    def grad(self) -> Array:
-        """The gradient of the loss with respect to the weights."""
-        return self._grad
-
-    @grad.setter
-    def grad(self, grad: Array) -> None:
-        self._grad = _in_c_order(grad)
+    def __setattr__(self, name: str, value: Any) -> None:
+        """Look at arrays that take the place of others; to read them stays as fast as any attribute."""
+        if name == "value" and getattr(value, "shape", None) != self.value.shape:
+            got = f"shape {value.shape}" if hasattr(value, "shape") else shown(value)
+            raise ValueError(f"value of a parameter: expected an array of shape {self.value.shape}; got {got}")
+        if name in ("value", "grad") and isinstance(value, np.ndarray) and not value.flags.c_contiguous:
+            value = aligned.copy(value)  # layers look at weights in other shapes, as views
+        super().__setattr__(name, value)
 
     @property
     def trainable(self) -> bool:
@@ -105,12 +76,12 @@ class Parameter:
 
     def __getstate__(self) -> dict[str, Any]:
         """Return what a copy holds: everything but the gradient, which the next backward writes anew."""
-        return {name: value for name, value in self.__dict__.items() if name != "_grad"}
+        return {name: value for name, value in self.__dict__.items() if name != "grad"}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
-        self._value = aligned.moved_back(self._value)
-        self._grad = aligned.zeros_like(self._value)
+        self.value = aligned.moved_back(self.value)
+        self.grad = aligned.zeros_like(self.value)
 
     def penalty(self) -> float:
         """Return what the regularizer adds to the loss."""
@@ -123,13 +94,6 @@ class Parameter:
 
     def __repr__(self) -> str:
         return f"Parameter(shape={self.value.shape}, dtype={self.value.dtype}, trainable={self.trainable})"
-
-
-def _in_c_order(array: Array) -> Array:
-    """Return an array whose rows lie one after another: layers look at weights in other shapes, as views."""
-    if isinstance(array, np.ndarray) and not array.flags.c_contiguous:
-        return aligned.copy(array)
-    return array
 
 
 def overwrite(targets: dict[str, Array], weights: Any, owner: str) -> None:

@@ -197,4 +197,6 @@ class Weights:
 
 def sketched_parameter(value: Array, regularizer: regularizers.Regularizer | None) -> Parameter:
     """Return a parameter whose value and gradient take no memory."""
-    return Parameter(value, regularizer=regularizer, grad=value)
+    parameter = Parameter(np.zeros(1, np.float32), regularizer=regularizer)
+    vars(parameter).update(value=value, grad=value)
+    return parameter

@@ -6,7 +6,7 @@ Nothing is written here: the loop tells the callbacks (``Callback.interrupted``)
 
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 
@@ -15,14 +15,20 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 class Interrupt:
-    """A note of whether Ctrl-C was pressed; ``keeping`` is to be set while the state is written."""
+    """A note of whether Ctrl-C was pressed, and whether the state is being kept since."""
 
     pressed = False
     keeping = False
 
-    def check(self) -> None:
-        """Raise KeyboardInterrupt if Ctrl-C was pressed; to be called where nothing is half done."""
+    def check(self, keep: Callable[[], None] | None = None) -> None:
+        """Raise KeyboardInterrupt if Ctrl-C was pressed; to be called where nothing is half done.
+
+        Before that, ``keep()`` is called, which pressing again does not interrupt.
+        """
         if self.pressed:
+            if keep is not None:
+                self.keeping = True
+                keep()
             raise KeyboardInterrupt
 
 

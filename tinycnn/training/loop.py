@@ -93,10 +93,7 @@ def _train_epoch(run: "Run", progress: Progress, interrupt: Interrupt) -> None:
     for batch in () if run.stopped else run.next_batches():
         run.train(batch)
         progress.advance(len(batch.y), run.end_batch())
-        if interrupt.pressed:
-            interrupt.keeping = True
-            run.callbacks.interrupted()
-        interrupt.check()
+        interrupt.check(run.callbacks.interrupted)
         if run.model.stop_training:
             break
     # First the loss, whose error says more than one about the weights that it has spoilt.
@@ -284,8 +281,7 @@ class Run:
         """Evaluate, tell the callbacks, and return the logs; callbacks that save find the next epoch under way."""
         logs = self.logs()
         if self._validation_source is not None:
-            if self._may_change:
-                self._choose_chains()
+            self._choose_chains()
             weight = self.validation.weight if isinstance(self.validation, Samples) else None
             what = self._evaluation_chain, self._validation_source, weight, self.ws
             if self.together is None:
