@@ -48,7 +48,8 @@ def wider(model):
 
 
 def longer(model):
-    model.layers[0].params["bias"].value = np.zeros(5, np.float32)
+    # An array in place of the parameter's own would be refused at once.
+    model.layers[0].params["bias"] = Parameter(np.zeros(5, np.float32))
 
 
 def top_0(model):
