@@ -188,7 +188,7 @@ def recorded_step(
     parts: list[Any] = [part_or_stand_in(part, program) for part in chain]
     wrapped = parts if around is None else [around(part, index, program) for index, part in enumerate(parts)]
     in_python: list[Any] = [part.layer for part in parts if isinstance(part, LayerInPython)]
-    in_python += [] if is_in_kernels(model.chain_loss) else [model.loss]
+    in_python += [] if is_in_kernels(model.chain_loss) else [model.chain_loss]
     if watch is not None and not all(is_ours(type(one)) and is_plain(one, type(one)) for one in in_python):
         stand_in.check = lambda: watch.check(model, chain)
     with program.recording(now):
@@ -281,7 +281,7 @@ class _Given:
         labels = isinstance(model.chain_loss, losses.SparseCategoricalCrossentropy)
         self.x, self.y, self.weight = _steady(batch.x, ws), batch.y, batch.weight
         self.targets, self._shares = None, batch.shares(model)
-        self._classes = model.output_shape[-1] if labels else 0
+        self._classes = model.layers[-1].built_output_shape[-1] if labels else 0
         if is_in_kernels(model.chain_loss):  # a loss that runs in Python is given the batch's own targets
             self.targets = aligned.empty(batch.y.shape, np.int64 if labels else model.dtype)
             np.copyto(self.targets, batch.y, casting="unsafe")
