@@ -184,8 +184,8 @@ def _parts(layers: Iterable[Layer]) -> list[Any]:
     for layer in layers:  # a plain loop, because this is asked before every prediction
         attributes = vars(layer)
         parts += layer, attributes.get("algorithm"), *filter(callable, attributes.values())
-        if (activation := attributes.get("activation")) is not None:
-            parts += activation, *filter(callable, vars(activation).values())
+        if (activation := attributes.get("activation")) is not None:  # perhaps only its name, in a layer of one's own
+            parts += activation, *filter(callable, getattr(activation, "__dict__", {}).values())
     return parts
 
 
