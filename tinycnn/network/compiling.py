@@ -17,6 +17,7 @@ from ..layers.base import Layer
 from ..metrics import by_name as metrics_by_name
 from .final_activation import check_end, training_chain
 from .plan import fused
+from .stage import METHODS
 
 #: The most bytes of memory that a model keeps between two predictions.
 IDLE_BYTES = 256 << 20
@@ -183,9 +184,10 @@ def _parts(layers: Iterable[Layer]) -> list[Any]:
     parts: list[Any] = []
     for layer in layers:  # a plain loop, because this is asked before every prediction
         attributes = vars(layer)
-        parts += layer, attributes.get("algorithm"), *filter(callable, attributes.values())
-        if (activation := attributes.get("activation")) is not None:  # perhaps only its name, in a layer of one's own
-            parts += activation, *filter(callable, getattr(activation, "__dict__", {}).values())
+        activation = attributes.get("activation")
+        parts += layer, activation, attributes.get("algorithm"), *map(attributes.get, METHODS)
+        if held := getattr(activation, "__dict__", None):
+            parts += held.values()
     return parts
 
 

@@ -10,6 +10,12 @@ from ..kernels.geometry import Window, argmax_dtype
 from ..layers import BatchNormalization, Conv2D, MaxPooling2D
 from ..layers.conv import weight_gradients
 
+#: The methods by which layers run.
+METHODS = (
+    *("forward", "backward", "backward_parameters", "step_of_mask"),
+    *("linear_forward", "linear_backward_input", "linear_backward_parameters"),
+)
+
 
 def is_plain(part: Any, *kinds: type) -> bool:
     """Return whether a layer or an activation is of exactly one of these types, and has the methods of its class."""
