@@ -63,6 +63,15 @@ def test_networks_without_an_aim_and_beside_a_document() -> None:
     assert "1 of 3 | " in text
 
 
+def test_what_was_chosen_follows_the_last_table_of_a_network() -> None:
+    about = {"name": "cifar10_fast", "question": "", "held_out": 10_000, "epochs": 2, "command": "python x.py"}
+    records = [about | {"answers": {title: {"100": [0.9]}}} for title in ("first", "second")]
+    text = text_of({}, records)
+    [sentence] = models.recipe("cifar10_fast").chosen
+    assert text.count(sentence) == 1
+    assert text.index("| second |") < text.index(sentence)
+
+
 def test_a_run_beside_other_work_shows_no_limit_of_time() -> None:
     alone = run("cifar10_fast", 0, 0.92)
     text = text_of({"cifar10_fast": [alone | {"threads": 1}]})

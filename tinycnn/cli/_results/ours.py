@@ -198,7 +198,8 @@ def _road(tried: Sequence[Record]) -> list[Block]:
             "trained without the last training images and tested on these, with seeds that the results do not have."
         )
     ]
-    for record in tried:
+    names = [record["name"] for record in tried]
+    for number, record in enumerate(tried, 1):
         last_ones = {title: [curve[-1] for curve in runs.values()] for title, runs in record["answers"].items() if runs}
         first = fmean(next(iter(last_ones.values())))
         rows = [
@@ -208,7 +209,8 @@ def _road(tried: Sequence[Record]) -> list[Block]:
         about = f"`{record['name']}`, {record['epochs']} epochs, {record['held_out']:,} images held out"
         shown.append(Table([about, "Runs", "Accuracy in %, last epoch", "Points against the first row"], rows))
         shown.append(Text(f"`{record['command']} --folder again` repeats this table."))
-        shown += map(Text, models.recipe(record["name"]).chosen)
+        if record["name"] not in names[number:]:  # what was chosen follows the last table of a network
+            shown += map(Text, models.recipe(record["name"]).chosen)
     return shown
 
 
