@@ -91,7 +91,8 @@ def main() -> None:
     parser.add_argument(
         "--seeds", type=whole_number(1), default=15, help="number of runs of each network (default %(default)s)"
     )
-    parser.add_argument("--threads", type=whole_number(1), default=2, help="number of threads (default %(default)s)")
+    most = numba.get_num_threads()
+    parser.add_argument("--threads", type=whole_number(1, most), default=most, help="number of threads (default: all)")
     arguments = parser.parse_args()
     os.environ.setdefault("KERAS_BACKEND", "tensorflow")
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")

@@ -480,7 +480,7 @@ def test_a_speedrun_is_shown_in_seconds_and_times(module) -> None:
 
 
 SCRIPTS = {
-    "beside_keras": ["--seeds 0", "golf_10x"],
+    "beside_keras": ["--seeds 0", "golf_10x", "--threads 1000"],
     "choices": ["golf_10x", "ladder_02 typo", "--threads 0", "--threads 1000"],
     "chunks": ["golf_10x"],
     "compare": ["vanilla typo", "--rounds 0", "--seconds nan", "--seconds 0"],

@@ -28,6 +28,14 @@ def scalar(value: Any) -> Any:
     return value
 
 
+def finite_as(values: Array, dtype: Any) -> Array:
+    """Return for each number whether it is finite once it is converted to a dtype."""
+    if values.itemsize <= np.dtype(dtype).itemsize:
+        return np.isfinite(values)
+    with np.errstate(over="ignore"):
+        return np.isfinite(values.astype(dtype))
+
+
 def choice(value: Any, options: Iterable[str], name: str) -> str:
     """Return one of a few words in lower case; it may be given in upper case."""
     options = tuple(options)

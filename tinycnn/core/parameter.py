@@ -5,7 +5,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from ..kernels import aligned
-from .checks import array, boolean, items
+from .checks import array, boolean, finite_as, items
 from .messages import shown
 from .types import Array
 
@@ -120,9 +120,8 @@ def overwrite(targets: dict[str, Array], weights: Any, owner: str) -> None:
     for (key, target), values in zip(targets.items(), arrays, strict=True):
         if values.shape != target.shape:
             raise ValueError(f"weights, {key}: expected shape {target.shape}, got {values.shape}")
-        if values.dtype.kind == "f" and values.itemsize > target.itemsize:
-            largest = np.abs(values, where=np.isfinite(values), out=np.zeros_like(values)).max(initial=0)
-            if largest > np.finfo(target.dtype).max:
-                raise ValueError(f"weights, {key}: {largest:g} is too large for {target.dtype}")
+        too_large = np.isfinite(values) & ~finite_as(values, target.dtype)
+        if too_large.any():
+            raise ValueError(f"weights, {key}: {values[too_large][0]:g} is too large for {target.dtype}")
     for target, values in zip(targets.values(), arrays, strict=True):
         target[...] = values

@@ -9,11 +9,10 @@ import numpy as np
 
 from .. import losses
 from ..core.checks import array as checked_array
-from ..core.checks import boolean, real, scalar
+from ..core.checks import boolean, finite_as, real, scalar
 from ..core.messages import level_of_caller, shown
 from ..core.types import Array, Shape
 from ..layers import Rescaling
-from ..losses import Loss
 from ..losses.targets import letting_through
 from ..network.network import Network
 from .shapes import cure
@@ -77,7 +76,7 @@ def check_images(
         wanted = ", ".join(map(str, input_shape))
         raise ValueError(f"{name}: expected shape (N, {wanted}), got {array.shape}{cure(array.shape, input_shape)}")
     if array.dtype.kind == "f" and check_finite and not _all_finite(array, dtype):
-        where = tuple(int(i) for i in np.argwhere(~_finite(array, dtype))[0])
+        where = tuple(int(i) for i in np.argwhere(~finite_as(array, dtype))[0])
         why = f", which is too large for {dtype}" if np.isfinite(array[where]) else ""
         hint = "" if check_finite is _ALWAYS else "; pass check_finite=False to let it through"
         raise ValueError(f"{name} holds {array[where]} at index {where}{why}{hint}")
@@ -101,17 +100,9 @@ def _unscaled(array: Array) -> str | None:
     return None
 
 
-def _finite(array: Array, dtype: str) -> Array:
-    """Return for each number whether it will be finite when it is converted to a dtype."""
-    if array.itemsize <= np.dtype(dtype).itemsize:
-        return np.isfinite(array)
-    with np.errstate(over="ignore"):
-        return np.isfinite(array.astype(dtype))
-
-
 def _all_finite(array: Array, dtype: str) -> bool:
     """Return whether all numbers are finite, working in blocks so that no array as long as the data is made."""
-    return all(_finite(array[i : i + 1024], dtype).all() for i in range(0, len(array), 1024))
+    return all(finite_as(array[i : i + 1024], dtype).all() for i in range(0, len(array), 1024))
 
 
 def images_for(model: Network, x: Any, check_finite: bool = _ALWAYS, name: str = "x") -> Array:
@@ -147,7 +138,7 @@ def checked_data(model: Network, x: Any, y: Any, check_finite: bool = _ALWAYS, w
         raise kind(f"{what}{error}") from error
 
 
-def warn_of_unseen_classes(loss: Loss, train: Array, validation: Array, split: bool) -> None:
+def warn_of_unseen_classes(loss: losses.Loss, train: Array, validation: Array, split: bool) -> None:
     """Warn if validation holds a class that training lacks, because such images are hardly ever classified correctly.
 
     Parameters
@@ -233,7 +224,7 @@ def sample_weights(model: Network, given: Any, class_weight: Any, y: Array, name
 
 def check_class_weight(model: Network, class_weight: Any) -> None:
     """Raise unless these are weights of the classes that the targets of a model's loss stand for."""
-    if type(model.loss).classes_of is Loss.classes_of:
+    if type(model.loss).classes_of is losses.Loss.classes_of:
         raise ValueError(
             f"class_weight needs a crossentropy as the loss, because its targets are classes; the loss is "
             f"{model.loss.name}. Leave class_weight out, and give each sample its weight as sample_weight"
