@@ -55,6 +55,7 @@ lint:  ## Check the style and the formatting with ruff.
 
 types:  ## Check the types with mypy, as Linux, Windows and macOS have them.
 	for system in linux win32 darwin; do .venv/bin/mypy --platform $$system || exit; done
+	MYPYPATH=benchmarks .venv/bin/mypy --allow-untyped-defs --check-untyped-defs --ignore-missing-imports benchmarks
 
 docs:  ## Build the website in docs/_build/html, where every warning is an error.
 	.venv/bin/sphinx-build -W --keep-going -b html docs docs/_build/html

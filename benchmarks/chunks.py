@@ -41,7 +41,7 @@ def measure(network: str, rounds: int) -> dict[str, Any]:
     model = job.model
     model.compile("adam", "sparse_categorical_crossentropy")
     batch = Batch(x, model.loss.check_targets(y, len(x), model.output_shape), None)
-    now, ws = Now(0, 1, 0.001, model, batch, RunningMeans(model)), Workspace()
+    now, ws = Now(0, 1, model, batch, RunningMeans(model)), Workspace()
     names: list[str] = []
     launch = parallel.parallel.launch
 

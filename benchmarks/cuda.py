@@ -17,6 +17,7 @@ import statistics
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from datetime import date
 from pathlib import Path
 
@@ -49,11 +50,11 @@ def parity():
 # Networks -------------------------------------------------------------------------------------------------------
 
 
-def ours(job):
+def ours(job: Job):
     """Return a function that trains one batch in tinycnn, and one that waits for the card."""
     from tinycnn.core.workspace import Workspace
     from tinycnn.kernels import cuda
-    from tinycnn.training.batches import ArrayBatches
+    from tinycnn.training.batches import ArrayBatches, Batch
     from tinycnn.training.data import Samples
     from tinycnn.training.running_means import RunningMeans
     from tinycnn.training.step import train_step
@@ -62,15 +63,17 @@ def ours(job):
         tinycnn.set_seed(0)
         model = models.build(job.network)
     model.compile("adam", "sparse_categorical_crossentropy", ["accuracy"])
-    batches = ArrayBatches(model, Samples(*job.data(), None), job.batch_size, True)
-    ws, state = Workspace(model.backend.empty), {"epoch": iter(()), "means": RunningMeans(model)}
+    batches = ArrayBatches(model, Samples(*job.data(), weight=None), job.batch_size, True)
+    ws, means = Workspace(model.backend.empty), RunningMeans(model)
+    epoch: Iterator[Batch] = iter(())
 
     def step():
-        batch = next(state["epoch"], None)
+        nonlocal epoch
+        batch = next(epoch, None)
         if batch is None:
-            state["epoch"] = batches.epoch(ws)
-            batch = next(state["epoch"])
-        train_step(model, model.plan, batch, state["means"], ws)
+            epoch = batches.epoch(ws)
+            batch = next(epoch)
+        train_step(model, model.plan, batch, means, ws)
 
     return step, cuda.synchronize
 
@@ -137,7 +140,7 @@ def network(name, with_torch):
             runners[peer] = step, wait
         except Exception as error:  # A peer that cannot run must not end the measurement of the others.
             missing[peer] = f"{type(error).__name__}: {error}"[:300]
-    rates = {peer: [] for peer in runners}
+    rates: dict[str, list[float]] = {peer: [] for peer in runners}
     for _ in range(TURNS):
         for peer, runner in runners.items():
             rates[peer].append(rate(*runner, job))
@@ -207,10 +210,10 @@ def kernel_rates():
 def training(epochs=10):
     """Train ``cifar10_cnn`` by its recipe for ``epochs`` epochs, and return the history."""
     try:
-        (x, y), (x_test, y_test) = datasets.cifar10.load_data()
+        (pixels, y), (pixels_test, y_test) = datasets.cifar10.load_data()
     except Exception as error:  # There may be no network and no files.
         return {"missing": f"CIFAR-10: {error}"[:300]}
-    x, x_test = (images.astype("float32") / 255 for images in (x, x_test))
+    x, x_test = (images.astype("float32") / 255 for images in (pixels, pixels_test))
     with tinycnn.use_backend("cuda"):
         tinycnn.set_seed(42)
         model = models.build("cifar10_cnn")

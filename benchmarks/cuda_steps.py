@@ -7,8 +7,10 @@ multiplication and addition of the convolution, and none for what is computed an
 """
 
 import argparse
+import functools
 import sys
 import time
+from collections.abc import Callable
 
 import cuda_name  # noqa: F401  (It must be imported before anything that imports numba-cuda.)
 import numpy as np
@@ -48,7 +50,9 @@ def measured(shape, rng):
     geometry = (1, 1), PADS, (1, 1), 1
     expected = reference.conv2d_forward(x[:1], w, None, *geometry)
     on_card, weights, y = cuda.upload(x), cuda.upload(w), cuda.empty((N, H, W, F))
-    ways = {name: (lambda step=step: step.forward(on_card, weights, PADS, y)) for name, step in STEPS.items()}
+    ways: dict[str, Callable[[], object]] = {
+        name: functools.partial(step.forward, on_card, weights, PADS, y) for name, step in STEPS.items()
+    }
     ways["the backend"] = lambda: cuda.conv2d_forward(on_card, weights, None, *geometry, out=y)
     operations = 2 * N * H * W * C * F * WINDOW[0] * WINDOW[1]
     for name, way in ways.items():

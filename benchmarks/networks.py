@@ -81,11 +81,13 @@ def operations(model: tinycnn.Sequential, *, softmax: bool) -> list[Operation]:
 def _of_layer(layer: layers.Layer) -> Iterator[Operation]:
     shape, activation = layer.built_input_shape, getattr(layer, "activation", None)
     if isinstance(layer, layers.Conv2D):
+        assert layer.window is not None
         top, bottom, left, right = pads = layer.window.pads
         if layer.strides != (1, 1) or len({top, bottom, left, right}) > 1:
             raise TypeError(f"{layer!r}: the peers only know convolutions with stride 1 and equal pads on all sides")
         yield Operation("conv", shape, units=layer.filters, size=layer.kernel_size, pads=pads)
     elif isinstance(layer, layers.MaxPooling2D):
+        assert layer.window is not None
         if layer.strides != layer.pool_size or any(layer.window.pads):
             raise TypeError(f"{layer!r}: the peers only know pooling windows that lie side by side, without pads")
         yield Operation("pool", shape, size=layer.pool_size)

@@ -111,7 +111,7 @@ def main() -> None:
         "networks", nargs="*", type=model_name, default=["mnist_cnn", "fashion_improved"], help="documented networks"
     )
     parser.add_argument(
-        "--first-runs", type=whole_number(1), default=3, help="number of runs with empty caches (default 3)"
+        "--first-runs", type=whole_number(0), default=3, help="number of runs with empty caches (default 3)"
     )
     record.add_arguments(parser, rounds=5)
     arguments = parser.parse_args()

@@ -10,7 +10,7 @@ import time
 from collections.abc import Hashable
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import machine
 from peers import PEERS
@@ -21,6 +21,8 @@ WARM_UP = 3
 #: The number of seconds between two turns, in which nobody works. OpenMP's threads go on spinning for up to 0.2 s after
 #: their work (``KMP_BLOCKTIME``), and would slow down the next worker.
 PAUSE = 0.3
+
+Key = TypeVar("Key", bound=Hashable)
 
 
 class PeerError(RuntimeError):
@@ -98,8 +100,8 @@ def in_one_line(reason: str, length: int = 160) -> str:
 
 
 def take_turns(
-    jobs: dict[Hashable, tuple[str, dict[str, Any]]], rounds: int, seconds: float
-) -> tuple[dict[Hashable, list[float]], dict[Hashable, str]]:
+    jobs: dict[Key, tuple[str, dict[str, Any]]], rounds: int, seconds: float
+) -> tuple[dict[Key, list[float]], dict[Key, str]]:
     """Let workers work in turn.
 
     Parameters
@@ -118,10 +120,10 @@ def take_turns(
     missing : dict of key to str
         The reasons why workers have no times.
     """
-    times: dict[Hashable, list[float]] = {}
-    missing: dict[Hashable, str] = {}
-    workers: dict[Hashable, Worker] = {}
-    steps: dict[Hashable, int] = {}
+    times: dict[Key, list[float]] = {}
+    missing: dict[Key, str] = {}
+    workers: dict[Key, Worker] = {}
+    steps: dict[Key, int] = {}
     try:
         for key, (peer, job) in jobs.items():
             try:
@@ -150,7 +152,8 @@ def _steps(worker: Worker, seconds: float) -> int:
     Measuring this also ends the warm-up, in which the processor raises its clock and a library chooses its algorithms.
     """
     worker.seconds(WARM_UP)
-    started, durations = time.perf_counter(), []
+    started = time.perf_counter()
+    durations: list[float] = []
     while not durations or time.perf_counter() - started < seconds / 2:
         durations.append(worker.seconds(1))
     return max(1, round(seconds / statistics.median(durations)))

@@ -32,7 +32,7 @@ class Clock:
         if self._left > 0:
             return
         now = time.perf_counter()
-        answer = {"peak": peak_memory(), "baseline": self._baseline}
+        answer: dict[str, float] = {"peak": peak_memory(), "baseline": self._baseline}
         if self._started is not None:
             answer["seconds"] = now - self._started
         print(json.dumps(answer), file=self._answers, flush=True)

@@ -4,6 +4,7 @@ It uses the fused Adam, which is the fastest of the three implementations in PyT
 """
 
 from itertools import cycle
+from typing import Any
 
 
 def run(job, tick, *, channels_last=False, compiled=False, everyday=False):
@@ -17,7 +18,8 @@ def run(job, tick, *, channels_last=False, compiled=False, everyday=False):
     torch.set_num_interop_threads(job.threads)
     torch.manual_seed(0)
     layout = torch.channels_last if channels_last else torch.contiguous_format
-    model = torch.nn.Sequential(*map(layer_of, job.operations)).to(memory_format=layout)
+    model: Any = torch.nn.Sequential(*map(layer_of, job.operations))
+    model = model.to(memory_format=layout)
     job.check_parameters(sum(p.numel() for p in model.parameters()))
     if channels_last:
         x, y = job.data()

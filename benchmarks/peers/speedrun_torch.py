@@ -27,6 +27,7 @@ def main(path, seed):
     for module in model:
         if isinstance(module, torch.nn.Conv2d | torch.nn.Linear):  # as in Keras and tinycnn
             torch.nn.init.xavier_uniform_(module.weight)
+            assert module.bias is not None
             torch.nn.init.zeros_(module.bias)
     optimizer = torch.optim.Adam(model.parameters(), eps=1e-7, fused=True)
     loss_function = torch.nn.CrossEntropyLoss()

@@ -168,7 +168,7 @@ def main() -> None:
     if args.picture:
         args.picture.write_text(picture(found, caption()), "utf-8")
     if args.json:
-        record = {"date": datetime.date.today().isoformat(), "machine": machine()}
+        record: dict[str, Any] = {"date": datetime.date.today().isoformat(), "machine": machine()}
         record |= {"command": " ".join(["python", *sys.argv]), "microseconds": found}
         args.json.write_text(json.dumps(record, indent=2) + "\n", "utf-8")
 
