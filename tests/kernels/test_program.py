@@ -155,12 +155,38 @@ def test_each_chunk_is_taken_once_by_a_worker_that_has_memory(chunks, lanes):
         note_worker.launch(chunks, workers, counts, elements=10**6)
     (part,) = program._parts
     part._rows[:, machine.WORKERS] = lanes, 1, max(1, lanes - 1)
-    part._lanes = lanes
+    part.share(lanes)
     for _ in range(50):
         counts[...] = 0
         program.run(at(0))
         assert (counts == 3).all()
         assert 0 <= workers.min() <= workers.max() < lanes
+
+
+@parallel
+def count_long(chunk, worker, workers, numbers):
+    """Write down which worker took a chunk, after some tenths of a millisecond."""
+    for i in range(numbers.shape[1]):
+        numbers[chunk, i] = np.sqrt(numbers[chunk, i] + i)
+    workers[chunk] = worker
+
+
+@pytest.mark.skipif(numba.config.NUMBA_NUM_THREADS < 2, reason="a single thread has all parts")
+def test_each_lane_begins_with_a_part_of_its_own():
+    """A core finds in its cache what it left there in the last run; lanes help each other at the end alone."""
+    chunks, numbers = 40, np.ones((40, 100_000))
+    workers = np.full(chunks, -1, np.int64)
+    program = Program()
+    with program.recording(at(0)):
+        count_long.launch(chunks, workers, numbers, elements=10**6)
+    (part,) = program._parts
+    part._rows[:, machine.WORKERS] = 2
+    part.share(2)
+    for _ in range(50):  # other processes may hold a thread up
+        program.run(at(0))
+        if np.count_nonzero(workers != np.repeat([0, 1], chunks // 2)) <= 2:
+            return
+    pytest.fail(f"workers took chunks in no order: {workers}")
 
 
 @parallel

@@ -3,8 +3,10 @@
 A launch costs more than the arithmetic of a small kernel: its arguments are checked and unpacked, and threads are woken
 and waited for. What a training step launches is the same at every step, on the same memory. So it is written down once,
 as rows of numbers: the address of a kernel, how many chunks it has, and the address of its arguments. To run a program
-is a single parallel loop. Each of its lanes goes through the rows in their order, takes one chunk of a row after
-another from a counter until there are none left, and then waits until the chunks that others have taken are done.
+is a single parallel loop. Each of its lanes goes through the rows in their order. Of each row it has a part of its own,
+from which it takes one chunk after another; then it helps the others with theirs, until no chunks are left, and waits
+until those that others have taken are done. As the parts are the same in every run, a lane finds what it needs where it
+left it: in the cache of its own core, the weights of the last run and the images of the row before.
 
 So a lane waits only for work that is being done, and never for a lane that has not come. If fewer threads run than
 there are lanes, those that run do all of the work. A lane that has waited for a while lets other threads of the machine
@@ -13,8 +15,10 @@ run. Results depend on chunks alone, so they have the same bits as those of laun
 A row may have a second function, which is called with the same chunk's number right after the first: an optimizer's
 update of the weights whose gradient the chunk has just computed, which are then still in the cache.
 
-Source: the loop is a barrier with a central counter (Mellor-Crummey & Scott, "Algorithms for scalable synchronization
-on shared-memory multiprocessors", 1991, section 3.1), which here counts the work and not those who arrive.
+Sources: the loop is a barrier with a central counter (Mellor-Crummey & Scott, "Algorithms for scalable synchronization
+on shared-memory multiprocessors", 1991, section 3.1), which here counts the work and not those who arrive. That lanes
+keep their parts for the sake of their caches is Markatos's and LeBlanc's "Using processor affinity in loop scheduling
+on shared-memory multiprocessors", 1994.
 """
 
 import contextlib
@@ -30,8 +34,8 @@ from .atomics import add, call_at, get, give_way, pause
 from .jit import helper, kernel, parallel_loop, record_with
 
 FUNCTION, CHUNKS, WORKERS, ARGUMENTS, THEN, THEN_ARGUMENTS = range(6)  # the columns of a row
-TAKEN, COME, DONE, WIDTH = 0, 1, 8, 16  # the counters of a row, which lie on two lines of the cache
-WORD = 8  # bytes
+LINE = 64  # bytes of a line of the cache, of which each row has one for all lanes, and one for each lane's part
+DONE, COME, TAKEN = 0, 8, LINE  # where a row's counters are, in bytes; that of the second part is a line further
 SPINS = 200  # how often a lane looks before it lets other threads run: some microseconds
 
 
@@ -188,10 +192,14 @@ class _Rows:
     def __init__(self, launches):
         self._held = launches
         self._rows = np.array([(*launch.row, *launch.then) for launch in launches], np.int64)
-        self._counters = aligned.zeros((len(launches), WIDTH), np.int64)
-        self._start = self._counters.ctypes.data
         self._renewed = [pair for launch in launches for pair in launch.renewed]
-        self._lanes = 1 if all(launch.little for launch in launches) else int(self._rows[:, WORKERS].max())
+        self.share(1 if all(launch.little for launch in launches) else int(self._rows[:, WORKERS].max()))
+
+    def share(self, lanes):
+        """Let so many lanes share the work."""
+        self._lanes = lanes
+        self._counters = aligned.zeros((len(self._rows), 1 + lanes, LINE // 8), np.int64)
+        self._start = self._counters.ctypes.data
 
     def __call__(self, now):
         for place, function in self._renewed:
@@ -200,23 +208,27 @@ class _Rows:
 
 
 @helper
-def go_through(rows, start):
+def go_through(lane, lanes, rows, start):
     """Do a lane's share of every row."""
     for row in range(rows.shape[0]):
-        chunks, counters = rows[row, CHUNKS], start + row * WIDTH * WORD
-        taken, done = counters + TAKEN * WORD, counters + DONE * WORD
-        if get(taken) < chunks:
-            worker = add(counters + COME * WORD, 1)
-            if worker < rows[row, WORKERS]:
-                chunk = add(taken, 1)
-                while chunk < chunks:
-                    call_at(rows[row, FUNCTION], chunk, worker, rows[row, ARGUMENTS])
-                    if rows[row, THEN]:
-                        call_at(rows[row, THEN], chunk, worker, rows[row, THEN_ARGUMENTS])
-                    add(done, 1)
-                    chunk = add(taken, 1)
+        chunks, workers, counters = rows[row, CHUNKS], rows[row, WORKERS], start + row * (1 + lanes) * LINE
+        # A lane has scratch memory of its own; where there is less, those that come first have it.
+        worker = lane if workers >= lanes else add(counters + COME, 1)
+        if worker < workers:
+            for turn in range(lanes):
+                part = (lane + turn) % lanes
+                first, end = part * chunks // lanes, (part + 1) * chunks // lanes
+                taken = counters + TAKEN + part * LINE
+                if first < end and get(taken) < end - first:
+                    chunk = first + add(taken, 1)
+                    while chunk < end:
+                        call_at(rows[row, FUNCTION], chunk, worker, rows[row, ARGUMENTS])
+                        if rows[row, THEN]:
+                            call_at(rows[row, THEN], chunk, worker, rows[row, THEN_ARGUMENTS])
+                        add(counters + DONE, 1)
+                        chunk = first + add(taken, 1)
         spins = 0
-        while get(done) < chunks:
+        while get(counters + DONE) < chunks:
             spins += 1
             if spins < SPINS:
                 pause()
@@ -227,16 +239,15 @@ def go_through(rows, start):
 @parallel_loop
 def _side_by_side(lanes, rows, start):
     """Run the rows, each lane in their order; ``start`` is the address of the counters."""
-    for _ in prange(lanes):
-        go_through(rows, start)
+    for lane in prange(lanes):
+        go_through(np.int64(lane), lanes, rows, start)
 
 
 @kernel
 def _run(lanes, rows, counters, start):
     """Set the counters back and run the loop."""
-    for row in range(rows.shape[0]):
-        counters[row, TAKEN] = counters[row, COME] = counters[row, DONE] = 0
+    counters[...] = 0
     if lanes == 1:  # a parallel loop would wake the other threads, for nothing
-        go_through(rows, start)
+        go_through(0, 1, rows, start)
     else:
         _side_by_side(lanes, rows, start)
