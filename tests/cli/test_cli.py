@@ -121,6 +121,7 @@ def test_nothing_interrupts_a_process_that_is_done(monkeypatch, ends):
         return ends
 
     monkeypatch.setattr(cli, "main", command)
+    monkeypatch.setattr(sys, "unraisablehook", sys.unraisablehook)
     before = {one: signal.getsignal(one) for one in (signal.SIGINT, signal.SIGTERM)}
     try:
         assert cli.run_as_process([]) == (130 if ends is KeyboardInterrupt else ends)

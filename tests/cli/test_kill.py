@@ -77,9 +77,46 @@ def test_what_a_command_has_started_ends_with_it() -> None:
     wait_for(gone)
 
 
+COLLECTION = """
+import gc, signal, sys, time
+from tinycnn import cli
+
+def press(phase, info):
+    gc.callbacks.remove(press)
+    signal.raise_signal(signal.SIGINT)
+
+def work(argv):
+    gc.callbacks.append(press)
+    gc.collect()
+    time.sleep(60)
+    return 0
+
+class Broken:
+    def __del__(self):
+        raise ValueError("from a finalizer")
+
+cli.main = work
+if sys.argv[1] == "an error":
+    cli.main = lambda argv: Broken() and 0
+sys.exit(cli.run_as_process())
+"""
+
+
+@pytest.mark.parametrize(("what", "ends"), [("Ctrl-C", 130), ("an error", 0)])
+def test_ctrl_c_within_a_garbage_collection_is_not_lost(what: str, ends: int) -> None:
+    """Python prints what is raised there, and goes on; Hypothesis has a function there while functions are graded."""
+    command = [sys.executable, "-c", COLLECTION, what]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=50, check=False)
+    assert done.returncode == ends, done.stderr
+    assert done.stdout == ""
+    assert ("from a finalizer" in done.stderr) == (what == "an error")
+    assert ("Traceback" in done.stderr) == (what == "an error")
+
+
 @pytest.fixture
-def handler():
+def handler(monkeypatch: pytest.MonkeyPatch):
     """Let a test change what Ctrl-C and kill do in this process."""
+    monkeypatch.setattr(sys, "unraisablehook", sys.unraisablehook)
     before = {one: signal.getsignal(one) for one in (signal.SIGINT, signal.SIGTERM)}
     yield lambda: signal.getsignal(signal.SIGTERM)
     for one, how in before.items():

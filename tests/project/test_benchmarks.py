@@ -491,7 +491,7 @@ SCRIPTS = {
     "scaling": ["golf_10x", "--batches 0"],
     "search": ["--images 0", "--epochs 0"],
     "speedrun_choice": ["--seeds 0"],
-    "startup": ["golf_10x", "--first-runs 0"],
+    "startup": ["golf_10x", "--first-runs -1"],
     "thread_layers": ["--seconds inf"],
     "together": ["golf_10x"],
 }

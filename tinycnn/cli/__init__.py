@@ -4,6 +4,7 @@ A command is a module with ``HELP``, ``EXAMPLE``, ``add_arguments(parser)`` and 
 code. Modules that are slow to import (Numba, matplotlib, the data sets) are imported inside ``run``.
 """
 
+import _thread
 import argparse
 import contextlib
 import difflib
@@ -12,6 +13,7 @@ import os
 import re
 import signal
 import sys
+import threading
 from collections.abc import Sequence
 from types import ModuleType
 from typing import Any, NoReturn
@@ -112,6 +114,7 @@ def run_as_process(argv: Sequence[str] | None = None) -> int:
     """
     if not started_by_mpi() and signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
         signal.signal(signal.SIGTERM, signal.default_int_handler)
+    sys.unraisablehook = _press_again
     try:
         code = main(argv)
     except KeyboardInterrupt:  # it came when the command itself could not catch it
@@ -122,6 +125,24 @@ def run_as_process(argv: Sequence[str] | None = None) -> int:
             signal.signal(signal.SIGTERM, signal.SIG_IGN)
         gc.freeze()
     return code
+
+
+def _press_again(unraisable: Any) -> None:
+    """Repeat a Ctrl-C that came where Python can only print it and go on: in what a garbage collection calls."""
+    if not issubclass(unraisable.exc_type, KeyboardInterrupt):
+        sys.__unraisablehook__(unraisable)
+        return
+    again = threading.Timer(0.01, _press)  # later, because it could not be raised from here either
+    again.daemon = True
+    again.start()
+
+
+def _press() -> None:
+    """Press Ctrl-C for the main thread, from another one."""
+    if sys.platform == "win32":
+        _thread.interrupt_main()
+    else:  # A real signal ends a call that waits.
+        signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
 
 
 class _HelpFormatter(argparse.RawDescriptionHelpFormatter):
