@@ -944,7 +944,10 @@ def run_with(faults_at, error, folder, monkeypatch):
     return faults.done, ended
 
 
-@pytest.mark.parametrize("error", [errno.ENOSPC, errno.EIO, errno.EROFS, Crash])
+LIKE_A_FULL_DISK = [pytest.param(number, marks=pytest.mark.slow) for number in (errno.EIO, errno.EROFS)]
+
+
+@pytest.mark.parametrize("error", [errno.ENOSPC, Crash, *LIKE_A_FULL_DISK])
 def test_a_fault_at_every_write_flush_and_rename(tmp_path, monkeypatch, error):
     """After each fault the folder holds a whole state from before or after it, and going on ends with the same bits."""
     whole = small_model()

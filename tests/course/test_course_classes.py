@@ -391,8 +391,17 @@ def test_arguments_that_do_not_fit_are_refused(arguments, says, capsys):
     assert says in capsys.readouterr().err
 
 
-@pytest.mark.parametrize(("pressed", "times"), [(signal.SIGINT, 1), (signal.SIGTERM, 2)])
-@pytest.mark.parametrize("kind", ["a class", "for Gradescope", "one file"])
+@pytest.mark.parametrize(
+    ("kind", "pressed", "times"),
+    [
+        ("a class", signal.SIGINT, 1),
+        ("for Gradescope", signal.SIGINT, 1),
+        ("one file", signal.SIGINT, 1),
+        ("a class", signal.SIGTERM, 2),
+        pytest.param("for Gradescope", signal.SIGTERM, 2, marks=pytest.mark.slow),
+        pytest.param("one file", signal.SIGTERM, 2, marks=pytest.mark.slow),
+    ],
+)
 def test_ctrl_c_leaves_no_grader(tmp_path, kind, times, pressed):
     stubborn = "import signal\n    signal.signal(signal.SIGTERM, signal.SIG_IGN)\n    while True: pass"
     for name in "abc":

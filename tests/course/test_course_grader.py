@@ -117,7 +117,7 @@ def test_what_a_function_does_is_told_in_a_sentence(graded, body, says):
         ("import nothing_of_this_name", "the file imports what is not installed in line 1"),
         ("exit(0)", "the file ends the program in line 1"),
         ("import os; os._exit(0)", "because the process ended with the exit code 0"),
-        ("while True: pass", "the file was not done after"),
+        pytest.param("while True: pass", "the file was not done after", marks=pytest.mark.slow),
         ("from tinycnn.course.solutions.chapter01 import output_size", "line 1 imports the solutions of this chapter"),
         ("import tinycnn.kernels.reference as r", "line 1 imports the engine; write the functions with NumPy alone"),
         ("def f():\n    from tinycnn.kernels import reference", "line 2 imports the engine"),
