@@ -75,10 +75,7 @@ BROKEN = [
 
 @pytest.mark.parametrize(
     ("chapter", "function", "edit", "most"),
-    [
-        pytest.param(*one, marks=() if one[1] == "conv2d_dx" else pytest.mark.slow, id=one[1])
-        for one in BROKEN
-    ],
+    [pytest.param(*one, marks=() if one[1] == "conv2d_dx" else pytest.mark.slow, id=one[1]) for one in BROKEN],
 )
 def test_a_broken_function_is_named_with_the_step_that_differs_first(folder, capsys, chapter, function, edit, most):
     changed(folder, chapter, function, edit)
