@@ -14,6 +14,7 @@ import re
 import signal
 import sys
 import threading
+import time
 from collections.abc import Sequence
 from types import ModuleType
 from typing import Any, NoReturn
@@ -132,17 +133,17 @@ def _press_again(unraisable: Any) -> None:
     if not issubclass(unraisable.exc_type, KeyboardInterrupt):
         sys.__unraisablehook__(unraisable)
         return
-    again = threading.Timer(0.01, _press)  # later, because it could not be raised from here either
-    again.daemon = True
-    again.start()
+    _thread.start_new_thread(_press, ())  # It could not be raised from here either.
 
 
 def _press() -> None:
-    """Press Ctrl-C for the main thread, from another one."""
-    if sys.platform == "win32":
+    """Press Ctrl-C for the main thread, after a moment."""
+    time.sleep(0.1)
+    signal_a_thread = getattr(signal, "pthread_kill", None)
+    if signal_a_thread is None:  # as on Windows
         _thread.interrupt_main()
     else:  # A real signal ends a call that waits.
-        signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
+        signal_a_thread(threading.main_thread().ident, signal.SIGINT)
 
 
 class _HelpFormatter(argparse.RawDescriptionHelpFormatter):
