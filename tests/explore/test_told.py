@@ -138,6 +138,19 @@ def test_every_button_of_a_training_is_answered(page: Any, training: Served) -> 
     says(page, "tep 0")  # that it is set up, or what it makes of the test images there
 
 
+def test_a_form_that_was_opened_stays_open_when_the_training_changes(page: Any, training: Served) -> None:
+    form = page.locator("details", has_text="Set up another training")
+    form.locator("summary").click()
+    page.get_by_role("button", name="Fork", exact=True).click()
+    says(page, "Forked")
+    page.get_by_role("button", name="End the fork").click()  # it is there when the news have come
+    says(page, "The fork has ended.")
+    page.get_by_role("button", name="End the fork").wait_for(state="hidden")
+    assert form.get_attribute("open") is not None
+    page.get_by_role("button", name="Set up, at step 0").click()
+    page.get_by_role("button", name="Set up, at step 0").wait_for(state="hidden")
+
+
 def test_no_old_message_stays_and_no_empty_strip(page: Any, open_page: Any) -> None:
     open_page(session_of("one channel"), "image=test-1&layer=0")
     page.wait_for_selector(".panel output.value")

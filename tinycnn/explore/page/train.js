@@ -33,7 +33,7 @@ class TrainView {
     this.last = 0;
     this.spoken = 0; // how many events were said
     this.goings = new Newest((step) => this.rewind(step));
-    this.isSliding = this.isDrawn = this.isFollowing = this.isBehind = false;
+    this.isSliding = this.isDrawn = this.isFollowing = this.isBehind = this.isBegun = this.wasThere = false;
     this.makeBeginning();
     this.makeControls();
     this.makeFork();
@@ -69,8 +69,9 @@ class TrainView {
       const chosen = isEmpty ? {} : { rate: this.typed(rate, "Learning rate") };
       const size = this.typed(batch, "Images in a batch");
       if (size === null || chosen.rate === null) return;
-      await this.ask("begin", { batch_size: size, shuffle: shuffle.checked, fresh: fresh.checked, ...chosen },
-        "The training is set up, at step 0.");
+      this.isBegun = true;
+      const asked = { batch_size: size, shuffle: shuffle.checked, fresh: fresh.checked, ...chosen };
+      if ((await this.ask("begin", asked, "The training is set up, at step 0.")) === null) this.isBegun = false;
     };
     this.about = make("p", { class: "remark" });
     this.summary = make("summary", {}, "Set up a training");
@@ -213,10 +214,14 @@ class TrainView {
     const { defaults, lanes } = state;
     const isThere = Boolean(lanes.main);
     const hasFocus = (element) => element.contains(document.activeElement);
-    if (isThere && this.beginning.open && hasFocus(this.beginning)) this.focusNext = this.go; // it closes now
+    // It closes with what was set up in it; other news, such as the end of a fork, leave it as the reader has it.
+    const closes = isThere && (this.isBegun || !this.wasThere);
+    if (closes && this.beginning.open && hasFocus(this.beginning)) this.focusNext = this.go;
     if (!lanes.fork && hasFocus(this.drop)) this.focusNext = this.fork; // it goes now
     this.running.hidden = !isThere;
-    this.beginning.open = !isThere;
+    if (closes || !isThere) this.beginning.open = !isThere;
+    if (closes) this.isBegun = false;
+    this.wasThere = isThere;
     this.summary.textContent = isThere ? "Set up another training" : "Set up a training";
     this.about.textContent = defaults.images
       ? `${amount(defaults.images, "image")}, with ${defaults.optimizer}. The other views show its weights whenever it is paused.`
