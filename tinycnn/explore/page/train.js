@@ -33,7 +33,7 @@ class TrainView {
     this.last = 0;
     this.spoken = 0; // how many events were said
     this.goings = new Newest((step) => this.rewind(step));
-    this.isSliding = this.isDrawn = this.isFollowing = this.isBehind = this.isBegun = this.wasThere = false;
+    this.isSliding = this.isDrawn = this.isFollowing = this.isBehind = this.isBegun = false;
     this.makeBeginning();
     this.makeControls();
     this.makeFork();
@@ -205,6 +205,7 @@ class TrainView {
 
   /** Take the state as a whole. */
   take(state) {
+    const wasThere = Boolean(this.state?.lanes.main);
     this.state = state;
     this.last = Math.max(this.last, state.sequence);
     for (const lane of Object.values(state.lanes)) {
@@ -215,13 +216,12 @@ class TrainView {
     const isThere = Boolean(lanes.main);
     const hasFocus = (element) => element.contains(document.activeElement);
     // It closes with what was set up in it; other news, such as the end of a fork, leave it as the reader has it.
-    const closes = isThere && (this.isBegun || !this.wasThere);
+    const closes = isThere && (this.isBegun || !wasThere);
     if (closes && this.beginning.open && hasFocus(this.beginning)) this.focusNext = this.go;
     if (!lanes.fork && hasFocus(this.drop)) this.focusNext = this.fork; // it goes now
     this.running.hidden = !isThere;
     if (closes || !isThere) this.beginning.open = !isThere;
     if (closes) this.isBegun = false;
-    this.wasThere = isThere;
     this.summary.textContent = isThere ? "Set up another training" : "Set up a training";
     this.about.textContent = defaults.images
       ? `${amount(defaults.images, "image")}, with ${defaults.optimizer}. The other views show its weights whenever it is paused.`
