@@ -208,6 +208,22 @@ class _Rows:
 
 
 @helper
+def take_from(part, lanes, worker, rows, row, counters):
+    """Take one chunk of a lane's part of a row after another, until none is left."""
+    chunks, taken = rows[row, CHUNKS], counters + TAKEN + part * LINE
+    first, end = part * chunks // lanes, (part + 1) * chunks // lanes
+    if get(taken) >= end - first:
+        return
+    chunk = first + add(taken, 1)
+    while chunk < end:
+        call_at(rows[row, FUNCTION], chunk, worker, rows[row, ARGUMENTS])
+        if rows[row, THEN]:
+            call_at(rows[row, THEN], chunk, worker, rows[row, THEN_ARGUMENTS])
+        add(counters + DONE, 1)
+        chunk = first + add(taken, 1)
+
+
+@helper
 def go_through(lane, lanes, rows, start):
     """Do a lane's share of every row."""
     for row in range(rows.shape[0]):
@@ -216,17 +232,7 @@ def go_through(lane, lanes, rows, start):
         worker = lane if workers >= lanes else add(counters + COME, 1)
         if worker < workers:
             for turn in range(lanes):
-                part = (lane + turn) % lanes
-                first, end = part * chunks // lanes, (part + 1) * chunks // lanes
-                taken = counters + TAKEN + part * LINE
-                if first < end and get(taken) < end - first:
-                    chunk = first + add(taken, 1)
-                    while chunk < end:
-                        call_at(rows[row, FUNCTION], chunk, worker, rows[row, ARGUMENTS])
-                        if rows[row, THEN]:
-                            call_at(rows[row, THEN], chunk, worker, rows[row, THEN_ARGUMENTS])
-                        add(counters + DONE, 1)
-                        chunk = first + add(taken, 1)
+                take_from((lane + turn) % lanes, lanes, worker, rows, row, counters)
         spins = 0
         while get(counters + DONE) < chunks:
             spins += 1
